@@ -1,0 +1,26 @@
+"""Errors that a user can act on, and the exit code that each ends the command with.
+
+    HeadraceError       1  the run failed
+    |-- UsageError      2  wrong arguments, recipe, or a missing file
+    `-- DataError       3  data failed verification
+
+Messages follow one form: what, where, seen against expected, what to do next.
+"""
+
+
+class HeadraceError(Exception):
+    """The run failed, in a way that its message explains."""
+
+    exit_code = 1
+
+
+class UsageError(HeadraceError):
+    """The request cannot be carried out as given."""
+
+    exit_code = 2
+
+
+class DataError(HeadraceError):
+    """The data is not what its manifest or its source says."""
+
+    exit_code = 3
