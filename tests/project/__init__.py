@@ -1,0 +1,1 @@
+"""Rules of the house, held as tests: imports, requirements, commands, documents, the wheel."""

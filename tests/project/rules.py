@@ -1,0 +1,103 @@
+"""Who may import whom, and the one home of each thing that differs.
+
+Each finding is one line: where, what, why.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.project.sources import COMPUTED, ROOMS, Source, dotted, under
+
+MAY_IMPORT = {
+    "cli": ("cli", "prep", "shards", "train"),
+    "prep": ("prep", "shards"),
+    "shards": ("shards",),
+    "train": ("shards", "train"),
+}
+"""cli -> prep -> shards <- train <- cli, and no other way."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """A thing that only one file may know of."""
+
+    what: str
+    where: str
+    names: tuple[str, ...] = ()
+    """Modules and functions, imported or used."""
+    methods: tuple[str, ...] = ()
+    """Attributes of any object."""
+    words: tuple[str, ...] = ()
+    """Strings, as names of environment variables are."""
+
+
+HOMES = (
+    Home("click", "cli.py", ("click",)),
+    Home("decoding and encoding images", "prep/image.py", ("simplejpeg", "nvidia.nvimgcodec", "PIL")),
+    Home("random draws", "shards/draws.py", ("random", "secrets", "numpy.random")),
+    Home(
+        "how a file becomes visible",
+        "shards/store.py",
+        ("os.replace", "os.rename", "os.renames", "os.link", "os.fsync", "os.fdatasync", "shutil.move"),
+        ("rename",),
+    ),
+    Home(
+        "CPU or GPU",
+        "train/accelerator.py",
+        ("torch.cuda", "torch.autocast", "torch.amp", "torch.backends", "torch.channels_last"),
+        ("cuda",),
+    ),
+    Home("NVIDIA DALI", "train/pipeline.py", ("nvidia.dali",)),
+    Home(
+        "one process or many",
+        "train/world.py",
+        ("torch.distributed", "torch.multiprocessing", "torch.nn.parallel"),
+        words=("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    ),
+)
+
+
+def strays(source: Source) -> list[str]:
+    """Imports that leave the rooms: another room that is out of reach, tests, or torch outside train."""
+    found = []
+    for item in source.imports():
+        top = item.name.split(".")[0]
+        seen = f"{source.path}:{item.line}: imports {item.name}"
+        if top in (*ROOMS, "tests", "benchmarks") and top not in MAY_IMPORT[source.room]:
+            found.append(f"{seen}; {source.room} may import {', '.join(MAY_IMPORT[source.room])}")
+        if top == "torch" and source.room != "train":
+            found.append(f"{seen}; only train may import torch")
+        if item.name == COMPUTED:
+            found.append(f"{seen}, which no rule can follow")
+    return found
+
+
+def away_from_home(source: Source, homes: tuple[Home, ...] = HOMES) -> list[str]:
+    """Things known outside the one file that is their home."""
+    return [
+        f"{source.path}:{line}: {seen}; the home of {home.what} is {home.where}"
+        for home in homes
+        if source.path != home.where
+        for seen, line in sorted(set(_mentions(source, home)))
+    ]
+
+
+def _mentions(source: Source, home: Home) -> Iterator[tuple[str, int]]:
+    yield from ((item.name, item.line) for item in source.imports() if under(item.name, home.names))
+    yield from ((name, line) for name, line in source.uses() if under(name, home.names))
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and node.attr in home.methods:
+            yield f".{node.attr}", node.lineno
+        elif isinstance(node, ast.Constant) and node.value in home.words:
+            yield f'"{node.value}"', node.lineno
+        elif "rename" in home.methods and _replaces_a_path(node):
+            yield ".replace(target)", getattr(node, "lineno", 0)
+
+
+def _replaces_a_path(node: ast.AST) -> bool:
+    """Path.replace takes one argument; str.replace takes two, and dataclasses.replace keywords."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    ours = dotted(node.func) != "dataclasses.replace" and node.func.attr == "replace"
+    return ours and len(node.args) == 1 and not node.keywords

@@ -1,0 +1,72 @@
+import shutil
+import site
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.project.sources import ROOMS, ROOT, kept
+
+SHIPPED = (*ROOMS, "cli.py", "pyproject.toml", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: an old build folder of the checkout cannot lend it a file."""
+    source = tmp_path_factory.mktemp("source")
+    for path in kept():
+        if path.split("/")[0] in SHIPPED:
+            (source / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, source / path)
+    run(source, sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist")
+    (built,) = (source / "dist").iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` of a new environment with the wheel; the tests' own environment lends what it requires."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", str(python))
+    run(folder, *pip, "install", "--no-deps", "--quiet", str(wheel))
+    asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = Path(run(folder, str(python), "-c", asked).strip())
+    # A folder named in a .pth comes after the wheel's own, and its editable installs stay shut.
+    (packages / "lent.pth").write_text("\n".join(site.getsitepackages()))
+    return python.parent
+
+
+def run(folder: Path, *command: str) -> str:
+    """What the command prints; a failure shows all of it."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
+    """Every file of the packages is in it, recipes and type markers too, and no test."""
+    inside = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert inside == {path for path in kept() if path.split("/")[0].removesuffix(".py") in ROOMS}
+
+
+def test_command_runs_outside_the_checkout(environment: Path, tmp_path: Path) -> None:
+    """The installed command prints its help."""
+    assert "Usage: headrace" in run(tmp_path, str(environment / "headrace"), "--help")
+
+
+def test_recipes_are_found_outside_the_checkout(environment: Path, tmp_path: Path) -> None:
+    """Every shipped recipe loads from the installed package, and there is at least one."""
+    program = (
+        "from train import recipe\n"
+        "names = recipe.shipped_recipes()\n"
+        "[recipe.load_recipe(name) for name in names]\n"
+        "print(recipe.__file__, len(names))"
+    )
+    where, count = run(tmp_path, str(environment / "python"), "-c", program).split()
+    assert Path(where).is_relative_to(environment.parent)
+    assert int(count) > 0
