@@ -53,7 +53,7 @@ clean:  ## remove what these targets made: environment, caches, demo
 
 # A name on PATH may be a shim that only says what it would need, so each candidate is run, not just found.
 $(STAMP): pyproject.toml constraints.txt
-	@set -e; if [ ! -x $(BIN)/python ]; then \
+	@set -e; if [ ! -e $@ ]; then \
 	  for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
 	    if $$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	      echo "Making $(VENV) with $$($$python --version)"; $$python -m venv $(VENV); break; \
@@ -65,5 +65,6 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "Install it (on Debian: apt-get install python3-venv) or name it: make PYTHON=/path/to/python3.11" >&2; \
 	  exit 1; \
 	fi
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,lite]' -c constraints.txt
+	@echo "Installing Headrace and what it needs into $(VENV); the first time this downloads PyTorch"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev,lite]' -c constraints.txt
 	@touch $@

@@ -1,0 +1,96 @@
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import cli
+import click
+
+from tests.project.sources import ROOT
+
+HEAVY = ("torch", "nvidia.dali", "pyarrow", "webdataset", "numpy", "pydantic")
+LIGHT_FOR_ALL = ("torch", "nvidia.dali", "pyarrow")
+"""What no `--help` loads; the group's own loads nothing heavy at all."""
+
+
+def root_command() -> click.Group:
+    """The group that all commands belong to."""
+    groups = [value for value in vars(cli).values() if isinstance(value, click.Group)]
+    assert len(groups) == 1
+    return groups[0]
+
+
+def commands(
+    group: click.Group, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command under the group, with the words that lead to it."""
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+def unexplained(path: tuple[str, ...], command: click.Command) -> list[str]:
+    """What a reader of the help is not told: the command itself, an option, or an argument."""
+    name, text = " ".join(path), command.help or ""
+    gaps = [] if text else [f"{name}: no help"]
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.help:
+            gaps.append(f"{name} {parameter.opts[0]}: no help")
+        if isinstance(parameter, click.Argument) and parameter.human_readable_name not in text:
+            gaps.append(f"{name}: its help does not mention {parameter.human_readable_name}")
+    return gaps
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Modules in memory after `headrace ARGUMENTS`, in a process of its own."""
+    program = (
+        "import json, sys\n"
+        "from cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('\\n' + json.dumps(sorted(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "Usage: " in done.stdout
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_everything_has_help() -> None:
+    """Every command and option says what it does, and every argument is mentioned."""
+    assert [gap for path, command in commands(root_command()) for gap in unexplained(path, command)] == []
+
+
+def test_missing_help_is_found() -> None:
+    """The checker sees a command, an option and an argument that nobody explained."""
+
+    @click.command
+    @click.argument("source")
+    @click.option("--seed")
+    def bare(source: str, seed: str) -> None: ...
+
+    assert unexplained(("bare",), bare) == [
+        "bare: no help",
+        "bare: its help does not mention SOURCE",
+        "bare --seed: no help",
+    ]
+
+
+def test_help_is_light() -> None:
+    """`headrace --help` loads no library that takes long, so that it answers at once."""
+    assert loaded_by("--help") & set(HEAVY) == set()
+
+
+def test_help_of_each_command_needs_no_torch() -> None:
+    """The help of a command loads neither torch nor DALI nor pyarrow."""
+    for path, _ in commands(root_command()):
+        assert loaded_by(*path, "--help") & set(LIGHT_FOR_ALL) == set(), path
+
+
+def test_readme_lists_the_commands() -> None:
+    """The README's table has every command, and none that is not there."""
+    table = re.findall(
+        r"^\| `headrace ([a-z -]+?)[ `][^|]*\|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(table) == sorted(" ".join(path) for path, _ in commands(root_command()))
