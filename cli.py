@@ -1,0 +1,108 @@
+"""The `headrace` command. Options and words only: what a command does lives in its room."""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shards.errors import HeadraceError
+
+_ROOMS = ("prep", "shards", "train")
+_INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """A group that lists its commands sorted and turns errors into one clear line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in alphabetical order."""
+        return sorted(super().list_commands(ctx))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. HEADRACE_DEBUG=1 shows the traceback of an expected error too."""
+        try:
+            _check_rooms()
+            return super().invoke(ctx)
+        except HeadraceError as error:
+            if os.environ.get("HEADRACE_DEBUG") == "1":
+                raise
+            click.echo(f"headrace: error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("headrace: interrupted", err=True)
+            sys.exit(_INTERRUPTED)
+
+
+def _check_rooms() -> None:
+    """The generic names must be our own packages, not a script of the same name in the current folder."""
+    here = Path(__file__).resolve().parent
+    for room in _ROOMS:
+        spec = find_spec(room)
+        found = Path(spec.origin).resolve() if spec is not None and spec.origin else None
+        if found is None or found.parent.parent != here:
+            raise HeadraceError(
+                f"the name '{room}' leads to {found}, not to Headrace's own package in {here}. Run from another "
+                "folder, or install Headrace in an environment of its own"
+            )
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="headrace", prog_name="headrace")
+def main() -> None:
+    """Bring images to the accelerator at full flow: make shard sets, check them, and train on them."""
+
+
+@main.command("prep")
+@click.argument("paths", nargs=-1, required=True, metavar="[SOURCE] OUT", type=click.Path(path_type=Path))
+@click.option("--seed", default=0, show_default=True, help="Seed of the permutation of samples.")
+@click.option("--samples-per-shard", type=int, help="Samples in a shard. Default: as --shard-size says.")
+@click.option("--shard-size", default=32, show_default=True, metavar="MB", help="Size of a shard, about, in megabytes.")
+@click.option(
+    "--workers", "-j", type=click.IntRange(1), help="Worker processes. Default: the CPU cores that are allowed."
+)
+@click.option("--classes", type=int, metavar="N", help="Only the first N classes.")
+@click.option("--per-class", type=int, metavar="N", help="Only the first N images of each class in each split.")
+@click.option(
+    "--if-exists",
+    type=click.Choice(["reuse", "error", "rebuild"]),
+    default="reuse",
+    show_default=True,
+    help="When OUT exists: use it if source and options are the same, refuse, or make it again and swap it.",
+)
+@click.option(
+    "--on-bad",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="An image that does not decode ends the run, or is left out and listed in report.jsonl.",
+)
+def prep_command(paths: tuple[Path, ...], workers: int | None, if_exists: str, **options: Any) -> None:
+    """Convert a data set into a shard set in the folder OUT.
+
+    SOURCE is TinyImageNet in its official layout, as a zip (read in place) or a folder. Every image is decoded once,
+    and its bytes are kept. The same source and options give the same bytes for any number of workers; an interrupted
+    run is continued by the same command.
+    """
+    from prep.convert import prep
+    from prep.options import Options
+    from prep.summary import summary
+
+    if len(paths) != 2:
+        raise click.UsageError(f"give SOURCE and OUT; got {len(paths)} paths")
+    source, out = paths
+    result = prep(
+        source,
+        out,
+        Options(**options),
+        workers=workers or len(os.sched_getaffinity(0)),
+        if_exists=if_exists,
+        say=click.echo,
+    )
+    click.echo(summary(result, out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""`headrace prep`: from a source to a published shard set."""
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from prep import finish, plan, reuse
+from prep.options import MEGABYTE, Options
+from prep.pool import make_shards
+from prep.progress import Say, progress
+from prep.shardjob import Job, Record, Work, load_record
+from prep.source import Source
+from prep.sources import open_files, open_source
+from shards import store
+from shards.errors import DataError, HeadraceError, UsageError
+from shards.manifest import Manifest
+
+_PLAN = "plan.json"  # in the work folder: what the finished shards there belong to
+_RESERVE = 64 * MEGABYTE  # for the index, and what other programs write meanwhile
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a prep came to."""
+
+    manifest: Manifest
+    reused: bool
+    seconds: float
+
+
+def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
+    """Make the shard set `out` from `source`, or find that it is there already."""
+    began = time.monotonic()
+    out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link at OUT itself
+    files = open_files(source)
+    with store.locked(out):
+        if out.exists() and if_exists != "rebuild":
+            found = reuse.existing(files, out, options, if_exists=if_exists, say=say)
+            if found is not None:
+                return Result(found, reused=True, seconds=time.monotonic() - began)
+        stamp = files.stamp()
+        chosen = open_source(files).limited(options.classes, options.per_class)
+        jobs = _jobs(chosen, options)
+        work = _work_folder(out, options, stamp, chosen)
+        records = _make(jobs, Work(work, chosen.reader, options.on_bad == "skip"), workers, out, say)
+        if files.stamp() != stamp:
+            raise DataError(f"{source}: it changed while prep read it. Run prep again when nothing writes to it")
+        made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
+        manifest = finish.write_set(work, chosen, options, made, reuse.stamp_record(files, stamp))
+        store.publish(work, out)
+    return Result(manifest, reused=False, seconds=time.monotonic() - began)
+
+
+def _jobs(source: Source, options: Options) -> dict[str, list[Job]]:
+    """The shards of each split."""
+    jobs = {}
+    for name, listed in source.splits.items():
+        if not len(listed.labels):
+            raise UsageError(f"{source.files.root}: split {name} has no samples")
+        order = plan.permutation(len(listed.labels), options.seed, name)
+        count = plan.shard_count(
+            listed.files.sizes, samples_per_shard=options.samples_per_shard, shard_bytes=options.shard_size * MEGABYTE
+        )
+        jobs[name] = [
+            Job(
+                plan.shard_name(name, number),
+                number,
+                first,
+                listed.files.take(order[first:last]),
+                listed.labels[order[first:last]],
+            )
+            for number, (first, last) in enumerate(plan.cuts(len(order), count))
+        ]
+    return jobs
+
+
+def _work_folder(out: Path, options: Options, stamp: str, source: Source) -> Path:
+    """The folder to fill: what an interrupted run of the same plan left there is kept, anything else is removed."""
+    facts = [finish.WRITER, options.record(), stamp, source.layout, [[one.id, one.name] for one in source.classes]]
+    identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest().encode()
+    work = store.work_folder(out)
+    try:
+        if work.exists() and (not (work / _PLAN).exists() or (work / _PLAN).read_bytes() != identity):
+            store.discard(work)
+        work.mkdir(exist_ok=True)
+        if not (work / _PLAN).exists():
+            store.write_bytes(work / _PLAN, identity)
+    except OSError as error:
+        raise store.storage_error(error, work) from error
+    return work
+
+
+def _make(jobs: dict[str, list[Job]], work: Work, workers: int, out: Path, say: Say) -> dict[str, Record]:
+    """The record of every shard, by name."""
+    every = [job for split in jobs.values() for job in split]
+    kept = {job.name: load_record(work.folder, job.name) for job in every}
+    records = {name: record for name, record in kept.items() if record is not None}
+    missing = [job for job in every if job.name not in records]
+    if records:
+        say(f"continuing an interrupted run: {len(records)} of {len(every)} shards are done")
+    _check_space(missing, out)
+    with progress(sum(len(job.labels) for job in missing), "prep") as report:
+        for record in make_shards(missing, work, workers, report):
+            records[record.name] = record
+    return records
+
+
+def _check_space(jobs: list[Job], out: Path) -> None:
+    needed = sum(int(job.files.sizes.sum()) + 2048 * len(job.labels) for job in jobs) + _RESERVE
+    free = store.free_bytes(out)
+    if free < needed:
+        raise HeadraceError(
+            f"{out}: {free:,} bytes are free there, about {needed:,} are needed. Free some space or choose another disk"
+        )

@@ -1,0 +1,60 @@
+"""The last part of a prep: indexes, report, manifest."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from prep.options import Options
+from prep.shardjob import Job, Record, record_path
+from prep.source import Source, State, fingerprint, states
+from shards import index, store
+from shards.manifest import NAME, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
+from shards.sample import key_of
+
+WRITER = 1  # raised when the same source and options come to give other bytes: an interrupted run then starts afresh
+STAMP = "source.stat"
+REPORT = "report.jsonl"
+
+
+def write_set(
+    work: Path, source: Source, options: Options, made: dict[str, list[tuple[Job, Record]]], stamp: bytes
+) -> Manifest:
+    """Write all that stands beside the tars, the manifest last; remove what only an interrupted run needs."""
+    seen: list[State] = states(source.others, source.reader)
+    splits = []
+    for name, parts in made.items():
+        for job, record in parts:
+            seen += zip(job.files.paths, job.files.sizes.tolist(), record.crcs.tolist(), strict=True)
+        splits.append(_write_split(work, name, parts))
+    _write_report(work, [record for parts in made.values() for _, record in parts])
+    about = SourceInfo(layout=source.layout, files=len(seen), fingerprint=fingerprint(seen))
+    manifest = Manifest.make(source.classes, tuple(splits), about, options.record())
+    store.write_bytes(work / STAMP, stamp)
+    for job, _ in (part for parts in made.values() for part in parts):
+        record_path(work, job.name).unlink()
+    store.write_bytes(work / NAME, manifest.render())
+    (work / "plan.json").unlink()
+    return manifest
+
+
+def _write_split(work: Path, name: str, parts: list[tuple[Job, Record]]) -> SplitInfo:
+    """Write the Parquet index of a split; its entry in the manifest."""
+    places = [(job, place) for job, record in parts for place in record.kept.tolist()]
+    rows = np.concatenate([record.rows for _, record in parts])
+    keys = [key_of(job.first + place) for job, place in places]
+    parquet = index.render(rows, keys, [job.files.paths[place] for job, place in places])
+    store.write_bytes(work / f"{name}.parquet", parquet)
+    shards = tuple(
+        ShardInfo(name=f"{record.name}.tar", samples=len(record.rows), bytes=record.bytes, sha256=record.sha256)
+        for _, record in parts
+    )
+    return SplitInfo(name=name, samples=len(rows), index=FileInfo.of(f"{name}.parquet", parquet), shards=shards)
+
+
+def _write_report(work: Path, records: list[Record]) -> None:
+    """One line for each image that was changed or left out; no file when there is none."""
+    notes = sorted(note for record in records for note in record.notes)
+    if notes:
+        lines = (json.dumps(note._asdict(), ensure_ascii=False) + "\n" for note in notes)
+        store.write_bytes(work / REPORT, "".join(lines).encode("utf-8", "surrogateescape"))

@@ -1,0 +1,128 @@
+"""Admission of images: the only home of decoding and encoding.
+
+Every image is decoded in full before it may enter a shard, because a damaged one ends a training run later, without
+its name. JPEGs go through libjpeg-turbo with its warnings as errors, which finds damaged scans that other decoders
+accept; their bytes are kept as they are. Other formats go through nvImageCodec and become JPEGs.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from shards.errors import DataError
+
+MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or needs another tool
+QUALITY = 95  # of JPEGs made here, without chroma subsampling
+_JPEG = b"\xff\xd8"
+_SWAPS_SIDES = (5, 6, 7, 8)  # EXIF orientations that turn by a quarter
+
+
+class BadImageError(DataError):
+    """An image that cannot be admitted. The message is the reason alone; who calls adds the path."""
+
+
+class Admitted(NamedTuple):
+    """A JPEG that decodes, the size of its upright image, and what was changed ("" when the bytes are the source's)."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    change: str
+
+
+def admit(data: bytes) -> Admitted:
+    """Decode an image file; the JPEG to store. BadImageError when it does not decode."""
+    if data[:2] != _JPEG:
+        return _converted(data)
+    try:
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=True)
+        _check_pixels(width, height)
+        if colors in ("CMYK", "YCCK"):
+            return _converted(data)
+        simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    except ValueError as error:
+        raise BadImageError(f"not a sound JPEG: {error}") from error
+    if orientation(data) in _SWAPS_SIDES:
+        width, height = height, width
+    return Admitted(data, width, height, "")
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,}")
+
+
+def orientation(jpeg: bytes) -> int:
+    """The EXIF orientation of a JPEG, 1 to 8; 1 when there is none or it makes no sense."""
+    if b"Exif\0\0" not in jpeg:
+        return 1
+    at = 2
+    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+        if jpeg[at + 1] == 0xE1 and jpeg[at + 4 : at + 10] == b"Exif\0\0":
+            return _orientation_of_tiff(jpeg[at + 10 : end])
+        at = end
+    return 1
+
+
+def _orientation_of_tiff(tiff: bytes) -> int:
+    """Tag 0x0112 of the first directory."""
+    order: Any = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
+    if order is None:
+        return 1
+    first = int.from_bytes(tiff[4:8], order)
+    for entry in range(int.from_bytes(tiff[first : first + 2], order)):
+        field = tiff[first + 2 + 12 * entry :][:12]
+        if len(field) == 12 and int.from_bytes(field[:2], order) == 0x0112:
+            value = int.from_bytes(field[8:10], order)
+            return value if 1 <= value <= 8 else 1
+    return 1
+
+
+@cache
+def _codec_decoder() -> Any:
+    """The nvImageCodec library on the CPU, in one thread: workers are the parallelism. Imported late (0.3 s)."""
+    import nvidia.nvimgcodec as codec  # noqa: PLC0415
+
+    return codec.Decoder(
+        device_id=codec.NVIMGCODEC_DEVICE_CPU_ONLY,
+        max_num_cpu_threads=1,
+        backends=[codec.Backend(codec.BackendKind.CPU_ONLY)],
+    )
+
+
+def _stream(data: bytes) -> tuple[Any, str, int, int]:
+    """The library's view of the file, with the format's name, width and height."""
+    import nvidia.nvimgcodec as codec  # noqa: PLC0415
+
+    try:
+        stream = codec.CodeStream(data)
+        return stream, str(stream.codec_name).upper(), int(stream.width), int(stream.height)
+    except (RuntimeError, ValueError) as error:
+        start = data[:8].hex(" ") or "none"
+        raise BadImageError(
+            f"not a readable image of a known format ({len(data):,} bytes, the first are {start})"
+        ) from error
+
+
+def _converted(data: bytes) -> Admitted:
+    """The image as an upright RGB JPEG."""
+    pixels, codec = _decode_rgb(data)
+    height, width, _ = pixels.shape
+    jpeg = simplejpeg.encode_jpeg(pixels, quality=QUALITY, colorspace="RGB", colorsubsampling="444")
+    return Admitted(jpeg, width, height, f"{codec} converted to RGB JPEG")
+
+
+def _decode_rgb(data: bytes) -> tuple[NDArray[np.uint8], str]:
+    import nvidia.nvimgcodec as codec  # noqa: PLC0415
+
+    stream, name, width, height = _stream(data)
+    _check_pixels(width, height)
+    parameters = codec.DecodeParams(color_spec=codec.ColorSpec.SRGB, apply_exif_orientation=True)
+    image = _codec_decoder().decode(stream, params=parameters)
+    if image is None:
+        raise BadImageError(f"the {name} does not decode: it is damaged or cut short")
+    return np.ascontiguousarray(image.cpu()), name

@@ -1,0 +1,53 @@
+"""How far a long command is: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from tqdm import tqdm
+
+_LINE_SECONDS = 5.0
+Say = Callable[[str], None]  # prints a line for the user
+
+
+class Progress(Protocol):
+    """Told how many of the samples are done."""
+
+    def __call__(self, done: int) -> None:
+        """`done` samples so far."""
+        ...
+
+
+@contextmanager
+def progress(total: int, what: str, stream: TextIO | None = None) -> Iterator[Progress]:
+    """Show progress towards `total` samples on `stream` (standard error)."""
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield _Lines(total, what, stream)
+        return
+    tqdm.monitor_interval = 0  # no extra thread
+    with tqdm(total=total, desc=what, unit=" images", file=stream, smoothing=0.1) as bar:
+        yield lambda done: bar.update(done - bar.n) and None
+
+
+class _Lines:
+    """A line every few seconds."""
+
+    def __init__(self, total: int, what: str, stream: TextIO) -> None:
+        self._total, self._what, self._stream = total, what, stream
+        self._began = self._printed = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self._printed < _LINE_SECONDS or not done:
+            return
+        self._printed = now
+        rate = done / (now - self._began)
+        left = (self._total - done) / rate
+        print(
+            f"{self._what}: {done:,} of {self._total:,} images, {rate:,.0f} images/s, {left:.0f} s left",
+            file=self._stream,
+            flush=True,
+        )

@@ -1,0 +1,80 @@
+"""Whether a shard set that is already there is the one that was asked for, and if not, what differs."""
+
+import json
+from pathlib import Path
+
+from prep.files import Files
+from prep.finish import STAMP
+from prep.options import Options
+from prep.progress import Say
+from prep.source import State, fingerprint, states
+from prep.sources import open_source
+from shards import index, store
+from shards.errors import UsageError
+from shards.manifest import NAME, Manifest
+from shards.shardset import ShardSet
+
+_REBUILD = "Give --if-exists rebuild to replace it, or another OUT"
+
+
+def stamp_record(files: Files, stamp: str) -> bytes:
+    """What `source.stat` holds: where the source was on this machine, and its stamp. No digest covers it."""
+    return (json.dumps({"source": str(files.root.absolute()), "stamp": stamp}) + "\n").encode()
+
+
+def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: Say) -> Manifest | None:
+    """The manifest when `out` may be reused; None when `out` is an empty folder; an error in all other cases."""
+    if out.is_dir() and not any(out.iterdir()):
+        return None
+    if if_exists == "error":
+        raise UsageError(f"{out}: it exists already. {_REBUILD}")
+    if not (out / NAME).exists():
+        raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
+    manifest = ShardSet.open(out).manifest
+    _check_options(out, manifest, options)
+    stamp = stamp_record(files, files.stamp())
+    try:
+        known = (out / STAMP).read_bytes()
+    except OSError:
+        known = b""
+    if known != stamp:
+        say(f"{files.root}: not the same file as at the last prep; comparing contents")
+        _check_source(files, out, manifest, options)
+        store.write_bytes(out / STAMP, stamp)
+    return manifest
+
+
+def _check_options(out: Path, manifest: Manifest, options: Options) -> None:
+    asked = options.record()
+    differences = [
+        f"--{name.replace('_', '-')} {manifest.options.get(name)} (now {asked.get(name)})"
+        for name in sorted(asked.keys() | manifest.options.keys())
+        if manifest.options.get(name) != asked.get(name)
+    ]
+    if differences:
+        raise UsageError(f"{out}: it was made with other options: {', '.join(differences)}. {_REBUILD}")
+
+
+def _check_source(files: Files, out: Path, manifest: Manifest, options: Options) -> None:
+    """Raise, saying what changed, unless the source's contents are those that the set was made from."""
+    source = open_source(files).limited(options.classes, options.per_class)
+    images = [state for listed in source.splits.values() for state in states(listed.files, source.reader)]
+    others = states(source.others, source.reader)
+    if fingerprint(images + others) != manifest.source.fingerprint:
+        raise UsageError(f"{out}: its source changed: {_changes(out, manifest, images)}. {_REBUILD}")
+
+
+def _changes(out: Path, manifest: Manifest, now: list[State]) -> str:
+    """What differs among the images, in words."""
+    before: dict[str, tuple[int, int]] = {}
+    for split in manifest.splits:
+        columns = index.read_texts(out, split.index, ("source", "source_size", "source_crc32"))
+        before |= zip(columns["source"], zip(columns["source_size"], columns["source_crc32"], strict=True), strict=True)
+    after = {path: (size, crc) for path, size, crc in now}
+    parts = {
+        "removed": sorted(before.keys() - after.keys()),
+        "changed": sorted(path for path in before.keys() & after.keys() if before[path] != after[path]),
+        "added": sorted(after.keys() - before.keys()),
+    }
+    said = [f"{len(paths):,} {what} (first {paths[0]})" for what, paths in parts.items() if paths]
+    return ", ".join(said) or "the files that give labels and class names"

@@ -1,0 +1,69 @@
+"""What a source is to the rest of prep: splits of labelled files, a class list, and a fingerprint."""
+
+import hashlib
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prep.files import UNKNOWN_CRC, Files, FileTable, Reader
+from shards.manifest import ClassInfo
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One split before conversion: its files sorted by path, and the label of each."""
+
+    files: FileTable
+    labels: NDArray[np.int64]
+
+    def limited(self, classes: int | None, per_class: int | None) -> "Listed":
+        """Only the first `classes` labels, and of each the first `per_class` files."""
+        keep = np.ones(len(self.labels), bool) if classes is None else self.labels < classes
+        if per_class is not None:
+            by_label = np.argsort(np.where(keep, self.labels, np.iinfo(np.int64).max), kind="stable")
+            ordered = self.labels[by_label]
+            rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered, side="left")
+            keep[by_label] &= rank < per_class
+        rows = np.flatnonzero(keep)
+        return Listed(self.files.take(rows), self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set to convert.
+
+    `others` are the files beside the images that decide about labels or names. Paths are relative to the root of
+    the data set, so that a zip and the folder unpacked from it are the same source.
+    """
+
+    layout: str
+    classes: tuple[ClassInfo, ...]
+    splits: dict[str, Listed]
+    others: FileTable
+    files: Files
+    reader: Reader
+
+    def limited(self, classes: int | None, per_class: int | None) -> "Source":
+        """The source cut down to its first classes and their first files."""
+        splits = {name: listed.limited(classes, per_class) for name, listed in self.splits.items()}
+        return Source(self.layout, self.classes[:classes], splits, self.others, self.files, self.reader)
+
+
+State = tuple[str, int, int]  # path, size, CRC-32
+
+
+def states(table: FileTable, reader: Reader) -> list[State]:
+    """Path, size and CRC-32 of each file; what the table does not know is read."""
+    return [
+        (entry.path, entry.size, entry.crc32 if entry.crc32 != UNKNOWN_CRC else zlib.crc32(reader.read(entry)))
+        for entry in table
+    ]
+
+
+def fingerprint(files: Iterable[State]) -> str:
+    """SHA-256 over the sorted states: equal exactly when the same files hold the same bytes."""
+    lines = "".join(f"{path}\t{size}\t{crc:08x}\n" for path, size, crc in sorted(files))
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()

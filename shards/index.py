@@ -1,0 +1,78 @@
+"""`SPLIT.parquet`: one row a sample, for training (number columns only) and for people (DuckDB, pandas).
+
+The rows are in the order of the tars: row number = sample id.
+"""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from shards.errors import DataError
+from shards.manifest import FileInfo
+from shards.sample import ROW, Rows
+
+_NUMBERS = [name for name in ROW.names or () if name != "sha256"]
+_ROW_GROUP = 1 << 20
+
+
+def render(rows: Rows, keys: Sequence[str], sources: Sequence[str]) -> bytes:
+    """The Parquet file of a split. `sources`: path of each sample inside its source."""
+    numbers = {name: pa.array(np.ascontiguousarray(rows[name])) for name in _NUMBERS}
+    hashes = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(32), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows["sha256"]))]
+    )
+    table = pa.table(
+        {"key": pa.array(keys, pa.string()), **numbers, "sha256": hashes, "source": pa.array(sources, pa.string())}
+    )
+    out = io.BytesIO()
+    pq.write_table(table, out, compression="zstd", row_group_size=_ROW_GROUP, use_dictionary=False)
+    return out.getvalue()
+
+
+def _checked(root: Path, info: FileInfo) -> pa.BufferReader:
+    """The file's bytes, after their SHA-256 is that of the manifest: damaged Parquet is never parsed."""
+    path = root / info.name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}. {remedy(root)}") from error
+    if len(data) != info.bytes or hashlib.sha256(data).hexdigest() != info.sha256:
+        raise DataError(
+            f"{path}: not the file that the manifest describes ({len(data):,} bytes, expected {info.bytes:,}). "
+            f"{remedy(root)}"
+        )
+    return pa.BufferReader(data)
+
+
+def remedy(root: Path) -> str:
+    """What to do about a damaged set."""
+    return f"Make the set again: `headrace prep SOURCE {root} --if-exists rebuild`"
+
+
+def read_numbers(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Number columns as numpy arrays."""
+    return {name: column.to_numpy() for name, column in _read(root, info, columns).items()}
+
+
+def read_texts(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, list[Any]]:
+    """Any columns as Python lists: keys, sources, hashes."""
+    return {name: column.to_pylist() for name, column in _read(root, info, columns).items()}
+
+
+def _read(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, Any]:
+    source = _checked(root, info)
+    try:
+        table = pq.read_table(source, columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{root / info.name}: {error}. {remedy(root)}") from error
+    missing = set(columns) - set(table.column_names)
+    if missing:
+        raise DataError(f"{root / info.name}: no column {sorted(missing)}. {remedy(root)}")
+    return {name: table.column(name).combine_chunks() for name in columns}

@@ -1,0 +1,160 @@
+"""`shardset.json`: what a shard set consists of. No manifest, no shard set."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shards.errors import DataError, UsageError
+
+FORMAT = 1
+NAME = "shardset.json"
+_LIMIT = 256 << 20  # bytes; a manifest takes about 150 bytes a shard
+
+# File names have no folder parts and start with a letter or digit: nothing leads out of the set's own folder.
+_FILE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=_FILE, max_length=200)]
+SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=32)]
+Text = Annotated[str, Field(max_length=4096)]
+Content = bytes  # a name for what the `bytes` fields below count
+Scalar = bool | int | float | Text | None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ClassInfo(_Part):
+    """One class. Its label is its position in the manifest's list, for ever."""
+
+    id: Annotated[str, Field(min_length=1, max_length=255)]
+    name: Text
+
+
+class ShardInfo(_Part):
+    """One tar."""
+
+    name: Annotated[FileName, Field(pattern=r"\.tar$")]
+    samples: Count
+    bytes: Count
+    sha256: Sha256
+
+
+class FileInfo(_Part):
+    """A file derived from the tars."""
+
+    name: FileName
+    bytes: Count
+    sha256: Sha256
+
+    @classmethod
+    def of(cls, name: str, content: "Content") -> "FileInfo":
+        """The description of a file with this content."""
+        return cls(name=name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+class SplitInfo(_Part):
+    """The tars of one split in order, and its Parquet index."""
+
+    name: SplitName
+    samples: Count
+    index: FileInfo
+    shards: Annotated[tuple[ShardInfo, ...], Field(max_length=1_000_000)]
+
+
+class SourceInfo(_Part):
+    """Where the samples come from: the fingerprint is over sorted (path, size, CRC-32) of the files that were used."""
+
+    layout: Text
+    files: Count
+    fingerprint: Sha256
+
+
+class Manifest(_Part):
+    """The whole set. `digest` names its content: tars, class list, format version; nothing derived."""
+
+    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
+    digest: Sha256
+    classes: Annotated[tuple[ClassInfo, ...], Field(min_length=1, max_length=1_000_000)]
+    splits: Annotated[tuple[SplitInfo, ...], Field(min_length=1, max_length=64)]
+    source: SourceInfo
+    options: Annotated[dict[Annotated[str, Field(max_length=64)], Scalar], Field(max_length=64)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Names occur once, sums agree, and the digest is that of the content."""
+        names = [shard.name for split in self.splits for shard in split.shards]
+        names += [split.index.name for split in self.splits] + [split.name for split in self.splits]
+        if len(set(names)) < len(names):
+            raise ValueError("a split or file name occurs twice")
+        if len({one.id for one in self.classes}) < len(self.classes):
+            raise ValueError("a class id occurs twice")
+        for split in self.splits:
+            if sum(shard.samples for shard in split.shards) != split.samples:
+                raise ValueError(f"split {split.name}: its shards do not add up to {split.samples} samples")
+        if self.digest != digest_of(self.classes, self.splits):
+            raise ValueError("the digest is not that of the content: the file was edited or damaged")
+        return self
+
+    @classmethod
+    def make(
+        cls,
+        classes: tuple[ClassInfo, ...],
+        splits: tuple[SplitInfo, ...],
+        source: SourceInfo,
+        options: dict[str, Scalar],
+    ) -> "Manifest":
+        """A manifest with its digest."""
+        digest = digest_of(classes, splits)
+        return cls(format=FORMAT, digest=digest, classes=classes, splits=splits, source=source, options=options)
+
+    def render(self) -> bytes:
+        """The file's content."""
+        return (json.dumps(self.model_dump(), indent=1, ensure_ascii=False) + "\n").encode()
+
+    @property
+    def samples(self) -> int:
+        """Samples of all splits."""
+        return sum(split.samples for split in self.splits)
+
+
+def digest_of(classes: tuple[ClassInfo, ...], splits: tuple[SplitInfo, ...]) -> str:
+    """SHA-256 over the format version, the class list and the tars."""
+    content = [FORMAT, [[one.id, one.name] for one in classes]]
+    content += [[split.name, [[s.name, s.samples, s.bytes, s.sha256] for s in split.shards]] for split in splits]
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+
+
+def load(root: Path) -> Manifest:
+    """The manifest of the set in folder `root`."""
+    path = root / NAME
+    try:
+        if path.stat().st_size > _LIMIT:
+            raise DataError(
+                f"{path}: {path.stat().st_size:,} bytes, a manifest has at most {_LIMIT:,}. Make the set again"
+            )
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(_missing(root)) from error
+    except NotADirectoryError as error:
+        raise UsageError(f"{root}: not a folder. Give the folder of a shard set, made by `headrace prep`") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "as a whole"
+        raise DataError(
+            f"{path}: not a valid manifest: {where}: {first['msg']} ({error.error_count()} problems). "
+            "Make the set again with `headrace prep SOURCE OUT --if-exists rebuild`"
+        ) from error
+
+
+def _missing(root: Path) -> str:
+    if not root.exists():
+        return f"{root}: no such folder. Make a shard set there with `headrace prep SOURCE {root}`"
+    return (
+        f"{root}: no {NAME} in it, so it is not a finished shard set. "
+        f"Make one with `headrace prep SOURCE OUT`, or give the folder that holds {NAME}"
+    )

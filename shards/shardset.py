@@ -1,0 +1,179 @@
+"""Reading a shard set: its classes, and the JPEG bytes of any samples by their ids."""
+
+import os
+import resource
+from functools import cached_property
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shards import index
+from shards.errors import DataError, UsageError
+from shards.manifest import Manifest, SplitInfo, load
+
+_COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
+_SPARE_DESCRIPTORS = 256  # left to the rest of the program
+
+
+class ShardSet:
+    """A finished shard set. Opening checks the manifest and the size of every tar, and reads no tar."""
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.root = root
+        self.manifest = manifest
+        self.digest = manifest.digest
+        self.class_ids = tuple(one.id for one in manifest.classes)
+        self.class_names = tuple(one.name for one in manifest.classes)
+
+    @classmethod
+    def open(cls, root: Path) -> "ShardSet":
+        """Open the set in folder `root`."""
+        manifest = load(root)
+        for split in manifest.splits:
+            for shard in split.shards:
+                check_size(root, shard.name, shard.bytes)
+        return cls(root, manifest)
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """Names of the splits, in the manifest's order."""
+        return tuple(split.name for split in self.manifest.splits)
+
+    def split(self, name: str) -> "Split":
+        """Open one split for reading."""
+        for split in self.manifest.splits:
+            if split.name == name:
+                return Split(self.root, split, classes=len(self.class_ids))
+        raise UsageError(f"{self.root}: no split {name!r}; there are: {', '.join(self.split_names)}")
+
+
+def check_size(root: Path, name: str, expected: int) -> None:
+    """Raise unless the tar is there with the size that the manifest gives."""
+    try:
+        seen = (root / name).stat().st_size
+    except OSError as error:
+        raise DataError(f"{root / name}: {error.strerror}. {index.remedy(root)}") from error
+    compare_size(root, name, seen, expected)
+
+
+def compare_size(root: Path, name: str, seen: int, expected: int) -> None:
+    """Raise unless the sizes of a tar are equal."""
+    if seen != expected:
+        raise DataError(f"{root / name}: {seen:,} bytes, the manifest says {expected:,}. {index.remedy(root)}")
+
+
+class Split:
+    """One split: number columns with a row for each sample, and the samples' bytes."""
+
+    def __init__(self, root: Path, info: SplitInfo, *, classes: int) -> None:
+        self.name = info.name
+        self._root = root
+        self._info = info
+        columns = index.read_numbers(root, info.index, _COLUMNS)
+        self.labels: NDArray[np.int64] = columns["label"].astype(np.int64)
+        self.widths: NDArray[np.int32] = columns["width"]
+        self.heights: NDArray[np.int32] = columns["height"]
+        self.shard_of: NDArray[np.int32] = columns["shard"]
+        self._offsets, self._sizes, self._crcs = columns["offset"], columns["size"], columns["crc32"]
+        self._check(classes)
+        self._descriptors = np.array(_open_all(root, info), np.int64)
+
+    def _check(self, classes: int) -> None:
+        """Rows agree with the manifest, so that no read can leave its tar and no label its list."""
+        path = self._root / self._info.index.name
+        if len(self.labels) != self._info.samples:
+            raise DataError(
+                f"{path}: {len(self.labels):,} rows, the manifest says {self._info.samples:,}. "
+                f"{index.remedy(self._root)}"
+            )
+        if not len(self.labels):
+            return
+        within = (self.shard_of >= 0) & (self.shard_of < len(self._info.shards))
+        sizes = np.array([shard.bytes for shard in self._info.shards])
+        within &= (self._offsets >= 0) & (self._sizes >= 0)
+        within[within] &= (self._offsets + self._sizes <= sizes[np.where(within, self.shard_of, 0)])[within]
+        if not within.all() or self.labels.min() < 0 or self.labels.max() >= classes:
+            raise DataError(f"{path}: a row points outside its tar or its class list. {index.remedy(self._root)}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def jpegs(self, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+        """The JPEG files of these samples, each checked against its CRC-32 (about 3 microseconds a sample)."""
+        pread, frombuffer, uint8 = os.pread, np.frombuffer, np.uint8
+        places = zip(
+            self._descriptors[self.shard_of[ids]].tolist(),
+            self._sizes[ids].tolist(),
+            self._offsets[ids].tolist(),
+            self._crcs[ids].tolist(),
+            strict=True,
+        )
+        images: list[NDArray[np.uint8]] = []
+        for descriptor, size, offset, expected in places:
+            data = pread(descriptor, size, offset)
+            if crc32(data) != expected:
+                raise self._damaged(int(ids[len(images)]), len(data))
+            images.append(frombuffer(data, uint8))
+        return images
+
+    def _damaged(self, sample_id: int, seen: int) -> DataError:
+        expected = int(self._sizes[sample_id])
+        what = (
+            f"{seen:,} bytes read of {expected:,}"
+            if seen != expected
+            else "the bytes are not those that were written (CRC-32)"
+        )
+        return DataError(
+            f"{self._root / self.describe(sample_id)}: {what}: the tar changed or the disk is failing. "
+            f"See all damage with `headrace verify {self._root}`. {index.remedy(self._root)}"
+        )
+
+    def describe(self, sample_id: int) -> str:
+        """Shard, key and source path of a sample, for messages."""
+        names = self._names
+        shard = self._info.shards[int(self.shard_of[sample_id])].name
+        return f"{shard}, key {names['key'][sample_id]} (source {names['source'][sample_id]})"
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        return index.read_texts(self._root, self._info.index, ("key", "source"))
+
+    @property
+    def keys(self) -> list[str]:
+        """The key of each sample."""
+        return self._names["key"]
+
+    @property
+    def sources(self) -> list[str]:
+        """The path of each sample inside its source."""
+        return self._names["source"]
+
+    def close(self) -> None:
+        """Close the tars. Reading afterwards is an error."""
+        for descriptor in self._descriptors.tolist():
+            os.close(descriptor)
+        self._descriptors = np.empty(0, np.int64)
+
+
+def _open_all(root: Path, info: SplitInfo) -> list[int]:
+    """A descriptor for each tar, whose size is checked on the open file itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = len(info.shards) + _SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
+    descriptors: list[int] = []
+    try:
+        for shard in info.shards:
+            descriptors.append(os.open(root / shard.name, os.O_RDONLY | os.O_CLOEXEC))
+            compare_size(root, shard.name, os.fstat(descriptors[-1]).st_size, shard.bytes)
+    except (OSError, DataError) as error:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if isinstance(error, OSError):
+            raise DataError(f"{root}: cannot open its tars: {error.strerror}. {index.remedy(root)}") from error
+        raise
+    return descriptors

@@ -1,0 +1,131 @@
+"""How a file becomes visible: written under another name, flushed to the disk, then renamed.
+
+Whatever has its final name is complete. A folder is filled beside its target and renamed as a whole, so that a
+reader sees either the finished set or nothing, and one lock a target keeps two writers apart.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from shards.errors import HeadraceError, UsageError
+
+PARTIAL = ".partial"  # ending of a file that is being written
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def storage_error(error: OSError, path: Path) -> HeadraceError:
+    """The error for a failed write to `path`, in words that say what to do."""
+    if error.errno in _NO_SPACE:
+        return HeadraceError(
+            f"{path}: the disk is full ({free_bytes(path):,} bytes free). Nothing unfinished is visible; "
+            "free some space and give the same command again: finished shards are kept"
+        )
+    if error.errno in _NO_ACCESS:
+        return UsageError(f"{path}: cannot write there ({error.strerror}). Choose a folder that you may write to")
+    return HeadraceError(f"{path}: {error.strerror or error}. Nothing unfinished is visible; try again")
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that may still be written on the file system of `path`, which need not exist yet."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A stream that becomes `path` when the block ends well; after an error nothing of it is left."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file in one visible step."""
+    with replacing(path) as stream:
+        stream.write(data)
+
+
+def write_link(path: Path, target: Path) -> None:
+    """Make `path` a link to `target` (relative to it) in one visible step; an older link is replaced."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        partial.unlink(missing_ok=True)
+        partial.symlink_to(target)
+        partial.replace(path)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def work_folder(target: Path) -> Path:
+    """Where `target` is made: a hidden neighbour, so that the final rename stays on one file system."""
+    return target.with_name(f".{target.name}{PARTIAL}")
+
+
+def publish(work: Path, target: Path) -> None:
+    """Turn the finished folder `work` into `target`; an older `target` is swapped out and removed."""
+    old = target.with_name(f".{target.name}.old")
+    try:
+        discard(old)
+        for leftover in work.glob(f"*{PARTIAL}"):
+            leftover.unlink()
+        sync_folder(work)
+        if target.exists():
+            target.rename(old)
+        work.rename(target)
+        sync_folder(target.parent)
+        discard(old)
+    except OSError as error:
+        raise storage_error(error, target) from error
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder that may be there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Hold the only right to write `target`; the kernel takes it back when the process dies, however it dies."""
+    name = target.with_name(f".{target.name}.lock")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(name)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise HeadraceError(
+            f"{target}: another headrace command is writing it now. Wait until it ends, or choose another folder"
+        ) from error
+    except OSError as error:
+        raise storage_error(error, target) from error
+    try:
+        yield
+    finally:
+        name.unlink(missing_ok=True)  # while it is still held: no waiter can hold the name that goes away
+        lock.release()
