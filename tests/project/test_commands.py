@@ -4,10 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import cli
 import click
 
+import cli
 from tests.project.sources import ROOT
+
+Words = tuple[str, ...]
 
 HEAVY = ("torch", "nvidia.dali", "pyarrow", "webdataset", "numpy", "pydantic")
 LIGHT_FOR_ALL = ("torch", "nvidia.dali", "pyarrow")
@@ -21,9 +23,7 @@ def root_command() -> click.Group:
     return groups[0]
 
 
-def commands(
-    group: click.Group, path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def commands(group: click.Group, path: Words = ()) -> Iterator[tuple[Words, click.Command]]:
     """Every command under the group, with the words that lead to it."""
     for name, command in group.commands.items():
         yield (*path, name), command
@@ -31,15 +31,16 @@ def commands(
             yield from commands(command, (*path, name))
 
 
-def unexplained(path: tuple[str, ...], command: click.Command) -> list[str]:
+def unexplained(path: Words, command: click.Command) -> list[str]:
     """What a reader of the help is not told: the command itself, an option, or an argument."""
     name, text = " ".join(path), command.help or ""
     gaps = [] if text else [f"{name}: no help"]
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.help:
             gaps.append(f"{name} {parameter.opts[0]}: no help")
-        if isinstance(parameter, click.Argument) and parameter.human_readable_name not in text:
-            gaps.append(f"{name}: its help does not mention {parameter.human_readable_name}")
+        if isinstance(parameter, click.Argument):
+            words = re.findall(r"\w+", parameter.make_metavar(click.Context(command)))
+            gaps += [f"{name}: its help does not mention {word}" for word in words if word not in text]
     return gaps
 
 
@@ -90,7 +91,6 @@ def test_help_of_each_command_needs_no_torch() -> None:
 
 def test_readme_lists_the_commands() -> None:
     """The README's table has every command, and none that is not there."""
-    table = re.findall(
-        r"^\| `headrace ([a-z -]+?)[ `][^|]*\|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
-    )
+    page = (ROOT / "README.md").read_text("utf-8")
+    table = re.findall(r"^\| `headrace ([a-z -]+?)[ `][^|]*\|", page, re.MULTILINE)
     assert sorted(table) == sorted(" ".join(path) for path, _ in commands(root_command()))
