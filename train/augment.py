@@ -1,0 +1,126 @@
+"""Which part of each image is seen, and whether it is mirrored: pure functions of (seed, epoch, sample id).
+
+A *view* is a rectangle of the decoded image that the pipeline resizes to the training size. A mirrored view has
+its left and right edges exchanged, which the resize follows at no cost.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shards.draws import Stream, uniforms
+
+_ATTEMPTS = 10  # torchvision.transforms.RandomResizedCrop.get_params tries as often before it takes the centre
+
+
+class Views(NamedTuple):
+    """Rectangles in pixels of the decoded image: float32 (n, 2) corners as (y, x); start x > end x mirrors."""
+
+    start: NDArray[np.float32]
+    end: NDArray[np.float32]
+
+
+class Crop(NamedTuple):
+    """Random resized crop: fractions of the image's area, width-to-height ratios, chance to mirror."""
+
+    area: tuple[float, float]
+    ratio: tuple[float, float]
+    flip: float
+
+
+def train_views(
+    crop: Crop,
+    seed: int,
+    epochs: NDArray[np.int64],
+    ids: NDArray[np.int64],
+    widths: NDArray[np.int32],
+    heights: NDArray[np.int32],
+) -> Views:
+    """Random resized crop and mirror of each sample.
+
+    Follows `torchvision.transforms.RandomResizedCrop`: up to ten tries of (area, log-uniform ratio), the first
+    box that fits is placed uniformly on whole pixels, and where none fits the largest central box within the
+    ratio bounds is taken.
+    """
+    height, width = _box_shapes(crop, seed, epochs, ids, widths, heights)
+    place = uniforms(seed, Stream.CROP, epochs, ids, 2 * _ATTEMPTS, count=2)
+    fallback = height < 0
+    height, width = np.abs(height), np.abs(width)
+    top = np.floor(place[:, 0] * (heights - height + 1))
+    left = np.floor(place[:, 1] * (widths - width + 1))
+    top[fallback] = (heights - height)[fallback] // 2
+    left[fallback] = (widths - width)[fallback] // 2
+    mirror = uniforms(seed, Stream.FLIP, epochs, ids, count=1)[:, 0] < crop.flip
+    return _views(top, left, top + height, left + width, mirror)
+
+
+def _box_shapes(
+    crop: Crop,
+    seed: int,
+    epochs: NDArray[np.int64],
+    ids: NDArray[np.int64],
+    widths: NDArray[np.int32],
+    heights: NDArray[np.int32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Heights and widths of the boxes, negative where no try fitted and the central box is meant."""
+    height, width = (-side for side in _central_box(crop, widths, heights))
+    open_rows = np.arange(len(ids))
+    log_ratio = np.log(crop.ratio)
+    for attempt in range(_ATTEMPTS):
+        draw = uniforms(seed, Stream.CROP, epochs[open_rows], ids[open_rows], attempt, count=2)
+        area = (crop.area[0] + (crop.area[1] - crop.area[0]) * draw[:, 0]) * (
+            widths[open_rows].astype(np.float64) * heights[open_rows]
+        )
+        ratio = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[:, 1])
+        wide, high = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
+        fits = (wide > 0) & (wide <= widths[open_rows]) & (high > 0) & (high <= heights[open_rows])
+        height[open_rows[fits]], width[open_rows[fits]] = high[fits], wide[fits]
+        open_rows = open_rows[~fits]
+        if not len(open_rows):
+            break
+    return height, width
+
+
+def _central_box(
+    crop: Crop, widths: NDArray[np.int32], heights: NDArray[np.int32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Heights and widths of the largest boxes within the ratio bounds."""
+    wide, high = widths.astype(np.float64), heights.astype(np.float64)
+    too_tall, too_wide = wide / high < crop.ratio[0], wide / high > crop.ratio[1]
+    height = np.where(too_tall, np.rint(wide / crop.ratio[0]), high)
+    width = np.where(too_wide, np.rint(high * crop.ratio[1]), wide)
+    return height, width
+
+
+def centre_views(fraction: float, widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Views:
+    """The central square of `fraction` of the shorter side: resize then centre crop, as one rectangle.
+
+    torchvision's Resize(256) and CenterCrop(224) are `fraction = 224 / 256`.
+    """
+    side = np.minimum(widths, heights) * fraction
+    top, left = (heights - side) / 2, (widths - side) / 2
+    return _views(top, left, top + side, left + side, np.zeros(len(widths), bool))
+
+
+def _views(
+    top: NDArray[np.float64],
+    left: NDArray[np.float64],
+    bottom: NDArray[np.float64],
+    right: NDArray[np.float64],
+    mirror: NDArray[np.bool_],
+) -> Views:
+    start = np.stack([top, np.where(mirror, right, left)], 1).astype(np.float32)
+    end = np.stack([bottom, np.where(mirror, left, right)], 1).astype(np.float32)
+    return Views(start, end)
+
+
+def keep_scales(
+    rates: NDArray[np.float64], seed: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Stochastic depth (Huang et al., arXiv:1603.09382): float32 (n, blocks), 0 to drop, 1 / (1 - rate) to keep.
+
+    `rates` holds each block's chance to be dropped, shape (blocks,).
+    """
+    drop = uniforms(seed, Stream.DEPTH, epochs, ids, count=len(rates)) < rates
+    return np.where(drop, 0.0, 1.0 / (1.0 - rates)).astype(np.float32)

@@ -1,0 +1,93 @@
+"""One micro-batch: first as a plan in numpy, a pure function of (recipe, step, group), then as tensors."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shards.order import Order, Steps, validation_batches
+from shards.shardset import Split
+from train.accelerator import Accelerator
+from train.augment import Crop, Views, centre_views, keep_scales, train_views
+
+
+class Plan(NamedTuple):
+    """What a micro-batch consists of, before any byte is read."""
+
+    step: int
+    group: int  # which of the step's groups; for validation, which of the fixed batches
+    epochs: NDArray[np.int64]  # (b,)
+    ids: NDArray[np.int64]  # (b,)
+    labels: NDArray[np.int64]  # (b,)
+    views: Views
+    size: int  # side of the square that each view is resized to, pixels
+    keep: NDArray[np.float32]  # (b, blocks) stochastic-depth scales; blocks = 0 for validation
+
+
+class Batch(NamedTuple):
+    """The same on the device: ready for one forward pass."""
+
+    images: Tensor  # uint8 (b, size, size, 3)
+    labels: Tensor  # int64 (b,)
+    keep: Tensor  # float32 (b, blocks)
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class TrainPlans:
+    """The training micro-batches of one rank, from any step on."""
+
+    split: Split
+    order: Order
+    steps: Steps
+    crop: Crop
+    size: int
+    drop_rates: NDArray[np.float64]  # (blocks,)
+
+    def plan(self, step: int, group: int) -> Plan:
+        """The plan of one group of one step."""
+        epochs, ids = self.order.positions(*self.steps.group_span(step, group))
+        seed = self.order.seed
+        views = train_views(self.crop, seed, epochs, ids, self.split.widths[ids], self.split.heights[ids])
+        keep = keep_scales(self.drop_rates, seed, epochs, ids)
+        return Plan(step, group, epochs, ids, self.split.labels[ids], views, self.size, keep)
+
+    def stream(self, first_step: int, last_step: int, groups: range) -> Iterator[Plan]:
+        """Plans of `groups` of every step from first_step (included) to last_step (excluded), in order."""
+        for step in range(first_step, last_step):
+            for group in groups:
+                yield self.plan(step, group)
+
+
+@dataclass(frozen=True)
+class ValidationPlans:
+    """The validation set in fixed batches, dealt whole to ranks: each forward sees the same samples for any N."""
+
+    split: Split
+    batch: int
+    fraction: float
+    size: int
+
+    def __len__(self) -> int:
+        return len(validation_batches(len(self.split), self.batch))
+
+    def stream(self, batches: range) -> Iterator[Plan]:
+        """Plans of these batches, in order."""
+        spans = validation_batches(len(self.split), self.batch)
+        for number in batches:
+            ids = np.arange(*spans[number])
+            views = centre_views(self.fraction, self.split.widths[ids], self.split.heights[ids])
+            epochs, keep = np.zeros(len(ids), np.int64), np.empty((len(ids), 0), np.float32)
+            yield Plan(0, number, epochs, ids, self.split.labels[ids], views, self.size, keep)
+
+
+def grey_batch(samples: int, size: int, blocks: int, accelerator: Accelerator) -> Batch:
+    """A batch of grey images that is already on the device, for warming up and timing the step."""
+    ids, corners = np.zeros(samples, np.int64), np.zeros((samples, 2), np.float32)
+    keep = np.ones((samples, blocks), np.float32)
+    plan = Plan(0, 0, ids, ids, ids, Views(corners, corners), size, keep)
+    images = accelerator.upload(np.full((samples, size, size, 3), 127, np.uint8))
+    return Batch(images, accelerator.upload(plan.labels), accelerator.upload(keep), plan)

@@ -1,0 +1,113 @@
+"""Checkpoints: one file each, whole or absent, with the hash of its bytes in its name.
+
+    RUN/checkpoints/step-00000782-<16 hex of sha256>.pt     the states; the newest few and the best are kept
+    RUN/last.pt, RUN/best.pt                                links to two of them
+
+A file holds plain values and tensors only, so that `torch.load(..., weights_only=True)` reads it. It holds no state
+of any random generator and none of the pipeline: both are functions of the step.
+"""
+
+import hashlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shards import store
+from shards.errors import DataError, UsageError
+
+FORMAT = 1
+KEEP = 3
+_NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.pt")
+_KEYS = {
+    "format": int,
+    "headrace": str,
+    "model": dict,
+    "average": dict,
+    "optimizer": dict,
+    "scaler": dict,
+    "progress": dict,
+    "recipe": dict,
+    "precision": str,
+    "classes": list,
+    "shard_set": str,
+    "world": dict,
+}
+
+
+def save(run: Path, state: dict[str, Any], step: int, *, best: bool) -> Path:
+    """Write a checkpoint and point `last.pt`, and `best.pt` where it is the best, at it; older ones are removed.
+
+    Raises HeadraceError when it cannot be written; what was there before then stays.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getvalue()
+    path = run / "checkpoints" / f"step-{step:08d}-{hashlib.sha256(data).hexdigest()[:16]}.pt"
+    path.parent.mkdir(exist_ok=True)
+    store.write_bytes(path, data)
+    for link in ("last.pt", "best.pt") if best else ("last.pt",):
+        store.write_link(run / link, Path("checkpoints") / path.name)
+    _remove_old(run)
+    return path
+
+
+def _remove_old(run: Path) -> None:
+    kept = set(_newest_first(run)[:KEEP]) | {(run / link).resolve() for link in ("last.pt", "best.pt")}
+    for path in _newest_first(run):
+        if path.resolve() not in {keeper.resolve() for keeper in kept}:
+            path.unlink()
+
+
+def _newest_first(run: Path) -> list[Path]:
+    found = [path for path in (run / "checkpoints").glob("step-*.pt") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (int(path.name.split("-")[1]), path.stat().st_mtime_ns), reverse=True)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint file. Raises UsageError when there is none, DataError when it is damaged."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such checkpoint")
+    data = path.read_bytes()
+    named = _NAME.fullmatch(path.resolve().name)
+    digest = hashlib.sha256(data).hexdigest()
+    if named and not digest.startswith(named[2]):
+        raise DataError(
+            f"{path}: damaged: its sha256 begins {digest[:16]}, its name says {named[2]}. Use an earlier checkpoint"
+        )
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path}: not a checkpoint that can be read ({first})") from error
+    return _checked(path, state)
+
+
+def _checked(path: Path, state: object) -> dict[str, Any]:
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: not a Headrace checkpoint: it holds a {type(state).__name__}")
+    wrong = [key for key, kind in _KEYS.items() if not isinstance(state.get(key), kind)]
+    if wrong:
+        raise DataError(f"{path}: not a Headrace checkpoint: {', '.join(wrong)} missing or of the wrong kind")
+    if state["format"] != FORMAT:
+        raise DataError(f"{path}: format {state['format']}; this version reads {FORMAT}. Use the version that wrote it")
+    return state
+
+
+def newest(run: Path) -> tuple[dict[str, Any], Path, list[str]]:
+    """The newest undamaged state in a run folder, its file, and a line for each damaged one that was passed over.
+
+    Raises UsageError when there is no checkpoint, DataError when all are damaged.
+    """
+    candidates = _newest_first(run)
+    if not candidates:
+        raise UsageError(f"{run}: no checkpoint to resume from. Start without --resume, or name the right folder")
+    passed_over: list[str] = []
+    for path in candidates:
+        try:
+            return load(path), path, passed_over
+        except DataError as error:
+            passed_over.append(str(error))
+    raise DataError("; ".join(passed_over))

@@ -1,0 +1,32 @@
+"""Seconds and stall of the current epoch, also across a stop and a resume in its middle."""
+
+import time
+from dataclasses import dataclass
+
+from train.feed import Feed
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Seconds of training since the epoch began, and how many of them the step waited for data."""
+
+    seconds: float
+    stalled: float
+
+    @property
+    def stall(self) -> float:
+        """Percent of the time that the step waited for data."""
+        return 100.0 * self.stalled / self.seconds if self.seconds else 0.0
+
+
+class EpochClock:
+    """Starts where an interrupted epoch left off. Reads the host's clock only."""
+
+    def __init__(self, feed: Feed, seconds: float = 0.0, stalled: float = 0.0) -> None:
+        self._feed = feed
+        self._began = time.perf_counter() - seconds
+        self._stalled_before = feed.stalled - stalled
+
+    def read(self) -> Reading:
+        """The epoch so far."""
+        return Reading(time.perf_counter() - self._began, self._feed.stalled - self._stalled_before)

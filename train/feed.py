@@ -1,0 +1,88 @@
+"""Batches made ahead of the step by a thread, and the time that the step waited for them.
+
+plans --> [ImagePipeline] --> Batch --> queue of `depth` --> training step
+`------------- feed thread ----------'
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from train.accelerator import Accelerator
+from train.batch import Batch, Plan
+from train.pipeline import ImagePipeline
+
+_END = object()
+_POLL_SECONDS = 0.1
+
+
+class Feed:
+    """Iterates the batches of `plans`. `stalled` grows by the seconds that the consumer waited.
+
+    An error in the thread is raised to the consumer, in place of the batch that it hit. Close it, or use it as a
+    context manager: the thread ends with it, also in the middle of the stream.
+    """
+
+    def __init__(
+        self, pipeline: ImagePipeline, plans: Iterator[Plan], accelerator: Accelerator, depth: int = 3
+    ) -> None:
+        self.stalled = 0.0
+        self._accelerator = accelerator
+        self._queue: queue.Queue[Any] = queue.Queue(depth)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._produce, args=(pipeline, plans), name="headrace-feed", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        began = time.perf_counter()
+        item = self._queue.get()
+        self.stalled += time.perf_counter() - began
+        if isinstance(item, BaseException):
+            raise item
+        if item is _END:
+            self._queue.put(_END)  # asking again ends again
+            raise StopIteration
+        batch, mark = item
+        self._accelerator.wait(mark, batch.images, batch.labels, batch.keep)
+        return batch
+
+    def __enter__(self) -> "Feed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the thread, wherever it is, and wait for it."""
+        self._closing.set()
+        self._thread.join()
+
+    def _produce(self, pipeline: ImagePipeline, plans: Iterator[Plan]) -> None:
+        try:
+            for plan, images in pipeline.run(self._until_closed(plans)):
+                with self._accelerator.side_stream():
+                    labels, keep = self._accelerator.upload(plan.labels), self._accelerator.upload(plan.keep)
+                    mark = self._accelerator.mark()
+                self._put((Batch(images, labels, keep, plan), mark))
+            self._put(_END)
+        except Exception as error:  # noqa: BLE001  handed over whole: the consumer raises it
+            self._put(error)
+
+    def _until_closed(self, plans: Iterator[Plan]) -> Iterator[Plan]:
+        for plan in plans:
+            if self._closing.is_set():
+                return
+            yield plan
+
+    def _put(self, item: Any) -> None:
+        while not self._closing.is_set():
+            try:
+                self._queue.put(item, timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+            return

@@ -1,0 +1,96 @@
+"""The run as a table of contents: epochs of steps, each followed by evaluation and a checkpoint."""
+
+from dataclasses import dataclass
+
+from shards.order import Steps
+from train.clock import EpochClock
+from train.efficientnet import EfficientNet
+from train.evaluate import Evaluator
+from train.feed import Feed
+from train.progress import Progress
+from train.runlog import EpochReport, RunLog
+from train.saver import Saver
+from train.signals import StoppedError, StopRequest
+from train.step import TrainStep
+from train.tally import LossRing, Sums, Tally
+from train.world import World
+
+
+@dataclass
+class Run:
+    """The parts of a training run, assembled."""
+
+    steps: Steps
+    epochs: int
+    feed: Feed
+    step: TrainStep
+    evaluate: Evaluator
+    progress: Progress
+    losses: LossRing
+    log: RunLog
+    stop: StopRequest
+    world: World
+    checkpoint_steps: int | None
+    save: Saver
+
+    @property
+    def measured(self) -> EfficientNet:
+        """The network that evaluation is about: the weights' average where the recipe keeps one."""
+        return self.step.average.network if self.step.average else self.step.network
+
+
+def fit(run: Run) -> None:
+    """Train to the last epoch. Raises StoppedError after saving, when a signal asked for it."""
+    votes = run.world.stop_vote()
+    for epoch in range(run.progress.epochs_done, run.epochs):
+        clock = EpochClock(run.feed, run.progress.epoch_seconds, run.progress.epoch_stalled)
+        tally = Tally(run.step.accelerator, run.progress.epoch_sums if run.world.is_main else Sums())
+        while run.progress.step < run.steps.ends(epoch):
+            run.step(run.progress.step, run.feed, tally, run.losses)
+            run.progress.step += 1
+            if run.losses.full:
+                log_steps(run, clock)
+            if run.checkpoint_steps and run.progress.step % run.checkpoint_steps == 0:
+                save_unfinished(run, clock, tally)
+            if number := votes.cast(run.stop.number):
+                save_unfinished(run, clock, tally)
+                raise StoppedError(number)
+        finish_epoch(run, clock, tally)
+    votes.heard()
+
+
+def log_steps(run: Run, clock: EpochClock) -> None:
+    """The logging branch: the one place between epochs that asks the device for numbers."""
+    losses = run.losses.read(run.world)
+    if not losses:
+        return
+    last, _ = losses[-1]
+    values = [loss for _, loss in losses]
+    reading = clock.read()
+    rate = run.step.schedule.rate(last)
+    row = {"loss": sum(values) / len(values), "losses": values, "lr": rate}
+    run.log.step(last + 1, {**row, "epoch_seconds": reading.seconds, "epoch_stalled": reading.stalled})
+
+
+def save_unfinished(run: Run, clock: EpochClock, tally: Tally) -> None:
+    """A checkpoint in the middle of an epoch, with the epoch's sums so far."""
+    log_steps(run, clock)
+    reading = clock.read()
+    run.progress.epoch_sums = tally.total(run.world)
+    run.progress.epoch_seconds, run.progress.epoch_stalled = reading.seconds, reading.stalled
+    run.step.share_statistics()
+    run.save(run.progress, best=False)
+
+
+def finish_epoch(run: Run, clock: EpochClock, tally: Tally) -> None:
+    """Evaluate, report, and save the state that the next epoch begins with."""
+    log_steps(run, clock)
+    train, reading = tally.total(run.world), clock.read()
+    run.step.share_statistics()
+    validation = run.evaluate(run.measured)
+    progress, seconds = run.progress, clock.read().seconds
+    best = progress.end_epoch(validation.accuracy)
+    rate = run.step.schedule.rate(progress.step - 1)
+    epoch = progress.epochs_done
+    run.log.epoch(EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate))
+    run.save(progress, best=best)

@@ -1,0 +1,109 @@
+"""The optimizer, its learning rate as a pure function of samples, and the average of the weights."""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from train.efficientnet import EfficientNet
+from train.recipe import Optim, Recipe
+
+
+@dataclass(frozen=True)
+class ScaledRate:
+    """The peak learning rate after the rule for another global batch, and the rule in words."""
+
+    peak: float
+    rule: str
+
+
+def scaled_rate(optim: Optim, global_batch: int) -> ScaledRate:
+    """`optim.lr`, scaled from its reference batch to `global_batch`.
+
+    Linear for SGD and RMSprop (Goyal et al., arXiv:1706.02677), by the square root for Adam-like ones (Malladi et
+    al., arXiv:2205.10287).
+    """
+    ratio = global_batch / (optim.reference_batch or global_batch)
+    if ratio == 1:
+        return ScaledRate(optim.lr, "as given")
+    if optim.name == "adamw":
+        return ScaledRate(optim.lr * math.sqrt(ratio), f"{optim.lr:g} x sqrt({ratio:g})")
+    return ScaledRate(optim.lr * ratio, f"{optim.lr:g} x {ratio:g}")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate, from 0 to `total` samples: linear warm-up, then constant, linear or cosine to zero."""
+
+    peak: float
+    shape: str
+    warmup: float
+    total: int
+    global_batch: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, samples: int) -> "Schedule":
+        """The schedule of a recipe over a training split of `samples`."""
+        train, optim = recipe.train, recipe.optim
+        peak = scaled_rate(optim, train.global_batch).peak
+        return cls(peak, optim.schedule, optim.warmup_epochs * samples, train.epochs * samples, train.global_batch)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step `step`."""
+        seen = step * self.global_batch
+        if seen < self.warmup:
+            return self.peak * min(1.0, (seen + self.global_batch) / self.warmup)
+        if self.shape == "constant":
+            return self.peak
+        left = 1 - min(1.0, (seen - self.warmup) / max(1.0, self.total - self.warmup))
+        return self.peak * (left if self.shape == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
+
+
+def make_optimizer(network: EfficientNet, optim: Optim) -> torch.optim.Optimizer:
+    """The optimizer over up to four groups: head and rest, decayed and not. Each carries its `multiple` of the rate."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    head = set(network.head.parameters())
+    for parameter in network.parameters():
+        decayed = optim.decay_all or parameter.ndim > 1  # norms and biases are vectors
+        groups.setdefault((parameter in head, decayed), []).append(parameter)
+    settings = [
+        {
+            "params": parameters,
+            "weight_decay": optim.weight_decay if decayed else 0.0,
+            "multiple": optim.head_lr if in_head else 1.0,
+        }
+        for (in_head, decayed), parameters in groups.items()
+    ]
+    if optim.name == "adamw":
+        return torch.optim.AdamW(settings, lr=optim.lr, fused=True)
+    if optim.name == "rmsprop":
+        # alpha and epsilon as in NVIDIA's EfficientNet recipe; TensorFlow's defaults differ from torch's
+        return torch.optim.RMSprop(settings, lr=optim.lr, momentum=optim.momentum, alpha=0.9, eps=0.01, foreach=True)
+    return torch.optim.SGD(settings, lr=optim.lr, momentum=optim.momentum, nesterov=optim.nesterov, fused=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Write this step's learning rate, times each group's multiple."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["multiple"]
+
+
+class WeightAverage:
+    """Exponential moving average of weights and running statistics, with a half-life in samples."""
+
+    def __init__(self, network: EfficientNet, half_life: int, global_batch: int) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(requires_grad=False)
+        self._update = get_ema_multi_avg_fn(0.5 ** (global_batch / half_life))
+        self._average, self._live = _floats(self.network), _floats(network)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the average towards the live weights by one step."""
+        self._update(self._average, self._live, 0)
+
+
+def _floats(network: nn.Module) -> list[torch.Tensor]:
+    return [value for value in network.state_dict(keep_vars=True).values() if value.is_floating_point()]

@@ -1,0 +1,134 @@
+"""The parts of a run, built from a setup. Nothing here decides; it connects."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shards.order import Order
+from shards.shardset import ShardSet, Split
+from train.accelerator import Accelerator
+from train.augment import Crop
+from train.batch import TrainPlans, ValidationPlans
+from train.evaluate import Evaluator
+from train.feed import Feed
+from train.model import Built, build_model
+from train.noise import HeadDropout
+from train.normalise import Normalise
+from train.norms import RunningStatistics
+from train.optim import Schedule, WeightAverage, make_optimizer
+from train.pipeline import ImagePipeline
+from train.recipe import Evaluate, Runtime
+from train.setup import TRAIN, VALIDATION, Resumed, Setup
+from train.step import TrainStep
+from train.world import World
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run happens: this rank, its device, its CPU threads."""
+
+    world: World
+    accelerator: Accelerator
+    threads: int
+
+    @classmethod
+    def find(cls, runtime: Runtime) -> "Place":
+        """The place of this process. Raises UsageError when the device that is asked for is not there."""
+        world = World.from_environment()
+        accelerator = Accelerator.choose(runtime.device, world.local_rank, world.local_size)
+        if runtime.deterministic:
+            accelerator.make_deterministic()
+        return cls(world, accelerator, world.threads(runtime.threads))
+
+    def pipeline(self, split: Split, max_batch: int, runtime: Runtime) -> ImagePipeline:
+        """A decoding pipeline over a split."""
+        decode = self.accelerator.decode_placement(runtime.decode)
+        return ImagePipeline(split, max_batch, self.accelerator, threads=self.threads, decode=decode)
+
+
+def build_step(setup: Setup, place: Place, built: Built) -> TrainStep:
+    """The training step around a network, with the states of a checkpoint where the setup resumes."""
+    recipe, world, accelerator = setup.recipe, place.world, place.accelerator
+    train, network = recipe.train, built.network
+    accelerator.place(network)
+    half_life = recipe.optim.ema_half_life
+    average = WeightAverage(network, half_life, train.global_batch) if half_life else None
+    optimizer, scaler = make_optimizer(network, recipe.optim), accelerator.scaler()
+    groups = setup.steps.groups_of(world.size, world.rank)
+    momentum, weight = recipe.model.batch_norm_momentum, len(groups) / setup.steps.groups
+    step = TrainStep(
+        network=network,
+        model=network,
+        optimizer=optimizer,
+        scaler=scaler,
+        schedule=Schedule.of(recipe, setup.steps.samples),
+        normalise=Normalise(built.normalisation, accelerator),
+        dropout=HeadDropout(recipe.model.dropout, network.features, train.seed, accelerator),
+        statistics=RunningStatistics(network, average.network if average else None, momentum, len(groups), weight),
+        average=average,
+        accelerator=accelerator,
+        world=world,
+        micro_batches=len(groups),
+        global_batch=train.global_batch,
+        label_smoothing=train.label_smoothing,
+    )
+    if setup.resumed:
+        restore(step, setup.resumed)
+    step.model = world.wrap(network)
+    return step
+
+
+def restore(step: TrainStep, resumed: Resumed) -> None:
+    """Load the states of a checkpoint. Raises DataError when they do not fit the step."""
+    state = resumed.state
+    with resumed.explaining():
+        step.network.load_state_dict(state["model"])
+        step.optimizer.load_state_dict(state["optimizer"])
+        step.scaler.load_state_dict(state["scaler"])
+        if step.average is not None:
+            step.average.network.load_state_dict(state["average"])
+
+
+def state_of(step: TrainStep) -> dict[str, Any]:
+    """The states that `restore` loads: tensors and plain values."""
+    return {
+        "model": step.network.state_dict(),
+        "average": step.average.network.state_dict() if step.average else {},
+        "optimizer": step.optimizer.state_dict(),
+        "scaler": step.scaler.state_dict(),
+    }
+
+
+def build_network(setup: Setup) -> Built:
+    """The recipe's model with its first weights; those of a checkpoint are loaded later, into any."""
+    model, seed = setup.recipe.model, setup.recipe.train.seed
+    init = "random" if setup.resumed else model.init
+    classes = len(setup.shards.class_ids)
+    return build_model(model.name, classes, init=init, weights=setup.request.weights, seed=seed)
+
+
+def build_feed(setup: Setup, place: Place, step: TrainStep, first_step: int) -> Feed:
+    """The training batches of this rank from `first_step` to the end of the run."""
+    recipe, steps, world = setup.recipe, setup.steps, place.world
+    augment, split = recipe.augment, setup.shards.split(TRAIN)
+    plans = TrainPlans(
+        split=split,
+        order=Order(len(split), recipe.train.seed),
+        steps=steps,
+        crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
+        size=augment.size,
+        drop_rates=np.array(step.network.drop_rates(recipe.model.drop_connect)),
+    )
+    stream = plans.stream(first_step, steps.ends(recipe.train.epochs - 1), steps.groups_of(world.size, world.rank))
+    return Feed(place.pipeline(split, recipe.train.group, recipe.runtime), stream, place.accelerator)
+
+
+def build_evaluator(
+    shards: ShardSet, settings: Evaluate, runtime: Runtime, normalise: Normalise, place: Place
+) -> Evaluator:
+    """The evaluator of a shard set's validation split."""
+    split = shards.split(VALIDATION)
+    plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
+    pipeline = place.pipeline(split, settings.batch, runtime)
+    return Evaluator(plans, pipeline, normalise, place.accelerator, place.world)

@@ -1,0 +1,37 @@
+"""How far a run is, in numbers that a checkpoint carries."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from train.tally import Sums
+
+
+@dataclass
+class Progress:
+    """Steps taken, epochs evaluated, the sums of the unfinished epoch, and the best validation accuracy so far."""
+
+    step: int = 0
+    epochs_done: int = 0
+    epoch_sums: Sums = field(default_factory=Sums)
+    epoch_seconds: float = 0.0
+    epoch_stalled: float = 0.0
+    best_accuracy: float = -1.0
+    best_epoch: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        return {**asdict(self), "epoch_sums": list(self.epoch_sums)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Progress":
+        """The progress that `state` describes."""
+        return cls(**{**state, "epoch_sums": Sums(*state["epoch_sums"])})
+
+    def end_epoch(self, accuracy: float) -> bool:
+        """Count an epoch as done, with its validation accuracy; whether that is the best so far."""
+        self.epochs_done += 1
+        self.epoch_sums, self.epoch_seconds, self.epoch_stalled = Sums(), 0.0, 0.0
+        best = accuracy > self.best_accuracy
+        if best:
+            self.best_accuracy, self.best_epoch = accuracy, self.epochs_done
+        return best

@@ -1,0 +1,100 @@
+"""A training run: build the parts, hand them to the loop, say how it went."""
+
+import json
+
+from shards import store
+from train import environment
+from train.batch import Batch, grey_batch
+from train.loop import Run, fit
+from train.parts import Place, build_evaluator, build_feed, build_network, build_step
+from train.precision import choose_precision
+from train.progress import Progress
+from train.runlog import RunLog
+from train.saver import Saver
+from train.setup import Request, Setup, open_run_folder, resolve
+from train.signals import StopRequest
+from train.start import start_lines
+from train.step import TrainStep
+from train.tally import LossRing
+from train.verdict import Verdict, synthetic_rate
+from train.world import World
+
+
+def train(request: Request) -> None:
+    """Carry out a request on this rank, from its start or from a checkpoint to the last epoch.
+
+    Raises StoppedError after saving when a signal asked for it, and the errors of `train.setup.resolve`.
+    """
+    setup = resolve(request, World.from_environment().size)
+    with StopRequest() as stop:
+        place = Place.find(setup.recipe.runtime)
+        place.world.join(place.accelerator.backend)
+        try:
+            _train(setup, place, stop)
+        finally:
+            place.world.leave()
+
+
+def _train(setup: Setup, place: Place, stop: StopRequest) -> None:
+    recipe = setup.recipe
+    if place.world.is_main:
+        open_run_folder(setup)
+    log = RunLog(setup.out if place.world.is_main else None)
+    built = build_network(setup)
+    step = build_step(setup, place, built)
+    resident = grey_batch(recipe.train.group, recipe.augment.size, len(step.network.drop_rates(0)), place.accelerator)
+    _settle_precision(setup, place, step, resident)
+    origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
+    for line in start_lines(setup, place, origin):
+        log.say(line)
+    _write_environment(setup, place)
+    progress = Progress.from_state(setup.resumed.state["progress"]) if setup.resumed else Progress()
+    log.keep_until(progress.step)
+    with build_feed(setup, place, step, progress.step) as feed:
+        run = Run(
+            steps=setup.steps,
+            epochs=recipe.train.epochs,
+            feed=feed,
+            step=step,
+            evaluate=build_evaluator(setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place),
+            progress=progress,
+            losses=LossRing(recipe.runtime.log_every, place.accelerator),
+            log=log,
+            stop=stop,
+            world=place.world,
+            checkpoint_steps=recipe.runtime.checkpoint_steps,
+            save=Saver(setup, place, step),
+        )
+        run.losses.start(progress.step)
+        fit(run)
+    _conclude(run, setup, resident)
+
+
+def _settle_precision(setup: Setup, place: Place, step: TrainStep, resident: Batch) -> None:
+    """Choose the precision, or take the checkpoint's, and warm the step up in it."""
+    wanted = setup.recipe.runtime.precision
+    if wanted == "auto" and setup.resumed:
+        wanted = setup.resumed.state["precision"]
+    accelerator = place.accelerator
+    accelerator.precision = choose_precision(wanted, step, resident, accelerator, place.world)
+    step.warm_up(resident)
+
+
+def _write_environment(setup: Setup, place: Place) -> None:
+    if place.world.is_main:
+        values = environment.describe(place.accelerator, place.world, place.threads, setup.shards.digest)
+        store.write_bytes(setup.out / "environment.json", (json.dumps(values, indent=1) + "\n").encode())
+
+
+def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
+    """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
+    real = run.world.from_main(run.log.last_rate())
+    if setup.recipe.runtime.verdict and real:
+        step_seconds = setup.steps.global_batch / real
+        synthetic = synthetic_rate(run.step, resident, run.progress.step, step_seconds)
+        run.log.say(Verdict(real, synthetic).line())
+    chance = 100 / len(setup.shards.class_ids)
+    run.log.say(
+        f"best validation accuracy {run.progress.best_accuracy:.2f}% in epoch {run.progress.best_epoch} "
+        f"({len(setup.shards.class_ids)} classes, chance is {chance:.2f}%); results are in {setup.out}"
+    )

@@ -1,0 +1,144 @@
+"""What a run says and writes: lines for people, metrics.jsonl and epochs.csv for programs. Rank 0 only."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from shards import store
+from train.clock import Reading
+from train.tally import Sums
+
+_EPOCH_FIELDS = (
+    "epoch",
+    "step",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "seconds",
+    "train_seconds",
+    "images_per_second",
+    "stall_percent",
+    "lr",
+)
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch came to. `seconds` counts training and evaluation."""
+
+    epoch: int  # from 1
+    epochs: int
+    step: int
+    train: Sums
+    validation: Sums
+    seconds: float
+    reading: Reading
+    lr: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images a second, over all ranks, evaluation not counted."""
+        return self.train.seen / self.reading.seconds if self.reading.seconds else 0.0
+
+    def line(self, now: datetime) -> str:
+        """The epoch in the form of the 2023 log, with more at its end."""
+        return (
+            f"[{now:%Y-%m-%d %H:%M:%S.%f}]: [{self.epoch}/{self.epochs}] "
+            f"Train Loss: {self.train.mean_loss:.5f}, Train Acc: {self.train.accuracy:.2f}%, "
+            f"Test Loss: {self.validation.mean_loss:.5f}, Test Acc: {self.validation.accuracy:.2f}%, "
+            f"Time: {self.seconds:.3f}s, Images/s: {self.images_per_second:.1f}, "
+            f"Stall: {self.reading.stall:.2f}%"
+        )
+
+    def row(self) -> dict[str, Any]:
+        """The same for epochs.csv and metrics.jsonl."""
+        values = (
+            self.epoch,
+            self.step,
+            self.train.mean_loss,
+            self.train.accuracy,
+            self.validation.mean_loss,
+            self.validation.accuracy,
+            self.seconds,
+            self.reading.seconds,
+            self.images_per_second,
+            self.reading.stall,
+            self.lr,
+        )
+        return dict(zip(_EPOCH_FIELDS, values, strict=True))
+
+
+class RunLog:
+    """Writes to a run folder and to standard output; with `folder` None, the log of the ranks that stay silent."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def say(self, text: str) -> None:
+        """A line for the reader."""
+        if self._folder is not None:
+            print(text, flush=True)  # noqa: T201  the program's own output
+
+    def keep_until(self, step: int) -> None:
+        """Remove rows after `step`: the run goes on from there and writes them again."""
+        if self._folder is None:
+            return
+        rows = [row for row in self.rows() if row["step"] <= step]
+        store.write_bytes(self._folder / "metrics.jsonl", "".join(map(_json_line, rows)).encode())
+        epochs = [{key: row[key] for key in _EPOCH_FIELDS} for row in rows if row["kind"] == "epoch"]
+        store.write_bytes(self._folder / "epochs.csv", _csv(epochs).encode())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All whole rows of metrics.jsonl; a line that was cut short by a crash is left out."""
+        path = self._folder / "metrics.jsonl" if self._folder else None
+        if path is None or not path.exists():
+            return []
+        return [row for line in path.read_text(encoding="utf-8").splitlines() if (row := _parse(line)) is not None]
+
+    def last_rate(self) -> float:
+        """Training images a second of the last epoch; 0 where nothing was logged."""
+        rates = [row["images_per_second"] for row in self.rows() if row["kind"] == "epoch"]
+        return float(rates[-1]) if rates else 0.0
+
+    def step(self, step: int, row: dict[str, Any]) -> None:
+        """A row of metrics.jsonl about the steps up to `step`."""
+        self._append("metrics.jsonl", _json_line({"kind": "step", "step": step, **row}))
+
+    def epoch(self, report: EpochReport) -> None:
+        """The epoch's line, and its row in both files."""
+        self.say(report.line(datetime.now()))  # noqa: DTZ005  the 2023 log's local time
+        row = report.row()
+        self._append("metrics.jsonl", _json_line({"kind": "epoch", **row}))
+        header = "" if self._folder and (self._folder / "epochs.csv").exists() else _csv([])
+        self._append("epochs.csv", header + _csv([row], header=False))
+
+    def _append(self, name: str, text: str) -> None:
+        if self._folder is not None:
+            with (self._folder / name).open("a", encoding="utf-8") as file:
+                file.write(text)
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    return json.dumps(row) + "\n"
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) and "kind" in row else None
+
+
+def _csv(rows: list[dict[str, Any]], *, header: bool = True) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _EPOCH_FIELDS, lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,42 @@
+"""SIGTERM and SIGINT ask the run to stop at the next step; a second one stops it at once."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+
+
+class StopRequest:
+    """A context in which signals are noted. `number` is the first signal that came, 0 before."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "StopRequest":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.number:
+            os._exit(exit_code(number))  # asked twice: nothing may hold it up, not even a pending collective
+        self.number = number
+
+
+def exit_code(number: int) -> int:
+    """What a shell expects of a process that ended because of this signal: 130 for SIGINT, 143 for SIGTERM."""
+    return 128 + number
+
+
+class StoppedError(Exception):
+    """The run stopped as asked, after saving. `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number

@@ -1,0 +1,65 @@
+"""The first lines of a run: what is trained, on what, from where, and how it is shared among processes."""
+
+from shards.order import deal
+from train.environment import processor, versions
+from train.optim import scaled_rate
+from train.parts import Place
+from train.setup import Setup
+
+_FEW_UPDATES = 300  # seen: from random weights, accuracy is still close to chance below about this many
+
+
+def start_lines(setup: Setup, place: Place, origin: str) -> list[str]:
+    """One line a topic."""
+    recipe, shards = setup.recipe, setup.shards
+    counts = ", ".join(f"{split.samples:,} {split.name}" for split in shards.manifest.splits)
+    have = versions()
+    lines = [
+        f"headrace {have.get('headrace', '(not installed)')}, torch {have['torch']}, DALI {_dali(have)}",
+        f"run      {setup.out}",
+        f"data     {shards.root}: {counts}, {len(shards.class_ids)} classes, digest {shards.digest[:16]}",
+        f"model    {recipe.model.name}, {origin}",
+        f"updates  {_updates(setup)}",
+        f"share    {_share(setup, place)}",
+        f"device   {_device(place)}, decode on {place.accelerator.decode_placement(recipe.runtime.decode)}",
+    ]
+    if setup.resumed:
+        lines += [f"warning: {line}" for line in setup.resumed.passed_over]
+        lines.append(f"resume   from {setup.resumed.path}")
+    total = setup.steps.ends(recipe.train.epochs - 1)
+    if total < _FEW_UPDATES and recipe.model.init == "random":
+        lines.append(
+            f"warning: only {total} updates: too few to converge from random weights; "
+            "add epochs or lower train.global_batch"
+        )
+    return lines
+
+
+def _dali(have: dict[str, str]) -> str:
+    return next((number for name, number in have.items() if name.startswith("nvidia-dali")), "not found")
+
+
+def _updates(setup: Setup) -> str:
+    train, optim = setup.recipe.train, setup.recipe.optim
+    rate = scaled_rate(optim, train.global_batch)
+    total = setup.steps.ends(train.epochs - 1)
+    return (
+        f"{total:,} of {train.global_batch} samples in {train.epochs} epochs; "
+        f"{optim.name}, learning rate {rate.peak:g} ({rate.rule}), {optim.schedule}"
+    )
+
+
+def _share(setup: Setup, place: Place) -> str:
+    steps, size = setup.steps, place.world.size
+    shares = [len(deal(steps.groups, size, rank)) for rank in range(size)]
+    balance = steps.groups / (size * max(shares))
+    return (
+        f"{steps.groups} groups of {steps.group} over {size} process{'es' if size > 1 else ''} "
+        f"({', '.join(map(str, shares))}; balance {balance:.0%})"
+    )
+
+
+def _device(place: Place) -> str:
+    accelerator = place.accelerator
+    name = processor() if accelerator.index is None else accelerator.name
+    return f"{name}, {place.threads} CPU threads a process, {accelerator.precision}, channels_last"

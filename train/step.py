@@ -1,0 +1,91 @@
+"""One optimizer update: this rank's micro-batches of the global batch, forward, backward, reduce, update."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  torch's own convention
+
+from train.accelerator import Accelerator
+from train.batch import Batch
+from train.efficientnet import EfficientNet
+from train.noise import HeadDropout
+from train.normalise import Normalise
+from train.norms import RunningStatistics
+from train.optim import Schedule, WeightAverage, set_rate
+from train.tally import LossRing, Tally
+from train.world import World
+
+
+@dataclass
+class TrainStep:
+    """What an update needs. `model` is `network` with its gradients averaged over ranks."""
+
+    network: EfficientNet
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    schedule: Schedule
+    normalise: Normalise
+    dropout: HeadDropout
+    statistics: RunningStatistics
+    average: WeightAverage | None
+    accelerator: Accelerator
+    world: World
+    micro_batches: int
+    global_batch: int
+    label_smoothing: float
+
+    def __call__(self, step: int, batches: Iterator[Batch], tally: Tally, losses: LossRing) -> None:
+        """Take this rank's micro-batches of `step` from `batches` and update the weights. Never asks the device."""
+        set_rate(self.optimizer, self.schedule.rate(step))
+        for turn, batch in enumerate(islice(batches, self.micro_batches)):
+            self.statistics.before(turn)
+            with self.world.accumulating(self.model, last=turn == self.micro_batches - 1):
+                dropout = self.dropout(step, batch.plan.group, len(batch.labels))
+                loss, logits = self._forward(batch.images, batch.labels, batch.keep, dropout)
+                self._backward(loss)
+            tally.add(loss, logits, batch.labels)
+            losses.add(loss / self.global_batch)
+        self._update()
+        losses.end_step()
+
+    def _forward(self, images: Tensor, labels: Tensor, keep: Tensor, dropout: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The micro-batch's summed loss and its logits."""
+        with self.accelerator.autocast():
+            logits = self.model(self.normalise(images), keep, dropout)
+            loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)
+        return loss, logits
+
+    def _backward(self, loss: Tensor) -> None:
+        """Gradients of the global batch's mean loss: DDP averages over ranks, so each counts `size` times."""
+        self.scaler.scale(loss * (self.world.size / self.global_batch)).backward()
+
+    def _update(self) -> None:
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update()
+
+    def share_statistics(self) -> None:
+        """Give every rank the running statistics of all, in the network and in its average."""
+        self.statistics.average(self.world)
+
+    def warm_up(self, resident: Batch) -> None:
+        """Two passes on a resident batch that leave no trace in weights or statistics.
+
+        DDP rebuilds its buckets after the first backward pass and sums in another order from then on. With the
+        rebuilding behind it, a resumed run sums in the order of the undisturbed one. Kernels that are chosen or
+        compiled at first use are ready too before the clock starts.
+        """
+        before = [buffer.clone() for buffer in self.network.buffers()]
+        for _ in range(2):
+            dropout = self.dropout(0, 0, len(resident.labels))
+            loss, _ = self._forward(resident.images, resident.labels, resident.keep, dropout)
+            self._backward(loss)
+            self.optimizer.zero_grad(set_to_none=True)
+        for buffer, value in zip(self.network.buffers(), before, strict=True):
+            buffer.copy_(value)

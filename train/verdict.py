@@ -1,0 +1,53 @@
+"""Was the input the bottleneck? The run's rate against that of the same step on a batch that is already there.
+
+R_real counts the training of the last epoch, R_synth the step on a resident batch. Their ratio is the
+accelerator utilisation of MLPerf Storage; the 95 % line is the 5 % of step time that TensorFlow's profiler takes
+for "not input-bound".
+"""
+
+import time
+from dataclasses import dataclass
+from itertools import repeat
+
+from train.batch import Batch
+from train.step import TrainStep
+from train.tally import LossRing, Tally
+
+_STEPS = 50
+_SECONDS = 20.0  # fewer steps where 50 would take longer
+_COMPUTE_BOUND = 0.95
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Images a second over all ranks, of the run and of the step alone."""
+
+    real: float
+    synthetic: float
+
+    @property
+    def ratio(self) -> float:
+        """R_real / R_synth."""
+        return self.real / self.synthetic
+
+    def line(self) -> str:
+        """The finding in words."""
+        bound = "compute-bound: the input is not the bottleneck" if self.ratio >= _COMPUTE_BOUND else "input-bound"
+        return f"R_real / R_synth = {self.real:.1f} / {self.synthetic:.1f} images/s = {self.ratio:.3f}: {bound}"
+
+
+def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, step_seconds: float) -> float:
+    """Images a second of the step on one resident batch. Trains on it: only for a model already saved.
+
+    `step_seconds` is what a step took so far, equal on every rank, and bounds how many are run.
+    """
+    count = max(3, min(_STEPS, int(_SECONDS / step_seconds)))
+    batches = repeat(resident)
+    tally, losses = Tally(step.accelerator), LossRing(count + 1, step.accelerator)
+    step(first_step, batches, tally, losses)
+    step.accelerator.synchronize()
+    began = time.perf_counter()
+    for number in range(count):
+        step(first_step + number, batches, tally, losses)
+    step.accelerator.synchronize()
+    return count * step.global_batch / (time.perf_counter() - began)
