@@ -104,5 +104,15 @@ def prep_command(paths: tuple[Path, ...], workers: int | None, if_exists: str, *
     click.echo(summary(result, out))
 
 
+@main.command("verify")
+@click.argument("root", metavar="SHARDS", type=click.Path(path_type=Path))
+@click.option("--deep", is_flag=True, help="Also decode every image and check its own checksum.")
+def verify_command(root: Path, deep: bool) -> None:
+    """Check a shard set: sizes, SHA-256, index against tars. Names each problem and its remedy; exit code 3 if any."""
+    from prep.check import check
+
+    click.echo(check(root, deep=deep, say=click.echo))
+
+
 if __name__ == "__main__":
     main()

@@ -1,0 +1,28 @@
+"""`headrace verify`: the checks of `shards.verify`, with the decoder that admitted the images."""
+
+import os
+import time
+from pathlib import Path
+
+from prep.image import admit
+from prep.progress import Say, progress
+from shards.errors import DataError
+from shards.manifest import load
+from shards.verify import verify
+
+
+def check(root: Path, *, deep: bool, say: Say) -> str:
+    """Say each problem, then raise if there was one; else the closing line."""
+    began = time.monotonic()
+    with progress(load(root).samples, "verify") as report:
+        found = verify(root, decode=admit if deep else None, threads=len(os.sched_getaffinity(0)), progress=report)
+    for problem in found.problems:
+        say(problem)
+    if found.problems:
+        raise DataError(f"{root}: {len(found.problems)} problems, listed above. It must not be trained on as it is")
+    shards = [shard for split in found.manifest.splits for shard in split.shards]
+    what = "sizes, SHA-256, index against tars" + (", every image decoded" if deep else "")
+    return (
+        f"{root}: sound. {found.manifest.samples:,} samples in {len(shards):,} shards, "
+        f"{sum(shard.bytes for shard in shards):,} bytes: {what} ({time.monotonic() - began:.1f} s)"
+    )
