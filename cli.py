@@ -57,6 +57,7 @@ def main() -> None:
 
 @main.command("prep")
 @click.argument("paths", nargs=-1, required=True, metavar="[SOURCE] OUT", type=click.Path(path_type=Path))
+@click.option("--demo", is_flag=True, help="Draw a small data set by code (12 classes) instead of reading a SOURCE.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the permutation of samples.")
 @click.option("--samples-per-shard", type=int, help="Samples in a shard. Default: as --shard-size says.")
 @click.option("--shard-size", default=32, show_default=True, metavar="MB", help="Size of a shard, about, in megabytes.")
@@ -79,7 +80,7 @@ def main() -> None:
     show_default=True,
     help="An image that does not decode ends the run, or is left out and listed in report.jsonl.",
 )
-def prep_command(paths: tuple[Path, ...], workers: int | None, if_exists: str, **options: Any) -> None:
+def prep_command(paths: tuple[Path, ...], demo: bool, workers: int | None, if_exists: str, **options: Any) -> None:
     """Convert a data set into a shard set in the folder OUT.
 
     SOURCE is TinyImageNet in its official layout, as a zip (read in place) or a folder. Every image is decoded once,
@@ -87,16 +88,17 @@ def prep_command(paths: tuple[Path, ...], workers: int | None, if_exists: str, *
     run is continued by the same command.
     """
     from prep.convert import prep
+    from prep.demo import demo_source
     from prep.options import Options
     from prep.summary import summary
 
-    if len(paths) != 2:
-        raise click.UsageError(f"give SOURCE and OUT; got {len(paths)} paths")
-    source, out = paths
+    if len(paths) != (1 if demo else 2):
+        raise click.UsageError(f"give {'OUT alone with --demo' if demo else 'SOURCE and OUT'}; got {len(paths)} paths")
+    chosen, out = Options(**options), paths[-1]
     result = prep(
-        source,
+        demo_source(out, chosen.seed, say=click.echo) if demo else paths[0],
         out,
-        Options(**options),
+        chosen,
         workers=workers or len(os.sched_getaffinity(0)),
         if_exists=if_exists,
         say=click.echo,

@@ -108,12 +108,16 @@ def _stream(data: bytes) -> tuple[Any, str, int, int]:
         ) from error
 
 
+def encode(pixels: NDArray[np.uint8], quality: int = QUALITY) -> bytes:
+    """RGB pixels of shape (height, width, 3) as a JPEG."""
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
+
+
 def _converted(data: bytes) -> Admitted:
     """The image as an upright RGB JPEG."""
     pixels, codec = _decode_rgb(data)
     height, width, _ = pixels.shape
-    jpeg = simplejpeg.encode_jpeg(pixels, quality=QUALITY, colorspace="RGB", colorsubsampling="444")
-    return Admitted(jpeg, width, height, f"{codec} converted to RGB JPEG")
+    return Admitted(encode(pixels), width, height, f"{codec} converted to RGB JPEG")
 
 
 def _decode_rgb(data: bytes) -> tuple[NDArray[np.uint8], str]:
