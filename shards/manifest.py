@@ -14,10 +14,11 @@ NAME = "shardset.json"
 _LIMIT = 256 << 20  # bytes; a manifest takes about 150 bytes a shard
 
 # File names have no folder parts and start with a letter or digit: nothing leads out of the set's own folder.
-_FILE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+_FILE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*"
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, Field(pattern=_FILE, max_length=200)]
+FileName = Annotated[str, Field(pattern=_FILE + "$", max_length=200)]
+TarName = Annotated[str, Field(pattern=_FILE + r"\.tar$", max_length=200)]
 SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=32)]
 Text = Annotated[str, Field(max_length=4096)]
 Content = bytes  # a name for what the `bytes` fields below count
@@ -38,7 +39,7 @@ class ClassInfo(_Part):
 class ShardInfo(_Part):
     """One tar."""
 
-    name: Annotated[FileName, Field(pattern=r"\.tar$")]
+    name: TarName
     samples: Count
     bytes: Count
     sha256: Sha256

@@ -1,0 +1,36 @@
+"""What tests of every room share: a small shard set made by the real prep, and the real data set where there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from prep.convert import prep
+from prep.demo import demo_source
+from prep.options import Options
+
+TRAIN, VAL = 40, 10  # images a class of the tiny source
+
+
+@pytest.fixture(scope="session")
+def tiny_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn data set in TinyImageNet's layout: 12 classes, 480 training and 120 validation images of 64 x 64."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return demo_source(folder / "tiny", 0, say=print, train=TRAIN, val=VAL)
+
+
+@pytest.fixture(scope="session")
+def tiny_set(tiny_zip: Path) -> Path:
+    """The shard set of `tiny_zip`: 5 training shards and 2 validation shards. Shared, so never written to."""
+    out = tiny_zip.parent / "set"
+    prep(tiny_zip, out, Options(samples_per_shard=100), workers=1, if_exists="error", say=print)
+    return out
+
+
+@pytest.fixture(scope="session")
+def real_zip() -> Path:
+    """The real TinyImageNet zip or folder, where TINY_IMAGENET names it."""
+    named = os.environ.get("TINY_IMAGENET")
+    if not named:
+        pytest.skip("TINY_IMAGENET does not name the real data set")
+    return Path(named)

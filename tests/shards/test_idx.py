@@ -1,0 +1,43 @@
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from shards import idx
+from shards.errors import DataError
+from shards.tar import TarWriter
+
+
+def test_lines_point_at_the_members() -> None:
+    """Offsets and sizes in the index are those that a tar reader finds, for JPEG and label."""
+    stream = io.BytesIO()
+    writer = TarWriter(stream)
+    samples = [("k1", b"abc", 7), ("k2", b"x" * 512, 123), ("k3", b"", 0)]
+    lines = [idx.sample_line(key, writer.add(key, jpeg, label), len(jpeg), label) for key, jpeg, label in samples]
+    writer.close()
+    found = [(at, size, name) for sample in idx.parse(idx.render(lines).decode()) for at, size, name in sample.values()]
+    with tarfile.open(fileobj=io.BytesIO(stream.getvalue())) as archive:
+        assert found == [(one.offset_data, one.size, one.name) for one in archive]
+
+
+def test_equal_to_dalis_own_tool(tiny_set: Path) -> None:
+    """The form of a file is byte for byte that of wds2idx: a first line with the count, then four words a member."""
+    first, *lines = (tiny_set / "val-000000.idx").read_text().splitlines()
+    assert first == f"v1.2 {len(lines)}"
+    with tarfile.open(tiny_set / "val-000000.tar") as archive:
+        pairs = zip(*[iter(archive)] * 2, strict=True)
+        expected = [
+            " ".join(f"{one.name.split('.')[1]} {one.offset_data} {one.size} {one.name}" for one in pair)
+            for pair in pairs
+        ]
+    assert lines == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "v1.1 0\n", "v1.2 2\njpg 512 3 a.jpg\n", "v1.2 1\njpg 512 a.jpg 3\n", "v1.2 1\n\n"]
+)
+def test_what_is_not_an_index_is_refused(text: str) -> None:
+    """Another version, a wrong count or a broken line is an error."""
+    with pytest.raises(DataError):
+        list(idx.parse(text))

@@ -1,0 +1,82 @@
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prep.image import admit
+from shards.manifest import NAME, Manifest, load
+from shards.verify import verify
+
+
+@pytest.fixture
+def copy(tiny_set: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny set that a test may damage."""
+    return Path(shutil.copytree(tiny_set, tmp_path / "copy"))
+
+
+def problems(root: Path, *, deep: bool = False) -> list[str]:
+    """What a verification of `root` finds."""
+    return verify(root, decode=admit if deep else None, threads=2, progress=lambda _: None).problems
+
+
+def patch(path: Path, place: int, content: bytes) -> None:
+    """Overwrite bytes of a file."""
+    with path.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(content)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_sound_set_has_no_problems(tiny_set: Path, deep: bool) -> None:
+    """A fresh set passes, and progress reaches its last sample."""
+    seen: list[int] = []
+    assert verify(tiny_set, decode=admit if deep else None, threads=2, progress=seen.append).problems == []
+    assert seen[-1] == 600
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda root: (root / "train-000000.tar").unlink(), "train-000000.tar: No such file"),
+        (lambda root: patch(root / "train-000001.tar", 700, b"\1\2\3"), "train-000001.tar: SHA-256"),
+        (lambda root: (root / "val-000000.idx").unlink(), "val-000000.idx: "),
+        (lambda root: (root / "val-000000.idx").write_text("v1.2 0\n"), "val-000000.idx: 0 samples, the index has 60"),
+        (
+            lambda root: (root / "val-000001.idx").write_bytes((root / "val-000000.idx").read_bytes()),
+            "val-000001.idx: ",
+        ),
+        (lambda root: patch(root / "train.parquet", 900, b"\1\2\3"), "train.parquet: not the file"),
+        (lambda root: (root / "train.parquet").unlink(), "train.parquet: No such file"),
+    ],
+)
+def test_each_damage_is_named_with_its_remedy(copy: Path, damage: Callable[[Path], None], words: str) -> None:
+    """One damaged file gives problems that name it, say what is wrong, and say what to do."""
+    damage(copy)
+    found = problems(copy)
+    assert words in found[0]
+    assert "headrace prep SOURCE" in found[0]
+
+
+def test_deep_finds_what_a_forged_manifest_hides(copy: Path) -> None:
+    """When a tar and its sum in the manifest were both changed, the checksum of the sample still differs."""
+    tar = copy / "train-000000.tar"
+    patch(tar, 700, b"\1\2\3\4")
+    manifest = load(copy)
+    train, *others = manifest.splits
+    first = train.shards[0].model_copy(update={"sha256": hashlib.sha256(tar.read_bytes()).hexdigest()})
+    train = train.model_copy(update={"shards": (first, *train.shards[1:])})
+    forged = Manifest.make(manifest.classes, (train, *others), manifest.source, manifest.options)
+    (copy / NAME).write_bytes(forged.render())
+    assert problems(copy) == []
+    assert ["000000000.jpg: its bytes are not those" in problem for problem in problems(copy, deep=True)] == [True]
+
+
+def test_many_problems_of_a_shard_are_summed_up(copy: Path) -> None:
+    """A shard that is wrong throughout gives a few lines, not thousands."""
+    path = copy / "train-000003.idx"
+    path.write_text(path.read_text().replace(" 3\n", " 4\n").replace("cls ", "cls 1"))
+    found = problems(copy)
+    assert len(found) == 4
+    assert "93 more problems" in found[-1]
