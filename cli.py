@@ -110,10 +110,64 @@ def prep_command(paths: tuple[Path, ...], demo: bool, workers: int | None, if_ex
 @click.argument("root", metavar="SHARDS", type=click.Path(path_type=Path))
 @click.option("--deep", is_flag=True, help="Also decode every image and check its own checksum.")
 def verify_command(root: Path, deep: bool) -> None:
-    """Check a shard set: sizes, SHA-256, index against tars. Names each problem and its remedy; exit code 3 if any."""
+    """Check the shard set in the folder SHARDS: sizes, SHA-256, and the index against the tars.
+
+    Each problem is named with its remedy; the exit code is 3 if there is any.
+    """
     from prep.check import check
 
     click.echo(check(root, deep=deep, say=click.echo))
+
+
+@main.command("train")
+@click.argument("shards", metavar="SHARDS", type=click.Path(path_type=Path))
+@click.option("--recipe", "-c", metavar="NAME|FILE", help="A shipped recipe or a TOML file. Default: b0-224.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set train.epochs=5.")
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Begin with the weights in FILE.")
+@click.option(
+    "--out", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/TIME-MODEL."
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="last",
+    metavar="[auto|PATH]",
+    help="Go on from the last checkpoint in --out; auto: only where there is one; PATH: from that file.",
+)
+@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
+def train_command(nproc: int, device: str | None, settings: tuple[str, ...], **options: Any) -> None:
+    """Train on the shard set in the folder SHARDS, alone, with --nproc, or under torchrun.
+
+    Order, draws and updates are the same for any number of processes. SIGTERM and SIGINT save before they stop.
+    """
+    from train.launch import launch
+    from train.run import train
+    from train.setup import Request
+    from train.signals import StoppedError, exit_code
+    from train.world import World
+
+    chosen = settings if device is None else (*settings, f"runtime.device={device}")
+    request = Request(settings=chosen, **options)
+    if nproc > 1 and not World.launched():
+        sys.exit(launch(nproc, Path(__file__).resolve(), sys.argv[1:], request))
+    try:
+        train(request)
+    except StoppedError as stopped:
+        if World.from_environment().is_main:
+            click.echo(f"headrace: {stopped}", err=True)
+        sys.exit(exit_code(stopped.number))
+
+
+@main.command("eval")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("shards", metavar="SHARDS", type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of its recipe.")
+def eval_command(checkpoint: Path, shards: Path, settings: tuple[str, ...]) -> None:
+    """Measure CHECKPOINT on the validation split of SHARDS, with the recipe that it was trained with."""
+    from train.measure import measure
+
+    click.echo(measure(checkpoint, shards, settings).line())
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Steps:
 
 
 def deal(items: int, ranks: int, rank: int) -> range:
-    """This rank's consecutive share of `items`, as even as possible; earlier ranks take the odd ones."""
+    """The consecutive share of `rank` in `items`, as even as possible; earlier ranks take the odd ones."""
     share, odd = divmod(items, ranks)
     first = rank * share + min(rank, odd)
     return range(first, first + share + (rank < odd))

@@ -24,11 +24,21 @@ class SamePadConv2d(nn.Conv2d):
         for side, kernel, stride in zip(x.shape[:-3:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
             total = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
             pad += [total // 2, total - total // 2]
-        return self._conv_forward(F.pad(x, pad), self.weight, self.bias)
+        out: Tensor = self._conv_forward(F.pad(x, pad), self.weight, self.bias)
+        return out
 
 
 class Block(nn.Module):
     """Mobile inverted bottleneck (arXiv:1801.04381) with squeeze-and-excitation where `block` has it."""
+
+    _expand_conv: nn.Module
+    _bn0: nn.Module
+    _depthwise_conv: nn.Module
+    _bn1: nn.Module
+    _se_reduce: nn.Module
+    _se_expand: nn.Module
+    _project_conv: nn.Module
+    _bn2: nn.Module
 
     def __init__(self, block: Any, activation: nn.Module) -> None:
         super().__init__()
@@ -44,7 +54,7 @@ class Block(nn.Module):
 
     def forward(self, inputs: Tensor, keep: Tensor | None) -> Tensor:
         """(b, c, h, w) to (b, out, h', w'); `keep` (b, 1, 1, 1) scales the residual branch of each sample."""
-        x = inputs
+        x: Tensor = inputs
         if self.expands:
             x = self.activation(self._bn0(self._expand_conv(x)))
         x = self.activation(self._bn1(self._depthwise_conv(x)))

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from train.accelerator import Accelerator
 from train.batch import Batch, Plan
@@ -47,11 +47,12 @@ class Feed:
         if item is _END:
             self._queue.put(_END)  # asking again ends again
             raise StopIteration
-        batch, mark = item
+        batch: Batch = item[0]
+        mark = item[1]
         self._accelerator.wait(mark, batch.images, batch.labels, batch.keep)
         return batch
 
-    def __enter__(self) -> "Feed":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,7 +12,7 @@ from train.runlog import EpochReport, RunLog
 from train.saver import Saver
 from train.signals import StoppedError, StopRequest
 from train.step import TrainStep
-from train.tally import LossRing, Sums, Tally
+from train.tally import NOTHING, LossRing, Tally
 from train.world import World
 
 
@@ -44,7 +44,7 @@ def fit(run: Run) -> None:
     votes = run.world.stop_vote()
     for epoch in range(run.progress.epochs_done, run.epochs):
         clock = EpochClock(run.feed, run.progress.epoch_seconds, run.progress.epoch_stalled)
-        tally = Tally(run.step.accelerator, run.progress.epoch_sums if run.world.is_main else Sums())
+        tally = Tally(run.step.accelerator, run.progress.epoch_sums if run.world.is_main else NOTHING)
         while run.progress.step < run.steps.ends(epoch):
             run.step(run.progress.step, run.feed, tally, run.losses)
             run.progress.step += 1

@@ -1,5 +1,7 @@
 """The parts of a run, built from a setup. Nothing here decides; it connects."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +33,17 @@ class Place:
     world: World
     accelerator: Accelerator
     threads: int
+
+    @classmethod
+    @contextmanager
+    def joined(cls, runtime: Runtime) -> Iterator["Place"]:
+        """The place of this process, together with the other ranks until the block ends."""
+        place = cls.find(runtime)
+        place.world.join(place.accelerator.backend)
+        try:
+            yield place
+        finally:
+            place.world.leave()
 
     @classmethod
     def find(cls, runtime: Runtime) -> "Place":

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from nvidia.dali import Pipeline, fn, types
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from shards.errors import DataError, HeadraceError
 from shards.shardset import Split
@@ -58,9 +57,9 @@ class ImagePipeline:
     def _run_once(self) -> Tensor:
         with self._accelerator.side_stream() as stream:
             (images,) = self._pipeline.run() if stream is None else self._pipeline.run(cuda_stream=stream)
-            return self._accelerator.keep(torch.from_dlpack(images.as_tensor()))
+            return self._accelerator.keep(from_dlpack(images.as_tensor()))
 
-    def _next_inputs(self) -> tuple[list[NDArray[np.uint8]], ...]:
+    def _next_inputs(self) -> tuple[Any, ...]:
         plan = next(self._plans)
         size = np.full((len(plan.ids), 2), plan.size, np.float32)
         inputs = self._split.jpegs(plan.ids), plan.views.start, plan.views.end, size
@@ -74,7 +73,7 @@ class ImagePipeline:
             return HeadraceError(f"the image pipeline failed: {str(error).strip().splitlines()[0]}")
         where = self._split.describe(int(self._planned[0].ids[int(found[1])]))
         return DataError(
-            f"{where}: the image does not decode. Run `headrace verify --deep` on the shard set to find all such samples"
+            f"{where}: the image does not decode. Find all such samples with `headrace verify --deep` on the shard set"
         )
 
 

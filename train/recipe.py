@@ -178,19 +178,18 @@ def _validated(values: dict[str, Any], name: str, settings: Sequence[str]) -> Re
 
 
 def _read(name: str) -> dict[str, Any]:
-    path = Path(name)
-    if path.suffix == ".toml" or path.exists():
-        if not path.is_file():
-            raise UsageError(f"--recipe {name}: no such file")
-        text, where = path.read_bytes(), str(path)
-    elif name in shipped_recipes():
-        text, where = resources.files("train.recipes").joinpath(f"{name}.toml").read_bytes(), name
+    if name in shipped_recipes():
+        text = resources.files("train.recipes").joinpath(f"{name}.toml").read_bytes()
+    elif Path(name).is_file():
+        text = Path(name).read_bytes()
     else:
-        raise UsageError(f"--recipe {name}: no such recipe; shipped are {', '.join(shipped_recipes())}")
+        raise UsageError(
+            f"--recipe {name}: no such file, nor a shipped recipe; those are {', '.join(shipped_recipes())}"
+        )
     try:
         return tomllib.loads(text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"recipe {where}: not valid TOML: {error}") from error
+        raise UsageError(f"recipe {name}: not valid TOML: {error}") from error
 
 
 def _apply(values: dict[str, Any], setting: str) -> None:

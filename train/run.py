@@ -6,6 +6,7 @@ from shards import store
 from train import environment
 from train.batch import Batch, grey_batch
 from train.loop import Run, fit
+from train.model import Built
 from train.parts import Place, build_evaluator, build_feed, build_network, build_step
 from train.precision import choose_precision
 from train.progress import Progress
@@ -26,23 +27,19 @@ def train(request: Request) -> None:
     Raises StoppedError after saving when a signal asked for it, and the errors of `train.setup.resolve`.
     """
     setup = resolve(request, World.from_environment().size)
-    with StopRequest() as stop:
-        place = Place.find(setup.recipe.runtime)
-        place.world.join(place.accelerator.backend)
-        try:
-            _train(setup, place, stop)
-        finally:
-            place.world.leave()
+    with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
+        carry_out(setup, place, stop, build_network(setup))
 
 
-def _train(setup: Setup, place: Place, stop: StopRequest) -> None:
+def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
+    """Train the network that was built, as the setup says, on this rank."""
     recipe = setup.recipe
     if place.world.is_main:
         open_run_folder(setup)
     log = RunLog(setup.out if place.world.is_main else None)
-    built = build_network(setup)
     step = build_step(setup, place, built)
-    resident = grey_batch(recipe.train.group, recipe.augment.size, len(step.network.drop_rates(0)), place.accelerator)
+    blocks = len(step.network.drop_rates(0))
+    resident = grey_batch(recipe.train.group, recipe.augment.size, blocks, place.accelerator)
     _settle_precision(setup, place, step, resident)
     origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
     for line in start_lines(setup, place, origin):
@@ -58,14 +55,13 @@ def _train(setup: Setup, place: Place, stop: StopRequest) -> None:
             step=step,
             evaluate=build_evaluator(setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place),
             progress=progress,
-            losses=LossRing(recipe.runtime.log_every, place.accelerator),
+            losses=LossRing(recipe.runtime.log_every, place.accelerator, progress.step),
             log=log,
             stop=stop,
             world=place.world,
             checkpoint_steps=recipe.runtime.checkpoint_steps,
             save=Saver(setup, place, step),
         )
-        run.losses.start(progress.step)
         fit(run)
     _conclude(run, setup, resident)
 
@@ -88,11 +84,11 @@ def _write_environment(setup: Setup, place: Place) -> None:
 
 def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
     """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
-    real = run.world.from_main(run.log.last_rate())
-    if setup.recipe.runtime.verdict and real:
-        step_seconds = setup.steps.global_batch / real
-        synthetic = synthetic_rate(run.step, resident, run.progress.step, step_seconds)
-        run.log.say(Verdict(real, synthetic).line())
+    last = run.world.from_main(run.log.last_epoch())
+    if setup.recipe.runtime.verdict:
+        real = last["images_per_second"]
+        synthetic = synthetic_rate(run.step, resident, run.progress.step, setup.steps.global_batch / real)
+        run.log.say(Verdict(real, synthetic, last["stall_percent"]).line())
     chance = 100 / len(setup.shards.class_ids)
     run.log.say(
         f"best validation accuracy {run.progress.best_accuracy:.2f}% in epoch {run.progress.best_epoch} "

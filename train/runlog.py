@@ -100,10 +100,9 @@ class RunLog:
             return []
         return [row for line in path.read_text(encoding="utf-8").splitlines() if (row := _parse(line)) is not None]
 
-    def last_rate(self) -> float:
-        """Training images a second of the last epoch; 0 where nothing was logged."""
-        rates = [row["images_per_second"] for row in self.rows() if row["kind"] == "epoch"]
-        return float(rates[-1]) if rates else 0.0
+    def last_epoch(self) -> dict[str, Any]:
+        """The row of the last epoch; empty where nothing was logged."""
+        return next((row for row in reversed(self.rows()) if row["kind"] == "epoch"), {})
 
     def step(self, step: int, row: dict[str, Any]) -> None:
         """A row of metrics.jsonl about the steps up to `step`."""

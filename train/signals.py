@@ -2,7 +2,11 @@
 
 import os
 import signal
+import time
 from types import FrameType, TracebackType
+from typing import Self
+
+_SAME_SECONDS = 1.0  # a shell and a launcher may both pass one key press on
 
 
 class StopRequest:
@@ -10,9 +14,10 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.number = 0
+        self._noted = 0.0
         self._before: dict[int, object] = {}
 
-    def __enter__(self) -> "StopRequest":
+    def __enter__(self) -> Self:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._note)
         return self
@@ -24,9 +29,11 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.number:
+        now = time.monotonic()
+        if self.number and now - self._noted > _SAME_SECONDS:
             os._exit(exit_code(number))  # asked twice: nothing may hold it up, not even a pending collective
-        self.number = number
+        if not self.number:
+            self.number, self._noted = number, now
 
 
 def exit_code(number: int) -> int:

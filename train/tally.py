@@ -28,10 +28,13 @@ class Sums(NamedTuple):
         return 100.0 * self.correct / self.seen if self.seen else float("nan")
 
 
+NOTHING = Sums()
+
+
 class Tally:
     """Loss, correct and seen of this rank's samples, as one float64 tensor on the device."""
 
-    def __init__(self, accelerator: Accelerator, start: Sums = Sums()) -> None:
+    def __init__(self, accelerator: Accelerator, start: Sums = NOTHING) -> None:
         self._sums = torch.tensor(start, dtype=torch.float64, device=accelerator.device)
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -49,14 +52,9 @@ class Tally:
 class LossRing:
     """The global batch's mean loss of each recent step, kept on the device until a logging step reads them."""
 
-    def __init__(self, steps: int, accelerator: Accelerator) -> None:
+    def __init__(self, steps: int, accelerator: Accelerator, first_step: int) -> None:
         self._losses = torch.zeros(steps, dtype=torch.float64, device=accelerator.device)
-        self._first = self._next = 0
-
-    def start(self, step: int) -> None:
-        """Begin at `step` with nothing recorded."""
-        self._first = self._next = step
-        self._losses.zero_()
+        self._first = self._next = first_step
 
     def add(self, loss: Tensor) -> None:
         """Add one micro-batch's part of the current step's mean loss."""
@@ -78,7 +76,8 @@ class LossRing:
         """
         losses = world.sum(self._losses.clone()).tolist()[: self._next - self._first]
         steps = list(enumerate(losses, self._first))
-        self.start(self._next)
+        self._first = self._next
+        self._losses.zero_()
         for step, loss in steps:
             if not abs(loss) < float("inf"):
                 raise NotFiniteError(step, loss)

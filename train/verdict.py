@@ -20,10 +20,11 @@ _COMPUTE_BOUND = 0.95
 
 @dataclass(frozen=True)
 class Verdict:
-    """Images a second over all ranks, of the run and of the step alone."""
+    """Images a second over all ranks, of the run and of the step alone; percent of time that it waited for data."""
 
     real: float
     synthetic: float
+    stall: float
 
     @property
     def ratio(self) -> float:
@@ -43,7 +44,7 @@ def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, step_secon
     """
     count = max(3, min(_STEPS, int(_SECONDS / step_seconds)))
     batches = repeat(resident)
-    tally, losses = Tally(step.accelerator), LossRing(count + 1, step.accelerator)
+    tally, losses = Tally(step.accelerator), LossRing(count + 1, step.accelerator, first_step)
     step(first_step, batches, tally, losses)
     step.accelerator.synchronize()
     began = time.perf_counter()

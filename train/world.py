@@ -4,6 +4,7 @@ A world of one has the same methods, which then do nothing; nobody else asks how
 """
 
 import os
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +22,7 @@ _TIMEOUT = timedelta(minutes=10)  # a rank that hangs longer than this ends the 
 
 @dataclass
 class World:
-    """This process among all. `rank` is global; `local_rank` counts within the machine."""
+    """One process among all. `rank` is global; `local_rank` counts within the machine."""
 
     rank: int = 0
     size: int = 1
@@ -33,7 +34,7 @@ class World:
     def from_environment(cls) -> "World":
         """Ranks as torchrun sets them; alone where it did not."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        if "RANK" not in os.environ:
+        if not cls.launched():
             return cls()
         try:
             return cls(*(int(os.environ[name]) for name in names))
@@ -41,6 +42,11 @@ class World:
             raise UsageError(
                 f"RANK is set, but {', '.join(names)} are not all whole numbers ({error}); start with torchrun"
             ) from error
+
+    @staticmethod
+    def launched() -> bool:
+        """Whether this process was started as one of several ranks."""
+        return "RANK" in os.environ
 
     @property
     def is_main(self) -> bool:
@@ -84,7 +90,10 @@ class World:
         """
         if self.size == 1:
             return network
-        return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+        with warnings.catch_warnings():
+            # Newer releases rename the argument; the one that both kinds know still means the same.
+            warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
+            return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def accumulating(self, model: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
         """Forward and backward inside keep their gradients here unless this micro-batch is the step's last."""

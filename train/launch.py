@@ -1,0 +1,48 @@
+"""`--nproc N`: start N ranks of the same command on this machine, as torchrun would, and pass on how they ended."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from train.setup import Request, resolve
+from train.signals import exit_code
+
+_POLL_SECONDS = 0.1
+
+
+def launch(processes: int, script: Path, arguments: Sequence[str], request: Request) -> int:
+    """Run `script` with these arguments in `processes` ranks; the exit code of the first that failed, or 0.
+
+    The request is checked here first, so that what can be refused is refused once and not by every rank. A
+    signal to this process goes to the ranks, which save and end.
+    """
+    resolve(request, processes)
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the ranks' own error line says it better
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id="headrace",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=_POLL_SECONDS,
+    )
+    try:
+        elastic_launch(config, sys.executable)(str(script), *arguments)
+    except SignalException as stopped:
+        return exit_code(stopped.sigval)
+    except ChildFailedError as failed:
+        return _of_first_failure(failed)
+    return 0
+
+
+def _of_first_failure(failed: ChildFailedError) -> int:
+    """Exit code of the rank that failed first; one that a signal killed counts as a failed run."""
+    _, failure = failed.get_first_failure()
+    return failure.exitcode if failure.exitcode > 0 else 1

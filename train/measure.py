@@ -1,0 +1,52 @@
+"""`headrace eval`: the accuracy of a checkpoint on a shard set's validation split, as its run measured it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shards.shardset import ShardSet
+from train import checkpoint
+from train.model import build_model
+from train.normalise import Normalise
+from train.parts import Place, build_evaluator
+from train.setup import Resumed, refuse_other_classes, saved_recipe
+from train.tally import Sums
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an evaluation came to."""
+
+    sums: Sums
+    step: int
+    averaged: bool
+
+    def line(self) -> str:
+        """The result in words, with the numbers in the form of the epoch line."""
+        weights = "averaged weights" if self.averaged else "weights"
+        return (
+            f"Test Loss: {self.sums.mean_loss:.5f}, Test Acc: {self.sums.accuracy:.2f}% "
+            f"({self.sums.correct:,} of {self.sums.seen:,} images; {weights} after step {self.step})"
+        )
+
+
+def measure(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
+    """Evaluate the checkpoint at `path` with its own recipe, changed by `settings`.
+
+    Raises UsageError when the class lists differ, DataError when the checkpoint is damaged.
+    """
+    resumed = Resumed(checkpoint.load(path), path)
+    recipe = saved_recipe(resumed).with_settings("of the checkpoint", settings)
+    shard_set = ShardSet.open(shards)
+    refuse_other_classes(path, resumed.state["classes"], shard_set)
+    place = Place.find(recipe.runtime)
+    place.accelerator.precision = resumed.state["precision"]
+    built = build_model(
+        recipe.model.name, len(shard_set.class_ids), init="random", weights=None, seed=recipe.train.seed
+    )
+    averaged = bool(resumed.state["average"])
+    with resumed.explaining():
+        built.network.load_state_dict(resumed.state["average" if averaged else "model"])
+    place.accelerator.place(built.network)
+    normalise = Normalise(built.normalisation, place.accelerator)
+    evaluate = build_evaluator(shard_set, recipe.evaluate, recipe.runtime, normalise, place)
+    return Measured(evaluate(built.network), int(resumed.state["progress"]["step"]), averaged)
