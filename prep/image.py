@@ -5,6 +5,10 @@ its name. JPEGs go through libjpeg-turbo with its warnings as errors, which find
 accept; their bytes are kept as they are. Other formats go through nvImageCodec and become JPEGs.
 """
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,6 +20,7 @@ from shards.errors import DataError
 
 MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or needs another tool
 QUALITY = 95  # of JPEGs made here, without chroma subsampling
+_one_thread = threading.Lock()
 _JPEG = b"\xff\xd8"
 _SWAPS_SIDES = (5, 6, 7, 8)  # EXIF orientations that turn by a quarter
 
@@ -94,6 +99,20 @@ def _codec_decoder() -> Any:
     )
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's own complaints off the terminal: what is wrong is in the error. One thread at a time."""
+    with _one_thread:
+        saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(nowhere)
+
+
 def _stream(data: bytes) -> tuple[Any, str, int, int]:
     """The library's view of the file, with the format's name, width and height."""
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
@@ -123,10 +142,11 @@ def _converted(data: bytes) -> Admitted:
 def _decode_rgb(data: bytes) -> tuple[NDArray[np.uint8], str]:
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
-    stream, name, width, height = _stream(data)
-    _check_pixels(width, height)
-    parameters = codec.DecodeParams(color_spec=codec.ColorSpec.SRGB, apply_exif_orientation=True)
-    image = _codec_decoder().decode(stream, params=parameters)
+    with _quiet():
+        stream, name, width, height = _stream(data)
+        _check_pixels(width, height)
+        parameters = codec.DecodeParams(color_spec=codec.ColorSpec.SRGB, apply_exif_orientation=True)
+        image = _codec_decoder().decode(stream, params=parameters)
     if image is None:
         raise BadImageError(f"the {name} does not decode: it is damaged or cut short")
     return np.ascontiguousarray(image.cpu()), name

@@ -106,6 +106,8 @@ def _val(files: Files, inside: FileTable, row_of: dict[str, int], label_of: dict
 def _annotations(text: str, label_of: dict[str, int], fail: Callable[[str], DataError]) -> dict[str, int]:
     labels: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
         name, _, rest = line.partition("\t")
         wnid = rest.split("\t", 1)[0].strip()
         path = f"val/images/{name}"
