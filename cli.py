@@ -96,7 +96,9 @@ def prep_command(paths: tuple[Path, ...], demo: bool, workers: int | None, if_ex
         raise click.UsageError(f"give {'OUT alone with --demo' if demo else 'SOURCE and OUT'}; got {len(paths)} paths")
     chosen, out = Options(**options), paths[-1]
     result = prep(
-        demo_source(out, chosen.seed, say=click.echo) if demo else paths[0],
+        demo_source(out, chosen.seed, say=click.echo, train=chosen.per_class, val=chosen.per_class)
+        if demo
+        else paths[0],
         out,
         chosen,
         workers=workers or len(os.sched_getaffinity(0)),

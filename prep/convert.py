@@ -37,7 +37,7 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link at OUT itself
     files = open_files(source)
     with store.locked(out):
-        if out.exists() and if_exists != "rebuild":
+        if out.exists():
             found = reuse.existing(files, out, options, if_exists=if_exists, say=say)
             if found is not None:
                 return Result(found, reused=True, seconds=time.monotonic() - began)

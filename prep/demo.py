@@ -18,8 +18,9 @@ _BATCH = 10  # images drawn at a time: what fits in a cache
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def demo_source(out: Path, seed: int, *, say: Say, train: int = TRAIN, val: int = VAL) -> Path:
-    """The zip of drawn images beside `out`; it is drawn unless it is there already."""
+def demo_source(out: Path, seed: int, *, say: Say, train: int | None = None, val: int | None = None) -> Path:
+    """The zip of drawn images beside `out`, at most so many of each class; drawn unless it is there already."""
+    train, val = min(train or TRAIN, TRAIN), min(val or VAL, VAL)
     path = out.with_name(f"{out.name}.source.zip")
     about = f"headrace demo {_VERSION}, seed {seed}, {train}+{val} images a class".encode()
     if not _is_drawn(path, about):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 from prep.shardjob import Job, Record, Work, make_shard
@@ -53,10 +54,11 @@ def _in_workers(jobs: list[Job], work: Work, workers: int, progress: Callable[[i
         try:
             running: set[Future[Record]] = set()
             while True:
-                for job in waiting:
-                    running.add(pool.submit(_run, job))
-                    if len(running) > workers:  # one job waits: what is in memory stays bounded
-                        break
+                with _no_interrupt():
+                    for job in waiting:
+                        running.add(pool.submit(_run, job))
+                        if len(running) > workers:  # one job waits: what is in memory stays bounded
+                            break
                 if not running:
                     return
                 done, running = wait(running, timeout=_REFRESH, return_when=FIRST_COMPLETED)
@@ -72,11 +74,22 @@ def _in_workers(jobs: list[Job], work: Work, workers: int, progress: Callable[[i
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back: a worker that starts now inherits that, until it ignores it by itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start(work: Work, counter: Any, stop: Any, parent: int) -> None:
     """Set up a worker: an interrupt is the parent's to handle, and the parent's death is ours."""
     global _state  # noqa: PLW0603 - a worker process has one state, set before its first job
     _state = (work, counter, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -23,13 +23,15 @@ def stamp_record(files: Files, stamp: str) -> bytes:
 
 
 def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: Say) -> Manifest | None:
-    """The manifest when `out` may be reused; None when `out` is an empty folder; an error in all other cases."""
+    """The manifest when `out` may be reused; None when it may be replaced; an error in all other cases."""
     if out.is_dir() and not any(out.iterdir()):
         return None
     if if_exists == "error":
         raise UsageError(f"{out}: it exists already. {_REBUILD}")
     if not (out / NAME).exists():
         raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
+    if if_exists == "rebuild":
+        return None
     manifest = ShardSet.open(out).manifest
     _check_options(out, manifest, options)
     stamp = stamp_record(files, files.stamp())

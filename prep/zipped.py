@@ -79,16 +79,22 @@ class ZipReader:
         return data
 
     def _packed(self, entry: Entry) -> bytes:
-        if self._descriptor < 0:
-            self._descriptor = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
         names = _LOCAL_HEADER + self._prefix_bytes + len(entry.path) + _LOCAL_EXTRA
-        block = os.pread(self._descriptor, names + entry.packed, entry.offset)
+        block = self._bytes(entry, names + entry.packed, entry.offset)
         if len(block) < _LOCAL_HEADER or block[:4] != b"PK\3\4":
             raise changed(self._root, entry.path, f"no zip member at byte {entry.offset:,}")
         start = _LOCAL_HEADER + int.from_bytes(block[26:28], "little") + int.from_bytes(block[28:30], "little")
         if len(block) < start + entry.packed:
-            return os.pread(self._descriptor, entry.packed, entry.offset + start)
+            return self._bytes(entry, entry.packed, entry.offset + start)
         return block[start : start + entry.packed]
+
+    def _bytes(self, entry: Entry, size: int, offset: int) -> bytes:
+        try:
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
 
     def _unpacked(self, entry: Entry, packed: bytes) -> bytes:
         if entry.method == zipfile.ZIP_STORED:

@@ -18,6 +18,7 @@ from shards.errors import HeadraceError, UsageError
 
 PARTIAL = ".partial"  # ending of a file that is being written
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_FOLDER = {errno.EEXIST, errno.ENOTDIR}
 _NO_ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -30,6 +31,8 @@ def storage_error(error: OSError, path: Path) -> HeadraceError:
         )
     if error.errno in _NO_ACCESS:
         return UsageError(f"{path}: cannot write there ({error.strerror}). Choose a folder that you may write to")
+    if error.errno in _NO_FOLDER:
+        return UsageError(f"{path}: cannot write there: a part of this path is a file, not a folder. Choose another")
     return HeadraceError(f"{path}: {error.strerror or error}. Nothing unfinished is visible; try again")
 
 

@@ -1,0 +1,237 @@
+"""`headrace prep` and `headrace verify` as a user types them: words, exit codes, and what is left on the disk."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from prep.finish import STAMP
+from tests.prep.sources import as_folder, as_zip, small
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """`headrace ARGUMENTS` in a process of its own."""
+    command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The error of a command: the last line of its standard error, without a traceback anywhere."""
+    assert "Traceback" not in done.stderr + done.stdout
+    return done.stderr.splitlines()[-1]
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Name and bytes of each file of a set, without the one that speaks of this machine."""
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name != STAMP}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A small source, as a zip in a folder of its own."""
+    (tmp_path / "in").mkdir()
+    return as_zip(small(), tmp_path / "in" / "a.zip")
+
+
+def test_a_first_hour(source: Path, tmp_path: Path) -> None:
+    """Prep, again, verify: each ends with 0 and says what there is now."""
+    out = tmp_path / "out"
+    first = run("prep", source, out, "--samples-per-shard", 5, "--workers", 2)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "18 train, 6 val samples, 3 classes" in first.stdout
+    assert "every image decoded" in first.stdout
+    again = run("prep", source, out, "--samples-per-shard", 5)
+    assert (again.returncode, "reused" in again.stdout) == (0, True)
+    for options in ([], ["--deep"]):
+        sound = run("verify", out, *options)
+        assert (sound.returncode, "sound. 24 samples in 6 shards" in sound.stdout) == (0, True)
+
+
+def test_demo(tmp_path: Path) -> None:
+    """One command without any data draws a set and leaves its source beside it; a part may be taken of it."""
+    done = run("prep", "--demo", tmp_path / "demo", "--classes", 10, "--per-class", 3)
+    assert done.returncode == 0
+    assert "30 train, 30 val samples, 10 classes" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "demo.source.zip"]
+
+
+def test_usage_errors_end_with_2(source: Path, tmp_path: Path) -> None:
+    """What cannot be carried out as given ends with 2 and one line that says what to do."""
+    out = tmp_path / "out"
+    (tmp_path / "text").write_text("hello")
+    cases = [
+        (["prep", tmp_path / "none", out], "no such file or folder. Give TinyImageNet"),
+        (["prep", tmp_path / "text", out], "not a zip"),
+        (["prep", source], "give SOURCE and OUT; got 1 paths"),
+        (["prep", "--demo", source, out], "give OUT alone with --demo"),
+        (["prep", source, out, "--if-exists", "maybe"], "--if-exists"),
+        (["prep", source, out, "--seed", "-1"], "--seed -1: a number from 0"),
+        (["prep", source, tmp_path / "text" / "out"], "cannot"),
+        (["verify", tmp_path / "none"], "no such folder. Make a shard set there with `headrace prep SOURCE"),
+        (["verify", tmp_path], "no shardset.json in it, so it is not a finished shard set"),
+    ]
+    for arguments, words in cases:
+        done = run(*arguments)
+        assert words in one_line(done), done
+        assert done.returncode in {1, 2}, done
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "text"]
+
+
+def test_data_errors_end_with_3(source: Path, tmp_path: Path) -> None:
+    """Data that are not what they should be end with 3, name the file, and leave nothing half-written."""
+    out = tmp_path / "out"
+    cut = tmp_path / "in" / "cut.zip"
+    cut.write_bytes(source.read_bytes()[:-500])
+    files = small()
+    files["train/n01/images/n01_2.JPEG"] = b"<html>404</html>"
+    bad = as_zip(files, tmp_path / "in" / "bad.zip")
+    empty = as_folder({"readme": b""}, tmp_path / "in" / "empty")
+    for path, words in (
+        (cut, "cut.zip: not a complete zip"),
+        (bad, "train/n01/images/n01_2.JPEG: not a readable image of a known format (16 bytes"),
+        (empty, "no data set found: 1 files (readme"),
+    ):
+        done = run("prep", path, out)
+        assert (done.returncode, words in one_line(done)) == (3, True), done
+        assert not out.exists()
+
+
+def test_verify_lists_problems_and_ends_with_3(source: Path, tmp_path: Path) -> None:
+    """Each problem is a line of its own on standard output, with the remedy; the error line counts them."""
+    out = tmp_path / "out"
+    run("prep", source, out)
+    (out / "train-000000.tar").write_bytes((out / "train-000000.tar").read_bytes()[:-512])
+    (out / "val-000000.idx").unlink()
+    done = run("verify", out)
+    assert (done.returncode, ": 2 problems, listed above" in one_line(done)) == (3, True)
+    assert [line.split(":")[0][-16:] for line in done.stdout.splitlines()] == [
+        "train-000000.tar",
+        "out/val-000000.idx"[-16:],
+    ]
+
+
+def test_debug_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HEADRACE_DEBUG=1 is for whoever mends Headrace itself."""
+    monkeypatch.setenv("HEADRACE_DEBUG", "1")
+    assert "Traceback" in run("verify", tmp_path).stderr
+
+
+def test_foreign_package_of_the_same_name(tmp_path: Path) -> None:
+    """A user's own train.py that hides Headrace's package is one clear line, not a strange failure."""
+    (tmp_path / "train.py").write_text("")
+    program = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; from cli import main; main()"
+    command = [sys.executable, "-c", program, "verify", "x"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "the name 'train' leads to" in one_line(done)
+
+
+def start(*arguments: object) -> subprocess.Popen[bytes]:
+    """`headrace ARGUMENTS` in the background, in a process group of its own."""
+    command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+
+
+@pytest.fixture
+def large(tmp_path: Path, tiny_zip: Path) -> list[object]:
+    """The arguments of a prep that takes a second: many small shards."""
+    return ["prep", tiny_zip, tmp_path / "out", "--samples-per-shard", 8, "--workers", 2]
+
+
+def wait_for_shards(out: Path, count: int) -> None:
+    """Until the run has finished some shards."""
+    work = out.with_name(f".{out.name}.partial")
+    deadline = time.monotonic() + 60
+    while len(list(work.glob("*.record.npz"))) < count and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def test_interrupt_ends_with_130(large: list[object], tmp_path: Path) -> None:
+    """Ctrl-C reaches the whole group, as from a terminal: one line, 130, no set, no process left."""
+    process = start(*large)
+    wait_for_shards(tmp_path / "out", 3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.splitlines()[-1]) == (130, b"headrace: interrupted")
+    assert b"Traceback" not in errors
+    assert not (tmp_path / "out").exists()
+
+
+def kill_and_continue(large: list[object], tmp_path: Path, pauses: list[float]) -> None:
+    """Kill a prep after each pause, then let it finish: the bytes are those of an undisturbed run."""
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    assert run(*(whole if one == out else one for one in large)).returncode == 0
+    for pause in pauses:
+        process = start(*large)
+        time.sleep(pause)
+        process.kill()
+        process.wait()
+        if out.exists():
+            assert contents(out) == contents(whole)
+            shutil.rmtree(out)
+    assert run(*large).returncode == 0
+    assert contents(out) == contents(whole)
+    assert run("verify", out, "--deep").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
+
+
+def test_killed_run_is_continued(large: list[object], tmp_path: Path) -> None:
+    """Kill -9 at three moments: nothing that looks finished, and the same bytes at the end."""
+    kill_and_continue(large, tmp_path, [0.5, 0.8, 1.1])
+
+
+@pytest.mark.faults
+def test_killed_at_twenty_random_moments(large: list[object], tmp_path: Path) -> None:
+    """Kill -9 at twenty random moments of a run."""
+    chance = random.Random(7)
+    kill_and_continue(large, tmp_path, [chance.uniform(0.2, 2.0) for _ in range(20)])
+
+
+def in_namespace(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """A shell script where file systems may be mounted; skips where the machine does not allow it."""
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-rm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("mounting in a namespace of its own is not allowed here")
+    command = [unshare, "-rm", "bash", "-ec", script, "bash", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_full_disk(source: Path, tmp_path: Path) -> None:
+    """On a disk that fills up while a file is written, one clear error, and the file never appears."""
+    program = (
+        "import sys; from pathlib import Path; from shards import store; from shards.errors import HeadraceError\n"
+        "try:\n    store.write_bytes(Path(sys.argv[1]) / 'file', bytes(3 << 20))\n"
+        "except HeadraceError as error:\n    print(type(error).__name__, error)"
+    )
+    script = 'mount -t tmpfs -o size=1m tmpfs "$1"; cd "$2"; "$3" -c "$4" "$1"; ls -A "$1"'
+    done = in_namespace(script, tmp_path / "in", ROOT, sys.executable, program)
+    assert "the disk is full" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    (tmp_path / "disk").mkdir()
+    script = 'mount -t tmpfs -o size=9m tmpfs "$2"; "$3" "$4" prep "$1" "$2/out"'
+    done = in_namespace(script, source, tmp_path / "disk", sys.executable, ROOT / "cli.py")
+    assert (done.returncode, "bytes are free there, about" in one_line(done)) == (1, True)
+
+
+def test_read_only_target(source: Path, tmp_path: Path) -> None:
+    """A target that cannot be written to is said at once."""
+    (tmp_path / "disk").mkdir()
+    script = 'mount -t tmpfs -o ro tmpfs "$2"; "$3" "$4" prep "$1" "$2/out"'
+    done = in_namespace(script, source, tmp_path / "disk", sys.executable, ROOT / "cli.py")
+    assert (done.returncode, "cannot write there (Read-only file system)" in one_line(done)) == (2, True)
+
+
+def test_two_preps_into_one_target(large: list[object], tmp_path: Path) -> None:
+    """The second is told so at once; the first ends well."""
+    process = start(*large)
+    wait_for_shards(tmp_path / "out", 1)
+    second = run(*large)
+    assert (second.returncode, "another headrace command is writing it now" in one_line(second)) == (1, True)
+    assert process.wait(60) == 0
