@@ -34,3 +34,11 @@ def real_zip() -> Path:
     if not named:
         pytest.skip("TINY_IMAGENET does not name the real data set")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def real_set(real_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shard set of the real data set, with the default options. Shared, so never written to."""
+    out = tmp_path_factory.mktemp("real") / "set"
+    prep(real_zip, out, Options(), workers=len(os.sched_getaffinity(0)), if_exists="error", say=print)
+    return out
