@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prep.files import Entry, FileTable, Reader
+from prep.files import UNKNOWN_CRC, Entry, FileTable, Reader
 from prep.image import Admitted, BadImageError, admit
 from shards import idx
 from shards.errors import DataError
-from shards.sample import ROW, Rows, key_of
+from shards.sample import Row, Rows, key_of, rows_of
 from shards.store import replacing, write_bytes
 from shards.tar import TarWriter
 
@@ -72,10 +72,9 @@ class Work:
 
 def make_shard(job: Job, work: Work, tick: Callable[[int], None]) -> Record:
     """Read, check and write the samples of one shard, with its .idx and its record."""
-    rows = np.zeros(len(job.files), ROW)
-    rows["shard"] = job.number
-    crcs = np.zeros(len(rows), np.uint32)
+    crcs = np.zeros(len(job.files), np.uint32)
     kept: list[int] = []
+    rows: list[Row] = []
     lines: list[str] = []
     notes: list[Note] = []
     with replacing(work.folder / f"{job.name}.tar") as stream:
@@ -83,19 +82,19 @@ def make_shard(job: Job, work: Work, tick: Callable[[int], None]) -> Record:
         for place, (entry, label) in enumerate(zip(job.files, job.labels.tolist(), strict=True)):
             if place % TICK == TICK - 1:
                 tick(TICK)
-            key = key_of(job.first + place)
             data = work.reader.read(entry)
-            crcs[place] = crc = zlib.crc32(data)
+            crcs[place] = crc = zlib.crc32(data) if entry.crc32 == UNKNOWN_CRC else entry.crc32
             image = _admit(entry, data, work, notes)
             if image is not None:
+                key = key_of(job.first + place)
                 offset = writer.add(key, image.jpeg, label)
                 lines.append(idx.sample_line(key, offset, len(image.jpeg), label))
-                _fill(rows[len(kept)], image, offset, label, (len(data), crc))
+                rows.append(_row(job.number, offset, label, image, (len(data), crc)))
                 kept.append(place)
         sha256 = writer.close()
     tick(len(job.files) % TICK)
     write_bytes(work.folder / f"{job.name}.idx", idx.render(lines))
-    record = Record(job.name, rows[: len(kept)], np.array(kept, np.int64), crcs, sha256, writer.position, notes)
+    record = Record(job.name, rows_of(rows), np.array(kept, np.int64), crcs, sha256, writer.position, notes)
     _save(record, work.folder)
     return record
 
@@ -116,13 +115,11 @@ def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted
     return image
 
 
-def _fill(row: np.void, image: Admitted, offset: int, label: int, source: tuple[int, int]) -> None:
-    """What the index keeps of a sample."""
-    row["offset"], row["size"], row["label"] = offset, len(image.jpeg), label
-    row["width"], row["height"] = image.width, image.height
-    row["crc32"] = zlib.crc32(image.jpeg) if image.change else source[1]
-    row["sha256"] = np.frombuffer(hashlib.sha256(image.jpeg).digest(), np.uint8)
-    row["source_size"], row["source_crc32"] = source
+def _row(shard: int, offset: int, label: int, image: Admitted, source: tuple[int, int]) -> Row:
+    """What the index keeps of a sample. `source`: size and CRC-32 of the source file."""
+    jpeg = image.jpeg
+    crc = zlib.crc32(jpeg) if image.change else source[1]
+    return (shard, offset, len(jpeg), label, image.width, image.height, crc, hashlib.sha256(jpeg).digest(), *source)
 
 
 def record_path(folder: Path, name: str) -> Path:

@@ -76,7 +76,8 @@ def _train(files: Files, inside: FileTable, label_of: dict[str, int]) -> Listed:
                 raise DataError(f"{files.root}: {path}: class {parts[1]} is not in {_WNIDS}. Get the data set again")
             rows.append(row)
             labels.append(label_of[parts[1]])
-    missing = sorted(set(label_of) - {wnid for wnid, label in label_of.items() if label in set(labels)})
+    found = set(labels)
+    missing = sorted(wnid for wnid, label in label_of.items() if label not in found)
     if missing:
         raise DataError(
             f"{files.root}: {len(missing)} of {len(label_of)} classes have no training images, "

@@ -3,6 +3,8 @@
 *sample*: key, JPEG, label. Its id is its row in its split, which is also its place in the tars in order.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,19 @@ ROW = np.dtype(
         ("source_crc32", "<u4"),  # of that file; the fingerprint of the source is made of these
     ]
 )
+Row = tuple[int, int, int, int, int, int, int, bytes, int, int]  # the same, as Python has it
 Rows = NDArray[np.void]
+
+
+def rows_of(rows: Sequence[Row]) -> Rows:
+    """Rows as an array; a column at a time, which is several times as fast as a row at a time."""
+    table = np.zeros(len(rows), ROW)
+    for name, column in zip(ROW.names or (), zip(*rows, strict=True), strict=False):
+        if name == "sha256":
+            table[name] = np.frombuffer(b"".join(column), np.uint8).reshape(-1, 32)
+        else:
+            table[name] = column
+    return table
 
 
 def key_of(position: int) -> str:
