@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from shards.errors import UsageError
 
+Scaler = torch.amp.GradScaler
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
 
 
@@ -117,9 +118,9 @@ class Accelerator:
         mixed = self.precision in ("bf16", "fp16")
         return torch.autocast(self.device.type, dtype=self.dtype if mixed else torch.bfloat16, enabled=mixed)
 
-    def scaler(self) -> torch.amp.GradScaler:
+    def scaler(self) -> Scaler:
         """Loss scaling for fp16; a no-op otherwise."""
-        return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        return Scaler(self.device.type, enabled=self.precision == "fp16")
 
     def place(self, model: nn.Module) -> None:
         """Move the model to the device, in channels_last layout and the master dtype."""

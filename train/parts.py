@@ -50,6 +50,8 @@ class Place:
         """The place of this process. Raises UsageError when the device that is asked for is not there."""
         world = World.from_environment()
         accelerator = Accelerator.choose(runtime.device, world.local_rank, world.local_size)
+        if runtime.precision != "auto":  # the weights are laid out for it, so it is known before they are placed
+            accelerator.precision = runtime.precision
         if runtime.deterministic:
             accelerator.make_deterministic()
         return cls(world, accelerator, world.threads(runtime.threads))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
-from train.accelerator import Accelerator
+from train.accelerator import Accelerator, Scaler
 from train.batch import Batch
 from train.efficientnet import EfficientNet
 from train.noise import HeadDropout
@@ -26,7 +26,7 @@ class TrainStep:
     network: EfficientNet
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
+    scaler: Scaler
     schedule: Schedule
     normalise: Normalise
     dropout: HeadDropout

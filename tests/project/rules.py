@@ -30,6 +30,8 @@ class Home:
     """Attributes of any object."""
     words: tuple[str, ...] = ()
     """Strings, as names of environment variables are."""
+    besides: tuple[str, ...] = ()
+    """Parts of `names` that have a home of their own."""
 
 
 HOMES = (
@@ -54,7 +56,9 @@ HOMES = (
         "train/world.py",
         ("torch.distributed", "torch.multiprocessing", "torch.nn.parallel"),
         words=("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+        besides=("torch.distributed.elastic", "torch.distributed.launcher"),
     ),
+    Home("starting ranks", "train/launch.py", ("torch.distributed.elastic", "torch.distributed.launcher")),
 )
 
 
@@ -84,8 +88,8 @@ def away_from_home(source: Source, homes: tuple[Home, ...] = HOMES) -> list[str]
 
 
 def _mentions(source: Source, home: Home) -> Iterator[tuple[str, int]]:
-    yield from ((item.name, item.line) for item in source.imports() if under(item.name, home.names))
-    yield from ((name, line) for name, line in source.uses() if under(name, home.names))
+    yield from ((item.name, item.line) for item in source.imports() if _claims(home, item.name))
+    yield from ((name, line) for name, line in source.uses() if _claims(home, name))
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Attribute) and node.attr in home.methods:
             yield f".{node.attr}", node.lineno
@@ -93,6 +97,10 @@ def _mentions(source: Source, home: Home) -> Iterator[tuple[str, int]]:
             yield f'"{node.value}"', node.lineno
         elif "rename" in home.methods and _replaces_a_path(node):
             yield ".replace(target)", getattr(node, "lineno", 0)
+
+
+def _claims(home: Home, name: str) -> bool:
+    return under(name, home.names) and not under(name, home.besides)
 
 
 def _replaces_a_path(node: ast.AST) -> bool:

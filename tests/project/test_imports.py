@@ -96,6 +96,7 @@ def test_allowed_import_is_let_pass(path: str, text: str) -> None:
         ("train/world.py", "import torch\ntorch.distributed.get_rank()"),
         ("train/world.py", "from torch.nn.parallel import DistributedDataParallel"),
         ("train/world.py", "rank = environ['LOCAL_RANK']"),
+        ("train/launch.py", "from torch.distributed.launcher.api import elastic_launch"),
     ],
 )
 def test_thing_away_from_home_is_found(home: str, text: str) -> None:

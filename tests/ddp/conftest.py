@@ -1,0 +1,50 @@
+"""Undisturbed runs of one recipe on several numbers of processes, shared by all tests of this folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ddp.processes import run_ranks
+from train import checkpoint
+
+# 6 groups of 8 in a batch: 4 processes take 2, 2, 1, 1 of them. All noise is on; batch norm is live. The learning
+# rate is low enough that a difference in the last bit does not grow beyond 1e-9 in ten steps.
+SETTINGS = (
+    "train.epochs=1",
+    "train.global_batch=48",
+    "train.group=8",
+    "model.dropout=0.2",
+    "model.drop_connect=0.2",
+    "optim.name=sgd",
+    "optim.lr=0.01",
+    "optim.ema_half_life=100",
+    "runtime.device=cpu",
+    "runtime.threads=1",
+    "runtime.precision=fp64",
+    "runtime.log_every=1",
+    "runtime.verdict=false",
+)
+STEPS = 10  # 480 samples
+
+
+class Outcome:
+    """What a run left behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        self.losses = [row["loss"] for row in self.rows if row["kind"] == "step"]
+        self.epoch: dict[str, Any] = next(row for row in self.rows if row["kind"] == "epoch")
+        self.state = checkpoint.load(folder / "last.pt")
+
+
+@pytest.fixture(scope="session")
+def outcomes(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Outcome]:
+    """The same recipe on 1, 2, 3, 4 and 6 processes, in float64."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    sizes = (1, 2, 3, 4, 6)
+    for size in sizes:
+        run_ranks("train_worker.py", size, tiny_set, folder / str(size), *SETTINGS)
+    return {size: Outcome(folder / str(size)) for size in sizes}
