@@ -66,6 +66,9 @@ def main() -> None:
 )
 @click.option("--classes", type=int, metavar="N", help="Only the first N classes.")
 @click.option("--per-class", type=int, metavar="N", help="Only the first N images of each class in each split.")
+@click.option("--val-fraction", type=float, metavar="F", help="Share of every class for validation, of one tree.")
+@click.option("--max-side", type=int, metavar="PIXELS", help="Make images smaller whose longer side is above this.")
+@click.option("--quality", default=95, show_default=True, help="Of JPEGs made here; those of the source are kept.")
 @click.option(
     "--if-exists",
     type=click.Choice(["reuse", "error", "rebuild"]),
@@ -83,9 +86,10 @@ def main() -> None:
 def prep_command(paths: tuple[Path, ...], demo: bool, workers: int | None, if_exists: str, **options: Any) -> None:
     """Convert a data set into a shard set in the folder OUT.
 
-    SOURCE is TinyImageNet in its official layout, as a zip (read in place) or a folder. Every image is decoded once,
-    and its bytes are kept. The same source and options give the same bytes for any number of workers; an interrupted
-    run is continued by the same command.
+    SOURCE is a folder, zip or tar (read in place) with TinyImageNet in its official layout or with class-per-folder
+    trees, or a listing (CSV or Parquet: path,label[,split]). Every image is decoded once; the bytes of JPEGs are kept,
+    other formats become JPEGs. The same source and options give the same bytes for any number of workers; an
+    interrupted run is continued by the same command.
     """
     from prep.convert import prep
     from prep.demo import demo_source

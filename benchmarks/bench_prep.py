@@ -34,10 +34,11 @@ Timing = tuple[float, float]  # wall seconds, CPU seconds
 def samples(source: Path, part: int = 0, parts: int = 1) -> Any:
     """(split, key, JPEG, label) of every sample of a part, in the order in which prep writes them."""
     from prep import plan
+    from prep.options import Options
     from prep.sources import open_files, open_source
     from shards.sample import key_of
 
-    found = open_source(open_files(source))
+    found = open_source(open_files(source, source), Options())
     for name, listed in found.splits.items():
         order = plan.permutation(len(listed.labels), 0, name)[part::parts]
         for place, (entry, label) in enumerate(
@@ -187,10 +188,10 @@ def measure(source: Path, repeats: int, work: Path) -> dict[str, Any]:
     sizes = {}
     count = sum(1 for _ in samples(source))  # also brings the source into the page cache
     for _ in range(repeats):
-        for name in names:
+        for name, title in names.items():
             timing, sizes[name] = timed(source, name, work)
             timings[name].append(timing)
-            print(f"{names[name]}: {timing[0]:.2f} s wall, {timing[1]:.2f} s CPU", flush=True)
+            print(f"{title}: {timing[0]:.2f} s wall, {timing[1]:.2f} s CPU", flush=True)
     rows = [row(names[name], count, timings[name], timings["headrace"]) for name in names]
     for one, name in zip(rows, names, strict=True):
         one["bytes a sample"] = round(sizes[name] / count)

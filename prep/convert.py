@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,17 +36,16 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
     """Make the shard set `out` from `source`, or find that it is there already."""
     began = time.monotonic()
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link at OUT itself
-    files = open_files(source)
-    with store.locked(out):
+    with store.locked(out), closing(open_files(source, store.work_folder(out).with_suffix(".spool"))) as files:
         if out.exists():
             found = reuse.existing(files, out, options, if_exists=if_exists, say=say)
             if found is not None:
                 return Result(found, reused=True, seconds=time.monotonic() - began)
         stamp = files.stamp()
-        chosen = open_source(files).limited(options.classes, options.per_class)
+        chosen = open_source(files, options)
         jobs = _jobs(chosen, options)
         work = _work_folder(out, options, stamp, chosen)
-        records = _make(jobs, Work(work, chosen.reader, options.on_bad == "skip"), workers, out, say)
+        records = _make(jobs, Work(work, chosen.reader, options), workers, out, say)
         if files.stamp() != stamp:
             raise DataError(f"{source}: it changed while prep read it. Run prep again when nothing writes to it")
         made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}

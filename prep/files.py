@@ -88,6 +88,10 @@ class Files(Protocol):
         """A reader of entries whose paths had `prefix` taken off."""
         ...
 
+    def close(self) -> None:
+        """Remove what was only needed for reading."""
+        ...
+
 
 def changed(root: Path, path: str, what: str) -> DataError:
     """The error for a file that is not what the table says."""

@@ -41,6 +41,9 @@ class FolderFiles:
         """A reader of entries below `prefix`."""
         return FolderReader(self.root, prefix)
 
+    def close(self) -> None:
+        """Nothing to free."""
+
 
 class FolderReader:
     """Reads files below a folder."""

@@ -16,6 +16,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from prep.resize import shrink
 from shards.errors import DataError
 
 MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or needs another tool
@@ -38,18 +39,23 @@ class Admitted(NamedTuple):
     change: str
 
 
-def admit(data: bytes) -> Admitted:
-    """Decode an image file; the JPEG to store. BadImageError when it does not decode."""
+def admit(data: bytes, *, max_side: int | None = None, quality: int = QUALITY) -> Admitted:
+    """Decode an image file; the JPEG to store. BadImageError when it does not decode.
+
+    A larger image than `max_side` pixels is made smaller. `quality` is that of JPEGs that are made here.
+    """
     if data[:2] != _JPEG:
-        return _converted(data)
+        return _converted(data, max_side, quality)
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=True)
         _check_pixels(width, height)
         if colors in ("CMYK", "YCCK"):
-            return _converted(data)
+            return _converted(data, max_side, quality)
         simplejpeg.decode_jpeg(data, "RGB", strict=True)
     except ValueError as error:
         raise BadImageError(f"not a sound JPEG: {error}") from error
+    if max_side is not None and max(width, height) > max_side:
+        return _converted(data, max_side, quality)
     if orientation(data) in _SWAPS_SIDES:
         width, height = height, width
     return Admitted(data, width, height, "")
@@ -132,11 +138,16 @@ def encode(pixels: NDArray[np.uint8], quality: int = QUALITY) -> bytes:
     return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
 
 
-def _converted(data: bytes) -> Admitted:
-    """The image as an upright RGB JPEG."""
+def _converted(data: bytes, max_side: int | None, quality: int) -> Admitted:
+    """The image as an upright RGB JPEG, not larger than `max_side`."""
     pixels, codec = _decode_rgb(data)
+    change = f"{codec} converted to RGB JPEG"
     height, width, _ = pixels.shape
-    return Admitted(encode(pixels), width, height, f"{codec} converted to RGB JPEG")
+    if max_side is not None and max(width, height) > max_side:
+        pixels = shrink(pixels, max_side)
+        change += f", {width} x {height} made {pixels.shape[1]} x {pixels.shape[0]}"
+    height, width, _ = pixels.shape
+    return Admitted(encode(pixels, quality), width, height, change)
 
 
 def _decode_rgb(data: bytes) -> tuple[NDArray[np.uint8], str]:

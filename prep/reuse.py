@@ -59,7 +59,7 @@ def _check_options(out: Path, manifest: Manifest, options: Options) -> None:
 
 def _check_source(files: Files, out: Path, manifest: Manifest, options: Options) -> None:
     """Raise, saying what changed, unless the source's contents are those that the set was made from."""
-    source = open_source(files).limited(options.classes, options.per_class)
+    source = open_source(files, options)
     images = [state for listed in source.splits.values() for state in states(listed.files, source.reader)]
     others = states(source.others, source.reader)
     if fingerprint(images + others) != manifest.source.fingerprint:

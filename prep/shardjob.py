@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from prep.files import UNKNOWN_CRC, Entry, FileTable, Reader
 from prep.image import Admitted, BadImageError, admit
+from prep.options import Options
 from shards import idx
 from shards.errors import DataError
 from shards.sample import Row, Rows, key_of, rows_of
@@ -67,7 +68,7 @@ class Work:
 
     folder: Path
     reader: Reader
-    skip_bad: bool = False
+    options: Options
 
 
 def make_shard(job: Job, work: Work, tick: Callable[[int], None]) -> Record:
@@ -102,9 +103,9 @@ def make_shard(job: Job, work: Work, tick: Callable[[int], None]) -> Record:
 def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted | None:
     """The image as it will be stored, or None when it is left out."""
     try:
-        image = admit(data)
+        image = admit(data, max_side=work.options.max_side, quality=work.options.quality)
     except BadImageError as error:
-        if not work.skip_bad:
+        if work.options.on_bad != "skip":
             raise DataError(
                 f"{entry.path}: {error}. Replace the file, or leave such files out with --on-bad skip"
             ) from error

@@ -19,6 +19,10 @@ class Listed:
     files: FileTable
     labels: NDArray[np.int64]
 
+    def part(self, chosen: NDArray[np.bool_]) -> "Listed":
+        """The samples that are chosen."""
+        return Listed(self.files.take(np.flatnonzero(chosen)), self.labels[chosen])
+
     def limited(self, classes: int | None, per_class: int | None) -> "Listed":
         """Only the first `classes` labels, and of each the first `per_class` files."""
         keep = np.ones(len(self.labels), bool) if classes is None else self.labels < classes
@@ -27,8 +31,7 @@ class Listed:
             ordered = self.labels[by_label]
             rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered, side="left")
             keep[by_label] &= rank < per_class
-        rows = np.flatnonzero(keep)
-        return Listed(self.files.take(rows), self.labels[rows])
+        return self.part(keep)
 
 
 @dataclass(frozen=True)

@@ -4,31 +4,51 @@ from pathlib import Path
 
 from prep.files import Files
 from prep.folder import FolderFiles
+from prep.imagefolder import KNOWN, open_imagefolder
+from prep.listing import ENDINGS, ListingFiles, open_listing
+from prep.options import Options
 from prep.source import Source
+from prep.tarred import TarFiles, is_tar
 from prep.tinyimagenet import find_root, open_tinyimagenet
 from prep.zipped import ZipFiles
 from shards.errors import DataError, UsageError
 
-_KNOWN = "TinyImageNet in its official layout (wnids.txt, train/, val/), as a zip or a folder"
 
-
-def open_files(path: Path) -> Files:
-    """The files at `path`, a folder or a zip."""
-    if path.is_dir():
-        return FolderFiles(path)
-    if not path.exists():
-        raise UsageError(f"{path}: no such file or folder. Give {_KNOWN}")
-    with path.open("rb") as stream:
-        start = stream.read(4)
+def open_files(path: Path, spool: Path) -> Files:
+    """The files at `path`: a folder, zip, tar or listing. `spool` may hold an unpacked copy until they are closed."""
+    try:
+        if path.is_dir():
+            return FolderFiles(path)
+        with path.open("rb") as stream:
+            start = stream.read(512)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file or folder. Give {KNOWN}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}). Give {KNOWN}") from error
+    if path.suffix.lower() in ENDINGS:
+        return ListingFiles(path)
     if start[:2] == b"PK" or path.suffix.lower() == ".zip":
         return ZipFiles(path)
-    raise UsageError(f"{path}: not a zip (it starts with {start!r}). Give {_KNOWN}")
+    if is_tar(start) or ".tar" in path.suffixes:
+        return TarFiles(path, spool)
+    raise UsageError(f"{path}: not a folder, zip, tar or listing (it starts with {start[:8]!r}). Give {KNOWN}")
 
 
-def open_source(files: Files) -> Source:
-    """The data set among these files."""
+def open_source(files: Files, options: Options) -> Source:
+    """The data set among these files, cut down to the part that the options ask for."""
+    return _whole_source(files, options).limited(options.classes, options.per_class)
+
+
+def _whole_source(files: Files, options: Options) -> Source:
+    if isinstance(files, ListingFiles):
+        return open_listing(files, options)
     table = files.table()
-    if (root := find_root(table)) is not None:
-        return open_tinyimagenet(files, table, root)
-    some = ", ".join(table.paths[:3]) or "nothing"
-    raise DataError(f"{files.root}: no data set found: {len(table):,} files ({some}, ...). Give {_KNOWN}")
+    for path in table.paths:
+        if not path.isprintable():
+            raise DataError(f"{files.root}: {path!r}: a name with unprintable characters. Rename the file")
+    root = find_root(table)
+    if root is None:
+        return open_imagefolder(files, table, options)
+    if options.val_fraction is not None:
+        raise UsageError(f"{files.root}: TinyImageNet has a validation split of its own. Leave --val-fraction away")
+    return open_tinyimagenet(files, table, root)

@@ -55,6 +55,9 @@ class ZipFiles:
         """A reader of members below `prefix`."""
         return ZipReader(self.root, len(prefix.encode()))
 
+    def close(self) -> None:
+        """Nothing to free."""
+
 
 def _is_file(info: zipfile.ZipInfo) -> bool:
     mode = info.external_attr >> 16

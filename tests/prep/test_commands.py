@@ -69,7 +69,7 @@ def test_usage_errors_end_with_2(source: Path, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     cases = [
         (["prep", tmp_path / "none", out], "no such file or folder. Give TinyImageNet"),
-        (["prep", tmp_path / "text", out], "not a zip"),
+        (["prep", tmp_path / "text", out], "not a folder, zip, tar or listing"),
         (["prep", source], "give SOURCE and OUT; got 1 paths"),
         (["prep", "--demo", source, out], "give OUT alone with --demo"),
         (["prep", source, out, "--if-exists", "maybe"], "--if-exists"),

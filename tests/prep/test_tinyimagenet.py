@@ -5,16 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prep import sources
 from prep.files import Files
+from prep.options import Options
 from prep.source import Source, fingerprint, states
-from prep.sources import open_files, open_source
+from prep.sources import open_source
 from shards.errors import DataError, HeadraceError, UsageError
 from tests.prep.sources import WNIDS, Contents, as_folder, as_zip, small
 
 
+def open_files(path: Path) -> Files:
+    """The files at this path."""
+    return sources.open_files(path, path.with_suffix(".spool"))
+
+
 def source_of(files: Files) -> Source:
     """The data set among these files."""
-    return open_source(files)
+    return open_source(files, Options())
 
 
 def seen(source: Source) -> dict[str, list[tuple[str, int, bytes]]]:
@@ -110,7 +117,7 @@ def without(*paths: str) -> Callable[[Contents], None]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (without("wnids.txt"), "no data set found"),
+        (without("wnids.txt"), "val/: class images is not in train/"),
         (lambda files: files.update({"wnids.txt": b""}), "wnids.txt must list each class once"),
         (lambda files: files.update({"wnids.txt": b"n01 n02 n03 n01"}), "wnids.txt must list each class once"),
         (lambda files: files.update({"wnids.txt": b"n01 n02 n03 n04"}), "1 of 4 classes have no training images.*n04"),
@@ -137,7 +144,7 @@ def test_missing_or_foreign_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         open_files(tmp_path / "none.zip")
     (tmp_path / "a.txt").write_bytes(b"hello")
-    with pytest.raises(UsageError, match="not a zip"):
+    with pytest.raises(UsageError, match="not a folder, zip, tar or listing"):
         open_files(tmp_path / "a.txt")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no data set found"):

@@ -1,0 +1,131 @@
+"""A listing of images: a CSV or Parquet file with the columns path, label and perhaps split.
+
+Paths are relative to the listing's own folder and stay inside it.
+"""
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prep.files import UNKNOWN_CRC, Entry, FileTable
+from prep.folder import FolderReader
+from prep.imagefolder import divided
+from prep.options import Options
+from prep.source import Listed, Source
+from shards.errors import DataError, UsageError
+from shards.manifest import ClassInfo
+
+LAYOUT = "listing"
+ENDINGS = (".csv", ".parquet")
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_Item = tuple[str, str, str]  # path, label, split
+
+
+class ListingFiles:
+    """The files that a listing names."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.items = _parquet(root) if root.suffix.lower() == ".parquet" else _csv(root)
+        self._folder = root.absolute().parent
+
+    def stamp(self) -> str:
+        """Hash of the listing, and of size and modification time of the files that it names."""
+        state = hashlib.sha256(self.root.read_bytes())
+        for path, _, _ in self.items:
+            seen = self._stat(path)
+            state.update(f"{seen.st_size} {seen.st_mtime_ns}\n".encode())
+        return state.hexdigest()
+
+    def _stat(self, path: str) -> os.stat_result:
+        try:
+            inside = (self._folder / path).resolve().is_relative_to(self._folder.resolve())
+            if not inside or PurePosixPath(path).is_absolute():
+                raise DataError(f"{self.root}: {path}: leads out of the listing's folder. Put the images below it")
+            return (self._folder / path).stat()
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{self.root}: {path}: no such file ({error}). Correct the listing or add the file"
+            ) from error
+
+    def table(self) -> FileTable:
+        """The files in the listing's order."""
+        sizes = [self._stat(path).st_size for path, _, _ in self.items]
+        return FileTable.of(
+            [Entry(one[0], size, UNKNOWN_CRC, 0, size, 0) for one, size in zip(self.items, sizes, strict=True)]
+        )
+
+    def reader(self, prefix: str) -> FolderReader:
+        """A reader of the listed files."""
+        return FolderReader(self._folder, prefix)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def open_listing(files: ListingFiles, options: Options) -> Source:
+    """The source that the listing describes: classes sorted, as numbers when all are numbers."""
+    table = files.table()
+    labels = {label for _, label, _ in files.items}
+    numbers = all(label.isascii() and label.isdigit() for label in labels)
+    classes = sorted(labels, key=(lambda label: (int(label), label)) if numbers else None)
+    label_of = {name: label for label, name in enumerate(classes)}
+    splits: dict[str, Listed] = {}
+    for split in ("train", "val", "test"):
+        rows = [row for row, item in enumerate(files.items) if item[2] == split]
+        rows.sort(key=lambda row: files.items[row][0])
+        if rows:
+            found = np.array([label_of[files.items[row][1]] for row in rows], np.int64)
+            splits[split] = Listed(table.take(np.array(rows, np.int64)), found)
+    if "train" not in splits:
+        raise UsageError(f"{files.root}: no row is of split train. Give some, or leave the column away")
+    reader = files.reader("")
+    itself = Entry(files.root.name, files.root.stat().st_size, UNKNOWN_CRC, 0, 0, 0)
+    infos = tuple(ClassInfo(id=name, name=name) for name in classes)
+    return Source(LAYOUT, infos, divided(files, splits, options), FileTable.of([itself]), files, reader)
+
+
+def _csv(root: Path) -> list[_Item]:
+    try:
+        with root.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.DictReader(stream, strict=True)
+            names = [name.strip().lower() for name in rows.fieldnames or ()]
+            rows.fieldnames = names
+            return _items(root, names, ((number, row) for number, row in enumerate(rows, start=2)))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{root}: not a CSV file in UTF-8 ({error}). Correct it and try again") from error
+
+
+def _parquet(root: Path) -> list[_Item]:
+    try:
+        table = pq.read_table(root)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{root}: not a Parquet file ({error}). Get it again") from error
+    names = [name.strip().lower() for name in table.column_names]
+    return _items(root, names, enumerate(table.rename_columns(names).to_pylist(), start=1))
+
+
+def _items(root: Path, names: list[str], rows: Iterable[tuple[int, dict[str, Any]]]) -> list[_Item]:
+    """Checked rows. Every path occurs once."""
+    if not {"path", "label"} <= set(names):
+        raise DataError(
+            f"{root}: its columns are {', '.join(names) or 'none'}; path and label are needed, split may be there"
+        )
+    items: dict[str, _Item] = {}
+    for number, row in rows:
+        path, label = (str(row[name]).strip() if row[name] is not None else "" for name in ("path", "label"))
+        split = _SPLITS.get(str(row.get("split", "train")).strip().lower())
+        if not path or not label or split is None or path in items:
+            why = "occurs twice" if path in items else "needs a path, a label, and a split of train, val or test"
+            raise DataError(f"{root}: row {number} ({path or 'no path'}): {why}. Correct the listing")
+        items[path] = (path, label, split)
+    if not items:
+        raise DataError(f"{root}: it lists no images")
+    return list(items.values())

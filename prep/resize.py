@@ -1,0 +1,44 @@
+"""Making an image smaller, with equal bytes on every machine.
+
+Weights are whole numbers, so that every product and sum is a whole number below 2**53: floating-point matrix products
+are then exact, in whatever order a machine adds them up.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_UNIT = 1 << 14  # weights of one output pixel sum to this
+
+
+def fitting(width: int, height: int, max_side: int) -> tuple[int, int]:
+    """Width and height after shrinking the longer side to `max_side`; at least one pixel each."""
+    longer = max(width, height)
+    return max(1, (2 * width * max_side + longer) // (2 * longer)), max(
+        1, (2 * height * max_side + longer) // (2 * longer)
+    )
+
+
+def shrink(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
+    """The image, shape (height, width, 3), filtered by a triangle over the pixels that each new pixel covers."""
+    height, width, _ = pixels.shape
+    new_width, new_height = fitting(width, height, max_side)
+    down = _applied(_weights(height, new_height), pixels.reshape(height, -1))
+    across = down.reshape(new_height, width, 3).transpose(1, 0, 2).reshape(width, -1)
+    done = _applied(_weights(width, new_width), across)
+    return np.ascontiguousarray(done.reshape(new_width, new_height, 3).transpose(1, 0, 2))
+
+
+def _applied(weights: NDArray[np.float64], columns: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Weighted sums, rounded to whole levels."""
+    sums = weights @ columns.astype(np.float64)
+    return np.clip(np.floor(sums / _UNIT + 0.5), 0, 255).astype(np.uint8)
+
+
+def _weights(old: int, new: int) -> NDArray[np.float64]:
+    """One row for each new pixel; whole numbers that sum to the unit."""
+    scale = old / new
+    centres = (np.arange(new) + 0.5) * scale - 0.5
+    weights = np.maximum(0.0, 1 - np.abs(np.arange(old) - centres[:, None]) / max(scale, 1.0))
+    whole: NDArray[np.float64] = np.floor(weights / weights.sum(1, keepdims=True) * _UNIT + 0.5)
+    whole[np.arange(new), whole.argmax(1)] += _UNIT - whole.sum(1)
+    return whole
