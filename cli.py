@@ -112,6 +112,20 @@ def prep_command(paths: tuple[Path, ...], demo: bool, workers: int | None, if_ex
     click.echo(summary(result, out))
 
 
+@main.command("index")
+@click.argument("root", metavar="TARS", type=click.Path(path_type=Path))
+def index_command(root: Path) -> None:
+    """Make a shard set of the WebDataset tars in the folder TARS, without rewriting them.
+
+    Writes .idx, Parquet and manifest beside the tars. Samples need an image and a .cls member; those that cannot be
+    used are left out and named in report.jsonl. In a set made by `prep`, damaged indexes are made again.
+    """
+    from prep.adopt import adopt
+    from prep.summary import contents
+
+    click.echo(contents(adopt(root, say=click.echo), root))
+
+
 @main.command("verify")
 @click.argument("root", metavar="SHARDS", type=click.Path(path_type=Path))
 @click.option("--deep", is_flag=True, help="Also decode every image and check its own checksum.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from prep.options import Options
-from prep.shardjob import Job, Record, record_path
+from prep.shardjob import Job, Note, Record, record_path
 from prep.source import Source, State, fingerprint, states
 from shards import index, store
 from shards.manifest import NAME, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
@@ -54,7 +54,11 @@ def _write_split(work: Path, name: str, parts: list[tuple[Job, Record]]) -> Spli
 
 def _write_report(work: Path, records: list[Record]) -> None:
     """One line for each image that was changed or left out; no file when there is none."""
-    notes = sorted(note for record in records for note in record.notes)
+    notes = [note for record in records for note in record.notes]
     if notes:
-        lines = (json.dumps(note._asdict(), ensure_ascii=False) + "\n" for note in notes)
-        store.write_bytes(work / REPORT, "".join(lines).encode("utf-8", "surrogateescape"))
+        store.write_bytes(work / REPORT, report(notes))
+
+
+def report(notes: list[Note]) -> bytes:
+    """The report's content, sorted."""
+    return "".join(json.dumps(note._asdict(), ensure_ascii=False) + "\n" for note in sorted(notes)).encode()

@@ -21,22 +21,22 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(total: int, what: str, stream: TextIO | None = None) -> Iterator[Progress]:
-    """Show progress towards `total` samples on `stream` (standard error)."""
+def progress(total: int, what: str, unit: str = "images", stream: TextIO | None = None) -> Iterator[Progress]:
+    """Show progress towards `total` units on `stream` (standard error)."""
     stream = stream or sys.stderr
     if not stream.isatty():
-        yield _Lines(total, what, stream)
+        yield _Lines(total, what, unit, stream)
         return
     tqdm.monitor_interval = 0  # no extra thread
-    with tqdm(total=total, desc=what, unit=" images", file=stream, smoothing=0.1) as bar:
+    with tqdm(total=total, desc=what, unit=f" {unit}", file=stream, smoothing=0.1) as bar:
         yield lambda done: bar.update(done - bar.n) and None
 
 
 class _Lines:
     """A line every few seconds."""
 
-    def __init__(self, total: int, what: str, stream: TextIO) -> None:
-        self._total, self._what, self._stream = total, what, stream
+    def __init__(self, total: int, what: str, unit: str, stream: TextIO) -> None:
+        self._total, self._what, self._unit, self._stream = total, what, unit, stream
         self._began = self._printed = time.monotonic()
 
     def __call__(self, done: int) -> None:
@@ -47,7 +47,7 @@ class _Lines:
         rate = done / (now - self._began)
         left = (self._total - done) / rate
         print(
-            f"{self._what}: {done:,} of {self._total:,} images, {rate:,.0f} images/s, {left:.0f} s left",
+            f"{self._what}: {done:,} of {self._total:,} {self._unit}, {rate:,.0f} {self._unit}/s, {left:.0f} s left",
             file=self._stream,
             flush=True,
         )

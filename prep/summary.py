@@ -4,11 +4,23 @@ from pathlib import Path
 
 from prep.convert import Result
 from prep.options import MEGABYTE
+from shards.manifest import Manifest
 
 
 def summary(result: Result, out: Path) -> str:
-    """A few lines: samples, classes, shards, bytes, seconds, and the next command."""
+    """What the set consists of, and how it came about."""
     manifest = result.manifest
+    if result.reused:
+        end = f"  reused: made before from the same source with the same options ({result.seconds:.2f} s)"
+    else:
+        end = (
+            f"  made in {result.seconds:.1f} s, {manifest.samples / result.seconds:,.0f} images/s, every image decoded"
+        )
+    return f"{contents(manifest, out)}\n{end}"
+
+
+def contents(manifest: Manifest, out: Path) -> str:
+    """What a set consists of."""
     splits = ", ".join(f"{split.samples:,} {split.name}" for split in manifest.splits)
     shards = [shard for split in manifest.splits for shard in split.shards]
     size = sum(shard.bytes for shard in shards)
@@ -17,10 +29,4 @@ def summary(result: Result, out: Path) -> str:
         f"  {len(shards):,} shards, {size / MEGABYTE:,.1f} MB, {size / max(manifest.samples, 1):,.0f} bytes a sample",
         f"  digest {manifest.digest}",
     ]
-    if result.reused:
-        lines.append(f"  reused: made before from the same source with the same options ({result.seconds:.2f} s)")
-    else:
-        lines.append(
-            f"  made in {result.seconds:.1f} s, {manifest.samples / result.seconds:,.0f} images/s, every image decoded"
-        )
     return "\n".join(lines)

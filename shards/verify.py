@@ -16,7 +16,7 @@ from shards import idx, index
 from shards.errors import DataError
 from shards.manifest import Manifest, ShardInfo, SplitInfo, load
 from shards.shardset import check_size
-from shards.tar import JPEG_EXTENSION, LABEL_EXTENSION, Member, members
+from shards.tar import LABEL_EXTENSION, Member, members
 
 Decode = Callable[[bytes], object]  # raises DataError when an image does not decode
 Columns = dict[str, NDArray[Any]]
@@ -142,15 +142,15 @@ def _check_idx(path: Path, rows: Columns, found: dict[int, Member]) -> Iterator[
         for line, (offset, size, label) in zip(lines, places, strict=True):
             if any(found.get(at) != (name, at, length) for at, length, name in line.values()):
                 yield f"names a member that the tar does not have: {next(iter(line.values()))[2]}"
-            elif line.get(JPEG_EXTENSION, (0, 0, ""))[:2] != (offset, size):
+            elif (offset, size) not in [(at, length) for at, length, _ in line.values()]:
                 yield f"byte {offset:,}: not the sample that the index has there"
-            elif LABEL_EXTENSION in line and _label(descriptor, *line[LABEL_EXTENSION][:2]) != label:
+            elif LABEL_EXTENSION in line and _label(descriptor, *line[LABEL_EXTENSION][:2]) not in {label, None}:
                 yield f"{line[LABEL_EXTENSION][2]}: not the label {label} that the index has"
     finally:
         os.close(descriptor)
 
 
-def _label(descriptor: int, offset: int, size: int) -> int:
-    """The integer in a label member; -1 when it is none."""
+def _label(descriptor: int, offset: int, size: int) -> int | None:
+    """The integer in a label member; None when it is a word, as in tars made by others."""
     text = os.pread(descriptor, min(size, 20), offset)
-    return int(text) if text.isdigit() else -1
+    return int(text) if text.strip().isdigit() else None

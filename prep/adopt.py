@@ -1,0 +1,203 @@
+"""`headrace index`: a manifest and indexes for WebDataset tars that are there already; no tar is rewritten.
+
+Tars made by others are adopted: every image is decoded once, and samples that cannot be used are left out of the
+indexes and named in report.jsonl. For a set that prep made, the derived files are made again.
+"""
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+from prep.finish import REPORT, report
+from prep.image import BadImageError, admit
+from prep.imagefolder import EXTENSIONS
+from prep.progress import Say, progress
+from prep.shardjob import Note
+from prep.source import fingerprint
+from shards import idx, index, store
+from shards.errors import DataError, UsageError
+from shards.manifest import NAME, ClassInfo, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo, load
+from shards.sample import Row, rows_of
+from shards.shardset import check_size
+from shards.tar import LABEL_EXTENSION, Member, members
+
+LAYOUT = "webdataset"
+_SPLIT = re.compile(r"(?<![a-z])(train|val|valid|validation|test)(?![a-z])")
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+class Found(NamedTuple):
+    """A usable sample. `label` is the text of its .cls member."""
+
+    key: str
+    label: str
+    row: Row  # with shard and label still 0
+    line: str
+
+
+@dataclass
+class Scan:
+    """What one tar holds."""
+
+    path: Path
+    sha256: str = ""
+    samples: list[Found] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+def adopt(root: Path, *, say: Say) -> Manifest:
+    """Index the tars in folder `root`."""
+    old = load(root) if (root / NAME).exists() else None
+    splits = _known(root, old) if old else _found(root)
+    paths = [path for tars in splits.values() for path in tars]
+    threads = len(os.sched_getaffinity(0))
+    scans: dict[Path, Scan] = {}
+    with store.locked(root), progress(len(paths), "index", "tars") as tell, ThreadPoolExecutor(threads) as pool:
+        for scan in pool.map(_scan, paths):
+            scans[scan.path] = scan
+            tell(len(scans))
+        manifest = _write(root, {name: [scans[path] for path in tars] for name, tars in splits.items()}, old)
+    left_out = sum(len(scan.notes) for scan in scans.values())
+    if left_out:
+        say(f"{root}: {left_out:,} samples could not be used; {REPORT} names each with its reason")
+    return manifest
+
+
+def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
+    for shard in (shard for split in manifest.splits for shard in split.shards):
+        check_size(root, shard.name, shard.bytes)
+    return {split.name: [root / shard.name for shard in split.shards] for split in manifest.splits}
+
+
+def _found(root: Path) -> dict[str, list[Path]]:
+    """The tars of each split, by a word in their names; train where there is none."""
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder. Give a folder of WebDataset tars")
+    splits: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(root.glob("*.tar")):
+        word = _SPLIT.search(path.name.lower())
+        splits[_SPLITS[word[1]] if word else "train"].append(path)
+    if not splits:
+        raise UsageError(
+            f"{root}: no .tar files in it. Give a folder of WebDataset tars (compressed ones: unpack them)"
+        )
+    return {name: splits[name] for name in ("train", "val", "test") if name in splits}
+
+
+def _scan(path: Path) -> Scan:
+    """Read, decode and describe every sample of a tar."""
+    scan = Scan(path)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with path.open("rb") as stream:
+            scan.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        for key, parts in groupby(members(path), key=lambda member: _key_and_extension(member.name)[0]):
+            try:
+                scan.samples.append(_sample(descriptor, key, list(parts)))
+            except BadImageError as error:
+                scan.notes.append(Note(f"{path.name}: {key}", "skipped", str(error)))
+    finally:
+        os.close(descriptor)
+    return scan
+
+
+def _key_and_extension(name: str) -> tuple[str, str]:
+    """As the webdataset library splits names: at the first dot of the last part."""
+    folder, slash, last = name.rpartition("/")
+    key, _, extension = last.partition(".")
+    return folder + slash + key, extension.lower()
+
+
+def _sample(descriptor: int, key: str, parts: list[Member]) -> Found:
+    of = {_key_and_extension(member.name)[1]: member for member in parts}
+    picture = next((of[one] for one in EXTENSIONS if one in of), None)
+    label = of.get(LABEL_EXTENSION)
+    if picture is None or label is None:
+        raise BadImageError(f"no image or no .{LABEL_EXTENSION} among its members ({', '.join(of) or 'none'})")
+    if any(character.isspace() for member in parts for character in member.name):
+        raise BadImageError("a space in a member's name, which DALI's index cannot hold")
+    data = os.pread(descriptor, picture.size, picture.offset)
+    text = os.pread(descriptor, min(label.size, 256), label.offset).decode("utf-8", "replace").strip()
+    if not text or not text.isprintable():
+        raise BadImageError(f"its label is not a word or a number: {text[:40]!r}")
+    image, crc = admit(data), crc32(data)
+    sha256 = hashlib.sha256(data).digest()
+    row: Row = (0, picture.offset, len(data), 0, image.width, image.height, crc, sha256, len(data), crc)
+    line = " ".join(f"{_key_and_extension(one.name)[1]} {one.offset} {one.size} {one.name}" for one in parts)
+    return Found(key, text, row, line)
+
+
+def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None) -> Manifest:
+    """Write .idx, Parquet, report and manifest, in this order."""
+    scans = [scan for part in splits.values() for scan in part]
+    classes = old.classes if old else _classes({one.label for scan in scans for one in scan.samples})
+    label_of = {one.id: label for label, one in enumerate(classes)}
+    if old:
+        _check_same(root, old, scans)
+        label_of = {str(label): label for label in range(len(classes))}
+    made = tuple(_write_split(root, name, part, label_of, old) for name, part in splits.items())
+    notes = [note for scan in scans for note in scan.notes]
+    if notes:
+        store.write_bytes(root / REPORT, report(notes))
+    states = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
+    source = old.source if old else SourceInfo(layout=LAYOUT, files=len(states), fingerprint=fingerprint(states))
+    manifest = Manifest.make(classes, made, source, old.options if old else {})
+    store.write_bytes(root / NAME, manifest.render())
+    return manifest
+
+
+def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
+    """Derived files are only made again from the very tars that the manifest names."""
+    expected = {shard.name: shard.sha256 for split in old.splits for shard in split.shards}
+    for scan in scans:
+        if scan.sha256 != expected[scan.path.name] or scan.notes:
+            raise DataError(f"{scan.path}: not the tar that the manifest describes (SHA-256). {index.remedy(root)}")
+
+
+def _classes(labels: set[str]) -> tuple[ClassInfo, ...]:
+    """Numbers stand for themselves, so that label 7 stays label 7; words are sorted."""
+    if not labels:
+        raise DataError("no usable sample in any tar: each needs an image and a .cls member with its label")
+    if all(label.isascii() and label.isdigit() and len(label) < 7 for label in labels):
+        return tuple(ClassInfo(id=str(label), name=str(label)) for label in range(max(map(int, labels)) + 1))
+    return tuple(ClassInfo(id=label, name=label) for label in sorted(labels))
+
+
+def _write_split(root: Path, name: str, scans: list[Scan], label_of: dict[str, int], old: Manifest | None) -> SplitInfo:
+    rows: list[Row] = []
+    shards = []
+    for number, scan in enumerate(scans):
+        store.write_bytes(scan.path.with_suffix(".idx"), idx.render([one.line for one in scan.samples]))
+        rows += [(number, *one.row[1:3], _label(one.label, label_of), *one.row[4:]) for one in scan.samples]
+        size = scan.path.stat().st_size
+        shards.append(ShardInfo(name=scan.path.name, samples=len(scan.samples), bytes=size, sha256=scan.sha256))
+    keys = [one.key for scan in scans for one in scan.samples]
+    parquet = index.render(rows_of(rows), keys, list(_sources(root, name, scans, old)))
+    store.write_bytes(root / f"{name}.parquet", parquet)
+    info = FileInfo.of(f"{name}.parquet", parquet)
+    return SplitInfo(name=name, samples=len(rows), index=info, shards=tuple(shards))
+
+
+def _label(text: str, label_of: dict[str, int]) -> int:
+    return label_of[str(int(text))] if text.isascii() and text.isdigit() and text not in label_of else label_of[text]
+
+
+def _sources(root: Path, name: str, scans: list[Scan], old: Manifest | None) -> Iterator[str]:
+    """Where each sample came from: what the old index says, else its own name in its tar."""
+    if old is not None:
+        info = next(split.index for split in old.splits if split.name == name)
+        try:
+            yield from index.read_texts(root, info, ("source",))["source"]
+        except DataError:
+            pass
+        else:
+            return
+    yield from (f"{scan.path.name}/{one.key}" for scan in scans for one in scan.samples)
