@@ -123,20 +123,26 @@ def build_network(setup: Setup) -> Built:
     return build_model(model.name, classes, init=init, weights=setup.request.weights, seed=seed)
 
 
-def build_feed(setup: Setup, place: Place, step: TrainStep, first_step: int) -> Feed:
-    """The training batches of this rank from `first_step` to the end of the run."""
-    recipe, steps, world = setup.recipe, setup.steps, place.world
-    augment, split = recipe.augment, setup.shards.split(TRAIN)
-    plans = TrainPlans(
+def build_plans(setup: Setup, step: TrainStep) -> TrainPlans:
+    """The plans of all training micro-batches."""
+    recipe, split = setup.recipe, setup.shards.split(TRAIN)
+    augment = recipe.augment
+    return TrainPlans(
         split=split,
         order=Order(len(split), recipe.train.seed),
-        steps=steps,
+        steps=setup.steps,
         crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
         size=augment.size,
         drop_rates=np.array(step.network.drop_rates(recipe.model.drop_connect)),
     )
-    stream = plans.stream(first_step, steps.ends(recipe.train.epochs - 1), steps.groups_of(world.size, world.rank))
-    return Feed(place.pipeline(split, recipe.train.group, recipe.runtime), stream, place.accelerator)
+
+
+def build_feed(setup: Setup, place: Place, step: TrainStep, first_step: int) -> Feed:
+    """The training batches of this rank from `first_step` to the end of the run."""
+    plans, recipe = build_plans(setup, step), setup.recipe
+    mine = setup.steps.groups_of(place.world.size, place.world.rank)
+    stream = plans.stream(first_step, setup.steps.ends(recipe.train.epochs - 1), mine)
+    return Feed(place.pipeline(plans.split, recipe.train.group, recipe.runtime), stream, place.accelerator)
 
 
 def build_evaluator(

@@ -1,0 +1,63 @@
+"""One rank of the input and the evaluation of a run: what arrives where, without training.
+
+    feed_worker.py SHARDS OUT FIRST_STEP STEPS [SECTION.KEY=VALUE ...]
+
+Writes OUT/RANK.npz: for the decoded steps `step`, `group`, `ids` and `pixels` (a hash of each image), for the plans
+of the first epoch `epoch_step` and `epoch_ids`, and, from step 0, the `counted` and `correct`
+images of an evaluation.
+"""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tests.ddp.train_worker import NARROW
+from train.feed import Feed
+from train.model import build_model
+from train.parts import Place, build_evaluator, build_plans, build_step
+from train.setup import Request, Setup, resolve
+from train.step import TrainStep
+
+
+def decoded(setup: Setup, place: Place, step: TrainStep, first: int, count: int) -> dict[str, np.ndarray]:
+    """What the feed of this rank delivers for `count` steps from `first`."""
+    rows: list[tuple[int, int, int, str]] = []
+    plans = build_plans(setup, step)
+    mine = setup.steps.groups_of(place.world.size, place.world.rank)
+    pipeline = place.pipeline(plans.split, setup.recipe.train.group, setup.recipe.runtime)
+    with Feed(pipeline, plans.stream(first, first + count, mine), place.accelerator) as feed:
+        for batch in feed:
+            for sample, image in zip(batch.plan.ids, batch.images.numpy(), strict=True):
+                digest = hashlib.md5(image.tobytes(), usedforsecurity=False).hexdigest()
+                rows.append((batch.plan.step, batch.plan.group, int(sample), digest))
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    return dict(zip(("step", "group", "ids", "pixels"), columns, strict=True))
+
+
+def main() -> None:
+    """Write what this rank saw."""
+    shards, out, first, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    size, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
+    setup = resolve(Request(shards, "demo", tuple(sys.argv[5:])), size)
+    with Place.joined(setup.recipe.runtime) as place:
+        built = build_model(
+            "efficientnet-b0", len(setup.shards.class_ids), init="random", weights=None, seed=0, **NARROW
+        )
+        step = build_step(setup, place, built)
+        seen = decoded(setup, place, step, first, count)
+        mine = setup.steps.groups_of(size, rank)
+        plans = list(build_plans(setup, step).stream(0, setup.steps.ends(0), mine))
+        seen["epoch_step"] = np.concatenate([np.full(len(plan.ids), plan.step) for plan in plans])
+        seen["epoch_ids"] = np.concatenate([plan.ids for plan in plans])
+        if first == 0:
+            evaluate = build_evaluator(setup.shards, setup.recipe.evaluate, setup.recipe.runtime, step.normalise, place)
+            sums = evaluate(step.network)
+            seen |= {"counted": np.array(sums.seen), "correct": np.array(sums.correct)}
+        np.savez(out / f"{rank}.npz", **seen)
+
+
+if __name__ == "__main__":
+    main()
