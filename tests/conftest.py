@@ -4,10 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from prep.convert import prep
 from prep.demo import demo_source
 from prep.options import Options
+
+# Time is no property under test: a busy machine is not a failure.
+settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("headrace")
 
 TRAIN, VAL = 40, 10  # images a class of the tiny source
 
