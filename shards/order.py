@@ -68,10 +68,6 @@ class Steps:
         """Number of steps after which `epoch` (from 0) is complete: ceil((epoch + 1) * samples / global_batch)."""
         return -(-(epoch + 1) * self.samples // self.global_batch)
 
-    def epoch_of(self, step: int) -> int:
-        """The epoch that step `step` counts towards: that of its first position."""
-        return step * self.global_batch // self.samples
-
     def groups_of(self, ranks: int, rank: int) -> range:
         """The consecutive groups of every step that this rank computes; earlier ranks take the odd ones."""
         return deal(self.groups, ranks, rank)

@@ -13,7 +13,6 @@ from train.weights import existing_file, lite_packages, load_weights, published_
 
 # Statistics of ImageNet in 0..255, as every torchvision-style weight file expects them.
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-MODELS = (*(f"efficientnet-b{i}" for i in range(8)), "efficientnet-lite0")
 
 
 @dataclass(frozen=True)
