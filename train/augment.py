@@ -85,12 +85,12 @@ def _box_shapes(
 def _central_box(
     crop: Crop, widths: NDArray[np.int32], heights: NDArray[np.int32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Heights and widths of the largest boxes within the ratio bounds."""
+    """Heights and widths of the largest boxes within the ratio bounds; of at least one pixel, whatever the bounds."""
     wide, high = widths.astype(np.float64), heights.astype(np.float64)
     too_tall, too_wide = wide / high < crop.ratio[0], wide / high > crop.ratio[1]
     height = np.where(too_tall, np.rint(wide / crop.ratio[0]), high)
     width = np.where(too_wide, np.rint(high * crop.ratio[1]), wide)
-    return height, width
+    return np.maximum(height, 1), np.maximum(width, 1)
 
 
 def centre_views(fraction: float, widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Views:
