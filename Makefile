@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # `make demo` takes part of the real data set where TINY_IMAGENET names the official zip or its folder.
-NPROC ?= 1
+NPROC ?= 2
 DEMO_RUN := demo/run
 ifdef TINY_IMAGENET
 DEMO_SHARDS := demo/shards-tiny-imagenet
 DEMO_SOURCE := "$(TINY_IMAGENET)" $(DEMO_SHARDS) --classes 10
 else
 DEMO_SHARDS := demo/shards
-DEMO_SOURCE := --demo $(DEMO_SHARDS)
+DEMO_SOURCE := --demo $(DEMO_SHARDS) --per-class 300
 endif
 
 .DEFAULT_GOAL := help

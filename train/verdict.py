@@ -31,10 +31,21 @@ class Verdict:
         """R_real / R_synth."""
         return self.real / self.synthetic
 
+    @property
+    def finding(self) -> str:
+        """What bounds the run, in words."""
+        if self.ratio >= _COMPUTE_BOUND:
+            return "compute-bound: the input is not the bottleneck"
+        if self.stall < 100 * (1 - _COMPUTE_BOUND):
+            return (
+                f"compute-bound: the step waited for data only {self.stall:.1f} % of the time, but was slower than "
+                "alone: it shares its cores with the decoding or with other programs"
+            )
+        return f"input-bound: the step waited for data {self.stall:.1f} % of the time; give it more CPU threads"
+
     def line(self) -> str:
-        """The finding in words."""
-        bound = "compute-bound: the input is not the bottleneck" if self.ratio >= _COMPUTE_BOUND else "input-bound"
-        return f"R_real / R_synth = {self.real:.1f} / {self.synthetic:.1f} images/s = {self.ratio:.3f}: {bound}"
+        """The rates and the finding."""
+        return f"R_real / R_synth = {self.real:.1f} / {self.synthetic:.1f} images/s = {self.ratio:.3f}: {self.finding}"
 
 
 def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, step_seconds: float) -> float:
