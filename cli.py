@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shards.errors import HeadraceError
+from shards.errors import HeadraceError, error_line
 
 _ROOMS = ("prep", "shards", "train")
 _INTERRUPTED = 130
@@ -29,7 +29,7 @@ class Commands(click.Group):
         except HeadraceError as error:
             if os.environ.get("HEADRACE_DEBUG") == "1":
                 raise
-            click.echo(f"headrace: error: {error}", err=True)
+            click.echo(error_line(error), err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("headrace: interrupted", err=True)
@@ -126,6 +126,16 @@ def index_command(root: Path) -> None:
     click.echo(contents(adopt(root, say=click.echo), root))
 
 
+@main.command("inspect")
+@click.argument("root", metavar="SHARDS", type=click.Path(path_type=Path))
+def inspect_command(root: Path) -> None:
+    """Say what is in the shard set SHARDS: counts, classes, sizes, equal images within and across splits."""
+    from prep.figures import report
+    from shards.shardset import ShardSet
+
+    click.echo(report(ShardSet.open(root)))
+
+
 @main.command("verify")
 @click.argument("root", metavar="SHARDS", type=click.Path(path_type=Path))
 @click.option("--deep", is_flag=True, help="Also decode every image and check its own checksum.")
@@ -155,6 +165,12 @@ def verify_command(root: Path, deep: bool) -> None:
     help="Go on from the last checkpoint in --out; auto: only where there is one; PATH: from that file.",
 )
 @click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option(
+    "--batch-per-process",
+    type=click.IntRange(1),
+    metavar="B",
+    help="Count the batch by the process, as plain DDP does: the result then depends on their number.",
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
 def train_command(nproc: int, device: str | None, settings: tuple[str, ...], **options: Any) -> None:
     """Train on the shard set in the folder SHARDS, alone, with --nproc, or under torchrun.
