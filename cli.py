@@ -58,6 +58,7 @@ def main() -> None:
 @main.command("prep")
 @click.argument("paths", nargs=-1, required=True, metavar="[SOURCE] OUT", type=click.Path(path_type=Path))
 @click.option("--demo", is_flag=True, help="Draw a small data set by code (12 classes) instead of reading a SOURCE.")
+@click.option("--download", type=click.Choice(["tiny-imagenet"]), help="Fetch this data set beside OUT, as SOURCE.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the permutation of samples.")
 @click.option("--samples-per-shard", type=int, help="Samples in a shard. Default: as --shard-size says.")
 @click.option("--shard-size", default=32, show_default=True, metavar="MB", help="Size of a shard, about, in megabytes.")
@@ -83,7 +84,9 @@ def main() -> None:
     show_default=True,
     help="An image that does not decode ends the run, or is left out and listed in report.jsonl.",
 )
-def prep_command(paths: tuple[Path, ...], demo: bool, workers: int | None, if_exists: str, **options: Any) -> None:
+def prep_command(
+    paths: tuple[Path, ...], demo: bool, download: str | None, workers: int | None, if_exists: str, **options: Any
+) -> None:
     """Convert a data set into a shard set in the folder OUT.
 
     SOURCE is a folder, zip or tar (read in place) with TinyImageNet in its official layout or with class-per-folder
@@ -93,16 +96,24 @@ def prep_command(paths: tuple[Path, ...], demo: bool, workers: int | None, if_ex
     """
     from prep.convert import prep
     from prep.demo import demo_source
+    from prep.download import OFFERS
+    from prep.download import download as fetch
     from prep.options import Options
     from prep.summary import summary
 
-    if len(paths) != (1 if demo else 2):
-        raise click.UsageError(f"give {'OUT alone with --demo' if demo else 'SOURCE and OUT'}; got {len(paths)} paths")
+    if demo and download:
+        raise click.UsageError("give --demo or --download, not both")
+    if len(paths) != (1 if demo or download else 2):
+        want = f"OUT alone with {'--demo' if demo else '--download'}" if demo or download else "SOURCE and OUT"
+        raise click.UsageError(f"give {want}; got {len(paths)} paths")
     chosen, out = Options(**options), paths[-1]
+    source = paths[0]
+    if demo:
+        source = demo_source(out, chosen.seed, say=click.echo, train=chosen.per_class, val=chosen.per_class)
+    elif download:
+        source = fetch(OFFERS[download], out.absolute().parent)
     result = prep(
-        demo_source(out, chosen.seed, say=click.echo, train=chosen.per_class, val=chosen.per_class)
-        if demo
-        else paths[0],
+        source,
         out,
         chosen,
         workers=workers or len(os.sched_getaffinity(0)),
@@ -164,6 +175,13 @@ def verify_command(root: Path, deep: bool) -> None:
     metavar="[auto|PATH]",
     help="Go on from the last checkpoint in --out; auto: only where there is one; PATH: from that file.",
 )
+@click.option(
+    "--override",
+    multiple=True,
+    type=click.Choice(["classes", "recipe", "shards"]),
+    help="Resume although this differs from the checkpoint.",
+)
+@click.option("--deterministic", is_flag=True, help="Short for --set runtime.deterministic=true: the same bits again.")
 @click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option(
     "--batch-per-process",
@@ -172,7 +190,9 @@ def verify_command(root: Path, deep: bool) -> None:
     help="Count the batch by the process, as plain DDP does: the result then depends on their number.",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
-def train_command(nproc: int, device: str | None, settings: tuple[str, ...], **options: Any) -> None:
+def train_command(
+    nproc: int, device: str | None, deterministic: bool, settings: tuple[str, ...], **options: Any
+) -> None:
     """Train on the shard set in the folder SHARDS, alone, with --nproc, or under torchrun.
 
     Order, draws and updates are the same for any number of processes. SIGTERM and SIGINT save before they stop.
@@ -181,14 +201,17 @@ def train_command(nproc: int, device: str | None, settings: tuple[str, ...], **o
     from train.run import train
     from train.setup import Request
     from train.signals import StoppedError, exit_code
+    from train.together import ending_together
     from train.world import World
 
-    chosen = settings if device is None else (*settings, f"runtime.device={device}")
-    request = Request(settings=chosen, **options)
+    settings += () if device is None else (f"runtime.device={device}",)
+    settings += ("runtime.deterministic=true",) if deterministic else ()
+    request = Request(settings=settings, **options)
     if nproc > 1 and not World.launched():
         sys.exit(launch(nproc, Path(__file__).resolve(), sys.argv[1:], request))
     try:
-        train(request)
+        with ending_together():
+            train(request)
     except StoppedError as stopped:
         if World.from_environment().is_main:
             click.echo(f"headrace: {stopped}", err=True)

@@ -85,6 +85,14 @@ def write_link(path: Path, target: Path) -> None:
         raise storage_error(error, path) from error
 
 
+def finish_file(partial: Path, path: Path) -> None:
+    """Make a file that was written elsewhere durable, and give it its final name."""
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())
+    partial.replace(path)
+    sync_folder(path.parent)
+
+
 def work_folder(target: Path) -> Path:
     """Where `target` is made: a hidden neighbour, so that the final rename stays on one file system."""
     return target.with_name(f".{target.name}{PARTIAL}")
