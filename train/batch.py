@@ -26,6 +26,12 @@ class Plan(NamedTuple):
     size: int  # side of the square that each view is resized to, pixels
     keep: NDArray[np.float32]  # (b, blocks) stochastic-depth scales; blocks = 0 for validation
 
+    def one(self, row: int) -> "Plan":
+        """The same for one sample alone."""
+        row_only = slice(row, row + 1)
+        columns = {name: getattr(self, name)[row_only] for name in ("epochs", "ids", "labels", "keep")}
+        return self._replace(views=Views(*(corner[row_only] for corner in self.views)), **columns)
+
 
 class Batch(NamedTuple):
     """The same on the device: ready for one forward pass."""

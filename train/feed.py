@@ -21,8 +21,9 @@ _POLL_SECONDS = 0.1
 class Feed:
     """Iterates the batches of `plans`. `stalled` grows by the seconds that the consumer waited.
 
-    An error in the thread is raised to the consumer, in place of the batch that it hit. Close it, or use it as a
-    context manager: the thread ends with it, also in the middle of the stream.
+    An error in the thread is raised to the consumer, at the latest in place of the batch that it hit, and again
+    whenever it asks for more. Close it, or use it as a context manager: the thread ends with it, also in the middle
+    of the stream.
     """
 
     def __init__(
@@ -42,11 +43,9 @@ class Feed:
         began = time.perf_counter()
         item = self._queue.get()
         self.stalled += time.perf_counter() - began
-        if isinstance(item, BaseException):
-            raise item
-        if item is _END:
-            self._queue.put(_END)  # asking again ends again
-            raise StopIteration
+        if item is _END or isinstance(item, Exception):
+            self._queue.put(item)  # the thread is over: asking again must not wait for it
+            raise StopIteration if item is _END else item
         batch: Batch = item[0]
         mark = item[1]
         self._accelerator.wait(mark, batch.images, batch.labels, batch.keep)

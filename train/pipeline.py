@@ -5,7 +5,6 @@ the pixels of a sample depend on its bytes and its view alone, and one graph ser
 any size.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,24 +30,28 @@ class ImagePipeline:
     """
 
     def __init__(self, split: Split, max_batch: int, accelerator: Accelerator, *, threads: int, decode: str) -> None:
-        self._split = split
-        self._accelerator = accelerator
+        self._split, self._accelerator, self._decode = split, accelerator, decode
         self._planned: deque[Plan] = deque()  # DALI asks for input ahead of the batch that it returns
         self._plans: Iterator[Plan] = iter(())
+        self._running = False
         self._pipeline = _build(self._next_inputs, max_batch, accelerator, threads=threads, decode=decode)
 
     def run(self, plans: Iterator[Plan]) -> Iterator[tuple[Plan, Tensor]]:
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
 
-        Raises DataError when a sample's bytes changed or do not decode, naming it.
+        Raises DataError when a sample's bytes changed or do not decode, naming it. It may come a batch early: DALI
+        asks for input ahead. A run that failed or was left in its middle is the pipeline's last.
         """
+        if self._running:
+            raise RuntimeError("an earlier run of this pipeline did not end: batches of it are still inside")
+        self._running = True
         self._plans = plans
-        self._planned.clear()
         while True:
             try:
                 images = self._run_once()
             except StopIteration:
                 self._pipeline.reset()
+                self._running = False
                 return
             except RuntimeError as error:
                 raise self._explain(error) from error
@@ -61,20 +64,32 @@ class ImagePipeline:
 
     def _next_inputs(self) -> tuple[Any, ...]:
         plan = next(self._plans)
-        size = np.full((len(plan.ids), 2), plan.size, np.float32)
-        inputs = self._split.jpegs(plan.ids), plan.views.start, plan.views.end, size
+        inputs = self._inputs(plan)
         self._planned.append(plan)
         return inputs
 
+    def _inputs(self, plan: Plan) -> tuple[Any, ...]:
+        size = np.full((len(plan.ids), 2), plan.size, np.float32)
+        return self._split.jpegs(plan.ids), plan.views.start, plan.views.end, size
+
     def _explain(self, error: RuntimeError) -> HeadraceError:
-        """The user's error for one of DALI's: it numbers samples within the batch, the user knows keys."""
-        found = re.search(r"sample #(\d+)", str(error))
-        if found is None or not self._planned:
-            return HeadraceError(f"the image pipeline failed: {str(error).strip().splitlines()[0]}")
-        where = self._split.describe(int(self._planned[0].ids[int(found[1])]))
-        return DataError(
-            f"{where}: the image does not decode. Find all such samples with `headrace verify --deep` on the shard set"
-        )
+        """The user's error for one of DALI's, which names no sample: those in question are tried one by one."""
+        for plan in self._planned:
+            for row, sample_id in enumerate(plan.ids.tolist()):
+                if not self._succeeds(self._inputs(plan.one(row))):
+                    return DataError(
+                        f"{self._split.describe(sample_id)}: the image does not decode. Find all such samples with "
+                        "`headrace verify --deep` on the shard set"
+                    )
+        reason = str(error).rpartition("encountered:")[2].strip().splitlines()
+        return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")
+
+    def _succeeds(self, inputs: tuple[Any, ...]) -> bool:
+        try:
+            _build(lambda: inputs, 1, self._accelerator, threads=1, decode=self._decode).run()
+        except RuntimeError:
+            return False
+        return True
 
 
 def _build(

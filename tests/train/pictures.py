@@ -1,0 +1,103 @@
+"""Splits for tests of the pipeline: the shared one, and small ones of JPEGs given as they are."""
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from prep.convert import prep
+from prep.options import Options
+from shards.order import Order, Steps
+from shards.shardset import ShardSet, Split
+from train.accelerator import Accelerator
+from train.augment import Crop
+from train.batch import Plan, TrainPlans, ValidationPlans
+from train.pipeline import ImagePipeline
+
+CPU = Accelerator(None)
+Pixels = NDArray[np.uint8]
+
+
+def pipeline(split: Split, *, batch: int = 16, threads: int = 1) -> ImagePipeline:
+    """A pipeline on the CPU."""
+    return ImagePipeline(split, batch, CPU, threads=threads, decode="cpu")
+
+
+def training(split: Split, *, batch: int = 48, group: int = 16, flip: float = 0.5, size: int = 64) -> TrainPlans:
+    """Plans of a training run over the split."""
+    return TrainPlans(
+        split=split,
+        order=Order(len(split), 5),
+        steps=Steps(len(split), batch, group),
+        crop=Crop((0.35, 1.0), (3 / 4, 4 / 3), flip),
+        size=size,
+        drop_rates=np.zeros(1),
+    )
+
+
+def by_sample(pipe: ImagePipeline, plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
+    """The image of each (epoch, id)."""
+    found = {}
+    for plan, images in pipe.run(plans):
+        for epoch, one, image in zip(plan.epochs.tolist(), plan.ids.tolist(), images.numpy(), strict=True):
+            found[epoch, one] = image.copy()
+    return found
+
+
+def evaluated(split: Split, *, size: int, fraction: float, threads: int = 1) -> Pixels:
+    """All images of a split as evaluation sees them, (n, size, size, 3)."""
+    plans = ValidationPlans(split, 16, fraction, size)
+    images = [
+        images.numpy().copy() for _, images in pipeline(split, threads=threads).run(plans.stream(range(len(plans))))
+    ]
+    return np.concatenate(images)
+
+
+def split_of(jpegs: list[bytes], folder: Path) -> Split:
+    """The training split of a shard set made of these files by the real prep; `order` of `jpegs` is in the sources."""
+    source = folder / "source.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr("wnids.txt", "n01\n")
+        archive.writestr("words.txt", "n01\tthing\n")
+        archive.writestr("val/val_annotations.txt", "0.JPEG\tn01\t0\t0\t1\t1\n")
+        archive.writestr("val/images/0.JPEG", jpegs[0])
+        for number, jpeg in enumerate(jpegs):
+            archive.writestr(f"train/n01/images/n01_{number}.JPEG", jpeg)
+    prep(source, folder / "set", Options(), workers=1, if_exists="error", say=lambda _: None)
+    return ShardSet.open(folder / "set").split("train")
+
+
+def opened(jpeg: Pixels) -> Image.Image:
+    """A JPEG of a split as PIL sees it."""
+    return Image.open(io.BytesIO(jpeg.tobytes())).convert("RGB")
+
+
+def picture(width: int, height: int, **options: Any) -> bytes:
+    """A smooth JPEG that is not symmetric in any way."""
+    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    colours = 250 * np.stack([x, y, (x + 2 * y) / 3 * (1 - x)], -1) + 3 * np.sin(9 * x + 4 * y)[..., None]
+    out = io.BytesIO()
+    Image.fromarray(np.clip(colours, 0, 255).astype(np.uint8)).save(out, "JPEG", quality=95, **options)
+    return out.getvalue()
+
+
+def exif(orientation: int) -> Image.Exif:
+    """EXIF data that say how the picture is to be turned."""
+    data = Image.Exif()
+    data[0x0112] = orientation
+    return data
+
+
+def spoiled(split: Split, sample: int, spoil: Callable[[Pixels], Pixels]) -> None:
+    """Have the split hand out something else for one sample, as if prep had admitted it."""
+    sound = split.jpegs
+
+    def jpegs(ids: NDArray[np.int64]) -> list[Pixels]:
+        return [spoil(one) if i == sample else one for i, one in zip(ids.tolist(), sound(ids), strict=True)]
+
+    split.jpegs = jpegs  # type: ignore[method-assign]
