@@ -1,6 +1,6 @@
 """How fast prep is, side by side with webdataset's own writers.
 
-    python benchmarks/bench_prep.py SOURCE [--repeats 3] [--work FOLDER]
+    python benchmarks/bench_prep.py SOURCE [--repeats 3] [--classes N] [--work FOLDER]
 
 Contenders run one after another in every repetition, each in a process of its own, so that other load on the machine
 meets all of them. Wall seconds and CPU seconds (the process and its workers) are both taken; on a busy machine trust
@@ -28,17 +28,24 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 TAR_SAMPLES = 20_000
+CLASSES = "HEADRACE_BENCH_CLASSES"  # how many classes a contender takes; all when it is not set
 Timing = tuple[float, float]  # wall seconds, CPU seconds
+
+
+def options() -> Any:
+    """The options of prep: its defaults, or the first classes only."""
+    from prep.options import Options
+
+    return Options(classes=int(os.environ[CLASSES])) if os.environ.get(CLASSES) else Options()
 
 
 def samples(source: Path, part: int = 0, parts: int = 1) -> Any:
     """(split, key, JPEG, label) of every sample of a part, in the order in which prep writes them."""
     from prep import plan
-    from prep.options import Options
     from prep.sources import open_files, open_source
     from shards.sample import key_of
 
-    found = open_source(open_files(source, source), Options())
+    found = open_source(open_files(source, source), options())
     for name, listed in found.splits.items():
         order = plan.permutation(len(listed.labels), 0, name)[part::parts]
         for place, (entry, label) in enumerate(
@@ -72,10 +79,9 @@ def shard_writers(source: Path, out: Path, parts: int) -> None:
 def headrace(source: Path, out: Path) -> None:
     """`headrace prep` with its defaults."""
     from prep.convert import prep
-    from prep.options import Options
 
     workers = len(os.sched_getaffinity(0))
-    prep(source, out / "set", Options(), workers=workers, if_exists="error", say=lambda _: None)
+    prep(source, out / "set", options(), workers=workers, if_exists="error", say=lambda _: None)
 
 
 def timed(source: Path, contender: str, work: Path) -> tuple[Timing, int]:
@@ -198,7 +204,8 @@ def measure(source: Path, repeats: int, work: Path) -> dict[str, Any]:
     writers = tar_writers(source, 2 * repeats + 1)
     base = next(iter(writers.values()))
     return {
-        "command": f"python benchmarks/bench_prep.py {source.name} --repeats {repeats}",
+        "command": f"python benchmarks/bench_prep.py {source.name} --repeats {repeats}"
+        + (f" --classes {os.environ[CLASSES]}" if CLASSES in os.environ else ""),
         **about,
         "prep": rows,
         "tar writers": [row(name, TAR_SAMPLES, found, base) for name, found in writers.items()],
@@ -211,6 +218,8 @@ def write(result: dict[str, Any], date: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     facts = [f"- {name}: {value}" for name, value in result.items() if name not in {"prep", "tar writers"}]
+    if result["load before"] > 1:
+        facts.append("- other programs were running on these cores: take the ratios, not the seconds")
     parts = [f"# prep, {date}", "", *facts, "", (__doc__ or "").split("\n\n", 2)[2].strip(), ""]
     parts += ["## From the source to shards", "", table(result["prep"]), ""]
     parts += ["## Tar writers alone, into memory", "", table(result["tar writers"]), ""]
@@ -222,6 +231,7 @@ def main() -> None:
     """Run one contender, or all of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("source", type=Path, help="TinyImageNet, as a zip or a folder")
+    parser.add_argument("--classes", type=int, help="only the first classes of the source")
     parser.add_argument("--repeats", type=int, default=3, help="repetitions of every contender")
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()), help="a folder on the disk to measure"
@@ -231,6 +241,8 @@ def main() -> None:
     for name in ("--part", "--parts"):
         parser.add_argument(name, type=int, default=1, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.classes:
+        os.environ[CLASSES] = str(asked.classes)
     if asked.contender is None:
         print(write(measure(asked.source, asked.repeats, asked.work), datetime.now(UTC).date().isoformat()))
     elif asked.contender == "headrace":

@@ -24,7 +24,7 @@ from prep.shardjob import Note
 from prep.source import fingerprint
 from shards import idx, index, store
 from shards.errors import DataError, UsageError
-from shards.manifest import NAME, ClassInfo, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo, load
+from shards.manifest import NAME, ClassInfo, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo, class_list, load
 from shards.sample import Row, rows_of
 from shards.shardset import check_size
 from shards.tar import LABEL_EXTENSION, Member, members
@@ -138,7 +138,7 @@ def _sample(descriptor: int, key: str, parts: list[Member]) -> Found:
 def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None) -> Manifest:
     """Write .idx, Parquet, report and manifest, in this order."""
     scans = [scan for part in splits.values() for scan in part]
-    classes = old.classes if old else _classes({one.label for scan in scans for one in scan.samples})
+    classes = old.classes if old else _classes(root, {one.label for scan in scans for one in scan.samples})
     label_of = {one.id: label for label, one in enumerate(classes)}
     if old:
         _check_same(root, old, scans)
@@ -162,13 +162,15 @@ def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
             raise DataError(f"{scan.path}: not the tar that the manifest describes (SHA-256). {index.remedy(root)}")
 
 
-def _classes(labels: set[str]) -> tuple[ClassInfo, ...]:
+def _classes(root: Path, labels: set[str]) -> tuple[ClassInfo, ...]:
     """Numbers stand for themselves, so that label 7 stays label 7; words are sorted."""
     if not labels:
         raise DataError("no usable sample in any tar: each needs an image and a .cls member with its label")
     if all(label.isascii() and label.isdigit() and len(label) < 7 for label in labels):
-        return tuple(ClassInfo(id=str(label), name=str(label)) for label in range(max(map(int, labels)) + 1))
-    return tuple(ClassInfo(id=label, name=label) for label in sorted(labels))
+        names = [str(label) for label in range(max(map(int, labels)) + 1)]
+    else:
+        names = sorted(labels)
+    return class_list(((name, name) for name in names), root)
 
 
 def _write_split(root: Path, name: str, scans: list[Scan], label_of: dict[str, int], old: Manifest | None) -> SplitInfo:

@@ -36,6 +36,8 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
     """Make the shard set `out` from `source`, or find that it is there already."""
     began = time.monotonic()
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link at OUT itself
+    if source.is_dir() and out.is_relative_to(source.resolve()):
+        raise UsageError(f"{out}: it lies inside the source {source}. Choose a folder outside")
     with store.locked(out), closing(open_files(source, store.work_folder(out).with_suffix(".spool"))) as files:
         if out.exists():
             found = reuse.existing(files, out, options, if_exists=if_exists, say=say)

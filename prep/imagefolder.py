@@ -15,7 +15,7 @@ from prep.options import Options
 from prep.source import Listed, Source
 from shards.draws import Stream, hash64
 from shards.errors import DataError, UsageError
-from shards.manifest import ClassInfo
+from shards.manifest import class_list
 
 LAYOUT = "imagefolder"
 EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "jp2")
@@ -74,7 +74,7 @@ def open_imagefolder(files: Files, table: FileTable, options: Options) -> Source
             raise DataError(f"{files.root}: {tree}/: {why}. Rename or remove the folder")
         splits[split] = Listed(part, np.array([label_of[name] for name in names[tree]], np.int64))
     splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
-    infos = tuple(ClassInfo(id=name, name=name) for name in classes)
+    infos = class_list(((name, name) for name in classes), files.root)
     return Source(LAYOUT, infos, divided(files, splits, options), FileTable.of([]), files, reader)
 
 

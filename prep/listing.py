@@ -20,7 +20,7 @@ from prep.imagefolder import divided
 from prep.options import Options
 from prep.source import Listed, Source
 from shards.errors import DataError, UsageError
-from shards.manifest import ClassInfo
+from shards.manifest import class_list
 
 LAYOUT = "listing"
 ENDINGS = (".csv", ".parquet")
@@ -88,7 +88,7 @@ def open_listing(files: ListingFiles, options: Options) -> Source:
         raise UsageError(f"{files.root}: no row is of split train. Give some, or leave the column away")
     reader = files.reader("")
     itself = Entry(files.root.name, files.root.stat().st_size, UNKNOWN_CRC, 0, 0, 0)
-    infos = tuple(ClassInfo(id=name, name=name) for name in classes)
+    infos = class_list(((name, name) for name in classes), files.root)
     return Source(LAYOUT, infos, divided(files, splits, options), FileTable.of([itself]), files, reader)
 
 

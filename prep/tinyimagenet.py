@@ -14,7 +14,7 @@ import numpy as np
 from prep.files import Files, FileTable, Reader
 from prep.source import Listed, Source
 from shards.errors import DataError
-from shards.manifest import ClassInfo
+from shards.manifest import ClassInfo, class_list
 
 LAYOUT = "tinyimagenet"
 _WNIDS, _WORDS, _ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
@@ -64,7 +64,7 @@ def _classes(files: Files, texts: dict[str, str]) -> tuple[ClassInfo, ...]:
         raise DataError(f"{files.root}: {_WNIDS} must list each class once; it has {len(wnids)} lines. Get it again")
     lines = (line.partition("\t") for line in texts.get(_WORDS, "").splitlines())
     names = {wnid: name.strip() for wnid, _, name in lines}
-    return tuple(ClassInfo(id=wnid, name=names.get(wnid) or wnid) for wnid in wnids)
+    return class_list(((wnid, names.get(wnid) or wnid) for wnid in wnids), files.root)
 
 
 def _train(files: Files, inside: FileTable, label_of: dict[str, int]) -> Listed:

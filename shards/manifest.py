@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -34,6 +35,18 @@ class ClassInfo(_Part):
 
     id: Annotated[str, Field(min_length=1, max_length=255)]
     name: Text
+
+
+def class_list(names: Iterable[tuple[str, str]], where: Path) -> tuple[ClassInfo, ...]:
+    """The class list of these (id, name) pairs, in their order. `where` they come from, for the error."""
+    found = []
+    for one, name in names:
+        try:
+            found.append(ClassInfo(id=one, name=name))
+        except ValidationError as error:
+            why = error.errors(include_url=False)[0]["msg"]
+            raise DataError(f"{where}: class {one[:60]!r} cannot be used: {why}. Rename it") from error
+    return tuple(found)
 
 
 class ShardInfo(_Part):

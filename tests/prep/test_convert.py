@@ -143,6 +143,14 @@ def test_foreign_folder_is_left_alone(source: Path, tmp_path: Path) -> None:
     assert not make(source, tmp_path / "empty").reused
 
 
+def test_target_inside_the_source(tmp_path: Path) -> None:
+    """A set is not made inside its own source, where it would change it."""
+    source = as_folder(small(), tmp_path / "in")
+    with pytest.raises(UsageError, match="lies inside the source"):
+        make(source, source / "train" / "out")
+    assert not (source / "train" / "out").exists()
+
+
 def test_damaged_set_is_not_reused(source: Path, tmp_path: Path) -> None:
     """A set whose tar changed its size is an error with the remedy."""
     make(source, tmp_path / "out")

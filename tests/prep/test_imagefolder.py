@@ -154,6 +154,7 @@ def test_parquet_listing(tmp_path: Path) -> None:
         ("path,label,split\na.jpg,x,val\n", "no row is of split train"),
         ('path,label\n"a.jpg,x\n', "not a CSV"),
         ("path,label\n\0,x\n", "list.csv"),
+        (f"path,label\na.jpg,{'x' * 300}\n", "class 'xxx.*Rename it"),
     ],
 )
 def test_wrong_listing_is_named(tmp_path: Path, text: str, words: str) -> None:
