@@ -24,3 +24,9 @@ class DataError(HeadraceError):
     """The data is not what its manifest or its source says."""
 
     exit_code = 3
+
+
+def error_line(error: HeadraceError) -> str:
+    """The error as the one line that the command ends with: what a file or a user put into it is escaped."""
+    text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(str(error).split("\n")))
+    return f"headrace: error: {text}"
