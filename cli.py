@@ -191,7 +191,12 @@ def verify_command(root: Path, deep: bool) -> None:
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
 def train_command(
-    nproc: int, device: str | None, deterministic: bool, settings: tuple[str, ...], **options: Any
+    nproc: int,
+    batch_per_process: int | None,
+    device: str | None,
+    deterministic: bool,
+    settings: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Train on the shard set in the folder SHARDS, alone, with --nproc, or under torchrun.
 
@@ -204,6 +209,7 @@ def train_command(
     from train.together import ending_together
     from train.world import World
 
+    settings += () if batch_per_process is None else (f"train.batch_per_process={batch_per_process}",)
     settings += () if device is None else (f"runtime.device={device}",)
     settings += ("runtime.deterministic=true",) if deterministic else ()
     request = Request(settings=settings, **options)

@@ -12,6 +12,7 @@ import io
 import re
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 
@@ -19,7 +20,6 @@ from shards import store
 from shards.errors import DataError, UsageError
 
 FORMAT = 1
-KEEP = 3
 _NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.pt")
 _KEYS = {
     "format": int,
@@ -37,28 +37,50 @@ _KEYS = {
 }
 
 
-def save(run: Path, state: dict[str, Any], step: int, *, best: bool) -> Path:
-    """Write a checkpoint and point `last.pt`, and `best.pt` where it is the best, at it; older ones are removed.
+def save(run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int) -> int:
+    """Write a checkpoint and point `last.pt`, and `best.pt` where it is the best, at it; returns its bytes.
 
-    Raises HeadraceError when it cannot be written; what was there before then stays.
+    All but the newest `keep` and the best are then removed. Raises HeadraceError when it cannot be written; what was
+    there before then stays.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
     path = run / "checkpoints" / f"step-{step:08d}-{hashlib.sha256(data).hexdigest()[:16]}.pt"
-    path.parent.mkdir(exist_ok=True)
-    store.write_bytes(path, data)
-    for link in ("last.pt", "best.pt") if best else ("last.pt",):
-        store.write_link(run / link, Path("checkpoints") / path.name)
-    _remove_old(run)
-    return path
+    try:
+        path.parent.mkdir(exist_ok=True)
+        store.write_bytes(path, data)
+        for link in ("last.pt", "best.pt") if best else ("last.pt",):
+            store.write_link(run / link, Path("checkpoints") / path.name)
+        store.sync_folder(path.parent)  # the new one is on the disk before an old one goes
+        _remove_old(run, keep)
+    except OSError as error:
+        raise store.storage_error(error, path) from error
+    return len(data)
 
 
-def _remove_old(run: Path) -> None:
-    kept = set(_newest_first(run)[:KEEP]) | {(run / link).resolve() for link in ("last.pt", "best.pt")}
+def _remove_old(run: Path, keep: int) -> None:
+    kept = {path.resolve() for path in (*_newest_first(run)[:keep], run / "last.pt", run / "best.pt")}
     for path in _newest_first(run):
-        if path.resolve() not in {keeper.resolve() for keeper in kept}:
+        if path.resolve() not in kept:
             path.unlink()
+
+
+def exists(run: Path) -> bool:
+    """Whether the run folder holds any checkpoint, damaged or not."""
+    return bool(_newest_first(run))
+
+
+def later(run: Path, step: int) -> list[Path]:
+    """Checkpoints in the run folder of steps after `step`, the newest first."""
+    return [path for path in _newest_first(run) if int(path.name.split("-")[1]) > step]
+
+
+def remove_unfinished(run: Path) -> None:
+    """Remove what a process that was killed while it wrote has left."""
+    for folder in (run, run / "checkpoints"):
+        for path in folder.glob(f"*{store.PARTIAL}"):
+            path.unlink(missing_ok=True)
 
 
 def _newest_first(run: Path) -> list[Path]:
@@ -68,9 +90,10 @@ def _newest_first(run: Path) -> list[Path]:
 
 def load(path: Path) -> dict[str, Any]:
     """The state in a checkpoint file. Raises UsageError when there is none, DataError when it is damaged."""
-    if not path.is_file():
-        raise UsageError(f"{path}: no such checkpoint")
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: no checkpoint that can be read ({error.strerror})") from error
     named = _NAME.fullmatch(path.resolve().name)
     digest = hashlib.sha256(data).hexdigest()
     if named and not digest.startswith(named[2]):
@@ -78,11 +101,19 @@ def load(path: Path) -> dict[str, Any]:
             f"{path}: damaged: its sha256 begins {digest[:16]}, its name says {named[2]}. Use an earlier checkpoint"
         )
     try:
+        if named is None:  # renamed, so the hash is lost; the members' own CRC-32 are left
+            _check_members(data)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: not a checkpoint that can be read ({first})") from error
     return _checked(path, state)
+
+
+def _check_members(data: bytes) -> None:
+    with ZipFile(io.BytesIO(data)) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"its member {damaged} is damaged")
 
 
 def _checked(path: Path, state: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Seconds and stall of the current epoch, also across a stop and a resume in its middle."""
+"""Seconds and stall of the current epoch, also across a stop and a resume in its middle; when a save is due."""
 
 import time
 from dataclasses import dataclass
@@ -30,3 +30,20 @@ class EpochClock:
     def read(self) -> Reading:
         """The epoch so far."""
         return Reading(time.perf_counter() - self._began, self._feed.stalled - self._stalled_before)
+
+
+class Interval:
+    """Whether so many minutes have passed since the last start. With None they never have."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self._seconds = None if minutes is None else 60 * minutes
+        self.start()
+
+    def start(self) -> None:
+        """Count from now."""
+        self._began = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        """Whether they have passed."""
+        return self._seconds is not None and time.monotonic() - self._began >= self._seconds

@@ -1,5 +1,7 @@
 """Accuracy on a validation split, each image counted once, for any number of ranks."""
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
@@ -30,23 +32,29 @@ class Evaluator:
         self._accelerator, self._world = accelerator, world
 
     @torch.no_grad()
-    def __call__(self, network: EfficientNet) -> Sums:
-        """Loss, correct and seen over all ranks. Leaves the network in the mode that it was in."""
+    def __call__(self, network: EfficientNet, cut_short: Callable[[], bool] | None = None) -> Sums:
+        """Loss, correct and seen over all ranks; incomplete where `cut_short` became true on any of them.
+
+        Leaves the network in the mode that it was in.
+        """
         training = network.training
         network.eval()
         tally = Tally(self._accelerator)
         mine = deal(len(self._plans), self._world.size, self._world.rank)
         with Feed(self._pipeline, self._plans.stream(mine), self._accelerator) as feed:
             for batch in feed:
+                if cut_short is not None and cut_short():
+                    break
                 with self._accelerator.autocast():
                     logits = network(self._normalise(batch.images))
                     loss = F.cross_entropy(logits, batch.labels, reduction="sum")
                 tally.add(loss, logits, batch.labels)
         network.train(training)
-        return self._complete(tally.total(self._world))
-
-    def _complete(self, sums: Sums) -> Sums:
-        expected = len(self._plans.split)
-        if sums.seen != expected:
+        sums, expected = tally.total(self._world), len(self._plans.split)
+        if sums.seen > expected or (sums.seen < expected and cut_short is None):
             raise HeadraceError(f"validation counted {sums.seen} images, the split has {expected}")
         return sums
+
+    def complete(self, sums: Sums) -> bool:
+        """Whether the sums count the whole split."""
+        return sums.seen == len(self._plans.split)

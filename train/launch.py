@@ -1,14 +1,18 @@
 """`--nproc N`: start N ranks of the same command on this machine, as torchrun would, and pass on how they ended."""
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from shards.errors import HeadraceError
 from train.setup import Request, resolve
 from train.signals import exit_code
 
@@ -36,6 +40,7 @@ def launch(processes: int, script: Path, arguments: Sequence[str], request: Requ
     try:
         elastic_launch(config, sys.executable)(str(script), *arguments)
     except SignalException as stopped:
+        _end_ranks()
         return exit_code(stopped.sigval)
     except ChildFailedError as failed:
         return _of_first_failure(failed)
@@ -43,6 +48,19 @@ def launch(processes: int, script: Path, arguments: Sequence[str], request: Requ
 
 
 def _of_first_failure(failed: ChildFailedError) -> int:
-    """Exit code of the rank that failed first; one that a signal killed counts as a failed run."""
-    _, failure = failed.get_first_failure()
-    return failure.exitcode if failure.exitcode > 0 else 1
+    """Exit code of the rank that failed first. Of one that was killed nobody else speaks; it counts as a failed run."""
+    rank, failure = failed.get_first_failure()
+    if failure.exitcode > 0:
+        return failure.exitcode
+    raise HeadraceError(
+        f"rank {rank} was killed by {failure.signal_name()} (the kernel does so when memory runs out). "
+        "Go on from the last checkpoint by --resume"
+    )
+
+
+def _end_ranks() -> None:
+    """Kill ranks that are left: a second signal came while they were saving, and stops at once."""
+    for listing in Path("/proc/self/task").glob("*/children"):
+        for number in listing.read_text(encoding="ascii").split():
+            with suppress(ProcessLookupError):
+                os.kill(int(number), signal.SIGKILL)

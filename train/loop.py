@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shards.order import Steps
-from train.clock import EpochClock
+from train.clock import EpochClock, Interval
 from train.efficientnet import EfficientNet
 from train.evaluate import Evaluator
 from train.feed import Feed
@@ -13,7 +13,7 @@ from train.saver import Saver
 from train.signals import StoppedError, StopRequest
 from train.step import TrainStep
 from train.tally import NOTHING, LossRing, Tally
-from train.world import World
+from train.world import Votes, Wishes, World
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Run:
     stop: StopRequest
     world: World
     checkpoint_steps: int | None
+    interval: Interval
     save: Saver
 
     @property
@@ -41,7 +42,7 @@ class Run:
 
 def fit(run: Run) -> None:
     """Train to the last epoch. Raises StoppedError after saving, when a signal asked for it."""
-    votes = run.world.stop_vote()
+    votes = run.world.votes()
     for epoch in range(run.progress.epochs_done, run.epochs):
         clock = EpochClock(run.feed, run.progress.epoch_seconds, run.progress.epoch_stalled)
         tally = Tally(run.step.accelerator, run.progress.epoch_sums if run.world.is_main else NOTHING)
@@ -50,13 +51,24 @@ def fit(run: Run) -> None:
             run.progress.step += 1
             if run.losses.full:
                 log_steps(run, clock)
-            if run.checkpoint_steps and run.progress.step % run.checkpoint_steps == 0:
+            wished = votes.cast(wishes(run))
+            if wished.stop:
+                stop(run, clock, tally, wished)
+            if wished.save or (run.checkpoint_steps and run.progress.step % run.checkpoint_steps == 0):
                 save_unfinished(run, clock, tally)
-            if number := votes.cast(run.stop.number):
-                save_unfinished(run, clock, tally)
-                raise StoppedError(number)
-        finish_epoch(run, clock, tally)
+        finish_epoch(run, clock, tally, votes)
     votes.heard()
+
+
+def wishes(run: Run) -> Wishes:
+    """What this rank wants: to stop where a signal came, and on rank 0, whose clock counts, a save when it is due."""
+    return Wishes(run.stop.number, run.world.is_main and run.interval.over)
+
+
+def stop(run: Run, clock: EpochClock, tally: Tally, wished: Wishes) -> None:
+    """Save, and leave the run as all ranks agreed."""
+    save_unfinished(run, clock, tally)
+    raise StoppedError(wished.stop)
 
 
 def log_steps(run: Run, clock: EpochClock) -> None:
@@ -79,18 +91,27 @@ def save_unfinished(run: Run, clock: EpochClock, tally: Tally) -> None:
     run.progress.epoch_sums = tally.total(run.world)
     run.progress.epoch_seconds, run.progress.epoch_stalled = reading.seconds, reading.stalled
     run.step.share_statistics()
-    run.save(run.progress, best=False)
+    save(run, best=False)
 
 
-def finish_epoch(run: Run, clock: EpochClock, tally: Tally) -> None:
-    """Evaluate, report, and save the state that the next epoch begins with."""
+def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> None:
+    """Evaluate, report, and save the state that the next epoch begins with. A signal cuts the evaluation short."""
     log_steps(run, clock)
     train, reading = tally.total(run.world), clock.read()
     run.step.share_statistics()
-    validation = run.evaluate(run.measured)
+    validation = run.evaluate(run.measured, lambda: bool(run.stop.number))
+    if not run.evaluate.complete(validation):
+        stop(run, clock, tally, votes.now(wishes(run)))
     progress, seconds = run.progress, clock.read().seconds
     best = progress.end_epoch(validation.accuracy)
     rate = run.step.schedule.rate(progress.step - 1)
     epoch = progress.epochs_done
     run.log.epoch(EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate))
-    run.save(progress, best=best)
+    save(run, best=best)
+
+
+def save(run: Run, *, best: bool) -> None:
+    """Write a checkpoint and log how long the run stood still for it."""
+    saved = run.save(run.progress, best=best)
+    run.log.saved(run.progress.step, saved)
+    run.interval.start()

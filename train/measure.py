@@ -8,7 +8,7 @@ from train import checkpoint
 from train.model import build_model
 from train.normalise import Normalise
 from train.parts import Place, build_evaluator
-from train.setup import Resumed, refuse_other_classes, saved_recipe
+from train.resume import Resumed, refuse_other_classes
 from train.tally import Sums
 
 
@@ -35,11 +35,11 @@ def measure(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
     Raises UsageError when the class lists differ, DataError when the checkpoint is damaged.
     """
     resumed = Resumed(checkpoint.load(path), path)
-    recipe = saved_recipe(resumed).with_settings("of the checkpoint", settings)
+    recipe = resumed.recipe.with_settings("of the checkpoint", settings)
     shard_set = ShardSet.open(shards)
     refuse_other_classes(path, resumed.state["classes"], shard_set)
     place = Place.find(recipe.runtime)
-    place.accelerator.precision = resumed.state["precision"]
+    place.accelerator.precision = resumed.precision
     built = build_model(
         recipe.model.name, len(shard_set.class_ids), init="random", weights=None, seed=recipe.train.seed
     )
@@ -49,4 +49,4 @@ def measure(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
     place.accelerator.place(built.network)
     normalise = Normalise(built.normalisation, place.accelerator)
     evaluate = build_evaluator(shard_set, recipe.evaluate, recipe.runtime, normalise, place)
-    return Measured(evaluate(built.network), int(resumed.state["progress"]["step"]), averaged)
+    return Measured(evaluate(built.network), resumed.progress.step, averaged)

@@ -3,9 +3,10 @@
 import copy
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from train.efficientnet import EfficientNet
@@ -29,6 +30,8 @@ def scaled_rate(optim: Optim, global_batch: int) -> ScaledRate:
     ratio = global_batch / (optim.reference_batch or global_batch)
     if ratio == 1:
         return ScaledRate(optim.lr, "as given")
+    if optim.scaling == "none":
+        return ScaledRate(optim.lr, f"as given, not scaled by {ratio:g}: optim.scaling is none")
     if optim.name == "adamw":
         return ScaledRate(optim.lr * math.sqrt(ratio), f"{optim.lr:g} x sqrt({ratio:g})")
     return ScaledRate(optim.lr * ratio, f"{optim.lr:g} x {ratio:g}")
@@ -83,6 +86,22 @@ def make_optimizer(network: EfficientNet, optim: Optim) -> torch.optim.Optimizer
         # alpha and epsilon as in NVIDIA's EfficientNet recipe; TensorFlow's defaults differ from torch's
         return torch.optim.RMSprop(settings, lr=optim.lr, momentum=optim.momentum, alpha=0.9, eps=0.01, foreach=True)
     return torch.optim.SGD(settings, lr=optim.lr, momentum=optim.momentum, nesterov=optim.nesterov, fused=True)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Load the running quantities of each parameter; rates and decay stay those of the recipe.
+
+    Raises ValueError or KeyError when the quantities do not belong to this optimizer's parameters.
+    """
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    for number, quantities in saved["state"].items():
+        shape = parameters[number].shape
+        for name, value in quantities.items():
+            if value is not None and not (isinstance(value, Tensor) and value.shape in (shape, torch.Size([]))):
+                raise ValueError(f"{name} of parameter {number} is no tensor of shape {tuple(shape)}")
+    if saved["state"] and len(saved["state"]) != len(parameters):
+        raise ValueError(f"the optimizer has {len(parameters)} parameters, the checkpoint {len(saved['state'])}")
+    optimizer.load_state_dict({**saved, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

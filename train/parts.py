@@ -18,10 +18,11 @@ from train.model import Built, build_model
 from train.noise import HeadDropout
 from train.normalise import Normalise
 from train.norms import RunningStatistics
-from train.optim import Schedule, WeightAverage, make_optimizer
+from train.optim import Schedule, WeightAverage, load_optimizer, make_optimizer
 from train.pipeline import ImagePipeline
 from train.recipe import Evaluate, Runtime
-from train.setup import TRAIN, VALIDATION, Resumed, Setup
+from train.resume import Resumed
+from train.setup import TRAIN, VALIDATION, Setup
 from train.step import TrainStep
 from train.world import World
 
@@ -39,11 +40,8 @@ class Place:
     def joined(cls, runtime: Runtime) -> Iterator["Place"]:
         """The place of this process, together with the other ranks until the block ends."""
         place = cls.find(runtime)
-        place.world.join(place.accelerator.backend)
-        try:
+        with place.world.joined(place.accelerator.backend, runtime.timeout_minutes):
             yield place
-        finally:
-            place.world.leave()
 
     @classmethod
     def find(cls, runtime: Runtime) -> "Place":
@@ -99,10 +97,10 @@ def restore(step: TrainStep, resumed: Resumed) -> None:
     state = resumed.state
     with resumed.explaining():
         step.network.load_state_dict(state["model"])
-        step.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(step.optimizer, state["optimizer"])
         step.scaler.load_state_dict(state["scaler"])
         if step.average is not None:
-            step.average.network.load_state_dict(state["average"])
+            step.average.network.load_state_dict(state["average"] or state["model"])
 
 
 def state_of(step: TrainStep) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """How far a run is, in numbers that a checkpoint carries."""
 
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from train.tally import Sums
+
+_MOST = 1 << 53  # steps, epochs or samples
 
 
 @dataclass
@@ -24,8 +27,19 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
-        """The progress that `state` describes."""
-        return cls(**{**state, "epoch_sums": Sums(*state["epoch_sums"])})
+        """The progress that `state` describes. Raises ValueError or TypeError when it cannot be one."""
+        for one in fields(cls):
+            kind = list if one.type is Sums else one.type
+            if type(state[one.name]) is not kind:
+                raise TypeError(f"{one.name} is {state[one.name]!r}, not {one.type}")
+        loss, correct, seen = state["epoch_sums"]
+        sums = Sums(float(loss), int(correct), int(seen))
+        found = cls(**{**state, "epoch_sums": sums})
+        whole = (found.step, found.epochs_done, found.best_epoch, correct, seen)
+        real = (found.epoch_seconds, found.epoch_stalled, found.best_accuracy, loss)
+        if not all(0 <= number <= _MOST for number in whole) or not all(map(math.isfinite, real)):
+            raise ValueError(f"impossible progress: {state}")
+        return found
 
     def end_epoch(self, accuracy: float) -> bool:
         """Count an epoch as done, with its validation accuracy; whether that is the best so far."""

@@ -70,6 +70,9 @@ class Train(_Section):
     """Samples of one optimizer update, over all processes together."""
     group: Annotated[int, Field(ge=1)] = 32
     """Samples of one forward pass: what batch normalisation sees. Processes take whole groups."""
+    batch_per_process: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    """Plain DDP's way of counting, on purpose only: every process takes this many samples as its one group, so the
+    global batch and the number of updates depend on the number of processes. Overrides the two above."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     label_smoothing: Chance = 0.0
 
@@ -91,6 +94,8 @@ class Optim(_Section):
     """Peak learning rate for `reference_batch` samples a step; another global batch scales it by rule."""
     reference_batch: Annotated[int, Field(ge=1)] | None = None
     """The global batch that `lr` was chosen for; none given means this recipe's own."""
+    scaling: Literal["auto", "none"] = "auto"
+    """How `lr` follows another global batch: by the optimizer's rule, or not at all."""
     head_lr: Annotated[float, Field(gt=0)] = 1.0
     """The classifier's learning rate as a multiple of the rest's."""
     momentum: Chance = 0.9
@@ -127,6 +132,12 @@ class Runtime(_Section):
     """Steps between lines in metrics.jsonl."""
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     """Save also every so many steps, besides the end of each epoch."""
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Save also when so many minutes have passed since the last checkpoint, by the clock of rank 0."""
+    keep_checkpoints: Annotated[int, Field(ge=1, le=10_000)] = 3
+    """The newest checkpoints that stay; the best one stays besides."""
+    timeout_minutes: Annotated[float, Field(gt=0, le=10_000)] = 10.0
+    """A rank that does nothing for so long while others wait for it ends the run."""
     verdict: bool = True
     """End the run by timing the step on a resident batch, to say whether the input was the bottleneck."""
 
@@ -148,6 +159,14 @@ class Recipe(_Section):
     def result(self) -> dict[str, Any]:
         """The part that decides the result: all sections but `runtime`."""
         return self.model_dump(mode="json", exclude={"runtime"})
+
+    def for_processes(self, processes: int) -> "Recipe":
+        """The recipe on this many processes: itself, unless its batch is counted by the process."""
+        batch = self.train.batch_per_process
+        if batch is None:
+            return self
+        train = self.train.model_copy(update={"global_batch": batch * processes, "group": batch})
+        return self.model_copy(update={"train": train})
 
     def with_settings(self, name: str, settings: Sequence[str]) -> "Recipe":
         """A copy with `section.key=value` settings applied; `name` is what errors call it."""

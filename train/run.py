@@ -3,10 +3,13 @@
 import json
 
 from shards import store
+from shards.errors import UsageError
 from train import environment
 from train.batch import Batch, grey_batch
+from train.clock import Interval
 from train.loop import Run, fit
 from train.model import Built
+from train.notfinite import explained
 from train.parts import Place, build_evaluator, build_feed, build_network, build_step
 from train.precision import choose_precision
 from train.progress import Progress
@@ -16,7 +19,7 @@ from train.setup import Request, Setup, open_run_folder, resolve
 from train.signals import StopRequest
 from train.start import start_lines
 from train.step import TrainStep
-from train.tally import LossRing
+from train.tally import LossRing, NotFiniteError
 from train.verdict import Verdict, synthetic_rate
 from train.world import World
 
@@ -33,9 +36,33 @@ def train(request: Request) -> None:
 
 def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
     """Train the network that was built, as the setup says, on this rank."""
-    recipe = setup.recipe
-    if place.world.is_main:
+    refuse_unequal(setup, place.world)
+    if not place.world.is_main:
+        _carry_out(setup, place, stop, built)
+        return
+    with store.locked(setup.out):  # two runs that write one folder would leave neither
         open_run_folder(setup)
+        _carry_out(setup, place, stop, built)
+
+
+def refuse_unequal(setup: Setup, world: World) -> None:
+    """Raise UsageError when this rank sees another shard set, recipe or checkpoint than rank 0, as nodes may."""
+    resumed = setup.resumed
+    mine = {
+        "shard set": setup.shards.digest,
+        "recipe": setup.recipe.result(),
+        "checkpoint": f"step {resumed.progress.step} of {resumed.path.resolve().name}" if resumed else None,
+    }
+    main = world.from_main(mine)
+    if different := [f"{key} is {mine[key]}, rank 0 has {main[key]}" for key in mine if mine[key] != main[key]]:
+        raise UsageError(
+            f"rank {world.rank}: {'; '.join(different)}. "
+            "Give all nodes the same shard set, and a run folder that they share"
+        )
+
+
+def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
+    recipe = setup.recipe
     log = RunLog(setup.out if place.world.is_main else None)
     step = build_step(setup, place, built)
     blocks = len(step.network.drop_rates(0))
@@ -45,8 +72,8 @@ def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> No
     for line in start_lines(setup, place, origin):
         log.say(line)
     _write_environment(setup, place)
-    progress = Progress.from_state(setup.resumed.state["progress"]) if setup.resumed else Progress()
-    log.keep_until(progress.step)
+    progress = setup.resumed.progress if setup.resumed else Progress()
+    log.keep_until(progress.step, progress.epochs_done)
     with build_feed(setup, place, step, progress.step) as feed:
         run = Run(
             steps=setup.steps,
@@ -60,17 +87,21 @@ def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> No
             stop=stop,
             world=place.world,
             checkpoint_steps=recipe.runtime.checkpoint_steps,
+            interval=Interval(recipe.runtime.checkpoint_minutes),
             save=Saver(setup, place, step),
         )
-        fit(run)
+        try:
+            fit(run)
+        except NotFiniteError as error:
+            raise explained(error, setup, place.world) from error
     _conclude(run, setup, resident)
 
 
 def _settle_precision(setup: Setup, place: Place, step: TrainStep, resident: Batch) -> None:
     """Choose the precision, or take the checkpoint's, and warm the step up in it."""
-    wanted = setup.recipe.runtime.precision
+    wanted: str = setup.recipe.runtime.precision
     if wanted == "auto" and setup.resumed:
-        wanted = setup.resumed.state["precision"]
+        wanted = setup.resumed.precision
     accelerator = place.accelerator
     accelerator.precision = choose_precision(wanted, step, resident, accelerator, place.world)
     step.warm_up(resident)
@@ -85,7 +116,7 @@ def _write_environment(setup: Setup, place: Place) -> None:
 def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
     """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
     last = run.world.from_main(run.log.last_epoch())
-    if setup.recipe.runtime.verdict:
+    if setup.recipe.runtime.verdict and last:
         real = last["images_per_second"]
         synthetic = synthetic_rate(run.step, resident, run.progress.step, setup.steps.global_batch / real)
         run.log.say(Verdict(real, synthetic, last["stall_percent"]).line())

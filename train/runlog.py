@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,14 @@ _EPOCH_FIELDS = (
     "stall_percent",
     "lr",
 )
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint took."""
+
+    seconds: float
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -84,21 +92,22 @@ class RunLog:
         if self._folder is not None:
             print(text, flush=True)  # noqa: T201  the program's own output
 
-    def keep_until(self, step: int) -> None:
-        """Remove rows after `step`: the run goes on from there and writes them again."""
+    def keep_until(self, step: int, epochs: int) -> None:
+        """Remove rows after `step` and after `epochs`: the run goes on from there and writes them again."""
         if self._folder is None:
             return
-        rows = [row for row in self.rows() if row["step"] <= step]
+        rows = [row for row in self.rows() if row["step"] <= step and row.get("epoch", 0) <= epochs]
         store.write_bytes(self._folder / "metrics.jsonl", "".join(map(_json_line, rows)).encode())
-        epochs = [{key: row[key] for key in _EPOCH_FIELDS} for row in rows if row["kind"] == "epoch"]
-        store.write_bytes(self._folder / "epochs.csv", _csv(epochs).encode())
+        lines = [{key: row[key] for key in _EPOCH_FIELDS} for row in rows if row["kind"] == "epoch"]
+        store.write_bytes(self._folder / "epochs.csv", _csv(lines).encode())
 
     def rows(self) -> list[dict[str, Any]]:
         """All whole rows of metrics.jsonl; a line that was cut short by a crash is left out."""
         path = self._folder / "metrics.jsonl" if self._folder else None
         if path is None or not path.exists():
             return []
-        return [row for line in path.read_text(encoding="utf-8").splitlines() if (row := _parse(line)) is not None]
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return [row for line in text.splitlines() if (row := _parse(line)) is not None]
 
     def last_epoch(self) -> dict[str, Any]:
         """The row of the last epoch; empty where nothing was logged."""
@@ -107,6 +116,10 @@ class RunLog:
     def step(self, step: int, row: dict[str, Any]) -> None:
         """A row of metrics.jsonl about the steps up to `step`."""
         self._append("metrics.jsonl", _json_line({"kind": "step", "step": step, **row}))
+
+    def saved(self, step: int, saved: Saved) -> None:
+        """A row of metrics.jsonl about a checkpoint: its bytes, and the seconds that the run stood still for it."""
+        self._append("metrics.jsonl", _json_line({"kind": "save", "step": step, **asdict(saved)}))
 
     def epoch(self, report: EpochReport) -> None:
         """The epoch's line, and its row in both files."""
@@ -117,9 +130,13 @@ class RunLog:
         self._append("epochs.csv", header + _csv([row], header=False))
 
     def _append(self, name: str, text: str) -> None:
-        if self._folder is not None:
+        if self._folder is None:
+            return
+        try:
             with (self._folder / name).open("a", encoding="utf-8") as file:
                 file.write(text)
+        except OSError as error:
+            raise store.storage_error(error, self._folder / name) from error
 
 
 def _json_line(row: dict[str, Any]) -> str:

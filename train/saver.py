@@ -1,13 +1,20 @@
 """What goes into a checkpoint besides the states of the step, and which rank writes it."""
 
+import time
 from dataclasses import dataclass
+from typing import Any
 
+import torch
+
+from shards.errors import HeadraceError
 from train import checkpoint
 from train.environment import versions
 from train.parts import Place, state_of
 from train.progress import Progress
+from train.runlog import Saved
 from train.setup import Setup
 from train.step import TrainStep
+from train.tally import NotFiniteError
 
 
 @dataclass(frozen=True)
@@ -18,12 +25,29 @@ class Saver:
     place: Place
     step: TrainStep
 
-    def __call__(self, progress: Progress, *, best: bool) -> None:
-        """Write a checkpoint of the run as it is now."""
+    def __call__(self, progress: Progress, *, best: bool) -> Saved:
+        """Write a checkpoint of the run as it is now. Raises NotFiniteError instead when its weights are not numbers.
+
+        A loss may still have been finite when the update after it was not.
+        """
         if not self.place.world.is_main:
-            return
+            return Saved(0.0, 0)
+        began = time.perf_counter()
+        state = self._state(progress)
+        for name, value in state["model"].items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise NotFiniteError(progress.step - 1, f"the loss was finite, but the update made {name} infinite")
+        try:
+            size = checkpoint.save(
+                self.setup.out, state, progress.step, best=best, keep=self.setup.recipe.runtime.keep_checkpoints
+            )
+        except HeadraceError as error:
+            raise type(error)(f"{error}. The checkpoints before it are whole: then go on by --resume") from error
+        return Saved(time.perf_counter() - began, size)
+
+    def _state(self, progress: Progress) -> dict[str, Any]:
         setup, place = self.setup, self.place
-        state = {
+        return {
             "format": checkpoint.FORMAT,
             "headrace": versions().get("headrace", "unknown"),
             **state_of(self.step),
@@ -34,4 +58,3 @@ class Saver:
             "shard_set": setup.shards.digest,
             "world": {"processes": place.world.size, "threads": place.threads},
         }
-        checkpoint.save(setup.out, state, progress.step, best=best)

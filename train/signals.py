@@ -1,23 +1,36 @@
 """SIGTERM and SIGINT ask the run to stop at the next step; a second one stops it at once."""
 
+import ctypes
 import os
 import signal
+import threading
 import time
 from types import FrameType, TracebackType
 from typing import Self
 
 _SAME_SECONDS = 1.0  # a shell and a launcher may both pass one key press on
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class StopRequest:
-    """A context in which signals are noted. `number` is the first signal that came, 0 before."""
+    """A context in which signals are noted. `number` is the first signal that came, 0 before.
+
+    Python runs handlers between two of its own instructions, so never while the process waits inside a collective.
+    The second signal therefore goes another way: the interpreter writes each signal's number to a pipe at once, and
+    a thread that reads it ends the process.
+    """
 
     def __init__(self) -> None:
         self.number = 0
-        self._noted = 0.0
         self._before: dict[int, object] = {}
+        self._pipe = (-1, -1)
+        self._wakeup_before = -1
 
     def __enter__(self) -> Self:
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        threading.Thread(target=_end_at_second, args=(self._pipe[0],), name="headrace-signals", daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._note)
         return self
@@ -27,13 +40,31 @@ class StopRequest:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._pipe[1])  # the thread reads the end of the pipe, and ends
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self.number and now - self._noted > _SAME_SECONDS:
+        self.number = self.number or number
+
+
+def _end_at_second(pipe: int) -> None:
+    """Read signal numbers until the pipe is closed; the second request to stop ends the process."""
+    first = 0.0
+    while read := os.read(pipe, 1):
+        number, now = read[0], time.monotonic()
+        if number not in (signal.SIGTERM, signal.SIGINT):
+            continue
+        if first and now - first > _SAME_SECONDS:
             os._exit(exit_code(number))  # asked twice: nothing may hold it up, not even a pending collective
-        if not self.number:
-            self.number, self._noted = number, now
+        first = first or now
+    os.close(pipe)
+
+
+def stop_with_parent() -> None:
+    """Have the kernel send SIGTERM when the parent ends: ranks outlive no launcher. Linux only, else nothing."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def exit_code(number: int) -> int:

@@ -7,6 +7,7 @@ from train.parts import Place
 from train.setup import Setup
 
 _FEW_UPDATES = 300  # seen: from random weights, accuracy is still close to chance below about this many
+_STALE = 0.05  # share of the first running statistics that may be left in the last ones
 
 
 def start_lines(setup: Setup, place: Place, origin: str) -> list[str]:
@@ -24,15 +25,30 @@ def start_lines(setup: Setup, place: Place, origin: str) -> list[str]:
         f"device   {_device(place)}, decode on {place.accelerator.decode_placement(recipe.runtime.decode)}",
     ]
     if setup.resumed:
-        lines += [f"warning: {line}" for line in setup.resumed.passed_over]
+        lines += [f"warning: {line}" for line in setup.resumed.warnings]
         lines.append(f"resume   from {setup.resumed.path}")
+    return lines + [f"warning: {line}" for line in _warnings(setup, place.world.size)]
+
+
+def _warnings(setup: Setup, processes: int) -> list[str]:
+    """What is likely to cost accuracy."""
+    recipe, found = setup.recipe, []
     total = setup.steps.ends(recipe.train.epochs - 1)
-    if total < _FEW_UPDATES and recipe.model.init == "random":
-        lines.append(
-            f"warning: only {total} updates: too few to converge from random weights; "
-            "add epochs or lower train.global_batch"
+    stale = (1 - recipe.model.batch_norm_momentum) ** total
+    if recipe.train.batch_per_process and processes > 1:
+        found.append(
+            f"train.batch_per_process: {processes} processes take {processes} times fewer updates than one would"
         )
-    return lines
+    if total < _FEW_UPDATES and recipe.model.init == "random":
+        found.append(
+            f"only {total} updates: too few to converge from random weights; add epochs or lower train.global_batch"
+        )
+    if stale > _STALE:
+        found.append(
+            f"only {total} updates: {stale:.0%} of the first running statistics of batch normalisation will be left; "
+            "raise model.batch_norm_momentum, add epochs or lower train.global_batch"
+        )
+    return found
 
 
 def _dali(have: dict[str, str]) -> str:

@@ -80,16 +80,13 @@ class LossRing:
         self._losses.zero_()
         for step, loss in steps:
             if not abs(loss) < float("inf"):
-                raise NotFiniteError(step, loss)
+                raise NotFiniteError(step, f"the loss is {loss}")
         return steps
 
 
 class NotFiniteError(HeadraceError):
-    """The loss of a step is not a finite number."""
+    """A step brought a number that is not finite. `train.notfinite` says the rest."""
 
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(
-            f"step {step}: the loss is {loss}. The last checkpoint was saved while it was finite: "
-            "lower optim.lr, lengthen optim.warmup_epochs or use runtime.precision=fp32, and resume"
-        )
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(f"step {step}: {what}")
         self.step = step

@@ -3,21 +3,28 @@
 A world of one has the same methods, which then do nothing; nobody else asks how many there are.
 """
 
+import json
 import os
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from shards.errors import UsageError
+from shards.errors import HeadraceError, UsageError
 
-_TIMEOUT = timedelta(minutes=10)  # a rank that hangs longer than this ends the run
+# What gloo and NCCL say when another rank is gone or silent; they raise it as plain RuntimeErrors too.
+_LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "Timed out", "timed out", "TCPStore")
+
+
+class FailedElsewhereError(HeadraceError):
+    """A sound rank cannot go on: another one failed, and says why where it can."""
 
 
 @dataclass
@@ -53,11 +60,30 @@ class World:
         """Whether this process prints and writes."""
         return self.rank == 0
 
-    def join(self, backend: str) -> None:
-        """Meet the other ranks; `backend` carries the gradients."""
-        if self.size > 1:
-            dist.init_process_group(backend, timeout=_TIMEOUT)
-            self._votes = dist.new_group(backend="gloo", timeout=_TIMEOUT)
+    @contextmanager
+    def joined(self, backend: str, timeout_minutes: float) -> Iterator[None]:
+        """Together with the other ranks until the block ends; `backend` carries the gradients.
+
+        Raises FailedElsewhereError where another rank ended, or kept this one waiting longer than the time-out.
+        After an error nobody is waited for: the ranks part only where all of them reach the end of the block.
+        """
+        if self.size == 1:
+            yield
+            return
+        timeout = timedelta(minutes=timeout_minutes)
+        try:
+            dist.init_process_group(backend, timeout=timeout)
+            self._votes = dist.new_group(backend="gloo", timeout=timeout)
+            yield
+        except RuntimeError as error:
+            if not isinstance(error, dist.DistError) and not any(word in str(error) for word in _LOST):
+                raise
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise FailedElsewhereError(
+                f"rank {self.rank}: another rank ended, or kept this one waiting for {timeout_minutes:g} minutes "
+                f"(runtime.timeout_minutes); its own message, if it had time for one, is above ({first})"
+            ) from error
+        self.leave()
 
     def leave(self) -> None:
         """Part from the other ranks."""
@@ -76,12 +102,15 @@ class World:
             dist.barrier(group=self._votes)
 
     def from_main(self, value: Any) -> Any:
-        """What rank 0 holds, on every rank: plain picklable values only, from ranks of this run."""
+        """What rank 0 holds, on every rank: a value that JSON can carry. Nothing is unpickled."""
         if self.size == 1:
             return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0, group=self._votes)
-        return box[0]
+        text = json.dumps(value).encode() if self.is_main else b""
+        length = torch.tensor([len(text)])
+        dist.broadcast(length, src=0, group=self._votes)
+        box = torch.frombuffer(bytearray(text or bytes(int(length))), dtype=torch.uint8)
+        dist.broadcast(box, src=0, group=self._votes)
+        return json.loads(bytes(box.tolist()))
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network with gradients averaged over ranks.
@@ -99,9 +128,9 @@ class World:
         """Forward and backward inside keep their gradients here unless this micro-batch is the step's last."""
         return nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
 
-    def stop_vote(self) -> "StopVote":
-        """A new exchange of stop requests."""
-        return StopVote(self)
+    def votes(self) -> "Votes":
+        """A new exchange of wishes."""
+        return Votes(self)
 
     def threads(self, wanted: int | None) -> int:
         """CPU threads of this process: `wanted`, or an even share of the cores that this machine's ranks may use.
@@ -113,34 +142,47 @@ class World:
         return share
 
 
-class StopVote:
-    """Ranks get a signal at different steps; this makes them stop at the same one.
+class Wishes(NamedTuple):
+    """What a rank asks all to do after this step. `stop`: the signal that asks for it, or 0; `save`: a checkpoint."""
 
-    Each step every rank casts one host integer. The sum is read one step later, so nobody waits for it.
+    stop: int = 0
+    save: bool = False
+
+
+class Votes:
+    """Ranks get signals at different steps and have different clocks; this makes them act at the same step.
+
+    Each step every rank casts its wishes as host integers. They are read one step later, so nobody waits for them.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._pending: tuple[Any, Tensor] | None = None
 
-    def cast(self, request: int) -> int:
-        """Cast this step's request (0 for none, else a signal's number); the highest of the step before."""
+    def cast(self, wishes: Wishes) -> Wishes:
+        """Cast this step's wishes; returns what any rank wished at the step before, the same on every rank."""
         if self._world.size == 1:
-            return request
+            return wishes
         heard = self.heard()
-        ballot = torch.tensor([request], dtype=torch.int32)
+        ballot = torch.tensor(wishes, dtype=torch.int32)
         work = dist.all_reduce(ballot, op=dist.ReduceOp.MAX, group=self._world._votes, async_op=True)  # noqa: SLF001
         self._pending = work, ballot
         return heard
 
-    def heard(self) -> int:
-        """The outcome of the last cast, 0 when there is none."""
+    def heard(self) -> Wishes:
+        """The outcome of the last cast; no wishes when there is none."""
         if self._pending is None:
-            return 0
+            return Wishes()
         work, ballot = self._pending
         self._pending = None
         work.wait()
-        return int(ballot)
+        stop, save = ballot.tolist()
+        return Wishes(stop, bool(save))
+
+    def now(self, wishes: Wishes) -> Wishes:
+        """Cast and hear at once, where all ranks are at the same place anyway."""
+        before, wishes = self.cast(wishes), self.heard() if self._world.size > 1 else wishes
+        return Wishes(max(before.stop, wishes.stop), before.save or wishes.save)
 
 
 def usable_cores() -> int:

@@ -1,0 +1,143 @@
+"""What a run goes on from: which checkpoint, and whether it is of the same shard set, classes and recipe."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from shards.errors import DataError, UsageError
+from shards.order import Steps
+from shards.shardset import ShardSet
+from train import checkpoint
+from train.progress import Progress
+from train.recipe import Recipe, Runtime
+
+OVERRIDES = ("classes", "recipe", "shards")
+"""Differences from the checkpoint that a user may accept, each by its name."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The state to go on from, where it was, and what the user should know: damaged files, accepted differences."""
+
+    state: dict[str, Any]
+    path: Path
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was trained with. Raises DataError when it is not one."""
+        try:
+            return Recipe.model_validate(self.state["recipe"])
+        except ValueError as error:
+            raise DataError(f"{self.path}: its recipe is not valid ({error}). Use an earlier checkpoint") from error
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is. Raises DataError when that cannot be."""
+        with self.explaining():
+            return Progress.from_state(self.state["progress"])
+
+    @property
+    def precision(self) -> str:
+        """What it was trained in. Raises DataError when that is no precision."""
+        if self.state["precision"] not in get_args(Runtime.model_fields["precision"].annotation):
+            raise DataError(f"{self.path}: its precision is {self.state['precision']!r}. Use an earlier checkpoint")
+        return str(self.state["precision"])
+
+    def refuse_misplaced(self, steps: Steps) -> None:
+        """Raise DataError when its step is not one of its epoch's."""
+        step, done = self.progress.step, self.progress.epochs_done
+        if not steps.ends(done - 1) <= step <= steps.ends(done):
+            raise DataError(
+                f"{self.path}: step {step} is not in epoch {done + 1} of {steps.samples:,} samples, "
+                f"{steps.global_batch} a step. Use an earlier checkpoint"
+            )
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """States that do not fit what they are loaded into are a DataError that names the file."""
+        try:
+            yield
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise DataError(
+                f"{self.path}: its states do not fit the run ({first}). Use an earlier checkpoint"
+            ) from error
+
+
+def find(resume: str | None, out: Path | None) -> Resumed | None:
+    """The checkpoint that `resume` means: "last" (must exist), "auto" (may), or the path of a file or run folder.
+
+    A damaged newest one is passed over with a warning, but never for a fresh start: that all are damaged is a
+    DataError. Raises UsageError when there is none.
+    """
+    if resume is None:
+        return None
+    if resume not in ("last", "auto"):
+        path = Path(resume)
+        return _newest(path) if path.is_dir() else Resumed(checkpoint.load(path), path)
+    if out is None:
+        raise UsageError("--resume needs --out DIR, the run folder to go on in, or the path of a checkpoint")
+    return None if resume == "auto" and not checkpoint.exists(out) else _newest(out)
+
+
+def _newest(run: Path) -> Resumed:
+    state, path, passed_over = checkpoint.newest(run)
+    return Resumed(state, path, tuple(f"{line}; the one before it is used" for line in passed_over))
+
+
+def differences(resumed: Resumed, shards: ShardSet, recipe: Recipe, accepted: Collection[str]) -> tuple[str, ...]:
+    """The differences from the checkpoint that were accepted, in words. Raises UsageError for one that was not."""
+    state, path = resumed.state, resumed.path
+    if "classes" not in accepted or len(state["classes"]) != len(shards.class_ids):
+        refuse_other_classes(path, state["classes"], shards)
+    found = {}
+    if tuple(state["classes"]) != shards.class_ids:
+        found["classes"] = "other names for its classes"
+    if state["shard_set"] != shards.digest:
+        found["shards"] = (
+            f"trained on the shard set with digest {state['shard_set'][:16]}, {shards.root} has {shards.digest[:16]}: "
+            "the order of samples changes"
+        )
+    if changed := _changed(resumed.recipe, recipe):
+        found["recipe"] = f"the recipe differs: {'; '.join(changed)}"
+    for name, text in found.items():
+        if name not in accepted:
+            raise UsageError(f"{path}: {text}. {_REMEDY[name]}, or accept it by --override {name}")
+    if resumed.recipe.train.global_batch != recipe.train.global_batch:
+        raise UsageError(
+            f"{path}: train.global_batch was {resumed.recipe.train.global_batch}, is {recipe.train.global_batch}: it "
+            "decides which step a checkpoint is of, so it cannot change within a run. Start a new run with --weights"
+        )
+    return tuple(f"{path}: {text} (accepted by --override {name})" for name, text in found.items())
+
+
+_REMEDY = {
+    "classes": "Give the shard set that it was trained on",
+    "shards": "Give the set of that run",
+    "recipe": "Resume without --recipe and --set to take the checkpoint's, start a new run with --weights",
+}
+
+
+def _changed(before: Recipe, now: Recipe) -> list[str]:
+    values = now.result()
+    return [
+        f"{section}.{key} was {old}, is {values[section][key]}"
+        for section, keys in before.result().items()
+        for key, old in keys.items()
+        if old != values[section][key]
+    ]
+
+
+def refuse_other_classes(path: Path, classes: list[str], shards: ShardSet) -> None:
+    """Raise UsageError when the class list of a checkpoint is not the shard set's, in the same order."""
+    if tuple(classes) == shards.class_ids:
+        return
+    both = zip(classes, shards.class_ids, strict=False)
+    place = next((i for i, (a, b) in enumerate(both) if a != b), min(len(classes), len(shards.class_ids)))
+    raise UsageError(
+        f"{path}: trained on {len(classes)} classes, {shards.root} has {len(shards.class_ids)}; "
+        f"they differ first at label {place}. Give the shard set that it was trained on, or one with the same classes"
+    )

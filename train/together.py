@@ -1,0 +1,46 @@
+"""How the end of one rank becomes the end of all: at once, with the first error on top."""
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shards.errors import HeadraceError, error_line
+from train.signals import StoppedError, stop_with_parent
+from train.world import FailedElsewhereError, World
+
+_PATIENCE_SECONDS = 3.0  # for the launcher to see who failed first, and to end the others
+
+
+@contextmanager
+def ending_together() -> Iterator[None]:
+    """Around the work of a rank. An error ends the process here, without the teardown that would wait for others.
+
+    The rank that failed prints why and goes; its connections close with it, which tells the others. Those leave the
+    word, and the exit code of the run, to it: they wait until the launcher ends them, and only where nobody does they
+    say what they know. A process that is alone is left to its caller.
+    """
+    if World.from_environment().size == 1:
+        yield
+        return
+    stop_with_parent()
+    try:
+        yield
+    except (StoppedError, SystemExit):
+        raise
+    except FailedElsewhereError as error:
+        time.sleep(_PATIENCE_SECONDS)
+        _end(error_line(error), error.exit_code)
+    except HeadraceError as error:
+        _end(error_line(error), error.exit_code)
+    except BaseException:  # noqa: BLE001  whatever it is, it must not hold up the others
+        _end(traceback.format_exc().rstrip(), 1)
+
+
+def _end(text: str, code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+    os._exit(code)
