@@ -4,28 +4,16 @@ The package gives the architecture, its names and its weights. What is replaced 
 
 - random draws come in as arguments (`keep`, `dropout`), never from a generator inside;
 - activations are torch's own (SiLU) instead of an autograd function written in Python;
-- the "same" padding of stride-1 convolutions is the convolution's own, and only stride 2 pads apart.
+- the "same" padding is the convolution's own where it is even, and only stride 2 pads apart (`train.convolution`).
 """
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
-
-class SamePadConv2d(nn.Conv2d):
-    """Convolution whose output side is ceil(input side / stride), TensorFlow's "same" padding at any size."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, c, h, w) to (b, out, ceil(h / stride), ceil(w / stride))."""
-        pad: list[int] = []
-        for side, kernel, stride in zip(x.shape[:-3:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
-            total = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
-            pad += [total // 2, total - total // 2]
-        out: Tensor = self._conv_forward(F.pad(x, pad), self.weight, self.bias)
-        return out
+from train.convolution import SameConv2d
 
 
 class Block(nn.Module):
@@ -112,21 +100,5 @@ class EfficientNet(nn.Module):
 
 
 def _plain(module: nn.Module) -> nn.Module:
-    """The package's padded convolution as torch's own, with the same parameters; other modules unchanged."""
-    if not isinstance(module, nn.Conv2d):
-        return module
-    stride, kernel = module.stride[0], module.kernel_size[0]
-    kind, padding = (nn.Conv2d, kernel // 2) if stride == 1 else (SamePadConv2d, 0)
-    plain = kind(
-        module.in_channels,
-        module.out_channels,
-        kernel,
-        stride=stride,
-        padding=padding,
-        groups=module.groups,
-        bias=module.bias is not None,
-        device="meta",
-    )
-    plain.weight = module.weight
-    plain.bias = module.bias
-    return plain
+    """The package's padded convolution as ours, with the same parameters; other modules unchanged."""
+    return SameConv2d.of(module) if isinstance(module, nn.Conv2d) else module
