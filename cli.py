@@ -139,12 +139,20 @@ def index_command(root: Path) -> None:
 
 @main.command("inspect")
 @click.argument("root", metavar="SHARDS", type=click.Path(path_type=Path))
-def inspect_command(root: Path) -> None:
+@click.option(
+    "--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Also draw samples with their class names."
+)
+def inspect_command(root: Path, sheet: Path | None) -> None:
     """Say what is in the shard set SHARDS: counts, classes, sizes, equal images within and across splits."""
     from prep.figures import report
     from shards.shardset import ShardSet
 
-    click.echo(report(ShardSet.open(root)))
+    shards = ShardSet.open(root)
+    click.echo(report(shards))
+    if sheet is not None:
+        from prep.sheet import write_sheet
+
+        click.echo(write_sheet(shards, sheet))
 
 
 @main.command("verify")

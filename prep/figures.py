@@ -1,9 +1,8 @@
 """`headrace inspect`: the figures of a shard set as text."""
 
+from prep.histogram import histogram
 from shards.inspection import PERCENTILES, Facts, SplitFacts, inspect
 from shards.shardset import ShardSet
-
-_NAMED = 3  # classes that are named at each end
 
 
 def report(shards: ShardSet) -> str:
@@ -17,16 +16,12 @@ def report(shards: ShardSet) -> str:
 
 def _split(split: SplitFacts, shards: ShardSet) -> list[str]:
     counts = split.per_class
-    order = sorted(range(len(counts)), key=lambda label: (int(counts[label]), label))
-    named = [f"{shards.class_names[label].split(',')[0]} {counts[label]:,}" for label in order]
-    lines = [
-        f"{split.name}: {split.samples:,} samples; per class {counts.min():,} to {counts.max():,}",
-        f"  fewest: {', '.join(named[:_NAMED])}; most: {', '.join(named[::-1][:_NAMED])}",
-        "  percentile " + " ".join(f"{point:>7}" for point in PERCENTILES),
-    ]
+    lines = [f"{split.name}: {split.samples:,} samples; per class {counts.min():,} to {counts.max():,}"]
+    lines += [f"  {line}" for line in histogram(shards.class_names, counts)]
+    lines.append("  percentile " + " ".join(f"{point:>9}" for point in PERCENTILES))
     for name, values in (("width", split.widths), ("height", split.heights), ("bytes", split.bytes)):
-        lines.append(f"  {name:<10} " + " ".join(f"{value:>7,}" for value in values))
-    lines.append("  aspect     " + " ".join(f"{value:>7.2f}" for value in split.aspects))
+        lines.append(f"  {name:<10} " + " ".join(f"{value:>9,}" for value in values))
+    lines.append("  aspect     " + " ".join(f"{value:>9.2f}" for value in split.aspects))
     lines.append(
         f"  {split.repeated:,} samples repeat an image of the split; {split.conflicting:,} images have several labels"
     )

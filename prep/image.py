@@ -61,6 +61,11 @@ def admit(data: bytes, *, max_side: int | None = None, quality: int = QUALITY) -
     return Admitted(data, width, height, "")
 
 
+def decode(data: bytes) -> NDArray[np.uint8]:
+    """Upright RGB pixels of shape (height, width, 3), to look at. BadImageError when the image does not decode."""
+    return _decode_rgb(data)[0]
+
+
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise BadImageError(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,}")

@@ -36,7 +36,8 @@ class Home:
 
 HOMES = (
     Home("click", "cli.py", ("click",)),
-    Home("decoding and encoding images", "prep/image.py", ("simplejpeg", "nvidia.nvimgcodec", "PIL")),
+    Home("decoding and encoding images", "prep/image.py", ("simplejpeg", "nvidia.nvimgcodec")),
+    Home("pictures with text", "prep/sheet.py", ("PIL",)),
     Home("random draws", "shards/draws.py", ("random", "secrets", "numpy.random")),
     Home(
         "how a file becomes visible",

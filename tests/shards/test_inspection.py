@@ -17,6 +17,7 @@ def test_counts_and_percentiles(tiny_set: Path) -> None:
     assert list(train.bytes) == sorted(train.bytes)
     assert (train.repeated, train.conflicting) == (0, 0)
     assert "480 samples; per class 40 to 40" in report(shards)
+    assert f"  red plain disc                 40 {'#' * 40}" in report(shards).splitlines()
 
 
 def test_duplicates_and_leakage(tmp_path: Path) -> None:

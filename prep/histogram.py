@@ -1,0 +1,47 @@
+"""How many samples each class has, as lines of text."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+NAMED = 40  # with more classes, counts are grouped and classes are not named
+_GROUPS = 10
+_BAR = 40  # characters of the longest bar
+_NAME = 28  # characters of a class name
+
+
+def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
+    """A line for each class, in the order of the labels; for many classes a line for each range of counts."""
+    if len(names) > NAMED:
+        return _grouped(names, counts)
+    shown = [short(name) for name in names]
+    width = max(map(len, shown))
+    top = max(int(counts.max()), 1)
+    return [
+        f"{name:<{width}} {count:>9,} {_bar(count, top)}" for name, count in zip(shown, counts.tolist(), strict=True)
+    ]
+
+
+def _grouped(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
+    """How many classes have how many samples, in ranges of equal width, and who is at the two ends."""
+    low, high = int(counts.min()), int(counts.max())
+    step = (high - low) // _GROUPS + 1
+    classes = np.bincount((counts - low) // step).tolist()
+    lines = []
+    for group, found in enumerate(classes):
+        first, last = low + group * step, min(low + (group + 1) * step - 1, high)
+        span = f"{first:,}" if first == last else f"{first:,} to {last:,}"
+        lines.append(f"{span:>22} samples: {found:>9,} classes {_bar(found, max(classes))}".rstrip())
+    if low < high:
+        lines.append(f"fewest: {short(names[int(counts.argmin())])}; most: {short(names[int(counts.argmax())])}")
+    return lines
+
+
+def _bar(value: int, top: int) -> str:
+    """A bar for one of the values up to `top`; of what is not nothing at least one character is seen."""
+    return "#" * max(round(_BAR * value / top), min(value, 1))
+
+
+def short(name: str, length: int = _NAME) -> str:
+    """The first of a class's names, cut to what fits in a line, without characters that a terminal would obey."""
+    first = "".join(one if one.isprintable() else "?" for one in name.split(",", 1)[0].strip())
+    return first if len(first) <= length else first[: length - 3] + "..."

@@ -1,0 +1,30 @@
+import numpy as np
+
+from prep.histogram import NAMED, histogram, short
+
+
+def test_few_classes_have_a_line_each() -> None:
+    """Each class has its count and a bar; a class without samples has none, a small one at least a mark."""
+    lines = histogram(("cat, tabby", "dog", "eel"), np.array([400, 1, 0]))
+    assert [line.split() for line in lines] == [["cat", "400", "#" * 40], ["dog", "1", "#"], ["eel", "0"]]
+
+
+def test_many_classes_are_grouped_by_count() -> None:
+    """Ranges of counts add up to all classes, and the two ends have names."""
+    counts = np.arange(100, 100 + 3 * (NAMED + 60), 3)
+    lines = histogram(tuple(f"c{k}" for k in range(len(counts))), counts)
+    assert sum(int(line.split("samples:")[1].split()[0]) for line in lines[:-1]) == len(counts)
+    assert lines[0].split("samples")[0].strip() == "100 to 129"
+    assert lines[-1] == "fewest: c0; most: c99"
+    assert histogram(("x",) * 50, np.full(50, 7))[0].split()[:2] == ["7", "samples:"]
+
+
+def test_no_sample_at_all() -> None:
+    """A split without samples is shown as it is."""
+    assert [line.split()[1] for line in histogram(("a", "b"), np.zeros(2, np.int64))] == ["0", "0"]
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    """Of a name only what can be printed is shown, and no more than fits in a line."""
+    assert short("\x1b[31mred\n, b") == "?[31mred"
+    assert len(short("x" * 300)) == 28
