@@ -50,7 +50,7 @@ class TrainPlans:
     order: Order
     steps: Steps
     crop: Crop
-    size: int
+    sizes: tuple[tuple[int, int], ...]  # (first step, side of the images from there on), by step
     drop_rates: NDArray[np.float64]  # (blocks,)
 
     def plan(self, step: int, group: int) -> Plan:
@@ -59,7 +59,11 @@ class TrainPlans:
         seed = self.order.seed
         views = train_views(self.crop, seed, epochs, ids, self.split.widths[ids], self.split.heights[ids])
         keep = keep_scales(self.drop_rates, seed, epochs, ids)
-        return Plan(step, group, epochs, ids, self.split.labels[ids], views, self.size, keep)
+        return Plan(step, group, epochs, ids, self.split.labels[ids], views, self.size_at(step), keep)
+
+    def size_at(self, step: int) -> int:
+        """Side of the training images of a step, in pixels."""
+        return next(size for first, size in reversed(self.sizes) if first <= step)
 
     def stream(self, first_step: int, last_step: int, groups: range) -> Iterator[Plan]:
         """Plans of `groups` of every step from first_step (included) to last_step (excluded), in order."""

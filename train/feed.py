@@ -45,7 +45,9 @@ class Feed:
         self.stalled += time.perf_counter() - began
         if item is _END or isinstance(item, Exception):
             self._queue.put(item)  # the thread is over: asking again must not wait for it
-            raise StopIteration if item is _END else item
+            if isinstance(item, Exception):
+                raise item
+            raise StopIteration
         batch: Batch = item[0]
         mark = item[1]
         self._accelerator.wait(mark, batch.images, batch.labels, batch.keep)

@@ -22,6 +22,7 @@ class Run:
 
     steps: Steps
     epochs: int
+    until: float | None
     feed: Feed
     step: TrainStep
     evaluate: Evaluator
@@ -41,9 +42,11 @@ class Run:
 
 
 def fit(run: Run) -> None:
-    """Train to the last epoch. Raises StoppedError after saving, when a signal asked for it."""
+    """Train to the last epoch or the accuracy that is enough. Raises StoppedError after saving, when a signal asked."""
     votes = run.world.votes()
     for epoch in range(run.progress.epochs_done, run.epochs):
+        if run.until is not None and run.progress.best_accuracy >= run.until:
+            break
         clock = EpochClock(run.feed, run.progress.epoch_seconds, run.progress.epoch_stalled)
         tally = Tally(run.step.accelerator, run.progress.epoch_sums if run.world.is_main else NOTHING)
         while run.progress.step < run.steps.ends(epoch):
@@ -103,7 +106,7 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
     if not run.evaluate.complete(validation):
         stop(run, clock, tally, votes.now(wishes(run)))
     progress, seconds = run.progress, clock.read().seconds
-    best = progress.end_epoch(validation.accuracy)
+    best = progress.end_epoch(validation.accuracy, seconds)
     rate = run.step.schedule.rate(progress.step - 1)
     epoch = progress.epochs_done
     run.log.epoch(EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate))

@@ -1,5 +1,6 @@
 """The parts of a run, built from a setup. Nothing here decides; it connects."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,13 +125,13 @@ def build_network(setup: Setup) -> Built:
 def build_plans(setup: Setup, step: TrainStep) -> TrainPlans:
     """The plans of all training micro-batches."""
     recipe, split = setup.recipe, setup.shards.split(TRAIN)
-    augment = recipe.augment
+    augment, total = recipe.augment, setup.steps.ends(recipe.train.epochs - 1)
     return TrainPlans(
         split=split,
         order=Order(len(split), recipe.train.seed),
         steps=setup.steps,
         crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
-        size=augment.size,
+        sizes=tuple((math.ceil(share * total), size) for share, size in augment.stages),
         drop_rates=np.array(step.network.drop_rates(recipe.model.drop_connect)),
     )
 

@@ -20,6 +20,7 @@ class Progress:
     epoch_stalled: float = 0.0
     best_accuracy: float = -1.0
     best_epoch: int = 0
+    seconds: float = 0.0  # of all epochs that are done, evaluations included
 
     def state(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
@@ -36,14 +37,15 @@ class Progress:
         sums = Sums(float(loss), int(correct), int(seen))
         found = cls(**{**state, "epoch_sums": sums})
         whole = (found.step, found.epochs_done, found.best_epoch, correct, seen)
-        real = (found.epoch_seconds, found.epoch_stalled, found.best_accuracy, loss)
+        real = (found.epoch_seconds, found.epoch_stalled, found.best_accuracy, found.seconds, loss)
         if not all(0 <= number <= _MOST for number in whole) or not all(map(math.isfinite, real)):
             raise ValueError(f"impossible progress: {state}")
         return found
 
-    def end_epoch(self, accuracy: float) -> bool:
-        """Count an epoch as done, with its validation accuracy; whether that is the best so far."""
+    def end_epoch(self, accuracy: float, seconds: float) -> bool:
+        """Count an epoch as done, with its validation accuracy and length; whether it is the best so far."""
         self.epochs_done += 1
+        self.seconds += seconds
         self.epoch_sums, self.epoch_seconds, self.epoch_stalled = Sums(), 0.0, 0.0
         best = accuracy > self.best_accuracy
         if best:

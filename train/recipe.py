@@ -49,6 +49,8 @@ class Augment(_Section):
 
     size: Side = 64
     """Side of the training images, pixels. The network halves it five times."""
+    sizes: tuple[tuple[Annotated[float, Field(ge=0, lt=1)], Side], ...] = ()
+    """Resolution schedule in place of `size`: [share of the run, side], as in [[0.0, 128], [0.5, 160]]."""
     crop_area: tuple[Fraction, Fraction] = (0.35, 1.0)
     crop_ratio: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (3 / 4, 4 / 3)
     flip: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -59,7 +61,17 @@ class Augment(_Section):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} is [{low}, {high}]: the first may not exceed the second")
+        shares = [share for share, _ in self.sizes]
+        if shares and (shares[0] != 0 or shares != sorted(set(shares))):
+            raise ValueError(
+                f"sizes begin at the shares {shares} of the run: the first must be 0, each later one larger"
+            )
         return self
+
+    @property
+    def stages(self) -> tuple[tuple[float, int], ...]:
+        """(share of the run, side) of every stage of the resolution schedule, at least one."""
+        return self.sizes or ((0.0, self.size),)
 
 
 class Train(_Section):
@@ -75,6 +87,8 @@ class Train(_Section):
     global batch and the number of updates depend on the number of processes. Overrides the two above."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     label_smoothing: Chance = 0.0
+    until: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Stop after the epoch whose validation accuracy reaches this many percent."""
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:

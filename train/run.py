@@ -1,6 +1,7 @@
 """A training run: build the parts, hand them to the loop, say how it went."""
 
 import json
+from collections.abc import Sequence
 
 from shards import store
 from shards.errors import UsageError
@@ -66,8 +67,8 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
     log = RunLog(setup.out if place.world.is_main else None)
     step = build_step(setup, place, built)
     blocks = len(step.network.drop_rates(0))
-    resident = grey_batch(recipe.train.group, recipe.augment.size, blocks, place.accelerator)
-    _settle_precision(setup, place, step, resident)
+    residents = [grey_batch(recipe.train.group, size, blocks, place.accelerator) for _, size in recipe.augment.stages]
+    _settle_precision(setup, place, step, residents)
     origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
     for line in start_lines(setup, place, origin):
         log.say(line)
@@ -78,6 +79,7 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
         run = Run(
             steps=setup.steps,
             epochs=recipe.train.epochs,
+            until=recipe.train.until,
             feed=feed,
             step=step,
             evaluate=build_evaluator(setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place),
@@ -94,17 +96,18 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
             fit(run)
         except NotFiniteError as error:
             raise explained(error, setup, place.world) from error
-    _conclude(run, setup, resident)
+    _conclude(run, setup, residents[-1])
 
 
-def _settle_precision(setup: Setup, place: Place, step: TrainStep, resident: Batch) -> None:
-    """Choose the precision, or take the checkpoint's, and warm the step up in it."""
+def _settle_precision(setup: Setup, place: Place, step: TrainStep, residents: Sequence[Batch]) -> None:
+    """Choose the precision, or take the checkpoint's, and warm the step up in it at every size that will come."""
     wanted: str = setup.recipe.runtime.precision
     if wanted == "auto" and setup.resumed:
         wanted = setup.resumed.precision
     accelerator = place.accelerator
-    accelerator.precision = choose_precision(wanted, step, resident, accelerator, place.world)
-    step.warm_up(resident)
+    accelerator.precision = choose_precision(wanted, step, residents[-1], accelerator, place.world)
+    for resident in residents:
+        step.warm_up(resident)
 
 
 def _write_environment(setup: Setup, place: Place) -> None:
@@ -120,6 +123,11 @@ def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
         real = last["images_per_second"]
         synthetic = synthetic_rate(run.step, resident, run.progress.step, setup.steps.global_batch / real)
         run.log.say(Verdict(real, synthetic, last["stall_percent"]).line())
+    if until := setup.recipe.train.until:
+        reached = "reached" if run.progress.best_accuracy >= until else "not reached"
+        run.log.say(
+            f"{until:g} % {reached} after {run.progress.seconds:.1f} s from the first batch, evaluations included"
+        )
     chance = 100 / len(setup.shards.class_ids)
     run.log.say(
         f"best validation accuracy {run.progress.best_accuracy:.2f}% in epoch {run.progress.best_epoch} "

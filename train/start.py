@@ -59,8 +59,9 @@ def _updates(setup: Setup) -> str:
     train, optim = setup.recipe.train, setup.recipe.optim
     rate = scaled_rate(optim, train.global_batch)
     total = setup.steps.ends(train.epochs - 1)
+    sizes = " then ".join(str(size) for _, size in setup.recipe.augment.stages)
     return (
-        f"{total:,} of {train.global_batch} samples in {train.epochs} epochs; "
+        f"{total:,} of {train.global_batch} samples in {train.epochs} epochs at {sizes} px; "
         f"{optim.name}, learning rate {rate.peak:g} ({rate.rule}), {optim.schedule}"
     )
 

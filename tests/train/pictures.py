@@ -35,7 +35,7 @@ def training(split: Split, *, batch: int = 48, group: int = 16, flip: float = 0.
         order=Order(len(split), 5),
         steps=Steps(len(split), batch, group),
         crop=Crop((0.35, 1.0), (3 / 4, 4 / 3), flip),
-        size=size,
+        sizes=((0, size),),
         drop_rates=np.zeros(1),
     )
 
