@@ -1,0 +1,28 @@
+"""What fault tests share: the narrow network in this process, and a run that nothing disturbed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.ddp.train_worker import NARROW
+from tests.faults.runs import arguments, here
+from train import parts
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process build a network that is fast to train."""
+    build = parts.build_model
+    monkeypatch.setattr(parts, "build_model", lambda *given, **named: build(*given, **named, **NARROW))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of one epoch on one process, a checkpoint every 2 steps."""
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        build = parts.build_model
+        patch.setattr(parts, "build_model", lambda *given, **named: build(*given, **named, **NARROW))
+        result = here(*arguments(tiny_set, out))
+    assert result.exit_code == 0, result.output
+    return out

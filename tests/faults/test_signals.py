@@ -1,0 +1,93 @@
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.runs import arguments, assert_same_run, here, losses, running, wait_for
+from train import checkpoint
+
+SECONDS = 20  # the shortest grace periods are 30: Kubernetes, SLURM, the elastic launcher
+
+
+def stopped(given: list[str], out: Path, number: int) -> int:
+    """The exit code of the command that gets a signal after its third step; it must end within SECONDS."""
+    with running(given) as process:
+        wait_for(out, 3, process)
+        began = time.monotonic()
+        os.kill(process.pid, number)
+        _, errors = process.communicate(timeout=60)
+        assert time.monotonic() - began < SECONDS
+        assert "Traceback" not in errors
+        return process.returncode
+
+
+def test_sigint_saves_and_ends_with_130(tiny_set: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """A run on one process finishes its step, saves, ends with 130, and resumed ends with the same bits."""
+    out = tmp_path / "run"
+    given = arguments(tiny_set, out)
+    assert stopped(given, out, signal.SIGINT) == 130
+    state, _, _ = checkpoint.newest(out)
+    assert state["progress"]["step"] == len(losses(out))
+    assert here(*given, "--resume").exit_code == 0
+    assert_same_run(undisturbed, out)
+
+
+def test_sigterm_ends_all_ranks_with_143(tiny_set: Path, tmp_path: Path) -> None:
+    """Under --nproc 2 the launcher's SIGTERM reaches both ranks; they save once and the command ends with 143."""
+    out = tmp_path / "run"
+    assert stopped(arguments(tiny_set, out, "--nproc", "2"), out, signal.SIGTERM) == 143
+    state, _, _ = checkpoint.newest(out)
+    assert state["progress"]["step"] == len(losses(out))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_each_signal_on_one_and_two_processes(
+    tiny_set: Path, tmp_path: Path, number: int, code: int, processes: str
+) -> None:
+    """SIGTERM ends with 143 and SIGINT with 130, alone and with --nproc."""
+    out = tmp_path / "run"
+    assert stopped(arguments(tiny_set, out, "--nproc", processes), out, number) == code
+    assert len(losses(out)) == checkpoint.newest(out)[0]["progress"]["step"]
+
+
+def test_signal_cuts_the_evaluation_short(
+    tiny_set: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that comes while the epoch is evaluated does not wait for its end; the resumed run evaluates anew."""
+    from train.evaluate import Evaluator
+
+    evaluate = Evaluator.__call__
+
+    def signalled(self: Evaluator, *given: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, *given)  # type: ignore[arg-type]
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "__call__", signalled)
+        result = here(*arguments(tiny_set, out))
+    assert result.exit_code == 143, result.output
+    assert "Test Acc" not in result.output
+    assert here(*arguments(tiny_set, out), "--resume").exit_code == 0
+    assert_same_run(undisturbed, out)
+
+
+@pytest.mark.parametrize(
+    "processes", ["1", pytest.param("2", marks=pytest.mark.faults)], ids=lambda number: f"{number} processes"
+)
+def test_second_signal_stops_at_once(tiny_set: Path, tmp_path: Path, processes: str) -> None:
+    """In a step that does not end, one signal is only noted; the second ends every process within seconds."""
+    out = tmp_path / "run"
+    fault = {"what": "hang", "step": 4, "seconds": 3600}
+    with running(arguments(tiny_set, out, "--nproc", processes), fault=fault) as process:
+        wait_for(out, 4, process)
+        os.kill(process.pid, signal.SIGTERM)
+        time.sleep(2.5)
+        assert process.poll() is None
+        os.kill(process.pid, signal.SIGTERM)
+        process.communicate(timeout=SECONDS)  # to the end of its output: no rank still holds it open
+        assert process.returncode == 143
