@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import ValidationError
+
 from shards.errors import DataError, UsageError
 from shards.order import Steps
 from shards.shardset import ShardSet
@@ -30,8 +32,10 @@ class Resumed:
         """The recipe that it was trained with. Raises DataError when it is not one."""
         try:
             return Recipe.model_validate(self.state["recipe"])
-        except ValueError as error:
-            raise DataError(f"{self.path}: its recipe is not valid ({error}). Use an earlier checkpoint") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise DataError(f"{self.path}: its recipe is not valid ({what}). Use an earlier checkpoint") from error
 
     @property
     def progress(self) -> Progress:
