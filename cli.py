@@ -190,6 +190,9 @@ def verify_command(root: Path, deep: bool) -> None:
     help="Resume although this differs from the checkpoint.",
 )
 @click.option("--deterministic", is_flag=True, help="Short for --set runtime.deterministic=true: the same bits again.")
+@click.option(
+    "--until", type=float, metavar="PERCENT", help="Stop at this validation accuracy and say how long it took."
+)
 @click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option(
     "--batch-per-process",
@@ -203,6 +206,7 @@ def train_command(
     batch_per_process: int | None,
     device: str | None,
     deterministic: bool,
+    until: float | None,
     settings: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -214,18 +218,20 @@ def train_command(
     from train.run import train
     from train.setup import Request
     from train.signals import StoppedError, exit_code
-    from train.together import ending_together
     from train.world import World
 
-    settings += () if batch_per_process is None else (f"train.batch_per_process={batch_per_process}",)
-    settings += () if device is None else (f"runtime.device={device}",)
-    settings += ("runtime.deterministic=true",) if deterministic else ()
+    short = {
+        "train.batch_per_process": batch_per_process,
+        "train.until": until,
+        "runtime.device": device,
+        "runtime.deterministic": "true" if deterministic else None,
+    }
+    settings += tuple(f"{key}={value}" for key, value in short.items() if value is not None)
     request = Request(settings=settings, **options)
     if nproc > 1 and not World.launched():
         sys.exit(launch(nproc, Path(__file__).resolve(), sys.argv[1:], request))
     try:
-        with ending_together():
-            train(request)
+        train(request)
     except StoppedError as stopped:
         if World.from_environment().is_main:
             click.echo(f"headrace: {stopped}", err=True)
@@ -241,6 +247,35 @@ def eval_command(checkpoint: Path, shards: Path, settings: tuple[str, ...]) -> N
     from train.measure import measure
 
     click.echo(measure(checkpoint, shards, settings).line())
+
+
+@main.group("recipes", invoke_without_command=True)
+@click.pass_context
+def recipes_command(context: click.Context) -> None:
+    """List the shipped recipes with what was measured; `show` one in full, `diff` two."""
+    from train.catalogue import listing
+
+    if context.invoked_subcommand is None:
+        click.echo(listing())
+
+
+@recipes_command.command("show")
+@click.argument("name")
+def recipes_show_command(name: str) -> None:
+    """Print the recipe NAME (shipped, or a TOML file) with every value written out."""
+    from train.recipe import load_recipe
+
+    click.echo(load_recipe(name).toml(), nl=False)
+
+
+@recipes_command.command("diff")
+@click.argument("one")
+@click.argument("other")
+def recipes_diff_command(one: str, other: str) -> None:
+    """Print each value in which the recipes ONE and OTHER differ."""
+    from train.catalogue import differences
+
+    click.echo(differences(one, other))
 
 
 if __name__ == "__main__":

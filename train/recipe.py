@@ -156,9 +156,19 @@ class Runtime(_Section):
     """End the run by timing the step on a resident batch, to say whether the input was the bottleneck."""
 
 
+class About(_Section):
+    """Words for the reader; they decide nothing."""
+
+    purpose: Annotated[str, Field(max_length=500)] = ""
+    """What the recipe is for, in a sentence."""
+    measured: Annotated[str, Field(max_length=500)] = "not yet measured"
+    """What it came to, where, and the file with the evidence."""
+
+
 class Recipe(_Section):
     """All of it."""
 
+    about: About = About()
     model: Model = Model()
     augment: Augment = Augment()
     train: Train = Train()
@@ -171,8 +181,8 @@ class Recipe(_Section):
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def result(self) -> dict[str, Any]:
-        """The part that decides the result: all sections but `runtime`."""
-        return self.model_dump(mode="json", exclude={"runtime"})
+        """The part that decides the result: all sections but `about` and `runtime`."""
+        return self.model_dump(mode="json", exclude={"about", "runtime"})
 
     def for_processes(self, processes: int) -> "Recipe":
         """The recipe on this many processes: itself, unless its batch is counted by the process."""

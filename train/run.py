@@ -21,6 +21,7 @@ from train.signals import StopRequest
 from train.start import start_lines
 from train.step import TrainStep
 from train.tally import LossRing, NotFiniteError
+from train.together import ending_together
 from train.verdict import Verdict, synthetic_rate
 from train.world import World
 
@@ -28,11 +29,13 @@ from train.world import World
 def train(request: Request) -> None:
     """Carry out a request on this rank, from its start or from a checkpoint to the last epoch.
 
-    Raises StoppedError after saving when a signal asked for it, and the errors of `train.setup.resolve`.
+    Raises StoppedError after saving when a signal asked for it, and the errors of `train.setup.resolve`; but where
+    there are several ranks, an error ends the process.
     """
-    setup = resolve(request, World.from_environment().size)
-    with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
-        carry_out(setup, place, stop, build_network(setup))
+    with StopRequest() as stop, ending_together(stop):
+        setup = resolve(request, World.from_environment().size)
+        with Place.joined(setup.recipe.runtime) as place:
+            carry_out(setup, place, stop, build_network(setup))
 
 
 def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:

@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 _SAME_SECONDS = 1.0  # a shell and a launcher may both pass one key press on
+_POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
@@ -42,6 +43,13 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self._pipe[1])  # the thread reads the end of the pipe, and ends
+
+    def comes_within(self, seconds: float) -> bool:
+        """Whether a signal came already, or comes within so many seconds."""
+        end = time.monotonic() + seconds
+        while not self.number and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
+        return bool(self.number)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.number = self.number or number

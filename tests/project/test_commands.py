@@ -19,8 +19,10 @@ LIGHT_FOR_ALL = ("torch", "nvidia.dali", "pyarrow")
 def root_command() -> click.Group:
     """The group that all commands belong to."""
     groups = [value for value in vars(cli).values() if isinstance(value, click.Group)]
-    assert len(groups) == 1
-    return groups[0]
+    inner = [command for group in groups for command in group.commands.values()]
+    roots = [group for group in groups if group not in inner]
+    assert len(roots) == 1
+    return roots[0]
 
 
 def commands(group: click.Group, path: Words = ()) -> Iterator[tuple[Words, click.Command]]:

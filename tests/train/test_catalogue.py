@@ -1,0 +1,23 @@
+"""The shipped recipes as a reader sees them."""
+
+from train.catalogue import differences, listing
+from train.recipe import load_recipe, shipped_recipes
+
+
+def test_listing_says_what_each_is_for_and_what_was_measured() -> None:
+    """Every shipped recipe has its sentence and its measurement, or the words that there is none."""
+    text = listing()
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        assert recipe.about.purpose
+        assert f"{name}: {recipe.model.name}" in text
+        assert recipe.about.purpose in text
+        assert recipe.about.measured in text
+
+
+def test_differences_are_values_and_nothing_else() -> None:
+    """Two recipes differ where a value differs; the words about them do not count."""
+    text = differences("log-2023", "b0-224")
+    assert "optim.lr: 0.001 in log-2023, 0.05 in b0-224" in text.splitlines()
+    assert "purpose" not in text
+    assert differences("demo", "demo") == "demo and demo are the same"
