@@ -38,8 +38,11 @@ class DepthwiseConv(torch.autograd.Function):
         """Gradients of x and of the weight."""
         x, weight = ctx.saved_tensors
         stride, before, after = ctx.place
-        grad_x = input_gradient(grad, x, weight, stride, before, after)
-        return grad_x, weight_gradient(grad, x, weight, stride, before), None, None, None
+        # Under autocast the forward pass computed in bf16 on inputs that may be float32, each gradient is its input's.
+        like_x, like_weight = x.dtype, weight.dtype
+        x, weight = x.to(grad.dtype), weight.to(grad.dtype)
+        grad_x = input_gradient(grad, x, weight, stride, before, after).to(like_x)
+        return grad_x, weight_gradient(grad, x, weight, stride, before).to(like_weight), None, None, None
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int, before: int, after: int) -> Tensor:

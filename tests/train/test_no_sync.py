@@ -1,0 +1,120 @@
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.train.networks import narrow
+from train.model import Built, normalisation_of
+from train.parts import Place, build_feed, build_step
+from train.setup import Request, resolve
+from train.tally import LossRing, Tally
+
+aten = torch.ops.aten
+READING_OPERATORS = {
+    aten._local_scalar_dense.default,
+    aten.equal.default,
+    aten.is_nonzero.default,
+    aten.masked_select.default,
+    aten.nonzero.default,
+}
+"""Operators for which the host waits until the device has computed the numbers."""
+READING_METHODS = {Tensor.tolist, Tensor.numpy, Tensor.cpu, Tensor.__array__}
+"""Methods that copy numbers to the host without an operator of their own on a CPU."""
+
+
+class DeviceWasReadError(Exception):
+    """The host asked the device for a number."""
+
+
+class _Operators(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        masked = func is aten.index.Tensor and any(one is not None and one.dtype == torch.bool for one in args[1])
+        if func in READING_OPERATORS or masked:
+            raise DeviceWasReadError(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+class _Methods(TorchFunctionMode):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in READING_METHODS:
+            raise DeviceWasReadError(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def nothing_read() -> Iterator[None]:
+    """Inside, asking the device for a number is an error, forward and backward."""
+    with _Operators(), _Methods():  # type: ignore[no-untyped-call]
+        yield
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_step_never_asks_the_device(tiny_set: Path, tmp_path: Path, optimizer: str, precision: str) -> None:
+    """Two whole steps, with accumulation, noise, average and warm-up, run without reading a number back."""
+    settings = (
+        "train.global_batch=32",
+        "train.group=8",
+        "model.drop_connect=0.2",
+        f"optim.name={optimizer}",
+        "optim.ema_half_life=100",
+        "optim.warmup_epochs=1",
+        "runtime.device=cpu",
+        "runtime.threads=1",
+        f"runtime.precision={precision}",
+    )
+    setup = resolve(Request(tiny_set, "demo", settings, out=tmp_path), 1)
+    place = Place.find(setup.recipe.runtime)
+    step = build_step(setup, place, Built(narrow(), normalisation_of("efficientnet-b0"), ""))
+    tally, losses = Tally(place.accelerator), LossRing(2, place.accelerator, 0)
+    before = step.network.head.weight.clone()
+    with build_feed(setup, place, step, 0) as feed:
+        for number in range(2):
+            with nothing_read():
+                step(number, feed, tally, losses)
+    assert step.micro_batches == 4
+    assert tally.total(place.world).seen == 64
+    assert [one for one, _ in losses.read(place.world)] == [0, 1]
+    assert not torch.equal(step.network.head.weight, before)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: x[0].item(),
+        lambda x: bool(x[0] > 0),
+        lambda x: float(x[0]),
+        lambda x: int(x[0]),
+        lambda x: x.tolist(),
+        lambda x: x.numpy(),
+        lambda x: x.cpu(),
+        lambda x: x.nonzero(),
+        lambda x: x[x > 1],
+        lambda x: torch.equal(x, x),
+        lambda x: f"{x[0]:.3f}",
+    ],
+)
+def test_guard_sees_reads(read: Callable[[Tensor], object]) -> None:
+    """Each way of reading a number back is caught inside the guard, and works outside."""
+    x = torch.tensor([1.0, 2.0])
+    read(x)
+    with nothing_read(), pytest.raises(DeviceWasReadError):
+        read(x)
+
+
+def test_guard_sees_reads_in_backward() -> None:
+    """A read that hides in a gradient is caught too."""
+    x = torch.ones(2, requires_grad=True)
+
+    def hook(grad: Tensor) -> Tensor:
+        return grad * float(grad.sum())
+
+    (y := x * 2).register_hook(hook)
+    with nothing_read(), pytest.raises(DeviceWasReadError):
+        y.sum().backward()
