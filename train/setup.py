@@ -49,9 +49,9 @@ def resolve(request: Request, processes: int) -> Setup:
             raise UsageError(f"{request.shards}: no split {name!r}; it has {', '.join(shards.split_names)}")
     resumed = find(request.resume, request.out)
     recipe = _recipe(request, resumed).for_processes(processes)
+    accepted = differences(resumed, shards, recipe, request.override) if resumed else ()
     steps = _steps(recipe, shards, processes)
     if resumed:
-        accepted = differences(resumed, shards, recipe, request.override)
         resumed.refuse_misplaced(steps)
         resumed = replace(resumed, warnings=resumed.warnings + accepted)
     return Setup(request, recipe, shards, steps, _out(request, recipe, resumed), resumed)

