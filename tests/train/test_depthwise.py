@@ -39,3 +39,15 @@ def test_used_where_it_is_faster(side: int, kernel: int, *, expected: bool) -> N
     assert pays(x, weight) is expected
     with torch.no_grad():
         assert not pays(x, weight)
+
+
+def test_gradients_follow_autocast() -> None:
+    """Under bf16 autocast float32 inputs get float32 gradients, close to those without autocast."""
+    x, weight = torch.randn(8, 4, 4, 4, requires_grad=True), torch.randn(4, 1, 5, 5, requires_grad=True)
+    expected = torch.autograd.grad(depthwise(x, weight, 1, 2, 2).square().sum(), (x, weight))
+    with torch.autocast("cpu", torch.bfloat16):
+        out = depthwise(x, weight, 1, 2, 2)
+    assert out.dtype == torch.bfloat16
+    for one, other in zip(torch.autograd.grad(out.float().square().sum(), (x, weight)), expected, strict=True):
+        assert one.dtype == torch.float32
+        assert (one - other).norm() < 0.02 * other.norm()
