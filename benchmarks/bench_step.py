@@ -43,7 +43,7 @@ def stepping(model: Any, images: Any, *, fused: bool, channels_last: bool, noise
 
 
 def headrace(images: Any) -> Step:
-    """The product's network, with its allocator setting."""
+    """The product's network, with its allocator setting; OpenMP waits as `train` sets it."""
     import torch
 
     from train.accelerator import keep_freed_memory
@@ -90,6 +90,8 @@ CONTENDERS: dict[str, Callable[[Any], Step]] = {
 
 def measure(name: str, size: int, batch: int, seconds: float) -> dict[str, float]:
     """Steps of one contender for some seconds, after two that do not count."""
+    if name == "headrace":
+        import train  # noqa: F401  sets how OpenMP threads wait, before torch loads it
     import torch
 
     torch.manual_seed(0)
