@@ -4,53 +4,37 @@ Tars made by others are adopted: every image is decoded once, and samples that c
 indexes and named in report.jsonl. For a set that prep made, the derived files are made again.
 """
 
-import hashlib
 import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
-from zlib import crc32
 
 from prep.finish import REPORT, report
-from prep.image import BadImageError, admit
-from prep.imagefolder import EXTENSIONS
 from prep.progress import Say, progress
-from prep.shardjob import Note
+from prep.scan import Scan, scan_tar
 from prep.source import fingerprint
 from shards import idx, index, store
 from shards.errors import DataError, UsageError
-from shards.manifest import NAME, ClassInfo, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo, class_list, load
+from shards.manifest import (
+    NAME,
+    TAR_NAME,
+    ClassInfo,
+    FileInfo,
+    Manifest,
+    ShardInfo,
+    SourceInfo,
+    SplitInfo,
+    class_list,
+    load,
+)
 from shards.sample import Row, rows_of
 from shards.shardset import check_size
-from shards.tar import LABEL_EXTENSION, Member, members
 
 LAYOUT = "webdataset"
 _SPLIT = re.compile(r"(?<![a-z])(train|val|valid|validation|test)(?![a-z])")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-
-
-class Found(NamedTuple):
-    """A usable sample. `label` is the text of its .cls member."""
-
-    key: str
-    label: str
-    row: Row  # with shard and label still 0
-    line: str
-
-
-@dataclass
-class Scan:
-    """What one tar holds."""
-
-    path: Path
-    sha256: str = ""
-    samples: list[Found] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
 
 
 def adopt(root: Path, *, say: Say) -> Manifest:
@@ -61,7 +45,7 @@ def adopt(root: Path, *, say: Say) -> Manifest:
     threads = len(os.sched_getaffinity(0))
     scans: dict[Path, Scan] = {}
     with store.locked(root), progress(len(paths), "index", "tars") as tell, ThreadPoolExecutor(threads) as pool:
-        for scan in pool.map(_scan, paths):
+        for scan in pool.map(scan_tar, paths):
             scans[scan.path] = scan
             tell(len(scans))
         manifest = _write(root, {name: [scans[path] for path in tars] for name, tars in splits.items()}, old)
@@ -82,7 +66,9 @@ def _found(root: Path) -> dict[str, list[Path]]:
     if not root.is_dir():
         raise UsageError(f"{root}: no such folder. Give a folder of WebDataset tars")
     splits: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(root.glob("*.tar")):
+    for path in sorted(one for one in root.glob("*.tar") if one.is_file()):
+        if not re.match(TAR_NAME, path.name):
+            raise UsageError(f"{path}: its name is not made of letters, digits and _.- alone. Rename the tar")
         word = _SPLIT.search(path.name.lower())
         splits[_SPLITS[word[1]] if word else "train"].append(path)
     if not splits:
@@ -90,49 +76,6 @@ def _found(root: Path) -> dict[str, list[Path]]:
             f"{root}: no .tar files in it. Give a folder of WebDataset tars (compressed ones: unpack them)"
         )
     return {name: splits[name] for name in ("train", "val", "test") if name in splits}
-
-
-def _scan(path: Path) -> Scan:
-    """Read, decode and describe every sample of a tar."""
-    scan = Scan(path)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with path.open("rb") as stream:
-            scan.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        for key, parts in groupby(members(path), key=lambda member: _key_and_extension(member.name)[0]):
-            try:
-                scan.samples.append(_sample(descriptor, key, list(parts)))
-            except BadImageError as error:
-                scan.notes.append(Note(f"{path.name}: {key}", "skipped", str(error)))
-    finally:
-        os.close(descriptor)
-    return scan
-
-
-def _key_and_extension(name: str) -> tuple[str, str]:
-    """As the webdataset library splits names: at the first dot of the last part."""
-    folder, slash, last = name.rpartition("/")
-    key, _, extension = last.partition(".")
-    return folder + slash + key, extension.lower()
-
-
-def _sample(descriptor: int, key: str, parts: list[Member]) -> Found:
-    of = {_key_and_extension(member.name)[1]: member for member in parts}
-    picture = next((of[one] for one in EXTENSIONS if one in of), None)
-    label = of.get(LABEL_EXTENSION)
-    if picture is None or label is None:
-        raise BadImageError(f"no image or no .{LABEL_EXTENSION} among its members ({', '.join(of) or 'none'})")
-    if any(character.isspace() for member in parts for character in member.name):
-        raise BadImageError("a space in a member's name, which DALI's index cannot hold")
-    data = os.pread(descriptor, picture.size, picture.offset)
-    text = os.pread(descriptor, min(label.size, 256), label.offset).decode("utf-8", "replace").strip()
-    if not text or not text.isprintable():
-        raise BadImageError(f"its label is not a word or a number: {text[:40]!r}")
-    image, crc = admit(data), crc32(data)
-    sha256 = hashlib.sha256(data).digest()
-    row: Row = (0, picture.offset, len(data), 0, image.width, image.height, crc, sha256, len(data), crc)
-    line = " ".join(f"{_key_and_extension(one.name)[1]} {one.offset} {one.size} {one.name}" for one in parts)
-    return Found(key, text, row, line)
 
 
 def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None) -> Manifest:

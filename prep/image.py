@@ -6,6 +6,7 @@ accept; their bytes are kept as they are. Other formats go through nvImageCodec 
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or
 QUALITY = 95  # of JPEGs made here, without chroma subsampling
 _one_thread = threading.Lock()
 _JPEG = b"\xff\xd8"
+# What may be handed to nvImageCodec: formats whose damaged files it refuses. A damaged JPEG 2000 file ends its process.
+_ADMITTED = re.compile(rb"\xff\xd8|\x89PNG|BM|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s", re.DOTALL)
 _SWAPS_SIDES = (5, 6, 7, 8)  # EXIF orientations that turn by a quarter
 
 
@@ -128,14 +131,17 @@ def _stream(data: bytes) -> tuple[Any, str, int, int]:
     """The library's view of the file, with the format's name, width and height."""
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
+    unknown = BadImageError(
+        "not a readable image in JPEG, PNG, WebP, BMP, TIFF or PNM "
+        f"({len(data):,} bytes, the first are {data[:8].hex(' ') or 'none'})"
+    )
+    if not _ADMITTED.match(data):
+        raise unknown
     try:
         stream = codec.CodeStream(data)
         return stream, str(stream.codec_name).upper(), int(stream.width), int(stream.height)
     except (RuntimeError, ValueError) as error:
-        start = data[:8].hex(" ") or "none"
-        raise BadImageError(
-            f"not a readable image of a known format ({len(data):,} bytes, the first are {start})"
-        ) from error
+        raise unknown from error
 
 
 def encode(pixels: NDArray[np.uint8], quality: int = QUALITY) -> bytes:

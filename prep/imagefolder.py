@@ -18,7 +18,7 @@ from shards.errors import DataError, UsageError
 from shards.manifest import class_list
 
 LAYOUT = "imagefolder"
-EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "jp2")
+EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "jp2", "gif", "avif", "heic")
 KNOWN = (
     "TinyImageNet in its official layout (wnids.txt, train/, val/), a tree of train/CLASS/ and val/CLASS/ folders or "
     "of CLASS/ folders with --val-fraction, as a folder, zip or tar; or a listing (CSV or Parquet: path,label[,split])"

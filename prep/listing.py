@@ -6,6 +6,7 @@ Paths are relative to the listing's own folder and stay inside it.
 import csv
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -46,14 +47,17 @@ class ListingFiles:
 
     def _stat(self, path: str) -> os.stat_result:
         try:
-            inside = (self._folder / path).resolve().is_relative_to(self._folder.resolve())
-            if not inside or PurePosixPath(path).is_absolute():
+            real = os.path.realpath(self._folder / path)
+            if not Path(real).is_relative_to(self._folder.resolve()) or PurePosixPath(path).is_absolute():
                 raise DataError(f"{self.root}: {path}: leads out of the listing's folder. Put the images below it")
-            return (self._folder / path).stat()
+            found = (self._folder / path).stat()
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{self.root}: {path}: no such file ({error}). Correct the listing or add the file"
             ) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise DataError(f"{self.root}: {path}: not a regular file. Correct the listing")
+        return found
 
     def table(self) -> FileTable:
         """The files in the listing's order."""
@@ -105,11 +109,12 @@ def _csv(root: Path) -> list[_Item]:
 
 def _parquet(root: Path) -> list[_Item]:
     try:
-        table = pq.read_table(root)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{root}: not a Parquet file ({error}). Get it again") from error
-    names = [name.strip().lower() for name in table.column_names]
-    return _items(root, names, enumerate(table.rename_columns(names).to_pylist(), start=1))
+        table = pq.read_table(root, page_checksum_verification=True)
+        names = [name.strip().lower() for name in table.column_names]
+        rows = table.rename_columns(names).to_pylist()
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{root}: not a sound Parquet file ({error}). Get it again") from error
+    return _items(root, names, enumerate(rows, start=1))
 
 
 def _items(root: Path, names: list[str], rows: Iterable[tuple[int, dict[str, Any]]]) -> list[_Item]:

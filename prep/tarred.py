@@ -4,7 +4,6 @@ import bz2
 import gzip
 import lzma
 import os
-import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -52,14 +51,18 @@ class TarFiles:
 
     def _unpack(self) -> None:
         opener: Any = self._open
-        with store.replacing(self._spool) as target:
-            try:
-                with opener(self.root) as packed:
-                    shutil.copyfileobj(packed, target, _CHUNK)
-            except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-                raise DataError(
-                    f"{self.root}: does not unpack ({error}). It was probably cut short: get it again"
-                ) from error
+        with store.replacing(self._spool) as target, opener(self.root) as packed:
+            while chunk := self._chunk(packed):
+                target.write(chunk)
+
+    def _chunk(self, packed: Any) -> bytes:
+        """The next unpacked bytes. OSError is what gzip and bz2 raise for damage, apart from that of a full disk."""
+        try:
+            return bytes(packed.read(_CHUNK))
+        except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
+            raise DataError(
+                f"{self.root}: does not unpack ({error}). It was probably cut short: get it again"
+            ) from error
 
     def reader(self, prefix: str) -> "TarReader":
         """A reader of members; they are found by place, so `prefix` does not matter."""

@@ -16,10 +16,11 @@ _LIMIT = 256 << 20  # bytes; a manifest takes about 150 bytes a shard
 
 # File names have no folder parts and start with a letter or digit: nothing leads out of the set's own folder.
 _FILE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*"
+TAR_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,190}\.tar$"
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=_FILE + "$", max_length=200)]
-TarName = Annotated[str, Field(pattern=_FILE + r"\.tar$", max_length=200)]
+TarName = Annotated[str, Field(pattern=TAR_NAME, max_length=200)]
 SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=32)]
 Text = Annotated[str, Field(max_length=4096)]
 Content = bytes  # a name for what the `bytes` fields below count

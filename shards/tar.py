@@ -19,6 +19,7 @@ JPEG_EXTENSION = "jpg"
 LABEL_EXTENSION = "cls"
 _MAX_NAME = 100  # ustar's name field
 _MAX_SIZE = 8**11 - 1  # eleven octal digits
+_MAX_EXTENSION = 1 << 20  # bytes of a PAX header or a GNU long name
 _BUFFER = 1 << 20
 _REGULAR = (b"0", b"\0")
 _PAX, _PAX_GLOBAL, _GNU_LONG_NAME = b"x", b"g", b"L"
@@ -118,6 +119,8 @@ def _walk(path: Path, descriptor: int, end: int) -> Iterator[Member]:
             return
         name, size, kind = _parse(path, position, block)
         content = position + BLOCK
+        if kind in (_PAX, _GNU_LONG_NAME) and size > _MAX_EXTENSION:
+            raise DataError(f"{path}: byte {position:,}: a name of {size:,} bytes: the file is damaged. Get it again")
         if kind not in (_PAX, _GNU_LONG_NAME) and long_size >= 0:
             size, long_size = long_size, -1
         position = content + size + -size % BLOCK
@@ -130,7 +133,7 @@ def _walk(path: Path, descriptor: int, end: int) -> Iterator[Member]:
         elif kind == _PAX:
             records = pax_records(os.pread(descriptor, size, content))
             long_name = records.get("path", long_name)
-            long_size = int(records.get("size", "-1"))
+            long_size = int(records["size"]) if records.get("size", "").isdecimal() else -1
         elif kind != _PAX_GLOBAL:
             if kind in _REGULAR:
                 yield Member(long_name or name, content, size)
@@ -140,9 +143,9 @@ def _walk(path: Path, descriptor: int, end: int) -> Iterator[Member]:
 def _parse(path: Path, position: int, block: bytes) -> tuple[str, int, bytes]:
     """Name, content size and type of the header at `position`."""
     try:
-        expected = int(block[148:156].rstrip(b"\0 "), 8)
+        expected = _octal(block[148:156])
         long = bool(block[124] & 0x80)  # GNU's binary form, for files over 8 GiB
-        size = int.from_bytes(block[125:136]) if long else int(block[124:136].rstrip(b"\0 ") or b"0", 8)
+        size = int.from_bytes(block[125:136]) if long else _octal(block[124:136])
     except (ValueError, IndexError):
         expected, size = -1, 0
     if len(block) < BLOCK or sum(block) - sum(block[148:156]) + 8 * ord(" ") != expected:
@@ -151,6 +154,14 @@ def _parse(path: Path, position: int, block: bytes) -> tuple[str, int, bytes]:
     if block[257:263] == b"ustar\0" and block[345]:
         name = block[345:500].split(b"\0", 1)[0] + b"/" + name
     return name.decode("utf-8", "replace"), size, block[156:157]
+
+
+def _octal(field: bytes) -> int:
+    """A number in a header; never below 0, which would lead the walk backwards. ValueError when it is none."""
+    digits = field.strip(b"\0 ")
+    if digits.strip(b"01234567"):
+        raise ValueError(field)
+    return int(digits or b"0", 8)
 
 
 def pax_records(data: bytes) -> dict[str, str]:

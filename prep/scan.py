@@ -1,0 +1,93 @@
+"""What one WebDataset tar holds: its usable samples, each decoded once, and why others cannot be used."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+from prep.files import MAX_FILE_BYTES
+from prep.image import BadImageError, admit
+from prep.imagefolder import EXTENSIONS
+from prep.shardjob import Note
+from shards.errors import DataError
+from shards.sample import Row
+from shards.tar import LABEL_EXTENSION, Member, members
+
+
+class Found(NamedTuple):
+    """A usable sample. `label` is the text of its .cls member."""
+
+    key: str
+    label: str
+    row: Row  # with shard and label still 0
+    line: str
+
+
+@dataclass
+class Scan:
+    """What one tar holds."""
+
+    path: Path
+    sha256: str = ""
+    samples: list[Found] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+def scan_tar(path: Path) -> Scan:
+    """Read, decode and describe every sample of a tar."""
+    scan = Scan(path)
+    try:
+        with path.open("rb") as stream:
+            scan.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            for key, parts in groupby(members(path), key=lambda member: _key_and_extension(member.name)[0]):
+                try:
+                    scan.samples.append(_sample(stream.fileno(), key, list(parts)))
+                except BadImageError as error:
+                    scan.notes.append(Note(f"{path.name}: {key}", "skipped", str(error)))
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}). Check the disk and the file's permissions"
+        ) from error
+    return scan
+
+
+def _key_and_extension(name: str) -> tuple[str, str]:
+    """As the webdataset library splits names: at the first dot of the last part."""
+    folder, slash, last = name.rpartition("/")
+    key, _, extension = last.partition(".")
+    return folder + slash + key, extension.lower()
+
+
+def _sample(descriptor: int, key: str, parts: list[Member]) -> Found:
+    _check_names(key, parts)
+    named = [(_key_and_extension(member.name)[1], member) for member in parts]
+    of = {extension: member for extension, member in named if extension}  # without one it is no part of a sample
+    picture = next((of[one] for one in EXTENSIONS if one in of), None)
+    label = of.get(LABEL_EXTENSION)
+    if picture is None or label is None:
+        raise BadImageError(f"no image or no .{LABEL_EXTENSION} among its members ({', '.join(of) or 'none'})")
+    if picture.size > MAX_FILE_BYTES:
+        raise BadImageError(f"{picture.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+    data = os.pread(descriptor, picture.size, picture.offset)
+    text = os.pread(descriptor, min(label.size, 256), label.offset).decode("utf-8", "replace").strip()
+    if not text or not text.isprintable():
+        raise BadImageError(f"its label is not a word or a number: {text[:40]!r}")
+    image, crc = admit(data), crc32(data)
+    sha256 = hashlib.sha256(data).digest()
+    row: Row = (0, picture.offset, len(data), 0, image.width, image.height, crc, sha256, len(data), crc)
+    line = " ".join(f"{extension} {one.offset} {one.size} {one.name}" for extension, one in of.items())
+    return Found(key, text, row, line)
+
+
+def _check_names(key: str, parts: list[Member]) -> None:
+    """Names that the indexes cannot hold, or that other readers of WebDataset understand in another way."""
+    extensions = [_key_and_extension(member.name)[1] for member in parts]
+    if not key.rpartition("/")[2]:
+        raise BadImageError("a name that begins with a dot, which is no sample's")
+    if len(set(extensions)) < len(extensions):
+        raise BadImageError(f"two members of the same kind ({', '.join(extensions)})")
+    if any(one.isspace() or one == "\ufffd" for member in parts for one in member.name):
+        raise BadImageError("a space in a member's name, or a name that is not UTF-8, which DALI's index cannot hold")
