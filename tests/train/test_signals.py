@@ -31,6 +31,7 @@ def quiet() -> Iterator[list[int]]:
 def test_first_signal_is_noted_and_nothing_more(quiet: list[int], number: signal.Signals) -> None:
     """The program goes on, and knows which signal came; handlers are as before afterwards."""
     with StopRequest() as stop:
+        stop.something_to_save = True
         assert stop.number == 0
         os.kill(os.getpid(), number)
         assert stop.number == number
@@ -42,6 +43,7 @@ def test_first_signal_is_noted_and_nothing_more(quiet: list[int], number: signal
 def test_one_key_press_that_comes_twice_is_one(quiet: list[int]) -> None:
     """A shell and a launcher may both pass on one request: within a second the second one changes nothing."""
     with StopRequest() as stop:
+        stop.something_to_save = True
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.2)
@@ -55,6 +57,7 @@ def stubborn(wait: str) -> "subprocess.Popen[str]":
         import ctypes, time
         from train.signals import StopRequest
         with StopRequest() as stop:
+            stop.something_to_save = True
             print("ready", flush=True)
             {wait}
     """)
