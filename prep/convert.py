@@ -39,6 +39,7 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
     if source.is_dir() and out.is_relative_to(source.resolve()):
         raise UsageError(f"{out}: it lies inside the source {source}. Choose a folder outside")
     with store.locked(out), closing(open_files(source, store.work_folder(out).with_suffix(".spool"))) as files:
+        store.recover(out)
         if out.exists():
             found = reuse.existing(files, out, options, if_exists=if_exists, say=say)
             if found is not None:

@@ -4,6 +4,7 @@ Whatever has its final name is complete. A folder is filled beside its target an
 reader sees either the finished set or nothing, and one lock a target keeps two writers apart.
 """
 
+import ctypes
 import errno
 import os
 import shutil
@@ -17,6 +18,7 @@ from filelock import FileLock, Timeout
 from shards.errors import HeadraceError, UsageError
 
 PARTIAL = ".partial"  # ending of a file that is being written
+_HERE, _RENAME_EXCHANGE = -100, 2  # of Linux: AT_FDCWD, and the flag of renameat2
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_FOLDER = {errno.EEXIST, errno.ENOTDIR}
 _NO_ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -99,20 +101,49 @@ def work_folder(target: Path) -> Path:
 
 
 def publish(work: Path, target: Path) -> None:
-    """Turn the finished folder `work` into `target`; an older `target` is swapped out and removed."""
-    old = target.with_name(f".{target.name}.old")
+    """Turn the finished folder `work` into `target`; an older `target` is swapped out and removed.
+
+    Where the file system can exchange two names in one step, `target` is there at every moment.
+    """
+    old = _old(target)
     try:
         discard(old)
         for leftover in work.glob(f"*{PARTIAL}"):
             leftover.unlink()
         sync_folder(work)
-        if target.exists():
+        if not target.exists():
+            work.rename(target)
+        elif _exchange(work, target):
+            work.rename(old)
+        else:
             target.rename(old)
-        work.rename(target)
+            work.rename(target)
         sync_folder(target.parent)
         discard(old)
     except OSError as error:
         raise storage_error(error, target) from error
+
+
+def recover(target: Path) -> None:
+    """Bring the older `target` back where a swap ended between its two renames."""
+    try:
+        if _old(target).exists() and not target.exists():
+            _old(target).rename(target)
+    except OSError as error:
+        raise storage_error(error, target) from error
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system (not Linux) or the file system (NFS, say) cannot."""
+    exchange = getattr(ctypes.CDLL(None), "renameat2", None)
+    if exchange is None:
+        return False
+    done: int = exchange(_HERE, os.fsencode(one.absolute()), _HERE, os.fsencode(other.absolute()), _RENAME_EXCHANGE)
+    return done == 0
 
 
 def discard(folder: Path) -> None:
