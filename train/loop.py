@@ -44,6 +44,7 @@ class Run:
 def fit(run: Run) -> None:
     """Train to the last epoch or the accuracy that is enough. Raises StoppedError after saving, when a signal asked."""
     votes = run.world.votes()
+    run.stop.something_to_save = True
     for epoch in range(run.progress.epochs_done, run.epochs):
         if run.until is not None and run.progress.best_accuracy >= run.until:
             break
@@ -61,6 +62,7 @@ def fit(run: Run) -> None:
                 save_unfinished(run, clock, tally)
         finish_epoch(run, clock, tally, votes)
     votes.heard()
+    run.stop.something_to_save = False
 
 
 def wishes(run: Run) -> Wishes:

@@ -16,13 +16,15 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 class StopRequest:
     """A context in which signals are noted. `number` is the first signal that came, 0 before.
 
+    The first is only noted while there is `something_to_save`; else it ends the process at once, as the second does.
     Python runs handlers between two of its own instructions, so never while the process waits inside a collective.
-    The second signal therefore goes another way: the interpreter writes each signal's number to a pipe at once, and
-    a thread that reads it ends the process.
+    What must not wait goes another way: the interpreter writes each signal's number to a pipe at once, and a thread
+    that reads it ends the process.
     """
 
     def __init__(self) -> None:
         self.number = 0
+        self.something_to_save = False
         self._before: dict[int, object] = {}
         self._pipe = (-1, -1)
         self._wakeup_before = -1
@@ -31,7 +33,7 @@ class StopRequest:
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        threading.Thread(target=_end_at_second, args=(self._pipe[0],), name="headrace-signals", daemon=True).start()
+        threading.Thread(target=self._watch, args=(self._pipe[0],), name="headrace-signals", daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._note)
         return self
@@ -54,18 +56,17 @@ class StopRequest:
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.number = self.number or number
 
-
-def _end_at_second(pipe: int) -> None:
-    """Read signal numbers until the pipe is closed; the second request to stop ends the process."""
-    first = 0.0
-    while read := os.read(pipe, 1):
-        number, now = read[0], time.monotonic()
-        if number not in (signal.SIGTERM, signal.SIGINT):
-            continue
-        if first and now - first > _SAME_SECONDS:
-            os._exit(exit_code(number))  # asked twice: nothing may hold it up, not even a pending collective
-        first = first or now
-    os.close(pipe)
+    def _watch(self, pipe: int) -> None:
+        """Read signal numbers until the pipe is closed, and end the process where it should not wait."""
+        first = 0.0
+        while read := os.read(pipe, 1):
+            number, now = read[0], time.monotonic()
+            if number not in self._before:
+                continue
+            if not self.something_to_save or (first and now - first > _SAME_SECONDS):
+                os._exit(exit_code(number))  # nothing may hold it up, not even a pending collective
+            first = first or now
+        os.close(pipe)
 
 
 def stop_with_parent() -> None:

@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from shards.errors import HeadraceError, UsageError
+from train.handshake import meet
 
 # What gloo and NCCL say when another rank is gone or silent; they raise it as plain RuntimeErrors too.
 _LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "Timed out", "timed out", "TCPStore")
@@ -72,7 +75,10 @@ class World:
             return
         timeout = timedelta(minutes=timeout_minutes)
         try:
-            dist.init_process_group(backend, timeout=timeout)
+            store, rank, size = next(rendezvous("env://", timeout=timeout))
+            name = meet(store, rank, size, timeout.total_seconds())
+            own = PrefixStore(name, store)
+            dist.init_process_group(backend, timeout=timeout, store=own, rank=rank, world_size=size)
             self._votes = dist.new_group(backend="gloo", timeout=timeout)
             yield
         except RuntimeError as error:
