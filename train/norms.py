@@ -15,7 +15,8 @@ from train.world import World
 def micro_momenta(momentum: float, count: int) -> list[float]:
     """The momentum of each of `count` consecutive micro-batches, so that together they decay by 1 - momentum."""
     part = momentum / count
-    return [part / (1 - (count - turn) * part) for turn in range(1, count + 1)]
+    # At momentum 1 the first one is 1, which rounding would exceed: the old statistics would count negatively.
+    return [min(1.0, part / (1 - (count - turn) * part)) for turn in range(1, count + 1)]
 
 
 class RunningStatistics:
