@@ -24,6 +24,7 @@ class Stream(IntEnum):
     DROPOUT = 5
     PREP = 6
     INIT = 7
+    MIX = 8
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

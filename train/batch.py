@@ -12,6 +12,7 @@ from shards.order import Order, Steps, validation_batches
 from shards.shardset import Split
 from train.accelerator import Accelerator
 from train.augment import Crop, Views, centre_views, keep_scales, train_views
+from train.mix import Mix, Mixing, draw_mix
 
 
 class Plan(NamedTuple):
@@ -25,6 +26,7 @@ class Plan(NamedTuple):
     views: Views
     size: int  # side of the square that each view is resized to, pixels
     keep: NDArray[np.float32]  # (b, blocks) stochastic-depth scales; blocks = 0 for validation
+    mix: Mix | None = None  # how the group is mixed, where it is
 
     def one(self, row: int) -> "Plan":
         """The same for one sample alone."""
@@ -39,7 +41,20 @@ class Batch(NamedTuple):
     images: Tensor  # uint8 (b, size, size, 3)
     labels: Tensor  # int64 (b,)
     keep: Tensor  # float32 (b, blocks)
+    partner: Tensor | None  # int64 (b,), whom each image is mixed with
     plan: Plan
+
+    @classmethod
+    def of(cls, plan: Plan, images: Tensor, accelerator: Accelerator) -> "Batch":
+        """The images of a plan with the rest of it on their device."""
+        partner = None if plan.mix is None else accelerator.upload(plan.mix.partner)
+        return cls(images, accelerator.upload(plan.labels), accelerator.upload(plan.keep), partner, plan)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that lies on the device."""
+        found = (self.images, self.labels, self.keep)
+        return found if self.partner is None else (*found, self.partner)
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,7 @@ class TrainPlans:
     crop: Crop
     sizes: tuple[tuple[int, int], ...]  # (first step, side of the images from there on), by step
     drop_rates: NDArray[np.float64]  # (blocks,)
+    mixing: Mixing = Mixing()  # noqa: RUF009  a tuple, so it cannot change
 
     def plan(self, step: int, group: int) -> Plan:
         """The plan of one group of one step."""
@@ -59,7 +75,9 @@ class TrainPlans:
         seed = self.order.seed
         views = train_views(self.crop, seed, epochs, ids, self.split.widths[ids], self.split.heights[ids])
         keep = keep_scales(self.drop_rates, seed, epochs, ids)
-        return Plan(step, group, epochs, ids, self.split.labels[ids], views, self.size_at(step), keep)
+        size = self.size_at(step)
+        mix = draw_mix(self.mixing, seed, step, group, len(ids), size)
+        return Plan(step, group, epochs, ids, self.split.labels[ids], views, size, keep, mix)
 
     def size_at(self, step: int) -> int:
         """Side of the training images of a step, in pixels."""
@@ -99,5 +117,4 @@ def grey_batch(samples: int, size: int, blocks: int, accelerator: Accelerator) -
     ids, corners = np.zeros(samples, np.int64), np.zeros((samples, 2), np.float32)
     keep = np.ones((samples, blocks), np.float32)
     plan = Plan(0, 0, ids, ids, ids, Views(corners, corners), size, keep)
-    images = accelerator.upload(np.full((samples, size, size, 3), 127, np.uint8))
-    return Batch(images, accelerator.upload(plan.labels), accelerator.upload(keep), plan)
+    return Batch.of(plan, accelerator.upload(np.full((samples, size, size, 3), 127, np.uint8)), accelerator)

@@ -50,7 +50,7 @@ class Feed:
             raise StopIteration
         batch: Batch = item[0]
         mark = item[1]
-        self._accelerator.wait(mark, batch.images, batch.labels, batch.keep)
+        self._accelerator.wait(mark, *batch.tensors)
         return batch
 
     def __enter__(self) -> Self:
@@ -68,9 +68,9 @@ class Feed:
         try:
             for plan, images in pipeline.run(self._until_closed(plans)):
                 with self._accelerator.side_stream():
-                    labels, keep = self._accelerator.upload(plan.labels), self._accelerator.upload(plan.keep)
+                    batch = Batch.of(plan, images, self._accelerator)
                     mark = self._accelerator.mark()
-                self._put((Batch(images, labels, keep, plan), mark))
+                self._put((batch, mark))
             self._put(_END)
         except Exception as error:  # noqa: BLE001  handed over whole: the consumer raises it
             self._put(error)

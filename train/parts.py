@@ -15,6 +15,7 @@ from train.augment import Crop
 from train.batch import TrainPlans, ValidationPlans
 from train.evaluate import Evaluator
 from train.feed import Feed
+from train.mix import Mixing
 from train.model import Built, build_model
 from train.noise import HeadDropout
 from train.normalise import Normalise
@@ -133,6 +134,7 @@ def build_plans(setup: Setup, step: TrainStep) -> TrainPlans:
         crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
         sizes=tuple((math.ceil(share * total), size) for share, size in augment.stages),
         drop_rates=np.array(step.network.drop_rates(recipe.model.drop_connect)),
+        mixing=Mixing(augment.mixup, augment.cutmix),
     )
 
 

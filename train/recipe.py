@@ -54,6 +54,10 @@ class Augment(_Section):
     crop_area: tuple[Fraction, Fraction] = (0.35, 1.0)
     crop_ratio: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (3 / 4, 4 / 3)
     flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    mixup: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Alpha of mixup's Beta distribution, 0 for off. For long runs: a short one needs its images as they are."""
+    cutmix: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Alpha of CutMix's, 0 for off. With both on, each group draws one of them."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -6,11 +6,11 @@ from itertools import islice
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from train.accelerator import Accelerator, Scaler
 from train.batch import Batch
 from train.efficientnet import EfficientNet
+from train.mix import heavier_labels, mixed_images, mixed_loss
 from train.noise import HeadDropout
 from train.normalise import Normalise
 from train.norms import RunningStatistics
@@ -44,19 +44,21 @@ class TrainStep:
         for turn, batch in enumerate(islice(batches, self.micro_batches)):
             self.statistics.before(turn)
             with self.world.accumulating(self.model, last=turn == self.micro_batches - 1):
-                dropout = self.dropout(step, batch.plan.group, len(batch.labels))
-                loss, logits = self._forward(batch.images, batch.labels, batch.keep, dropout)
+                loss, logits = self._forward(batch, step)
                 self._backward(loss)
-            tally.add(loss, logits, batch.labels)
+            tally.add(loss, logits, heavier_labels(batch.labels, batch.partner, batch.plan.mix))
             losses.add(loss / self.global_batch)
         self._update()
         losses.end_step()
 
-    def _forward(self, images: Tensor, labels: Tensor, keep: Tensor, dropout: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """The micro-batch's summed loss and its logits."""
+        mix = batch.plan.mix
+        dropout = self.dropout(step, batch.plan.group, len(batch.labels))
+        images = mixed_images(self.normalise(batch.images), batch.partner, mix)
         with self.accelerator.autocast():
-            logits = self.model(self.normalise(images), keep, dropout)
-            loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)
+            logits = self.model(images, batch.keep, dropout)
+            loss = mixed_loss(logits, batch.labels, batch.partner, mix, self.label_smoothing)
         return loss, logits
 
     def _backward(self, loss: Tensor) -> None:
@@ -83,8 +85,7 @@ class TrainStep:
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
         for _ in range(2):
-            dropout = self.dropout(0, 0, len(resident.labels))
-            loss, _ = self._forward(resident.images, resident.labels, resident.keep, dropout)
+            loss, _ = self._forward(resident, 0)
             self._backward(loss)
             self.optimizer.zero_grad(set_to_none=True)
         for buffer, value in zip(self.network.buffers(), before, strict=True):
