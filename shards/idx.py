@@ -12,6 +12,7 @@ from shards.errors import DataError
 from shards.tar import BLOCK, JPEG_EXTENSION, LABEL_EXTENSION
 
 VERSION = "v1.2"
+_DIGITS = 19  # of the largest offset in 64 bits
 
 
 def sample_line(key: str, offset: int, size: int, label: int) -> str:
@@ -35,6 +36,10 @@ def parse(text: str) -> Iterable[dict[str, tuple[int, int, str]]]:
         raise DataError(f"first line is {first[:40]!r}, expected '{VERSION} {len(lines)}'")
     for number, line in enumerate(lines, start=2):
         words = line.split()
-        if not words or len(words) % 4 or not all(w.isdigit() for w in words[1::4] + words[2::4]):
+        if not words or len(words) % 4 or not all(map(_is_count, words[1::4] + words[2::4])):
             raise DataError(f"line {number} is not made of 'extension offset size name': {line[:80]!r}")
         yield {words[i]: (int(words[i + 1]), int(words[i + 2]), words[i + 3]) for i in range(0, len(words), 4)}
+
+
+def _is_count(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= _DIGITS

@@ -19,6 +19,12 @@ from shards.manifest import FileInfo
 from shards.sample import ROW, Rows
 
 _NUMBERS = [name for name in ROW.names or () if name != "sha256"]
+_TYPES = {
+    "key": pa.string(),
+    "source": pa.string(),
+    "sha256": pa.binary(32),
+    **{name: pa.from_numpy_dtype(ROW[name]) for name in _NUMBERS},
+}
 _ROW_GROUP = 1 << 20
 
 
@@ -75,4 +81,11 @@ def _read(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, Any]:
     missing = set(columns) - set(table.column_names)
     if missing:
         raise DataError(f"{root / info.name}: no column {sorted(missing)}. {remedy(root)}")
+    for name in columns:
+        column, expected = table.column(name), _TYPES[name]
+        if column.type != expected or column.null_count:
+            raise DataError(
+                f"{root / info.name}: column {name!r} is {column.type} with {column.null_count} nulls, "
+                f"expected {expected} without any. {remedy(root)}"
+            )
     return {name: table.column(name).combine_chunks() for name in columns}

@@ -92,10 +92,12 @@ class Split:
             return
         within = (self.shard_of >= 0) & (self.shard_of < len(self._info.shards))
         sizes = np.array([shard.bytes for shard in self._info.shards])
-        within &= (self._offsets >= 0) & (self._sizes >= 0)
+        within &= (self._offsets >= 0) & (self._sizes > 0) & (self.widths > 0) & (self.heights > 0)
         within[within] &= (self._offsets + self._sizes <= sizes[np.where(within, self.shard_of, 0)])[within]
         if not within.all() or self.labels.min() < 0 or self.labels.max() >= classes:
-            raise DataError(f"{path}: a row points outside its tar or its class list. {index.remedy(self._root)}")
+            raise DataError(
+                f"{path}: a row points outside its tar or its class list, or has no pixels. {index.remedy(self._root)}"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
