@@ -4,6 +4,7 @@ Everything else calls the same methods on both; on a CPU those that concern stre
 """
 
 import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -98,6 +99,7 @@ class Accelerator:
 
     def make_deterministic(self) -> None:
         """Only algorithms that give the same bits every time, or an error from torch where there is none."""
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first use
         torch.use_deterministic_algorithms(mode=True)
         torch.backends.cudnn.benchmark = False
 
@@ -168,7 +170,3 @@ class Accelerator:
         """Wait until the device has done all that it was given."""
         if self.index is not None:
             torch.cuda.synchronize(self.device)
-
-    def peak_memory(self) -> int:
-        """Most bytes that torch held on the device so far; 0 on a CPU."""
-        return 0 if self.index is None else torch.cuda.max_memory_allocated(self.device)
