@@ -242,11 +242,16 @@ def train_command(
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("shards", metavar="SHARDS", type=click.Path(path_type=Path))
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of its recipe.")
-def eval_command(checkpoint: Path, shards: Path, settings: tuple[str, ...]) -> None:
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
+def eval_command(checkpoint: Path, shards: Path, settings: tuple[str, ...], device: str | None) -> None:
     """Measure CHECKPOINT on the validation split of SHARDS, with the recipe that it was trained with."""
     from train.measure import measure
+    from train.world import World
 
-    click.echo(measure(checkpoint, shards, settings).line())
+    settings += () if device is None else (f"runtime.device={device}",)
+    line = measure(checkpoint, shards, settings).line()
+    if World.from_environment().is_main:
+        click.echo(line)
 
 
 @main.group("recipes", invoke_without_command=True)

@@ -8,6 +8,7 @@ from train import checkpoint
 from train.model import build_model
 from train.normalise import Normalise
 from train.parts import Place, build_evaluator
+from train.recipe import Recipe
 from train.resume import Resumed, refuse_other_classes
 from train.tally import Sums
 
@@ -32,14 +33,20 @@ class Measured:
 def measure(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
     """Evaluate the checkpoint at `path` with its own recipe, changed by `settings`.
 
-    Raises UsageError when the class lists differ, DataError when the checkpoint is damaged.
+    The precision is that which it was trained in, unless `settings` name another. Under torchrun the ranks share the
+    batches. Raises UsageError when the class lists differ, DataError when the checkpoint is damaged.
     """
     resumed = Resumed(checkpoint.load(path), path)
     recipe = resumed.recipe.with_settings("of the checkpoint", settings)
     shard_set = ShardSet.open(shards)
     refuse_other_classes(path, resumed.state["classes"], shard_set)
-    place = Place.find(recipe.runtime)
-    place.accelerator.precision = resumed.precision
+    with Place.joined(recipe.runtime) as place:
+        return _measure(resumed, recipe, shard_set, place)
+
+
+def _measure(resumed: Resumed, recipe: Recipe, shard_set: ShardSet, place: Place) -> Measured:
+    if recipe.runtime.precision == "auto":
+        place.accelerator.precision = resumed.precision
     built = build_model(
         recipe.model.name, len(shard_set.class_ids), init="random", weights=None, seed=recipe.train.seed
     )

@@ -180,6 +180,15 @@ class Recipe(_Section):
     evaluate: Evaluate = Evaluate()
     runtime: Runtime = Runtime()
 
+    @model_validator(mode="after")
+    def _warm_before_the_end(self) -> Self:
+        if self.optim.warmup_epochs >= self.train.epochs:
+            raise ValueError(
+                f"optim.warmup_epochs = {self.optim.warmup_epochs:g} must be less than train.epochs = "
+                f"{self.train.epochs}: the learning rate would never reach its peak"
+            )
+        return self
+
     def toml(self) -> str:
         """The recipe with every value written out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
@@ -235,7 +244,7 @@ def _read(name: str) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(text.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, numbers of thousands of digits
         raise UsageError(f"recipe {name}: not valid TOML: {error}") from error
 
 
@@ -249,7 +258,7 @@ def _apply(values: dict[str, Any], setting: str) -> None:
         raise UsageError(f"--set {setting}: {section} is not a section of the recipe")
     try:
         table[name] = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         table[name] = text.strip()  # a bare word is a string, as on any command line
 
 
@@ -261,7 +270,8 @@ def _explain(name: str, error: ValidationError) -> str:
             lines.append(f"{key}: unknown key{_known(problem['loc'])}")
         else:
             seen = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
-            lines.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}{seen}")
+            what = problem["msg"].removeprefix("Value error, ") + seen
+            lines.append(f"{key}: {what}" if key else what)
     return f"recipe {name}: " + "; ".join(lines)
 
 

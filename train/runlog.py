@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -140,7 +141,11 @@ class RunLog:
 
 
 def _json_line(row: dict[str, Any]) -> str:
-    return json.dumps(row) + "\n"
+    """One line of JSON, which knows no NaN: what is not a number becomes null."""
+    plain = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()
+    }
+    return json.dumps(plain, allow_nan=False) + "\n"
 
 
 def _parse(line: str) -> dict[str, Any] | None:

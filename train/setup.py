@@ -47,6 +47,8 @@ def resolve(request: Request, processes: int) -> Setup:
     for name in (TRAIN, VALIDATION):
         if name not in shards.split_names:
             raise UsageError(f"{request.shards}: no split {name!r}; it has {', '.join(shards.split_names)}")
+    if request.resume is not None and request.weights is not None:
+        raise UsageError("--resume takes its weights from the checkpoint and --weights from a file: give one of them")
     resumed = find(request.resume, request.out)
     recipe = _recipe(request, resumed).for_processes(processes)
     accepted = differences(resumed, shards, recipe, request.override) if resumed else ()

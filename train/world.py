@@ -102,11 +102,6 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
-    def barrier(self) -> None:
-        """Wait until every rank is here."""
-        if self.size > 1:
-            dist.barrier(group=self._votes)
-
     def from_main(self, value: Any) -> Any:
         """What rank 0 holds, on every rank: a value that JSON can carry. Nothing is unpickled."""
         if self.size == 1:

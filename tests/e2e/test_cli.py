@@ -2,11 +2,14 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.ddp.processes import ROOT
 from tests.e2e.commands import SMALL, headrace, here, refused
 
 ACCURACY = re.compile(r"Test Loss: ([\d.]+), Test Acc: ([\d.]+)%")
@@ -60,6 +63,18 @@ def test_eval_gives_the_accuracy_of_the_epoch_line(run: tuple[Path, str], shards
     assert measured[2] == trained[2]
     assert float(measured[1]) == pytest.approx(float(trained[1]), abs=2e-5)
     assert "of 144 images" in result.stdout
+
+
+def test_eval_on_two_ranks_is_eval(run: tuple[Path, str], shards: Path) -> None:
+    """Under torchrun the ranks share the batches, and rank 0 alone prints the one accuracy."""
+    folder, printed = run
+    trained = ACCURACY.search(printed)
+    assert trained is not None
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, str(ROOT / "cli.py"), "eval", str(folder / "best.pt"), str(shards), "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [found[1] for found in ACCURACY.findall(done.stdout)] == [trained[2]]
 
 
 def test_second_prep_reuses_the_set(shards: Path) -> None:

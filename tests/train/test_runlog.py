@@ -115,6 +115,14 @@ def test_new_run_begins_with_empty_files(tmp_path: Path) -> None:
     assert (tmp_path / "epochs.csv").read_text().startswith("epoch,step,")
 
 
+def test_rows_are_json_also_where_a_number_is_none(tmp_path: Path) -> None:
+    """A value that is no number is written as null: JSON has no NaN, and strict readers refuse it."""
+    RunLog(tmp_path).step(1, {"loss": float("nan"), "lr": 0.1})
+    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert "NaN" not in line
+    assert RunLog(tmp_path).rows() == [{"kind": "step", "step": 1, "loss": None, "lr": 0.1}]
+
+
 def test_last_epoch_is_found(written: Path, tmp_path: Path) -> None:
     """The last epoch's row is the newest of its kind; without any it is empty."""
     assert RunLog(written).last_epoch()["epoch"] == 2

@@ -114,6 +114,18 @@ def test_weights_mean_init_from_a_file(request_: Request, tmp_path: Path) -> Non
     assert resolve(replace(request_, weights=tmp_path / "w.pth"), 1).recipe.model.init == "file"
 
 
+def test_weights_and_resume_exclude_each_other(request_: Request, tmp_path: Path) -> None:
+    """A run that goes on has its weights already."""
+    both = replace(request_, resume="auto", weights=tmp_path / "w.pth")
+    assert "give one of them" in refusal(both)
+
+
+def test_warm_up_longer_than_the_run(request_: Request) -> None:
+    """A learning rate that never reaches its peak is a mistake, said by both names."""
+    said = refusal(replace(request_, settings=("optim.warmup_epochs=3", "train.epochs=3")))
+    assert "optim.warmup_epochs = 3 must be less than train.epochs = 3" in said
+
+
 def test_folder_that_holds_a_run(request_: Request) -> None:
     """A second run never writes over a first one."""
     saved(request_)

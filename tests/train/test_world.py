@@ -54,7 +54,6 @@ def test_one_process_needs_nobody() -> None:
     alone, network = World(), nn.Linear(2, 2)
     with alone.joined("gloo", 1):
         assert alone.sum(torch.tensor([3.0])).tolist() == [3.0]
-        alone.barrier()
         assert alone.from_main({"a": 1}) == {"a": 1}
         assert alone.wrap(network) is network
         votes = alone.votes()
