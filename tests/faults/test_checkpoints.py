@@ -128,6 +128,7 @@ def test_pickle_in_a_checkpoint_is_not_run(tiny_set: Path, tmp_path: Path) -> No
     assert not sign.exists()
 
 
+@pytest.mark.faults
 def test_keeps_the_newest_and_the_best(tiny_set: Path, tmp_path: Path) -> None:
     """runtime.keep_checkpoints says how many of the newest stay; what best.pt points at stays besides."""
     out = tmp_path / "run"

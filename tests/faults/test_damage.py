@@ -53,6 +53,7 @@ def test_damaged_before_the_run(shards: Path, tmp_path: Path, damage: Damage) ->
     one_line(here(*arguments(shards, tmp_path / "run")), 3, "train-00000", ".tar", "headrace prep SOURCE")
 
 
+@pytest.mark.faults
 @DAMAGES
 def test_damaged_during_the_run(
     shards: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Damage
@@ -74,6 +75,7 @@ def test_damaged_during_the_run(
     assert_same_run(undisturbed, out)
 
 
+@pytest.mark.faults
 def test_replaced_during_the_run(
     shards: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

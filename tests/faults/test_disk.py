@@ -68,6 +68,7 @@ def test_read_only_run_folder(tiny_set: Path, tmp_path: Path) -> None:
         one_line(here(*arguments(tiny_set, disk / "run")), 2, "cannot write there", "Read-only")
 
 
+@pytest.mark.faults
 def test_run_folder_that_becomes_read_only(tiny_set: Path, tmp_path: Path) -> None:
     """A resumed run whose folder cannot be written any more is refused with 2, and its checkpoints stay."""
     disk = tmp_path / "disk"
@@ -79,6 +80,7 @@ def test_run_folder_that_becomes_read_only(tiny_set: Path, tmp_path: Path) -> No
         checkpoint.newest(disk / "run")
 
 
+@pytest.mark.faults
 def test_second_run_in_the_same_folder_is_refused(tiny_set: Path, tmp_path: Path) -> None:
     """While a run writes a folder, another command that would write it ends with one line."""
     out = tmp_path / "run"

@@ -208,6 +208,7 @@ def test_checkpoint(tmp_path: Path, renamed: bool) -> None:
     assert seen["DataError"] > CASES / 2, seen
 
 
+@pytest.mark.faults
 def test_checkpoint_of_wrong_values(tmp_path: Path) -> None:
     """1,000 well-formed checkpoints with one value exchanged: refused with 3, or their progress is possible."""
     draw, seen = random.Random(7), Seen()

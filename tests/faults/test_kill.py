@@ -43,6 +43,7 @@ def test_killed_thirty_times(tiny_set: Path, tmp_path: Path) -> None:
     assert_same_run(whole, out)
 
 
+@pytest.mark.faults
 def test_killed_run_loses_at_most_the_interval(tiny_set: Path, tmp_path: Path) -> None:
     """What SIGKILL costs is what came after the last checkpoint: fewer steps than lie between two."""
     out = tmp_path / "run"
