@@ -40,10 +40,10 @@ def write_set(
 
 def _write_split(work: Path, name: str, parts: list[tuple[Job, Record]]) -> SplitInfo:
     """Write the Parquet index of a split; its entry in the manifest."""
-    places = [(job, place) for job, record in parts for place in record.kept.tolist()]
     rows = np.concatenate([record.rows for _, record in parts])
-    keys = [key_of(job.first + place) for job, place in places]
-    parquet = index.render(rows, keys, [job.files.paths[place] for job, place in places])
+    keys = [key_of(job.first + place) for job, record in parts for place in record.kept.tolist()]
+    sources = [job.files.paths[place] for job, record in parts for place in record.kept.tolist()]
+    parquet = index.render(rows, keys, sources)
     store.write_bytes(work / f"{name}.parquet", parquet)
     shards = tuple(
         ShardInfo(name=f"{record.name}.tar", samples=len(record.rows), bytes=record.bytes, sha256=record.sha256)

@@ -68,5 +68,7 @@ def states(table: FileTable, reader: Reader) -> list[State]:
 
 def fingerprint(files: Iterable[State]) -> str:
     """SHA-256 over the sorted states: equal exactly when the same files hold the same bytes."""
-    lines = "".join(f"{path}\t{size}\t{crc:08x}\n" for path, size, crc in sorted(files))
-    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+    state = hashlib.sha256()
+    for path, size, crc in sorted(files):
+        state.update(f"{path}\t{size}\t{crc:08x}\n".encode("utf-8", "surrogateescape"))
+    return state.hexdigest()
