@@ -1,11 +1,14 @@
-"""How fast prep is, side by side with webdataset's own writers.
+"""How fast prep is, side by side with webdataset's, streaming's and litData's own writers.
 
     python benchmarks/bench_prep.py SOURCE [--repeats 3] [--classes N] [--work FOLDER]
 
 Contenders run one after another in every repetition, each in a process of its own, so that other load on the machine
 meets all of them. Wall seconds and CPU seconds (the process and its workers) are both taken; on a busy machine trust
-the CPU seconds. The ShardWriter rows get the images from the same reader as prep and do not decode them; prep decodes
-every image, hashes it, and flushes its files to the disk.
+the CPU seconds. The other writers get the images from the same reader as prep and do not decode them; prep decodes
+every image, hashes it, and flushes its files to the disk. mosaicml-streaming and litdata are no requirements of this
+project: what the Python that runs this lacks is left out, and the result says so. Each contender's seconds include
+the start of its processes and their imports (streaming and litData load PyTorch), which is why --classes is for
+trying the script and not for its result. benchmarks/prep_contenders.py has the contenders.
 """
 
 import argparse
@@ -27,75 +30,26 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks import prep_contenders  # noqa: E402
+from benchmarks.prep_contenders import CLASSES, CONTENDERS, installed  # noqa: E402
+
 TAR_SAMPLES = 20_000
-CLASSES = "HEADRACE_BENCH_CLASSES"  # how many classes a contender takes; all when it is not set
 Timing = tuple[float, float]  # wall seconds, CPU seconds
-
-
-def options() -> Any:
-    """The options of prep: its defaults, or the first classes only."""
-    from prep.options import Options
-
-    return Options(classes=int(os.environ[CLASSES])) if os.environ.get(CLASSES) else Options()
-
-
-def samples(source: Path, part: int = 0, parts: int = 1) -> Any:
-    """(split, key, JPEG, label) of every sample of a part, in the order in which prep writes them."""
-    from prep import plan
-    from prep.sources import open_files, open_source
-    from shards.sample import key_of
-
-    found = open_source(open_files(source, source), options())
-    for name, listed in found.splits.items():
-        order = plan.permutation(len(listed.labels), 0, name)[part::parts]
-        for place, (entry, label) in enumerate(
-            zip(listed.files.take(order), listed.labels[order].tolist(), strict=True)
-        ):
-            yield name, key_of(place), found.reader.read(entry), label
-
-
-def shard_writer(source: Path, out: Path, part: int = 0, parts: int = 1) -> None:
-    """The webdataset library's ShardWriter with its defaults, 10,000 samples a shard."""
-    from webdataset import ShardWriter
-
-    writers: dict[str, Any] = {}
-    for name, key, jpeg, label in samples(source, part, parts):
-        writer = writers.get(name)
-        if writer is None:
-            writer = writers[name] = ShardWriter(str(out / f"{name}-{part}-%06d.tar"), maxcount=10_000, verbose=0)
-        writer.write({"__key__": key, "jpg": jpeg, "cls": label})
-    for writer in writers.values():
-        writer.close()
-
-
-def shard_writers(source: Path, out: Path, parts: int) -> None:
-    """As many ShardWriters as there are cores, each with its part of the samples."""
-    command = [sys.executable, __file__, str(source), "--contender", "part", "--out", str(out), "--parts", str(parts)]
-    running = [subprocess.Popen([*command, "--part", str(part)]) for part in range(parts)]
-    if any(process.wait() for process in running):
-        raise SystemExit("a ShardWriter process failed")
-
-
-def headrace(source: Path, out: Path) -> None:
-    """`headrace prep` with its defaults."""
-    from prep.convert import prep
-
-    workers = len(os.sched_getaffinity(0))
-    prep(source, out / "set", options(), workers=workers, if_exists="error", say=lambda _: None)
 
 
 def timed(source: Path, contender: str, work: Path) -> tuple[Timing, int]:
     """Wall and CPU seconds of one contender in a fresh process, and the bytes of its tars."""
     out = Path(tempfile.mkdtemp(dir=work))
-    command = [sys.executable, __file__, str(source), "--contender", contender, "--out", str(out)]
+    command = [sys.executable, prep_contenders.__file__, str(source), contender, str(out)]
     os.sync()
     began = time.perf_counter()
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
     if status:
         raise SystemExit(f"{contender} failed with status {status}")
-    size = sum(path.stat().st_size for path in out.rglob("*.tar"))
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     shutil.rmtree(out)
     return (wall, usage.ru_utime + usage.ru_stime), size
 
@@ -108,7 +62,7 @@ def tar_writers(source: Path, repeats: int) -> dict[str, list[Timing]]:
 
     from shards.tar import TarWriter
 
-    held = [one[1:] for one in islice(samples(source), TAR_SAMPLES)]
+    held = [one[1:] for one in islice(prep_contenders.samples(source), TAR_SAMPLES)]
 
     def ours() -> None:
         writer = TarWriter(io.BytesIO())
@@ -146,7 +100,7 @@ def machine() -> dict[str, Any]:
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
     git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    packages = ("webdataset", "simplejpeg", "numpy", "pyarrow")
+    packages = ("simplejpeg", "numpy", "pyarrow", *{one.package: 0 for one in CONTENDERS.values() if installed(one)})
     return {
         "cpu": model,
         "cores": len(os.sched_getaffinity(0)),
@@ -185,14 +139,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 def measure(source: Path, repeats: int, work: Path) -> dict[str, Any]:
     """All contenders, interleaved."""
     about = machine()
-    names = {
-        "headrace": "headrace prep",
-        "one": "webdataset.ShardWriter, one process",
-        "many": "webdataset.ShardWriter, a process for each core",
-    }
+    names = {name: one.title for name, one in CONTENDERS.items() if installed(one)}
+    missing = [one.title for one in CONTENDERS.values() if not installed(one)]
     timings: dict[str, list[Timing]] = {name: [] for name in names}
     sizes = {}
-    count = sum(1 for _ in samples(source))  # also brings the source into the page cache
+    count = sum(1 for _ in prep_contenders.samples(source))  # also brings the source into the page cache
     for _ in range(repeats):
         for name, title in names.items():
             timing, sizes[name] = timed(source, name, work)
@@ -207,8 +158,9 @@ def measure(source: Path, repeats: int, work: Path) -> dict[str, Any]:
         "command": f"python benchmarks/bench_prep.py {source.name} --repeats {repeats}"
         + (f" --classes {os.environ[CLASSES]}" if CLASSES in os.environ else ""),
         **about,
+        "not installed here, so left out": ", ".join(missing) or "none",
         "prep": rows,
-        "tar writers": [row(name, TAR_SAMPLES, found, base) for name, found in writers.items()],
+        "tar writers": [row(name, min(TAR_SAMPLES, count), found, base) for name, found in writers.items()],
     }
 
 
@@ -228,7 +180,7 @@ def write(result: dict[str, Any], date: str) -> Path:
 
 
 def main() -> None:
-    """Run one contender, or all of them."""
+    """Run all contenders."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("source", type=Path, help="TinyImageNet, as a zip or a folder")
     parser.add_argument("--classes", type=int, help="only the first classes of the source")
@@ -236,22 +188,10 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()), help="a folder on the disk to measure"
     )
-    for name in ("--contender", "--out"):
-        parser.add_argument(name, help=argparse.SUPPRESS)
-    for name in ("--part", "--parts"):
-        parser.add_argument(name, type=int, default=1, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.classes:
         os.environ[CLASSES] = str(asked.classes)
-    if asked.contender is None:
-        print(write(measure(asked.source, asked.repeats, asked.work), datetime.now(UTC).date().isoformat()))
-    elif asked.contender == "headrace":
-        headrace(asked.source, Path(asked.out))
-    elif asked.contender == "many":
-        shard_writers(asked.source, Path(asked.out), len(os.sched_getaffinity(0)))
-    else:
-        part = asked.part if asked.contender == "part" else 0
-        shard_writer(asked.source, Path(asked.out), part, asked.parts)
+    print(write(measure(asked.source, asked.repeats, asked.work), datetime.now(UTC).date().isoformat()))
 
 
 if __name__ == "__main__":
