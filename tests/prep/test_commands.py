@@ -232,6 +232,10 @@ def test_two_preps_into_one_target(large: list[object], tmp_path: Path) -> None:
     """The second is told so at once; the first ends well."""
     process = start(*large)
     wait_for_shards(tmp_path / "out", 1)
-    second = run(*large)
+    process.send_signal(signal.SIGSTOP)  # so that a fast machine does not finish before the second asks
+    try:
+        second = run(*large)
+    finally:
+        process.send_signal(signal.SIGCONT)
     assert (second.returncode, "another headrace command is writing it now" in one_line(second)) == (1, True)
     assert process.wait(60) == 0
