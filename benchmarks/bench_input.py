@@ -225,7 +225,8 @@ def main() -> None:
     if asked.contender:
         print(json.dumps(measure(asked.contender, asked.shards, asked.sizes[0], asked.seconds)))
         os._exit(0)  # workers and pipelines may be in the middle of a batch
-    command = f"python benchmarks/bench_input.py SHARDS --repeats {asked.repeats} --seconds {asked.seconds:g}"
+    command = f"python benchmarks/bench_input.py SHARDS --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
+    command += " ".join(map(str, asked.sizes))
     about = facts(command, data="TinyImageNet's training split", batch=BATCH, threads=THREADS)
     tables = {}
     for size in asked.sizes:

@@ -121,7 +121,8 @@ def main() -> None:
         print(json.dumps(measure(asked.contender, asked.sizes[0], asked.batch, asked.seconds)))
         return
     there = [name for name in CONTENDERS if name not in ("timm", "torchvision") or find_spec(name)]
-    command = f"python benchmarks/bench_step.py --repeats {asked.repeats} --seconds {asked.seconds:g}"
+    command = f"python benchmarks/bench_step.py --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
+    command += " ".join(map(str, asked.sizes))
     missing = ", ".join(name for name in CONTENDERS if name not in there) or "none"
     about = facts(command, batch=asked.batch, **{"not installed": missing})
     tables = {}
