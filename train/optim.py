@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from train.efficientnet import EfficientNet
-from train.recipe import Optim, Recipe
+from train.recipe import Recipe
+from train.sections import Optim
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from train.normalise import Normalise
 from train.norms import RunningStatistics
 from train.optim import Schedule, WeightAverage, load_optimizer, make_optimizer
 from train.pipeline import ImagePipeline
-from train.recipe import Evaluate, Runtime
 from train.resume import Resumed
+from train.sections import Evaluate, Runtime
 from train.setup import TRAIN, VALIDATION, Setup
 from train.step import TrainStep
 from train.world import World

@@ -13,7 +13,8 @@ from shards.order import Steps
 from shards.shardset import ShardSet
 from train import checkpoint
 from train.progress import Progress
-from train.recipe import Recipe, Runtime
+from train.recipe import Recipe
+from train.sections import Runtime
 
 OVERRIDES = ("classes", "recipe", "shards")
 """Differences from the checkpoint that a user may accept, each by its name."""

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.train.networks import narrow
 from train.optim import Schedule, WeightAverage, load_optimizer, make_optimizer, scaled_rate, set_rate
-from train.recipe import Optim, Recipe
+from train.recipe import Recipe
+from train.sections import Optim
 
 Name = Literal["sgd", "adamw", "rmsprop"]
 NAMES: list[Name] = ["sgd", "adamw", "rmsprop"]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from shards.errors import UsageError
-from train.recipe import Model, Recipe, load_recipe, shipped_recipes
+from train.recipe import Recipe, load_recipe, shipped_recipes
+from train.sections import Model
 
 SECTIONS = {
     name: field.annotation

@@ -1,0 +1,161 @@
+"""The sections of a recipe and the values in each, with what they may be."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Chance = Annotated[float, Field(ge=0, lt=1)]
+Side = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
+
+
+class Section(BaseModel):
+    """Values that belong together: frozen, and without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Model(Section):
+    """The network and its first weights."""
+
+    name: Literal[
+        "efficientnet-b0",
+        "efficientnet-b1",
+        "efficientnet-b2",
+        "efficientnet-b3",
+        "efficientnet-b4",
+        "efficientnet-b5",
+        "efficientnet-b6",
+        "efficientnet-b7",
+        "efficientnet-lite0",
+    ] = "efficientnet-b0"
+    init: Literal["random", "pretrained", "file"] = "random"
+    dropout: Chance = 0.2
+    drop_connect: Chance = 0.2
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """The weight of a new step in the running statistics (torch's sense; efficientnet_pytorch's own is 0.01)."""
+
+
+class Augment(Section):
+    """What training images go through."""
+
+    size: Side = 64
+    """Side of the training images, pixels. The network halves it five times."""
+    sizes: tuple[tuple[Annotated[float, Field(ge=0, lt=1)], Side], ...] = ()
+    """Resolution schedule in place of `size`: [share of the run, side], as in [[0.0, 128], [0.5, 160]]."""
+    crop_area: tuple[Fraction, Fraction] = (0.35, 1.0)
+    crop_ratio: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (3 / 4, 4 / 3)
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    mixup: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Alpha of mixup's Beta distribution, 0 for off. For long runs: a short one needs its images as they are."""
+    cutmix: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Alpha of CutMix's, 0 for off. With both on, each group draws one of them."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("crop_area", "crop_ratio"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is [{low}, {high}]: the first may not exceed the second")
+        shares = [share for share, _ in self.sizes]
+        if shares and (shares[0] != 0 or shares != sorted(set(shares))):
+            raise ValueError(
+                f"sizes begin at the shares {shares} of the run: the first must be 0, each later one larger"
+            )
+        return self
+
+    @property
+    def stages(self) -> tuple[tuple[float, int], ...]:
+        """(share of the run, side) of every stage of the resolution schedule, at least one."""
+        return self.sizes or ((0.0, self.size),)
+
+
+class Train(Section):
+    """How long and in what pieces."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    global_batch: Annotated[int, Field(ge=1, le=1_000_000)] = 128
+    """Samples of one optimizer update, over all processes together."""
+    group: Annotated[int, Field(ge=1)] = 32
+    """Samples of one forward pass: what batch normalisation sees. Processes take whole groups."""
+    batch_per_process: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    """Plain DDP's way of counting, on purpose only: every process takes this many samples as its one group, so the
+    global batch and the number of updates depend on the number of processes. Overrides the two above."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    label_smoothing: Chance = 0.0
+    until: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Stop after the epoch whose validation accuracy reaches this many percent."""
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        if self.global_batch % self.group:
+            divisors = [d for d in range(1, self.global_batch + 1) if self.global_batch % d == 0]
+            raise ValueError(
+                f"group = {self.group} does not divide global_batch = {self.global_batch}; what does: {divisors}"
+            )
+        return self
+
+
+class Optim(Section):
+    """The optimizer and its learning rate over the run."""
+
+    name: Literal["sgd", "adamw", "rmsprop"] = "sgd"
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    """Peak learning rate for `reference_batch` samples a step; another global batch scales it by rule."""
+    reference_batch: Annotated[int, Field(ge=1)] | None = None
+    """The global batch that `lr` was chosen for; none given means this recipe's own."""
+    scaling: Literal["auto", "none"] = "auto"
+    """How `lr` follows another global batch: by the optimizer's rule, or not at all."""
+    head_lr: Annotated[float, Field(gt=0)] = 1.0
+    """The classifier's learning rate as a multiple of the rest's."""
+    momentum: Chance = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    decay_all: bool = False
+    """Also decay norms and biases."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    ema_half_life: Annotated[int, Field(ge=1)] | None = None
+    """Average the weights with this half-life in samples; evaluation and `best` then use the average."""
+
+
+class Evaluate(Section):
+    """How the validation split is measured."""
+
+    size: Side = 64
+    batch: Annotated[int, Field(ge=1, le=65_536)] = 100
+    crop: Fraction = 1.0
+    """Central square of this fraction of the shorter side; 224 / 256 is torchvision's habit."""
+
+
+class Runtime(Section):
+    """How the machine is used. The order, draws and updates do not depend on it."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
+    decode: Literal["auto", "cpu", "mixed"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """CPU threads of each process; none given means its share of the cores that it may use."""
+    deterministic: bool = False
+    """Same bits on the same device and number of processes, at some cost in speed on a GPU."""
+    log_every: Annotated[int, Field(ge=1)] = 50
+    """Steps between lines in metrics.jsonl."""
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    """Save also every so many steps, besides the end of each epoch."""
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Save also when so many minutes have passed since the last checkpoint, by the clock of rank 0."""
+    keep_checkpoints: Annotated[int, Field(ge=1, le=10_000)] = 3
+    """The newest checkpoints that stay; the best one stays besides."""
+    timeout_minutes: Annotated[float, Field(gt=0, le=10_000)] = 10.0
+    """A rank that does nothing for so long while others wait for it ends the run."""
+    verdict: bool = True
+    """End the run by timing the step on a resident batch, to say whether the input was the bottleneck."""
+
+
+class About(Section):
+    """Words for the reader; they decide nothing."""
+
+    purpose: Annotated[str, Field(max_length=500)] = ""
+    """What the recipe is for, in a sentence."""
+    measured: Annotated[str, Field(max_length=500)] = "not yet measured"
+    """What it came to, where, and the file with the evidence."""
