@@ -4,7 +4,7 @@ A *view* is a rectangle of the decoded image that the pipeline resizes to the tr
 its left and right edges exchanged, which the resize follows at no cost.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,19 @@ class Views(NamedTuple):
     end: NDArray[np.float32]
 
 
+class Samples(NamedTuple):
+    """Which images, in which epoch: columns of equal length n."""
+
+    epochs: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    widths: NDArray[np.int32]
+    heights: NDArray[np.int32]
+
+    def only(self, rows: NDArray[Any] | slice) -> "Samples":
+        """Some of them."""
+        return Samples(self.epochs[rows], self.ids[rows], self.widths[rows], self.heights[rows])
+
+
 class Crop(NamedTuple):
     """Random resized crop: fractions of the image's area, width-to-height ratios, chance to mirror."""
 
@@ -29,55 +42,41 @@ class Crop(NamedTuple):
     flip: float
 
 
-def train_views(
-    crop: Crop,
-    seed: int,
-    epochs: NDArray[np.int64],
-    ids: NDArray[np.int64],
-    widths: NDArray[np.int32],
-    heights: NDArray[np.int32],
-) -> Views:
+def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
     """Random resized crop and mirror of each sample.
 
     Follows `torchvision.transforms.RandomResizedCrop`: up to ten tries of (area, log-uniform ratio), the first
     box that fits is placed uniformly on whole pixels, and where none fits the largest central box within the
     ratio bounds is taken.
     """
-    height, width = _box_shapes(crop, seed, epochs, ids, widths, heights)
-    place = uniforms(seed, Stream.CROP, epochs, ids, 2 * _ATTEMPTS, count=2)
+    height, width = _box_shapes(crop, seed, samples)
+    place = uniforms(seed, Stream.CROP, samples.epochs, samples.ids, 2 * _ATTEMPTS, count=2)
     fallback = height < 0
     height, width = np.abs(height), np.abs(width)
-    top = np.floor(place[:, 0] * (heights - height + 1))
-    left = np.floor(place[:, 1] * (widths - width + 1))
-    top[fallback] = (heights - height)[fallback] // 2
-    left[fallback] = (widths - width)[fallback] // 2
-    mirror = uniforms(seed, Stream.FLIP, epochs, ids, count=1)[:, 0] < crop.flip
+    free_rows, free_columns = samples.heights - height, samples.widths - width
+    top = np.floor(place[:, 0] * (free_rows + 1))
+    left = np.floor(place[:, 1] * (free_columns + 1))
+    top[fallback], left[fallback] = free_rows[fallback] // 2, free_columns[fallback] // 2
+    mirror = uniforms(seed, Stream.FLIP, samples.epochs, samples.ids, count=1)[:, 0] < crop.flip
     return _views(top, left, top + height, left + width, mirror)
 
 
-def _box_shapes(
-    crop: Crop,
-    seed: int,
-    epochs: NDArray[np.int64],
-    ids: NDArray[np.int64],
-    widths: NDArray[np.int32],
-    heights: NDArray[np.int32],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _box_shapes(crop: Crop, seed: int, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Heights and widths of the boxes, negative where no try fitted and the central box is meant."""
-    height, width = (-side for side in _central_box(crop, widths, heights))
-    open_rows = np.arange(len(ids))
+    height, width = (-side for side in _central_box(crop, samples.widths, samples.heights))
+    rows, open_ones = np.arange(len(samples.ids)), samples
     log_ratio = np.log(crop.ratio)
     for attempt in range(_ATTEMPTS):
-        draw = uniforms(seed, Stream.CROP, epochs[open_rows], ids[open_rows], attempt, count=2)
+        draw = uniforms(seed, Stream.CROP, open_ones.epochs, open_ones.ids, attempt, count=2)
         area = (crop.area[0] + (crop.area[1] - crop.area[0]) * draw[:, 0]) * (
-            widths[open_rows].astype(np.float64) * heights[open_rows]
+            open_ones.widths.astype(np.float64) * open_ones.heights
         )
         ratio = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[:, 1])
         wide, high = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
-        fits = (wide > 0) & (wide <= widths[open_rows]) & (high > 0) & (high <= heights[open_rows])
-        height[open_rows[fits]], width[open_rows[fits]] = high[fits], wide[fits]
-        open_rows = open_rows[~fits]
-        if not len(open_rows):
+        fits = (wide > 0) & (wide <= open_ones.widths) & (high > 0) & (high <= open_ones.heights)
+        height[rows[fits]], width[rows[fits]] = high[fits], wide[fits]
+        rows, open_ones = rows[~fits], open_ones.only(~fits)
+        if not len(rows):
             break
     return height, width
 
@@ -115,12 +114,10 @@ def _views(
     return Views(start, end)
 
 
-def keep_scales(
-    rates: NDArray[np.float64], seed: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def keep_scales(rates: NDArray[np.float64], seed: int, samples: Samples) -> NDArray[np.float32]:
     """Stochastic depth (Huang et al., arXiv:1603.09382): float32 (n, blocks), 0 to drop, 1 / (1 - rate) to keep.
 
     `rates` holds each block's chance to be dropped, shape (blocks,).
     """
-    drop = uniforms(seed, Stream.DEPTH, epochs, ids, count=len(rates)) < rates
+    drop = uniforms(seed, Stream.DEPTH, samples.epochs, samples.ids, count=len(rates)) < rates
     return np.where(drop, 0.0, 1.0 / (1.0 - rates)).astype(np.float32)

@@ -11,7 +11,7 @@ from torch import Tensor
 from shards.order import Order, Steps, validation_batches
 from shards.shardset import Split
 from train.accelerator import Accelerator
-from train.augment import Crop, Views, centre_views, keep_scales, train_views
+from train.augment import Crop, Samples, Views, centre_views, keep_scales, train_views
 from train.mix import Mix, Mixing, draw_mix
 
 
@@ -73,8 +73,9 @@ class TrainPlans:
         """The plan of one group of one step."""
         epochs, ids = self.order.positions(*self.steps.group_span(step, group))
         seed = self.order.seed
-        views = train_views(self.crop, seed, epochs, ids, self.split.widths[ids], self.split.heights[ids])
-        keep = keep_scales(self.drop_rates, seed, epochs, ids)
+        samples = Samples(epochs, ids, self.split.widths[ids], self.split.heights[ids])
+        views = train_views(self.crop, seed, samples)
+        keep = keep_scales(self.drop_rates, seed, samples)
         size = self.size_at(step)
         mix = draw_mix(self.mixing, seed, step, group, len(ids), size)
         return Plan(step, group, epochs, ids, self.split.labels[ids], views, size, keep, mix)
