@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from shards.errors import HeadraceError
@@ -18,7 +19,10 @@ from train.world import World
 
 
 class Evaluator:
-    """Measures a network on the fixed batches of a validation split. Ranks take whole batches."""
+    """Measures a network on the fixed batches of a validation split. Ranks take whole batches.
+
+    With `flip` an image's logits are the mean of its own and its mirror image's.
+    """
 
     def __init__(
         self,
@@ -27,9 +31,11 @@ class Evaluator:
         normalise: Normalise,
         accelerator: Accelerator,
         world: World,
+        *,
+        flip: bool = False,
     ) -> None:
         self._plans, self._pipeline, self._normalise = plans, pipeline, normalise
-        self._accelerator, self._world = accelerator, world
+        self._accelerator, self._world, self._flip = accelerator, world, flip
 
     @torch.no_grad()
     def __call__(self, network: EfficientNet, cut_short: Callable[[], bool] | None = None) -> Sums:
@@ -46,7 +52,7 @@ class Evaluator:
                 if cut_short is not None and cut_short():
                     break
                 with self._accelerator.autocast():
-                    logits = network(self._normalise(batch.images))
+                    logits = self._logits(network, batch.images)
                     loss = F.cross_entropy(logits, batch.labels, reduction="sum")
                 tally.add(loss, logits, batch.labels)
         network.train(training)
@@ -54,6 +60,14 @@ class Evaluator:
         if sums.seen > expected or (sums.seen < expected and cut_short is None):
             raise HeadraceError(f"validation counted {sums.seen} images, the split has {expected}")
         return sums
+
+    def _logits(self, network: EfficientNet, images: Tensor) -> Tensor:
+        """The network's logits, or their mean over each image and its mirror image."""
+        logits: Tensor = network(self._normalise(images))
+        if not self._flip:
+            return logits
+        mirrored: Tensor = network(self._normalise(images.flip(2)))
+        return (logits + mirrored) / 2
 
     def complete(self, sums: Sums) -> bool:
         """Whether the sums count the whole split."""

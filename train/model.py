@@ -9,6 +9,7 @@ from torch import nn
 
 from shards.draws import Stream, seed64
 from train.efficientnet import EfficientNet
+from train.head import Matched
 from train.weights import first_weights, lite_packages, load_weights
 
 # Statistics of ImageNet in 0..255, as every torchvision-style weight file expects them.
@@ -39,12 +40,21 @@ def normalisation_of(name: str) -> Normalisation:
     return Normalisation(_IMAGENET_MEAN, _IMAGENET_STD)
 
 
-def build_model(name: str, classes: int, *, init: str, weights: Path | None, seed: int, **overrides: float) -> Built:
+def build_model(
+    name: str,
+    classes: int,
+    *,
+    init: str,
+    weights: Path | None,
+    seed: int,
+    matched: Matched | None = None,
+    **overrides: float,
+) -> Built:
     """The model called `name` with a head for `classes`.
 
     `init` and `weights` say where its first weights come from: see `train.weights.first_weights`. The head is drawn
-    from `seed` unless they bring one for as many classes. `overrides` go to the architecture (width_coefficient,
-    depth_coefficient).
+    from `seed` unless they bring one for as many classes, or the rows that `matched` names. `overrides` go to the
+    architecture (width_coefficient, depth_coefficient).
 
     Raises UsageError when weights are missing or their shapes do not fit, HeadraceError when a download fails.
     """
@@ -52,7 +62,7 @@ def build_model(name: str, classes: int, *, init: str, weights: Path | None, see
         torch.manual_seed(seed64(seed, Stream.INIT))
         network = _architecture(name, classes, overrides)
     path = first_weights(name, init, weights)
-    origin = "random initialisation" if path is None else load_weights(network, path)
+    origin = "random initialisation" if path is None else load_weights(network, path, matched)
     return Built(network, normalisation_of(name), origin)
 
 

@@ -15,6 +15,7 @@ from train.augment import Crop
 from train.batch import TrainPlans, ValidationPlans
 from train.evaluate import Evaluator
 from train.feed import Feed
+from train.head import Matched
 from train.mix import Mixing
 from train.model import Built, build_model
 from train.noise import HeadDropout
@@ -119,8 +120,9 @@ def build_network(setup: Setup) -> Built:
     """The recipe's model with its first weights; those of a checkpoint are loaded later, into any."""
     model, seed = setup.recipe.model, setup.recipe.train.seed
     init = "random" if setup.resumed else model.init
-    classes = len(setup.shards.class_ids)
-    return build_model(model.name, classes, init=init, weights=setup.request.weights, seed=seed)
+    classes, weights = setup.shards.class_ids, setup.request.weights
+    matched = Matched.of(classes) if model.head == "matched" and init != "random" else None
+    return build_model(model.name, len(classes), init=init, weights=weights, seed=seed, matched=matched)
 
 
 def build_plans(setup: Setup, step: TrainStep) -> TrainPlans:
@@ -153,4 +155,4 @@ def build_evaluator(
     split = shards.split(VALIDATION)
     plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
     pipeline = place.pipeline(split, settings.batch, runtime)
-    return Evaluator(plans, pipeline, normalise, place.accelerator, place.world)
+    return Evaluator(plans, pipeline, normalise, place.accelerator, place.world, flip=settings.flip)

@@ -30,10 +30,19 @@ class Model(Section):
         "efficientnet-lite0",
     ] = "efficientnet-b0"
     init: Literal["random", "pretrained", "file"] = "random"
+    head: Literal["new", "matched"] = "new"
+    """The first classifier: drawn at random, or with the published one's rows for those classes that are ImageNet's,
+    named by synset as in n01443537. Such a start needs no `head_lr` of its own."""
     dropout: Chance = 0.2
     drop_connect: Chance = 0.2
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
     """The weight of a new step in the running statistics (torch's sense; efficientnet_pytorch's own is 0.01)."""
+
+    @model_validator(mode="after")
+    def _rows_to_match(self) -> Self:
+        if self.head == "matched" and self.init == "random":
+            raise ValueError("head = matched takes rows of the weights that init names, and init is random")
+        return self
 
 
 class Augment(Section):
@@ -126,6 +135,8 @@ class Evaluate(Section):
     batch: Annotated[int, Field(ge=1, le=65_536)] = 100
     crop: Fraction = 1.0
     """Central square of this fraction of the shorter side; 224 / 256 is torchvision's habit."""
+    flip: bool = False
+    """Average the logits of each image and its mirror image: two forward passes, a little more accuracy."""
 
 
 class Runtime(Section):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shards.errors import HeadraceError, UsageError
 from train.efficientnet import EfficientNet
+from train.head import Matched
 
 
 @contextmanager
@@ -78,8 +79,10 @@ def existing_file(weights: Path | None) -> Path:
     return weights
 
 
-def load_weights(network: EfficientNet, path: Path) -> str:
-    """Load a state dict from `path` and say what was loaded. A head for another number of classes is left out.
+def load_weights(network: EfficientNet, path: Path, matched: Matched | None = None) -> str:
+    """Load a state dict from `path` and say what was loaded.
+
+    A head for another number of classes is left out; with `matched` the rows that it names are taken, and no others.
 
     Raises UsageError when the file is no state dict of tensors or its names or shapes do not fit.
     """
@@ -91,15 +94,20 @@ def load_weights(network: EfficientNet, path: Path) -> str:
         state = state["model"]
     own = network.state_dict()
     head = {"_fc.weight", "_fc.bias"}
-    kept = {key: value for key, value in _tensors(state, path).items() if key not in head or _fits(own, key, value)}
+    found = _tensors(state, path)
+    kept = {key: value for key, value in found.items() if key not in head or _fits(own, key, value)}
+    if matched is not None:
+        kept |= matched.fill(own, found, str(path))
     wrong = [key for key, value in kept.items() if not _fits(own, key, value)]
     missing = [key for key in own if key not in kept and key not in head and "num_batches_tracked" not in key]
     if wrong or missing:
         raise UsageError(_misfit(path, own, kept, wrong, missing))
     network.load_state_dict(kept, strict=False)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    new_head = "" if head <= kept.keys() else f", new head for {own['_fc.bias'].numel()} classes"
-    return f"weights from {path.name} (sha256 {digest}){new_head}"
+    origin = f"weights from {path.name} (sha256 {digest})"
+    if matched is not None:
+        return f"{origin}, {matched.sentence()}"
+    return origin if head <= kept.keys() else f"{origin}, new head for {own['_fc.bias'].numel()} classes"
 
 
 def _tensors(state: object, path: Path) -> dict[str, Tensor]:

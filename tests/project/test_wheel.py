@@ -1,3 +1,4 @@
+import os
 import shutil
 import site
 import subprocess
@@ -42,8 +43,9 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *command: str) -> str:
-    """What the command prints; a failure shows all of it."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    """What the command prints, with no PYTHONPATH to find the checkout by; a failure shows all of it."""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

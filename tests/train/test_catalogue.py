@@ -1,7 +1,14 @@
 """The shipped recipes as a reader sees them."""
 
+import re
+from pathlib import Path
+
+import pytest
+
 from train.catalogue import differences, listing
 from train.recipe import load_recipe, shipped_recipes
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_listing_says_what_each_is_for_and_what_was_measured() -> None:
@@ -13,6 +20,15 @@ def test_listing_says_what_each_is_for_and_what_was_measured() -> None:
         assert f"{name}: {recipe.model.name}" in text
         assert recipe.about.purpose in text
         assert recipe.about.measured in text
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_readme_has_each_recipe_with_what_was_measured(name: str) -> None:
+    """The README's table says the same as the recipe, and a result that it names is there."""
+    about = load_recipe(name).about
+    assert f"| `{name}` | {about.purpose} | {about.measured} |" in (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in re.findall(r"benchmarks/results/[\w.-]+\w", about.measured):
+        assert (ROOT / path).exists()
 
 
 def test_differences_are_values_and_nothing_else() -> None:
