@@ -1,238 +1,210 @@
-"""How fast the input pipeline is, side by side with other ways to read the same shards.
+"""How fast the input pipeline is, side by side with other ways to feed the same images.
 
-    python benchmarks/bench_input.py SHARDS [--repeats 5] [--sizes 64 224] [--seconds 4]
+    python benchmarks/bench_input.py SHARDS [--repeats 5] [--sizes 64 224] [--seconds 1.5] [--only NAME ...]
+                                     [--work FOLDER]
 
 All contenders do one task on the CPU: read, decode, random resized crop, flip, resize, and hand over float32 images
-normalised for the network, 256 a batch, as fast as they can. Each runs in a process of its own, one after another in
-every repetition; the first batches are not counted. CPU time is that of the process and its workers.
+normalised for the network, 256 a batch, as fast as they can; the first batch of each is checked for that. Each is a
+process, started once for each size and stopped while others are measured; they take turns, and a turn lasts the given
+seconds and at least six batches. CPU time is that of the process and all its workers. `decode floors` is that time as
+a multiple of libjpeg-turbo's for decoding alone. `first batch` is counted from the start of the process, imports
+included, once for each size. Formats that a library wants for itself are made from the shards before anything is
+timed, and kept in --work for the next time. What this Python lacks is left out, and the result says so.
+benchmarks/input_contenders has the contenders.
 """
 
 import argparse
 import json
 import os
-import resource
+import shutil
+import statistics
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from common import facts, interleaved, rows, write
+from common import facts, rows, write
+from input_contenders import CONTENDERS
+from input_contenders.task import BATCH, THREADS, Given
+from turns import ContenderError, Turn, group_cpu_seconds, orders, tell
 
-BATCH, WARM_UP = 256, 4
-AREA, RATIO = (0.35, 1.0), (3 / 4, 4 / 3)
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-THREADS = len(os.sched_getaffinity(0))
+WARM_UP, AT_LEAST = 4, 6  # batches
+LIKE, FLOOR = "dali-reader", "floor: decode"
 
 
-def headrace(shards: Path, size: int) -> Iterator[int]:
-    """The product's own feed, thread, queue and normalisation."""
+def missing(name: str) -> str:
+    """The packages of a contender that this Python lacks, as words; empty when there are none."""
+    lacking = [package for package, module in CONTENDERS[name].packages.items() if not there(module)]
+    return f"{', '.join(lacking)} not installed" if lacking else ""
+
+
+def there(module: str) -> bool:
+    """Whether a module can be found, its packages included."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def prepared(name: str, shards: Path, work: Path) -> Path:
+    """Where a contender's own format lies."""
+    return work / f"{name}-{json.loads((shards / 'shardset.json').read_text('utf-8'))['digest'][-12:]}"
+
+
+def prepare(name: str, shards: Path, out: Path) -> None:
+    """Make a contender's own format; visible only when it is whole."""
+    make = CONTENDERS[name].prepare
+    if make is None:
+        return
+    half = out.with_name(out.name + ".part")
+    if half.is_dir():
+        shutil.rmtree(half)
+    half.unlink(missing_ok=True)
+    make(shards, half)
+    half.rename(out)
+
+
+def check(batch: Any, size: int) -> None:
+    """Refuse a batch that is not the task's: 256 normalised float32 images of that size."""
     import numpy as np
-    import torch
 
-    from shards.order import Order, Steps
-    from shards.shardset import ShardSet
-    from train.accelerator import Accelerator
-    from train.augment import Crop
-    from train.batch import TrainPlans
-    from train.feed import Feed
-    from train.model import Normalisation
-    from train.normalise import Normalise
-    from train.pipeline import ImagePipeline
-
-    torch.set_num_threads(1)
-    split = ShardSet.open(shards).split("train")
-    steps = Steps(len(split), BATCH, BATCH)
-    plans = TrainPlans(split, Order(len(split), 0), steps, Crop(AREA, RATIO, 0.5), ((0, size),), np.zeros(1))
-    accelerator = Accelerator(None)
-    normalise = Normalise(Normalisation(MEAN, STD), accelerator)
-    pipeline = ImagePipeline(split, BATCH, accelerator, threads=THREADS, decode="cpu")
-    with Feed(pipeline, plans.stream(0, 1_000_000, range(1)), accelerator) as feed:
-        for batch in feed:
-            yield len(normalise(batch.images))
+    seen = np.asarray(batch)
+    mean, spread = float(seen.mean()), float(seen.std())
+    shapes = [(BATCH, 3, size, size), (BATCH, size, size, 3)]
+    if seen.shape not in shapes or seen.dtype != np.float32 or abs(mean) > 0.6 or not 0.8 < spread < 1.6:
+        raise SystemExit(f"the batch is {seen.dtype} {seen.shape} of mean {mean:.2f} and deviation {spread:.2f}")
 
 
-def dali_reader(shards: Path, size: int) -> Iterator[int]:
-    """DALI's own webdataset reader with its random operators; decode and crop apart, as is faster for small images."""
-    from nvidia.dali import fn, pipeline_def, types
-    from nvidia.dali.plugin.pytorch import DALIGenericIterator
-
-    tars = sorted(map(str, shards.glob("train-*.tar")))
-
-    @pipeline_def(batch_size=BATCH, num_threads=THREADS, device_id=None, prefetch_queue_depth=2, seed=1)
-    def graph() -> Any:
-        jpegs = fn.readers.webdataset(
-            paths=tars,
-            index_paths=[tar.removesuffix("tar") + "idx" for tar in tars],
-            ext=["jpg"],
-            missing_component_behavior="error",
-            random_shuffle=True,
-            initial_fill=4096,
-            name="reader",
-        )
-        images = fn.decoders.image(jpegs, output_type=types.RGB)
-        images = fn.random_resized_crop(images, size=size, random_area=AREA, random_aspect_ratio=RATIO)
-        return fn.crop_mirror_normalize(
-            images, dtype=types.FLOAT, output_layout="HWC", mirror=fn.random.coin_flip(), mean=MEAN, std=STD
-        )
-
-    iterator = DALIGenericIterator([graph()], ["images"], reader_name="reader", auto_reset=True)
-    while True:
-        for (batch,) in iterator:
-            yield len(batch["images"])
-
-
-def pil_transform(size: int) -> Callable[[bytes], Any]:
-    """Torchvision's RandomResizedCrop, flip and normalisation, written on Pillow and numpy as torchvision does it."""
-    import io
-    import math
-    import random
-
-    import numpy as np
-    import torch
-    from PIL import Image
-
-    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
-
-    def transform(data: bytes) -> Any:
-        image = Image.open(io.BytesIO(data)).convert("RGB")
-        width, height = image.size
-        for _ in range(10):
-            area = width * height * random.uniform(*AREA)
-            ratio = math.exp(random.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
-            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-            if 0 < w <= width and 0 < h <= height:
-                break
-        x, y = random.randint(0, width - w), random.randint(0, height - h)
-        image = image.crop((x, y, x + w, y + h)).resize((size, size), Image.Resampling.BILINEAR)
-        if random.random() < 0.5:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
-        return pixels.sub_(mean).div_(std)
-
-    return transform
-
-
-class Samples:
-    """A map-style data set over our own reader, for torch's DataLoader with Pillow."""
-
-    def __init__(self, shards: Path, size: int) -> None:
-        from shards.shardset import ShardSet
-
-        self._split = ShardSet.open(shards).split("train")
-        self._size = size
-        self._transform: Callable[[bytes], Any] | None = None
-
-    def __len__(self) -> int:
-        return len(self._split)
-
-    def __getitem__(self, index: int) -> Any:
-        import numpy as np
-
-        self._transform = self._transform or pil_transform(self._size)
-        return self._transform(self._split.jpegs(np.array([index]))[0].tobytes())
-
-
-def dataloader(shards: Path, size: int) -> Iterator[int]:
-    """Torch's DataLoader with a worker for each core."""
-    from torch.utils.data import DataLoader
-
-    loader = DataLoader(Samples(shards, size), BATCH, shuffle=True, num_workers=THREADS, drop_last=True)  # type: ignore[arg-type]
-    while True:
-        for batch in loader:
-            yield len(batch)
-
-
-def webdataset(shards: Path, size: int) -> Iterator[int]:
-    """The webdataset library with Pillow, a worker for each core."""
-    import webdataset as wds
-    from torch.utils.data import DataLoader
-
-    transform = pil_transform(size)
-    tars = sorted(map(str, shards.glob("train-*.tar")))
-    source = wds.WebDataset(tars, shardshuffle=len(tars)).shuffle(1000).to_tuple("jpg").map_tuple(transform)
-    loader = DataLoader(source.batched(BATCH, partial=False), batch_size=None, num_workers=THREADS)
-    while True:
-        for (batch,) in loader:
-            yield len(batch)
-
-
-def decode_only(shards: Path, size: int) -> Iterator[int]:
-    """The floor: libjpeg-turbo decodes the same bytes in one thread, and nothing else happens."""
-    import numpy as np
-    import simplejpeg
-
-    from shards.shardset import ShardSet
-
-    del size
-    split = ShardSet.open(shards).split("train")
-    held = [jpeg.tobytes() for jpeg in split.jpegs(np.arange(min(len(split), 40 * BATCH)))]
-    while True:
-        for first in range(0, len(held), BATCH):
-            for jpeg in held[first : first + BATCH]:
-                simplejpeg.decode_jpeg(jpeg)
-            yield len(held[first : first + BATCH])
-
-
-CONTENDERS: dict[str, Callable[[Path, int], Iterator[int]]] = {
-    "headrace": headrace,
-    "dali-reader": dali_reader,
-    "dataloader-pillow": dataloader,
-    "webdataset-pillow": webdataset,
-    "floor-decode-only-one-thread": decode_only,
-}
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process and of its children that have ended."""
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in both)
-
-
-def children_seconds() -> float:
-    """CPU time of the living worker processes."""
-    ticks = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(words[1]) == os.getpid():
-            ticks += int(words[11]) + int(words[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def measure(name: str, shards: Path, size: int, seconds: float) -> dict[str, float]:
-    """Run one contender for some seconds after its warm-up."""
-    batches = CONTENDERS[name](shards, size)
+def contend(name: str, given: Given) -> None:
+    """Be a contender: the first batch, then a turn whenever asked."""
+    contender = CONTENDERS[name]
+    batches = contender.batches(given)
+    first = next(batches)
+    at_first = time.time()
+    if not contender.floor:
+        check(first, given.size)
+    del first
     for _ in range(WARM_UP):
         next(batches)
-    began, cpu, images = time.perf_counter(), cpu_seconds() + children_seconds(), 0
-    while time.perf_counter() - began < seconds:
-        images += next(batches)
-    wall, cpu = time.perf_counter() - began, cpu_seconds() + children_seconds() - cpu
-    return {"images_per_second": images / wall, "cpu_microseconds": 1e6 * cpu / images}
+    tell(first_batch_at=at_first)
+    for seconds in orders():
+        next(batches)
+        began, cpu, images, count = time.perf_counter(), group_cpu_seconds(), 0, 0
+        while count < AT_LEAST or time.perf_counter() - began < seconds:
+            images += len(next(batches))
+            count += 1
+        wall, cpu = time.perf_counter() - began, group_cpu_seconds() - cpu
+        tell(images_per_second=images / wall, cpu_microseconds=1e6 * cpu / images)
+
+
+def command(*words: object) -> list[str]:
+    """The same script, in a process of its own."""
+    return [sys.executable, __file__, *map(str, words)]
+
+
+def contest(names: list[str], size: int, asked: argparse.Namespace, failed: dict[str, str]) -> list[dict[str, Any]]:
+    """The table of one size. Contenders that fail are moved to `failed`, with what they said."""
+    turns: dict[str, Turn] = {}
+    starts: dict[str, float] = {}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    try:
+        for name in names:
+            own = prepared(name, asked.shards, asked.work)
+            turns[name] = Turn(command(asked.shards, "--be", name, "--sizes", size, "--prepared", own))
+            attempt(name, failed, lambda name=name: starts.update({name: turns[name].answer()["first_batch_at"]}))
+        for _ in range(asked.repeats):
+            for name in [name for name in names if name not in failed]:
+                attempt(name, failed, lambda name=name: found[name].append(turns[name].go(asked.seconds)))
+                print(f"{size} px, {name}: {found[name][-1:]}", file=sys.stderr, flush=True)
+    finally:
+        for turn in turns.values():
+            turn.end()
+    lasting = {name: runs for name, runs in found.items() if name not in failed}
+    return lines(lasting, {name: starts[name] - turns[name].began for name in lasting})
+
+
+def attempt(name: str, failed: dict[str, str], step: Any) -> None:
+    """Take a step of a contender; its failure is written down, not the benchmark's."""
+    try:
+        step()
+    except ContenderError as error:
+        failed[name] = f"failed: {error}"
+        print(f"{name} {failed[name]}", file=sys.stderr, flush=True)
+
+
+def lines(found: dict[str, list[dict[str, Any]]], starts: dict[str, float]) -> list[dict[str, Any]]:
+    """A line a contender."""
+    floor = statistics.median(run["cpu_microseconds"] for run in found[FLOOR])
+    table = rows(found, LIKE)
+    for line in table:
+        name = line["contender"]
+        line["decode floors"] = round(statistics.median(run["cpu_microseconds"] for run in found[name]) / floor, 1)
+        line["first batch, s"] = round(starts[name], 1)
+    return table
+
+
+def versions_of(names: list[str]) -> str:
+    """Versions of the packages that contenders need."""
+    packages = dict.fromkeys(package for name in names for package in CONTENDERS[name].packages)
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a variant under another name, as tensorflow-cpu is
+            other = packages_distributions()[package][0]
+            found[other] = version(other)
+    return ", ".join(f"{package} {number}" for package, number in sorted(found.items()))
+
+
+def run(asked: argparse.Namespace) -> Path:
+    """All contenders at all sizes; the path of the result."""
+    chosen = list(dict.fromkeys([LIKE, FLOOR, *asked.only])) if asked.only else list(CONTENDERS)
+    left_out = {name: why for name in CONTENDERS if name in chosen and (why := missing(name))}
+    names = [name for name in CONTENDERS if name in chosen and name not in left_out]
+    asked.work.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        out = prepared(name, asked.shards, asked.work)
+        if CONTENDERS[name].prepare and not out.exists():
+            print(f"preparing {name}", file=sys.stderr, flush=True)
+            turn = Turn(command(asked.shards, "--prepare", name, "--prepared", out))
+            attempt(name, left_out, turn.answer)
+            turn.end()
+    said = f"python benchmarks/bench_input.py SHARDS --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
+    about = facts(said + " ".join(map(str, asked.sizes)), data="TinyImageNet's training split", batch=BATCH)
+    about |= {"threads": THREADS, "versions of peers": versions_of(names)}
+    tables = {}
+    for size in asked.sizes:
+        tables[f"{size} px"] = contest([name for name in names if name not in left_out], size, asked, left_out)
+    about["left out"] = "; ".join(f"{name} ({why})" for name, why in left_out.items()) or "none"
+    hows = "\n".join(f"- {name}: {CONTENDERS[name].how}" for name in names if name not in left_out)
+    method = (__doc__ or "").split("\n\n", 2)[2].strip()
+    return write("input", "The input pipeline beside others", about, f"{method}\n\n{hows}", tables)
 
 
 def main() -> None:
-    """Run one contender, or all of them."""
+    """Run all contenders; or be one of the processes that this takes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("shards", type=Path)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 224])
-    parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--contender", choices=CONTENDERS)
+    parser.add_argument("--repeats", type=int, default=5, help="turns of every contender at each size")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 224], help="sides of the images, pixels")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of a turn")
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=[], help=f"these, {LIKE} and the floor")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "headrace-bench-input")
+    parser.add_argument("--be", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--prepared", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.contender:
-        print(json.dumps(measure(asked.contender, asked.shards, asked.sizes[0], asked.seconds)))
+    if asked.be:
+        contend(asked.be, Given(asked.shards, asked.sizes[0], asked.prepared))
         os._exit(0)  # workers and pipelines may be in the middle of a batch
-    command = f"python benchmarks/bench_input.py SHARDS --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
-    command += " ".join(map(str, asked.sizes))
-    about = facts(command, data="TinyImageNet's training split", batch=BATCH, threads=THREADS)
-    tables = {}
-    for size in asked.sizes:
-        given = (asked.shards, "--sizes", size, "--seconds", asked.seconds)
-        tables[f"{size} px"] = rows(interleaved(__file__, list(CONTENDERS), asked.repeats, *given), "dali-reader")
-    print(write("input", "The input pipeline beside others", about, (__doc__ or "").split("\n\n", 2)[2], tables))
+    if asked.prepare:
+        prepare(asked.prepare, asked.shards, asked.prepared)
+        tell(done=1)
+    else:
+        print(run(asked))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,71 @@
+"""Headrace, and DALI's own webdataset reader."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from input_contenders.task import AREA, BATCH, FLIP, MEAN, RATIO, STD, THREADS, Contender, Given, split
+
+
+def headrace(given: Given) -> Iterator[Any]:
+    """The product's own feed, thread, queue and normalisation."""
+    import numpy as np
+    import torch
+
+    from shards.order import Order, Steps
+    from train.accelerator import Accelerator
+    from train.augment import Crop
+    from train.batch import TrainPlans
+    from train.feed import Feed
+    from train.model import Normalisation
+    from train.normalise import Normalise
+    from train.pipeline import ImagePipeline
+
+    torch.set_num_threads(1)
+    samples = split(given.shards)
+    steps = Steps(len(samples), BATCH, BATCH)
+    crop = Crop(AREA, RATIO, FLIP)
+    plans = TrainPlans(samples, Order(len(samples), 0), steps, crop, ((0, given.size),), np.zeros(1))
+    accelerator = Accelerator(None)
+    normalise = Normalise(Normalisation(MEAN, STD), accelerator)
+    pipeline = ImagePipeline(samples, BATCH, accelerator, threads=THREADS, decode="cpu")
+    with Feed(pipeline, plans.stream(0, 1_000_000, range(1)), accelerator) as feed:
+        for batch in feed:
+            yield normalise(batch.images)
+
+
+def dali_reader(given: Given) -> Iterator[Any]:
+    """DALI's own webdataset reader with its random operators; decode and crop apart, as is faster for small images."""
+    from nvidia.dali import fn, pipeline_def, types
+    from nvidia.dali.plugin.pytorch import DALIGenericIterator
+
+    tars = sorted(map(str, given.shards.glob("train-*.tar")))
+
+    @pipeline_def(batch_size=BATCH, num_threads=THREADS, device_id=None, prefetch_queue_depth=2, seed=1)
+    def graph() -> Any:
+        jpegs = fn.readers.webdataset(
+            paths=tars,
+            index_paths=[tar.removesuffix("tar") + "idx" for tar in tars],
+            ext=["jpg"],
+            missing_component_behavior="error",
+            random_shuffle=True,
+            initial_fill=4096,
+            name="reader",
+        )
+        images = fn.decoders.image(jpegs, output_type=types.RGB)
+        images = fn.random_resized_crop(images, size=given.size, random_area=AREA, random_aspect_ratio=RATIO)
+        mirror = fn.random.coin_flip(probability=FLIP)
+        return fn.crop_mirror_normalize(
+            images, dtype=types.FLOAT, output_layout="HWC", mirror=mirror, mean=MEAN, std=STD
+        )
+
+    iterator = DALIGenericIterator([graph()], ["images"], reader_name="reader", auto_reset=True)
+    while True:
+        for (batch,) in iterator:
+            yield batch["images"]
+
+
+_DALI = {"nvidia-dali-cuda120": "nvidia.dali", "torch": "torch"}
+CONTENDERS = {
+    "headrace": Contender(headrace, _DALI, "its feed, with the normalisation of the step"),
+    "dali-reader": Contender(dali_reader, _DALI, "fn.readers.webdataset and DALI's random operators"),
+}
