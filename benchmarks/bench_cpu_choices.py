@@ -1,0 +1,88 @@
+"""What each choice for the CPU brings to the training step of EfficientNet-B0, taken back one at a time.
+
+    python benchmarks/bench_cpu_choices.py [--repeats 5] [--sizes 64 128] [--batch 32] [--seconds 6]
+
+The step is that of bench_step.py. The choices: the weight gradient of depthwise convolutions by shifts
+(train/depthwise.py), an allocator that keeps freed memory (docs/decisions/0007), OpenMP threads that sleep while they
+wait (docs/decisions/0008; its gain is what it leaves to others, so no gain is expected where nothing else runs), and
+channels_last. A ratio below 1 is what the run loses without the choice.
+"""
+
+import argparse
+import json
+import os
+import resource
+import time
+from typing import Any
+
+from bench_step import CLASSES, Step, stepping
+from common import facts, interleaved, rows, write
+
+ALL = "all choices"
+WITHOUT = ("depthwise gradient by shifts", "allocator that keeps", "OpenMP that sleeps", "channels_last")
+CONTENDERS = (ALL, *(f"without {name}" for name in WITHOUT))
+
+
+def headrace(images: Any, without: str) -> Step:
+    """The product's step, one choice taken back."""
+    if without != "OpenMP that sleeps":
+        import train  # noqa: F401  sets how OpenMP threads wait, before torch loads it
+    import torch
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    from train import convolution
+    from train.accelerator import keep_freed_memory
+    from train.model import build_model
+
+    if without == "depthwise gradient by shifts":
+        convolution.pays = lambda *_: False
+    if without != "allocator that keeps":
+        keep_freed_memory()
+    network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
+    keep = torch.ones(len(images), len(network.drop_rates(0.2)))
+    noise = (keep, torch.ones(len(images), network.features))
+    channels_last = without != "channels_last"
+    return stepping(network, torch.from_numpy(images), fused=True, channels_last=channels_last, noise=noise)
+
+
+def measure(name: str, size: int, batch: int, seconds: float) -> dict[str, float]:
+    """Steps for some seconds, after two that do not count."""
+    import numpy as np
+
+    images = np.random.default_rng(0).standard_normal((batch, 3, size, size), np.float32)
+    step = headrace(images, name.removeprefix("without "))
+    for _ in range(2):
+        step()
+    usage, began, steps = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        step()
+        steps += 1
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
+    return {"images_per_second": steps * batch / wall, "cpu_microseconds": 1e6 * cpu / (steps * batch)}
+
+
+def main() -> None:
+    """Run one contender, or all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128])
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--contender", choices=CONTENDERS)
+    asked = parser.parse_args()
+    if asked.contender:
+        print(json.dumps(measure(asked.contender, asked.sizes[0], asked.batch, asked.seconds)))
+        return
+    command = f"python benchmarks/bench_cpu_choices.py --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
+    about = facts(command + " ".join(map(str, asked.sizes)), batch=asked.batch)
+    tables = {}
+    for size in asked.sizes:
+        given = ("--sizes", size, "--batch", asked.batch, "--seconds", asked.seconds)
+        tables[f"{size} px"] = rows(interleaved(__file__, CONTENDERS, asked.repeats, *given), ALL)
+    method = (__doc__ or "").split("\n\n", 2)[2]
+    print(write("cpu-choices", "Choices for the training step on a CPU, one by one", about, method, tables))
+
+
+if __name__ == "__main__":
+    main()
