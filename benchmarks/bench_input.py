@@ -26,10 +26,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import turns
 from common import facts, rows, write
 from input_contenders import CONTENDERS
 from input_contenders.task import BATCH, THREADS, Given
-from turns import ContenderError, Turn, group_cpu_seconds, orders, tell
 
 WARM_UP, AT_LEAST = 4, 6  # batches
 LIKE, FLOOR = "dali-reader", "floor: decode"
@@ -89,50 +89,12 @@ def contend(name: str, given: Given) -> None:
     del first
     for _ in range(WARM_UP):
         next(batches)
-    tell(first_batch_at=at_first)
-    for seconds in orders():
-        next(batches)
-        began, cpu, images, count = time.perf_counter(), group_cpu_seconds(), 0, 0
-        while count < AT_LEAST or time.perf_counter() - began < seconds:
-            images += len(next(batches))
-            count += 1
-        wall, cpu = time.perf_counter() - began, group_cpu_seconds() - cpu
-        tell(images_per_second=images / wall, cpu_microseconds=1e6 * cpu / images)
+    turns.contend(lambda: len(next(batches)), at_first, AT_LEAST)
 
 
 def command(*words: object) -> list[str]:
-    """The same script, in a process of its own."""
+    """The same script again, in a process of its own."""
     return [sys.executable, __file__, *map(str, words)]
-
-
-def contest(names: list[str], size: int, asked: argparse.Namespace, failed: dict[str, str]) -> list[dict[str, Any]]:
-    """The table of one size. Contenders that fail are moved to `failed`, with what they said."""
-    turns: dict[str, Turn] = {}
-    starts: dict[str, float] = {}
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    try:
-        for name in names:
-            own = prepared(name, asked.shards, asked.work)
-            turns[name] = Turn(command(asked.shards, "--be", name, "--sizes", size, "--prepared", own))
-            attempt(name, failed, lambda name=name: starts.update({name: turns[name].answer()["first_batch_at"]}))
-        for _ in range(asked.repeats):
-            for name in [name for name in names if name not in failed]:
-                attempt(name, failed, lambda name=name: found[name].append(turns[name].go(asked.seconds)))
-                print(f"{size} px, {name}: {found[name][-1:]}", file=sys.stderr, flush=True)
-    finally:
-        for turn in turns.values():
-            turn.end()
-    lasting = {name: runs for name, runs in found.items() if name not in failed}
-    return lines(lasting, {name: starts[name] - turns[name].began for name in lasting})
-
-
-def attempt(name: str, failed: dict[str, str], step: Any) -> None:
-    """Take a step of a contender; its failure is written down, not the benchmark's."""
-    try:
-        step()
-    except ContenderError as error:
-        failed[name] = f"failed: {error}"
-        print(f"{name} {failed[name]}", file=sys.stderr, flush=True)
 
 
 def lines(found: dict[str, list[dict[str, Any]]], starts: dict[str, float]) -> list[dict[str, Any]]:
@@ -169,15 +131,22 @@ def run(asked: argparse.Namespace) -> Path:
         out = prepared(name, asked.shards, asked.work)
         if CONTENDERS[name].prepare and not out.exists():
             print(f"preparing {name}", file=sys.stderr, flush=True)
-            turn = Turn(command(asked.shards, "--prepare", name, "--prepared", out))
-            attempt(name, left_out, turn.answer)
+            turn = turns.Turn(command(asked.shards, "--prepare", name, "--prepared", out))
+            turns.attempt(name, turn.answer, left_out)
             turn.end()
     said = f"python benchmarks/bench_input.py SHARDS --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
     about = facts(said + " ".join(map(str, asked.sizes)), data="TinyImageNet's training split", batch=BATCH)
     about |= {"threads": THREADS, "versions of peers": versions_of(names)}
     tables = {}
     for size in asked.sizes:
-        tables[f"{size} px"] = contest([name for name in names if name not in left_out], size, asked, left_out)
+        commands = {
+            name: command(
+                asked.shards, "--be", name, "--sizes", size, "--prepared", prepared(name, asked.shards, asked.work)
+            )
+            for name in names
+            if name not in left_out
+        }
+        tables[f"{size} px"] = lines(*turns.contest(commands, asked.repeats, asked.seconds, left_out))
     about["left out"] = "; ".join(f"{name} ({why})" for name, why in left_out.items()) or "none"
     hows = "\n".join(f"- {name}: {CONTENDERS[name].how}" for name in names if name not in left_out)
     method = (__doc__ or "").split("\n\n", 2)[2].strip()
@@ -202,7 +171,7 @@ def main() -> None:
         os._exit(0)  # workers and pipelines may be in the middle of a batch
     if asked.prepare:
         prepare(asked.prepare, asked.shards, asked.prepared)
-        tell(done=1)
+        turns.tell(ready_at=time.time())
     else:
         print(run(asked))
 

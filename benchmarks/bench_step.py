@@ -1,48 +1,42 @@
 """How fast one training step of EfficientNet-B0 is on a CPU, side by side with other implementations.
 
-    python benchmarks/bench_step.py [--repeats 5] [--sizes 64 128 224] [--batch 32] [--seconds 6]
+    python benchmarks/bench_step.py [--repeats 5] [--sizes 64 128 224] [--batch 32] [--seconds 3]
 
-A step is forward, cross entropy, backward and an SGD update with momentum, in fp32, on a batch that is already there,
-on all cores. Each contender runs in a process of its own, one after another in every repetition. Those that are not
-installed are left out. All start from random weights and leave stochastic depth and dropout on.
+A step is forward, cross entropy, backward and an SGD update with momentum (fused, but for efficientnet_pytorch as it
+is), in fp32, on a batch that is already there, on all cores. Each contender is a process, started once for each size
+and stopped while others are measured; they take turns, and a turn lasts the given seconds and at least two steps. All
+start from random weights and leave stochastic depth and dropout on. Peers run in both memory layouts, and Headrace is
+held against the fastest of them all. bf16 is for processors with units for it.
 """
 
 import argparse
-import json
 import os
-import resource
+import statistics
+import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from common import facts, interleaved, rows, write
+import turns
+from common import facts, rows, write
 
 CLASSES = 200
-Step = Callable[[], Any]
-LIKE = "efficientnet_pytorch"
+LIKE, OURS = "efficientnet_pytorch", "headrace"
+WARM_UP, AT_LEAST = 2, 2  # steps
+BF16 = ("avx512_bf16", "amx_bf16")  # in the processor's flags
 
 
-def stepping(model: Any, images: Any, *, fused: bool, channels_last: bool, noise: tuple[Any, ...] = ()) -> Step:
-    """A function that takes one step."""
-    import torch
-    from torch.nn import functional as F  # noqa: N812  torch's own convention
+class Built(NamedTuple):
+    """A network, and what it takes besides the images."""
 
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    model.train().to(memory_format=layout)
-    images = images.contiguous(memory_format=layout)
-    labels = torch.arange(len(images)) % CLASSES
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, fused=fused)
-
-    def step() -> None:
-        F.cross_entropy(model(images, *noise), labels).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    return step
+    network: Any
+    noise: tuple[Any, ...] = ()
+    fused: bool = True
 
 
-def headrace(images: Any) -> Step:
+def headrace(batch: int) -> Built:
     """The product's network, with its allocator setting; OpenMP waits as `train` sets it."""
     import torch
 
@@ -51,85 +45,139 @@ def headrace(images: Any) -> Step:
 
     keep_freed_memory()
     network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
-    keep = torch.ones(len(images), len(network.drop_rates(0.2)))
-    noise = (keep, torch.ones(len(images), network.features))
-    return stepping(network, images, fused=True, channels_last=True, noise=noise)
+    keep = torch.ones(batch, len(network.drop_rates(0.2)))
+    return Built(network, (keep, torch.ones(batch, network.features)))
 
 
-def package(images: Any, *, channels_last: bool) -> Step:
+def package(batch: int) -> Built:
     """The package efficientnet_pytorch as it is."""
     from efficientnet_pytorch import EfficientNet
 
-    model = EfficientNet.from_name("efficientnet-b0", num_classes=CLASSES)
-    return stepping(model, images, fused=False, channels_last=channels_last)
+    del batch
+    return Built(EfficientNet.from_name("efficientnet-b0", num_classes=CLASSES), fused=False)
 
 
-def timm(images: Any) -> Step:
-    """The timm library's, in its faster layout."""
+def timm(batch: int) -> Built:
+    """That of timm."""
     from timm import create_model
 
-    model = create_model("efficientnet_b0", num_classes=CLASSES, drop_rate=0.2, drop_path_rate=0.2)
-    return stepping(model, images, fused=True, channels_last=True)
+    del batch
+    return Built(create_model("efficientnet_b0", num_classes=CLASSES, drop_rate=0.2, drop_path_rate=0.2))
 
 
-def torchvision(images: Any) -> Step:
-    """torchvision's, in its faster layout."""
+def torchvision(batch: int) -> Built:
+    """That of torchvision."""
     from torchvision.models import efficientnet_b0
 
-    return stepping(efficientnet_b0(num_classes=CLASSES), images, fused=True, channels_last=True)
+    del batch
+    return Built(efficientnet_b0(num_classes=CLASSES))
 
 
-CONTENDERS: dict[str, Callable[[Any], Step]] = {
-    LIKE: lambda images: package(images, channels_last=False),
-    "efficientnet_pytorch, channels_last": lambda images: package(images, channels_last=True),
-    "headrace": headrace,
-    "timm": timm,
-    "torchvision": torchvision,
-}
+NETWORKS: dict[str, Callable[[int], Built]] = {LIKE: package, OURS: headrace, "timm": timm, "torchvision": torchvision}
+NEEDS = {"timm": "timm", "torchvision": "torchvision"}
+CONTENDERS = [
+    LIKE,
+    f"{LIKE}, channels_last",
+    f"{OURS}, channels_last",
+    *(f"{name}{layout}" for name in NEEDS for layout in ("", ", channels_last")),
+    *(f"{name}, channels_last, bf16" for name in (OURS, *NEEDS)),
+]
 
 
-def measure(name: str, size: int, batch: int, seconds: float) -> dict[str, float]:
-    """Steps of one contender for some seconds, after two that do not count."""
-    if name == "headrace":
+def left_out() -> dict[str, str]:
+    """Contenders that cannot run here, and why."""
+    flags = Path("/proc/cpuinfo").read_text("ascii").split()
+    without = {}
+    for name in CONTENDERS:
+        if (module := NEEDS.get(name.split(", ")[0])) and not find_spec(module):
+            without[name] = f"{module} not installed"
+        elif name.endswith("bf16") and not set(BF16) & set(flags):
+            without[name] = f"the processor has no bf16 units ({' or '.join(BF16)})"
+    return without
+
+
+def contend(contender: str, size: int, batch: int) -> None:
+    """Be a contender: two steps, then a turn whenever asked."""
+    name, *ways = contender.split(", ")
+    if name == OURS:
         import train  # noqa: F401  sets how OpenMP threads wait, before torch loads it
     import torch
+    from torch.nn import functional as F  # noqa: N812  torch's own convention
 
     torch.manual_seed(0)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    step = CONTENDERS[name](torch.randn(batch, 3, size, size))
-    for _ in range(2):
+    network, noise, fused = NETWORKS[name](batch)
+    layout = torch.channels_last if "channels_last" in ways else torch.contiguous_format
+    network.train().to(memory_format=layout)
+    images = torch.randn(batch, 3, size, size).contiguous(memory_format=layout)
+    labels = torch.arange(batch) % CLASSES
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=fused)
+
+    def step() -> int:
+        with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in ways):
+            loss = F.cross_entropy(network(images, *noise), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return batch
+
+    for _ in range(WARM_UP):
         step()
-    usage, began, steps = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        step()
-        steps += 1
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
-    return {"images_per_second": steps * batch / wall, "cpu_microseconds": 1e6 * cpu / (steps * batch)}
+    turns.contend(step, time.time(), AT_LEAST)
+
+
+def against_fastest(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Headrace's best against the best of all others, turn by turn."""
+
+    def rate(name: str) -> float:
+        return statistics.median(run["images_per_second"] for run in found[name])
+
+    ours = max((name for name in found if name.startswith(OURS)), key=rate)
+    theirs = max((name for name in found if not name.startswith(OURS)), key=rate)
+    pairs = zip(found[ours], found[theirs], strict=True)
+    ratios = [one["images_per_second"] / other["images_per_second"] for one, other in pairs]
+    return {
+        "ours": ours,
+        "fastest of the others": theirs,
+        "ratio, median": round(statistics.median(ratios), 3),
+        "ratio, min to max": f"{min(ratios):.3f} to {max(ratios):.3f}",
+    }
+
+
+def run(asked: argparse.Namespace) -> Path:
+    """All contenders that can run, at all sizes; the path of the result."""
+    without = left_out()
+    said = (
+        f"python benchmarks/bench_step.py --repeats {asked.repeats} --seconds {asked.seconds:g} --batch {asked.batch}"
+    )
+    about = facts(f"{said} --sizes " + " ".join(map(str, asked.sizes)), batch=asked.batch)
+    tables, verdicts = {}, []
+    for size in asked.sizes:
+        words = ("--sizes", str(size), "--batch", str(asked.batch))
+        commands = {
+            name: [sys.executable, __file__, "--be", name, *words] for name in CONTENDERS if name not in without
+        }
+        found, _ = turns.contest(commands, asked.repeats, asked.seconds, without)
+        tables[f"{size} px"] = rows(found, LIKE)
+        verdicts.append({"size": f"{size} px", **against_fastest(found)})
+    tables["Headrace against the fastest of the others"] = verdicts
+    about["left out"] = "; ".join(f"{name} ({why})" for name, why in without.items()) or "none"
+    return write("step", "The training step on a CPU", about, (__doc__ or "").split("\n\n", 2)[2], tables)
 
 
 def main() -> None:
-    """Run one contender, or all that are installed."""
+    """Run all contenders that can run here, or be one of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 224])
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=6)
-    parser.add_argument("--contender", choices=CONTENDERS)
+    parser.add_argument("--repeats", type=int, default=5, help="turns of every contender at each size")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 224], help="sides of the images, pixels")
+    parser.add_argument("--batch", type=int, default=32, help="images a step")
+    parser.add_argument("--seconds", type=float, default=3, help="of a turn")
+    parser.add_argument("--be", choices=CONTENDERS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.contender:
-        print(json.dumps(measure(asked.contender, asked.sizes[0], asked.batch, asked.seconds)))
-        return
-    there = [name for name in CONTENDERS if name not in ("timm", "torchvision") or find_spec(name)]
-    command = f"python benchmarks/bench_step.py --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
-    command += " ".join(map(str, asked.sizes))
-    missing = ", ".join(name for name in CONTENDERS if name not in there) or "none"
-    about = facts(command, batch=asked.batch, **{"not installed": missing})
-    tables = {}
-    for size in asked.sizes:
-        given = ("--sizes", size, "--batch", asked.batch, "--seconds", asked.seconds)
-        tables[f"{size} px"] = rows(interleaved(__file__, there, asked.repeats, *given), LIKE)
-    print(write("step", "The training step on a CPU", about, (__doc__ or "").split("\n\n", 2)[2], tables))
+    if asked.be:
+        contend(asked.be, asked.sizes[0], asked.batch)
+    else:
+        print(run(asked))
 
 
 if __name__ == "__main__":

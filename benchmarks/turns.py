@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,57 @@ class Turn:
         return lines[-1][:200] if lines else f"ended with status {self._process.returncode}"
 
 
-def orders() -> Iterator[float]:
-    """The contender's side: the seconds of each turn that the parent gives."""
+def contest(
+    commands: dict[str, Sequence[str]], repeats: int, seconds: float, failed: dict[str, str]
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, float]]:
+    """Every contender's measurements, and its seconds from start to ready, in turns.
+
+    Those that fail are left out of both, and what they said last is added to `failed`.
+    """
+    turns: dict[str, Turn] = {}
+    starts: dict[str, float] = {}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
+    try:
+        for name, command in commands.items():
+            turns[name] = Turn(command)
+            if (ready := attempt(name, turns[name].answer, failed)) is not None:
+                starts[name] = ready["ready_at"] - turns[name].began
+        for name in [*commands] * repeats:
+            if name not in failed and (run := attempt(name, partial(turns[name].go, seconds), failed)) is not None:
+                found[name].append(run)
+                print(f"{name}: {run}", file=sys.stderr, flush=True)
+    finally:
+        for turn in turns.values():
+            turn.end()
+    return {name: runs for name, runs in found.items() if name not in failed}, starts
+
+
+def attempt(name: str, step: Callable[[], dict[str, Any]], failed: dict[str, str]) -> dict[str, Any] | None:
+    """An answer; None when the contender failed, and then `failed` says how."""
+    try:
+        return step()
+    except ContenderError as error:
+        failed[name] = f"failed: {error}"
+        print(f"{name} {failed[name]}", file=sys.stderr, flush=True)
+        return None
+
+
+def contend(step: Callable[[], int], ready_at: float, at_least: int) -> None:
+    """The contender's side: say when it was ready, then run in turns until the parent ends it.
+
+    `step` gives the images that it handled; a turn is the seconds that the parent gives and `at_least` so many steps.
+    The first step of a turn does not count: caches are cold.
+    """
+    tell(ready_at=ready_at)
     for line in sys.stdin:
-        yield float(line.split()[1])
+        seconds = float(line.split()[1])
+        step()
+        began, cpu, images, steps = time.perf_counter(), group_cpu_seconds(), 0, 0
+        while steps < at_least or time.perf_counter() - began < seconds:
+            images += step()
+            steps += 1
+        wall, cpu = time.perf_counter() - began, group_cpu_seconds() - cpu
+        tell(images_per_second=images / wall, cpu_microseconds=1e6 * cpu / images)
 
 
 def tell(**answer: float) -> None:
