@@ -93,7 +93,10 @@ def load(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: no checkpoint that can be read ({error.strerror})") from error
+        raise UsageError(
+            f"{path}: no checkpoint that can be read ({error.strerror}). "
+            "Give a file that a run wrote: RUN/best.pt, RUN/last.pt, or one of RUN/checkpoints"
+        ) from error
     named = _NAME.fullmatch(path.resolve().name)
     digest = hashlib.sha256(data).hexdigest()
     if named and not digest.startswith(named[2]):

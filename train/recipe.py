@@ -3,6 +3,7 @@
 A recipe is a TOML file with these sections. Unknown keys and values out of range are errors that name the key.
 """
 
+import json
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -75,7 +76,8 @@ def _validated(values: dict[str, Any], name: str, settings: Sequence[str]) -> Re
     for setting in settings:
         _apply(values, setting)
     try:
-        return Recipe.model_validate(values)
+        # As JSON, strictly: arrays are tuples and whole numbers are floats there, but "5" or 5.0 is no whole number.
+        return Recipe.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         raise UsageError(_explain(name, error)) from error
 

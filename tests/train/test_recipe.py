@@ -113,6 +113,36 @@ def test_bad_value_names_its_key_and_what_it_may_be(setting: str, parts: tuple[s
         assert part in said, said
 
 
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [
+        ('train.epochs="5"', "integer"),
+        ("train.epochs=5.0", "integer"),
+        ("train.epochs=true", "integer"),
+        ("train.epochs=1979-05-27", "integer"),
+        ('optim.lr="0.1"', "number"),
+        ("optim.lr=true", "number"),
+        ('augment.crop_area=["0.1", 1.0]', "number"),
+        ('augment.sizes=[[0.0, "64"]]', "integer"),
+        ("optim.nesterov=1", "boolean"),
+        ('optim.nesterov="yes"', "boolean"),
+        ("model.name=5", "'efficientnet-b0'"),
+    ],
+)
+def test_value_of_another_type_is_refused(setting: str, kind: str) -> None:
+    """A text that looks like a number, a number for a switch: a slip of the pen, never read as what it may mean."""
+    said = refusal(setting)
+    assert setting.split("=", maxsplit=1)[0] in said
+    assert kind in said
+
+
+def test_whole_numbers_are_floats_and_arrays_are_pairs() -> None:
+    """TOML's own ways of writing a value are all valid."""
+    recipe = load_recipe("demo", ["optim.lr=1", "augment.crop_area=[1, 1]", "augment.sizes=[[0, 32], [0.5, 64]]"])
+    assert (recipe.optim.lr, recipe.augment.crop_area) == (1.0, (1.0, 1.0))
+    assert recipe.augment.stages == ((0.0, 32), (0.5, 64))
+
+
 def test_all_mistakes_are_named_at_once() -> None:
     """Two wrong keys are two findings, so that one correction is enough."""
     said = refusal("train.epochs=0", "optim.lr=0")
