@@ -1,5 +1,6 @@
 """Reading a shard set: its classes, and the JPEG bytes of any samples by their ids."""
 
+import hashlib
 import os
 import resource
 from functools import cached_property
@@ -151,6 +152,12 @@ class Split:
     def sources(self) -> list[str]:
         """The path of each sample inside its source."""
         return self._names["source"]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over what each row says of its image, in order: which images these are, and how large."""
+        columns = (self._crcs, self._sizes, self.widths, self.heights)
+        return hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
 
     def close(self) -> None:
         """Close the tars. Reading afterwards is an error."""

@@ -24,6 +24,10 @@ _NO_FOLDER = {errno.EEXIST, errno.ENOTDIR}
 _NO_ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
+class LockedError(HeadraceError):
+    """Another command holds the right to write a target."""
+
+
 def storage_error(error: OSError, path: Path) -> HeadraceError:
     """The error for a failed write to `path`, in words that say what to do."""
     if error.errno in _NO_SPACE:
@@ -55,11 +59,16 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A stream that becomes `path` when the block ends well; after an error nothing of it is left."""
+def replacing(path: Path, size: int = 0) -> Iterator[BinaryIO]:
+    """A stream that becomes `path` when the block ends well; after an error nothing of it is left.
+
+    Disk space for `size` bytes is taken at once: a disk that is too full for them is an error before any work is done.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with partial.open("wb") as stream:
+            if size:
+                os.posix_fallocate(stream.fileno(), 0, size)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -161,7 +170,7 @@ def locked(target: Path) -> Iterator[None]:
         lock = FileLock(name)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise HeadraceError(
+        raise LockedError(
             f"{target}: another headrace command is writing it now. Wait until it ends, or choose another folder"
         ) from error
     except OSError as error:

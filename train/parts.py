@@ -13,6 +13,7 @@ from shards.shardset import ShardSet, Split
 from train.accelerator import Accelerator
 from train.augment import Crop
 from train.batch import TrainPlans, ValidationPlans
+from train.decoded import Decoded
 from train.evaluate import Evaluator
 from train.feed import Feed
 from train.head import Matched
@@ -57,10 +58,10 @@ class Place:
             accelerator.make_deterministic()
         return cls(world, accelerator, world.threads(runtime.threads))
 
-    def pipeline(self, split: Split, max_batch: int, runtime: Runtime) -> ImagePipeline:
-        """A decoding pipeline over a split."""
+    def pipeline(self, split: Split, max_batch: int, runtime: Runtime, decoded: Decoded | None) -> ImagePipeline:
+        """A pipeline over a split, which takes its pixels from the `decoded` cache where there is one."""
         decode = self.accelerator.decode_placement(runtime.decode)
-        return ImagePipeline(split, max_batch, self.accelerator, threads=self.threads, decode=decode)
+        return ImagePipeline(split, max_batch, self.accelerator, threads=self.threads, decode=decode, decoded=decoded)
 
 
 def build_step(setup: Setup, place: Place, built: Built) -> TrainStep:
@@ -140,19 +141,25 @@ def build_plans(setup: Setup, step: TrainStep) -> TrainPlans:
     )
 
 
-def build_feed(setup: Setup, place: Place, step: TrainStep, first_step: int) -> Feed:
+def build_feed(setup: Setup, place: Place, step: TrainStep, first_step: int, decoded: Decoded | None = None) -> Feed:
     """The training batches of this rank from `first_step` to the end of the run."""
     plans, recipe = build_plans(setup, step), setup.recipe
     mine = setup.steps.groups_of(place.world.size, place.world.rank)
     stream = plans.stream(first_step, setup.steps.ends(recipe.train.epochs - 1), mine)
-    return Feed(place.pipeline(plans.split, recipe.train.group, recipe.runtime), stream, place.accelerator)
+    pipeline = place.pipeline(plans.split, recipe.train.group, recipe.runtime, decoded)
+    return Feed(pipeline, stream, place.accelerator)
 
 
 def build_evaluator(
-    shards: ShardSet, settings: Evaluate, runtime: Runtime, normalise: Normalise, place: Place
+    shards: ShardSet,
+    settings: Evaluate,
+    runtime: Runtime,
+    normalise: Normalise,
+    place: Place,
+    decoded: Decoded | None = None,
 ) -> Evaluator:
     """The evaluator of a shard set's validation split."""
     split = shards.split(VALIDATION)
     plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
-    pipeline = place.pipeline(split, settings.batch, runtime)
+    pipeline = place.pipeline(split, settings.batch, runtime, decoded)
     return Evaluator(plans, pipeline, normalise, place.accelerator, place.world, flip=settings.flip)

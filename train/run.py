@@ -8,6 +8,7 @@ from shards.errors import UsageError
 from train import environment
 from train.batch import Batch, grey_batch
 from train.clock import Interval
+from train.filling import open_caches
 from train.loop import Run, fit
 from train.model import Built
 from train.notfinite import explained
@@ -16,7 +17,7 @@ from train.precision import choose_precision
 from train.progress import Progress
 from train.runlog import RunLog
 from train.saver import Saver
-from train.setup import Request, Setup, open_run_folder, resolve
+from train.setup import TRAIN, VALIDATION, Request, Setup, open_run_folder, resolve
 from train.signals import StopRequest
 from train.start import start_lines
 from train.step import TrainStep
@@ -78,14 +79,18 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
     _write_environment(setup, place)
     progress = setup.resumed.progress if setup.resumed else Progress()
     log.keep_until(progress.step, progress.epochs_done)
-    with build_feed(setup, place, step, progress.step) as feed:
+    caches = open_caches(setup.shards, setup.caches, place.world, place.threads, log.say)
+    evaluate = build_evaluator(
+        setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, caches.get(VALIDATION)
+    )
+    with build_feed(setup, place, step, progress.step, caches.get(TRAIN)) as feed:
         run = Run(
             steps=setup.steps,
             epochs=recipe.train.epochs,
             until=recipe.train.until,
             feed=feed,
             step=step,
-            evaluate=build_evaluator(setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place),
+            evaluate=evaluate,
             progress=progress,
             losses=LossRing(recipe.runtime.log_every, place.accelerator, progress.step),
             log=log,

@@ -145,6 +145,11 @@ class Runtime(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
     decode: Literal["auto", "cpu", "mixed"] = "auto"
+    cache: Literal["none", "decoded"] = "none"
+    """decoded: decode each image once into a file, and read the pixels from there in every epoch and every later run.
+    It takes 3 bytes a pixel of disk, and as much memory of each machine, shared by its processes."""
+    cache_dir: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """The folder for it; none given means beside the shard set. Caches may be removed between runs."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of each process; none given means its share of the cores that it may use."""
     deterministic: bool = False
@@ -161,6 +166,12 @@ class Runtime(Section):
     """A rank that does nothing for so long while others wait for it ends the run."""
     verdict: bool = True
     """End the run by timing the step on a resident batch, to say whether the input was the bottleneck."""
+
+    @model_validator(mode="after")
+    def _decoded_on_the_cpu(self) -> Self:
+        if self.cache == "decoded" and self.decode == "mixed":
+            raise ValueError("cache = decoded holds what the CPU decodes, so decode = mixed does not go with it")
+        return self
 
 
 class About(Section):

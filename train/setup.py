@@ -9,8 +9,10 @@ from shards.errors import UsageError
 from shards.order import Steps
 from shards.shardset import ShardSet
 from train import checkpoint
+from train.decoded import CacheFile, plan_caches
 from train.recipe import Recipe, load_recipe
 from train.resume import Resumed, differences, find
+from train.sections import Runtime
 
 DEFAULT_RECIPE = "b0-224"
 TRAIN, VALIDATION = "train", "val"
@@ -39,6 +41,8 @@ class Setup:
     steps: Steps
     out: Path
     resumed: Resumed | None
+    caches: tuple[CacheFile, ...]
+    remarks: tuple[str, ...]
 
 
 def resolve(request: Request, processes: int) -> Setup:
@@ -56,7 +60,16 @@ def resolve(request: Request, processes: int) -> Setup:
     if resumed:
         resumed.refuse_misplaced(steps)
         resumed = replace(resumed, warnings=resumed.warnings + accepted)
-    return Setup(request, recipe, shards, steps, _out(request, recipe, resumed), resumed)
+    out = _out(request, recipe, resumed)
+    caches, remark = _caches(recipe.runtime, shards)
+    return Setup(request, recipe, shards, steps, out, resumed, caches, (remark,) if remark else ())
+
+
+def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], str]:
+    if runtime.cache == "none":
+        return (), ""
+    folder = Path(runtime.cache_dir) if runtime.cache_dir else None
+    return plan_caches(shards, (TRAIN, VALIDATION), folder)
 
 
 def _recipe(request: Request, resumed: Resumed | None) -> Recipe:

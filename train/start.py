@@ -27,6 +27,7 @@ def start_lines(setup: Setup, place: Place, origin: str) -> list[str]:
     if setup.resumed:
         lines += [f"warning: {line}" for line in setup.resumed.warnings]
         lines.append(f"resume   from {setup.resumed.path}")
+    lines += [f"cache    {line}" for line in setup.remarks]
     return lines + [f"warning: {line}" for line in _warnings(setup, place.world.size)]
 
 

@@ -102,6 +102,14 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank, the same on every rank. For the host's own matters, not each step."""
+        if self.size == 1:
+            return flag
+        box = torch.tensor([int(flag)])
+        dist.all_reduce(box, op=dist.ReduceOp.MAX, group=self._votes)
+        return bool(box.item())
+
     def from_main(self, value: Any) -> Any:
         """What rank 0 holds, on every rank: a value that JSON can carry. Nothing is unpickled."""
         if self.size == 1:

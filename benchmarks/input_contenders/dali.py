@@ -1,12 +1,14 @@
 """Headrace, and DALI's own webdataset reader."""
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from input_contenders.task import AREA, BATCH, FLIP, MEAN, RATIO, STD, THREADS, Contender, Given, split
 
 
-def headrace(given: Given) -> Iterator[Any]:
+def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
     """The product's own feed, thread, queue and normalisation."""
     import numpy as np
     import torch
@@ -27,10 +29,23 @@ def headrace(given: Given) -> Iterator[Any]:
     plans = TrainPlans(samples, Order(len(samples), 0), steps, crop, ((0, given.size),), np.zeros(1))
     accelerator = Accelerator(None)
     normalise = Normalise(Normalisation(MEAN, STD), accelerator)
-    pipeline = ImagePipeline(samples, BATCH, accelerator, threads=THREADS, decode="cpu")
+    decoded = decoded_cache(given.shards, given.prepared) if cached else None
+    pipeline = ImagePipeline(samples, BATCH, accelerator, threads=THREADS, decode="cpu", decoded=decoded)
     with Feed(pipeline, plans.stream(0, 1_000_000, range(1)), accelerator) as feed:
         for batch in feed:
             yield normalise(batch.images)
+
+
+def decoded_cache(shards: Path, folder: Path) -> Any:
+    """The product's cache of decoded images, made where it is not there yet."""
+    from shards.shardset import ShardSet
+    from train.decoded import plan_caches
+    from train.filling import open_caches
+    from train.world import World
+
+    opened = ShardSet.open(shards)
+    files, _ = plan_caches(opened, ("train",), folder)
+    return open_caches(opened, files, World(), THREADS, print)["train"]
 
 
 def dali_reader(given: Given) -> Iterator[Any]:
@@ -67,5 +82,8 @@ def dali_reader(given: Given) -> Iterator[Any]:
 _DALI = {"nvidia-dali-cuda120": "nvidia.dali", "torch": "torch"}
 CONTENDERS = {
     "headrace": Contender(headrace, _DALI, "its feed, with the normalisation of the step"),
+    "headrace-decoded-cache": Contender(
+        partial(headrace, cached=True), _DALI, "the same with runtime.cache = decoded: no decoding", decoded_cache
+    ),
     "dali-reader": Contender(dali_reader, _DALI, "fn.readers.webdataset and DALI's random operators"),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.runs import arguments, assert_same_run, here, one_line
+from tests.faults.runs import arguments, assert_same_run, here, one_line, running
 from train.step import TrainStep
 
 Damage = Callable[[Path], None]
@@ -91,3 +91,17 @@ def test_replaced_during_the_run(
     result = here(*arguments(shards, out))
     assert result.exit_code == 0, result.output
     assert_same_run(undisturbed, out)
+
+
+@pytest.mark.faults
+def test_damage_found_while_the_cache_is_filled(shards: Path, tmp_path: Path) -> None:
+    """Where one rank decodes for both, a damaged sample that it meets ends both at once, with its name and code 3."""
+    flip(shards)
+    given = arguments(shards, tmp_path / "run", "--nproc", "2", runtime__cache="decoded")
+    with running(given) as process:
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 3, errors
+    (line,) = errors.splitlines()
+    assert "train-000001.tar, key 000000096 (source train/" in line
+    assert "headrace verify" in line
+    assert list((shards.parent / "set.decoded").iterdir()) == []
