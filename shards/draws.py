@@ -25,6 +25,10 @@ class Stream(IntEnum):
     PREP = 6
     INIT = 7
     MIX = 8
+    COLOUR = 9
+    AFFINE = 10
+    TRIVIAL = 11
+    ERASE = 12
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -12,7 +12,10 @@ from shards.order import Order, Steps, validation_batches
 from shards.shardset import Split
 from train.accelerator import Accelerator
 from train.augment import Crop, Samples, Views, centre_views, keep_scales, train_views
+from train.change import Change
 from train.mix import Mix, Mixing, draw_mix
+from train.pixels import changed
+from train.policy import Policy, draw_changes
 
 
 class Plan(NamedTuple):
@@ -27,9 +30,10 @@ class Plan(NamedTuple):
     size: int  # side of the square that each view is resized to, pixels
     keep: NDArray[np.float32]  # (b, blocks) stochastic-depth scales; blocks = 0 for validation
     mix: Mix | None = None  # how the group is mixed, where it is
+    changes: tuple[Change, ...] = ()  # what is done to the resized images
 
     def one(self, row: int) -> "Plan":
-        """The same for one sample alone."""
+        """The same for one sample alone, as far as decoding and resizing go."""
         row_only = slice(row, row + 1)
         columns = {name: getattr(self, name)[row_only] for name in ("epochs", "ids", "labels", "keep")}
         return self._replace(views=Views(*(corner[row_only] for corner in self.views)), **columns)
@@ -46,7 +50,8 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, plan: Plan, images: Tensor, accelerator: Accelerator) -> "Batch":
-        """The images of a plan with the rest of it on their device."""
+        """The resized images of a plan, changed as it says, with the rest of it on their device."""
+        images = changed(images, plan.changes, accelerator)
         partner = None if plan.mix is None else accelerator.upload(plan.mix.partner)
         return cls(images, accelerator.upload(plan.labels), accelerator.upload(plan.keep), partner, plan)
 
@@ -68,6 +73,7 @@ class TrainPlans:
     sizes: tuple[tuple[int, int], ...]  # (first step, side of the images from there on), by step
     drop_rates: NDArray[np.float64]  # (blocks,)
     mixing: Mixing = Mixing()  # noqa: RUF009  a tuple, so it cannot change
+    policy: Policy = Policy()  # noqa: RUF009  as above
 
     def plan(self, step: int, group: int) -> Plan:
         """The plan of one group of one step."""
@@ -78,7 +84,8 @@ class TrainPlans:
         keep = keep_scales(self.drop_rates, seed, samples)
         size = self.size_at(step)
         mix = draw_mix(self.mixing, seed, step, group, len(ids), size)
-        return Plan(step, group, epochs, ids, self.split.labels[ids], views, size, keep, mix)
+        changes = draw_changes(self.policy, seed, samples, size)
+        return Plan(step, group, epochs, ids, self.split.labels[ids], views, size, keep, mix, changes)
 
     def size_at(self, step: int) -> int:
         """Side of the training images of a step, in pixels."""

@@ -18,12 +18,13 @@ from train.evaluate import Evaluator
 from train.feed import Feed
 from train.head import Matched
 from train.mix import Mixing
-from train.model import Built, build_model
+from train.model import Built, build_model, normalisation_of
 from train.noise import HeadDropout
 from train.normalise import Normalise
 from train.norms import RunningStatistics
 from train.optim import Schedule, WeightAverage, load_optimizer, make_optimizer
 from train.pipeline import ImagePipeline
+from train.policy import Policy
 from train.resume import Resumed
 from train.sections import Evaluate, Runtime
 from train.setup import TRAIN, VALIDATION, Setup
@@ -138,6 +139,7 @@ def build_plans(setup: Setup, step: TrainStep) -> TrainPlans:
         sizes=tuple((math.ceil(share * total), size) for share, size in augment.stages),
         drop_rates=np.array(step.network.drop_rates(recipe.model.drop_connect)),
         mixing=Mixing(augment.mixup, augment.cutmix),
+        policy=Policy.of(augment, normalisation_of(recipe.model.name).mean),
     )
 
 

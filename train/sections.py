@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Chance = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
 
 
@@ -53,16 +55,40 @@ class Augment(Section):
     sizes: tuple[tuple[Annotated[float, Field(ge=0, lt=1)], Side], ...] = ()
     """Resolution schedule in place of `size`: [share of the run, side], as in [[0.0, 128], [0.5, 160]]."""
     crop_area: tuple[Fraction, Fraction] = (0.35, 1.0)
-    crop_ratio: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (3 / 4, 4 / 3)
-    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
-    mixup: Annotated[float, Field(ge=0, le=1)] = 0.0
+    crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    flip: Share = 0.5
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Degrees to either side, about the middle. This and the next three are one warp, torchvision's RandomAffine."""
+    shear: Annotated[float, Field(ge=0, le=80)] = 0.0
+    """Degrees to either side, along x."""
+    translate: Share = 0.0
+    """Share of the side, along x and y each."""
+    scale: tuple[Annotated[float, Field(ge=0.1, le=10)], Annotated[float, Field(ge=0.1, le=10)]] = (1.0, 1.0)
+    """Factors of size."""
+    brightness: Share = 0.0
+    """A factor from [1 - b, 1 + b]. This and the next three are torchvision's ColorJitter, in an order drawn too."""
+    contrast: Share = 0.0
+    """A factor for the distance from the image's own mean grey."""
+    saturation: Share = 0.0
+    """A factor for the distance from the pixel's own grey."""
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Turns of the colour circle, to either side."""
+    trivial_augment: bool = False
+    """One operator of random strength an image: TrivialAugmentWide (arXiv:2103.10158)."""
+    erase: Share = 0.0
+    """The chance that a rectangle of an image becomes the network's mean colour (arXiv:1708.04896)."""
+    erase_area: tuple[Fraction, Fraction] = (0.02, 0.33)
+    """The rectangle's share of the image."""
+    erase_ratio: tuple[Positive, Positive] = (0.3, 3.3)
+    """Its height divided by its width."""
+    mixup: Share = 0.0
     """Alpha of mixup's Beta distribution, 0 for off. For long runs: a short one needs its images as they are."""
-    cutmix: Annotated[float, Field(ge=0, le=1)] = 0.0
+    cutmix: Share = 0.0
     """Alpha of CutMix's, 0 for off. With both on, each group draws one of them."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        for name in ("crop_area", "crop_ratio"):
+        for name in ("crop_area", "crop_ratio", "scale", "erase_area", "erase_ratio"):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} is [{low}, {high}]: the first may not exceed the second")

@@ -9,14 +9,22 @@ import pytest
 from tests.ddp.processes import run_ranks
 from train import checkpoint
 
-# 6 groups of 8 in a batch: 4 processes take 2, 2, 1, 1 of them. All noise is on; batch norm is live. The learning
-# rate is low enough that a difference in the last bit does not grow beyond 1e-9 in ten steps.
+# 6 groups of 8 in a batch: 4 processes take 2, 2, 1, 1 of them. All noise and every augmentation is on; batch norm is
+# live. The learning rate is low enough that a difference in the last bit does not grow beyond 1e-9 in ten steps.
 SETTINGS = (
     "train.epochs=1",
     "train.global_batch=48",
     "train.group=8",
     "model.dropout=0.2",
     "model.drop_connect=0.2",
+    "augment.rotate=20",
+    "augment.scale=[0.8, 1.2]",
+    "augment.brightness=0.4",
+    "augment.contrast=0.4",
+    "augment.saturation=0.4",
+    "augment.hue=0.1",
+    "augment.trivial_augment=true",
+    "augment.erase=0.5",
     "augment.mixup=0.4",
     "augment.cutmix=1.0",
     "optim.name=sgd",
@@ -40,6 +48,8 @@ class Outcome:
         self.losses = [row["loss"] for row in self.rows if row["kind"] == "step"]
         self.epoch: dict[str, Any] = next(row for row in self.rows if row["kind"] == "epoch")
         self.state = checkpoint.load(folder / "last.pt")
+        ranks = [json.loads(path.read_text()) for path in folder.glob("pixels-*.json")]
+        self.pixels = sorted(row for rows in ranks for row in rows)  # [step, epoch, id, hash of the image]
 
 
 @pytest.fixture(scope="session")

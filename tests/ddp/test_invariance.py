@@ -13,6 +13,13 @@ def test_losses_of_all_steps_agree(outcomes: dict[int, Outcome], size: int) -> N
     assert outcomes[size].losses == pytest.approx(outcomes[1].losses, abs=1e-9)
 
 
+@pytest.mark.parametrize("size", [2, 3, 4, 6])
+def test_augmented_pixels_are_bit_equal(outcomes: dict[int, Outcome], size: int) -> None:
+    """With every augmentation on, each step's images have the same bytes on N processes as on one."""
+    assert len(outcomes[1].pixels) == 480
+    assert outcomes[size].pixels == outcomes[1].pixels
+
+
 @pytest.mark.parametrize("size", [2, 4, 6])
 @pytest.mark.parametrize("part", ["model", "average"])
 def test_weights_and_statistics_agree(outcomes: dict[int, Outcome], size: int, part: str) -> None:

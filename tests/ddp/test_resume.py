@@ -64,7 +64,7 @@ def test_metrics_continue_without_gap(outcomes: dict[int, Outcome], resumed: dic
 def test_goes_on_with_another_number_of_processes(
     stopped: dict[int, Path], outcomes: dict[int, Outcome], tiny_set: Path, tmp_path: Path
 ) -> None:
-    """A run stopped on 3 processes and resumed on 2 has the losses of one that was never stopped."""
+    """A run stopped on 3 processes and resumed on 2 has the losses and pixels of one that was never stopped."""
     _, path, _ = checkpoint.newest(stopped[3])
     first = next(path for path in sorted((stopped[3] / "checkpoints").iterdir()))
     run_ranks("train_worker.py", 2, tiny_set, tmp_path / "moved", "--resume", str(first), "runtime.log_every=1")
@@ -72,4 +72,5 @@ def test_goes_on_with_another_number_of_processes(
     done = STEPS - len(moved.losses)
     assert STOP_AT < done < STEPS
     assert moved.losses == pytest.approx(outcomes[1].losses[done:], abs=1e-9)
+    assert moved.pixels == [row for row in outcomes[1].pixels if row[0] >= done]
     assert path.exists()

@@ -1,14 +1,21 @@
 """One rank of a real run with a narrow EfficientNet: the run itself is the product's, only the width is not.
 
 train_worker.py SHARDS OUT [--resume MODE] [--stop-after STEP] [SECTION.KEY=VALUE ...]
+
+Beside what the run writes, OUT/pixels-RANK.json has [step, epoch, id, hash of the augmented image] of every sample
+that this rank took.
 """
 
 import argparse
+import hashlib
+import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from train.batch import Batch
 from train.model import build_model
 from train.parts import Place
 from train.run import carry_out
@@ -31,6 +38,23 @@ def stop_after(step: int) -> None:
     TrainStep.__call__ = signalling  # type: ignore[method-assign]
 
 
+def note_pixels(rows: list[tuple[int, int, int, str]]) -> None:
+    """Have each step note the images that it takes."""
+    update = TrainStep.__call__
+
+    def noted(batch: Batch) -> Batch:
+        plan = batch.plan
+        for epoch, sample, image in zip(plan.epochs.tolist(), plan.ids.tolist(), batch.images.numpy(), strict=True):
+            digest = hashlib.md5(image.tobytes(), usedforsecurity=False).hexdigest()
+            rows.append((plan.step, epoch, sample, digest))
+        return batch
+
+    def noting(self: TrainStep, number: int, batches: Iterator[Batch], *rest: object) -> None:
+        update(self, number, map(noted, batches), *rest)  # type: ignore[arg-type]
+
+    TrainStep.__call__ = noting  # type: ignore[assignment]
+
+
 def main() -> None:
     """Train, and end with exit code 0 also when stopped as asked."""
     parser = argparse.ArgumentParser()
@@ -42,6 +66,8 @@ def main() -> None:
     given = parser.parse_intermixed_args()
     if given.stop_after is not None and int(os.environ["RANK"]) == int(os.environ["WORLD_SIZE"]) - 1:
         stop_after(given.stop_after)
+    pixels: list[tuple[int, int, int, str]] = []
+    note_pixels(pixels)
     request = Request(
         given.shards, None if given.resume else "demo", tuple(given.settings), None, given.out, given.resume
     )
@@ -53,6 +79,7 @@ def main() -> None:
             carry_out(setup, place, stop, built)
         except StoppedError as stopped:
             sys.stdout.write(f"{stopped}\n")
+    (given.out / f"pixels-{os.environ['RANK']}.json").write_text(json.dumps(pixels), encoding="ascii")
 
 
 if __name__ == "__main__":

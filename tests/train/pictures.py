@@ -17,9 +17,12 @@ from shards.shardset import ShardSet, Split
 from train.accelerator import Accelerator
 from train.augment import Crop
 from train.batch import Plan, TrainPlans, ValidationPlans
+from train.feed import Feed
 from train.pipeline import ImagePipeline
+from train.policy import Policy
 
 CPU = Accelerator(None)
+NOTHING = Policy()
 Pixels = NDArray[np.uint8]
 
 
@@ -28,7 +31,9 @@ def pipeline(split: Split, *, batch: int = 16, threads: int = 1) -> ImagePipelin
     return ImagePipeline(split, batch, CPU, threads=threads, decode="cpu")
 
 
-def training(split: Split, *, batch: int = 48, group: int = 16, flip: float = 0.5, size: int = 64) -> TrainPlans:
+def training(
+    split: Split, *, batch: int = 48, group: int = 16, flip: float = 0.5, size: int = 64, policy: Policy = NOTHING
+) -> TrainPlans:
     """Plans of a training run over the split."""
     return TrainPlans(
         split=split,
@@ -37,6 +42,7 @@ def training(split: Split, *, batch: int = 48, group: int = 16, flip: float = 0.
         crop=Crop((0.35, 1.0), (3 / 4, 4 / 3), flip),
         sizes=((0, size),),
         drop_rates=np.zeros(1),
+        policy=policy,
     )
 
 
@@ -46,6 +52,16 @@ def by_sample(pipe: ImagePipeline, plans: Iterator[Plan]) -> dict[tuple[int, int
     for plan, images in pipe.run(plans):
         for epoch, one, image in zip(plan.epochs.tolist(), plan.ids.tolist(), images.numpy(), strict=True):
             found[epoch, one] = image.copy()
+    return found
+
+
+def fed(pipe: ImagePipeline, plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
+    """The image of each (epoch, id) as the step gets it: with all changes."""
+    found = {}
+    with Feed(pipe, plans, CPU) as feed:
+        for batch in feed:
+            of = zip(batch.plan.epochs.tolist(), batch.plan.ids.tolist(), batch.images.numpy(), strict=True)
+            found |= {(epoch, one): image.copy() for epoch, one, image in of}
     return found
 
 
