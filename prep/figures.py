@@ -3,6 +3,9 @@
 from prep.histogram import histogram
 from shards.inspection import PERCENTILES, Facts, SplitFacts, inspect
 from shards.shardset import ShardSet
+from shards.shuffling import shuffle_quality
+
+_TRAIN, _BATCH, _WINDOWS = "train", 256, (1, 2, 4, 8)
 
 
 def report(shards: ShardSet) -> str:
@@ -25,6 +28,20 @@ def _split(split: SplitFacts, shards: ShardSet) -> list[str]:
     lines.append(
         f"  {split.repeated:,} samples repeat an image of the split; {split.conflicting:,} images have several labels"
     )
+    return [*lines, *_mixing(shards)] if split.name == _TRAIN and split.samples else lines
+
+
+def _mixing(shards: ShardSet) -> list[str]:
+    """How well orders in windows of shards mix the classes, beside the order over the whole set."""
+    split = shards.split(_TRAIN)
+    found = shuffle_quality(split.labels, split.shard_sizes, _BATCH, _WINDOWS)
+    split.close()
+    lines = [
+        f"  classes in a batch of {found.batch}: {found.expected:.1f} expected, {found.whole:.1f} over the whole set"
+    ]
+    if found.windows:
+        seen = ", ".join(f"{classes:.1f} with {length}" for length, classes in found.windows.items())
+        lines.append(f"    in windows of shards (train.window): {seen}")
     return lines
 
 

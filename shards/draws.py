@@ -29,6 +29,7 @@ class Stream(IntEnum):
     AFFINE = 10
     TRIVIAL = 11
     ERASE = 12
+    SHARD_ORDER = 13
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -4,6 +4,9 @@ Training is one endless sequence of positions: the permutation of epoch 0, then 
 Step s takes positions [s*B, (s+1)*B) of it, B the global batch, so a batch may straddle two epochs and nothing
 is ever dropped or repeated. The global batch consists of consecutive *groups*, the samples of one forward pass;
 ranks take whole, consecutive groups.
+
+The permutation of an epoch is over the whole set, or drawn in *windows* for storage that is slow at random reads: the
+shards in a random order, and the samples in a random order within each window of so many consecutive ones of these.
 """
 
 from dataclasses import dataclass, field
@@ -22,33 +25,84 @@ class Positions(NamedTuple):
     ids: NDArray[np.int64]
 
 
+class Windows(NamedTuple):
+    """An order in windows of `length` shards; `shards` has the samples of each shard, in the order of their ids."""
+
+    length: int
+    shards: tuple[int, ...]
+
+
+class _Epoch:
+    """The order of one epoch, made a window at a time: the ids of two windows at most are held."""
+
+    def __init__(self, seed: int, epoch: int, windows: Windows) -> None:
+        self._seed, self._epoch = seed, epoch
+        self._sizes = np.array(windows.shards, np.int64)
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        keys = hash64(seed, Stream.SHARD_ORDER, epoch, np.arange(len(self._sizes)))
+        drawn = np.argsort(keys, kind="stable")
+        self._windows = [drawn[first : first + windows.length] for first in range(0, len(drawn), windows.length)]
+        self._ends = np.cumsum([self._sizes[shards].sum() for shards in self._windows])
+        self._held: dict[int, NDArray[np.int64]] = {}
+
+    def ids(self, first: int, last: int) -> NDArray[np.int64]:
+        """The ids at places first (included) to last (excluded), at least one."""
+        pieces = []
+        begins, ends = np.searchsorted(self._ends, (first, last - 1), side="right").tolist()
+        for number in range(begins, ends + 1):
+            ids = self._window(number)
+            start = int(self._ends[number]) - len(ids)
+            pieces.append(ids[max(first - start, 0) : last - start])
+        return np.concatenate(pieces)
+
+    def _window(self, number: int) -> NDArray[np.int64]:
+        if number not in self._held:
+            while len(self._held) > 1:  # a batch straddles two windows at most when it is shorter than each
+                self._held.pop(min(self._held))
+            shards = self._windows[number]
+            spans = zip(self._starts[shards].tolist(), self._sizes[shards].tolist(), strict=True)
+            ids = np.concatenate([np.arange(start, start + size) for start, size in spans])
+            self._held[number] = ids[np.argsort(hash64(self._seed, Stream.ORDER, self._epoch, ids), kind="stable")]
+        return self._held[number]
+
+
 @dataclass(frozen=True)
 class Order:
-    """The endless training sequence over `samples` ids under one seed."""
+    """The endless training sequence over `samples` ids under one seed, over the whole set or in windows."""
 
     samples: int
     seed: int
-    _cache: dict[int, NDArray[np.int64]] = field(default_factory=dict, compare=False, repr=False)
+    windows: Windows | None = None
+    _cache: dict[int, _Epoch] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.windows is not None and (self.windows.length < 1 or sum(self.windows.shards) != self.samples):
+            raise ValueError(
+                f"windows of {self.windows.length} shards with {sum(self.windows.shards)} samples: expected at least 1 "
+                f"shard, and the set's {self.samples} samples"
+            )
 
     def permutation(self, epoch: int) -> NDArray[np.int64]:
-        """All ids in the order of this epoch: the stable argsort of a hash of (seed, epoch, id). O(n log n)."""
-        if epoch not in self._cache:
-            keys = hash64(self.seed, Stream.ORDER, epoch, np.arange(self.samples))
-            while len(self._cache) > 1:  # a batch straddles two epochs at most when it is shorter than the set
-                self._cache.pop(min(self._cache))
-            self._cache[epoch] = np.argsort(keys, kind="stable")
-        return self._cache[epoch]
+        """All ids in the order of this epoch: in each window, the stable argsort of a hash of (seed, epoch, id)."""
+        return self._of(epoch).ids(0, self.samples)
 
     def positions(self, first: int, last: int) -> Positions:
-        """Epochs and ids at positions first (included) to last (excluded)."""
+        """Epochs and ids at positions first (included) to last (excluded). O(window) memory, O(n log n) an epoch."""
+        if first >= last:
+            return Positions(np.empty(0, np.int64), np.empty(0, np.int64))
         pieces = []
         for epoch in range(first // self.samples, (last - 1) // self.samples + 1):
             start = epoch * self.samples
-            ids = self.permutation(epoch)[max(first - start, 0) : last - start]
+            ids = self._of(epoch).ids(max(first - start, 0), min(last - start, self.samples))
             pieces.append(Positions(np.full(len(ids), epoch), ids))
-        if not pieces:
-            return Positions(np.empty(0, np.int64), np.empty(0, np.int64))
         return Positions(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+
+    def _of(self, epoch: int) -> _Epoch:
+        if epoch not in self._cache:
+            while len(self._cache) > 1:  # a batch straddles two epochs at most when it is shorter than the set
+                self._cache.pop(min(self._cache))
+            self._cache[epoch] = _Epoch(self.seed, epoch, self.windows or Windows(1, (self.samples,)))
+        return self._cache[epoch]
 
 
 @dataclass(frozen=True)

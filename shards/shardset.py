@@ -99,6 +99,8 @@ class Split:
             raise DataError(
                 f"{path}: a row points outside its tar or its class list, or has no pixels. {index.remedy(self._root)}"
             )
+        if not np.array_equal(self.shard_of, np.repeat(np.arange(len(sizes)), self.shard_sizes)):
+            raise DataError(f"{path}: its rows are not in the order of the tars. {index.remedy(self._root)}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -158,6 +160,11 @@ class Split:
         """SHA-256 over what each row says of its image, in order: which images these are, and how large."""
         columns = (self._crcs, self._sizes, self.widths, self.heights)
         return hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
+
+    @property
+    def shard_sizes(self) -> tuple[int, ...]:
+        """Samples in each tar, in the order of their ids."""
+        return tuple(shard.samples for shard in self._info.shards)
 
     def close(self) -> None:
         """Close the tars. Reading afterwards is an error."""

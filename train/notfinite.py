@@ -5,7 +5,6 @@ import io
 
 from shards import store
 from shards.errors import HeadraceError
-from shards.order import Order
 from train.setup import TRAIN, Setup
 from train.tally import NotFiniteError
 from train.world import FailedElsewhereError, World
@@ -18,8 +17,7 @@ def explained(error: NotFiniteError, setup: Setup, world: World) -> HeadraceErro
     if not world.is_main:
         return FailedElsewhereError(f"rank {world.rank}: {error}; rank 0 has written its samples to {setup.out}")
     split, batch = setup.shards.split(TRAIN), setup.steps.global_batch
-    order = Order(len(split), setup.recipe.train.seed)
-    epochs, ids = order.positions(error.step * batch, (error.step + 1) * batch)
+    epochs, ids = setup.order(split).positions(error.step * batch, (error.step + 1) * batch)
     rows = [
         (epoch, number, split.keys[number], split.sources[number])
         for epoch, number in zip(epochs.tolist(), ids.tolist(), strict=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from shards.order import Order
 from shards.shardset import ShardSet, Split
 from train.accelerator import Accelerator
 from train.augment import Crop
@@ -133,7 +132,7 @@ def build_plans(setup: Setup, step: TrainStep) -> TrainPlans:
     augment, total = recipe.augment, setup.steps.ends(recipe.train.epochs - 1)
     return TrainPlans(
         split=split,
-        order=Order(len(split), recipe.train.seed),
+        order=setup.order(split),
         steps=setup.steps,
         crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
         sizes=tuple((math.ceil(share * total), size) for share, size in augment.stages),

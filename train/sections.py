@@ -117,6 +117,9 @@ class Train(Section):
     """Plain DDP's way of counting, on purpose only: every process takes this many samples as its one group, so the
     global batch and the number of updates depend on the number of processes. Overrides the two above."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    window: Annotated[int, Field(ge=1)] | None = None
+    """Draw the order in windows of so many shards, for storage that is slow at random reads; none given means over the
+    whole set. `headrace inspect` says how well windows mix the classes."""
     label_smoothing: Chance = 0.0
     until: Annotated[float, Field(gt=0, le=100)] | None = None
     """Stop after the epoch whose validation accuracy reaches this many percent."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from shards import store
 from shards.errors import UsageError
-from shards.order import Steps
-from shards.shardset import ShardSet
+from shards.order import Order, Steps, Windows
+from shards.shardset import ShardSet, Split
 from train import checkpoint
 from train.decoded import CacheFile, plan_caches
 from train.recipe import Recipe, load_recipe
@@ -43,6 +43,12 @@ class Setup:
     resumed: Resumed | None
     caches: tuple[CacheFile, ...]
     remarks: tuple[str, ...]
+
+    def order(self, split: Split) -> Order:
+        """The order of the training split."""
+        train = self.recipe.train
+        windows = Windows(train.window, split.shard_sizes) if train.window else None
+        return Order(len(split), train.seed, windows)
 
 
 def resolve(request: Request, processes: int) -> Setup:

@@ -99,7 +99,7 @@ def test_damage_found_while_the_cache_is_filled(shards: Path, tmp_path: Path) ->
     flip(shards)
     given = arguments(shards, tmp_path / "run", "--nproc", "2", runtime__cache="decoded")
     with running(given) as process:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=250)
     assert process.returncode == 3, errors
     (line,) = errors.splitlines()
     assert "train-000001.tar, key 000000096 (source train/" in line

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from shards.errors import DataError, UsageError
+from shards.order import Windows
 from shards.shardset import ShardSet
 from train import checkpoint
 from train.progress import Progress
@@ -248,3 +249,12 @@ def test_folder_that_cannot_be_made(request_: Request, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     with pytest.raises(UsageError, match="cannot write there"):
         open_run_folder(resolve(replace(request_, out=tmp_path / "file" / "run"), 1))
+
+
+def test_window_of_the_recipe_is_the_orders(tiny_set: Path) -> None:
+    """`train.window` counts the shards of the training split; without it the order is over the whole set."""
+    fits = ("train.global_batch=48", "train.group=24")
+    setup, plain = (resolve(Request(tiny_set, "demo", more), 1) for more in ((*fits, "train.window=2"), fits))
+    split = setup.shards.split("train")
+    assert setup.order(split).windows == Windows(2, (96,) * 5)
+    assert plain.order(split).windows is None

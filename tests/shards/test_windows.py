@@ -1,0 +1,173 @@
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prep.figures import report
+from shards import shardset
+from shards.order import Order, Steps, Windows
+from shards.shardset import ShardSet
+from shards.shuffling import expected_classes, seen_classes, shuffle_quality
+
+shard_sizes = st.lists(st.integers(0, 12), min_size=1, max_size=9).filter(sum).map(tuple)
+lengths = st.integers(1, 10)
+seeds = st.integers(0, 2**63 - 1)
+
+
+def order_of(shards: tuple[int, ...], length: int, seed: int = 0) -> Order:
+    """An order in windows."""
+    return Order(sum(shards), seed, Windows(length, shards))
+
+
+def taken(order: Order, first: int, last: int) -> list[tuple[int, int]]:
+    """(epoch, id) at each position of the sequence."""
+    epochs, ids = order.positions(first, last)
+    return list(zip(epochs.tolist(), ids.tolist(), strict=True))
+
+
+def test_windowed_permutations_never_change() -> None:
+    """A run with windows is repeatable for ever only while these orders stay."""
+    assert order_of((4, 3, 3), 1).permutation(0).tolist() == [6, 5, 4, 1, 3, 2, 0, 8, 7, 9]
+    assert order_of((4, 3, 3), 2).permutation(1).tolist() == [1, 9, 7, 2, 8, 3, 0, 6, 4, 5]
+
+
+@given(shards=shard_sizes, length=lengths, seed=seeds, epoch=st.integers(0, 10**6))
+def test_each_epoch_is_a_permutation(shards: tuple[int, ...], length: int, seed: int, epoch: int) -> None:
+    """In an epoch each id comes once, also with shards that are empty."""
+    assert sorted(order_of(shards, length, seed).permutation(epoch).tolist()) == list(range(sum(shards)))
+
+
+@given(shards=shard_sizes, seed=seeds, epoch=st.integers(0, 99), more=st.integers(0, 3))
+def test_window_of_all_shards_is_the_whole_set(shards: tuple[int, ...], seed: int, epoch: int, more: int) -> None:
+    """A window that holds all shards changes nothing: the order is that over the whole set."""
+    windowed = order_of(shards, len(shards) + more, seed)
+    assert windowed.permutation(epoch).tolist() == Order(sum(shards), seed).permutation(epoch).tolist()
+
+
+@given(shards=shard_sizes, length=lengths, seed=seeds, epoch=st.integers(0, 99))
+def test_a_window_is_finished_before_the_next(shards: tuple[int, ...], length: int, seed: int, epoch: int) -> None:
+    """Shards come in groups of `length`: no shard of a later window is read before the window is through."""
+    shard_of = np.repeat(np.arange(len(shards)), shards)
+    found = shard_of[order_of(shards, length, seed).permutation(epoch)]
+    first = {shard: int(np.flatnonzero(found == shard)[0]) for shard in set(found.tolist())}
+    last = {shard: int(np.flatnonzero(found == shard)[-1]) for shard in first}
+    for place in range(len(found)):
+        assert sum(first[shard] <= place <= last[shard] for shard in first) <= length
+
+
+@given(shards=shard_sizes, length=lengths, cuts=st.lists(st.integers(0, 200), min_size=2, max_size=6))
+def test_sequence_may_be_cut_and_begun_anywhere(shards: tuple[int, ...], length: int, cuts: list[int]) -> None:
+    """Pieces of the sequence, asked for in any order and of a fresh order each, are the sequence: no state, no gap."""
+    places = sorted(cuts)
+    pieces = [taken(order_of(shards, length), first, last) for first, last in pairwise(places)]
+    used = order_of(shards, length)
+    backwards = [taken(used, first, last) for first, last in reversed(list(pairwise(places)))]
+    whole = taken(order_of(shards, length), places[0], places[-1])
+    assert [pair for piece in pieces for pair in piece] == whole
+    assert [pair for piece in reversed(backwards) for pair in piece] == whole
+
+
+@settings(max_examples=40)
+@given(shards=shard_sizes, length=lengths, groups=st.integers(1, 8), ranks=st.integers(1, 8), step=st.integers(0, 9))
+def test_ranks_share_the_windowed_batch(
+    shards: tuple[int, ...], length: int, groups: int, ranks: int, step: int
+) -> None:
+    """Ranks' groups, each from an order of its own, are exactly the global batch, for any number of ranks."""
+    steps, ranks = Steps(sum(shards), groups * 3, 3), min(ranks, groups)
+    orders = [order_of(shards, length) for _ in range(ranks)]
+    seen = [
+        pair
+        for rank, order in enumerate(orders)
+        for one in steps.groups_of(ranks, rank)
+        for pair in taken(order, *steps.group_span(step, one))
+    ]
+    assert seen == taken(order_of(shards, length), step * groups * 3, (step + 1) * groups * 3)
+
+
+def test_shards_and_samples_change_places() -> None:
+    """In another epoch the windows hold other shards, and a shard's samples come in another order."""
+    order, size = order_of((10,) * 20, 2), 20
+    windows = [{one // 10 for one in order.permutation(epoch)[:size].tolist()} for epoch in range(30)]
+    assert len({tuple(sorted(window)) for window in windows}) > 20
+    inside = {tuple(one for one in order.permutation(epoch).tolist() if one < 10) for epoch in range(30)}
+    assert len(inside) == 30
+
+
+@pytest.mark.parametrize(("length", "shards"), [(0, (10,)), (1, (9,)), (1, ())])
+def test_windows_of_another_set_are_refused(length: int, shards: tuple[int, ...]) -> None:
+    """Windows have at least one shard, and all samples of the set."""
+    with pytest.raises(ValueError, match="expected at least 1 shard, and the set's 10 samples"):
+        Order(10, 0, Windows(length, shards))
+
+
+def test_memory_is_that_of_windows() -> None:
+    """A set of 40 million samples costs a walk through its windows nothing beyond them (8 bytes an id)."""
+    import tracemalloc
+
+    order = order_of((10_000,) * 4000, 2)
+    tracemalloc.start()
+    for first in range(0, 200_000, 1000):
+        order.positions(39_900_000 + first, 39_900_000 + first + 256)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8_000_000
+
+
+def test_reads_stay_within_a_window(tiny_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted at the system call: a stretch of batches reads one tar with a window of 1, all without windows."""
+    split = ShardSet.open(tiny_set).split("train")
+    read: list[int] = []
+    pread = os.pread
+
+    def counted(descriptor: int, size: int, offset: int) -> bytes:
+        read.append(descriptor)
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(shardset.os, "pread", counted)
+
+    def tars(order: Order) -> list[int]:
+        """How many tars each of the epoch's batches of 32 reads."""
+        found = []
+        for first in range(0, 480, 32):
+            read.clear()
+            split.jpegs(order.positions(first, first + 32).ids)
+            found.append(len(set(read)))
+        return found
+
+    assert split.shard_sizes == (96,) * 5  # three batches each
+    assert tars(Order(480, 0, Windows(1, split.shard_sizes))) == [1] * 15
+    assert max(tars(Order(480, 0, Windows(2, split.shard_sizes)))) == 2
+    assert min(tars(Order(480, 0))) >= 4
+
+
+def test_expected_classes() -> None:
+    """The closed formula is what drawing many batches gives, and right at both ends."""
+    counts = np.array([50, 5, 1, 30, 14])
+    labels, order = np.repeat(np.arange(5), counts), Order(100, 1)
+    seen = [len(set(labels[order.permutation(epoch)[:12]].tolist())) for epoch in range(2000)]
+    assert expected_classes(counts, 12) == pytest.approx(np.mean(seen), abs=0.08)
+    assert expected_classes(counts, 100) == pytest.approx(5)
+    assert expected_classes(counts, 1) == pytest.approx(1)
+
+
+def test_sorted_shards_are_told_from_mixed_ones() -> None:
+    """Where each shard has a class of its own, small windows mix badly, which the figures show; mixed shards do not."""
+    labels, shards = np.repeat(np.arange(20), 100), (100,) * 20
+    found = shuffle_quality(labels, shards, 64, (1, 2, 8, 20))
+    assert sorted(found.windows) == [1, 2, 8]
+    assert found.whole == pytest.approx(found.expected, rel=0.02)
+    assert found.windows[1] < 2
+    assert found.windows[1] < found.windows[2] < found.windows[8] < 0.6 * found.expected
+    mixed = labels[Order(2000, 5).permutation(0)]
+    assert seen_classes(mixed, order_of(shards, 2), 64) == pytest.approx(found.expected, rel=0.02)
+
+
+def test_inspect_prints_the_quality(tiny_set: Path) -> None:
+    """The figures of a set say how many classes a batch has, over the whole set and in windows."""
+    lines = report(ShardSet.open(tiny_set)).splitlines()
+    assert "  classes in a batch of 256: 12.0 expected, 12.0 over the whole set" in lines
+    assert any(line.startswith("    in windows of shards (train.window): 12.0 with 1, ") for line in lines)
