@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from prep.finish import REPORT, report
 from prep.progress import Say, progress
 from prep.scan import Scan, scan_tar
-from prep.source import fingerprint
+from prep.source import States
 from shards import idx, index, store
 from shards.errors import DataError, UsageError
 from shards.manifest import (
@@ -90,8 +92,10 @@ def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None) -> M
     notes = [note for scan in scans for note in scan.notes]
     if notes:
         store.write_bytes(root / REPORT, report(notes))
-    states = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
-    source = old.source if old else SourceInfo(layout=LAYOUT, files=len(states), fingerprint=fingerprint(states))
+    found = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
+    sizes, crcs = np.array([one[1:] for one in found], np.int64).reshape(len(found), 2).T
+    fingerprint = States([path for path, _, _ in found], sizes, crcs).fingerprint()
+    source = old.source if old else SourceInfo(layout=LAYOUT, files=len(found), fingerprint=fingerprint)
     manifest = Manifest.make(classes, made, source, old.options if old else {})
     store.write_bytes(root / NAME, manifest.render())
     return manifest
@@ -125,7 +129,7 @@ def _write_split(root: Path, name: str, scans: list[Scan], label_of: dict[str, i
         size = scan.path.stat().st_size
         shards.append(ShardInfo(name=scan.path.name, samples=len(scan.samples), bytes=size, sha256=scan.sha256))
     keys = [one.key for scan in scans for one in scan.samples]
-    parquet = index.render(rows_of(rows), keys, list(_sources(root, name, scans, old)))
+    parquet = index.render(rows_of(rows), [keys], [list(_sources(root, name, scans, old))])
     store.write_bytes(root / f"{name}.parquet", parquet)
     info = FileInfo.of(f"{name}.parquet", parquet)
     return SplitInfo(name=name, samples=len(rows), index=info, shards=tuple(shards))

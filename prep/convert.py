@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prep import finish, plan, reuse
+from prep.files import Files
+from prep.imagefolder import is_image
 from prep.options import MEGABYTE, Options
 from prep.pool import make_shards
 from prep.progress import Say, progress
@@ -46,6 +48,7 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
                 return Result(found, reused=True, seconds=time.monotonic() - began)
         stamp = files.stamp()
         chosen = open_source(files, options)
+        _tell_of_links(files, options, say)
         jobs = _jobs(chosen, options)
         work = _work_folder(out, options, stamp, chosen)
         records = _make(jobs, Work(work, chosen.reader, options), workers, out, say)
@@ -55,6 +58,19 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
         manifest = finish.write_set(work, chosen, options, made, reuse.stamp_record(files, stamp))
         store.publish(work, out)
     return Result(manifest, reused=False, seconds=time.monotonic() - began)
+
+
+def _tell_of_links(files: Files, options: Options, say: Say) -> None:
+    """Say that links are left out. Raises DataError for one with the name of an image, unless such may be skipped."""
+    images = [(path, reason) for path, reason in files.left_out if is_image(path)]
+    if images and options.on_bad != "skip":
+        path, reason = images[0]
+        raise DataError(
+            f"{files.root}: {path}: {reason} ({len(images):,} such images). Replace links by files, as `cp -rL` and "
+            "`tar -h` do, or leave them out with --on-bad skip"
+        )
+    if files.left_out:
+        say(f"{files.root}: {len(files.left_out):,} links are not followed; {finish.REPORT} names each")
 
 
 def _jobs(source: Source, options: Options) -> dict[str, list[Job]]:

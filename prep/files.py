@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from shards.errors import DataError
 
 UNKNOWN_CRC = -1
+SYMBOLIC = "a symbolic link, which is not followed"
+LeftOut = list[tuple[str, str]]  # path in the source, and why
 MAX_FILE_BYTES = 512 << 20  # no image file is larger; a header that says so is damaged or hostile
 
 
@@ -75,6 +77,8 @@ class Files(Protocol):
     """A source's files."""
 
     root: Path
+    left_out: LeftOut
+    """Links that `table` did not follow."""
 
     def stamp(self) -> str:
         """Changes whenever the files may have changed; needs no reading of contents."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from prep.options import Options
 from prep.shardjob import Job, Note, Record, record_path
-from prep.source import Source, State, fingerprint, states
+from prep.source import Source, States, states
 from shards import index, store
 from shards.manifest import NAME, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
 from shards.sample import key_of
@@ -21,14 +21,15 @@ def write_set(
     work: Path, source: Source, options: Options, made: dict[str, list[tuple[Job, Record]]], stamp: bytes
 ) -> Manifest:
     """Write all that stands beside the tars, the manifest last; remove what only an interrupted run needs."""
-    seen: list[State] = states(source.others, source.reader)
+    seen = [states(source.others, source.reader)]
     splits = []
     for name, parts in made.items():
-        for job, record in parts:
-            seen += zip(job.files.paths, job.files.sizes.tolist(), record.crcs.tolist(), strict=True)
+        seen += [States(job.files.paths, job.files.sizes, record.crcs.astype(np.int64)) for job, record in parts]
         splits.append(_write_split(work, name, parts))
-    _write_report(work, [record for parts in made.values() for _, record in parts])
-    about = SourceInfo(layout=source.layout, files=len(seen), fingerprint=fingerprint(seen))
+    notes = [note for parts in made.values() for _, record in parts for note in record.notes]
+    _write_report(work, notes + [Note(path, "skipped", reason) for path, reason in source.files.left_out])
+    files = States.joined(seen)
+    about = SourceInfo(layout=source.layout, files=len(files), fingerprint=files.fingerprint())
     manifest = Manifest.make(source.classes, tuple(splits), about, options.record())
     store.write_bytes(work / STAMP, stamp)
     for job, _ in (part for parts in made.values() for part in parts):
@@ -41,8 +42,8 @@ def write_set(
 def _write_split(work: Path, name: str, parts: list[tuple[Job, Record]]) -> SplitInfo:
     """Write the Parquet index of a split; its entry in the manifest."""
     rows = np.concatenate([record.rows for _, record in parts])
-    keys = [key_of(job.first + place) for job, record in parts for place in record.kept.tolist()]
-    sources = [job.files.paths[place] for job, record in parts for place in record.kept.tolist()]
+    keys = ([key_of(job.first + place) for place in record.kept.tolist()] for job, record in parts)
+    sources = ([job.files.paths[place] for place in record.kept.tolist()] for job, record in parts)
     parquet = index.render(rows, keys, sources)
     store.write_bytes(work / f"{name}.parquet", parquet)
     shards = tuple(
@@ -52,9 +53,8 @@ def _write_split(work: Path, name: str, parts: list[tuple[Job, Record]]) -> Spli
     return SplitInfo(name=name, samples=len(rows), index=FileInfo.of(f"{name}.parquet", parquet), shards=shards)
 
 
-def _write_report(work: Path, records: list[Record]) -> None:
-    """One line for each image that was changed or left out; no file when there is none."""
-    notes = [note for record in records for note in record.notes]
+def _write_report(work: Path, notes: list[Note]) -> None:
+    """One line for each image that was changed or left out, and for each link; no file when there is none."""
     if notes:
         store.write_bytes(work / REPORT, report(notes))
 

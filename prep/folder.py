@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from prep.files import UNKNOWN_CRC, Entry, FileTable, changed
+from prep.files import SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
 
 
 class FolderFiles:
@@ -15,27 +16,36 @@ class FolderFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._found: list[tuple[str, os.stat_result]] | None = None
-
-    def _walk(self) -> list[tuple[str, os.stat_result]]:
-        return sorted(_regular_files(self.root, ""), key=lambda found: found[0])
+        self.left_out: LeftOut = []
+        self._found: FileTable | None = None
 
     def stamp(self) -> str:
         """Hash of all paths, sizes and modification times."""
-        self._found = self._walk()
-        state = hashlib.sha256()
-        for path, stat in self._found:
-            state.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-        return state.hexdigest()
+        stamp, self._found = self._walk()
+        return stamp
 
     def table(self) -> FileTable:
         """All regular files, as the last stamp saw them."""
-        found = self._found if self._found is not None else self._walk()
-        sizes = np.array([stat.st_size for _, stat in found], np.int64)
-        nothing = np.zeros(len(found), np.int64)
-        return FileTable(
-            [path for path, _ in found], sizes, np.full(len(found), UNKNOWN_CRC, np.int64), nothing, sizes, nothing
-        )
+        return self._found if self._found is not None else self._walk()[1]
+
+    def _walk(self) -> tuple[str, FileTable]:
+        """The stamp, and the files sorted by path."""
+        paths: list[str] = []
+        numbers = array("q")  # size and time of each: the stat results themselves would be half a kilobyte a file
+        links: list[str] = []
+        for path, seen in _regular_files(self.root, "", links):
+            paths.append(path)
+            numbers.extend((seen.st_size, seen.st_mtime_ns))
+        order = sorted(range(len(paths)), key=paths.__getitem__)
+        state = hashlib.sha256()
+        for row in order:
+            line = f"{paths[row]}\0{numbers[2 * row]}\0{numbers[2 * row + 1]}\n"
+            state.update(line.encode("utf-8", "surrogateescape"))
+        sizes = np.array(numbers, np.int64)[::2][np.array(order, np.int64)]
+        nothing = np.zeros(len(paths), np.int64)
+        crcs = np.full(len(paths), UNKNOWN_CRC, np.int64)
+        self.left_out = [(path, SYMBOLIC) for path in sorted(links)]
+        return state.hexdigest(), FileTable([paths[row] for row in order], sizes, crcs, nothing, sizes, nothing)
 
     def reader(self, prefix: str) -> "FolderReader":
         """A reader of entries below `prefix`."""
@@ -73,10 +83,13 @@ class FolderReader:
         return data
 
 
-def _regular_files(folder: Path | str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+def _regular_files(folder: Path | str, prefix: str, links: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Path and state of each file below `folder`; the paths of symbolic links are added to `links`."""
     with os.scandir(folder) as found:
         for one in found:
             if one.is_dir(follow_symlinks=False):
-                yield from _regular_files(one.path, f"{prefix}{one.name}/")
+                yield from _regular_files(one.path, f"{prefix}{one.name}/", links)
             elif one.is_file(follow_symlinks=False):
                 yield prefix + one.name, one.stat(follow_symlinks=False)
+            elif one.is_symlink():
+                links.append(prefix + one.name)

@@ -4,6 +4,7 @@ train/CLASS/**/*.jpg  with val/ (or valid/, validation/) and perhaps test/ besid
 CLASS/**/*.jpg        one tree; --val-fraction takes a part of every class for validation
 """
 
+import sys
 import zlib
 from collections import defaultdict
 
@@ -34,20 +35,27 @@ def is_image(path: str) -> bool:
 
 def find_trees(table: FileTable) -> tuple[str, dict[str, list[int]]] | None:
     """The root of the trees and the rows of each split; None when no image lies in a folder of a class."""
-    rows = [row for row, path in enumerate(table.paths) if is_image(path)]
-    parts = [table.paths[row].split("/") for row in rows]
+    paths = table.paths
+    rows = [row for row, path in enumerate(paths) if is_image(path)]
+    folders = [paths[row].count("/") for row in rows]
     depth = 0
-    while parts and min(map(len, parts)) > depth + 2 and len({one[depth] for one in parts}) == 1:
+    while rows and min(folders) > depth + 1 and len({_folder(paths[row], depth) for row in rows}) == 1:
         depth += 1
     trees: dict[str, list[int]] = defaultdict(list)
-    if {one[depth] for one in parts if len(one) > depth + 2} & {"train"}:
-        for row, one in zip(rows, parts, strict=True):
-            if one[depth] in _SPLITS and len(one) > depth + 2:
-                trees[one[depth]].append(row)
+    deep = [row for row, above in zip(rows, folders, strict=True) if above > depth + 1]
+    if any(_folder(paths[row], depth) == "train" for row in deep):
+        for row in deep:
+            if (tree := _folder(paths[row], depth)) in _SPLITS:
+                trees[tree].append(row)
     else:
-        trees[""] = [row for row, one in zip(rows, parts, strict=True) if len(one) > depth + 1]
-    root = "/".join(parts[0][:depth]) + "/" if depth else ""
+        trees[""] = [row for row, above in zip(rows, folders, strict=True) if above > depth]
+    root = "".join(f"{_folder(paths[rows[0]], above)}/" for above in range(depth))
     return (root, dict(trees)) if any(trees.values()) else None
+
+
+def _folder(path: str, depth: int) -> str:
+    """The name of the folder at `depth` of a path; one object for all paths that share it."""
+    return sys.intern(path.split("/", depth + 1)[depth])
 
 
 def open_imagefolder(files: Files, table: FileTable, options: Options) -> Source:
@@ -60,7 +68,7 @@ def open_imagefolder(files: Files, table: FileTable, options: Options) -> Source
     reader = files.reader(root)
     renamed = {tree: _inside(table, np.array(rows, np.int64), root) for tree, rows in sorted(trees.items()) if rows}
     at = 0 if "" in renamed else 1
-    names = {tree: [path.split("/")[at] for path in part.paths] for tree, part in renamed.items()}
+    names = {tree: [_folder(path, at) for path in part.paths] for tree, part in renamed.items()}
     classes = sorted(set(names.get("train", names.get("", []))))
     label_of = {name: label for label, name in enumerate(classes)}
     splits: dict[str, Listed] = {}

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prep.files import UNKNOWN_CRC, Entry, FileTable
+from prep.files import UNKNOWN_CRC, Entry, FileTable, LeftOut
 from prep.folder import FolderReader
 from prep.imagefolder import divided
 from prep.options import Options
@@ -35,6 +35,7 @@ class ListingFiles:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.items = _parquet(root) if root.suffix.lower() == ".parquet" else _csv(root)
+        self.left_out: LeftOut = []
         self._folder = root.absolute().parent
 
     def stamp(self) -> str:

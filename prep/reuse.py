@@ -7,7 +7,7 @@ from prep.files import Files
 from prep.finish import STAMP
 from prep.options import Options
 from prep.progress import Say
-from prep.source import State, fingerprint, states
+from prep.source import States, states
 from prep.sources import open_source
 from shards import index, store
 from shards.errors import UsageError
@@ -60,19 +60,19 @@ def _check_options(out: Path, manifest: Manifest, options: Options) -> None:
 def _check_source(files: Files, out: Path, manifest: Manifest, options: Options) -> None:
     """Raise, saying what changed, unless the source's contents are those that the set was made from."""
     source = open_source(files, options)
-    images = [state for listed in source.splits.values() for state in states(listed.files, source.reader)]
+    images = States.joined([states(listed.files, source.reader) for listed in source.splits.values()])
     others = states(source.others, source.reader)
-    if fingerprint(images + others) != manifest.source.fingerprint:
+    if States.joined([images, others]).fingerprint() != manifest.source.fingerprint:
         raise UsageError(f"{out}: its source changed: {_changes(out, manifest, images)}. {_REBUILD}")
 
 
-def _changes(out: Path, manifest: Manifest, now: list[State]) -> str:
+def _changes(out: Path, manifest: Manifest, now: States) -> str:
     """What differs among the images, in words."""
     before: dict[str, tuple[int, int]] = {}
     for split in manifest.splits:
         columns = index.read_texts(out, split.index, ("source", "source_size", "source_crc32"))
         before |= zip(columns["source"], zip(columns["source_size"], columns["source_crc32"], strict=True), strict=True)
-    after = {path: (size, crc) for path, size, crc in now}
+    after = dict(zip(now.paths, zip(now.sizes.tolist(), now.crcs.tolist(), strict=True), strict=True))
     parts = {
         "removed": sorted(before.keys() - after.keys()),
         "changed": sorted(path for path in before.keys() & after.keys() if before[path] != after[path]),

@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,20 +55,41 @@ class Source:
         return Source(self.layout, self.classes[:classes], splits, self.others, self.files, self.reader)
 
 
-State = tuple[str, int, int]  # path, size, CRC-32
+@dataclass(frozen=True)
+class States:
+    """Path, size and CRC-32 of each file, as columns."""
+
+    paths: list[str]
+    sizes: NDArray[np.int64]
+    crcs: NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, parts: Sequence["States"]) -> "States":
+        """All files of the parts, in their order."""
+        nothing = np.empty(0, np.int64)
+        return cls(
+            [path for part in parts for path in part.paths],
+            np.concatenate([nothing, *(part.sizes for part in parts)]),
+            np.concatenate([nothing, *(part.crcs for part in parts)]),
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the sorted states: equal exactly when the same files hold the same bytes."""
+        by_numbers = np.lexsort((self.crcs, self.sizes)).tolist()
+        state = hashlib.sha256()
+        for row in sorted(by_numbers, key=self.paths.__getitem__):
+            line = f"{self.paths[row]}\t{self.sizes[row]}\t{self.crcs[row]:08x}\n"
+            state.update(line.encode("utf-8", "surrogateescape"))
+        return state.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
 
-def states(table: FileTable, reader: Reader) -> list[State]:
+def states(table: FileTable, reader: Reader) -> States:
     """Path, size and CRC-32 of each file; what the table does not know is read."""
-    return [
-        (entry.path, entry.size, entry.crc32 if entry.crc32 != UNKNOWN_CRC else zlib.crc32(reader.read(entry)))
-        for entry in table
-    ]
-
-
-def fingerprint(files: Iterable[State]) -> str:
-    """SHA-256 over the sorted states: equal exactly when the same files hold the same bytes."""
-    state = hashlib.sha256()
-    for path, size, crc in sorted(files):
-        state.update(f"{path}\t{size}\t{crc:08x}\n".encode("utf-8", "surrogateescape"))
-    return state.hexdigest()
+    crcs = table.crcs.copy()
+    for row, entry in enumerate(table):
+        if entry.crc32 == UNKNOWN_CRC:
+            crcs[row] = zlib.crc32(reader.read(entry))
+    return States(table.paths, table.sizes, crcs)

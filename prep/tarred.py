@@ -8,10 +8,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from prep.files import MAX_FILE_BYTES, UNKNOWN_CRC, Entry, FileTable, changed
+from prep.files import MAX_FILE_BYTES, SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
 from shards import store
 from shards.errors import DataError
-from shards.tar import members
+from shards.tar import Link, Member, members_and_links
 
 _COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _CHUNK = 1 << 20
@@ -27,6 +27,7 @@ class TarFiles:
 
     def __init__(self, root: Path, spool: Path) -> None:
         self.root = root
+        self.left_out: LeftOut = []
         self._spool = spool
         with root.open("rb") as stream:
             start = stream.read(8)
@@ -38,10 +39,26 @@ class TarFiles:
         return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
 
     def table(self) -> FileTable:
-        """All regular members, sorted by name; of equal names the last, as tar(1) unpacks them."""
+        """All regular members, sorted by name; of equal names the last, as tar(1) unpacks them.
+
+        A hard link is the earlier member that it names; GNU tar writes one for the second name of a file.
+        """
         if self._open is not None:
             self._unpack()
-        found = {one.name.removeprefix("./"): one for one in members(self._plain())}
+        found: dict[str, Member] = {}
+        left_out: dict[str, str] = {}
+        for one in members_and_links(self._plain()):
+            name = one.name.removeprefix("./")
+            member = one if isinstance(one, Member) else found.get(one.target.removeprefix("./"))
+            if isinstance(one, Link) and (one.symbolic or member is None):
+                left_out[name] = (
+                    SYMBOLIC if one.symbolic else f"a hard link to {one.target}, which is no member before it"
+                )
+                found.pop(name, None)
+            elif member is not None:
+                found[name] = member
+                left_out.pop(name, None)
+        self.left_out = sorted(left_out.items())
         return FileTable.of(
             [Entry(name, one.size, UNKNOWN_CRC, one.offset, one.size, 0) for name, one in sorted(found.items())]
         )

@@ -1,22 +1,16 @@
 """A source that lies in a zip, read in place: nothing is unpacked, and no path from it is ever a path on the disk."""
 
 import os
-import stat
-import struct
 import zipfile
 import zlib
-from itertools import pairwise
 from pathlib import Path
 
-from prep.files import MAX_FILE_BYTES, Entry, FileTable, changed
+from prep.files import MAX_FILE_BYTES, SYMBOLIC, Entry, FileTable, LeftOut, changed
+from prep.zipdir import read_directory
 from shards.errors import DataError
 
 _LOCAL_HEADER = 30  # bytes before the name in a local file header
 _LOCAL_EXTRA = 64  # bytes of extra field that the first read covers; longer ones cost a second read
-_ENCRYPTED = 0x1
-_HUGE = 1 << 50  # bytes of a member that is not there
-# What the standard library raises for a damaged directory; OSError for a seek before the beginning.
-_NOT_A_ZIP = (zipfile.BadZipFile, NotImplementedError, EOFError, IndexError, OSError, ValueError, struct.error)
 
 
 class ZipFiles:
@@ -24,6 +18,7 @@ class ZipFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.left_out: LeftOut = []
 
     def stamp(self) -> str:
         """Size and modification time of the zip."""
@@ -32,38 +27,9 @@ class ZipFiles:
 
     def table(self) -> FileTable:
         """All regular members, sorted by name, from the zip's directory."""
-        found = self._members()
-        entries = [
-            Entry(_path(one), one.file_size, one.CRC, one.header_offset, one.compress_size, one.compress_type)
-            for one in sorted(found, key=_path)
-            if _is_file(one)
-        ]
-        for before, after in pairwise(entries):
-            if before.path == after.path:
-                raise DataError(
-                    f"{self.root}: {after.path} occurs twice. Make the zip again, or give the unpacked folder"
-                )
-        if any(one.flag_bits & _ENCRYPTED for one in found):
-            raise DataError(f"{self.root}: its members are encrypted. Unpack it and give the folder")
-        return FileTable.of(entries)
-
-    def _members(self) -> list[zipfile.ZipInfo]:
-        """What the zip's directory names; each lies inside the file."""
-        size = self.root.stat().st_size
-        try:
-            with zipfile.ZipFile(self.root) as archive:
-                found = archive.infolist()
-            if not all(
-                one.filename and max(one.header_offset, one.compress_size) <= size and one.file_size < _HUGE
-                for one in found
-            ):
-                raise zipfile.BadZipFile("its directory names members that are not there")
-        except _NOT_A_ZIP as error:
-            raise DataError(
-                f"{self.root}: not a complete zip ({error}); it has {size:,} bytes. "
-                "It was probably cut short: get it again"
-            ) from error
-        return found
+        directory = read_directory(self.root)
+        self.left_out = [(path, SYMBOLIC) for path in directory.links]
+        return directory.files
 
     def reader(self, prefix: str) -> "ZipReader":
         """A reader of members below `prefix`."""
@@ -71,16 +37,6 @@ class ZipFiles:
 
     def close(self) -> None:
         """Nothing to free."""
-
-
-def _path(info: zipfile.ZipInfo) -> str:
-    """The name in the directory, which later Pythons replace by one from an extra field."""
-    return info.orig_filename.split("\0", 1)[0]
-
-
-def _is_file(info: zipfile.ZipInfo) -> bool:
-    mode = info.external_attr >> 16
-    return not info.is_dir() and (stat.S_IFMT(mode) in (0, stat.S_IFREG)) and not info.filename.startswith("__MACOSX/")
 
 
 def _is_name(path: str, data: bytes) -> bool:

@@ -5,7 +5,7 @@ The rows are in the order of the tars: row number = sample id.
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,21 @@ _TYPES = {
 _ROW_GROUP = 1 << 20
 
 
-def render(rows: Rows, keys: Sequence[str], sources: Sequence[str]) -> bytes:
-    """The Parquet file of a split. `sources`: path of each sample inside its source."""
+def render(rows: Rows, keys: Iterable[Sequence[str]], sources: Iterable[Sequence[str]]) -> bytes:
+    """The Parquet file of a split. `sources`: path of each sample inside its source; both may come in parts."""
     numbers = {name: pa.array(np.ascontiguousarray(rows[name])) for name in _NUMBERS}
     hashes = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(32), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows["sha256"]))]
     )
-    table = pa.table(
-        {"key": pa.array(keys, pa.string()), **numbers, "sha256": hashes, "source": pa.array(sources, pa.string())}
-    )
+    table = pa.table({"key": _texts(keys), **numbers, "sha256": hashes, "source": _texts(sources)})
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd", row_group_size=_ROW_GROUP, use_dictionary=False)
     return out.getvalue()
+
+
+def _texts(parts: Iterable[Sequence[str]]) -> pa.ChunkedArray:
+    """A column made part by part: only one part's Python strings are in memory at a time."""
+    return pa.chunked_array([pa.array(part, pa.string()) for part in parts], pa.string())
 
 
 def _checked(root: Path, info: FileInfo) -> pa.BufferReader:

@@ -7,6 +7,7 @@ and it takes a fraction of the time of the standard library (docs/decisions/0001
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -22,7 +23,9 @@ _MAX_SIZE = 8**11 - 1  # eleven octal digits
 _MAX_EXTENSION = 1 << 20  # bytes of a PAX header or a GNU long name
 _BUFFER = 1 << 20
 _REGULAR = (b"0", b"\0")
-_PAX, _PAX_GLOBAL, _GNU_LONG_NAME = b"x", b"g", b"L"
+_HARD_LINK, _SYMBOLIC_LINK = b"1", b"2"
+_PAX, _PAX_GLOBAL, _GNU_LONG_NAME, _GNU_LONG_LINK = b"x", b"g", b"L", b"K"
+_EXTENSIONS = (_PAX, _GNU_LONG_NAME, _GNU_LONG_LINK)  # they say something of the member that follows
 
 _BEFORE_SIZE = b"0000644\0" + b"0000000\0" + b"0000000\0"  # mode, uid, gid
 _BEFORE_SUM = b"00000000000\0"  # mtime
@@ -36,6 +39,14 @@ class Member(NamedTuple):
     name: str
     offset: int
     size: int
+
+
+class Link(NamedTuple):
+    """A member that is another name: of an earlier member of the tar, or, when symbolic, of any path."""
+
+    name: str
+    target: str
+    symbolic: bool
 
 
 def header(name: bytes, size: int) -> bytes:
@@ -104,6 +115,11 @@ class TarWriter:
 
 def members(path: Path) -> Iterator[Member]:
     """Walk the regular files of a tar (ustar, GNU or PAX), reading headers only."""
+    return (one for one in members_and_links(path) if isinstance(one, Member))
+
+
+def members_and_links(path: Path) -> Iterator[Member | Link]:
+    """The same with links, which are not followed here."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield from _walk(path, descriptor, os.fstat(descriptor).st_size)
@@ -111,33 +127,52 @@ def members(path: Path) -> Iterator[Member]:
         os.close(descriptor)
 
 
-def _walk(path: Path, descriptor: int, end: int) -> Iterator[Member]:
-    position, long_name, long_size = 0, "", -1
+def _walk(path: Path, descriptor: int, end: int) -> Iterator[Member | Link]:
+    position, ahead = 0, _Ahead()
     while True:
         block = os.pread(descriptor, BLOCK, position)
         if len(block) == BLOCK and not any(block):
             return
         name, size, kind = _parse(path, position, block)
         content = position + BLOCK
-        if kind in (_PAX, _GNU_LONG_NAME) and size > _MAX_EXTENSION:
+        if kind in _EXTENSIONS and size > _MAX_EXTENSION:
             raise DataError(f"{path}: byte {position:,}: a name of {size:,} bytes: the file is damaged. Get it again")
-        if kind not in (_PAX, _GNU_LONG_NAME) and long_size >= 0:
-            size, long_size = long_size, -1
+        if kind not in (*_EXTENSIONS, _PAX_GLOBAL) and ahead.size >= 0:
+            size = ahead.size
         position = content + size + -size % BLOCK
         if content + size > end:
             raise DataError(
                 f"{path}: cut short: {name} needs bytes to {content + size:,}, the file has {end:,}. Get it again"
             )
-        if kind == _GNU_LONG_NAME:
-            long_name = os.pread(descriptor, size, content).rstrip(b"\0").decode("utf-8", "replace")
-        elif kind == _PAX:
-            records = pax_records(os.pread(descriptor, size, content))
-            long_name = records.get("path", long_name)
-            long_size = int(records["size"]) if records.get("size", "").isdecimal() else -1
+        if kind in _EXTENSIONS:
+            ahead.read(kind, os.pread(descriptor, size, content))
         elif kind != _PAX_GLOBAL:
             if kind in _REGULAR:
-                yield Member(long_name or name, content, size)
-            long_name = ""
+                yield Member(ahead.name or name, content, size)
+            elif kind in (_HARD_LINK, _SYMBOLIC_LINK):
+                target = block[157:257].split(b"\0", 1)[0].decode("utf-8", "replace")
+                yield Link(ahead.name or name, ahead.target or target, kind == _SYMBOLIC_LINK)
+            ahead = _Ahead()
+
+
+@dataclass
+class _Ahead:
+    """What extensions say of the member that follows them."""
+
+    name: str = ""
+    target: str = ""
+    size: int = -1
+
+    def read(self, kind: bytes, data: bytes) -> None:
+        """Take over what an extension of this kind holds."""
+        if kind == _GNU_LONG_NAME:
+            self.name = data.rstrip(b"\0").decode("utf-8", "replace")
+        elif kind == _GNU_LONG_LINK:
+            self.target = data.rstrip(b"\0").decode("utf-8", "replace")
+        else:
+            records = pax_records(data)
+            self.name, self.target = records.get("path", self.name), records.get("linkpath", self.target)
+            self.size = int(records["size"]) if records.get("size", "").isdecimal() else -1
 
 
 def _parse(path: Path, position: int, block: bytes) -> tuple[str, int, bytes]:

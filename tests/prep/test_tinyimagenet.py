@@ -8,7 +8,7 @@ import pytest
 from prep import sources
 from prep.files import Files
 from prep.options import Options
-from prep.source import Source, fingerprint, states
+from prep.source import Source, States, states
 from prep.sources import open_source
 from shards.errors import DataError, HeadraceError, UsageError
 from tests.prep.sources import WNIDS, Contents, as_folder, as_zip, small
@@ -38,7 +38,7 @@ def seen(source: Source) -> dict[str, list[tuple[str, int, bytes]]]:
 def digest(source: Source) -> str:
     """The source's fingerprint."""
     tables = [*(listed.files for listed in source.splits.values()), source.others]
-    return fingerprint(state for table in tables for state in states(table, source.reader))
+    return States.joined([states(table, source.reader) for table in tables]).fingerprint()
 
 
 def test_labels_and_names(tmp_path: Path) -> None:

@@ -1,0 +1,135 @@
+"""Links in a source: a hard link in a tar is the file that it names, every other link is left out by name."""
+
+import io
+import json
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from prep.convert import prep
+from prep.options import Options
+from prep.tarred import TarFiles
+from shards.errors import DataError
+from shards.shardset import ShardSet
+from tests.prep.damage import tree
+from tests.prep.sources import as_folder
+
+FILES = {path: data for path, data in tree().items() if not path.startswith("test/")}
+SOME = min(path for path in FILES if path.startswith("train/"))
+FORMS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
+
+
+def tar_of(path: Path, links: list[tuple[str, bytes, str]], form: int = tarfile.GNU_FORMAT) -> Path:
+    """The small tree as a tar, with links (name, type, target) after its files."""
+    with tarfile.open(path, "w", format=form) as archive:
+        for name, data in FILES.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        for name, kind, target in links:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            archive.addfile(info)
+    return path
+
+
+def beside(name: str) -> str:
+    """A path in the folder of SOME."""
+    return SOME.rsplit("/", 1)[0] + "/" + name
+
+
+def made(source: Path, on_bad: str = "error") -> tuple[set[str], list[tuple[str, str]], list[str]]:
+    """The sources of the samples of the set that prep makes, its report as (path, reason), and what prep said."""
+    out, said = source.parent / "out", list[str]()
+    prep(source, out, Options(on_bad=on_bad), workers=1, if_exists="error", say=said.append)
+    shards = ShardSet.open(out)
+    found = {path for name in shards.split_names for path in shards.split(name).sources}
+    report = out / "report.jsonl"
+    lines = map(json.loads, report.read_text().splitlines()) if report.exists() else []
+    return found, [(line["source"], line["reason"]) for line in lines if line["action"] == "skipped"], said
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [*((form, "link.jpg") for form in FORMS), ("gnu", "l" * 90 + ".jpg"), ("pax", "l" * 90 + ".jpg")],
+)
+def test_hard_link_is_the_member_that_it_names(form: str, name: str, tmp_path: Path) -> None:
+    """Also under names that need an extension of the format; a link to a link is the first one's member."""
+    links = [(beside(name), tarfile.LNKTYPE, SOME), (beside("2" + name), tarfile.LNKTYPE, beside(name))]
+    path = tar_of(tmp_path / "a.tar", links, FORMS[form])
+    files = TarFiles(path, tmp_path / "spool")
+    entries = {entry.path: entry for entry in files.table()}
+    read = files.reader("").read
+    assert read(entries[beside(name)]) == read(entries[beside("2" + name)]) == FILES[SOME]
+    assert files.left_out == []
+    assert made(path)[0] == {*FILES, beside(name), beside("2" + name)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "words"),
+    [
+        (tarfile.SYMTYPE, SOME, "a symbolic link, which is not followed"),
+        (tarfile.SYMTYPE, "/etc/passwd", "a symbolic link, which is not followed"),
+        (tarfile.LNKTYPE, beside("link.jpg"), "which is no member before it"),
+        (tarfile.LNKTYPE, "/etc/passwd", "a hard link to /etc/passwd, which is no member before it"),
+        (tarfile.LNKTYPE, "../" + SOME, "which is no member before it"),
+    ],
+)
+def test_other_links_of_a_tar_are_refused_or_reported(kind: bytes, target: str, words: str, tmp_path: Path) -> None:
+    """An image that is such a link ends prep by name; with --on-bad skip it is left out and in the report."""
+    path = tar_of(tmp_path / "a.tar", [(beside("link.jpg"), kind, target)])
+    with pytest.raises(DataError, match=words) as caught:
+        made(path)
+    assert beside("link.jpg") in str(caught.value)
+    assert "--on-bad skip" in str(caught.value)
+    found, report, said = made(path, "skip")
+    assert found == set(FILES)
+    assert [name for name, _ in report] == [beside("link.jpg")]
+    assert words in report[0][1]
+    assert any("1 links are not followed" in line for line in said)
+
+
+def test_last_member_of_a_name_counts_among_links_too(tmp_path: Path) -> None:
+    """As tar(1) unpacks: a link replaces the file of its name, a file replaces the link of its name."""
+    links = [(SOME, tarfile.SYMTYPE, "elsewhere"), (beside("link.jpg"), tarfile.SYMTYPE, "elsewhere")]
+    path = tar_of(tmp_path / "a.tar", [*links, (beside("link.jpg"), tarfile.LNKTYPE, max(FILES))])
+    found, report, _ = made(path, "skip")
+    assert found == {*FILES, beside("link.jpg")} - {SOME}
+    assert [name for name, _ in report] == [SOME]
+
+
+def test_symbolic_links_of_a_zip(tmp_path: Path) -> None:
+    """They are left out by name, as in a tar."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, data in FILES.items():
+            archive.writestr(name, data)
+        info = zipfile.ZipInfo(beside("link.jpg"))
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, SOME)
+    with pytest.raises(DataError, match="symbolic link"):
+        made(tmp_path / "a.zip")
+    found, report, _ = made(tmp_path / "a.zip", "skip")
+    assert (found, [name for name, _ in report]) == (set(FILES), [beside("link.jpg")])
+
+
+def test_symbolic_links_of_a_folder(tmp_path: Path) -> None:
+    """A link to a folder is reported and no more; a link with the name of an image is one image less, so refused."""
+    root = as_folder(FILES, tmp_path / "in")
+    (root / "train/more").symlink_to(tmp_path)
+    found, report, said = made(root)
+    assert (found, [name for name, _ in report]) == (set(FILES), ["train/more"])
+    assert any("1 links are not followed" in line for line in said)
+    (tmp_path / "out").rename(tmp_path / "first")
+    (root / beside("link.jpg")).symlink_to(root / SOME)
+    with pytest.raises(DataError, match=r"link\.jpg: a symbolic link"):
+        made(root)
+
+
+def test_hard_links_of_a_folder_are_files(tmp_path: Path) -> None:
+    """On a disk both names of a file are the file."""
+    root = as_folder(FILES, tmp_path / "in")
+    os.link(root / SOME, root / beside("link.jpg"))
+    assert made(root)[0] == {*FILES, beside("link.jpg")}
