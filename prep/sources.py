@@ -43,7 +43,7 @@ def _whole_source(files: Files, options: Options) -> Source:
     if isinstance(files, ListingFiles):
         return open_listing(files, options)
     table = files.table()
-    for path in table.paths:
+    for path in (*table.paths, *(path for path, _ in files.left_out)):
         if not path.isprintable():
             raise DataError(f"{files.root}: {path!r}: a name with unprintable characters. Rename the file")
     root = find_root(table)

@@ -52,7 +52,7 @@ class TarFiles:
             member = one if isinstance(one, Member) else found.get(one.target.removeprefix("./"))
             if isinstance(one, Link) and (one.symbolic or member is None):
                 left_out[name] = (
-                    SYMBOLIC if one.symbolic else f"a hard link to {one.target}, which is no member before it"
+                    SYMBOLIC if one.symbolic else f"a hard link to {one.target!r}, which is no member before it"
                 )
                 found.pop(name, None)
             elif member is not None:

@@ -74,8 +74,9 @@ def test_hard_link_is_the_member_that_it_names(form: str, name: str, tmp_path: P
         (tarfile.SYMTYPE, SOME, "a symbolic link, which is not followed"),
         (tarfile.SYMTYPE, "/etc/passwd", "a symbolic link, which is not followed"),
         (tarfile.LNKTYPE, beside("link.jpg"), "which is no member before it"),
-        (tarfile.LNKTYPE, "/etc/passwd", "a hard link to /etc/passwd, which is no member before it"),
+        (tarfile.LNKTYPE, "/etc/passwd", "a hard link to '/etc/passwd', which is no member before it"),
         (tarfile.LNKTYPE, "../" + SOME, "which is no member before it"),
+        (tarfile.LNKTYPE, "a\nb\udce4", "which is no member before it"),
     ],
 )
 def test_other_links_of_a_tar_are_refused_or_reported(kind: bytes, target: str, words: str, tmp_path: Path) -> None:
@@ -133,3 +134,13 @@ def test_hard_links_of_a_folder_are_files(tmp_path: Path) -> None:
     root = as_folder(FILES, tmp_path / "in")
     os.link(root / SOME, root / beside("link.jpg"))
     assert made(root)[0] == {*FILES, beside("link.jpg")}
+
+
+@pytest.mark.parametrize("name", [b"l\xff.jpg", b"l\nk.txt"])
+def test_link_with_an_unprintable_name(name: bytes, tmp_path: Path) -> None:
+    """It is refused in one printable line, as a file of such a name is."""
+    root = as_folder(FILES, tmp_path / "in")
+    (root / os.fsdecode(name)).symlink_to("elsewhere")
+    with pytest.raises(DataError, match="unprintable characters") as caught:
+        made(root, "skip")
+    assert str(caught.value).isprintable()
