@@ -5,9 +5,10 @@ Everything else calls the same methods on both; on a CPU those that concern stre
 
 import ctypes
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shards.errors import UsageError
+from train.gpus import Gpus
 
 Scaler = torch.amp.GradScaler
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
+_DTYPES = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "fp64": torch.float64,
+}
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # <malloc.h>
@@ -35,47 +43,64 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+class Memory(NamedTuple):
+    """Bytes of device memory: in all, at the most in tensors, and held by others than torch (decoder, programs)."""
+
+    total: int
+    peak: int
+    others: int
+
+
 class Accelerator:
     """One process's device. `index` is the CUDA device number, None on a CPU."""
 
     def __init__(self, index: int | None) -> None:
         self.index = index
         self.device = torch.device("cpu") if index is None else torch.device("cuda", index)
-        self.precision = "fp32"
+        self._precision = "fp32"
+        self.layout = "channels_last"
         self._side = None if index is None else torch.cuda.Stream(self.device)
         if index is not None:
             torch.cuda.set_device(index)
-            torch.backends.cuda.matmul.allow_tf32 = True
-            torch.backends.cudnn.allow_tf32 = True
             torch.backends.cudnn.benchmark = True
-
         else:
             keep_freed_memory()
 
     @classmethod
     def choose(cls, wanted: str, local_rank: int, local_size: int) -> "Accelerator":
-        """The device for this rank: "cpu", "cuda", or "auto" for a GPU where there is one. Refuses as `gpus` does."""
-        return cls(local_rank if cls.gpus(wanted, local_size) else None)
+        """The device for this rank: "cpu", "cuda", or "auto" for a GPU where there is one. Refuses as `Gpus` does."""
+        return cls(local_rank if cls.look().choose(wanted, local_size) else None)
 
     @staticmethod
-    def gpus(wanted: str, local_size: int) -> int:
-        """How many GPUs there are to choose from; 0 means the CPU.
+    def look() -> Gpus:
+        """The GPUs that torch can use here, and if there are none, what torch says about it."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say is asked for below, and said in one line
+            count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        said = ""
+        if not count and torch.version.cuda:
+            try:
+                torch.cuda.init()
+            except (RuntimeError, AssertionError) as error:
+                said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return Gpus(count, torch.__version__, torch.version.cuda, os.environ.get("CUDA_VISIBLE_DEVICES"), said)
 
-        Raises UsageError when CUDA is asked for and absent, or when there are fewer GPUs than local ranks.
-        """
-        count = torch.cuda.device_count() if wanted != "cpu" and torch.cuda.is_available() else 0
-        if wanted == "cuda" and count == 0:
-            raise UsageError(
-                "device: cuda was asked for, but torch sees no usable GPU "
-                f"(torch {torch.__version__}, built for CUDA {torch.version.cuda}). "
-                "Check nvidia-smi and CUDA_VISIBLE_DEVICES, or run with --device cpu"
-            )
-        if 0 < count < local_size:
-            raise UsageError(
-                f"{local_size} processes were started here, but only {count} GPUs are visible; "
-                f"one process per GPU: start {count}, or run with --device cpu"
-            )
-        return count
+    @property
+    def precision(self) -> str:
+        """The number format of the forward pass, by its name in a recipe."""
+        return self._precision
+
+    @precision.setter
+    def precision(self, name: str) -> None:
+        if self.index is not None:  # what stays in float32 beside 16 bits may be rounded to TF32, as autocast expects
+            exact = name in ("fp32", "fp64")
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not exact
+        self._precision = name
+
+    def refuse(self, precision: str) -> None:
+        """Raise UsageError for a precision that this device does not have."""
+        if precision == "tf32" and self.index is None:
+            raise UsageError("runtime.precision is tf32, which needs a GPU; this run is on the CPU. Use fp32 or auto")
 
     @property
     def name(self) -> str:
@@ -123,14 +148,26 @@ class Accelerator:
         mixed = self.precision in ("bf16", "fp16")
         return torch.autocast(self.device.type, dtype=self.dtype if mixed else torch.bfloat16, enabled=mixed)
 
+    def candidate_compilations(self) -> list[str]:
+        """What runtime.compile = "auto" chooses from besides "off". On a CPU compiling did not pay."""
+        return [] if self.index is None else ["default", "reduce-overhead"]
+
     def scaler(self) -> Scaler:
         """Loss scaling for fp16; a no-op otherwise."""
         return Scaler(self.device.type, enabled=self.precision == "fp16")
 
     def place(self, model: nn.Module) -> None:
-        """Move the model to the device, in channels_last layout and the master dtype."""
+        """Move the model to the device, in the layout and the master dtype."""
         model.to(self.device, self.master_dtype)
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        model.to(memory_format=self._memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
+
+    def lay_out(self, images: Tensor) -> Tensor:
+        """Images (b, 3, h, w) in the layout, without a copy where they have it."""
+        return images.contiguous(memory_format=self._memory_format)
+
+    @property
+    def _memory_format(self) -> torch.memory_format:
+        return torch.contiguous_format if self.layout == "contiguous" else torch.channels_last
 
     def upload(self, array: NDArray[Any]) -> Tensor:
         """A numpy array as a tensor on the device, without waiting for the copy."""
@@ -147,8 +184,18 @@ class Accelerator:
                 yield self._side
 
     def keep(self, tensor: Tensor) -> Tensor:
-        """The tensor in memory that torch owns: on a GPU a copy, as another library may reuse its buffer."""
-        return tensor if self.index is None else tensor.clone()
+        """The tensor in memory that torch owns: on a GPU a copy, as another library may reuse its buffer.
+
+        The host waits for the copy, in the thread that calls and not in the training step's: the other library knows
+        nothing of our stream, and may write to its buffer as soon as the tensor is let go.
+        """
+        if self.index is None:
+            return tensor
+        copy = tensor.clone()
+        done = torch.cuda.Event()
+        done.record()
+        done.synchronize()
+        return copy
 
     def mark(self) -> torch.cuda.Event | None:
         """A point in the current stream's work, to be waited for by another stream."""
@@ -170,3 +217,17 @@ class Accelerator:
         """Wait until the device has done all that it was given."""
         if self.index is not None:
             torch.cuda.synchronize(self.device)
+
+    def memory(self) -> Memory | None:
+        """What torch and the driver say of the device's memory; None on a CPU."""
+        if self.index is None:
+            return None
+        free, total = torch.cuda.mem_get_info(self.device)
+        reserved = torch.cuda.memory_reserved(self.device)
+        return Memory(total, torch.cuda.max_memory_allocated(self.device), total - free - reserved)
+
+    def release(self) -> None:
+        """Give back what torch keeps without using it, and measure the peak of memory anew."""
+        if self.index is not None:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.device)

@@ -28,7 +28,7 @@ def launch(processes: int, script: Path, arguments: Sequence[str], request: Requ
     signal to this process goes to the ranks, which save and end.
     """
     setup = resolve(request, processes)
-    Accelerator.gpus(setup.recipe.runtime.device, processes)
+    Accelerator.look().choose(setup.recipe.runtime.device, processes)
     if setup.resumed is None:  # a download is also made once here, before the ranks look for it
         first_weights(setup.recipe.model.name, setup.recipe.model.init, request.weights)
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the ranks' own error line says it better

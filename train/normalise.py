@@ -15,17 +15,18 @@ class Normalise:
     """
 
     def __init__(self, normalisation: Normalisation, accelerator: Accelerator) -> None:
-        self._dtype = accelerator.master_dtype
+        self._accelerator, self._dtype = accelerator, accelerator.master_dtype
         self._mean = torch.tensor(normalisation.mean, dtype=self._dtype, device=accelerator.device)
         self._scale = 1 / torch.tensor(normalisation.std, dtype=self._dtype, device=accelerator.device)
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalised images; their memory stays height, width, channel."""
+        """Normalised images; their memory stays height, width, channel where the run is channels_last."""
         samples, height, width, channels = images.shape
         mean, scale = self._row(width)
         pixels = images.reshape(samples, height, width * channels).to(self._dtype)
-        return pixels.sub_(mean).mul_(scale).view(samples, height, width, channels).permute(0, 3, 1, 2)
+        normal = pixels.sub_(mean).mul_(scale).view(samples, height, width, channels).permute(0, 3, 1, 2)
+        return self._accelerator.lay_out(normal)
 
     def _row(self, width: int) -> tuple[Tensor, Tensor]:
         if width not in self._rows:

@@ -12,6 +12,7 @@ from shards.shardset import ShardSet, Split
 from train.accelerator import Accelerator
 from train.augment import Crop
 from train.batch import TrainPlans, ValidationPlans
+from train.compiled import Compilable
 from train.decoded import Decoded
 from train.evaluate import Evaluator
 from train.feed import Feed
@@ -53,7 +54,10 @@ class Place:
         world = World.from_environment()
         accelerator = Accelerator.choose(runtime.device, world.local_rank, world.local_size)
         if runtime.precision != "auto":  # the weights are laid out for it, so it is known before they are placed
+            accelerator.refuse(runtime.precision)
             accelerator.precision = runtime.precision
+        if runtime.layout != "auto":
+            accelerator.layout = runtime.layout
         if runtime.deterministic:
             accelerator.make_deterministic()
         return cls(world, accelerator, world.threads(runtime.threads))
@@ -74,9 +78,11 @@ def build_step(setup: Setup, place: Place, built: Built) -> TrainStep:
     optimizer, scaler = make_optimizer(network, recipe.optim), accelerator.scaler()
     groups = setup.steps.groups_of(world.size, world.rank)
     momentum, weight = recipe.model.batch_norm_momentum, len(groups) / setup.steps.groups
+    compilable = Compilable(network)
     step = TrainStep(
         network=network,
-        model=network,
+        compilable=compilable,
+        model=compilable,
         optimizer=optimizer,
         scaler=scaler,
         schedule=Schedule.of(recipe, setup.steps.samples),
@@ -92,7 +98,7 @@ def build_step(setup: Setup, place: Place, built: Built) -> TrainStep:
     )
     if setup.resumed:
         restore(step, setup.resumed)
-    step.model = world.wrap(network)
+    step.model = world.wrap(compilable, recipe.runtime.bucket_mib)
     return step
 
 

@@ -25,6 +25,7 @@ from train.decoded import Decoded
 _INPUT_TYPES = [types.UINT8, types.FLOAT, types.FLOAT, types.FLOAT]
 CACHED = "cached"
 """In place of where JPEGs are decoded: the input is decoded images."""
+_NO_MEMORY = ("CUDA allocation failed", "Can't allocate", "cudaErrorMemoryAllocation", "out of memory")
 
 
 class ImagePipeline:
@@ -74,7 +75,7 @@ class ImagePipeline:
 
     def _run_once(self) -> Tensor:
         with self._accelerator.side_stream() as stream:
-            (images,) = self._pipeline.run() if stream is None else self._pipeline.run(cuda_stream=stream)
+            (images,) = self._pipeline.run(stream)
             return self._accelerator.keep(from_dlpack(images.as_tensor()))
 
     def _next_inputs(self) -> tuple[Any, ...]:
@@ -90,6 +91,11 @@ class ImagePipeline:
 
     def _explain(self, error: RuntimeError) -> HeadraceError:
         """The user's error for one of DALI's, which names no sample: those in question are tried one by one."""
+        if any(words in str(error) for words in _NO_MEMORY):  # trying again would blame a sample for it
+            return HeadraceError(
+                "the image pipeline ran out of GPU memory. Lower train.group, which changes what batch normalisation "
+                "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint stays as it is"
+            )
         for plan in self._planned:
             for row, sample_id in enumerate(plan.ids.tolist()):
                 if not self._succeeds(self._inputs(plan.one(row))):

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from shards import store
 from shards.errors import UsageError
-from train import environment
+from train import environment, memory
 from train.batch import Batch, grey_batch
 from train.clock import Interval
+from train.compiling import Compilation, Compiler
 from train.filling import open_caches
 from train.loop import Run, fit
 from train.model import Built
@@ -67,16 +68,22 @@ def refuse_unequal(setup: Setup, world: World) -> None:
 
 
 def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
-    recipe = setup.recipe
     log = RunLog(setup.out if place.world.is_main else None)
     step = build_step(setup, place, built)
-    blocks = len(step.network.drop_rates(0))
-    residents = [grey_batch(recipe.train.group, size, blocks, place.accelerator) for _, size in recipe.augment.stages]
-    _settle_precision(setup, place, step, residents)
-    origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
-    for line in start_lines(setup, place, origin):
-        log.say(line)
-    _write_environment(setup, place)
+    with memory.explained(setup, step):
+        sides, blocks = [size for _, size in setup.recipe.augment.stages], len(step.network.drop_rates(0))
+        residents = [grey_batch(setup.recipe.train.group, side, blocks, place.accelerator) for side in sides]
+        compilation = _settle(setup, place, step, residents, log)
+        origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
+        for line in start_lines(setup, place, origin, compilation):
+            log.say(line)
+        _write_environment(setup, place, compilation)
+        _conclude(_trained(setup, place, stop, step, log), setup, residents[-1])
+
+
+def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log: RunLog) -> Run:
+    """The run, trained to its end."""
+    recipe = setup.recipe
     progress = setup.resumed.progress if setup.resumed else Progress()
     log.keep_until(progress.step, progress.epochs_done)
     caches = open_caches(setup.shards, setup.caches, place.world, place.threads, log.say)
@@ -104,23 +111,38 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
             fit(run)
         except NotFiniteError as error:
             raise explained(error, setup, place.world) from error
-    _conclude(run, setup, residents[-1])
+    return run
 
 
-def _settle_precision(setup: Setup, place: Place, step: TrainStep, residents: Sequence[Batch]) -> None:
-    """Choose the precision, or take the checkpoint's, and warm the step up in it at every size that will come."""
-    wanted: str = setup.recipe.runtime.precision
+def _settle(setup: Setup, place: Place, step: TrainStep, residents: Sequence[Batch], log: RunLog) -> Compilation:
+    """Choose the precision, or take the checkpoint's, and how to compile; warm the step up at every size to come."""
+    runtime, accelerator, world = setup.recipe.runtime, place.accelerator, place.world
+    wanted: str = runtime.precision
     if wanted == "auto" and setup.resumed:
         wanted = setup.resumed.precision
-    accelerator = place.accelerator
-    accelerator.precision = choose_precision(wanted, step, residents[-1], accelerator, place.world)
+        accelerator.refuse(wanted)
+    accelerator.precision = choose_precision(wanted, step, residents[-1], accelerator, world)
+    compilation = Compiler(step, residents, accelerator, world).settle(_compilation(setup), _steps_left(setup), log.say)
     for resident in residents:
         step.warm_up(resident)
+    return compilation
 
 
-def _write_environment(setup: Setup, place: Place) -> None:
+def _compilation(setup: Setup) -> str:
+    """What the recipe says, but a choice by timing would not give the same bits again."""
+    runtime = setup.recipe.runtime
+    return "off" if runtime.deterministic and runtime.compile == "auto" else runtime.compile
+
+
+def _steps_left(setup: Setup) -> int:
+    done = setup.resumed.progress.step if setup.resumed else 0
+    return setup.steps.ends(setup.recipe.train.epochs - 1) - done
+
+
+def _write_environment(setup: Setup, place: Place, compilation: Compilation) -> None:
     if place.world.is_main:
         values = environment.describe(place.accelerator, place.world, place.threads, setup.shards.digest)
+        values["compile"] = str(compilation)
         store.write_bytes(setup.out / "environment.json", (json.dumps(values, indent=1) + "\n").encode())
 
 
@@ -131,6 +153,9 @@ def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
         real = last["images_per_second"]
         synthetic = synthetic_rate(run.step, resident, run.progress.step, setup.steps.global_batch / real)
         run.log.say(Verdict(real, synthetic, last["stall_percent"]).line())
+    if used := run.step.accelerator.memory():
+        gib = [f"{number / 2**30:.1f}" for number in (used.peak, used.others, used.total)]
+        run.log.say(f"memory: at most {gib[0]} GiB in tensors, {gib[1]} GiB held by decoder and others, of {gib[2]}")
     if until := setup.recipe.train.until:
         reached = "reached" if run.progress.best_accuracy >= until else "not reached"
         run.log.say(

@@ -172,13 +172,21 @@ class Runtime(Section):
     """How the machine is used. The order, draws and updates do not depend on it."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "fp64"] = "auto"
+    """fp32 is exact, also on a GPU; tf32 rounds there what is multiplied, and is kept in the same 32 bits."""
+    layout: Literal["auto", "channels_last", "contiguous"] = "auto"
+    """Memory order of images and weights; auto is channels_last, which convolutions prefer on every device."""
+    compile: Literal["auto", "off", "default", "reduce-overhead"] = "auto"
+    """torch.compile of the forward and backward pass: by inductor, or also as CUDA graphs. auto is off on a CPU; on a
+    GPU the fastest over some timed passes, and off where the run is too short to repay compiling."""
     decode: Literal["auto", "cpu", "mixed"] = "auto"
     cache: Literal["none", "decoded"] = "none"
     """decoded: decode each image once into a file, and read the pixels from there in every epoch and every later run.
     It takes 3 bytes a pixel of disk, and as much memory of each machine, shared by its processes."""
     cache_dir: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """The folder for it; none given means beside the shard set. Caches may be removed between runs."""
+    bucket_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Gradients that processes exchange in one message, in MiB; none given means torch's own: 1, then 25."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of each process; none given means its share of the cores that it may use."""
     deterministic: bool = False

@@ -1,6 +1,7 @@
 """The first lines of a run: what is trained, on what, from where, and how it is shared among processes."""
 
 from shards.order import deal
+from train.compiling import Compilation
 from train.environment import processor, versions
 from train.optim import scaled_rate
 from train.parts import Place
@@ -10,7 +11,7 @@ _FEW_UPDATES = 300  # seen: from random weights, accuracy is still close to chan
 _STALE = 0.05  # share of the first running statistics that may be left in the last ones
 
 
-def start_lines(setup: Setup, place: Place, origin: str) -> list[str]:
+def start_lines(setup: Setup, place: Place, origin: str, compilation: Compilation) -> list[str]:
     """One line a topic."""
     recipe, shards = setup.recipe, setup.shards
     counts = ", ".join(f"{split.samples:,} {split.name}" for split in shards.manifest.splits)
@@ -22,18 +23,18 @@ def start_lines(setup: Setup, place: Place, origin: str) -> list[str]:
         f"model    {recipe.model.name}, {origin}",
         f"updates  {_updates(setup)}",
         f"share    {_share(setup, place)}",
-        f"device   {_device(place)}, decode on {place.accelerator.decode_placement(recipe.runtime.decode)}",
+        f"device   {_device(setup, place)}, compile {compilation}",
     ]
     if setup.resumed:
         lines += [f"warning: {line}" for line in setup.resumed.warnings]
         lines.append(f"resume   from {setup.resumed.path}")
     lines += [f"cache    {line}" for line in setup.remarks]
-    return lines + [f"warning: {line}" for line in _warnings(setup, place.world.size)]
+    return lines + [f"warning: {line}" for line in _warnings(setup, place)]
 
 
-def _warnings(setup: Setup, processes: int) -> list[str]:
-    """What is likely to cost accuracy."""
-    recipe, found = setup.recipe, []
+def _warnings(setup: Setup, place: Place) -> list[str]:
+    """What is likely to cost accuracy or time."""
+    recipe, found, processes = setup.recipe, [], place.world.size
     total = setup.steps.ends(recipe.train.epochs - 1)
     stale = (1 - recipe.model.batch_norm_momentum) ** total
     if recipe.train.batch_per_process and processes > 1:
@@ -48,6 +49,11 @@ def _warnings(setup: Setup, processes: int) -> list[str]:
         found.append(
             f"only {total} updates: {stale:.0%} of the first running statistics of batch normalisation will be left; "
             "raise model.batch_norm_momentum, add epochs or lower train.global_batch"
+        )
+    if place.accelerator.precision == "fp16" and recipe.optim.name == "rmsprop":
+        found.append(
+            "fp16 with rmsprop waits for the device at every step, as torch's RMSprop cannot skip an overflow there; "
+            "bf16, sgd and adamw do not wait"
         )
     return found
 
@@ -77,7 +83,15 @@ def _share(setup: Setup, place: Place) -> str:
     )
 
 
-def _device(place: Place) -> str:
-    accelerator = place.accelerator
-    name = processor() if accelerator.index is None else accelerator.name
-    return f"{name}, {place.threads} CPU threads a process, {accelerator.precision}, channels_last"
+def _device(setup: Setup, place: Place) -> str:
+    """Device, threads, precision, layout and decoder: each is a value of the recipe's section `runtime`."""
+    accelerator, runtime = place.accelerator, setup.recipe.runtime
+    name = accelerator.name
+    if accelerator.index is None:
+        name = processor()
+        if runtime.device == "auto" and (hint := accelerator.look().hint):
+            name += f" (no GPU: {hint})"
+    return (
+        f"{name}, {place.threads} CPU threads a process, {accelerator.precision}, {accelerator.layout}, "
+        f"decode on {accelerator.decode_placement(runtime.decode)}"
+    )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from train.accelerator import Accelerator, Scaler
 from train.batch import Batch
+from train.compiled import Compilable
 from train.efficientnet import EfficientNet
 from train.mix import heavier_labels, mixed_images, mixed_loss
 from train.noise import HeadDropout
@@ -21,9 +22,10 @@ from train.world import World
 
 @dataclass
 class TrainStep:
-    """What an update needs. `model` is `network` with its gradients averaged over ranks."""
+    """What an update needs. `model` is `network`, as `compilable` calls it, with its gradients averaged over ranks."""
 
     network: EfficientNet
+    compilable: Compilable
     model: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: Scaler
@@ -68,25 +70,32 @@ class TrainStep:
     def _update(self) -> None:
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self._clear_gradients()
         if self.average is not None:
             self.average.update()
+
+    def _clear_gradients(self) -> None:
+        self.optimizer.zero_grad(set_to_none=not self.compilable.keeps_gradients)
 
     def share_statistics(self) -> None:
         """Give every rank the running statistics of all, in the network and in its average."""
         self.statistics.average(self.world)
 
-    def warm_up(self, resident: Batch) -> None:
-        """Two passes on a resident batch that leave no trace in weights or statistics.
+    def warm_up(self, resident: Batch, passes: int = 2, *, together: bool = True) -> None:
+        """Passes on a resident batch that leave no trace in weights or statistics.
 
         DDP rebuilds its buckets after the first backward pass and sums in another order from then on. With the
         rebuilding behind it, a resumed run sums in the order of the undisturbed one. Kernels that are chosen or
-        compiled at first use are ready too before the clock starts.
+        compiled at first use are ready too before the clock starts. Unless `together`, ranks exchange nothing, so
+        that one may fail alone.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
-        for _ in range(2):
-            loss, _ = self._forward(resident, 0)
-            self._backward(loss)
-            self.optimizer.zero_grad(set_to_none=True)
-        for buffer, value in zip(self.network.buffers(), before, strict=True):
-            buffer.copy_(value)
+        try:
+            for _ in range(passes):
+                with self.world.accumulating(self.model, last=together):
+                    loss, _ = self._forward(resident, 0)
+                    self._backward(loss)
+        finally:
+            self._clear_gradients()
+            for buffer, value in zip(self.network.buffers(), before, strict=True):
+                buffer.copy_(value)

@@ -121,17 +121,20 @@ class World:
         dist.broadcast(box, src=0, group=self._votes)
         return json.loads(bytes(box.tolist()))
 
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """The network with gradients averaged over ranks.
+    def wrap(self, network: nn.Module, bucket_mib: int | None) -> nn.Module:
+        """The network with gradients averaged over ranks, exchanged in messages of so many MiB.
 
-        Buffers stay each rank's own: broadcasting them would discard the other ranks' running statistics.
+        Buffers stay each rank's own: broadcasting them would discard the other ranks' running statistics. The graph is
+        not declared static: that saves a search which is off anyway, and forbids `no_sync` in the first iteration.
         """
         if self.size == 1:
             return network
         with warnings.catch_warnings():
             # Newer releases rename the argument; the one that both kinds know still means the same.
             warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
-            return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+            return DistributedDataParallel(
+                network, broadcast_buffers=False, gradient_as_bucket_view=True, bucket_cap_mb=bucket_mib
+            )
 
     def accumulating(self, model: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
         """Forward and backward inside keep their gradients here unless this micro-batch is the step's last."""

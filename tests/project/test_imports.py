@@ -92,6 +92,7 @@ def test_allowed_import_is_let_pass(path: str, text: str) -> None:
         ("train/accelerator.py", "import torch as t\nt.autocast('cpu')"),
         ("train/accelerator.py", "images.to(memory_format=torch.channels_last)\nimport torch"),
         ("train/accelerator.py", "images.cuda()"),
+        ("train/compiled.py", "import torch\ntorch.compile(network)"),
         ("train/pipeline.py", "import nvidia.dali.fn as fn"),
         ("train/pipeline.py", "from nvidia.dali import pipeline_def"),
         ("train/world.py", "import torch\ntorch.distributed.get_rank()"),

@@ -1,5 +1,10 @@
 """A narrow EfficientNet for tests: every kind of layer, a fraction of the width."""
 
+import torch
+from efficientnet_pytorch import EfficientNet as PackageEfficientNet
+from efficientnet_pytorch.utils import BlockDecoder, efficientnet
+from torch import nn
+
 from train.efficientnet import EfficientNet
 from train.model import build_model
 
@@ -8,3 +13,11 @@ def narrow(classes: int = 12, seed: int = 0) -> EfficientNet:
     """The network with first weights from a seed."""
     shape = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
     return build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **shape).network
+
+
+def shallow(classes: int = 12) -> EfficientNet:
+    """Two blocks, one with a skip connection and a 5 x 5 kernel: for what takes long a layer, such as compiling."""
+    torch.manual_seed(0)
+    shape = efficientnet(width_coefficient=0.25, depth_coefficient=1.0, num_classes=classes)[1]
+    blocks = BlockDecoder.decode(["r1_k3_s22_e1_i32_o16_se0.25", "r1_k5_s11_e2_i16_o16_se0.25"])
+    return EfficientNet(PackageEfficientNet(blocks, shape), nn.SiLU(inplace=False))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from train.norms import RunningStatistics, micro_momenta
+from train.norms import RunningStatistics, micro_scales
 from train.world import World
 
 momenta = st.floats(0.001, 1.0)
@@ -16,11 +16,12 @@ momenta = st.floats(0.001, 1.0)
 @given(momentum=momenta, count=st.integers(1, 64))
 def test_any_split_decays_as_one_step(momentum: float, count: int) -> None:
     """Whatever the number of micro-batches, the old statistics keep the weight 1 - p, each new one gets p / count."""
-    parts = micro_momenta(momentum, count)
-    weights = [part * math.prod(1 - later for later in parts[turn + 1 :]) for turn, part in enumerate(parts)]
-    assert math.prod(1 - part for part in parts) == pytest.approx(1 - momentum, abs=1e-12)
+    part, scales = micro_scales(momentum, count)
+    factors = [(1 - part) * scale for scale in scales]
+    weights = [part * math.prod(factors[turn + 1 :]) for turn in range(count)]
+    assert math.prod(factors) == pytest.approx(1 - momentum, abs=1e-12)
     assert weights == pytest.approx([momentum / count] * count, rel=1e-9)
-    assert all(0 < part <= 1 for part in parts)
+    assert 0 < part <= 1
 
 
 @given(
@@ -39,8 +40,9 @@ def test_weighted_mean_over_ranks_is_one_process(
     for share in [groups, *shares]:
         statistic = 0.7
         for _ in range(steps):
-            for value, part in zip(share, micro_momenta(momentum, len(share)), strict=True):
-                statistic = (1 - part) * statistic + part * value
+            part, scales = micro_scales(momentum, len(share))
+            for value, scale in zip(share, scales, strict=True):
+                statistic = (1 - part) * (scale * statistic) + part * value
         ends.append(statistic)
     alone, *ranks = ends
     together = sum(len(share) / len(groups) * end for share, end in zip(shares, ranks, strict=True))

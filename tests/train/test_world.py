@@ -55,7 +55,7 @@ def test_one_process_needs_nobody() -> None:
     with alone.joined("gloo", 1):
         assert alone.sum(torch.tensor([3.0])).tolist() == [3.0]
         assert alone.from_main({"a": 1}) == {"a": 1}
-        assert alone.wrap(network) is network
+        assert alone.wrap(network, None) is network
         votes = alone.votes()
         assert votes.cast(Wishes(15, save=True)) == Wishes(15, save=True)
         assert votes.now(Wishes(2)) == Wishes(2)

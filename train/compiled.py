@@ -1,0 +1,61 @@
+"""The home of torch.compile: the network's forward and backward pass as they are, or compiled.
+
+The module that DDP wraps is the plain network's holder, so checkpoints, evaluation and the exchange of gradients know
+nothing of it: only what happens between images and logits is compiled. Shapes are compiled in, one graph a size.
+Splitting the graph at DDP's buckets is off: gradients of this network take far less time to exchange than to compute.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+GRAPHS = "reduce-overhead"
+"""The mode that also records the kernels as CUDA graphs."""
+_SHAPES = 64  # sizes and batches that may be compiled; beyond it torch raises instead of going on slowly
+
+
+class Compilable(nn.Module):
+    """The network as the step calls it. `backend` is torch.compile's."""
+
+    def __init__(self, network: nn.Module, backend: str = "inductor") -> None:
+        super().__init__()
+        self.network = network
+        self.mode = "off"
+        self._backend = backend
+        self._call: Callable[..., Tensor] = network.__call__
+
+    def forward(self, *inputs: Tensor | None) -> Tensor:
+        """What the network gives."""
+        if self.mode != GRAPHS:
+            return self._call(*inputs)
+        torch.compiler.cudagraph_mark_step_begin()
+        return self._call(*inputs).clone()  # the graph's own memory is written again by the next micro-batch
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether gradients must lie in memory of their own from step to step, and be zeroed, not dropped.
+
+        A CUDA graph writes them to the same place each time, so one that is only handed over would be overwritten
+        by the next micro-batch instead of added to.
+        """
+        return self.mode == GRAPHS
+
+    def use(self, mode: str) -> None:
+        """Compile from now on as `mode` says, at the first pass of each size; "off" is the plain network again."""
+        if self.mode != "off":
+            torch.compiler.reset()  # graphs and their memory
+        self.mode = mode
+        if mode == "off":
+            self._call = self.network.__call__
+            return
+        torch._dynamo.config.optimize_ddp = False  # noqa: SLF001  documented under this name
+        torch._dynamo.config.recompile_limit = _SHAPES  # noqa: SLF001
+        compiled = torch.compile(
+            self.network, backend=self._backend, fullgraph=True, dynamic=False, mode=None if mode == "default" else mode
+        )
+        self._call = partial(compiled)  # as it is, it would be registered as a second network
+        for parameter in self.network.parameters():
+            if self.keeps_gradients and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
