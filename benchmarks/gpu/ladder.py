@@ -1,0 +1,120 @@
+"""From decoding alone to the whole run, a rung at a time: where images a second are lost.
+
+decode: bytes to pixels, images left where the decoder puts them; + copy: uint8 pixels on the device; + resize: the
+views at the training size; + feed: thread, queue and normalisation, which is all that the step gets; R_synth: updates
+on one resident batch; R_real: updates on real batches, windows of the two in turns.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from statistics import median
+from typing import Any
+
+import numpy as np
+from nvidia.dali import Pipeline, fn, types
+
+from benchmarks.gpu.setting import Row, Setting, memory_columns, spread
+from train.accelerator import Accelerator
+from train.batch import Plan, TrainPlans
+from train.feed import Feed
+from train.parts import Place, build_feed, build_plans
+from train.pipeline import ImagePipeline
+from train.step import TrainStep
+
+_FAR = 1_000_000  # steps: a stream that does not end
+
+
+def run(setting: Setting) -> dict[str, list[Row]]:
+    """One table a decoder, with a column for the number of threads."""
+    cores = len(os.sched_getaffinity(0))
+    threads = [1] if setting.dry else sorted({max(1, cores // 4), max(1, cores // 2), cores})
+    setup = setting.setup()
+    place, step = setting.step(setup)
+    step.warm_up(setting.resident(step, setting.batch, setting.size))
+    plans = build_plans(setup, step)
+    input_rows = [
+        {"decode": decode, "threads": number, "rung": rung, **spread(rates)}
+        for decode in setting.decoders
+        for number in threads
+        for rung, rates in _rungs(setting, plans, step, decode, number)
+    ]
+    whole = []
+    for decode in setting.decoders:
+        for number in threads:
+            place.accelerator.release()
+            whole.append({"decode": decode, "threads": number, **_whole(setting, step, decode, number)})
+    return {"input alone": input_rows, "with the step": whole}
+
+
+def _rungs(
+    setting: Setting, plans: TrainPlans, step: TrainStep, decode: str, threads: int
+) -> Iterator[tuple[str, list[float]]]:
+    accelerator, stream = step.accelerator, plans.stream(0, _FAR, range(1))
+    for rung in ("decode", "copy", "resize"):
+        if rung == "copy" and (accelerator.index is None or decode == "mixed"):
+            continue
+        pipeline = _graph(plans, stream, rung, decode, threads, accelerator)
+        pipeline.run()
+        name = rung if rung == "decode" else f"+ {rung}"
+        yield name, setting.rates(partial(_drained, pipeline, setting.batch), accelerator)
+    pipeline = ImagePipeline(plans.split, setting.batch, accelerator, threads=threads, decode=decode)
+    with Feed(pipeline, stream, accelerator) as feed:
+        next(feed)
+        yield "+ feed", setting.rates(lambda steps: _fed(feed, step, steps), accelerator)
+
+
+def _drained(pipeline: Any, batch: int, steps: int) -> int:
+    for _ in range(steps):
+        pipeline.run()  # no stream is given, so the host waits for each batch
+    return steps * batch
+
+
+def _fed(feed: Feed, step: TrainStep, steps: int) -> int:
+    return sum(len(step.normalise(batch.images)) for batch in islice(feed, steps))
+
+
+def _graph(
+    plans: TrainPlans, stream: Iterator[Plan], rung: str, decode: str, threads: int, accelerator: Accelerator
+) -> Any:
+    def source() -> tuple[Any, ...]:
+        plan = next(stream)
+        size = np.full((len(plan.ids), 2), plan.size, np.float32)
+        return plans.split.jpegs(plan.ids), plan.views.start, plan.views.end, size
+
+    index = None if rung == "decode" and decode == "cpu" else accelerator.index
+    pipeline = Pipeline(plans.steps.group, threads, device_id=index, prefetch_queue_depth=2)
+    with pipeline:
+        kinds = [types.UINT8, types.FLOAT, types.FLOAT, types.FLOAT]
+        jpegs, start, end, size = fn.external_source(source, num_outputs=4, batch=True, dtype=kinds, ndim=[1] * 4)
+        images = fn.decoders.image(jpegs, device=decode, output_type=types.RGB)
+        if rung != "decode" and decode == "cpu" and index is not None:
+            images = images.gpu()
+        if rung == "resize":
+            linear = types.INTERP_LINEAR
+            images = fn.resize(images, size=size, roi_start=start, roi_end=end, interp_type=linear, antialias=True)
+        pipeline.set_outputs(images)
+    pipeline.build()
+    return pipeline
+
+
+def _whole(setting: Setting, step: TrainStep, decode: str, threads: int) -> Row:
+    setup = setting.setup(f"runtime.decode={decode}", f"runtime.threads={threads}")
+    place = Place.find(setup.recipe.runtime)
+    resident = setting.resident(step, setting.batch, setting.size)
+    real, synthetic = [], []
+    with build_feed(setup, place, step, 0) as feed:
+        for _ in range(setting.repeats):
+            synthetic += setting.on_resident(step, resident, 1)
+            real.append(setting.on_real(step, feed))
+    ratios = [one / other for one, other in zip(real, synthetic, strict=True)]
+    return {
+        "R_synth, median": round(median(synthetic), 1),
+        "R_real, median": round(median(real), 1),
+        "R_real, min to max": f"{min(real):.1f} to {max(real):.1f}",
+        "R_real / R_synth, median": round(median(ratios), 4),
+        "min to max": f"{min(ratios):.4f} to {max(ratios):.4f}",
+        "n": len(ratios),
+        **memory_columns(step.accelerator),
+    }

@@ -1,0 +1,44 @@
+"""Peak memory of both pools by the size of a group, with the pipeline running, and what two small groups foretell."""
+
+import torch
+
+from benchmarks.gpu.setting import Row, Setting, memory_columns, train_on
+from train.memory import largest_that_fits
+from train.parts import Place, build_feed
+
+
+def run(setting: Setting) -> dict[str, list[Row]]:
+    """A row a decoder and group, in growing order."""
+    return {"peak memory": [row for decode in setting.decoders for row in _of_decoder(setting, decode)]}
+
+
+def _of_decoder(setting: Setting, decode: str) -> list[Row]:
+    rows: list[Row] = []
+    peaks: list[tuple[int, int]] = []
+    for group in (8, 16) if setting.dry else (64, 128, 256, 512, 1024, 2048):
+        row: Row = {"decode": decode, "group": group}
+        try:
+            row |= _of_group(setting, decode, group, peaks)
+        except torch.OutOfMemoryError:
+            rows.append({**row, "fits": False})
+            break
+        rows.append(row)
+    return rows
+
+
+def _of_group(setting: Setting, decode: str, group: int, peaks: list[tuple[int, int]]) -> Row:
+    shape = [f"runtime.decode={decode}", f"train.global_batch={group}", f"train.group={group}"]
+    setup = setting.setup(*shape)
+    place, step = setting.step(setup)
+    place.accelerator.release()
+    with build_feed(setup, Place(place.world, place.accelerator, place.threads), step, 0) as feed:
+        train_on(step, feed, 3)
+        place.accelerator.synchronize()
+        used = place.accelerator.memory()
+        columns = memory_columns(place.accelerator)
+    row: Row = {"fits": True, **columns}
+    if used is not None:
+        peaks.append((group, used.peak))
+        if len(peaks) >= 2:
+            row["largest group by the two smallest"] = largest_that_fits(peaks[:2], used.total - used.others)
+    return row

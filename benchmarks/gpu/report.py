@@ -1,0 +1,59 @@
+"""The result as one JSON and one page of tables, written anew after every part, so that nothing is lost on the way."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import common
+from benchmarks.gpu.setting import Row
+
+DRY = "dry run, no measurement"
+
+
+def about(command: str, data: str, *, dry: bool) -> dict[str, Any]:
+    """Device, driver, versions, commit."""
+    facts = common.facts(command, data=data)
+    if dry:
+        return {"result": DRY, **facts}
+    free, total = torch.cuda.mem_get_info()
+    return {
+        **facts,
+        "device": torch.cuda.get_device_name(),
+        "capability": ".".join(map(str, torch.cuda.get_device_capability())),
+        "memory": f"{total / 2**30:.1f} GiB, {free / 2**30:.1f} free before",
+        "driver": _driver(),
+        "CUDA of torch": torch.version.cuda,
+        "cuDNN": torch.backends.cudnn.version(),
+    }
+
+
+def _driver() -> str:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()[0]
+    except (OSError, IndexError, subprocess.SubprocessError):
+        return "unknown: nvidia-smi does not say"
+
+
+def write(path: Path, facts: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
+    """`path`.json and `path`.md. `parts` has for each part its method and its tables, or why it failed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".json").write_text(json.dumps({**facts, "parts": parts}, indent=1) + "\n", "utf-8")
+    mark = f" ({DRY})" if facts.get("result") == DRY else ""
+    lines = [f"# The GPU path{mark}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    for name, part in parts.items():
+        lines += [f"## {name}{mark}", "", part["method"].strip(), "", f"Took {part['seconds']:.0f} s.", ""]
+        if "failed" in part:
+            lines += [f"Failed: {part['failed']}", ""]
+        for heading, rows in part.get("tables", {}).items():
+            lines += [f"### {heading}{mark}", "", common.table(_filled(rows)), ""]
+    path.with_suffix(".md").write_text("\n".join(lines), "utf-8")
+
+
+def _filled(rows: list[Row]) -> list[Row]:
+    """Rows with the same columns, empty where one has none."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    return [{column: row.get(column, "") for column in columns} for row in rows]

@@ -1,0 +1,151 @@
+"""What all parts share: the data, the sizes, and how something is timed."""
+
+import csv
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from train.accelerator import Accelerator
+from train.batch import Batch, grey_batch
+from train.model import Built, build_model
+from train.parts import Place, build_network, build_step
+from train.run import carry_out
+from train.setup import Request, Setup, resolve
+from train.signals import StopRequest
+from train.step import TrainStep
+from train.tally import LossRing, Tally
+
+Row = dict[str, Any]
+NARROW = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
+_FREE = 10  # steps
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how large. A dry run takes every way through the code on a CPU, with a narrow network."""
+
+    shards: Path
+    scratch: Path
+    dry: bool
+
+    @property
+    def device(self) -> str:
+        """The device's name in a recipe."""
+        return "cpu" if self.dry else "cuda"
+
+    @property
+    def size(self) -> int:
+        """Side of the images that rates are quoted for, pixels."""
+        return 32 if self.dry else 224
+
+    @property
+    def batch(self) -> int:
+        """Samples of a step, one group."""
+        return 16 if self.dry else 256
+
+    @property
+    def repeats(self) -> int:
+        """Windows of which the median is taken."""
+        return 2 if self.dry else 5
+
+    @property
+    def steps(self) -> int:
+        """Steps of a window."""
+        return 1 if self.dry else 40
+
+    @property
+    def decoders(self) -> tuple[str, ...]:
+        """Where JPEGs are decoded."""
+        return ("cpu",) if self.dry else ("cpu", "mixed")
+
+    def setup(self, *settings: str, recipe: str = "b0-224") -> Setup:
+        """A checked run of one group a step from random weights; later settings win."""
+        base = [
+            f"runtime.device={self.device}",
+            "runtime.compile=off",
+            "model.init=random",
+            f"augment.size={self.size}",
+            f"train.global_batch={self.batch}",
+            f"train.group={self.batch}",
+        ]
+        if self.dry:
+            base += ["runtime.threads=1", f"evaluate.size={self.size}", "evaluate.batch=16"]
+        out = self.scratch / f"run-{time.time_ns()}"
+        return resolve(Request(self.shards, recipe, (*base, *settings), out=out), 1)
+
+    def built(self, setup: Setup) -> Built:
+        """The recipe's network; in a dry run a narrow one."""
+        if not self.dry:
+            return build_network(setup)
+        classes = len(setup.shards.class_ids)
+        return build_model("efficientnet-b0", classes, init="random", weights=None, seed=0, **NARROW)
+
+    def step(self, setup: Setup) -> tuple[Place, TrainStep]:
+        """The step of a setup, in bf16 where a GPU is not asked for another precision."""
+        place = Place.find(setup.recipe.runtime)
+        if setup.recipe.runtime.precision == "auto":
+            place.accelerator.precision = place.accelerator.candidate_precisions()[0]
+        return place, build_step(setup, place, self.built(setup))
+
+    def resident(self, step: TrainStep, samples: int, size: int) -> Batch:
+        """A batch that is already on the device."""
+        return grey_batch(samples, size, len(step.network.drop_rates(0)), step.accelerator)
+
+    def whole_run(self, setup: Setup) -> list[Row]:
+        """Train as `headrace train` does; the rows of epochs.csv."""
+        with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
+            carry_out(setup, place, stop, self.built(setup))
+        with (setup.out / "epochs.csv").open(encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def rates(self, work: Callable[[int], int], accelerator: Accelerator, repeats: int | None = None) -> list[float]:
+        """Images a second of `work`, which takes so many steps and returns their images, once for each repetition.
+
+        Some steps go before each window and do not count: batches that lay ready would make it too fast.
+        """
+        found = []
+        for _ in range(repeats or self.repeats):
+            work(0 if self.dry else _FREE)
+            accelerator.synchronize()
+            began = time.perf_counter()
+            images = work(self.steps)
+            accelerator.synchronize()
+            found.append(images / (time.perf_counter() - began))
+        return found
+
+    def on_resident(self, step: TrainStep, batch: Batch, repeats: int | None = None) -> list[float]:
+        """R_synth: images a second of whole updates on one batch, over and over."""
+        return self.rates(lambda steps: train_on(step, repeat(batch), steps), step.accelerator, repeats)
+
+    def on_real(self, step: TrainStep, batches: Iterator[Batch]) -> float:
+        """R_real: images a second of whole updates on batches as they come."""
+        return self.rates(lambda steps: train_on(step, batches, steps), step.accelerator, 1)[0]
+
+
+def train_on(step: TrainStep, batches: Iterator[Batch], steps: int) -> int:
+    """Take so many updates; returns their images. Asks the device nothing."""
+    tally, losses = Tally(step.accelerator), LossRing(max(1, steps), step.accelerator, 0)
+    for number in range(steps):
+        step(number, batches, tally, losses)
+    return steps * step.global_batch
+
+
+def spread(rates: list[float]) -> Row:
+    """Columns of a rate: median, spread and number."""
+    return {
+        "images/s, median": round(median(rates), 1),
+        "min to max": f"{min(rates):.1f} to {max(rates):.1f}",
+        "n": len(rates),
+    }
+
+
+def memory_columns(accelerator: Accelerator) -> Row:
+    """Columns of device memory; a CPU tells none."""
+    used = accelerator.memory()
+    if used is None:
+        return {"peak in tensors, GiB": "-", "held by others, GiB": "-"}
+    return {"peak in tensors, GiB": round(used.peak / 2**30, 2), "held by others, GiB": round(used.others / 2**30, 2)}

@@ -1,0 +1,92 @@
+"""The step on a resident batch in one variant after another, each differing from the base in what its name says.
+
+The base is bf16, channels_last, plain torch, a fused optimizer. Compile seconds count all that happens before the
+first timed step. A peak holds weights, optimizer, activations and what CUDA graphs keep.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from benchmarks.gpu.setting import Row, Setting, memory_columns, spread
+from shards.errors import HeadraceError
+from train.compiling import Compiler
+from train.step import TrainStep
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute the step."""
+
+    name: str
+    precision: str = "bf16"
+    layout: str = "channels_last"
+    compiled: str = "off"
+    fused: bool = True
+    batch: int | None = None
+    size: int | None = None
+
+
+def variants(setting: Setting) -> Iterator[Variant]:
+    """The base and what is tried beside it."""
+    yield Variant("base")
+    for precision in ("fp32",) if setting.dry else ("fp32", "tf32", "fp16"):
+        yield Variant(precision, precision)
+    yield Variant("contiguous", layout="contiguous")
+    yield Variant("optimizer not fused", fused=False)
+    modes = ("default", "reduce-overhead")
+    for mode in modes:
+        yield Variant(f"compile {mode}", compiled=mode)
+    sizes = (64,) if setting.dry else (128, 160)
+    batches = (8,) if setting.dry else (64, 128, 512)
+    for mode in ("off",) if setting.dry else ("off", *modes):
+        for size in sizes:
+            yield Variant(f"{size} px, compile {mode}", compiled=mode, size=size)
+        for batch in batches:
+            yield Variant(f"batch {batch}, compile {mode}", compiled=mode, batch=batch)
+
+
+def run(setting: Setting) -> dict[str, list[Row]]:
+    """One table, a row a variant."""
+    return {"step": [_measured(setting, variant) for variant in variants(setting)]}
+
+
+def _measured(setting: Setting, variant: Variant) -> Row:
+    size, batch = variant.size or setting.size, variant.batch or setting.batch
+    shape = [f"augment.size={size}", f"train.global_batch={batch}", f"train.group={batch}"]
+    how = [f"runtime.precision={variant.precision}", f"runtime.layout={variant.layout}"]
+    head: Row = {"variant": variant.name, "size, px": size, "batch": batch}
+    _, step = setting.step(setting.setup(*shape, *how))
+    step.accelerator.release()
+    if not variant.fused:
+        settings = {key: value for key, value in step.optimizer.defaults.items() if key not in ("fused", "foreach")}
+        step.optimizer = torch.optim.SGD(step.optimizer.param_groups, **{**settings, "fused": False, "foreach": True})
+        for group in step.optimizer.param_groups:
+            group.update(fused=False, foreach=True)
+    try:
+        return {**head, **_timed(setting, step, variant.compiled, batch, size)}
+    except (torch.OutOfMemoryError, HeadraceError) as error:
+        return {**head, "note": str(error).splitlines()[0]}
+    finally:
+        step.compilable.use("off")
+
+
+def _timed(setting: Setting, step: TrainStep, mode: str, batch: int, size: int) -> Row:
+    note, resident, began = "", setting.resident(step, batch, size), time.perf_counter()
+    if setting.dry and mode != "off":
+        mode, note = "off", "eager in its place: compiling takes minutes on a CPU"
+    Compiler(step, [resident], step.accelerator, step.world).settle(mode, 0, print)
+    step.warm_up(resident)
+    step.accelerator.synchronize()
+    ready = time.perf_counter() - began
+    rates = setting.on_resident(step, resident)
+    return {
+        **spread(rates),
+        "ms a step": round(1000 * batch / median(rates), 2),
+        "seconds before the first step": round(ready, 1),
+        **memory_columns(step.accelerator),
+        "note": note,
+    }

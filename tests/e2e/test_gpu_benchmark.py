@@ -1,0 +1,46 @@
+"""The GPU benchmark on a CPU: that every part reaches its end, and that nothing passes for a measurement."""
+
+import json
+from pathlib import Path
+
+from benchmarks.common import RESULTS
+from tests.gpu.benchmark import measured
+
+PARTS = {"correctness", "ladder", "steps", "epoch", "memory", "accuracy", "profile"}
+DRY = "dry run, no measurement"
+
+
+def test_every_part_reaches_its_end(tmp_path: Path) -> None:
+    """The dry run draws its data, runs all parts, and marks each table as no measurement."""
+    before = sorted(RESULTS.iterdir())
+    done = measured("--dry", "--in-process", "--out", str(tmp_path / "dry"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "dry.json").read_text())
+    assert found["result"] == DRY
+    assert found["parts"].keys() == PARTS
+    for name, part in found["parts"].items():
+        assert all(rows for rows in part["tables"].values()), name
+    (first_step,) = found["parts"]["correctness"]["tables"]["first step"]
+    assert first_step["within"]
+    headings = [line for line in (tmp_path / "dry.md").read_text().splitlines() if line.startswith("#")]
+    assert len(headings) > len(PARTS)
+    assert all(heading.endswith(f"({DRY})") for heading in headings)
+    assert sorted(RESULTS.iterdir()) == before
+
+
+def test_part_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    """A part has a process of its own: where it fails, the result says why, and the command ends with 1."""
+    done = measured(str(tmp_path / "no-set"), "--dry", "--parts", "memory,profile", "--out", str(tmp_path / "dry"))
+    assert done.returncode == 1
+    parts = json.loads((tmp_path / "dry.json").read_text())["parts"]
+    assert parts.keys() == {"memory", "profile"}
+    assert all("no-set" in part["failed"] for part in parts.values())
+
+
+def test_dry_run_is_kept_from_the_results(tmp_path: Path) -> None:
+    """A dry run refuses to write among the results, and without a GPU nothing but a dry run starts."""
+    for arguments in (["--dry"], ["--dry", "--out", str(RESULTS / "gpu-dry")]):
+        done = measured(*arguments)
+        assert done.returncode == 2
+        assert "outside benchmarks/results" in done.stderr
+    assert measured(str(tmp_path), "--parts", "no-part").returncode == 2

@@ -1,0 +1,12 @@
+"""The GPU benchmark as its user starts it."""
+
+import subprocess
+import sys
+
+from tests.ddp.processes import ROOT
+
+
+def measured(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`python -m benchmarks.gpu` with these arguments."""
+    command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)

@@ -1,0 +1,54 @@
+"""Training steps of a narrow network on a chosen device, and batches for them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import repeat
+from pathlib import Path
+
+import torch
+
+from tests.train.networks import narrow
+from train.batch import Batch, grey_batch
+from train.model import Built, normalisation_of
+from train.parts import Place, build_step
+from train.setup import Request, Setup, resolve
+from train.step import TrainStep
+from train.tally import LossRing, Tally
+
+SETTINGS = ("train.global_batch=32", "train.group=8", "model.drop_connect=0.2", "optim.ema_half_life=100")
+
+
+def made(shards: Path, out: Path, device: str, *settings: str) -> tuple[Setup, Place, TrainStep]:
+    """A step of four micro-batches with all noise on."""
+    wanted = (*SETTINGS, f"runtime.device={device}", *settings)
+    setup = resolve(Request(shards, "demo", wanted, out=out), 1)
+    place = Place.find(setup.recipe.runtime)
+    return setup, place, build_step(setup, place, Built(narrow(), normalisation_of("efficientnet-b0"), ""))
+
+
+def resident(step: TrainStep, size: int = 32) -> Batch:
+    """One micro-batch that is already on the device."""
+    return grey_batch(8, size, len(step.network.drop_rates(0)), step.accelerator)
+
+
+def losses_of(step: TrainStep, batches: Iterator[Batch], steps: int) -> list[float]:
+    """Losses of so many updates."""
+    tally, losses = Tally(step.accelerator), LossRing(steps, step.accelerator, 0)
+    for number in range(steps):
+        step(number, batches, tally, losses)
+    return [loss for _, loss in losses.read(step.world)]
+
+
+def on_resident(step: TrainStep, steps: int, size: int = 32) -> list[float]:
+    """Losses of updates on one batch, over and over."""
+    return losses_of(step, repeat(resident(step, size)), steps)
+
+
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    """Inside, an operation of torch that makes the host wait for the GPU is an error."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

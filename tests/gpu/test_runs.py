@@ -1,0 +1,99 @@
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.ddp.processes import ROOT, run_ranks
+from tests.gpu.steps import made
+from train import checkpoint
+from train.accelerator import Accelerator
+from train.memory import largest_that_fits
+
+SMALL = ("train.global_batch=48", "train.group=8", "train.epochs=1", "runtime.verdict=false", "runtime.log_every=1")
+
+
+def command(shards: Path, out: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """`headrace train` without a word about the device."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), "train", str(shards), "--recipe", "demo", "--out", str(out), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+        env={**os.environ, **environment},
+    )
+
+
+def test_no_flag_is_needed(tiny_set: Path, tmp_path: Path) -> None:
+    """Alone, the command takes the GPU and says what it chose in one line."""
+    settings = [word for one in SMALL for word in ("--set", one)]
+    done = command(tiny_set, tmp_path / "run", *settings)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("device ")]
+    assert torch.cuda.get_device_name(0) in line
+    for word in (
+        "bf16" if torch.cuda.is_bf16_supported(False) else "fp16",
+        "channels_last",
+        "decode on cpu",
+        "compile",
+    ):
+        assert word in line
+
+
+def test_hidden_gpu_is_named(tiny_set: Path, tmp_path: Path) -> None:
+    """CUDA_VISIBLE_DEVICES that hides the GPU is what the error is about."""
+    done = command(tiny_set, tmp_path / "run", "--device", "cuda", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 2
+    assert "CUDA_VISIBLE_DEVICES is '', which hides every GPU" in done.stderr
+
+
+def test_more_processes_than_gpus(tiny_set: Path, tmp_path: Path) -> None:
+    """One process too many is refused before anything starts."""
+    count = Accelerator.look().count + 1
+    done = command(tiny_set, tmp_path / "run", "--nproc", str(count), "--set", "train.group=1")
+    assert done.returncode == 2
+    assert "NCCL cannot share one among processes" in done.stderr
+
+
+def test_one_process_a_gpu(tiny_set: Path, tmp_path: Path) -> None:
+    """Over NCCL the run takes the updates of one process: its losses in fp32, and its evaluation counts the same."""
+    count = min(2, Accelerator.look().count)
+    if count < 2:
+        pytest.skip("needs two GPUs")
+    settings = (*SMALL, "runtime.device=cuda", "runtime.precision=fp32", "optim.lr=0.0001", "model.dropout=0.2")
+    for size in (1, count):
+        run_ranks("train_worker.py", size, tiny_set, tmp_path / str(size), *settings)
+    rows = []
+    for size in (1, count):
+        with (tmp_path / str(size) / "epochs.csv").open() as file:
+            rows.append(next(csv.DictReader(file)))
+    assert float(rows[1]["train_loss"]) == pytest.approx(float(rows[0]["train_loss"]), rel=1e-3)
+    assert checkpoint.load(tmp_path / "2" / "last.pt")["world"]["processes"] == count
+
+
+def test_memory_that_runs_out_is_explained(tiny_set: Path, tmp_path: Path) -> None:
+    """A group that cannot fit ends the run with one that would, in a line and code 1."""
+    settings = ["train.global_batch=480", "train.group=480", "augment.size=1024", "model.name=efficientnet-b7"]
+    total = torch.cuda.mem_get_info()[1]
+    if total > 200 * 2**30:
+        pytest.skip("the largest group of the tiny set fits into this GPU")
+    done = command(tiny_set, tmp_path / "run", *[word for one in settings for word in ("--set", one)])
+    assert done.returncode == 1, done.stdout
+    assert "out of memory on" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "train.group" in done.stderr
+
+
+def test_two_small_passes_foretell_a_larger_one(tiny_set: Path, tmp_path: Path) -> None:
+    """The peak grows with the samples along a line, so that the advice on what fits means something."""
+    from train.memory import _peak
+
+    _, place, step = made(tiny_set, tmp_path, "cuda", "runtime.precision=bf16")
+    few, more, many = (_peak(step, samples, 128, place.accelerator) for samples in (16, 32, 64))
+    foretold = few + (more - few) * 3
+    assert many == pytest.approx(foretold, rel=0.15)
+    assert largest_that_fits([(16, few), (32, more)], many) <= 64

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.gpu.steps import losses_of, made, no_waiting, on_resident, resident
+from train.compiling import Compiler
+from train.parts import build_feed, state_of
+from train.tally import LossRing, Tally
+
+
+def test_first_losses_are_those_of_the_cpu(tiny_set: Path, tmp_path: Path) -> None:
+    """In exact fp32 without dropout three updates on equal images have the CPU's losses."""
+    settings = ("runtime.precision=fp32", "model.dropout=0")
+    _, _, on_cpu = made(tiny_set, tmp_path, "cpu", *settings)
+    _, _, on_gpu = made(tiny_set, tmp_path, "cuda", *settings)
+    assert on_resident(on_gpu, 3) == pytest.approx(on_resident(on_cpu, 3), rel=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
+@pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
+def test_every_precision_and_layout_trains(tiny_set: Path, tmp_path: Path, precision: str, layout: str) -> None:
+    """The first loss is near that of exact fp32, and the loss falls on one batch over and over."""
+    settings = (f"runtime.precision={precision}", f"runtime.layout={layout}", "optim.warmup_epochs=0")
+    _, _, exact = made(tiny_set, tmp_path, "cuda", "runtime.precision=fp32", "optim.warmup_epochs=0")
+    _, _, step = made(tiny_set, tmp_path, "cuda", *settings)
+    losses = on_resident(step, 20)
+    assert losses[0] == pytest.approx(on_resident(exact, 1)[0], rel=0.05)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_hot_loop_never_waits(tiny_set: Path, tmp_path: Path, optimizer: str, precision: str) -> None:
+    """Updates on real batches make the host wait for nothing, by torch's own debug mode.
+
+    fp16 with rmsprop is the exception that the first lines of a run warn of.
+    """
+    if (precision, optimizer) == ("fp16", "rmsprop"):
+        pytest.skip("torch's RMSprop reads at each step whether a gradient overflowed")
+    settings = (f"runtime.precision={precision}", f"optim.name={optimizer}")
+    setup, place, step = made(tiny_set, tmp_path, "cuda", *settings)
+    with build_feed(setup, place, step, 0) as feed:
+        losses_of(step, feed, 2)  # what is made at first use
+        tally, losses = Tally(place.accelerator), LossRing(3, place.accelerator, 2)
+        place.accelerator.synchronize()
+        with no_waiting():
+            for number in (2, 3, 4):
+                step(number, feed, tally, losses)
+    assert tally.total(place.world).seen == 96
+
+
+def test_waiting_is_found() -> None:
+    """The guard above sees a read."""
+    number = torch.ones(1, device="cuda")
+    with pytest.raises(RuntimeError), no_waiting():
+        number.item()
+
+
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, mode: str) -> None:
+    """Five updates of four micro-batches at two sizes have the plain step's losses and end near its weights."""
+    settings = ("runtime.precision=fp32", "optim.lr=0.0001", "augment.sizes=[[0.0, 32], [0.5, 64]]")
+    found = []
+    for compiled in ("off", mode):
+        _, place, step = made(tiny_set, tmp_path, "cuda", *settings)
+        compiler = Compiler(step, [resident(step, 32), resident(step, 64)], place.accelerator, place.world)
+        assert compiler.settle(compiled, 10, print).mode == compiled
+        step.warm_up(resident(step, 32))
+        found.append((on_resident(step, 5, 32) + on_resident(step, 5, 64), state_of(step)["model"]))
+    (plain, weights), (losses, others) = found
+    assert losses == pytest.approx(plain, rel=2e-3)
+    assert list(others) == list(weights)
+    for name, value in weights.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(others[name], value, rtol=0.05, atol=2e-3, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_no_graph_break_and_no_waiting_when_compiled(tiny_set: Path, tmp_path: Path) -> None:
+    """A replayed CUDA graph makes the host wait for nothing either."""
+    setup, place, step = made(tiny_set, tmp_path, "cuda", "runtime.precision=bf16")
+    Compiler(step, [resident(step)], place.accelerator, place.world).settle("reduce-overhead", 10, print)
+    with build_feed(setup, place, step, 0) as feed:
+        losses_of(step, feed, 3)
+        tally, losses = Tally(place.accelerator), LossRing(2, place.accelerator, 3)
+        place.accelerator.synchronize()
+        with no_waiting():
+            for number in (3, 4):
+                step(number, feed, tally, losses)
+    assert tally.total(place.world).seen == 64
+
+
+def test_auto_chooses_the_fastest_for_a_long_run(tiny_set: Path, tmp_path: Path) -> None:
+    """A long run compiles or says that plain torch was faster; a short one does not try."""
+    _, place, step = made(tiny_set, tmp_path, "cuda", "runtime.precision=bf16")
+    compiler = Compiler(step, [resident(step)], place.accelerator, place.world)
+    assert str(compiler.settle("auto", 10, print)) == "off (the run is too short to repay compiling)"
+    chosen = compiler.settle("auto", 10**9, print)
+    assert all(f"{mode} " in chosen.reason for mode in ("off", "default", "reduce-overhead"))
+    assert "failed" not in chosen.reason
