@@ -121,7 +121,7 @@ def _drawn(scratch: Path) -> Path:
     from prep.demo import demo_source
     from prep.options import Options
 
-    source = demo_source(scratch / "drawn", 0, say=print, train=8, val=2)
+    source = demo_source(scratch / "drawn", 0, say=print, train=4, val=1)
     prep(source, scratch / "set", Options(), workers=1, if_exists="error", say=print)
     return scratch / "set"
 

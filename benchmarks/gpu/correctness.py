@@ -19,12 +19,12 @@ from train.step import TrainStep
 
 PIXELS = {"cpu": (0.5, 3), "mixed": (2.0, 64)}  # mean and largest difference, by decoder
 LOSS, GRADIENT = 1e-4, 1e-2
-_GROUPS = 4
+_GROUPS = 4  # of a quarter of the batch each
 
 
 def run(setting: Setting) -> dict[str, list[Row]]:
     """Tables of pixels and of the first step."""
-    setup = setting.setup("model.dropout=0", "runtime.precision=fp32", "train.group=16")
+    setup = setting.setup("model.dropout=0", "runtime.precision=fp32", f"train.group={setting.batch // 4}")
     place, step = setting.step(setup)
     plans = build_plans(setup, step)
     wanted = list(plans.stream(0, 1, range(min(_GROUPS, setup.steps.groups))))
@@ -72,7 +72,7 @@ def _first_step(step: TrainStep, other: TrainStep, plan: Plan, images: torch.Ten
         batch = Batch.of(plan, one.accelerator.upload(images.numpy()), one.accelerator)
         loss, _ = one._forward(batch, 0)  # noqa: SLF001  the step's own forward pass, without its update
         one._backward(loss)  # noqa: SLF001
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         flat = [p.grad.flatten().double().cpu() for p in one.network.parameters() if p.grad is not None]
         gradients.append(torch.cat(flat))
     apart = abs(losses[1] - losses[0]) / abs(losses[0])

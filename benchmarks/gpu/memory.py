@@ -15,7 +15,7 @@ def run(setting: Setting) -> dict[str, list[Row]]:
 def _of_decoder(setting: Setting, decode: str) -> list[Row]:
     rows: list[Row] = []
     peaks: list[tuple[int, int]] = []
-    for group in (8, 16) if setting.dry else (64, 128, 256, 512, 1024, 2048):
+    for group in (4, 8) if setting.dry else (64, 128, 256, 512, 1024, 2048):
         row: Row = {"decode": decode, "group": group}
         try:
             row |= _of_group(setting, decode, group, peaks)

@@ -20,7 +20,7 @@ from train.step import TrainStep
 from train.tally import LossRing, Tally
 
 Row = dict[str, Any]
-NARROW = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
+NARROW = {"width_coefficient": 0.25, "depth_coefficient": 0.1}
 _FREE = 10  # steps
 
 
@@ -45,7 +45,7 @@ class Setting:
     @property
     def batch(self) -> int:
         """Samples of a step, one group."""
-        return 16 if self.dry else 256
+        return 8 if self.dry else 256
 
     @property
     def repeats(self) -> int:
@@ -73,7 +73,7 @@ class Setting:
             f"train.group={self.batch}",
         ]
         if self.dry:
-            base += ["runtime.threads=1", f"evaluate.size={self.size}", "evaluate.batch=16"]
+            base += ["runtime.threads=1", f"evaluate.size={self.size}", "evaluate.batch=12"]
         out = self.scratch / f"run-{time.time_ns()}"
         return resolve(Request(self.shards, recipe, (*base, *settings), out=out), 1)
 

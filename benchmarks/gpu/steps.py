@@ -41,7 +41,7 @@ def variants(setting: Setting) -> Iterator[Variant]:
     for mode in modes:
         yield Variant(f"compile {mode}", compiled=mode)
     sizes = (64,) if setting.dry else (128, 160)
-    batches = (8,) if setting.dry else (64, 128, 512)
+    batches = (4,) if setting.dry else (64, 128, 512)
     for mode in ("off",) if setting.dry else ("off", *modes):
         for size in sizes:
             yield Variant(f"{size} px, compile {mode}", compiled=mode, size=size)

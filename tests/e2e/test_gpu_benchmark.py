@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from benchmarks.common import RESULTS
 from tests.gpu.benchmark import measured
 
@@ -10,10 +12,11 @@ PARTS = {"correctness", "ladder", "steps", "epoch", "memory", "accuracy", "profi
 DRY = "dry run, no measurement"
 
 
+@pytest.mark.timeout(900)  # seconds where the cores are busy with other work; some ten where they are not
 def test_every_part_reaches_its_end(tmp_path: Path) -> None:
     """The dry run draws its data, runs all parts, and marks each table as no measurement."""
     before = sorted(RESULTS.iterdir())
-    done = measured("--dry", "--in-process", "--out", str(tmp_path / "dry"))
+    done = measured("--dry", "--in-process", "--out", str(tmp_path / "dry"), timeout=880)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "dry.json").read_text())
     assert found["result"] == DRY

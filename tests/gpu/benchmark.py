@@ -6,7 +6,7 @@ import sys
 from tests.ddp.processes import ROOT
 
 
-def measured(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def measured(*arguments: str, timeout: float = 280) -> "subprocess.CompletedProcess[str]":
     """`python -m benchmarks.gpu` with these arguments."""
     command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout)
