@@ -30,6 +30,7 @@ class Stream(IntEnum):
     TRIVIAL = 11
     ERASE = 12
     SHARD_ORDER = 13
+    RESIDENT = 14
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -57,7 +57,6 @@ class Accelerator:
     def __init__(self, index: int | None) -> None:
         self.index = index
         self.device = torch.device("cpu") if index is None else torch.device("cuda", index)
-        self._precision = "fp32"
         self.layout = "channels_last"
         self._side = None if index is None else torch.cuda.Stream(self.device)
         if index is not None:
@@ -65,6 +64,7 @@ class Accelerator:
             torch.backends.cudnn.benchmark = True
         else:
             keep_freed_memory()
+        self.precision = "fp32"
 
     @classmethod
     def choose(cls, wanted: str, local_rank: int, local_size: int) -> "Accelerator":

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shards.draws import Stream, hash64
 from shards.order import Order, Steps, validation_batches
 from shards.shardset import Split
 from train.accelerator import Accelerator
@@ -16,6 +17,8 @@ from train.change import Change
 from train.mix import Mix, Mixing, draw_mix
 from train.pixels import changed
 from train.policy import Policy, draw_changes
+
+_NOISE_WORDS = 1 << 16  # repeated to fill a batch
 
 
 class Plan(NamedTuple):
@@ -120,9 +123,13 @@ class ValidationPlans:
             yield Plan(0, number, epochs, ids, self.split.labels[ids], views, self.size, keep)
 
 
-def grey_batch(samples: int, size: int, blocks: int, accelerator: Accelerator) -> Batch:
-    """A batch of grey images that is already on the device, for warming up and timing the step."""
+def resident_batch(samples: int, size: int, blocks: int, accelerator: Accelerator) -> Batch:
+    """A batch that is already on the device, for warming up and timing the step.
+
+    Its pixels are noise: devices may compute faster on equal numbers than on those of images.
+    """
     ids, corners = np.zeros(samples, np.int64), np.zeros((samples, 2), np.float32)
     keep = np.ones((samples, blocks), np.float32)
     plan = Plan(0, 0, ids, ids, ids, Views(corners, corners), size, keep)
-    return Batch.of(plan, accelerator.upload(np.full((samples, size, size, 3), 127, np.uint8)), accelerator)
+    noise = hash64(0, Stream.RESIDENT, np.arange(_NOISE_WORDS)).view(np.uint8)
+    return Batch.of(plan, accelerator.upload(np.resize(noise, (samples, size, size, 3))), accelerator)

@@ -9,7 +9,7 @@ import torch
 from shards.errors import HeadraceError
 from train import checkpoint
 from train.accelerator import Accelerator, Memory
-from train.batch import grey_batch
+from train.batch import resident_batch
 from train.setup import Setup
 from train.step import TrainStep
 
@@ -82,7 +82,7 @@ def _fitting_group(step: TrainStep, size: int, group: int) -> int | None:
 
 def _peak(step: TrainStep, samples: int, size: int, accelerator: Accelerator) -> int:
     accelerator.release()
-    resident = grey_batch(samples, size, len(step.network.drop_rates(0)), accelerator)
+    resident = resident_batch(samples, size, len(step.network.drop_rates(0)), accelerator)
     step.warm_up(resident, 1, together=False)
     accelerator.synchronize()
     memory = accelerator.memory()

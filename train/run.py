@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from shards import store
 from shards.errors import UsageError
 from train import environment, memory
-from train.batch import Batch, grey_batch
+from train.batch import Batch, resident_batch
 from train.clock import Interval
 from train.compiling import Compilation, Compiler
 from train.filling import open_caches
@@ -72,7 +72,7 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
     step = build_step(setup, place, built)
     with memory.explained(setup, step):
         sides, blocks = [size for _, size in setup.recipe.augment.stages], len(step.network.drop_rates(0))
-        residents = [grey_batch(setup.recipe.train.group, side, blocks, place.accelerator) for side in sides]
+        residents = [resident_batch(setup.recipe.train.group, side, blocks, place.accelerator) for side in sides]
         compilation = _settle(setup, place, step, residents, log)
         origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
         for line in start_lines(setup, place, origin, compilation):

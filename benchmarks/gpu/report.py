@@ -18,12 +18,12 @@ def about(command: str, data: str, *, dry: bool) -> dict[str, Any]:
     facts = common.facts(command, data=data)
     if dry:
         return {"result": DRY, **facts}
-    free, total = torch.cuda.mem_get_info()
+    properties = torch.cuda.get_device_properties(0)  # asks for no memory of the device, which a part would then lack
     return {
         **facts,
-        "device": torch.cuda.get_device_name(),
-        "capability": ".".join(map(str, torch.cuda.get_device_capability())),
-        "memory": f"{total / 2**30:.1f} GiB, {free / 2**30:.1f} free before",
+        "device": properties.name,
+        "capability": f"{properties.major}.{properties.minor}",
+        "memory": f"{properties.total_memory / 2**30:.1f} GiB",
         "driver": _driver(),
         "CUDA of torch": torch.version.cuda,
         "cuDNN": torch.backends.cudnn.version(),

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from train.accelerator import Accelerator
-from train.batch import Batch, grey_batch
+from train.batch import Batch, resident_batch
 from train.model import Built, build_model
 from train.parts import Place, build_network, build_step
 from train.run import carry_out
@@ -93,7 +93,7 @@ class Setting:
 
     def resident(self, step: TrainStep, samples: int, size: int) -> Batch:
         """A batch that is already on the device."""
-        return grey_batch(samples, size, len(step.network.drop_rates(0)), step.accelerator)
+        return resident_batch(samples, size, len(step.network.drop_rates(0)), step.accelerator)
 
     def whole_run(self, setup: Setup) -> list[Row]:
         """Train as `headrace train` does; the rows of epochs.csv."""

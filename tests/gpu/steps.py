@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from tests.train.networks import narrow
-from train.batch import Batch, grey_batch
+from train.batch import Batch, resident_batch
 from train.model import Built, normalisation_of
 from train.parts import Place, build_step
 from train.setup import Request, Setup, resolve
@@ -28,7 +28,7 @@ def made(shards: Path, out: Path, device: str, *settings: str) -> tuple[Setup, P
 
 def resident(step: TrainStep, size: int = 32) -> Batch:
     """One micro-batch that is already on the device."""
-    return grey_batch(8, size, len(step.network.drop_rates(0)), step.accelerator)
+    return resident_batch(8, size, len(step.network.drop_rates(0)), step.accelerator)
 
 
 def losses_of(step: TrainStep, batches: Iterator[Batch], steps: int) -> list[float]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,13 @@ import torch
 from shards.shardset import ShardSet
 from tests.train.pictures import CPU, pipeline, training
 from train.accelerator import Accelerator
+from train.erasing import Erasing
 from train.feed import Feed
 from train.model import normalisation_of
 from train.normalise import Normalise
 from train.pipeline import ImagePipeline
+from train.pixels import changed
+from train.policy import Policy
 
 TOLERANCE = {"cpu": (0.5, 3), "mixed": (2.0, 64)}
 """Mean and largest difference from the CPU pipeline in grey levels; mixed decodes by other arithmetic."""
@@ -65,3 +69,16 @@ def test_batches_behind_a_busy_step(tiny_set: Path, gpu: Accelerator) -> None:
     for plan, (labels, keep) in zip(plans, seen, strict=True):
         assert labels.tolist() == plan.labels.tolist()
         assert keep.tolist() == plan.keep.tolist()
+
+
+def test_augmented_pixels_are_those_of_the_cpu(tiny_set: Path, gpu: Accelerator) -> None:
+    """Changes after the resize, made on the device from the same draws, are the CPU's but for rounding."""
+    split = ShardSet.open(tiny_set).split("train")
+    policy = Policy(trivial=True, erasing=Erasing(0.5))
+    plan = replace(training(split, group=48), policy=policy).plan(0, 0)
+    (one,) = pipeline(split, batch=48).run(iter([plan]))
+    wanted = changed(one[1].clone(), plan.changes, CPU)
+    found = changed(one[1].to(gpu.device), plan.changes, gpu).cpu()
+    gaps = (wanted.int() - found.int()).abs()
+    assert float(gaps.float().mean()) <= 0.5
+    assert float((gaps > 3).float().mean()) <= 0.01

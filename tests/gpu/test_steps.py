@@ -11,7 +11,7 @@ from train.tally import LossRing, Tally
 
 def test_first_losses_are_those_of_the_cpu(tiny_set: Path, tmp_path: Path) -> None:
     """In exact fp32 without dropout three updates on equal images have the CPU's losses."""
-    settings = ("runtime.precision=fp32", "model.dropout=0")
+    settings = ("runtime.precision=fp32", "model.dropout=0", "optim.name=sgd", "optim.lr=0.01")
     _, _, on_cpu = made(tiny_set, tmp_path, "cpu", *settings)
     _, _, on_gpu = made(tiny_set, tmp_path, "cuda", *settings)
     assert on_resident(on_gpu, 3) == pytest.approx(on_resident(on_cpu, 3), rel=1e-4)
@@ -60,7 +60,7 @@ def test_waiting_is_found() -> None:
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
 def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, mode: str) -> None:
     """Five updates of four micro-batches at two sizes have the plain step's losses and end near its weights."""
-    settings = ("runtime.precision=fp32", "optim.lr=0.0001", "augment.sizes=[[0.0, 32], [0.5, 64]]")
+    settings = ("runtime.precision=fp32", "optim.name=sgd", "optim.lr=0.001", "augment.sizes=[[0.0, 32], [0.5, 64]]")
     found = []
     for compiled in ("off", mode):
         _, place, step = made(tiny_set, tmp_path, "cuda", *settings)

@@ -11,7 +11,7 @@ from shards.errors import HeadraceError
 from tests.train.networks import shallow
 from train import checkpoint
 from train.accelerator import Accelerator
-from train.batch import Batch, grey_batch
+from train.batch import Batch, resident_batch
 from train.compiled import GRAPHS, Compilable
 from train.compiling import Compiler
 from train.model import Built, normalisation_of
@@ -60,7 +60,7 @@ def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager") -> 
 
 def residents(step: TrainStep, sizes: Sequence[int] = (32, 64)) -> list[Batch]:
     """A batch of each size that is already there."""
-    return [grey_batch(8, size, len(step.network.drop_rates(0)), step.accelerator) for size in sizes]
+    return [resident_batch(8, size, len(step.network.drop_rates(0)), step.accelerator) for size in sizes]
 
 
 def outcome(
