@@ -35,13 +35,8 @@ def test_no_flag_is_needed(tiny_set: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("device ")]
     assert torch.cuda.get_device_name(0) in line
-    for word in (
-        "bf16" if torch.cuda.is_bf16_supported(False) else "fp16",
-        "channels_last",
-        "decode on cpu",
-        "compile",
-    ):
-        assert word in line
+    precision = Accelerator(0).candidate_precisions()[0]
+    assert all(word in line for word in (precision, "channels_last", "decode on cpu", "compile"))
 
 
 def test_hidden_gpu_is_named(tiny_set: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, mode: str) ->
             torch.testing.assert_close(others[name], value, rtol=0.05, atol=2e-3, msg=lambda m, n=name: f"{n}: {m}")
 
 
-def test_no_graph_break_and_no_waiting_when_compiled(tiny_set: Path, tmp_path: Path) -> None:
+def test_replayed_graph_never_waits(tiny_set: Path, tmp_path: Path) -> None:
     """A replayed CUDA graph makes the host wait for nothing either."""
     setup, place, step = made(tiny_set, tmp_path, "cuda", "runtime.precision=bf16")
     Compiler(step, [resident(step)], place.accelerator, place.world).settle("reduce-overhead", 10, print)
