@@ -31,13 +31,13 @@ def test_every_part_reaches_its_end(tmp_path: Path) -> None:
     assert sorted(RESULTS.iterdir()) == before
 
 
-def test_part_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
-    """A part has a process of its own: where it fails, the result says why, and the command ends with 1."""
-    done = measured(str(tmp_path / "no-set"), "--dry", "--parts", "memory,profile", "--out", str(tmp_path / "dry"))
-    assert done.returncode == 1
-    parts = json.loads((tmp_path / "dry.json").read_text())["parts"]
-    assert parts.keys() == {"memory", "profile"}
-    assert all("no-set" in part["failed"] for part in parts.values())
+@pytest.mark.timeout(900)
+def test_part_that_fails_says_why(tmp_path: Path) -> None:
+    """A part has a process of its own: where it fails, the result has its last words, and the command ends with 1."""
+    arguments = [str(tmp_path / "no-set"), "--dry", "--parts", "memory", "--out", str(tmp_path / "dry")]
+    assert measured(*arguments, timeout=880).returncode == 1
+    (part,) = json.loads((tmp_path / "dry.json").read_text())["parts"].values()
+    assert "no-set" in part["failed"]
 
 
 def test_dry_run_is_kept_from_the_results(tmp_path: Path) -> None:
