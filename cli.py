@@ -214,11 +214,7 @@ def train_command(
 
     Order, draws and updates are the same for any number of processes. SIGTERM and SIGINT save before they stop.
     """
-    from train.launch import launch
-    from train.run import train
-    from train.setup import Request
-    from train.signals import StoppedError, exit_code
-    from train.world import World
+    from train.request import Request
 
     short = {
         "train.batch_per_process": batch_per_process,
@@ -228,6 +224,13 @@ def train_command(
     }
     settings += tuple(f"{key}={value}" for key, value in short.items() if value is not None)
     request = Request(settings=settings, **options)
+    request.refuse_early()  # before what follows, which takes seconds to load
+
+    from train.launch import launch
+    from train.run import train
+    from train.signals import StoppedError, exit_code
+    from train.world import World
+
     if nproc > 1 and not World.launched():
         sys.exit(launch(nproc, Path(__file__).resolve(), sys.argv[1:], request))
     try:

@@ -9,7 +9,8 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -148,9 +149,9 @@ def _lacking(file: CacheFile, others: Sequence[CacheFile]) -> str:
     folder = file.path.parent
     coming = sum(other.size for other in others if not other.ready)
     # What an unfinished fill holds is this cache's own space: it will be that run's result or be removed.
-    free = store.free_bytes(folder) + sum(path.stat().st_blocks * 512 for path in file.unfinished) - coming
+    free = store.free_bytes(folder) + sum(_taken(file.unfinished)) - coming
     if file.size > free:
-        there = [path.stat().st_size for path in folder.glob("*.rgb")]
+        there = _taken(folder.glob("*.rgb"))
         older = f"; {in_words(sum(there))} are taken by {len(there)} other caches there" if there else ""
         return f"the decoded split {file.split} needs {in_words(file.size)}, free {in_words(free)} in {folder}{older}"
     memory, needed = usable_memory(), sum(other.size for other in (file, *others))
@@ -160,3 +161,12 @@ def _lacking(file: CacheFile, others: Sequence[CacheFile]) -> str:
             f"and {in_words(int(_SHARE_OF_MEMORY * memory))} may be used ({_SHARE_OF_MEMORY:.0%} of what is available)"
         )
     return ""
+
+
+def _taken(paths: Iterable[Path]) -> list[int]:
+    """Bytes of disk that each of these files takes. Another run may rename or remove one at any moment."""
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found.append(path.stat().st_blocks * 512)
+    return found

@@ -30,7 +30,8 @@ def open_caches(
     with closing(_prepare(shards, files, threads * world.local_size, say) if fills else _nothing()) as work:
         while world.any(next(work, False)):
             pass
-    return {file.split: Decoded(file) for file in files}
+    # The first is wanted by all; whether there is room for the others is the word of the rank that fills.
+    return {file.split: Decoded(file) for place, file in enumerate(files) if place == 0 or file.ready}
 
 
 def _nothing() -> Work:

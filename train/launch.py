@@ -14,7 +14,8 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from shards.errors import HeadraceError
 from train.accelerator import Accelerator
-from train.setup import Request, resolve
+from train.request import Request
+from train.setup import resolve
 from train.signals import exit_code
 from train.weights import first_weights
 

@@ -16,9 +16,10 @@ from train.notfinite import explained
 from train.parts import Place, build_evaluator, build_feed, build_network, build_step
 from train.precision import choose_precision
 from train.progress import Progress
+from train.request import Request
 from train.runlog import RunLog
 from train.saver import Saver
-from train.setup import TRAIN, VALIDATION, Request, Setup, open_run_folder, resolve
+from train.setup import TRAIN, VALIDATION, Setup, open_run_folder, resolve
 from train.signals import StopRequest
 from train.start import start_lines
 from train.step import TrainStep

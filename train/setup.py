@@ -10,25 +10,12 @@ from shards.order import Order, Steps, Windows
 from shards.shardset import ShardSet, Split
 from train import checkpoint
 from train.decoded import CacheFile, plan_caches
-from train.recipe import Recipe, load_recipe
+from train.recipe import Recipe
+from train.request import Request
 from train.resume import Resumed, differences, find
 from train.sections import Runtime
 
-DEFAULT_RECIPE = "b0-224"
 TRAIN, VALIDATION = "train", "val"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for. `resume`: None, "last" (must exist), "auto" (may), or a path; `override`: see resume."""
-
-    shards: Path
-    recipe: str | None = None
-    settings: tuple[str, ...] = ()
-    weights: Path | None = None
-    out: Path | None = None
-    resume: str | None = None
-    override: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,10 +68,7 @@ def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], 
 def _recipe(request: Request, resumed: Resumed | None) -> Recipe:
     if request.recipe is None and resumed is not None:
         return resumed.recipe.with_settings("of the checkpoint", request.settings)
-    settings = list(request.settings)
-    if request.weights is not None:
-        settings.append('model.init="file"')
-    return load_recipe(request.recipe or DEFAULT_RECIPE, settings)
+    return request.read_recipe()
 
 
 def _steps(recipe: Recipe, shards: ShardSet, processes: int) -> Steps:

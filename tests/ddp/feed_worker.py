@@ -18,7 +18,8 @@ from tests.ddp.train_worker import NARROW
 from train.feed import Feed
 from train.model import build_model
 from train.parts import Place, build_evaluator, build_plans, build_step
-from train.setup import Request, Setup, resolve
+from train.request import Request
+from train.setup import Setup, resolve
 from train.step import TrainStep
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 from train.batch import Batch
 from train.model import build_model
 from train.parts import Place
+from train.request import Request
 from train.run import carry_out
-from train.setup import Request, resolve
+from train.setup import resolve
 from train.signals import StoppedError, StopRequest
 from train.step import TrainStep
 

@@ -94,14 +94,20 @@ def test_replaced_during_the_run(
 
 
 @pytest.mark.faults
-def test_damage_found_while_the_cache_is_filled(shards: Path, tmp_path: Path) -> None:
-    """Where one rank decodes for both, a damaged sample that it meets ends both at once, with its name and code 3."""
-    flip(shards)
-    given = arguments(shards, tmp_path / "run", "--nproc", "2", runtime__cache="decoded")
+@pytest.mark.parametrize("cache", ["none", "decoded"])
+def test_damaged_header_ends_all_ranks(shards: Path, tmp_path: Path, cache: str) -> None:
+    """One sample whose JPEG header is gone, which would crash the decoder, ends both ranks with its name and code 3.
+
+    Whether its rank meets it in training, or while it decodes for both.
+    """
+    with (shards / "train-000001.tar").open("r+b") as tar:
+        tar.seek(512)
+        tar.write(bytes(16))
+    given = arguments(shards, tmp_path / "run", "--nproc", "2", runtime__cache=cache)
     with running(given) as process:
         _, errors = process.communicate(timeout=250)
     assert process.returncode == 3, errors
     (line,) = errors.splitlines()
     assert "train-000001.tar, key 000000096 (source train/" in line
     assert "headrace verify" in line
-    assert list((shards.parent / "set.decoded").iterdir()) == []
+    assert list(shards.parent.glob("set.decoded/*")) == []

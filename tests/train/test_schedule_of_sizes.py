@@ -10,8 +10,9 @@ from shards.shardset import ShardSet
 from tests.train.pictures import training
 from train.model import build_model
 from train.parts import Place
+from train.request import Request
 from train.run import carry_out
-from train.setup import Request, resolve
+from train.setup import resolve
 from train.signals import StopRequest
 
 SETTINGS = (

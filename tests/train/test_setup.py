@@ -12,7 +12,8 @@ from shards.shardset import ShardSet
 from train import checkpoint
 from train.progress import Progress
 from train.recipe import Recipe, load_recipe
-from train.setup import Request, open_run_folder, resolve
+from train.request import Request
+from train.setup import open_run_folder, resolve
 
 BASE = ("train.epochs=2", "train.global_batch=32", "train.group=16", "optim.lr=0.25")
 

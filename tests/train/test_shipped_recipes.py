@@ -15,8 +15,8 @@ from prep.options import Options
 from tests.prep.sources import as_folder
 from train.model import build_model
 from train.recipe import Recipe, load_recipe, shipped_recipes
+from train.request import Request
 from train.run import train
-from train.setup import Request
 
 SYNSETS = ("n01443537", "n01629819")
 """Two of TinyImageNet's classes, so that a head that begins as published finds rows to take."""
