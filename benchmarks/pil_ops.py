@@ -16,16 +16,24 @@ Values = Sequence[float]
 Pixels = NDArray[np.uint8]
 
 
-def resized(image: Image.Image, box: tuple[float, float, float, float], size: int, *, mirror: bool) -> Image.Image:
-    """`resized_crop` and `hflip`: the box (left, top, right, bottom) cut out, made `size` square, antialiased."""
-    cut = image.crop(tuple(map(int, box))).resize((size, size), Image.Resampling.BILINEAR)
-    return cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else cut
+def resized(
+    image: Image.Image, box: tuple[float, float, float, float], size: int, *, mirror: bool, cut: bool = True
+) -> Image.Image:
+    """`resized_crop` and `hflip`: the box (left, top, right, bottom) cut out, made `size` square, antialiased.
+
+    Without `cut` the resize sees the pixels around the box, as it never does in torchvision.
+    """
+    bilinear = Image.Resampling.BILINEAR
+    if cut:
+        square = image.crop(tuple(map(int, box))).resize((size, size), bilinear)
+    else:
+        square = image.resize((size, size), bilinear, box=box)
+    return square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else square
 
 
-def for_evaluation(image: Image.Image, size: int, fraction: float) -> Image.Image:
-    """`Resize(size / fraction)` of the shorter side, antialiased, then `CenterCrop(size)`."""
+def for_evaluation(image: Image.Image, short: int, size: int) -> Image.Image:
+    """`Resize(short)` of the shorter side, antialiased, then `CenterCrop(size)`."""
     width, height = image.size
-    short = round(size / fraction)
     new = (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
     image = image.resize(new, Image.Resampling.BILINEAR)
     left, top = round((new[0] - size) / 2), round((new[1] - size) / 2)
@@ -43,9 +51,7 @@ def _hue(image: Image.Image, values: Values) -> Image.Image:
 
 
 def _warp(image: Image.Image, values: Values) -> Image.Image:
-    a, b, c, d, e, f = (value / 65536 for value in values)
-    matrix = (a, b, c - (a + b) / 2, d, e, f - (d + e) / 2)  # as torchvision has it, from pixel numbers to coordinates
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST)
+    return image.transform(image.size, Image.Transform.AFFINE, tuple(values), Image.Resampling.NEAREST)
 
 
 def _erase(image: Image.Image, values: Values) -> Image.Image:

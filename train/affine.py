@@ -1,7 +1,6 @@
 """Rotation, shift, scale and shear in one warp a sample: torchvision's RandomAffine, drawn by (seed, epoch, sample id).
 
-The warp takes the nearest pixel, as torchvision does by default, in Pillow's 16.16 fixed-point arithmetic: integers
-give the same pixels on every device. What comes from outside the image is black.
+The warp takes the nearest pixel, as torchvision does by default. What comes from outside the image is black.
 """
 
 from collections.abc import Iterator
@@ -40,7 +39,7 @@ def affine_changes(affine: Affine, seed: int, samples: Samples, size: int) -> It
     matrix = inverse_matrix(
         size / 2, angle=angle, translate=(np.rint(reach * right), np.rint(reach * down)), scale=scale, shear=(shear, 0)
     )
-    yield Change(Op.WARP, np.arange(len(samples.ids)), fixed_point(matrix))
+    yield Change(Op.WARP, np.arange(len(samples.ids)), matrix)
 
 
 def inverse_matrix(
@@ -54,7 +53,7 @@ def inverse_matrix(
     """From output to input coordinates, (n, 6) as a, b, c, d, e, f: x_in = a x + b y + c, y_in = d x + e y + f.
 
     torchvision's `_get_inverse_affine_matrix` about (centre, centre): degrees clockwise, pixels, factor, degrees along
-    x and y; every one a number or (n,). Coordinates are those of the image's plane: the first pixel's middle is 0.5.
+    x and y; every one a number or (n,). The first pixel's middle is at 0.5, as `PIL.Image.transform` has it.
     """
     turn, (along_x, along_y) = np.radians(angle), np.radians(np.broadcast_arrays(*shear))
     a = np.cos(turn - along_y) / np.cos(along_y)
@@ -67,10 +66,3 @@ def inverse_matrix(
         one, other = one / scale, other / scale  # noqa: PLW2901  the same two numbers, scaled
         rows += [one, other, one * np.subtract(-centre, right) + other * np.subtract(-centre, down) + centre]
     return np.stack(np.broadcast_arrays(*map(np.atleast_1d, rows)), 1)
-
-
-def fixed_point(matrix: Numbers) -> Numbers:
-    """The matrix for pixel numbers in place of coordinates, in whole 1 / 65536 of a pixel (Pillow's `affine_fixed`)."""
-    a, b, c, d, e, f = matrix.T
-    shifted = np.stack([a, b, c + (a + b) / 2, d, e, f + (d + e) / 2], 1)
-    return np.floor(shifted * 65536 + 0.5)

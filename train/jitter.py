@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shards.draws import Stream, uniforms
 from train.augment import Samples
@@ -40,6 +41,6 @@ def jitter_changes(jitter: Jitter, seed: int, samples: Samples) -> Iterator[Chan
                 yield Change(_OPS[column], rows, values[:, None])
 
 
-def hue_steps(turns: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.float64]:
+def hue_steps(turns: NDArray[np.float64]) -> NDArray[np.float64]:
     """What `torchvision.transforms.functional.adjust_hue` adds to an 8-bit hue: whole steps, cut off towards zero."""
     return np.trunc(turns * 255) % 256

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.draws import Stream, uniforms
-from train.affine import fixed_point, inverse_matrix
+from train.affine import inverse_matrix
 from train.augment import Samples
 from train.change import Change, Op
 
@@ -44,23 +44,23 @@ def _plain(strengths: Numbers, _: int) -> Numbers:
 
 
 def _shear_x(strengths: Numbers, _: int) -> Numbers:
-    return fixed_point(inverse_matrix(0, shear=(np.degrees(np.arctan(strengths)), 0)))
+    return inverse_matrix(0, shear=(np.degrees(np.arctan(strengths)), 0))
 
 
 def _shear_y(strengths: Numbers, _: int) -> Numbers:
-    return fixed_point(inverse_matrix(0, shear=(0, np.degrees(np.arctan(strengths)))))
+    return inverse_matrix(0, shear=(0, np.degrees(np.arctan(strengths))))
 
 
 def _translate_x(strengths: Numbers, _: int) -> Numbers:
-    return fixed_point(inverse_matrix(0, translate=(np.trunc(strengths), 0)))
+    return inverse_matrix(0, translate=(np.trunc(strengths), 0))
 
 
 def _translate_y(strengths: Numbers, _: int) -> Numbers:
-    return fixed_point(inverse_matrix(0, translate=(0, np.trunc(strengths))))
+    return inverse_matrix(0, translate=(0, np.trunc(strengths)))
 
 
 def _rotate(strengths: Numbers, size: int) -> Numbers:
-    return fixed_point(inverse_matrix(size / 2, angle=-strengths))  # torchvision's rotate is counterclockwise
+    return inverse_matrix(size / 2, angle=-strengths)  # torchvision's rotate is counterclockwise
 
 
 def _to(largest: float) -> Numbers:

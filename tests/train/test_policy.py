@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.train.test_augment import distance
-from train.affine import Affine, fixed_point, inverse_matrix
+from train.affine import Affine, inverse_matrix
 from train.augment import Samples
 from train.change import Change, Op
 from train.erasing import Erasing
@@ -173,28 +173,22 @@ def test_matrix_is_the_inverse_of_the_movements(
     assert ours[0].tolist() == pytest.approx(torchvisions_matrix(centre, angle, translate, scale, shear), abs=1e-6)
 
 
-def test_fixed_point_counts_pixels() -> None:
-    """A shift of 3 pixels to the right takes pixel x from x - 3: 3 * 65536 to the left, from middle to middle."""
-    shift = fixed_point(inverse_matrix(16, translate=(3, 0)))
-    assert shift[0].tolist() == [65536, 0, -3 * 65536 + 32768, 0, 65536, 32768]
-
-
 def test_affine_ranges_are_kept() -> None:
     """Angle, scale and shift, read back from the matrices, are uniform in their ranges; shifts are whole pixels."""
     (change,) = draw_changes(Policy(Affine(rotate=30, scale=(0.8, 1.25))), 0, samples(), 64)
-    a, b, _, d, e, _ = change.values.T / 65536
+    a, b, _, d, e, _ = change.values.T
     assert np.abs(a - e).max() < 1e-4
     assert np.abs(b + d).max() < 1e-4
     uniform(np.degrees(np.arctan2(b, a)).clip(-30, 30), -30, 30)
     uniform((1 / np.hypot(a, b)).clip(0.8, 1.25), 0.8, 1.25)
     (change,) = draw_changes(Policy(Affine(translate=0.25)), 0, samples(), 64)
-    shifts = (change.values[:, [2, 5]] - 32768) / 65536
+    shifts = -change.values[:, [2, 5]]
     for column in shifts.T:
         assert set(column.tolist()) == set(range(-16, 17))
         uniform(column[np.abs(column) < 16] + np.linspace(-0.5, 0.5, int((np.abs(column) < 16).sum())), -15.5, 15.5)
     assert abs(np.corrcoef(shifts.T)[0, 1]) < 5 / math.sqrt(MANY)
     (change,) = draw_changes(Policy(Affine(shear=20)), 0, samples(), 64)
-    uniform(np.degrees(np.arctan(change.values[:, 1] / 65536)).clip(-20, 20), -20, 20)
+    uniform(np.degrees(np.arctan(change.values[:, 1])).clip(-20, 20), -20, 20)
 
 
 def even(counts: Array) -> bool:
