@@ -28,7 +28,7 @@ def decoded(setup: Setup, place: Place, step: TrainStep, first: int, count: int)
     rows: list[tuple[int, int, int, str]] = []
     plans = build_plans(setup, step)
     mine = setup.steps.groups_of(place.world.size, place.world.rank)
-    pipeline = place.pipeline(plans.split, setup.recipe.train.group, setup.recipe.runtime)
+    pipeline = place.pipeline(plans.split, setup.recipe.train.group, setup.recipe.runtime, None)
     with Feed(pipeline, plans.stream(first, first + count, mine), place.accelerator) as feed:
         for batch in feed:
             for sample, image in zip(batch.plan.ids, batch.images.numpy(), strict=True):

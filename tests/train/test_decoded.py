@@ -264,8 +264,12 @@ def spoiled(root: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Pixels
 def test_sample_that_does_not_decode_ends_the_fill(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An image that was admitted and does not decode after all is named."""
-    shards = spoiled(tiny_set, monkeypatch, lambda jpeg: jpeg[:400])
+    """An image that was admitted and does not decode after all is named.
+
+    It is cut in its scan: on one that ends in its header DALI's threads may crash (its error path has a race), which
+    the checksum of each sample keeps away from it.
+    """
+    shards = spoiled(tiny_set, monkeypatch, lambda jpeg: jpeg[: len(jpeg) * 3 // 5])
     with pytest.raises(DataError, match=r"train-000003\.tar, key 000000300 .*does not decode"):
         made(shards, tmp_path / "cache")
 
