@@ -96,7 +96,7 @@ def test_any_recipe_survives_writing(area: tuple[float, float], **values: Any) -
         ("optim.name=lamb", ("optim.name", "'sgd', 'adamw' or 'rmsprop'", "'lamb'")),
         ("optim.schedule=step", ("optim.schedule", "'constant', 'cosine' or 'linear'")),
         ("evaluate.crop=0", ("evaluate.crop", "greater than 0")),
-        ("runtime.precision=fp8", ("runtime.precision", "'auto', 'fp32', 'bf16', 'fp16' or 'fp64'")),
+        ("runtime.precision=fp8", ("runtime.precision", "'auto', 'fp32', 'tf32', 'bf16', 'fp16' or 'fp64'")),
         ("runtime.threads=0", ("runtime.threads", "greater than or equal to 1")),
         (
             "train.batch_size=3",
