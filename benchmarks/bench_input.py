@@ -147,7 +147,8 @@ def run(asked: argparse.Namespace) -> Path:
             if name not in left_out
         }
         tables[f"{size} px"] = lines(*turns.contest(commands, asked.repeats, asked.seconds, left_out))
-    about["left out"] = "; ".join(f"{name} ({why})" for name, why in left_out.items()) or "none"
+    why_not = "; ".join(f"{name} ({why})" for name, why in left_out.items()) or "none"
+    about["left out"] = why_not.replace(str(asked.work), "WORK")  # a result names no place
     hows = "\n".join(f"- {name}: {CONTENDERS[name].how}" for name in names if name not in left_out)
     method = (__doc__ or "").split("\n\n", 2)[2].strip()
     return write("input", "The input pipeline beside others", about, f"{method}\n\n{hows}", tables)
