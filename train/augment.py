@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shards.draws import Stream, uniforms
 
-_ATTEMPTS = 10  # torchvision.transforms.RandomResizedCrop.get_params tries as often before it takes the centre
+ATTEMPTS = 10  # torchvision tries as often before it takes the central box, or erases nothing
 
 
 class Views(NamedTuple):
@@ -50,7 +50,7 @@ def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
     ratio bounds is taken.
     """
     height, width = _box_shapes(crop, seed, samples)
-    place = uniforms(seed, Stream.CROP, samples.epochs, samples.ids, 2 * _ATTEMPTS, count=2)
+    place = uniforms(seed, Stream.CROP, samples.epochs, samples.ids, 2 * ATTEMPTS, count=2)
     fallback = height < 0
     height, width = np.abs(height), np.abs(width)
     free_rows, free_columns = samples.heights - height, samples.widths - width
@@ -63,22 +63,42 @@ def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
 
 def _box_shapes(crop: Crop, seed: int, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Heights and widths of the boxes, negative where no try fitted and the central box is meant."""
-    height, width = (-side for side in _central_box(crop, samples.widths, samples.heights))
+    limits = samples.widths.astype(np.float64), samples.heights.astype(np.float64)
+    width, height = tried_sides(seed, Stream.CROP, samples, crop.area, crop.ratio, limits)
+    central_height, central_width = _central_box(crop, samples.widths, samples.heights)
+    fits = width > 0
+    return np.where(fits, height, -central_height), np.where(fits, width, -central_width)
+
+
+def tried_sides(
+    seed: int,
+    stream: Stream,
+    samples: Samples,
+    area: tuple[float, float],
+    ratio: tuple[float, float],
+    limits: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sides (first, second) of a rectangle for each sample, whole pixels, both 0 where none of ten tries fitted.
+
+    A try draws a share of the image's area, uniform, and first / second, log-uniform; it fits when each side has a
+    pixel and at most as many as its limit, (n,) each. So do RandomResizedCrop and RandomErasing of torchvision.
+    """
+    first, second = np.zeros((2, len(samples.ids)))
     rows, open_ones = np.arange(len(samples.ids)), samples
-    log_ratio = np.log(crop.ratio)
-    for attempt in range(_ATTEMPTS):
-        draw = uniforms(seed, Stream.CROP, open_ones.epochs, open_ones.ids, attempt, count=2)
-        area = (crop.area[0] + (crop.area[1] - crop.area[0]) * draw[:, 0]) * (
+    log_ratio = np.log(ratio)
+    for attempt in range(ATTEMPTS):
+        draw = uniforms(seed, stream, open_ones.epochs, open_ones.ids, attempt, count=2)
+        pixels = (area[0] + (area[1] - area[0]) * draw[:, 0]) * (
             open_ones.widths.astype(np.float64) * open_ones.heights
         )
-        ratio = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[:, 1])
-        wide, high = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
-        fits = (wide > 0) & (wide <= open_ones.widths) & (high > 0) & (high <= open_ones.heights)
-        height[rows[fits]], width[rows[fits]] = high[fits], wide[fits]
+        drawn = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[:, 1])
+        one, other = np.rint(np.sqrt(pixels * drawn)), np.rint(np.sqrt(pixels / drawn))
+        fits = (one > 0) & (one <= limits[0][rows]) & (other > 0) & (other <= limits[1][rows])
+        first[rows[fits]], second[rows[fits]] = one[fits], other[fits]
         rows, open_ones = rows[~fits], open_ones.only(~fits)
         if not len(rows):
             break
-    return height, width
+    return first, second
 
 
 def _central_box(

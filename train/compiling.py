@@ -84,8 +84,7 @@ class Compiler:
                 self._step.warm_up(resident, _SETTLING_PASSES, together=False)
         except RuntimeError as error:
             problem = (str(error).strip() or type(error).__name__).splitlines()[0]
-        failed = torch.tensor(float(bool(problem)), device=self._accelerator.device)
-        if not float(self._world.sum(failed)):
+        if not self._world.any(bool(problem)):
             return None
         self._step.compilable.use("off")
         return problem or "it failed on another rank"

@@ -4,13 +4,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shards.draws import Stream, uniforms
-from train.augment import Samples
+from train.augment import ATTEMPTS, Samples, tried_sides
 from train.change import Change, Op
-
-_ATTEMPTS = 10  # torchvision.transforms.RandomErasing.get_params gives up as late
 
 
 class Erasing(NamedTuple):
@@ -31,31 +28,15 @@ def erasing_changes(erasing: Erasing, seed: int, samples: Samples, size: int) ->
     """
     if not erasing.chance:
         return
-    chosen = uniforms(seed, Stream.ERASE, samples.epochs, samples.ids, 2 * _ATTEMPTS, count=1)[:, 0] < erasing.chance
-    height, width = _shapes(erasing, seed, samples, size)
+    chosen = uniforms(seed, Stream.ERASE, samples.epochs, samples.ids, 2 * ATTEMPTS, count=1)[:, 0] < erasing.chance
+    sides = np.full(len(samples.ids), size)
+    resized, limits = samples._replace(widths=sides, heights=sides), (sides - 1.0, sides - 1.0)
+    height, width = tried_sides(seed, Stream.ERASE, resized, erasing.area, erasing.ratio, limits)
     rows = np.flatnonzero(chosen & (height > 0))
     if not len(rows):
         return
     some, height, width = samples.only(rows), height[rows], width[rows]
-    place = uniforms(seed, Stream.ERASE, some.epochs, some.ids, 2 * _ATTEMPTS + 1, count=2)
+    place = uniforms(seed, Stream.ERASE, some.epochs, some.ids, 2 * ATTEMPTS + 1, count=2)
     top, left = np.floor(place[:, 0] * (size - height + 1)), np.floor(place[:, 1] * (size - width + 1))
     box = np.stack([top, left, top + height, left + width], 1)
     yield Change(Op.ERASE, rows, np.concatenate([box, np.tile(erasing.colour, (len(rows), 1))], 1))
-
-
-def _shapes(
-    erasing: Erasing, seed: int, samples: Samples, size: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Heights and widths of the rectangles, 0 where no try fitted."""
-    height, width = np.zeros((2, len(samples.ids)))
-    log_ratio = np.log(erasing.ratio)
-    for attempt in range(_ATTEMPTS):
-        draw = uniforms(seed, Stream.ERASE, samples.epochs, samples.ids, attempt, count=2)
-        area = (erasing.area[0] + (erasing.area[1] - erasing.area[0]) * draw[:, 0]) * size**2
-        ratio = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[:, 1])
-        high, wide = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
-        fits = (height == 0) & (high > 0) & (high < size) & (wide > 0) & (wide < size)
-        height[fits], width[fits] = high[fits], wide[fits]
-        if (height > 0).all():
-            break
-    return height, width
