@@ -141,15 +141,17 @@ def start(*arguments: object) -> subprocess.Popen[bytes]:
 
 @pytest.fixture
 def large(tmp_path: Path, tiny_zip: Path) -> list[object]:
-    """The arguments of a prep that takes a second: many small shards."""
-    return ["prep", tiny_zip, tmp_path / "out", "--samples-per-shard", 8, "--workers", 2]
+    """The arguments of a prep that takes more than a second: a shard for each of 600 samples."""
+    return ["prep", tiny_zip, tmp_path / "out", "--samples-per-shard", 1, "--workers", 2]
 
 
 def wait_for_shards(out: Path, count: int) -> None:
     """Until the run has finished some shards."""
     work = out.with_name(f".{out.name}.partial")
     deadline = time.monotonic() + 60
-    while len(list(work.glob("*.record.npz"))) < count and time.monotonic() < deadline:
+    while len(list(work.glob("*.record.npz"))) < count:
+        assert not out.exists(), "the run is over already"
+        assert time.monotonic() < deadline
         time.sleep(0.005)
 
 

@@ -51,11 +51,9 @@ class Held:
     def assert_no_more_than(self, before: "Held", mib: float) -> None:
         """Nothing grew, memory by less than so many MiB."""
         assert self.memory - before.memory < mib * MIB
-        assert (self.threads, self.python_threads, self.files) <= (
-            before.threads,
-            before.python_threads,
-            before.files,
-        )
+        assert self.threads <= before.threads
+        assert self.python_threads <= before.python_threads
+        assert self.files <= before.files
 
 
 def consume(batches: Iterator[Batch], steps: int) -> None:
