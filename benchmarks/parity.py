@@ -83,7 +83,7 @@ class Side:
         for first in range(0, len(self.ids), BATCH):
             some = slice(first, first + BATCH)
             nothing = np.zeros(len(self.ids[some]), np.int64)
-            part = Views(views.start[some], views.end[some])
+            part = views.only(some)
             yield Plan(0, 0, nothing, self.ids[some], nothing, part, size, np.empty((len(nothing), 0), np.float32))
 
     def pillows(self, prepare: Callable[[Image.Image, int], Image.Image]) -> Pixels:
@@ -123,10 +123,10 @@ def resizing(side: Side) -> Iterator[Row]:
     widths, heights = side.samples.widths, side.samples.heights
     length = int(widths[0])
     if (widths == length).all() and (heights == length).all():
-        whole = side.ours(centre_views(1.0, widths, heights), length)
+        whole = side.ours(centre_views(1.0, length, widths, heights), length)
         yield compared(f"decode ({length} px)", whole, side.pillows(lambda image, _: image))
     for short, size in ((64, 64), (32, 32), (72, 64), (73, 64), (160, 160), (256, 224)):
-        ours = side.ours(centre_views(size / short, widths, heights), size)
+        ours = side.ours(centre_views(size / short, size, widths, heights), size)
         theirs = side.pillows(lambda image, _, to=(short, size): for_evaluation(image, *to))  # type: ignore[misc]
         yield compared(f"evaluation: Resize({short}), CenterCrop({size})", ours, theirs)
     kinds = {"": (0.0, True), " and flip": (1.0, True), ", not cut out": (0.0, False)}
@@ -174,7 +174,7 @@ def accuracies(path: Path, shards: ShardSet) -> Iterator[Row]:
     found: dict[str, list[NDArray[np.int64]]] = {"headrace": [], "Pillow": []}
     for first in range(0, len(split), PART):
         side = Side(split, np.arange(first, min(first + PART, len(split))))
-        views = centre_views(fraction, side.samples.widths, side.samples.heights)
+        views = centre_views(fraction, size, side.samples.widths, side.samples.heights)
         theirs = side.pillows(lambda image, _: for_evaluation(image, round(size / fraction), size))
         for name, images in (("headrace", side.ours(views, size)), ("Pillow", theirs)):
             with torch.no_grad():

@@ -15,10 +15,19 @@ ATTEMPTS = 10  # torchvision tries as often before it takes the central box, or 
 
 
 class Views(NamedTuple):
-    """Rectangles in pixels of the decoded image: float32 (n, 2) corners as (y, x); start x > end x mirrors."""
+    """Rectangles in pixels of the decoded image: float32 (n, 2) corners as (y, x); start x > end x mirrors.
+
+    They lie on whole pixels and are cut out before they are resized, as RandomResizedCrop does. Or images are resized
+    before squares are cut out of them, as Resize and CenterCrop do: then `short` is the shorter side in between.
+    """
 
     start: NDArray[np.float32]
     end: NDArray[np.float32]
+    short: int = 0
+
+    def only(self, rows: slice) -> "Views":
+        """Some of them."""
+        return self._replace(start=self.start[rows], end=self.end[rows])
 
 
 class Samples(NamedTuple):
@@ -112,14 +121,30 @@ def _central_box(
     return np.maximum(height, 1), np.maximum(width, 1)
 
 
-def centre_views(fraction: float, widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Views:
-    """The central square of `fraction` of the shorter side: resize then centre crop, as one rectangle.
+def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Views:
+    """The central squares that become size x size, of about `fraction` of the shorter side.
 
-    torchvision's Resize(256) and CenterCrop(224) are `fraction = 224 / 256`.
+    Follows `torchvision.transforms.Resize(size / fraction)` and `CenterCrop(size)`, to the pixel: 256 and 224 are
+    `fraction = 224 / 256`.
     """
-    side = np.minimum(widths, heights) * fraction
-    top, left = (heights - side) / 2, (widths - side) / 2
-    return _views(top, left, top + side, left + side, np.zeros(len(widths), bool))
+    short, shorter = round(size / fraction), np.minimum(widths, heights)
+    corners = []
+    for sides in (heights, widths):
+        resized, first = resized_then_cut(short, size, sides, shorter)
+        corners += [first * sides / resized, (first + size) * sides / resized]
+    top, bottom, left, right = corners
+    return _views(top, left, bottom, right, np.zeros(len(widths), bool))._replace(short=short)
+
+
+def resized_then_cut(
+    short: int, size: int, sides: NDArray[np.int32], shorter: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sides (n,) of images after Resize(short), and where CenterCrop(size) begins there, rounded as torchvision does.
+
+    `shorter` are the shorter sides of the images.
+    """
+    resized = short * sides.astype(np.int64) // shorter
+    return resized, np.rint((resized - size) / 2).astype(np.int64)
 
 
 def _views(

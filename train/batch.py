@@ -39,7 +39,7 @@ class Plan(NamedTuple):
         """The same for one sample alone, as far as decoding and resizing go."""
         row_only = slice(row, row + 1)
         columns = {name: getattr(self, name)[row_only] for name in ("epochs", "ids", "labels", "keep")}
-        return self._replace(views=Views(*(corner[row_only] for corner in self.views)), **columns)
+        return self._replace(views=self.views.only(row_only), **columns)
 
 
 class Batch(NamedTuple):
@@ -118,7 +118,7 @@ class ValidationPlans:
         spans = validation_batches(len(self.split), self.batch)
         for number in batches:
             ids = np.arange(*spans[number])
-            views = centre_views(self.fraction, self.split.widths[ids], self.split.heights[ids])
+            views = centre_views(self.fraction, self.size, self.split.widths[ids], self.split.heights[ids])
             epochs, keep = np.zeros(len(ids), np.int64), np.empty((len(ids), 0), np.float32)
             yield Plan(0, number, epochs, ids, self.split.labels[ids], views, self.size, keep)
 

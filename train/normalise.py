@@ -10,25 +10,28 @@ from train.model import Normalisation
 class Normalise:
     """uint8 (b, h, w, 3) to (b, 3, h, w) in the master dtype: (x - mean) / std, channels_last without a copy.
 
-    Mean and scale are kept as whole rows of pixels: an operand of three numbers would be broadcast along the
+    Scale and shift are kept as whole rows of pixels: an operand of three numbers would be broadcast along the
     innermost axis, where a CPU cannot use its vector units.
     """
 
     def __init__(self, normalisation: Normalisation, accelerator: Accelerator) -> None:
         self._accelerator, self._dtype = accelerator, accelerator.master_dtype
-        self._mean = torch.tensor(normalisation.mean, dtype=self._dtype, device=accelerator.device)
         self._scale = 1 / torch.tensor(normalisation.std, dtype=self._dtype, device=accelerator.device)
+        self._shift = -torch.tensor(normalisation.mean, dtype=self._dtype, device=accelerator.device) * self._scale
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalised images; their memory stays height, width, channel where the run is channels_last."""
         samples, height, width, channels = images.shape
-        mean, scale = self._row(width)
-        pixels = images.reshape(samples, height, width * channels).to(self._dtype)
-        normal = pixels.sub_(mean).mul_(scale).view(samples, height, width, channels).permute(0, 3, 1, 2)
-        return self._accelerator.lay_out(normal)
+        scale, shift = self._row(width)
+        pixels = images.reshape(samples, height, width * channels)
+        made = torch.empty(pixels.shape, dtype=self._dtype, device=images.device)
+        part = self._accelerator.at_a_time(samples, made[:1].nbytes)
+        for some, out in zip(pixels.split(part), made.split(part), strict=True):
+            torch.addcmul(shift, out.copy_(some), scale, out=out)
+        return self._accelerator.lay_out(made.view(images.shape).permute(0, 3, 1, 2))
 
     def _row(self, width: int) -> tuple[Tensor, Tensor]:
         if width not in self._rows:
-            self._rows[width] = self._mean.repeat(width), self._scale.repeat(width)
+            self._rows[width] = self._scale.repeat(width), self._shift.repeat(width)
         return self._rows[width]

@@ -1,8 +1,6 @@
-"""The only home of NVIDIA DALI: encoded bytes and views in, resized uint8 images out.
+"""Encoded bytes and views in, resized uint8 images out.
 
-The graph has no random operator and no reader. All that varies from batch to batch arrives as an argument, so
-the pixels of a sample depend on its bytes and its view alone, and one graph serves training and evaluation at
-any size.
+On a GPU all of it is one graph of DALI, or all but the decoding. On a CPU DALI decodes and `Resampler` resizes.
 """
 
 from collections import deque
@@ -11,20 +9,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from nvidia.dali import Pipeline, fn, types
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from shards.errors import DataError, HeadraceError
 from shards.order import validation_batches
 from shards.shardset import Split
+from train import graphs
 from train.accelerator import Accelerator
 from train.batch import Plan
 from train.decoded import Decoded
+from train.resample import Resampler
 
-_INPUT_TYPES = [types.UINT8, types.FLOAT, types.FLOAT, types.FLOAT]
-CACHED = "cached"
-"""In place of where JPEGs are decoded: the input is decoded images."""
 _NO_MEMORY = ("CUDA allocation failed", "Can't allocate", "cudaErrorMemoryAllocation", "out of memory")
 
 
@@ -45,12 +41,13 @@ class ImagePipeline:
         decode: str,
         decoded: Decoded | None = None,
     ) -> None:
-        decode = decode if decoded is None else CACHED
-        self._split, self._accelerator, self._decode, self._decoded = split, accelerator, decode, decoded
+        self._split, self._accelerator, self._decoded = split, accelerator, decoded
+        self._decode = decode if decoded is None else None
         self._planned: deque[Plan] = deque()  # DALI asks for input ahead of the batch that it returns
         self._plans: Iterator[Plan] = iter(())
         self._running = False
-        self._pipeline = _build(self._next_inputs, max_batch, accelerator, threads=threads, decode=decode)
+        self._resample = Resampler(threads) if accelerator.index is None else None
+        self._graph = self._build(self._next_inputs, max_batch, threads)
 
     def run(self, plans: Iterator[Plan]) -> Iterator[tuple[Plan, Tensor]]:
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
@@ -64,30 +61,44 @@ class ImagePipeline:
         self._plans = plans
         while True:
             try:
-                images = self._run_once()
+                images = self._next_images()
             except StopIteration:
-                self._pipeline.reset()
+                if self._graph is not None:
+                    self._graph.reset()
                 self._running = False
                 return
             except RuntimeError as error:
                 raise self._explain(error) from error
             yield self._planned.popleft(), images
 
-    def _run_once(self) -> Tensor:
-        with self._accelerator.side_stream() as stream:
-            (images,) = self._pipeline.run(stream)
-            return self._accelerator.keep(from_dlpack(images.as_tensor()))
+    def _next_images(self) -> Tensor:
+        """The images of the plan that is the first in line then."""
+        if self._resample is None:
+            with self._accelerator.side_stream() as stream:
+                (images,) = self._graph.run(stream)
+                return self._accelerator.keep(from_dlpack(images.as_tensor()))
+        decoded = self._next_inputs() if self._graph is None else _arrays(*self._graph.run())
+        plan = self._planned[0]
+        return self._resample(decoded, plan.views, plan.size)
 
-    def _next_inputs(self) -> tuple[Any, ...]:
+    def _build(self, source: Callable[[], Any], max_batch: int, threads: int) -> Any:
+        """The graph of DALI that this pipeline needs, if it needs one."""
+        if self._resample is None:
+            device = self._accelerator.index
+            return graphs.viewing(source, max_batch, threads, device=device, decode=self._decode)
+        return None if self._decode is None else graphs.decoding(source, max_batch, threads)
+
+    def _next_inputs(self) -> Any:
         plan = next(self._plans)
         inputs = self._inputs(plan)
         self._planned.append(plan)
         return inputs
 
-    def _inputs(self, plan: Plan) -> tuple[Any, ...]:
-        size = np.full((len(plan.ids), 2), plan.size, np.float32)
+    def _inputs(self, plan: Plan) -> Any:
         images = self._split.jpegs(plan.ids) if self._decoded is None else self._decoded.images(plan.ids)
-        return images, plan.views.start, plan.views.end, size
+        if self._resample is not None:
+            return images
+        return images, *graphs.arguments(plan.views, plan.size)
 
     def _explain(self, error: RuntimeError) -> HeadraceError:
         """The user's error for one of DALI's, which names no sample: those in question are tried one by one."""
@@ -105,36 +116,20 @@ class ImagePipeline:
 
     def _succeeds(self, inputs: tuple[Any, ...]) -> bool:
         try:
-            _build(lambda: inputs, 1, self._accelerator, threads=1, decode=self._decode).run()
+            graph = self._build(lambda: inputs, 1, threads=1)
+            if graph is not None:
+                graph.run()
         except RuntimeError:
             return False
         return True
 
 
-def _build(
-    source: Callable[[], Any], max_batch: int, accelerator: Accelerator, *, threads: int, decode: str
-) -> Pipeline:
-    pipeline = Pipeline(batch_size=max_batch, num_threads=threads, device_id=accelerator.index, prefetch_queue_depth=2)
-    cached = decode == CACHED
-    with pipeline:
-        images, start, end, size = fn.external_source(
-            source,
-            num_outputs=4,
-            batch=True,
-            dtype=_INPUT_TYPES,
-            ndim=[3 if cached else 1, 1, 1, 1],
-            layout=["HWC" if cached else "", "", "", ""],
-        )
-        if not cached:
-            images = fn.decoders.image(images, device=decode, output_type=types.RGB)
-        if accelerator.index is not None and decode != "mixed":
-            images = images.gpu()
-        images = fn.resize(
-            images, size=size, roi_start=start, roi_end=end, interp_type=types.INTERP_LINEAR, antialias=True
-        )
-        pipeline.set_outputs(images)
-    pipeline.build()
-    return pipeline
+def _arrays(batch: Any) -> list[NDArray[np.uint8]]:
+    """The images of a batch of DALI on the CPU, in its memory, which it takes back for the next one."""
+    if batch.is_dense_tensor():
+        whole: NDArray[np.uint8] = np.asarray(batch.as_tensor())
+        return list(whole)
+    return [np.asarray(batch[row]) for row in range(len(batch))]
 
 
 def decode_all(split: Split, batch: int, *, threads: int) -> Iterator[list[NDArray[np.uint8]]]:
@@ -145,14 +140,14 @@ def decode_all(split: Split, batch: int, *, threads: int) -> Iterator[list[NDArr
     """
     spans = validation_batches(len(split), batch)
     ids = iter(np.arange(first, last) for first, last in spans)
-    pipeline = _build_decoder(lambda: split.jpegs(next(ids)), batch, threads)
+    pipeline = graphs.decoding(lambda: split.jpegs(next(ids)), batch, threads)
     for first, last in spans:
         try:
             (batched,) = pipeline.run()
         except RuntimeError as error:
             ahead = min(last + 2 * batch, len(split))  # DALI asks for input ahead of the batch that it returns
             raise _first_undecodable(split, range(first, ahead)) from error
-        images = [batched.at(row) for row in range(last - first)]
+        images = _arrays(batched)
         for sample_id, image in enumerate(images, first):
             expected = (int(split.heights[sample_id]), int(split.widths[sample_id]), 3)
             if image.shape != expected:
@@ -161,15 +156,6 @@ def decode_all(split: Split, batch: int, *, threads: int) -> Iterator[list[NDArr
                     "See all that is wrong with `headrace verify --deep` on the shard set"
                 )
         yield images
-
-
-def _build_decoder(source: Callable[[], list[NDArray[np.uint8]]], max_batch: int, threads: int) -> Pipeline:
-    pipeline = Pipeline(batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=2)
-    with pipeline:
-        jpegs = fn.external_source(source, batch=True, dtype=types.UINT8, ndim=1)
-        pipeline.set_outputs(fn.decoders.image(jpegs, output_type=types.RGB))
-    pipeline.build()
-    return pipeline
 
 
 def _first_undecodable(split: Split, ids: range) -> HeadraceError:
@@ -182,7 +168,7 @@ def _first_undecodable(split: Split, ids: range) -> HeadraceError:
 
 def _decodes(jpegs: list[NDArray[np.uint8]]) -> bool:
     try:
-        _build_decoder(lambda: jpegs, len(jpegs), threads=1).run()
+        graphs.decoding(lambda: jpegs, len(jpegs), threads=1).run()
     except RuntimeError:
         return False
     return True

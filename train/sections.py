@@ -162,7 +162,7 @@ class Evaluate(Section):
 
     size: Side = 64
     batch: Annotated[int, Field(ge=1, le=65_536)] = 100
-    crop: Fraction = 1.0
+    crop: Annotated[float, Field(ge=0.1, le=1)] = 1.0
     """Central square of this fraction of the shorter side; 224 / 256 is torchvision's habit."""
     flip: bool = False
     """Average the logits of each image and its mirror image: two forward passes, a little more accuracy."""

@@ -12,10 +12,10 @@ from itertools import islice
 from statistics import median
 from typing import Any
 
-import numpy as np
 from nvidia.dali import Pipeline, fn, types
 
 from benchmarks.gpu.setting import Row, Setting, memory_columns, spread
+from train import graphs
 from train.accelerator import Accelerator
 from train.batch import Plan, TrainPlans
 from train.feed import Feed
@@ -80,21 +80,17 @@ def _graph(
 ) -> Any:
     def source() -> tuple[Any, ...]:
         plan = next(stream)
-        size = np.full((len(plan.ids), 2), plan.size, np.float32)
-        return plans.split.jpegs(plan.ids), plan.views.start, plan.views.end, size
+        return plans.split.jpegs(plan.ids), *graphs.arguments(plan.views, plan.size)
 
-    index = None if rung == "decode" and decode == "cpu" else accelerator.index
-    pipeline = Pipeline(plans.steps.group, threads, device_id=index, prefetch_queue_depth=2)
+    group, index = plans.steps.group, accelerator.index
+    if rung == "resize":
+        return graphs.viewing(source, group, threads, device=index, decode=decode)
+    alone = rung == "decode" and decode == "cpu"
+    pipeline = Pipeline(group, threads, device_id=None if alone else index, prefetch_queue_depth=2)
     with pipeline:
-        kinds = [types.UINT8, types.FLOAT, types.FLOAT, types.FLOAT]
-        jpegs, start, end, size = fn.external_source(source, num_outputs=4, batch=True, dtype=kinds, ndim=[1] * 4)
+        jpegs = fn.external_source(lambda: source()[0], batch=True, dtype=types.UINT8, ndim=1)
         images = fn.decoders.image(jpegs, device=decode, output_type=types.RGB)
-        if rung != "decode" and decode == "cpu" and index is not None:
-            images = images.gpu()
-        if rung == "resize":
-            linear = types.INTERP_LINEAR
-            images = fn.resize(images, size=size, roi_start=start, roi_end=end, interp_type=linear, antialias=True)
-        pipeline.set_outputs(images)
+        pipeline.set_outputs(images if rung == "decode" else images.gpu())
     pipeline.build()
     return pipeline
 

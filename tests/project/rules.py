@@ -53,7 +53,7 @@ HOMES = (
     ),
     # Compiled code differs from what is written in its memory and its guards: only one file may bring it in.
     Home("compiling the network", "train/compiled.py", ("torch.compile", "torch.compiler", "torch._dynamo")),
-    Home("NVIDIA DALI", "train/pipeline.py", ("nvidia.dali",)),
+    Home("NVIDIA DALI", "train/graphs.py", ("nvidia.dali",)),
     Home(
         "one process or many",
         "train/world.py",

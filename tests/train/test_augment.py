@@ -170,21 +170,22 @@ def test_mirroring_exchanges_left_and_right(chance: float) -> None:
     assert (some.start[:, 0] == plain.start[:, 0]).all()
 
 
-@given(width=sides, height=sides, fraction=st.floats(0.05, 1))
-def test_centre_view_is_the_central_square(width: int, height: int, fraction: float) -> None:
-    """Evaluation sees a square of the given part of the shorter side, in the middle."""
-    views = centre_views(fraction, np.array([width], np.int32), np.array([height], np.int32))
+@given(width=sides, height=sides, size=st.integers(1, 300), fraction=st.floats(0.05, 1))
+def test_centre_view_is_that_of_torchvision(width: int, height: int, size: int, fraction: float) -> None:
+    """Evaluation sees the square that CenterCrop cuts out of what Resize made, in pixels of the image before it."""
+    views = centre_views(fraction, size, np.array([width], np.int32), np.array([height], np.int32))
     top, left, high, wide, mirrored = (float(one[0]) for one in boxes(views))
     assert not mirrored
-    assert high == pytest.approx(min(width, height) * fraction, rel=1e-5, abs=1e-3)
-    assert wide == pytest.approx(high, rel=1e-5, abs=1e-3)
-    assert top == pytest.approx(height - top - high, abs=1e-3)
-    assert left == pytest.approx(width - left - wide, abs=1e-3)
+    short = round(size / fraction)
+    for side, first, length in ((height, top, high), (width, left, wide)):
+        resized = int(short * side / min(width, height))
+        assert first == pytest.approx(round((resized - size) / 2) * side / resized, rel=1e-6)
+        assert first + length == pytest.approx((round((resized - size) / 2) + size) * side / resized, rel=1e-6)
 
 
 def test_whole_square_image_is_seen_whole() -> None:
     """With fraction 1 a square image's view is the image."""
-    views = centre_views(1.0, np.array([64], np.int32), np.array([64], np.int32))
+    views = centre_views(1.0, 32, np.array([64], np.int32), np.array([64], np.int32))
     assert (views.start.tolist(), views.end.tolist()) == ([[0, 0]], [[64, 64]])
 
 

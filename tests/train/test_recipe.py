@@ -95,7 +95,7 @@ def test_any_recipe_survives_writing(area: tuple[float, float], **values: Any) -
         ("optim.lr=-0.1", ("optim.lr", "greater than 0", "-0.1")),
         ("optim.name=lamb", ("optim.name", "'sgd', 'adamw' or 'rmsprop'", "'lamb'")),
         ("optim.schedule=step", ("optim.schedule", "'constant', 'cosine' or 'linear'")),
-        ("evaluate.crop=0", ("evaluate.crop", "greater than 0")),
+        ("evaluate.crop=0", ("evaluate.crop", "greater than or equal to 0.1")),
         ("runtime.precision=fp8", ("runtime.precision", "'auto', 'fp32', 'tf32', 'bf16', 'fp16' or 'fp64'")),
         ("runtime.threads=0", ("runtime.threads", "greater than or equal to 1")),
         (

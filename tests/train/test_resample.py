@@ -1,0 +1,113 @@
+"""Cutting and resizing on the CPU, against torchvision's way of doing it and against DALI's graph."""
+
+import threading
+from itertools import repeat
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import interpolate
+
+from tests.train.pictures import Pixels
+from train import graphs
+from train.augment import Crop, Samples, Views, centre_views, train_views
+from train.resample import Resampler
+
+CROP = Crop((0.08, 1.0), (3 / 4, 4 / 3), 0.5)
+shapes = st.lists(st.tuples(st.integers(1, 140), st.integers(1, 140)), min_size=1, max_size=30)
+
+
+def noise(shapes: list[tuple[int, int]]) -> list[Pixels]:
+    """Images of these heights and widths."""
+    return [np.random.default_rng(one).integers(0, 256, (*shape, 3), np.uint8) for one, shape in enumerate(shapes)]
+
+
+def samples_of(images: list[Pixels]) -> Samples:
+    """The images as a split has them."""
+    heights, widths = np.array([image.shape[:2] for image in images], np.int32).T
+    return Samples(np.zeros(len(images), np.int64), np.arange(len(images)), widths, heights)
+
+
+def resized(image: Pixels, height: int, width: int) -> Pixels:
+    """What torchvision does to a uint8 tensor."""
+    channels_first = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
+    made = interpolate(channels_first, (height, width), mode="bilinear", antialias=True)
+    return made[0].permute(1, 2, 0).numpy()
+
+
+@settings(deadline=None, max_examples=40)
+@given(shapes, st.integers(1, 120), st.integers(1, 3))
+def test_training_views_are_torchvisions(shapes: list[tuple[int, int]], size: int, threads: int) -> None:
+    """Cut, resize, flip: bit for bit, whatever shapes are in the batch, on any number of threads."""
+    images = noise(shapes)
+    views = train_views(CROP, 3, samples_of(images))
+    made = Resampler(threads)(images, views, size).numpy()
+    for image, one, (top, start), (bottom, end) in zip(
+        images, made, views.start.astype(int).tolist(), views.end.astype(int).tolist(), strict=True
+    ):
+        wanted = resized(image[top:bottom, min(start, end) : max(start, end)], size, size)
+        assert (one == (wanted[:, ::-1] if start > end else wanted)).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(shapes, st.integers(1, 120), st.sampled_from([1.0, 0.875, 0.5]))
+def test_central_views_are_torchvisions(shapes: list[tuple[int, int]], size: int, fraction: float) -> None:
+    """Resize the shorter side, cut out the centre: bit for bit."""
+    images = noise(shapes)
+    samples = samples_of(images)
+    made = Resampler(2)(images, centre_views(fraction, size, samples.widths, samples.heights), size).numpy()
+    short = round(size / fraction)
+    for image, one in zip(images, made, strict=True):
+        tall, wide = (int(short * side / min(image.shape[:2])) for side in image.shape[:2])
+        top, left = round((tall - size) / 2), round((wide - size) / 2)
+        assert (one == resized(image, tall, wide)[top : top + size, left : left + size]).all()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_large_images_start_no_threads(mirrored: bool) -> None:
+    """Torch's own threads, which would come on top of ours, stay out of it, also for images beyond its threshold."""
+    images, box = noise([(700, 900)]), ((50, 850), (600, 20)) if mirrored else ((50, 20), (600, 850))
+    views = Views(*(np.array([corner], np.float32) for corner in box))
+    before = _threads()
+    made = Resampler(1)(images, views, 224)
+    assert _threads() == before
+    wanted = resized(images[0][50:600, 20:850], 224, 224)
+    assert (made[0].numpy() == (wanted[:, ::-1] if mirrored else wanted)).all()
+
+
+def _threads() -> int:
+    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123  a line of the kernel's
+        return next(int(line.split()[1]) for line in status if line.startswith("Threads:"))
+
+
+def test_threads_end_with_the_resampler() -> None:
+    """A pipeline that is built anew leaves no threads behind."""
+    before = set(threading.enumerate())
+    for _ in range(3):
+        images = noise([(64, 64)] * 64)
+        Resampler(3)(images, train_views(CROP, 0, samples_of(images)), 8)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("size", [48, 96])
+def test_the_graph_for_gpus_shows_the_same(size: int) -> None:
+    """DALI's resize, which GPUs use, gives the same image, crops and centres, with borders.
+
+    But where images become smaller: beyond its edge torch leaves pixels out, DALI repeats the last one.
+    """
+    images = noise([(64, 64), (80, 60), (33, 120), (90, 91)] * 5)
+    samples = samples_of(images)
+    for views in (train_views(CROP, 3, samples), centre_views(0.75, size, samples.widths, samples.heights)):
+        ours = Resampler(2)(images, views, size).numpy().astype(int)
+        inputs = (images, *graphs.arguments(views, size))
+        (made,) = graphs.viewing(repeat(inputs), len(images), 1, device=None, decode=None).run()
+        off = np.abs(ours - np.asarray(made.as_tensor()))
+        assert off[:, 2:-2, 2:-2].max() <= 1
+        sides = np.abs(views.end - views.start)
+        larger = (sides <= size).all(1)
+        assert larger.any()
+        assert off[larger].max() <= 1

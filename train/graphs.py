@@ -1,0 +1,72 @@
+"""The only home of NVIDIA DALI: its graphs, which have no reader and no random operator.
+
+All that varies from batch to batch arrives as an argument, so the pixels of a sample depend on its bytes and its view
+alone, and one graph serves training and evaluation at any size.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from nvidia.dali import Pipeline, fn, types
+
+from train.augment import Views
+
+_EVERYTHING = 1 << 24  # an end beyond that of any image: DALI is told to stop there
+_VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
+
+
+def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipeline:
+    """On the CPU: a list of JPEGs from `source`, each uint8 (bytes,), becomes images uint8 (height, width, 3)."""
+    pipeline = Pipeline(batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=2)
+    with pipeline:
+        jpegs = fn.external_source(source, batch=True, dtype=types.UINT8, ndim=1)
+        pipeline.set_outputs(fn.decoders.image(jpegs, output_type=types.RGB))
+    pipeline.build()
+    return pipeline
+
+
+def viewing(
+    source: Callable[[], Any], max_batch: int, threads: int, *, device: int | None, decode: str | None
+) -> Pipeline:
+    """(images, *arguments(views, size)) from `source` become views, uint8 (size, size, 3), on GPU `device`.
+
+    `decode` says where JPEGs are decoded, "cpu" or "mixed" (nvJPEG on the GPU); None takes images that are decoded.
+    Without a device all of it runs on the CPU, as tests do.
+    """
+    pipeline = Pipeline(batch_size=max_batch, num_threads=threads, device_id=device, prefetch_queue_depth=2)
+    with pipeline:
+        images, cut_start, cut_end, start, end, size = fn.external_source(
+            source,
+            num_outputs=1 + len(_VIEW),
+            batch=True,
+            dtype=[types.UINT8, *_VIEW],
+            ndim=[1 if decode else 3] + len(_VIEW) * [1],
+            layout=["" if decode else "HWC"] + len(_VIEW) * [""],
+        )
+        if decode:
+            images = fn.decoders.image(images, device=decode, output_type=types.RGB)
+        if device is not None and decode != "mixed":
+            images = images.gpu()
+        images = fn.slice(images, start=cut_start, end=cut_end, axes=[0, 1], out_of_bounds_policy="trim_to_shape")
+        images = fn.resize(
+            images, size=size, roi_start=start, roi_end=end, interp_type=types.INTERP_LINEAR, antialias=True
+        )
+        pipeline.set_outputs(images)
+    pipeline.build()
+    return pipeline
+
+
+def arguments(views: Views, size: int) -> tuple[NDArray[Any], ...]:
+    """What the graph `viewing` is told of n views: what to cut out, what to resize of it, and to which size.
+
+    Corners (n, 2), int32 and float32. A resize of a part sees the pixels around it, so what shall not be seen has to
+    be cut off before.
+    """
+    resized = np.full((len(views.start), 2), size, np.float32)
+    if views.short:
+        first = np.zeros(views.start.shape, np.int32)
+        return first, np.full_like(first, _EVERYTHING), views.start, views.end, resized
+    first, last = (choose(views.start, views.end) for choose in (np.minimum, np.maximum))
+    return first.astype(np.int32), last.astype(np.int32), views.start - first, views.end - first, resized
