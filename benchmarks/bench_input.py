@@ -8,8 +8,9 @@ normalised for the network, 256 a batch, as fast as they can; the first batch of
 process, started once for each size and stopped while others are measured; they take turns, and a turn lasts the given
 seconds and at least six batches. CPU time is that of the process and all its workers. `decode floors` is that time as
 a multiple of libjpeg-turbo's for decoding alone. `first batch` is counted from the start of the process, imports
-included, once for each size. Formats that a library wants for itself are made from the shards before anything is
-timed, and kept in --work for the next time. What this Python lacks is left out, and the result says so.
+included, once for each size. What is named a floor or a part does only a part of the task. Formats that a library
+wants for itself are made from the shards before anything is timed, and kept in --work for the next time. What this
+Python lacks is left out, and the result says so.
 benchmarks/input_contenders has the contenders.
 """
 

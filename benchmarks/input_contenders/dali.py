@@ -7,33 +7,73 @@ from typing import Any
 
 from input_contenders.task import AREA, BATCH, FLIP, MEAN, RATIO, STD, THREADS, Contender, Given, split
 
+IN_MEMORY = 40  # batches of JPEGs
+
 
 def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
     """The product's own feed, thread, queue and normalisation."""
-    import numpy as np
     import torch
 
-    from shards.order import Order, Steps
     from train.accelerator import Accelerator
-    from train.augment import Crop
-    from train.batch import TrainPlans
     from train.feed import Feed
     from train.model import Normalisation
     from train.normalise import Normalise
     from train.pipeline import ImagePipeline
 
     torch.set_num_threads(1)
-    samples = split(given.shards)
-    steps = Steps(len(samples), BATCH, BATCH)
-    crop = Crop(AREA, RATIO, FLIP)
-    plans = TrainPlans(samples, Order(len(samples), 0), steps, crop, ((0, given.size),), np.zeros(1))
+    samples, plans = planned(given)
     accelerator = Accelerator(None)
     normalise = Normalise(Normalisation(MEAN, STD), accelerator)
     decoded = decoded_cache(given.shards, given.prepared) if cached else None
     pipeline = ImagePipeline(samples, BATCH, accelerator, threads=THREADS, decode="cpu", decoded=decoded)
-    with Feed(pipeline, plans.stream(0, 1_000_000, range(1)), accelerator) as feed:
+    with Feed(pipeline, plans, accelerator) as feed:
         for batch in feed:
             yield normalise(batch.images)
+
+
+def planned(given: Given) -> tuple[Any, Iterator[Any]]:
+    """The training split, and the product's plans of endless batches of it."""
+    import numpy as np
+
+    from shards.order import Order, Steps
+    from train.augment import Crop
+    from train.batch import TrainPlans
+
+    samples = split(given.shards)
+    steps = Steps(len(samples), BATCH, BATCH)
+    crop = Crop(AREA, RATIO, FLIP)
+    plans = TrainPlans(samples, Order(len(samples), 0), steps, crop, ((0, given.size),), np.zeros(1))
+    return samples, plans.stream(0, 1_000_000, range(1))
+
+
+def for_a_gpu(given: Given) -> Iterator[Any]:
+    """What the product leaves to the CPU where a GPU does the rest: plans, reading, decoding."""
+    from train import graphs
+
+    samples, plans = planned(given)
+
+    def source() -> list[Any]:
+        plan = next(plans)
+        graphs.arguments(plan.views, plan.size)
+        jpegs: list[Any] = samples.jpegs(plan.ids)
+        return jpegs
+
+    pipeline = graphs.decoding(source, BATCH, THREADS)
+    while True:
+        yield pipeline.run()[0]
+
+
+def decoder(given: Given) -> Iterator[Any]:
+    """DALI's decoder, fed with JPEGs that are in memory."""
+    from itertools import cycle, islice
+
+    from train import graphs
+
+    samples, plans = planned(given)
+    batches = cycle([samples.jpegs(plan.ids) for plan in islice(plans, IN_MEMORY)])
+    pipeline = graphs.decoding(lambda: next(batches), BATCH, THREADS)
+    while True:
+        yield pipeline.run()[0]
 
 
 def decoded_cache(shards: Path, folder: Path) -> Any:
@@ -85,5 +125,9 @@ CONTENDERS = {
     "headrace-decoded-cache": Contender(
         partial(headrace, cached=True), _DALI, "the same with runtime.cache = decoded: no decoding", decoded_cache
     ),
+    "part: headrace for a GPU": Contender(
+        for_a_gpu, _DALI, "what it leaves to the CPU where a GPU resizes: plans, reading, decoding", floor=True
+    ),
+    "part: DALI's decoder": Contender(decoder, _DALI, "DALI's decoder alone, fed with JPEGs in memory", floor=True),
     "dali-reader": Contender(dali_reader, _DALI, "fn.readers.webdataset and DALI's random operators"),
 }
