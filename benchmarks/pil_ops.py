@@ -16,18 +16,9 @@ Values = Sequence[float]
 Pixels = NDArray[np.uint8]
 
 
-def resized(
-    image: Image.Image, box: tuple[float, float, float, float], size: int, *, mirror: bool, cut: bool = True
-) -> Image.Image:
-    """`resized_crop` and `hflip`: the box (left, top, right, bottom) cut out, made `size` square, antialiased.
-
-    Without `cut` the resize sees the pixels around the box, as it never does in torchvision.
-    """
-    bilinear = Image.Resampling.BILINEAR
-    if cut:
-        square = image.crop(tuple(map(int, box))).resize((size, size), bilinear)
-    else:
-        square = image.resize((size, size), bilinear, box=box)
+def resized(image: Image.Image, box: tuple[float, float, float, float], size: int, *, mirror: bool) -> Image.Image:
+    """`resized_crop` and `hflip`: the box (left, top, right, bottom) cut out, made `size` square, antialiased."""
+    square = image.crop(tuple(map(int, box))).resize((size, size), Image.Resampling.BILINEAR)
     return square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else square
 
 
