@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,23 +95,21 @@ def mds_writer(source: Path, out: Path, part: int, parts: int) -> None:
         writer.finish()
 
 
-def litdata_item(item: tuple[str, Any, int]) -> dict[str, Any]:
-    """One sample, read in litData's worker."""
-    source, entry, label = item
-    return {"jpeg": opened(Path(source)).reader.read(entry), "label": label}
+def litdata_samples(reader: Any, items: list[tuple[Any, int]]) -> Iterator[dict[str, Any]]:
+    """Some samples, read in litData's worker."""
+    for entry, label in items:
+        yield {"jpeg": reader.read(entry), "label": label}
 
 
 def litdata_optimize(source: Path, out: Path, _part: int, _parts: int) -> None:
-    """The optimize of litData with a worker for each core and the chunk size of its documentation, 64 MB."""
-    from litdata import optimize
-
-    from benchmarks.prep_contenders import litdata_item as item  # so that its workers find it by name
+    """The optimize of litData with a worker for each core."""
+    from benchmarks.litdata_chunks import write_chunks
 
     inputs: dict[str, list[Any]] = {}
     for name, _, entry, label in places(source):
-        inputs.setdefault(name, []).append((str(source), entry, label))
+        inputs.setdefault(name, []).append((entry, label))
     for name, found in inputs.items():
-        optimize(item, inputs=found, output_dir=str(out / name), chunk_bytes="64MB", num_workers=cores(), verbose=False)
+        write_chunks(partial(litdata_samples, opened(source).reader), found, out / name, cores())
 
 
 def each_core(contender: str) -> Callable[[Path, Path, int, int], None]:

@@ -91,20 +91,18 @@ def mosaicml(given: Given) -> Iterator[Any]:
 
 
 def write_litdata(shards: Path, out: Path) -> None:
-    """Chunks of litData of 64 MB, the size in its documentation."""
-    from litdata import optimize
+    """Chunks of litData, each worker reading through a split that is opened once: to open takes 10 ms."""
+    from litdata_chunks import write_chunks
 
-    labels = split(shards).labels.tolist()
-    optimize(
-        partial(_litdata_item, shards), inputs=list(enumerate(labels)), output_dir=str(out), chunk_bytes="64MB",
-        num_workers=THREADS, verbose=False,
-    )  # fmt: skip
+    found = split(shards)
+    write_chunks(partial(_litdata_samples, found), list(range(len(found))), out, THREADS)
 
 
-def _litdata_item(shards: Path, item: tuple[int, int]) -> dict[str, Any]:
+def _litdata_samples(found: Any, ids: list[int]) -> Iterator[dict[str, Any]]:
     import numpy as np
 
-    return {"jpeg": split(shards).jpegs(np.array([item[0]]))[0].tobytes(), "label": item[1]}
+    for jpeg, label in zip(found.jpegs(np.array(ids)), found.labels[ids].tolist(), strict=True):
+        yield {"jpeg": jpeg.tobytes(), "label": label}
 
 
 def litdata(given: Given) -> Iterator[Any]:
