@@ -1,11 +1,12 @@
 """What each choice for the CPU brings to the training step of EfficientNet-B0, taken back one at a time.
 
-    python benchmarks/bench_cpu_choices.py [--repeats 5] [--sizes 64 128] [--batch 32] [--seconds 6]
+    python benchmarks/bench_cpu_choices.py [--repeats 5] [--sizes 64 128] [--batch 32] [--seconds 6] [--bf16]
 
-The step is that of bench_step.py. The choices: the weight gradient of depthwise convolutions by shifts
-(train/depthwise.py), an allocator that keeps freed memory (docs/decisions/0007), OpenMP threads that sleep while they
-wait (docs/decisions/0008; its gain is what it leaves to others, so no gain is expected where nothing else runs), and
-channels_last. A ratio below 1 is what the run loses without the choice.
+The step is that of bench_step.py. The choices: gradients of depthwise convolutions that torch is slow at
+(train/depthwise.py), 1 x 1 convolutions of images of one pixel as products (train/efficientnet.py), an allocator that
+keeps freed memory (docs/decisions/0007), OpenMP threads that sleep while they wait (docs/decisions/0008; its gain is
+what it leaves to others, so no gain is expected where nothing else runs), and channels_last. A ratio below 1 is what
+the run loses without the choice.
 """
 
 import argparse
@@ -20,23 +21,26 @@ from common import facts, interleaved, rows, write
 
 CLASSES = 200
 ALL = "all choices"
-WITHOUT = ("depthwise gradient by shifts", "allocator that keeps", "OpenMP that sleeps", "channels_last")
+DEPTHWISE, PRODUCTS = "depthwise gradients of our own", "products for single pixels"
+WITHOUT = (DEPTHWISE, PRODUCTS, "allocator that keeps", "OpenMP that sleeps", "channels_last")
 CONTENDERS = (ALL, *(f"without {name}" for name in WITHOUT))
 
 
-def headrace(images: Any, without: str) -> Callable[[], None]:
+def headrace(images: Any, without: str, *, bf16: bool) -> Callable[[], None]:
     """The product's step, one choice taken back."""
     if without != "OpenMP that sleeps":
         import train  # noqa: F401  sets how OpenMP threads wait, before torch loads it
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    from train import convolution
+    from train import convolution, efficientnet
     from train.accelerator import keep_freed_memory
     from train.model import build_model
 
-    if without == "depthwise gradient by shifts":
+    if without == DEPTHWISE:
         convolution.pays = lambda *_: False
+    if without == PRODUCTS:
+        efficientnet._on_vectors = lambda conv, x: conv(x[:, :, None, None]).flatten(1)  # noqa: SLF001
     if without != "allocator that keeps":
         keep_freed_memory()
     network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
@@ -49,19 +53,21 @@ def headrace(images: Any, without: str) -> Callable[[], None]:
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=True)
 
     def step() -> None:
-        torch.nn.functional.cross_entropy(network(pixels, *noise), labels).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = torch.nn.functional.cross_entropy(network(pixels, *noise), labels)
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
     return step
 
 
-def measure(name: str, size: int, batch: int, seconds: float) -> dict[str, float]:
+def measure(name: str, size: int, batch: int, seconds: float, *, bf16: bool) -> dict[str, float]:
     """Steps for some seconds, after two that do not count."""
     import numpy as np
 
     images = np.random.default_rng(0).standard_normal((batch, 3, size, size), np.float32)
-    step = headrace(images, name.removeprefix("without "))
+    step = headrace(images, name.removeprefix("without "), bf16=bf16)
     for _ in range(2):
         step()
     usage, began, steps = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter(), 0
@@ -80,19 +86,29 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--bf16", action="store_true", help="the forward pass under autocast")
     parser.add_argument("--contender", choices=CONTENDERS)
     asked = parser.parse_args()
     if asked.contender:
-        print(json.dumps(measure(asked.contender, asked.sizes[0], asked.batch, asked.seconds)))
+        print(json.dumps(measure(asked.contender, asked.sizes[0], asked.batch, asked.seconds, bf16=asked.bf16)))
         return
     command = f"python benchmarks/bench_cpu_choices.py --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
-    about = facts(command + " ".join(map(str, asked.sizes)), batch=asked.batch)
+    command += " ".join(map(str, asked.sizes)) + " --bf16" * asked.bf16
+    about = facts(command, batch=asked.batch, precision="bf16" if asked.bf16 else "fp32")
     tables = {}
     for size in asked.sizes:
-        given = ("--sizes", size, "--batch", asked.batch, "--seconds", asked.seconds)
+        given = ("--sizes", size, "--batch", asked.batch, "--seconds", asked.seconds, *["--bf16"] * asked.bf16)
         tables[f"{size} px"] = rows(interleaved(__file__, CONTENDERS, asked.repeats, *given), ALL)
     method = (__doc__ or "").split("\n\n", 2)[2]
-    print(write("cpu-choices", "Choices for the training step on a CPU, one by one", about, method, tables))
+    print(
+        write(
+            "cpu-choices-bf16" if asked.bf16 else "cpu-choices",
+            "Choices for the training step on a CPU, one by one",
+            about,
+            method,
+            tables,
+        )
+    )
 
 
 if __name__ == "__main__":

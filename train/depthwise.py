@@ -1,9 +1,11 @@
-"""Depthwise convolution whose weight gradient is fast where the image is hardly larger than the kernel.
+"""Depthwise convolution whose gradients are fast on a CPU where torch's own are not. The forward pass stays torch's.
 
-On a CPU torch computes that gradient of a 5 x 5 kernel on a 2 x 2 image some 30 times slower than it need be, and
-EfficientNet's late stages at 64 to 128 pixels are just that. Each element of the gradient is the sum, over samples
-and places, of input times output gradient at one shift, and is computed here as that: one product a shift. The
-forward pass and the gradient of the input stay torch's.
+On an image that is hardly larger than its 5 x 5 kernel torch computes the weight gradient up to 30 times slower than it
+need be, and EfficientNet's late stages at 64 to 128 pixels are just that. Each element of the gradient is the sum, over
+samples and places, of input times output gradient at one shift, and is computed here as that: one product a shift.
+
+In bf16 torch has fast gradients of 3 x 3 kernels with stride 1 alone; others take several times as long as in float32,
+up to half of a whole step. They are computed in float32 here.
 """
 
 from typing import Any
@@ -13,13 +15,28 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
-_LARGEST = 8  # side of the input in pixels: beyond it torch's own is as fast
+# Side of the input in pixels up to which shifts are faster: torch's kernels for AVX-512 are the better ones.
+_LARGEST = 2 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 
 
-def pays(x: Tensor, weight: Tensor) -> bool:
-    """Whether shifts are the faster way: seen on a CPU for 5 x 5 kernels, and where the kernel exceeds the image."""
-    side, kernel = x.shape[-1], weight.shape[-1]
-    return x.device.type == "cpu" and torch.is_grad_enabled() and side <= _LARGEST and (kernel > 3 or kernel > side)
+def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
+    """Whether the gradients of this module are faster than torch's; seen on CPUs with AVX2, with AVX-512, with bf16."""
+    if x.device.type != "cpu" or not torch.is_grad_enabled():
+        return False
+    kernel = weight.shape[-1]
+    return by_shifts(x.shape[-1], kernel) or (_in_bf16(x) and (kernel > 3 or stride > 1))
+
+
+def by_shifts(side: int, kernel: int) -> bool:
+    """Whether shifts are the faster way to the weight gradient."""
+    return side <= _LARGEST and (kernel > 3 or (kernel > side and _LARGEST > 2))
+
+
+def _in_bf16(x: Tensor) -> bool:
+    """Whether the forward pass computes in bf16."""
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return x.dtype == torch.bfloat16
 
 
 class DepthwiseConv(torch.autograd.Function):
@@ -30,19 +47,23 @@ class DepthwiseConv(torch.autograd.Function):
         """(b, c, h', w'), as conv2d gives it; weight is (c, 1, k, k)."""
         ctx.save_for_backward(x, weight)
         ctx.place = stride, before, after
-        return F.conv2d(_padded(x, before, after), weight, None, stride, 0, 1, x.shape[1])
+        padded, rest = _padded(x, before, after)
+        return F.conv2d(padded, weight, None, stride, rest, 1, x.shape[1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        """Gradients of x and of the weight."""
+        """Gradients of x and of the weight, in float32 at least, each handed on as its input is."""
         x, weight = ctx.saved_tensors
         stride, before, after = ctx.place
-        # Under autocast the forward pass computed in bf16 on inputs that may be float32, each gradient is its input's.
+        exact = torch.promote_types(grad.dtype, torch.float32)
         like_x, like_weight = x.dtype, weight.dtype
-        x, weight = x.to(grad.dtype), weight.to(grad.dtype)
-        grad_x = input_gradient(grad, x, weight, stride, before, after).to(like_x)
-        return grad_x, weight_gradient(grad, x, weight, stride, before).to(like_weight), None, None, None
+        x, weight, grad = x.to(exact), weight.to(exact), grad.to(exact)
+        shifts = by_shifts(x.shape[-1], weight.shape[-1])
+        of_x, of_weight = gradients(grad, x, weight, stride, before, after, with_weight=not shifts)
+        if shifts:
+            of_weight = weight_gradient(grad, x, weight, stride, before)
+        return of_x.to(like_x), of_weight.to(like_weight), None, None, None
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int, before: int, after: int) -> Tensor:
@@ -51,18 +72,22 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, before: int, after: int) -
     return out
 
 
-def _padded(x: Tensor, before: int, after: int) -> Tensor:
-    return F.pad(x, [before, after, before, after])
+def _padded(x: Tensor, before: int, after: int) -> tuple[Tensor, int]:
+    """Zeros around x, and how many the convolution is left to add on each side: it adds them without a copy."""
+    return (x, before) if before == after else (F.pad(x, [before, after, before, after]), 0)
 
 
-def input_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int, after: int) -> Tensor:
-    """The gradient of x, torch's own, without the part that falls on the padding."""
-    padded = _padded(x, before, after)
-    whole: Tensor = torch.ops.aten.convolution_backward(
-        grad, padded, weight, None, [stride] * 2, [0, 0], [1, 1], False, [0, 0], x.shape[1], [True, False, False]
-    )[0]
-    height, width = x.shape[2:]
-    return whole[:, :, before : before + height, before : before + width]
+def gradients(
+    grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int, after: int, *, with_weight: bool
+) -> tuple[Tensor, Tensor]:
+    """The gradients of x, without the part that falls on the padding, and of the weight, torch's own."""
+    padded, rest = _padded(x, before, after)
+    wanted = [True, with_weight, False]
+    whole, of_weight, _ = torch.ops.aten.convolution_backward(
+        grad, padded, weight, None, [stride] * 2, [rest] * 2, [1, 1], False, [0, 0], x.shape[1], wanted
+    )
+    first, (height, width) = before - rest, x.shape[2:]
+    return whole[:, :, first : first + height, first : first + width], of_weight
 
 
 def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int) -> Tensor:

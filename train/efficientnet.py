@@ -47,8 +47,8 @@ class Block(nn.Module):
             x = self.activation(self._bn0(self._expand_conv(x)))
         x = self.activation(self._bn1(self._depthwise_conv(x)))
         if self.excites:
-            squeezed = self.activation(self._se_reduce(F.adaptive_avg_pool2d(x, 1)))
-            x = torch.sigmoid(self._se_expand(squeezed)) * x
+            squeezed = self.activation(_on_vectors(self._se_reduce, x.mean((2, 3))))
+            x = torch.sigmoid(_on_vectors(self._se_expand, squeezed))[:, :, None, None] * x
         x = self._bn2(self._project_conv(x))
         if self.skips:
             x = inputs + (x if keep is None else x * keep)
@@ -97,6 +97,13 @@ class EfficientNet(nn.Module):
         x = F.adaptive_avg_pool2d(x, 1).flatten(1)
         logits: Tensor = self._fc(x if dropout is None else x * dropout.to(x.dtype))
         return logits
+
+
+def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
+    """A 1 x 1 convolution of images of one pixel, (b, c) to (b, out), as a product: that takes far less time."""
+    weight: Any = conv.weight
+    bias: Any = conv.bias
+    return F.linear(x, weight.flatten(1), bias)
 
 
 def _plain(module: nn.Module) -> nn.Module:
