@@ -44,6 +44,18 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def has_avx512() -> bool:
+    """Whether torch uses AVX-512 on this processor."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def computes_in_bf16(x: Tensor) -> bool:
+    """Whether a convolution of x, on a CPU, computes in bf16: by autocast, or by what x is."""
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return x.dtype == torch.bfloat16
+
+
 class Memory(NamedTuple):
     """Bytes of device memory: in all, at the most in tensors, and held by others than torch (decoder, programs)."""
 

@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
+from train.accelerator import computes_in_bf16, has_avx512
+
 # Side of the input in pixels up to which shifts are faster: torch's kernels for AVX-512 are the better ones.
-_LARGEST = 2 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
+_LARGEST = 2 if has_avx512() else 8
 
 
 def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
@@ -24,19 +26,12 @@ def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
     if x.device.type != "cpu" or not torch.is_grad_enabled():
         return False
     kernel = weight.shape[-1]
-    return by_shifts(x.shape[-1], kernel) or (_in_bf16(x) and (kernel > 3 or stride > 1))
+    return by_shifts(x.shape[-1], kernel) or (computes_in_bf16(x) and (kernel > 3 or stride > 1))
 
 
 def by_shifts(side: int, kernel: int) -> bool:
     """Whether shifts are the faster way to the weight gradient."""
     return side <= _LARGEST and (kernel > 3 or (kernel > side and _LARGEST > 2))
-
-
-def _in_bf16(x: Tensor) -> bool:
-    """Whether the forward pass computes in bf16."""
-    if torch.is_autocast_enabled("cpu"):
-        return torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return x.dtype == torch.bfloat16
 
 
 class DepthwiseConv(torch.autograd.Function):
