@@ -103,7 +103,9 @@ def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
     """A 1 x 1 convolution of images of one pixel, (b, c) to (b, out), as a product: that takes far less time."""
     weight: Any = conv.weight
     bias: Any = conv.bias
-    return F.linear(x, weight.flatten(1), bias)
+    channels_last = weight.stride(2) != 1  # DDP wants the gradient to have the strides of the parameter
+    matrix = weight.permute(0, 2, 3, 1) if channels_last else weight
+    return F.linear(x, matrix.flatten(1), bias)
 
 
 def _plain(module: nn.Module) -> nn.Module:

@@ -201,3 +201,13 @@ def test_every_model_of_the_recipes_is_built(number: int) -> None:
     built = build_model(f"efficientnet-b{number}", 5, init="random", weights=None, seed=0, **narrow)
     assert built.network.eval()(images(32).float()).shape == (3, 5)
     assert built.origin == "random initialisation"
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_gradients_lie_as_their_parameters(layout: torch.memory_format) -> None:
+    """DDP keeps gradients in views of its messages only where they have the strides of the parameters."""
+    network = build_model("efficientnet-b0", 10, init="random", weights=None, seed=0).network.train()
+    network.to(memory_format=layout)
+    network(torch.randn(4, 3, 64, 64).contiguous(memory_format=layout)).sum().backward()
+    parts = network.named_parameters()
+    assert not [name for name, part in parts if part.grad is None or part.grad.stride() != part.stride()]
