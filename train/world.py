@@ -124,8 +124,8 @@ class World:
     def wrap(self, network: nn.Module, bucket_mib: int | None) -> nn.Module:
         """The network with gradients averaged over ranks, exchanged in messages of so many MiB.
 
-        Between two processes of one machine no size from 1 to 100 MiB was faster than torch's own, nor slower by more
-        than 4 % (benchmarks/results/buckets-2026-11-23.md).
+        Between two processes of one machine sizes from 1 to 100 MiB are within 4 % of torch's own
+        (benchmarks/results/buckets-2026-11-23.md).
         Buffers stay each rank's own: broadcasting them would discard the other ranks' running statistics. The graph is
         not declared static: that saves a search which is off anyway, and forbids `no_sync` in the first iteration.
         """
