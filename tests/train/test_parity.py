@@ -30,15 +30,16 @@ def test_operators_are_equal(tables: list[Rows]) -> None:
 
 
 def test_resizing_stays_close(tables: list[Rows]) -> None:
-    """The evaluation transform that enlarges is 1 level off at most, and crops 1 level in the mean."""
-    for short, size in ((160, 160), (256, 224)):
-        assert tables[0][f"evaluation: Resize({short}), CenterCrop({size})"]["max"] <= 1
-    crops = {operation: row["mean"] for operation, row in tables[0].items() if "crop" in operation}
-    assert len(crops) == 9
-    assert max(crops.values()) < 1
+    """Crops are 1 level off at most and evaluation 2; in the graph for GPUs both are half a level off in the mean."""
+    rows = {operation: row for operation, row in tables[0].items() if operation.startswith(("evaluation", "random"))}
+    on_cpu = {operation: row for operation, row in rows.items() if not operation.endswith("on a GPU")}
+    assert (len(rows), len(on_cpu)) == (24, 12)
+    for operation, row in on_cpu.items():
+        assert row["max"] <= (2 if operation.startswith("evaluation") else 1), operation
+    assert max(row["mean"] for row in rows.values()) < 0.5
 
 
 def test_whole_path_stays_close(tables: list[Rows]) -> None:
-    """From the JPEG to the step, with everything on, the mean difference is that of the crop: under 1 level."""
-    assert tables[2]["everything"]["mean"] < 1
+    """From the JPEG to the step, with everything on, the mean difference stays that of the crop: far under 1 level."""
+    assert tables[2]["everything"]["mean"] < 0.2
     assert len(tables[2]) == 10
