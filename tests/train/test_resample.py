@@ -1,6 +1,7 @@
 """Cutting and resizing on the CPU, against torchvision's way of doing it and against DALI's graph."""
 
 import threading
+from collections.abc import Iterator
 from itertools import repeat
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
 from tests.train.pictures import Pixels
-from train import graphs
+from train import graphs, resample
 from train.augment import Crop, Samples, Views, centre_views, train_views
 from train.resample import Resampler
 
@@ -35,6 +36,16 @@ def resized(image: Pixels, height: int, width: int) -> Pixels:
     channels_first = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
     made = interpolate(channels_first, (height, width), mode="bilinear", antialias=True)
     return made[0].permute(1, 2, 0).numpy()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_parts() -> Iterator[None]:
+    """Batches of a few small images go through chunks, pieces and threads as large ones do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resample, "_CHUNK_BYTES", 200_000)
+        patch.setattr(resample, "_PIECE_BYTES", 40_000)
+        patch.setattr(resample, "_THREAD_BYTES", 1)
+        yield
 
 
 @settings(deadline=None, max_examples=40)
@@ -85,10 +96,13 @@ def _threads() -> int:
 def test_threads_end_with_the_resampler() -> None:
     """A pipeline that is built anew leaves no threads behind."""
     before = set(threading.enumerate())
-    for _ in range(3):
-        images = noise([(64, 64)] * 64)
-        Resampler(3)(images, train_views(CROP, 0, samples_of(images)), 8)
-    for thread in set(threading.enumerate()) - before:
+    images = noise([(64, 64)] * 64)
+    resampler = Resampler(3)
+    resampler(images, train_views(CROP, 0, samples_of(images)), 8)
+    started = set(threading.enumerate()) - before
+    assert started
+    del resampler
+    for thread in started:
         thread.join(10)
         assert not thread.is_alive()
 
