@@ -5,7 +5,7 @@ need be, and EfficientNet's late stages at 64 to 128 pixels are just that. Each 
 samples and places, of input times output gradient at one shift, and is computed here as that: one product a shift.
 
 In bf16 torch has fast gradients of 3 x 3 kernels with stride 1 alone; others take several times as long as in float32,
-up to half of a whole step. They are computed in float32 here.
+and a third of a step at 224 pixels (docs/decisions/0014). They are computed in float32 here.
 """
 
 from typing import Any
@@ -17,8 +17,9 @@ from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from train.accelerator import computes_in_bf16, has_avx512
 
-# Side of the input in pixels up to which shifts are faster: torch's kernels for AVX-512 are the better ones.
-_LARGEST = 2 if has_avx512() else 8
+# Side of the input in pixels up to which shifts are faster, for 3 x 3 kernels and for larger ones: torch's for AVX-512
+# are the better ones.
+_LARGEST = (0, 2) if has_avx512() else (2, 8)
 
 
 def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
@@ -31,7 +32,7 @@ def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
 
 def by_shifts(side: int, kernel: int) -> bool:
     """Whether shifts are the faster way to the weight gradient."""
-    return side <= _LARGEST and (kernel > 3 or (kernel > side and _LARGEST > 2))
+    return side <= _LARGEST[kernel > 3]
 
 
 class DepthwiseConv(torch.autograd.Function):

@@ -10,10 +10,12 @@ from train import depthwise as module
 from train.convolution import same_padding
 from train.depthwise import by_shifts, depthwise, pays
 
+AVX2, AVX512 = (2, 8), (0, 2)
+
 
 @settings(deadline=None, max_examples=60)
 @given(
-    largest=st.sampled_from([0, 2, 8]),
+    largest=st.sampled_from([(0, 0), (0, 2), (2, 8)]),
     side=st.integers(1, 12),
     kernel=st.sampled_from([1, 3, 5, 7]),
     stride=st.sampled_from([1, 2, 3]),
@@ -21,7 +23,7 @@ from train.depthwise import by_shifts, depthwise, pays
     seed=st.integers(0, 1000),
 )
 def test_output_and_gradients_are_torchs(
-    largest: int, side: int, kernel: int, stride: int, channels: int, seed: int
+    largest: tuple[int, int], side: int, kernel: int, stride: int, channels: int, seed: int
 ) -> None:
     """For any side, kernel and stride, by shifts or not, output and gradients agree with conv2d's in float64."""
     generator = torch.Generator().manual_seed(seed)
@@ -40,10 +42,17 @@ def test_output_and_gradients_are_torchs(
 
 @pytest.mark.parametrize(
     ("largest", "side", "kernel", "expected"),
-    [(8, 2, 5, True), (8, 2, 3, True), (8, 8, 3, False), (8, 16, 5, False), (2, 2, 5, True), (2, 2, 3, False)],
+    [
+        (AVX2, 2, 5, True),
+        (AVX2, 2, 3, True),
+        (AVX2, 8, 3, False),
+        (AVX2, 16, 5, False),
+        (AVX512, 2, 5, True),
+        (AVX512, 2, 3, False),
+    ],
 )
 def test_shifts_are_used_where_they_are_faster(
-    monkeypatch: pytest.MonkeyPatch, largest: int, side: int, kernel: int, *, expected: bool
+    monkeypatch: pytest.MonkeyPatch, largest: tuple[int, int], side: int, kernel: int, *, expected: bool
 ) -> None:
     """Only images hardly larger than the kernel take this way, by what the processor is good at."""
     monkeypatch.setattr(module, "_LARGEST", largest)
