@@ -12,7 +12,7 @@ def write_chunks(samples: Callable[[Any], Iterator[Any]], inputs: list[Any], out
     """Chunks of 64 MB, the size in litData's documentation; `samples` makes a list of inputs into their samples.
 
     Its defaults start each worker from nothing, PyTorch's import included, and hand over single inputs through a
-    shared queue: about four times the CPU time for 110,000 small images. Forked workers are safe only when the order
+    shared queue, which takes several times the CPU time. Forked workers are safe only when the order
     is kept, since otherwise it starts threads before it forks.
     """
     from litdata import optimize

@@ -91,7 +91,7 @@ def mosaicml(given: Given) -> Iterator[Any]:
 
 
 def write_litdata(shards: Path, out: Path) -> None:
-    """Chunks of litData, each worker reading through a split that is opened once: to open takes 10 ms."""
+    """Chunks of litData, each worker reading through a split that is opened once."""
     from litdata_chunks import write_chunks
 
     found = split(shards)
