@@ -56,8 +56,8 @@ def hash64(seed: int, stream: Stream, *counters: ArrayLike) -> NDArray[np.uint64
 
 
 def uniforms(seed: int, stream: Stream, *counters: ArrayLike, count: int) -> NDArray[np.float64]:
-    """Numbers in [0, 1), shape (n, count): `count` draws for each of the n values of the broadcast counters."""
-    columns = [np.atleast_1d(np.asarray(counter))[:, None] for counter in counters]
+    """Numbers in [0, 1), shape (..., count): `count` draws for each value of the broadcast counters (...)."""
+    columns = [np.atleast_1d(np.asarray(counter))[..., None] for counter in counters]
     words = hash64(seed, stream, *columns, np.arange(count))
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

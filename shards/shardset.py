@@ -3,6 +3,7 @@
 import hashlib
 import os
 import resource
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from zlib import crc32
@@ -108,20 +109,18 @@ class Split:
     def jpegs(self, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
         """The JPEG files of these samples, each checked against its CRC-32 (about 3 microseconds a sample)."""
         pread, frombuffer, uint8 = os.pread, np.frombuffer, np.uint8
-        places = zip(
-            self._descriptors[self.shard_of[ids]].tolist(),
-            self._sizes[ids].tolist(),
-            self._offsets[ids].tolist(),
-            self._crcs[ids].tolist(),
-            strict=True,
-        )
         images: list[NDArray[np.uint8]] = []
-        for descriptor, size, offset, expected in places:
+        for descriptor, size, offset, expected in self._places(ids):
             data = pread(descriptor, size, offset)
             if crc32(data) != expected:
                 raise self._damaged(int(ids[len(images)]), len(data))
             images.append(frombuffer(data, uint8))
         return images
+
+    def _places(self, ids: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
+        """Descriptor, size, offset and CRC-32 of each sample."""
+        columns = (self._descriptors[self.shard_of[ids]], self._sizes[ids], self._offsets[ids], self._crcs[ids])
+        return zip(*(column.tolist() for column in columns), strict=True)
 
     def _damaged(self, sample_id: int, seen: int) -> DataError:
         expected = int(self._sizes[sample_id])

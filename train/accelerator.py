@@ -28,19 +28,20 @@ _DTYPES = {
 }
 
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # <malloc.h>
-_CACHED_BYTES = 1 << 20
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # <malloc.h>
 
 
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory instead of giving it back and asking for it again every step.
 
-    Activations of tens of megabytes are otherwise mapped, zeroed and unmapped each time.
+    Activations of tens of megabytes are otherwise mapped, zeroed and unmapped each time. Threads share one arena: those
+    of their own, which the batches of the feed would come from, give large blocks back whatever the threshold.
     Other C libraries are left alone.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version"):
         libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_ARENA_MAX, 1)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
@@ -178,12 +179,15 @@ class Accelerator:
         """Images (b, 3, h, w) in the layout, without a copy where they have it."""
         return images.contiguous(memory_format=self._memory_format)
 
-    def at_a_time(self, samples: int, size: int) -> int:
-        """How many of the samples, of so many bytes each, to take through several operators in turn: on a GPU all.
+    def scaled(self, pixels: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """The master dtype's pixels * scale + shift: uint8 (n, m) with two rows (m,), on a CPU in one pass."""
+        if self.index is not None:
+            return torch.addcmul(shift, pixels.to(self.master_dtype), scale)
+        from train.scaling import scale_rows  # noqa: PLC0415  a run on a GPU needs no compiler of loops
 
-        On a CPU as many as stay in a core's cache meanwhile: to and from the memory takes longer than arithmetic.
-        """
-        return samples if self.index is not None else max(1, min(samples, _CACHED_BYTES // size))
+        made = torch.empty(pixels.shape, dtype=self.master_dtype)
+        scale_rows(pixels.numpy(), scale.numpy(), shift.numpy(), made.numpy())
+        return made
 
     @property
     def _memory_format(self) -> torch.memory_format:

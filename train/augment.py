@@ -92,21 +92,17 @@ def tried_sides(
     A try draws a share of the image's area, uniform, and first / second, log-uniform; it fits when each side has a
     pixel and at most as many as its limit, (n,) each. So do RandomResizedCrop and RandomErasing of torchvision.
     """
-    first, second = np.zeros((2, len(samples.ids)))
-    rows, open_ones = np.arange(len(samples.ids)), samples
+    tries = np.arange(ATTEMPTS)  # all at once: nearly every image needs few, but calls cost more than numbers
+    draw = uniforms(seed, stream, samples.epochs[:, None], samples.ids[:, None], tries, count=2)
+    pixels = (area[0] + (area[1] - area[0]) * draw[..., 0]) * (samples.widths.astype(np.float64) * samples.heights)[
+        :, None
+    ]
     log_ratio = np.log(ratio)
-    for attempt in range(ATTEMPTS):
-        draw = uniforms(seed, stream, open_ones.epochs, open_ones.ids, attempt, count=2)
-        pixels = (area[0] + (area[1] - area[0]) * draw[:, 0]) * (
-            open_ones.widths.astype(np.float64) * open_ones.heights
-        )
-        drawn = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[:, 1])
-        one, other = np.rint(np.sqrt(pixels * drawn)), np.rint(np.sqrt(pixels / drawn))
-        fits = (one > 0) & (one <= limits[0][rows]) & (other > 0) & (other <= limits[1][rows])
-        first[rows[fits]], second[rows[fits]] = one[fits], other[fits]
-        rows, open_ones = rows[~fits], open_ones.only(~fits)
-        if not len(rows):
-            break
+    drawn = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[..., 1])
+    sides = np.rint(np.sqrt(pixels * drawn)), np.rint(np.sqrt(pixels / drawn))
+    fits = np.all([(side > 0) & (side <= limit[:, None]) for side, limit in zip(sides, limits, strict=True)], 0)
+    earliest = fits.argmax(1)[:, None]
+    first, second = (np.take_along_axis(np.where(fits, side, 0.0), earliest, 1)[:, 0] for side in sides)
     return first, second
 
 
@@ -137,9 +133,9 @@ def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights:
 
 
 def resized_then_cut(
-    short: int, size: int, sides: NDArray[np.int32], shorter: NDArray[np.int32]
+    short: int, size: int, sides: NDArray[np.integer], shorter: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sides (n,) of images after Resize(short), and where CenterCrop(size) begins there, rounded as torchvision does.
+    """Sides of images after Resize(short), and where CenterCrop(size) begins there, rounded as torchvision does.
 
     `shorter` are the shorter sides of the images.
     """

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from shards import store
 from shards.errors import DataError, UsageError
 from shards.shardset import ShardSet, Split
+from train.images import Images
 from train.room import in_words, usable_memory
 
 _MAGIC = b"headrace decoded cache 1\n"
@@ -92,7 +93,8 @@ class Decoded:
     """Reads the decoded images of a split from its cache."""
 
     def __init__(self, file: CacheFile) -> None:
-        self._widths, self._heights, self._starts = file.widths, file.heights, file.starts
+        self._widths, self._heights = file.widths.astype(np.int64), file.heights.astype(np.int64)
+        self._starts = file.starts
         try:
             with file.path.open("rb") as stream:
                 seen = os.fstat(stream.fileno()).st_size
@@ -108,17 +110,9 @@ class Decoded:
             ) from error
         self._pixels = np.frombuffer(whole, np.uint8, offset=_HEADER)  # holds the map, which holds the file
 
-    def images(self, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
-        """The images of these samples, each uint8 (height, width, 3): read-only views of the map, not copies."""
-        places = zip(
-            self._starts[ids].tolist(),
-            self._starts[ids + 1].tolist(),
-            self._heights[ids].tolist(),
-            self._widths[ids].tolist(),
-            strict=True,
-        )
-        pixels = self._pixels
-        return [pixels[first:last].reshape(height, width, 3) for first, last, height, width in places]
+    def images(self, ids: NDArray[np.int64]) -> Images:
+        """The images of these samples: read-only views of the map, not copies."""
+        return Images(self._pixels, self._starts[ids], self._heights[ids], self._widths[ids])
 
 
 def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> tuple[tuple[CacheFile, ...], str]:

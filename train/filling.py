@@ -7,7 +7,7 @@ from contextlib import closing
 from shards import store
 from shards.shardset import ShardSet
 from train.decoded import CacheFile, Decoded
-from train.pipeline import decode_all
+from train.decoding import decode_all
 from train.room import in_words
 from train.world import World
 

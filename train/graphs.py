@@ -4,14 +4,16 @@ All that varies from batch to batch arrives as an argument, so the pixels of a s
 alone, and one graph serves training and evaluation at any size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from nvidia.dali import Pipeline, fn, types
+from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
 from train.augment import Views
+from train.images import Images, Parts, all_at_once, copied_together
 
 _EVERYTHING = 1 << 24  # an end beyond that of any image: DALI is told to stop there
 _VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
@@ -19,12 +21,35 @@ _VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
 
 def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipeline:
     """On the CPU: a list of JPEGs from `source`, each uint8 (bytes,), becomes images uint8 (height, width, 3)."""
-    pipeline = Pipeline(batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=2)
+    pipeline = Pipeline(
+        batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=3, exec_dynamic=True
+    )
     with pipeline:
-        jpegs = fn.external_source(source, batch=True, dtype=types.UINT8, ndim=1)
+        jpegs = fn.external_source(lambda: _listed(source()), batch=True, dtype=types.UINT8, ndim=1)
         pipeline.set_outputs(fn.decoders.image(jpegs, output_type=types.RGB))
     pipeline.build()
     return pipeline
+
+
+def _listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
+    """Arrays as DALI's own list, not copied yet: given as arrays, it would ask of each one what it is."""
+    make: Any = TensorListCPU  # whose stub does not know the last argument
+    return make([TensorCPU(array) for array in arrays], contiguous=False)
+
+
+def arrays(batch: Any) -> list[NDArray[np.uint8]]:
+    """The images of a batch on the CPU, in DALI's memory, which it takes back for the next one."""
+    if batch.is_dense_tensor():
+        whole: NDArray[np.uint8] = np.asarray(batch.as_tensor())
+        return list(whole)
+    return [np.asarray(batch[row]) for row in range(len(batch))]
+
+
+def parts(batch: Any) -> Parts:
+    """The same for those who want them in one array: without a copy where all are of one shape."""
+    if batch.is_dense_tensor():
+        return all_at_once(Images.alike(np.asarray(batch.as_tensor())))
+    return copied_together(arrays(batch))
 
 
 def viewing(

@@ -24,11 +24,7 @@ class Normalise:
         """Normalised images; their memory stays height, width, channel where the run is channels_last."""
         samples, height, width, channels = images.shape
         scale, shift = self._row(width)
-        pixels = images.reshape(samples, height, width * channels)
-        made = torch.empty(pixels.shape, dtype=self._dtype, device=images.device)
-        part = self._accelerator.at_a_time(samples, made[:1].nbytes)
-        for some, out in zip(pixels.split(part), made.split(part), strict=True):
-            torch.addcmul(shift, out.copy_(some), scale, out=out)
+        made = self._accelerator.scaled(images.reshape(samples * height, width * channels), scale, shift)
         return self._accelerator.lay_out(made.view(images.shape).permute(0, 3, 1, 2))
 
     def _row(self, width: int) -> tuple[Tensor, Tensor]:

@@ -109,7 +109,7 @@ def of_another_key(path: Path) -> None:
 def test_harmed_cache_is_refused_and_made_again(tiny_set: Path, tmp_path: Path, harm: object) -> None:
     """A file of another size or key is never read: opening it is an error, and the next run makes it again."""
     shards = ShardSet.open(tiny_set)
-    before = made(shards, tmp_path)["train"].images(np.arange(480))
+    before = made(shards, tmp_path)["train"].images(np.arange(480)).arrays()
     file = CacheFile.of(shards, "train", tmp_path)
     sound = file.path.read_bytes()
     harm(file.path)  # type: ignore[operator]
@@ -165,7 +165,7 @@ def test_killed_fill_leaves_nothing_that_looks_finished(tiny_set: Path, tmp_path
     assert not file.ready
     assert [path.stat().st_size for path in file.unfinished] == [file.size]  # its space was taken at once
     pixels = made(shards, tmp_path)["train"]
-    assert len(pixels.images(np.arange(480))) == 480
+    assert len(pixels.images(np.arange(480)).arrays()) == 480
     assert [path.name for path in tmp_path.iterdir()] == [file.path.name]
 
 

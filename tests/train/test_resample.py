@@ -1,5 +1,8 @@
 """Cutting and resizing on the CPU, against torchvision's way of doing it and against DALI's graph."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from itertools import repeat
@@ -11,9 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
+from tests.project.sources import ROOT
 from tests.train.pictures import Pixels
 from train import graphs, resample
+from train import images as images_module
 from train.augment import Crop, Samples, Views, centre_views, train_views
+from train.images import copied_together
 from train.resample import Resampler
 
 CROP = Crop((0.08, 1.0), (3 / 4, 4 / 3), 0.5)
@@ -42,8 +48,7 @@ def resized(image: Pixels, height: int, width: int) -> Pixels:
 def many_parts() -> Iterator[None]:
     """Batches of a few small images go through chunks, pieces and threads as large ones do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resample, "_CHUNK_BYTES", 200_000)
-        patch.setattr(resample, "_PIECE_BYTES", 40_000)
+        patch.setattr(images_module, "_PART_BYTES", 200_000)
         patch.setattr(resample, "_THREAD_BYTES", 1)
         yield
 
@@ -54,7 +59,7 @@ def test_training_views_are_torchvisions(shapes: list[tuple[int, int]], size: in
     """Cut, resize, flip: bit for bit, whatever shapes are in the batch, on any number of threads."""
     images = noise(shapes)
     views = train_views(CROP, 3, samples_of(images))
-    made = Resampler(threads)(images, views, size).numpy()
+    made = Resampler(threads)(copied_together(images), views, size).numpy()
     for image, one, (top, start), (bottom, end) in zip(
         images, made, views.start.astype(int).tolist(), views.end.astype(int).tolist(), strict=True
     ):
@@ -68,7 +73,9 @@ def test_central_views_are_torchvisions(shapes: list[tuple[int, int]], size: int
     """Resize the shorter side, cut out the centre: bit for bit."""
     images = noise(shapes)
     samples = samples_of(images)
-    made = Resampler(2)(images, centre_views(fraction, size, samples.widths, samples.heights), size).numpy()
+    made = Resampler(2)(
+        copied_together(images), centre_views(fraction, size, samples.widths, samples.heights), size
+    ).numpy()
     short = round(size / fraction)
     for image, one in zip(images, made, strict=True):
         tall, wide = (int(short * side / min(image.shape[:2])) for side in image.shape[:2])
@@ -82,10 +89,46 @@ def test_large_images_start_no_threads(mirrored: bool) -> None:
     images, box = noise([(700, 900)]), ((50, 850), (600, 20)) if mirrored else ((50, 20), (600, 850))
     views = Views(*(np.array([corner], np.float32) for corner in box))
     before = _threads()
-    made = Resampler(1)(images, views, 224)
+    made = Resampler(1)(copied_together(images), views, 224)
     assert _threads() == before
     wanted = resized(images[0][50:600, 20:850], 224, 224)
     assert (made[0].numpy() == (wanted[:, ::-1] if mirrored else wanted)).all()
+
+
+EDGE = """
+import ctypes, mmap
+import numpy as np
+from train.images import Images, all_at_once
+from train.resample import Resampler
+from tests.train.test_resample import noise, samples_of
+from train.augment import centre_views
+
+region = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+every = np.frombuffer(region, np.uint8)
+forbidden = ctypes.c_void_p(every.ctypes.data + mmap.PAGESIZE)
+if ctypes.CDLL(None).mprotect(forbidden, mmap.PAGESIZE, 0):
+    raise SystemExit("mprotect failed")
+for shape in ((5, 7), (31, 30), (1, 1), (3, 40)):
+    (image,) = noise([shape])
+    pixels = every[mmap.PAGESIZE - image.size : mmap.PAGESIZE]
+    pixels[:] = image.reshape(-1)
+    alone = Images.of([image])
+    samples = samples_of([image])
+    for size in (1, 4, 64):
+        views = centre_views(1.0, size, samples.widths, samples.heights)
+        made = Resampler(1)(all_at_once(alone._replace(pixels=pixels)), views, size)
+        if not (made == Resampler(1)(all_at_once(alone), views, size)).all():
+            raise SystemExit(f"{shape} to {size}: other pixels")
+"""
+
+
+def test_nothing_is_read_beyond_the_last_byte() -> None:
+    """Pixels are read four bytes at a time, and the memory after the last one may not be the process's."""
+    command = [sys.executable, "-c", EDGE]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def _threads() -> int:
@@ -98,7 +141,7 @@ def test_threads_end_with_the_resampler() -> None:
     before = set(threading.enumerate())
     images = noise([(64, 64)] * 64)
     resampler = Resampler(3)
-    resampler(images, train_views(CROP, 0, samples_of(images)), 8)
+    resampler(copied_together(images), train_views(CROP, 0, samples_of(images)), 8)
     started = set(threading.enumerate()) - before
     assert started
     del resampler
@@ -116,7 +159,7 @@ def test_the_graph_for_gpus_shows_the_same(size: int) -> None:
     images = noise([(64, 64), (80, 60), (33, 120), (90, 91)] * 5)
     samples = samples_of(images)
     for views in (train_views(CROP, 3, samples), centre_views(0.75, size, samples.widths, samples.heights)):
-        ours = Resampler(2)(images, views, size).numpy().astype(int)
+        ours = Resampler(2)(copied_together(images), views, size).numpy().astype(int)
         inputs = (images, *graphs.arguments(views, size))
         (made,) = graphs.viewing(repeat(inputs), len(images), 1, device=None, decode=None).run()
         off = np.abs(ours - np.asarray(made.as_tensor()))
