@@ -4,9 +4,9 @@
 
 The step is that of bench_step.py. The choices: gradients of depthwise convolutions that torch is slow at
 (train/depthwise.py), 1 x 1 convolutions of images of one pixel as products (train/efficientnet.py), an allocator that
-keeps freed memory (docs/decisions/0007), OpenMP threads that sleep while they wait (docs/decisions/0008; its gain is
-what it leaves to others, so no gain is expected where nothing else runs), and channels_last. A ratio below 1 is what
-the run loses without the choice.
+keeps freed memory (docs/decisions/0007), OpenMP threads that spin for as long as waking up takes, not for longer and
+not at all (docs/decisions/0016; what it leaves to others is not seen where nothing else runs), and channels_last. A
+ratio below 1 is what the run loses without the choice.
 """
 
 import argparse
@@ -22,13 +22,16 @@ from common import facts, interleaved, rows, write
 CLASSES = 200
 ALL = "all choices"
 DEPTHWISE, PRODUCTS = "depthwise gradients of our own", "products for single pixels"
-WITHOUT = (DEPTHWISE, PRODUCTS, "allocator that keeps", "OpenMP that sleeps", "channels_last")
+SPINNING, ASLEEP = "OpenMP that stops spinning", "OpenMP that spins at all"
+WITHOUT = (DEPTHWISE, PRODUCTS, "allocator that keeps", SPINNING, ASLEEP, "channels_last")
 CONTENDERS = (ALL, *(f"without {name}" for name in WITHOUT))
 
 
 def headrace(images: Any, without: str, *, bf16: bool) -> Callable[[], None]:
     """The product's step, one choice taken back."""
-    if without != "OpenMP that sleeps":
+    if without == ASLEEP:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    if without != SPINNING:
         import train  # noqa: F401  sets how OpenMP threads wait, before torch loads it
     import torch
 

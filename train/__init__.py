@@ -2,6 +2,8 @@
 
 import os
 
-# OpenMP threads that wait spin by default and take their core from the decoder, from other ranks and from other
-# programs; told to sleep, they leave it. The library reads this once, when torch loads it, so it is set before that.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP threads wait for one another hundreds of times a step. Asleep they need tens of microseconds to wake up, as
+# much as a small operator takes; by default they spin for milliseconds, which others on the same cores pay for. So they
+# spin for about as long as waking up takes (docs/decisions/0016). libgomp reads this once, when torch loads it.
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+    os.environ["GOMP_SPINCOUNT"] = "2000"
