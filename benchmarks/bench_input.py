@@ -17,6 +17,7 @@ benchmarks/input_contenders has the contenders.
 import argparse
 import json
 import os
+import shlex
 import shutil
 import statistics
 import sys
@@ -136,7 +137,8 @@ def run(asked: argparse.Namespace) -> Path:
             turns.attempt(name, turn.answer, left_out)
             turn.end()
     said = f"python benchmarks/bench_input.py SHARDS --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
-    about = facts(said + " ".join(map(str, asked.sizes)), data="TinyImageNet's training split", batch=BATCH)
+    said += " ".join(map(str, asked.sizes)) + "".join(f" --only {shlex.join(asked.only)}" for _ in asked.only[:1])
+    about = facts(said, data="TinyImageNet's training split", batch=BATCH)
     about |= {"threads": THREADS, "versions of peers": versions_of(names)}
     tables = {}
     for size in asked.sizes:

@@ -68,9 +68,12 @@ class Turn:
     def go(self, seconds: float) -> dict[str, Any]:
         """Let the contender run for some seconds."""
         self._signal(signal.SIGCONT)
-        if self._process.stdin is not None:
-            self._process.stdin.write(f"go {seconds}\n".encode())
-            self._process.stdin.flush()
+        try:
+            if self._process.stdin is not None:
+                self._process.stdin.write(f"go {seconds}\n".encode())
+                self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise ContenderError(self._last_words()) from error
         return self.answer()
 
     def end(self) -> None:

@@ -24,7 +24,7 @@ def decode_all(split: Split, batch: int, *, threads: int) -> Iterator[list[NDArr
         try:
             (batched,) = pipeline.run()
         except RuntimeError as error:
-            ahead = min(last + 2 * batch, len(split))  # DALI asks for input ahead of the batch that it returns
+            ahead = min(last + graphs.AHEAD * batch, len(split))
             raise _first_undecodable(split, range(first, ahead)) from error
         images = graphs.arrays(batched)
         for sample_id, image in enumerate(images, first):

@@ -15,6 +15,7 @@ from nvidia.dali.tensors import TensorCPU, TensorListCPU
 from train.augment import Views
 from train.images import Images, Parts, all_at_once, copied_together
 
+AHEAD = 3  # batches that a graph on the CPU asks for before it returns the first
 _EVERYTHING = 1 << 24  # an end beyond that of any image: DALI is told to stop there
 _VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
 
@@ -22,7 +23,7 @@ _VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
 def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipeline:
     """On the CPU: a list of JPEGs from `source`, each uint8 (bytes,), becomes images uint8 (height, width, 3)."""
     pipeline = Pipeline(
-        batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=3, exec_dynamic=True
+        batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=AHEAD, exec_dynamic=True
     )
     with pipeline:
         jpegs = fn.external_source(lambda: _listed(source()), batch=True, dtype=types.UINT8, ndim=1)
