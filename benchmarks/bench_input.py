@@ -137,7 +137,9 @@ def run(asked: argparse.Namespace) -> Path:
             turns.attempt(name, turn.answer, left_out)
             turn.end()
     said = f"python benchmarks/bench_input.py SHARDS --repeats {asked.repeats} --seconds {asked.seconds:g} --sizes "
-    said += " ".join(map(str, asked.sizes)) + "".join(f" --only {shlex.join(asked.only)}" for _ in asked.only[:1])
+    said += " ".join(map(str, asked.sizes))
+    if asked.only:
+        said += f" --only {shlex.join(asked.only)}"
     about = facts(said, data="TinyImageNet's training split", batch=BATCH)
     about |= {"threads": THREADS, "versions of peers": versions_of(names)}
     tables = {}
