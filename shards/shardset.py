@@ -3,9 +3,9 @@
 import hashlib
 import os
 import resource
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -66,6 +66,15 @@ def compare_size(root: Path, name: str, seen: int, expected: int) -> None:
         raise DataError(f"{root / name}: {seen:,} bytes, the manifest says {expected:,}. {index.remedy(root)}")
 
 
+class Places(NamedTuple):
+    """Where n samples lie: a file, and their bytes in it, with the CRC-32 that they were written with."""
+
+    descriptors: NDArray[np.int64]  # (n,)
+    offsets: NDArray[np.int64]  # (n,)
+    sizes: NDArray[np.int32]  # (n,), bytes
+    crcs: NDArray[np.uint32]  # (n,)
+
+
 class Split:
     """One split: number columns with a row for each sample, and the samples' bytes."""
 
@@ -110,17 +119,18 @@ class Split:
         """The JPEG files of these samples, each checked against its CRC-32 (about 3 microseconds a sample)."""
         pread, frombuffer, uint8 = os.pread, np.frombuffer, np.uint8
         images: list[NDArray[np.uint8]] = []
-        for descriptor, size, offset, expected in self._places(ids):
+        columns = (column.tolist() for column in self.places(ids))
+        for descriptor, offset, size, expected in zip(*columns, strict=True):
             data = pread(descriptor, size, offset)
             if crc32(data) != expected:
                 raise self._damaged(int(ids[len(images)]), len(data))
             images.append(frombuffer(data, uint8))
         return images
 
-    def _places(self, ids: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
-        """Descriptor, size, offset and CRC-32 of each sample."""
-        columns = (self._descriptors[self.shard_of[ids]], self._sizes[ids], self._offsets[ids], self._crcs[ids])
-        return zip(*(column.tolist() for column in columns), strict=True)
+    def places(self, ids: NDArray[np.int64]) -> Places:
+        """Where these samples lie."""
+        columns = (self._offsets[ids], self._sizes[ids], self._crcs[ids])
+        return Places(self._descriptors[self.shard_of[ids]], *columns)
 
     def _damaged(self, sample_id: int, seen: int) -> DataError:
         expected = int(self._sizes[sample_id])

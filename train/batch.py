@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from train.mix import Mix, Mixing, draw_mix
 from train.pixels import changed
 from train.policy import Policy, draw_changes
 
+_DRAWN_TOGETHER = 1024  # samples
 _NOISE_WORDS = 1 << 16  # repeated to fill a batch
 
 
@@ -80,15 +82,22 @@ class TrainPlans:
 
     def plan(self, step: int, group: int) -> Plan:
         """The plan of one group of one step."""
-        epochs, ids = self.order.positions(*self.steps.group_span(step, group))
+        (plan,) = self._plans([(step, group)])
+        return plan
+
+    def _plans(self, places: list[tuple[int, int]]) -> Iterator[Plan]:
+        """Those of some (step, group), drawn together: most of a draw's cost is that of numpy's calls."""
+        positions = [self.order.positions(*self.steps.group_span(*place)) for place in places]
+        epochs, ids = (np.concatenate(column) for column in zip(*positions, strict=True))
         seed = self.order.seed
         samples = Samples(epochs, ids, self.split.widths[ids], self.split.heights[ids])
-        views = train_views(self.crop, seed, samples)
-        keep = keep_scales(self.drop_rates, seed, samples)
-        size = self.size_at(step)
-        mix = draw_mix(self.mixing, seed, step, group, len(ids), size)
-        changes = draw_changes(self.policy, seed, samples, size)
-        return Plan(step, group, epochs, ids, self.split.labels[ids], views, size, keep, mix, changes)
+        views, keep = train_views(self.crop, seed, samples), keep_scales(self.drop_rates, seed, samples)
+        for number, (step, group) in enumerate(places):
+            rows, size = slice(number * self.steps.group, (number + 1) * self.steps.group), self.size_at(step)
+            mine = samples.only(rows)
+            labels, mix = self.split.labels[mine.ids], draw_mix(self.mixing, seed, step, group, len(mine.ids), size)
+            changes = draw_changes(self.policy, seed, mine, size)
+            yield Plan(step, group, mine.epochs, mine.ids, labels, views.only(rows), size, keep[rows], mix, changes)
 
     def size_at(self, step: int) -> int:
         """Side of the training images of a step, in pixels."""
@@ -96,9 +105,10 @@ class TrainPlans:
 
     def stream(self, first_step: int, last_step: int, groups: range) -> Iterator[Plan]:
         """Plans of `groups` of every step from first_step (included) to last_step (excluded), in order."""
-        for step in range(first_step, last_step):
-            for group in groups:
-                yield self.plan(step, group)
+        places = ((step, group) for step in range(first_step, last_step) for group in groups)
+        at_once = max(1, _DRAWN_TOGETHER // self.steps.group)
+        while some := list(islice(places, at_once)):
+            yield from self._plans(some)
 
 
 @dataclass(frozen=True)

@@ -25,32 +25,35 @@ def decode_all(split: Split, batch: int, *, threads: int) -> Iterator[list[NDArr
             (batched,) = pipeline.run()
         except RuntimeError as error:
             ahead = min(last + graphs.AHEAD * batch, len(split))
-            raise _first_undecodable(split, range(first, ahead)) from error
+            raise explained(split, np.arange(first, ahead), error) from error
         images = graphs.arrays(batched)
         for sample_id, image in enumerate(images, first):
-            expected = (int(split.heights[sample_id]), int(split.widths[sample_id]), 3)
-            if image.shape != expected:
-                raise DataError(
-                    f"{split.describe(sample_id)}: decodes to {image.shape}, the index says {expected}. "
-                    "See all that is wrong with `headrace verify --deep` on the shard set"
-                )
+            _check_shape(split, sample_id, image.shape)
         yield images
 
 
-def _first_undecodable(split: Split, ids: range) -> HeadraceError:
-    """The user's error where DALI could not decode one of these samples: they are tried one by one."""
-    for sample_id in ids:
-        if not _decodes(split.jpegs(np.array([sample_id]))):
+def explained(split: Split, ids: NDArray[np.int64], error: RuntimeError) -> HeadraceError:
+    """The user's error where DALI, whose own names no sample, could not decode one of these: each is tried alone."""
+    for sample_id in ids.tolist():
+        jpegs = split.jpegs(np.array([sample_id]))
+        try:
+            (batched,) = graphs.decoding(lambda jpegs=jpegs: jpegs, 1, threads=1).run()  # type: ignore[misc]
+        except RuntimeError:
             return undecodable(split, sample_id)
-    return HeadraceError(f"decoding samples {ids[0]} to {ids[-1]} of {split.name} failed. Try again")
+        try:
+            _check_shape(split, sample_id, graphs.arrays(batched)[0].shape)
+        except DataError as found:
+            return found
+    return unexplained(error)
 
 
-def _decodes(jpegs: list[NDArray[np.uint8]]) -> bool:
-    try:
-        graphs.decoding(lambda: jpegs, len(jpegs), threads=1).run()
-    except RuntimeError:
-        return False
-    return True
+def _check_shape(split: Split, sample_id: int, seen: tuple[int, ...]) -> None:
+    expected = (int(split.heights[sample_id]), int(split.widths[sample_id]), 3)
+    if seen != expected:
+        raise DataError(
+            f"{split.describe(sample_id)}: decodes to {seen}, the index says {expected}. "
+            "See all that is wrong with `headrace verify --deep` on the shard set"
+        )
 
 
 def undecodable(split: Split, sample_id: int) -> DataError:
@@ -59,3 +62,9 @@ def undecodable(split: Split, sample_id: int) -> DataError:
         f"{split.describe(sample_id)}: the image does not decode. Find all such samples with "
         "`headrace verify --deep` on the shard set"
     )
+
+
+def unexplained(error: RuntimeError) -> HeadraceError:
+    """The user's error for one of DALI's that no sample explains."""
+    reason = str(error).rpartition("encountered:")[2].strip().splitlines()
+    return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")

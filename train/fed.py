@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from shards.errors import HeadraceError
 from shards.shardset import Split
 from train.batch import Plan
-from train.decoding import undecodable
+from train.decoding import undecodable, unexplained
 
 Made = TypeVar("Made")
 Source = Callable[[], Any]
@@ -66,8 +66,7 @@ class FedGraph(Generic[Made]):
             for row, sample_id in enumerate(plan.ids.tolist()):
                 if not self._succeeds(plan.one(row)):
                     return undecodable(self._split, sample_id)
-        reason = str(error).rpartition("encountered:")[2].strip().splitlines()
-        return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")
+        return unexplained(error)
 
     def _succeeds(self, plan: Plan) -> bool:
         inputs = self._inputs(plan)

@@ -13,7 +13,8 @@ from nvidia.dali import Pipeline, fn, types
 from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
 from train.augment import Views
-from train.images import Images, Parts, all_at_once, copied_together
+from train.images import Images, Jpegs
+from train.regions import Regions
 
 AHEAD = 3  # batches that a graph on the CPU asks for before it returns the first
 _EVERYTHING = 1 << 24  # an end beyond that of any image: DALI is told to stop there
@@ -46,11 +47,39 @@ def arrays(batch: Any) -> list[NDArray[np.uint8]]:
     return [np.asarray(batch[row]) for row in range(len(batch))]
 
 
-def parts(batch: Any) -> Parts:
-    """The same for those who want them in one array: without a copy where all are of one shape."""
-    if batch.is_dense_tensor():
-        return all_at_once(Images.alike(np.asarray(batch.as_tensor())))
-    return copied_together(arrays(batch))
+class Decoder:
+    """Decodes a batch of JPEGs on the CPU, in the thread that calls it and `threads` - 1 others."""
+
+    def __init__(self, max_batch: int, threads: int) -> None:
+        self._pipeline = Pipeline(
+            batch_size=max_batch,
+            num_threads=threads,
+            device_id=None,
+            prefetch_queue_depth=1,
+            exec_async=False,
+            exec_pipelined=False,
+        )
+        with self._pipeline:
+            jpegs = fn.external_source(name="jpegs", dtype=types.UINT8, ndim=1, no_copy=True)
+            start, sides = (
+                fn.external_source(name=name, dtype=types.INT32, ndim=1, no_copy=True) for name in Regions._fields
+            )
+            self._pipeline.set_outputs(fn.decoders.image_slice(jpegs, start, sides, axes=[0, 1], output_type=types.RGB))
+        self._pipeline.build()
+
+    def __call__(self, jpegs: Jpegs, regions: Regions) -> Images:
+        """The regions of the images, in DALI's memory, which it takes back for the next batch.
+
+        Raises RuntimeError where an image does not decode, as far as its region reaches, or is smaller than that.
+        """
+        together = TensorListCPU(jpegs) if isinstance(jpegs, np.ndarray) else _listed(jpegs)
+        self._pipeline.feed_input("jpegs", together)
+        for name, corners in regions._asdict().items():
+            self._pipeline.feed_input(name, TensorListCPU(corners))
+        (decoded,) = self._pipeline.run()
+        heights, widths = regions.sides.T.astype(np.int64)
+        pixels = decoded.as_reshaped_tensor([int(3 * heights @ widths)])
+        return Images.one_after_another(np.asarray(pixels), heights, widths)
 
 
 def viewing(

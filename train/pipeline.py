@@ -13,7 +13,9 @@ from train.accelerator import Accelerator
 from train.batch import Plan
 from train.decoded import Decoded
 from train.fed import FedGraph
-from train.images import all_at_once
+from train.lanes import Lanes
+
+_MOST_LANES = 8  # each holds a decoded batch: where there are more threads, they share one
 
 Pictures = Iterator[tuple[Plan, Tensor]]
 
@@ -46,8 +48,8 @@ class ImagePipeline:
     def run(self, plans: Iterator[Plan]) -> Pictures:
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
 
-        Raises DataError when a sample's bytes changed or do not decode, naming it. It may come a batch early: DALI
-        asks for input ahead. A run that failed or was left in its middle is the pipeline's last.
+        Raises DataError when a sample's bytes changed or do not decode, naming it. On a GPU it may come a batch early:
+        DALI asks for input ahead. A run that failed or was left in its middle is the pipeline's last.
         """
         if self._running:
             raise RuntimeError("an earlier run of this pipeline did not end: batches of it are still inside")
@@ -64,38 +66,31 @@ class _Way(Protocol):
 
 
 class _OnCpu:
-    """DALI decodes, and numba's code resizes (docs/decisions/0015)."""
+    """Each lane takes a batch through from the files to the pixels (docs/decisions/0017)."""
 
     def __init__(self, split: Split, max_batch: int, threads: int) -> None:
-        from train.resample import Resampler  # noqa: PLC0415  a run on a GPU needs no compiler of loops
+        from train.on_cpu import OnCpu  # noqa: PLC0415  a run on a GPU needs no compiler of loops
 
-        self._resample = Resampler(max(1, threads // 4))  # decoding needs most of the cores
-        self._decoded: FedGraph[Any] = FedGraph(
-            split,
-            max_batch,
-            threads,
-            build=graphs.decoding,
-            inputs=lambda plan: split.jpegs(plan.ids),
-            run=lambda graph: graph.run()[0],
-        )
+        lanes = min(threads, _MOST_LANES)
+        self._lanes: Lanes[Plan, Tensor] = Lanes(lanes, lambda: OnCpu(split, max_batch, -(-threads // lanes)))
 
     def run(self, plans: Iterator[Plan]) -> Pictures:
-        for plan, batch in self._decoded.run(plans):
-            yield plan, self._resample(graphs.parts(batch), plan.views, plan.size)
+        return self._lanes.run(plans)
 
 
 class _FromCache:
     """All is decoded: what is left is to resize."""
 
     def __init__(self, decoded: Decoded, threads: int) -> None:
-        from train.resample import Resampler  # noqa: PLC0415  as above
+        from train.resample import resample  # noqa: PLC0415  as above
 
-        self._decoded, self._resample = decoded, Resampler(threads)
+        def resized(plan: Plan) -> Tensor:
+            return resample(decoded.images(plan.ids), plan.views, plan.size)
+
+        self._lanes: Lanes[Plan, Tensor] = Lanes(threads, lambda: resized)
 
     def run(self, plans: Iterator[Plan]) -> Pictures:
-        for plan in plans:
-            images = self._decoded.images(plan.ids)
-            yield plan, self._resample(all_at_once(images), plan.views, plan.size)
+        return self._lanes.run(plans)
 
 
 class _OnGpu:

@@ -1,7 +1,5 @@
-"""Views of decoded images, cut and resized on the CPU by several threads, to torchvision's pixels."""
+"""Views of decoded images, cut and resized on the CPU, to torchvision's pixels."""
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,34 +9,14 @@ from torch import Tensor
 
 from train.augment import Views, resized_then_cut
 from train.bilinear import resize_boxes
-from train.images import Images, Parts
-
-_THREAD_BYTES = 1 << 20  # result that is worth another thread: below, decoding has more use for the core
+from train.images import Images
 
 
-class Resampler:
-    """Resizes the views of a batch with at most so many threads, that of the caller among them."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="headrace-resize")
-
-    def __call__(self, parts: Parts, views: Views, size: int) -> Tensor:
-        """uint8 (n, size, size, 3) of the n images in `parts`, which are not kept."""
-        made = np.empty((len(views.start), size, 3 * size), np.uint8)
-        for rows, images in parts:
-            self._share(_boxes(images, views.only(rows), size), made[rows])
-        return torch.from_numpy(made).view(-1, size, size, 3)
-
-    def _share(self, boxes: "_Boxes", made: NDArray[np.uint8]) -> None:
-        """Have threads resize all boxes, as many as pay."""
-        threads = min(self._threads, 1 + made.nbytes // _THREAD_BYTES)
-        bounds = np.linspace(0, len(made), threads + 1).astype(int)
-        spans = [slice(*span) for span in pairwise(bounds.tolist())]
-        others = [self._pool.submit(boxes.resize, span, made) for span in spans[1:]]
-        boxes.resize(spans[0], made)
-        for other in others:
-            other.result()
+def resample(images: Images, views: Views, size: int) -> Tensor:
+    """The views of n images as uint8 (n, size, size, 3). It does not hold the interpreter's lock meanwhile."""
+    made = np.empty((len(views.start), size, 3 * size), np.uint8)
+    resize_boxes(*_boxes(images, views, size), made)
+    return torch.from_numpy(made).view(-1, size, size, 3)
 
 
 class _Boxes(NamedTuple):
@@ -51,12 +29,6 @@ class _Boxes(NamedTuple):
     resized: NDArray[np.int64]
     cut: NDArray[np.int64]
     mirrored: NDArray[np.bool_]
-
-    def resize(self, rows: slice, made: NDArray[np.uint8]) -> None:
-        """Some of them, into the same rows of `made`, (n, size, 3 * size)."""
-        starts, pitches, sides = self.starts[rows], self.pitches[rows], self.sides[rows]
-        resized, cut, mirrored = self.resized[rows], self.cut[rows], self.mirrored[rows]
-        resize_boxes(self.pixels, starts, pitches, sides, resized, cut, mirrored, made[rows])
 
 
 def _boxes(images: Images, views: Views, size: int) -> _Boxes:

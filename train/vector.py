@@ -1,4 +1,4 @@
-"""A pixel at a time on the vector units: what numba cannot say in Python, as code for LLVM."""
+"""A pixel or two at a time on the vector units: what numba cannot say in Python, as code for LLVM."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,13 @@ from numba.extending import intrinsic
 
 _INTEGER, _INDEX = ir.IntType(32), ir.IntType(64)
 _FOUR_INTEGERS, _FOUR_BYTES = ir.VectorType(_INTEGER, 4), ir.VectorType(ir.IntType(8), 4)
+# Two runs of (red, green, blue, red, green, blue, -, -): each colour beside that of its neighbour
+_SIDE_BY_SIDE = [0, 3, 1, 4, 2, 5, 6, 7, 8, 11, 9, 12, 10, 13, 14, 15]
 Generator = Callable[[Any, Any, Any, Any], ir.Value]
+
+
+def _vector(bits: int, numbers: int) -> ir.VectorType:
+    return ir.VectorType(ir.IntType(bits), numbers)
 
 
 def _weighted_pixel(
@@ -53,3 +59,49 @@ def _weighted_pixel(
 
 
 weighted_pixel: Any = intrinsic(_weighted_pixel)
+
+
+def _blended_pixels(
+    _context: Any, pixels: Any, _at: Any, _next_at: Any, _pair: Any, _next_pair: Any, _bits: Any, made: Any, _to: Any
+) -> tuple[Any, Generator]:
+    """made[to : to + 6] becomes two pixels, of which each blends two neighbours: those from `at` and from `next_at` on.
+
+    A pair is the weights of two neighbours, the first in its low 16 bits. The sums are rounded by `bits`. pixels and
+    made are uint8 (bytes,). Eight bytes are read for six, and written.
+    """
+    at, number = types.intp, types.int32
+    signature = types.void(pixels, at, at, number, number, number, made, at)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> ir.Value:
+        def eight(number: int, place: ir.Value) -> ir.Value:
+            start = context.make_array(signature.args[number])(context, builder, values[number]).data
+            return builder.bitcast(builder.gep(start, [place]), _vector(8, 8).as_pointer())
+
+        def picked(one: ir.Value, other: ir.Value, places: list[int]) -> ir.Value:
+            return builder.shuffle_vector(one, other, ir.Constant(_vector(32, len(places)), places))
+
+        def spread(value: ir.Value) -> ir.Value:
+            one = builder.insert_element(ir.Constant(_vector(32, 8), ir.Undefined), value, ir.Constant(_INTEGER, 0))
+            return picked(one, one, [0] * 8)
+
+        def of_each_two(vector: ir.Value, which: int) -> ir.Value:
+            return builder.sext(picked(vector, vector, list(range(which, 16, 2))), _vector(32, 8))
+
+        _, at, next_at, pair, next_pair, bits, _, to = values
+        seen = picked(builder.load(eight(0, at), align=1), builder.load(eight(0, next_at), align=1), _SIDE_BY_SIDE)
+        seen = builder.zext(seen, _vector(16, 16))
+        both = ir.Constant(_vector(32, 2), ir.Undefined)
+        for place, value in enumerate((pair, next_pair)):
+            both = builder.insert_element(both, value, ir.Constant(_INTEGER, place))
+        weights = builder.bitcast(picked(both, both, [0] * 4 + [1] * 4), _vector(16, 16))
+        products = [builder.mul(of_each_two(seen, one), of_each_two(weights, one)) for one in (0, 1)]
+        half = builder.shl(ir.Constant(_INTEGER, 1), builder.sub(bits, ir.Constant(_INTEGER, 1)))
+        total = builder.add(builder.add(*products), spread(half))
+        colours = builder.trunc(builder.lshr(total, spread(bits)), _vector(8, 8))
+        builder.store(picked(colours, colours, [0, 1, 2, 4, 5, 6, 3, 7]), eight(6, to), align=1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+blended_pixels: Any = intrinsic(_blended_pixels)

@@ -54,7 +54,13 @@ HOMES = (
     # Compiled code differs from what is written in its memory and its guards: only one file may bring it in.
     Home("compiling the network", "train/compiled.py", ("torch.compile", "torch.compiler", "torch._dynamo")),
     Home("loops compiled by numba", "train/jit.py", ("numba.njit", "numba.jit", "numba.vectorize")),
-    Home("code for LLVM", "train/vector.py", ("llvmlite", "numba.core", "numba.extending", "numba.types")),
+    Home(
+        "code for LLVM",
+        "train/vector.py",
+        ("llvmlite", "numba.core", "numba.extending", "numba.types"),
+        besides=("numba.types.ExternalFunction",),
+    ),
+    Home("the C library in compiled loops", "train/libc.py", ("numba.types.ExternalFunction",)),
     Home("NVIDIA DALI", "train/graphs.py", ("nvidia.dali",)),
     Home(
         "one process or many",

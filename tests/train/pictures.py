@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from PIL import Image
 from prep.convert import prep
 from prep.options import Options
 from shards.order import Order, Steps
-from shards.shardset import ShardSet, Split
+from shards.shardset import Places, ShardSet, Split
 from train.accelerator import Accelerator
 from train.augment import Crop
 from train.batch import Plan, TrainPlans, ValidationPlans
@@ -109,11 +110,16 @@ def exif(orientation: int) -> Image.Exif:
     return data
 
 
-def spoiled(split: Split, sample: int, spoil: Callable[[Pixels], Pixels]) -> None:
-    """Have the split hand out something else for one sample, as if prep had admitted it."""
-    sound = split.jpegs
+def spoiled(split: Split, sample: int, spoil: Callable[[Pixels], Pixels], folder: Path) -> None:
+    """Have the split hand out something else for one sample, as if prep had admitted it. It goes to a file there."""
+    path = folder / "spoiled.jpg"
+    path.write_bytes(spoil(split.jpegs(np.array([sample]))[0]).tobytes())
+    spoiled_file, sound = path.open("rb"), split.places
 
-    def jpegs(ids: NDArray[np.int64]) -> list[Pixels]:
-        return [spoil(one) if i == sample else one for i, one in zip(ids.tolist(), sound(ids), strict=True)]
+    def places(ids: NDArray[np.int64]) -> Places:
+        found, data = sound(ids), path.read_bytes()
+        for column, value in zip(found, (spoiled_file.fileno(), 0, len(data), crc32(data)), strict=True):
+            column[ids == sample] = value
+        return found
 
-    split.jpegs = jpegs  # type: ignore[method-assign]
+    split.places = places  # type: ignore[method-assign]

@@ -247,14 +247,14 @@ def test_damaged_sample_ends_the_fill(tiny_set: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def spoiled(root: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Pixels], Pixels]) -> ShardSet:
+def spoiled(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Pixels], Pixels]) -> ShardSet:
     """A set that hands out something else for sample 300, as if prep had admitted it."""
     shards = ShardSet.open(root)
     opened = shards.split
 
     def split(name: str) -> Split:
         found = opened(name)
-        pictures.spoiled(found, 300, spoil)
+        pictures.spoiled(found, 300, spoil, folder)
         return found
 
     monkeypatch.setattr(shards, "split", split)
@@ -269,14 +269,14 @@ def test_sample_that_does_not_decode_ends_the_fill(
     It is cut in its scan: on one that ends in its header DALI's threads may crash (its error path has a race), which
     the checksum of each sample keeps away from it.
     """
-    shards = spoiled(tiny_set, monkeypatch, lambda jpeg: jpeg[: len(jpeg) * 3 // 5])
+    shards = spoiled(tiny_set, tmp_path, monkeypatch, lambda jpeg: jpeg[: len(jpeg) * 3 // 5])
     with pytest.raises(DataError, match=r"train-000003\.tar, key 000000300 .*does not decode"):
         made(shards, tmp_path / "cache")
 
 
 def test_image_of_another_size_ends_the_fill(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels are placed by the index's widths and heights, so an image that has others is an error."""
-    shards = spoiled(tiny_set, monkeypatch, lambda _: np.frombuffer(picture(32, 128), np.uint8))
+    shards = spoiled(tiny_set, tmp_path, monkeypatch, lambda _: np.frombuffer(picture(32, 128), np.uint8))
     with pytest.raises(DataError, match=r"key 000000300 .*decodes to \(128, 32, 3\), the index says \(64, 64, 3\)"):
         made(shards, tmp_path / "cache")
 

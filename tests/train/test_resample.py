@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from itertools import repeat
 
 import numpy as np
@@ -16,11 +14,10 @@ from torch.nn.functional import interpolate
 
 from tests.project.sources import ROOT
 from tests.train.pictures import Pixels
-from train import graphs, resample
-from train import images as images_module
+from train import bilinear, graphs
 from train.augment import Crop, Samples, Views, centre_views, train_views
-from train.images import copied_together
-from train.resample import Resampler
+from train.images import Images
+from train.resample import resample
 
 CROP = Crop((0.08, 1.0), (3 / 4, 4 / 3), 0.5)
 shapes = st.lists(st.tuples(st.integers(1, 140), st.integers(1, 140)), min_size=1, max_size=30)
@@ -44,22 +41,13 @@ def resized(image: Pixels, height: int, width: int) -> Pixels:
     return made[0].permute(1, 2, 0).numpy()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def many_parts() -> Iterator[None]:
-    """Batches of a few small images go through chunks, pieces and threads as large ones do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(images_module, "_PART_BYTES", 200_000)
-        patch.setattr(resample, "_THREAD_BYTES", 1)
-        yield
-
-
 @settings(deadline=None, max_examples=40)
-@given(shapes, st.integers(1, 120), st.integers(1, 3))
-def test_training_views_are_torchvisions(shapes: list[tuple[int, int]], size: int, threads: int) -> None:
-    """Cut, resize, flip: bit for bit, whatever shapes are in the batch, on any number of threads."""
+@given(shapes, st.integers(1, 120))
+def test_training_views_are_torchvisions(shapes: list[tuple[int, int]], size: int) -> None:
+    """Cut, resize, flip: bit for bit, whatever shapes are in the batch."""
     images = noise(shapes)
     views = train_views(CROP, 3, samples_of(images))
-    made = Resampler(threads)(copied_together(images), views, size).numpy()
+    made = resample(Images.of(images), views, size).numpy()
     for image, one, (top, start), (bottom, end) in zip(
         images, made, views.start.astype(int).tolist(), views.end.astype(int).tolist(), strict=True
     ):
@@ -73,9 +61,7 @@ def test_central_views_are_torchvisions(shapes: list[tuple[int, int]], size: int
     """Resize the shorter side, cut out the centre: bit for bit."""
     images = noise(shapes)
     samples = samples_of(images)
-    made = Resampler(2)(
-        copied_together(images), centre_views(fraction, size, samples.widths, samples.heights), size
-    ).numpy()
+    made = resample(Images.of(images), centre_views(fraction, size, samples.widths, samples.heights), size).numpy()
     short = round(size / fraction)
     for image, one in zip(images, made, strict=True):
         tall, wide = (int(short * side / min(image.shape[:2])) for side in image.shape[:2])
@@ -89,7 +75,7 @@ def test_large_images_start_no_threads(mirrored: bool) -> None:
     images, box = noise([(700, 900)]), ((50, 850), (600, 20)) if mirrored else ((50, 20), (600, 850))
     views = Views(*(np.array([corner], np.float32) for corner in box))
     before = _threads()
-    made = Resampler(1)(copied_together(images), views, 224)
+    made = resample(Images.of(images), views, 224)
     assert _threads() == before
     wanted = resized(images[0][50:600, 20:850], 224, 224)
     assert (made[0].numpy() == (wanted[:, ::-1] if mirrored else wanted)).all()
@@ -98,8 +84,8 @@ def test_large_images_start_no_threads(mirrored: bool) -> None:
 EDGE = """
 import ctypes, mmap
 import numpy as np
-from train.images import Images, all_at_once
-from train.resample import Resampler
+from train.images import Images
+from train.resample import resample
 from tests.train.test_resample import noise, samples_of
 from train.augment import centre_views
 
@@ -116,8 +102,8 @@ for shape in ((5, 7), (31, 30), (1, 1), (3, 40)):
     samples = samples_of([image])
     for size in (1, 4, 64):
         views = centre_views(1.0, size, samples.widths, samples.heights)
-        made = Resampler(1)(all_at_once(alone._replace(pixels=pixels)), views, size)
-        if not (made == Resampler(1)(all_at_once(alone), views, size)).all():
+        made = resample(alone._replace(pixels=pixels), views, size)
+        if not (made == resample(alone, views, size)).all():
             raise SystemExit(f"{shape} to {size}: other pixels")
 """
 
@@ -136,18 +122,17 @@ def _threads() -> int:
         return next(int(line.split()[1]) for line in status if line.startswith("Threads:"))
 
 
-def test_threads_end_with_the_resampler() -> None:
-    """A pipeline that is built anew leaves no threads behind."""
-    before = set(threading.enumerate())
-    images = noise([(64, 64)] * 64)
-    resampler = Resampler(3)
-    resampler(copied_together(images), train_views(CROP, 0, samples_of(images)), 8)
-    started = set(threading.enumerate()) - before
-    assert started
-    del resampler
-    for thread in started:
-        thread.join(10)
-        assert not thread.is_alive()
+def test_filters_that_share_a_place_are_made_again() -> None:
+    """Sides that differ by the number of filters that are kept drive each other out, and the pixels stay."""
+    sides = [10 + bilinear.MOST_FILTERS * times for times in range(3)]
+    images = noise([(sides[i % 3], sides[i // 3 % 3]) for i in range(18)])
+    corners = np.array([image.shape[:2] for image in images], np.float32)
+    for views in (
+        Views(np.zeros_like(corners), corners),
+        centre_views(0.9, 48, corners[:, 1].astype(np.int32), corners[:, 0].astype(np.int32)),
+    ):
+        alone = [resample(Images.of([image]), views.only(slice(i, i + 1)), 48) for i, image in enumerate(images)]
+        assert (torch.cat(alone) == resample(Images.of(images), views, 48)).all()
 
 
 @pytest.mark.parametrize("size", [48, 96])
@@ -159,7 +144,7 @@ def test_the_graph_for_gpus_shows_the_same(size: int) -> None:
     images = noise([(64, 64), (80, 60), (33, 120), (90, 91)] * 5)
     samples = samples_of(images)
     for views in (train_views(CROP, 3, samples), centre_views(0.75, size, samples.widths, samples.heights)):
-        ours = Resampler(2)(copied_together(images), views, size).numpy().astype(int)
+        ours = resample(Images.of(images), views, size).numpy().astype(int)
         inputs = (images, *graphs.arguments(views, size))
         (made,) = graphs.viewing(repeat(inputs), len(images), 1, device=None, decode=None).run()
         off = np.abs(ours - np.asarray(made.as_tensor()))

@@ -1,0 +1,37 @@
+"""Which part of each image has to be decoded for its view: pixels that nobody sees are left out."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from train.augment import Views
+
+
+class Regions(NamedTuple):
+    """Rectangles of n images, on whole pixels: int32 (n, 2) as (y, x), and (height, width)."""
+
+    start: NDArray[np.int32]
+    sides: NDArray[np.int32]
+
+    @classmethod
+    def whole(cls, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> "Regions":
+        """All of images of these sizes."""
+        sides = np.stack([heights, widths], 1).astype(np.int32)
+        return cls(np.zeros_like(sides), sides)
+
+    def moved(self, views: Views) -> Views:
+        """The views of the images as views of these regions."""
+        return views._replace(start=views.start - self.start, end=views.end - self.start)
+
+
+def seen(views: Views, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> Regions:
+    """What the views show of images of these heights and widths, (n,) each; all of them where they are resized first.
+
+    Of an image's first column, two are wanted: libjpeg-turbo interpolates the colours of a single one differently.
+    """
+    if views.short:
+        return Regions.whole(heights, widths)
+    first, last = (choose(views.start, views.end).astype(np.int32) for choose in (np.minimum, np.maximum))
+    last[:, 1] = np.maximum(last[:, 1], np.minimum(2, widths))
+    return Regions(first, last - first)
