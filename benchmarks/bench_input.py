@@ -11,6 +11,8 @@ a multiple of libjpeg-turbo's for decoding alone. `first batch` is counted from 
 included, once for each size. What is named a floor or a part does only a part of the task. Formats that a library
 wants for itself are made from the shards before anything is timed, and kept in --work for the next time. What this
 Python lacks is left out, and the result says so.
+Six contenders are alive at a time, as memory is finite, and besides them in each such round Headrace, DALI's reader and
+the floor. Ratios are those of turns in one round; `headrace to it` is Headrace's rate as a multiple of a contender's.
 benchmarks/input_contenders has the contenders.
 """
 
@@ -19,6 +21,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -34,7 +37,9 @@ from input_contenders import CONTENDERS
 from input_contenders.task import BATCH, THREADS, Given
 
 WARM_UP, AT_LEAST = 4, 6  # batches
-LIKE, FLOOR = "dali-reader", "floor: decode"
+OURS, LIKE, FLOOR = ALWAYS = "headrace", "dali-reader", "floor: decode"
+ROUND = 6  # contenders besides
+Runs = dict[str, list[dict[str, Any]]]
 
 
 def missing(name: str) -> str:
@@ -99,14 +104,30 @@ def command(*words: object) -> list[str]:
     return [sys.executable, __file__, *map(str, words)]
 
 
-def lines(found: dict[str, list[dict[str, Any]]], starts: dict[str, float]) -> list[dict[str, Any]]:
-    """A line a contender."""
-    floor = statistics.median(run["cpu_microseconds"] for run in found[FLOOR])
-    table = rows(found, LIKE)
+def rounds(names: list[str]) -> list[list[str]]:
+    """Who is alive at the same time."""
+    others = [name for name in names if name not in ALWAYS]
+    shares = [others[first : first + ROUND] for first in range(0, max(1, len(others)), ROUND)]
+    return [[name for name in names if name in ALWAYS or name in share] for share in shares]
+
+
+def lines(found: list[Runs], starts: list[dict[str, float]]) -> list[dict[str, Any]]:
+    """A line a contender, from its turns in all rounds."""
+    table = []
+    for name in CONTENDERS:
+        its = [runs for runs in found if name in runs]
+        if not its:
+            continue
+        mine, like, ours = ([run for runs in its for run in runs[one]] for one in (name, LIKE, OURS))
+        line = rows({LIKE: like, name: mine}, LIKE)[-1]
+        to_it = [one["images_per_second"] / other["images_per_second"] for one, other in zip(ours, mine, strict=True)]
+        line["headrace to it, median"] = round(statistics.median(to_it), 2)
+        line["headrace to it, min to max"] = f"{min(to_it):.2f} to {max(to_it):.2f}"
+        line["first batch, s"] = round(statistics.median(times[name] for times in starts if name in times), 1)
+        table.append(line)
+    floor = next(line for line in table if line["contender"] == FLOOR)["CPU microseconds an image"]
     for line in table:
-        name = line["contender"]
-        line["decode floors"] = round(statistics.median(run["cpu_microseconds"] for run in found[name]) / floor, 1)
-        line["first batch, s"] = round(starts[name], 1)
+        line["decode floors"] = round(line["CPU microseconds an image"] / floor, 1)
     return table
 
 
@@ -123,9 +144,15 @@ def versions_of(names: list[str]) -> str:
     return ", ".join(f"{package} {number}" for package, number in sorted(found.items()))
 
 
+def be(name: str, size: int, asked: argparse.Namespace) -> list[str]:
+    """The command that is a contender."""
+    out = prepared(name, asked.shards, asked.work)
+    return command(asked.shards, "--be", name, "--sizes", size, "--prepared", out)
+
+
 def run(asked: argparse.Namespace) -> Path:
     """All contenders at all sizes; the path of the result."""
-    chosen = list(dict.fromkeys([LIKE, FLOOR, *asked.only])) if asked.only else list(CONTENDERS)
+    chosen = list(dict.fromkeys([*ALWAYS, *asked.only])) if asked.only else list(CONTENDERS)
     left_out = {name: why for name in CONTENDERS if name in chosen and (why := missing(name))}
     names = [name for name in CONTENDERS if name in chosen and name not in left_out]
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -144,14 +171,13 @@ def run(asked: argparse.Namespace) -> Path:
     about |= {"threads": THREADS, "versions of peers": versions_of(names)}
     tables = {}
     for size in asked.sizes:
-        commands = {
-            name: command(
-                asked.shards, "--be", name, "--sizes", size, "--prepared", prepared(name, asked.shards, asked.work)
-            )
-            for name in names
-            if name not in left_out
-        }
-        tables[f"{size} px"] = lines(*turns.contest(commands, asked.repeats, asked.seconds, left_out))
+        found, starts = [], []
+        for alive in rounds([name for name in names if name not in left_out]):
+            commands = {name: be(name, size, asked) for name in alive}
+            runs, began = turns.contest(commands, asked.repeats, asked.seconds, left_out)
+            found.append(runs)
+            starts.append(began)
+        tables[f"{size} px"] = lines(found, starts)
     why_not = "; ".join(f"{name} ({why})" for name, why in left_out.items()) or "none"
     about["left out"] = why_not.replace(str(asked.work), "WORK")  # a result names no place
     hows = "\n".join(f"- {name}: {CONTENDERS[name].how}" for name in names if name not in left_out)
@@ -166,7 +192,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="turns of every contender at each size")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 224], help="sides of the images, pixels")
     parser.add_argument("--seconds", type=float, default=1.5, help="of a turn")
-    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=[], help=f"these, {LIKE} and the floor")
+    parser.add_argument(
+        "--only", nargs="+", choices=CONTENDERS, default=[], help=f"these, {OURS}, {LIKE} and the floor"
+    )
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "headrace-bench-input")
     parser.add_argument("--be", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--prepare", choices=CONTENDERS, help=argparse.SUPPRESS)
@@ -179,6 +207,7 @@ def main() -> None:
         prepare(asked.prepare, asked.shards, asked.prepared)
         turns.tell(ready_at=time.time())
     else:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # contenders that stand still are ended, not left behind
         print(run(asked))
 
 
