@@ -41,6 +41,7 @@ from train.jitter import Jitter
 from train.pipeline import ImagePipeline
 from train.pixels import changed
 from train.policy import Policy, draw_changes
+from train.regions import seen
 
 Pixels = NDArray[np.uint8]
 Row = dict[str, Any]
@@ -81,7 +82,8 @@ class Side:
 
     def on_a_gpu(self, views: Views, size: int) -> Pixels:
         """The images of the graph that GPUs run, here on the CPU."""
-        inputs = (list(map(np.asarray, self.decoded)), *graphs.arguments(views, size))
+        regions = seen(views, self.samples.heights, self.samples.widths)
+        inputs = (list(map(np.asarray, self.decoded)), *graphs.arguments(views, regions, size))
         graph = graphs.viewing(lambda: inputs, len(self.ids), 1, device=None, decode=None)
         return np.array(graph.run()[0].as_tensor())
 

@@ -17,7 +17,6 @@ from train.images import Images, Jpegs
 from train.regions import Regions
 
 AHEAD = 3  # batches that a graph on the CPU asks for before it returns the first
-_EVERYTHING = 1 << 24  # an end beyond that of any image: DALI is told to stop there
 _VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
 
 
@@ -27,13 +26,13 @@ def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipelin
         batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=AHEAD, exec_dynamic=True
     )
     with pipeline:
-        jpegs = fn.external_source(lambda: _listed(source()), batch=True, dtype=types.UINT8, ndim=1)
+        jpegs = fn.external_source(lambda: listed(source()), batch=True, dtype=types.UINT8, ndim=1)
         pipeline.set_outputs(fn.decoders.image(jpegs, output_type=types.RGB))
     pipeline.build()
     return pipeline
 
 
-def _listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
+def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
     """Arrays as DALI's own list, not copied yet: given as arrays, it would ask of each one what it is."""
     make: Any = TensorListCPU  # whose stub does not know the last argument
     return make([TensorCPU(array) for array in arrays], contiguous=False)
@@ -72,7 +71,7 @@ class Decoder:
 
         Raises RuntimeError where an image does not decode, as far as its region reaches, or is smaller than that.
         """
-        together = TensorListCPU(jpegs) if isinstance(jpegs, np.ndarray) else _listed(jpegs)
+        together = TensorListCPU(jpegs) if isinstance(jpegs, np.ndarray) else listed(jpegs)
         self._pipeline.feed_input("jpegs", together)
         for name, corners in regions._asdict().items():
             self._pipeline.feed_input(name, TensorListCPU(corners))
@@ -85,26 +84,35 @@ class Decoder:
 def viewing(
     source: Callable[[], Any], max_batch: int, threads: int, *, device: int | None, decode: str | None
 ) -> Pipeline:
-    """(images, *arguments(views, size)) from `source` become views, uint8 (size, size, 3), on GPU `device`.
+    """(images, *arguments(views, regions, size)) from `source` become views, uint8 (size, size, 3), on GPU `device`.
 
     `decode` says where JPEGs are decoded, "cpu" or "mixed" (nvJPEG on the GPU); None takes images that are decoded.
     Without a device all of it runs on the CPU, as tests do.
     """
+
+    def together() -> tuple[Any, ...]:
+        images, *others = source()
+        return listed(images), *others
+
     pipeline = Pipeline(batch_size=max_batch, num_threads=threads, device_id=device, prefetch_queue_depth=2)
     with pipeline:
-        images, cut_start, cut_end, start, end, size = fn.external_source(
-            source,
+        images, first, sides, start, end, size = fn.external_source(
+            together,
             num_outputs=1 + len(_VIEW),
             batch=True,
             dtype=[types.UINT8, *_VIEW],
             ndim=[1 if decode else 3] + len(_VIEW) * [1],
             layout=["" if decode else "HWC"] + len(_VIEW) * [""],
         )
-        if decode:
+        part: dict[str, Any] = {"start": first, "shape": sides, "axes": [0, 1]}
+        if decode == "cpu":
+            images = fn.decoders.image_slice(images, **part, output_type=types.RGB)
+        elif decode is not None:
             images = fn.decoders.image(images, device=decode, output_type=types.RGB)
         if device is not None and decode != "mixed":
             images = images.gpu()
-        images = fn.slice(images, start=cut_start, end=cut_end, axes=[0, 1], out_of_bounds_policy="trim_to_shape")
+        if decode != "cpu":
+            images = fn.slice(images, **part)
         images = fn.resize(
             images, size=size, roi_start=start, roi_end=end, interp_type=types.INTERP_LINEAR, antialias=True
         )
@@ -113,15 +121,11 @@ def viewing(
     return pipeline
 
 
-def arguments(views: Views, size: int) -> tuple[NDArray[Any], ...]:
+def arguments(views: Views, regions: Regions, size: int) -> tuple[NDArray[Any], ...]:
     """What the graph `viewing` is told of n views: what to cut out, what to resize of it, and to which size.
 
-    Corners (n, 2), int32 and float32. A resize of a part sees the pixels around it, so what shall not be seen has to
-    be cut off before.
+    Corners and sides (n, 2), int32 and float32. A resize of a part sees the pixels around it, so what shall not be
+    seen has to be cut off before.
     """
-    resized = np.full((len(views.start), 2), size, np.float32)
-    if views.short:
-        first = np.zeros(views.start.shape, np.int32)
-        return first, np.full_like(first, _EVERYTHING), views.start, views.end, resized
-    first, last = (choose(views.start, views.end) for choose in (np.minimum, np.maximum))
-    return first.astype(np.int32), last.astype(np.int32), views.start - first, views.end - first, resized
+    moved = regions.moved(views)
+    return regions.start, regions.sides, moved.start, moved.end, np.full(regions.start.shape, size, np.float32)

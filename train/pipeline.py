@@ -14,8 +14,7 @@ from train.batch import Plan
 from train.decoded import Decoded
 from train.fed import FedGraph
 from train.lanes import Lanes
-
-_MOST_LANES = 8  # each holds a decoded batch: where there are more threads, they share one
+from train.regions import seen
 
 Pictures = Iterator[tuple[Plan, Tensor]]
 
@@ -69,10 +68,10 @@ class _OnCpu:
     """Each lane takes a batch through from the files to the pixels (docs/decisions/0017)."""
 
     def __init__(self, split: Split, max_batch: int, threads: int) -> None:
-        from train.on_cpu import OnCpu  # noqa: PLC0415  a run on a GPU needs no compiler of loops
+        from train.on_cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no compiler of loops
 
-        lanes = min(threads, _MOST_LANES)
-        self._lanes: Lanes[Plan, Tensor] = Lanes(lanes, lambda: OnCpu(split, max_batch, -(-threads // lanes)))
+        lanes, each = lanes_on_cpu(threads, max_batch * mean_bytes(split))
+        self._lanes: Lanes[Plan, Tensor] = Lanes(lanes, lambda: OnCpu(split, max_batch, each))
 
     def run(self, plans: Iterator[Plan]) -> Pictures:
         return self._lanes.run(plans)
@@ -109,7 +108,8 @@ class _OnGpu:
 
         def inputs(plan: Plan) -> Any:
             images = split.jpegs(plan.ids) if decoded is None else decoded.images(plan.ids).arrays()
-            return images, *graphs.arguments(plan.views, plan.size)
+            regions = seen(plan.views, split.heights[plan.ids], split.widths[plan.ids])
+            return images, *graphs.arguments(plan.views, regions, plan.size)
 
         placement = decode if decoded is None else None
         build = partial(graphs.viewing, device=accelerator.index, decode=placement)

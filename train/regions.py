@@ -22,7 +22,8 @@ class Regions(NamedTuple):
 
     def moved(self, views: Views) -> Views:
         """The views of the images as views of these regions."""
-        return views._replace(start=views.start - self.start, end=views.end - self.start)
+        start, end = ((corner - self.start).astype(np.float32) for corner in (views.start, views.end))
+        return views._replace(start=start, end=end)
 
 
 def seen(views: Views, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> Regions:

@@ -21,6 +21,7 @@ from train.batch import Plan, TrainPlans
 from train.feed import Feed
 from train.parts import Place, build_feed, build_plans
 from train.pipeline import ImagePipeline
+from train.regions import seen
 from train.step import TrainStep
 
 _FAR = 1_000_000  # steps: a stream that does not end
@@ -79,8 +80,9 @@ def _graph(
     plans: TrainPlans, stream: Iterator[Plan], rung: str, decode: str, threads: int, accelerator: Accelerator
 ) -> Any:
     def source() -> tuple[Any, ...]:
-        plan = next(stream)
-        return plans.split.jpegs(plan.ids), *graphs.arguments(plan.views, plan.size)
+        plan, split = next(stream), plans.split
+        regions = seen(plan.views, split.heights[plan.ids], split.widths[plan.ids])
+        return split.jpegs(plan.ids), *graphs.arguments(plan.views, regions, plan.size)
 
     group, index = plans.steps.group, accelerator.index
     if rung == "resize":

@@ -47,18 +47,28 @@ def planned(given: Given) -> tuple[Any, Iterator[Any]]:
 
 
 def for_a_gpu(given: Given) -> Iterator[Any]:
-    """What the product leaves to the CPU where a GPU does the rest: plans, reading, decoding."""
+    """What the product leaves to the CPU where a GPU does the rest: plans, reading, decoding what is seen."""
+    from nvidia.dali import Pipeline, fn, types
+
     from train import graphs
+    from train.regions import seen
 
     samples, plans = planned(given)
 
-    def source() -> list[Any]:
+    def source() -> tuple[Any, ...]:
         plan = next(plans)
-        graphs.arguments(plan.views, plan.size)
-        jpegs: list[Any] = samples.jpegs(plan.ids)
-        return jpegs
+        regions = seen(plan.views, samples.heights[plan.ids], samples.widths[plan.ids])
+        arguments = graphs.arguments(plan.views, regions, plan.size)
+        return graphs.listed(samples.jpegs(plan.ids)), *arguments[:2]
 
-    pipeline = graphs.decoding(source, BATCH, THREADS)
+    pipeline = Pipeline(BATCH, THREADS, device_id=None, prefetch_queue_depth=2)
+    with pipeline:
+        jpegs, start, sides = fn.external_source(
+            source, num_outputs=3, batch=True, dtype=[types.UINT8, types.INT32, types.INT32], ndim=[1, 1, 1]
+        )
+        part = {"start": start, "shape": sides, "axes": [0, 1]}
+        pipeline.set_outputs(fn.decoders.image_slice(jpegs, **part, output_type=types.RGB))
+    pipeline.build()
     while True:
         yield pipeline.run()[0]
 

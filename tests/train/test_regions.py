@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.train import pictures
 from tests.train.pictures import Pixels, picture
+from train import graphs
 from train.augment import Crop, Samples, Views, centre_views, train_views
 from train.graphs import Decoder
 from train.regions import Regions, seen
@@ -110,3 +111,20 @@ def test_a_region_beyond_the_image_is_an_error() -> None:
     """Not zeros, and not other memory."""
     with pytest.raises(RuntimeError):
         decoded([picture(40, 40)], Regions(np.zeros((1, 2), np.int32), np.array([[41, 40]], np.int32)))
+
+
+def test_the_graph_for_gpus_decodes_what_is_seen() -> None:
+    """Its views are the same bits from files, of which it decodes parts, and from images that are decoded."""
+    jpegs = [coloured(*side, kind) for side in ((64, 64), (200, 50), (33, 120)) for kind in KINDS]
+    heights, widths = sides(jpegs)
+    samples = Samples(np.zeros(len(jpegs), np.int64), np.arange(len(jpegs)), widths, heights)
+    files = [np.frombuffer(jpeg, np.uint8) for jpeg in jpegs]
+    images = decoded(jpegs, Regions.whole(heights, widths))
+    for views in (train_views(Crop((0.1, 1.0), (0.5, 2.0), 0.5), 1, samples), centre_views(0.8, 48, widths, heights)):
+        arguments = graphs.arguments(views, seen(views, heights, widths), 48)
+        made = []
+        for shown, decode in ((files, "cpu"), (images, None)):
+            inputs = (shown, *arguments)
+            graph = graphs.viewing(lambda inputs=inputs: inputs, len(jpegs), 2, device=None, decode=decode)  # type: ignore[misc]
+            made.append(np.array(graph.run()[0].as_tensor()))
+        assert (made[0] == made[1]).all()
