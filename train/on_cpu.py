@@ -5,6 +5,7 @@ from torch import Tensor
 
 from shards.shardset import Split
 from train.batch import Plan
+from train.blocks import choose_blocks
 from train.decoding import explained
 from train.graphs import Decoder
 from train.reading import read
@@ -25,6 +26,7 @@ class OnCpu:
         """uint8 (b, size, size, 3). Raises DataError when a sample's bytes changed or do not decode, naming it."""
         regions = seen(plan.views, self._split.heights[plan.ids], self._split.widths[plan.ids])
         jpegs = read(self._split, plan.ids)
+        choose_blocks()
         try:
             images = self._decode(jpegs, regions)
         except RuntimeError as error:
