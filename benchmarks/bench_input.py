@@ -175,6 +175,8 @@ def run(asked: argparse.Namespace) -> Path:
         for alive in rounds([name for name in names if name not in left_out]):
             commands = {name: be(name, size, asked) for name in alive}
             runs, began = turns.contest(commands, asked.repeats, asked.seconds, left_out)
+            if lost := [name for name in ALWAYS if name not in runs]:
+                raise SystemExit(f"{lost[0]}, to which all are compared, {left_out[lost[0]]}")
             found.append(runs)
             starts.append(began)
         tables[f"{size} px"] = lines(found, starts)

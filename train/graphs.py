@@ -47,7 +47,7 @@ def arrays(batch: Any) -> list[NDArray[np.uint8]]:
 
 
 class Decoder:
-    """Decodes a batch of JPEGs on the CPU, in the thread that calls it and `threads` - 1 others."""
+    """Decodes a batch of JPEGs on the CPU: one thread is that of the caller, several are DALI's."""
 
     def __init__(self, max_batch: int, threads: int) -> None:
         self._pipeline = Pipeline(
@@ -71,8 +71,7 @@ class Decoder:
 
         Raises RuntimeError where an image does not decode, as far as its region reaches, or is smaller than that.
         """
-        together = TensorListCPU(jpegs) if isinstance(jpegs, np.ndarray) else listed(jpegs)
-        self._pipeline.feed_input("jpegs", together)
+        self._pipeline.feed_input("jpegs", TensorListCPU(jpegs) if isinstance(jpegs, np.ndarray) else listed(jpegs))
         for name, corners in regions._asdict().items():
             self._pipeline.feed_input(name, TensorListCPU(corners))
         (decoded,) = self._pipeline.run()

@@ -26,7 +26,7 @@ def read(split: Split, ids: NDArray[np.int64]) -> Jpegs:
     longest = int(places.sizes.max())
     if len(ids) * longest <= _MOST_PADDING * int(places.sizes.sum(dtype=np.int64)):
         rows = np.empty((len(ids), longest), np.uint8)
-        if read_rows(places.descriptors, places.offsets, places.sizes, places.crcs, _TABLES, rows):
+        if read_rows(*places, _TABLES, rows):
             return rows
     return split.jpegs(ids)
 

@@ -55,7 +55,7 @@ def test_every_folder_of_tests_is_a_package() -> None:
 def test_every_module_has_its_line_in_the_architecture() -> None:
     """Whoever looks for a thing finds its module in one page."""
     page = (ROOT / "docs/architecture.md").read_text("utf-8")
-    listed = re.findall(r"^\| `([\w/]+\.py)` \|", page, re.MULTILINE)
+    listed = re.findall(r"^\| `([\w/]+\.py)` \|", page.partition("## Modules")[2], re.MULTILINE)
     modules = {source.path for source in product() if not source.path.endswith("__init__.py")}
     assert modules - set(listed) == set(), "without a line in docs/architecture.md"
     assert set(listed) - modules == set(), "listed in docs/architecture.md but not there"

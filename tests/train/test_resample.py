@@ -100,7 +100,7 @@ for shape in ((5, 7), (31, 30), (1, 1), (3, 40)):
     pixels[:] = image.reshape(-1)
     alone = Images.of([image])
     samples = samples_of([image])
-    for size in (1, 4, 64):
+    for size in (1, 4, 5, 64):
         views = centre_views(1.0, size, samples.widths, samples.heights)
         made = resample(alone._replace(pixels=pixels), views, size)
         if not (made == resample(alone, views, size)).all():
