@@ -3,7 +3,7 @@
     python benchmarks/bench_input_choices.py SHARDS [--repeats 9] [--sizes 64] [--seconds 2]
 
 The task is that of bench_input.py. The choices: a thread takes a whole batch through, where one lane of all threads
-would leave each its fixed share of a batch; threads that do not interrupt others; only what is seen is decoded; a batch
+would leave each its fixed share of a batch; only what is seen is decoded; a batch
 is read and checked in one call; draws are made for many samples together (all docs/decisions/0017); and blocks of
 memory are chosen (docs/decisions/0018). Each run is a process of its own, as chance places blocks anew in each. A ratio
 below 1 is what the input loses without the choice.
@@ -19,9 +19,8 @@ from common import facts, interleaved, rows, write
 from input_contenders.task import BATCH, THREADS, Given
 
 ALL = "all choices"
-LANES, POLITE, REGIONS, READING, DRAWS, BLOCKS = WITHOUT = (
+LANES, REGIONS, READING, DRAWS, BLOCKS = WITHOUT = (
     "a lane a thread",
-    "threads that do not interrupt",
     "only what is seen",
     "reading in one call",
     "draws made together",
@@ -33,13 +32,11 @@ WARM_UP = 40  # batches
 
 def take_back(choice: str) -> None:
     """Have the product do without one of them."""
-    from train import batch, lanes, on_cpu
+    from train import batch, on_cpu
     from train.regions import Regions
 
     if choice == LANES:
         on_cpu.lanes_on_cpu = lambda threads, _: (1, threads)
-    if choice == POLITE:
-        lanes._let_others_finish = lambda: None  # noqa: SLF001
     if choice == REGIONS:
         on_cpu.seen = lambda _, heights, widths: Regions.whole(heights, widths)
     if choice == READING:

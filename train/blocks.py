@@ -2,9 +2,9 @@
 
 Its colour conversion for AVX2 (simd/x86_64/jdcolext-avx2.asm) writes a row that begins at a multiple of 32 bytes around
 the caches, and waits for the memory at the row's end; any other row goes through the caches. nvImageCodec decodes a
-part of an image row by row into one small block, and reads each row from there at once: a block at a multiple of 32
-then costs about a tenth of the whole input at 64 pixels. malloc gives multiples of 16, and glibc's threads keep the
-blocks that they freed, up to seven of a size, for themselves (malloc(3) of glibc, "thread cache").
+part of an image row by row into one small block, and reads each row from there at once, which is slow where the block
+begins at a multiple of 32 (docs/decisions/0018). malloc gives multiples of 16, and glibc's threads keep the blocks that
+they freed, up to seven of a size, for themselves ("thread cache" in the source of its malloc).
 """
 
 import ctypes

@@ -1,10 +1,8 @@
 """Jobs done several at a time by threads that each have tools of their own; results come in the order of the jobs."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -19,7 +17,7 @@ class Lanes(Generic[Job, Made]):
     def __init__(self, count: int, make: Callable[[], Tool[Job, Made]]) -> None:
         self._make = make
         self._in_work = count + 1  # begun or waiting: a thread that is done finds its next job there
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="headrace-lane", initializer=_let_others_finish)
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="headrace-lane")
         self._idle: SimpleQueue[Tool[Job, Made]] = SimpleQueue()
 
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
@@ -49,13 +47,3 @@ class Lanes(Generic[Job, Made]):
 def _first(begun: "deque[tuple[Job, Future[Made]]]") -> tuple[Job, Made]:
     job, future = begun.popleft()
     return job, future.result()
-
-
-def _let_others_finish() -> None:
-    """Have Linux not interrupt another thread when this one, or one that it starts, has something to do again.
-
-    DALI's own threads wake up for a few microseconds of work dozens of times a batch. SCHED_BATCH is for those who only
-    compute (sched(7)); they get their share of the processor as before.
-    """
-    with suppress(AttributeError, OSError):  # another system, or a container that forbids it
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
