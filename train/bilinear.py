@@ -35,11 +35,7 @@ def resize_boxes(
     is resized to resized[i] = (height, width); of that the square whose first pixel is cut[i] = (row, column) is kept,
     and turned from left to right where mirrored[i]. Nothing outside the box is seen.
     """
-    size, high, wide, longest, reach = made.shape[1], 1, 1, 1, 1
-    for i in range(len(starts)):
-        high, wide = max(high, sides[i, 0]), max(wide, sides[i, 1])
-        longest = max(longest, resized[i, 0], resized[i, 1])
-        reach = max(reach, _reach(sides[i, 0], resized[i, 0]), _reach(sides[i, 1], resized[i, 1]))
+    size, (high, wide, longest, reach) = made.shape[1], _largest(sides, resized)
     rows, sums = np.empty(high * 3 * size + 2, np.uint8), np.empty(3 * size, np.int32)
     edge = np.zeros(3 * (wide + reach) + 1, np.uint8)
     kept = max(1, min(MOST_FILTERS, _MOST_WEIGHTS // (longest * reach)))
@@ -61,6 +57,17 @@ def resize_boxes(
         _down_columns(
             rows, first_row, begin, end - begin, weights[row, top : top + size], taps_down, bits_down, sums, made[i]
         )
+
+
+@jit
+def _largest(sides: Integers, resized: Integers) -> tuple[int, int, int, int]:
+    """The largest height and width of a box, side that one is resized to, and reach of a pixel; at least 1 each."""
+    high, wide, longest, reach = 1, 1, 1, 1
+    for i in range(len(sides)):
+        high, wide = max(high, sides[i, 0]), max(wide, sides[i, 1])
+        longest = max(longest, resized[i, 0], resized[i, 1])
+        reach = max(reach, _reach(sides[i, 0], resized[i, 0]), _reach(sides[i, 1], resized[i, 1]))
+    return high, wide, longest, reach
 
 
 @jit

@@ -39,12 +39,18 @@ def explained(split: Split, ids: NDArray[np.int64], error: RuntimeError) -> Head
         try:
             (batched,) = graphs.decoding(lambda jpegs=jpegs: jpegs, 1, threads=1).run()  # type: ignore[misc]
         except RuntimeError:
-            return undecodable(split, sample_id)
+            return _undecodable(split, sample_id)
         try:
             _check_shape(split, sample_id, graphs.arrays(batched)[0].shape)
         except DataError as found:
             return found
     return unexplained(error)
+
+
+def blamed(split: Split, sample_id: int) -> DataError:
+    """The user's error for a sample that a graph failed on: it is of another size, or does not decode."""
+    found = explained(split, np.array([sample_id]), RuntimeError())
+    return found if isinstance(found, DataError) else _undecodable(split, sample_id)
 
 
 def _check_shape(split: Split, sample_id: int, seen: tuple[int, ...]) -> None:
@@ -56,8 +62,7 @@ def _check_shape(split: Split, sample_id: int, seen: tuple[int, ...]) -> None:
         )
 
 
-def undecodable(split: Split, sample_id: int) -> DataError:
-    """The user's error for a sample that does not decode."""
+def _undecodable(split: Split, sample_id: int) -> DataError:
     return DataError(
         f"{split.describe(sample_id)}: the image does not decode. Find all such samples with "
         "`headrace verify --deep` on the shard set"

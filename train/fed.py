@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from shards.errors import HeadraceError
 from shards.shardset import Split
 from train.batch import Plan
-from train.decoding import undecodable, unexplained
+from train.decoding import blamed, unexplained
 
 Made = TypeVar("Made")
 Source = Callable[[], Any]
@@ -65,7 +65,7 @@ class FedGraph(Generic[Made]):
         for plan in self._ahead:
             for row, sample_id in enumerate(plan.ids.tolist()):
                 if not self._succeeds(plan.one(row)):
-                    return undecodable(self._split, sample_id)
+                    return blamed(self._split, sample_id)
         return unexplained(error)
 
     def _succeeds(self, plan: Plan) -> bool:

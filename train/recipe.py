@@ -88,9 +88,7 @@ def _read(name: str) -> dict[str, Any]:
     elif Path(name).is_file():
         text = Path(name).read_bytes()
     else:
-        raise UsageError(
-            f"--recipe {name}: no such file, nor a shipped recipe; those are {', '.join(shipped_recipes())}"
-        )
+        raise UsageError(f"recipe {name}: no such file, nor a shipped recipe; those are {', '.join(shipped_recipes())}")
     try:
         return tomllib.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # TOML, UTF-8, numbers of thousands of digits
