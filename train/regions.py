@@ -29,10 +29,12 @@ class Regions(NamedTuple):
 def seen(views: Views, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> Regions:
     """What the views show of images of these heights and widths, (n,) each; all of them where they are resized first.
 
-    Of an image's first column, two are wanted: libjpeg-turbo interpolates the colours of a single one differently.
+    Of an image's first or last column, two are wanted: nvImageCodec decodes a region with a column of context at each
+    side, which these do not have, and libjpeg-turbo interpolates a single sample of the colours differently.
     """
     if views.short:
         return Regions.whole(heights, widths)
     first, last = (choose(views.start, views.end).astype(np.int32) for choose in (np.minimum, np.maximum))
+    first[:, 1] = np.minimum(first[:, 1], np.maximum(widths - 2, 0))
     last[:, 1] = np.maximum(last[:, 1], np.minimum(2, widths))
     return Regions(first, last - first)

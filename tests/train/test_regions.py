@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+import simplejpeg
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,11 +17,11 @@ from train.augment import Crop, Samples, Views, centre_views, train_views
 from train.graphs import Decoder
 from train.regions import Regions, seen
 
+OTHER_SAMPLINGS = {"4:1:1": "411", "4:4:0": "440"}  # which Pillow does not write
 KINDS: dict[str, dict[str, Any]] = {
     "4:2:0": {"subsampling": "4:2:0"},
     "4:2:2": {"subsampling": "4:2:2"},
     "4:4:4": {"subsampling": "4:4:4"},
-    "4:1:1": {"subsampling": "4:1:1"},
     "progressive": {"subsampling": "4:2:0", "progressive": True},
     "restarts": {"subsampling": "4:2:0", "restart_marker_blocks": 3},
     "turned": {"subsampling": "4:2:0", "exif": pictures.exif(6)},
@@ -32,6 +33,8 @@ def coloured(width: int, height: int, kind: str) -> bytes:
     """A JPEG whose colours differ from pixel to pixel, so that a wrong neighbour is seen."""
     noise = np.random.default_rng(width * 1000 + height).integers(0, 256, (height, width, 3), np.uint8)
     image, out = Image.fromarray(noise), io.BytesIO()
+    if kind in OTHER_SAMPLINGS:
+        return simplejpeg.encode_jpeg(noise, 90, colorsubsampling=OTHER_SAMPLINGS[kind])
     if kind in ("L", "CMYK"):
         image.convert(kind).save(out, "JPEG", quality=90)
     else:
@@ -56,8 +59,9 @@ def sides(jpegs: list[bytes]) -> tuple[pictures.Pixels, pictures.Pixels]:
     return heights, widths
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "L", "CMYK"])
+@pytest.mark.parametrize("kind", [*KINDS, *OTHER_SAMPLINGS, "L", "CMYK"])
 @settings(deadline=None, max_examples=25)
+@example(18, 7, 0)  # where the last column lies beside a block of its own
 @given(st.integers(1, 130), st.integers(1, 130), st.integers(0, 2**20))
 def test_a_region_is_a_part_of_the_whole(kind: str, width: int, height: int, seed: int) -> None:
     """For views of every area, shape and place, also of a single pixel, whatever the sampling of the colours."""
@@ -65,9 +69,12 @@ def test_a_region_is_a_part_of_the_whole(kind: str, width: int, height: int, see
     heights, widths = sides(jpegs)
     samples = Samples(np.full(24, seed), np.arange(24), widths, heights)
     views = train_views(Crop((0.0001, 1.0), (0.02, 50.0), 0.5), 1, samples)
-    left = Views(views.start.copy(), views.end.copy())
-    left.start[::3, 1], left.end[::3, 1] = 0, np.maximum(1, np.abs(views.end - views.start)[::3, 1])
-    regions = seen(left, heights, widths)
+    width, wide = widths[0], np.abs(views.end - views.start)[:, 1]
+    at_sides = Views(views.start.copy(), views.end.copy())
+    at_sides.start[::3, 1], at_sides.end[::3, 1] = 0, wide[::3]
+    at_sides.start[1::3, 1], at_sides.end[1::3, 1] = width - wide[1::3], width
+    at_sides.start[:2, 1], at_sides.end[:2, 1] = (0, width - 1), (1, width)
+    regions = seen(at_sides, heights, widths)
     whole = decoded(jpegs[:1], Regions.whole(heights[:1], widths[:1]))[0]
     for part, (top, start), (tall, wide) in zip(
         decoded(jpegs, regions), regions.start.tolist(), regions.sides.tolist(), strict=True
@@ -82,10 +89,13 @@ def test_a_region_holds_its_view_and_hardly_more(width: int, height: int, seed: 
     views = train_views(Crop((0.01, 1.0), (0.1, 10.0), 0.5), 1, samples)
     regions = seen(views, samples.heights, samples.widths)
     moved = regions.moved(views)
-    assert (np.minimum(moved.start, moved.end) == 0).all()
-    spare = regions.sides - np.maximum(moved.start, moved.end)
-    assert (spare[:, 0] == 0).all()
-    assert ((spare[:, 1] == 0) | ((spare[:, 1] == 1) & (regions.start[:, 1] == 0))).all()
+    before, after = np.minimum(moved.start, moved.end), regions.sides - np.maximum(moved.start, moved.end)
+    assert (before[:, 0] == 0).all()
+    assert (after[:, 0] == 0).all()
+    at_the_end = regions.start[:, 1] + regions.sides[:, 1] == width
+    assert ((before[:, 1] == 0) | ((before[:, 1] == 1) & at_the_end)).all()
+    assert ((after[:, 1] == 0) | ((after[:, 1] == 1) & (regions.start[:, 1] == 0))).all()
+    assert (before + after <= 1).all()
     assert (regions.start + regions.sides <= (height, width)).all()
 
 
