@@ -108,6 +108,7 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
             interval=Interval(recipe.runtime.checkpoint_minutes),
             save=Saver(setup, place, step),
         )
+        log.say(f"input    first batch after {feed.wait_for_first():.1f} s")
         try:
             fit(run)
         except NotFiniteError as error:

@@ -71,6 +71,31 @@ def test_error_of_the_thread_reaches_the_consumer(split: Split) -> None:
     assert feeding() == 0
 
 
+def test_the_first_batch_is_waited_for_apart(split: Split) -> None:
+    """What a stream's beginning takes is told apart from stalls; one that ends or fails at once is not waited for."""
+
+    def slow() -> Iterator[Plan]:
+        time.sleep(0.4)
+        yield from training(split).stream(0, 2, range(3))
+
+    def failing() -> Iterator[Plan]:
+        raise BadPlanError
+        yield
+
+    with Feed(pipeline(split), slow(), CPU) as feed:
+        assert feed.wait_for_first() >= 0.3
+        next(feed)
+        assert feed.stalled < 0.1
+        assert len(list(feed)) == 5
+    with Feed(pipeline(split), iter(()), CPU) as feed:
+        feed.wait_for_first()
+        assert next(feed, None) is None
+    with Feed(pipeline(split), failing(), CPU) as feed:
+        feed.wait_for_first()
+        with pytest.raises(BadPlanError):
+            next(feed)
+
+
 def test_closing_in_mid_stream_ends_the_thread(split: Split) -> None:
     """Closing a feed that nobody reads any more ends its thread, and the pipeline serves the next feed rightly."""
     pipe, plans = pipeline(split), training(split)
