@@ -34,23 +34,27 @@ def decode_all(split: Split, batch: int, *, threads: int) -> Iterator[list[NDArr
 
 def explained(split: Split, ids: NDArray[np.int64], error: RuntimeError) -> HeadraceError:
     """The user's error where DALI, whose own names no sample, could not decode one of these: each is tried alone."""
-    for sample_id in ids.tolist():
-        jpegs = split.jpegs(np.array([sample_id]))
-        try:
-            (batched,) = graphs.decoding(lambda jpegs=jpegs: jpegs, 1, threads=1).run()  # type: ignore[misc]
-        except RuntimeError:
-            return _undecodable(split, sample_id)
-        try:
-            _check_shape(split, sample_id, graphs.arrays(batched)[0].shape)
-        except DataError as found:
-            return found
-    return unexplained(error)
+    faults = (_fault(split, sample_id) for sample_id in ids.tolist())
+    return next((fault for fault in faults if fault), None) or unexplained(error)
 
 
 def blamed(split: Split, sample_id: int) -> DataError:
     """The user's error for a sample that a graph failed on: it is of another size, or does not decode."""
-    found = explained(split, np.array([sample_id]), RuntimeError())
-    return found if isinstance(found, DataError) else _undecodable(split, sample_id)
+    return _fault(split, sample_id) or _undecodable(split, sample_id)
+
+
+def _fault(split: Split, sample_id: int) -> DataError | None:
+    """What is wrong with a sample, which is decoded alone."""
+    jpegs = split.jpegs(np.array([sample_id]))
+    try:
+        (batched,) = graphs.decoding(lambda: jpegs, 1, threads=1).run()
+    except RuntimeError:
+        return _undecodable(split, sample_id)
+    try:
+        _check_shape(split, sample_id, graphs.arrays(batched)[0].shape)
+    except DataError as found:
+        return found
+    return None
 
 
 def _check_shape(split: Split, sample_id: int, seen: tuple[int, ...]) -> None:

@@ -1,20 +1,16 @@
 """Encoded bytes and views in, resized uint8 images out: on the CPU, from the decoded cache, or on a GPU."""
 
 from collections.abc import Iterator
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
-from torch.utils.dlpack import from_dlpack
 
 from shards.shardset import Split
-from train import graphs
 from train.accelerator import Accelerator
 from train.batch import Plan
 from train.decoded import Decoded
-from train.fed import FedGraph
 from train.lanes import Lanes
-from train.regions import seen
+from train.on_gpu import OnGpu
 
 Pictures = Iterator[tuple[Plan, Tensor]]
 
@@ -38,7 +34,7 @@ class ImagePipeline:
     ) -> None:
         self._running = False
         if accelerator.index is not None:
-            self._way: _Way = _OnGpu(split, max_batch, accelerator, threads, decode, decoded)
+            self._way: _Way = OnGpu(split, max_batch, accelerator, threads=threads, decode=decode, decoded=decoded)
         elif decoded is not None:
             self._way = _FromCache(decoded, threads)
         else:
@@ -90,35 +86,3 @@ class _FromCache:
 
     def run(self, plans: Iterator[Plan]) -> Pictures:
         return self._lanes.run(plans)
-
-
-class _OnGpu:
-    """One graph of DALI does all, or all but the decoding."""
-
-    def __init__(
-        self,
-        split: Split,
-        max_batch: int,
-        accelerator: Accelerator,
-        threads: int,
-        decode: str,
-        decoded: Decoded | None,
-    ) -> None:
-        self._accelerator = accelerator
-
-        def inputs(plan: Plan) -> Any:
-            images = split.jpegs(plan.ids) if decoded is None else decoded.images(plan.ids).arrays()
-            regions = seen(plan.views, split.heights[plan.ids], split.widths[plan.ids])
-            return images, *graphs.arguments(plan.views, regions, plan.size)
-
-        placement = decode if decoded is None else None
-        build = partial(graphs.viewing, device=accelerator.index, decode=placement)
-        self._graph = FedGraph(split, max_batch, threads, build=build, inputs=inputs, run=self._images)
-
-    def run(self, plans: Iterator[Plan]) -> Pictures:
-        return self._graph.run(plans)
-
-    def _images(self, graph: Any) -> Tensor:
-        with self._accelerator.side_stream() as stream:
-            (images,) = graph.run(stream)
-            return self._accelerator.keep(from_dlpack(images.as_tensor()))

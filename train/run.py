@@ -108,7 +108,7 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
             interval=Interval(recipe.runtime.checkpoint_minutes),
             save=Saver(setup, place, step),
         )
-        log.say(f"input    first batch after {feed.wait_for_first():.1f} s")
+        log.say(f"input    waited {feed.wait_for_first():.1f} s for the first batch")
         try:
             fit(run)
         except NotFiniteError as error:

@@ -19,6 +19,7 @@ from train import decoded, filling, room
 from train.batch import ValidationPlans
 from train.decoded import CacheFile, Decoded, plan_caches
 from train.filling import open_caches
+from train.on_gpu import OnGpu
 from train.pipeline import ImagePipeline
 from train.recipe import load_recipe
 from train.world import World
@@ -68,6 +69,20 @@ def test_images_of_any_shape(tmp_path: Path) -> None:
     ((_, one),) = pipeline(split).run(centre.stream(range(1)))
     ((_, other),) = cached(split, pixels).run(centre.stream(range(1)))
     assert (one == other).all()
+
+
+def test_the_way_of_gpus_shows_the_same(tmp_path: Path) -> None:
+    """There, too, the cache holds what would be decoded; gone on the CPU here."""
+    shapes = [(64, 64), (200, 50), (33, 120), (7, 5), (101, 99)]
+    split = split_of([picture(*shape) for shape in shapes], tmp_path)
+    pixels = made(ShardSet.open(tmp_path / "set"), tmp_path / "cache")["train"]
+    plans = training(split, batch=5, group=5, size=48)
+    plain, again = (
+        [images.numpy().copy() for _, images in way.run(plans.stream(0, 9, range(1)))]
+        for way in (OnGpu(split, 5, CPU, threads=1, decode="cpu", decoded=cache) for cache in (None, pixels))
+    )
+    assert len(plain) == 9
+    assert (np.array(plain) == np.array(again)).all()
 
 
 def test_second_run_reuses_the_cache(tiny_set: Path, tmp_path: Path) -> None:

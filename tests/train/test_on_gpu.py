@@ -1,20 +1,16 @@
-"""The graph that GPUs use, run on the CPU."""
+"""The way that GPUs take, gone on the CPU."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from shards.errors import DataError
 from shards.shardset import ShardSet, Split
-from tests.train.pictures import Pixels, evaluated, picture, spoiled
-from train import graphs
-from train.batch import Plan, ValidationPlans
-from train.fed import FedGraph
-from train.regions import seen
+from tests.train.pictures import CPU, Pixels, evaluated, picture, spoiled
+from train.batch import ValidationPlans
+from train.on_gpu import OnGpu
 
 MADE_BAD: dict[str, tuple[Callable[[Pixels], Pixels], str]] = {
     "cut": (lambda jpeg: jpeg[:300], "the image does not decode"),
@@ -31,27 +27,20 @@ def split(tiny_set: Path) -> Split:
     return ShardSet.open(tiny_set).split("train")
 
 
-def fed(split: Split) -> FedGraph[Pixels]:
-    """The graph with the decoder on the CPU."""
-
-    def inputs(plan: Plan) -> Any:
-        regions = seen(plan.views, split.heights[plan.ids], split.widths[plan.ids])
-        return split.jpegs(plan.ids), *graphs.arguments(plan.views, regions, plan.size)
-
-    def run(graph: Any) -> Pixels:
-        (images,) = graph.run()
-        return np.array(images.as_tensor())
-
-    return FedGraph(split, 16, 1, build=partial(graphs.viewing, device=None, decode="cpu"), inputs=inputs, run=run)
+def on_gpu(split: Split) -> OnGpu:
+    """The graph for GPUs, which runs on the CPU where it is given none."""
+    return OnGpu(split, 16, CPU, threads=1, decode="cpu")
 
 
 def test_plans_come_back_in_order(split: Split) -> None:
     """Each plan comes with its own images, though the graph asks for plans ahead, run after run."""
-    plans, graph, whole = ValidationPlans(split, 16, 1.0, 64), fed(split), evaluated(split, size=64, fraction=1.0)
+    plans, graph, whole = ValidationPlans(split, 16, 1.0, 64), on_gpu(split), evaluated(split, size=64, fraction=1.0)
     for groups in (range(30), range(0), range(29, 9, -1)):
-        made = list(graph.run(plans.stream(groups)))
-        assert [plan.group for plan, _ in made] == list(groups)
-        assert all((images == whole[plan.ids]).all() for plan, images in made)
+        seen = []
+        for plan, images in graph.run(plans.stream(groups)):
+            assert (images.numpy() == whole[plan.ids]).all()
+            seen.append(plan.group)
+        assert seen == list(groups)
 
 
 @pytest.mark.parametrize("kind", MADE_BAD)
@@ -60,4 +49,4 @@ def test_the_bad_sample_is_named(split: Split, tmp_path: Path, kind: str) -> Non
     make, words = MADE_BAD[kind]
     spoiled(split, 37, make, tmp_path)
     with pytest.raises(DataError, match=rf"key 000000037 \(source train/.*{words}"):
-        list(fed(split).run(ValidationPlans(split, 16, 1.0, 32).stream(range(30))))
+        list(on_gpu(split).run(ValidationPlans(split, 16, 1.0, 32).stream(range(30))))

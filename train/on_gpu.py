@@ -1,0 +1,98 @@
+"""Plans in, resized images out on a GPU: one graph of DALI does all, or all but the decoding."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
+
+from shards.errors import HeadraceError
+from shards.shardset import Split
+from train import graphs
+from train.accelerator import Accelerator
+from train.batch import Plan
+from train.decoded import Decoded
+from train.decoding import blamed, unexplained
+from train.regions import seen
+
+_NO_MEMORY = ("CUDA allocation failed", "Can't allocate", "cudaErrorMemoryAllocation", "out of memory")
+
+
+class OnGpu:
+    """Feeds the graph with plans, ahead of the images that it returns, and says what its errors mean."""
+
+    def __init__(
+        self,
+        split: Split,
+        max_batch: int,
+        accelerator: Accelerator,
+        *,
+        threads: int,
+        decode: str,
+        decoded: Decoded | None = None,
+    ) -> None:
+        self._split, self._accelerator, self._decoded = split, accelerator, decoded
+        self._decode = decode if decoded is None else None
+        self._ahead: deque[Plan] = deque()  # DALI asks for input ahead of the batch that it returns
+        self._plans: Iterator[Plan] = iter(())
+        self._graph = self._built(self._next_inputs, max_batch, threads)
+
+    def run(self, plans: Iterator[Plan]) -> Iterator[tuple[Plan, Tensor]]:
+        """Each plan with its images, uint8 (b, size, size, 3) on the device, in order.
+
+        Without a GPU they lie in DALI's memory, which it takes back for the next batch.
+        Raises DataError when a sample's bytes changed or do not decode, naming it, and HeadraceError for what is not
+        a sample's fault.
+        """
+        self._plans = plans
+        while True:
+            try:
+                images = self._images()
+            except StopIteration:
+                self._graph.reset()
+                return
+            except RuntimeError as error:
+                raise self._explain(error) from error
+            yield self._ahead.popleft(), images
+
+    def _built(self, source: Callable[[], Any], max_batch: int, threads: int) -> Any:
+        return graphs.viewing(source, max_batch, threads, device=self._accelerator.index, decode=self._decode)
+
+    def _images(self) -> Tensor:
+        with self._accelerator.side_stream() as stream:
+            (images,) = self._graph.run(stream)
+            return self._accelerator.keep(from_dlpack(images.as_tensor()))
+
+    def _next_inputs(self) -> Any:
+        plan = next(self._plans)
+        inputs = self._inputs(plan)
+        self._ahead.append(plan)
+        return inputs
+
+    def _inputs(self, plan: Plan) -> Any:
+        split, ids = self._split, plan.ids
+        images = split.jpegs(ids) if self._decoded is None else self._decoded.images(ids).arrays()
+        regions = seen(plan.views, split.heights[ids], split.widths[ids])
+        return images, *graphs.arguments(plan.views, regions, plan.size)
+
+    def _explain(self, error: RuntimeError) -> HeadraceError:
+        """The user's error for one of DALI's, which names no sample: those in question are tried one by one."""
+        if any(words in str(error) for words in _NO_MEMORY):  # trying again would blame a sample for it
+            return HeadraceError(
+                "the image pipeline ran out of GPU memory. Lower train.group, which changes what batch normalisation "
+                "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint stays as it is"
+            )
+        for plan in self._ahead:
+            for row, sample_id in enumerate(plan.ids.tolist()):
+                if not self._succeeds(plan.one(row)):
+                    return blamed(self._split, sample_id)
+        return unexplained(error)
+
+    def _succeeds(self, plan: Plan) -> bool:
+        inputs = self._inputs(plan)
+        try:
+            self._built(lambda: inputs, 1, 1).run()
+        except RuntimeError:
+            return False
+        return True
