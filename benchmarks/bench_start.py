@@ -6,7 +6,8 @@ Every repetition is a new process that does what `headrace train` does on one pr
 in the page cache. Seconds of each part: `python` from the start of the process to the first line of ours; `imports` of
 torch, DALI and our modules; `open`: recipe, manifest, index and tars; `build`: network, optimizer and data pipeline,
 without warming up; `first batch`: until it has been decoded and is on the device; `first update`: forward, backward and
-optimizer of that batch, with what the libraries prepare at their first call. `refusal` is the whole of a command whose
+optimizer of that batch, with what the libraries prepare at their first call. In the very first run no loop has been
+compiled yet: numba's cache is an empty folder there. `refusal` is the whole of a command whose
 recipe has a misspelt key, `help` that of `headrace --help`, each with the interpreter's start and end.
 """
 
@@ -15,6 +16,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from itertools import chain, pairwise
 from pathlib import Path
@@ -54,6 +56,13 @@ def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     return {name: after - before for name, (before, after) in zip(marks, pairwise(times), strict=True)}
 
 
+def start(asked: argparse.Namespace, **environment: str) -> dict[str, float]:
+    """One start, in a process with more environment."""
+    parts = measured_by(__file__, asked.shards, "--recipe", asked.recipe, "--began", time.time(), **environment)
+    to_batch = sum(seconds for name, seconds in parts.items() if name != "first update")
+    return {**parts, "process start to first batch": to_batch}
+
+
 def seconds_of(command: tuple[str, ...], shards: Path) -> float:
     """Seconds that a whole command takes."""
     words = [str(shards) if word == "SHARDS" else word for word in command]
@@ -86,15 +95,19 @@ def main() -> None:
     if asked.began is not None:
         print(json.dumps(be(asked.shards, asked.recipe, asked.began)))
         return
-    starts, commands = [], []
+    starts, firsts, commands = [], [], []
     for _ in range(asked.repeats):
-        parts = measured_by(__file__, asked.shards, "--recipe", asked.recipe, "--began", time.time())
-        to_batch = sum(seconds for name, seconds in parts.items() if name != "first update")
-        starts.append({**parts, "process start to first batch": to_batch})
+        starts.append(start(asked))
+        with tempfile.TemporaryDirectory() as empty:
+            firsts.append(start(asked, NUMBA_CACHE_DIR=empty))
         commands.append({name: seconds_of(command, asked.shards) for name, command in COMMANDS.items()})
-        print(starts[-1], commands[-1], file=sys.stderr, flush=True)
+        print(starts[-1], firsts[-1], commands[-1], file=sys.stderr, flush=True)
     said = f"python benchmarks/bench_start.py SHARDS --repeats {asked.repeats} --recipe {asked.recipe}"
-    tables = {"To the first batch and update": lines(starts), "Whole commands": lines(commands)}
+    tables = {
+        "To the first batch and update": lines(starts),
+        "The same in the very first run": lines(firsts),
+        "Whole commands": lines(commands),
+    }
     print(write("start", "From process start to first batch", facts(said), (__doc__ or "").split("\n\n", 2)[2], tables))
 
 

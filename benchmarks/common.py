@@ -17,10 +17,10 @@ ENVIRONMENT = dict(os.environ)
 """What every contender starts with: as the user has it, before a module of ours sets anything in this process."""
 
 
-def measured_by(script: str, *arguments: object) -> dict[str, float]:
-    """The last line that `script ARGUMENTS` prints, as JSON, from a process of its own."""
+def measured_by(script: str, *arguments: object, **environment: str) -> dict[str, float]:
+    """The last line that `script ARGUMENTS` prints, as JSON, from a process of its own, with more environment."""
     command = [sys.executable, script, *map(str, arguments)]
-    done = subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env={**ENVIRONMENT, **environment}, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
