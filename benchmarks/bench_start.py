@@ -7,8 +7,8 @@ in the page cache. Seconds of each part: `python` from the start of the process 
 torch, DALI and our modules; `open`: recipe, manifest, index and tars; `build`: network, optimizer and data pipeline,
 without warming up; `first batch`: until it has been decoded and is on the device; `first update`: forward, backward and
 optimizer of that batch, with what the libraries prepare at their first call. In the very first run no loop has been
-compiled yet: numba's cache is an empty folder there. `refusal` is the whole of a command whose
-recipe has a misspelt key, `help` that of `headrace --help`, each with the interpreter's start and end.
+compiled yet: numba's cache is an empty folder there. `refusal` is the whole of a command whose recipe has a misspelt
+key, `help` that of `headrace --help`, each with the interpreter's start and end.
 """
 
 import argparse
