@@ -30,6 +30,13 @@ def forget_loops_of_other_sources() -> None:
 
 forget_loops_of_other_sources()
 
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_these_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tests and the processes that they start keep for the user lies in a folder of this session."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 TRAIN, VAL = 40, 10  # images a class of the tiny source
 
 
