@@ -105,8 +105,6 @@ def resident_bytes() -> int:
 
 def opened(shards: Path) -> Figures:
     """In a fresh process: seconds to open the set, and to the first batch of training on the CPU, after imports."""
-    import numpy as np
-
     from shards.order import Order, Steps
     from shards.shardset import ShardSet
     from train.accelerator import Accelerator
@@ -120,7 +118,7 @@ def opened(shards: Path) -> Figures:
     memory = resident_bytes() - before
     crop = Crop((0.35, 1.0), (3 / 4, 4 / 3), 0.5)
     steps = Steps(len(split), 256, 32)
-    plans = TrainPlans(split, Order(len(split), 0), steps, crop=crop, sizes=((0, 64),), drop_rates=np.zeros(1))
+    plans = TrainPlans(split, Order(len(split), 0), steps, crop=crop, sizes=((0, 64),))
     pipeline = ImagePipeline(split, 32, Accelerator(None), threads=2, decode="cpu")
     _, images = next(pipeline.run(plans.stream(0, 1, range(8))))
     at_batch = time.perf_counter() - began

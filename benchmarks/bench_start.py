@@ -45,7 +45,7 @@ def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     marks["open"] = time.time()
     with Place.joined(setup.recipe.runtime) as place:
         step = build_step(setup, place, build_network(setup))
-        with build_feed(setup, place, step, 0) as feed:
+        with build_feed(setup, place, 0) as feed:
             marks["build"] = time.time()
             first = next(feed)
             marks["first batch"] = time.time()

@@ -42,6 +42,7 @@ from train.pipeline import ImagePipeline
 from train.pixels import changed
 from train.policy import Policy, draw_changes
 from train.regions import seen
+from train.wanted import Wanted
 
 Pixels = NDArray[np.uint8]
 Row = dict[str, Any]
@@ -92,7 +93,7 @@ class Side:
             some = slice(first, first + BATCH)
             nothing = np.zeros(len(self.ids[some]), np.int64)
             part = views.only(some)
-            yield Plan(0, 0, nothing, self.ids[some], nothing, part, size, np.empty((len(nothing), 0), np.float32))
+            yield Plan(0, 0, nothing, nothing, Wanted(self.ids[some], part, size))
 
     def pillows(self, prepare: Callable[[Image.Image, int], Image.Image]) -> Pixels:
         """Pillow's images, each prepared from the decoded image and its row."""

@@ -153,12 +153,3 @@ def _views(
     start = np.stack([top, np.where(mirror, right, left)], 1).astype(np.float32)
     end = np.stack([bottom, np.where(mirror, left, right)], 1).astype(np.float32)
     return Views(start, end)
-
-
-def keep_scales(rates: NDArray[np.float64], seed: int, samples: Samples) -> NDArray[np.float32]:
-    """Stochastic depth (Huang et al., arXiv:1603.09382): float32 (n, blocks), 0 to drop, 1 / (1 - rate) to keep.
-
-    `rates` holds each block's chance to be dropped, shape (blocks,).
-    """
-    drop = uniforms(seed, Stream.DEPTH, samples.epochs, samples.ids, count=len(rates)) < rates
-    return np.where(drop, 0.0, 1.0 / (1.0 - rates)).astype(np.float32)

@@ -13,11 +13,12 @@ from shards.draws import Stream, hash64
 from shards.order import Order, Steps, validation_batches
 from shards.shardset import Split
 from train.accelerator import Accelerator
-from train.augment import Crop, Samples, Views, centre_views, keep_scales, train_views
+from train.augment import Crop, Samples, Views, centre_views, train_views
 from train.change import Change
 from train.mix import Mix, Mixing, draw_mix
 from train.pixels import changed
 from train.policy import Policy, draw_changes
+from train.wanted import Wanted
 
 _DRAWN_TOGETHER = 1024  # samples
 _NOISE_WORDS = 1 << 16  # repeated to fill a batch
@@ -29,19 +30,15 @@ class Plan(NamedTuple):
     step: int
     group: int  # which of the step's groups; for validation, which of the fixed batches
     epochs: NDArray[np.int64]  # (b,)
-    ids: NDArray[np.int64]  # (b,)
     labels: NDArray[np.int64]  # (b,)
-    views: Views
-    size: int  # side of the square that each view is resized to, pixels
-    keep: NDArray[np.float32]  # (b, blocks) stochastic-depth scales; blocks = 0 for validation
+    wanted: Wanted
     mix: Mix | None = None  # how the group is mixed, where it is
     changes: tuple[Change, ...] = ()  # what is done to the resized images
 
-    def one(self, row: int) -> "Plan":
-        """The same for one sample alone, as far as decoding and resizing go."""
-        row_only = slice(row, row + 1)
-        columns = {name: getattr(self, name)[row_only] for name in ("epochs", "ids", "labels", "keep")}
-        return self._replace(views=self.views.only(row_only), **columns)
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """The samples, (b,)."""
+        return self.wanted.ids
 
 
 class Batch(NamedTuple):
@@ -49,7 +46,6 @@ class Batch(NamedTuple):
 
     images: Tensor  # uint8 (b, size, size, 3)
     labels: Tensor  # int64 (b,)
-    keep: Tensor  # float32 (b, blocks)
     partner: Tensor | None  # int64 (b,), whom each image is mixed with
     plan: Plan
 
@@ -58,12 +54,12 @@ class Batch(NamedTuple):
         """The resized images of a plan, changed as it says, with the rest of it on their device."""
         images = changed(images, plan.changes, accelerator)
         partner = None if plan.mix is None else accelerator.upload(plan.mix.partner)
-        return cls(images, accelerator.upload(plan.labels), accelerator.upload(plan.keep), partner, plan)
+        return cls(images, accelerator.upload(plan.labels), partner, plan)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """All that lies on the device."""
-        found = (self.images, self.labels, self.keep)
+        found = (self.images, self.labels)
         return found if self.partner is None else (*found, self.partner)
 
 
@@ -76,7 +72,6 @@ class TrainPlans:
     steps: Steps
     crop: Crop
     sizes: tuple[tuple[int, int], ...]  # (first step, side of the images from there on), by step
-    drop_rates: NDArray[np.float64]  # (blocks,)
     mixing: Mixing = Mixing()  # noqa: RUF009  a tuple, so it cannot change
     policy: Policy = Policy()  # noqa: RUF009  as above
 
@@ -91,13 +86,14 @@ class TrainPlans:
         epochs, ids = (np.concatenate(column) for column in zip(*positions, strict=True))
         seed = self.order.seed
         samples = Samples(epochs, ids, self.split.widths[ids], self.split.heights[ids])
-        views, keep = train_views(self.crop, seed, samples), keep_scales(self.drop_rates, seed, samples)
+        views = train_views(self.crop, seed, samples)
         for number, (step, group) in enumerate(places):
             rows, size = slice(number * self.steps.group, (number + 1) * self.steps.group), self.size_at(step)
             mine = samples.only(rows)
             labels, mix = self.split.labels[mine.ids], draw_mix(self.mixing, seed, step, group, len(mine.ids), size)
             changes = draw_changes(self.policy, seed, mine, size)
-            yield Plan(step, group, mine.epochs, mine.ids, labels, views.only(rows), size, keep[rows], mix, changes)
+            wanted = Wanted(mine.ids, views.only(rows), size)
+            yield Plan(step, group, mine.epochs, labels, wanted, mix, changes)
 
     def size_at(self, step: int) -> int:
         """Side of the training images of a step, in pixels."""
@@ -129,17 +125,16 @@ class ValidationPlans:
         for number in batches:
             ids = np.arange(*spans[number])
             views = centre_views(self.fraction, self.size, self.split.widths[ids], self.split.heights[ids])
-            epochs, keep = np.zeros(len(ids), np.int64), np.empty((len(ids), 0), np.float32)
-            yield Plan(0, number, epochs, ids, self.split.labels[ids], views, self.size, keep)
+            wanted = Wanted(ids, views, self.size)
+            yield Plan(0, number, np.zeros(len(ids), np.int64), self.split.labels[ids], wanted)
 
 
-def resident_batch(samples: int, size: int, blocks: int, accelerator: Accelerator) -> Batch:
+def resident_batch(samples: int, size: int, accelerator: Accelerator) -> Batch:
     """A batch that is already on the device, for warming up and timing the step.
 
     Its pixels are noise: devices may compute faster on equal numbers than on those of images.
     """
     ids, corners = np.zeros(samples, np.int64), np.zeros((samples, 2), np.float32)
-    keep = np.ones((samples, blocks), np.float32)
-    plan = Plan(0, 0, ids, ids, ids, Views(corners, corners), size, keep)
+    plan = Plan(0, 0, ids, ids, Wanted(ids, Views(corners, corners), size))
     noise = hash64(0, Stream.RESIDENT, np.arange(_NOISE_WORDS)).view(np.uint8)
     return Batch.of(plan, accelerator.upload(np.resize(noise, (samples, size, size, 3))), accelerator)

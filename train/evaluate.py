@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812  torch's own convention
 from shards.errors import HeadraceError
 from shards.order import deal
 from train.accelerator import Accelerator
-from train.batch import ValidationPlans
+from train.batch import Plan, ValidationPlans
 from train.efficientnet import EfficientNet
 from train.feed import Feed
 from train.normalise import Normalise
@@ -27,7 +27,7 @@ class Evaluator:
     def __init__(
         self,
         plans: ValidationPlans,
-        pipeline: ImagePipeline,
+        pipeline: ImagePipeline[Plan],
         normalise: Normalise,
         accelerator: Accelerator,
         world: World,

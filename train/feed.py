@@ -27,7 +27,7 @@ class Feed:
     """
 
     def __init__(
-        self, pipeline: ImagePipeline, plans: Iterator[Plan], accelerator: Accelerator, depth: int = 3
+        self, pipeline: ImagePipeline[Plan], plans: Iterator[Plan], accelerator: Accelerator, depth: int = 3
     ) -> None:
         self.stalled = 0.0
         self._accelerator = accelerator
@@ -73,7 +73,7 @@ class Feed:
         self._closing.set()
         self._thread.join()
 
-    def _produce(self, pipeline: ImagePipeline, plans: Iterator[Plan]) -> None:
+    def _produce(self, pipeline: ImagePipeline[Plan], plans: Iterator[Plan]) -> None:
         try:
             for plan, images in pipeline.run(self._until_closed(plans)):
                 with self._accelerator.side_stream():

@@ -82,7 +82,7 @@ def _fitting_group(step: TrainStep, size: int, group: int) -> int | None:
 
 def _peak(step: TrainStep, samples: int, size: int, accelerator: Accelerator) -> int:
     accelerator.release()
-    resident = resident_batch(samples, size, len(step.network.drop_rates(0)), accelerator)
+    resident = resident_batch(samples, size, accelerator)
     step.warm_up(resident, 1, together=False)
     accelerator.synchronize()
     memory = accelerator.memory()

@@ -1,37 +1,38 @@
-"""Plans in, resized images out on a CPU: read, decode, resize, in one thread."""
+"""Resized images on a CPU: read, decode, resize, in one thread."""
 
 import numpy as np
 from torch import Tensor
 
 from shards.shardset import Split
-from train.batch import Plan
 from train.blocks import choose_blocks
 from train.decoding import explained
 from train.graphs import Decoder
 from train.reading import read
 from train.regions import seen
 from train.resample import resample
+from train.wanted import Planned
 
 _COPIES = 2  # of a decoded batch that a lane holds: DALI's decoder puts images together after decoding them
 _MOST_MEMORY = 1 << 30  # bytes of decoded images in all lanes of a process, where they are more than two
 
 
 class OnCpu:
-    """Makes the images of one plan at a time."""
+    """Makes the images of one batch at a time."""
 
     def __init__(self, split: Split, max_batch: int, threads: int) -> None:
         self._split, self._decode = split, Decoder(max_batch, threads)
 
-    def __call__(self, plan: Plan) -> Tensor:
+    def __call__(self, plan: Planned) -> Tensor:
         """uint8 (b, size, size, 3). Raises DataError when a sample's bytes changed or do not decode, naming it."""
-        regions = seen(plan.views, self._split.heights[plan.ids], self._split.widths[plan.ids])
-        jpegs = read(self._split, plan.ids)
+        ids, views, size = plan.wanted
+        regions = seen(views, self._split.heights[ids], self._split.widths[ids])
+        jpegs = read(self._split, ids)
         choose_blocks()
         try:
             images = self._decode(jpegs, regions)
         except RuntimeError as error:
-            raise explained(self._split, plan.ids, error) from error
-        return resample(images, regions.moved(plan.views), plan.size)
+            raise explained(self._split, ids, error) from error
+        return resample(images, regions.moved(views), size)
 
 
 def lanes_on_cpu(threads: int, batch_bytes: float) -> tuple[int, int]:

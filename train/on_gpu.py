@@ -1,8 +1,8 @@
-"""Plans in, resized images out on a GPU: one graph of DALI does all, or all but the decoding."""
+"""Resized images on a GPU: one graph of DALI does all, or all but the decoding."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Generic
 
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
@@ -11,15 +11,15 @@ from shards.errors import HeadraceError
 from shards.shardset import Split
 from train import graphs
 from train.accelerator import Accelerator
-from train.batch import Plan
 from train.decoded import Decoded
 from train.decoding import blamed, unexplained
 from train.regions import seen
+from train.wanted import Some, Wanted
 
 _NO_MEMORY = ("CUDA allocation failed", "Can't allocate", "cudaErrorMemoryAllocation", "out of memory")
 
 
-class OnGpu:
+class OnGpu(Generic[Some]):
     """Feeds the graph with plans, ahead of the images that it returns, and says what its errors mean."""
 
     def __init__(
@@ -34,11 +34,11 @@ class OnGpu:
     ) -> None:
         self._split, self._accelerator, self._decoded = split, accelerator, decoded
         self._decode = decode if decoded is None else None
-        self._ahead: deque[Plan] = deque()  # DALI asks for input ahead of the batch that it returns
-        self._plans: Iterator[Plan] = iter(())
+        self._ahead: deque[Some] = deque()  # DALI asks for input ahead of the batch that it returns
+        self._plans: Iterator[Some] = iter(())
         self._graph = self._built(self._next_inputs, max_batch, threads)
 
-    def run(self, plans: Iterator[Plan]) -> Iterator[tuple[Plan, Tensor]]:
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in order.
 
         Without a GPU they lie in DALI's memory, which it takes back for the next batch.
@@ -66,15 +66,15 @@ class OnGpu:
 
     def _next_inputs(self) -> Any:
         plan = next(self._plans)
-        inputs = self._inputs(plan)
+        inputs = self._inputs(plan.wanted)
         self._ahead.append(plan)
         return inputs
 
-    def _inputs(self, plan: Plan) -> Any:
-        split, ids = self._split, plan.ids
+    def _inputs(self, wanted: Wanted) -> Any:
+        split, (ids, views, size) = self._split, wanted
         images = split.jpegs(ids) if self._decoded is None else self._decoded.images(ids).arrays()
-        regions = seen(plan.views, split.heights[ids], split.widths[ids])
-        return images, *graphs.arguments(plan.views, regions, plan.size)
+        regions = seen(views, split.heights[ids], split.widths[ids])
+        return images, *graphs.arguments(views, regions, size)
 
     def _explain(self, error: RuntimeError) -> HeadraceError:
         """The user's error for one of DALI's, which names no sample: those in question are tried one by one."""
@@ -84,13 +84,13 @@ class OnGpu:
                 "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint stays as it is"
             )
         for plan in self._ahead:
-            for row, sample_id in enumerate(plan.ids.tolist()):
-                if not self._succeeds(plan.one(row)):
+            for row, sample_id in enumerate(plan.wanted.ids.tolist()):
+                if not self._succeeds(plan.wanted.one(row)):
                     return blamed(self._split, sample_id)
         return unexplained(error)
 
-    def _succeeds(self, plan: Plan) -> bool:
-        inputs = self._inputs(plan)
+    def _succeeds(self, wanted: Wanted) -> bool:
+        inputs = self._inputs(wanted)
         try:
             self._built(lambda: inputs, 1, 1).run()
         except RuntimeError:

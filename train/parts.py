@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from shards.shardset import ShardSet, Split
 from train.accelerator import Accelerator
 from train.augment import Crop
-from train.batch import TrainPlans, ValidationPlans
+from train.batch import Plan, TrainPlans, ValidationPlans
 from train.compiled import Compilable
 from train.decoded import Decoded
 from train.evaluate import Evaluator
@@ -29,6 +27,7 @@ from train.resume import Resumed
 from train.sections import Evaluate, Runtime
 from train.setup import TRAIN, VALIDATION, Setup
 from train.step import TrainStep
+from train.stochastic_depth import StochasticDepth
 from train.world import World
 
 
@@ -62,7 +61,7 @@ class Place:
             accelerator.make_deterministic()
         return cls(world, accelerator, world.threads(runtime.threads))
 
-    def pipeline(self, split: Split, max_batch: int, runtime: Runtime, decoded: Decoded | None) -> ImagePipeline:
+    def pipeline(self, split: Split, max_batch: int, runtime: Runtime, decoded: Decoded | None) -> ImagePipeline[Plan]:
         """A pipeline over a split, which takes its pixels from the `decoded` cache where there is one."""
         decode = self.accelerator.decode_placement(runtime.decode)
         return ImagePipeline(split, max_batch, self.accelerator, threads=self.threads, decode=decode, decoded=decoded)
@@ -87,6 +86,7 @@ def build_step(setup: Setup, place: Place, built: Built) -> TrainStep:
         scaler=scaler,
         schedule=Schedule.of(recipe, setup.steps.samples),
         normalise=Normalise(built.normalisation, accelerator),
+        depth=StochasticDepth(network.drop_rates(recipe.model.drop_connect), train.seed, accelerator),
         dropout=HeadDropout(recipe.model.dropout, network.features, train.seed, accelerator),
         statistics=RunningStatistics(network, average.network if average else None, momentum, len(groups), weight),
         average=average,
@@ -132,7 +132,7 @@ def build_network(setup: Setup) -> Built:
     return build_model(model.name, len(classes), init=init, weights=weights, seed=seed, matched=matched)
 
 
-def build_plans(setup: Setup, step: TrainStep) -> TrainPlans:
+def build_plans(setup: Setup) -> TrainPlans:
     """The plans of all training micro-batches."""
     recipe, split = setup.recipe, setup.shards.split(TRAIN)
     augment, total = recipe.augment, setup.steps.ends(recipe.train.epochs - 1)
@@ -142,15 +142,14 @@ def build_plans(setup: Setup, step: TrainStep) -> TrainPlans:
         steps=setup.steps,
         crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
         sizes=tuple((math.ceil(share * total), size) for share, size in augment.stages),
-        drop_rates=np.array(step.network.drop_rates(recipe.model.drop_connect)),
         mixing=Mixing(augment.mixup, augment.cutmix),
         policy=Policy.of(augment, normalisation_of(recipe.model.name).mean),
     )
 
 
-def build_feed(setup: Setup, place: Place, step: TrainStep, first_step: int, decoded: Decoded | None = None) -> Feed:
+def build_feed(setup: Setup, place: Place, first_step: int, decoded: Decoded | None = None) -> Feed:
     """The training batches of this rank from `first_step` to the end of the run."""
-    plans, recipe = build_plans(setup, step), setup.recipe
+    plans, recipe = build_plans(setup), setup.recipe
     mine = setup.steps.groups_of(place.world.size, place.world.rank)
     stream = plans.stream(first_step, setup.steps.ends(recipe.train.epochs - 1), mine)
     pipeline = place.pipeline(plans.split, recipe.train.group, recipe.runtime, decoded)

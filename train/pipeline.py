@@ -1,21 +1,19 @@
 """Encoded bytes and views in, resized uint8 images out: on the CPU, from the decoded cache, or on a GPU."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Generic, Protocol
 
 from torch import Tensor
 
 from shards.shardset import Split
 from train.accelerator import Accelerator
-from train.batch import Plan
 from train.decoded import Decoded
 from train.lanes import Lanes
 from train.on_gpu import OnGpu
+from train.wanted import Some
 
-Pictures = Iterator[tuple[Plan, Tensor]]
 
-
-class ImagePipeline:
+class ImagePipeline(Generic[Some]):
     """Decodes the samples of a split and resizes their views, on the CPU or on the GPU of `accelerator`.
 
     `threads` are CPU threads; `decode` places the JPEG decoder: "cpu", or "mixed" (nvJPEG on the GPU). Images that are
@@ -34,13 +32,15 @@ class ImagePipeline:
     ) -> None:
         self._running = False
         if accelerator.index is not None:
-            self._way: _Way = OnGpu(split, max_batch, accelerator, threads=threads, decode=decode, decoded=decoded)
+            self._way: _Way[Some] = OnGpu(
+                split, max_batch, accelerator, threads=threads, decode=decode, decoded=decoded
+            )
         elif decoded is not None:
             self._way = _FromCache(decoded, threads)
         else:
             self._way = _OnCpu(split, max_batch, threads)
 
-    def run(self, plans: Iterator[Plan]) -> Pictures:
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
 
         Raises DataError when a sample's bytes changed or do not decode, naming it. On a GPU it may come a batch early:
@@ -53,36 +53,37 @@ class ImagePipeline:
         self._running = False
 
 
-class _Way(Protocol):
+class _Way(Protocol[Some]):
     """One of the three ways to the images."""
 
-    def run(self, plans: Iterator[Plan]) -> Pictures:
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """As `ImagePipeline.run`."""
 
 
-class _OnCpu:
+class _OnCpu(Generic[Some]):
     """Each lane takes a batch through from the files to the pixels (docs/decisions/0017)."""
 
     def __init__(self, split: Split, max_batch: int, threads: int) -> None:
         from train.on_cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no compiler of loops
 
         lanes, each = lanes_on_cpu(threads, max_batch * mean_bytes(split))
-        self._lanes: Lanes[Plan, Tensor] = Lanes(lanes, lambda: OnCpu(split, max_batch, each))
+        self._lanes: Lanes[Some, Tensor] = Lanes(lanes, lambda: OnCpu(split, max_batch, each))
 
-    def run(self, plans: Iterator[Plan]) -> Pictures:
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         return self._lanes.run(plans)
 
 
-class _FromCache:
+class _FromCache(Generic[Some]):
     """All is decoded: what is left is to resize."""
 
     def __init__(self, decoded: Decoded, threads: int) -> None:
         from train.resample import resample  # noqa: PLC0415  as above
 
-        def resized(plan: Plan) -> Tensor:
-            return resample(decoded.images(plan.ids), plan.views, plan.size)
+        def resized(plan: Some) -> Tensor:
+            ids, views, size = plan.wanted
+            return resample(decoded.images(ids), views, size)
 
-        self._lanes: Lanes[Plan, Tensor] = Lanes(threads, lambda: resized)
+        self._lanes: Lanes[Some, Tensor] = Lanes(threads, lambda: resized)
 
-    def run(self, plans: Iterator[Plan]) -> Pictures:
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         return self._lanes.run(plans)

@@ -72,8 +72,8 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
     log = RunLog(setup.out if place.world.is_main else None)
     step = build_step(setup, place, built)
     with memory.explained(setup, step):
-        sides, blocks = [size for _, size in setup.recipe.augment.stages], len(step.network.drop_rates(0))
-        residents = [resident_batch(setup.recipe.train.group, side, blocks, place.accelerator) for side in sides]
+        sides = [size for _, size in setup.recipe.augment.stages]
+        residents = [resident_batch(setup.recipe.train.group, side, place.accelerator) for side in sides]
         compilation = _settle(setup, place, step, residents, log)
         origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
         for line in start_lines(setup, place, origin, compilation):
@@ -91,7 +91,7 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
     evaluate = build_evaluator(
         setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, caches.get(VALIDATION)
     )
-    with build_feed(setup, place, step, progress.step, caches.get(TRAIN)) as feed:
+    with build_feed(setup, place, progress.step, caches.get(TRAIN)) as feed:
         run = Run(
             steps=setup.steps,
             epochs=recipe.train.epochs,

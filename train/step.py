@@ -16,6 +16,7 @@ from train.noise import HeadDropout
 from train.normalise import Normalise
 from train.norms import RunningStatistics
 from train.optim import Schedule, WeightAverage, set_rate
+from train.stochastic_depth import StochasticDepth
 from train.tally import LossRing, Tally
 from train.world import World
 
@@ -31,6 +32,7 @@ class TrainStep:
     scaler: Scaler
     schedule: Schedule
     normalise: Normalise
+    depth: StochasticDepth
     dropout: HeadDropout
     statistics: RunningStatistics
     average: WeightAverage | None
@@ -55,11 +57,11 @@ class TrainStep:
 
     def _forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """The micro-batch's summed loss and its logits."""
-        mix = batch.plan.mix
-        dropout = self.dropout(step, batch.plan.group, len(batch.labels))
+        plan, mix = batch.plan, batch.plan.mix
+        keep, dropout = self.depth(plan.epochs, plan.ids), self.dropout(step, plan.group, len(batch.labels))
         images = mixed_images(self.normalise(batch.images), batch.partner, mix)
         with self.accelerator.autocast():
-            logits = self.model(images, batch.keep, dropout)
+            logits = self.model(images, keep, dropout)
             loss = mixed_loss(logits, batch.labels, batch.partner, mix, self.label_smoothing)
         return loss, logits
 

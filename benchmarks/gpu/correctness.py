@@ -26,7 +26,7 @@ def run(setting: Setting) -> dict[str, list[Row]]:
     """Tables of pixels and of the first step."""
     setup = setting.setup("model.dropout=0", "runtime.precision=fp32", f"train.group={setting.batch // 4}")
     place, step = setting.step(setup)
-    plans = build_plans(setup, step)
+    plans = build_plans(setup)
     wanted = list(plans.stream(0, 1, range(min(_GROUPS, setup.steps.groups))))
     threads = 1 if setting.dry else 4
     on_cpu = list(_pixels(plans.split, wanted, Accelerator(None), threads, "cpu"))

@@ -17,7 +17,7 @@ def run(setting: Setting) -> dict[str, list[Row]]:
     place, step = setting.step(setup)
     steps = 1 if setting.dry else 10
     activities = [ProfilerActivity.CPU] + ([] if setting.dry else [ProfilerActivity.CUDA])
-    with build_feed(setup, place, step, 0) as feed:
+    with build_feed(setup, place, 0) as feed:
         train_on(step, feed, 1 if setting.dry else 10)
         place.accelerator.synchronize()
         with profile(activities=activities) as profiled:

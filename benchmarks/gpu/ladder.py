@@ -34,7 +34,7 @@ def run(setting: Setting) -> dict[str, list[Row]]:
     setup = setting.setup()
     place, step = setting.step(setup)
     step.warm_up(setting.resident(step, setting.batch, setting.size))
-    plans = build_plans(setup, step)
+    plans = build_plans(setup)
     input_rows = [
         {"decode": decode, "threads": number, "rung": rung, **spread(rates)}
         for decode in setting.decoders
@@ -81,8 +81,9 @@ def _graph(
 ) -> Any:
     def source() -> tuple[Any, ...]:
         plan, split = next(stream), plans.split
-        regions = seen(plan.views, split.heights[plan.ids], split.widths[plan.ids])
-        return split.jpegs(plan.ids), *graphs.arguments(plan.views, regions, plan.size)
+        ids, views, size = plan.wanted
+        regions = seen(views, split.heights[ids], split.widths[ids])
+        return split.jpegs(ids), *graphs.arguments(views, regions, size)
 
     group, index = plans.steps.group, accelerator.index
     if rung == "resize":
@@ -102,7 +103,7 @@ def _whole(setting: Setting, step: TrainStep, decode: str, threads: int) -> Row:
     place = Place.find(setup.recipe.runtime)
     resident = setting.resident(step, setting.batch, setting.size)
     real, synthetic = [], []
-    with build_feed(setup, place, step, 0) as feed:
+    with build_feed(setup, place, 0) as feed:
         for _ in range(setting.repeats):
             synthetic += setting.on_resident(step, resident, 1)
             real.append(setting.on_real(step, feed))

@@ -31,7 +31,7 @@ def _of_group(setting: Setting, decode: str, group: int, peaks: list[tuple[int, 
     setup = setting.setup(*shape)
     place, step = setting.step(setup)
     place.accelerator.release()
-    with build_feed(setup, Place(place.world, place.accelerator, place.threads), step, 0) as feed:
+    with build_feed(setup, Place(place.world, place.accelerator, place.threads), 0) as feed:
         train_on(step, feed, 3)
         place.accelerator.synchronize()
         used = place.accelerator.memory()

@@ -93,7 +93,7 @@ class Setting:
 
     def resident(self, step: TrainStep, samples: int, size: int) -> Batch:
         """A batch that is already on the device."""
-        return resident_batch(samples, size, len(step.network.drop_rates(0)), step.accelerator)
+        return resident_batch(samples, size, step.accelerator)
 
     def whole_run(self, setup: Setup) -> list[Row]:
         """Train as `headrace train` does; the rows of epochs.csv."""

@@ -57,9 +57,9 @@ def for_a_gpu(given: Given) -> Iterator[Any]:
 
     def source() -> tuple[Any, ...]:
         plan = next(plans)
-        regions = seen(plan.views, samples.heights[plan.ids], samples.widths[plan.ids])
-        arguments = graphs.arguments(plan.views, regions, plan.size)
-        return graphs.listed(samples.jpegs(plan.ids)), *arguments[:2]
+        ids, views, size = plan.wanted
+        regions = seen(views, samples.heights[ids], samples.widths[ids])
+        return graphs.listed(samples.jpegs(ids)), *graphs.arguments(views, regions, size)[:2]
 
     pipeline = Pipeline(BATCH, THREADS, device_id=None, prefetch_queue_depth=2)
     with pipeline:

@@ -20,13 +20,12 @@ from train.model import build_model
 from train.parts import Place, build_evaluator, build_plans, build_step
 from train.request import Request
 from train.setup import Setup, resolve
-from train.step import TrainStep
 
 
-def decoded(setup: Setup, place: Place, step: TrainStep, first: int, count: int) -> dict[str, np.ndarray]:
+def decoded(setup: Setup, place: Place, first: int, count: int) -> dict[str, np.ndarray]:
     """What the feed of this rank delivers for `count` steps from `first`."""
     rows: list[tuple[int, int, int, str]] = []
-    plans = build_plans(setup, step)
+    plans = build_plans(setup)
     mine = setup.steps.groups_of(place.world.size, place.world.rank)
     pipeline = place.pipeline(plans.split, setup.recipe.train.group, setup.recipe.runtime, None)
     with Feed(pipeline, plans.stream(first, first + count, mine), place.accelerator) as feed:
@@ -48,9 +47,9 @@ def main() -> None:
             "efficientnet-b0", len(setup.shards.class_ids), init="random", weights=None, seed=0, **NARROW
         )
         step = build_step(setup, place, built)
-        seen = decoded(setup, place, step, first, count)
+        seen = decoded(setup, place, first, count)
         mine = setup.steps.groups_of(size, rank)
-        plans = list(build_plans(setup, step).stream(0, setup.steps.ends(0), mine))
+        plans = list(build_plans(setup).stream(0, setup.steps.ends(0), mine))
         seen["epoch_step"] = np.concatenate([np.full(len(plan.ids), plan.step) for plan in plans])
         seen["epoch_ids"] = np.concatenate([plan.ids for plan in plans])
         if first == 0:

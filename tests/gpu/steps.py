@@ -28,7 +28,7 @@ def made(shards: Path, out: Path, device: str, *settings: str) -> tuple[Setup, P
 
 def resident(step: TrainStep, size: int = 32) -> Batch:
     """One micro-batch that is already on the device."""
-    return resident_batch(8, size, len(step.network.drop_rates(0)), step.accelerator)
+    return resident_batch(8, size, step.accelerator)
 
 
 def losses_of(step: TrainStep, batches: Iterator[Batch], steps: int) -> list[float]:

@@ -40,7 +40,7 @@ def test_hot_loop_never_waits(tiny_set: Path, tmp_path: Path, optimizer: str, pr
         pytest.skip("torch's RMSprop reads at each step whether a gradient overflowed")
     settings = (f"runtime.precision={precision}", f"optim.name={optimizer}")
     setup, place, step = made(tiny_set, tmp_path, "cuda", *settings)
-    with build_feed(setup, place, step, 0) as feed:
+    with build_feed(setup, place, 0) as feed:
         losses_of(step, feed, 2)  # what is made at first use
         tally, losses = Tally(place.accelerator), LossRing(3, place.accelerator, 2)
         place.accelerator.synchronize()
@@ -80,7 +80,7 @@ def test_replayed_graph_never_waits(tiny_set: Path, tmp_path: Path) -> None:
     """A replayed CUDA graph makes the host wait for nothing either."""
     setup, place, step = made(tiny_set, tmp_path, "cuda", "runtime.precision=bf16")
     Compiler(step, [resident(step)], place.accelerator, place.world).settle("reduce-overhead", 10, print)
-    with build_feed(setup, place, step, 0) as feed:
+    with build_feed(setup, place, 0) as feed:
         losses_of(step, feed, 3)
         tally, losses = Tally(place.accelerator), LossRing(2, place.accelerator, 3)
         place.accelerator.synchronize()

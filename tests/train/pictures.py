@@ -27,7 +27,7 @@ NOTHING = Policy()
 Pixels = NDArray[np.uint8]
 
 
-def pipeline(split: Split, *, batch: int = 16, threads: int = 1) -> ImagePipeline:
+def pipeline(split: Split, *, batch: int = 16, threads: int = 1) -> ImagePipeline[Plan]:
     """A pipeline on the CPU."""
     return ImagePipeline(split, batch, CPU, threads=threads, decode="cpu")
 
@@ -42,12 +42,11 @@ def training(
         steps=Steps(len(split), batch, group),
         crop=Crop((0.35, 1.0), (3 / 4, 4 / 3), flip),
         sizes=((0, size),),
-        drop_rates=np.zeros(1),
         policy=policy,
     )
 
 
-def by_sample(pipe: ImagePipeline, plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
+def by_sample(pipe: ImagePipeline[Plan], plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
     """The image of each (epoch, id)."""
     found = {}
     for plan, images in pipe.run(plans):
@@ -56,7 +55,7 @@ def by_sample(pipe: ImagePipeline, plans: Iterator[Plan]) -> dict[tuple[int, int
     return found
 
 
-def fed(pipe: ImagePipeline, plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
+def fed(pipe: ImagePipeline[Plan], plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
     """The image of each (epoch, id) as the step gets it: with all changes."""
     found = {}
     with Feed(pipe, plans, CPU) as feed:

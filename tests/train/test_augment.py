@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from train.augment import Crop, Samples, Views, centre_views, keep_scales, train_views
+from train.augment import Crop, Samples, Views, centre_views, train_views
 
 USUAL = Crop((0.08, 1.0), (3 / 4, 4 / 3), 0.5)
 Array = NDArray[Any]
@@ -187,31 +187,3 @@ def test_whole_square_image_is_seen_whole() -> None:
     """With fraction 1 a square image's view is the image."""
     views = centre_views(1.0, 32, np.array([64], np.int32), np.array([64], np.int32))
     assert (views.start.tolist(), views.end.tolist()) == ([[0, 0]], [[64, 64]])
-
-
-def of_any_size(epochs: Array, ids: Array) -> Samples:
-    """Samples for what does not ask for the size of the image."""
-    sides = np.full(len(ids), 64, np.int32)
-    return Samples(epochs, ids, sides, sides)
-
-
-@given(seed=seeds, ids=st.lists(st.integers(0, 10**9), min_size=1, max_size=20), epoch=st.integers(0, 1000))
-def test_depth_masks_belong_to_the_sample(seed: int, ids: list[int], epoch: int) -> None:
-    """A sample's mask is the one that it has alone; blocks that are never dropped keep the scale 1."""
-    rates = np.array([0.0, 0.1, 0.5])
-    samples = of_any_size(np.full(len(ids), epoch), np.array(ids))
-    together = keep_scales(rates, seed, samples)
-    alone = [keep_scales(rates, seed, samples.only(slice(row, row + 1)))[0].tolist() for row in range(len(ids))]
-    assert together.tolist() == alone
-    assert (together[:, 0] == 1).all()
-    assert set(together[:, 2].tolist()) <= {0.0, 2.0}
-
-
-def test_depth_masks_drop_at_their_rates() -> None:
-    """Each block is dropped with its own chance, independently of the others, and the expected scale is 1."""
-    rates, count = np.array([0.0, 0.1, 0.3]), 40_000
-    scales = keep_scales(rates, 7, of_any_size(np.zeros(count, np.int64), np.arange(count)))
-    error = 5 * np.sqrt(rates * (1 - rates) / count)
-    assert (np.abs((scales == 0).mean(0) - rates) <= error).all()
-    assert np.abs(scales.mean(0) - 1).max() < 0.02
-    assert abs(np.corrcoef(scales[:, 1], scales[:, 2])[0, 1]) < 5 / math.sqrt(count)

@@ -60,7 +60,7 @@ def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager") -> 
 
 def residents(step: TrainStep, sizes: Sequence[int] = (32, 64)) -> list[Batch]:
     """A batch of each size that is already there."""
-    return [resident_batch(8, size, len(step.network.drop_rates(0)), step.accelerator) for size in sizes]
+    return [resident_batch(8, size, step.accelerator) for size in sizes]
 
 
 def outcome(
@@ -71,7 +71,7 @@ def outcome(
     prepare(step)
     setup = resolve(Request(shards, "demo", SETTINGS, out=out), 1)
     tally, losses = Tally(step.accelerator), LossRing(2, step.accelerator, first)
-    with build_feed(setup, Place.find(setup.recipe.runtime), step, first, None) as feed:
+    with build_feed(setup, Place.find(setup.recipe.runtime), first) as feed:
         for number in (first, first + 1):
             step(number, feed, tally, losses)
     return [loss for _, loss in losses.read(step.world)], state_of(step)

@@ -50,7 +50,7 @@ def test_pixels_are_the_same(tiny_set: Path, tmp_path: Path) -> None:
     ):
         assert (plan.step, plan.group, plan.ids.tolist()) == (other.step, other.group, other.ids.tolist())
         assert (image == again).all()
-        mirrored.append((plan.views.start[:, 1] > plan.views.end[:, 1]).mean())
+        mirrored.append((plan.wanted.views.start[:, 1] > plan.wanted.views.end[:, 1]).mean())
     assert 0.3 < np.mean(mirrored) < 0.7
 
 

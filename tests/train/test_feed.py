@@ -40,7 +40,6 @@ def test_batches_come_in_order_and_whole(split: Split) -> None:
     assert [(one.plan.step, one.plan.group) for one in batches] == [(plan.step, plan.group) for plan in wanted]
     for batch, plan in zip(batches, wanted, strict=True):
         assert batch.labels.tolist() == plan.labels.tolist() == split.labels[plan.ids].tolist()
-        assert batch.keep.tolist() == plan.keep.tolist()
         assert batch.images.shape == (16, 64, 64, 3)
 
 

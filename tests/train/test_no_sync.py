@@ -78,7 +78,7 @@ def test_step_never_asks_the_device(tiny_set: Path, tmp_path: Path, optimizer: s
     step = build_step(setup, place, Built(narrow(), normalisation_of("efficientnet-b0"), ""))
     tally, losses = Tally(place.accelerator), LossRing(2, place.accelerator, 0)
     before = step.network.head.weight.clone()
-    with build_feed(setup, place, step, 0) as feed:
+    with build_feed(setup, place, 0) as feed:
         for number in range(2):
             with nothing_read():
                 step(number, feed, tally, losses)

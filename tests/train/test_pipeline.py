@@ -13,6 +13,7 @@ from tests.train import pictures
 from tests.train.pictures import by_sample, evaluated, opened, picture, pipeline, split_of, training
 from train.augment import Views
 from train.batch import Plan, ValidationPlans
+from train.wanted import Wanted
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_views_are_of_the_upright_image(orientation: int, tmp_path: Path) -> Non
     assert (int(split.widths[0]), int(split.heights[0])) == upright.size
     views = Views(np.array([[10, 20]], np.float32), np.array([[90, 85]], np.float32))
     zeros = np.zeros(1, np.int64)
-    plan = Plan(0, 0, zeros, zeros, zeros, views, 64, np.empty((1, 0), np.float32))
+    plan = Plan(0, 0, zeros, zeros, Wanted(zeros, views, 64))
     ((_, images),) = pipeline(split).run(iter([plan]))
     wanted = upright.crop((20, 10, 85, 90)).resize((64, 64), Image.Resampling.BILINEAR)
     assert np.abs(images[0].numpy().astype(int) - np.asarray(wanted)).max() <= 3

@@ -44,7 +44,6 @@ def everything(split: Split, group: int, windowed: bool) -> TrainPlans:
         training(split, batch=96, group=group, policy=EVERYTHING),
         order=Order(len(split), 5, windows),
         sizes=((0, 32), (3, 48)),
-        drop_rates=np.array([0.0, 0.3]),
         mixing=Mixing(mixup=0.2, cutmix=1.0),
     )
 
