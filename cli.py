@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from shards.errors import HeadraceError, error_line
+from shards.streams import make_lasting, print_result
 
 _ROOMS = ("prep", "shards", "train")
 _INTERRUPTED = 130
@@ -20,6 +21,11 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in alphabetical order."""
         return sorted(super().list_commands(ctx))
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line. What is printed to where nobody reads is lost; the work and its exit code are not."""
+        make_lasting()
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. HEADRACE_DEBUG=1 shows the traceback of an expected error too."""
@@ -148,11 +154,11 @@ def inspect_command(root: Path, sheet: Path | None) -> None:
     from shards.shardset import ShardSet
 
     shards = ShardSet.open(root)
-    click.echo(report(shards))
+    print_result(report(shards))
     if sheet is not None:
         from prep.sheet import write_sheet
 
-        click.echo(write_sheet(shards, sheet))
+        print_result(write_sheet(shards, sheet))
 
 
 @main.command("verify")
@@ -165,7 +171,7 @@ def verify_command(root: Path, deep: bool) -> None:
     """
     from prep.check import check
 
-    click.echo(check(root, deep=deep, say=click.echo))
+    print_result(check(root, deep=deep, say=click.echo))
 
 
 @main.command("train")
@@ -254,7 +260,7 @@ def eval_command(checkpoint: Path, shards: Path, settings: tuple[str, ...], devi
     settings += () if device is None else (f"runtime.device={device}",)
     line = measure(checkpoint, shards, settings).line()
     if World.from_environment().is_main:
-        click.echo(line)
+        print_result(line)
 
 
 @main.group("recipes", invoke_without_command=True)
@@ -264,7 +270,7 @@ def recipes_command(context: click.Context) -> None:
     from train.catalogue import listing
 
     if context.invoked_subcommand is None:
-        click.echo(listing())
+        print_result(listing())
 
 
 @recipes_command.command("show")
@@ -273,7 +279,7 @@ def recipes_show_command(name: str) -> None:
     """Print the recipe NAME (shipped, or a TOML file) with every value written out."""
     from train.recipe import load_recipe
 
-    click.echo(load_recipe(name).toml(), nl=False)
+    print_result(load_recipe(name).toml(), end="")
 
 
 @recipes_command.command("diff")
@@ -283,7 +289,7 @@ def recipes_diff_command(one: str, other: str) -> None:
     """Print each value in which the recipes ONE and OTHER differ."""
     from train.catalogue import differences
 
-    click.echo(differences(one, other))
+    print_result(differences(one, other))
 
 
 if __name__ == "__main__":

@@ -111,8 +111,10 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
     best = progress.end_epoch(validation.accuracy, seconds)
     rate = run.step.schedule.rate(progress.step - 1)
     epoch = progress.epochs_done
-    run.log.epoch(EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate))
+    report = EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate)
+    run.log.epoch(report)
     save(run, best=best)
+    run.log.say_epoch(report)  # last: whoever reads it may keep the run waiting
 
 
 def save(run: Run, *, best: bool) -> None:

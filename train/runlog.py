@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import math
+import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shards import store
+from shards import store, streams
 from train.clock import Reading
 from train.tally import Sums
 
@@ -87,11 +88,19 @@ class RunLog:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._unheard = False
 
     def say(self, text: str) -> None:
-        """A line for the reader."""
-        if self._folder is not None:
-            print(text, flush=True)  # noqa: T201  the program's own output
+        """A line for the reader. The first that standard output does not take is said to be lost, on standard error."""
+        if self._folder is None:
+            return
+        print(text, flush=True)  # noqa: T201  the program's own output
+        if not self._unheard and (error := streams.lost()):
+            self._unheard = True
+            line = (
+                f"headrace: standard output: {error.strerror or error}. Training goes on; its log is in {self._folder}"
+            )
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     def keep_until(self, step: int, epochs: int) -> None:
         """Remove rows after `step` and after `epochs`: the run goes on from there and writes them again."""
@@ -123,12 +132,15 @@ class RunLog:
         self._append("metrics.jsonl", _json_line({"kind": "save", "step": step, **asdict(saved)}))
 
     def epoch(self, report: EpochReport) -> None:
-        """The epoch's line, and its row in both files."""
-        self.say(report.line(datetime.now()))  # noqa: DTZ005  the 2023 log's local time
+        """The epoch's row in both files."""
         row = report.row()
         self._append("metrics.jsonl", _json_line({"kind": "epoch", **row}))
         header = "" if self._folder and (self._folder / "epochs.csv").exists() else _csv([])
         self._append("epochs.csv", header + _csv([row], header=False))
+
+    def say_epoch(self, report: EpochReport) -> None:
+        """The epoch's line."""
+        self.say(report.line(datetime.now()))  # noqa: DTZ005  the 2023 log's local time
 
     def _append(self, name: str, text: str) -> None:
         if self._folder is None:

@@ -51,7 +51,9 @@ def test_epoch_line_is_parsed_by_scripts_for_the_old_log() -> None:
 
 def test_epoch_is_in_all_three_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The line is printed; metrics.jsonl and epochs.csv hold the same numbers in full."""
-    RunLog(tmp_path).epoch(report())
+    log = RunLog(tmp_path)
+    log.epoch(report())
+    log.say_epoch(report())
     assert LINE_OF_2023.match(capsys.readouterr().out)
     row = json.loads((tmp_path / "metrics.jsonl").read_text())
     wanted = {"epoch": 1, "step": 10, "train_loss": 5.05572, "validation_accuracy": 32.0, "images_per_second": 50.0}
@@ -135,6 +137,7 @@ def test_other_ranks_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
     log = RunLog(None)
     log.say("text")
     log.epoch(report())
+    log.say_epoch(report())
     log.step(1, {})
     log.saved(1, Saved(0.0, 0))
     log.keep_until(0, 0)
