@@ -14,7 +14,8 @@ from train.efficientnet import EfficientNet
 from train.feed import Feed
 from train.normalise import Normalise
 from train.pipeline import ImagePipeline
-from train.tally import Sums, Tally
+from train.sums import Sums
+from train.tally import Tally
 from train.world import World
 
 

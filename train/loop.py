@@ -12,7 +12,8 @@ from train.runlog import EpochReport, RunLog
 from train.saver import Saver
 from train.signals import StoppedError, StopRequest
 from train.step import TrainStep
-from train.tally import NOTHING, LossRing, Tally
+from train.sums import NOTHING
+from train.tally import LossRing, Tally
 from train.world import Votes, Wishes, World
 
 

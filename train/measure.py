@@ -10,7 +10,7 @@ from train.normalise import Normalise
 from train.parts import Place, build_evaluator
 from train.recipe import Recipe
 from train.resume import Resumed, refuse_other_classes
-from train.tally import Sums
+from train.sums import Sums
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,6 @@ def _measure(resumed: Resumed, recipe: Recipe, shard_set: ShardSet, place: Place
     with resumed.explaining():
         built.network.load_state_dict(resumed.state["average" if averaged else "model"])
     place.accelerator.place(built.network)
-    normalise = Normalise(built.normalisation, place.accelerator)
+    normalise = Normalise(*built.normalisation, place.accelerator)
     evaluate = build_evaluator(shard_set, recipe.evaluate, recipe.runtime, normalise, place)
     return Measured(evaluate(built.network), resumed.progress.step, averaged)

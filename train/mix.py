@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from shards.draws import Stream, hash64, uniforms
 
@@ -59,30 +57,3 @@ def _span(centre: float, share: float, size: int) -> tuple[int, int]:
     """First and past-the-last pixel of one side of the box: sqrt(1 - share) of the image, cut off at its edges."""
     half = size * np.sqrt(1 - share) / 2
     return int(max(0, round(centre * size - half))), int(min(size, round(centre * size + half)))
-
-
-def mixed_images(images: Tensor, partner: Tensor | None, mix: Mix | None) -> Tensor:
-    """Images (b, 3, size, size), each with its part of its partner's; as they are where nothing is mixed."""
-    if mix is None or partner is None:
-        return images
-    others = images[partner]
-    if mix.box is None:
-        return images.lerp(others, 1 - mix.share)
-    top, left, bottom, right = mix.box
-    mixed = images.clone()
-    mixed[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
-    return mixed
-
-
-def mixed_loss(logits: Tensor, labels: Tensor, partner: Tensor | None, mix: Mix | None, smoothing: float) -> Tensor:
-    """Summed cross entropy (scalar) against both labels, each by its weight; the plain one where nothing is mixed."""
-    own = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
-    if mix is None or partner is None:
-        return own
-    other = F.cross_entropy(logits, labels[partner], reduction="sum", label_smoothing=smoothing)
-    return mix.share * own + (1 - mix.share) * other
-
-
-def heavier_labels(labels: Tensor, partner: Tensor | None, mix: Mix | None) -> Tensor:
-    """The label that weighs more, by which training accuracy counts a mixed image."""
-    return labels if mix is None or partner is None or mix.share >= 0.5 else labels[partner]

@@ -1,4 +1,4 @@
-"""Models by name: architecture, where the first weights come from, and the normalisation that goes with them."""
+"""Models by name: architecture, and where the first weights come from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +10,8 @@ from torch import nn
 from shards.draws import Stream, seed64
 from train.efficientnet import EfficientNet
 from train.head import Matched
+from train.normalisation import Normalisation, normalisation_of
 from train.weights import first_weights, lite_packages, load_weights
-
-# Statistics of ImageNet in 0..255, as every torchvision-style weight file expects them.
-_IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Per channel, for pixels in 0..255: (x - mean) / std."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -31,13 +21,6 @@ class Built:
     network: EfficientNet
     normalisation: Normalisation
     origin: str
-
-
-def normalisation_of(name: str) -> Normalisation:
-    """What images must look like to the model called `name`."""
-    if name == "efficientnet-lite0":
-        return Normalisation((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
-    return Normalisation(_IMAGENET_MEAN, _IMAGENET_STD)
 
 
 def build_model(

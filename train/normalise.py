@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 from train.accelerator import Accelerator
-from train.model import Normalisation
+
+Colour = tuple[float, float, float]
+"""Red, green, blue, in 0 to 255."""
 
 
 class Normalise:
@@ -14,10 +16,10 @@ class Normalise:
     innermost axis, where a CPU cannot use its vector units.
     """
 
-    def __init__(self, normalisation: Normalisation, accelerator: Accelerator) -> None:
+    def __init__(self, mean: Colour, std: Colour, accelerator: Accelerator) -> None:
         self._accelerator, self._dtype = accelerator, accelerator.master_dtype
-        self._scale = 1 / torch.tensor(normalisation.std, dtype=self._dtype, device=accelerator.device)
-        self._shift = -torch.tensor(normalisation.mean, dtype=self._dtype, device=accelerator.device) * self._scale
+        self._scale = 1 / torch.tensor(std, dtype=self._dtype, device=accelerator.device)
+        self._shift = -torch.tensor(mean, dtype=self._dtype, device=accelerator.device) * self._scale
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:

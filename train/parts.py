@@ -16,8 +16,9 @@ from train.evaluate import Evaluator
 from train.feed import Feed
 from train.head import Matched
 from train.mix import Mixing
-from train.model import Built, build_model, normalisation_of
+from train.model import Built, build_model
 from train.noise import HeadDropout
+from train.normalisation import normalisation_of
 from train.normalise import Normalise
 from train.norms import RunningStatistics
 from train.optim import Schedule, WeightAverage, load_optimizer, make_optimizer
@@ -85,7 +86,7 @@ def build_step(setup: Setup, place: Place, built: Built) -> TrainStep:
         optimizer=optimizer,
         scaler=scaler,
         schedule=Schedule.of(recipe, setup.steps.samples),
-        normalise=Normalise(built.normalisation, accelerator),
+        normalise=Normalise(*built.normalisation, accelerator),
         depth=StochasticDepth(network.drop_rates(recipe.model.drop_connect), train.seed, accelerator),
         dropout=HeadDropout(recipe.model.dropout, network.features, train.seed, accelerator),
         statistics=RunningStatistics(network, average.network if average else None, momentum, len(groups), weight),

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from train.tally import Sums
+from train.sums import Sums
 
 _MOST = 1 << 53  # steps, epochs or samples
 

@@ -16,6 +16,7 @@ from train.notfinite import explained
 from train.parts import Place, build_evaluator, build_feed, build_network, build_step
 from train.precision import choose_precision
 from train.progress import Progress
+from train.rate import synthetic_rate
 from train.request import Request
 from train.runlog import RunLog
 from train.saver import Saver
@@ -25,7 +26,7 @@ from train.start import start_lines
 from train.step import TrainStep
 from train.tally import LossRing, NotFiniteError
 from train.together import ending_together
-from train.verdict import Verdict, synthetic_rate
+from train.verdict import Verdict
 from train.world import World
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from shards import store, streams
 from train.clock import Reading
-from train.tally import Sums
+from train.sums import Sums
 
 _EPOCH_FIELDS = (
     "epoch",

@@ -11,7 +11,7 @@ from train.accelerator import Accelerator, Scaler
 from train.batch import Batch
 from train.compiled import Compilable
 from train.efficientnet import EfficientNet
-from train.mix import heavier_labels, mixed_images, mixed_loss
+from train.loss import heavier_labels, mixed_images, mixed_loss
 from train.noise import HeadDropout
 from train.normalise import Normalise
 from train.norms import RunningStatistics

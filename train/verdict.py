@@ -5,16 +5,8 @@ accelerator utilisation of MLPerf Storage; the 95 % line is the 5 % of step time
 for "not input-bound".
 """
 
-import time
 from dataclasses import dataclass
-from itertools import repeat
 
-from train.batch import Batch
-from train.step import TrainStep
-from train.tally import LossRing, Tally
-
-_STEPS = 50
-_SECONDS = 20.0  # fewer steps where 50 would take longer
 _COMPUTE_BOUND = 0.95
 
 
@@ -46,20 +38,3 @@ class Verdict:
     def line(self) -> str:
         """The rates and the finding."""
         return f"R_real / R_synth = {self.real:.1f} / {self.synthetic:.1f} images/s = {self.ratio:.3f}: {self.finding}"
-
-
-def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, step_seconds: float) -> float:
-    """Images a second of the step on one resident batch. Trains on it: only for a model already saved.
-
-    `step_seconds` is what a step took so far, equal on every rank, and bounds how many are run.
-    """
-    count = max(3, min(_STEPS, int(_SECONDS / step_seconds)))
-    batches = repeat(resident)
-    tally, losses = Tally(step.accelerator), LossRing(count + 1, step.accelerator, first_step)
-    step(first_step, batches, tally, losses)
-    step.accelerator.synchronize()
-    began = time.perf_counter()
-    for number in range(count):
-        step(first_step + number, batches, tally, losses)
-    step.accelerator.synchronize()
-    return count * step.global_batch / (time.perf_counter() - began)

@@ -16,14 +16,13 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
 
     from train.accelerator import Accelerator
     from train.feed import Feed
-    from train.model import Normalisation
     from train.normalise import Normalise
     from train.pipeline import ImagePipeline
 
     torch.set_num_threads(1)
     samples, plans = planned(given)
     accelerator = Accelerator(None)
-    normalise = Normalise(Normalisation(MEAN, STD), accelerator)
+    normalise = Normalise(MEAN, STD, accelerator)
     decoded = decoded_cache(given.shards, given.prepared) if cached else None
     pipeline = ImagePipeline(samples, BATCH, accelerator, threads=THREADS, decode="cpu", decoded=decoded)
     with Feed(pipeline, plans, accelerator) as feed:

@@ -9,7 +9,8 @@ import torch
 
 from tests.train.networks import narrow
 from train.batch import Batch, resident_batch
-from train.model import Built, normalisation_of
+from train.model import Built
+from train.normalisation import normalisation_of
 from train.parts import Place, build_step
 from train.setup import Request, Setup, resolve
 from train.step import TrainStep

@@ -10,7 +10,7 @@ from tests.train.pictures import CPU, pipeline, training
 from train.accelerator import Accelerator
 from train.erasing import Erasing
 from train.feed import Feed
-from train.model import normalisation_of
+from train.normalisation import normalisation_of
 from train.normalise import Normalise
 from train.pipeline import ImagePipeline
 from train.pixels import changed
@@ -56,8 +56,8 @@ def test_batches_behind_a_busy_step(tiny_set: Path, gpu: Accelerator) -> None:
     plans = list(training(split).stream(0, 6, range(3)))
     wanted = [images.clone() for _, images in pipeline(split).run(iter(plans))]
     device = ImagePipeline(split, 16, gpu, threads=2, decode="cpu")
-    normalise, busy = Normalise(normalisation_of("efficientnet-b0"), gpu), torch.randn(4096, 4096, device=gpu.device)
-    on_cpu, sums, seen = Normalise(normalisation_of("efficientnet-b0"), CPU), [], []
+    normalise, busy = Normalise(*normalisation_of("efficientnet-b0"), gpu), torch.randn(4096, 4096, device=gpu.device)
+    on_cpu, sums, seen = Normalise(*normalisation_of("efficientnet-b0"), CPU), [], []
     with Feed(device, iter(plans), gpu) as feed:
         for batch in feed:
             for _ in range(5):

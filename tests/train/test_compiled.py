@@ -14,7 +14,8 @@ from train.accelerator import Accelerator
 from train.batch import Batch, resident_batch
 from train.compiled import GRAPHS, Compilable
 from train.compiling import Compiler
-from train.model import Built, normalisation_of
+from train.model import Built
+from train.normalisation import normalisation_of
 from train.parts import Place, build_feed, build_step, state_of
 from train.run import carry_out
 from train.setup import Request, resolve

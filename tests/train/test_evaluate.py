@@ -10,7 +10,7 @@ from tests.train.networks import narrow
 from tests.train.pictures import CPU, evaluated, pipeline
 from train.batch import ValidationPlans
 from train.evaluate import Evaluator
-from train.model import normalisation_of
+from train.normalisation import normalisation_of
 from train.normalise import Normalise
 from train.world import World
 
@@ -19,7 +19,7 @@ from train.world import World
 def test_flip_averages_logits_of_an_image_and_its_mirror(tiny_set: Path, flip: bool) -> None:
     """Loss and correct count are those of the mean logits of both; without flip, of the image alone."""
     split, network = ShardSet.open(tiny_set).split("val"), narrow()
-    normalise = Normalise(normalisation_of("efficientnet-b0"), CPU)
+    normalise = Normalise(*normalisation_of("efficientnet-b0"), CPU)
     images = torch.from_numpy(evaluated(split, size=32, fraction=1.0))
     with torch.no_grad():  # statistics of these images: with the first ones all logits would be alike
         for layer in network.modules():

@@ -12,7 +12,8 @@ from train import checkpoint
 from train.accelerator import Accelerator, Memory
 from train.efficientnet import EfficientNet
 from train.memory import largest_that_fits
-from train.model import Built, normalisation_of
+from train.model import Built
+from train.normalisation import normalisation_of
 from train.parts import Place
 from train.run import carry_out
 from train.setup import Request, resolve

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
-from train.mix import Mix, Mixing, beta, draw_mix, heavier_labels, mixed_images, mixed_loss
+from train.loss import heavier_labels, mixed_images, mixed_loss
+from train.mix import Mix, Mixing, beta, draw_mix
 
 BOTH = Mixing(0.4, 1.0)
 places = st.tuples(st.integers(0, 2**40), st.integers(0, 10**7), st.integers(0, 1000))

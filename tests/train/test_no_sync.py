@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.train.networks import narrow
 from train import accelerator
-from train.model import Built, normalisation_of
+from train.model import Built
+from train.normalisation import normalisation_of
 from train.parts import Place, build_feed, build_step
 from train.request import Request
 from train.setup import resolve

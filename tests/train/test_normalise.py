@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from train.accelerator import Accelerator
-from train.model import normalisation_of
+from train.normalisation import normalisation_of
 from train.normalise import Normalise
 
 
@@ -14,7 +14,7 @@ def test_each_channel_has_its_own_mean_and_std(name: str, shape: tuple[int, ...]
     """Every pixel is its channel's (x - mean) / std, at any size, also one size after another; the input stays."""
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     before, known = images.clone(), normalisation_of(name)
-    normalise = Normalise(known, Accelerator(None))
+    normalise = Normalise(*known, Accelerator(None))
     normalise(torch.zeros(1, 4, 4, 3, dtype=torch.uint8))
     found = normalise(images)
     expected = (images.float() - torch.tensor(known.mean)) / torch.tensor(known.std)

@@ -9,7 +9,7 @@ import pytest
 from shards.errors import HeadraceError
 from train.clock import Reading
 from train.runlog import EpochReport, RunLog, Saved
-from train.tally import Sums
+from train.sums import Sums
 
 LINE_OF_2023 = re.compile(
     r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6})\]: \[(\d+)/(\d+)\] Train Loss: ([\d.]+), Train Acc: ([\d.]+)%, "

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.train.pictures import CPU
-from train.tally import LossRing, NotFiniteError, Sums, Tally
+from train.sums import Sums
+from train.tally import LossRing, NotFiniteError, Tally
 from train.world import World
 
 ALONE = World()
