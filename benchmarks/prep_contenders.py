@@ -41,7 +41,7 @@ def opened(source: Path) -> Any:
     """The source, opened once in a process."""
     from prep.sources import open_files, open_source
 
-    return open_source(open_files(source, source), options())
+    return open_source(open_files(source, source.parent), options())
 
 
 def places(source: Path, part: int = 0, parts: int = 1) -> Iterator[tuple[str, str, Any, int]]:

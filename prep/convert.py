@@ -40,7 +40,7 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link at OUT itself
     if source.is_dir() and out.is_relative_to(source.resolve()):
         raise UsageError(f"{out}: it lies inside the source {source}. Choose a folder outside")
-    with store.locked(out), closing(open_files(source, store.work_folder(out).with_suffix(".spool"))) as files:
+    with store.locked(out), closing(open_files(source, out.parent)) as files:
         store.recover(out)
         if out.exists():
             found = reuse.existing(files, out, options, if_exists=if_exists, say=say)

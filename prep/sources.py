@@ -14,8 +14,8 @@ from prep.zipped import ZipFiles
 from shards.errors import DataError, UsageError
 
 
-def open_files(path: Path, spool: Path) -> Files:
-    """The files at `path`: a folder, zip, tar or listing. `spool` may hold an unpacked copy until they are closed."""
+def open_files(path: Path, room: Path) -> Files:
+    """The files at `path`: a folder, zip, tar or listing. The disk of folder `room` may hold an unpacked copy."""
     try:
         if path.is_dir():
             return FolderFiles(path)
@@ -30,7 +30,7 @@ def open_files(path: Path, spool: Path) -> Files:
     if start[:2] == b"PK" or path.suffix.lower() == ".zip":
         return ZipFiles(path)
     if is_tar(start) or ".tar" in path.suffixes:
-        return TarFiles(path, spool)
+        return TarFiles(path, room)
     raise UsageError(f"{path}: not a folder, zip, tar or listing (it starts with {start[:8]!r}). Give {KNOWN}")
 
 

@@ -1,37 +1,29 @@
 """A source that lies in a tar: plain ones are read in place, compressed ones through an unpacked copy."""
 
-import bz2
-import gzip
-import lzma
 import os
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from prep.files import MAX_FILE_BYTES, SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
-from shards import store
-from shards.errors import DataError
+from prep.unpacked import opener, path_of, unpack
 from shards.tar import Link, Member, members_and_links
-
-_COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-_CHUNK = 1 << 20
 
 
 def is_tar(start: bytes) -> bool:
     """Whether a file with these first 512 bytes is a tar, or compressed as tars are."""
-    return start[257:262] == b"ustar" or any(start.startswith(magic) for magic in _COMPRESSED)
+    return start[257:262] == b"ustar" or opener(start) is not None
 
 
 class TarFiles:
-    """The members of a tar. A compressed one is unpacked, as one tar, to `spool`."""
+    """The members of a tar. A compressed one is unpacked, as one tar, on the disk of the folder `room`."""
 
-    def __init__(self, root: Path, spool: Path) -> None:
+    def __init__(self, root: Path, room: Path) -> None:
         self.root = root
         self.left_out: LeftOut = []
-        self._spool = spool
+        self._room = room
+        self._unpacked: BinaryIO | None = None
         with root.open("rb") as stream:
-            start = stream.read(8)
-        self._open = next((opener for magic, opener in _COMPRESSED.items() if start.startswith(magic)), None)
+            self._opener = opener(stream.read(8))
 
     def stamp(self) -> str:
         """Size and modification time of the tar."""
@@ -43,8 +35,9 @@ class TarFiles:
 
         A hard link is the earlier member that it names; GNU tar writes one for the second name of a file.
         """
-        if self._open is not None:
-            self._unpack()
+        if self._opener is not None:
+            self.close()
+            self._unpacked = unpack(self.root, self._opener, self._room)
         found: dict[str, Member] = {}
         left_out: dict[str, str] = {}
         for one in members_and_links(self._plain()):
@@ -64,38 +57,25 @@ class TarFiles:
         )
 
     def _plain(self) -> Path:
-        return self.root if self._open is None else self._spool
-
-    def _unpack(self) -> None:
-        opener: Any = self._open
-        with store.replacing(self._spool) as target, opener(self.root) as packed:
-            while chunk := self._chunk(packed):
-                target.write(chunk)
-
-    def _chunk(self, packed: Any) -> bytes:
-        """The next unpacked bytes. OSError is what gzip and bz2 raise for damage, apart from that of a full disk."""
-        try:
-            return bytes(packed.read(_CHUNK))
-        except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
-            raise DataError(
-                f"{self.root}: does not unpack ({error}). It was probably cut short: get it again"
-            ) from error
+        return self.root if self._unpacked is None else path_of(self._unpacked)
 
     def reader(self, prefix: str) -> "TarReader":
         """A reader of members; they are found by place, so `prefix` does not matter."""
         del prefix
-        return TarReader(self._plain())
+        return TarReader(self.root, self._plain())
 
     def close(self) -> None:
         """Remove the unpacked copy."""
-        self._spool.unlink(missing_ok=True)
+        if self._unpacked is not None:
+            self._unpacked.close()
 
 
 class TarReader:
-    """Reads members by one `pread` each."""
+    """Reads members of the tar `root` by one `pread` each, from its plain form at `plain`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, plain: Path) -> None:
         self._root = root
+        self._plain = plain
         self._descriptor = -1
 
     def read(self, entry: Entry) -> bytes:
@@ -104,7 +84,7 @@ class TarReader:
             raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         try:
             if self._descriptor < 0:
-                self._descriptor = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
+                self._descriptor = os.open(self._plain, os.O_RDONLY | os.O_CLOEXEC)
             data = os.pread(self._descriptor, entry.size, entry.offset)
         except OSError as error:
             raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
@@ -113,4 +93,4 @@ class TarReader:
         return data
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_root": self._root, "_descriptor": -1}
+        return {"_root": self._root, "_plain": self._plain, "_descriptor": -1}

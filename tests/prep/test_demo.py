@@ -35,7 +35,7 @@ def test_drawn_once(tmp_path: Path) -> None:
     for train in (2, 2, 3):
         path = demo_source(tmp_path / "a", 0, say=said.append, train=train, val=1)
     assert len(said) == 2
-    assert len(open_source(open_files(path, path), Options()).splits["train"].labels) == 3 * len(CLASSES)
+    assert len(open_source(open_files(path, tmp_path), Options()).splits["train"].labels) == 3 * len(CLASSES)
 
 
 def test_classes_differ_in_shape_texture_and_colour() -> None:

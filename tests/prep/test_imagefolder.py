@@ -34,7 +34,7 @@ def tree(*paths: str) -> Contents:
 
 def opened(path: Path, options: Options) -> Source:
     """The source at a path."""
-    return sources.open_source(sources.open_files(path, path.parent / "spool"), options)
+    return sources.open_source(sources.open_files(path, path.parent), options)
 
 
 def seen(source: Source) -> dict[str, list[tuple[str, str]]]:

@@ -60,7 +60,7 @@ def test_hard_link_is_the_member_that_it_names(form: str, name: str, tmp_path: P
     """Also under names that need an extension of the format; a link to a link is the first one's member."""
     links = [(beside(name), tarfile.LNKTYPE, SOME), (beside("2" + name), tarfile.LNKTYPE, beside(name))]
     path = tar_of(tmp_path / "a.tar", links, FORMS[form])
-    files = TarFiles(path, tmp_path / "spool")
+    files = TarFiles(path, tmp_path)
     entries = {entry.path: entry for entry in files.table()}
     read = files.reader("").read
     assert read(entries[beside(name)]) == read(entries[beside("2" + name)]) == FILES[SOME]

@@ -16,7 +16,7 @@ from tests.prep.sources import WNIDS, Contents, as_folder, as_zip, small
 
 def open_files(path: Path) -> Files:
     """The files at this path."""
-    return sources.open_files(path, path.with_suffix(".spool"))
+    return sources.open_files(path, path.parent)
 
 
 def source_of(files: Files) -> Source:
