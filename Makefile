@@ -18,7 +18,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-faults lint format check clean
+.PHONY: help demo test test-extras test-faults test-gpu coverage wheel lint format check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,23 @@ demo: $(STAMP)  ## the whole path on a small data set: prep, train, evaluate (ab
 test: $(STAMP)  ## all tests but the long ones; those on real data run when TINY_IMAGENET names the zip
 	$(BIN)/python -m pytest
 
+# Each folder of tests/extras has a requirements.txt, an environment of its own under .extras, and its tests.
+EXTRAS ?= all
+test-extras: $(STAMP)  ## what needs more than a bare install: EXTRAS=all, changed, or names of folders in tests/extras
+	VENV=$(VENV) tests/extras/run $(EXTRAS)
+
 test-faults: $(STAMP)  ## the long fault injection: processes killed at random moments, full disks, broken files
 	$(BIN)/python -m pytest -m faults
+
+test-gpu: $(STAMP)  ## the tests that need an NVIDIA GPU
+	$(BIN)/python -m pytest -m gpu
+
+coverage: $(STAMP)  ## the share of lines that `make test` runs, as a figure
+	$(BIN)/coverage run -m pytest --durations=0
+	$(BIN)/coverage report --skip-covered
+
+wheel: $(STAMP)  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist
 
 lint: $(STAMP)  ## style and types
 	$(BIN)/ruff check .
@@ -48,7 +63,7 @@ format: $(STAMP)  ## rewrite the sources in the house style
 check: lint test  ## what a change must pass: style, types, tests
 
 clean:  ## remove what these targets made: environment, caches, demo
-	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .extras demo build dist .coverage *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name on PATH may be a shim that only says what it would need, so each candidate is run, not just found.
