@@ -14,7 +14,8 @@ from prep.imagefolder import is_image
 from prep.options import MEGABYTE, Options
 from prep.pool import make_shards
 from prep.progress import Say, progress
-from prep.shardjob import Job, Record, Work, load_record
+from prep.record import Record, load_record
+from prep.shardjob import Job, Work
 from prep.source import Source
 from prep.sources import open_files, open_source
 from shards import store

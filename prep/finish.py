@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from prep.options import Options
-from prep.shardjob import Job, Note, Record, record_path
+from prep.record import Note, Record, record_path
+from prep.shardjob import Job
 from prep.source import Source, States, states
 from shards import index, store
 from shards.manifest import NAME, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
 from shards.sample import key_of
 
-WRITER = 1  # raised when the same source and options come to give other bytes: an interrupted run then starts afresh
+WRITER = 2  # raised when the same source and options come to give other bytes or records: interrupted runs start afresh
 STAMP = "source.stat"
 REPORT = "report.jsonl"
 

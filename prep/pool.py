@@ -11,7 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-from prep.shardjob import Job, Record, Work, make_shard
+from prep.record import Record
+from prep.shardjob import Job, Work, make_shard
 from shards.errors import HeadraceError
 
 _REFRESH = 0.2  # seconds between two reports of progress

@@ -11,7 +11,7 @@ from zlib import crc32
 from prep.files import MAX_FILE_BYTES
 from prep.image import BadImageError, admit
 from prep.imagefolder import EXTENSIONS
-from prep.shardjob import Note
+from prep.record import Note
 from shards.errors import DataError
 from shards.sample import Row
 from shards.tar import LABEL_EXTENSION, Member, members

@@ -1,16 +1,14 @@
 """One shard, from its list of files to a finished tar: the work that is handed to worker processes.
 
-A shard is finished when its record exists. The record is written last, so that a run that was killed at any
+A shard is finished when its record exists (prep/record.py). It is written last, so that a run that was killed at any
 moment knows which shards it may keep.
 """
 
 import hashlib
-import json
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +16,14 @@ from numpy.typing import NDArray
 from prep.files import UNKNOWN_CRC, Entry, FileTable, Reader
 from prep.image import Admitted, BadImageError, admit
 from prep.options import Options
+from prep.record import Note, Record, save_record
 from shards import idx
 from shards.errors import DataError
-from shards.sample import Row, Rows, key_of, rows_of
+from shards.sample import Row, key_of, rows_of
 from shards.store import replacing, write_bytes
 from shards.tar import TarWriter
 
 TICK = 64  # samples between two reports of progress
-
-
-class Note(NamedTuple):
-    """An image that was changed or left out, for the report."""
-
-    source: str
-    action: str  # "converted" or "skipped"
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -44,22 +35,6 @@ class Job:
     first: int
     files: FileTable
     labels: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Record:
-    """What came out: a row for each sample that was written, the place in the job that it came from, and CRC-32s.
-
-    `crcs` are those of all source files of the job, also of files that were left out.
-    """
-
-    name: str
-    rows: Rows
-    kept: NDArray[np.int64]
-    crcs: NDArray[np.uint32]
-    sha256: str
-    bytes: int
-    notes: list[Note] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -94,9 +69,12 @@ def make_shard(job: Job, work: Work, tick: Callable[[int], None]) -> Record:
                 kept.append(place)
         sha256 = writer.close()
     tick(len(job.files) % TICK)
-    write_bytes(work.folder / f"{job.name}.idx", idx.render(lines))
-    record = Record(job.name, rows_of(rows), np.array(kept, np.int64), crcs, sha256, writer.position, notes)
-    _save(record, work.folder)
+    index = idx.render(lines)
+    write_bytes(work.folder / f"{job.name}.idx", index)
+    idx_sha256 = hashlib.sha256(index).hexdigest()
+    places = np.array(kept, np.int64)
+    record = Record(job.name, rows_of(rows), places, crcs, sha256, writer.position, idx_sha256, notes)
+    save_record(record, work.folder)
     return record
 
 
@@ -121,30 +99,3 @@ def _row(shard: int, offset: int, label: int, image: Admitted, source: tuple[int
     jpeg = image.jpeg
     crc = zlib.crc32(jpeg) if image.change else source[1]
     return (shard, offset, len(jpeg), label, image.width, image.height, crc, hashlib.sha256(jpeg).digest(), *source)
-
-
-def record_path(folder: Path, name: str) -> Path:
-    """Where the record of shard `name` lies while the set is being made."""
-    return folder / f"{name}.record.npz"
-
-
-def _save(record: Record, folder: Path) -> None:
-    about = json.dumps({"sha256": record.sha256, "bytes": record.bytes, "notes": record.notes})
-    with replacing(record_path(folder, record.name)) as stream:
-        np.savez(
-            stream, rows=record.rows, kept=record.kept, crcs=record.crcs, about=np.frombuffer(about.encode(), np.uint8)
-        )
-
-
-def load_record(folder: Path, name: str) -> Record | None:
-    """The record of a finished shard whose files are there and whole, else None."""
-    try:
-        with np.load(record_path(folder, name), allow_pickle=False) as saved:
-            rows, kept, crcs, about = saved["rows"], saved["kept"], saved["crcs"], json.loads(saved["about"].tobytes())
-        with (folder / f"{name}.tar").open("rb") as tar:
-            sha256 = hashlib.file_digest(tar, "sha256").hexdigest()
-    except (OSError, ValueError, KeyError, EOFError, zlib.error):
-        return None
-    if sha256 != about["sha256"] or not (folder / f"{name}.idx").exists():
-        return None
-    return Record(name, rows, kept, crcs, sha256, about["bytes"], [Note(*note) for note in about["notes"]])

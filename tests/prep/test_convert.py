@@ -9,8 +9,8 @@ import pytest
 from prep import convert, finish, shardjob
 from prep.convert import Result, prep
 from prep.options import Options
-from prep.shardjob import Job, Record, Work
-from shards import store
+from prep.record import Record
+from prep.shardjob import Job, Work
 from shards.errors import DataError, HeadraceError, UsageError
 from shards.shardset import ShardSet
 from tests.prep.sources import Contents, as_folder, as_zip, small
@@ -233,24 +233,6 @@ def test_broken_off_run_is_continued(source: Path, tmp_path: Path, monkeypatch: 
 def stop(*_: object) -> None:
     """Break off."""
     raise Stop
-
-
-@pytest.mark.parametrize("what", ["tar", "idx", "record.npz"])
-def test_damaged_remains_are_made_again(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    """A finished shard that was damaged meanwhile is found and made again."""
-    make(source, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        stop_after(patch, 4)
-        with pytest.raises(Stop):
-            make(source, tmp_path / "out")
-    part = store.work_folder(tmp_path / "out") / f"train-000002.{what}"
-    part.write_bytes(part.read_bytes()[:-1] + b"?") if what == "tar" else part.unlink()
-    begun = stop_after(monkeypatch, 99)
-    make(source, tmp_path / "out")
-    assert begun == ["train-000002", "train-000004", "val-000000", "val-000001"]
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 def test_remains_of_another_plan_are_dropped(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
