@@ -3,13 +3,15 @@
     RUN/checkpoints/step-00000782-<16 hex of sha256>.pt     the states; the newest few and the best are kept
     RUN/last.pt, RUN/best.pt                                links to two of them
 
-A file holds plain values and tensors only, so that `torch.load(..., weights_only=True)` reads it. It holds no state
-of any random generator and none of the pipeline: both are functions of the step.
+A file holds plain values and dense tensors only: `torch.load(..., weights_only=True)` reads it, and what is something
+else in it is refused before anything looks at it. It holds no state of any random generator and none of the pipeline:
+both are functions of the step.
 """
 
 import hashlib
 import io
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -18,10 +20,11 @@ import torch
 
 from shards import store
 from shards.errors import DataError, UsageError
+from train.plain import plain
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.pt")
-_KEYS = {
+KEYS = {
     "format": int,
     "headrace": str,
     "model": dict,
@@ -106,7 +109,9 @@ def load(path: Path) -> dict[str, Any]:
     try:
         if named is None:  # renamed, so the hash is lost; the members' own CRC-32 are left
             _check_members(data)
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about kinds of tensors that are refused below
+            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: not a checkpoint that can be read ({first})") from error
@@ -119,14 +124,20 @@ def _check_members(data: bytes) -> None:
             raise ValueError(f"its member {damaged} is damaged")
 
 
-def _checked(path: Path, state: object) -> dict[str, Any]:
-    if not isinstance(state, dict):
-        raise DataError(f"{path}: not a Headrace checkpoint: it holds a {type(state).__name__}")
-    wrong = [key for key, kind in _KEYS.items() if not isinstance(state.get(key), kind)]
+def _checked(path: Path, loaded: object) -> dict[str, Any]:
+    if not isinstance(loaded, dict):
+        raise DataError(f"{path}: not a Headrace checkpoint: it holds a {type(loaded).__name__}")
+    try:
+        state: dict[str, Any] = plain(loaded)
+    except ValueError as error:
+        raise DataError(f"{path}: not a Headrace checkpoint: {error}. Use an earlier checkpoint") from error
+    wrong = [key for key, kind in KEYS.items() if type(state.get(key)) is not kind]
     if wrong:
         raise DataError(f"{path}: not a Headrace checkpoint: {', '.join(wrong)} missing or of the wrong kind")
     if state["format"] != FORMAT:
         raise DataError(f"{path}: format {state['format']}; this version reads {FORMAT}. Use the version that wrote it")
+    if not all(isinstance(one, str) for one in state["classes"]):
+        raise DataError(f"{path}: not a Headrace checkpoint: its classes are not all names. Use an earlier checkpoint")
     return state
 
 

@@ -10,6 +10,7 @@ from train.normalise import Normalise
 from train.parts import Place, build_evaluator
 from train.recipe import Recipe
 from train.resume import Resumed, refuse_other_classes
+from train.states import load_network
 from train.sums import Sums
 
 
@@ -50,10 +51,11 @@ def _measure(resumed: Resumed, recipe: Recipe, shard_set: ShardSet, place: Place
     built = build_model(
         recipe.model.name, len(shard_set.class_ids), init="random", weights=None, seed=recipe.train.seed
     )
-    averaged = bool(resumed.state["average"])
+    averaged, progress = bool(resumed.state["average"]), resumed.progress
+    part = "average" if averaged else "model"
     with resumed.explaining():
-        built.network.load_state_dict(resumed.state["average" if averaged else "model"])
+        load_network(built.network, resumed.state[part], part)
     place.accelerator.place(built.network)
     normalise = Normalise(*built.normalisation, place.accelerator)
     evaluate = build_evaluator(shard_set, recipe.evaluate, recipe.runtime, normalise, place)
-    return Measured(evaluate(built.network), resumed.progress.step, averaged)
+    return Measured(evaluate(built.network), progress.step, averaged)

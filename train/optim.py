@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from train.efficientnet import EfficientNet
 from train.recipe import Recipe
 from train.sections import Optim
+from train.states import numbers, refuse_other_names
 
 
 @dataclass(frozen=True)
@@ -89,20 +91,49 @@ def make_optimizer(network: EfficientNet, optim: Optim) -> torch.optim.Optimizer
     return torch.optim.SGD(settings, lr=optim.lr, momentum=optim.momentum, nesterov=optim.nesterov, fused=True)
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Load the running quantities of each parameter; rates and decay stay those of the recipe.
+def kept_quantities(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """The names of the running quantities that the optimizer keeps of each parameter, once it has made an update."""
+    if isinstance(optimizer, torch.optim.AdamW):
+        return "step", "exp_avg", "exp_avg_sq"
+    momentum = ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
+    return ("step", "square_avg", *momentum) if isinstance(optimizer, torch.optim.RMSprop) else momentum
 
-    Raises ValueError or KeyError when the quantities do not belong to this optimizer's parameters.
+
+@torch.no_grad()
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any], updates: int) -> None:
+    """Copy the running quantities of each parameter, as they are after `updates` or fewer; none before the first.
+
+    Each gets memory of its own that is laid out like its parameter, whatever the layout in the file is. Rates and
+    decay stay those of the recipe. Raises ValueError or TypeError when the quantities cannot be those
+    of this optimizer.
     """
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
-    for number, quantities in saved["state"].items():
-        shape = parameters[number].shape
-        for name, value in quantities.items():
-            if value is not None and not (isinstance(value, Tensor) and value.shape in (shape, torch.Size([]))):
-                raise ValueError(f"{name} of parameter {number} is no tensor of shape {tuple(shape)}")
-    if saved["state"] and len(saved["state"]) != len(parameters):
-        raise ValueError(f"the optimizer has {len(parameters)} parameters, the checkpoint {len(saved['state'])}")
-    optimizer.load_state_dict({**saved, "param_groups": optimizer.state_dict()["param_groups"]})
+    kept = saved.get("state")
+    if not isinstance(kept, dict):
+        raise TypeError("optimizer.state is missing, or is no table of parameters")
+    if kept:
+        refuse_other_names(kept, range(len(parameters)), "optimizer.state")
+    state = {
+        number: _quantities(kept[number], parameters[number], kept_quantities(optimizer), number, updates)
+        for number in kept
+    }
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _quantities(
+    saved: object, parameter: Tensor, names: Collection[str], number: int, updates: int
+) -> dict[str, Tensor]:
+    where = f"optimizer.state.{number}"
+    if not isinstance(saved, dict):
+        raise TypeError(f"{where} is a {type(saved).__name__}, not a table of quantities")
+    refuse_other_names(saved, names, where)
+    made = {}
+    for name in names:
+        like = torch.zeros(()) if name == "step" else parameter
+        made[name] = torch.empty_like(like).copy_(numbers(saved[name], like, f"{where}.{name}"))
+    if "step" in made and made["step"] > updates:
+        raise ValueError(f"{where}.step is {float(made['step']):g}, but the run has made {updates} updates")
+    return made
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

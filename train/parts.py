@@ -21,12 +21,13 @@ from train.noise import HeadDropout
 from train.normalisation import normalisation_of
 from train.normalise import Normalise
 from train.norms import RunningStatistics
-from train.optim import Schedule, WeightAverage, load_optimizer, make_optimizer
+from train.optim import Schedule, WeightAverage, kept_quantities, load_optimizer, make_optimizer
 from train.pipeline import ImagePipeline
 from train.policy import Policy
 from train.resume import Resumed
 from train.sections import Evaluate, Runtime
 from train.setup import TRAIN, VALIDATION, Setup
+from train.states import load_network
 from train.step import TrainStep
 from train.stochastic_depth import StochasticDepth
 from train.world import World
@@ -107,11 +108,19 @@ def restore(step: TrainStep, resumed: Resumed) -> None:
     """Load the states of a checkpoint. Raises DataError when they do not fit the step."""
     state = resumed.state
     with resumed.explaining():
-        step.network.load_state_dict(state["model"])
-        load_optimizer(step.optimizer, state["optimizer"])
+        load_network(step.network, state["model"], "model")
+        load_optimizer(step.optimizer, state["optimizer"], resumed.progress.step)
+        _refuse_lost_quantities(step, resumed)
         step.scaler.load_state_dict(state["scaler"])
         if step.average is not None:
-            step.average.network.load_state_dict(state["average"] or state["model"])
+            load_network(step.average.network, state["average"] or state["model"], "average")
+
+
+def _refuse_lost_quantities(step: TrainStep, resumed: Resumed) -> None:
+    """Raise ValueError where there are none, although there were updates; in fp16 each may have been skipped."""
+    skipped = bool(resumed.state["scaler"])
+    if resumed.progress.step and kept_quantities(step.optimizer) and not step.optimizer.state and not skipped:
+        raise ValueError(f"optimizer.state is empty after {resumed.progress.step} updates")
 
 
 def state_of(step: TrainStep) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from train.states import refuse_other_names
 from train.sums import Sums
 
 _MOST = 1 << 53  # steps, epochs or samples
@@ -29,18 +30,23 @@ class Progress:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
         """The progress that `state` describes. Raises ValueError or TypeError when it cannot be one."""
-        for one in fields(cls):
-            kind = list if one.type is Sums else one.type
-            if type(state[one.name]) is not kind:
-                raise TypeError(f"{one.name} is {state[one.name]!r}, not {one.type}")
-        loss, correct, seen = state["epoch_sums"]
-        sums = Sums(float(loss), int(correct), int(seen))
-        found = cls(**{**state, "epoch_sums": sums})
-        whole = (found.step, found.epochs_done, found.best_epoch, correct, seen)
-        real = (found.epoch_seconds, found.epoch_stalled, found.best_accuracy, found.seconds, loss)
-        if not all(0 <= number <= _MOST for number in whole) or not all(map(math.isfinite, real)):
+        kinds = {one.name: list if one.type is Sums else one.type for one in fields(cls)}
+        refuse_other_names(state, kinds, "progress")
+        if wrong := [name for name, kind in kinds.items() if type(state[name]) is not kind]:
+            raise TypeError(f"progress.{wrong[0]} is a {type(state[wrong[0]]).__name__}")
+        if list(map(type, state["epoch_sums"])) != [float, int, int]:
+            raise TypeError("progress.epoch_sums is not a loss and two counts")
+        found = cls(**{**state, "epoch_sums": Sums(*state["epoch_sums"])})
+        if not found._possible():
             raise ValueError(f"impossible progress: {state}")
         return found
+
+    def _possible(self) -> bool:
+        loss, correct, seen = self.epoch_sums
+        whole = 0 <= self.step <= _MOST and 0 <= self.best_epoch <= self.epochs_done <= _MOST
+        counted = 0 <= correct <= seen <= _MOST and math.isfinite(loss) and -1 <= self.best_accuracy <= 100
+        times = (self.epoch_seconds, self.epoch_stalled, self.seconds)
+        return whole and counted and all(0 <= one <= _MOST for one in times)
 
     def end_epoch(self, accuracy: float, seconds: float) -> bool:
         """Count an epoch as done, with its validation accuracy and length; whether it is the best so far."""

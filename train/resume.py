@@ -1,5 +1,6 @@
 """What a run goes on from: which checkpoint, and whether it is of the same shard set, classes and recipe."""
 
+import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from train.progress import Progress
 from train.recipe import Recipe
 from train.sections import Runtime
 
+PRECISIONS = tuple(name for name in get_args(Runtime.model_fields["precision"].annotation) if name != "auto")
 OVERRIDES = ("classes", "recipe", "shards")
 """Differences from the checkpoint that a user may accept, each by its name."""
 
@@ -32,11 +34,13 @@ class Resumed:
     def recipe(self) -> Recipe:
         """The recipe that it was trained with. Raises DataError when it is not one."""
         try:
-            return Recipe.model_validate(self.state["recipe"])
+            return Recipe.model_validate_json(json.dumps(self.state["recipe"]), strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise DataError(f"{self.path}: its recipe is not valid ({what}). Use an earlier checkpoint") from error
+        except (TypeError, ValueError) as error:  # a tensor in it, an integer of thousands of digits
+            what = str(error)
+        raise DataError(f"{self.path}: its recipe is not valid ({what}). Use an earlier checkpoint")
 
     @property
     def progress(self) -> Progress:
@@ -46,13 +50,16 @@ class Resumed:
 
     @property
     def precision(self) -> str:
-        """What it was trained in. Raises DataError when that is no precision."""
-        if self.state["precision"] not in get_args(Runtime.model_fields["precision"].annotation):
-            raise DataError(f"{self.path}: its precision is {self.state['precision']!r}. Use an earlier checkpoint")
+        """What it was trained in, never "auto". Raises DataError when that is no precision."""
+        if self.state["precision"] not in PRECISIONS:
+            raise DataError(
+                f"{self.path}: its precision is {self.state['precision'][:20]!r}. Use an earlier checkpoint"
+            )
         return str(self.state["precision"])
 
-    def refuse_misplaced(self, steps: Steps) -> None:
-        """Raise DataError when its step is not one of its epoch's."""
+    def refuse_impossible(self, steps: Steps) -> None:
+        """Raise DataError when its precision is none, or its step is not one of its epoch's."""
+        self.precision  # noqa: B018  raises
         step, done = self.progress.step, self.progress.epochs_done
         if not steps.ends(done - 1) <= step <= steps.ends(done):
             raise DataError(
@@ -62,13 +69,12 @@ class Resumed:
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """States that do not fit what they are loaded into are a DataError that names the file."""
+        """A ValueError or TypeError, of states that cannot be or do not fit, is a DataError that names the file."""
         try:
             yield
-        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        except (ValueError, TypeError) as error:
             raise DataError(
-                f"{self.path}: its states do not fit the run ({first}). Use an earlier checkpoint"
+                f"{self.path}: its states do not fit the run ({error}). Use an earlier checkpoint"
             ) from error
 
 
@@ -111,12 +117,27 @@ def differences(resumed: Resumed, shards: ShardSet, recipe: Recipe, accepted: Co
     for name, text in found.items():
         if name not in accepted:
             raise UsageError(f"{path}: {text}. {_REMEDY[name]}, or accept it by --override {name}")
-    if resumed.recipe.train.global_batch != recipe.train.global_batch:
-        raise UsageError(
-            f"{path}: train.global_batch was {resumed.recipe.train.global_batch}, is {recipe.train.global_batch}: it "
-            "decides which step a checkpoint is of, so it cannot change within a run. Start a new run with --weights"
-        )
+    _refuse_another_run(path, resumed.recipe, recipe)
     return tuple(f"{path}: {text} (accepted by --override {name})" for name, text in found.items())
+
+
+def _refuse_another_run(path: Path, before: Recipe, now: Recipe) -> None:
+    """Raise UsageError for a difference that leaves the checkpoint's states without a meaning."""
+    for key, was, wanted, why in (
+        ("train.global_batch", before.train.global_batch, now.train.global_batch, "decides which step it is of"),
+        ("model.name", before.model.name, now.model.name, "decides which weights it has"),
+        ("optim.name", before.optim.name, now.optim.name, "decides what it has kept of each weight"),
+    ):
+        if was != wanted:
+            raise UsageError(
+                f"{path}: {key} was {was}, is {wanted}: it {why}, so it cannot change within a run. "
+                "Start a new run with --weights"
+            )
+    if bool(before.optim.momentum) != bool(now.optim.momentum) and now.optim.name != "adamw":
+        raise UsageError(
+            f"{path}: optim.momentum was {before.optim.momentum:g}, is {now.optim.momentum:g}: "
+            "a run cannot begin or cease to have momentum on its way. Start a new run with --weights"
+        )
 
 
 _REMEDY = {

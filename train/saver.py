@@ -4,8 +4,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from shards.errors import HeadraceError
 from train import checkpoint
 from train.environment import versions
@@ -13,6 +11,7 @@ from train.parts import Place, state_of
 from train.progress import Progress
 from train.runlog import Saved
 from train.setup import Setup
+from train.states import not_finite, tensors_of
 from train.step import TrainStep
 from train.tally import NotFiniteError
 
@@ -34,9 +33,8 @@ class Saver:
             return Saved(0.0, 0)
         began = time.perf_counter()
         state = self._state(progress)
-        for name, value in state["model"].items():
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise NotFiniteError(progress.step - 1, f"the loss was finite, but the update made {name} infinite")
+        if (name := not_finite(tensors_of(state))) is not None:
+            raise NotFiniteError(progress.step - 1, f"the loss was finite, but the update made {name} infinite")
         try:
             size = checkpoint.save(
                 self.setup.out, state, progress.step, best=best, keep=self.setup.recipe.runtime.keep_checkpoints

@@ -8,6 +8,7 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 Chance = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=2**53)]
 Side = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
 
 
@@ -117,7 +118,7 @@ class Train(Section):
     """Plain DDP's way of counting, on purpose only: every process takes this many samples as its one group, so the
     global batch and the number of updates depend on the number of processes. Overrides the two above."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    window: Annotated[int, Field(ge=1)] | None = None
+    window: Count | None = None
     """Draw the order in windows of so many shards, for storage that is slow at random reads; none given means over the
     whole set. `headrace inspect` says how well windows mix the classes."""
     label_smoothing: Chance = 0.0
@@ -140,7 +141,7 @@ class Optim(Section):
     name: Literal["sgd", "adamw", "rmsprop"] = "sgd"
     lr: Annotated[float, Field(gt=0)] = 0.1
     """Peak learning rate for `reference_batch` samples a step; another global batch scales it by rule."""
-    reference_batch: Annotated[int, Field(ge=1)] | None = None
+    reference_batch: Count | None = None
     """The global batch that `lr` was chosen for; none given means this recipe's own."""
     scaling: Literal["auto", "none"] = "auto"
     """How `lr` follows another global batch: by the optimizer's rule, or not at all."""
@@ -153,7 +154,7 @@ class Optim(Section):
     """Also decay norms and biases."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    ema_half_life: Annotated[int, Field(ge=1)] | None = None
+    ema_half_life: Count | None = None
     """Average the weights with this half-life in samples; evaluation and `best` then use the average."""
 
 
@@ -191,9 +192,9 @@ class Runtime(Section):
     """CPU threads of each process; none given means its share of the cores that it may use."""
     deterministic: bool = False
     """Same bits on the same device and number of processes, at some cost in speed on a GPU."""
-    log_every: Annotated[int, Field(ge=1)] = 50
+    log_every: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     """Steps between lines in metrics.jsonl."""
-    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_steps: Count | None = None
     """Save also every so many steps, besides the end of each epoch."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] | None = None
     """Save also when so many minutes have passed since the last checkpoint, by the clock of rank 0."""

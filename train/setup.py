@@ -51,7 +51,7 @@ def resolve(request: Request, processes: int) -> Setup:
     accepted = differences(resumed, shards, recipe, request.override) if resumed else ()
     steps = _steps(recipe, shards, processes)
     if resumed:
-        resumed.refuse_misplaced(steps)
+        resumed.refuse_impossible(steps)
         resumed = replace(resumed, warnings=resumed.warnings + accepted)
     out = _out(request, recipe, resumed)
     caches, remark = _caches(recipe.runtime, shards)

@@ -18,6 +18,7 @@ from shards.shardset import ShardSet
 from shards.verify import verify
 from tests.faults.mutations import CASES, mutations
 from train import checkpoint
+from train.progress import Progress
 from train.recipe import load_recipe
 from train.resume import Resumed
 
@@ -164,15 +165,7 @@ def small_state() -> dict[str, Any]:
         "average": {},
         "optimizer": {"state": {0: {"momentum_buffer": weights["weight"] * 2}}, "param_groups": []},
         "scaler": {},
-        "progress": {
-            "step": 10,
-            "epochs_done": 1,
-            "epoch_sums": [0.0, 0, 0],
-            "epoch_seconds": 0.0,
-            "epoch_stalled": 0.0,
-            "best_accuracy": 1.0,
-            "best_epoch": 1,
-        },
+        "progress": Progress(step=10, epochs_done=1, best_accuracy=1.0, best_epoch=1).state(),
         "recipe": load_recipe("demo").model_dump(mode="json", exclude_none=True),
         "precision": "fp32",
         "classes": ["a", "b"],
@@ -231,3 +224,4 @@ def test_checkpoint_of_wrong_values(tmp_path: Path) -> None:
         except DataError as error:
             refused(error, seen)
     assert seen["DataError"] > CASES / 2, seen
+    assert seen["accepted"] > CASES / 50, seen  # odd words for the version, more epochs

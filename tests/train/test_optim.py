@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from tests.train.networks import narrow
 from train.optim import Schedule, WeightAverage, load_optimizer, make_optimizer, scaled_rate, set_rate
@@ -133,14 +134,24 @@ def test_set_rate_gives_each_group_its_multiple(name: Name) -> None:
     assert moved["_bn1.bias"] == pytest.approx(0.01, rel=0.1) or name == "rmsprop"
 
 
-def stepped(name: Name, steps: int) -> tuple[Any, torch.optim.Optimizer]:
-    """A network and its optimizer after some steps on gradients of its own weights."""
-    network = narrow()
-    optimizer = make_optimizer(network, Optim(name=name, lr=0.01))
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """In the order in which the optimizer numbers them."""
+    return [one for group in optimizer.param_groups for one in group["params"]]
+
+
+def update(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    """Some steps on gradients of the network's own weights."""
     for _ in range(steps):
         for parameter in network.parameters():
             parameter.grad = parameter.detach() * 0.1 + 0.01
         optimizer.step()
+
+
+def stepped(name: Name, steps: int, layout: torch.memory_format = torch.channels_last) -> tuple[Any, Any]:
+    """A network and its optimizer after some steps."""
+    network = narrow().to(memory_format=layout)
+    optimizer = make_optimizer(network, Optim(name=name, lr=0.01))
+    update(network, optimizer, steps)
     return network, optimizer
 
 
@@ -151,11 +162,8 @@ def test_state_goes_on_as_if_never_saved(name: Name) -> None:
     first, saved = stepped(name, 2)
     second, optimizer = stepped(name, 0)
     second.load_state_dict(first.state_dict())
-    load_optimizer(optimizer, saved.state_dict())
-    for _ in range(3):
-        for parameter in second.parameters():
-            parameter.grad = parameter.detach() * 0.1 + 0.01
-        optimizer.step()
+    load_optimizer(optimizer, saved.state_dict(), 2)
+    update(second, optimizer, 3)
     for key, value in whole.state_dict().items():
         assert torch.equal(second.state_dict()[key], value), key
 
@@ -164,7 +172,7 @@ def test_loaded_state_keeps_the_recipes_decay() -> None:
     """What the recipe says of decay and multiples is not overwritten by a checkpoint's."""
     _, saved = stepped("sgd", 1)
     optimizer = make_optimizer(narrow(), Optim(weight_decay=0.5, head_lr=7.0))
-    load_optimizer(optimizer, saved.state_dict())
+    load_optimizer(optimizer, saved.state_dict(), 1)
     assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.5}
     assert {group["multiple"] for group in optimizer.param_groups} == {1.0, 7.0}
 
@@ -173,11 +181,51 @@ def test_state_of_another_network_is_refused() -> None:
     """Running quantities of other shapes, and of fewer parameters, are errors, not silently taken."""
     _, saved = stepped("sgd", 1)
     state = saved.state_dict()
-    with pytest.raises(ValueError, match="no tensor of shape"):
-        load_optimizer(make_optimizer(narrow(classes=5), Optim()), state)
+    with pytest.raises(ValueError, match=r"momentum_buffer has shape \(12, \d+\), not \(5, \d+\)"):
+        load_optimizer(make_optimizer(narrow(classes=5), Optim()), state, 1)
     del state["state"][3]
-    with pytest.raises(ValueError, match="parameters, the checkpoint"):
-        load_optimizer(make_optimizer(narrow(), Optim()), state)
+    with pytest.raises(ValueError, match=r"optimizer\.state lacks 3"):
+        load_optimizer(make_optimizer(narrow(), Optim()), state, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("before", [torch.channels_last, torch.contiguous_format])
+def test_state_goes_on_in_another_layout(name: Name, before: torch.memory_format) -> None:
+    """Running quantities belong to their elements: after a change of layout the updates are as without one."""
+    after = torch.contiguous_format if before is torch.channels_last else torch.channels_last
+    whole, _ = stepped(name, 5, before)
+    first, saved = stepped(name, 2, before)
+    second, optimizer = stepped(name, 0, after)
+    second.load_state_dict(first.state_dict())
+    load_optimizer(optimizer, saved.state_dict(), 2)
+    update(second, optimizer, 3)
+    for key, value in whole.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[key], value, rtol=0, atol=1e-7)
+    stem = "_conv_stem.weight"
+    assert second.state_dict()[stem].stride() != whole.state_dict()[stem].stride()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loaded_state_has_memory_of_its_own(name: Name) -> None:
+    """Quantities that repeat one element, or share memory, become tensors laid out like their parameters."""
+    network, saved = stepped(name, 2)
+    state = saved.state_dict()
+    shared = torch.full((10**6,), 0.5)
+    for number, parameter in enumerate(parameters_of(saved)):
+        for key in state["state"][number]:
+            if key != "step":
+                one = shared[: parameter.numel()].view(parameter.shape)
+                state["state"][number][key] = one if number % 2 else one.flatten()[:1].view(()).expand(parameter.shape)
+    optimizer = make_optimizer(network, Optim(name=name, lr=0.01))
+    load_optimizer(optimizer, state, 2)
+    memory = set()
+    for parameter in parameters_of(optimizer):
+        for key, value in optimizer.state[parameter].items():
+            memory.add(value.untyped_storage().data_ptr())
+            assert key == "step" or value.stride() == parameter.stride()
+            assert key == "step" or bool((value == 0.5).all())
+    assert len(memory) == sum(map(len, state["state"].values()))
+    assert shared.untyped_storage().data_ptr() not in memory
 
 
 @pytest.mark.parametrize(("half_life", "batch"), [(100, 100), (400, 100), (30, 10)])

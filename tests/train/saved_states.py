@@ -1,0 +1,85 @@
+"""A checkpoint of a small real step, changed in one place, and what resuming and `headrace eval` make of it."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from shards.errors import DataError, UsageError, error_line
+from tests.train.networks import shallow
+from train.model import Built, normalisation_of
+from train.parts import Place, build_step
+from train.progress import Progress
+from train.request import Request
+from train.saver import Saver
+from train.setup import resolve
+from train.step import TrainStep
+
+SETTINGS = (
+    "train.epochs=2",
+    "train.global_batch=32",
+    "optim.ema_half_life=100",
+    "runtime.device=cpu",
+    "runtime.threads=1",
+    "runtime.precision=fp32",
+)
+PROGRESS = Progress(step=3)
+Where = tuple[str | int, ...]
+"""Keys that lead to a value of a checkpoint."""
+GONE = object()
+LONGEST = 1000
+"""Characters of an error line that somebody will still read."""
+
+
+def built() -> Built:
+    """The network of the step, with random weights."""
+    return Built(shallow(), normalisation_of("efficientnet-b0"), "")
+
+
+def save_one(shards: Path, out: Path, *settings: str) -> Path:
+    """The file of a checkpoint after three updates."""
+    setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
+    place = Place.find(setup.recipe.runtime)
+    step = build_step(setup, place, built())
+    for _ in range(PROGRESS.step):
+        for parameter in step.network.parameters():
+            parameter.grad = parameter.detach() * 0.1 + 0.01
+        step.optimizer.step()
+    out.mkdir()
+    Saver(setup, place, step)(PROGRESS, best=False)
+    return out / "last.pt"
+
+
+def changed(data: bytes, where: Where, change: Callable[[Any], Any]) -> bytes:
+    """The file with what `change` makes of the value at `where`; GONE takes it out."""
+    state = torch.load(io.BytesIO(data), weights_only=True)
+    table: Any = state
+    for key in where[:-1]:
+        table = table[key]
+    value = change(table[where[-1]])
+    if value is GONE:
+        del table[where[-1]]
+    else:
+        table[where[-1]] = value
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def resumed(shards: Path, path: Path, *settings: str) -> TrainStep:
+    """The step with the states of the checkpoint, as a run builds it that resumes from there."""
+    setup = resolve(Request(shards, settings=settings, out=path.parent / "resumed", resume=str(path)), 1)
+    return build_step(setup, Place.find(setup.recipe.runtime), built())
+
+
+def refusal(action: Callable[[], object]) -> str:
+    """The one line that the command would end with, and with 2 or 3."""
+    with pytest.raises((UsageError, DataError)) as caught:
+        action()
+    line = error_line(caught.value)
+    assert line.isprintable()
+    assert len(line) < LONGEST
+    return line
