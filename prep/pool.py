@@ -1,28 +1,29 @@
-"""Worker processes that make shards. A worker that dies ends the run; a parent that dies takes its workers along."""
+"""Worker processes that make shards. A worker that dies ends the run; a parent that dies takes its workers along.
+
+Each worker has a pipe to its parent and nothing else in common with it: the locks and queues of multiprocessing have
+names in shared memory, which stay for ever when the whole group of processes is killed.
+"""
 
 import ctypes
 import multiprocessing
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
 
 from prep.record import Record
 from prep.shardjob import Job, Work, make_shard
 from shards.errors import HeadraceError
 
-_REFRESH = 0.2  # seconds between two reports of progress
 _PR_SET_PDEATHSIG = 1
-
-_state: Any = None  # in a worker: (work, counter, stop flag)
+Answer = int | Record | HeadraceError  # of a worker: samples done since the last one, or what came out of a job
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error: the run is being given up
-    """Raised in a worker between two samples when the run is given up."""
+    """Raised in a worker whose parent has closed the pipe."""
 
 
 def make_shards(jobs: list[Job], work: Work, workers: int, progress: Callable[[int], None]) -> Iterator[Record]:
@@ -46,33 +47,82 @@ def _in_this_process(jobs: list[Job], work: Work, progress: Callable[[int], None
 
 
 def _in_workers(jobs: list[Job], work: Work, workers: int, progress: Callable[[int], None]) -> Iterator[Record]:
-    # Spawned, not forked: nothing of the parent (threads, descriptors, locks) leaks into a worker.
-    context = multiprocessing.get_context("spawn")
-    counter, stop = context.Value("q", 0), context.RawValue("b", 0)
-    initial = (work, counter, stop, os.getpid())
-    waiting = iter(jobs)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=initial) as pool:
-        try:
-            running: set[Future[Record]] = set()
-            while True:
-                with _no_interrupt():
-                    for job in waiting:
-                        running.add(pool.submit(_run, job))
-                        if len(running) > workers:  # one job waits: what is in memory stays bounded
-                            break
-                if not running:
-                    return
-                done, running = wait(running, timeout=_REFRESH, return_when=FIRST_COMPLETED)
-                progress(counter.value)
-                yield from (future.result() for future in done)
-        except BrokenProcessPool as error:
-            raise HeadraceError(
-                "a worker process died (out of memory, or killed). Finished shards are kept: "
-                "give the same command again, with fewer --workers if memory was short"
-            ) from error
-        finally:
-            stop.value = 1
-            pool.shutdown(wait=True, cancel_futures=True)
+    waiting, done = iter(jobs), 0
+    started: list[_Worker] = []
+    try:
+        started.extend(_Worker(work) for _ in range(workers))
+        for worker in started:
+            worker.give(next(waiting))
+        busy = set(started)
+        while busy:
+            for worker in _with_news(busy):
+                answer = worker.answer()
+                if isinstance(answer, HeadraceError):
+                    raise answer
+                if isinstance(answer, int):
+                    done += answer
+                    progress(done)
+                    continue
+                job = next(waiting, None)
+                if job is None:
+                    busy.remove(worker)
+                else:
+                    worker.give(job)
+                yield answer
+    finally:
+        for worker in started:
+            worker.close()
+        for worker in started:
+            worker.join()
+
+
+class _Worker:
+    """A worker process, seen from its parent."""
+
+    def __init__(self, work: Work) -> None:
+        # Spawned, not forked: nothing of the parent (threads, descriptors, locks) leaks into a worker.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
+        with theirs, _no_interrupt():
+            self._process.start()
+
+    def give(self, job: Job) -> None:
+        """Have it do this job; it must have answered the one before."""
+        with _death_is_an_error():
+            self.pipe.send(job)
+
+    def answer(self) -> Answer:
+        """How many samples are done since the last answer, or what came out of the job."""
+        with _death_is_an_error():
+            answer: Answer = self.pipe.recv()
+        return answer
+
+    def close(self) -> None:
+        """Have it end: at once where it has no job, else at its next report."""
+        self.pipe.close()
+
+    def join(self) -> None:
+        """Wait for its end."""
+        self._process.join()
+
+
+def _with_news(workers: set[_Worker]) -> list[_Worker]:
+    """Those that have answered or died; there is at least one."""
+    ready = wait([one.pipe for one in workers])
+    return [one for one in workers if one.pipe in ready]
+
+
+@contextmanager
+def _death_is_an_error() -> Iterator[None]:
+    """What a pipe raises when nobody is at its other end, in words."""
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise HeadraceError(
+            "a worker process died (out of memory, or killed). Finished shards are kept: "
+            "give the same command again, with fewer --workers if memory was short"
+        ) from error
 
 
 @contextmanager
@@ -85,25 +135,31 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(work: Work, counter: Any, stop: Any, parent: int) -> None:
-    """Set up a worker: an interrupt is the parent's to handle, and the parent's death is ours."""
-    global _state  # noqa: PLW0603 - a worker process has one state, set before its first job
-    _state = (work, counter, stop)
+def _serve(pipe: Connection, work: Work, parent: int) -> None:
+    """What a worker does: its parent's jobs, until that closes the pipe."""
+    _follow(parent)
+
+    def tell(answer: Answer) -> None:
+        try:
+            pipe.send(answer)
+        except OSError as error:
+            raise _Stopped from error
+
+    with suppress(_Stopped, EOFError):
+        while True:
+            job = pipe.recv()
+            try:
+                tell(make_shard(job, work, tell))
+            except HeadraceError as error:
+                error.add_note("".join(traceback.format_exception(error)))  # for HEADRACE_DEBUG=1
+                tell(error)
+
+
+def _follow(parent: int) -> None:
+    """An interrupt is the parent's to handle, and the parent's death is ours."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-
-
-def _run(job: Job) -> Record:
-    work, counter, stop = _state
-
-    def tick(samples: int) -> None:
-        if stop.value:
-            raise _Stopped
-        with counter.get_lock():
-            counter.value += samples
-
-    return make_shard(job, work, tick)
