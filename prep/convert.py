@@ -18,7 +18,7 @@ from prep.record import Record, load_record
 from prep.shardjob import Job, Work
 from prep.source import Source
 from prep.sources import open_files, open_source
-from shards import store
+from shards import regular, store
 from shards.errors import DataError, HeadraceError, UsageError
 from shards.manifest import Manifest
 
@@ -103,7 +103,7 @@ def _work_folder(out: Path, options: Options, stamp: str, source: Source) -> Pat
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest().encode()
     work = store.work_folder(out)
     try:
-        if work.exists() and (not (work / _PLAN).exists() or (work / _PLAN).read_bytes() != identity):
+        if work.exists() and (not (work / _PLAN).exists() or regular.read(work / _PLAN) != identity):
             store.discard(work)
         work.mkdir(exist_ok=True)
         if not (work / _PLAN).exists():

@@ -9,6 +9,7 @@ import numpy as np
 from prep import image
 from prep.drawing import CLASSES, draw
 from prep.progress import Say
+from shards import regular
 from shards.store import replacing
 
 TRAIN, VAL = 500, 100  # images a class
@@ -35,7 +36,7 @@ def demo_source(out: Path, seed: int, *, say: Say, train: int | None = None, val
 
 def _is_drawn(path: Path, about: bytes) -> bool:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with regular.opened(path) as stream, zipfile.ZipFile(stream) as archive:
             return archive.comment == about
     except (OSError, zipfile.BadZipFile):
         return False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prep.progress import progress
+from shards import regular
 from shards.errors import DataError, HeadraceError
 from shards.store import PARTIAL, finish_file, storage_error
 
@@ -39,12 +40,12 @@ OFFERS = {
 def download(offer: Offer, folder: Path, *, pause: float = _PAUSE) -> Path:
     """The offered file in `folder`; fetched unless it is there. A broken-off transfer goes on where it ended."""
     path = folder / offer.name
-    if path.exists():
-        _check(path, offer)
-        return path
     partial = path.with_name(path.name + PARTIAL)
     failed, reason = 0, ""
     try:
+        if path.exists():
+            _check(path, offer)
+            return path
         folder.mkdir(parents=True, exist_ok=True)
         while failed < _TRIES:
             before = partial.stat().st_size if partial.exists() else 0
@@ -89,7 +90,7 @@ def _fetch(offer: Offer, partial: Path, have: int) -> bool:
 
 def _check(path: Path, offer: Offer) -> None:
     """The MD5 that the publisher gives: it guards against damage, not against malice."""
-    with path.open("rb") as stream:
+    with regular.opened(path) as stream:
         seen = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if seen != offer.md5:
         raise DataError(f"{path}: MD5 {seen}, expected {offer.md5}. Remove the file and try again")

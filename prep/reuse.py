@@ -9,7 +9,7 @@ from prep.options import Options
 from prep.progress import Say
 from prep.source import States, states
 from prep.sources import open_source
-from shards import index, store
+from shards import index, regular, store
 from shards.errors import UsageError
 from shards.manifest import NAME, Manifest
 from shards.shardset import ShardSet
@@ -36,7 +36,7 @@ def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: 
     _check_options(out, manifest, options)
     stamp = stamp_record(files, files.stamp())
     try:
-        known = (out / STAMP).read_bytes()
+        known = regular.read(out / STAMP)
     except OSError:
         known = b""
     if known != stamp:

@@ -11,6 +11,7 @@ from prep.source import Source
 from prep.tarred import TarFiles, is_tar
 from prep.tinyimagenet import find_root, open_tinyimagenet
 from prep.zipped import ZipFiles
+from shards import regular
 from shards.errors import DataError, UsageError
 
 
@@ -19,7 +20,7 @@ def open_files(path: Path, room: Path) -> Files:
     try:
         if path.is_dir():
             return FolderFiles(path)
-        with path.open("rb") as stream:
+        with regular.opened(path) as stream:
             start = stream.read(512)
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file or folder. Give {KNOWN}") from error

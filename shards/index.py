@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from shards import regular
 from shards.errors import DataError
 from shards.manifest import FileInfo
 from shards.sample import ROW, Rows
@@ -49,7 +50,7 @@ def _checked(root: Path, info: FileInfo) -> pa.BufferReader:
     """The file's bytes, after their SHA-256 is that of the manifest: damaged Parquet is never parsed."""
     path = root / info.name
     try:
-        data = path.read_bytes()
+        data = regular.read(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}. {remedy(root)}") from error
     if len(data) != info.bytes or hashlib.sha256(data).hexdigest() != info.sha256:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards import index
-from shards.shardset import ShardSet
+from shards.shardset import ShardSet, Split
 
 PERCENTILES = (0, 5, 50, 95, 100)
 
@@ -41,30 +41,33 @@ def inspect(shards: ShardSet) -> Facts:
     hashes: dict[str, list[bytes]] = {}
     splits = []
     for info in shards.manifest.splits:
-        columns = index.read_numbers(shards.root, info.index, ("size", "label", "width", "height"))
         hashes[info.name] = index.read_texts(shards.root, info.index, ("sha256",))["sha256"]
-        labels: dict[bytes, set[int]] = defaultdict(set)
-        for image, label in zip(hashes[info.name], columns["label"].tolist(), strict=True):
-            labels[image].add(label)
-        splits.append(
-            SplitFacts(
-                name=info.name,
-                samples=info.samples,
-                per_class=np.bincount(columns["label"], minlength=len(shards.class_ids)),
-                widths=_percentiles(columns["width"]),
-                heights=_percentiles(columns["height"]),
-                aspects=tuple(_spread(columns["width"] / columns["height"])),
-                bytes=_percentiles(columns["size"]),
-                repeated=info.samples - len(labels),
-                conflicting=sum(len(found) > 1 for found in labels.values()),
-            )
-        )
+        splits.append(_facts(shards.split(info.name), hashes[info.name], len(shards.class_ids)))
     counts = {name: Counter(found) for name, found in hashes.items()}
     shared = {
         (one, other): sum(count for image, count in counts[other].items() if image in counts[one])
         for one, other in combinations(counts, 2)
     }
     return Facts(tuple(splits), shared)
+
+
+def _facts(split: Split, hashes: list[bytes], classes: int) -> SplitFacts:
+    labels: dict[bytes, set[int]] = defaultdict(set)
+    for image, label in zip(hashes, split.labels.tolist(), strict=True):
+        labels[image].add(label)
+    sizes = split.places(np.arange(len(split))).sizes
+    split.close()
+    return SplitFacts(
+        name=split.name,
+        samples=len(split),
+        per_class=np.bincount(split.labels, minlength=classes),
+        widths=_percentiles(split.widths),
+        heights=_percentiles(split.heights),
+        aspects=tuple(_spread(split.widths / split.heights)),
+        bytes=_percentiles(sizes),
+        repeated=len(split) - len(labels),
+        conflicting=sum(len(found) > 1 for found in labels.values()),
+    )
 
 
 def _spread(values: NDArray[np.float64]) -> list[float]:
@@ -75,5 +78,5 @@ def _spread(values: NDArray[np.float64]) -> list[float]:
     return found
 
 
-def _percentiles(values: NDArray[np.int64]) -> tuple[int, ...]:
+def _percentiles(values: NDArray[np.int32]) -> tuple[int, ...]:
     return tuple(int(value) for value in _spread(values.astype(np.float64)))

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from shards import regular
 from shards.errors import DataError, UsageError
 
 FORMAT = 1
@@ -152,11 +153,13 @@ def load(root: Path) -> Manifest:
             raise DataError(
                 f"{path}: {path.stat().st_size:,} bytes, a manifest has at most {_LIMIT:,}. Make the set again"
             )
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(regular.read(path))
     except FileNotFoundError as error:
         raise UsageError(_missing(root)) from error
     except NotADirectoryError as error:
         raise UsageError(f"{root}: not a folder. Give the folder of a shard set, made by `headrace prep`") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Mend that, or make the set again") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "as a whole"

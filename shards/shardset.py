@@ -3,6 +3,7 @@
 import hashlib
 import os
 import resource
+import stat
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from shards import index
+from shards import index, regular
 from shards.errors import DataError, UsageError
 from shards.manifest import Manifest, SplitInfo, load
 
@@ -54,10 +55,12 @@ class ShardSet:
 def check_size(root: Path, name: str, expected: int) -> None:
     """Raise unless the tar is there with the size that the manifest gives."""
     try:
-        seen = (root / name).stat().st_size
+        seen = (root / name).stat()
     except OSError as error:
         raise DataError(f"{root / name}: {error.strerror}. {index.remedy(root)}") from error
-    compare_size(root, name, seen, expected)
+    if not stat.S_ISREG(seen.st_mode):
+        raise DataError(f"{root / name}: not a regular file. {index.remedy(root)}")
+    compare_size(root, name, seen.st_size, expected)
 
 
 def compare_size(root: Path, name: str, seen: int, expected: int) -> None:
@@ -193,7 +196,7 @@ def _open_all(root: Path, info: SplitInfo) -> list[int]:
     descriptors: list[int] = []
     try:
         for shard in info.shards:
-            descriptors.append(os.open(root / shard.name, os.O_RDONLY | os.O_CLOEXEC))
+            descriptors.append(regular.descriptor(root / shard.name))
             compare_size(root, shard.name, os.fstat(descriptors[-1]).st_size, shard.bytes)
     except (OSError, DataError) as error:
         for descriptor in descriptors:

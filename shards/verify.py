@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from shards import idx, index
+from shards import idx, index, regular
 from shards.errors import DataError
 from shards.manifest import Manifest, ShardInfo, SplitInfo, load
 from shards.shardset import check_size
@@ -79,7 +79,7 @@ def _check_shard(root: Path, shard: ShardInfo, rows: Columns, decode: Decode | N
     path = root / shard.name
     try:
         check_size(root, shard.name, shard.bytes)
-        with path.open("rb") as stream:
+        with regular.opened(path) as stream:
             seen = hashlib.file_digest(stream, "sha256").hexdigest()
         if seen != shard.sha256:
             yield f"{path}: SHA-256 {seen[:12]}..., the manifest says {shard.sha256[:12]}... {index.remedy(root)}"
@@ -105,7 +105,7 @@ def _short(path: Path, what: str, problems: Iterator[str], root: Path) -> Iterat
 
 def _check_rows(path: Path, rows: Columns, found: dict[int, Member], decode: Decode | None) -> Iterator[str]:
     """Each row of the Parquet index: a member where it says, and in the member the bytes that it says."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = regular.descriptor(path)
     try:
         for offset, size, expected in zip(*(rows[name].tolist() for name in ("offset", "size", "crc32")), strict=True):
             member = found.get(offset)
@@ -129,9 +129,12 @@ def _check_rows(path: Path, rows: Columns, found: dict[int, Member], decode: Dec
 def _check_idx(path: Path, rows: Columns, found: dict[int, Member]) -> Iterator[str]:
     """Each line of the .idx: members where it says, among them the row's JPEG and its label."""
     try:
-        lines = list(idx.parse(path.with_suffix(".idx").read_text("utf-8")))
-        descriptor = os.open(path, os.O_RDONLY)
-    except (DataError, OSError, UnicodeDecodeError) as error:
+        lines = list(idx.parse(regular.read(path.with_suffix(".idx")).decode("utf-8")))
+        descriptor = regular.descriptor(path)
+    except OSError as error:
+        yield error.strerror or str(error)
+        return
+    except (DataError, UnicodeDecodeError) as error:
         yield str(error)
         return
     try:

@@ -1,3 +1,4 @@
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,15 @@ def test_missing_or_foreign_path_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no data set found"):
         source_of(open_files(tmp_path / "empty"))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["fifo", "fifo.zip", "fifo.tar.gz", "fifo.csv"])
+def test_fifo_is_no_source(tmp_path: Path, name: str) -> None:
+    """A FIFO is refused at once: whoever opened it would wait for a writer."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=r"fifo.*: cannot be read \(not a regular file\)"):
+        open_files(tmp_path / name)
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])

@@ -1,9 +1,17 @@
+import shutil
 from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
 from prep.convert import prep
 from prep.figures import report
 from prep.options import Options
+from shards.errors import DataError
 from shards.inspection import inspect
+from shards.manifest import NAME, FileInfo, Manifest, load
 from shards.shardset import ShardSet
 from tests.prep.sources import as_folder, small
 
@@ -31,3 +39,28 @@ def test_duplicates_and_leakage(tmp_path: Path) -> None:
     assert (facts.splits[0].repeated, facts.splits[0].conflicting) == (2, 1)
     assert facts.shared == {("train", "val"): 1}
     assert "val: 1 samples have an image that is also in train (leakage)" in report(shards)
+
+
+def with_column(root: Path, name: str, value: int) -> None:
+    """Give the last training sample of a set another number in this column, and the manifest the sum that fits."""
+    manifest, path = load(root), root / "train.parquet"
+    table = pq.read_table(path)
+    column = table.column(name).to_numpy().copy()
+    column[-1] = value
+    at = table.column_names.index(name)
+    pq.write_table(table.set_column(at, table.schema.field(at), pa.array(column, table.schema.field(at).type)), path)
+    train, *others = manifest.splits
+    train = train.model_copy(update={"index": FileInfo.of(path.name, path.read_bytes())})
+    forged = Manifest.make(manifest.classes, (train, *others), manifest.source, manifest.options)
+    (root / NAME).write_bytes(forged.render())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("label", -1), ("label", 12), ("label", np.iinfo(np.int32).max), ("height", 0), ("width", -5)]
+)
+def test_senseless_index_is_named(tiny_set: Path, tmp_path: Path, name: str, value: int) -> None:
+    """A label outside the class list, or an image without pixels, is one line, as in training."""
+    copy = Path(shutil.copytree(tiny_set, tmp_path / "copy"))
+    with_column(copy, name, value)
+    with pytest.raises(DataError, match=r"train\.parquet: a row points outside its tar or its class list, or has no"):
+        report(ShardSet.open(copy))

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from prep.image import admit
+from shards.errors import DataError
 from shards.manifest import NAME, Manifest, load
+from shards.shardset import ShardSet
 from shards.verify import verify
 
 
@@ -80,3 +83,36 @@ def test_many_problems_of_a_shard_are_summed_up(copy: Path) -> None:
     found = problems(copy)
     assert len(found) == 4
     assert "93 more problems" in found[-1]
+
+
+def make_fifo(path: Path) -> None:
+    """Put a FIFO without a writer in the place of a file."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["train-000001.tar", "val-000000.idx", "train.parquet"])
+def test_fifo_in_place_of_a_file_is_a_problem(copy: Path, name: str) -> None:
+    """A FIFO would keep whoever opens it waiting for a writer: it is named like any damage."""
+    make_fifo(copy / name)
+    (found,) = problems(copy)
+    assert f"{name}: not a regular file" in found
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["shardset.json", "train-000001.tar", "train.parquet"])
+def test_fifo_is_not_opened_for_reading(copy: Path, name: str) -> None:
+    """Nor does it hold up whoever only reads the set."""
+    make_fifo(copy / name)
+    with pytest.raises(DataError, match=rf"{name}: .*not a regular file"):
+        ShardSet.open(copy).split("train")
+
+
+@pytest.mark.timeout(60)
+def test_tar_that_becomes_a_fifo_is_not_opened(copy: Path) -> None:
+    """The same where it takes the place of a tar after the sizes were checked."""
+    shards = ShardSet.open(copy)
+    make_fifo(copy / "train-000001.tar")
+    with pytest.raises(DataError, match="not a regular file"):
+        shards.split("train")
