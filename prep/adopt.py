@@ -17,7 +17,7 @@ from prep.finish import REPORT, report
 from prep.progress import Say, progress
 from prep.scan import Scan, scan_tar
 from prep.source import States
-from shards import idx, index, store
+from shards import headers, idx, index, store
 from shards.errors import DataError, UsageError
 from shards.manifest import (
     NAME,
@@ -98,6 +98,7 @@ def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None) -> M
     source = old.source if old else SourceInfo(layout=LAYOUT, files=len(found), fingerprint=fingerprint)
     manifest = Manifest.make(classes, made, source, old.options if old else {})
     store.write_bytes(root / NAME, manifest.render())
+    headers.remember(manifest)  # every image that is indexed was admitted
     return manifest
 
 

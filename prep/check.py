@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from prep.image import admit
+from prep.image import sides
 from prep.progress import Say, progress
 from shards.errors import DataError
 from shards.manifest import load
@@ -15,7 +15,7 @@ def check(root: Path, *, deep: bool, say: Say) -> str:
     """Say each problem, then raise if there was one; else the closing line."""
     began = time.monotonic()
     with progress(load(root).samples, "verify") as report:
-        found = verify(root, decode=admit if deep else None, threads=len(os.sched_getaffinity(0)), progress=report)
+        found = verify(root, decode=sides if deep else None, threads=len(os.sched_getaffinity(0)), progress=report)
     for problem in found.problems:
         say(problem)
     if found.problems:

@@ -18,7 +18,7 @@ from prep.record import Record, load_record
 from prep.shardjob import Job, Work
 from prep.source import Source
 from prep.sources import open_files, open_source
-from shards import regular, store
+from shards import headers, regular, store
 from shards.errors import DataError, HeadraceError, UsageError
 from shards.manifest import Manifest
 
@@ -58,6 +58,7 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
         made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
         manifest = finish.write_set(work, chosen, options, made, reuse.stamp_record(files, stamp))
         store.publish(work, out)
+        headers.remember(manifest)  # every image was admitted
     return Result(manifest, reused=False, seconds=time.monotonic() - began)
 
 

@@ -13,7 +13,7 @@ from shards import index, store
 from shards.manifest import NAME, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
 from shards.sample import key_of
 
-WRITER = 2  # raised when the same source and options come to give other bytes or records: interrupted runs start afresh
+WRITER = 3  # raised when the same source and options come to give other bytes or records: interrupted runs start afresh
 STAMP = "source.stat"
 REPORT = "report.jsonl"
 

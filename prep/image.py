@@ -2,7 +2,8 @@
 
 Every image is decoded in full before it may enter a shard, because a damaged one ends a training run later, without
 its name. JPEGs go through libjpeg-turbo with its warnings as errors, which finds damaged scans that other decoders
-accept; their bytes are kept as they are. Other formats go through nvImageCodec and become JPEGs.
+accept; their bytes are kept as they are where the decoder that trains sees the same upright image in them. Other
+formats go through nvImageCodec and become JPEGs. No decoder of NVIDIA sees a file that `shards.unsafe` refuses.
 """
 
 import os
@@ -18,15 +19,19 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from prep.resize import shrink
+from shards import jpeg
 from shards.errors import DataError
+from shards.unsafe import why_unsafe
 
 MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or needs another tool
 QUALITY = 95  # of JPEGs made here, without chroma subsampling
+_SAME = 3  # levels of mean difference: two decoders see the same image
 _one_thread = threading.Lock()
-_JPEG = b"\xff\xd8"
 # What may be handed to nvImageCodec: formats whose damaged files it refuses. A damaged JPEG 2000 file ends its process.
 _ADMITTED = re.compile(rb"\xff\xd8|\x89PNG|BM|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s", re.DOTALL)
-_SWAPS_SIDES = (5, 6, 7, 8)  # EXIF orientations that turn by a quarter
+_RAISED = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)  # by libraries, about an odd file
+Pixels = NDArray[np.uint8]
+"""Upright RGB, (height, width, 3)."""
 
 
 class BadImageError(DataError):
@@ -42,63 +47,104 @@ class Admitted(NamedTuple):
     change: str
 
 
+class _Seen(NamedTuple):
+    """An image as it is to be seen, and what its file is."""
+
+    pixels: Pixels
+    form: str
+    storable: bool  # whether a shard made by prep may hold the file: an RGB or grey JPEG
+    fault: str  # why training must not decode the file; "" where it may
+
+
 def admit(data: bytes, *, max_side: int | None = None, quality: int = QUALITY) -> Admitted:
     """Decode an image file; the JPEG to store. BadImageError when it does not decode.
 
     A larger image than `max_side` pixels is made smaller. `quality` is that of JPEGs that are made here.
     """
-    if data[:2] != _JPEG:
-        return _converted(data, max_side, quality)
+    seen = _see(data)
+    height, width, _ = seen.pixels.shape
+    large = max_side is not None and max(width, height) > max_side
+    if seen.storable and not seen.fault and not large:
+        return Admitted(data, width, height, "")
+    change = f"{seen.form} converted to RGB JPEG" + (f", as it has {seen.fault}" if seen.fault else "")
+    pixels = seen.pixels
+    if max_side is not None and large:
+        pixels = shrink(pixels, max_side)
+        change += f", {width} x {height} made {pixels.shape[1]} x {pixels.shape[0]}"
     try:
-        height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=True)
-        _check_pixels(width, height)
-        if colors in ("CMYK", "YCCK"):
-            return _converted(data, max_side, quality)
-        simplejpeg.decode_jpeg(data, "RGB", strict=True)
-    except ValueError as error:
-        raise BadImageError(f"not a sound JPEG: {error}") from error
-    if max_side is not None and max(width, height) > max_side:
-        return _converted(data, max_side, quality)
-    if orientation(data) in _SWAPS_SIDES:
-        width, height = height, width
-    return Admitted(data, width, height, "")
+        return Admitted(encode(pixels, quality), pixels.shape[1], pixels.shape[0], change)
+    except _RAISED as error:
+        raise BadImageError(f"cannot be encoded as a JPEG: {error}") from error
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
-    """Upright RGB pixels of shape (height, width, 3), to look at. BadImageError when the image does not decode."""
-    return _decode_rgb(data)[0]
+def sides(data: bytes) -> tuple[int, int]:
+    """Width and height of the upright image that training decodes from this very file, of any admitted format.
+
+    BadImageError when it does not decode, or must not be decoded there as it is.
+    """
+    seen = _see(data)
+    if seen.fault:
+        raise BadImageError(f"has {seen.fault}: training cannot read it as it is")
+    return seen.pixels.shape[1], seen.pixels.shape[0]
+
+
+def decode(data: bytes) -> Pixels:
+    """Upright RGB pixels, to look at. BadImageError when the image does not decode."""
+    return _see(data).pixels
+
+
+def encode(pixels: Pixels, quality: int = QUALITY) -> bytes:
+    """RGB pixels as a JPEG."""
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
+
+
+def _see(data: bytes) -> _Seen:
+    is_jpeg = data[: len(jpeg.START)] == jpeg.START
+    try:
+        return _see_jpeg(data) if is_jpeg else _Seen(*_codec_rgb(data), storable=False, fault="")
+    except _RAISED as error:
+        raise BadImageError(f"not a sound {'JPEG' if is_jpeg else 'image'}: {error}") from error
+
+
+def _see_jpeg(data: bytes) -> _Seen:
+    """Decode by libjpeg-turbo, turn by our own reader of EXIF, and compare with what training would see."""
+    headers = jpeg.read_headers(data)
+    _check_pixels(headers.width, headers.height)
+    cmyk = headers.components == 4  # which libjpeg-turbo does not convert
+    if cmyk:
+        pixels, _ = _codec_rgb(jpeg.without_exif(data, headers))
+    else:
+        pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    fault = headers.fault
+    if headers.exifs:
+        pixels = _turned(pixels, jpeg.orientation(data, headers))
+        if not fault and not _trains_alike(data, pixels):
+            fault = "EXIF data that decoders read in different ways"
+    return _Seen(pixels, "JPEG", not cmyk, fault)
+
+
+def _trains_alike(data: bytes, pixels: Pixels) -> bool:
+    """Whether the decoder that trains sees these pixels."""
+    try:
+        return _same(pixels, _codec_rgb(data)[0])
+    except BadImageError:
+        return False
+
+
+def _same(one: Pixels, other: Pixels) -> bool:
+    return one.shape == other.shape and bool(np.abs(one.astype(np.int16) - other).mean() <= _SAME)
+
+
+def _turned(stored: Pixels, orientation: int) -> Pixels:
+    """The upright image of one that is stored in an EXIF orientation."""
+    pixels = stored.transpose(1, 0, 2) if orientation >= 5 else stored
+    down, across = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    return np.ascontiguousarray(pixels[:: -1 if down else 1, :: -1 if across else 1])
 
 
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise BadImageError(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,}")
-
-
-def orientation(jpeg: bytes) -> int:
-    """The EXIF orientation of a JPEG, 1 to 8; 1 when there is none or it makes no sense."""
-    if b"Exif\0\0" not in jpeg:
-        return 1
-    at = 2
-    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] != 0xDA:
-        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4])
-        if jpeg[at + 1] == 0xE1 and jpeg[at + 4 : at + 10] == b"Exif\0\0":
-            return _orientation_of_tiff(jpeg[at + 10 : end])
-        at = end
-    return 1
-
-
-def _orientation_of_tiff(tiff: bytes) -> int:
-    """Tag 0x0112 of the first directory."""
-    order: Any = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
-    if order is None:
-        return 1
-    first = int.from_bytes(tiff[4:8], order)
-    for entry in range(int.from_bytes(tiff[first : first + 2], order)):
-        field = tiff[first + 2 + 12 * entry :][:12]
-        if len(field) == 12 and int.from_bytes(field[:2], order) == 0x0112:
-            value = int.from_bytes(field[8:10], order)
-            return value if 1 <= value <= 8 else 1
-    return 1
 
 
 @cache
@@ -144,26 +190,12 @@ def _stream(data: bytes) -> tuple[Any, str, int, int]:
         raise unknown from error
 
 
-def encode(pixels: NDArray[np.uint8], quality: int = QUALITY) -> bytes:
-    """RGB pixels of shape (height, width, 3) as a JPEG."""
-    return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
-
-
-def _converted(data: bytes, max_side: int | None, quality: int) -> Admitted:
-    """The image as an upright RGB JPEG, not larger than `max_side`."""
-    pixels, codec = _decode_rgb(data)
-    change = f"{codec} converted to RGB JPEG"
-    height, width, _ = pixels.shape
-    if max_side is not None and max(width, height) > max_side:
-        pixels = shrink(pixels, max_side)
-        change += f", {width} x {height} made {pixels.shape[1]} x {pixels.shape[0]}"
-    height, width, _ = pixels.shape
-    return Admitted(encode(pixels, quality), width, height, change)
-
-
-def _decode_rgb(data: bytes) -> tuple[NDArray[np.uint8], str]:
+def _codec_rgb(data: bytes) -> tuple[Pixels, str]:
+    """What nvImageCodec, which also trains, sees in a file that is safe for it, and the format's name."""
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
+    if fault := why_unsafe(data):
+        raise BadImageError(f"has {fault}, which decoders read in different ways")
     with _quiet():
         stream, name, width, height = _stream(data)
         _check_pixels(width, height)

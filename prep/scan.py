@@ -9,7 +9,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from prep.files import MAX_FILE_BYTES
-from prep.image import BadImageError, admit
+from prep.image import BadImageError, sides
 from prep.imagefolder import EXTENSIONS
 from prep.record import Note
 from shards.errors import DataError
@@ -75,9 +75,9 @@ def _sample(descriptor: int, key: str, parts: list[Member]) -> Found:
     text = os.pread(descriptor, min(label.size, 256), label.offset).decode("utf-8", "replace").strip()
     if not text or not text.isprintable():
         raise BadImageError(f"its label is not a word or a number: {text[:40]!r}")
-    image, crc = admit(data), crc32(data)
+    (width, height), crc = sides(data), crc32(data)
     sha256 = hashlib.sha256(data).digest()
-    row: Row = (0, picture.offset, len(data), 0, image.width, image.height, crc, sha256, len(data), crc)
+    row: Row = (0, picture.offset, len(data), 0, width, height, crc, sha256, len(data), crc)
     line = " ".join(f"{extension} {one.offset} {one.size} {one.name}" for extension, one in of.items())
     return Found(key, text, row, line)
 

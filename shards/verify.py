@@ -12,15 +12,15 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from shards import idx, index, regular
+from shards import headers, idx, index, regular
 from shards.errors import DataError
 from shards.manifest import Manifest, ShardInfo, SplitInfo, load
 from shards.shardset import check_size
 from shards.tar import LABEL_EXTENSION, Member, members
 
-Decode = Callable[[bytes], object]  # raises DataError when an image does not decode
+Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataError when an image does not decode
 Columns = dict[str, NDArray[Any]]
-_COLUMNS = ("shard", "offset", "size", "label", "crc32")
+_COLUMNS = ("shard", "offset", "size", "label", "crc32", "width", "height")
 _SHOWN = 3  # problems of a kind that a shard names one by one
 
 
@@ -55,6 +55,8 @@ def verify(root: Path, *, decode: Decode | None, threads: int, progress: Callabl
                 problems += found
                 done += shard.samples
                 progress(done)
+    if not problems:
+        headers.remember(manifest)
     return Report(manifest, problems)
 
 
@@ -107,23 +109,31 @@ def _check_rows(path: Path, rows: Columns, found: dict[int, Member], decode: Dec
     """Each row of the Parquet index: a member where it says, and in the member the bytes that it says."""
     descriptor = regular.descriptor(path)
     try:
-        for offset, size, expected in zip(*(rows[name].tolist() for name in ("offset", "size", "crc32")), strict=True):
+        columns = ("offset", "size", "crc32", "width", "height")
+        for offset, size, crc, *sides in zip(*(rows[name].tolist() for name in columns), strict=True):
             member = found.get(offset)
             if member is None or member.size != size:
                 yield f"no member of {size:,} bytes at byte {offset:,}, where the index has a sample"
-                continue
-            if decode is None:
-                continue
-            data = os.pread(descriptor, size, offset)
-            if crc32(data) != expected:
-                yield f"{member.name}: its bytes are not those that the index describes (CRC-32)"
-                continue
-            try:
-                decode(data)
-            except DataError as error:
-                yield f"{member.name}: {error}"
+            elif decode is None:
+                if fault := headers.why_unsafe_at(descriptor, offset, size):
+                    yield f"{member.name}: the image does not decode safely: it has {fault}"
+            elif problem := _image_problem(os.pread(descriptor, size, offset), crc, sides, decode):
+                yield f"{member.name}: {problem}"
     finally:
         os.close(descriptor)
+
+
+def _image_problem(data: bytes, crc: int, sides: list[int], decode: Decode) -> str:
+    """What is wrong with the bytes of an image, or with what the index says of them; "" when nothing is."""
+    if crc32(data) != crc:
+        return "its bytes are not those that the index describes (CRC-32)"
+    try:
+        seen = decode(data)
+    except DataError as error:
+        return str(error)
+    if list(seen) != sides:
+        return f"decodes to {seen[0]:,} x {seen[1]:,} pixels, the index says {sides[0]:,} x {sides[1]:,}"
+    return ""
 
 
 def _check_idx(path: Path, rows: Columns, found: dict[int, Member]) -> Iterator[str]:

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.errors import DataError, HeadraceError
+from shards.headers import unsafe
 from shards.order import validation_batches
 from shards.shardset import Split
+from shards.unsafe import why_unsafe
 from train import graphs
 
 
@@ -43,8 +45,16 @@ def blamed(split: Split, sample_id: int) -> DataError:
     return _fault(split, sample_id) or _undecodable(split, sample_id)
 
 
+def refused(split: Split, sample_id: int) -> DataError | None:
+    """The user's error for a sample that must not be decoded, to look at it least of all."""
+    fault = why_unsafe(split.jpegs(np.array([sample_id]))[0].tobytes())
+    return unsafe(split, sample_id, fault) if fault else None
+
+
 def _fault(split: Split, sample_id: int) -> DataError | None:
     """What is wrong with a sample, which is decoded alone."""
+    if found := refused(split, sample_id):
+        return found
     jpegs = split.jpegs(np.array([sample_id]))
     try:
         (batched,) = graphs.decoding(lambda: jpegs, 1, threads=1).run()
@@ -52,8 +62,8 @@ def _fault(split: Split, sample_id: int) -> DataError | None:
         return _undecodable(split, sample_id)
     try:
         _check_shape(split, sample_id, graphs.arrays(batched)[0].shape)
-    except DataError as found:
-        return found
+    except DataError as error:
+        return error
     return None
 
 

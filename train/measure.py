@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from shards.headers import refuse_unsafe
 from shards.shardset import ShardSet
 from train import checkpoint
 from train.model import build_model
@@ -12,6 +13,7 @@ from train.recipe import Recipe
 from train.resume import Resumed, refuse_other_classes
 from train.states import load_network
 from train.sums import Sums
+from train.world import World
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ def measure(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
     recipe = resumed.recipe.with_settings("of the checkpoint", settings)
     shard_set = ShardSet.open(shards)
     refuse_other_classes(path, resumed.state["classes"], shard_set)
+    if World.from_environment().local_rank == 0:  # the others of this node wait for it where all join
+        refuse_unsafe(shard_set)
     with Place.joined(recipe.runtime) as place:
         return _measure(resumed, recipe, shard_set, place)
 

@@ -12,7 +12,7 @@ from shards.shardset import Split
 from train import graphs
 from train.accelerator import Accelerator
 from train.decoded import Decoded
-from train.decoding import blamed, unexplained
+from train.decoding import blamed, refused, unexplained
 from train.regions import seen
 from train.wanted import Some, Wanted
 
@@ -85,7 +85,7 @@ class OnGpu(Generic[Some]):
             )
         for plan in self._ahead:
             for row, sample_id in enumerate(plan.wanted.ids.tolist()):
-                if not self._succeeds(plan.wanted.one(row)):
+                if refused(self._split, sample_id) or not self._succeeds(plan.wanted.one(row)):
                     return blamed(self._split, sample_id)
         return unexplained(error)
 

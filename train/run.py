@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from shards import store
 from shards.errors import UsageError
+from shards.headers import refuse_unsafe
 from train import environment, memory
 from train.batch import Batch, resident_batch
 from train.clock import Interval
@@ -37,7 +38,10 @@ def train(request: Request) -> None:
     there are several ranks, an error ends the process.
     """
     with StopRequest() as stop, ending_together(stop):
-        setup = resolve(request, World.from_environment().size)
+        world = World.from_environment()
+        setup = resolve(request, world.size)
+        if world.local_rank == 0:  # the others of this node wait for it where all join
+            refuse_unsafe(setup.shards)
         with Place.joined(setup.recipe.runtime) as place:
             carry_out(setup, place, stop, build_network(setup))
 

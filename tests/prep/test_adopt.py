@@ -9,8 +9,13 @@ import webdataset
 
 from prep.adopt import adopt
 from prep.check import check
+from prep.convert import prep
+from prep.options import Options
+from shards import headers
 from shards.errors import DataError, UsageError
+from shards.headers import refuse_unsafe
 from shards.shardset import ShardSet
+from tests.prep.odd_jpegs import after_start, exif
 from tests.prep.sources import small
 
 JPEGS = [data for path, data in small().items() if path.startswith("train/") and path.endswith("JPEG")]
@@ -115,3 +120,33 @@ def test_nothing_to_index(tmp_path: Path) -> None:
     write(tmp_path / "x.tar", [{"__key__": "a", "txt": "hello"}])
     with pytest.raises(DataError, match="no usable sample"):
         adopt(tmp_path, say=quiet)
+
+
+def test_image_that_harms_the_decoder_is_left_out(tars: Path) -> None:
+    """A tar keeps its bytes, so a JPEG that training must not decode as it is has no row, and a reason."""
+    samples = [
+        {"__key__": "good", "jpg": after_start(JPEGS[0], exif(6)), "cls": 1},
+        {"__key__": "twice", "jpg": after_start(JPEGS[1], exif(6), exif(3)), "cls": 1},
+        {"__key__": "unclear", "jpg": after_start(JPEGS[2], exif(6, count=100)), "cls": 1},
+    ]
+    write(tars / "my-train-02.tar", samples)
+    adopt(tars, say=quiet)
+    notes = [json.loads(line) for line in (tars / "report.jsonl").read_text().splitlines()]
+    assert [note["source"].split(": ")[1] for note in notes] == ["twice", "unclear"]
+    assert "has two EXIF segments" in notes[0]["reason"]
+    refuse_unsafe(ShardSet.open(tars))
+
+
+@pytest.mark.parametrize("make", ["prep", "index"])
+def test_sets_made_here_are_noted(
+    tiny_zip: Path, tars: Path, make: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training of a set that was just made does not look at its headers again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = tars if make == "index" else tmp_path / "made"
+    if make == "index":
+        adopt(root, say=quiet)
+    else:
+        prep(tiny_zip, root, Options(), workers=1, if_exists="error", say=quiet)
+    monkeypatch.setattr(headers, "why_unsafe_at", lambda *_: "a second look")
+    refuse_unsafe(ShardSet.open(root))

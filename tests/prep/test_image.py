@@ -1,14 +1,18 @@
 import io
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from prep import image
-from prep.image import BadImageError, admit
+from prep.image import BadImageError, admit, decode, sides
+from shards.jpeg import read_headers, without_exif
+from tests.prep.odd_jpegs import TURNS, after_start, exif, segment
 
 WIDTH, HEIGHT = 60, 40
 
@@ -133,10 +137,96 @@ def test_damage_is_refused_or_harmless(data: st.DataObject) -> None:
         assert admit(admitted.jpeg)[1:3] == admitted[1:3]
 
 
-@given(st.binary(max_size=80))
-def test_odd_exif_is_no_orientation(junk: bytes) -> None:
-    """EXIF data that make no sense leave the image as it is."""
-    segment = b"Exif\0\0" + junk
-    jpeg = b"\xff\xd8\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment + b"\xff\xda"
-    assert 1 <= image.orientation(jpeg) <= 8
-    assert 1 <= image.orientation(b"\xff\xd8\xff\xe1" + junk + b"Exif\0\0") <= 8
+SUBSAMPLINGS = [(across, down) for across in range(6) for down in range(6)]
+
+
+def subsampled(across: int, down: int) -> bytes:
+    """A JPEG whose frame header gives these sampling factors to its first component."""
+    data = bytearray(encoded(picture().resize((64, 64)), "JPEG", subsampling=2))
+    data[data.index(b"\xff\xc0") + 11] = across << 4 | down
+    return bytes(data)
+
+
+def four_to_one_to_one() -> bytes:
+    """A JPEG of 4:1:1 whose blocks are told to lie one below the other: 4:4:1."""
+    pixels = np.asarray(picture().resize((64, 64)))
+    data = bytearray(simplejpeg.encode_jpeg(pixels, quality=90, colorsubsampling="411"))
+    data[data.index(b"\xff\xc0") + 11] = 0x14
+    return bytes(data)
+
+
+def test_rare_subsampling_is_admitted() -> None:
+    """4:4:1, which libjpeg-turbo decodes although its wrapper has no name for it, is an image like others."""
+    data = four_to_one_to_one()
+    assert admit(data) == (data, 64, 64, "")
+    assert sides(data) == (64, 64)
+
+
+@pytest.mark.parametrize(("across", "down"), SUBSAMPLINGS)
+def test_any_subsampling_is_admitted_or_refused(across: int, down: int) -> None:
+    """Whatever sampling a header claims, admission ends with the image or its error."""
+    for work in (admit, sides, decode):
+        with suppress(BadImageError):
+            work(subsampled(across, down))
+
+
+@pytest.mark.parametrize(
+    "raised", [KeyError(6), IndexError("x"), RuntimeError("x"), OverflowError("x"), TypeError("x")]
+)
+@pytest.mark.parametrize("function", ["decode_jpeg", "encode_jpeg"])
+def test_whatever_is_raised_is_the_error_of_the_image(
+    raised: Exception, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception of a library, of any kind, is the reason why this image is not admitted."""
+    data = encoded(picture(), "JPEG")
+
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(simplejpeg, function, fail)
+    with pytest.raises(BadImageError):
+        admit(data, max_side=8)
+
+
+def test_sides_beyond_jpegs_are_refused() -> None:
+    """A picture of another format may be longer than a JPEG can be."""
+    with pytest.raises(BadImageError, match="cannot be encoded"):
+        admit(encoded(Image.new("L", (70_000, 1)), "PNG"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientations", [(6, 3), (3, 6), (1, 6), (6, 1), (8, 6), (2, 5, 7)])
+def test_of_two_orientations_the_first_counts(orientations: tuple[int, ...], mode: str) -> None:
+    """A JPEG with two EXIF segments, which would harm the decoder that trains, is turned and stored anew."""
+    plain = encoded(picture().convert(mode), "JPEG", quality=95)
+    data = after_start(plain, *map(exif, orientations))
+    admitted = admit(data)
+    upright = TURNS[orientations[0]](pixels_of(plain).astype(np.uint8))
+    assert admitted.change == "JPEG converted to RGB JPEG, as it has two EXIF segments"
+    assert (admitted.height, admitted.width) == upright.shape[:2]
+    assert np.abs(pixels_of(admitted.jpeg) - upright).mean() < 6
+    assert np.abs(decode(data).astype(int) - upright).mean() < 6
+    assert admit(admitted.jpeg).change == ""
+    with pytest.raises(BadImageError, match="two EXIF segments"):
+        sides(data)
+
+
+@pytest.mark.parametrize("size", [None, 20])
+@pytest.mark.parametrize(
+    "parts", [(b"\xff\x01", exif(6)), (exif(6), b"\xff\xff"), (segment(0xE1, b"Exif\0\0"), exif(6))]
+)
+def test_other_headers_are_stored_anew(parts: tuple[bytes, ...], size: int | None) -> None:
+    """So are markers that readers of EXIF stumble over, also where the image is made smaller."""
+    admitted = admit(after_start(encoded(picture(), "JPEG"), *parts), max_side=size)
+    assert (admitted.width, admitted.height) == ((HEIGHT, WIDTH) if size is None else (13, 20))
+    assert "JPEG converted to RGB JPEG, as it has " in admitted.change
+    assert without_exif(admitted.jpeg, read_headers(admitted.jpeg)) == admitted.jpeg
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_sides_are_those_of_training(orientation: int, form: str) -> None:
+    """What `headrace index` notes of a file that keeps its bytes is the size of the upright image."""
+    data = encoded(picture(), form, exif=turned(orientation))
+    assert sides(data) == ImageOps.exif_transpose(Image.open(io.BytesIO(data))).size
+    assert admit(data)[1:3] == sides(data)

@@ -4,13 +4,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from prep.image import admit
+from prep.image import sides
+from shards import headers
 from shards.errors import DataError
-from shards.manifest import NAME, Manifest, load
+from shards.manifest import NAME, FileInfo, Manifest, load
 from shards.shardset import ShardSet
 from shards.verify import verify
+from tests.prep.odd_jpegs import exif
+from tests.shards.older_sets import KEY, TWO_EXIF, older_set
 
 
 @pytest.fixture
@@ -21,7 +26,7 @@ def copy(tiny_set: Path, tmp_path: Path) -> Path:
 
 def problems(root: Path, *, deep: bool = False) -> list[str]:
     """What a verification of `root` finds."""
-    return verify(root, decode=admit if deep else None, threads=2, progress=lambda _: None).problems
+    return verify(root, decode=sides if deep else None, threads=2, progress=lambda _: None).problems
 
 
 def patch(path: Path, place: int, content: bytes) -> None:
@@ -35,7 +40,7 @@ def patch(path: Path, place: int, content: bytes) -> None:
 def test_sound_set_has_no_problems(tiny_set: Path, deep: bool) -> None:
     """A fresh set passes, and progress reaches its last sample."""
     seen: list[int] = []
-    assert verify(tiny_set, decode=admit if deep else None, threads=2, progress=seen.append).problems == []
+    assert verify(tiny_set, decode=sides if deep else None, threads=2, progress=seen.append).problems == []
     assert seen[-1] == 600
 
 
@@ -74,6 +79,49 @@ def test_deep_finds_what_a_forged_manifest_hides(copy: Path) -> None:
     (copy / NAME).write_bytes(forged.render())
     assert problems(copy) == []
     assert ["000000000.jpg: its bytes are not those" in problem for problem in problems(copy, deep=True)] == [True]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_image_that_harms_the_decoder_is_named(tmp_path: Path, deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a set of an older version such a sample is a problem by name, deep or not, and nothing is noted."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (found,) = problems(older_set(tmp_path, *TWO_EXIF), deep=deep)
+    assert f"train-000000.tar: {KEY}.jpg: " in found
+    assert "two EXIF segments" in found
+    assert not list(tmp_path.glob("cache/headrace/headers/*"))
+
+
+def test_image_that_trains_otherwise_is_named(tmp_path: Path) -> None:
+    """EXIF data that the decoder of training understands in another way than prep: found by the deep look."""
+    root = older_set(tmp_path, exif(6, count=100))
+    assert problems(root) == []
+    (found,) = problems(root, deep=True)
+    assert f"{KEY}.jpg: has EXIF data that decoders read in different ways" in found
+
+
+def test_sound_set_is_noted(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that follows does not look at the headers again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    problems(tiny_set)
+    monkeypatch.setattr(headers, "why_unsafe_at", lambda *_: "a second look")
+    headers.refuse_unsafe(ShardSet.open(tiny_set))
+
+
+def test_deep_compares_sides_with_the_index(copy: Path) -> None:
+    """A row whose width is not the decoded image's is named with both."""
+    table = pq.read_table(copy / "val.parquet")
+    widths = table.column("width").to_pylist()
+    forged = table.set_column(table.column_names.index("width"), "width", pa.array([1, *widths[1:]], pa.int32()))
+    pq.write_table(forged, copy / "val.parquet")
+    manifest = load(copy)
+    info = FileInfo.of("val.parquet", (copy / "val.parquet").read_bytes())
+    splits = [one.model_copy(update={"index": info}) if one.name == "val" else one for one in manifest.splits]
+    (copy / NAME).write_bytes(
+        Manifest.make(manifest.classes, tuple(splits), manifest.source, manifest.options).render()
+    )
+    assert problems(copy) == []
+    (found,) = problems(copy, deep=True)
+    assert "decodes to 64 x 64 pixels, the index says 1 x 64" in found
 
 
 def test_many_problems_of_a_shard_are_summed_up(copy: Path) -> None:

@@ -1,0 +1,45 @@
+"""Shard sets that hold what prep no longer admits, as older versions made them."""
+
+from pathlib import Path
+
+import pytest
+
+from prep import convert, shardjob
+from prep.image import Admitted, admit
+from prep.options import Options
+from tests.prep.odd_jpegs import after_start, exif
+from tests.prep.sources import as_folder, small
+
+KEY = "000000003"  # of the image that must not be decoded
+
+
+def older_set(folder: Path, *segments: bytes) -> Path:
+    """A shard set of 18 training and 6 validation samples, one of which has these segments before its own.
+
+    Nothing is noted of it in the user's cache.
+    """
+    source, root = as_folder(small(), folder / "source"), folder / "set"
+
+    def without_a_look(data: bytes, **_: object) -> Admitted:
+        plain = admit(data)
+        seen.append(data)
+        return plain._replace(jpeg=after_start(data, *segments)) if len(seen) == int(KEY) + 1 else plain
+
+    seen: list[bytes] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shardjob, "admit", without_a_look)
+        patch.setattr(shardjob, "_row", _row)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache of the older version"))
+        convert.prep(source, root, Options(), workers=1, if_exists="error", say=print)
+    return root
+
+
+ROW = shardjob._row
+
+
+def _row(shard: int, offset: int, label: int, image: Admitted, source: tuple[int, int]) -> object:
+    """The row with the CRC-32 of the bytes that are stored."""
+    return ROW(shard, offset, label, image._replace(change="of these bytes"), source)
+
+
+TWO_EXIF = (exif(6), exif(3))
