@@ -34,6 +34,7 @@ def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     """Start a run, and say how many seconds each part took."""
     marks = {"python": time.time()}
     from train.parts import Place, build_feed, build_network, build_step
+    from train.precision import choose_numerics
     from train.request import Request
     from train.run import train
     from train.setup import resolve
@@ -44,7 +45,8 @@ def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     setup = resolve(Request(shards, recipe, ("runtime.precision=fp32", "runtime.device=cpu")), 1)
     marks["open"] = time.time()
     with Place.joined(setup.recipe.runtime) as place:
-        step = build_step(setup, place, build_network(setup))
+        built = build_network(setup)
+        step = build_step(setup, place, choose_numerics(setup, place, built), built)
         with build_feed(setup, place, 0) as feed:
             marks["build"] = time.time()
             first = next(feed)

@@ -182,7 +182,7 @@ def accuracies(path: Path, shards: ShardSet) -> Iterator[Row]:
     recipe, split = resumed.recipe, shards.split("val")
     built = build_model(recipe.model.name, len(shards.class_ids), init="random", weights=None, seed=0)
     built.network.load_state_dict(resumed.state["average" if resumed.state["average"] else "model"])
-    CPU.place(built.network.eval())
+    CPU.place(built.network.eval(), torch.float32)
     normalise, size, fraction = Normalise(*built.normalisation, CPU), recipe.evaluate.size, recipe.evaluate.crop
     found: dict[str, list[NDArray[np.int64]]] = {"headrace": [], "Pillow": []}
     for first in range(0, len(split), PART):

@@ -7,7 +7,7 @@ import ctypes
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +17,6 @@ from torch import Tensor, nn
 
 from shards.errors import UsageError
 from train.gpus import Gpus
-
-Scaler = torch.amp.GradScaler
-_DTYPES = {
-    "fp32": torch.float32,
-    "tf32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-    "fp64": torch.float64,
-}
-
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # <malloc.h>
 
@@ -78,7 +68,7 @@ class Accelerator:
             torch.backends.cudnn.benchmark = True
         else:
             keep_freed_memory()
-        self.precision = "fp32"
+        self.allow_tf32(allowed=False)
 
     @classmethod
     def choose(cls, wanted: str, local_rank: int, local_size: int) -> "Accelerator":
@@ -99,21 +89,18 @@ class Accelerator:
                 said = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Gpus(count, torch.__version__, torch.version.cuda, os.environ.get("CUDA_VISIBLE_DEVICES"), said)
 
-    @property
-    def precision(self) -> str:
-        """The number format of the forward pass, by its name in a recipe."""
-        return self._precision
+    def allow_tf32(self, *, allowed: bool) -> None:
+        """On a GPU, whether products of float32 may be rounded to TF32; beside 16 bits autocast expects it."""
+        if self.index is not None:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
 
-    @precision.setter
-    def precision(self, name: str) -> None:
-        if self.index is not None:  # what stays in float32 beside 16 bits may be rounded to TF32, as autocast expects
-            exact = name in ("fp32", "fp64")
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not exact
-        self._precision = name
+    def has(self, precision: str) -> bool:
+        """Whether this device computes in this number format; "auto" is one that it has."""
+        return precision != "tf32" or self.index is not None
 
     def refuse(self, precision: str) -> None:
         """Raise UsageError for a precision that this device does not have."""
-        if precision == "tf32" and self.index is None:
+        if not self.has(precision):
             raise UsageError("runtime.precision is tf32, which needs a GPU; this run is on the CPU. Use fp32 or auto")
 
     @property
@@ -125,16 +112,6 @@ class Accelerator:
     def backend(self) -> str:
         """The torch.distributed backend for tensors on this device."""
         return "gloo" if self.index is None else "nccl"
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What the forward pass computes in."""
-        return _DTYPES[self.precision]
-
-    @property
-    def master_dtype(self) -> torch.dtype:
-        """What weights and normalised images are kept in."""
-        return torch.float64 if self.precision == "fp64" else torch.float32
 
     def make_deterministic(self) -> None:
         """Only algorithms that give the same bits every time, or an error from torch where there is none."""
@@ -157,22 +134,13 @@ class Accelerator:
             return ["bf16"] if torch.cuda.is_bf16_supported(including_emulation=False) else ["fp16"]
         return ["fp32", "bf16"] if torch.cpu._is_avx512_bf16_supported() else ["fp32"]  # noqa: SLF001
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        """Mixed precision for the forward pass; a no-op in fp32 and fp64."""
-        mixed = self.precision in ("bf16", "fp16")
-        return torch.autocast(self.device.type, dtype=self.dtype if mixed else torch.bfloat16, enabled=mixed)
-
     def candidate_compilations(self) -> list[str]:
         """What runtime.compile = "auto" chooses from besides "off". On a CPU compiling did not pay."""
         return [] if self.index is None else ["default", "reduce-overhead"]
 
-    def scaler(self) -> Scaler:
-        """Loss scaling for fp16; a no-op otherwise."""
-        return Scaler(self.device.type, enabled=self.precision == "fp16")
-
-    def place(self, model: nn.Module) -> None:
-        """Move the model to the device, in the layout and the master dtype."""
-        model.to(self.device, self.master_dtype)
+    def place(self, model: nn.Module, dtype: torch.dtype) -> None:
+        """Move the model to the device, in the layout, its numbers in `dtype`."""
+        model.to(self.device, dtype)
         model.to(memory_format=self._memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def lay_out(self, images: Tensor) -> Tensor:
@@ -180,12 +148,12 @@ class Accelerator:
         return images.contiguous(memory_format=self._memory_format)
 
     def scaled(self, pixels: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """The master dtype's pixels * scale + shift: uint8 (n, m) with two rows (m,), on a CPU in one pass."""
+        """Pixels * scale + shift in the rows' dtype: uint8 (n, m) with two rows (m,), on a CPU in one pass."""
         if self.index is not None:
-            return torch.addcmul(shift, pixels.to(self.master_dtype), scale)
+            return torch.addcmul(shift, pixels.to(scale.dtype), scale)
         from train.scaling import scale_rows  # noqa: PLC0415  a run on a GPU needs no compiler of loops
 
-        made = torch.empty(pixels.shape, dtype=self.master_dtype)
+        made = torch.empty(pixels.shape, dtype=scale.dtype)
         scale_rows(pixels.numpy(), scale.numpy(), shift.numpy(), made.numpy())
         return made
 

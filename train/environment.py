@@ -20,7 +20,7 @@ _PACKAGES = (
 )
 
 
-def describe(accelerator: Accelerator, world: World, threads: int, shard_set: str) -> dict[str, Any]:
+def describe(accelerator: Accelerator, world: World, threads: int, precision: str, shard_set: str) -> dict[str, Any]:
     """Plain values for environment.json and checkpoints."""
     return {
         "versions": {"python": platform.python_version(), **versions()},
@@ -30,7 +30,7 @@ def describe(accelerator: Accelerator, world: World, threads: int, shard_set: st
         "cores": usable_cores(),
         "processes": world.size,
         "threads": threads,
-        "precision": accelerator.precision,
+        "precision": precision,
         "shard_set": shard_set,
     }
 

@@ -13,6 +13,7 @@ from train.batch import Plan, ValidationPlans
 from train.efficientnet import EfficientNet
 from train.feed import Feed
 from train.normalise import Normalise
+from train.numerics import Numerics
 from train.pipeline import ImagePipeline
 from train.sums import Sums
 from train.tally import Tally
@@ -32,11 +33,12 @@ class Evaluator:
         normalise: Normalise,
         accelerator: Accelerator,
         world: World,
+        numerics: Numerics,
         *,
         flip: bool = False,
     ) -> None:
         self._plans, self._pipeline, self._normalise = plans, pipeline, normalise
-        self._accelerator, self._world, self._flip = accelerator, world, flip
+        self._accelerator, self._world, self._numerics, self._flip = accelerator, world, numerics, flip
 
     @torch.no_grad()
     def __call__(self, network: EfficientNet, cut_short: Callable[[], bool] | None = None) -> Sums:
@@ -52,7 +54,7 @@ class Evaluator:
             for batch in feed:
                 if cut_short is not None and cut_short():
                     break
-                with self._accelerator.autocast():
+                with self._numerics.autocast():
                     logits = self._logits(network, batch.images)
                     loss = F.cross_entropy(logits, batch.labels, reduction="sum")
                 tally.add(loss, logits, batch.labels)

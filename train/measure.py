@@ -8,6 +8,7 @@ from shards.shardset import ShardSet
 from train import checkpoint
 from train.model import build_model
 from train.normalise import Normalise
+from train.numerics import Numerics
 from train.parts import Place, build_evaluator
 from train.recipe import Recipe
 from train.resume import Resumed, refuse_other_classes
@@ -50,8 +51,9 @@ def measure(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
 
 
 def _measure(resumed: Resumed, recipe: Recipe, shard_set: ShardSet, place: Place) -> Measured:
-    if recipe.runtime.precision == "auto":
-        place.accelerator.precision = resumed.precision
+    wanted = recipe.runtime.precision
+    numerics = Numerics(resumed.precision if wanted == "auto" else wanted, place.accelerator.device.type)
+    place.accelerator.allow_tf32(allowed=not numerics.exact)
     built = build_model(
         recipe.model.name, len(shard_set.class_ids), init="random", weights=None, seed=recipe.train.seed
     )
@@ -59,7 +61,7 @@ def _measure(resumed: Resumed, recipe: Recipe, shard_set: ShardSet, place: Place
     part = "average" if averaged else "model"
     with resumed.explaining():
         load_network(built.network, resumed.state[part], part)
-    place.accelerator.place(built.network)
-    normalise = Normalise(*built.normalisation, place.accelerator)
-    evaluate = build_evaluator(shard_set, recipe.evaluate, recipe.runtime, normalise, place)
+    place.accelerator.place(built.network, numerics.master_dtype)
+    normalise = Normalise(*built.normalisation, place.accelerator, numerics.master_dtype)
+    evaluate = build_evaluator(shard_set, recipe.evaluate, recipe.runtime, normalise, place, numerics)
     return Measured(evaluate(built.network), progress.step, averaged)

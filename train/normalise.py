@@ -10,16 +10,16 @@ Colour = tuple[float, float, float]
 
 
 class Normalise:
-    """uint8 (b, h, w, 3) to (b, 3, h, w) in the master dtype: (x - mean) / std, channels_last without a copy.
+    """uint8 (b, h, w, 3) to (b, 3, h, w) in `dtype`: (x - mean) / std, channels_last without a copy.
 
     Scale and shift are kept as whole rows of pixels: an operand of three numbers would be broadcast along the
     innermost axis, where a CPU cannot use its vector units.
     """
 
-    def __init__(self, mean: Colour, std: Colour, accelerator: Accelerator) -> None:
-        self._accelerator, self._dtype = accelerator, accelerator.master_dtype
-        self._scale = 1 / torch.tensor(std, dtype=self._dtype, device=accelerator.device)
-        self._shift = -torch.tensor(mean, dtype=self._dtype, device=accelerator.device) * self._scale
+    def __init__(self, mean: Colour, std: Colour, accelerator: Accelerator, dtype: torch.dtype = torch.float32) -> None:
+        self._accelerator = accelerator
+        self._scale = 1 / torch.tensor(std, dtype=dtype, device=accelerator.device)
+        self._shift = -torch.tensor(mean, dtype=dtype, device=accelerator.device) * self._scale
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:

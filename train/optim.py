@@ -136,6 +136,18 @@ def _quantities(
     return made
 
 
+def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Give SGD a momentum of zero where it has none yet, for runs whose first update may be skipped, as in fp16.
+
+    torch's fused SGD allocates its momentum in the first update; where the loss scaler skips that one, it would stay
+    as the memory was, and the second update would take it for what is known of the gradients.
+    """
+    if isinstance(optimizer, torch.optim.SGD) and optimizer.defaults["momentum"]:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Write this step's learning rate, times each group's multiple."""
     for group in optimizer.param_groups:

@@ -21,7 +21,8 @@ from train.noise import HeadDropout
 from train.normalisation import normalisation_of
 from train.normalise import Normalise
 from train.norms import RunningStatistics
-from train.optim import Schedule, WeightAverage, kept_quantities, load_optimizer, make_optimizer
+from train.numerics import Numerics, load_scaler
+from train.optim import Schedule, WeightAverage, begin_momentum, kept_quantities, load_optimizer, make_optimizer
 from train.pipeline import ImagePipeline
 from train.policy import Policy
 from train.resume import Resumed
@@ -54,9 +55,7 @@ class Place:
         """The place of this process. Raises UsageError when the device that is asked for is not there."""
         world = World.from_environment()
         accelerator = Accelerator.choose(runtime.device, world.local_rank, world.local_size)
-        if runtime.precision != "auto":  # the weights are laid out for it, so it is known before they are placed
-            accelerator.refuse(runtime.precision)
-            accelerator.precision = runtime.precision
+        accelerator.refuse(runtime.precision)
         if runtime.layout != "auto":
             accelerator.layout = runtime.layout
         if runtime.deterministic:
@@ -69,14 +68,15 @@ class Place:
         return ImagePipeline(split, max_batch, self.accelerator, threads=self.threads, decode=decode, decoded=decoded)
 
 
-def build_step(setup: Setup, place: Place, built: Built) -> TrainStep:
+def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> TrainStep:
     """The training step around a network, with the states of a checkpoint where the setup resumes."""
     recipe, world, accelerator = setup.recipe, place.world, place.accelerator
     train, network = recipe.train, built.network
-    accelerator.place(network)
+    accelerator.allow_tf32(allowed=not numerics.exact)
+    accelerator.place(network, numerics.master_dtype)
     half_life = recipe.optim.ema_half_life
     average = WeightAverage(network, half_life, train.global_batch) if half_life else None
-    optimizer, scaler = make_optimizer(network, recipe.optim), accelerator.scaler()
+    optimizer, scaler = make_optimizer(network, recipe.optim), numerics.scaler()
     groups = setup.steps.groups_of(world.size, world.rank)
     momentum, weight = recipe.model.batch_norm_momentum, len(groups) / setup.steps.groups
     compilable = Compilable(network)
@@ -87,12 +87,13 @@ def build_step(setup: Setup, place: Place, built: Built) -> TrainStep:
         optimizer=optimizer,
         scaler=scaler,
         schedule=Schedule.of(recipe, setup.steps.samples),
-        normalise=Normalise(*built.normalisation, accelerator),
+        normalise=Normalise(*built.normalisation, accelerator, numerics.master_dtype),
         depth=StochasticDepth(network.drop_rates(recipe.model.drop_connect), train.seed, accelerator),
         dropout=HeadDropout(recipe.model.dropout, network.features, train.seed, accelerator),
         statistics=RunningStatistics(network, average.network if average else None, momentum, len(groups), weight),
         average=average,
         accelerator=accelerator,
+        numerics=numerics,
         world=world,
         micro_batches=len(groups),
         global_batch=train.global_batch,
@@ -100,6 +101,8 @@ def build_step(setup: Setup, place: Place, built: Built) -> TrainStep:
     )
     if setup.resumed:
         restore(step, setup.resumed)
+    if scaler.is_enabled():
+        begin_momentum(optimizer)
     step.model = world.wrap(compilable, recipe.runtime.bucket_mib)
     return step
 
@@ -111,7 +114,7 @@ def restore(step: TrainStep, resumed: Resumed) -> None:
         load_network(step.network, state["model"], "model")
         load_optimizer(step.optimizer, state["optimizer"], resumed.progress.step)
         _refuse_lost_quantities(step, resumed)
-        step.scaler.load_state_dict(state["scaler"])
+        load_scaler(step.scaler, state["scaler"])
         if step.average is not None:
             load_network(step.average.network, state["average"] or state["model"], "average")
 
@@ -172,10 +175,11 @@ def build_evaluator(
     runtime: Runtime,
     normalise: Normalise,
     place: Place,
+    numerics: Numerics,
     decoded: Decoded | None = None,
 ) -> Evaluator:
     """The evaluator of a shard set's validation split."""
     split = shards.split(VALIDATION)
     plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
     pipeline = place.pipeline(split, settings.batch, runtime, decoded)
-    return Evaluator(plans, pipeline, normalise, place.accelerator, place.world, flip=settings.flip)
+    return Evaluator(plans, pipeline, normalise, place.accelerator, place.world, numerics, flip=settings.flip)

@@ -14,8 +14,9 @@ from train.filling import open_caches
 from train.loop import Run, fit
 from train.model import Built
 from train.notfinite import explained
+from train.numerics import Numerics
 from train.parts import Place, build_evaluator, build_feed, build_network, build_step
-from train.precision import choose_precision
+from train.precision import choose_numerics
 from train.progress import Progress
 from train.rate import synthetic_rate
 from train.request import Request
@@ -75,15 +76,16 @@ def refuse_unequal(setup: Setup, world: World) -> None:
 
 def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
     log = RunLog(setup.out if place.world.is_main else None)
-    step = build_step(setup, place, built)
+    numerics = choose_numerics(setup, place, built)
+    step = build_step(setup, place, numerics, built)
     with memory.explained(setup, step):
         sides = [size for _, size in setup.recipe.augment.stages]
         residents = [resident_batch(setup.recipe.train.group, side, place.accelerator) for side in sides]
         compilation = _settle(setup, place, step, residents, log)
         origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
-        for line in start_lines(setup, place, origin, compilation):
+        for line in start_lines(setup, place, numerics.precision, origin, compilation):
             log.say(line)
-        _write_environment(setup, place, compilation)
+        _write_environment(setup, place, numerics, compilation)
         _conclude(_trained(setup, place, stop, step, log), setup, residents[-1])
 
 
@@ -94,7 +96,7 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
     log.keep_until(progress.step, progress.epochs_done)
     caches = open_caches(setup.shards, setup.caches, place.world, place.threads, log.say)
     evaluate = build_evaluator(
-        setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, caches.get(VALIDATION)
+        setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, step.numerics, caches.get(VALIDATION)
     )
     with build_feed(setup, place, progress.step, caches.get(TRAIN)) as feed:
         run = Run(
@@ -122,14 +124,9 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
 
 
 def _settle(setup: Setup, place: Place, step: TrainStep, residents: Sequence[Batch], log: RunLog) -> Compilation:
-    """Choose the precision, or take the checkpoint's, and how to compile; warm the step up at every size to come."""
-    runtime, accelerator, world = setup.recipe.runtime, place.accelerator, place.world
-    wanted: str = runtime.precision
-    if wanted == "auto" and setup.resumed:
-        wanted = setup.resumed.precision
-        accelerator.refuse(wanted)
-    accelerator.precision = choose_precision(wanted, step, residents[-1], accelerator, world)
-    compilation = Compiler(step, residents, accelerator, world).settle(_compilation(setup), _steps_left(setup), log.say)
+    """Choose how to compile, and warm the step up at every size to come."""
+    compiler = Compiler(step, residents, place.accelerator, place.world)
+    compilation = compiler.settle(_compilation(setup), _steps_left(setup), log.say)
     for resident in residents:
         step.warm_up(resident)
     return compilation
@@ -146,9 +143,10 @@ def _steps_left(setup: Setup) -> int:
     return setup.steps.ends(setup.recipe.train.epochs - 1) - done
 
 
-def _write_environment(setup: Setup, place: Place, compilation: Compilation) -> None:
+def _write_environment(setup: Setup, place: Place, numerics: Numerics, compilation: Compilation) -> None:
     if place.world.is_main:
-        values = environment.describe(place.accelerator, place.world, place.threads, setup.shards.digest)
+        digest = setup.shards.digest
+        values = environment.describe(place.accelerator, place.world, place.threads, numerics.precision, digest)
         values["compile"] = str(compilation)
         store.write_bytes(setup.out / "environment.json", (json.dumps(values, indent=1) + "\n").encode())
 

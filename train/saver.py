@@ -51,7 +51,7 @@ class Saver:
             **state_of(self.step),
             "progress": progress.state(),
             "recipe": setup.recipe.model_dump(mode="json", exclude_none=True),
-            "precision": place.accelerator.precision,
+            "precision": self.step.numerics.precision,
             "classes": list(setup.shards.class_ids),
             "shard_set": setup.shards.digest,
             "world": {"processes": place.world.size, "threads": place.threads},

@@ -11,7 +11,7 @@ _FEW_UPDATES = 300  # seen: from random weights, accuracy is still close to chan
 _STALE = 0.05  # share of the first running statistics that may be left in the last ones
 
 
-def start_lines(setup: Setup, place: Place, origin: str, compilation: Compilation) -> list[str]:
+def start_lines(setup: Setup, place: Place, precision: str, origin: str, compilation: Compilation) -> list[str]:
     """One line a topic."""
     recipe, shards = setup.recipe, setup.shards
     counts = ", ".join(f"{split.samples:,} {split.name}" for split in shards.manifest.splits)
@@ -23,16 +23,16 @@ def start_lines(setup: Setup, place: Place, origin: str, compilation: Compilatio
         f"model    {recipe.model.name}, {origin}",
         f"updates  {_updates(setup)}",
         f"share    {_share(setup, place)}",
-        f"device   {_device(setup, place)}, compile {compilation}",
+        f"device   {_device(setup, place, precision)}, compile {compilation}",
     ]
     if setup.resumed:
         lines += [f"warning: {line}" for line in setup.resumed.warnings]
         lines.append(f"resume   from {setup.resumed.path}")
     lines += [f"cache    {line}" for line in setup.remarks]
-    return lines + [f"warning: {line}" for line in _warnings(setup, place)]
+    return lines + [f"warning: {line}" for line in _warnings(setup, place, precision)]
 
 
-def _warnings(setup: Setup, place: Place) -> list[str]:
+def _warnings(setup: Setup, place: Place, precision: str) -> list[str]:
     """What is likely to cost accuracy or time."""
     recipe, found, processes = setup.recipe, [], place.world.size
     total = setup.steps.ends(recipe.train.epochs - 1)
@@ -50,7 +50,7 @@ def _warnings(setup: Setup, place: Place) -> list[str]:
             f"only {total} updates: {stale:.0%} of the first running statistics of batch normalisation will be left; "
             "raise model.batch_norm_momentum, add epochs or lower train.global_batch"
         )
-    if place.accelerator.precision == "fp16" and recipe.optim.name == "rmsprop":
+    if precision == "fp16" and recipe.optim.name == "rmsprop":
         found.append(
             "fp16 with rmsprop waits for the device at every step, as torch's RMSprop cannot skip an overflow there; "
             "bf16, sgd and adamw do not wait"
@@ -83,7 +83,7 @@ def _share(setup: Setup, place: Place) -> str:
     )
 
 
-def _device(setup: Setup, place: Place) -> str:
+def _device(setup: Setup, place: Place, precision: str) -> str:
     """Device, threads, precision, layout and decoder: each is a value of the recipe's section `runtime`."""
     accelerator, runtime = place.accelerator, setup.recipe.runtime
     name = accelerator.name
@@ -92,6 +92,6 @@ def _device(setup: Setup, place: Place) -> str:
         if runtime.device == "auto" and (hint := accelerator.look().hint):
             name += f" (no GPU: {hint})"
     return (
-        f"{name}, {place.threads} CPU threads a process, {accelerator.precision}, {accelerator.layout}, "
+        f"{name}, {place.threads} CPU threads a process, {precision}, {accelerator.layout}, "
         f"decode on {accelerator.decode_placement(runtime.decode)}"
     )

@@ -7,7 +7,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from train.accelerator import Accelerator, Scaler
+from train.accelerator import Accelerator
 from train.batch import Batch
 from train.compiled import Compilable
 from train.efficientnet import EfficientNet
@@ -15,6 +15,7 @@ from train.loss import heavier_labels, mixed_images, mixed_loss
 from train.noise import HeadDropout
 from train.normalise import Normalise
 from train.norms import RunningStatistics
+from train.numerics import Numerics, Scaler
 from train.optim import Schedule, WeightAverage, set_rate
 from train.stochastic_depth import StochasticDepth
 from train.tally import LossRing, Tally
@@ -37,6 +38,7 @@ class TrainStep:
     statistics: RunningStatistics
     average: WeightAverage | None
     accelerator: Accelerator
+    numerics: Numerics
     world: World
     micro_batches: int
     global_batch: int
@@ -60,7 +62,7 @@ class TrainStep:
         plan, mix = batch.plan, batch.plan.mix
         keep, dropout = self.depth(plan.epochs, plan.ids), self.dropout(step, plan.group, len(batch.labels))
         images = mixed_images(self.normalise(batch.images), batch.partner, mix)
-        with self.accelerator.autocast():
+        with self.numerics.autocast():
             logits = self.model(images, keep, dropout)
             loss = mixed_loss(logits, batch.labels, batch.partner, mix, self.label_smoothing)
         return loss, logits

@@ -13,6 +13,7 @@ from benchmarks.gpu.setting import Row, Setting
 from shards.shardset import Split
 from train.accelerator import Accelerator
 from train.batch import Batch, Plan
+from train.numerics import Numerics
 from train.parts import Place, build_plans, build_step
 from train.pipeline import ImagePipeline
 from train.step import TrainStep
@@ -34,7 +35,7 @@ def run(setting: Setting) -> dict[str, list[Row]]:
     for decode in setting.decoders:
         found = list(_pixels(plans.split, wanted, place.accelerator, threads, decode))
         pixels.append(_compared(decode, on_cpu, found))
-    other = build_step(setup, Place(place.world, Accelerator(None), threads), setting.built(setup))
+    other = build_step(setup, Place(place.world, Accelerator(None), threads), Numerics(), setting.built(setup))
     first, images = on_cpu[0]
     return {"pixels": pixels, "first step": [_first_step(step, other, first, images)]}
 

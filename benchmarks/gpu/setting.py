@@ -13,6 +13,7 @@ from train.accelerator import Accelerator
 from train.batch import Batch, resident_batch
 from train.model import Built, build_model
 from train.parts import Place, build_network, build_step
+from train.precision import choose_numerics
 from train.run import carry_out
 from train.setup import Request, Setup, resolve
 from train.signals import StopRequest
@@ -85,11 +86,9 @@ class Setting:
         return build_model("efficientnet-b0", classes, init="random", weights=None, seed=0, **NARROW)
 
     def step(self, setup: Setup) -> tuple[Place, TrainStep]:
-        """The step of a setup, in bf16 where a GPU is not asked for another precision."""
-        place = Place.find(setup.recipe.runtime)
-        if setup.recipe.runtime.precision == "auto":
-            place.accelerator.precision = place.accelerator.candidate_precisions()[0]
-        return place, build_step(setup, place, self.built(setup))
+        """The step of a setup, in the precision that a run would choose."""
+        place, built = Place.find(setup.recipe.runtime), self.built(setup)
+        return place, build_step(setup, place, choose_numerics(setup, place, built), built)
 
     def resident(self, step: TrainStep, samples: int, size: int) -> Batch:
         """A batch that is already on the device."""

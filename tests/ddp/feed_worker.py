@@ -18,6 +18,7 @@ from tests.ddp.train_worker import NARROW
 from train.feed import Feed
 from train.model import build_model
 from train.parts import Place, build_evaluator, build_plans, build_step
+from train.precision import choose_numerics
 from train.request import Request
 from train.setup import Setup, resolve
 
@@ -46,14 +47,17 @@ def main() -> None:
         built = build_model(
             "efficientnet-b0", len(setup.shards.class_ids), init="random", weights=None, seed=0, **NARROW
         )
-        step = build_step(setup, place, built)
+        step = build_step(setup, place, choose_numerics(setup, place, built), built)
         seen = decoded(setup, place, first, count)
         mine = setup.steps.groups_of(size, rank)
         plans = list(build_plans(setup).stream(0, setup.steps.ends(0), mine))
         seen["epoch_step"] = np.concatenate([np.full(len(plan.ids), plan.step) for plan in plans])
         seen["epoch_ids"] = np.concatenate([plan.ids for plan in plans])
         if first == 0:
-            evaluate = build_evaluator(setup.shards, setup.recipe.evaluate, setup.recipe.runtime, step.normalise, place)
+            recipe = setup.recipe
+            evaluate = build_evaluator(
+                setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, step.numerics
+            )
             sums = evaluate(step.network)
             seen |= {"counted": np.array(sums.seen), "correct": np.array(sums.correct)}
         np.savez(out / f"{rank}.npz", **seen)

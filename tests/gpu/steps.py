@@ -12,6 +12,7 @@ from train.batch import Batch, resident_batch
 from train.model import Built
 from train.normalisation import normalisation_of
 from train.parts import Place, build_step
+from train.precision import choose_numerics
 from train.setup import Request, Setup, resolve
 from train.step import TrainStep
 from train.tally import LossRing, Tally
@@ -24,7 +25,8 @@ def made(shards: Path, out: Path, device: str, *settings: str) -> tuple[Setup, P
     wanted = (*SETTINGS, f"runtime.device={device}", *settings)
     setup = resolve(Request(shards, "demo", wanted, out=out), 1)
     place = Place.find(setup.recipe.runtime)
-    return setup, place, build_step(setup, place, Built(narrow(), normalisation_of("efficientnet-b0"), ""))
+    built = Built(narrow(), normalisation_of("efficientnet-b0"), "")
+    return setup, place, build_step(setup, place, choose_numerics(setup, place, built), built)
 
 
 def resident(step: TrainStep, size: int = 32) -> Batch:

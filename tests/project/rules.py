@@ -48,9 +48,10 @@ HOMES = (
     Home(
         "CPU or GPU",
         "train/accelerator.py",
-        ("torch.cuda", "torch.autocast", "torch.amp", "torch.backends", "torch.channels_last"),
+        ("torch.cuda", "torch.backends", "torch.channels_last"),
         ("cuda",),
     ),
+    Home("number formats", "train/numerics.py", ("torch.autocast", "torch.amp")),
     # Compiled code differs from what is written in its memory and its guards: only one file may bring it in.
     Home("compiling the network", "train/compiled.py", ("torch.compile", "torch.compiler", "torch._dynamo")),
     Home("loops compiled by numba", "train/jit.py", ("numba.njit", "numba.jit", "numba.vectorize")),

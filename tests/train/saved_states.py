@@ -12,6 +12,7 @@ from shards.errors import DataError, UsageError, error_line
 from tests.train.networks import shallow
 from train.model import Built, normalisation_of
 from train.parts import Place, build_step
+from train.precision import choose_numerics
 from train.progress import Progress
 from train.request import Request
 from train.saver import Saver
@@ -43,7 +44,8 @@ def save_one(shards: Path, out: Path, *settings: str) -> Path:
     """The file of a checkpoint after three updates."""
     setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
     place = Place.find(setup.recipe.runtime)
-    step = build_step(setup, place, built())
+    first = built()
+    step = build_step(setup, place, choose_numerics(setup, place, first), first)
     for _ in range(PROGRESS.step):
         for parameter in step.network.parameters():
             parameter.grad = parameter.detach() * 0.1 + 0.01
@@ -72,7 +74,8 @@ def changed(data: bytes, where: Where, change: Callable[[Any], Any]) -> bytes:
 def resumed(shards: Path, path: Path, *settings: str) -> TrainStep:
     """The step with the states of the checkpoint, as a run builds it that resumes from there."""
     setup = resolve(Request(shards, settings=settings, out=path.parent / "resumed", resume=str(path)), 1)
-    return build_step(setup, Place.find(setup.recipe.runtime), built())
+    place, first = Place.find(setup.recipe.runtime), built()
+    return build_step(setup, place, choose_numerics(setup, place, first), first)
 
 
 def refusal(action: Callable[[], object]) -> str:

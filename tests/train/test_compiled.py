@@ -17,6 +17,7 @@ from train.compiling import Compiler
 from train.model import Built
 from train.normalisation import normalisation_of
 from train.parts import Place, build_feed, build_step, state_of
+from train.precision import choose_numerics
 from train.run import carry_out
 from train.setup import Request, resolve
 from train.signals import StopRequest
@@ -54,7 +55,8 @@ def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager") -> 
     """The training step of a shallow network. torch's backend "eager" traces and guards, and generates no code."""
     setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
     place = Place.find(setup.recipe.runtime)
-    step = build_step(setup, place, Built(shallow(), normalisation_of("efficientnet-b0"), ""))
+    built = Built(shallow(), normalisation_of("efficientnet-b0"), "")
+    step = build_step(setup, place, choose_numerics(setup, place, built), built)
     step.compilable = step.model = Fragile(step.network, backend)
     return step
 

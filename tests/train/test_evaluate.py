@@ -12,6 +12,7 @@ from train.batch import ValidationPlans
 from train.evaluate import Evaluator
 from train.normalisation import normalisation_of
 from train.normalise import Normalise
+from train.numerics import Numerics
 from train.world import World
 
 
@@ -27,7 +28,7 @@ def test_flip_averages_logits_of_an_image_and_its_mirror(tiny_set: Path, flip: b
                 layer.momentum = 1.0
         network(normalise(images))
     plans = ValidationPlans(split, 10, 1.0, 32)
-    evaluate = Evaluator(plans, pipeline(split, batch=10), normalise, CPU, World(), flip=flip)
+    evaluate = Evaluator(plans, pipeline(split, batch=10), normalise, CPU, World(), Numerics(), flip=flip)
     sums = evaluate(network)
 
     network.eval()

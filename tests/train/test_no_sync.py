@@ -15,6 +15,7 @@ from train import accelerator
 from train.model import Built
 from train.normalisation import normalisation_of
 from train.parts import Place, build_feed, build_step
+from train.precision import choose_numerics
 from train.request import Request
 from train.setup import resolve
 from train.tally import LossRing, Tally
@@ -76,7 +77,8 @@ def test_step_never_asks_the_device(tiny_set: Path, tmp_path: Path, optimizer: s
     )
     setup = resolve(Request(tiny_set, "demo", settings, out=tmp_path), 1)
     place = Place.find(setup.recipe.runtime)
-    step = build_step(setup, place, Built(narrow(), normalisation_of("efficientnet-b0"), ""))
+    built = Built(narrow(), normalisation_of("efficientnet-b0"), "")
+    step = build_step(setup, place, choose_numerics(setup, place, built), built)
     tally, losses = Tally(place.accelerator), LossRing(2, place.accelerator, 0)
     before = step.network.head.weight.clone()
     with build_feed(setup, place, 0) as feed:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.train.networks import narrow
-from train.optim import Schedule, WeightAverage, load_optimizer, make_optimizer, scaled_rate, set_rate
+from train.optim import Schedule, WeightAverage, begin_momentum, load_optimizer, make_optimizer, scaled_rate, set_rate
 from train.recipe import Recipe
 from train.sections import Optim
 
@@ -186,6 +186,25 @@ def test_state_of_another_network_is_refused() -> None:
     del state["state"][3]
     with pytest.raises(ValueError, match=r"optimizer\.state lacks 3"):
         load_optimizer(make_optimizer(narrow(), Optim()), state, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_skipped_first_updates_leave_no_trace(name: Name) -> None:
+    """Where the loss scaler skips the first updates, those after them are as if they had been the first."""
+    whole, _ = stepped(name, 3)
+    network, optimizer = stepped(name, 0)
+    begin_momentum(optimizer)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for overflow in (True, True, False, False, False):
+        dirty = [torch.full_like(one, 1e30) for one in network.parameters()]
+        del dirty  # what is allocated next is not zero by chance
+        for parameter in network.parameters():
+            scaled = scaler.scale(parameter.detach() * 0.1 + 0.01)
+            parameter.grad = torch.full_like(parameter, torch.inf) if overflow else scaled  # type: ignore[assignment]
+        scaler.step(optimizer)
+        scaler.update()
+    for key, value in whole.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[key], value, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", NAMES)
