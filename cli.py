@@ -199,7 +199,7 @@ def verify_command(root: Path, deep: bool) -> None:
 @click.option(
     "--until", type=float, metavar="PERCENT", help="Stop at this validation accuracy and say how long it took."
 )
-@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
 @click.option(
     "--batch-per-process",
     type=click.IntRange(1),
@@ -216,8 +216,9 @@ def train_command(
     settings: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Train on the shard set in the folder SHARDS, alone, with --nproc, or under torchrun.
+    """Train on the shard set in the folder SHARDS.
 
+    Use --nproc for several processes on one machine, and torchrun for several machines in a closed network.
     Order, draws and updates are the same for any number of processes. SIGTERM and SIGINT save before they stop.
     """
     from train.request import Request
@@ -233,12 +234,14 @@ def train_command(
     request.refuse_early()  # before what follows, which takes seconds to load
 
     from train.launch import launch
+    from train.preflight import preflight
     from train.run import train
     from train.signals import StoppedError, exit_code
     from train.world import World
 
     if nproc > 1 and not World.launched():
-        sys.exit(launch(nproc, Path(__file__).resolve(), sys.argv[1:], request))
+        preflight(request, nproc)
+        sys.exit(launch(nproc, Path(__file__).resolve(), sys.argv[1:]))
     try:
         train(request)
     except StoppedError as stopped:

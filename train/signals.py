@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -19,12 +20,13 @@ class StopRequest:
     The first is only noted while there is `something_to_save`; else it ends the process at once, as the second does.
     Python runs handlers between two of its own instructions, so never while the process waits inside a collective.
     What must not wait goes another way: the interpreter writes each signal's number to a pipe at once, and a thread
-    that reads it ends the process.
+    that reads it calls `at_once` and ends the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: Callable[[], None] = lambda: None) -> None:
         self.number = 0
         self.something_to_save = False
+        self._at_once = at_once
         self._before: dict[int, object] = {}
         self._pipe = (-1, -1)
         self._wakeup_before = -1
@@ -64,6 +66,7 @@ class StopRequest:
             if number not in self._before:
                 continue
             if not self.something_to_save or (first and now - first > _SAME_SECONDS):
+                self._at_once()
                 os._exit(exit_code(number))  # nothing may hold it up, not even a pending collective
             first = first or now
         os.close(pipe)

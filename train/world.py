@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
@@ -24,6 +24,10 @@ from train.handshake import meet
 
 # What gloo and NCCL say when another rank is gone or silent; they raise it as plain RuntimeErrors too.
 _LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "Timed out", "timed out", "TCPStore")
+
+
+_STORE = "HEADRACE_STORE"  # the path of the file in which ranks of one machine meet
+_LOOPBACK = "lo"
 
 
 class FailedElsewhereError(HeadraceError):
@@ -54,6 +58,23 @@ class World:
             ) from error
 
     @staticmethod
+    def environment(rank: int, size: int, store: str) -> dict[str, str]:
+        """What makes a process this rank of `size` on this machine; they meet in the new, empty file `store`.
+
+        Whatever the shell says, they listen on the loopback interface alone.
+        """
+        return {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(size),
+            "LOCAL_RANK": str(rank),
+            "LOCAL_WORLD_SIZE": str(size),
+            _STORE: store,
+            "GLOO_SOCKET_IFNAME": _LOOPBACK,
+            "NCCL_SOCKET_IFNAME": f"={_LOOPBACK}",  # without "=" also any interface whose name begins so
+            "TORCH_NCCL_ASYNC_ERROR_HANDLING": os.environ.get("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1"),  # as torchrun
+        }
+
+    @staticmethod
     def launched() -> bool:
         """Whether this process was started as one of several ranks."""
         return "RANK" in os.environ
@@ -75,10 +96,8 @@ class World:
             return
         timeout = timedelta(minutes=timeout_minutes)
         try:
-            store, rank, size = next(rendezvous("env://", timeout=timeout))
-            name = meet(store, rank, size, timeout.total_seconds())
-            own = PrefixStore(name, store)
-            dist.init_process_group(backend, timeout=timeout, store=own, rank=rank, world_size=size)
+            store = self._store(timeout)
+            dist.init_process_group(backend, timeout=timeout, store=store, rank=self.rank, world_size=self.size)
             self._votes = dist.new_group(backend="gloo", timeout=timeout)
             yield
         except RuntimeError as error:
@@ -90,6 +109,15 @@ class World:
                 f"(runtime.timeout_minutes); its own message, if it had time for one, is above ({first})"
             ) from error
         self.leave()
+
+    def _store(self, timeout: timedelta) -> Store:
+        """A key-value store in which these ranks meet, and none of an earlier start: a file, or torchrun's."""
+        if path := os.environ.get(_STORE):
+            file: Store = dist.FileStore(path, self.size)  # type: ignore[attr-defined]
+            file.set_timeout(timeout)
+            return file
+        store, rank, size = next(rendezvous("env://", timeout=timeout))
+        return PrefixStore(meet(store, rank, size, timeout.total_seconds()), store)
 
     def leave(self) -> None:
         """Part from the other ranks."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.ddp.train_worker import NARROW
-from tests.faults.runs import arguments, here
+from tests.faults.runs import arguments, here, running
 from train import parts
 
 
@@ -25,4 +25,14 @@ def undisturbed(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         patch.setattr(parts, "build_model", lambda *given, **named: build(*given, **named, **NARROW))
         result = here(*arguments(tiny_set, out))
     assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture(scope="session")
+def pair(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of an undisturbed run on two processes."""
+    out = tmp_path_factory.mktemp("pair") / "run"
+    with running(arguments(tiny_set, out, "--nproc", "2")) as process:
+        output, errors = process.communicate(timeout=250)
+    assert process.returncode == 0, output + errors
     return out

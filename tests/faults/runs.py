@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,22 @@ def here(*given: str) -> Result:
     return CliRunner().invoke(cli.main, given)
 
 
-def start(given: list[str], *launcher: str, fault: dict[str, Any] | None = None) -> "subprocess.Popen[str]":
-    """Start the command in a process of its own, or under a launcher, in a session of its own."""
-    env = {key: value for key, value in os.environ.items() if key != "FAULT"} | {"PYTHONPATH": str(ROOT)}
+def start(
+    given: list[str],
+    *launcher: str,
+    fault: dict[str, Any] | None = None,
+    prefix: Sequence[str] = (),
+    path: Sequence[Path] = (),
+) -> "subprocess.Popen[str]":
+    """Start the command in a process of its own, or under a launcher, in a session of its own.
+
+    `prefix` is what stands before the interpreter, `path` what stands first in its search path.
+    """
+    env = {key: value for key, value in os.environ.items() if key != "FAULT"}
+    env["PYTHONPATH"] = os.pathsep.join(map(str, (*path, ROOT)))
     if fault is not None:
         env["FAULT"] = json.dumps(fault)
-    command = [sys.executable, *launcher, str(WORKER), *given]
+    command = [*prefix, sys.executable, *launcher, str(WORKER), *given]
     return subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

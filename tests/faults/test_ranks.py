@@ -7,25 +7,10 @@ import pytest
 
 from tests.ddp.processes import free_port
 from tests.faults.runs import STEPS, arguments, assert_same_run, losses, running, wait_for
+from tests.faults.sockets import children
 
 TORCHRUN = ("-m", "torch.distributed.run")
 SECONDS = 25
-
-
-@pytest.fixture(scope="module")
-def pair(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of an undisturbed run on two processes."""
-    out = tmp_path_factory.mktemp("pair") / "run"
-    with running(arguments(tiny_set, out, "--nproc", "2")) as process:
-        output, errors = process.communicate(timeout=250)
-    assert process.returncode == 0, output + errors
-    return out
-
-
-def children(process: int) -> list[int]:
-    """The processes that a process has started, on any of its threads."""
-    listings = Path(f"/proc/{process}/task").glob("*/children")
-    return [int(number) for listing in listings for number in listing.read_text().split()]
 
 
 @pytest.mark.parametrize(

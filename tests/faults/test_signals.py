@@ -2,19 +2,42 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.faults.runs import arguments, assert_same_run, here, losses, running, wait_for
+from tests.faults.sockets import Listening, listening
 from train import checkpoint
 
-SECONDS = 20  # the shortest grace periods are 30: Kubernetes, SLURM, the elastic launcher
+SECONDS = 20  # the shortest grace periods are 30: Kubernetes, SLURM, our own launcher
 
 
-def stopped(given: list[str], out: Path, number: int) -> int:
-    """The exit code of the command that gets a signal after its third step; it must end within SECONDS."""
+class Pair(NamedTuple):
+    """What a run on two processes showed before a signal stopped it, and left behind."""
+
+    out: Path
+    code: int
+    sockets: list[Listening]
+
+
+@pytest.fixture(scope="module")
+def stopped_pair(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """A run on two processes that got SIGTERM after its third step."""
+    out, sockets = tmp_path_factory.mktemp("pair") / "run", list[Listening]()
+    code = stopped(arguments(tiny_set, out, "--nproc", "2"), out, signal.SIGTERM, sockets)
+    return Pair(out, code, sockets)
+
+
+def stopped(given: list[str], out: Path, number: int, sockets: list[Listening] | None = None) -> int:
+    """The exit code of the command that gets a signal after its third step; it must end within SECONDS.
+
+    The sockets on which its processes listen until then are added to `sockets`.
+    """
     with running(given) as process:
         wait_for(out, 3, process)
+        if sockets is not None:
+            sockets.extend(listening(process.pid))
         began = time.monotonic()
         os.kill(process.pid, number)
         _, errors = process.communicate(timeout=60)
@@ -34,12 +57,17 @@ def test_sigint_saves_and_ends_with_130(tiny_set: Path, undisturbed: Path, tmp_p
     assert_same_run(undisturbed, out)
 
 
-def test_sigterm_ends_all_ranks_with_143(tiny_set: Path, tmp_path: Path) -> None:
+def test_sigterm_ends_all_ranks_with_143(stopped_pair: Pair) -> None:
     """Under --nproc 2 the launcher's SIGTERM reaches both ranks; they save once and the command ends with 143."""
-    out = tmp_path / "run"
-    assert stopped(arguments(tiny_set, out, "--nproc", "2"), out, signal.SIGTERM) == 143
-    state, _, _ = checkpoint.newest(out)
-    assert state["progress"]["step"] == len(losses(out))
+    assert stopped_pair.code == 143
+    state, _, _ = checkpoint.newest(stopped_pair.out)
+    assert state["progress"]["step"] == len(losses(stopped_pair.out))
+
+
+def test_launcher_and_ranks_listen_on_loopback_alone(stopped_pair: Pair) -> None:
+    """Under --nproc the ranks reach each other, and nobody on the network reaches them or their launcher."""
+    assert len(stopped_pair.sockets) >= 2  # gloo's, of each rank
+    assert [socket for socket in stopped_pair.sockets if not socket.address.is_loopback] == []
 
 
 @pytest.mark.faults

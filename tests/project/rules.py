@@ -67,7 +67,7 @@ HOMES = (
         "one process or many",
         "train/world.py",
         ("torch.distributed", "torch.multiprocessing", "torch.nn.parallel"),
-        words=("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+        words=("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "HEADRACE_STORE"),
         besides=("torch.distributed.elastic", "torch.distributed.launcher"),
     ),
     Home("starting ranks", "train/launch.py", ("torch.distributed.elastic", "torch.distributed.launcher")),
