@@ -3,7 +3,8 @@
 Every image is decoded in full before it may enter a shard, because a damaged one ends a training run later, without
 its name. JPEGs go through libjpeg-turbo with its warnings as errors, which finds damaged scans that other decoders
 accept; their bytes are kept as they are where the decoder that trains sees the same upright image in them. Other
-formats go through nvImageCodec and become JPEGs. No decoder of NVIDIA sees a file that `shards.unsafe` refuses.
+formats go through nvImageCodec and become JPEGs. No decoder of NVIDIA turns a file that
+`shards.unsafe` refuses.
 """
 
 import os
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from prep.resize import shrink
 from shards import jpeg
 from shards.errors import DataError
-from shards.unsafe import why_unsafe
+from shards.exif import exif_in, is_tiff, readable, without_turn
+from shards.unsafe import UNCLEAR, why_unsafe
 
 MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or needs another tool
 QUALITY = 95  # of JPEGs made here, without chroma subsampling
@@ -101,7 +103,7 @@ def encode(pixels: Pixels, quality: int = QUALITY) -> bytes:
 def _see(data: bytes) -> _Seen:
     is_jpeg = data[: len(jpeg.START)] == jpeg.START
     try:
-        return _see_jpeg(data) if is_jpeg else _Seen(*_codec_rgb(data), storable=False, fault="")
+        return _see_jpeg(data) if is_jpeg else _see_other(data)
     except _RAISED as error:
         raise BadImageError(f"not a sound {'JPEG' if is_jpeg else 'image'}: {error}") from error
 
@@ -112,21 +114,32 @@ def _see_jpeg(data: bytes) -> _Seen:
     _check_pixels(headers.width, headers.height)
     cmyk = headers.components == 4  # which libjpeg-turbo does not convert
     if cmyk:
-        pixels, _ = _codec_rgb(jpeg.without_exif(data, headers))
+        pixels, _ = _codec_rgb(data, turn=False)
     else:
         pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
     fault = headers.fault
     if headers.exifs:
         pixels = _turned(pixels, jpeg.orientation(data, headers))
         if not fault and not _trains_alike(data, pixels):
-            fault = "EXIF data that decoders read in different ways"
+            fault = UNCLEAR
     return _Seen(pixels, "JPEG", not cmyk, fault)
+
+
+def _see_other(data: bytes) -> _Seen:
+    """The same for a file that prep converts and a tar of others keeps."""
+    # In a damaged TIFF nvImageCodec's orientation is harmful even where it shall not be applied.
+    stored, form = _codec_rgb(without_turn(data) if is_tiff(data) else data, turn=False)
+    orientation = readable(exif_in(data))
+    pixels, fault = _turned(stored, orientation), why_unsafe(data)
+    if not fault and orientation > 1 and not _trains_alike(data, pixels):
+        fault = UNCLEAR
+    return _Seen(pixels, form, storable=False, fault=fault)
 
 
 def _trains_alike(data: bytes, pixels: Pixels) -> bool:
     """Whether the decoder that trains sees these pixels."""
     try:
-        return _same(pixels, _codec_rgb(data)[0])
+        return _same(pixels, _codec_rgb(data, turn=True)[0])
     except BadImageError:
         return False
 
@@ -190,16 +203,17 @@ def _stream(data: bytes) -> tuple[Any, str, int, int]:
         raise unknown from error
 
 
-def _codec_rgb(data: bytes) -> tuple[Pixels, str]:
-    """What nvImageCodec, which also trains, sees in a file that is safe for it, and the format's name."""
+def _codec_rgb(data: bytes, *, turn: bool) -> tuple[Pixels, str]:
+    """What nvImageCodec, which also trains, sees in a file, and the format's name.
+
+    It may `turn` the image by its orientation only where `why_unsafe` has nothing against that.
+    """
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
-    if fault := why_unsafe(data):
-        raise BadImageError(f"has {fault}, which decoders read in different ways")
     with _quiet():
         stream, name, width, height = _stream(data)
         _check_pixels(width, height)
-        parameters = codec.DecodeParams(color_spec=codec.ColorSpec.SRGB, apply_exif_orientation=True)
+        parameters = codec.DecodeParams(color_spec=codec.ColorSpec.SRGB, apply_exif_orientation=turn)
         image = _codec_decoder().decode(stream, params=parameters)
     if image is None:
         raise BadImageError(f"the {name} does not decode: it is damaged or cut short")

@@ -1,7 +1,9 @@
 """What stands before the pixels of a JPEG: its markers, sides and EXIF orientation. Pure functions over bytes."""
 
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from shards.exif import PREFIX, readable
 
 START = b"\xff\xd8"
 CUT = "an end before its pixels"
@@ -11,9 +13,6 @@ _APP1, _SCAN, _FILL = 0xFFE1, 0xFFDA, 0xFFFF
 _ALONE = frozenset({0xFF01, *range(0xFFD0, 0xFFD8)})  # TEM and RST: markers without a segment
 _SEGMENTS = frozenset(range(0xFFC0, 0xFFFF)) - frozenset(range(0xFFD0, 0xFFDA))
 _FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}  # but DHT, JPG and DAC
-_EXIF = b"Exif\0\0"
-_ORIENTATION = 0x0112
-_ENTRY = 12  # bytes of an entry in a directory of TIFF
 
 
 class Headers(NamedTuple):
@@ -50,7 +49,7 @@ def read_headers(jpeg: bytes) -> Headers:
                 frame = _FRAME(jpeg, at + 5)
             elif marker == _SCAN:
                 break
-            elif marker == _APP1 and jpeg[at + 4 : at + 8] == _EXIF[:4]:
+            elif marker == _APP1 and jpeg[at + 4 : at + 8] == PREFIX[:4]:
                 fault = fault or ("two EXIF segments" if exifs else "")
                 exifs.append((at, at + 2 + length))
             at += 2 + length
@@ -70,30 +69,4 @@ def _skipped(marker: int) -> tuple[int, str]:
 
 def orientation(jpeg: bytes, headers: Headers) -> int:
     """The first EXIF orientation that can be read, 1 to 8; 1 when there is none."""
-    found = (_of_tiff(jpeg[first + 10 : end]) for first, end in headers.exifs if jpeg[first + 4 : first + 10] == _EXIF)
-    return next((value for value in found if value), 1)
-
-
-def without_exif(jpeg: bytes, headers: Headers) -> bytes:
-    """The same pixels, in a file that says nothing of an orientation."""
-    ends = [0, *(end for _, end in headers.exifs)]
-    firsts = [*(first for first, _ in headers.exifs), len(jpeg)]
-    return b"".join(jpeg[end:first] for end, first in zip(ends, firsts, strict=True))
-
-
-def _of_tiff(tiff: bytes) -> int:
-    """The orientation in the first directory; 0 when there is none or it makes no sense."""
-    values = orientations(tiff)
-    return values[0] if values and 1 <= values[0] <= 8 else 0
-
-
-def orientations(tiff: bytes) -> list[int]:
-    """The value of each entry for the orientation in the first directory of a TIFF file, which EXIF data are too."""
-    order: Any = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
-    if order is None:
-        return []
-    first = int.from_bytes(tiff[4:8], order)
-    count = int.from_bytes(tiff[first : first + 2], order)
-    entries = (tiff[at : at + _ENTRY] for at in range(first + 2, min(first + 2 + _ENTRY * count, len(tiff)), _ENTRY))
-    tags = [one for one in entries if len(one) == _ENTRY and int.from_bytes(one[:2], order) == _ORIENTATION]
-    return [int.from_bytes(one[8:10], order) for one in tags]
+    return readable(jpeg[first + 10 : end] for first, end in headers.exifs if jpeg[first + 4 : first + 10] == PREFIX)

@@ -5,18 +5,18 @@ outside its memory, or returns memory that it has not written.
 """
 
 from shards import jpeg
+from shards.exif import exif_in, is_plain, orientations
 
-_PNG = b"\x89PNG"
-_PNG_EXIF = b"eXIf"
-_TIFF = (b"II*\0", b"MM\0*")
+UNCLEAR = "EXIF data that decoders read in different ways"
 
 
 def why_unsafe(data: bytes) -> str:
     """What is wrong with the whole image file, for a sentence after its name; "" where it may be decoded."""
-    if data[:2] == jpeg.START:
+    if data[: len(jpeg.START)] == jpeg.START:
         return jpeg.read_headers(data).fault
-    if data[:4] == _PNG and data.count(_PNG_EXIF) > 1:
-        return "two EXIF chunks"
-    if data[:4] in _TIFF and len(jpeg.orientations(data)) > 1:
-        return "two orientations"
+    found = exif_in(data)
+    if len(found) > 1:
+        return "two sets of EXIF data"
+    if any(not is_plain(one) and set(orientations(one)) - {1} for one in found):
+        return UNCLEAR
     return ""

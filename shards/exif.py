@@ -1,0 +1,98 @@
+"""EXIF data, which have the form of TIFF: the orientation in them, and whether every reader finds the same one."""
+
+import struct
+from collections.abc import Iterable
+from typing import Literal
+
+Order = Literal["little", "big"]
+PREFIX = b"Exif\0\0"  # before EXIF data in JPEGs
+_ORDERS: dict[bytes, Order] = {b"II*\0": "little", b"MM\0*": "big"}
+_FIELDS: dict[Order, str] = {"little": "<HHII", "big": ">HHII"}
+_PNG, _RIFF = b"\x89PNG", b"RIFF"
+_ORIENTATION = 0x0112
+_ENTRY = 12  # bytes of an entry: tag, type, number of values, the values or where they lie
+_SHORT = 3
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # bytes of each type
+
+
+def readable(found: Iterable[bytes]) -> int:
+    """The first orientation in these EXIF data that can be read, 1 to 8; 1 when there is none."""
+    firsts = (next(iter(orientations(one)), 0) for one in found)
+    return next((value for value in firsts if 1 <= value <= 8), 1)
+
+
+def orientations(exif: bytes) -> list[int]:
+    """The value of each entry for the orientation in the first directory, as far as its entries are there."""
+    order, places, _ = _directory(exif)
+    return [int.from_bytes(exif[at + 8 : at + 10], order) for at in places if _is_orientation(exif, at, order)]
+
+
+def without_turn(tiff: bytes) -> bytes:
+    """The TIFF file with orientation 1 in every entry for it in the first directory."""
+    order, places, _ = _directory(tiff)
+    changed = bytearray(tiff)
+    for at in places:
+        if _is_orientation(tiff, at, order):
+            changed[at : at + _ENTRY] = struct.pack(_FIELDS[order][:-1] + "HH", _ORIENTATION, _SHORT, 1, 1, 0)
+    return bytes(changed)
+
+
+def is_plain(exif: bytes) -> bool:
+    """Whether the first directory is as the format wants it, so that no reader stops before its end."""
+    order, places, whole = _directory(exif)
+    fields = [struct.unpack_from(_FIELDS[order], exif, at) for at in places]
+    tags = {tag: (kind, number) for tag, kind, number, _ in fields}
+    return (
+        whole
+        and len(tags) == len(fields)
+        and tags.get(_ORIENTATION, (_SHORT, 1)) == (_SHORT, 1)
+        and all(_fits(kind, number, value, len(exif)) for _, kind, number, value in fields)
+    )
+
+
+def _fits(kind: int, number: int, value: int, length: int) -> bool:
+    size = _SIZES.get(kind, 0) * number
+    return 0 < size <= 4 or 0 < size <= length - value
+
+
+def _is_orientation(exif: bytes, at: int, order: Order) -> bool:
+    return int.from_bytes(exif[at : at + 2], order) == _ORIENTATION
+
+
+def _directory(exif: bytes) -> tuple[Order, list[int], bool]:
+    """Byte order, where the entries of the first directory lie, and whether all are there that are announced."""
+    order = _ORDERS.get(exif[:4])
+    if order is None:
+        return "little", [], False
+    first = int.from_bytes(exif[4:8], order)
+    end = first + 2 + _ENTRY * int.from_bytes(exif[first : first + 2], order)
+    return order, list(range(first + 2, min(end, len(exif) - _ENTRY + 1), _ENTRY)), end + 4 <= len(exif)
+
+
+def is_tiff(data: bytes) -> bool:
+    """Whether the file begins as a TIFF does."""
+    return data[:4] in _ORDERS
+
+
+def exif_in(data: bytes) -> list[bytes]:
+    """The EXIF data of a PNG, WebP or TIFF file, which is its own; none of another file."""
+    if is_tiff(data):
+        return [data]
+    if data[:4] == _PNG:
+        return _chunks(data, 8, ">I4s", b"eXIf", 12, 1)
+    if data[:4] == _RIFF:
+        return _chunks(data, 12, "<4sI", b"EXIF", 8, 2)
+    return []
+
+
+def _chunks(data: bytes, at: int, head: str, name: bytes, around: int, even: int) -> list[bytes]:
+    """The content of all chunks of this name. `around` are the bytes of a chunk besides its content."""
+    found = []
+    while at + 8 <= len(data):
+        fields = struct.unpack_from(head, data, at)
+        size = next(one for one in fields if isinstance(one, int))
+        if name in fields:
+            content = data[at + 8 : at + 8 + size]
+            found.append(content.removeprefix(PREFIX))
+        at += around + size + size % even
+    return found
