@@ -49,8 +49,14 @@ def _key(key: object, name: str) -> str | int:
     raise ValueError(f"{name or 'it'} has a key that is a {type(key).__name__}")
 
 
+def is_dense(value: Tensor) -> bool:
+    """Whether it is numbers in main memory: not sparse, nested, quantized, or without memory."""
+    whole = value.layout is torch.strided and not value.is_nested and not value.is_quantized
+    return whole and value.device.type == "cpu"
+
+
 def _dense(value: Tensor, name: str) -> Tensor:
-    if value.layout is not torch.strided or value.is_nested or value.is_quantized or value.device.type != "cpu":
+    if not is_dense(value):
         raise ValueError(f"{name} is a tensor of another kind than dense numbers in memory")
     if value.dtype not in _DTYPES:
         raise ValueError(f"{name} is a tensor of {value.dtype}, not of {', '.join(map(str, _DTYPES))}")

@@ -14,6 +14,7 @@ from torch import Tensor
 from shards.errors import HeadraceError, UsageError
 from train.efficientnet import EfficientNet
 from train.head import Matched
+from train.plain import is_dense
 
 
 @contextmanager
@@ -113,6 +114,9 @@ def load_weights(network: EfficientNet, path: Path, matched: Matched | None = No
 def _tensors(state: object, path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
+    for key, value in state.items():
+        if not is_dense(value) or value.is_complex():
+            raise UsageError(f"{path}: {key} is a tensor of another kind than dense real numbers. Save it as those")
     return state
 
 

@@ -128,6 +128,15 @@ def test_pickle_in_a_checkpoint_is_not_run(tiny_set: Path, tmp_path: Path) -> No
     assert not sign.exists()
 
 
+def test_tensor_of_another_shape_ends_with_3(tiny_set: Path, run: Path, tmp_path: Path) -> None:
+    """A quantity without dimensions, which a fused optimizer would read beyond, is one line for the command."""
+    state = checkpoint.load(run / "last.pt")
+    state["optimizer"]["state"][0]["exp_avg"] = torch.tensor(1.0)
+    torch.save(state, tmp_path / "given.pt")
+    given = arguments(tiny_set, tmp_path / "new", "--resume", str(tmp_path / "given.pt"))
+    one_line(here(*given), 3, "given.pt", "optimizer.state.0.exp_avg has shape ()")
+
+
 @pytest.mark.faults
 def test_keeps_the_newest_and_the_best(tiny_set: Path, tmp_path: Path) -> None:
     """runtime.keep_checkpoints says how many of the newest stay; what best.pt points at stays besides."""

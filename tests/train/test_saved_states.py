@@ -186,6 +186,7 @@ def table() -> list[Any]:
     ]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of torch, about the kinds of tensors that are made here
 @pytest.mark.parametrize(("where", "change"), table())
 def test_wrong_value_is_refused(
     files: dict[str, bytes], tiny_set: Path, path: Path, where: Where, change: Change

@@ -1,10 +1,12 @@
 import hashlib
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from shards.errors import HeadraceError, UsageError
 from train.efficientnet import EfficientNet
@@ -98,6 +100,25 @@ def test_text_is_refused(file: Path) -> None:
     """A page that was saved in place of the weights is refused."""
     file.write_text("<html>404 Not Found</html>")
     assert "not a file of weights" in refusal(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda old: old.to_sparse(),
+        lambda old: old.to("meta"),
+        lambda old: old.to(torch.complex64),
+        lambda old: torch.quantize_per_tensor(old, 0.1, 0, torch.qint8),
+    ],
+    ids=["sparse", "meta", "complex", "quantized"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_other_kinds_of_tensors_are_refused(file: Path, change: Callable[[Tensor], Tensor]) -> None:
+    """A tensor of the right name and shape that is not dense real numbers is refused by its name."""
+    state = network(seed=1).state_dict()
+    state["_bn0.weight"] = change(state["_bn0.weight"])
+    torch.save(state, file)
+    assert "_bn0.weight is a tensor of another kind" in refusal(file)
 
 
 class Trap:
