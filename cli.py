@@ -196,9 +196,7 @@ def verify_command(root: Path, deep: bool) -> None:
     help="Resume although this differs from the checkpoint.",
 )
 @click.option("--deterministic", is_flag=True, help="Short for --set runtime.deterministic=true: the same bits again.")
-@click.option(
-    "--until", type=float, metavar="PERCENT", help="Stop at this validation accuracy and say how long it took."
-)
+@click.option("--until", type=float, metavar="PERCENT", help="Stop at this validation accuracy and print the time.")
 @click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
 @click.option(
     "--batch-per-process",
@@ -221,6 +219,9 @@ def train_command(
     Use --nproc for several processes on one machine, and torchrun for several machines in a closed network.
     Order, draws and updates are the same for any number of processes. SIGTERM and SIGINT save before they stop.
     """
+    from train.parent import stop_with_launcher
+
+    stop_with_launcher()  # before all that takes time
     from train.request import Request
 
     short = {

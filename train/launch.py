@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, PContext, ProcessFailure, start_processes
 
 from shards.errors import HeadraceError
+from train.parent import launcher_environment
 from train.signals import StopRequest, exit_code
 from train.world import World
 
@@ -39,7 +40,9 @@ def _start(processes: int, arguments: tuple[str, ...], store: str) -> PContext:
             name="headrace",
             entrypoint=sys.executable,
             args=dict.fromkeys(range(processes), arguments),
-            envs={rank: World.environment(rank, processes, store) for rank in range(processes)},
+            envs={
+                rank: World.environment(rank, processes, store) | launcher_environment() for rank in range(processes)
+            },
             logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
         )
     except OSError as error:

@@ -1,6 +1,5 @@
 """SIGTERM and SIGINT ask the run to stop at the next step; a second one stops it at once."""
 
-import ctypes
 import os
 import signal
 import threading
@@ -11,7 +10,6 @@ from typing import Self
 
 _SAME_SECONDS = 1.0  # a shell and a launcher may both pass one key press on
 _POLL_SECONDS = 0.05
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class StopRequest:
@@ -70,13 +68,6 @@ class StopRequest:
                 os._exit(exit_code(number))  # nothing may hold it up, not even a pending collective
             first = first or now
         os.close(pipe)
-
-
-def stop_with_parent() -> None:
-    """Have the kernel send SIGTERM when the parent ends: ranks outlive no launcher. Linux only, else nothing."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):
-        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def exit_code(number: int) -> int:

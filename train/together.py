@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shards.errors import HeadraceError, error_line
-from train.signals import StoppedError, StopRequest, stop_with_parent
+from train.parent import stop_with_parent
+from train.signals import StoppedError, StopRequest
 from train.world import FailedElsewhereError, World
 
 _PATIENCE_SECONDS = 3.0  # for the launcher to see who failed first, and to end the others

@@ -53,6 +53,21 @@ def test_failing_rank_under_torchrun(tiny_set: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.faults
+def test_launcher_killed_while_ranks_load(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranks whose launcher gets SIGKILL before they have loaded torch end without a step; no temporary file is left."""
+    out, temporary = tmp_path / "run", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with running(arguments(tiny_set, out, "--nproc", "2")) as process:
+        while len(children(process.pid)) < 2:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.communicate(timeout=SECONDS) == ("", "")  # to the end of its output: no rank still holds it
+    assert not out.exists()
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.faults
 def test_hanging_rank_is_noticed(tiny_set: Path, tmp_path: Path) -> None:
     """A rank that does nothing for runtime.timeout_minutes ends the run with a line that says so."""
     out = tmp_path / "run"
