@@ -10,7 +10,7 @@ from prep import image
 from prep.drawing import CLASSES, draw
 from prep.progress import Say
 from shards import regular
-from shards.store import replacing
+from shards.store import remove_remains, replacing
 
 TRAIN, VAL = 500, 100  # images a class
 _VERSION = 1  # of the drawings
@@ -24,6 +24,7 @@ def demo_source(out: Path, seed: int, *, say: Say, train: int | None = None, val
     train, val = min(train or TRAIN, TRAIN), min(val or VAL, VAL)
     path = out.with_name(f"{out.name}.source.zip")
     about = f"headrace demo {_VERSION}, seed {seed}, {train}+{val} images a class".encode()
+    remove_remains(path)
     if not _is_drawn(path, about):
         say(f"drawing {len(CLASSES) * (train + val):,} images of {len(CLASSES)} classes into {path}")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,10 +6,13 @@ reader sees either the finished set or nothing, and one lock a target keeps two 
 
 import ctypes
 import errno
+import fcntl
+import glob
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,20 +66,52 @@ def replacing(path: Path, size: int = 0) -> Iterator[BinaryIO]:
     """A stream that becomes `path` when the block ends well; after an error nothing of it is left.
 
     Disk space for `size` bytes is taken at once: a disk that is too full for them is an error before any work is done.
+    The unfinished file is locked for as long as it has its name, which tells it from one of a dead process.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        with partial.open("wb") as stream:
+        with _locked_file(partial) as stream:
             if size:
                 os.posix_fallocate(stream.fileno(), 0, size)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        partial.replace(path)
+            partial.replace(path)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _locked_file(path: Path) -> BinaryIO:
+    """A new file for writing, locked; without a lock where the file system has none: there nothing is ever removed."""
+    while True:
+        stream = path.open("wb")
+        with suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        if os.fstat(stream.fileno()).st_nlink:
+            return stream
+        stream.close()  # between the two lines `remove_remains` took it for a dead one's
+
+
+def remove_remains(path: Path) -> None:
+    """Remove what processes that died while they wrote `path` left of it; what a living one writes is locked."""
+    for one in path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"):
+        if one.name.removeprefix(f"{path.name}.").removesuffix(PARTIAL).isdecimal():
+            with suppress(OSError):  # of another user, or locked
+                _remove_unlocked(one)
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Raises OSError where the file is locked, somebody else's, or not a regular one."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mine, there = os.fstat(descriptor), os.lstat(path)
+        if stat.S_ISREG(mine.st_mode) and mine.st_uid == os.geteuid() and os.path.samestat(mine, there):
+            path.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

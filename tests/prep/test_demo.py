@@ -1,4 +1,5 @@
 import hashlib
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from prep.demo import demo_source
 from prep.drawing import CLASSES, SIDE, draw
 from prep.options import Options
 from prep.sources import open_files, open_source
+from tests.prep.test_commands import start
 
 GOLDEN = "5441ba073f7ca206d8dfced9ab9313787ea392532a9ee18358bc1509f849bbd9"
 
@@ -36,6 +38,23 @@ def test_drawn_once(tmp_path: Path) -> None:
         path = demo_source(tmp_path / "a", 0, say=said.append, train=train, val=1)
     assert len(said) == 2
     assert len(open_source(open_files(path, tmp_path), Options()).splits["train"].labels) == 3 * len(CLASSES)
+
+
+def test_killed_drawing_leaves_nothing_after_the_next(tmp_path: Path) -> None:
+    """A demo that is killed while it draws leaves an unfinished zip, which the next demo removes."""
+    process = start("prep", "--demo", tmp_path / "demo")
+    try:
+        deadline = time.monotonic() + 60
+        while not any(path.stat().st_size for path in tmp_path.glob("demo.source.zip.*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+    finally:
+        process.kill()
+        process.communicate()
+    assert [path.name for path in tmp_path.iterdir()] == [f"demo.source.zip.{process.pid}.partial"]
+    (tmp_path / "demo.source.zip.notes.partial").write_bytes(b"mine")
+    demo_source(tmp_path / "demo", 0, say=print, train=1, val=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo.source.zip", "demo.source.zip.notes.partial"]
 
 
 def test_classes_differ_in_shape_texture_and_colour() -> None:

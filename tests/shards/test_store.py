@@ -2,6 +2,8 @@ import errno
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,67 @@ def test_full_disk_while_writing(tmp_path: Path) -> None:
     """A device that is full ends the write with one clear error."""
     with pytest.raises(HeadraceError, match="disk is full"), store.replacing(tmp_path / "file") as stream:
         raise OSError(errno.ENOSPC, "No space left on device", str(stream))
+
+
+def _write_slowly(path: Path, ready: Any, go: Any) -> None:
+    with store.replacing(path) as stream:
+        stream.write(b"whole")
+        stream.flush()
+        ready.set()
+        go.wait()
+
+
+def test_remains_of_the_dead_are_removed_and_nothing_of_the_living(tmp_path: Path) -> None:
+    """What a killed writer left goes at the next start, while another process writes the same file to its end."""
+    context, path = multiprocessing.get_context("spawn"), tmp_path / "file[1]"
+    writers = []
+    for _ in range(2):
+        ready, go = context.Event(), context.Event()
+        writers.append((context.Process(target=_write_slowly, args=(path, ready, go)), go))
+        writers[-1][0].start()
+        assert ready.wait(60)
+    (dead, _), (living, go) = writers
+    os.kill(dead.pid or 0, signal.SIGKILL)
+    dead.join()
+    assert {one.name for one in tmp_path.iterdir()} == {f"{path.name}.{one.pid}.partial" for one in (dead, living)}
+    store.remove_remains(path)
+    assert [one.name for one in tmp_path.iterdir()] == [f"{path.name}.{living.pid}.partial"]
+    go.set()
+    living.join()
+    assert (living.exitcode, path.read_bytes(), len(list(tmp_path.iterdir()))) == (0, b"whole", 1)
+
+
+def test_files_of_others_are_no_remains(tmp_path: Path) -> None:
+    """Only a regular file of exactly the name that a writer of this file gives is ever removed."""
+    names = ("file.partial", "file.old.partial", "file.7.partial.txt", "afile.7.partial", "other.7.partial", "file.7")
+    for name in names:
+        (tmp_path / name).write_bytes(b"mine")
+    (tmp_path / "file.8.partial").symlink_to("file.7")
+    (tmp_path / "file.9.partial").mkdir()
+    os.mkfifo(tmp_path / "file.10.partial")
+    before = sorted(tmp_path.iterdir())
+    store.remove_remains(tmp_path / "file")
+    assert sorted(tmp_path.iterdir()) == before
+    (tmp_path / "file.11.partial").write_bytes(b"left")
+    store.remove_remains(tmp_path / "file")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_no_write_is_lost_to_a_removal(tmp_path: Path) -> None:
+    """However a removal falls into a write, between making the file and locking it too, the write ends well."""
+    path, stop = tmp_path / "file", threading.Event()
+
+    def remove() -> None:
+        while not stop.is_set():
+            store.remove_remains(path)
+
+    remover = threading.Thread(target=remove)
+    remover.start()
+    end = time.monotonic() + 0.5
+    try:
+        while time.monotonic() < end:
+            store.write_bytes(path, b"x")
+    finally:
+        stop.set()
+        remover.join()
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
