@@ -135,7 +135,7 @@ def index_command(root: Path) -> None:
     """Make a shard set of the WebDataset tars in the folder TARS, without rewriting them.
 
     Writes .idx, Parquet and manifest beside the tars. Samples need an image and a .cls member; those that cannot be
-    used are left out and named in report.jsonl. In a set made by `prep`, damaged indexes are made again.
+    used are left out and named in report.jsonl. In a set that is there already, damaged indexes are made again.
     """
     from prep.adopt import adopt
     from prep.summary import contents
@@ -167,7 +167,7 @@ def inspect_command(root: Path, sheet: Path | None) -> None:
 def verify_command(root: Path, deep: bool) -> None:
     """Check the shard set in the folder SHARDS: sizes, SHA-256, and the index against the tars.
 
-    Each problem is named with its remedy; the exit code is 3 if there is any.
+    Each problem is named; the last line has the command that mends them all. The exit code is 3 if there is any.
     """
     from prep.check import check
 

@@ -1,25 +1,27 @@
 """`headrace index`: a manifest and indexes for WebDataset tars that are there already; no tar is rewritten.
 
 Tars made by others are adopted: every image is decoded once, and samples that cannot be used are left out of the
-indexes and named in report.jsonl. For a set that prep made, the derived files are made again.
+indexes and named in report.jsonl. For a set that is there already, its files beside the tars are made again; the
+manifest says which tars these are, what the classes are, and whether prep made them.
 """
 
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from prep.finish import REPORT, report
+from prep.finish import report
 from prep.progress import Say, progress
+from prep.record import Note
 from prep.scan import Scan, scan_tar
 from prep.source import States
-from shards import headers, idx, index, store
+from shards import headers, idx, index, remedy, store
 from shards.errors import DataError, UsageError
 from shards.manifest import (
+    ADOPTED,
     NAME,
     TAR_NAME,
     ClassInfo,
@@ -31,10 +33,10 @@ from shards.manifest import (
     class_list,
     load,
 )
-from shards.sample import Row, rows_of
+from shards.names import REPORT, STAMP
+from shards.sample import Row, Rows, rows_of
 from shards.shardset import check_size
 
-LAYOUT = "webdataset"
 _SPLIT = re.compile(r"(?<![a-z])(train|val|valid|validation|test)(?![a-z])")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -50,7 +52,7 @@ def adopt(root: Path, *, say: Say) -> Manifest:
         for scan in pool.map(scan_tar, paths):
             scans[scan.path] = scan
             tell(len(scans))
-        manifest = _write(root, {name: [scans[path] for path in tars] for name, tars in splits.items()}, old)
+        manifest = _write(root, {name: [scans[path] for path in tars] for name, tars in splits.items()}, old, say)
     left_out = sum(len(scan.notes) for scan in scans.values())
     if left_out:
         say(f"{root}: {left_out:,} samples could not be used; {REPORT} names each with its reason")
@@ -59,7 +61,7 @@ def adopt(root: Path, *, say: Say) -> Manifest:
 
 def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
     for shard in (shard for split in manifest.splits for shard in split.shards):
-        check_size(root, shard.name, shard.bytes)
+        check_size(root, shard, manifest)
     return {split.name: [root / shard.name for shard in split.shards] for split in manifest.splits}
 
 
@@ -80,34 +82,54 @@ def _found(root: Path) -> dict[str, list[Path]]:
     return {name: splits[name] for name in ("train", "val", "test") if name in splits}
 
 
-def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None) -> Manifest:
+def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, say: Say) -> Manifest:
     """Write .idx, Parquet, report and manifest, in this order."""
     scans = [scan for part in splits.values() for scan in part]
-    classes = old.classes if old else _classes(root, {one.label for scan in scans for one in scan.samples})
-    label_of = {one.id: label for label, one in enumerate(classes)}
     if old:
         _check_same(root, old, scans)
-        label_of = {str(label): label for label in range(len(classes))}
-    made = tuple(_write_split(root, name, part, label_of, old) for name, part in splits.items())
-    notes = [note for scan in scans for note in scan.notes]
-    if notes:
-        store.write_bytes(root / REPORT, report(notes))
-    found = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
-    sizes, crcs = np.array([one[1:] for one in found], np.int64).reshape(len(found), 2).T
-    fingerprint = States([path for path, _, _ in found], sizes, crcs).fingerprint()
-    source = old.source if old else SourceInfo(layout=LAYOUT, files=len(found), fingerprint=fingerprint)
-    manifest = Manifest.make(classes, made, source, old.options if old else {})
+    classes = old.classes if old else _classes(root, {one.label for scan in scans for one in scan.samples})
+    ids = [one.id for one in classes] if old is None or old.made is None else map(str, range(len(classes)))
+    label_of = {one: label for label, one in enumerate(ids)}
+    made = tuple(_write_split(root, name, part, label_of, old, say) for name, part in splits.items())
+    _write_report(root, [note for scan in scans for note in scan.notes])
+    source, options = (old.source, old.options) if old and old.made is not None else (_source(scans), {})
+    manifest = Manifest.make(classes, made, source, options)
     store.write_bytes(root / NAME, manifest.render())
     headers.remember(manifest)  # every image that is indexed was admitted
     return manifest
 
 
+def _source(scans: list[Scan]) -> SourceInfo:
+    """The samples of the tars as the source of an adopted set."""
+    found = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
+    sizes, crcs = np.array([one[1:] for one in found], np.int64).reshape(len(found), 2).T
+    fingerprint = States([path for path, _, _ in found], sizes, crcs).fingerprint()
+    return SourceInfo(layout=ADOPTED, files=len(found), fingerprint=fingerprint)
+
+
+def _write_report(root: Path, notes: list[Note]) -> None:
+    """Name what cannot be used; what an older report named is out of date, unless prep wrote that."""
+    if notes:
+        store.write_bytes(root / REPORT, report(notes))
+    elif not (root / STAMP).exists():
+        (root / REPORT).unlink(missing_ok=True)
+
+
 def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
-    """Derived files are only made again from the very tars that the manifest names."""
+    """Derived files are only made again from the very tars that the manifest names; of prep's, every sample is one."""
     expected = {shard.name: shard.sha256 for split in old.splits for shard in split.shards}
     for scan in scans:
-        if scan.sha256 != expected[scan.path.name] or scan.notes:
-            raise DataError(f"{scan.path}: not the tar that the manifest describes (SHA-256). {index.remedy(root)}")
+        if scan.sha256 != expected[scan.path.name]:
+            raise DataError(
+                f"{scan.path}: not the tar that the manifest describes (SHA-256 {scan.sha256[:12]}..., expected "
+                f"{expected[scan.path.name][:12]}...). {remedy.of_tars(root, [scan.path.name], old.made)}"
+            )
+        if scan.notes and old.made is not None:
+            first = f"{scan.notes[0].source}: {scan.notes[0].reason}"
+            raise DataError(
+                f"{scan.path}: {len(scan.notes):,} samples cannot be used, the first is {first}. "
+                f"{remedy.of_images(root, old.made)}"
+            )
 
 
 def _classes(root: Path, labels: set[str]) -> tuple[ClassInfo, ...]:
@@ -121,7 +143,9 @@ def _classes(root: Path, labels: set[str]) -> tuple[ClassInfo, ...]:
     return class_list(((name, name) for name in names), root)
 
 
-def _write_split(root: Path, name: str, scans: list[Scan], label_of: dict[str, int], old: Manifest | None) -> SplitInfo:
+def _write_split(
+    root: Path, name: str, scans: list[Scan], label_of: dict[str, int], old: Manifest | None, say: Say
+) -> SplitInfo:
     rows: list[Row] = []
     shards = []
     for number, scan in enumerate(scans):
@@ -130,7 +154,11 @@ def _write_split(root: Path, name: str, scans: list[Scan], label_of: dict[str, i
         size = scan.path.stat().st_size
         shards.append(ShardInfo(name=scan.path.name, samples=len(scan.samples), bytes=size, sha256=scan.sha256))
     keys = [one.key for scan in scans for one in scan.samples]
-    parquet = index.render(rows_of(rows), [keys], [list(_sources(root, name, scans, old))])
+    table = rows_of(rows)
+    sources = [f"{scan.path.name}/{one.key}" for scan in scans for one in scan.samples]
+    if old is not None and old.made is not None:
+        sources = _take_over(root, old, name, table, sources, say)
+    parquet = index.render(table, [keys], [sources])
     store.write_bytes(root / f"{name}.parquet", parquet)
     info = FileInfo.of(f"{name}.parquet", parquet)
     return SplitInfo(name=name, samples=len(rows), index=info, shards=tuple(shards))
@@ -140,14 +168,21 @@ def _label(text: str, label_of: dict[str, int]) -> int:
     return label_of[str(int(text))] if text.isascii() and text.isdigit() and text not in label_of else label_of[text]
 
 
-def _sources(root: Path, name: str, scans: list[Scan], old: Manifest | None) -> Iterator[str]:
-    """Where each sample came from: what the old index says, else its own name in its tar."""
-    if old is not None:
-        info = next(split.index for split in old.splits if split.name == name)
-        try:
-            yield from index.read_texts(root, info, ("source",))["source"]
-        except DataError:
-            pass
-        else:
-            return
-    yield from (f"{scan.path.name}/{one.key}" for scan in scans for one in scan.samples)
+def _take_over(root: Path, old: Manifest, name: str, table: Rows, sources: list[str], say: Say) -> list[str]:
+    """The path of each sample in prep's source, which only the old index knows; size and CRC-32 go into `table`.
+
+    Where that index is lost too, say so, and leave `table` and `sources` as they are.
+    """
+    info = next(split.index for split in old.splits if split.name == name)
+    try:
+        known = index.read_texts(root, info, ("source", "source_size", "source_crc32"))
+    except DataError:
+        known = {"source": []}
+    if len(known["source"]) != len(sources):
+        say(
+            f"{root}: {info.name} was the only one to know where its samples came from in the source; "
+            "it now names each by its tar and its key"
+        )
+        return sources
+    table["source_size"], table["source_crc32"] = known["source_size"], known["source_crc32"]
+    return known["source"]

@@ -19,7 +19,8 @@ def check(root: Path, *, deep: bool, say: Say) -> str:
     for problem in found.problems:
         say(problem)
     if found.problems:
-        raise DataError(f"{root}: {len(found.problems)} problems, listed above. It must not be trained on as it is")
+        what = "1 problem" if len(found.problems) == 1 else f"{len(found.problems):,} problems"
+        raise DataError(f"{root}: {what}, listed above. It must not be trained on as it is. {found.remedy}")
     shards = [shard for split in found.manifest.splits for shard in split.shards]
     what = "sizes, SHA-256, index against tars" + (", every image decoded" if deep else "")
     return (

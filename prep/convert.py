@@ -21,6 +21,7 @@ from prep.sources import open_files, open_source
 from shards import headers, regular, store
 from shards.errors import DataError, HeadraceError, UsageError
 from shards.manifest import Manifest
+from shards.names import REPORT
 
 _PLAN = "plan.json"  # in the work folder: what the finished shards there belong to
 _RESERVE = 64 * MEGABYTE  # for the index, and what other programs write meanwhile
@@ -56,7 +57,9 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
         if files.stamp() != stamp:
             raise DataError(f"{source}: it changed while prep read it. Run prep again when nothing writes to it")
         made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
-        manifest = finish.write_set(work, chosen, options, made, reuse.stamp_record(files, stamp))
+        manifest = finish.write_set(work, chosen, options, made, reuse.stamp_record(files, stamp, options))
+        if out.exists() and not reuse.made_by_prep(out):
+            say(f"{out}: what was there is kept as {store.set_aside(out)}: not all of it is known to come from prep")
         store.publish(work, out)
         headers.remember(manifest)  # every image was admitted
     return Result(manifest, reused=False, seconds=time.monotonic() - began)
@@ -72,7 +75,7 @@ def _tell_of_links(files: Files, options: Options, say: Say) -> None:
             "`tar -h` do, or leave them out with --on-bad skip"
         )
     if files.left_out:
-        say(f"{files.root}: {len(files.left_out):,} links are not followed; {finish.REPORT} names each")
+        say(f"{files.root}: {len(files.left_out):,} links are not followed; {REPORT} names each")
 
 
 def _jobs(source: Source, options: Options) -> dict[str, list[Job]]:

@@ -11,11 +11,10 @@ from prep.shardjob import Job
 from prep.source import Source, States, states
 from shards import index, store
 from shards.manifest import NAME, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
+from shards.names import REPORT, STAMP
 from shards.sample import key_of
 
 WRITER = 3  # raised when the same source and options come to give other bytes or records: interrupted runs start afresh
-STAMP = "source.stat"
-REPORT = "report.jsonl"
 
 
 def write_set(

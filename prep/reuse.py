@@ -4,37 +4,40 @@ import json
 from pathlib import Path
 
 from prep.files import Files
-from prep.finish import STAMP
 from prep.options import Options
 from prep.progress import Say
 from prep.source import States, states
 from prep.sources import open_source
 from shards import index, regular, store
-from shards.errors import UsageError
-from shards.manifest import NAME, Manifest
+from shards.errors import DataError, UsageError
+from shards.manifest import NAME, Manifest, load
+from shards.names import REPORT, STAMP
 from shards.shardset import ShardSet
 
 _REBUILD = "Give --if-exists rebuild to replace it, or another OUT"
 
 
-def stamp_record(files: Files, stamp: str) -> bytes:
-    """What `source.stat` holds: where the source was on this machine, and its stamp. No digest covers it."""
-    return (json.dumps({"source": str(files.root.absolute()), "stamp": stamp}) + "\n").encode()
+def stamp_record(files: Files, stamp: str, options: Options) -> bytes:
+    """What `source.stat` holds: where the source was on this machine, its stamp, and the options, for a rebuild.
+
+    No digest covers it.
+    """
+    found = {"source": str(files.root.absolute()), "stamp": stamp, "options": options.record()}
+    return (json.dumps(found) + "\n").encode()
 
 
 def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: Say) -> Manifest | None:
     """The manifest when `out` may be reused; None when it may be replaced; an error in all other cases."""
-    if out.is_dir() and not any(out.iterdir()):
+    if _is_empty(out):
         return None
+    _manifest_of_prep(out)
     if if_exists == "error":
         raise UsageError(f"{out}: it exists already. {_REBUILD}")
-    if not (out / NAME).exists():
-        raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
     if if_exists == "rebuild":
         return None
     manifest = ShardSet.open(out).manifest
     _check_options(out, manifest, options)
-    stamp = stamp_record(files, files.stamp())
+    stamp = stamp_record(files, files.stamp(), options)
     try:
         known = regular.read(out / STAMP)
     except OSError:
@@ -44,6 +47,39 @@ def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: 
         _check_source(files, out, manifest, options)
         store.write_bytes(out / STAMP, stamp)
     return manifest
+
+
+def _is_empty(out: Path) -> bool:
+    return out.is_dir() and not any(out.iterdir())
+
+
+def _manifest_of_prep(out: Path) -> Manifest | None:
+    """The manifest of the set in `out`; None where it cannot be read. UsageError for what prep did not make."""
+    if not (out / NAME).exists() and not (out / STAMP).exists():
+        raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
+    try:
+        manifest = load(out)
+    except (DataError, UsageError):
+        return None
+    if manifest.made is None:
+        raise UsageError(
+            f"{out}: its tars were not made by prep, they were there before `headrace index` adopted them, and may be "
+            "the only ones. Choose another OUT"
+        )
+    return manifest
+
+
+def made_by_prep(out: Path) -> bool:
+    """Whether all that is in the folder `out` is known to come from prep, so that nothing is lost with it."""
+    if _is_empty(out):
+        return True
+    manifest = _manifest_of_prep(out)
+    if manifest is None or not (out / STAMP).exists():
+        return False
+    tars = [shard.name for split in manifest.splits for shard in split.shards]
+    known = {NAME, STAMP, REPORT, *tars, *(split.index.name for split in manifest.splits)}
+    known |= {Path(name).with_suffix(".idx").name for name in tars}
+    return all(path.name in known or path.name.endswith(store.PARTIAL) for path in out.iterdir())
 
 
 def _check_options(out: Path, manifest: Manifest, options: Options) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shards import regular
+from shards import regular, remedy
 from shards.errors import DataError
 from shards.manifest import FileInfo
 from shards.sample import ROW, Rows
@@ -52,18 +52,13 @@ def _checked(root: Path, info: FileInfo) -> pa.BufferReader:
     try:
         data = regular.read(path)
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}. {remedy(root)}") from error
+        raise DataError(f"{path}: {error.strerror}. {remedy.of_indexes(root)}") from error
     if len(data) != info.bytes or hashlib.sha256(data).hexdigest() != info.sha256:
         raise DataError(
             f"{path}: not the file that the manifest describes ({len(data):,} bytes, expected {info.bytes:,}). "
-            f"{remedy(root)}"
+            f"{remedy.of_indexes(root)}"
         )
     return pa.BufferReader(data)
-
-
-def remedy(root: Path) -> str:
-    """What to do about a damaged set."""
-    return f"Make the set again: `headrace prep SOURCE {root} --if-exists rebuild`"
 
 
 def read_numbers(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -81,15 +76,15 @@ def _read(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, Any]:
     try:
         table = pq.read_table(source, columns=list(columns))
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{root / info.name}: {error}. {remedy(root)}") from error
+        raise DataError(f"{root / info.name}: {error}. {remedy.of_indexes(root)}") from error
     missing = set(columns) - set(table.column_names)
     if missing:
-        raise DataError(f"{root / info.name}: no column {sorted(missing)}. {remedy(root)}")
+        raise DataError(f"{root / info.name}: no column {sorted(missing)}. {remedy.of_indexes(root)}")
     for name in columns:
         column, expected = table.column(name), _TYPES[name]
         if column.type != expected or column.null_count:
             raise DataError(
                 f"{root / info.name}: column {name!r} is {column.type} with {column.null_count} nulls, "
-                f"expected {expected} without any. {remedy(root)}"
+                f"expected {expected} without any. {remedy.of_indexes(root)}"
             )
     return {name: table.column(name).combine_chunks() for name in columns}

@@ -8,11 +8,13 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shards import regular
+from shards import regular, remedy
 from shards.errors import DataError, UsageError
+from shards.names import MANIFEST, STAMP
 
 FORMAT = 1
-NAME = "shardset.json"
+NAME = MANIFEST
+ADOPTED = "webdataset"  # layout of a set whose tars were there before
 _LIMIT = 256 << 20  # bytes; a manifest takes about 150 bytes a shard
 
 # File names have no folder parts and start with a letter or digit: nothing leads out of the set's own folder.
@@ -133,6 +135,11 @@ class Manifest(_Part):
         return (json.dumps(self.model_dump(), indent=1, ensure_ascii=False) + "\n").encode()
 
     @property
+    def made(self) -> dict[str, Scalar] | None:
+        """The options that prep made the set with; None where its tars were adopted."""
+        return None if self.source.layout == ADOPTED else self.options
+
+    @property
     def samples(self) -> int:
         """Samples of all splits."""
         return sum(split.samples for split in self.splits)
@@ -151,7 +158,7 @@ def load(root: Path) -> Manifest:
     try:
         if path.stat().st_size > _LIMIT:
             raise DataError(
-                f"{path}: {path.stat().st_size:,} bytes, a manifest has at most {_LIMIT:,}. Make the set again"
+                f"{path}: {path.stat().st_size:,} bytes, a manifest has at most {_LIMIT:,}. {remedy.of_manifest(root)}"
             )
         return Manifest.model_validate_json(regular.read(path))
     except FileNotFoundError as error:
@@ -159,19 +166,21 @@ def load(root: Path) -> Manifest:
     except NotADirectoryError as error:
         raise UsageError(f"{root}: not a folder. Give the folder of a shard set, made by `headrace prep`") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Mend that, or make the set again") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror}). {remedy.of_manifest(root)}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "as a whole"
         raise DataError(
             f"{path}: not a valid manifest: {where}: {first['msg']} ({error.error_count()} problems). "
-            "Make the set again with `headrace prep SOURCE OUT --if-exists rebuild`"
+            f"{remedy.of_manifest(root)}"
         ) from error
 
 
 def _missing(root: Path) -> str:
     if not root.exists():
         return f"{root}: no such folder. Make a shard set there with `headrace prep SOURCE {root}`"
+    if (root / STAMP).exists() or any(root.glob("*.tar")):
+        return f"{root}: no {NAME} in it, so it is not a finished shard set. {remedy.of_manifest(root)}"
     return (
         f"{root}: no {NAME} in it, so it is not a finished shard set. "
         f"Make one with `headrace prep SOURCE OUT`, or give the folder that holds {NAME}"

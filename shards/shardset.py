@@ -12,9 +12,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from shards import index, regular
+from shards import index, regular, remedy
 from shards.errors import DataError, UsageError
-from shards.manifest import Manifest, SplitInfo, load
+from shards.manifest import Manifest, ShardInfo, SplitInfo, load
 
 _COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
 _SPARE_DESCRIPTORS = 256  # left to the rest of the program
@@ -36,7 +36,7 @@ class ShardSet:
         manifest = load(root)
         for split in manifest.splits:
             for shard in split.shards:
-                check_size(root, shard.name, shard.bytes)
+                check_size(root, shard, manifest)
         return cls(root, manifest)
 
     @property
@@ -48,25 +48,28 @@ class ShardSet:
         """Open one split for reading."""
         for split in self.manifest.splits:
             if split.name == name:
-                return Split(self.root, split, classes=len(self.class_ids))
+                return Split(self.root, split, self.manifest)
         raise UsageError(f"{self.root}: no split {name!r}; there are: {', '.join(self.split_names)}")
 
 
-def check_size(root: Path, name: str, expected: int) -> None:
+def check_size(root: Path, shard: ShardInfo, manifest: Manifest) -> None:
     """Raise unless the tar is there with the size that the manifest gives."""
     try:
-        seen = (root / name).stat()
+        seen = (root / shard.name).stat()
     except OSError as error:
-        raise DataError(f"{root / name}: {error.strerror}. {index.remedy(root)}") from error
+        raise _bad_tar(root, shard, manifest, error.strerror) from error
     if not stat.S_ISREG(seen.st_mode):
-        raise DataError(f"{root / name}: not a regular file. {index.remedy(root)}")
-    compare_size(root, name, seen.st_size, expected)
+        raise _bad_tar(root, shard, manifest, "not a regular file")
+    _compare_size(root, shard, manifest, seen.st_size)
 
 
-def compare_size(root: Path, name: str, seen: int, expected: int) -> None:
-    """Raise unless the sizes of a tar are equal."""
-    if seen != expected:
-        raise DataError(f"{root / name}: {seen:,} bytes, the manifest says {expected:,}. {index.remedy(root)}")
+def _compare_size(root: Path, shard: ShardInfo, manifest: Manifest, seen: int) -> None:
+    if seen != shard.bytes:
+        raise _bad_tar(root, shard, manifest, f"{seen:,} bytes, the manifest says {shard.bytes:,}")
+
+
+def _bad_tar(root: Path, shard: ShardInfo, manifest: Manifest, what: str | None) -> DataError:
+    return DataError(f"{root / shard.name}: {what}. {remedy.of_tars(root, [shard.name], manifest.made)}")
 
 
 class Places(NamedTuple):
@@ -81,9 +84,10 @@ class Places(NamedTuple):
 class Split:
     """One split: number columns with a row for each sample, and the samples' bytes."""
 
-    def __init__(self, root: Path, info: SplitInfo, *, classes: int) -> None:
+    def __init__(self, root: Path, info: SplitInfo, manifest: Manifest) -> None:
         self.name = info.name
         self._root = root
+        self._manifest = manifest
         self._info = info
         columns = index.read_numbers(root, info.index, _COLUMNS)
         self.labels: NDArray[np.int64] = columns["label"].astype(np.int64)
@@ -91,8 +95,8 @@ class Split:
         self.heights: NDArray[np.int32] = columns["height"]
         self.shard_of: NDArray[np.int32] = columns["shard"]
         self._offsets, self._sizes, self._crcs = columns["offset"], columns["size"], columns["crc32"]
-        self._check(classes)
-        self._descriptors = np.array(_open_all(root, info), np.int64)
+        self._check(len(manifest.classes))
+        self._descriptors = np.array(_open_all(root, info, manifest), np.int64)
 
     def _check(self, classes: int) -> None:
         """Rows agree with the manifest, so that no read can leave its tar and no label its list."""
@@ -100,7 +104,7 @@ class Split:
         if len(self.labels) != self._info.samples:
             raise DataError(
                 f"{path}: {len(self.labels):,} rows, the manifest says {self._info.samples:,}. "
-                f"{index.remedy(self._root)}"
+                f"{remedy.of_indexes(self._root)}"
             )
         if not len(self.labels):
             return
@@ -110,10 +114,11 @@ class Split:
         within[within] &= (self._offsets + self._sizes <= sizes[np.where(within, self.shard_of, 0)])[within]
         if not within.all() or self.labels.min() < 0 or self.labels.max() >= classes:
             raise DataError(
-                f"{path}: a row points outside its tar or its class list, or has no pixels. {index.remedy(self._root)}"
+                f"{path}: a row points outside its tar or its class list, or has no pixels. "
+                f"{remedy.of_indexes(self._root)}"
             )
         if not np.array_equal(self.shard_of, np.repeat(np.arange(len(sizes)), self.shard_sizes)):
-            raise DataError(f"{path}: its rows are not in the order of the tars. {index.remedy(self._root)}")
+            raise DataError(f"{path}: its rows are not in the order of the tars. {remedy.of_indexes(self._root)}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -144,7 +149,7 @@ class Split:
         )
         return DataError(
             f"{self._root / self.describe(sample_id)}: {what}: the tar changed or the disk is failing. "
-            f"See all damage with `headrace verify {self._root}`. {index.remedy(self._root)}"
+            f"See all damage, and what to do about it, with `headrace verify {self._root}`"
         )
 
     def describe(self, sample_id: int) -> str:
@@ -185,7 +190,7 @@ class Split:
         self._descriptors = np.empty(0, np.int64)
 
 
-def _open_all(root: Path, info: SplitInfo) -> list[int]:
+def _open_all(root: Path, info: SplitInfo, manifest: Manifest) -> list[int]:
     """A descriptor for each tar, whose size is checked on the open file itself."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = len(info.shards) + _SPARE_DESCRIPTORS
@@ -197,11 +202,11 @@ def _open_all(root: Path, info: SplitInfo) -> list[int]:
     try:
         for shard in info.shards:
             descriptors.append(regular.descriptor(root / shard.name))
-            compare_size(root, shard.name, os.fstat(descriptors[-1]).st_size, shard.bytes)
+            _compare_size(root, shard, manifest, os.fstat(descriptors[-1]).st_size)
     except (OSError, DataError) as error:
         for descriptor in descriptors:
             os.close(descriptor)
         if isinstance(error, OSError):
-            raise DataError(f"{root}: cannot open its tars: {error.strerror}. {index.remedy(root)}") from error
+            raise _bad_tar(root, info.shards[len(descriptors)], manifest, error.strerror) from error
         raise
     return descriptors

@@ -13,6 +13,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -166,6 +167,18 @@ def publish(work: Path, target: Path) -> None:
         discard(old)
     except OSError as error:
         raise storage_error(error, target) from error
+
+
+def set_aside(target: Path) -> Path:
+    """Give `target` a name beside it that is free; return that."""
+    names = (target.with_name(f"{target.name}.old-{number}") for number in count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    try:
+        target.rename(aside)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise storage_error(error, target) from error
+    return aside
 
 
 def recover(target: Path) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shards import headers, idx, index, regular
+from shards import headers, idx, index, regular, remedy
 from shards.errors import DataError
 from shards.manifest import Manifest, ShardInfo, SplitInfo, load
 from shards.shardset import check_size
@@ -22,14 +22,23 @@ Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataErro
 Columns = dict[str, NDArray[Any]]
 _COLUMNS = ("shard", "offset", "size", "label", "crc32", "width", "height")
 _SHOWN = 3  # problems of a kind that a shard names one by one
+_INDEX, _IMAGE = "index", "image"  # to blame where a tar is the manifest's: what is derived from it, or an image in it
+
+
+class _Problem(NamedTuple):
+    """What is wrong, in words, and what is to blame: a file that is not the manifest's, or _INDEX, or _IMAGE."""
+
+    words: str
+    blame: str
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a verification found. No problems: the set is sound."""
+    """What a verification found. No problems: the set is sound, and needs no remedy."""
 
     manifest: Manifest
     problems: list[str]
+    remedy: str  # of all problems together
 
 
 def verify(root: Path, *, decode: Decode | None, threads: int, progress: Callable[[int], None]) -> Report:
@@ -38,18 +47,19 @@ def verify(root: Path, *, decode: Decode | None, threads: int, progress: Callabl
     `progress` gets the samples checked so far.
     """
     manifest = load(root)
-    problems: list[str] = []
+    problems: list[_Problem] = []
     done = 0
     with ThreadPoolExecutor(threads) as pool:
         for split in manifest.splits:
+            rows: Columns | None = None
             try:
-                columns = _columns(root, split, len(manifest.classes))
+                rows = _columns(root, split, len(manifest.classes))
             except DataError as error:
-                problems.append(str(error))
-                continue
+                problems.append(_Problem(str(error), split.index.name))
 
-            def check(number: int, split: SplitInfo = split, columns: Columns = columns) -> list[str]:
-                return list(_check_shard(root, split.shards[number], _part(columns, number), decode))
+            def check(number: int, split: SplitInfo = split, rows: Columns | None = rows) -> list[_Problem]:
+                own = None if rows is None else _part(rows, number)
+                return list(_check_shard(root, manifest, split.shards[number], own, decode))
 
             for shard, found in zip(split.shards, pool.map(check, range(len(split.shards))), strict=True):
                 problems += found
@@ -57,7 +67,19 @@ def verify(root: Path, *, decode: Decode | None, threads: int, progress: Callabl
                 progress(done)
     if not problems:
         headers.remember(manifest)
-    return Report(manifest, problems)
+    return Report(manifest, [one.words for one in problems], _remedy(root, manifest, {one.blame for one in problems}))
+
+
+def _remedy(root: Path, manifest: Manifest, wrong: set[str]) -> str:
+    """What mends all that is wrong; what mends the tars also mends the files that are derived from them."""
+    tars = {shard.name for split in manifest.splits for shard in split.shards}
+    if wrong >= tars | {split.index.name for split in manifest.splits}:
+        return f"Not one file is the manifest's, so that may be of another set. {remedy.of_manifest(root)}"
+    if wrong & tars:
+        return remedy.of_tars(root, wrong & tars, manifest.made)
+    if _IMAGE in wrong:
+        return remedy.of_images(root, manifest.made)
+    return remedy.of_indexes(root) if wrong else ""
 
 
 def _columns(root: Path, split: SplitInfo, classes: int) -> Columns:
@@ -65,9 +87,9 @@ def _columns(root: Path, split: SplitInfo, classes: int) -> Columns:
     labels, counts = columns["label"], [shard.samples for shard in split.shards]
     path = root / split.index.name
     if not np.array_equal(columns["shard"], np.repeat(np.arange(len(counts)), counts)):
-        raise DataError(f"{path}: its rows are not the samples of the manifest's shards. {index.remedy(root)}")
+        raise DataError(f"{path}: its rows are not the samples of the manifest's shards. {remedy.of_indexes(root)}")
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        raise DataError(f"{path}: a label is outside the list of {classes} classes. {index.remedy(root)}")
+        raise DataError(f"{path}: a label is outside the list of {classes} classes. {remedy.of_indexes(root)}")
     return columns
 
 
@@ -76,36 +98,44 @@ def _part(columns: Columns, number: int) -> Columns:
     return {name: column[first:last] for name, column in columns.items()}
 
 
-def _check_shard(root: Path, shard: ShardInfo, rows: Columns, decode: Decode | None) -> Iterator[str]:
-    """The problems of one tar and its .idx."""
-    path = root / shard.name
+def _check_shard(
+    root: Path, manifest: Manifest, shard: ShardInfo, rows: Columns | None, decode: Decode | None
+) -> Iterator[_Problem]:
+    """The problems of one tar and its .idx. Without `rows` of a sound index, only what needs none is checked."""
+    path, bad = root / shard.name, remedy.of_tars(root, [shard.name], manifest.made)
     try:
-        check_size(root, shard.name, shard.bytes)
+        check_size(root, shard, manifest)
         with regular.opened(path) as stream:
             seen = hashlib.file_digest(stream, "sha256").hexdigest()
         if seen != shard.sha256:
-            yield f"{path}: SHA-256 {seen[:12]}..., the manifest says {shard.sha256[:12]}... {index.remedy(root)}"
+            yield _Problem(f"{path}: SHA-256 {seen[:12]}..., the manifest says {shard.sha256[:12]}... {bad}", path.name)
         found = {member.offset: member for member in members(path)}
     except DataError as error:
-        yield str(error)
+        yield _Problem(str(error), path.name)
         return
     except OSError as error:
-        yield f"{path}: {error.strerror}. {index.remedy(root)}"
+        yield _Problem(f"{path}: {error.strerror}. {bad}", path.name)
         return
-    yield from _short(path, "the index", _check_rows(path, rows, found, decode), root)
-    yield from _short(path.with_suffix(".idx"), "DALI's index", _check_idx(path, rows, found), root)
+    if rows is None:
+        return
+    blame = None if seen == shard.sha256 else path.name  # a tar that changed need not fit its indexes
+    for file, problems in (
+        (path, _check_rows(path, rows, found, decode)),
+        (path.with_suffix(".idx"), _check_idx(path, rows, found)),
+    ):
+        yield from _short(root, manifest, file, [_Problem(one.words, blame or one.blame) for one in problems])
 
 
-def _short(path: Path, what: str, problems: Iterator[str], root: Path) -> Iterator[str]:
-    """The first problems, and how many there are beyond."""
-    every = list(problems)
-    for problem in every[:_SHOWN]:
-        yield f"{path}: {problem}. {index.remedy(root)}"
-    if len(every) > _SHOWN:
-        yield f"{path}: {len(every) - _SHOWN:,} more problems like these with {what}"
+def _short(root: Path, manifest: Manifest, file: Path, problems: list[_Problem]) -> Iterator[_Problem]:
+    """The first problems with the remedy of each, and how many there are beyond."""
+    for words, blame in problems[:_SHOWN]:
+        yield _Problem(f"{file}: {words}. {_remedy(root, manifest, {blame})}", blame)
+    if len(problems) > _SHOWN:
+        words = f"{file}: {len(problems) - _SHOWN:,} more problems like these"
+        yield from (_Problem(words, blame) for blame in {one.blame for one in problems[_SHOWN:]})
 
 
-def _check_rows(path: Path, rows: Columns, found: dict[int, Member], decode: Decode | None) -> Iterator[str]:
+def _check_rows(path: Path, rows: Columns, found: dict[int, Member], decode: Decode | None) -> Iterator[_Problem]:
     """Each row of the Parquet index: a member where it says, and in the member the bytes that it says."""
     descriptor = regular.descriptor(path)
     try:
@@ -113,52 +143,55 @@ def _check_rows(path: Path, rows: Columns, found: dict[int, Member], decode: Dec
         for offset, size, crc, *sides in zip(*(rows[name].tolist() for name in columns), strict=True):
             member = found.get(offset)
             if member is None or member.size != size:
-                yield f"no member of {size:,} bytes at byte {offset:,}, where the index has a sample"
+                yield _Problem(f"no member of {size:,} bytes at byte {offset:,}, where the index has a sample", _INDEX)
             elif decode is None:
                 if fault := headers.why_unsafe_at(descriptor, offset, size):
-                    yield f"{member.name}: the image does not decode safely: it has {fault}"
-            elif problem := _image_problem(os.pread(descriptor, size, offset), crc, sides, decode):
-                yield f"{member.name}: {problem}"
+                    yield _Problem(f"{member.name}: the image does not decode safely: it has {fault}", _IMAGE)
+            elif problem := _image_problem(path, os.pread(descriptor, size, offset), crc, sides, decode):
+                yield _Problem(f"{member.name}: {problem.words}", problem.blame)
     finally:
         os.close(descriptor)
 
 
-def _image_problem(data: bytes, crc: int, sides: list[int], decode: Decode) -> str:
-    """What is wrong with the bytes of an image, or with what the index says of them; "" when nothing is."""
+def _image_problem(path: Path, data: bytes, crc: int, sides: list[int], decode: Decode) -> _Problem | None:
+    """What is wrong with the bytes of an image in the tar `path`, or with what the index says of them."""
     if crc32(data) != crc:
-        return "its bytes are not those that the index describes (CRC-32)"
+        return _Problem("its bytes are not those that the index describes (CRC-32)", path.name)
     try:
         seen = decode(data)
     except DataError as error:
-        return str(error)
+        return _Problem(str(error), _IMAGE)
     if list(seen) != sides:
-        return f"decodes to {seen[0]:,} x {seen[1]:,} pixels, the index says {sides[0]:,} x {sides[1]:,}"
-    return ""
+        expected = f"{sides[0]:,} x {sides[1]:,}"
+        return _Problem(f"decodes to {seen[0]:,} x {seen[1]:,} pixels, the index says {expected}", _INDEX)
+    return None
 
 
-def _check_idx(path: Path, rows: Columns, found: dict[int, Member]) -> Iterator[str]:
+def _check_idx(path: Path, rows: Columns, found: dict[int, Member]) -> Iterator[_Problem]:
     """Each line of the .idx: members where it says, among them the row's JPEG and its label."""
     try:
         lines = list(idx.parse(regular.read(path.with_suffix(".idx")).decode("utf-8")))
         descriptor = regular.descriptor(path)
     except OSError as error:
-        yield error.strerror or str(error)
+        yield _Problem(error.strerror or str(error), _INDEX)
         return
     except (DataError, UnicodeDecodeError) as error:
-        yield str(error)
+        yield _Problem(str(error), _INDEX)
         return
     try:
         if len(lines) != len(rows["offset"]):
-            yield f"{len(lines):,} samples, the index has {len(rows['offset']):,}"
+            yield _Problem(f"{len(lines):,} samples, the index has {len(rows['offset']):,}", _INDEX)
             return
         places = zip(*(rows[name].tolist() for name in ("offset", "size", "label")), strict=True)
         for line, (offset, size, label) in zip(lines, places, strict=True):
             if any(found.get(at) != (name, at, length) for at, length, name in line.values()):
-                yield f"names a member that the tar does not have: {next(iter(line.values()))[2]}"
+                name = next(iter(line.values()))[2]
+                yield _Problem(f"names a member that the tar does not have: {name}", _INDEX)
             elif (offset, size) not in [(at, length) for at, length, _ in line.values()]:
-                yield f"byte {offset:,}: not the sample that the index has there"
+                yield _Problem(f"byte {offset:,}: not the sample that the index has there", _INDEX)
             elif LABEL_EXTENSION in line and _label(descriptor, *line[LABEL_EXTENSION][:2]) not in {label, None}:
-                yield f"{line[LABEL_EXTENSION][2]}: not the label {label} that the index has"
+                name = line[LABEL_EXTENSION][2]
+                yield _Problem(f"{name}: not the label {label} that the index has", _INDEX)
     finally:
         os.close(descriptor)
 

@@ -1,16 +1,21 @@
 """`--if-exists rebuild` swaps a set for a new one: at every moment one of the two is there, or comes back."""
 
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
+from prep.adopt import adopt
+from prep.convert import prep
 from prep.options import Options
 from shards import store
 from shards.errors import DataError, UsageError
+from shards.manifest import NAME
+from shards.names import STAMP
 from shards.shardset import ShardSet
 from tests.prep.sources import as_zip, small
-from tests.prep.test_convert import SHARDS, Stop, contents, make
+from tests.prep.test_convert import SHARDS, Stop, contents, make, quiet
 
 OTHER = Options(samples_per_shard=4, seed=9)
 
@@ -103,3 +108,73 @@ def test_reader_never_misses_the_set(source: Path, tmp_path: Path) -> None:
     reader.join()
     assert missed == []
     assert len(seen) == 2
+
+
+def said_by_rebuild(source: Path, out: Path) -> list[str]:
+    """Rebuild with other options; what it says."""
+    said: list[str] = []
+    prep(source, out, OTHER, workers=1, if_exists="rebuild", say=said.append)
+    assert contents(out) == contents(out.with_name("other"))
+    return said
+
+
+def test_adopted_set_is_never_replaced(source: Path, tmp_path: Path) -> None:
+    """Tars that prep did not make may be the only ones: no way of --if-exists touches them, or names one that would."""
+    tars = tmp_path / "tars"
+    tars.mkdir()
+    shutil.copy(tmp_path / "out" / "train-000000.tar", tars)
+    adopt(tars, say=quiet)
+    before = contents(tars)
+    for if_exists in ("reuse", "error", "rebuild"):
+        with pytest.raises(UsageError, match=r"its tars were not made by prep.*Choose another OUT$"):
+            make(source, tars, OTHER, if_exists=if_exists)
+    assert contents(tars) == before
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]"])
+def test_folder_without_a_readable_manifest_is_kept(source: Path, tmp_path: Path, content: bytes | None) -> None:
+    """Where nobody knows what the folder is, it gets another name, which is said."""
+    (tmp_path / "out.old-1").mkdir()
+    manifest = tmp_path / "out" / NAME
+    manifest.unlink() if content is None else manifest.write_bytes(content)
+    before = contents(tmp_path / "out")
+    said = said_by_rebuild(source, tmp_path / "out")
+    assert f"kept as {tmp_path / 'out.old-2'}" in said[-1]
+    assert contents(tmp_path / "out.old-2") == before
+
+
+@pytest.mark.parametrize("change", ["a foreign tar", "no stamp", "a manifest of prep's in an adopted set"])
+def test_what_prep_did_not_make_is_kept(source: Path, tmp_path: Path, change: str) -> None:
+    """A rebuild removes only what prep is known to have written."""
+    out = tmp_path / "out"
+    if change == "a foreign tar":
+        (out / "mine.tar").write_bytes(b"mine")
+    else:
+        (out / STAMP).unlink()
+    if change.startswith("a manifest"):
+        tars = tmp_path / "tars"
+        tars.mkdir()
+        shutil.copy(out / "train-000000.tar", tars)
+        adopt(tars, say=quiet)
+        shutil.copy(out / NAME, tars)
+        out.rename(tmp_path / "in" / "gone")
+        tars.rename(out)
+    before = contents(out)
+    assert "kept as" in said_by_rebuild(source, out)[-1]
+    assert contents(tmp_path / "out.old-1") == before
+
+
+def test_end_after_the_old_folder_was_set_aside(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the two renames of such a rebuild, the same command makes the set, and the old one stays."""
+    (tmp_path / "out" / NAME).write_bytes(b"")
+    before = contents(tmp_path / "out")
+
+    def dying(*_: Path) -> None:
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "publish", dying)
+        with pytest.raises(Stop):
+            make(source, tmp_path / "out", OTHER, if_exists="rebuild")
+    assert said_by_rebuild(source, tmp_path / "out") == []
+    assert contents(tmp_path / "out.old-1") == before

@@ -50,7 +50,7 @@ def test_shard_names_lead_nowhere_else(tiny_set: Path, tmp_path: Path, name: str
 )
 def test_edited_manifest_is_refused(tiny_set: Path, tmp_path: Path, change: Any) -> None:
     """Unknown keys, wrong types, sums that do not add up and a foreign digest are errors that say what to do."""
-    with pytest.raises(DataError, match="headrace prep"):
+    with pytest.raises(DataError, match="headrace index"):
         load(edited(tiny_set, tmp_path, change))
 
 
