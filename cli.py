@@ -217,7 +217,7 @@ def train_command(
     """Train on the shard set in the folder SHARDS.
 
     Use --nproc for several processes on one machine, and torchrun for several machines in a closed network.
-    Order, draws and updates are the same for any number of processes. SIGTERM and SIGINT save before they stop.
+    Order, draws and updates are the same for any number of processes. SIGTERM, SIGINT and SIGHUP save, then stop.
     """
     from train.parent import stop_with_launcher
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT ask the run to stop at the next step; a second one stops it at once."""
+"""SIGTERM, SIGINT and SIGHUP ask the run to stop at the next step; a second one stops it at once."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ class StopRequest:
         os.set_blocking(self._pipe[1], False)
         self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
         threading.Thread(target=self._watch, args=(self._pipe[0],), name="headrace-signals", daemon=True).start()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _asking():
             self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -70,8 +70,14 @@ class StopRequest:
         os.close(pipe)
 
 
+def _asking() -> list[signal.Signals]:
+    """The signals that ask to stop; SIGHUP, which a closing terminal sends, only if `nohup` did not have it ignored."""
+    hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGTERM, signal.SIGINT, *hangup]
+
+
 def exit_code(number: int) -> int:
-    """What a shell expects of a process that ended because of this signal: 130 for SIGINT, 143 for SIGTERM."""
+    """What a shell expects of a process ended by this signal: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM."""
     return 128 + number
 
 

@@ -1,16 +1,25 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.faults.runs import arguments, assert_same_run, here, losses, running, wait_for
-from tests.faults.sockets import Listening, listening
+from tests.faults.runs import STEPS, arguments, assert_same_run, here, losses, running, wait_for
+from tests.faults.sockets import Listening, family, listening
 from train import checkpoint
 
 SECONDS = 20  # the shortest grace periods are 30: Kubernetes, SLURM, our own launcher
+
+
+@pytest.fixture(autouse=True)
+def terminal() -> Iterator[None]:
+    """Runs of these tests begin as from a terminal, also where nohup started the tests: SIGHUP is not ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 class Pair(NamedTuple):
@@ -71,15 +80,30 @@ def test_launcher_and_ranks_listen_on_loopback_alone(stopped_pair: Pair) -> None
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_each_signal_on_one_and_two_processes(
     tiny_set: Path, tmp_path: Path, number: int, code: int, processes: str
 ) -> None:
-    """SIGTERM ends with 143 and SIGINT with 130, alone and with --nproc."""
+    """SIGTERM ends with 143, SIGINT with 130 and SIGHUP with 129, alone and with --nproc."""
     out = tmp_path / "run"
     assert stopped(arguments(tiny_set, out, "--nproc", processes), out, number) == code
     assert len(losses(out)) == checkpoint.newest(out)[0]["progress"]["step"]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_hangup_stops_nothing_under_nohup(tiny_set: Path, tmp_path: Path, processes: str) -> None:
+    """A run that began with SIGHUP ignored goes on to its end when the launcher and every rank get one."""
+    out, given = tmp_path / "run", arguments(tiny_set, tmp_path / "run", "--nproc", processes)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with running(given) as process:
+        wait_for(out, 3, process)
+        for one in family(process.pid):
+            os.kill(one, signal.SIGHUP)
+        output, errors = process.communicate(timeout=250)
+    assert process.returncode == 0, output + errors
+    assert len(losses(out)) == STEPS
 
 
 def test_signal_cuts_the_evaluation_short(

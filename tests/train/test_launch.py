@@ -126,6 +126,16 @@ def test_signal_reaches_every_rank_once(tmp_path: Path, ends: int, code: int) ->
     assert sorted(path.name for path in tmp_path.glob("seen-*")) == ["seen-0-1", "seen-1-1"]
 
 
+@pytest.mark.parametrize("way", [signal.SIG_IGN, signal.SIG_DFL], ids=["nohup", "terminal"])
+def test_hangup_is_ignored_by_ranks_if_it_was(tmp_path: Path, way: signal.Handlers) -> None:
+    """Ranks of a launcher that nohup started ignore SIGHUP too, and no others do."""
+    before = signal.signal(signal.SIGHUP, way)
+    try:
+        assert launch(2, script(tmp_path, "sys.exit(10 + signal.getsignal(signal.SIGHUP))"), ()) == 10 + way
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_environment_says_who_a_rank_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process with it is that rank, and listens on loopback, whatever interfaces the shell names."""
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):

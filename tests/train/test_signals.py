@@ -12,6 +12,7 @@ import pytest
 from tests.ddp.processes import ROOT
 from train.signals import StoppedError, StopRequest, exit_code
 
+CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 BUSY = "while True: time.sleep(60)"
 # It waits in C for itself, as in a collective that never ends.
 HANGING = "lock = ctypes.create_string_buffer(64); [ctypes.CDLL(None).pthread_mutex_lock(lock) for _ in range(2)]"
@@ -21,13 +22,13 @@ HANGING = "lock = ctypes.create_string_buffer(64); [ctypes.CDLL(None).pthread_mu
 def quiet() -> Iterator[list[int]]:
     """Handlers of the test itself, which note what reaches them."""
     seen: list[int] = []
-    before = {number: signal.signal(number, lambda n, _: seen.append(n)) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, lambda n, _: seen.append(n)) for number, _ in CODES}
     yield seen
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [number for number, _ in CODES])
 def test_first_signal_is_noted_and_nothing_more(quiet: list[int], number: signal.Signals) -> None:
     """The program goes on, and knows which signal came; handlers are as before afterwards."""
     with StopRequest() as stop:
@@ -38,6 +39,18 @@ def test_first_signal_is_noted_and_nothing_more(quiet: list[int], number: signal
     assert quiet == []
     os.kill(os.getpid(), number)
     assert quiet == [number]
+
+
+def test_hangup_that_is_ignored_stays_ignored(quiet: list[int]) -> None:
+    """Under nohup a closed terminal stops nothing, also not the second time."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopRequest() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.2)
+        assert stop.number == 0
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    assert quiet == []
 
 
 def test_one_key_press_that_comes_twice_is_one(quiet: list[int]) -> None:
@@ -84,8 +97,8 @@ def test_second_request_ends_the_process_at_once(number: signal.Signals, code: i
 
 
 def test_exit_codes_are_those_of_shells() -> None:
-    """130 for SIGINT, 143 for SIGTERM."""
-    assert (exit_code(signal.SIGINT), exit_code(signal.SIGTERM)) == (130, 143)
+    """129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM."""
+    assert [(number, exit_code(number)) for number, _ in CODES] == CODES
     assert str(StoppedError(signal.SIGTERM)) == "stopped by SIGTERM"
 
 
