@@ -9,6 +9,7 @@ from shards.headers import refuse_unsafe
 from train import environment, memory
 from train.batch import Batch, resident_batch
 from train.clock import Interval
+from train.compiled import keep_kernels_private
 from train.compiling import Compilation, Compiler
 from train.filling import open_caches
 from train.loop import Run, fit
@@ -38,6 +39,7 @@ def train(request: Request) -> None:
     Raises StoppedError after saving when a signal asked for it, and the errors of `train.setup.resolve`; but where
     there are several ranks, an error ends the process.
     """
+    keep_kernels_private()
     with StopRequest() as stop, ending_together(stop):
         world = World.from_environment()
         setup = resolve(request, world.size)

@@ -28,14 +28,21 @@ class Pair(NamedTuple):
     out: Path
     code: int
     sockets: list[Listening]
+    temporary: list[Path]
 
 
 @pytest.fixture(scope="module")
 def stopped_pair(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """A run on two processes that got SIGTERM after its third step."""
-    out, sockets = tmp_path_factory.mktemp("pair") / "run", list[Listening]()
-    code = stopped(arguments(tiny_set, out, "--nproc", "2"), out, signal.SIGTERM, sockets)
-    return Pair(out, code, sockets)
+    folder, sockets = tmp_path_factory.mktemp("pair"), list[Listening]()
+    out, temporary = folder / "run", folder / "temporary"
+    temporary.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("TMPDIR", str(temporary))
+        code = stopped(arguments(tiny_set, out, "--nproc", "2"), out, signal.SIGTERM, sockets)
+    return Pair(out, code, sockets, list(temporary.iterdir()))
 
 
 def stopped(given: list[str], out: Path, number: int, sockets: list[Listening] | None = None) -> int:
@@ -77,6 +84,11 @@ def test_launcher_and_ranks_listen_on_loopback_alone(stopped_pair: Pair) -> None
     """Under --nproc the ranks reach each other, and nobody on the network reaches them or their launcher."""
     assert len(stopped_pair.sockets) >= 2  # gloo's, of each rank
     assert [socket for socket in stopped_pair.sockets if not socket.address.is_loopback] == []
+
+
+def test_nothing_is_left_in_the_temporary_folder(stopped_pair: Pair) -> None:
+    """Under --nproc neither the launcher nor a rank leaves a file or folder there."""
+    assert stopped_pair.temporary == []
 
 
 @pytest.mark.faults
