@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prep import finish, plan, reuse
-from prep.files import Files
+from prep.files import REPLACED, Files
 from prep.imagefolder import is_image
 from prep.options import MEGABYTE, Options
 from prep.pool import make_shards
@@ -50,7 +50,7 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
                 return Result(found, reused=True, seconds=time.monotonic() - began)
         stamp = files.stamp()
         chosen = open_source(files, options)
-        _tell_of_links(files, options, say)
+        _tell_of_left_out(files, options, say)
         jobs = _jobs(chosen, options)
         work = _work_folder(out, options, stamp, chosen)
         records = _make(jobs, Work(work, chosen.reader, options), workers, out, say)
@@ -65,17 +65,23 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
     return Result(manifest, reused=False, seconds=time.monotonic() - began)
 
 
-def _tell_of_links(files: Files, options: Options, say: Say) -> None:
-    """Say that links are left out. Raises DataError for one with the name of an image, unless such may be skipped."""
-    images = [(path, reason) for path, reason in files.left_out if is_image(path)]
+def _tell_of_left_out(files: Files, options: Options, say: Say) -> None:
+    """Say what of the source is not read. Raises DataError where an image is lost by that, unless such are skipped."""
+    images = [(path, reason) for path, reason in files.left_out if is_image(path) and reason != REPLACED]
     if images and options.on_bad != "skip":
         path, reason = images[0]
         raise DataError(
-            f"{files.root}: {path}: {reason} ({len(images):,} such images). Replace links by files, as `cp -rL` and "
-            "`tar -h` do, or leave them out with --on-bad skip"
+            f"{files.root}: {path}: {reason} ({len(images):,} such images). Put plain files in their place, as "
+            "`cp -rL` and `tar -h` do for links, or leave them out with --on-bad skip"
         )
-    if files.left_out:
-        say(f"{files.root}: {len(files.left_out):,} links are not followed; {REPORT} names each")
+    replaced = sum(reason == REPLACED for _, reason in files.left_out)
+    if len(files.left_out) > replaced:
+        say(
+            f"{files.root}: {len(files.left_out) - replaced:,} links are not followed or special files not read; "
+            f"{REPORT} names each"
+        )
+    if replaced:
+        say(f"{files.root}: {replaced:,} files are replaced by later ones of their name; {REPORT} names each")
 
 
 def _jobs(source: Source, options: Options) -> dict[str, list[Job]]:

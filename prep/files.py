@@ -15,6 +15,8 @@ from shards.errors import DataError
 
 UNKNOWN_CRC = -1
 SYMBOLIC = "a symbolic link, which is not followed"
+SPECIAL = "neither a file nor a folder"
+REPLACED = "an earlier file of this name, which a later one replaces, as where tar unpacks it"
 LeftOut = list[tuple[str, str]]  # path in the source, and why
 MAX_FILE_BYTES = 512 << 20  # no image file is larger; a header that says so is damaged or hostile
 
@@ -78,7 +80,7 @@ class Files(Protocol):
 
     root: Path
     left_out: LeftOut
-    """Links that `table` did not follow."""
+    """What `table` has no entry for: links, which are not followed, and what is not read."""
 
     def stamp(self) -> str:
         """Changes whenever the files may have changed; needs no reading of contents."""

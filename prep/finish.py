@@ -60,5 +60,5 @@ def _write_report(work: Path, notes: list[Note]) -> None:
 
 
 def report(notes: list[Note]) -> bytes:
-    """The report's content, sorted."""
-    return "".join(json.dumps(note._asdict(), ensure_ascii=False) + "\n" for note in sorted(notes)).encode()
+    """The report's content, sorted. What is not ASCII is escaped: names are foreign, and a terminal may show it."""
+    return "".join(json.dumps(note._asdict()) + "\n" for note in sorted(notes)).encode()

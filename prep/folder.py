@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prep.files import SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
+from prep.files import SPECIAL, SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
 
 
 class FolderFiles:
@@ -32,8 +32,8 @@ class FolderFiles:
         """The stamp, and the files sorted by path."""
         paths: list[str] = []
         numbers = array("q")  # size and time of each: the stat results themselves would be half a kilobyte a file
-        links: list[str] = []
-        for path, seen in _regular_files(self.root, "", links):
+        left_out: LeftOut = []
+        for path, seen in _regular_files(self.root, "", left_out):
             paths.append(path)
             numbers.extend((seen.st_size, seen.st_mtime_ns))
         order = sorted(range(len(paths)), key=paths.__getitem__)
@@ -44,7 +44,7 @@ class FolderFiles:
         sizes = np.array(numbers, np.int64)[::2][np.array(order, np.int64)]
         nothing = np.zeros(len(paths), np.int64)
         crcs = np.full(len(paths), UNKNOWN_CRC, np.int64)
-        self.left_out = [(path, SYMBOLIC) for path in sorted(links)]
+        self.left_out = sorted(left_out)
         return state.hexdigest(), FileTable([paths[row] for row in order], sizes, crcs, nothing, sizes, nothing)
 
     def reader(self, prefix: str) -> "FolderReader":
@@ -83,13 +83,13 @@ class FolderReader:
         return data
 
 
-def _regular_files(folder: Path | str, prefix: str, links: list[str]) -> Iterator[tuple[str, os.stat_result]]:
-    """Path and state of each file below `folder`; the paths of symbolic links are added to `links`."""
+def _regular_files(folder: Path | str, prefix: str, left_out: LeftOut) -> Iterator[tuple[str, os.stat_result]]:
+    """Path and state of each file below `folder`; what is neither file nor folder is added to `left_out`."""
     with os.scandir(folder) as found:
         for one in found:
             if one.is_dir(follow_symlinks=False):
-                yield from _regular_files(one.path, f"{prefix}{one.name}/", links)
+                yield from _regular_files(one.path, f"{prefix}{one.name}/", left_out)
             elif one.is_file(follow_symlinks=False):
                 yield prefix + one.name, one.stat(follow_symlinks=False)
-            elif one.is_symlink():
-                links.append(prefix + one.name)
+            else:
+                left_out.append((prefix + one.name, SYMBOLIC if one.is_symlink() else SPECIAL))

@@ -13,8 +13,9 @@ from prep.image import BadImageError, sides
 from prep.imagefolder import EXTENSIONS
 from prep.record import Note
 from shards.errors import DataError
+from shards.members import Link, Member, Unread, all_members
 from shards.sample import Row
-from shards.tar import LABEL_EXTENSION, Member, members
+from shards.tar import LABEL_EXTENSION
 
 
 class Found(NamedTuple):
@@ -42,7 +43,7 @@ def scan_tar(path: Path) -> Scan:
     try:
         with path.open("rb") as stream:
             scan.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            for key, parts in groupby(members(path), key=lambda member: _key_and_extension(member.name)[0]):
+            for key, parts in groupby(all_members(path), key=lambda member: _key_and_extension(member.name)[0]):
                 try:
                     scan.samples.append(_sample(stream.fileno(), key, list(parts)))
                 except BadImageError as error:
@@ -61,9 +62,9 @@ def _key_and_extension(name: str) -> tuple[str, str]:
     return folder + slash + key, extension.lower()
 
 
-def _sample(descriptor: int, key: str, parts: list[Member]) -> Found:
+def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> Found:
     _check_names(key, parts)
-    named = [(_key_and_extension(member.name)[1], member) for member in parts]
+    named = [(_key_and_extension(one.name)[1], _file(one)) for one in parts]
     of = {extension: member for extension, member in named if extension}  # without one it is no part of a sample
     picture = next((of[one] for one in EXTENSIONS if one in of), None)
     label = of.get(LABEL_EXTENSION)
@@ -82,12 +83,22 @@ def _sample(descriptor: int, key: str, parts: list[Member]) -> Found:
     return Found(key, text, row, line)
 
 
-def _check_names(key: str, parts: list[Member]) -> None:
+def _file(one: Member | Link | Unread) -> Member:
+    """The member, which is a regular file. BadImageError where it is none: an index has no place for it."""
+    if isinstance(one, Member):
+        return one
+    what = "a link" if isinstance(one, Link) else one.what
+    raise BadImageError(f"{one.name} is {what}, which DALI's index cannot hold")
+
+
+def _check_names(key: str, parts: list[Member | Link | Unread]) -> None:
     """Names that the indexes cannot hold, or that other readers of WebDataset understand in another way."""
-    extensions = [_key_and_extension(member.name)[1] for member in parts]
+    extensions = [_key_and_extension(one.name)[1] for one in parts]
     if not key.rpartition("/")[2]:
         raise BadImageError("a name that begins with a dot, which is no sample's")
     if len(set(extensions)) < len(extensions):
         raise BadImageError(f"two members of the same kind ({', '.join(extensions)})")
-    if any(one.isspace() or one == "\ufffd" for member in parts for one in member.name):
+    if any(
+        letter.isspace() or letter == "\0" or "\ud800" <= letter <= "\udfff" for one in parts for letter in one.name
+    ):
         raise BadImageError("a space in a member's name, or a name that is not UTF-8, which DALI's index cannot hold")

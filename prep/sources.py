@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prep.files import Files
+from prep.files import Files, FileTable
 from prep.folder import FolderFiles
 from prep.imagefolder import KNOWN, open_imagefolder
 from prep.listing import ENDINGS, ListingFiles, open_listing
@@ -13,6 +13,8 @@ from prep.tinyimagenet import find_root, open_tinyimagenet
 from prep.zipped import ZipFiles
 from shards import regular
 from shards.errors import DataError, UsageError
+
+_SHOWN = 20  # names that an error lists
 
 
 def open_files(path: Path, room: Path) -> Files:
@@ -44,12 +46,21 @@ def _whole_source(files: Files, options: Options) -> Source:
     if isinstance(files, ListingFiles):
         return open_listing(files, options)
     table = files.table()
-    for path in (*table.paths, *(path for path, _ in files.left_out)):
-        if not path.isprintable():
-            raise DataError(f"{files.root}: {path!r}: a name with unprintable characters. Rename the file")
+    _refuse_odd_names(files, table)
     root = find_root(table)
     if root is None:
         return open_imagefolder(files, table, options)
     if options.val_fraction is not None:
         raise UsageError(f"{files.root}: TinyImageNet has a validation split of its own. Leave --val-fraction away")
     return open_tinyimagenet(files, table, root)
+
+
+def _refuse_odd_names(files: Files, table: FileTable) -> None:
+    """Raise where names are not UTF-8 or have unprintable characters: readers could not tell them apart."""
+    odd = [path for path in (*table.paths, *(path for path, _ in files.left_out)) if not path.isprintable()]
+    if odd:
+        more = f" and {len(odd) - _SHOWN:,} more" if len(odd) > _SHOWN else ""
+        raise DataError(
+            f"{files.root}: {len(odd):,} names with unprintable characters or not in UTF-8: "
+            f"{', '.join(map(ascii, odd[:_SHOWN]))}{more}. Rename the files"
+        )

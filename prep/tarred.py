@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from prep.files import MAX_FILE_BYTES, SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
+from prep.files import MAX_FILE_BYTES, REPLACED, SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
 from prep.unpacked import opener, path_of, unpack
-from shards.tar import Link, Member, members_and_links
+from shards.members import Link, Member, Unread, all_members
 
 
 def is_tar(start: bytes) -> bool:
@@ -40,18 +40,19 @@ class TarFiles:
             self._unpacked = unpack(self.root, self._opener, self._room)
         found: dict[str, Member] = {}
         left_out: dict[str, str] = {}
-        for one in members_and_links(self._plain()):
-            name = one.name.removeprefix("./")
-            member = one if isinstance(one, Member) else found.get(one.target.removeprefix("./"))
-            if isinstance(one, Link) and (one.symbolic or member is None):
-                left_out[name] = (
-                    SYMBOLIC if one.symbolic else f"a hard link to {one.target!r}, which is no member before it"
-                )
-                found.pop(name, None)
-            elif member is not None:
+        replaced: LeftOut = []
+        for one in all_members(self._plain(), self.root):
+            name = _as_unpacked(one.name)
+            member = _file(one, found)
+            before = found.pop(name, None)
+            if before not in {None, member}:
+                replaced.append((name, REPLACED))
+            left_out.pop(name, None)
+            if isinstance(member, Member):
                 found[name] = member
-                left_out.pop(name, None)
-        self.left_out = sorted(left_out.items())
+            else:
+                left_out[name] = member
+        self.left_out = sorted([*left_out.items(), *(one for one in replaced if one[0] not in left_out)])
         return FileTable.of(
             [Entry(name, one.size, UNKNOWN_CRC, one.offset, one.size, 0) for name, one in sorted(found.items())]
         )
@@ -68,6 +69,22 @@ class TarFiles:
         """Remove the unpacked copy."""
         if self._unpacked is not None:
             self._unpacked.close()
+
+
+def _as_unpacked(name: str) -> str:
+    """The path at which tar(1) unpacks a member of this name, so that one file has one path."""
+    return "/".join(part for part in name.split("/") if part not in {"", "."}) or name
+
+
+def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str:
+    """The file that this member is, also by another name; else why it is none."""
+    if isinstance(one, Member):
+        return one
+    if isinstance(one, Unread):
+        return one.what
+    if one.symbolic:
+        return SYMBOLIC
+    return found.get(_as_unpacked(one.target)) or f"a hard link to {one.target!r}, which is no member before it"
 
 
 class TarReader:

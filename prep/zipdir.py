@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prep.files import FileTable
+from prep.files import SPECIAL, SYMBOLIC, FileTable, LeftOut
 from shards.errors import DataError
 
 _END = struct.Struct("<4s4H2LH")  # signature, disks, entries here, entries, bytes, offset, comment's length
@@ -45,10 +45,10 @@ class _End(NamedTuple):
 
 @dataclass(frozen=True)
 class Directory:
-    """The regular files of a zip, sorted by path, and the paths of its links."""
+    """The regular files of a zip, sorted by path, and what else it holds, links and devices, sorted too."""
 
     files: FileTable
-    links: list[str]
+    left_out: LeftOut
 
 
 def read_directory(root: Path) -> Directory:
@@ -59,7 +59,7 @@ def read_directory(root: Path) -> Directory:
             end = _find_end(stream.fileno(), size)
             data = os.pread(stream.fileno(), end.size, end.start)
         return _parse(root, data, end, size)
-    except (_Damaged, OSError, ValueError, struct.error) as error:  # ValueError: a name that is not its code's
+    except (_Damaged, OSError, struct.error) as error:
         raise DataError(
             f"{root}: not a complete zip ({error}); it has {root.stat().st_size:,} bytes. "
             "It was probably cut short: get it again"
@@ -87,7 +87,7 @@ def _find_end(descriptor: int, size: int) -> _End:
 
 def _parse(root: Path, data: bytes, end: _End, size: int) -> Directory:
     paths: list[str] = []
-    links: list[str] = []
+    left_out: LeftOut = []
     numbers = array("q")
     encrypted, count = False, 0
     for path, flags, mode, values in _entries(data, end.shift):
@@ -101,13 +101,13 @@ def _parse(root: Path, data: bytes, end: _End, size: int) -> Directory:
         if stat.S_IFMT(mode) in (0, stat.S_IFREG):
             paths.append(path)
             numbers.extend(values)
-        elif stat.S_ISLNK(mode):
-            links.append(path)
+        elif not stat.S_ISDIR(mode) or values[0]:
+            left_out.append((path, SYMBOLIC if stat.S_ISLNK(mode) else SPECIAL))
     if end.entries != (count if end.wide else count & 0xFFFF):  # writers without the 64-bit form count round
         raise _Damaged(f"its directory holds {count:,} members, and says that they are {end.entries:,}")
     if encrypted:
         raise DataError(f"{root}: its members are encrypted. Unpack it and give the folder")
-    return Directory(_sorted(root, paths, numbers), sorted(links))
+    return Directory(_sorted(root, paths, numbers), sorted(left_out))
 
 
 def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int, int, int, int, int]]]:
@@ -122,7 +122,7 @@ def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int
         at = start + name + extra + comment
         if at > len(data):
             raise _Damaged("its directory ends inside a member")
-        path = data[start : start + name].split(b"\0", 1)[0].decode("utf-8" if flags & _UTF8 else "cp437")
+        path = data[start : start + name].decode("utf-8" if flags & _UTF8 else "cp437", "surrogateescape")
         if _IN_EXTRA in (size, packed, offset):
             size, packed, offset = _wide(data[start + name : start + name + extra], size, packed, offset)
         yield path, flags, attributes >> 16, (size, crc, offset + shift, packed, method)

@@ -5,7 +5,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from prep.files import MAX_FILE_BYTES, SYMBOLIC, Entry, FileTable, LeftOut, changed
+from prep.files import MAX_FILE_BYTES, Entry, FileTable, LeftOut, changed
 from prep.zipdir import read_directory
 from shards.errors import DataError
 
@@ -28,7 +28,7 @@ class ZipFiles:
     def table(self) -> FileTable:
         """All regular members, sorted by name, from the zip's directory."""
         directory = read_directory(self.root)
-        self.left_out = [(path, SYMBOLIC) for path in directory.links]
+        self.left_out = directory.left_out
         return directory.files
 
     def reader(self, prefix: str) -> "ZipReader":
@@ -41,8 +41,7 @@ class ZipFiles:
 
 def _is_name(path: str, data: bytes) -> bool:
     """Whether the bytes are that name. Only the directory says for sure in which of the two codes they are."""
-    name = data.split(b"\0", 1)[0]
-    return path in (name.decode("utf-8", "replace"), name.decode("cp437"))
+    return path in (data.decode("utf-8", "surrogateescape"), data.decode("cp437"))
 
 
 class ZipReader:

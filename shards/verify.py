@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from shards import headers, idx, index, regular, remedy
 from shards.errors import DataError
 from shards.manifest import Manifest, ShardInfo, SplitInfo, load
+from shards.members import Member, members
 from shards.shardset import check_size
-from shards.tar import LABEL_EXTENSION, Member, members
+from shards.tar import LABEL_EXTENSION
 
 Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataError when an image does not decode
 Columns = dict[str, NDArray[Any]]

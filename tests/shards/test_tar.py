@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards.errors import DataError
-from shards.tar import BLOCK, Member, TarWriter, members
+from shards.members import Member, members
+from shards.tar import BLOCK, TarWriter
 
 KEYS = st.lists(st.from_regex(r"[a-z0-9]{1,40}", fullmatch=True), unique=True, max_size=8)
 

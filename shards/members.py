@@ -1,0 +1,207 @@
+"""A walk over the members of any tar (ustar, GNU or PAX), which reads headers only.
+
+What is a regular file for GNU tar and for Python's tarfile is one here. Nothing is passed over but folders: links and
+files that are not read come by name, and what makes no sense is a DataError.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from shards import regular
+from shards.errors import DataError
+from shards.tar import BLOCK
+from shards.tarheader import Header, NoHeaderError, Records, long_name, parse, sparse_map_follows
+
+_MAX_EXTENSION = 1 << 20  # bytes of a PAX header or a GNU long name
+_LONG_NAME, _LONG_LINK, _PAX_GLOBAL, _PAX = b"L", b"K", b"g", (b"x", b"X")
+_EXTENSIONS = (_LONG_NAME, _LONG_LINK, _PAX_GLOBAL, *_PAX)  # they say something of the members that follow
+_HARD_LINK, _SYMBOLIC_LINK, _FOLDER, _DUMPED_FOLDER, _SPARSE = b"1", b"2", b"5", b"D", b"S"
+_SPARSE_FILE = "a sparse file, which is not read"
+_UNREAD = {
+    b"3": "a device",
+    b"4": "a device",
+    b"6": "a named pipe",
+    _SPARSE: _SPARSE_FILE,
+    b"M": "a part of a file that begins in another volume",
+    b"V": "the label of a volume",
+}
+_WITHOUT_CONTENT = (_HARD_LINK, _SYMBOLIC_LINK, b"3", b"4", _FOLDER, b"6")  # whatever size their headers give
+_SCAN = 1 << 20  # bytes at a time; whole blocks
+
+
+class Member(NamedTuple):
+    """A regular file in a tar: its name, the byte where its content starts, and the content's size."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class Link(NamedTuple):
+    """A member that is another name: of an earlier member of the tar, or, when symbolic, of any path."""
+
+    name: str
+    target: str
+    symbolic: bool
+
+
+class Unread(NamedTuple):
+    """A member that is neither, and what it is."""
+
+    name: str
+    what: str
+
+
+def members(path: Path) -> Iterator[Member]:
+    """The regular files of a tar. Bytes of names that are not UTF-8 are lone surrogates."""
+    return (one for one in all_members(path) if isinstance(one, Member))
+
+
+def all_members(path: Path, name: Path | None = None) -> Iterator[Member | Link | Unread]:
+    """The same with links, which are not followed here, and with what is not read.
+
+    Raises DataError, which calls the tar by `name` if it is read from another place.
+    """
+    descriptor = regular.descriptor(path)
+    try:
+        yield from _Walk(name or path, descriptor, os.fstat(descriptor).st_size).members()
+    finally:
+        os.close(descriptor)
+
+
+@dataclass
+class _Ahead:
+    """What extensions say of the member that follows them. PAX goes before GNU's long names, as in GNU tar."""
+
+    name: str = ""
+    target: str = ""
+    records: Records = field(default_factory=Records)
+    seen: list[bytes] = field(default_factory=list)
+
+    def read(self, kind: bytes, data: bytes) -> None:
+        """Take over what an extension of this kind holds. ValueError where one of the kind was there."""
+        kind = _PAX[0] if kind in _PAX else kind
+        if kind in self.seen:
+            raise ValueError(f"a second header of type {kind.decode()!r} for one member")
+        self.seen.append(kind)
+        if kind == _LONG_NAME:
+            self.name = long_name(data)
+        elif kind == _LONG_LINK:
+            self.target = long_name(data)
+        else:
+            self.records = Records.of(data)
+
+
+class _Walk:
+    """Goes from header to header of one open tar."""
+
+    def __init__(self, path: Path, descriptor: int, end: int) -> None:
+        self._path, self._descriptor, self._end = path, descriptor, end
+        self._position = 0
+        self._everywhere = Records()  # of global PAX headers
+
+    def members(self) -> Iterator[Member | Link | Unread]:
+        """Every member but folders."""
+        ahead = _Ahead()
+        while any(block := os.pread(self._descriptor, BLOCK, self._position)) or len(block) < BLOCK:
+            began = self._position
+            try:
+                head = parse(block)
+                if head.kind in _EXTENSIONS:
+                    self._read_extension(head, ahead)
+                    continue
+                found = self._member(head, block, ahead)
+            except NoHeaderError as error:
+                raise self._damaged(began, "no tar header", "the file is damaged or not a tar") from error
+            except ValueError as error:
+                raise self._damaged(began, str(error)) from error
+            if found is not None:
+                yield found
+            ahead = _Ahead()
+        if ahead.seen:
+            raise self._damaged(self._position, "no member", "the headers before it name one, so the file is damaged")
+        self._check_rest()
+
+    def _damaged(self, position: int, what: str, why: str = "the file is damaged") -> DataError:
+        return DataError(f"{self._path}: {what} at byte {position:,}: {why}. Get it again")
+
+    def _read_extension(self, head: Header, ahead: _Ahead) -> None:
+        if head.size > _MAX_EXTENSION:
+            raise ValueError(f"a name of {head.size:,} bytes")
+        content = self._advance(head.name, head.size)
+        data = os.pread(self._descriptor, head.size, content)
+        if head.kind == _PAX_GLOBAL:
+            records = Records.of(data)
+            if records and self._everywhere:
+                raise ValueError("a second header that gives all members a name, size or form")
+            self._everywhere = records or self._everywhere
+        else:
+            ahead.read(head.kind, data)
+
+    def _member(self, head: Header, block: bytes, ahead: _Ahead) -> Member | Link | Unread | None:
+        """The member of this header, None for a folder; the walk stands behind its content then."""
+        records = Records({**self._everywhere, **ahead.records})
+        name = records.path or ahead.name or head.name
+        if not name:
+            raise ValueError("a member without a name")
+        given = head.size if records.size is None else records.size
+        size = 0 if head.kind in _WITHOUT_CONTENT else given
+        if head.kind == _SPARSE:
+            self._pass_sparse_map(block)
+        content = self._advance(name, size)
+        if head.kind in (_HARD_LINK, _SYMBOLIC_LINK):
+            target = records.get("linkpath", "") or ahead.target or head.target
+            return Link(name, target, head.kind == _SYMBOLIC_LINK)
+        if head.kind in _UNREAD or records.sparse:
+            return Unread(name, _UNREAD.get(head.kind, _SPARSE_FILE))
+        if head.kind in (_FOLDER, _DUMPED_FOLDER) or (name.endswith("/") and not size):
+            return None
+        return (
+            Unread(name, "a folder with the content of a file") if name.endswith("/") else Member(name, content, size)
+        )
+
+    def _pass_sparse_map(self, block: bytes) -> None:
+        """Pass over the blocks of an old sparse file's map that stand between its header and its content."""
+        first = True
+        while sparse_map_follows(block, first=first):
+            first = False
+            self._position += BLOCK
+            block = os.pread(self._descriptor, BLOCK, self._position)
+            if len(block) < BLOCK:
+                raise ValueError("the map of a sparse file is cut short")
+
+    def _advance(self, name: str, size: int) -> int:
+        """Go behind a header and its content of `size` bytes; the place of that content."""
+        content = self._position + BLOCK
+        self._position = content + size + -size % BLOCK
+        if content + size > self._end:
+            raise DataError(
+                f"{self._path}: cut short: {name} needs bytes to {content + size:,}, the file has {self._end:,}. "
+                "Get it again"
+            )
+        return content
+
+    def _check_rest(self) -> None:
+        """Raise where members follow the end of the archive: zeros over a part of it, or two tars in one file."""
+        for start in range(self._position, self._end, _SCAN):
+            data = os.pread(self._descriptor, _SCAN, start)
+            if not data.strip(b"\0"):
+                continue
+            for at in range(0, len(data), BLOCK):
+                if any(data[at : at + BLOCK]) and _is_header(data[at : at + BLOCK]):
+                    raise self._damaged(
+                        start + at,
+                        "a member behind the end of the archive",
+                        "a part of the file was lost, or it is two tars in one",
+                    )
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        parse(block)
+    except NoHeaderError:
+        return False
+    return True

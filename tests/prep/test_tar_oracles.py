@@ -1,0 +1,93 @@
+"""What two other programs read from a tar, GNU tar and Python's tarfile, where they agree, is what prep reads."""
+
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from prep.tarred import TarFiles
+from shards.errors import DataError
+from tests.prep.fields import archive
+
+ROUNDS = [range(16), pytest.param(range(16, 616), marks=[pytest.mark.faults, pytest.mark.timeout(1800)])]
+Tree = dict[bytes, bytes]  # path -> content of each regular file
+
+
+@pytest.fixture(scope="session")
+def gnu_tar() -> str:
+    """GNU tar; the test is skipped where there is none."""
+    found = shutil.which("gtar") or shutil.which("tar")
+    said = subprocess.run([found, "--version"], capture_output=True, check=False).stdout if found else b""
+    if found is None or b"GNU tar" not in said:
+        pytest.skip("there is no GNU tar on PATH")
+    return found
+
+
+def files_below(root: Path) -> Tree:
+    """The regular files below `root`."""
+    return {
+        os.fsencode(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def by_gnu_tar(program: str, tar: Path, room: Path) -> tuple[Tree, bool]:
+    """What GNU tar unpacks, and whether it does so without an error."""
+    room.mkdir()
+    command = [program, "-xf", str(tar), "-C", str(room), "--no-same-owner"]
+    done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    return files_below(room), done.returncode == 0
+
+
+def by_tarfile(tar: Path, room: Path) -> Tree | None:
+    """What Python's tarfile unpacks; None where it raises anything."""
+    room.mkdir()
+    try:
+        with tarfile.open(tar) as opened:
+            opened.extractall(room, filter="tar")
+    except (tarfile.TarError, OSError, ValueError, OverflowError, KeyError):
+        return None
+    return files_below(room)
+
+
+def by_prep(tar: Path, room: Path) -> tuple[Tree, set[bytes]] | None:
+    """What prep reads, and the names that it says it leaves out; None where it refuses the tar."""
+    files = TarFiles(tar, room)
+    try:
+        table = files.table()
+    except DataError:
+        return None
+    read = files.reader("").read
+    return {os.fsencode(one.path): read(one) for one in table}, {os.fsencode(path) for path, _ in files.left_out}
+
+
+@pytest.mark.parametrize("seeds", ROUNDS, ids=lambda seeds: f"{len(seeds)} archives")
+def test_reads_what_two_others_read(seeds: range, gnu_tar: str, tmp_path: Path) -> None:
+    """Every file has the bytes of both; one that is missing is named; where they differ, it has those of one of them.
+
+    Most tars of which both make the same are not refused.
+    """
+    agreed = refused = 0
+    for seed in seeds:
+        room = tmp_path / str(seed)
+        room.mkdir()
+        tar = room / "a.tar"
+        tar.write_bytes(archive(seed))
+        (one, sound), other = by_gnu_tar(gnu_tar, tar, room / "gnu"), by_tarfile(tar, room / "py")
+        same = sound and one == other
+        found = by_prep(tar, room)
+        agreed, refused = agreed + same, refused + (same and found is None)
+        if found is not None:
+            files, left_out = found
+            if same:
+                assert set(one) - set(files) <= left_out, f"seed {seed}: files vanish"
+            if sound or other is not None:
+                strange = [name for name, data in files.items() if data not in {one.get(name), (other or {}).get(name)}]
+                assert strange == [], f"seed {seed}: names or bytes that no other program reads"
+        shutil.rmtree(room)
+    assert agreed > len(seeds) / 3
+    assert refused <= agreed / 20
