@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from shards.errors import HeadraceError, UsageError
 from train.handshake import meet
+from train.signals import StoppedError
 
 # What gloo and NCCL say when another rank is gone or silent; they raise it as plain RuntimeErrors too.
 _LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "Timed out", "timed out", "TCPStore")
@@ -89,7 +90,8 @@ class World:
         """Together with the other ranks until the block ends; `backend` carries the gradients.
 
         Raises FailedElsewhereError where another rank ended, or kept this one waiting longer than the time-out.
-        After an error nobody is waited for: the ranks part only where all of them reach the end of the block.
+        After an error nobody is waited for: the ranks part only if all of them reach the end of the block, or stop as
+        a signal asked.
         """
         if self.size == 1:
             yield
@@ -100,6 +102,9 @@ class World:
             dist.init_process_group(backend, timeout=timeout, store=store, rank=self.rank, world_size=self.size)
             self._votes = dist.new_group(backend="gloo", timeout=timeout)
             yield
+        except StoppedError:  # all ranks stop at the same step, so none waits for another
+            self.leave()
+            raise
         except RuntimeError as error:
             if not isinstance(error, dist.DistError) and not any(word in str(error) for word in _LOST):
                 raise

@@ -32,6 +32,12 @@ def resumed(stopped: dict[int, Path], tiny_set: Path) -> dict[int, Outcome]:
     return {size: Outcome(folder) for size, folder in stopped.items()}
 
 
+def test_stop_leaves_no_process_group(stopped: dict[int, Path]) -> None:
+    """Each rank of a run that a signal stopped has left its process groups; it would have ended with an error."""
+    ended = {size: sorted(path.name for path in folder.glob("pixels-*")) for size, folder in stopped.items()}
+    assert ended == {size: [f"pixels-{rank}.json" for rank in range(size)] for size in (1, 2, 3)}
+
+
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_weights_and_optimizer_are_bit_equal(
     outcomes: dict[int, Outcome], resumed: dict[int, Outcome], size: int

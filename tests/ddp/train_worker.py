@@ -3,7 +3,7 @@
 train_worker.py SHARDS OUT [--resume MODE] [--stop-after STEP] [SECTION.KEY=VALUE ...]
 
 Beside what the run writes, OUT/pixels-RANK.json has [step, epoch, id, hash of the augmented image] of every sample
-that this rank took.
+that this rank took. It is an error if a process group is left at the end.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import torch
 
 from train.batch import Batch
 from train.model import build_model
@@ -75,11 +77,13 @@ def main() -> None:
     setup = resolve(request, int(os.environ["WORLD_SIZE"]))
     classes, seed = len(setup.shards.class_ids), setup.recipe.train.seed
     built = build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **NARROW)
-    with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
-        try:
+    try:
+        with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
             carry_out(setup, place, stop, built)
-        except StoppedError as stopped:
-            sys.stdout.write(f"{stopped}\n")
+    except StoppedError as stopped:
+        sys.stdout.write(f"{stopped}\n")
+    if torch.distributed.is_initialized():
+        sys.exit("a process group is left")
     (given.out / f"pixels-{os.environ['RANK']}.json").write_text(json.dumps(pixels), encoding="ascii")
 
 
