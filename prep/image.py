@@ -127,10 +127,15 @@ def _see_jpeg(data: bytes) -> _Seen:
 
 def _see_other(data: bytes) -> _Seen:
     """The same for a file that prep converts and a tar of others keeps."""
-    # In a damaged TIFF nvImageCodec's orientation is harmful even where it shall not be applied.
-    stored, form = _codec_rgb(without_turn(data) if is_tiff(data) else data, turn=False)
-    orientation = readable(exif_in(data))
-    pixels, fault = _turned(stored, orientation), why_unsafe(data)
+    fault, orientation = why_unsafe(data), readable(exif_in(data))
+    if is_tiff(data):
+        if fault:
+            raise BadImageError(f"not a sound TIFF: it has {fault}")
+        # Where its pixels are damaged, an orientation does harm even if it shall not be applied.
+        stored, form = _codec_rgb(without_turn(data), turn=False)
+    else:
+        stored, form = _codec_rgb(data, turn=False)
+    pixels = _turned(stored, orientation)
     if not fault and orientation > 1 and not _trains_alike(data, pixels):
         fault = UNCLEAR
     return _Seen(pixels, form, storable=False, fault=fault)

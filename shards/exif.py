@@ -11,7 +11,9 @@ _FIELDS: dict[Order, str] = {"little": "<HHII", "big": ">HHII"}
 _PNG, _RIFF = b"\x89PNG", b"RIFF"
 _ORIENTATION = 0x0112
 _ENTRY = 12  # bytes of an entry: tag, type, number of values, the values or where they lie
+_SIDES = (0x0100, 0x0101)  # width and height
 _SHORT = 3
+_COUNTS = ((_SHORT, 1), (4, 1))  # type and number of values of a count of pixels
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # bytes of each type
 
 
@@ -46,6 +48,7 @@ def is_plain(exif: bytes) -> bool:
         whole
         and len(tags) == len(fields)
         and tags.get(_ORIENTATION, (_SHORT, 1)) == (_SHORT, 1)
+        and all(tags.get(side, (_SHORT, 1)) in _COUNTS for side in _SIDES)
         and all(_fits(kind, number, value, len(exif)) for _, kind, number, value in fields)
     )
 

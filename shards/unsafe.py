@@ -5,15 +5,18 @@ outside its memory, or returns memory that it has not written.
 """
 
 from shards import jpeg
-from shards.exif import exif_in, is_plain, orientations
+from shards.exif import exif_in, is_plain, is_tiff, orientations
 
 UNCLEAR = "EXIF data that decoders read in different ways"
+BROKEN = "a directory that decoders read in different ways"  # of a TIFF, whose sides stand in it
 
 
 def why_unsafe(data: bytes) -> str:
     """What is wrong with the whole image file, for a sentence after its name; "" where it may be decoded."""
     if data[: len(jpeg.START)] == jpeg.START:
         return jpeg.read_headers(data).fault
+    if is_tiff(data):
+        return "" if is_plain(data) else BROKEN
     found = exif_in(data)
     if len(found) > 1:
         return "two sets of EXIF data"

@@ -33,6 +33,13 @@ def test_training_names_the_image(shards: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.faults
+def test_evaluation_names_the_image(tiny_zip: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """`headrace eval` on such a set ends in the same way."""
+    root = older_set(tmp_path, *TWO_EXIF, source=tiny_zip)
+    one_line(here("eval", str(undisturbed / "last.pt"), str(root), "--device", "cpu"), 3, *NAMED)
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize("cache", ["none", "decoded"])
 def test_all_ranks_end(shards: Path, tmp_path: Path, cache: str) -> None:
     """So do two ranks, of which one looks and the other waits."""

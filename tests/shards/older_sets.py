@@ -13,12 +13,12 @@ from tests.prep.sources import as_folder, small
 KEY = "000000003"  # of the image that must not be decoded
 
 
-def older_set(folder: Path, *segments: bytes) -> Path:
-    """A shard set of 18 training and 6 validation samples, one of which has these segments before its own.
+def older_set(folder: Path, *segments: bytes, source: Path | None = None) -> Path:
+    """A shard set of `source`, or of 18 training and 6 validation samples; one has these segments before its own.
 
     Nothing is noted of it in the user's cache.
     """
-    source, root = as_folder(small(), folder / "source"), folder / "set"
+    source, root = source or as_folder(small(), folder / "source"), folder / "set"
 
     def without_a_look(data: bytes, **_: object) -> Admitted:
         plain = admit(data)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shards.exif import exif_in, is_plain, is_tiff, orientations, readable, without_turn
-from shards.unsafe import UNCLEAR, why_unsafe
+from shards.unsafe import BROKEN, UNCLEAR, why_unsafe
 from tests.prep.odd_jpegs import ORIENTATION, entry, tiff
 
 
@@ -50,20 +50,24 @@ PLAIN = [entry(0x0128, 2), entry(ORIENTATION, 6)]
         tiff([entry(0x010E, 26, kind=2, count=4_000_000_000), PLAIN[1]], after=bytes(4)),
         tiff([entry(ORIENTATION, 6, kind=4)], after=bytes(4)),
         tiff([entry(ORIENTATION, 6, count=2)], after=bytes(4)),
+        tiff([entry(0x0100, 90), entry(0x0100, 4)], after=bytes(4)),
+        tiff([entry(0x0101, 90, kind=1)], after=bytes(4)),
     ],
 )
 def test_what_readers_may_understand_otherwise(odd: bytes) -> None:
-    """A directory that lies about its entries is not plain: with an orientation, a file that has it is unsafe."""
+    """A directory that lies about its entries is not plain: a TIFF is unsafe, another file if it has an orientation."""
     assert is_plain(tiff(PLAIN, after=bytes(4)))
     assert not is_plain(odd)
-    assert why_unsafe(odd) == UNCLEAR
+    assert why_unsafe(odd) == BROKEN
+    riff = b"RIFF" + bytes(4) + b"WEBPEXIF" + len(odd).to_bytes(4, "little") + odd
+    assert why_unsafe(riff) == (UNCLEAR if orientations(odd) else "")
 
 
 @given(st.binary(max_size=60), st.sampled_from([b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"\x89PNG1234", b"RIFF"]))
 def test_any_bytes(junk: bytes, start: bytes) -> None:
     """Bytes that make no sense are no orientation, never an exception; without its turn a TIFF says 1."""
     data = start + junk
-    assert why_unsafe(data) in {"", UNCLEAR, "two sets of EXIF data"} or data[:2] == b"\xff\xd8"
+    assert why_unsafe(data) in {"", BROKEN, UNCLEAR, "two sets of EXIF data"} or data[:2] == b"\xff\xd8"
     assert 1 <= readable(exif_in(data)) <= 8
     if is_tiff(data):
         assert len(without_turn(data)) == len(data)
