@@ -17,6 +17,10 @@ from typing import Protocol
 _POLL_SECONDS = 0.05
 
 
+class AbsentError(RuntimeError):
+    """Some rank did not come in time."""
+
+
 class Store(Protocol):
     """What is needed of the launcher's key-value store."""
 
@@ -31,7 +35,7 @@ class Store(Protocol):
 
 
 def meet(store: Store, rank: int, size: int, seconds: float) -> str:
-    """The name, equal on all ranks and new. Raises RuntimeError when some rank does not come in time."""
+    """The name, equal on all ranks and new. Raises AbsentError if some rank does not come in time."""
     own, end = uuid.uuid4().hex, time.monotonic() + seconds
     return _lead(store, size, own, end) if rank == 0 else _follow(store, rank, own, end)
 
@@ -60,4 +64,4 @@ def _until(end: float, whom: str) -> Iterator[None]:
     while time.monotonic() < end:
         yield
         time.sleep(_POLL_SECONDS)
-    raise RuntimeError(f"timed out waiting for {whom} to start")
+    raise AbsentError(f"timed out waiting for {whom} to start")

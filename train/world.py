@@ -5,6 +5,7 @@ A world of one has the same methods, which then do nothing; nobody else asks how
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,19 +21,22 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from shards.errors import HeadraceError, UsageError
-from train.handshake import meet
+from train.handshake import AbsentError, meet
 from train.signals import StoppedError
 
-# What gloo and NCCL say when another rank is gone or silent; they raise it as plain RuntimeErrors too.
-_LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "Timed out", "timed out", "TCPStore")
-
-
+_GLOO = re.compile(r"\[\S+/gloo/\S+:\d+\] ")  # its errors are RuntimeErrors that begin with a line of its sources
+_FILE_STORE = ("Wait timeout", "Timeout waiting for key")  # RuntimeErrors too
 _STORE = "HEADRACE_STORE"  # the path of the file in which ranks of one machine meet
 _LOOPBACK = "lo"
 
 
 class FailedElsewhereError(HeadraceError):
     """A sound rank cannot go on: another one failed, and says why where it can."""
+
+
+def of_others(error: RuntimeError) -> bool:
+    """Whether a collective or a store failed, as both do when another rank is gone or silent, and not this rank."""
+    return isinstance(error, dist.DistError | AbsentError) or _GLOO.search(str(error)) is not None
 
 
 @dataclass
@@ -96,17 +100,14 @@ class World:
         if self.size == 1:
             yield
             return
-        timeout = timedelta(minutes=timeout_minutes)
         try:
-            store = self._store(timeout)
-            dist.init_process_group(backend, timeout=timeout, store=store, rank=self.rank, world_size=self.size)
-            self._votes = dist.new_group(backend="gloo", timeout=timeout)
+            self._meet(backend, timedelta(minutes=timeout_minutes))
             yield
         except StoppedError:  # all ranks stop at the same step, so none waits for another
             self.leave()
             raise
         except RuntimeError as error:
-            if not isinstance(error, dist.DistError) and not any(word in str(error) for word in _LOST):
+            if not of_others(error):
                 raise
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise FailedElsewhereError(
@@ -114,6 +115,16 @@ class World:
                 f"(runtime.timeout_minutes); its own message, if it had time for one, is above ({first})"
             ) from error
         self.leave()
+
+    def _meet(self, backend: str, timeout: timedelta) -> None:
+        try:
+            store = self._store(timeout)
+            dist.init_process_group(backend, timeout=timeout, store=store, rank=self.rank, world_size=self.size)
+            self._votes = dist.new_group(backend="gloo", timeout=timeout)
+        except RuntimeError as error:
+            if any(text in str(error) for text in _FILE_STORE):
+                raise AbsentError(str(error)) from error
+            raise
 
     def _store(self, timeout: timedelta) -> Store:
         """A key-value store in which these ranks meet, and none of an earlier start: a file, or torchrun's."""

@@ -7,7 +7,8 @@ from torch import nn
 
 from shards.errors import UsageError
 from train import world
-from train.world import Wishes, World, usable_cores
+from train.handshake import AbsentError
+from train.world import FailedElsewhereError, Wishes, World, usable_cores
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
@@ -61,6 +62,69 @@ def test_one_process_needs_nobody() -> None:
         assert votes.now(Wishes(2)) == Wishes(2)
         assert votes.heard() == Wishes()
     assert not torch.distributed.is_initialized()
+
+
+GLOO = "[/sources/third_party/gloo/gloo/transport/tcp/"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("NCCL was not compiled in"),
+        RuntimeError("cannot import gloo"),
+        RuntimeError("Timed out: the decoder gave no image"),
+        RuntimeError("Connection reset by peer: weights were not downloaded"),
+        RuntimeError(f"[enforce fail at {GLOO[1:]}device.cc:84] ifa != nullptr. Unable to find address for: eth7"),
+        TimeoutError("timed out waiting for a lock"),
+        ZeroDivisionError("gloo"),
+    ],
+    ids=str,
+)
+def test_own_error_is_not_blamed_on_another_rank(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """An error that only mentions the collectives, or speaks of time, passes as it is."""
+    monkeypatch.setattr(World, "_meet", lambda *_: None)
+    with pytest.raises(type(error)) as raised, World(rank=1, size=2).joined("gloo", 1):
+        raise error
+    assert raised.value is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(f"{GLOO}unbound_buffer.cc:78] Timed out waiting 6000ms for recv operation to complete"),
+        RuntimeError(f"{GLOO}pair.cc:553] Connection closed by peer [127.0.0.1]:3273. This is typically caused by"),
+        RuntimeError(f"Gloo connectFullMesh failed with {GLOO}pair.cc:144] timed out connecting"),
+        torch.distributed.DistBackendError("NCCL communicator was aborted on rank 1"),
+        torch.distributed.DistNetworkError("The client socket has timed out after 2000ms"),
+        AbsentError("timed out waiting for rank 0 to start"),
+    ],
+    ids=str,
+)
+def test_error_of_a_collective_is_another_ranks(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """What gloo, NCCL and the stores raise when another rank is gone or silent is said to be its failure."""
+    monkeypatch.setattr(World, "_meet", lambda *_: None)
+    with pytest.raises(FailedElsewhereError, match="rank 1: ") as raised, World(rank=1, size=2).joined("gloo", 1):
+        raise error
+    assert raised.value.__cause__ is error
+
+
+def test_rank_that_nobody_meets_blames_the_others(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A rank that waits alone for the time-out ends with an error that says so."""
+    for name, value in World.environment(0, 2, str(tmp_path / "store")).items():
+        bare.setenv(name, value)
+    waited = r"kept this one waiting for 0\.005 minutes"
+    with pytest.raises(FailedElsewhereError, match=waited), World.from_environment().joined("gloo", 0.005):
+        pass
+    assert not torch.distributed.is_initialized()
+
+
+def test_interface_that_is_not_there_is_this_ranks_error(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """That gloo cannot listen is no failure of another rank, though the message names gloo."""
+    for name, value in World.environment(0, 2, str(tmp_path / "store")).items():
+        bare.setenv(name, value)
+    bare.setenv("GLOO_SOCKET_IFNAME", "no-such-one")
+    with pytest.raises(RuntimeError, match="no-such-one"), World.from_environment().joined("gloo", 0.005):
+        pass
 
 
 @pytest.fixture
