@@ -109,8 +109,8 @@ def opened(shards: Path) -> Figures:
     from shards.shardset import ShardSet
     from train.accelerator import Accelerator
     from train.augment import Crop
-    from train.batch import TrainPlans
     from train.pipeline import ImagePipeline
+    from train.plans import TrainPlans
 
     before, began = resident_bytes(), time.perf_counter()
     split = ShardSet.open(shards).split("train")

@@ -33,7 +33,8 @@ COMMANDS = {
 def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     """Start a run, and say how many seconds each part took."""
     marks = {"python": time.time()}
-    from train.parts import Place, build_feed, build_network, build_step
+    from train.parts import build_feed, build_network, build_step
+    from train.place import Place
     from train.precision import choose_numerics
     from train.request import Request
     from train.run import train

@@ -34,12 +34,12 @@ from train import graphs
 from train.accelerator import Accelerator
 from train.affine import Affine
 from train.augment import Crop, Samples, Views, centre_views, train_views
-from train.batch import Plan
 from train.change import Change
 from train.erasing import Erasing
 from train.jitter import Jitter
 from train.pipeline import ImagePipeline
 from train.pixels import changed
+from train.plans import Plan
 from train.policy import Policy, draw_changes
 from train.regions import seen
 from train.wanted import Wanted

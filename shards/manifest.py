@@ -15,6 +15,8 @@ from shards.names import MANIFEST, STAMP
 FORMAT = 1
 NAME = MANIFEST
 ADOPTED = "webdataset"  # layout of a set whose tars were there before
+TRAIN, VALIDATION = "train", "val"
+"""Names of the splits that a training uses."""
 _LIMIT = 256 << 20  # bytes; a manifest takes about 150 bytes a shard
 
 # File names have no folder parts and start with a letter or digit: nothing leads out of the set's own folder.

@@ -1,22 +1,9 @@
 """Seconds and stall of the current epoch, also across a stop and a resume in its middle; when a save is due."""
 
 import time
-from dataclasses import dataclass
 
+from train.epoch import Reading
 from train.feed import Feed
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Seconds of training since the epoch began, and how many of them the step waited for data."""
-
-    seconds: float
-    stalled: float
-
-    @property
-    def stall(self) -> float:
-        """Percent of the time that the step waited for data."""
-        return 100.0 * self.stalled / self.seconds if self.seconds else 0.0
 
 
 class EpochClock:

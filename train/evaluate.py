@@ -7,14 +7,19 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from shards.errors import HeadraceError
+from shards.manifest import VALIDATION
 from shards.order import deal
+from shards.shardset import ShardSet
 from train.accelerator import Accelerator
-from train.batch import Plan, ValidationPlans
+from train.decoded import Decoded
 from train.efficientnet import EfficientNet
 from train.feed import Feed
 from train.normalise import Normalise
 from train.numerics import Numerics
-from train.pipeline import ImagePipeline
+from train.pipeline import ImagePipeline, pipeline_at
+from train.place import Place
+from train.plans import Plan, ValidationPlans
+from train.sections import Evaluate, Runtime
 from train.sums import Sums
 from train.tally import Tally
 from train.world import World
@@ -75,3 +80,19 @@ class Evaluator:
     def complete(self, sums: Sums) -> bool:
         """Whether the sums count the whole split."""
         return sums.seen == len(self._plans.split)
+
+
+def build_evaluator(
+    shards: ShardSet,
+    settings: Evaluate,
+    runtime: Runtime,
+    normalise: Normalise,
+    place: Place,
+    numerics: Numerics,
+    decoded: Decoded | None = None,
+) -> Evaluator:
+    """The evaluator of a shard set's validation split."""
+    split = shards.split(VALIDATION)
+    plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
+    pipeline: ImagePipeline[Plan] = pipeline_at(place, split, settings.batch, runtime, decoded)
+    return Evaluator(plans, pipeline, normalise, place.accelerator, place.world, numerics, flip=settings.flip)

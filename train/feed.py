@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from train.accelerator import Accelerator
-from train.batch import Batch, Plan
+from train.batch import Batch
 from train.pipeline import ImagePipeline
+from train.plans import Plan
 
 _END = object()
 _POLL_SECONDS = 0.1

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from shards.order import Steps
 from train.clock import EpochClock, Interval
 from train.efficientnet import EfficientNet
+from train.epoch import EpochReport
 from train.evaluate import Evaluator
 from train.feed import Feed
 from train.progress import Progress
-from train.runlog import EpochReport, RunLog
+from train.runlog import RunLog
 from train.saver import Saver
 from train.signals import StoppedError, StopRequest
 from train.step import TrainStep

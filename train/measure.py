@@ -6,10 +6,11 @@ from pathlib import Path
 from shards.headers import refuse_unsafe
 from shards.shardset import ShardSet
 from train import checkpoint
+from train.evaluate import build_evaluator
 from train.model import build_model
 from train.normalise import Normalise
 from train.numerics import Numerics
-from train.parts import Place, build_evaluator
+from train.place import Place
 from train.recipe import Recipe
 from train.resume import Resumed, refuse_other_classes
 from train.states import load_network

@@ -5,7 +5,8 @@ import io
 
 from shards import store
 from shards.errors import HeadraceError
-from train.setup import TRAIN, Setup
+from shards.manifest import TRAIN
+from train.setup import Setup
 from train.tally import NotFiniteError
 from train.world import FailedElsewhereError, World
 

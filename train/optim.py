@@ -1,71 +1,14 @@
-"""The optimizer, its learning rate as a pure function of samples, and the average of the weights."""
+"""The optimizer, and the quantities that it keeps."""
 
-import copy
-import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from train.efficientnet import EfficientNet
-from train.recipe import Recipe
 from train.sections import Optim
 from train.states import numbers, refuse_other_names
-
-
-@dataclass(frozen=True)
-class ScaledRate:
-    """The peak learning rate after the rule for another global batch, and the rule in words."""
-
-    peak: float
-    rule: str
-
-
-def scaled_rate(optim: Optim, global_batch: int) -> ScaledRate:
-    """`optim.lr`, scaled from its reference batch to `global_batch`.
-
-    Linear for SGD and RMSprop (Goyal et al., arXiv:1706.02677), by the square root for Adam-like ones (Malladi et
-    al., arXiv:2205.10287).
-    """
-    ratio = global_batch / (optim.reference_batch or global_batch)
-    if ratio == 1:
-        return ScaledRate(optim.lr, "as given")
-    if optim.scaling == "none":
-        return ScaledRate(optim.lr, f"as given, not scaled by {ratio:g}: optim.scaling is none")
-    if optim.name == "adamw":
-        return ScaledRate(optim.lr * math.sqrt(ratio), f"{optim.lr:g} x sqrt({ratio:g})")
-    return ScaledRate(optim.lr * ratio, f"{optim.lr:g} x {ratio:g}")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The learning rate, from 0 to `total` samples: linear warm-up, then constant, linear or cosine to zero."""
-
-    peak: float
-    shape: str
-    warmup: float
-    total: int
-    global_batch: int
-
-    @classmethod
-    def of(cls, recipe: Recipe, samples: int) -> "Schedule":
-        """The schedule of a recipe over a training split of `samples`."""
-        train, optim = recipe.train, recipe.optim
-        peak = scaled_rate(optim, train.global_batch).peak
-        return cls(peak, optim.schedule, optim.warmup_epochs * samples, train.epochs * samples, train.global_batch)
-
-    def rate(self, step: int) -> float:
-        """The learning rate of step `step`."""
-        seen = step * self.global_batch
-        if seen < self.warmup:
-            return self.peak * min(1.0, (seen + self.global_batch) / self.warmup)
-        if self.shape == "constant":
-            return self.peak
-        left = 1 - min(1.0, (seen - self.warmup) / max(1.0, self.total - self.warmup))
-        return self.peak * (left if self.shape == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
 
 
 def make_optimizer(network: EfficientNet, optim: Optim) -> torch.optim.Optimizer:
@@ -152,20 +95,6 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Write this step's learning rate, times each group's multiple."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["multiple"]
-
-
-class WeightAverage:
-    """Exponential moving average of weights and running statistics, with a half-life in samples."""
-
-    def __init__(self, network: EfficientNet, half_life: int, global_batch: int) -> None:
-        self.network = copy.deepcopy(network).requires_grad_(requires_grad=False)
-        self._update = get_ema_multi_avg_fn(0.5 ** (global_batch / half_life))
-        self._average, self._live = _floats(self.network), _floats(network)
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Move the average towards the live weights by one step."""
-        self._update(self._average, self._live, 0)
 
 
 def _floats(network: nn.Module) -> list[torch.Tensor]:

@@ -10,6 +10,8 @@ from train.accelerator import Accelerator
 from train.decoded import Decoded
 from train.lanes import Lanes
 from train.on_gpu import OnGpu
+from train.place import Place
+from train.sections import Runtime
 from train.wanted import Some
 
 
@@ -51,6 +53,14 @@ class ImagePipeline(Generic[Some]):
         self._running = True
         yield from self._way.run(plans)
         self._running = False
+
+
+def pipeline_at(
+    place: Place, split: Split, max_batch: int, runtime: Runtime, decoded: Decoded | None = None
+) -> ImagePipeline[Some]:
+    """A pipeline over a split in this process, which takes its pixels from the `decoded` cache where there is one."""
+    decode = place.accelerator.decode_placement(runtime.decode)
+    return ImagePipeline(split, max_batch, place.accelerator, threads=place.threads, decode=decode, decoded=decoded)
 
 
 class _Way(Protocol[Some]):

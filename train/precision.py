@@ -10,7 +10,8 @@ from shards.errors import UsageError
 from train.batch import resident_batch
 from train.model import Built
 from train.numerics import Numerics
-from train.parts import Place, build_step
+from train.parts import build_step
+from train.place import Place
 from train.resume import Resumed
 from train.setup import Setup
 

@@ -6,24 +6,26 @@ from collections.abc import Sequence
 from shards import store
 from shards.errors import UsageError
 from shards.headers import refuse_unsafe
+from shards.manifest import TRAIN, VALIDATION
 from train import environment, memory
 from train.batch import Batch, resident_batch
 from train.clock import Interval
 from train.compiled import keep_kernels_private
 from train.compiling import Compilation, Compiler
+from train.evaluate import build_evaluator
 from train.filling import open_caches
 from train.loop import Run, fit
 from train.model import Built
 from train.notfinite import explained
 from train.numerics import Numerics
-from train.parts import Place, build_evaluator, build_feed, build_network, build_step
+from train.parts import build_feed, build_network, build_saver, build_step
+from train.place import Place
 from train.precision import choose_numerics
 from train.progress import Progress
 from train.rate import synthetic_rate
 from train.request import Request
 from train.runlog import RunLog
-from train.saver import Saver
-from train.setup import TRAIN, VALIDATION, Setup, open_run_folder, resolve
+from train.setup import Setup, open_run_folder, resolve
 from train.signals import StopRequest
 from train.start import start_lines
 from train.step import TrainStep
@@ -115,7 +117,7 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
             world=place.world,
             checkpoint_steps=recipe.runtime.checkpoint_steps,
             interval=Interval(recipe.runtime.checkpoint_minutes),
-            save=Saver(setup, place, step),
+            save=build_saver(setup, place, step),
         )
         log.say(f"input    waited {feed.wait_for_first():.1f} s for the first batch")
         try:

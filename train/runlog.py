@@ -11,22 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shards import store, streams
-from train.clock import Reading
-from train.sums import Sums
-
-_EPOCH_FIELDS = (
-    "epoch",
-    "step",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "seconds",
-    "train_seconds",
-    "images_per_second",
-    "stall_percent",
-    "lr",
-)
+from train.epoch import EPOCH_FIELDS, EpochReport
 
 
 @dataclass(frozen=True)
@@ -35,52 +20,6 @@ class Saved:
 
     seconds: float
     bytes: int
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch came to. `seconds` counts training and evaluation."""
-
-    epoch: int  # from 1
-    epochs: int
-    step: int
-    train: Sums
-    validation: Sums
-    seconds: float
-    reading: Reading
-    lr: float
-
-    @property
-    def images_per_second(self) -> float:
-        """Training images a second, over all ranks, evaluation not counted."""
-        return self.train.seen / self.reading.seconds if self.reading.seconds else 0.0
-
-    def line(self, now: datetime) -> str:
-        """The epoch in the form of the 2023 log, with more at its end."""
-        return (
-            f"[{now:%Y-%m-%d %H:%M:%S.%f}]: [{self.epoch}/{self.epochs}] "
-            f"Train Loss: {self.train.mean_loss:.5f}, Train Acc: {self.train.accuracy:.2f}%, "
-            f"Test Loss: {self.validation.mean_loss:.5f}, Test Acc: {self.validation.accuracy:.2f}%, "
-            f"Time: {self.seconds:.3f}s, Images/s: {self.images_per_second:.1f}, "
-            f"Stall: {self.reading.stall:.2f}%"
-        )
-
-    def row(self) -> dict[str, Any]:
-        """The same for epochs.csv and metrics.jsonl."""
-        values = (
-            self.epoch,
-            self.step,
-            self.train.mean_loss,
-            self.train.accuracy,
-            self.validation.mean_loss,
-            self.validation.accuracy,
-            self.seconds,
-            self.reading.seconds,
-            self.images_per_second,
-            self.reading.stall,
-            self.lr,
-        )
-        return dict(zip(_EPOCH_FIELDS, values, strict=True))
 
 
 class RunLog:
@@ -108,7 +47,7 @@ class RunLog:
             return
         rows = [row for row in self.rows() if row["step"] <= step and row.get("epoch", 0) <= epochs]
         store.write_bytes(self._folder / "metrics.jsonl", "".join(map(_json_line, rows)).encode())
-        lines = [{key: row[key] for key in _EPOCH_FIELDS} for row in rows if row["kind"] == "epoch"]
+        lines = [{key: row[key] for key in EPOCH_FIELDS} for row in rows if row["kind"] == "epoch"]
         store.write_bytes(self._folder / "epochs.csv", _csv(lines).encode())
 
     def rows(self) -> list[dict[str, Any]]:
@@ -170,7 +109,7 @@ def _parse(line: str) -> dict[str, Any] | None:
 
 def _csv(rows: list[dict[str, Any]], *, header: bool = True) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, _EPOCH_FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(text, EPOCH_FIELDS, lineterminator="\n")
     if header:
         writer.writeheader()
     writer.writerows(rows)

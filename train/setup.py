@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shards import store
 from shards.errors import UsageError
+from shards.manifest import TRAIN, VALIDATION
 from shards.order import Order, Steps, Windows
 from shards.shardset import ShardSet, Split
 from train import checkpoint
@@ -14,8 +15,6 @@ from train.recipe import Recipe
 from train.request import Request
 from train.resume import Resumed, differences, find
 from train.sections import Runtime
-
-TRAIN, VALIDATION = "train", "val"
 
 
 @dataclass(frozen=True)

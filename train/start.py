@@ -3,8 +3,8 @@
 from shards.order import deal
 from train.compiling import Compilation
 from train.environment import processor, versions
-from train.optim import scaled_rate
-from train.parts import Place
+from train.place import Place
+from train.schedule import scaled_rate
 from train.setup import Setup
 
 _FEW_UPDATES = 300  # seen: from random weights, accuracy is still close to chance below about this many

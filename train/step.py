@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from train.accelerator import Accelerator
+from train.average import WeightAverage
 from train.batch import Batch
 from train.compiled import Compilable
 from train.efficientnet import EfficientNet
@@ -16,7 +17,8 @@ from train.noise import HeadDropout
 from train.normalise import Normalise
 from train.norms import RunningStatistics
 from train.numerics import Numerics, Scaler
-from train.optim import Schedule, WeightAverage, set_rate
+from train.optim import set_rate
+from train.schedule import Schedule
 from train.stochastic_depth import StochasticDepth
 from train.tally import LossRing, Tally
 from train.world import World

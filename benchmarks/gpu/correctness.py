@@ -12,10 +12,12 @@ import torch
 from benchmarks.gpu.setting import Row, Setting
 from shards.shardset import Split
 from train.accelerator import Accelerator
-from train.batch import Batch, Plan
+from train.batch import Batch
 from train.numerics import Numerics
-from train.parts import Place, build_plans, build_step
+from train.parts import build_plans, build_step
 from train.pipeline import ImagePipeline
+from train.place import Place
+from train.plans import Plan
 from train.step import TrainStep
 
 PIXELS = {"cpu": (0.5, 3), "mixed": (2.0, 64)}  # mean and largest difference, by decoder

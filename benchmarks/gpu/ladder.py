@@ -17,10 +17,11 @@ from nvidia.dali import Pipeline, fn, types
 from benchmarks.gpu.setting import Row, Setting, memory_columns, spread
 from train import graphs
 from train.accelerator import Accelerator
-from train.batch import Plan, TrainPlans
 from train.feed import Feed
-from train.parts import Place, build_feed, build_plans
+from train.parts import build_feed, build_plans
 from train.pipeline import ImagePipeline
+from train.place import Place
+from train.plans import Plan, TrainPlans
 from train.regions import seen
 from train.step import TrainStep
 

@@ -4,7 +4,8 @@ import torch
 
 from benchmarks.gpu.setting import Row, Setting, memory_columns, train_on
 from train.memory import largest_that_fits
-from train.parts import Place, build_feed
+from train.parts import build_feed
+from train.place import Place
 
 
 def run(setting: Setting) -> dict[str, list[Row]]:

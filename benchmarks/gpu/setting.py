@@ -12,7 +12,8 @@ from typing import Any
 from train.accelerator import Accelerator
 from train.batch import Batch, resident_batch
 from train.model import Built, build_model
-from train.parts import Place, build_network, build_step
+from train.parts import build_network, build_step
+from train.place import Place
 from train.precision import choose_numerics
 from train.run import carry_out
 from train.setup import Request, Setup, resolve

@@ -36,7 +36,7 @@ def planned(given: Given) -> tuple[Any, Iterator[Any]]:
 
     from shards.order import Order, Steps
     from train.augment import Crop
-    from train.batch import TrainPlans
+    from train.plans import TrainPlans
 
     samples = split(given.shards)
     steps = Steps(len(samples), BATCH, BATCH)

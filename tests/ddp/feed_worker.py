@@ -15,9 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.ddp.train_worker import NARROW
+from train.evaluate import build_evaluator
 from train.feed import Feed
 from train.model import build_model
-from train.parts import Place, build_evaluator, build_plans, build_step
+from train.parts import build_plans, build_step
+from train.pipeline import pipeline_at
+from train.place import Place
 from train.precision import choose_numerics
 from train.request import Request
 from train.setup import Setup, resolve
@@ -28,7 +31,7 @@ def decoded(setup: Setup, place: Place, first: int, count: int) -> dict[str, np.
     rows: list[tuple[int, int, int, str]] = []
     plans = build_plans(setup)
     mine = setup.steps.groups_of(place.world.size, place.world.rank)
-    pipeline = place.pipeline(plans.split, setup.recipe.train.group, setup.recipe.runtime, None)
+    pipeline = pipeline_at(place, plans.split, setup.recipe.train.group, setup.recipe.runtime)
     with Feed(pipeline, plans.stream(first, first + count, mine), place.accelerator) as feed:
         for batch in feed:
             for sample, image in zip(batch.plan.ids, batch.images.numpy(), strict=True):

@@ -19,7 +19,7 @@ import torch
 
 from train.batch import Batch
 from train.model import build_model
-from train.parts import Place
+from train.place import Place
 from train.request import Request
 from train.run import carry_out
 from train.setup import resolve

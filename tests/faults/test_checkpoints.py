@@ -11,7 +11,8 @@ from prep.convert import prep
 from prep.options import Options
 from tests.faults.runs import STEPS, arguments, assert_same_run, here, one_line
 from train import checkpoint
-from train.runlog import EpochReport, RunLog
+from train.epoch import EpochReport
+from train.runlog import RunLog
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from tests.train.networks import narrow
 from train.batch import Batch, resident_batch
 from train.model import Built
 from train.normalisation import normalisation_of
-from train.parts import Place, build_step
+from train.parts import build_step
+from train.place import Place
 from train.precision import choose_numerics
 from train.setup import Request, Setup, resolve
 from train.step import TrainStep

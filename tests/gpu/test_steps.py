@@ -5,7 +5,8 @@ import torch
 
 from tests.gpu.steps import losses_of, made, no_waiting, on_resident, resident
 from train.compiling import Compiler
-from train.parts import build_feed, state_of
+from train.parts import build_feed
+from train.restore import state_of
 from train.tally import LossRing, Tally
 
 

@@ -17,9 +17,9 @@ from shards.order import Order, Steps
 from shards.shardset import Places, ShardSet, Split
 from train.accelerator import Accelerator
 from train.augment import Crop
-from train.batch import Plan, TrainPlans, ValidationPlans
 from train.feed import Feed
 from train.pipeline import ImagePipeline
+from train.plans import Plan, TrainPlans, ValidationPlans
 from train.policy import Policy
 
 CPU = Accelerator(None)

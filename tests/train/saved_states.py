@@ -11,11 +11,11 @@ import torch
 from shards.errors import DataError, UsageError, error_line
 from tests.train.networks import shallow
 from train.model import Built, normalisation_of
-from train.parts import Place, build_step
+from train.parts import build_saver, build_step
+from train.place import Place
 from train.precision import choose_numerics
 from train.progress import Progress
 from train.request import Request
-from train.saver import Saver
 from train.setup import resolve
 from train.step import TrainStep
 
@@ -51,7 +51,7 @@ def save_one(shards: Path, out: Path, *settings: str) -> Path:
             parameter.grad = parameter.detach() * 0.1 + 0.01
         step.optimizer.step()
     out.mkdir()
-    Saver(setup, place, step)(PROGRESS, best=False)
+    build_saver(setup, place, step)(PROGRESS, best=False)
     return out / "last.pt"
 
 

@@ -10,8 +10,8 @@ from benchmarks import pil_ops
 from shards.shardset import ShardSet, Split
 from tests.train.pictures import CPU, by_sample, fed, pipeline, training
 from tests.train.test_policy import EVERYTHING
-from train.batch import TrainPlans
 from train.feed import Feed
+from train.plans import TrainPlans
 from train.policy import Policy
 from train.sections import Augment
 

@@ -16,8 +16,10 @@ from train.compiled import GRAPHS, Compilable
 from train.compiling import Compiler
 from train.model import Built
 from train.normalisation import normalisation_of
-from train.parts import Place, build_feed, build_step, state_of
+from train.parts import build_feed, build_step
+from train.place import Place
 from train.precision import choose_numerics
+from train.restore import state_of
 from train.run import carry_out
 from train.setup import Request, resolve
 from train.signals import StopRequest

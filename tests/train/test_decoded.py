@@ -16,11 +16,11 @@ from tests.faults.test_disk import mounted
 from tests.train import pictures
 from tests.train.pictures import CPU, Pixels, by_sample, picture, pipeline, split_of, training
 from train import decoded, filling, room
-from train.batch import ValidationPlans
 from train.decoded import CacheFile, Decoded, plan_caches
 from train.filling import open_caches
 from train.on_gpu import OnGpu
 from train.pipeline import ImagePipeline
+from train.plans import ValidationPlans
 from train.recipe import load_recipe
 from train.world import World
 

@@ -8,11 +8,11 @@ from torch.nn import functional as F  # noqa: N812  torch's own convention
 from shards.shardset import ShardSet
 from tests.train.networks import narrow
 from tests.train.pictures import CPU, evaluated, pipeline
-from train.batch import ValidationPlans
 from train.evaluate import Evaluator
 from train.normalisation import normalisation_of
 from train.normalise import Normalise
 from train.numerics import Numerics
+from train.plans import ValidationPlans
 from train.world import World
 
 

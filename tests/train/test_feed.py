@@ -9,8 +9,9 @@ import pytest
 
 from shards.shardset import ShardSet, Split
 from tests.train.pictures import CPU, pipeline, training
-from train.batch import Batch, Plan, ValidationPlans
+from train.batch import Batch
 from train.feed import Feed
+from train.plans import Plan, ValidationPlans
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from train.efficientnet import EfficientNet
 from train.memory import largest_that_fits
 from train.model import Built
 from train.normalisation import normalisation_of
-from train.parts import Place
+from train.place import Place
 from train.run import carry_out
 from train.setup import Request, resolve
 from train.signals import StopRequest

@@ -14,7 +14,8 @@ from tests.train.networks import narrow
 from train import accelerator
 from train.model import Built
 from train.normalisation import normalisation_of
-from train.parts import Place, build_feed, build_step
+from train.parts import build_feed, build_step
+from train.place import Place
 from train.precision import choose_numerics
 from train.request import Request
 from train.setup import resolve

@@ -9,8 +9,8 @@ import pytest
 from shards.errors import DataError
 from shards.shardset import ShardSet, Split
 from tests.train.pictures import CPU, Pixels, evaluated, picture, spoiled
-from train.batch import ValidationPlans
 from train.on_gpu import OnGpu
+from train.plans import ValidationPlans
 
 MADE_BAD: dict[str, tuple[Callable[[Pixels], Pixels], str]] = {
     "cut": (lambda jpeg: jpeg[:300], "the image does not decode"),

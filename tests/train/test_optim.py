@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.train.networks import narrow
-from train.optim import Schedule, WeightAverage, begin_momentum, load_optimizer, make_optimizer, scaled_rate, set_rate
+from train.average import WeightAverage
+from train.optim import begin_momentum, load_optimizer, make_optimizer, set_rate
 from train.recipe import Recipe
+from train.schedule import Schedule, scaled_rate
 from train.sections import Optim
 
 Name = Literal["sgd", "adamw", "rmsprop"]

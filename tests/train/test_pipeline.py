@@ -12,7 +12,7 @@ from shards.shardset import ShardSet, Split
 from tests.train import pictures
 from tests.train.pictures import by_sample, evaluated, opened, picture, pipeline, split_of, training
 from train.augment import Views
-from train.batch import Plan, ValidationPlans
+from train.plans import Plan, ValidationPlans
 from train.wanted import Wanted
 
 

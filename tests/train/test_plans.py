@@ -14,8 +14,8 @@ from shards.order import Order, Windows
 from shards.shardset import ShardSet, Split
 from tests.train.pictures import training
 from tests.train.test_augmented import EVERYTHING
-from train.batch import TrainPlans
 from train.mix import Mixing
+from train.plans import TrainPlans
 
 
 @pytest.fixture(scope="module")

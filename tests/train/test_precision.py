@@ -9,7 +9,8 @@ from tests.train.saved_states import SETTINGS, built, changed, refusal, resumed,
 from train import checkpoint, precision
 from train.accelerator import Accelerator
 from train.numerics import Numerics
-from train.parts import Place, build_step
+from train.parts import build_step
+from train.place import Place
 from train.precision import choose_numerics
 from train.request import Request
 from train.run import carry_out

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from shards.errors import HeadraceError
-from train.clock import Reading
-from train.runlog import EpochReport, RunLog, Saved
+from train.epoch import EpochReport, Reading
+from train.runlog import RunLog, Saved
 from train.sums import Sums
 
 LINE_OF_2023 = re.compile(

@@ -9,7 +9,7 @@ import pytest
 from shards.shardset import ShardSet
 from tests.train.pictures import training
 from train.model import build_model
-from train.parts import Place
+from train.place import Place
 from train.request import Request
 from train.run import carry_out
 from train.setup import resolve
