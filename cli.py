@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from shards.errors import HeadraceError, error_line
-from shards.streams import make_lasting, print_result
+from shards.streams import make_lasting, print_result, say, say_all
 
 _ROOMS = ("prep", "shards", "train")
 _INTERRUPTED = 130
@@ -35,10 +35,10 @@ class Commands(click.Group):
         except HeadraceError as error:
             if os.environ.get("HEADRACE_DEBUG") == "1":
                 raise
-            click.echo(error_line(error), err=True)
+            say(error_line(error), error=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("headrace: interrupted", err=True)
+            say("headrace: interrupted", error=True)
             sys.exit(_INTERRUPTED)
 
 
@@ -115,7 +115,7 @@ def prep_command(
     chosen, out = Options(**options), paths[-1]
     source = paths[0]
     if demo:
-        source = demo_source(out, chosen.seed, say=click.echo, train=chosen.per_class, val=chosen.per_class)
+        source = demo_source(out, chosen.seed, say=say, train=chosen.per_class, val=chosen.per_class)
     elif download:
         source = fetch(OFFERS[download], out.absolute().parent)
     result = prep(
@@ -124,9 +124,9 @@ def prep_command(
         chosen,
         workers=workers or len(os.sched_getaffinity(0)),
         if_exists=if_exists,
-        say=click.echo,
+        say=say,
     )
-    click.echo(summary(result, out))
+    say_all(summary(result, out))
 
 
 @main.command("index")
@@ -140,7 +140,7 @@ def index_command(root: Path) -> None:
     from prep.adopt import adopt
     from prep.summary import contents
 
-    click.echo(contents(adopt(root, say=click.echo), root))
+    say_all(contents(adopt(root, say=say), root))
 
 
 @main.command("inspect")
@@ -171,7 +171,7 @@ def verify_command(root: Path, deep: bool) -> None:
     """
     from prep.check import check
 
-    print_result(check(root, deep=deep, say=click.echo))
+    print_result(check(root, deep=deep, say=say))
 
 
 @main.command("train")
@@ -247,7 +247,7 @@ def train_command(
         train(request)
     except StoppedError as stopped:
         if World.from_environment().is_main:
-            click.echo(f"headrace: {stopped}", err=True)
+            say(f"headrace: {stopped}", error=True)
         sys.exit(exit_code(stopped.number))
 
 
@@ -283,7 +283,7 @@ def recipes_show_command(name: str) -> None:
     """Print the recipe NAME (shipped, or a TOML file) with every value written out."""
     from train.recipe import load_recipe
 
-    print_result(load_recipe(name).toml(), end="")
+    print_result(load_recipe(name).toml().removesuffix("\n"))
 
 
 @recipes_command.command("diff")

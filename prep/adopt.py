@@ -16,10 +16,11 @@ import numpy as np
 from prep.finish import report
 from prep.progress import Say, progress
 from prep.record import Note
-from prep.scan import Scan, scan_tar
+from prep.scan import Found, Scan, scan_tar
 from prep.source import States
 from shards import headers, idx, index, remedy, store
 from shards.errors import DataError, UsageError
+from shards.labels import classes_of
 from shards.manifest import (
     ADOPTED,
     NAME,
@@ -133,13 +134,13 @@ def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
 
 
 def _classes(root: Path, labels: set[str]) -> tuple[ClassInfo, ...]:
-    """Numbers stand for themselves, so that label 7 stays label 7; words are sorted."""
+    """Integers stand for themselves, so that label 7 stays label 7; words are sorted."""
     if not labels:
         raise DataError("no usable sample in any tar: each needs an image and a .cls member with its label")
-    if all(label.isascii() and label.isdigit() and len(label) < 7 for label in labels):
-        names = [str(label) for label in range(max(map(int, labels)) + 1)]
-    else:
-        names = sorted(labels)
+    try:
+        names = classes_of(labels)
+    except ValueError as error:
+        raise DataError(f"{root}: {error}") from error
     return class_list(((name, name) for name in names), root)
 
 
@@ -150,7 +151,7 @@ def _write_split(
     shards = []
     for number, scan in enumerate(scans):
         store.write_bytes(scan.path.with_suffix(".idx"), idx.render([one.line for one in scan.samples]))
-        rows += [(number, *one.row[1:3], _label(one.label, label_of), *one.row[4:]) for one in scan.samples]
+        rows += [(number, *one.row[1:3], _label(root, scan, one, label_of), *one.row[4:]) for one in scan.samples]
         size = scan.path.stat().st_size
         shards.append(ShardInfo(name=scan.path.name, samples=len(scan.samples), bytes=size, sha256=scan.sha256))
     keys = [one.key for scan in scans for one in scan.samples]
@@ -164,8 +165,14 @@ def _write_split(
     return SplitInfo(name=name, samples=len(rows), index=info, shards=tuple(shards))
 
 
-def _label(text: str, label_of: dict[str, int]) -> int:
-    return label_of[str(int(text))] if text.isascii() and text.isdigit() and text not in label_of else label_of[text]
+def _label(root: Path, scan: Scan, one: Found, label_of: dict[str, int]) -> int:
+    label = label_of.get(one.label)
+    if label is None:
+        raise DataError(
+            f"{scan.path}: {one.key}: its label {one.label!r} is none of the manifest's {len(label_of):,}. "
+            f"{remedy.of_manifest(root)}"
+        )
+    return label
 
 
 def _take_over(root: Path, old: Manifest, name: str, table: Rows, sources: list[str], say: Say) -> list[str]:

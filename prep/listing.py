@@ -21,6 +21,7 @@ from prep.imagefolder import divided
 from prep.options import Options
 from prep.source import Listed, Source
 from shards.errors import DataError, UsageError
+from shards.labels import are_integers
 from shards.manifest import class_list
 
 LAYOUT = "listing"
@@ -76,11 +77,10 @@ class ListingFiles:
 
 
 def open_listing(files: ListingFiles, options: Options) -> Source:
-    """The source that the listing describes: classes sorted, as numbers when all are numbers."""
+    """The source that the listing describes: classes sorted, as numbers where all are integers (shards/labels.py)."""
     table = files.table()
     labels = {label for _, label, _ in files.items}
-    numbers = all(label.isascii() and label.isdigit() for label in labels)
-    classes = sorted(labels, key=(lambda label: (int(label), label)) if numbers else None)
+    classes = sorted(labels, key=(lambda label: (len(label), label)) if are_integers(labels) else None)
     label_of = {name: label for label, name in enumerate(classes)}
     splits: dict[str, Listed] = {}
     for split in ("train", "val", "test"):
@@ -126,12 +126,22 @@ def _items(root: Path, names: list[str], rows: Iterable[tuple[int, dict[str, Any
         )
     items: dict[str, _Item] = {}
     for number, row in rows:
-        path, label = (str(row[name]).strip() if row[name] is not None else "" for name in ("path", "label"))
-        split = _SPLITS.get(str(row.get("split", "train")).strip().lower())
-        if not path or not label or split is None or path in items:
+        try:
+            path, label, split = (_text(row.get(name, "train")).strip() for name in ("path", "label", "split"))
+        except UnicodeDecodeError as error:
+            raise DataError(f"{root}: row {number}: {error.object[:40]!r} is not UTF-8. Correct the listing") from error
+        split = _SPLITS.get(split.lower(), "")
+        if not path or not label or not split or path in items:
             why = "occurs twice" if path in items else "needs a path, a label, and a split of train, val or test"
             raise DataError(f"{root}: row {number} ({path or 'no path'}): {why}. Correct the listing")
         items[path] = (path, label, split)
     if not items:
         raise DataError(f"{root}: it lists no images")
     return list(items.values())
+
+
+def _text(value: object) -> str:
+    """A cell as text, empty where there is none. Binary columns, as some programs write text, hold UTF-8."""
+    if value is None or value != value:  # noqa: PLR0124  NaN, which stands for nothing too
+        return ""
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

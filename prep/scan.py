@@ -12,6 +12,7 @@ from prep.files import MAX_FILE_BYTES
 from prep.image import BadImageError, sides
 from prep.imagefolder import EXTENSIONS
 from prep.record import Note
+from shards import labels
 from shards.errors import DataError
 from shards.members import Link, Member, Unread, all_members
 from shards.sample import Row
@@ -73,9 +74,10 @@ def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> F
     if picture.size > MAX_FILE_BYTES:
         raise BadImageError(f"{picture.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
     data = os.pread(descriptor, picture.size, picture.offset)
-    text = os.pread(descriptor, min(label.size, 256), label.offset).decode("utf-8", "replace").strip()
-    if not text or not text.isprintable():
-        raise BadImageError(f"its label is not a word or a number: {text[:40]!r}")
+    try:
+        text = labels.read(descriptor, label.offset, label.size)
+    except ValueError as error:
+        raise BadImageError(str(error)) from error
     (width, height), crc = sides(data), crc32(data)
     sha256 = hashlib.sha256(data).digest()
     row: Row = (0, picture.offset, len(data), 0, width, height, crc, sha256, len(data), crc)

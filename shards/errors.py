@@ -7,6 +7,8 @@
 Messages follow one form: what, where, seen against expected, what to do next.
 """
 
+from shards.printable import printable
+
 
 class HeadraceError(Exception):
     """The run failed, in a way that its message explains."""
@@ -28,5 +30,4 @@ class DataError(HeadraceError):
 
 def error_line(error: HeadraceError) -> str:
     """The error as the one line that the command ends with: what a file or a user put into it is escaped."""
-    text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(str(error).split("\n")))
-    return f"headrace: error: {text}"
+    return printable(f"headrace: error: {error}".replace("\n", " "))

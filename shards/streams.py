@@ -1,4 +1,4 @@
-"""Standard output and error that may go away: what cannot be written to them is dropped, and the work goes on."""
+"""Printing, with foreign parts escaped, to standard streams that may go away: what they do not take is dropped."""
 
 import io
 import os
@@ -7,6 +7,7 @@ import sys
 from typing import Any, TextIO
 
 from shards.errors import HeadraceError
+from shards.printable import printable
 
 
 class _Lasting(io.FileIO):
@@ -56,9 +57,20 @@ def lost() -> OSError | None:
     return raw.lost if isinstance(raw, _Lasting) else None
 
 
-def print_result(text: str, end: str = "\n") -> None:
+def say(line: str, *, error: bool = False) -> None:
+    """Print one line, with foreign parts escaped; `error`: on standard error."""
+    print(printable(line), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def say_all(text: str) -> None:
+    """Print lines of our own, with foreign parts escaped."""
+    for line in text.split("\n"):
+        say(line)
+
+
+def print_result(text: str) -> None:
     """Print what a command is there to tell. Raises HeadraceError if it is not written whole; a reader may leave."""
-    print(text, end=end, flush=True)  # noqa: T201  the program's own output
+    say_all(text)
     error = lost()
     if error is not None and not isinstance(error, BrokenPipeError):
         raise HeadraceError(f"standard output: {error.strerror or error}. The result is not there whole; try again")

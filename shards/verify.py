@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -12,8 +13,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from shards import headers, idx, index, regular, remedy
+from shards import headers, idx, index, labels, regular, remedy
 from shards.errors import DataError
+from shards.labels import text_of
 from shards.manifest import Manifest, ShardInfo, SplitInfo, load
 from shards.members import Member, members
 from shards.shardset import check_size
@@ -122,7 +124,7 @@ def _check_shard(
     blame = None if seen == shard.sha256 else path.name  # a tar that changed need not fit its indexes
     for file, problems in (
         (path, _check_rows(path, rows, found, decode)),
-        (path.with_suffix(".idx"), _check_idx(path, rows, found)),
+        (path.with_suffix(".idx"), _check_idx(path, rows, found, partial(text_of, manifest))),
     ):
         yield from _short(root, manifest, file, [_Problem(one.words, blame or one.blame) for one in problems])
 
@@ -168,8 +170,8 @@ def _image_problem(path: Path, data: bytes, crc: int, sides: list[int], decode: 
     return None
 
 
-def _check_idx(path: Path, rows: Columns, found: dict[int, Member]) -> Iterator[_Problem]:
-    """Each line of the .idx: members where it says, among them the row's JPEG and its label."""
+def _check_idx(path: Path, rows: Columns, found: dict[int, Member], text: Callable[[int], str]) -> Iterator[_Problem]:
+    """Each line of the .idx: members where it says, among them the row's JPEG and its label, which says `text`."""
     try:
         lines = list(idx.parse(regular.read(path.with_suffix(".idx")).decode("utf-8")))
         descriptor = regular.descriptor(path)
@@ -190,14 +192,16 @@ def _check_idx(path: Path, rows: Columns, found: dict[int, Member]) -> Iterator[
                 yield _Problem(f"names a member that the tar does not have: {name}", _INDEX)
             elif (offset, size) not in [(at, length) for at, length, _ in line.values()]:
                 yield _Problem(f"byte {offset:,}: not the sample that the index has there", _INDEX)
-            elif LABEL_EXTENSION in line and _label(descriptor, *line[LABEL_EXTENSION][:2]) not in {label, None}:
-                name = line[LABEL_EXTENSION][2]
-                yield _Problem(f"{name}: not the label {label} that the index has", _INDEX)
+            elif LABEL_EXTENSION in line and (fault := _label_fault(descriptor, line[LABEL_EXTENSION], text(label))):
+                yield _Problem(f"{line[LABEL_EXTENSION][2]}: {fault}", _INDEX)
     finally:
         os.close(descriptor)
 
 
-def _label(descriptor: int, offset: int, size: int) -> int | None:
-    """The integer in a label member; None when it is a word, as in tars made by others."""
-    text = os.pread(descriptor, min(size, 20), offset)
-    return int(text) if text.strip().isdigit() else None
+def _label_fault(descriptor: int, place: tuple[int, int, str], expected: str) -> str:
+    """What is wrong with a label member, empty where nothing is."""
+    try:
+        seen = labels.read(descriptor, *place[:2])
+    except ValueError as error:
+        return str(error)
+    return "" if seen == expected else f"its label is {seen!r}, the index has {expected!r}"

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,13 +32,13 @@ class RunLog:
         """A line for the reader. The first that standard output does not take is said to be lost, on standard error."""
         if self._folder is None:
             return
-        print(text, flush=True)  # noqa: T201  the program's own output
+        streams.say(text)
         if not self._unheard and (error := streams.lost()):
             self._unheard = True
             line = (
                 f"headrace: standard output: {error.strerror or error}. Training goes on; its log is in {self._folder}"
             )
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            streams.say(line, error=True)
 
     def keep_until(self, step: int, epochs: int) -> None:
         """Remove rows after `step` and after `epochs`: the run goes on from there and writes them again."""

@@ -1,9 +1,12 @@
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 
@@ -14,7 +17,11 @@ from prep.options import Options
 from shards import headers
 from shards.errors import DataError, UsageError
 from shards.headers import refuse_unsafe
+from shards.manifest import FileInfo, Manifest
 from shards.shardset import ShardSet
+from tests.e2e.commands import headrace
+from tests.prep import fields
+from tests.prep.damage import tarred
 from tests.prep.odd_jpegs import after_start, exif
 from tests.prep.sources import small
 
@@ -87,6 +94,110 @@ def test_words_as_labels(tmp_path: Path) -> None:
     shards = ShardSet.open(tmp_path)
     assert (shards.class_ids, shards.split("train").labels.tolist()) == (("cat", "dog"), [1, 0, 1])
     assert "sound" in check(tmp_path, deep=False, say=quiet)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ((b"02123045", b"02124075"), ("02123045", "02124075")),
+        ((b"-1", b"0", b"1"), ("-1", "0", "1")),
+        ((b"1.0", b"2.0"), ("1.0", "2.0")),
+        ((b"7", b"07", b"007"), ("007", "07", "7")),
+        ((b"5", b"cat"), ("5", "cat")),
+        ((b"3\n", b"1"), ("0", "1", "2", "3")),
+        (("\u0663".encode(), b"3"), ("3", "\u0663")),
+    ],
+)
+def test_labels_that_look_like_numbers(labels: tuple[bytes, ...], classes: tuple[str, ...], tmp_path: Path) -> None:
+    """By one rule they are words or integers: no two become one class, the set verifies, and is indexed again."""
+    members = {
+        f"{k}.{end}".encode(): data
+        for k, label in enumerate(labels)
+        for end, data in (("jpg", JPEGS[k]), ("cls", label))
+    }
+    (tmp_path / "x.tar").write_bytes(tarred(members))
+    for _ in range(2):
+        adopt(tmp_path, say=quiet)
+        shards = ShardSet.open(tmp_path)
+        assert shards.class_ids == classes
+        found = [shards.class_ids[label] for label in shards.split("train").labels]
+        assert found == [label.decode().strip() for label in labels]
+        assert "sound" in check(tmp_path, deep=True, say=quiet)
+
+
+@pytest.mark.parametrize("labels", [(b"dog", b"cat"), (b"1", b"0"), (b"02", b"01")])
+def test_label_that_is_not_the_index_s(labels: tuple[bytes, ...], tmp_path: Path) -> None:
+    """Verify compares words as it compares integers: an index whose labels are exchanged is found."""
+    (tmp_path / "x.tar").write_bytes(
+        tarred({b"0.jpg": JPEGS[0], b"0.cls": labels[0], b"1.jpg": JPEGS[1], b"1.cls": labels[1]})
+    )
+    manifest = adopt(tmp_path, say=quiet)
+    table = pq.read_table(tmp_path / "train.parquet")
+    exchanged = table.set_column(
+        table.schema.get_field_index("label"), "label", table["label"].combine_chunks().take(pa.array([1, 0]))
+    )
+    pq.write_table(exchanged, tmp_path / "train.parquet")
+    (train,) = manifest.splits
+    info = FileInfo.of("train.parquet", (tmp_path / "train.parquet").read_bytes())
+    forged = Manifest.make(
+        manifest.classes, (train.model_copy(update={"index": info}),), manifest.source, manifest.options
+    )
+    (tmp_path / "shardset.json").write_bytes(forged.render())
+    said: list[str] = []
+    with pytest.raises(DataError, match="2 problems"):
+        check(tmp_path, deep=False, say=said.append)
+    assert f"its label is {labels[0].decode()!r}, the index has {labels[1].decode()!r}" in said[0]
+
+
+def test_stray_integer_is_an_error(tmp_path: Path) -> None:
+    """One label of 999999 would make a million classes: an error that names it, and nothing is written."""
+    (tmp_path / "x.tar").write_bytes(
+        tarred({b"0.jpg": JPEGS[0], b"0.cls": b"0", b"1.jpg": JPEGS[1], b"1.cls": b"999999"})
+    )
+    with pytest.raises(DataError, match="the largest is 999999, with 2 different ones"):
+        adopt(tmp_path, say=quiet)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (b"1", "b.jpg is a link"),
+        (b"2", "b.jpg is a link"),
+        (b"6", "b.jpg is a named pipe"),
+        (b"S", "b.jpg is a sparse file"),
+    ],
+)
+def test_sample_of_a_member_that_is_no_file(kind: bytes, what: str, tmp_path: Path) -> None:
+    """Links and sparse files have no place in an index: their samples are left out, each with that reason."""
+    odd = (
+        fields.old_sparse(b"b.jpg", random.Random(1), extended=True)
+        if kind == b"S"
+        else fields.header(b"b.jpg", fields.octal(700), kind, target=b"a.jpg")
+    )
+    good = fields.member(b"a.jpg", JPEGS[0], b"7") + fields.member(b"a.cls", b"1")
+    (tmp_path / "x.tar").write_bytes(good + odd + fields.member(b"b.cls", b"1") + fields.END)
+    adopt(tmp_path, say=quiet)
+    assert ShardSet.open(tmp_path).split("train").keys == ["a"]
+    assert what in (tmp_path / "report.jsonl").read_text()
+    assert "sound" in check(tmp_path, deep=True, say=quiet)
+
+
+def test_names_reach_no_terminal_raw(tmp_path: Path) -> None:
+    """Escape sequences in names of members, C1 controls too, are codes in what verify prints and in the report."""
+    name, damaged = "a\x1b]0;x\x07\u009b31m\u202e", JPEGS[1][:-30]
+    members = {f"{name}.jpg": JPEGS[0], f"{name}.cls": b"1", f"b{name}.jpg": damaged, f"b{name}.cls": b"1"}
+    (tmp_path / "x.tar").write_bytes(tarred({key.encode(): data for key, data in members.items()}))
+    assert headrace("index", tmp_path).code == 0
+    report = (tmp_path / "report.jsonl").read_bytes()
+    assert json.loads(report)["source"] == f"x.tar: b{name}"
+    data = (tmp_path / "x.tar").read_bytes()
+    (tmp_path / "x.tar").write_bytes(data.replace(JPEGS[0], bytes([*JPEGS[0][:-9], *bytes(9)])))
+    ended = headrace("verify", tmp_path, "--deep")
+    assert ended.code == 3
+    assert "a\\u001b]0;x\\u0007\\u009b31m\\u202e.jpg" in ended.stdout
+    for text in (ended.stdout, ended.stderr, report.decode("ascii")):
+        assert all(line.isprintable() for line in text.splitlines())
 
 
 def test_indexes_of_a_prepared_set_are_made_again(tiny_set: Path, tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ def test_odd_names(form: str, tmp_path: Path) -> None:
         ({b"b": b"", b"b.jpg": JPEGS[1], b"b.cls": b"1"}, None),
         ({b"b.JPG": JPEGS[1], b"b.jpg": JPEGS[1], b"b.cls": b"1"}, "two members of the same kind"),
         ({b"._b.jpg": JPEGS[1], b"._b.cls": b"1"}, "begins with a dot"),
-        ({b"b.jpg": JPEGS[1], b"b.cls": b"\xff"}, None),
+        ({b"b.jpg": JPEGS[1], b"b.cls": b"\xff"}, "its label is not UTF-8"),
+        ({b"b.jpg": JPEGS[1], b"b.cls": b"w" * 256}, "its label has 256 bytes"),
+        ({b"b.jpg": JPEGS[1], b"b.cls": b" "}, "its label is not a word"),
         ({b"b.jpg": JPEGS[1], b"b.cls": b"1\x1b[0m"}, "its label is not a word"),
     ],
 )

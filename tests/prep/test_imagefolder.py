@@ -15,7 +15,7 @@ from prep.convert import prep
 from prep.imagefolder import validation_part
 from prep.options import Options
 from prep.source import Source
-from shards.errors import HeadraceError
+from shards.errors import DataError, HeadraceError
 from shards.shardset import ShardSet
 from tests.prep.sources import Contents, as_folder, as_zip, small
 
@@ -123,6 +123,24 @@ def test_listing(tmp_path: Path) -> None:
         "val": [("pics/b.jpg", "2")],
         "test": [("d.jpg", "10")],
     }
+
+
+def test_parquet_listing_of_binary_columns(tmp_path: Path) -> None:
+    """Text that a program wrote as bytes is read as UTF-8; what is not UTF-8 is an error with its row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    as_folder(tree("a.jpg", "b.jpg", "c.jpg"), tmp_path)
+    listing = tmp_path / "list.parquet"
+    paths = pa.array([b"a.jpg", b"b.jpg", b"c.jpg"], pa.binary())
+    pq.write_table(pa.table({"path": paths, "label": [b"ant", "k\u00f6ln".encode(), b"ant"]}), listing)
+    assert [one.id for one in opened(listing, NONE).classes] == ["ant", "k\u00f6ln"]
+    pq.write_table(pa.table({"path": paths, "label": [b"ant", b"k\xf6ln", b"k\xe4ln"]}), listing)
+    with pytest.raises(DataError, match=r"row 2: b'k\\xf6ln' is not UTF-8"):
+        opened(listing, NONE)
+    pq.write_table(pa.table({"path": paths, "label": [1.0, float("nan"), 2.0]}), listing)
+    with pytest.raises(DataError, match=r"row 2 .*needs a path, a label"):
+        opened(listing, NONE)
 
 
 def test_parquet_listing(tmp_path: Path) -> None:
