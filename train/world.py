@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from shards.errors import HeadraceError, UsageError
 from train.handshake import AbsentError, meet
+from train.rollcall import RollCall
 from train.signals import StoppedError
 
 _GLOO = re.compile(r"\[\S+/gloo/\S+:\d+\] ")  # its errors are RuntimeErrors that begin with a line of its sources
@@ -31,7 +32,25 @@ _LOOPBACK = "lo"
 
 
 class FailedElsewhereError(HeadraceError):
-    """A sound rank cannot go on: another one failed, and says why where it can."""
+    """A sound rank cannot go on: another one failed, and says why if it can."""
+
+
+class LostRankError(FailedElsewhereError):
+    """Another rank does not take part in a collective. The text names it as soon as the roll call has."""
+
+    def __init__(self, rank: int, minutes: float, cause: RuntimeError, roll: RollCall | None) -> None:
+        super().__init__(rank, minutes, cause)
+        self._roll = roll
+
+    def __str__(self) -> str:
+        rank, minutes, cause = self.args
+        silent = self._roll.silent() if self._roll else []
+        who = f"rank{'s'[: len(silent) - 1]} {', '.join(map(str, silent))}" if silent else "another rank"
+        first = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        return (
+            f"rank {rank}: {who} ended, or kept this one waiting for {minutes:g} minutes (runtime.timeout_minutes); "
+            f"its own message, if it had time for one, is above ({first})"
+        )
 
 
 def of_others(error: RuntimeError) -> bool:
@@ -48,6 +67,7 @@ class World:
     local_rank: int = 0
     local_size: int = 1
     _votes: Any = None  # the gloo group that carries host integers beside the gradients' backend
+    _met_in: Any = None  # the store
 
     @classmethod
     def from_environment(cls) -> "World":
@@ -93,7 +113,7 @@ class World:
     def joined(self, backend: str, timeout_minutes: float) -> Iterator[None]:
         """Together with the other ranks until the block ends; `backend` carries the gradients.
 
-        Raises FailedElsewhereError where another rank ended, or kept this one waiting longer than the time-out.
+        Raises LostRankError if another rank ended, or kept this one waiting longer than the time-out.
         After an error nobody is waited for: the ranks part only if all of them reach the end of the block, or stop as
         a signal asked.
         """
@@ -109,16 +129,13 @@ class World:
         except RuntimeError as error:
             if not of_others(error):
                 raise
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise FailedElsewhereError(
-                f"rank {self.rank}: another rank ended, or kept this one waiting for {timeout_minutes:g} minutes "
-                f"(runtime.timeout_minutes); its own message, if it had time for one, is above ({first})"
-            ) from error
+            roll = RollCall(self._met_in, self.rank, self.size) if self._met_in else None
+            raise LostRankError(self.rank, timeout_minutes, error, roll) from error
         self.leave()
 
     def _meet(self, backend: str, timeout: timedelta) -> None:
         try:
-            store = self._store(timeout)
+            store = self._met_in = self._store(timeout)
             dist.init_process_group(backend, timeout=timeout, store=store, rank=self.rank, world_size=self.size)
             self._votes = dist.new_group(backend="gloo", timeout=timeout)
         except RuntimeError as error:

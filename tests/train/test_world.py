@@ -8,7 +8,7 @@ from torch import nn
 from shards.errors import UsageError
 from train import world
 from train.handshake import AbsentError
-from train.world import FailedElsewhereError, Wishes, World, usable_cores
+from train.world import LostRankError, Wishes, World, usable_cores
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
@@ -103,7 +103,7 @@ def test_own_error_is_not_blamed_on_another_rank(monkeypatch: pytest.MonkeyPatch
 def test_error_of_a_collective_is_another_ranks(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """What gloo, NCCL and the stores raise when another rank is gone or silent is said to be its failure."""
     monkeypatch.setattr(World, "_meet", lambda *_: None)
-    with pytest.raises(FailedElsewhereError, match="rank 1: ") as raised, World(rank=1, size=2).joined("gloo", 1):
+    with pytest.raises(LostRankError, match="rank 1: ") as raised, World(rank=1, size=2).joined("gloo", 1):
         raise error
     assert raised.value.__cause__ is error
 
@@ -113,7 +113,7 @@ def test_rank_that_nobody_meets_blames_the_others(bare: pytest.MonkeyPatch, tmp_
     for name, value in World.environment(0, 2, str(tmp_path / "store")).items():
         bare.setenv(name, value)
     waited = r"kept this one waiting for 0\.005 minutes"
-    with pytest.raises(FailedElsewhereError, match=waited), World.from_environment().joined("gloo", 0.005):
+    with pytest.raises(LostRankError, match=waited), World.from_environment().joined("gloo", 0.005):
         pass
     assert not torch.distributed.is_initialized()
 
