@@ -7,7 +7,7 @@ in the page cache. Seconds of each part: `python` from the start of the process 
 torch, DALI and our modules; `open`: recipe, manifest, index and tars; `build`: network, optimizer and data pipeline,
 without warming up; `first batch`: until it has been decoded and is on the device; `first update`: forward, backward and
 optimizer of that batch, with what the libraries prepare at their first call. In the very first run no loop has been
-compiled yet: numba's cache is an empty folder there. `refusal` is the whole of a command whose recipe has a misspelt
+compiled yet: the user's cache is an empty folder there. `refusal` is the whole of a command whose recipe has a misspelt
 key, `help` that of `headrace --help`, each with the interpreter's start and end.
 """
 
@@ -102,7 +102,7 @@ def main() -> None:
     for _ in range(asked.repeats):
         starts.append(start(asked))
         with tempfile.TemporaryDirectory() as empty:
-            firsts.append(start(asked, NUMBA_CACHE_DIR=empty))
+            firsts.append(start(asked, XDG_CACHE_HOME=empty))
         commands.append({name: seconds_of(command, asked.shards) for name, command in COMMANDS.items()})
         print(starts[-1], firsts[-1], commands[-1], file=sys.stderr, flush=True)
     said = f"python benchmarks/bench_start.py SHARDS --repeats {asked.repeats} --recipe {asked.recipe}"

@@ -1,7 +1,8 @@
 """What tests of every room share: a small shard set made by the real prep, and the real data set where there is one."""
 
-import hashlib
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,31 +11,30 @@ from hypothesis import HealthCheck, settings
 from prep.convert import prep
 from prep.demo import demo_source
 from prep.options import Options
-from tests.project.sources import ROOT
+from shards.user_cache import private_folder
 
 # Time is no property under test: a busy machine is not a failure.
 settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("headrace")
 
 
-def forget_loops_of_other_sources() -> None:
-    """Numba looks at the file of a loop alone to see whether what it kept is still right, not at what that calls."""
-    kept = ROOT / "train/__pycache__"
-    sources = b"".join((ROOT / f"train/{name}.py").read_bytes() for name in ("jit", "libc", "vector"))
-    seen, now = kept / "loops.sha256", hashlib.sha256(sources).hexdigest()
-    if kept.exists() and not (seen.exists() and seen.read_text() == now):
-        for path in kept.glob("*.nb[ci]"):
-            path.unlink()
-        seen.write_text(now)
-
-
-forget_loops_of_other_sources()
-
-
 @pytest.fixture(scope="session", autouse=True)
-def cache_of_these_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What tests and the processes that they start keep for the user lies in a folder of this session."""
+def cache_of_these_tests(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[None]:
+    """What tests and the processes that they start keep for the user lies in a folder of this session.
+
+    Loops that the last session compiled are there from the start: they take longer than many tests.
+    """
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    loops = private_folder("loops")
+    if loops is None or pytestconfig.cache is None:
+        yield
+        return
+    earlier = pytestconfig.cache.mkdir("loops")
+    for path in earlier.iterdir():
+        shutil.copy2(path, loops)
+    yield
+    shutil.rmtree(earlier)
+    shutil.copytree(loops, earlier)
 
 
 TRAIN, VAL = 40, 10  # images a class of the tiny source

@@ -1,5 +1,6 @@
 """`headrace eval`: the accuracy of a checkpoint on a shard set's validation split, as its run measured it."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from shards.headers import refuse_unsafe
 from shards.shardset import ShardSet
 from train import checkpoint
 from train.evaluate import build_evaluator
+from train.kept import LOOPS
 from train.model import build_model
 from train.normalise import Normalise
 from train.numerics import Numerics
@@ -48,7 +50,10 @@ def measure(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
     if World.from_environment().local_rank == 0:  # the others of this node wait for it where all join
         refuse_unsafe(shard_set)
     with Place.joined(recipe.runtime) as place:
-        return _measure(resumed, recipe, shard_set, place)
+        measured = _measure(resumed, recipe, shard_set, place)
+        if LOOPS.trouble and place.world.is_main:
+            print(f"headrace: warning: {LOOPS.trouble}", file=sys.stderr)  # noqa: T201  the program's own output
+    return measured
 
 
 def _measure(resumed: Resumed, recipe: Recipe, shard_set: ShardSet, place: Place) -> Measured:

@@ -14,6 +14,7 @@ from train.compiled import keep_kernels_private
 from train.compiling import Compilation, Compiler
 from train.evaluate import build_evaluator
 from train.filling import open_caches
+from train.kept import LOOPS
 from train.loop import Run, fit
 from train.model import Built
 from train.notfinite import explained
@@ -120,6 +121,8 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
             save=build_saver(setup, place, step),
         )
         log.say(f"input    waited {feed.wait_for_first():.1f} s for the first batch")
+        if LOOPS.trouble:
+            log.say(f"warning: {LOOPS.trouble}")
         try:
             fit(run)
         except NotFiniteError as error:

@@ -34,6 +34,7 @@ class Home:
     """Parts of `names` that have a home of their own."""
 
 
+_KEEPING = ("numba.core.caching", "numba.core.compiler", "numba.core.serialize")
 HOMES = (
     Home("click", "cli.py", ("click",)),
     Home("decoding and encoding images", "prep/image.py", ("simplejpeg", "nvidia.nvimgcodec")),
@@ -54,12 +55,12 @@ HOMES = (
     Home("number formats", "train/numerics.py", ("torch.autocast", "torch.amp")),
     # Compiled code differs from what is written in its memory and its guards: only one file may bring it in.
     Home("compiling the network", "train/compiled.py", ("torch.compile", "torch.compiler", "torch._dynamo")),
-    Home("loops compiled by numba", "train/jit.py", ("numba.njit", "numba.jit", "numba.vectorize")),
+    Home("loops compiled by numba", "train/jit.py", ("numba.njit", "numba.jit", "numba.vectorize", *_KEEPING)),
     Home(
         "code for LLVM",
         "train/vector.py",
         ("llvmlite", "numba.core", "numba.extending", "numba.types"),
-        besides=("numba.types.ExternalFunction",),
+        besides=("numba.types.ExternalFunction", "llvmlite.__version__", *_KEEPING),
     ),
     Home("the C library in compiled loops", "train/libc.py", ("numba.types.ExternalFunction",)),
     Home("NVIDIA DALI", "train/graphs.py", ("nvidia.dali",)),
