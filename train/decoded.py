@@ -1,13 +1,13 @@
-"""The decoded cache: all pixels of a split in one memory-mapped file, which the ranks of a node share.
+"""The decoded cache: all pixels of a split in one file, which the ranks of a node share.
 
-The file is a header of 4,096 bytes and then the images in order of their ids, each uint8 (height, width, 3), RGB,
-upright, without gaps: widths and heights of the index give every offset. Its key is a hash of all that its pixels
-depend on, stands in its name and its header, and so a file of another set or decoder is never read.
+The file is a header of 4,096 bytes, then the images in order of their ids, each uint8 (height, width, 3), RGB, upright,
+without gaps, and then the checksums of their strips of 16 rows, the last of an image being what is left: widths and
+heights of the index give every offset. Its key is a hash of all that its pixels depend on, stands in its name and its
+header, and so a file of another set or decoder is never read.
 """
 
 import hashlib
 import json
-import mmap
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards import store
-from shards.errors import DataError, UsageError
+from shards.errors import UsageError
 from shards.shardset import ShardSet, Split
-from train.images import Images
 from train.room import in_words, usable_memory
 
-_MAGIC = b"headrace decoded cache 1\n"
-_HEADER = 4096
+HEADER = 4096  # bytes
+STRIP_ROWS = 16
+_MAGIC = b"headrace decoded cache 2\n"
+_SUM = 8  # bytes of a strip's checksum
 _DECODERS = ("nvidia-dali-", "nvidia-nvimgcodec-")
 _SHARE_OF_MEMORY = 0.8  # the rest is for the training itself
 
@@ -51,26 +52,30 @@ class CacheFile:
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """Byte of the first pixel of each image after the header, and the end of the last: int64 (n + 1,)."""
-        sizes = self.widths.astype(np.int64) * self.heights * 3
-        return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        """Byte of the first pixel of each image, and the end of the last: int64 (n + 1,)."""
+        return HEADER + _sums_before(self.widths.astype(np.int64) * self.heights * 3)
+
+    @property
+    def strips(self) -> NDArray[np.int64]:
+        """Number of the first strip of each image, and how many there are: int64 (n + 1,)."""
+        return _sums_before(-(-self.heights.astype(np.int64) // STRIP_ROWS))
 
     @property
     def size(self) -> int:
         """Size of the file."""
-        return _HEADER + int(self.starts[-1])
+        return int(self.starts[-1] + _SUM * self.strips[-1])
 
     @property
     def header(self) -> bytes:
         """The file's first bytes."""
-        return (_MAGIC + self.key.encode() + b"\n").ljust(_HEADER, b"\0")
+        return (_MAGIC + self.key.encode() + b"\n").ljust(HEADER, b"\0")
 
     @property
     def ready(self) -> bool:
         """Whether the file is there, of the right size, and of this key. One that is not is made again."""
         try:
             with self.path.open("rb") as stream:
-                return os.fstat(stream.fileno()).st_size == self.size and stream.read(_HEADER) == self.header
+                return os.fstat(stream.fileno()).st_size == self.size and stream.read(HEADER) == self.header
         except OSError:
             return False
 
@@ -80,6 +85,11 @@ class CacheFile:
         return list(self.path.parent.glob(f"{self.path.name}.*{store.PARTIAL}"))
 
 
+def _sums_before(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sum of all that come before each of n numbers, and of all: (n + 1,)."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(numbers)])
+
+
 def _key(shards: ShardSet, split: Split) -> str:
     """SHA-256 over the shard set's digest, the split's rows, and the versions of what decodes."""
     decoders = sorted(
@@ -87,32 +97,6 @@ def _key(shards: ShardSet, split: Split) -> str:
     )
     content = [_MAGIC.decode(), shards.digest, split.name, split.fingerprint, decoders]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-class Decoded:
-    """Reads the decoded images of a split from its cache."""
-
-    def __init__(self, file: CacheFile) -> None:
-        self._widths, self._heights = file.widths.astype(np.int64), file.heights.astype(np.int64)
-        self._starts = file.starts
-        try:
-            with file.path.open("rb") as stream:
-                seen = os.fstat(stream.fileno()).st_size
-                if seen != file.size or stream.read(_HEADER) != file.header:
-                    raise DataError(
-                        f"{file.path}: not the cache that this run wants, or {seen:,} bytes instead of {file.size:,}. "
-                        "Remove it: the next run makes it again"
-                    )
-                whole = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise DataError(
-                f"{file.path}: {error.strerror}. Start again: a cache that is gone is made again"
-            ) from error
-        self._pixels = np.frombuffer(whole, np.uint8, offset=_HEADER)  # holds the map, which holds the file
-
-    def images(self, ids: NDArray[np.int64]) -> Images:
-        """The images of these samples: read-only views of the map, not copies."""
-        return Images(self._pixels, self._starts[ids], self._heights[ids], self._widths[ids])
 
 
 def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> tuple[tuple[CacheFile, ...], str]:

@@ -4,9 +4,12 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 
+import numpy as np
+
 from shards import store
 from shards.shardset import ShardSet
-from train.decoded import CacheFile, Decoded
+from train.cached import Decoded
+from train.decoded import CacheFile
 from train.decoding import decode_all
 from train.room import in_words
 from train.world import World
@@ -31,7 +34,7 @@ def open_caches(
         while world.any(next(work, False)):
             pass
     # The first is wanted by all; whether there is room for the others is the word of the rank that fills.
-    return {file.split: Decoded(file) for place, file in enumerate(files) if place == 0 or file.ready}
+    return {file.split: Decoded(file, shards) for place, file in enumerate(files) if place == 0 or file.ready}
 
 
 def _nothing() -> Work:
@@ -66,6 +69,9 @@ def _fill_or_wait(shards: ShardSet, file: CacheFile, threads: int, say: Say) -> 
 
 def _fill(shards: ShardSet, file: CacheFile, threads: int) -> Work:
     """Decode the split into the file, whose space is taken first; only a complete one gets its name."""
+    from train.strips import Keys, strip_sums  # noqa: PLC0415  a run on a GPU without a cache needs no compiler of loops
+
+    keys, sums = Keys.for_widths(file.widths), [np.zeros(0, np.uint64)]
     for leftover in file.unfinished:
         leftover.unlink(missing_ok=True)
     split, turn = shards.split(file.split), time.monotonic() + _TURN_SECONDS
@@ -73,8 +79,10 @@ def _fill(shards: ShardSet, file: CacheFile, threads: int) -> Work:
         stream.write(file.header)
         for images in decode_all(split, _BATCH, threads=threads):
             for image in images:
+                sums.append(strip_sums(image, keys))
                 stream.write(image.data)
             if time.monotonic() > turn:
                 yield True
                 turn = time.monotonic() + _TURN_SECONDS
+        stream.write(np.concatenate(sums).astype("<u8").tobytes())
     split.close()

@@ -11,7 +11,7 @@ from shards.errors import HeadraceError
 from shards.shardset import Split
 from train import graphs
 from train.accelerator import Accelerator
-from train.decoded import Decoded
+from train.cached import Decoded
 from train.decoding import blamed, refused, unexplained
 from train.regions import seen
 from train.wanted import Some, Wanted
@@ -71,10 +71,13 @@ class OnGpu(Generic[Some]):
         return inputs
 
     def _inputs(self, wanted: Wanted) -> Any:
-        split, (ids, views, size) = self._split, wanted
-        images = split.jpegs(ids) if self._decoded is None else self._decoded.images(ids).arrays()
-        regions = seen(views, split.heights[ids], split.widths[ids])
-        return images, *graphs.arguments(views, regions, size)
+        ids, views, size = wanted
+        regions = seen(views, self._split.heights[ids], self._split.widths[ids])
+        if self._decoded is None:
+            return self._split.jpegs(ids), *graphs.arguments(views, regions, size)
+        images, rows = self._decoded.read(ids, regions)
+        regions = regions._replace(start=regions.start - rows.start)
+        return images.arrays(), *graphs.arguments(rows.moved(views), regions, size)
 
     def _explain(self, error: RuntimeError) -> HeadraceError:
         """The user's error for one of DALI's, which names no sample: those in question are tried one by one."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from shards.shardset import Split
 from train.accelerator import Accelerator
-from train.decoded import Decoded
+from train.cached import Decoded
 from train.lanes import Lanes
 from train.on_gpu import OnGpu
 from train.place import Place
@@ -84,14 +84,11 @@ class _OnCpu(Generic[Some]):
 
 
 class _FromCache(Generic[Some]):
-    """All is decoded: what is left is to resize."""
+    """All is decoded: what is left is to read, check and resize."""
 
     def __init__(self, decoded: Decoded, threads: int) -> None:
-        from train.resample import resample  # noqa: PLC0415  as above
-
         def resized(plan: Some) -> Tensor:
-            ids, views, size = plan.wanted
-            return resample(decoded.images(ids), views, size)
+            return decoded.resample(*plan.wanted)
 
         self._lanes: Lanes[Some, Tensor] = Lanes(threads, lambda: resized)
 

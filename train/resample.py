@@ -1,7 +1,5 @@
 """Views of decoded images, cut and resized on the CPU, to torchvision's pixels."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,38 +7,30 @@ from torch import Tensor
 
 from train.augment import Views, resized_then_cut
 from train.bilinear import resize_boxes
+from train.filters import Boxes
 from train.images import Images
 
 
 def resample(images: Images, views: Views, size: int) -> Tensor:
     """The views of n images as uint8 (n, size, size, 3). It does not hold the interpreter's lock meanwhile."""
     made = np.empty((len(views.start), size, 3 * size), np.uint8)
-    resize_boxes(*_boxes(images, views, size), made)
-    return torch.from_numpy(made).view(-1, size, size, 3)
+    boxes = boxes_of(images.heights, images.widths, views, size)
+    resize_boxes(images.pixels, images.starts, 3 * images.widths, boxes, made)
+    return as_images(made)
 
 
-class _Boxes(NamedTuple):
-    """What `resize_boxes` is told of n images besides their pixels."""
-
-    pixels: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    pitches: NDArray[np.int64]
-    sides: NDArray[np.int64]
-    resized: NDArray[np.int64]
-    cut: NDArray[np.int64]
-    mirrored: NDArray[np.bool_]
+def as_images(made: NDArray[np.uint8]) -> Tensor:
+    """Squares of rows, (n, size, 3 * size), as images, (n, size, size, 3)."""
+    return torch.from_numpy(made).view(*made.shape[:2], -1, 3)
 
 
-def _boxes(images: Images, views: Views, size: int) -> _Boxes:
-    """RandomResizedCrop with the boxes of the views, or Resize and CenterCrop of whole images."""
-    pitches, count, pixels = 3 * images.widths, len(images.starts), images.pixels.view()
-    pixels.flags.writeable = False  # as those of the cache are: for numba it is another type, compiled apart
+def boxes_of(heights: NDArray[np.int64], widths: NDArray[np.int64], views: Views, size: int) -> Boxes:
+    """RandomResizedCrop with the boxes of the views, or Resize and CenterCrop of whole images, of these sides."""
+    count = len(heights)
     if views.short:
-        sides = np.stack([images.heights, images.widths], 1)
+        sides = np.stack([heights, widths], 1)
         resized, cut = resized_then_cut(views.short, size, sides, sides.min(1, keepdims=True))
-        return _Boxes(pixels, images.starts, pitches, sides, resized, cut, np.zeros(count, bool))
+        return Boxes(np.zeros_like(sides), sides, resized, cut, np.zeros(count, bool))
     (top, one), (bottom, other) = (corner.astype(np.int64).T for corner in (views.start, views.end))
-    starts = images.starts + top * pitches + 3 * np.minimum(one, other)
-    sides = np.stack([bottom - top, np.abs(other - one)], 1)
-    square, nothing = np.full((count, 2), size), np.zeros((count, 2), np.int64)
-    return _Boxes(pixels, starts, pitches, sides, square, nothing, one > other)
+    corners, sides = np.stack([top, np.minimum(one, other)], 1), np.stack([bottom - top, np.abs(other - one)], 1)
+    return Boxes(corners, sides, np.full((count, 2), size), np.zeros((count, 2), np.int64), one > other)

@@ -3,8 +3,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -16,12 +18,19 @@ from tests.faults.test_disk import mounted
 from tests.train import pictures
 from tests.train.pictures import CPU, Pixels, by_sample, picture, pipeline, split_of, training
 from train import decoded, filling, room
+<<<<<<< HEAD
 from train.decoded import CacheFile, Decoded, plan_caches
+=======
+from train.batch import Plan, ValidationPlans
+from train.cached import Decoded
+from train.decoded import HEADER, CacheFile, plan_caches
+>>>>>>> 141e3dc (What comes from the decoded cache is checked in strips when it is read)
 from train.filling import open_caches
 from train.on_gpu import OnGpu
 from train.pipeline import ImagePipeline
 from train.plans import ValidationPlans
 from train.recipe import load_recipe
+from train.regions import Regions
 from train.world import World
 
 IMAGE = 64 * 64 * 3
@@ -33,7 +42,7 @@ def made(shards: ShardSet, folder: Path, *names: str, said: list[str] | None = N
     return open_caches(shards, files, World(), 2, (said if said is not None else []).append)
 
 
-def cached(split: Split, pixels: Decoded) -> ImagePipeline:
+def cached(split: Split, pixels: Decoded) -> ImagePipeline[Plan]:
     """A pipeline that reads decoded pixels."""
     return ImagePipeline(split, 16, CPU, threads=1, decode="cpu", decoded=pixels)
 
@@ -114,26 +123,74 @@ def lengthen(path: Path) -> None:
         stream.write(b"\0")
 
 
-def of_another_key(path: Path) -> None:
-    """Be the cache of something else."""
+def of_another_version(path: Path) -> None:
+    """Be a cache without checksums, as they once were."""
     with path.open("r+b") as stream:
-        stream.write(path.read_bytes()[:100].replace(b"1\n", b"2\n"))
+        stream.write(path.read_bytes()[:100].replace(b"cache 2\n", b"cache 1\n"))
 
 
-@pytest.mark.parametrize("harm", [cut, lengthen, of_another_key], ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize("harm", [cut, lengthen, of_another_version], ids=lambda harm: harm.__name__)
 def test_harmed_cache_is_refused_and_made_again(tiny_set: Path, tmp_path: Path, harm: object) -> None:
     """A file of another size or key is never read: opening it is an error, and the next run makes it again."""
     shards = ShardSet.open(tiny_set)
-    before = made(shards, tmp_path)["train"].images(np.arange(480)).arrays()
+    made(shards, tmp_path)
     file = CacheFile.of(shards, "train", tmp_path)
     sound = file.path.read_bytes()
     harm(file.path)  # type: ignore[operator]
-    with pytest.raises(DataError, match="Remove it: the next run makes it again"):
-        Decoded(file)
+    with pytest.raises(DataError, match="Start again: the next run makes it again"):
+        Decoded(file, shards)
     made(shards, tmp_path)
     assert file.path.read_bytes() == sound
-    if harm is not cut:  # whose file is gone under the first run, but not its map of the same file
-        assert all(len(image) == 64 for image in before)
+
+
+@pytest.mark.parametrize("way", ["on a CPU", "of GPUs"])
+def test_pixels_that_changed_are_an_error(tiny_set: Path, tmp_path: Path, way: str) -> None:
+    """Inverted pixels end the run with the file and the sample; the file goes, and the next run makes it again."""
+    shards = ShardSet.open(tiny_set)
+    split, pixels = shards.split("train"), made(shards, tmp_path)["train"]
+    file = CacheFile.of(shards, "train", tmp_path)
+    sound = file.path.read_bytes()
+    with file.path.open("r+b") as stream:
+        stream.seek(HEADER + 300 * IMAGE)
+        stream.write(bytes(255 - byte for byte in sound[HEADER + 300 * IMAGE : HEADER + 301 * IMAGE]))
+    pipe = (
+        cached(split, pixels) if way == "on a CPU" else OnGpu(split, 16, CPU, threads=1, decode="cpu", decoded=pixels)
+    )
+    message = (
+        rf"{file.path}: the decoded pixels of train-000003.tar, key 000000300 .*checksum.* was removed: start again"
+    )
+    with pytest.raises(DataError, match=message):
+        list(pipe.run(training(split).stream(0, 10, range(3))))
+    assert list(tmp_path.iterdir()) == []
+    made(shards, tmp_path)
+    assert file.path.read_bytes() == sound
+
+
+def test_cut_while_batches_are_read(tiny_set: Path, tmp_path: Path) -> None:
+    """A file that is cut at any moment is an error that says so, and no signal."""
+    shards = ShardSet.open(tiny_set)
+    split, file = shards.split("train"), CacheFile.of(shards, "train", tmp_path)
+    for left in (0, file.size // 3, int(file.starts[-1]) - 1):
+        pipe = ImagePipeline[Plan](split, 48, CPU, threads=2, decode="cpu", decoded=made(shards, tmp_path)["train"])
+        batches = pipe.run(training(split, group=48).stream(0, 100_000, range(1)))
+        next(batches)
+        Timer(0.02, os.truncate, (file.path, left)).start()
+        message = rf"{file.path}: .*: the file has {left:,} bytes instead of {file.size:,}.* removed: start again"
+        with pytest.raises(DataError, match=message):
+            deque(batches, maxlen=0)
+
+
+def test_a_cache_that_was_made_again_meanwhile_stays(tiny_set: Path, tmp_path: Path) -> None:
+    """A run that finds harm removes the file that it read, not one that another run has put in its place."""
+    shards = ShardSet.open(tiny_set)
+    pixels, file = made(shards, tmp_path)["train"], CacheFile.of(shards, "train", tmp_path)
+    sound = file.path.read_bytes()
+    (tmp_path / "new").write_bytes(sound)
+    os.truncate(file.path, HEADER)
+    (tmp_path / "new").replace(file.path)
+    with pytest.raises(DataError, match="start again"):
+        pixels.read(np.arange(3), Regions.whole(*np.full((2, 3), 64, np.int32)))
+    assert file.path.read_bytes() == sound
 
 
 def test_key_follows_set_split_and_decoder(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +237,8 @@ def test_killed_fill_leaves_nothing_that_looks_finished(tiny_set: Path, tmp_path
     assert not file.ready
     assert [path.stat().st_size for path in file.unfinished] == [file.size]  # its space was taken at once
     pixels = made(shards, tmp_path)["train"]
-    assert len(pixels.images(np.arange(480)).arrays()) == 480
+    images, _ = pixels.read(np.arange(480), Regions.whole(*np.full((2, 480), 64, np.int32)))
+    assert len(images.arrays()) == 480
     assert [path.name for path in tmp_path.iterdir()] == [file.path.name]
 
 

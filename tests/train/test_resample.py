@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from tests.project.sources import ROOT
 from tests.train.pictures import Pixels
-from train import bilinear, graphs
+from train import filters, graphs
 from train.augment import Crop, Samples, Views, centre_views, train_views
 from train.images import Images
 from train.regions import seen
@@ -124,7 +124,7 @@ def _threads() -> int:
 
 def test_filters_that_share_a_place_are_made_again() -> None:
     """Sides that differ by the number of filters that are kept drive each other out, and the pixels stay."""
-    sides = [10 + bilinear.MOST_FILTERS * times for times in range(3)]
+    sides = [10 + filters.MOST_FILTERS * times for times in range(3)]
     images = noise([(sides[i % 3], sides[i // 3 % 3]) for i in range(18)])
     corners = np.array([image.shape[:2] for image in images], np.float32)
     for views in (

@@ -14,7 +14,8 @@ from shards.order import Order, Windows
 from shards.shardset import ShardSet, Split
 from tests.train.pictures import CPU, pipeline, training
 from train.batch import Batch
-from train.decoded import Decoded, plan_caches
+from train.cached import Decoded
+from train.decoded import plan_caches
 from train.feed import Feed
 from train.filling import open_caches
 from train.pipeline import ImagePipeline
