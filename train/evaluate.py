@@ -11,7 +11,7 @@ from shards.manifest import VALIDATION
 from shards.order import deal
 from shards.shardset import ShardSet
 from train.accelerator import Accelerator
-from train.decoded import Decoded
+from train.cached import Decoded
 from train.efficientnet import EfficientNet
 from train.feed import Feed
 from train.normalise import Normalise

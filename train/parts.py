@@ -4,16 +4,9 @@ import math
 
 from shards.manifest import TRAIN
 from train.augment import Crop
-<<<<<<< HEAD
 from train.average import WeightAverage
-from train.compiled import Compilable
-from train.decoded import Decoded
-=======
-from train.batch import Plan, TrainPlans, ValidationPlans
 from train.cached import Decoded
 from train.compiled import Compilable
-from train.evaluate import Evaluator
->>>>>>> 141e3dc (What comes from the decoded cache is checked in strips when it is read)
 from train.feed import Feed
 from train.head import Matched
 from train.mix import Mixing

@@ -18,17 +18,12 @@ from tests.faults.test_disk import mounted
 from tests.train import pictures
 from tests.train.pictures import CPU, Pixels, by_sample, picture, pipeline, split_of, training
 from train import decoded, filling, room
-<<<<<<< HEAD
-from train.decoded import CacheFile, Decoded, plan_caches
-=======
-from train.batch import Plan, ValidationPlans
 from train.cached import Decoded
 from train.decoded import HEADER, CacheFile, plan_caches
->>>>>>> 141e3dc (What comes from the decoded cache is checked in strips when it is read)
 from train.filling import open_caches
 from train.on_gpu import OnGpu
 from train.pipeline import ImagePipeline
-from train.plans import ValidationPlans
+from train.plans import Plan, ValidationPlans
 from train.recipe import load_recipe
 from train.regions import Regions
 from train.world import World
