@@ -8,13 +8,20 @@ from types import ModuleType
 import pytest
 
 from tests.project.sources import ROOT
-from train import bilinear, blocks, origins, reading, scaling
+from train import bilinear, blocks, filters, origins, reading, scaling, strips
+
+DECODED = {
+    "augment", "bilinear", "decoded", "filters", "images", "jit", "libc", "regions", "resample", "room", "strips",
+    "vector",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("module", "wanted"),
     [
-        (bilinear, {"bilinear", "jit", "vector"}),
+        (bilinear, {"bilinear", "filters", "jit", "vector"}),
+        (filters, {"filters", "jit"}),
+        (strips, DECODED),
         (scaling, {"scaling", "jit"}),
         (blocks, {"blocks", "jit", "libc"}),
         (reading, {"reading", "jit", "libc", "images"}),

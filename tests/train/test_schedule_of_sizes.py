@@ -43,9 +43,9 @@ def test_size_changes_at_its_step_and_nothing_else_does(tiny_set: Path) -> None:
     staged = replace(fixed, sizes=((0, 32), (3, 64)))
     for step, size in ((0, 32), (2, 32), (3, 64), (9, 64)):
         one, other = staged.plan(step, 1), fixed.plan(step, 1)
-        assert one.size == size
+        assert one.wanted.size == size
         assert (one.ids == other.ids).all()
-        assert (one.views.start == other.views.start).all()
+        assert (one.wanted.views.start == other.wanted.views.start).all()
 
 
 def test_run_trains_at_every_size_of_its_schedule(
