@@ -18,6 +18,7 @@ SYMBOLIC = "a symbolic link, which is not followed"
 SPECIAL = "neither a file nor a folder"
 REPLACED = "an earlier file of this name, which a later one replaces, as where tar unpacks it"
 LeftOut = list[tuple[str, str]]  # path in the source, and why
+CHUNK = 1 << 16  # bytes of a file of which only a part is in memory at a time
 MAX_FILE_BYTES = 512 << 20  # no image file is larger; a header that says so is damaged or hostile
 
 
@@ -72,6 +73,10 @@ class Reader(Protocol):
 
     def read(self, entry: Entry) -> bytes:
         """The file's bytes, checked against the table; DataError when they differ or are gone."""
+        ...
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The same in parts of at most CHUNK bytes; that they differ may come out only at the end."""
         ...
 
 

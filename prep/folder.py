@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prep.files import SPECIAL, SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
+from prep.files import CHUNK, MAX_FILE_BYTES, SPECIAL, SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
 
 
 class FolderFiles:
@@ -64,23 +64,36 @@ class FolderReader:
 
     def read(self, entry: Entry) -> bytes:
         """The file's bytes; its size must still be that of the table."""
+        if entry.size > MAX_FILE_BYTES:
+            raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+        return b"".join(self._parts(entry, entry.size + 1))
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The same in parts."""
+        return self._parts(entry, CHUNK)
+
+    def _parts(self, entry: Entry, most: int) -> Iterator[bytes]:
+        """The file in parts of at most `most` bytes; one byte beyond its size is asked for, and may not be there."""
+        descriptor = self._open(entry)
+        left = entry.size
         try:
-            descriptor = os.open(self._start + entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise changed(
-                self._root, entry.path, f"cannot be read ({error.strerror}); it was there when prep began"
-            ) from error
-        try:
-            data = os.read(descriptor, entry.size + 1)
-            while len(data) < entry.size and (more := os.read(descriptor, entry.size - len(data))):
-                data += more
+            while left >= 0 and (data := os.read(descriptor, min(left + 1, most))):
+                left -= len(data)
+                yield data
         except OSError as error:
             raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
         finally:
             os.close(descriptor)
-        if len(data) != entry.size:
+        if left:
             raise changed(self._root, entry.path, f"its size changed from {entry.size:,} bytes while prep ran")
-        return data
+
+    def _open(self, entry: Entry) -> int:
+        try:
+            return os.open(self._start + entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise changed(
+                self._root, entry.path, f"cannot be read ({error.strerror}); it was there when prep began"
+            ) from error
 
 
 def _regular_files(folder: Path | str, prefix: str, left_out: LeftOut) -> Iterator[tuple[str, os.stat_result]]:

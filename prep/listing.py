@@ -7,7 +7,7 @@ import csv
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,7 +27,10 @@ from shards.manifest import class_list
 LAYOUT = "listing"
 ENDINGS = (".csv", ".parquet")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_COLUMNS = ("path", "label", "split")
 _Item = tuple[str, str, str]  # path, label, split
+_ROWS = 4096  # of a Parquet file in memory at a time
+_LONGEST_CELL, _LEAST_BOUND = 4096, 1 << 20  # bytes; a path has at most 4,096, and a dictionary its own size beside
 
 
 class ListingFiles:
@@ -41,7 +44,8 @@ class ListingFiles:
 
     def stamp(self) -> str:
         """Hash of the listing, and of size and modification time of the files that it names."""
-        state = hashlib.sha256(self.root.read_bytes())
+        with self.root.open("rb") as stream:
+            state = hashlib.file_digest(stream, "sha256")
         for path, _, _ in self.items:
             seen = self._stat(path)
             state.update(f"{seen.st_size} {seen.st_mtime_ns}\n".encode())
@@ -110,12 +114,29 @@ def _csv(root: Path) -> list[_Item]:
 
 def _parquet(root: Path) -> list[_Item]:
     try:
-        table = pq.read_table(root, page_checksum_verification=True)
-        names = [name.strip().lower() for name in table.column_names]
-        rows = table.rename_columns(names).to_pylist()
+        with pq.ParquetFile(root, page_checksum_verification=True) as file:
+            names = [name.strip().lower() for name in file.schema_arrow.names]
+            return _items(root, names, enumerate(_parquet_rows(root, file), start=1))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{root}: not a sound Parquet file ({error}). Get it again") from error
-    return _items(root, names, enumerate(rows, start=1))
+
+
+def _parquet_rows(root: Path, file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
+    """The rows, of which some thousands are in memory at a time: a few bytes can hold millions of equal ones."""
+    places = {name.strip().lower(): place for place, name in enumerate(file.schema_arrow.names)}
+    kept = {name: place for name, place in places.items() if name in _COLUMNS}
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            name = column.path_in_schema.strip().lower()
+            if name in kept and column.total_uncompressed_size > _LEAST_BOUND + _LONGEST_CELL * group.num_rows:
+                raise DataError(f"{root}: column {name} has cells of more than {_LONGEST_CELL:,} bytes. Correct it")
+    names = [file.schema_arrow.names[place] for place in kept.values()]
+    for batch in file.iter_batches(_ROWS, columns=names):
+        columns = [batch.column(name).to_pylist() for name in names]
+        for cells in zip(*columns, strict=True):
+            yield dict(zip(kept, cells, strict=True))
 
 
 def _items(root: Path, names: list[str], rows: Iterable[tuple[int, dict[str, Any]]]) -> list[_Item]:
@@ -125,6 +146,7 @@ def _items(root: Path, names: list[str], rows: Iterable[tuple[int, dict[str, Any
             f"{root}: its columns are {', '.join(names) or 'none'}; path and label are needed, split may be there"
         )
     items: dict[str, _Item] = {}
+    labels: dict[str, str] = {}  # one copy of each is kept
     for number, row in rows:
         try:
             path, label, split = (_text(row.get(name, "train")).strip() for name in ("path", "label", "split"))
@@ -134,7 +156,7 @@ def _items(root: Path, names: list[str], rows: Iterable[tuple[int, dict[str, Any
         if not path or not label or not split or path in items:
             why = "occurs twice" if path in items else "needs a path, a label, and a split of train, val or test"
             raise DataError(f"{root}: row {number} ({path or 'no path'}): {why}. Correct the listing")
-        items[path] = (path, label, split)
+        items[path] = (path, labels.setdefault(label, label), split)
     if not items:
         raise DataError(f"{root}: it lists no images")
     return list(items.values())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prep.files import UNKNOWN_CRC, Files, FileTable, Reader
+from prep.files import UNKNOWN_CRC, Entry, Files, FileTable, Reader
 from shards.manifest import ClassInfo
 
 
@@ -91,5 +91,12 @@ def states(table: FileTable, reader: Reader) -> States:
     crcs = table.crcs.copy()
     for row, entry in enumerate(table):
         if entry.crc32 == UNKNOWN_CRC:
-            crcs[row] = zlib.crc32(reader.read(entry))
+            crcs[row] = _crc32(entry, reader)
     return States(table.paths, table.sizes, crcs)
+
+
+def _crc32(entry: Entry, reader: Reader) -> int:
+    crc = 0
+    for data in reader.chunks(entry):
+        crc = zlib.crc32(data, crc)
+    return crc

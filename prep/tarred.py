@@ -1,10 +1,11 @@
 """A source that lies in a tar: plain ones are read in place, compressed ones through an unpacked copy."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from prep.files import MAX_FILE_BYTES, REPLACED, SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
+from prep.files import CHUNK, MAX_FILE_BYTES, REPLACED, SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed
 from prep.unpacked import opener, path_of, unpack
 from shards.members import Link, Member, Unread, all_members
 
@@ -99,14 +100,23 @@ class TarReader:
         """The member's bytes."""
         if entry.size > MAX_FILE_BYTES:
             raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+        return self._bytes(entry, 0, entry.size)
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The same in parts."""
+        return (self._bytes(entry, at, min(CHUNK, entry.size - at)) for at in range(0, entry.size, CHUNK))
+
+    def _bytes(self, entry: Entry, at: int, size: int) -> bytes:
+        """So many bytes of the member, from this place in it on."""
         try:
             if self._descriptor < 0:
                 self._descriptor = os.open(self._plain, os.O_RDONLY | os.O_CLOEXEC)
-            data = os.pread(self._descriptor, entry.size, entry.offset)
+            data = os.pread(self._descriptor, size, entry.offset + at)
         except OSError as error:
             raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
-        if len(data) != entry.size:
-            raise changed(self._root, entry.path, f"the tar ends inside it ({len(data):,} of {entry.size:,} bytes)")
+        if len(data) != size:
+            seen = at + len(data)
+            raise changed(self._root, entry.path, f"the tar ends inside it ({seen:,} of {entry.size:,} bytes)")
         return data
 
     def __getstate__(self) -> dict[str, object]:

@@ -7,16 +7,18 @@ val/images/*.JPEG              labelled by val/val_annotations.txt: file <tab> w
 test/                          has no labels and is not read; it may be missing
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 
-from prep.files import Files, FileTable, Reader
+from prep.files import Files, FileTable
 from prep.source import Listed, Source
+from prep.text import lines
 from shards.errors import DataError
-from shards.manifest import ClassInfo, class_list
+from shards.manifest import MAX_ID, MAX_TEXT, ClassInfo, class_list
 
 LAYOUT = "tinyimagenet"
+Lines = Iterator[tuple[int, str]]  # number and text
 _WNIDS, _WORDS, _ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
 
 
@@ -36,8 +38,8 @@ def open_tinyimagenet(files: Files, table: FileTable, root: str) -> Source:
     others = inside.take(
         np.array([row_of[name] for name in (_WNIDS, _WORDS, _ANNOTATIONS) if name in row_of], np.int64)
     )
-    texts = _texts(files, others, reader)
-    classes = _classes(files, texts)
+    texts = {entry.path: lines(files.root, entry, reader) for entry in others}
+    classes = _classes(files, texts, len(inside))
     label_of = {one.id: label for label, one in enumerate(classes)}
     splits = {"train": _train(files, inside, label_of)}
     if _ANNOTATIONS in texts:
@@ -49,22 +51,32 @@ def open_tinyimagenet(files: Files, table: FileTable, root: str) -> Source:
     return Source(LAYOUT, classes, splits, others, files, reader)
 
 
-def _texts(files: Files, others: FileTable, reader: Reader) -> dict[str, str]:
-    try:
-        return {entry.path: reader.read(entry).decode("utf-8") for entry in others}
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{files.root}: one of {', '.join(others.paths)} is not UTF-8 text ({error}). Get it again"
-        ) from error
+def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInfo, ...]:
+    """The classes with their names; only the names that are used are kept."""
+    names = dict.fromkeys(sorted(_wnids(files, texts[_WNIDS], most)), "")
+    for _, line in texts.get(_WORDS, ()):
+        wnid, _, name = line.partition("\t")
+        if wnid in names:
+            names[wnid] = name.strip()[: MAX_TEXT + 1]  # a longer one is refused below
+    return class_list(((wnid, name or wnid) for wnid, name in names.items()), files.root)
 
 
-def _classes(files: Files, texts: dict[str, str]) -> tuple[ClassInfo, ...]:
-    wnids = sorted(texts[_WNIDS].split())
-    if not wnids or len(set(wnids)) < len(wnids):
-        raise DataError(f"{files.root}: {_WNIDS} must list each class once; it has {len(wnids)} lines. Get it again")
-    lines = (line.partition("\t") for line in texts.get(_WORDS, "").splitlines())
-    names = {wnid: name.strip() for wnid, _, name in lines}
-    return class_list(((wnid, names.get(wnid) or wnid) for wnid in wnids), files.root)
+def _wnids(files: Files, text: Lines, most: int) -> set[str]:
+    """The words of wnids.txt, of which there are fewer than files in the source: each has a folder of images."""
+    found: set[str] = set()
+    for number, line in text:
+        for wnid in line.split():
+            if wnid in found or len(found) == most or len(wnid) > MAX_ID:
+                what = "is there already" if wnid in found else f"is one of more classes than files ({most:,})"
+                what = f"has more than {MAX_ID} characters" if len(wnid) > MAX_ID else what
+                raise DataError(
+                    f"{files.root}: {_WNIDS} must list each class once: {wnid[:60]} in line {number} {what}. "
+                    "Get it again"
+                )
+            found.add(wnid)
+    if not found:
+        raise DataError(f"{files.root}: {_WNIDS} must list each class once; it lists none. Get it again")
+    return found
 
 
 def _train(files: Files, inside: FileTable, label_of: dict[str, int]) -> Listed:
@@ -86,33 +98,35 @@ def _train(files: Files, inside: FileTable, label_of: dict[str, int]) -> Listed:
     return Listed(inside.take(np.array(rows, np.int64)), np.array(labels, np.int64))
 
 
-def _val(files: Files, inside: FileTable, row_of: dict[str, int], label_of: dict[str, int], text: str) -> Listed:
-    def fail(what: str) -> DataError:
-        return DataError(f"{files.root}: {_ANNOTATIONS}: {what}. Get the data set again")
-
-    labels = _annotations(text, label_of, fail)
+def _val(files: Files, inside: FileTable, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> Listed:
+    labels = _annotations(files, row_of, label_of, text)
     images = [
         path for path in inside.paths if path.startswith("val/images/") and not path.split("/")[-1].startswith(".")
     ]
-    for path in images:
-        if path not in labels:
-            raise fail(f"no label for {path}")
-    for path in labels:
-        if path not in row_of:
-            raise fail(f"it labels {path}, which does not exist")
-    rows = np.array([row_of[path] for path in images], np.int64)
-    return Listed(inside.take(rows), np.array([labels[path] for path in images], np.int64))
+    rows = [row_of[path] for path in images]
+    for path, row in zip(images, rows, strict=True):
+        if row not in labels:
+            raise _wrong(files, f"no label for {path}")
+    return Listed(inside.take(np.array(rows, np.int64)), np.array([labels[row] for row in rows], np.int64))
 
 
-def _annotations(text: str, label_of: dict[str, int], fail: Callable[[str], DataError]) -> dict[str, int]:
-    labels: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+def _annotations(files: Files, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> dict[int, int]:
+    """The label of each row that is labelled: a file that is there, so that as much is kept as there are files."""
+    labels: dict[int, int] = {}
+    for number, line in text:
         if not line.strip():
             continue
         name, _, rest = line.partition("\t")
         wnid = rest.split("\t", 1)[0].strip()
         path = f"val/images/{name}"
-        if wnid not in label_of or path in labels:
-            raise fail(f"line {number} is {line[:60]!r}: " + ("labelled twice" if path in labels else "unknown class"))
-        labels[path] = label_of[wnid]
+        row = row_of.get(path)
+        if row is None or row in labels or wnid not in label_of:
+            why = "unknown class" if wnid not in label_of else "labelled twice"
+            why = f"it labels {path[:200]}, which does not exist" if row is None and wnid in label_of else why
+            raise _wrong(files, f"line {number} is {line[:60]!r}: {why}")
+        labels[row] = label_of[wnid]
     return labels
+
+
+def _wrong(files: Files, what: str) -> DataError:
+    return DataError(f"{files.root}: {_ANNOTATIONS}: {what}. Get the data set again")

@@ -27,7 +27,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=_FILE + "$", max_length=200)]
 TarName = Annotated[str, Field(pattern=TAR_NAME, max_length=200)]
 SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=32)]
-Text = Annotated[str, Field(max_length=4096)]
+MAX_ID, MAX_TEXT = 255, 4096  # characters
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Content = bytes  # a name for what the `bytes` fields below count
 Scalar = bool | int | float | Text | None
 
@@ -39,7 +40,7 @@ class _Part(BaseModel):
 class ClassInfo(_Part):
     """One class. Its label is its position in the manifest's list, for ever."""
 
-    id: Annotated[str, Field(min_length=1, max_length=255)]
+    id: Annotated[str, Field(min_length=1, max_length=MAX_ID)]
     name: Text
 
 

@@ -129,7 +129,10 @@ def without(*paths: str) -> Callable[[Contents], None]:
         (lambda files: files.update({"val/images/x.JPEG": b""}), "no label for val/images/x.JPEG"),
         (lambda files: files.update({"val/val_annotations.txt": b"0_0.JPEG\tn99\n"}), "line 1 .*unknown class"),
         (lambda files: files.update({"val/val_annotations.txt": b"junk"}), "line 1 is 'junk'"),
-        (lambda files: files.update({"val/val_annotations.txt": b"a\tn01\na\tn01\n"}), "line 2 .*labelled twice"),
+        (
+            lambda files: files.update({"val/val_annotations.txt": b"0_0.JPEG\tn01\n0_0.JPEG\tn01\n"}),
+            "line 2 .*labelled twice",
+        ),
     ],
 )
 def test_wrong_source_is_named(tmp_path: Path, change: Callable[[Contents], None], words: str) -> None:
