@@ -197,3 +197,54 @@ def archive(seed: int) -> bytes:
         parts.append(_odd(name, chance, names) if chance.random() < 0.3 else _regular(name, chance))
         names.append(name)
     return b"".join(parts) + END
+
+
+LIMITS = {  # values at the ends of what a field can hold, by the field's first byte
+    0: (bytes(100), b"a" * 100, b"\xff" * 100, b"/" + bytes(99)),
+    124: (
+        b"7" * 11 + b"\0",
+        b"7" * 12,
+        binary(2**63),
+        binary(2**88 - 1),
+        b"\xff" * 12,
+        octal(0),
+        octal(511),
+        b"8" + bytes(11),
+    ),
+    157: (bytes(100), b"b" * 100, b"\xff" * 100),
+    257: (POSIX_MAGIC, GNU_MAGIC, NO_MAGIC, b"ustar\xff\xff\xff"),
+    345: (bytes(155), b"c" * 155, b"\xff" * 155),
+}
+
+
+def spoilt(seed: int) -> bytes:
+    """A tar with one to three pieces of damage: a field at its limits, bits flipped, blocks lost, zeroed or doubled."""
+    chance, data = random.Random(-seed - 1), bytearray(archive(seed))
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(len(data) // BLOCK) * BLOCK
+        kind = chance.randrange(6)
+        if kind == 0:
+            data[at + chance.randrange(BLOCK)] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            data[at : at + BLOCK] = bytes(BLOCK)
+        elif kind == 2:
+            data[at:at] = data[at : at + BLOCK]
+        elif kind == 3 and len(data) > 4 * BLOCK:
+            del data[at : at + BLOCK]
+        elif kind == 4 and len(data) > 4 * BLOCK:
+            del data[at + chance.randrange(BLOCK) :]
+            data += bytes(-len(data) % BLOCK)
+        else:
+            _to_limit(data, chance)
+    return bytes(data)
+
+
+def _to_limit(data: bytearray, chance: random.Random) -> None:
+    """Set a field of one of the headers to a limit, with a checksum that fits."""
+    headers = [at for at in range(0, len(data), BLOCK) if data[at + 257 : at + 262] == b"ustar"]
+    if headers:
+        at, field = chance.choice(headers), chance.choice(list(LIMITS))
+        value = chance.choice(LIMITS[field])
+        data[at + field : at + field + len(value)] = value
+        data[at + 148 : at + 156] = b" " * 8
+        data[at + 148 : at + 156] = b"%06o\0 " % sum(data[at : at + BLOCK])
