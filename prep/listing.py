@@ -30,7 +30,6 @@ _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", 
 _COLUMNS = ("path", "label", "split")
 _Item = tuple[str, str, str]  # path, label, split
 _ROWS = 4096  # of a Parquet file in memory at a time
-_LONGEST_CELL, _LEAST_BOUND = 4096, 1 << 20  # bytes; a path has at most 4,096, and a dictionary its own size beside
 
 
 class ListingFiles:
@@ -116,22 +115,15 @@ def _parquet(root: Path) -> list[_Item]:
     try:
         with pq.ParquetFile(root, page_checksum_verification=True) as file:
             names = [name.strip().lower() for name in file.schema_arrow.names]
-            return _items(root, names, enumerate(_parquet_rows(root, file), start=1))
+            return _items(root, names, enumerate(_parquet_rows(file), start=1))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{root}: not a sound Parquet file ({error}). Get it again") from error
 
 
-def _parquet_rows(root: Path, file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
+def _parquet_rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
     """The rows, of which some thousands are in memory at a time: a few bytes can hold millions of equal ones."""
     places = {name.strip().lower(): place for place, name in enumerate(file.schema_arrow.names)}
     kept = {name: place for name, place in places.items() if name in _COLUMNS}
-    for number in range(file.num_row_groups):
-        group = file.metadata.row_group(number)
-        for place in range(group.num_columns):
-            column = group.column(place)
-            name = column.path_in_schema.strip().lower()
-            if name in kept and column.total_uncompressed_size > _LEAST_BOUND + _LONGEST_CELL * group.num_rows:
-                raise DataError(f"{root}: column {name} has cells of more than {_LONGEST_CELL:,} bytes. Correct it")
     names = [file.schema_arrow.names[place] for place in kept.values()]
     for batch in file.iter_batches(_ROWS, columns=names):
         columns = [batch.column(name).to_pylist() for name in names]

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from prep.shardjob import Job, Work, make_shard
 from shards.errors import HeadraceError
 
 _PR_SET_PDEATHSIG = 1
+_REPORT_EVERY = 0.1  # seconds
 Answer = int | Record | HeadraceError  # of a worker: samples done since the last one, or what came out of a job
 
 
@@ -138,21 +140,48 @@ def _no_interrupt() -> Iterator[None]:
 def _serve(pipe: Connection, work: Work, parent: int) -> None:
     """What a worker does: its parent's jobs, until that closes the pipe."""
     _follow(parent)
-
-    def tell(answer: Answer) -> None:
-        try:
-            pipe.send(answer)
-        except OSError as error:
-            raise _Stopped from error
-
+    telling = _Telling(pipe)
     with suppress(_Stopped, EOFError):
         while True:
             job = pipe.recv()
             try:
-                tell(make_shard(job, work, tell))
+                telling.answer(make_shard(job, work, telling.count))
             except HeadraceError as error:
                 error.add_note("".join(traceback.format_exception(error)))  # for HEADRACE_DEBUG=1
-                tell(error)
+                telling.answer(error)
+
+
+class _Telling:
+    """A worker's side of its pipe. Raises _Stopped when the parent has closed it.
+
+    Samples are reported at most every 0.1 s: a report costs both processes as much as four small images.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._samples = 0  # done and not yet reported
+        self._due = 0.0
+
+    def count(self, samples: int) -> None:
+        """Add so many finished samples."""
+        self._samples += samples
+        if time.monotonic() >= self._due:
+            self._report()
+
+    def answer(self, answer: Record | HeadraceError) -> None:
+        """Report what came out of a job, after all its samples."""
+        self._report()
+        self._send(answer)
+
+    def _report(self) -> None:
+        self._send(self._samples)
+        self._samples, self._due = 0, time.monotonic() + _REPORT_EVERY
+
+    def _send(self, answer: Answer) -> None:
+        try:
+            self._pipe.send(answer)
+        except OSError as error:
+            raise _Stopped from error
 
 
 def _follow(parent: int) -> None:

@@ -23,6 +23,7 @@ from train.world import World
 
 EPOCH = 10  # steps of 48 of 480 samples
 MIB = 2**20
+POOLED = 4  # threads; a leak leaves one for each epoch or pipeline, 20 at least
 
 
 @pytest.fixture
@@ -50,9 +51,12 @@ class Held:
         self.files = len(list(Path("/proc/self/fd").iterdir()))
 
     def assert_no_more_than(self, before: "Held", mib: float) -> None:
-        """Nothing grew, memory by less than so many MiB."""
+        """Nothing grew, memory by less than so many MiB.
+
+        Libraries start the threads of their pools when they first have work for them, so a few may come late.
+        """
         assert self.memory - before.memory < mib * MIB
-        assert self.threads <= before.threads
+        assert self.threads - before.threads < POOLED
         assert self.python_threads <= before.python_threads
         assert self.files <= before.files
 
