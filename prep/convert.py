@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prep import finish, plan, reuse
@@ -34,6 +35,8 @@ class Result:
     manifest: Manifest
     reused: bool
     seconds: float
+    unused: Counter[str] = field(default_factory=Counter)
+    """Images of the source that are in no class of a split, by reason; empty where the set is reused."""
 
 
 def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
@@ -62,7 +65,8 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
             say(f"{out}: what was there is kept as {store.set_aside(out)}: not all of it is known to come from prep")
         store.publish(work, out)
         headers.remember(manifest)  # every image was admitted
-    return Result(manifest, reused=False, seconds=time.monotonic() - began)
+    unused = Counter(reason for _, reason in chosen.unused)
+    return Result(manifest, reused=False, seconds=time.monotonic() - began, unused=unused)
 
 
 def _tell_of_left_out(files: Files, options: Options, say: Say) -> None:

@@ -16,6 +16,8 @@ from shards.errors import DataError
 UNKNOWN_CRC = -1
 SYMBOLIC = "a symbolic link, which is not followed"
 SPECIAL = "neither a file nor a folder"
+UNUSED = "an image in no class of a split"
+UNLABELLED = "an image of a test split without labels"
 REPLACED = "an earlier file of this name, which a later one replaces, as where tar unpacks it"
 LeftOut = list[tuple[str, str]]  # path in the source, and why
 CHUNK = 1 << 16  # bytes of a file of which only a part is in memory at a time

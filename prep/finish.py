@@ -27,7 +27,7 @@ def write_set(
         seen += [States(job.files.paths, job.files.sizes, record.crcs.astype(np.int64)) for job, record in parts]
         splits.append(_write_split(work, name, parts))
     notes = [note for parts in made.values() for _, record in parts for note in record.notes]
-    _write_report(work, notes + [Note(path, "skipped", reason) for path, reason in source.files.left_out])
+    _write_report(work, notes + [Note(path, "skipped", reason) for path, reason in source.left_out])
     files = States.joined(seen)
     about = SourceInfo(layout=source.layout, files=len(files), fingerprint=files.fingerprint())
     manifest = Manifest.make(source.classes, tuple(splits), about, options.record())

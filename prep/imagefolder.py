@@ -2,6 +2,8 @@
 
 train/CLASS/**/*.jpg  with val/ (or valid/, validation/) and perhaps test/ beside it
 CLASS/**/*.jpg        one tree; --val-fraction takes a part of every class for validation
+
+Images elsewhere, beside the folders of classes or in a folder that is no split, are in no class: the report names them.
 """
 
 import sys
@@ -11,7 +13,7 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from prep.files import Files, FileTable
+from prep.files import UNLABELLED, UNUSED, Files, FileTable, LeftOut
 from prep.options import Options
 from prep.source import Listed, Source
 from shards.draws import Stream, hash64
@@ -39,11 +41,16 @@ def find_trees(table: FileTable) -> tuple[str, dict[str, list[int]]] | None:
     rows = [row for row, path in enumerate(paths) if is_image(path)]
     folders = [paths[row].count("/") for row in rows]
     depth = 0
-    while rows and min(folders) > depth + 1 and len({_folder(paths[row], depth) for row in rows}) == 1:
+    while (
+        rows
+        and min(folders) > depth
+        and len({_folder(paths[row], depth) for row in rows}) == 1
+        and (min(folders) > depth + 1 or _has_train(paths, rows, depth + 1))  # images may lie beside train/
+    ):
         depth += 1
     trees: dict[str, list[int]] = defaultdict(list)
     deep = [row for row, above in zip(rows, folders, strict=True) if above > depth + 1]
-    if any(_folder(paths[row], depth) == "train" for row in deep):
+    if _has_train(paths, deep, depth):
         for row in deep:
             if (tree := _folder(paths[row], depth)) in _SPLITS:
                 trees[tree].append(row)
@@ -51,6 +58,11 @@ def find_trees(table: FileTable) -> tuple[str, dict[str, list[int]]] | None:
         trees[""] = [row for row, above in zip(rows, folders, strict=True) if above > depth]
     root = "".join(f"{_folder(paths[rows[0]], above)}/" for above in range(depth))
     return (root, dict(trees)) if any(trees.values()) else None
+
+
+def _has_train(paths: list[str], rows: list[int], depth: int) -> bool:
+    """Whether train/ lies at `depth`, with an image in a folder of it."""
+    return any(paths[row].count("/") > depth + 1 and _folder(paths[row], depth) == "train" for row in rows)
 
 
 def _folder(path: str, depth: int) -> str:
@@ -75,7 +87,8 @@ def open_imagefolder(files: Files, table: FileTable, options: Options) -> Source
     for tree, part in renamed.items():
         split = _SPLITS.get(tree, "train")
         if split == "test" and not set(names[tree]) & set(label_of):
-            continue  # a test split without labels
+            del trees[tree]  # a test split without labels
+            continue
         unknown = sorted(set(names[tree]) - set(label_of))
         if unknown or split in splits:
             why = f"class {unknown[0]} is not in train/" if unknown else f"there is more than one {split} folder"
@@ -83,7 +96,19 @@ def open_imagefolder(files: Files, table: FileTable, options: Options) -> Source
         splits[split] = Listed(part, np.array([label_of[name] for name in names[tree]], np.int64))
     splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
     infos = class_list(((name, name) for name in classes), files.root)
-    return Source(LAYOUT, infos, divided(files, splits, options), FileTable.of([]), files, reader)
+    unused = _unused(table, root, trees)
+    return Source(LAYOUT, infos, divided(files, splits, options), FileTable.of([]), files, reader, unused)
+
+
+def _unused(table: FileTable, root: str, trees: dict[str, list[int]]) -> LeftOut:
+    """The images that are in no tree with labels, by their paths below `root`, where all images lie."""
+    used = np.zeros(len(table), bool)
+    for rows in trees.values():
+        used[rows] = True
+    paths = (table.paths[row] for row in np.flatnonzero(~used).tolist())
+    inside = [path[len(root) :] for path in paths if is_image(path)]
+    labelled = bool(trees.keys() & {"", "test"})
+    return [(path, UNUSED if labelled or not path.startswith("test/") else UNLABELLED) for path in inside]
 
 
 def _inside(table: FileTable, rows: NDArray[np.int64], root: str) -> FileTable:

@@ -3,12 +3,12 @@
 import hashlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prep.files import UNKNOWN_CRC, Entry, Files, FileTable, Reader
+from prep.files import UNKNOWN_CRC, Entry, Files, FileTable, LeftOut, Reader
 from shards.manifest import ClassInfo
 
 
@@ -38,8 +38,9 @@ class Listed:
 class Source:
     """A data set to convert.
 
-    `others` are the files beside the images that decide about labels or names. Paths are relative to the root of
-    the data set, so that a zip and the folder unpacked from it are the same source.
+    `others` are the files beside the images that decide about labels or names, `unused` the images that the layout has
+    no place for, and why. Paths are relative to the root of the data set, so that a zip and the folder unpacked from
+    it are the same source.
     """
 
     layout: str
@@ -48,11 +49,17 @@ class Source:
     others: FileTable
     files: Files
     reader: Reader
+    unused: LeftOut = field(default_factory=list)
+
+    @property
+    def left_out(self) -> LeftOut:
+        """All that is in no split, and why: what is not read, and images that are not used."""
+        return self.files.left_out + self.unused
 
     def limited(self, classes: int | None, per_class: int | None) -> "Source":
         """The source cut down to its first classes and their first files."""
         splits = {name: listed.limited(classes, per_class) for name, listed in self.splits.items()}
-        return Source(self.layout, self.classes[:classes], splits, self.others, self.files, self.reader)
+        return replace(self, classes=self.classes[:classes], splits=splits)
 
 
 @dataclass(frozen=True)

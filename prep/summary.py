@@ -5,6 +5,7 @@ from pathlib import Path
 from prep.convert import Result
 from prep.options import MEGABYTE
 from shards.manifest import Manifest
+from shards.names import REPORT
 
 
 def summary(result: Result, out: Path) -> str:
@@ -16,7 +17,8 @@ def summary(result: Result, out: Path) -> str:
         end = (
             f"  made in {result.seconds:.1f} s, {manifest.samples / result.seconds:,.0f} images/s, every image decoded"
         )
-    return f"{contents(manifest, out)}\n{end}"
+    unused = [f"  {count:,} not used, each {why}; {REPORT} names them" for why, count in result.unused.items()]
+    return "\n".join([contents(manifest, out), *unused, end])
 
 
 def contents(manifest: Manifest, out: Path) -> str:

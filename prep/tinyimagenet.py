@@ -5,13 +5,16 @@ words.txt                      wnid <tab> name
 train/WNID/images/*.JPEG
 val/images/*.JPEG              labelled by val/val_annotations.txt: file <tab> wnid <tab> box
 test/                          has no labels and is not read; it may be missing
+
+Images elsewhere are in no class: the report names them.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from prep.files import Files, FileTable
+from prep.files import UNUSED, Files, FileTable, LeftOut
+from prep.imagefolder import is_image
 from prep.source import Listed, Source
 from prep.text import lines
 from shards.errors import DataError
@@ -48,7 +51,14 @@ def open_tinyimagenet(files: Files, table: FileTable, root: str) -> Source:
         raise DataError(
             f"{files.root}: there is a val/ folder but no {_ANNOTATIONS}, which labels it. Get the data set again"
         )
-    return Source(LAYOUT, classes, splits, others, files, reader)
+    return Source(LAYOUT, classes, splits, others, files, reader, _unused(table, root, splits))
+
+
+def _unused(table: FileTable, root: str, splits: dict[str, Listed]) -> LeftOut:
+    """The images that are neither in a split nor in test/, by their paths below `root` where they lie there."""
+    used = {path for listed in splits.values() for path in listed.files.paths}
+    paths = (path.removeprefix(root) for path in table.paths if is_image(path))
+    return [(path, UNUSED) for path in paths if path not in used and not path.startswith("test/")]
 
 
 def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInfo, ...]:
