@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from shards.errors import UsageError
 from train.gpus import Gpus
+
+Choice = TypeVar("Choice")
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # <malloc.h>
 
@@ -47,6 +49,11 @@ def computes_in_bf16(x: Tensor) -> bool:
     return x.dtype == torch.bfloat16
 
 
+def lies_on_cpu(x: Tensor) -> bool:
+    """Whether the numbers of x lie in main memory."""
+    return x.device.type == "cpu"
+
+
 class Memory(NamedTuple):
     """Bytes of device memory: in all, at the most in tensors, and held by others than torch (decoder, programs)."""
 
@@ -56,10 +63,10 @@ class Memory(NamedTuple):
 
 
 class Accelerator:
-    """One process's device. `index` is the CUDA device number, None on a CPU."""
+    """One process's device: the GPU of this number, or the CPU where it is None."""
 
     def __init__(self, index: int | None) -> None:
-        self.index = index
+        self._index = index
         self.device = torch.device("cpu") if index is None else torch.device("cuda", index)
         self.layout = "channels_last"
         self._side = None if index is None else torch.cuda.Stream(self.device)
@@ -89,14 +96,23 @@ class Accelerator:
                 said = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Gpus(count, torch.__version__, torch.version.cuda, os.environ.get("CUDA_VISIBLE_DEVICES"), said)
 
+    def either(self, *, cpu: Choice, gpu: Choice) -> Choice:
+        """That of the two which is meant for this kind of device; so nobody else needs to know which kind it is."""
+        return cpu if self._index is None else gpu
+
+    @property
+    def ordinal(self) -> int | None:
+        """The GPU's number, as other libraries take it; None for the CPU."""
+        return self._index
+
     def allow_tf32(self, *, allowed: bool) -> None:
         """On a GPU, whether products of float32 may be rounded to TF32; beside 16 bits autocast expects it."""
-        if self.index is not None:
+        if self._index is not None:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
 
     def has(self, precision: str) -> bool:
         """Whether this device computes in this number format; "auto" is one that it has."""
-        return precision != "tf32" or self.index is not None
+        return precision != "tf32" or self._index is not None
 
     def refuse(self, precision: str) -> None:
         """Raise UsageError for a precision that this device does not have."""
@@ -106,12 +122,12 @@ class Accelerator:
     @property
     def name(self) -> str:
         """The device in words."""
-        return "cpu" if self.index is None else torch.cuda.get_device_name(self.index)
+        return "cpu" if self._index is None else torch.cuda.get_device_name(self._index)
 
     @property
     def backend(self) -> str:
         """The torch.distributed backend for tensors on this device."""
-        return "gloo" if self.index is None else "nccl"
+        return "gloo" if self._index is None else "nccl"
 
     def make_deterministic(self) -> None:
         """Only algorithms that give the same bits every time, or an error from torch where there is none."""
@@ -124,19 +140,19 @@ class Accelerator:
 
         Raises UsageError when mixed decoding is asked for without a GPU.
         """
-        if wanted == "mixed" and self.index is None:
+        if wanted == "mixed" and self._index is None:
             raise UsageError("runtime.decode is mixed, which needs a GPU; this run is on the CPU. Use cpu or auto")
         return "mixed" if wanted == "mixed" else "cpu"
 
     def candidate_precisions(self) -> list[str]:
         """What "auto" chooses from: bf16 needs hardware for it, and on a CPU does not always pay."""
-        if self.index is not None:
+        if self._index is not None:
             return ["bf16"] if torch.cuda.is_bf16_supported(including_emulation=False) else ["fp16"]
         return ["fp32", "bf16"] if torch.cpu._is_avx512_bf16_supported() else ["fp32"]  # noqa: SLF001
 
     def candidate_compilations(self) -> list[str]:
         """What runtime.compile = "auto" chooses from besides "off". On a CPU compiling did not pay."""
-        return [] if self.index is None else ["default", "reduce-overhead"]
+        return [] if self._index is None else ["default", "reduce-overhead"]
 
     def place(self, model: nn.Module, dtype: torch.dtype) -> None:
         """Move the model to the device, in the layout, its numbers in `dtype`."""
@@ -147,16 +163,6 @@ class Accelerator:
         """Images (b, 3, h, w) in the layout, without a copy where they have it."""
         return images.contiguous(memory_format=self._memory_format)
 
-    def scaled(self, pixels: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """Pixels * scale + shift in the rows' dtype: uint8 (n, m) with two rows (m,), on a CPU in one pass."""
-        if self.index is not None:
-            return torch.addcmul(shift, pixels.to(scale.dtype), scale)
-        from train.scaling import scale_rows  # noqa: PLC0415  a run on a GPU needs no compiler of loops
-
-        made = torch.empty(pixels.shape, dtype=scale.dtype)
-        scale_rows(pixels.numpy(), scale.numpy(), shift.numpy(), made.numpy())
-        return made
-
     @property
     def _memory_format(self) -> torch.memory_format:
         return torch.contiguous_format if self.layout == "contiguous" else torch.channels_last
@@ -164,7 +170,7 @@ class Accelerator:
     def upload(self, array: NDArray[Any]) -> Tensor:
         """A numpy array as a tensor on the device, without waiting for the copy."""
         tensor = torch.from_numpy(np.ascontiguousarray(array))
-        return tensor if self.index is None else tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor if self._index is None else tensor.pin_memory().to(self.device, non_blocking=True)
 
     @contextmanager
     def side_stream(self) -> Iterator[torch.cuda.Stream | None]:
@@ -181,7 +187,7 @@ class Accelerator:
         The host waits for the copy, in the thread that calls and not in the training step's: the other library knows
         nothing of our stream, and may write to its buffer as soon as the tensor is let go.
         """
-        if self.index is None:
+        if self._index is None:
             return tensor
         copy = tensor.clone()
         done = torch.cuda.Event()
@@ -191,7 +197,7 @@ class Accelerator:
 
     def mark(self) -> torch.cuda.Event | None:
         """A point in the current stream's work, to be waited for by another stream."""
-        if self.index is None:
+        if self._index is None:
             return None
         event = torch.cuda.Event()
         event.record()
@@ -207,12 +213,12 @@ class Accelerator:
 
     def synchronize(self) -> None:
         """Wait until the device has done all that it was given."""
-        if self.index is not None:
+        if self._index is not None:
             torch.cuda.synchronize(self.device)
 
     def memory(self) -> Memory | None:
         """What torch and the driver say of the device's memory; None on a CPU."""
-        if self.index is None:
+        if self._index is None:
             return None
         free, total = torch.cuda.mem_get_info(self.device)
         reserved = torch.cuda.memory_reserved(self.device)
@@ -220,6 +226,6 @@ class Accelerator:
 
     def release(self) -> None:
         """Give back what torch keeps without using it, and measure the peak of memory anew."""
-        if self.index is not None:
+        if self._index is not None:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
-from train.accelerator import computes_in_bf16, has_avx512
+from train.accelerator import computes_in_bf16, has_avx512, lies_on_cpu
 
 # Side of the input in pixels up to which shifts are faster, for 3 x 3 kernels and for larger ones: torch's for AVX-512
 # are the better ones.
@@ -24,7 +24,7 @@ _LARGEST = (0, 2) if has_avx512() else (2, 8)
 
 def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
     """Whether the gradients of this module are faster than torch's; seen on CPUs with AVX2, with AVX-512, with bf16."""
-    if x.device.type != "cpu" or not torch.is_grad_enabled():
+    if not lies_on_cpu(x) or not torch.is_grad_enabled():
         return False
     kernel = weight.shape[-1]
     return by_shifts(x.shape[-1], kernel) or (computes_in_bf16(x) and (kernel > 3 or stride > 1))

@@ -57,7 +57,7 @@ class OnGpu(Generic[Some]):
             yield self._ahead.popleft(), images
 
     def _built(self, source: Callable[[], Any], max_batch: int, threads: int) -> Any:
-        return graphs.viewing(source, max_batch, threads, device=self._accelerator.index, decode=self._decode)
+        return graphs.viewing(source, max_batch, threads, device=self._accelerator.ordinal, decode=self._decode)
 
     def _images(self) -> Tensor:
         with self._accelerator.side_stream() as stream:

@@ -32,15 +32,15 @@ class ImagePipeline(Generic[Some]):
         decode: str,
         decoded: Decoded | None = None,
     ) -> None:
+
+        def on_cpu() -> _Way[Some]:
+            return _OnCpu(split, max_batch, threads) if decoded is None else _FromCache(decoded, threads)
+
+        def on_gpu() -> _Way[Some]:
+            return OnGpu(split, max_batch, accelerator, threads=threads, decode=decode, decoded=decoded)
+
         self._running = False
-        if accelerator.index is not None:
-            self._way: _Way[Some] = OnGpu(
-                split, max_batch, accelerator, threads=threads, decode=decode, decoded=decoded
-            )
-        elif decoded is not None:
-            self._way = _FromCache(decoded, threads)
-        else:
-            self._way = _OnCpu(split, max_batch, threads)
+        self._way = accelerator.either(cpu=on_cpu, gpu=on_gpu)()
 
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.

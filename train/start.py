@@ -86,11 +86,9 @@ def _share(setup: Setup, place: Place) -> str:
 def _device(setup: Setup, place: Place, precision: str) -> str:
     """Device, threads, precision, layout and decoder: each is a value of the recipe's section `runtime`."""
     accelerator, runtime = place.accelerator, setup.recipe.runtime
-    name = accelerator.name
-    if accelerator.index is None:
-        name = processor()
-        if runtime.device == "auto" and (hint := accelerator.look().hint):
-            name += f" (no GPU: {hint})"
+    name = accelerator.either(cpu=processor(), gpu=accelerator.name)
+    if runtime.device == "auto" and (hint := accelerator.look().hint):
+        name += f" (no GPU: {hint})"
     return (
         f"{name}, {place.threads} CPU threads a process, {precision}, {accelerator.layout}, "
         f"decode on {accelerator.decode_placement(runtime.decode)}"

@@ -54,9 +54,8 @@ def _rungs(
     setting: Setting, plans: TrainPlans, step: TrainStep, decode: str, threads: int
 ) -> Iterator[tuple[str, list[float]]]:
     accelerator, stream = step.accelerator, plans.stream(0, _FAR, range(1))
-    for rung in ("decode", "copy", "resize"):
-        if rung == "copy" and (accelerator.index is None or decode == "mixed"):
-            continue
+    copied = accelerator.either(cpu=False, gpu=decode != "mixed")
+    for rung in ("decode", "copy", "resize") if copied else ("decode", "resize"):
         pipeline = _graph(plans, stream, rung, decode, threads, accelerator)
         pipeline.run()
         name = rung if rung == "decode" else f"+ {rung}"
@@ -86,11 +85,11 @@ def _graph(
         regions = seen(views, split.heights[ids], split.widths[ids])
         return split.jpegs(ids), *graphs.arguments(views, regions, size)
 
-    group, index = plans.steps.group, accelerator.index
+    group, device = plans.steps.group, accelerator.ordinal
     if rung == "resize":
-        return graphs.viewing(source, group, threads, device=index, decode=decode)
+        return graphs.viewing(source, group, threads, device=device, decode=decode)
     alone = rung == "decode" and decode == "cpu"
-    pipeline = Pipeline(group, threads, device_id=None if alone else index, prefetch_queue_depth=2)
+    pipeline = Pipeline(group, threads, device_id=None if alone else device, prefetch_queue_depth=2)
     with pipeline:
         jpegs = fn.external_source(lambda: source()[0], batch=True, dtype=types.UINT8, ndim=1)
         images = fn.decoders.image(jpegs, device=decode, output_type=types.RGB)

@@ -28,6 +28,8 @@ class Home:
     """Modules and functions, imported or used."""
     methods: tuple[str, ...] = ()
     """Attributes of any object."""
+    asked: tuple[str, ...] = ()
+    """Ends of attributes that are compared: `x.device.type == "cpu"`."""
     words: tuple[str, ...] = ()
     """Strings, as names of environment variables are."""
     besides: tuple[str, ...] = ()
@@ -50,7 +52,8 @@ HOMES = (
         "CPU or GPU",
         "train/accelerator.py",
         ("torch.cuda", "torch.backends", "torch.channels_last"),
-        ("cuda",),
+        ("cuda", "is_cuda", "is_cpu"),
+        (".device.type", ".device.index", ".ordinal"),
     ),
     Home("number formats", "train/numerics.py", ("torch.autocast", "torch.amp")),
     # Compiled code differs from what is written in its memory and its guards: only one file may bring it in.
@@ -106,6 +109,8 @@ def _mentions(source: Source, home: Home) -> Iterator[tuple[str, int]]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Attribute) and node.attr in home.methods:
             yield f".{node.attr}", node.lineno
+        elif isinstance(node, ast.Compare):
+            yield from ((name, node.lineno) for name in _compared(node) if name.endswith(home.asked))
         elif isinstance(node, ast.Constant) and node.value in home.words:
             yield f'"{node.value}"', node.lineno
         elif "rename" in home.methods and _replaces_a_path(node):
@@ -114,6 +119,11 @@ def _mentions(source: Source, home: Home) -> Iterator[tuple[str, int]]:
 
 def _claims(home: Home, name: str) -> bool:
     return under(name, home.names) and not under(name, home.besides)
+
+
+def _compared(node: ast.Compare) -> list[str]:
+    """The attributes on either side of a comparison."""
+    return [dotted(side) for side in (node.left, *node.comparators) if isinstance(side, ast.Attribute)]
 
 
 def _replaces_a_path(node: ast.AST) -> bool:
