@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from train.states import is_dense
+
 _NESTED = 8  # levels; a checkpoint has 6
 _DTYPES = (torch.float32, torch.float64, torch.int64)
 _MOST = 2**63 - 1
@@ -47,12 +49,6 @@ def _key(key: object, name: str) -> str | int:
     if isinstance(key, str | int) and type(key) in (str, int):
         return key
     raise ValueError(f"{name or 'it'} has a key that is a {type(key).__name__}")
-
-
-def is_dense(value: Tensor) -> bool:
-    """Whether it is numbers in main memory: not sparse, nested, quantized, or without memory."""
-    whole = value.layout is torch.strided and not value.is_nested and not value.is_quantized
-    return whole and value.device.type == "cpu"
 
 
 def _dense(value: Tensor, name: str) -> Tensor:

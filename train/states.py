@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint into those of a run: each is checked, and only its numbers are taken.
+"""Tensors of a file into those of a run: each is checked, and only its numbers are taken.
 
 Strides, overlaps and storages of the file stay behind: fused optimizers go through memory in its own order, and would
 pair a quantity of another layout with the wrong elements, or read outside one that repeats a single element.
@@ -10,7 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from train.accelerator import lies_on_cpu
+
 _NEVER_NEGATIVE = ("running_var", "num_batches_tracked", "step", "exp_avg_sq", "square_avg")
+
+
+def is_dense(value: Tensor) -> bool:
+    """Whether it is numbers in main memory: not sparse, nested, quantized, or without memory."""
+    whole = value.layout is torch.strided and not value.is_nested and not value.is_quantized
+    return whole and lies_on_cpu(value)
 
 
 def numbers(value: object, like: Tensor, name: str) -> Tensor:

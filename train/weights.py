@@ -14,7 +14,7 @@ from torch import Tensor
 from shards.errors import HeadraceError, UsageError
 from train.efficientnet import EfficientNet
 from train.head import Matched
-from train.plain import is_dense
+from train.states import is_dense
 
 
 @contextmanager
