@@ -15,7 +15,8 @@ from train.signals import StoppedError, StopRequest
 from train.step import TrainStep
 from train.sums import NOTHING
 from train.tally import LossRing, Tally
-from train.world import Votes, Wishes, World
+from train.votes import Votes, Wishes
+from train.world import World
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Run:
 
 def fit(run: Run) -> None:
     """Train to the last epoch or the accuracy that is enough. Raises StoppedError after saving, when a signal asked."""
-    votes = run.world.votes()
+    votes = Votes(run.world)
     run.stop.something_to_save = True
     for epoch in range(run.progress.epochs_done, run.epochs):
         if run.until is not None and run.progress.best_accuracy >= run.until:

@@ -7,11 +7,11 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -66,7 +66,7 @@ class World:
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
-    _votes: Any = None  # the gloo group that carries host integers beside the gradients' backend
+    _host: Any = None  # the gloo group that carries host integers beside the gradients' backend
     _met_in: Any = None  # the store
 
     @classmethod
@@ -137,7 +137,7 @@ class World:
         try:
             store = self._met_in = self._store(timeout)
             dist.init_process_group(backend, timeout=timeout, store=store, rank=self.rank, world_size=self.size)
-            self._votes = dist.new_group(backend="gloo", timeout=timeout)
+            self._host = dist.new_group(backend="gloo", timeout=timeout)
         except RuntimeError as error:
             if any(text in str(error) for text in _FILE_STORE):
                 raise AbsentError(str(error)) from error
@@ -168,8 +168,21 @@ class World:
         if self.size == 1:
             return flag
         box = torch.tensor([int(flag)])
-        dist.all_reduce(box, op=dist.ReduceOp.MAX, group=self._votes)
+        dist.all_reduce(box, op=dist.ReduceOp.MAX, group=self._host)
         return bool(box.item())
+
+    def largest(self, numbers: Sequence[int]) -> Callable[[], list[int]]:
+        """Begin to find the largest of each of these int32 numbers over ranks; the function waits for them."""
+        box = torch.tensor(numbers, dtype=torch.int32)
+        if self.size == 1:
+            return box.tolist
+        work: Any = dist.all_reduce(box, op=dist.ReduceOp.MAX, group=self._host, async_op=True)
+
+        def found() -> list[int]:
+            work.wait()
+            return list(box.tolist())
+
+        return found
 
     def from_main(self, value: Any) -> Any:
         """What rank 0 holds, on every rank: a value that JSON can carry. Nothing is unpickled."""
@@ -177,9 +190,9 @@ class World:
             return value
         text = json.dumps(value).encode() if self.is_main else b""
         length = torch.tensor([len(text)])
-        dist.broadcast(length, src=0, group=self._votes)
+        dist.broadcast(length, src=0, group=self._host)
         box = torch.frombuffer(bytearray(text or bytes(int(length))), dtype=torch.uint8)
-        dist.broadcast(box, src=0, group=self._votes)
+        dist.broadcast(box, src=0, group=self._host)
         return json.loads(bytes(box.tolist()))
 
     def wrap(self, network: nn.Module, bucket_mib: int | None) -> nn.Module:
@@ -203,10 +216,6 @@ class World:
         """Forward and backward inside keep their gradients here unless this micro-batch is the step's last."""
         return nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
 
-    def votes(self) -> "Votes":
-        """A new exchange of wishes."""
-        return Votes(self)
-
     def threads(self, wanted: int | None) -> int:
         """CPU threads of this process: `wanted`, or an even share of the cores that this machine's ranks may use.
 
@@ -215,49 +224,6 @@ class World:
         share = wanted or max(1, usable_cores() // self.local_size)
         torch.set_num_threads(share)
         return share
-
-
-class Wishes(NamedTuple):
-    """What a rank asks all to do after this step. `stop`: the signal that asks for it, or 0; `save`: a checkpoint."""
-
-    stop: int = 0
-    save: bool = False
-
-
-class Votes:
-    """Ranks get signals at different steps and have different clocks; this makes them act at the same step.
-
-    Each step every rank casts its wishes as host integers. They are read one step later, so nobody waits for them.
-    """
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._pending: tuple[Any, Tensor] | None = None
-
-    def cast(self, wishes: Wishes) -> Wishes:
-        """Cast this step's wishes; returns what any rank wished at the step before, the same on every rank."""
-        if self._world.size == 1:
-            return wishes
-        heard = self.heard()
-        ballot = torch.tensor(wishes, dtype=torch.int32)
-        work = dist.all_reduce(ballot, op=dist.ReduceOp.MAX, group=self._world._votes, async_op=True)  # noqa: SLF001
-        self._pending = work, ballot
-        return heard
-
-    def heard(self) -> Wishes:
-        """The outcome of the last cast; no wishes when there is none."""
-        if self._pending is None:
-            return Wishes()
-        work, ballot = self._pending
-        self._pending = None
-        work.wait()
-        stop, save = ballot.tolist()
-        return Wishes(stop, bool(save))
-
-    def now(self, wishes: Wishes) -> Wishes:
-        """Cast and hear at once, where all ranks are at the same place anyway."""
-        before, wishes = self.cast(wishes), self.heard() if self._world.size > 1 else wishes
-        return Wishes(max(before.stop, wishes.stop), before.save or wishes.save)
 
 
 def usable_cores() -> int:

@@ -8,7 +8,8 @@ from torch import nn
 from shards.errors import UsageError
 from train import world
 from train.handshake import AbsentError
-from train.world import LostRankError, Wishes, World, usable_cores
+from train.votes import Votes, Wishes
+from train.world import LostRankError, World, usable_cores
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
@@ -57,7 +58,7 @@ def test_one_process_needs_nobody() -> None:
         assert alone.sum(torch.tensor([3.0])).tolist() == [3.0]
         assert alone.from_main({"a": 1}) == {"a": 1}
         assert alone.wrap(network, None) is network
-        votes = alone.votes()
+        votes = Votes(alone)
         assert votes.cast(Wishes(15, save=True)) == Wishes(15, save=True)
         assert votes.now(Wishes(2)) == Wishes(2)
         assert votes.heard() == Wishes()
