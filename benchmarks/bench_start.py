@@ -33,9 +33,8 @@ COMMANDS = {
 def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     """Start a run, and say how many seconds each part took."""
     marks = {"python": time.time()}
-    from train.parts import build_feed, build_network, build_step
+    from train.parts import build_feed, build_network, build_numerics, build_step
     from train.place import Place
-    from train.precision import choose_numerics
     from train.request import Request
     from train.run import train
     from train.setup import resolve
@@ -47,7 +46,7 @@ def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     marks["open"] = time.time()
     with Place.joined(setup.recipe.runtime) as place:
         built = build_network(setup)
-        step = build_step(setup, place, choose_numerics(setup, place, built), built)
+        step = build_step(setup, place, build_numerics(setup, place, built), built)
         with build_feed(setup, place, 0) as feed:
             marks["build"] = time.time()
             first = next(feed)

@@ -1,10 +1,14 @@
 """The parts of a run, built from a setup. Nothing here decides; it connects."""
 
+import copy
 import math
+from dataclasses import replace
+from functools import partial
 
 from shards.manifest import TRAIN
 from train.augment import Crop
 from train.average import WeightAverage
+from train.batch import resident_batch
 from train.cached import Decoded
 from train.compiled import Compilable
 from train.feed import Feed
@@ -21,12 +25,31 @@ from train.pipeline import ImagePipeline, pipeline_at
 from train.place import Place
 from train.plans import Plan, TrainPlans
 from train.policy import Policy
+from train.precision import choose_numerics
 from train.restore import restore
 from train.saver import Saver
 from train.schedule import Schedule
 from train.setup import Setup
 from train.step import TrainStep
 from train.stochastic_depth import StochasticDepth
+
+
+def build_numerics(setup: Setup, place: Place, built: Built) -> Numerics:
+    """The number formats of the run: as the recipe says, or for "auto" the checkpoint's, or the fastest here.
+
+    Candidates are timed around copies of the network. Raises UsageError for a checkpoint in a format that this device
+    does not have.
+    """
+    runtime, group, side = setup.recipe.runtime, setup.recipe.train.group, setup.recipe.augment.stages[-1][1]
+    wanted: str = runtime.precision
+    if wanted == "auto" and setup.resumed:
+        wanted = setup.resumed.precision_on(place.accelerator)
+
+    def trial(numerics: Numerics) -> TrainStep:
+        return build_step(setup, place, numerics, replace(built, network=copy.deepcopy(built.network)))
+
+    resident = partial(resident_batch, group, side, place.accelerator)
+    return choose_numerics(wanted, place, trial, resident, deterministic=runtime.deterministic)
 
 
 def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> TrainStep:

@@ -1,60 +1,51 @@
-"""Which number format a run computes in: the recipe's word, the checkpoint's, or by timing where both leave it open."""
+"""Which number format a run computes in: the one that is named, or by timing steps made for that."""
 
-import copy
 import time
-from dataclasses import replace
+from collections.abc import Callable
 
 import torch
 
-from shards.errors import UsageError
-from train.batch import resident_batch
-from train.model import Built
+from train.batch import Batch
 from train.numerics import Numerics
-from train.parts import build_step
 from train.place import Place
-from train.resume import Resumed
-from train.setup import Setup
+from train.step import TrainStep
 
 _TIMED_PASSES = 3
 
 
-def choose_numerics(setup: Setup, place: Place, built: Built) -> Numerics:
-    """What the recipe says, or for "auto" what the checkpoint was trained in, or what is fastest here.
+def choose_numerics(
+    wanted: str,
+    place: Place,
+    trial: Callable[[Numerics], TrainStep],
+    resident: Callable[[], Batch],
+    *,
+    deterministic: bool,
+) -> Numerics:
+    """The formats of the precision `wanted`, or for "auto" of the one that is fastest here.
 
     That is bf16 on a GPU that has it, fp16 on one that has not; on a CPU with bf16 units the faster of fp32 and bf16,
-    on others fp32. What is timed are steps made for that around copies of the network; every rank chooses the same.
-    A deterministic run times nothing, and takes fp32 there. Raises UsageError for a checkpoint in a format that this
-    device does not have.
+    on others fp32. What is timed are steps that `trial` makes, which are thrown away, on the batch that `resident`
+    makes; every rank chooses the same. A deterministic run times nothing, and takes fp32 there.
     """
-    wanted: str = setup.recipe.runtime.precision
     if wanted == "auto":
-        wanted = _of_checkpoint(setup.resumed, place) if setup.resumed else _fastest(setup, place, built)
+        wanted = _fastest(place, trial, resident, timing=not deterministic)
     return Numerics(wanted, place.accelerator.device.type)
 
 
-def _of_checkpoint(resumed: Resumed, place: Place) -> str:
-    if not place.accelerator.has(resumed.precision):
-        raise UsageError(
-            f"{resumed.path}: trained in {resumed.precision}, which needs a GPU; this run is on the CPU. "
-            "Give --set runtime.precision=fp32"
-        )
-    return resumed.precision
-
-
-def _fastest(setup: Setup, place: Place, built: Built) -> str:
+def _fastest(
+    place: Place, trial: Callable[[Numerics], TrainStep], resident: Callable[[], Batch], *, timing: bool
+) -> str:
     candidates = place.accelerator.candidate_precisions()
-    if len(candidates) == 1 or setup.recipe.runtime.deterministic:
+    if len(candidates) == 1 or not timing:
         return candidates[0]
-    seconds = [_seconds(setup, place, candidate, built) for candidate in candidates]
+    formats = [Numerics(candidate, place.accelerator.device.type) for candidate in candidates]
+    seconds = [_seconds(trial(numerics), resident()) for numerics in formats]
     total = place.world.sum(torch.tensor(seconds, dtype=torch.float64)).tolist()
     return candidates[total.index(min(total))]
 
 
-def _seconds(setup: Setup, place: Place, precision: str, built: Built) -> float:
-    """Seconds of some passes of a step that is thrown away."""
-    numerics = Numerics(precision, place.accelerator.device.type)
-    step = build_step(setup, place, numerics, replace(built, network=copy.deepcopy(built.network)))
-    resident = resident_batch(setup.recipe.train.group, setup.recipe.augment.stages[-1][1], place.accelerator)
+def _seconds(step: TrainStep, resident: Batch) -> float:
+    """Seconds of some passes of a step."""
     step.warm_up(resident)
     began = time.perf_counter()
     for _ in range(_TIMED_PASSES):

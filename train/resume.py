@@ -13,6 +13,7 @@ from shards.errors import DataError, UsageError
 from shards.order import Steps
 from shards.shardset import ShardSet
 from train import checkpoint
+from train.accelerator import Accelerator
 from train.progress import Progress
 from train.recipe import Recipe
 from train.sections import Runtime
@@ -56,6 +57,15 @@ class Resumed:
                 f"{self.path}: its precision is {self.state['precision'][:20]!r}. Use an earlier checkpoint"
             )
         return str(self.state["precision"])
+
+    def precision_on(self, accelerator: Accelerator) -> str:
+        """What it was trained in. Raises UsageError when this device does not have that."""
+        if not accelerator.has(self.precision):
+            raise UsageError(
+                f"{self.path}: trained in {self.precision}, which needs a GPU; this run is on the CPU. "
+                "Give --set runtime.precision=fp32"
+            )
+        return self.precision
 
     def refuse_impossible(self, steps: Steps) -> None:
         """Raise DataError when its precision is none, or its step is not one of its epoch's."""

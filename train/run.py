@@ -19,9 +19,8 @@ from train.loop import Run, fit
 from train.model import Built
 from train.notfinite import explained
 from train.numerics import Numerics
-from train.parts import build_feed, build_network, build_saver, build_step
+from train.parts import build_feed, build_network, build_numerics, build_saver, build_step
 from train.place import Place
-from train.precision import choose_numerics
 from train.progress import Progress
 from train.rate import synthetic_rate
 from train.request import Request
@@ -81,7 +80,7 @@ def refuse_unequal(setup: Setup, world: World) -> None:
 
 def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
     log = RunLog(setup.out if place.world.is_main else None)
-    numerics = choose_numerics(setup, place, built)
+    numerics = build_numerics(setup, place, built)
     step = build_step(setup, place, numerics, built)
     with memory.explained(setup, step):
         sides = [size for _, size in setup.recipe.augment.stages]

@@ -12,9 +12,8 @@ from typing import Any
 from train.accelerator import Accelerator
 from train.batch import Batch, resident_batch
 from train.model import Built, build_model
-from train.parts import build_network, build_step
+from train.parts import build_network, build_numerics, build_step
 from train.place import Place
-from train.precision import choose_numerics
 from train.run import carry_out
 from train.setup import Request, Setup, resolve
 from train.signals import StopRequest
@@ -89,7 +88,7 @@ class Setting:
     def step(self, setup: Setup) -> tuple[Place, TrainStep]:
         """The step of a setup, in the precision that a run would choose."""
         place, built = Place.find(setup.recipe.runtime), self.built(setup)
-        return place, build_step(setup, place, choose_numerics(setup, place, built), built)
+        return place, build_step(setup, place, build_numerics(setup, place, built), built)
 
     def resident(self, step: TrainStep, samples: int, size: int) -> Batch:
         """A batch that is already on the device."""

@@ -18,10 +18,9 @@ from tests.ddp.train_worker import NARROW
 from train.evaluate import build_evaluator
 from train.feed import Feed
 from train.model import build_model
-from train.parts import build_plans, build_step
+from train.parts import build_numerics, build_plans, build_step
 from train.pipeline import pipeline_at
 from train.place import Place
-from train.precision import choose_numerics
 from train.request import Request
 from train.setup import Setup, resolve
 
@@ -50,7 +49,7 @@ def main() -> None:
         built = build_model(
             "efficientnet-b0", len(setup.shards.class_ids), init="random", weights=None, seed=0, **NARROW
         )
-        step = build_step(setup, place, choose_numerics(setup, place, built), built)
+        step = build_step(setup, place, build_numerics(setup, place, built), built)
         seen = decoded(setup, place, first, count)
         mine = setup.steps.groups_of(size, rank)
         plans = list(build_plans(setup).stream(0, setup.steps.ends(0), mine))

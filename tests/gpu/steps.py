@@ -11,9 +11,8 @@ from tests.train.networks import narrow
 from train.batch import Batch, resident_batch
 from train.model import Built
 from train.normalisation import normalisation_of
-from train.parts import build_step
+from train.parts import build_numerics, build_step
 from train.place import Place
-from train.precision import choose_numerics
 from train.setup import Request, Setup, resolve
 from train.step import TrainStep
 from train.tally import LossRing, Tally
@@ -27,7 +26,7 @@ def made(shards: Path, out: Path, device: str, *settings: str) -> tuple[Setup, P
     setup = resolve(Request(shards, "demo", wanted, out=out), 1)
     place = Place.find(setup.recipe.runtime)
     built = Built(narrow(), normalisation_of("efficientnet-b0"), "")
-    return setup, place, build_step(setup, place, choose_numerics(setup, place, built), built)
+    return setup, place, build_step(setup, place, build_numerics(setup, place, built), built)
 
 
 def resident(step: TrainStep, size: int = 32) -> Batch:

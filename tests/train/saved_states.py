@@ -11,9 +11,8 @@ import torch
 from shards.errors import DataError, UsageError, error_line
 from tests.train.networks import shallow
 from train.model import Built, normalisation_of
-from train.parts import build_saver, build_step
+from train.parts import build_numerics, build_saver, build_step
 from train.place import Place
-from train.precision import choose_numerics
 from train.progress import Progress
 from train.request import Request
 from train.setup import resolve
@@ -45,7 +44,7 @@ def save_one(shards: Path, out: Path, *settings: str) -> Path:
     setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
     place = Place.find(setup.recipe.runtime)
     first = built()
-    step = build_step(setup, place, choose_numerics(setup, place, first), first)
+    step = build_step(setup, place, build_numerics(setup, place, first), first)
     for _ in range(PROGRESS.step):
         for parameter in step.network.parameters():
             parameter.grad = parameter.detach() * 0.1 + 0.01
@@ -75,7 +74,7 @@ def resumed(shards: Path, path: Path, *settings: str) -> TrainStep:
     """The step with the states of the checkpoint, as a run builds it that resumes from there."""
     setup = resolve(Request(shards, settings=settings, out=path.parent / "resumed", resume=str(path)), 1)
     place, first = Place.find(setup.recipe.runtime), built()
-    return build_step(setup, place, choose_numerics(setup, place, first), first)
+    return build_step(setup, place, build_numerics(setup, place, first), first)
 
 
 def refusal(action: Callable[[], object]) -> str:

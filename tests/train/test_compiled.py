@@ -16,9 +16,8 @@ from train.compiled import GRAPHS, Compilable
 from train.compiling import Compiler
 from train.model import Built
 from train.normalisation import normalisation_of
-from train.parts import build_feed, build_step
+from train.parts import build_feed, build_numerics, build_step
 from train.place import Place
-from train.precision import choose_numerics
 from train.restore import state_of
 from train.run import carry_out
 from train.setup import Request, resolve
@@ -58,7 +57,7 @@ def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager") -> 
     setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
     place = Place.find(setup.recipe.runtime)
     built = Built(shallow(), normalisation_of("efficientnet-b0"), "")
-    step = build_step(setup, place, choose_numerics(setup, place, built), built)
+    step = build_step(setup, place, build_numerics(setup, place, built), built)
     step.compilable = step.model = Fragile(step.network, backend)
     return step
 

@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from tests.train.saved_states import SETTINGS, built, changed, refusal, resumed, save_one
-from train import checkpoint, precision
+from train import checkpoint, parts
 from train.accelerator import Accelerator
 from train.numerics import Numerics
-from train.parts import build_step
+from train.parts import build_numerics, build_step
 from train.place import Place
-from train.precision import choose_numerics
 from train.request import Request
 from train.run import carry_out
 from train.setup import Setup, resolve
@@ -121,11 +120,11 @@ def test_choice_is_timed_on_steps_that_are_thrown_away(
         steps.append(build_step(*given))
         return steps[-1]
 
-    monkeypatch.setattr(precision, "build_step", recorded)
+    monkeypatch.setattr(parts, "build_step", recorded)
     setup, first = setup_of(tiny_set, tmp_path), built()
     place = Place.find(setup.recipe.runtime)
     before = {name: value.clone() for name, value in first.network.state_dict().items()}
-    chosen = choose_numerics(setup, place, first)
+    chosen = build_numerics(setup, place, first)
     assert chosen.precision in candidates
     assert [step.numerics.precision for step in steps] == candidates
     assert all(step.network is not first.network for step in steps)
@@ -133,7 +132,7 @@ def test_choice_is_timed_on_steps_that_are_thrown_away(
     assert all(parameter.grad is None for parameter in first.network.parameters())
     steps.clear()
     same_bits = setup_of(tiny_set, tmp_path, "runtime.deterministic=true")
-    assert choose_numerics(same_bits, place, first).precision == "fp32"
+    assert build_numerics(same_bits, place, first).precision == "fp32"
     assert not steps
 
 
