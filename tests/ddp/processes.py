@@ -2,11 +2,10 @@
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import warm
+from tests.warm import ROOT
 
 
 def free_port() -> int:
@@ -32,23 +31,9 @@ def rank_environment(rank: int, size: int, port: int) -> dict[str, str]:
 
 def run_ranks(script: str, size: int, *arguments: str | Path, timeout: float = 300) -> None:
     """Run tests/ddp/SCRIPT in `size` ranks; an error in any of them is the test's."""
-    port = free_port()
-    command = [sys.executable, str(ROOT / "tests" / "ddp" / script), *map(str, arguments)]
-    ranks = [
-        subprocess.Popen(
-            command,
-            env=rank_environment(rank, size, port),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(size)
-    ]
-    try:
-        outputs = [rank.communicate(timeout=timeout)[0] for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    for number, (rank, output) in enumerate(zip(ranks, outputs, strict=True)):
-        if rank.returncode:
-            raise AssertionError(f"rank {number} of {size} ended with {rank.returncode}:\n{output}")
+    path, port = str(ROOT / "tests" / "ddp" / script), free_port()
+    given = list(map(str, arguments))
+    ranks = warm.run([warm.Job(path, given, rank_environment(rank, size, port)) for rank in range(size)], timeout)
+    for number, rank in enumerate(ranks):
+        if rank.code:
+            raise AssertionError(f"rank {number} of {size} ended with {rank.code}:\n{rank.output}")

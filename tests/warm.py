@@ -1,0 +1,109 @@
+"""Processes that start warm: forked from one that has loaded torch, DALI and the product, which takes seconds.
+
+What they do is theirs alone, as in a process that an interpreter starts: arguments, environment, output, end.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Job(NamedTuple):
+    """A script to run, its arguments, and the whole environment of its process."""
+
+    script: str
+    arguments: list[str]
+    environment: dict[str, str]
+
+
+class Ended(NamedTuple):
+    """How a process ended: its exit code, -N after signal N, and what it wrote."""
+
+    code: int
+    output: str
+
+
+def run(jobs: Sequence[Job], timeout: float) -> list[Ended]:
+    """Run the jobs side by side, each in a process of its own, to the end of all. TimeoutError: none is left then."""
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [Path(folder, str(number)) for number in range(len(jobs))]
+        codes = _server().run(jobs, outputs, timeout)
+        return [Ended(code, path.read_text("utf-8", "replace")) for code, path in zip(codes, outputs, strict=True)]
+
+
+class _Server:
+    """The process that forks, seen from the tests. It ends when they do: its standard input is closed then."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tests.warm"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, jobs: Sequence[Job], outputs: Sequence[Path], timeout: float) -> list[int]:
+        """Exit codes."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        asked = [(*job, str(output)) for job, output in zip(jobs, outputs, strict=True)]
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], timeout)[0]:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            _server.cache_clear()
+            raise TimeoutError(f"{jobs[0].script} ran for more than {timeout:g} s:\n{outputs[0].read_text('utf-8')}")
+        codes: list[int] = json.loads(self._process.stdout.readline())
+        return codes
+
+
+@cache
+def _server() -> _Server:
+    return _Server()
+
+
+def _serve() -> None:
+    """Answer each line of jobs with the exit codes. A forked process comes out of here by SystemExit."""
+    for line in sys.stdin:
+        children = []
+        for script, arguments, environment, output in json.loads(line):
+            child = os.fork()
+            if not child:
+                _become(script, arguments, environment, output)
+            children.append(child)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        sys.stdout.write(json.dumps(codes) + "\n")
+        sys.stdout.flush()
+
+
+def _become(script: str, arguments: list[str], environment: dict[str, str], output: str) -> None:
+    import runpy
+
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [script, *arguments]
+    runpy.run_path(script, run_name="__main__")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    import train.on_cpu
+    import train.run  # noqa: F401
+
+    _serve()
