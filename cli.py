@@ -242,7 +242,7 @@ def train_command(
 
     if nproc > 1 and not World.launched():
         preflight(request, nproc)
-        sys.exit(launch(nproc, Path(__file__).resolve(), sys.argv[1:]))
+        sys.exit(launch(nproc, (str(Path(__file__).resolve()), *sys.argv[1:])))
     try:
         train(request)
     except StoppedError as stopped:

@@ -20,8 +20,8 @@ _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30  # for the ranks to save and end
 
 
-def launch(processes: int, script: Path, arguments: Sequence[str]) -> int:
-    """Run `script` with these arguments in `processes` ranks; the exit code of the first that failed, or 0.
+def launch(processes: int, arguments: Sequence[str]) -> int:
+    """Run this interpreter with `arguments` in `processes` ranks; the exit code of the first that failed, or 0.
 
     A signal that asks to stop goes to the ranks, which save and end; a second one kills them. Raises HeadraceError
     if a rank was killed or cannot be started.
@@ -30,7 +30,7 @@ def launch(processes: int, script: Path, arguments: Sequence[str]) -> int:
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ""  # torch's handlers would replace those of StopRequest
     with StopRequest(at_once=_kill_ranks) as stop, _meeting_file() as store:
         stop.something_to_save = True  # only the ranks know whether there is, so the signal is passed on to them
-        return _outcome(_start(processes, (str(script), *arguments), store), stop)
+        return _outcome(_start(processes, tuple(arguments), store), stop)
 
 
 def _start(processes: int, arguments: tuple[str, ...], store: str) -> PContext:

@@ -72,32 +72,32 @@ def test_proc_of_another_namespace_is_not_believed(monkeypatch: pytest.MonkeyPat
     assert launching._memory_file() is None
 
 
-def script(folder: Path, text: str) -> Path:
+def script(folder: Path, text: str) -> str:
     """A script for the ranks."""
     path = folder / "rank.py"
     path.write_text(f"import os, signal, sys, time\nrank = int(os.environ['RANK'])\n{text}\n")
-    return path
+    return str(path)
 
 
 @pytest.mark.parametrize(("codes", "code"), [(("0", "0"), 0), (("3", "0"), 3), (("0", "2"), 2), (("1", "late"), 1)])
 def test_code_is_that_of_the_first_rank_that_failed(tmp_path: Path, codes: tuple[str, str], code: int) -> None:
     """0 if every rank ends with 0; a rank that goes on is stopped by SIGTERM, and its own code counts no more."""
     late = "if sys.argv[rank + 1] == 'late':\n    time.sleep(60)\nsys.exit(int(sys.argv[rank + 1]))"
-    assert launch(2, script(tmp_path, late), codes) == code
+    assert launch(2, [script(tmp_path, late), *codes]) == code
 
 
 def test_killed_rank_is_reported(tmp_path: Path) -> None:
     """A rank that was killed has no message of its own: the launcher names it and its signal."""
     killed = script(tmp_path, "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(60)")
     with pytest.raises(HeadraceError, match="rank 1 was killed by SIGKILL"):
-        launch(2, killed, ())
+        launch(2, [killed])
 
 
 def test_ranks_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of the system while processes are started is one line."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
     with pytest.raises(HeadraceError, match=r"cannot start 2 processes .*gone"):
-        launch(2, script(tmp_path, ""), ())
+        launch(2, [script(tmp_path, "")])
 
 
 @pytest.mark.parametrize(("ends", "code"), [(143, 143), (0, 0), (1, 1)])
@@ -121,7 +121,7 @@ def test_signal_reaches_every_rank_once(tmp_path: Path, ends: int, code: int) ->
 
     thread = threading.Thread(target=stop_twice)
     thread.start()
-    assert launch(2, script(tmp_path, textwrap.dedent(noting)), [str(tmp_path)]) == code
+    assert launch(2, [script(tmp_path, textwrap.dedent(noting)), str(tmp_path)]) == code
     thread.join()
     assert sorted(path.name for path in tmp_path.glob("seen-*")) == ["seen-0-1", "seen-1-1"]
 
@@ -131,7 +131,7 @@ def test_hangup_is_ignored_by_ranks_if_it_was(tmp_path: Path, way: signal.Handle
     """Ranks of a launcher that nohup started ignore SIGHUP too, and no others do."""
     before = signal.signal(signal.SIGHUP, way)
     try:
-        assert launch(2, script(tmp_path, "sys.exit(10 + signal.getsignal(signal.SIGHUP))"), ()) == 10 + way
+        assert launch(2, [script(tmp_path, "sys.exit(10 + signal.getsignal(signal.SIGHUP))")]) == 10 + way
     finally:
         signal.signal(signal.SIGHUP, before)
 
