@@ -112,20 +112,13 @@ def prep_command(
     if len(paths) != (1 if demo or download else 2):
         want = f"OUT alone with {'--demo' if demo else '--download'}" if demo or download else "SOURCE and OUT"
         raise click.UsageError(f"give {want}; got {len(paths)} paths")
-    chosen, out = Options(**options), paths[-1]
-    source = paths[0]
+    chosen, source, out = Options(**options), paths[0], paths[-1]
     if demo:
         source = demo_source(out, chosen.seed, say=say, train=chosen.per_class, val=chosen.per_class)
     elif download:
         source = fetch(OFFERS[download], out.absolute().parent)
-    result = prep(
-        source,
-        out,
-        chosen,
-        workers=workers or len(os.sched_getaffinity(0)),
-        if_exists=if_exists,
-        say=say,
-    )
+    processes = workers or len(os.sched_getaffinity(0))
+    result = prep(source, out, chosen, workers=processes, if_exists=if_exists, say=say)
     say_all(summary(result, out))
 
 
@@ -222,8 +215,10 @@ def train_command(
     from train.parent import stop_with_launcher
 
     stop_with_launcher()  # before all that takes time
+    from train.openmp import spin_briefly
     from train.request import Request
 
+    spin_briefly()  # before torch is loaded
     short = {
         "train.batch_per_process": batch_per_process,
         "train.until": until,
@@ -258,11 +253,14 @@ def train_command(
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
 def eval_command(checkpoint: Path, shards: Path, settings: tuple[str, ...], device: str | None) -> None:
     """Measure CHECKPOINT on the validation split of SHARDS, with the recipe that it was trained with."""
-    from train.measure import measure
+    from train.openmp import spin_briefly
+
+    spin_briefly()  # before torch is loaded
+    from train.evaluation import evaluate
     from train.world import World
 
     settings += () if device is None else (f"runtime.device={device}",)
-    line = measure(checkpoint, shards, settings).line()
+    line = evaluate(checkpoint, shards, settings).line()
     if World.from_environment().is_main:
         print_result(line)
 

@@ -52,12 +52,16 @@ def stepper(world: Any, mib: int | None, asked: argparse.Namespace, *, exchange:
 
 def be_a_rank(asked: argparse.Namespace) -> None:
     """All turns of this rank; the first one prints what it measured, with the CPU time of its own."""
-    from train.accelerator import keep_freed_memory
-    from train.world import World
+    from train.openmp import spin_briefly
 
-    keep_freed_memory()
-    world = World.from_environment()
-    world.threads(None)
+    spin_briefly()
+    from train.place import Place
+    from train.process import prepare
+    from train.sections import Runtime
+
+    place = Place.find(Runtime(device="cpu"))
+    prepare(place, deterministic=False)
+    world = place.world
     with world.joined("gloo", 5):
         steps = {name: stepper(world, mib, asked, exchange=name != NONE) for name, mib in contenders(asked.mib).items()}
         for step in steps.values():

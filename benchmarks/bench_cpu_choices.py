@@ -32,13 +32,15 @@ def headrace(images: Any, without: str, *, bf16: bool) -> Callable[[], None]:
     if without == ASLEEP:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     if without != SPINNING:
-        import train  # noqa: F401  sets how OpenMP threads wait, before torch loads it
+        from train.openmp import spin_briefly
+
+        spin_briefly()
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     from train import convolution, efficientnet
-    from train.accelerator import keep_freed_memory
     from train.model import build_model
+    from train.process import keep_freed_memory
 
     if without == DEPTHWISE:
         convolution.pays = lambda *_: False

@@ -111,7 +111,9 @@ def opened(shards: Path) -> Figures:
     from train.augment import Crop
     from train.pipeline import ImagePipeline
     from train.plans import TrainPlans
+    from train.process import keep_freed_memory
 
+    keep_freed_memory()
     before, began = resident_bytes(), time.perf_counter()
     split = ShardSet.open(shards).split("train")
     at_open = time.perf_counter() - began

@@ -33,8 +33,11 @@ COMMANDS = {
 def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     """Start a run, and say how many seconds each part took."""
     marks = {"python": time.time()}
+    from train.openmp import spin_briefly
+
+    spin_briefly()
     from train.parts import build_feed, build_network, build_numerics, build_step
-    from train.place import Place
+    from train.process import entered
     from train.request import Request
     from train.run import train
     from train.setup import resolve
@@ -44,7 +47,7 @@ def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     marks["imports"] = time.time()
     setup = resolve(Request(shards, recipe, ("runtime.precision=fp32", "runtime.device=cpu")), 1)
     marks["open"] = time.time()
-    with Place.joined(setup.recipe.runtime) as place:
+    with entered(setup.recipe.runtime) as place:
         built = build_network(setup)
         step = build_step(setup, place, build_numerics(setup, place, built), built)
         with build_feed(setup, place, 0) as feed:

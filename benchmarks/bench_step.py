@@ -37,11 +37,11 @@ class Built(NamedTuple):
 
 
 def headrace(batch: int) -> Built:
-    """The product's network, with its allocator setting; OpenMP waits as `train` sets it."""
+    """The product's network, with the allocator as its runs set it."""
     import torch
 
-    from train.accelerator import keep_freed_memory
     from train.model import build_model
+    from train.process import keep_freed_memory
 
     keep_freed_memory()
     network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
@@ -100,7 +100,9 @@ def contend(contender: str, size: int, batch: int) -> None:
     """Be a contender: two steps, then a turn whenever asked."""
     name, *ways = contender.split(", ")
     if name == OURS:
-        import train  # noqa: F401  sets how OpenMP threads wait, before torch loads it
+        from train.openmp import spin_briefly
+
+        spin_briefly()
     import torch
     from torch.nn import functional as F  # noqa: N812  torch's own convention
 

@@ -12,6 +12,9 @@ from prep.convert import prep
 from prep.demo import demo_source
 from prep.options import Options
 from shards.user_cache import private_folder
+from train.openmp import spin_briefly
+
+spin_briefly()  # as the command does, before a test loads torch
 
 # Time is no property under test: a busy machine is not a failure.
 settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,9 +1,9 @@
 """The only place that knows whether the device is a CPU or a GPU: placement, precision, layout, streams, sync.
 
-Everything else calls the same methods on both; on a CPU those that concern streams do nothing.
+Everything else calls the same methods on both; on a CPU those that concern streams do nothing. To have one changes
+nothing of the process: what holds for all of it is set by `train.process`.
 """
 
-import ctypes
 import os
 import warnings
 from collections.abc import Iterator
@@ -19,22 +19,6 @@ from shards.errors import UsageError
 from train.gpus import Gpus
 
 Choice = TypeVar("Choice")
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # <malloc.h>
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory instead of giving it back and asking for it again every step.
-
-    Activations of tens of megabytes are otherwise mapped, zeroed and unmapped each time. Threads share one arena: those
-    of their own, which the batches of the feed would come from, give large blocks back whatever the threshold.
-    Other C libraries are left alone.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "gnu_get_libc_version"):
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_ARENA_MAX, 1)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def has_avx512() -> bool:
@@ -70,12 +54,6 @@ class Accelerator:
         self.device = torch.device("cpu") if index is None else torch.device("cuda", index)
         self.layout = "channels_last"
         self._side = None if index is None else torch.cuda.Stream(self.device)
-        if index is not None:
-            torch.cuda.set_device(index)
-            torch.backends.cudnn.benchmark = True
-        else:
-            keep_freed_memory()
-        self.allow_tf32(allowed=False)
 
     @classmethod
     def choose(cls, wanted: str, local_rank: int, local_size: int) -> "Accelerator":
@@ -105,11 +83,6 @@ class Accelerator:
         """The GPU's number, as other libraries take it; None for the CPU."""
         return self._index
 
-    def allow_tf32(self, *, allowed: bool) -> None:
-        """On a GPU, whether products of float32 may be rounded to TF32; beside 16 bits autocast expects it."""
-        if self._index is not None:
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-
     def has(self, precision: str) -> bool:
         """Whether this device computes in this number format; "auto" is one that it has."""
         return precision != "tf32" or self._index is not None
@@ -128,12 +101,6 @@ class Accelerator:
     def backend(self) -> str:
         """The torch.distributed backend for tensors on this device."""
         return "gloo" if self._index is None else "nccl"
-
-    def make_deterministic(self) -> None:
-        """Only algorithms that give the same bits every time, or an error from torch where there is none."""
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first use
-        torch.use_deterministic_algorithms(mode=True)
-        torch.backends.cudnn.benchmark = False
 
     def decode_placement(self, wanted: str) -> str:
         """Where JPEGs are decoded: "cpu", or "mixed" (nvJPEG). "auto" is the CPU, right for small images.
@@ -191,7 +158,7 @@ class Accelerator:
             return tensor
         copy = tensor.clone()
         done = torch.cuda.Event()
-        done.record()
+        done.record(torch.cuda.current_stream(self.device))
         done.synchronize()
         return copy
 
@@ -200,7 +167,7 @@ class Accelerator:
         if self._index is None:
             return None
         event = torch.cuda.Event()
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return event
 
     def wait(self, mark: torch.cuda.Event | None, *tensors: Tensor) -> None:

@@ -5,29 +5,15 @@ nothing of it: only what happens between images and logits is compiled. Shapes a
 Splitting the graph at DDP's buckets is off: gradients of this network take far less time to exchange than to compute.
 """
 
-import os
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from shards.user_cache import private_folder
-
 GRAPHS = "reduce-overhead"
 """The mode that also records the kernels as CUDA graphs."""
 _SHAPES = 64  # sizes and batches that may be compiled; beyond it torch raises instead of going on slowly
-
-
-def keep_kernels_private() -> None:
-    """Have torch keep compiled kernels in the user's own cache folder, unless the user named another.
-
-    Its default is a folder in the temporary one, under a name that other users can take first; it is made even where
-    nothing is compiled, with the first optimizer. To be called before that.
-    """
-    folder = private_folder("kernels")
-    if folder is not None:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 class Compilable(nn.Module):

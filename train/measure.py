@@ -1,4 +1,4 @@
-"""`headrace eval`: the accuracy of a checkpoint on a shard set's validation split, as its run measured it."""
+"""The accuracy of a checkpoint on a shard set's validation split, as its run measured it."""
 
 import sys
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from shards.headers import refuse_unsafe
 from shards.shardset import ShardSet
 from train import checkpoint
+from train.accelerator import Accelerator
 from train.evaluate import build_evaluator
 from train.kept import LOOPS
 from train.model import build_model
@@ -37,37 +38,45 @@ class Measured:
         )
 
 
-def measure(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
-    """Evaluate the checkpoint at `path` with its own recipe, changed by `settings`.
+@dataclass(frozen=True)
+class Measurement:
+    """A checkpoint that can be evaluated on a shard set, and the recipe to do it by."""
 
-    The precision is that which it was trained in, unless `settings` name another. Under torchrun the ranks share the
-    batches. Raises UsageError when the class lists differ, DataError when the checkpoint is damaged.
-    """
-    resumed = Resumed(checkpoint.load(path), path)
-    recipe = resumed.recipe.with_settings("of the checkpoint", settings)
-    shard_set = ShardSet.open(shards)
-    refuse_other_classes(path, resumed.state["classes"], shard_set)
-    if World.from_environment().local_rank == 0:  # the others of this node wait for it where all join
-        refuse_unsafe(shard_set)
-    with Place.joined(recipe.runtime) as place:
-        measured = _measure(resumed, recipe, shard_set, place)
+    resumed: Resumed
+    recipe: Recipe
+    shards: ShardSet
+
+    @classmethod
+    def of(cls, path: Path, shards: Path, settings: tuple[str, ...]) -> "Measurement":
+        """That of the checkpoint at `path`, with its own recipe, changed by `settings`.
+
+        Raises UsageError when the class lists differ, DataError when the checkpoint or the set is damaged.
+        """
+        resumed = Resumed(checkpoint.load(path), path)
+        recipe = resumed.recipe.with_settings("of the checkpoint", settings)
+        shard_set = ShardSet.open(shards)
+        refuse_other_classes(path, resumed.state["classes"], shard_set)
+        if World.from_environment().local_rank == 0:  # the others of this node wait for it where all join
+            refuse_unsafe(shard_set)
+        return cls(resumed, recipe, shard_set)
+
+    def numerics(self, accelerator: Accelerator) -> Numerics:
+        """The formats that it was trained in, unless the settings name others."""
+        wanted = self.recipe.runtime.precision
+        return Numerics(self.resumed.precision if wanted == "auto" else wanted, accelerator.device.type)
+
+    def take(self, place: Place, numerics: Numerics) -> Measured:
+        """Evaluate the checkpoint here; the ranks of the place share the batches. Raises DataError if it is damaged."""
+        resumed, recipe, classes = self.resumed, self.recipe, len(self.shards.class_ids)
+        built = build_model(recipe.model.name, classes, init="random", weights=None, seed=recipe.train.seed)
+        averaged, progress = bool(resumed.state["average"]), resumed.progress
+        part = "average" if averaged else "model"
+        with resumed.explaining():
+            load_network(built.network, resumed.state[part], part)
+        place.accelerator.place(built.network, numerics.master_dtype)
+        normalise = Normalise(*built.normalisation, place.accelerator, numerics.master_dtype)
+        evaluate = build_evaluator(self.shards, recipe.evaluate, recipe.runtime, normalise, place, numerics)
+        measured = Measured(evaluate(built.network), progress.step, averaged)
         if LOOPS.trouble and place.world.is_main:
             print(f"headrace: warning: {LOOPS.trouble}", file=sys.stderr)  # noqa: T201  the program's own output
-    return measured
-
-
-def _measure(resumed: Resumed, recipe: Recipe, shard_set: ShardSet, place: Place) -> Measured:
-    wanted = recipe.runtime.precision
-    numerics = Numerics(resumed.precision if wanted == "auto" else wanted, place.accelerator.device.type)
-    place.accelerator.allow_tf32(allowed=not numerics.exact)
-    built = build_model(
-        recipe.model.name, len(shard_set.class_ids), init="random", weights=None, seed=recipe.train.seed
-    )
-    averaged, progress = bool(resumed.state["average"]), resumed.progress
-    part = "average" if averaged else "model"
-    with resumed.explaining():
-        load_network(built.network, resumed.state[part], part)
-    place.accelerator.place(built.network, numerics.master_dtype)
-    normalise = Normalise(*built.normalisation, place.accelerator, numerics.master_dtype)
-    evaluate = build_evaluator(shard_set, recipe.evaluate, recipe.runtime, normalise, place, numerics)
-    return Measured(evaluate(built.network), progress.step, averaged)
+        return measured

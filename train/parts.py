@@ -56,7 +56,6 @@ def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> 
     """The training step around a network, with the states of a checkpoint where the setup resumes."""
     recipe, world, accelerator = setup.recipe, place.world, place.accelerator
     train, network = recipe.train, built.network
-    accelerator.allow_tf32(allowed=not numerics.exact)
     accelerator.place(network, numerics.master_dtype)
     half_life = recipe.optim.ema_half_life
     average = WeightAverage(network, half_life, train.global_batch) if half_life else None

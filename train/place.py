@@ -1,7 +1,5 @@
 """Where a run happens: this rank, its device, its CPU threads."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from train.accelerator import Accelerator
@@ -18,14 +16,6 @@ class Place:
     threads: int
 
     @classmethod
-    @contextmanager
-    def joined(cls, runtime: Runtime) -> Iterator["Place"]:
-        """The place of this process, together with the other ranks until the block ends."""
-        place = cls.find(runtime)
-        with place.world.joined(place.accelerator.backend, runtime.timeout_minutes):
-            yield place
-
-    @classmethod
     def find(cls, runtime: Runtime) -> "Place":
         """The place of this process. Raises UsageError when the device that is asked for is not there."""
         world = World.from_environment()
@@ -33,6 +23,4 @@ class Place:
         accelerator.refuse(runtime.precision)
         if runtime.layout != "auto":
             accelerator.layout = runtime.layout
-        if runtime.deterministic:
-            accelerator.make_deterministic()
         return cls(world, accelerator, world.threads(runtime.threads))

@@ -10,7 +10,6 @@ from shards.manifest import TRAIN, VALIDATION
 from train import environment, memory
 from train.batch import Batch, resident_batch
 from train.clock import Interval
-from train.compiled import keep_kernels_private
 from train.compiling import Compilation, Compiler
 from train.evaluate import build_evaluator
 from train.filling import open_caches
@@ -21,6 +20,7 @@ from train.notfinite import explained
 from train.numerics import Numerics
 from train.parts import build_feed, build_network, build_numerics, build_saver, build_step
 from train.place import Place
+from train.process import entered, round_products
 from train.progress import Progress
 from train.rate import synthetic_rate
 from train.request import Request
@@ -41,13 +41,12 @@ def train(request: Request) -> None:
     Raises StoppedError after saving when a signal asked for it, and the errors of `train.setup.resolve`; but where
     there are several ranks, an error ends the process.
     """
-    keep_kernels_private()
     with StopRequest() as stop, ending_together(stop):
         world = World.from_environment()
         setup = resolve(request, world.size)
         if world.local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(setup.shards)
-        with Place.joined(setup.recipe.runtime) as place:
+        with entered(setup.recipe.runtime) as place:
             carry_out(setup, place, stop, build_network(setup))
 
 
@@ -81,6 +80,7 @@ def refuse_unequal(setup: Setup, world: World) -> None:
 def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
     log = RunLog(setup.out if place.world.is_main else None)
     numerics = build_numerics(setup, place, built)
+    round_products(numerics, place.accelerator)
     step = build_step(setup, place, numerics, built)
     with memory.explained(setup, step):
         sides = [size for _, size in setup.recipe.augment.stages]

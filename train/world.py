@@ -217,13 +217,8 @@ class World:
         return nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
 
     def threads(self, wanted: int | None) -> int:
-        """CPU threads of this process: `wanted`, or an even share of the cores that this machine's ranks may use.
-
-        torch is set to it; torchrun would have left it at 1.
-        """
-        share = wanted or max(1, usable_cores() // self.local_size)
-        torch.set_num_threads(share)
-        return share
+        """CPU threads of this process: `wanted`, or an even share of the cores that this machine's ranks may use."""
+        return wanted or max(1, usable_cores() // self.local_size)
 
 
 def usable_cores() -> int:

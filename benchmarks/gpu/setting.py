@@ -14,6 +14,7 @@ from train.batch import Batch, resident_batch
 from train.model import Built, build_model
 from train.parts import build_network, build_numerics, build_step
 from train.place import Place
+from train.process import entered, prepare, round_products
 from train.run import carry_out
 from train.setup import Request, Setup, resolve
 from train.signals import StopRequest
@@ -88,7 +89,10 @@ class Setting:
     def step(self, setup: Setup) -> tuple[Place, TrainStep]:
         """The step of a setup, in the precision that a run would choose."""
         place, built = Place.find(setup.recipe.runtime), self.built(setup)
-        return place, build_step(setup, place, build_numerics(setup, place, built), built)
+        prepare(place, deterministic=setup.recipe.runtime.deterministic)
+        numerics = build_numerics(setup, place, built)
+        round_products(numerics, place.accelerator)
+        return place, build_step(setup, place, numerics, built)
 
     def resident(self, step: TrainStep, samples: int, size: int) -> Batch:
         """A batch that is already on the device."""
@@ -96,7 +100,7 @@ class Setting:
 
     def whole_run(self, setup: Setup) -> list[Row]:
         """Train as `headrace train` does; the rows of epochs.csv."""
-        with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
+        with StopRequest() as stop, entered(setup.recipe.runtime) as place:
             carry_out(setup, place, stop, self.built(setup))
         with (setup.out / "epochs.csv").open(encoding="utf-8") as file:
             return list(csv.DictReader(file))

@@ -18,8 +18,10 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
     from train.feed import Feed
     from train.normalise import Normalise
     from train.pipeline import ImagePipeline
+    from train.process import keep_freed_memory
 
     torch.set_num_threads(1)
+    keep_freed_memory()
     samples, plans = planned(given)
     accelerator = Accelerator(None)
     normalise = Normalise(MEAN, STD, accelerator)
@@ -32,8 +34,6 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
 
 def planned(given: Given) -> tuple[Any, Iterator[Any]]:
     """The training split, and the product's plans of endless batches of it."""
-    import numpy as np
-
     from shards.order import Order, Steps
     from train.augment import Crop
     from train.plans import TrainPlans
@@ -41,7 +41,7 @@ def planned(given: Given) -> tuple[Any, Iterator[Any]]:
     samples = split(given.shards)
     steps = Steps(len(samples), BATCH, BATCH)
     crop = Crop(AREA, RATIO, FLIP)
-    plans = TrainPlans(samples, Order(len(samples), 0), steps, crop, ((0, given.size),), np.zeros(1))
+    plans = TrainPlans(samples, Order(len(samples), 0), steps, crop, ((0, given.size),))
     return samples, plans.stream(0, 1_000_000, range(1))
 
 

@@ -21,6 +21,7 @@ from train.model import build_model
 from train.parts import build_numerics, build_plans, build_step
 from train.pipeline import pipeline_at
 from train.place import Place
+from train.process import entered
 from train.request import Request
 from train.setup import Setup, resolve
 
@@ -45,7 +46,7 @@ def main() -> None:
     shards, out, first, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     size, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     setup = resolve(Request(shards, "demo", tuple(sys.argv[5:])), size)
-    with Place.joined(setup.recipe.runtime) as place:
+    with entered(setup.recipe.runtime) as place:
         built = build_model(
             "efficientnet-b0", len(setup.shards.class_ids), init="random", weights=None, seed=0, **NARROW
         )

@@ -19,7 +19,7 @@ import torch
 
 from train.batch import Batch
 from train.model import build_model
-from train.place import Place
+from train.process import entered
 from train.request import Request
 from train.run import carry_out
 from train.setup import resolve
@@ -78,7 +78,7 @@ def main() -> None:
     classes, seed = len(setup.shards.class_ids), setup.recipe.train.seed
     built = build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **NARROW)
     try:
-        with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
+        with StopRequest() as stop, entered(setup.recipe.runtime) as place:
             carry_out(setup, place, stop, built)
     except StoppedError as stopped:
         sys.stdout.write(f"{stopped}\n")

@@ -13,6 +13,7 @@ from train.model import Built
 from train.normalisation import normalisation_of
 from train.parts import build_numerics, build_step
 from train.place import Place
+from train.process import prepare, round_products
 from train.setup import Request, Setup, resolve
 from train.step import TrainStep
 from train.tally import LossRing, Tally
@@ -25,8 +26,11 @@ def made(shards: Path, out: Path, device: str, *settings: str) -> tuple[Setup, P
     wanted = (*SETTINGS, f"runtime.device={device}", *settings)
     setup = resolve(Request(shards, "demo", wanted, out=out), 1)
     place = Place.find(setup.recipe.runtime)
+    prepare(place, deterministic=setup.recipe.runtime.deterministic)
     built = Built(narrow(), normalisation_of("efficientnet-b0"), "")
-    return setup, place, build_step(setup, place, build_numerics(setup, place, built), built)
+    numerics = build_numerics(setup, place, built)
+    round_products(numerics, place.accelerator)
+    return setup, place, build_step(setup, place, numerics, built)
 
 
 def resident(step: TrainStep, size: int = 32) -> Batch:

@@ -37,6 +37,18 @@ class Home:
 
 
 _KEEPING = ("numba.core.caching", "numba.core.compiler", "numba.core.serialize")
+_PROCESS = (
+    "torch.cuda.set_device",
+    "torch.backends.cudnn.benchmark",
+    "torch.backends.cudnn.allow_tf32",
+    "torch.backends.cuda.matmul.allow_tf32",
+    "torch.set_float32_matmul_precision",
+    "torch.set_num_threads",
+    "torch.set_num_interop_threads",
+    "torch.use_deterministic_algorithms",
+    "torch.set_default_dtype",
+    "torch.set_default_device",
+)
 HOMES = (
     Home("click", "cli.py", ("click",)),
     Home("decoding and encoding images", "prep/image.py", ("simplejpeg", "nvidia.nvimgcodec")),
@@ -54,7 +66,10 @@ HOMES = (
         ("torch.cuda", "torch.backends", "torch.channels_last"),
         ("cuda", "is_cuda", "is_cpu"),
         (".device.type", ".device.index", ".ordinal"),
+        besides=_PROCESS,
     ),
+    # A library leaves its process as it is: one file of a run may change that.
+    Home("what holds for the whole process", "train/process.py", _PROCESS, ("mallopt",)),
     Home("number formats", "train/numerics.py", ("torch.autocast", "torch.amp")),
     # Compiled code differs from what is written in its memory and its guards: only one file may bring it in.
     Home("compiling the network", "train/compiled.py", ("torch.compile", "torch.compiler", "torch._dynamo")),
@@ -106,10 +121,9 @@ def away_from_home(source: Source, homes: tuple[Home, ...] = HOMES) -> list[str]
 def _mentions(source: Source, home: Home) -> Iterator[tuple[str, int]]:
     yield from ((item.name, item.line) for item in source.imports() if _claims(home, item.name))
     yield from ((name, line) for name, line in source.uses() if _claims(home, name))
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Attribute) and node.attr in home.methods:
-            yield f".{node.attr}", node.lineno
-        elif isinstance(node, ast.Compare):
+    yield from ((f".{node.attr}", node.lineno) for node in source.attributes if node.attr in home.methods)
+    for node in source.nodes:
+        if isinstance(node, ast.Compare):
             yield from ((name, node.lineno) for name in _compared(node) if name.endswith(home.asked))
         elif isinstance(node, ast.Constant) and node.value in home.words:
             yield f'"{node.value}"', node.lineno

@@ -4,6 +4,7 @@ import ast
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,33 +34,42 @@ class Source:
         """The package, or the module at the top level, that the file belongs to."""
         return self.path.split("/")[0].removesuffix(".py")
 
-    @property
+    @cached_property
     def tree(self) -> ast.Module:
         """The syntax tree."""
         return ast.parse(self.text, self.path)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of the tree."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def attributes(self) -> list[ast.Attribute]:
+        """Attributes as they are written, each whole: `a.b.c` is one."""
+        found = [node for node in self.nodes if isinstance(node, ast.Attribute)]
+        parts = {id(node.value) for node in found}
+        return [node for node in found if id(node) not in parts]
+
     def imports(self) -> list[Import]:
         """All imports, deferred ones and those by `import_module("name")` too."""
-        tree = self.tree
         defined = (ast.FunctionDef, ast.AsyncFunctionDef)
-        functions = [node for node in ast.walk(tree) if isinstance(node, defined)]
+        functions = [node for node in self.nodes if isinstance(node, defined)]
         inside = {id(node) for function in functions for node in ast.walk(function)}
         return [
             Import(name, node.lineno, id(node) in inside)
-            for node in ast.walk(tree)
+            for node in self.nodes
             if isinstance(node, ast.Import | ast.ImportFrom | ast.Call)
             for name in self._imported(node)
         ]
 
     def uses(self) -> Iterator[tuple[str, int]]:
-        """Attributes of imported names, in full: after `import numpy as np`, np.random is numpy.random."""
-        tree = self.tree
-        aliases = dict(pair for node in ast.walk(tree) for pair in self._aliases(node))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute):
-                root, *rest = dotted(node).split(".")
-                if root in aliases:
-                    yield ".".join([aliases[root], *rest]), node.lineno
+        """Attributes of imported names, whole and in full: after `import numpy as np`, np.random is numpy.random."""
+        aliases = dict(pair for node in self.nodes for pair in self._aliases(node))
+        for node in self.attributes:
+            root, *rest = dotted(node).split(".")
+            if root in aliases:
+                yield ".".join([aliases[root], *rest]), node.lineno
 
     def _imported(self, node: ast.Import | ast.ImportFrom | ast.Call) -> list[str]:
         if isinstance(node, ast.Import):

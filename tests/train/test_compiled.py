@@ -18,6 +18,7 @@ from train.model import Built
 from train.normalisation import normalisation_of
 from train.parts import build_feed, build_numerics, build_step
 from train.place import Place
+from train.process import entered
 from train.restore import state_of
 from train.run import carry_out
 from train.setup import Request, resolve
@@ -184,7 +185,7 @@ def run(shards: Path, out: Path, compiled: str, resume: Path | None = None) -> l
     settings = (*(wanted if resume is None else ()), f"runtime.compile={compiled}")
     request = Request(shards, None if resume else "demo", settings, out=out, resume=str(resume) if resume else None)
     setup = resolve(request, 1)
-    with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
+    with StopRequest() as stop, entered(setup.recipe.runtime) as place:
         carry_out(setup, place, stop, Built(shallow(), normalisation_of("efficientnet-b0"), ""))
     return sorted((out / "checkpoints").iterdir())
 

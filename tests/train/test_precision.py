@@ -11,6 +11,7 @@ from train.accelerator import Accelerator
 from train.numerics import Numerics
 from train.parts import build_numerics, build_step
 from train.place import Place
+from train.process import entered
 from train.request import Request
 from train.run import carry_out
 from train.setup import Setup, resolve
@@ -36,7 +37,7 @@ def setup_of(shards: Path, out: Path, *settings: str, resume: str | None = None)
 
 def trained(setup: Setup) -> dict[str, Any]:
     """The last checkpoint of the run."""
-    with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
+    with StopRequest() as stop, entered(setup.recipe.runtime) as place:
         carry_out(setup, place, stop, built())
     return checkpoint.load(setup.out / "last.pt")
 

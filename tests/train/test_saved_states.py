@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.train.saved_states import GONE, Where, built, changed, refusal, resumed, save_one
 from train import checkpoint, measure
+from train.place import Place
 from train.request import Request
 from train.setup import resolve
 
@@ -287,4 +288,10 @@ def test_eval_refuses_wrong_values(
     """`headrace eval` refuses what it would read in the same words."""
     monkeypatch.setattr(measure, "build_model", lambda *_, **__: built())
     path.write_bytes(changed(files["adamw"], where, (ODD | TENSORS)[name]))
-    assert "given.pt" in refusal(lambda: measure.measure(path, tiny_set, ("runtime.precision=auto",)))
+
+    def evaluated() -> None:
+        found = measure.Measurement.of(path, tiny_set, ("runtime.precision=auto",))
+        place = Place.find(found.recipe.runtime)
+        found.take(place, found.numerics(place.accelerator))
+
+    assert "given.pt" in refusal(evaluated)

@@ -9,7 +9,7 @@ import pytest
 from shards.shardset import ShardSet
 from tests.train.pictures import training
 from train.model import build_model
-from train.place import Place
+from train.process import entered
 from train.request import Request
 from train.run import carry_out
 from train.setup import resolve
@@ -31,7 +31,7 @@ def run(shards: Path, out: Path, *settings: str) -> list[dict[str, str]]:
     setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
     narrow = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
     built = build_model("efficientnet-b0", len(setup.shards.class_ids), init="random", weights=None, seed=0, **narrow)
-    with StopRequest() as stop, Place.joined(setup.recipe.runtime) as place:
+    with StopRequest() as stop, entered(setup.recipe.runtime) as place:
         carry_out(setup, place, stop, built)
     with (out / "epochs.csv").open() as file:
         return list(csv.DictReader(file))

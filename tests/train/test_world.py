@@ -130,10 +130,8 @@ def test_interface_that_is_not_there_is_this_ranks_error(bare: pytest.MonkeyPatc
 
 @pytest.fixture
 def cores(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A machine of eight cores; torch's own setting is restored."""
-    before = torch.get_num_threads()
+    """A machine of eight cores."""
     monkeypatch.setattr(world, "usable_cores", lambda: 8)
-    monkeypatch.setattr(torch, "set_num_threads", lambda number: before * 0 + number)
     return monkeypatch
 
 
