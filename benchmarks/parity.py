@@ -173,15 +173,16 @@ def accuracies(path: Path, shards: ShardSet) -> Iterator[Row]:
     import torch
 
     from train import checkpoint
+    from train.fields import Checkpoint
     from train.model import build_model
     from train.normalise import Normalise
-    from train.resume import Resumed, refuse_other_classes
+    from train.resume import refuse_other_classes
 
-    resumed = Resumed(checkpoint.load(path), path)
-    refuse_other_classes(path, resumed.state["classes"], shards)
-    recipe, split = resumed.recipe, shards.split("val")
+    saved = Checkpoint.of(checkpoint.load(path))
+    refuse_other_classes(saved, shards)
+    recipe, split = saved.recipe, shards.split("val")
     built = build_model(recipe.model.name, len(shards.class_ids), init="random", weights=None, seed=0)
-    built.network.load_state_dict(resumed.state["average" if resumed.state["average"] else "model"])
+    built.network.load_state_dict(saved.average or saved.model)
     CPU.place(built.network.eval(), torch.float32)
     normalise, size, fraction = Normalise(*built.normalisation, CPU), recipe.evaluate.size, recipe.evaluate.crop
     found: dict[str, list[NDArray[np.int64]]] = {"headrace": [], "Pillow": []}

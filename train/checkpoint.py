@@ -13,7 +13,7 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import ZipFile
 
 import torch
@@ -91,8 +91,23 @@ def _newest_first(run: Path) -> list[Path]:
     return sorted(found, key=lambda path: (int(path.name.split("-")[1]), path.stat().st_mtime_ns), reverse=True)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The state in a checkpoint file. Raises UsageError when there is none, DataError when it is damaged."""
+class Stored(NamedTuple):
+    """What a checkpoint file holds, which file that is, and the SHA-256 of its bytes in hex."""
+
+    state: dict[str, Any]
+    path: Path
+    sha256: str
+
+
+class Newest(NamedTuple):
+    """The newest undamaged checkpoint of a run folder, and a line for each damaged one that was passed over."""
+
+    stored: Stored
+    passed_over: list[str]
+
+
+def load(path: Path) -> Stored:
+    """Read a checkpoint file once. Raises UsageError when there is none, DataError when it is damaged."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -115,7 +130,7 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises many kinds for a damaged file
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: not a checkpoint that can be read ({first})") from error
-    return _checked(path, state)
+    return Stored(_checked(path, state), path, digest)
 
 
 def _check_members(data: bytes) -> None:
@@ -141,8 +156,8 @@ def _checked(path: Path, loaded: object) -> dict[str, Any]:
     return state
 
 
-def newest(run: Path) -> tuple[dict[str, Any], Path, list[str]]:
-    """The newest undamaged state in a run folder, its file, and a line for each damaged one that was passed over.
+def newest(run: Path) -> Newest:
+    """The newest undamaged checkpoint in a run folder.
 
     Raises UsageError when there is no checkpoint, DataError when all are damaged.
     """
@@ -152,7 +167,7 @@ def newest(run: Path) -> tuple[dict[str, Any], Path, list[str]]:
     passed_over: list[str] = []
     for path in candidates:
         try:
-            return load(path), path, passed_over
+            return Newest(load(path), passed_over)
         except DataError as error:
             passed_over.append(str(error))
     raise DataError("; ".join(passed_over))

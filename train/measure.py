@@ -9,13 +9,14 @@ from shards.shardset import ShardSet
 from train import checkpoint
 from train.accelerator import Accelerator
 from train.evaluate import build_evaluator
+from train.fields import Checkpoint
 from train.kept import LOOPS
 from train.model import build_model
 from train.normalise import Normalise
 from train.numerics import Numerics
 from train.place import Place
 from train.recipe import Recipe
-from train.resume import Resumed, refuse_other_classes
+from train.resume import refuse_other_classes
 from train.states import load_network
 from train.sums import Sums
 from train.world import World
@@ -42,7 +43,7 @@ class Measured:
 class Measurement:
     """A checkpoint that can be evaluated on a shard set, and the recipe to do it by."""
 
-    resumed: Resumed
+    checkpoint: Checkpoint
     recipe: Recipe
     shards: ShardSet
 
@@ -52,31 +53,29 @@ class Measurement:
 
         Raises UsageError when the class lists differ, DataError when the checkpoint or the set is damaged.
         """
-        resumed = Resumed(checkpoint.load(path), path)
-        recipe = resumed.recipe.with_settings("of the checkpoint", settings)
+        saved = Checkpoint.of(checkpoint.load(path))
+        recipe = saved.recipe.with_settings("of the checkpoint", settings)
         shard_set = ShardSet.open(shards)
-        refuse_other_classes(path, resumed.state["classes"], shard_set)
+        refuse_other_classes(saved, shard_set)
         if World.from_environment().local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(shard_set)
-        return cls(resumed, recipe, shard_set)
+        return cls(saved, recipe, shard_set)
 
     def numerics(self, accelerator: Accelerator) -> Numerics:
         """The formats that it was trained in, unless the settings name others."""
         wanted = self.recipe.runtime.precision
-        return Numerics(self.resumed.precision if wanted == "auto" else wanted, accelerator.device.type)
+        return Numerics(self.checkpoint.precision if wanted == "auto" else wanted, accelerator.device.type)
 
     def take(self, place: Place, numerics: Numerics) -> Measured:
         """Evaluate the checkpoint here; the ranks of the place share the batches. Raises DataError if it is damaged."""
-        resumed, recipe, classes = self.resumed, self.recipe, len(self.shards.class_ids)
+        saved, recipe, classes = self.checkpoint, self.recipe, len(self.shards.class_ids)
         built = build_model(recipe.model.name, classes, init="random", weights=None, seed=recipe.train.seed)
-        averaged, progress = bool(resumed.state["average"]), resumed.progress
-        part = "average" if averaged else "model"
-        with resumed.explaining():
-            load_network(built.network, resumed.state[part], part)
+        with saved.explaining():
+            load_network(built.network, saved.average or saved.model, "average" if saved.average else "model")
         place.accelerator.place(built.network, numerics.master_dtype)
         normalise = Normalise(*built.normalisation, place.accelerator, numerics.master_dtype)
         evaluate = build_evaluator(self.shards, recipe.evaluate, recipe.runtime, normalise, place, numerics)
-        measured = Measured(evaluate(built.network), progress.step, averaged)
+        measured = Measured(evaluate(built.network), saved.progress.step, bool(saved.average))
         if LOOPS.trouble and place.world.is_main:
             print(f"headrace: warning: {LOOPS.trouble}", file=sys.stderr)  # noqa: T201  the program's own output
         return measured

@@ -2,30 +2,29 @@
 
 from typing import Any
 
+from train.fields import Checkpoint
 from train.numerics import load_scaler
 from train.optim import kept_quantities, load_optimizer
-from train.resume import Resumed
 from train.states import load_network
 from train.step import TrainStep
 
 
-def restore(step: TrainStep, resumed: Resumed) -> None:
+def restore(step: TrainStep, saved: Checkpoint) -> None:
     """Load the states of a checkpoint. Raises DataError when they do not fit the step."""
-    state = resumed.state
-    with resumed.explaining():
-        load_network(step.network, state["model"], "model")
-        load_optimizer(step.optimizer, state["optimizer"], resumed.progress.step)
-        _refuse_lost_quantities(step, resumed)
-        load_scaler(step.scaler, state["scaler"])
+    with saved.explaining():
+        load_network(step.network, saved.model, "model")
+        load_optimizer(step.optimizer, saved.optimizer, saved.progress.step)
+        _refuse_lost_quantities(step, saved)
+        load_scaler(step.scaler, saved.scaler)
         if step.average is not None:
-            load_network(step.average.network, state["average"] or state["model"], "average")
+            load_network(step.average.network, saved.average or saved.model, "average")
 
 
-def _refuse_lost_quantities(step: TrainStep, resumed: Resumed) -> None:
+def _refuse_lost_quantities(step: TrainStep, saved: Checkpoint) -> None:
     """Raise ValueError where there are none, although there were updates; in fp16 each may have been skipped."""
-    skipped = bool(resumed.state["scaler"])
-    if resumed.progress.step and kept_quantities(step.optimizer) and not step.optimizer.state and not skipped:
-        raise ValueError(f"optimizer.state is empty after {resumed.progress.step} updates")
+    updates, skipped = saved.progress.step, bool(saved.scaler)
+    if updates and kept_quantities(step.optimizer) and not step.optimizer.state and not skipped:
+        raise ValueError(f"optimizer.state is empty after {updates} updates")
 
 
 def state_of(step: TrainStep) -> dict[str, Any]:

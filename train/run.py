@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shards import store
 from shards.errors import UsageError
@@ -67,7 +68,7 @@ def refuse_unequal(setup: Setup, world: World) -> None:
     mine = {
         "shard set": setup.shards.digest,
         "recipe": setup.recipe.result(),
-        "checkpoint": f"step {resumed.progress.step} of {resumed.path.resolve().name}" if resumed else None,
+        "checkpoint": f"step {resumed.progress.step}, sha256 {resumed.sha256[:16]}" if resumed else None,
     }
     main = world.from_main(mine)
     if different := [f"{key} is {mine[key]}, rank 0 has {main[key]}" for key in mine if mine[key] != main[key]]:
@@ -96,7 +97,7 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
 def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log: RunLog) -> Run:
     """The run, trained to its end."""
     recipe = setup.recipe
-    progress = setup.resumed.progress if setup.resumed else Progress()
+    progress = replace(setup.resumed.progress) if setup.resumed else Progress()  # a copy: the loop counts in it
     log.keep_until(progress.step, progress.epochs_done)
     caches = open_caches(setup.shards, setup.caches, place.world, place.threads, log.say)
     evaluate = build_evaluator(

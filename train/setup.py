@@ -1,6 +1,6 @@
 """From a request to a checked plan: everything that can be refused is refused here, before anything is built."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -11,9 +11,10 @@ from shards.order import Order, Steps, Windows
 from shards.shardset import ShardSet, Split
 from train import checkpoint
 from train.decoded import CacheFile, plan_caches
+from train.fields import Checkpoint
 from train.recipe import Recipe
 from train.request import Request
-from train.resume import Resumed, differences, find
+from train.resume import differences, find
 from train.sections import Runtime
 
 
@@ -26,9 +27,10 @@ class Setup:
     shards: ShardSet
     steps: Steps
     out: Path
-    resumed: Resumed | None
+    resumed: Checkpoint | None
     caches: tuple[CacheFile, ...]
-    remarks: tuple[str, ...]
+    remarks: tuple[str, ...]  # on the caches
+    warnings: tuple[str, ...] = ()  # damaged checkpoints that were passed over, differences that were accepted
 
     def order(self, split: Split) -> Order:
         """The order of the training split."""
@@ -45,16 +47,16 @@ def resolve(request: Request, processes: int) -> Setup:
             raise UsageError(f"{request.shards}: no split {name!r}; it has {', '.join(shards.split_names)}")
     if request.resume is not None and request.weights is not None:
         raise UsageError("--resume takes its weights from the checkpoint and --weights from a file: give one of them")
-    resumed = find(request.resume, request.out)
+    resumed, warnings = find(request.resume, request.out)
     recipe = _recipe(request, resumed).for_processes(processes)
     accepted = differences(resumed, shards, recipe, request.override) if resumed else ()
     steps = _steps(recipe, shards, processes)
     if resumed:
         resumed.refuse_impossible(steps)
-        resumed = replace(resumed, warnings=resumed.warnings + accepted)
     out = _out(request, recipe, resumed)
     caches, remark = _caches(recipe.runtime, shards)
-    return Setup(request, recipe, shards, steps, out, resumed, caches, (remark,) if remark else ())
+    remarks = (remark,) if remark else ()
+    return Setup(request, recipe, shards, steps, out, resumed, caches, remarks, warnings + accepted)
 
 
 def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], str]:
@@ -64,7 +66,7 @@ def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], 
     return plan_caches(shards, (TRAIN, VALIDATION), folder)
 
 
-def _recipe(request: Request, resumed: Resumed | None) -> Recipe:
+def _recipe(request: Request, resumed: Checkpoint | None) -> Recipe:
     if request.recipe is None and resumed is not None:
         return resumed.recipe.with_settings("of the checkpoint", request.settings)
     return request.read_recipe()
@@ -87,7 +89,7 @@ def _steps(recipe: Recipe, shards: ShardSet, processes: int) -> Steps:
     return steps
 
 
-def _out(request: Request, recipe: Recipe, resumed: Resumed | None) -> Path:
+def _out(request: Request, recipe: Recipe, resumed: Checkpoint | None) -> Path:
     if request.out is None:
         return Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{recipe.model.name}"  # noqa: DTZ005  for people
     if resumed is None and checkpoint.exists(request.out):

@@ -25,8 +25,8 @@ def start_lines(setup: Setup, place: Place, precision: str, origin: str, compila
         f"share    {_share(setup, place)}",
         f"device   {_device(setup, place, precision)}, compile {compilation}",
     ]
+    lines += [f"warning: {line}" for line in setup.warnings]
     if setup.resumed:
-        lines += [f"warning: {line}" for line in setup.resumed.warnings]
         lines.append(f"resume   from {setup.resumed.path}")
     lines += [f"cache    {line}" for line in setup.remarks]
     return lines + [f"warning: {line}" for line in _warnings(setup, place, precision)]

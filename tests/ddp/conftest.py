@@ -47,7 +47,7 @@ class Outcome:
         self.rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         self.losses = [row["loss"] for row in self.rows if row["kind"] == "step"]
         self.epoch: dict[str, Any] = next(row for row in self.rows if row["kind"] == "epoch")
-        self.state = checkpoint.load(folder / "last.pt")
+        self.state = checkpoint.load(folder / "last.pt").state
         ranks = [json.loads(path.read_text()) for path in folder.glob("pixels-*.json")]
         self.pixels = sorted(row for rows in ranks for row in rows)  # [step, epoch, id, hash of the image]
 

@@ -107,7 +107,7 @@ def losses(out: Path) -> list[float]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Weights, statistics, optimizer and losses of two finished runs are equal bit for bit."""
-    first, second = checkpoint.load(one / "last.pt"), checkpoint.load(other / "last.pt")
+    first, second = checkpoint.load(one / "last.pt").state, checkpoint.load(other / "last.pt").state
     assert first["progress"]["step"] == second["progress"]["step"]
     for name, value in first["model"].items():
         if "num_batches_tracked" not in name:  # counts the dummy passes of each start too

@@ -35,7 +35,7 @@ def test_disk_full_during_a_checkpoint(tiny_set: Path, undisturbed: Path, tmp_pa
     with mounted(disk, "-t", "tmpfs", "-o", f"size={int(3.5 * size)}", "headrace-test"):
         given = arguments(tiny_set, disk / "run")
         one_line(here(*given), 1, "the disk is full", "--resume")
-        state, path, damaged = checkpoint.newest(disk / "run")
+        (state, path, _), damaged = checkpoint.newest(disk / "run")
         assert (state["progress"]["step"], damaged) == (6, [])
         assert [one.name for one in path.parent.iterdir() if not one.name.startswith("step-")] == []
         subprocess.run([MOUNT, "-o", f"remount,size={10 * size}", str(disk)], check=True)

@@ -18,9 +18,9 @@ from shards.shardset import ShardSet
 from shards.verify import verify
 from tests.faults.mutations import CASES, mutations
 from train import checkpoint
+from train.fields import Checkpoint
 from train.progress import Progress
 from train.recipe import load_recipe
-from train.resume import Resumed
 
 # What may come of a damaged file: a HeadraceError (counted by its kind), or the same content as before.
 Seen = Counter[str]
@@ -194,7 +194,7 @@ def test_checkpoint(tmp_path: Path, renamed: bool) -> None:
     for damaged in mutations(data, 6, text=False):
         target.write_bytes(damaged)
         try:
-            assert same(checkpoint.load(target), state)
+            assert same(checkpoint.load(target).state, state)
             seen["accepted"] += 1
         except DataError as error:
             refused(error, seen)
@@ -216,10 +216,10 @@ def test_checkpoint_of_wrong_values(tmp_path: Path) -> None:
             buffer = io.BytesIO()
             torch.save(state, buffer)
             (tmp_path / "copy.pt").write_bytes(buffer.getvalue())
-            resumed = Resumed(checkpoint.load(tmp_path / "copy.pt"), tmp_path / "copy.pt")
-            assert 0 <= resumed.progress.step <= 1 << 53
-            assert resumed.recipe
-            assert resumed.precision
+            saved = Checkpoint.of(checkpoint.load(tmp_path / "copy.pt"))
+            assert 0 <= saved.progress.step <= 1 << 53
+            assert saved.recipe
+            assert saved.precision
             seen["accepted"] += 1
         except DataError as error:
             refused(error, seen)

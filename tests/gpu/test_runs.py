@@ -67,7 +67,7 @@ def test_one_process_a_gpu(tiny_set: Path, tmp_path: Path) -> None:
         with (tmp_path / str(size) / "epochs.csv").open() as file:
             rows.append(next(csv.DictReader(file)))
     assert float(rows[1]["train_loss"]) == pytest.approx(float(rows[0]["train_loss"]), rel=1e-3)
-    assert checkpoint.load(tmp_path / "2" / "last.pt")["world"]["processes"] == count
+    assert checkpoint.load(tmp_path / "2" / "last.pt").state["world"]["processes"] == count
 
 
 def test_memory_that_runs_out_is_explained(tiny_set: Path, tmp_path: Path) -> None:

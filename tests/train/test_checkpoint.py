@@ -40,7 +40,7 @@ def steps(run: Path) -> list[int]:
 def test_state_comes_back(tmp_path: Path) -> None:
     """What was saved is what is loaded, tensors with their bits, through the file and through its link."""
     path = save(tmp_path / "run", 1)
-    for loaded in (checkpoint.load(path), checkpoint.load(tmp_path / "run" / "last.pt")):
+    for loaded in (checkpoint.load(path).state, checkpoint.load(tmp_path / "run" / "last.pt").state):
         for name in ("model", "optimizer"):
             torch.testing.assert_close(loaded.pop(name), STATE[name], rtol=0, atol=0)
         assert loaded == {key: value for key, value in STATE.items() if key not in ("model", "optimizer")}
@@ -87,8 +87,8 @@ def test_links_lead_to_the_last_and_the_best(tmp_path: Path) -> None:
     assert (run / "last.pt").resolve() == second
     assert (run / "best.pt").resolve() == first
     moved = run.rename(tmp_path / "moved")
-    assert checkpoint.load(moved / "best.pt")["progress"]["step"] == 1
-    assert checkpoint.load(moved / "last.pt")["progress"]["step"] == 2
+    assert checkpoint.load(moved / "best.pt").state["progress"]["step"] == 1
+    assert checkpoint.load(moved / "last.pt").state["progress"]["step"] == 2
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
@@ -125,7 +125,7 @@ def test_renamed_file_is_still_checked(tmp_path: Path) -> None:
     path = tmp_path / "mine.pt"
     content = save(tmp_path, 1).read_bytes()
     path.write_bytes(content)
-    assert checkpoint.load(path)["progress"] == {"step": 1}
+    assert checkpoint.load(path).state["progress"] == {"step": 1}
     at = content.index(torch.arange(6.0).numpy().tobytes())
     for damaged in (content[:-100], content[:at] + b"\x01" + content[at + 1 :]):
         path.write_bytes(damaged)
@@ -137,7 +137,7 @@ def test_newest_sound_one_is_found(tmp_path: Path) -> None:
     """A damaged newest checkpoint is passed over, and that is said; when all are damaged it is an error."""
     paths = [save(tmp_path, step) for step in (1, 2, 3)]
     paths[2].write_bytes(b"")
-    state, path, passed_over = checkpoint.newest(tmp_path)
+    (state, path, _), passed_over = checkpoint.newest(tmp_path)
     assert (state["progress"], path.name) == ({"step": 2}, paths[1].name)
     assert len(passed_over) == 1
     assert paths[2].name in passed_over[0]
@@ -152,7 +152,7 @@ def test_order_is_by_number(tmp_path: Path) -> None:
     """Steps beyond eight digits are newer, also where their names sort before."""
     save(tmp_path, 99_999_999)
     newest = save(tmp_path, 100_000_000)
-    assert checkpoint.newest(tmp_path)[1].name == newest.name
+    assert checkpoint.newest(tmp_path).stored.path.name == newest.name
 
 
 def test_later_of_one_step_counts(tmp_path: Path) -> None:
@@ -160,9 +160,9 @@ def test_later_of_one_step_counts(tmp_path: Path) -> None:
     first = save(tmp_path, 5, precision="bf16")
     second = save(tmp_path, 5, precision="fp32")
     os.utime(first, ns=(1, 1))
-    assert checkpoint.newest(tmp_path)[1].name == second.name
+    assert checkpoint.newest(tmp_path).stored.path.name == second.name
     os.utime(second, ns=(0, 0))
-    assert checkpoint.newest(tmp_path)[1].name == first.name
+    assert checkpoint.newest(tmp_path).stored.path.name == first.name
 
 
 def test_no_checkpoint_is_never_a_fresh_start(tmp_path: Path) -> None:
@@ -220,4 +220,4 @@ def test_save_that_fails_leaves_the_last_one(tmp_path: Path) -> None:
         save(tmp_path, 2)
     blocked.unlink()
     (tmp_path / "aside").rename(blocked)
-    assert checkpoint.load(tmp_path / "last.pt")["progress"] == {"step": 1}
+    assert checkpoint.load(tmp_path / "last.pt").state["progress"] == {"step": 1}

@@ -202,7 +202,7 @@ def test_runs_go_on_with_and_without_compiling(
     """A checkpoint of a compiled run has the plain names, and either kind goes on from the other's likewise."""
     monkeypatch.setattr(Compilable.__init__, "__defaults__", ("eager",))
     half, whole = run(tiny_set, tmp_path / "first", first)
-    assert list(checkpoint.load(half)["model"]) == list(shallow().state_dict())
+    assert list(checkpoint.load(half).state["model"]) == list(shallow().state_dict())
     (end,) = run(tiny_set, tmp_path / "second", second, half)
-    same(checkpoint.load(whole)["model"], checkpoint.load(end)["model"])
+    same(checkpoint.load(whole).state["model"], checkpoint.load(end).state["model"])
     assert "channels_last, decode on cpu, compile default (as asked, " in capsys.readouterr().out

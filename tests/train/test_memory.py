@@ -115,9 +115,9 @@ def test_late_failure_loses_no_checkpoint(tiny_set: Path, tmp_path: Path) -> Non
     said = told(tiny_set, out, hungry(device, passes=4 + 5 * 8 + 3), device, "train.group=12")
     assert "does not fit" in said
     assert f"The last checkpoint is whole: {out}/last.pt" in said
-    assert checkpoint.load(out / "last.pt")["progress"]["step"] == 5
+    assert checkpoint.load(out / "last.pt").state["progress"]["step"] == 5
     run(tiny_set, out, shallow(), Accelerator(None), resume=True)
-    assert checkpoint.load(out / "last.pt")["progress"]["step"] == 10
+    assert checkpoint.load(out / "last.pt").state["progress"]["step"] == 10
 
 
 def test_something_else_took_the_memory(tiny_set: Path, tmp_path: Path) -> None:

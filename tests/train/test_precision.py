@@ -39,7 +39,7 @@ def trained(setup: Setup) -> dict[str, Any]:
     """The last checkpoint of the run."""
     with StopRequest() as stop, entered(setup.recipe.runtime) as place:
         carry_out(setup, place, stop, built())
-    return checkpoint.load(setup.out / "last.pt")
+    return checkpoint.load(setup.out / "last.pt").state
 
 
 @pytest.fixture

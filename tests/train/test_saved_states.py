@@ -236,7 +236,7 @@ def test_impossible_state_is_named(
 def test_sound_state_is_taken(files: dict[str, bytes], tiny_set: Path, path: Path, optimizer: str) -> None:
     """An unchanged checkpoint of each optimizer is taken as it is; each layout of memory and float64 are too."""
     path.write_bytes(files[optimizer])
-    saved = checkpoint.load(path)
+    saved = checkpoint.load(path).state
     for settings in ((), ("runtime.layout=contiguous",), ("runtime.precision=fp64",)):
         step = resumed(tiny_set, path, *settings)
         found = {"model": step.network.state_dict(), "optimizer": step.optimizer.state_dict()["state"]}

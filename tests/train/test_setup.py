@@ -179,7 +179,7 @@ def test_other_shard_set(request_: Request) -> None:
     assert "--override shards" in said
     setup = resolve(replace(asked, override=("shards",)), 1)
     assert setup.resumed is not None
-    assert "accepted by --override shards" in setup.resumed.warnings[0]
+    assert "accepted by --override shards" in setup.warnings[0]
 
 
 def test_other_recipe(request_: Request) -> None:
