@@ -236,8 +236,8 @@ def train_command(
     from train.world import World
 
     if nproc > 1 and not World.launched():
-        preflight(request, nproc)
-        sys.exit(launch(nproc, (str(Path(__file__).resolve()), *sys.argv[1:])))
+        told = preflight(request, nproc)
+        sys.exit(launch(nproc, (str(Path(__file__).resolve()), *sys.argv[1:]), told))
     try:
         train(request)
     except StoppedError as stopped:

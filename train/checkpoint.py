@@ -106,8 +106,11 @@ class Newest(NamedTuple):
     passed_over: list[str]
 
 
-def load(path: Path) -> Stored:
-    """Read a checkpoint file once. Raises UsageError when there is none, DataError when it is damaged."""
+def load(path: Path, sha256: str | None = None) -> Stored:
+    """Read a checkpoint file once; `sha256` is that of its bytes if it was read before.
+
+    Raises UsageError when there is none, DataError when it is damaged or is not the one that was read before.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -117,12 +120,17 @@ def load(path: Path) -> Stored:
         ) from error
     named = _NAME.fullmatch(path.resolve().name)
     digest = hashlib.sha256(data).hexdigest()
+    if sha256 and digest != sha256:
+        raise DataError(
+            f"{path}: changed while the run was starting: its sha256 begins {digest[:16]}, before {sha256[:16]}. "
+            "Start again"
+        )
     if named and not digest.startswith(named[2]):
         raise DataError(
             f"{path}: damaged: its sha256 begins {digest[:16]}, its name says {named[2]}. Use an earlier checkpoint"
         )
     try:
-        if named is None:  # renamed, so the hash is lost; the members' own CRC-32 are left
+        if named is None and sha256 is None:  # renamed, so the hash is lost; the members' own CRC-32 are left
             _check_members(data)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about kinds of tensors that are refused below

@@ -20,9 +20,10 @@ _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30  # for the ranks to save and end
 
 
-def launch(processes: int, arguments: Sequence[str]) -> int:
+def launch(processes: int, arguments: Sequence[str], told: Mapping[str, str] | None = None) -> int:
     """Run this interpreter with `arguments` in `processes` ranks; the exit code of the first that failed, or 0.
 
+    `told` is more for their environment.
     A signal that asks to stop goes to the ranks, which save and end; a second one kills them. Raises HeadraceError
     if a rank was killed or cannot be started.
     """
@@ -30,19 +31,18 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ""  # torch's handlers would replace those of StopRequest
     with StopRequest(at_once=_kill_ranks) as stop, _meeting_file() as store:
         stop.something_to_save = True  # only the ranks know whether there is, so the signal is passed on to them
-        return _outcome(_start(processes, tuple(arguments), store), stop)
+        environment = {**(told or {}), **launcher_environment()}
+        return _outcome(_start(processes, tuple(arguments), store, environment), stop)
 
 
-def _start(processes: int, arguments: tuple[str, ...], store: str) -> PContext:
+def _start(processes: int, arguments: tuple[str, ...], store: str, environment: Mapping[str, str]) -> PContext:
     """The ranks, started with a command and not a function: nothing is pickled, no queue or log folder is made."""
     try:
         return start_processes(
             name="headrace",
             entrypoint=sys.executable,
             args=dict.fromkeys(range(processes), arguments),
-            envs={
-                rank: World.environment(rank, processes, store) | launcher_environment() for rank in range(processes)
-            },
+            envs={rank: {**World.environment(rank, processes, store), **environment} for rank in range(processes)},
             logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
         )
     except OSError as error:

@@ -21,6 +21,7 @@ from train.notfinite import explained
 from train.numerics import Numerics
 from train.parts import build_feed, build_network, build_numerics, build_saver, build_step
 from train.place import Place
+from train.preflight import handed_over
 from train.process import entered, round_products
 from train.progress import Progress
 from train.rate import synthetic_rate
@@ -44,7 +45,7 @@ def train(request: Request) -> None:
     """
     with StopRequest() as stop, ending_together(stop):
         world = World.from_environment()
-        setup = resolve(request, world.size)
+        setup = resolve(request, world.size, handed_over())
         if world.local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(setup.shards)
         with entered(setup.recipe.runtime) as place:

@@ -14,7 +14,7 @@ from train.decoded import CacheFile, plan_caches
 from train.fields import Checkpoint
 from train.recipe import Recipe
 from train.request import Request
-from train.resume import differences, find
+from train.resume import Found, differences, find
 from train.sections import Runtime
 
 
@@ -39,15 +39,18 @@ class Setup:
         return Order(len(split), train.seed, windows)
 
 
-def resolve(request: Request, processes: int) -> Setup:
-    """Check a request for this many processes. Raises UsageError or DataError with what to do."""
+def resolve(request: Request, processes: int, found: Found | None = None) -> Setup:
+    """Check a request for this many processes; `found` is the checkpoint that it means, if that has been read already.
+
+    Raises UsageError or DataError with what to do.
+    """
     shards = ShardSet.open(request.shards)
     for name in (TRAIN, VALIDATION):
         if name not in shards.split_names:
             raise UsageError(f"{request.shards}: no split {name!r}; it has {', '.join(shards.split_names)}")
     if request.resume is not None and request.weights is not None:
         raise UsageError("--resume takes its weights from the checkpoint and --weights from a file: give one of them")
-    resumed, warnings = find(request.resume, request.out)
+    resumed, warnings = found or find(request.resume, request.out)
     recipe = _recipe(request, resumed).for_processes(processes)
     accepted = differences(resumed, shards, recipe, request.override) if resumed else ()
     steps = _steps(recipe, shards, processes)
