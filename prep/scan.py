@@ -12,7 +12,7 @@ from prep.files import MAX_FILE_BYTES
 from prep.image import BadImageError, sides
 from prep.imagefolder import EXTENSIONS
 from prep.record import Note
-from shards import labels
+from shards import idx, labels
 from shards.errors import DataError
 from shards.members import Link, Member, Unread, all_members
 from shards.sample import Row
@@ -59,8 +59,7 @@ def scan_tar(path: Path) -> Scan:
 def _key_and_extension(name: str) -> tuple[str, str]:
     """As the webdataset library splits names: at the first dot of the last part."""
     folder, slash, last = name.rpartition("/")
-    key, _, extension = last.partition(".")
-    return folder + slash + key, extension.lower()
+    return folder + slash + last.partition(".")[0], idx.extension_of(name)
 
 
 def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> Found:

@@ -102,7 +102,7 @@ def _train(files: Files, inside: FileTable, label_of: dict[str, int]) -> Listed:
     missing = sorted(wnid for wnid, label in label_of.items() if label not in found)
     if missing:
         raise DataError(
-            f"{files.root}: {len(missing)} of {len(label_of)} classes have no training images, "
+            f"{files.root}: {len(missing)} of {len(label_of)} classes in {_WNIDS} have no training images, "
             f"first train/{missing[0]}/images/. Get the data set again"
         )
     return Listed(inside.take(np.array(rows, np.int64)), np.array(labels, np.int64))

@@ -38,7 +38,14 @@ def parse(text: str) -> Iterable[dict[str, tuple[int, int, str]]]:
         words = line.split()
         if not words or len(words) % 4 or not all(map(_is_count, words[1::4] + words[2::4])):
             raise DataError(f"line {number} is not made of 'extension offset size name': {line[:80]!r}")
+        if len(set(words[::4])) < len(words[::4]):
+            raise DataError(f"line {number} has two members of one extension: {line[:80]!r}")
         yield {words[i]: (int(words[i + 1]), int(words[i + 2]), words[i + 3]) for i in range(0, len(words), 4)}
+
+
+def extension_of(name: str) -> str:
+    """The extension of a member, as the webdataset library splits names: behind the first dot of the last part."""
+    return name.rpartition("/")[2].partition(".")[2].lower()
 
 
 def _is_count(word: str) -> bool:

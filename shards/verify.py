@@ -187,15 +187,24 @@ def _check_idx(path: Path, rows: Columns, found: dict[int, Member], text: Callab
             return
         places = zip(*(rows[name].tolist() for name in ("offset", "size", "label")), strict=True)
         for line, (offset, size, label) in zip(lines, places, strict=True):
-            if any(found.get(at) != (name, at, length) for at, length, name in line.values()):
-                name = next(iter(line.values()))[2]
-                yield _Problem(f"names a member that the tar does not have: {name}", _INDEX)
-            elif (offset, size) not in [(at, length) for at, length, _ in line.values()]:
-                yield _Problem(f"byte {offset:,}: not the sample that the index has there", _INDEX)
-            elif LABEL_EXTENSION in line and (fault := _label_fault(descriptor, line[LABEL_EXTENSION], text(label))):
+            if fault := _line_fault(line, found, offset, size):
+                yield _Problem(fault, _INDEX)
+            elif fault := _label_fault(descriptor, line[LABEL_EXTENSION], text(label)):
                 yield _Problem(f"{line[LABEL_EXTENSION][2]}: {fault}", _INDEX)
     finally:
         os.close(descriptor)
+
+
+def _line_fault(line: dict[str, tuple[int, int, str]], found: dict[int, Member], offset: int, size: int) -> str:
+    """What is wrong with the line of the sample whose image lies at `offset`, empty where nothing is."""
+    for extension, (at, length, name) in line.items():
+        if found.get(at) != (name, at, length):
+            return f"names a member that the tar does not have: {name}"
+        if extension != idx.extension_of(name):
+            return f"has {extension!r} for the extension of {name}"
+    if (offset, size) not in [(at, length) for at, length, _ in line.values()]:
+        return f"byte {offset:,}: not the sample that the index has there"
+    return "" if LABEL_EXTENSION in line else f"byte {offset:,}: a sample without its label"
 
 
 def _label_fault(descriptor: int, place: tuple[int, int, str], expected: str) -> str:

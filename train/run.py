@@ -162,10 +162,10 @@ def _write_environment(setup: Setup, place: Place, numerics: Numerics, compilati
 def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
     """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
     last = run.world.from_main(run.log.last_epoch())
-    if setup.recipe.runtime.verdict and last:
-        real = last["images_per_second"]
+    real, stall = (last.get(key) or 0.0 for key in ("images_per_second", "stall_percent"))
+    if setup.recipe.runtime.verdict and real > 0:  # a finished run that is resumed has what its log says
         synthetic = synthetic_rate(run.step, resident, run.progress.step, setup.steps.global_batch / real)
-        run.log.say(Verdict(real, synthetic, last["stall_percent"]).line())
+        run.log.say(Verdict(real, synthetic, stall).line())
     if used := run.step.accelerator.memory():
         gib = [f"{number / 2**30:.1f}" for number in (used.peak, used.others, used.total)]
         run.log.say(f"memory: at most {gib[0]} GiB in tensors, {gib[1]} GiB held by decoder and others, of {gib[2]}")

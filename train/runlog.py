@@ -41,9 +41,13 @@ class RunLog:
             streams.say(line, error=True)
 
     def keep_until(self, step: int, epochs: int) -> None:
-        """Remove rows after `step` and after `epochs`: the run goes on from there and writes them again."""
+        """Remove rows after `step` and after `epochs`: the run goes on from there and writes them again.
+
+        Damaged rows go too. It says how many, and where the rows end before `step`.
+        """
         if self._folder is None:
             return
+        self._say_what_is_lost(step)
         rows = [row for row in self.rows() if row["step"] <= step and row.get("epoch", 0) <= epochs]
         store.write_bytes(self._folder / "metrics.jsonl", "".join(map(_json_line, rows)).encode())
         lines = [{key: row[key] for key in EPOCH_FIELDS} for row in rows if row["kind"] == "epoch"]
@@ -51,11 +55,27 @@ class RunLog:
 
     def rows(self) -> list[dict[str, Any]]:
         """All whole rows of metrics.jsonl; a line that was cut short by a crash is left out."""
+        return [row for line in self._lines() if (row := _parse(line)) is not None]
+
+    def _lines(self) -> list[str]:
+        """The lines of metrics.jsonl, each with its end."""
         path = self._folder / "metrics.jsonl" if self._folder else None
         if path is None or not path.exists():
             return []
-        text = path.read_text(encoding="utf-8", errors="replace")
-        return [row for line in text.splitlines() if (row := _parse(line)) is not None]
+        return path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+
+    def _say_what_is_lost(self, step: int) -> None:
+        """A last line without its end is what a crash leaves, and needs no word."""
+        path = self._folder / "metrics.jsonl" if self._folder else None
+        if path is None or not path.exists():
+            return
+        found = [(_parse(line), line) for line in self._lines()]
+        damaged = sum(row is None and line.endswith("\n") for row, line in found)
+        if damaged:
+            self.say(f"warning: {path}: {damaged:,} damaged rows are left out")
+        last = max((row["step"] for row, _ in found if row is not None), default=0)
+        if last < step:
+            self.say(f"warning: {path}: its rows end at step {last:,}, and the run goes on from step {step:,}")
 
     def last_epoch(self) -> dict[str, Any]:
         """The row of the last epoch; empty where nothing was logged."""
@@ -99,11 +119,24 @@ def _json_line(row: dict[str, Any]) -> str:
 
 
 def _parse(line: str) -> dict[str, Any] | None:
+    """The row in a line; None where it is damaged."""
     try:
         row = json.loads(line)
-    except json.JSONDecodeError:
+        json.dumps(row, allow_nan=False)
+    except (ValueError, RecursionError):  # no JSON, numbers that are none or have thousands of digits, deep brackets
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) and "kind" in row else None
+    return row if isinstance(row, dict) and _is_sound(row) else None
+
+
+def _is_sound(row: dict[str, Any]) -> bool:
+    """Whether a row has what every one has, and one of an epoch all its figures."""
+    counts = (row.get("step"), row.get("epoch", 0))
+    figures = [row.get(key, "") for key in EPOCH_FIELDS] if row.get("kind") == "epoch" else []
+    return (
+        isinstance(row.get("kind"), str)
+        and all(type(count) is int for count in counts)
+        and all(value is None or type(value) in (int, float) for value in figures)
+    )
 
 
 def _csv(rows: list[dict[str, Any]], *, header: bool = True) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import cli
 from shards.errors import DataError
 from tests.ddp.train_worker import NARROW
-from train import parts
+from train import measure, parts
 from train.step import TrainStep
 
 
@@ -25,7 +25,7 @@ def narrow() -> None:
     def narrowed(*given: Any, **named: Any) -> Any:
         return build(*given, **named, **NARROW)
 
-    parts.build_model = narrowed  # type: ignore[assignment]
+    parts.build_model = measure.build_model = narrowed  # type: ignore[assignment]
 
 
 def arm(fault: dict[str, Any]) -> None:

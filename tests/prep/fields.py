@@ -235,11 +235,11 @@ def spoilt(seed: int) -> bytes:
             del data[at + chance.randrange(BLOCK) :]
             data += bytes(-len(data) % BLOCK)
         else:
-            _to_limit(data, chance)
+            to_limit(data, chance)
     return bytes(data)
 
 
-def _to_limit(data: bytearray, chance: random.Random) -> None:
+def to_limit(data: bytearray, chance: random.Random) -> None:
     """Set a field of one of the headers to a limit, with a checksum that fits."""
     headers = [at for at in range(0, len(data), BLOCK) if data[at + 257 : at + 262] == b"ustar"]
     if headers:

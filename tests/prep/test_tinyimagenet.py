@@ -121,7 +121,10 @@ def without(*paths: str) -> Callable[[Contents], None]:
         (without("wnids.txt"), "val/: class images is not in train/"),
         (lambda files: files.update({"wnids.txt": b""}), "wnids.txt must list each class once"),
         (lambda files: files.update({"wnids.txt": b"n01 n02 n03 n01"}), "wnids.txt must list each class once"),
-        (lambda files: files.update({"wnids.txt": b"n01 n02 n03 n04"}), "1 of 4 classes have no training images.*n04"),
+        (
+            lambda files: files.update({"wnids.txt": b"n01 n02 n03 n04"}),
+            "1 of 4 classes in wnids.txt have no training images.*n04",
+        ),
         (lambda files: files.update({"wnids.txt": b"n01 n02"}), "class n03 is not in wnids.txt"),
         (lambda files: files.update({"words.txt": b"\xff\xfe\xfd"}), "not UTF-8"),
         (without("val/val_annotations.txt"), "no val/val_annotations.txt"),

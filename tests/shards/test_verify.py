@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,12 @@ def patch(path: Path, place: int, content: bytes) -> None:
         stream.write(content)
 
 
+def in_idx(root: Path, pattern: str, other: str) -> None:
+    """Put something else where a pattern first matches in an .idx."""
+    path = root / "val-000000.idx"
+    path.write_text(re.sub(pattern, other, path.read_text(), count=1))
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_sound_set_has_no_problems(tiny_set: Path, deep: bool) -> None:
     """A fresh set passes, and progress reaches its last sample."""
@@ -54,6 +61,13 @@ def test_sound_set_has_no_problems(tiny_set: Path, deep: bool) -> None:
         (
             lambda root: (root / "val-000001.idx").write_bytes((root / "val-000000.idx").read_bytes()),
             "val-000001.idx: ",
+        ),
+        (lambda root: in_idx(root, "\njpg ", "\njqg "), "val-000000.idx: has 'jqg' for the extension of 000000000.jpg"),
+        (lambda root: in_idx(root, " cls ", " clx "), "val-000000.idx: has 'clx' for the extension of 000000000.cls"),
+        (lambda root: in_idx(root, r" cls .*", ""), "val-000000.idx: byte 512: a sample without its label"),
+        (
+            lambda root: in_idx(root, r"\n(jpg .*) (cls .*)", r"\n\1 \2 \2"),
+            "val-000000.idx: line 2 has two members of one",
         ),
         (lambda root: patch(root / "train.parquet", 900, b"\1\2\3"), "train.parquet: not the file"),
         (lambda root: (root / "train.parquet").unlink(), "train.parquet: No such file"),

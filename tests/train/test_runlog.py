@@ -108,6 +108,55 @@ def test_line_cut_by_a_crash_is_removed(written: Path, cut: str) -> None:
     assert rows(written) == before
 
 
+DEEP, LONG = "[" * 100_000, "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "{",
+        "\x00\x00",
+        DEEP,
+        f'{{"kind": "step", "step": {LONG}}}',
+        '{"kind": "step", "step": "5"}',
+        '{"kind": "step", "step": true}',
+        '{"kind": [], "step": 5}',
+        '{"kind": "step", "step": 5, "loss": NaN}',
+        '{"kind": "step", "step": 5, "losses": [1e999]}',
+        '{"kind": "step", "step": 5, "epoch": null}',
+        '{"kind": "epoch", "step": 10, "epoch": 1}',
+        '{"kind": "epoch", "step": 10, "epoch": "1"}',
+    ],
+    ids=lambda line: ascii(line[:44]),
+)
+def test_damaged_row_is_left_out_and_counted(written: Path, capsys: pytest.CaptureFixture[str], damaged: str) -> None:
+    """A run goes on whatever the log of its earlier part has become, and says which file lost how many rows."""
+    before = rows(written)
+    path = written / "metrics.jsonl"
+    path.write_text(damaged + "\n" + path.read_text())
+    RunLog(written).keep_until(20, 2)
+    assert rows(written) == before
+    assert capsys.readouterr().out == f"warning: {path}: 1 damaged rows are left out\n"
+
+
+def test_rows_that_end_too_early_are_said(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log that was cut has lost rows of which nothing is left to count; a new folder has none to lose."""
+    path = written / "metrics.jsonl"
+    RunLog(written).keep_until(25, 2)
+    assert capsys.readouterr().out == f"warning: {path}: its rows end at step 20, and the run goes on from step 25\n"
+    path.unlink()
+    RunLog(written).keep_until(25, 2)
+    assert capsys.readouterr().out == ""
+
+
+def test_last_line_that_a_crash_cut_needs_no_word(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is what any kill leaves."""
+    with (written / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "step", "st')
+    RunLog(written).keep_until(20, 2)
+    assert capsys.readouterr().out == ""
+
+
 def test_new_run_begins_with_empty_files(tmp_path: Path) -> None:
     """A fresh start removes rows that another run has left, and keeps the header."""
     RunLog(tmp_path).epoch(report())
