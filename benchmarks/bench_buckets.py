@@ -32,7 +32,7 @@ def stepper(world: Any, mib: int | None, asked: argparse.Namespace, *, exchange:
     """A step of this rank."""
     import torch
 
-    from train.model import build_model
+    from headrace.train.model.build import build_model
 
     network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
     model = world.wrap(network.train().to(memory_format=torch.channels_last), mib)
@@ -52,12 +52,12 @@ def stepper(world: Any, mib: int | None, asked: argparse.Namespace, *, exchange:
 
 def be_a_rank(asked: argparse.Namespace) -> None:
     """All turns of this rank; the first one prints what it measured, with the CPU time of its own."""
-    from train.openmp import spin_briefly
+    from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()
-    from train.place import Place
-    from train.process import prepare
-    from train.sections import Runtime
+    from headrace.train.machine.place import Place
+    from headrace.train.recipe.sections import Runtime
+    from headrace.train.run.process import prepare
 
     place = Place.find(Runtime(device="cpu"))
     prepare(place, deterministic=False)

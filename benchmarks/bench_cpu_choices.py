@@ -3,10 +3,10 @@
     python benchmarks/bench_cpu_choices.py [--repeats 5] [--sizes 64 128] [--batch 32] [--seconds 6] [--bf16]
 
 The step is that of bench_step.py. The choices: gradients of depthwise convolutions that torch is slow at
-(train/depthwise.py), 1 x 1 convolutions of images of one pixel as products (train/efficientnet.py), an allocator that
-keeps freed memory (docs/decisions/0007), OpenMP threads that spin for as long as waking up takes, not for longer and
-not at all (docs/decisions/0016; what it leaves to others is not seen where nothing else runs), and channels_last. A
-ratio below 1 is what the run loses without the choice.
+(train/model/depthwise.py), 1 x 1 convolutions of images of one pixel as products (train/model/efficientnet.py), an
+allocator that keeps freed memory (docs/decisions/0007), OpenMP threads that spin for as long as waking up takes, not
+for longer and not at all (docs/decisions/0016; what it leaves to others is not seen where nothing else runs), and
+channels_last. A ratio below 1 is what the run loses without the choice.
 """
 
 import argparse
@@ -32,18 +32,18 @@ def headrace(images: Any, without: str, *, bf16: bool) -> Callable[[], None]:
     if without == ASLEEP:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     if without != SPINNING:
-        from train.openmp import spin_briefly
+        from headrace.train.machine.openmp import spin_briefly
 
         spin_briefly()
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    from train import convolution, efficientnet
-    from train.model import build_model
-    from train.process import keep_freed_memory
+    from headrace.train.model import efficientnet, same_padding
+    from headrace.train.model.build import build_model
+    from headrace.train.run.process import keep_freed_memory
 
     if without == DEPTHWISE:
-        convolution.pays = lambda *_: False
+        same_padding.pays = lambda *_: False
     if without == PRODUCTS:
         efficientnet._on_vectors = lambda conv, x: conv(x[:, :, None, None]).flatten(1)  # noqa: SLF001
     if without != "allocator that keeps":

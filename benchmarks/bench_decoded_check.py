@@ -29,8 +29,8 @@ def cache_file(side: int, folder: Path) -> Any:
     """The cache of these images; its file is made where it is not there."""
     import numpy as np
 
-    from train.decoded import CacheFile
-    from train.strips import Keys, strip_sums
+    from headrace.train.input.decode.cache import CacheFile
+    from headrace.train.input.decode.strips import Keys, strip_sums
 
     sides = np.full(IMAGES[side], side, np.int32)
     file = CacheFile(folder / f"{side}.rgb", "train", "0" * 64, sides, sides)
@@ -51,11 +51,11 @@ def batches(file: Any, name: str) -> Iterator[Any]:
     """Resized views without end, by lanes as in a run."""
     import numpy as np
 
-    from shards.order import Order, Steps
-    from train.augment import Crop
-    from train.cached import Checking, Decoded
-    from train.lanes import Lanes
-    from train.plans import TrainPlans
+    from headrace.shards.order import Order, Steps
+    from headrace.train.input.augment.views import Crop
+    from headrace.train.input.decode.cached import Checking, Decoded
+    from headrace.train.input.decode.lanes import Lanes
+    from headrace.train.input.plans import TrainPlans
 
     count, side = len(file.widths), int(file.widths[0])
     split: Any = SimpleNamespace(widths=file.widths, heights=file.heights, labels=np.zeros(count, np.int64))

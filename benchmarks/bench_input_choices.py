@@ -34,15 +34,16 @@ WARM_UP = 40  # batches
 
 def take_back(choice: str) -> None:
     """Have the product do without one of them."""
-    from train import on_cpu, plans
-    from train.regions import Regions
+    from headrace.train.input import plans
+    from headrace.train.input.decode import cpu
+    from headrace.train.input.decode.regions import Regions
 
     instead: dict[str, tuple[Any, str, Any]] = {
-        LANES: (on_cpu, "lanes_on_cpu", lambda threads, _: (1, threads)),
-        REGIONS: (on_cpu, "seen", lambda _, heights, widths: Regions.whole(heights, widths)),
-        READING: (on_cpu, "read", lambda split, ids: split.jpegs(ids)),
+        LANES: (cpu, "lanes_on_cpu", lambda threads, _: (1, threads)),
+        REGIONS: (cpu, "seen", lambda _, heights, widths: Regions.whole(heights, widths)),
+        READING: (cpu, "read", lambda split, ids: split.jpegs(ids)),
         DRAWS: (plans, "_DRAWN_TOGETHER", 1),
-        BLOCKS: (on_cpu, "choose_blocks", lambda: None),
+        BLOCKS: (cpu, "choose_blocks", lambda: None),
     }
     mock.patch.object(*instead[choice]).start()  # which refuses a name that is no longer there
 

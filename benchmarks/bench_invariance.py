@@ -163,7 +163,7 @@ def plot(curves: Curves, path: Path) -> None:
 def facts(arguments: argparse.Namespace) -> dict[str, Any]:
     """What a reader needs to judge or repeat the figures."""
     sys.path.insert(0, str(ROOT))
-    from train.environment import commit, processor, usable_cores, versions
+    from headrace.train.machine.environment import commit, processor, usable_cores, versions
 
     return {
         "command": "python benchmarks/bench_invariance.py tiny-imagenet-200.zip WORK "

@@ -60,7 +60,7 @@ def tar_writers(source: Path, repeats: int) -> dict[str, list[Timing]]:
 
     import webdataset
 
-    from shards.tar import TarWriter
+    from headrace.shards.tar import TarWriter
 
     held = [one[1:] for one in islice(prep_contenders.samples(source), TAR_SAMPLES)]
 
@@ -77,7 +77,7 @@ def tar_writers(source: Path, repeats: int) -> dict[str, list[Timing]]:
         writer.close()
 
     timings: dict[str, list[Timing]] = {
-        "shards.tar.TarWriter (and its SHA-256)": [],
+        "headrace.shards.tar.TarWriter (and its SHA-256)": [],
         "webdataset.TarWriter, mtime=0": [],
     }
     for _ in range(repeats):

@@ -38,8 +38,8 @@ def jpegs() -> Iterator[bytes]:
     """Endless small JPEGs, all different."""
     import numpy as np
 
-    from prep.image import encode
-    from shards.draws import Stream, hash64
+    from headrace.prep.images.admit import encode
+    from headrace.shards.draws import Stream, hash64
 
     noise = hash64(0, Stream.PREP, np.arange(KINDS * 96)).view(np.uint8).reshape(KINDS, 16, 16, 3)
     pictures = [encode(one, 60) for one in noise]
@@ -105,13 +105,13 @@ def resident_bytes() -> int:
 
 def opened(shards: Path) -> Figures:
     """In a fresh process: seconds to open the set, and to the first batch of training on the CPU, after imports."""
-    from shards.order import Order, Steps
-    from shards.shardset import ShardSet
-    from train.accelerator import Accelerator
-    from train.augment import Crop
-    from train.pipeline import ImagePipeline
-    from train.plans import TrainPlans
-    from train.process import keep_freed_memory
+    from headrace.shards.order import Order, Steps
+    from headrace.shards.shardset import ShardSet
+    from headrace.train.input.augment.views import Crop
+    from headrace.train.input.decode.pipeline import ImagePipeline
+    from headrace.train.input.plans import TrainPlans
+    from headrace.train.machine.device import Accelerator
+    from headrace.train.run.process import keep_freed_memory
 
     keep_freed_memory()
     before, began = resident_bytes(), time.perf_counter()

@@ -33,15 +33,15 @@ COMMANDS = {
 def be(shards: Path, recipe: str, began: float) -> dict[str, float]:
     """Start a run, and say how many seconds each part took."""
     marks = {"python": time.time()}
-    from train.openmp import spin_briefly
+    from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()
-    from train.parts import build_feed, build_network, build_numerics, build_step
-    from train.process import entered
-    from train.request import Request
-    from train.run import train
-    from train.setup import resolve
-    from train.tally import LossRing, Tally
+    from headrace.train.run.assemble import build_feed, build_network, build_numerics, build_step
+    from headrace.train.run.process import entered
+    from headrace.train.run.request import Request
+    from headrace.train.run.resolve import resolve
+    from headrace.train.run.training import train
+    from headrace.train.step.tally import LossRing, Tally
 
     del train  # imported as the command does, with all that it brings
     marks["imports"] = time.time()

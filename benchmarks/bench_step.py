@@ -40,8 +40,8 @@ def headrace(batch: int) -> Built:
     """The product's network, with the allocator as its runs set it."""
     import torch
 
-    from train.model import build_model
-    from train.process import keep_freed_memory
+    from headrace.train.model.build import build_model
+    from headrace.train.run.process import keep_freed_memory
 
     keep_freed_memory()
     network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
@@ -100,7 +100,7 @@ def contend(contender: str, size: int, batch: int) -> None:
     """Be a contender: two steps, then a turn whenever asked."""
     name, *ways = contender.split(", ")
     if name == OURS:
-        from train.openmp import spin_briefly
+        from headrace.train.machine.openmp import spin_briefly
 
         spin_briefly()
     import torch

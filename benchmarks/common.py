@@ -63,7 +63,7 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 def facts(command: str, **more: Any) -> dict[str, Any]:
     """What a reader needs to judge or repeat the figures; nothing that names a place."""
-    from train.environment import commit, processor, usable_cores, versions
+    from headrace.train.machine.environment import commit, processor, usable_cores, versions
 
     return {
         "command": command,

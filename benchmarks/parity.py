@@ -28,21 +28,21 @@ from pil_ops import changed as changed_by_pillow
 from pil_ops import for_evaluation, resized
 from torchvision_ops import reference, trivial_augment
 
-from shards.errors import HeadraceError
-from shards.shardset import ShardSet, Split
-from train import graphs
-from train.accelerator import Accelerator
-from train.affine import Affine
-from train.augment import Crop, Samples, Views, centre_views, train_views
-from train.change import Change
-from train.erasing import Erasing
-from train.jitter import Jitter
-from train.pipeline import ImagePipeline
-from train.pixels import changed
-from train.plans import Plan
-from train.policy import Policy, draw_changes
-from train.regions import seen
-from train.wanted import Wanted
+from headrace.shards.errors import HeadraceError
+from headrace.shards.shardset import ShardSet, Split
+from headrace.train.input.augment.affine import Affine
+from headrace.train.input.augment.erasing import Erasing
+from headrace.train.input.augment.jitter import Jitter
+from headrace.train.input.augment.operation import Change
+from headrace.train.input.augment.operators import changed
+from headrace.train.input.augment.policy import Policy, draw_changes
+from headrace.train.input.augment.views import Crop, Samples, Views, centre_views, train_views
+from headrace.train.input.decode import dali
+from headrace.train.input.decode.pipeline import ImagePipeline
+from headrace.train.input.decode.regions import seen
+from headrace.train.input.decode.wanted import Wanted
+from headrace.train.input.plans import Plan
+from headrace.train.machine.device import Accelerator
 
 Pixels = NDArray[np.uint8]
 Row = dict[str, Any]
@@ -84,8 +84,8 @@ class Side:
     def on_a_gpu(self, views: Views, size: int) -> Pixels:
         """The images of the graph that GPUs run, here on the CPU."""
         regions = seen(views, self.samples.heights, self.samples.widths)
-        inputs = (list(map(np.asarray, self.decoded)), *graphs.arguments(views, regions, size))
-        graph = graphs.viewing(lambda: inputs, len(self.ids), 1, device=None, decode=None)
+        inputs = (list(map(np.asarray, self.decoded)), *dali.arguments(views, regions, size))
+        graph = dali.viewing(lambda: inputs, len(self.ids), 1, device=None, decode=None)
         return np.array(graph.run()[0].as_tensor())
 
     def _plans(self, views: Views, size: int) -> Iterator[Plan]:
@@ -172,13 +172,13 @@ def accuracies(path: Path, shards: ShardSet) -> Iterator[Row]:
     """Top-1 of a checkpoint on the validation split, from either side's images, and how often they disagree."""
     import torch
 
-    from train import checkpoint
-    from train.fields import Checkpoint
-    from train.model import build_model
-    from train.normalise import Normalise
-    from train.resume import refuse_other_classes
+    from headrace.train.checkpoint import files
+    from headrace.train.checkpoint.fields import Checkpoint
+    from headrace.train.checkpoint.resume import refuse_other_classes
+    from headrace.train.input.normalise import Normalise
+    from headrace.train.model.build import build_model
 
-    saved = Checkpoint.of(checkpoint.load(path))
+    saved = Checkpoint.of(files.load(path))
     refuse_other_classes(saved, shards)
     recipe, split = saved.recipe, shards.split("val")
     built = build_model(recipe.model.name, len(shards.class_ids), init="random", weights=None, seed=0)

@@ -1,7 +1,7 @@
 """What torchvision does to Pillow images, written on Pillow: the reference for our own pixels.
 
 torchvision's functions for Pillow images are thin: each operator here is the Pillow call that torchvision makes, with
-the same arguments. `values` are those of `train/change.py`, so both sides get the same numbers.
+the same arguments. `values` are those of `train/input/augment/operation.py`, so both sides get the same numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from train.change import Change, Op
+from headrace.train.input.augment.operation import Change, Op
 
 Values = Sequence[float]
 Pixels = NDArray[np.uint8]

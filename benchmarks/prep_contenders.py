@@ -31,7 +31,7 @@ class Contender(NamedTuple):
 
 def options() -> Any:
     """The options of prep: its defaults, or the first classes only."""
-    from prep.options import Options
+    from headrace.prep.command.options import Options
 
     return Options(classes=int(os.environ[CLASSES])) if os.environ.get(CLASSES) else Options()
 
@@ -39,15 +39,15 @@ def options() -> Any:
 @cache
 def opened(source: Path) -> Any:
     """The source, opened once in a process."""
-    from prep.sources import open_files, open_source
+    from headrace.prep.sources.detect import open_files, open_source
 
     return open_source(open_files(source, source.parent), options())
 
 
 def places(source: Path, part: int = 0, parts: int = 1) -> Iterator[tuple[str, str, Any, int]]:
     """(split, key, where it lies, label) of every sample of a part, in the order in which prep writes them."""
-    from prep import plan
-    from shards.sample import key_of
+    from headrace.prep.make import plan
+    from headrace.shards.sample import key_of
 
     for name, listed in opened(source).splits.items():
         order = plan.permutation(len(listed.labels), 0, name)[part::parts]
@@ -64,7 +64,7 @@ def samples(source: Path, part: int = 0, parts: int = 1) -> Iterator[Sample]:
 
 def headrace(source: Path, out: Path, _part: int, _parts: int) -> None:
     """`headrace prep` with its defaults."""
-    from prep.convert import prep
+    from headrace.prep.convert import prep
 
     prep(source, out / "set", options(), workers=cores(), if_exists="error", say=lambda _: None)
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from train.accelerator import Accelerator
-from train.augment import Samples
-from train.pixels import changed
-from train.trivial import CHOICES, trivial_changes, trivial_draws
+from headrace.train.input.augment.operators import changed
+from headrace.train.input.augment.trivial_augment import CHOICES, trivial_changes, trivial_draws
+from headrace.train.input.augment.views import Samples
+from headrace.train.machine.device import Accelerator
 
 Pixels = NDArray[np.uint8]
 

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from prep.finish import report
-from prep.progress import Say, progress
-from prep.record import Note
-from prep.scan import Found, Scan, scan_tar
-from prep.source import States
-from shards import headers, idx, index, remedy, store
-from shards.errors import DataError, UsageError
-from shards.labels import classes_of
-from shards.manifest import (
+from headrace.prep.command.progress import Say, progress
+from headrace.prep.make.publish import report
+from headrace.prep.make.record import Note
+from headrace.prep.scan import Found, Scan, scan_tar
+from headrace.prep.sources.source import States
+from headrace.shards import headers, idx, index, remedy, store
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.labels import classes_of
+from headrace.shards.manifest import (
     ADOPTED,
     NAME,
     TAR_NAME,
@@ -34,9 +34,9 @@ from shards.manifest import (
     class_list,
     load,
 )
-from shards.names import REPORT, STAMP
-from shards.sample import Row, Rows, rows_of
-from shards.shardset import check_size
+from headrace.shards.names import REPORT, STAMP
+from headrace.shards.sample import Row, Rows, rows_of
+from headrace.shards.shardset import check_size
 
 _SPLIT = re.compile(r"(?<![a-z])(train|val|valid|validation|test)(?![a-z])")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

@@ -9,20 +9,20 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prep import finish, plan, reuse
-from prep.files import REPLACED, Files
-from prep.imagefolder import is_image
-from prep.options import MEGABYTE, Options
-from prep.pool import make_shards
-from prep.progress import Say, progress
-from prep.record import Record, load_record
-from prep.shardjob import Job, Work
-from prep.source import Source
-from prep.sources import open_files, open_source
-from shards import headers, regular, store
-from shards.errors import DataError, HeadraceError, UsageError
-from shards.manifest import Manifest
-from shards.names import REPORT
+from headrace.prep.command.options import MEGABYTE, Options
+from headrace.prep.command.progress import Say, progress
+from headrace.prep.make import plan, publish, reuse
+from headrace.prep.make.engines.pool import make_shards
+from headrace.prep.make.record import Record, load_record
+from headrace.prep.make.shard import Job, Work
+from headrace.prep.sources.detect import open_files, open_source
+from headrace.prep.sources.files import REPLACED, Files
+from headrace.prep.sources.imagefolder import is_image
+from headrace.prep.sources.source import Source
+from headrace.shards import headers, regular, store
+from headrace.shards.errors import DataError, HeadraceError, UsageError
+from headrace.shards.manifest import Manifest
+from headrace.shards.names import REPORT
 
 _PLAN = "plan.json"  # in the work folder: what the finished shards there belong to
 _RESERVE = 64 * MEGABYTE  # for the index, and what other programs write meanwhile
@@ -60,7 +60,7 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
         if files.stamp() != stamp:
             raise DataError(f"{source}: it changed while prep read it. Run prep again when nothing writes to it")
         made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
-        manifest = finish.write_set(work, chosen, options, made, reuse.stamp_record(files, stamp, options))
+        manifest = publish.write_set(work, chosen, options, made, reuse.stamp_record(files, stamp, options))
         if out.exists() and not reuse.made_by_prep(out):
             say(f"{out}: what was there is kept as {store.set_aside(out)}: not all of it is known to come from prep")
         store.publish(work, out)
@@ -113,7 +113,7 @@ def _jobs(source: Source, options: Options) -> dict[str, list[Job]]:
 
 def _work_folder(out: Path, options: Options, stamp: str, source: Source) -> Path:
     """The folder to fill: what an interrupted run of the same plan left there is kept, anything else is removed."""
-    facts = [finish.WRITER, options.record(), stamp, source.layout, [[one.id, one.name] for one in source.classes]]
+    facts = [publish.WRITER, options.record(), stamp, source.layout, [[one.id, one.name] for one in source.classes]]
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest().encode()
     work = store.work_folder(out)
     try:

@@ -1,9 +1,9 @@
 """`headrace inspect`: the figures of a shard set as text."""
 
-from prep.histogram import histogram
-from shards.inspection import PERCENTILES, Facts, SplitFacts, inspect
-from shards.shardset import ShardSet
-from shards.shuffling import shuffle_quality
+from headrace.prep.histogram import histogram
+from headrace.shards.inspection import PERCENTILES, Facts, SplitFacts, inspect
+from headrace.shards.shardset import ShardSet
+from headrace.shards.shuffling import shuffle_quality
 
 _TRAIN, _BATCH, _WINDOWS = "train", 256, (1, 2, 4, 8)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
-from prep.files import MAX_FILE_BYTES
-from prep.image import BadImageError, sides
-from prep.imagefolder import EXTENSIONS
-from prep.record import Note
-from shards import idx, labels
-from shards.errors import DataError
-from shards.members import Link, Member, Unread, all_members
-from shards.sample import Row
-from shards.tar import LABEL_EXTENSION
+from headrace.prep.images.admit import BadImageError, sides
+from headrace.prep.make.record import Note
+from headrace.prep.sources.files import MAX_FILE_BYTES
+from headrace.prep.sources.imagefolder import EXTENSIONS
+from headrace.shards import idx, labels
+from headrace.shards.errors import DataError
+from headrace.shards.members import Link, Member, Unread, all_members
+from headrace.shards.sample import Row
+from headrace.shards.tar import LABEL_EXTENSION
 
 
 class Found(NamedTuple):

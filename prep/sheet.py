@@ -1,6 +1,6 @@
 """A contact sheet: real samples of a shard set with the names of their classes, as one PNG.
 
-The only home of Pillow, which sets the text and writes the PNG; the samples are decoded by `prep.image`.
+The only home of Pillow, which sets the text and writes the PNG; `headrace.prep.images.admit` decodes the samples.
 """
 
 import io
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from prep.histogram import short
-from prep.image import BadImageError, decode
-from prep.resize import fitting
-from shards import store
-from shards.draws import Stream, hash64
-from shards.errors import DataError, UsageError
-from shards.shardset import ShardSet, Split
+from headrace.prep.histogram import short
+from headrace.prep.images.admit import BadImageError, decode
+from headrace.prep.images.resize import fitting
+from headrace.shards import store
+from headrace.shards.draws import Stream, hash64
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.shardset import ShardSet, Split
 
 _CLASSES = 40  # shown; of more classes, as many evenly spread over the list
 _COLUMNS = 2

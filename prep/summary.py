@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from prep.convert import Result
-from prep.options import MEGABYTE
-from shards.manifest import Manifest
-from shards.names import REPORT
+from headrace.prep.command.options import MEGABYTE
+from headrace.prep.convert import Result
+from headrace.shards.manifest import Manifest
+from headrace.shards.names import REPORT
 
 
 def summary(result: Result, out: Path) -> str:

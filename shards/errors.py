@@ -7,7 +7,7 @@
 Messages follow one form: what, where, seen against expected, what to do next.
 """
 
-from shards.printable import printable
+from headrace.shards.printable import printable
 
 
 class HeadraceError(Exception):

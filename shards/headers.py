@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from shards import jpeg, store
-from shards.errors import DataError, HeadraceError
-from shards.manifest import Manifest
-from shards.shardset import ShardSet, Split
-from shards.unsafe import why_unsafe
-from shards.user_cache import private_folder
+from headrace.shards import jpeg, store
+from headrace.shards.errors import DataError, HeadraceError
+from headrace.shards.manifest import Manifest
+from headrace.shards.shardset import ShardSet, Split
+from headrace.shards.unsafe import why_unsafe
+from headrace.shards.user_cache import private_folder
 
 _RULE = 1  # raised when `why_unsafe` comes to refuse more: sets are then looked at again
 _FIRST, _LONGER = 4 << 10, 128 << 10  # bytes read of an image: most headers end there, those with a thumbnail here

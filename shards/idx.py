@@ -8,8 +8,8 @@ Equal, byte for byte, to what DALI's own wds2idx writes for the same tar.
 
 from collections.abc import Iterable, Sequence
 
-from shards.errors import DataError
-from shards.tar import BLOCK, JPEG_EXTENSION, LABEL_EXTENSION
+from headrace.shards.errors import DataError
+from headrace.shards.tar import BLOCK, JPEG_EXTENSION, LABEL_EXTENSION
 
 VERSION = "v1.2"
 _DIGITS = 19  # of the largest offset in 64 bits

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shards import regular, remedy
-from shards.errors import DataError
-from shards.manifest import FileInfo
-from shards.sample import ROW, Rows
+from headrace.shards import regular, remedy
+from headrace.shards.errors import DataError
+from headrace.shards.manifest import FileInfo
+from headrace.shards.sample import ROW, Rows
 
 _NUMBERS = [name for name in ROW.names or () if name != "sha256"]
 _TYPES = {

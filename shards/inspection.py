@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from shards import index
-from shards.shardset import ShardSet, Split
+from headrace.shards import index
+from headrace.shards.shardset import ShardSet, Split
 
 PERCENTILES = (0, 5, 50, 95, 100)
 

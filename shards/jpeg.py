@@ -3,7 +3,7 @@
 import struct
 from typing import NamedTuple
 
-from shards.exif import PREFIX, readable
+from headrace.shards.exif import PREFIX, readable
 
 START = b"\xff\xd8"
 CUT = "an end before its pixels"

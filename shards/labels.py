@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from shards.manifest import Manifest
+from headrace.shards.manifest import Manifest
 
 LONGEST = 255  # bytes, white space included
 BEYOND = 21_841  # the classes of ImageNet-21k, so that labels of any part of it keep their numbers

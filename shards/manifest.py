@@ -8,9 +8,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shards import regular, remedy
-from shards.errors import DataError, UsageError
-from shards.names import MANIFEST, STAMP
+from headrace.shards import regular, remedy
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.names import MANIFEST, STAMP
 
 FORMAT = 1
 NAME = MANIFEST

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from shards import regular
-from shards.errors import DataError
-from shards.tar import BLOCK
-from shards.tarheader import Header, NoHeaderError, Records, long_name, parse, sparse_map_follows
+from headrace.shards import regular
+from headrace.shards.errors import DataError
+from headrace.shards.tar import BLOCK
+from headrace.shards.tarheader import Header, NoHeaderError, Records, long_name, parse, sparse_map_follows
 
 _MAX_EXTENSION = 1 << 20  # bytes of a PAX header or a GNU long name
 _LONG_NAME, _LONG_LINK, _PAX_GLOBAL, _PAX = b"L", b"K", b"g", (b"x", b"X")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.draws import Stream, hash64
+from headrace.shards.draws import Stream, hash64
 
 
 class Positions(NamedTuple):

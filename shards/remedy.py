@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from pathlib import Path
 
-from shards import regular
-from shards.names import MANIFEST, STAMP
+from headrace.shards import regular
+from headrace.shards.names import MANIFEST, STAMP
 
 Made = Mapping[str, object] | None  # the options that prep made the set with; None: it was adopted
 _DAMAGED = "damaged"  # folders that tars are moved into; `headrace index` does not look into folders

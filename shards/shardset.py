@@ -12,9 +12,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from shards import index, regular, remedy
-from shards.errors import DataError, UsageError
-from shards.manifest import Manifest, ShardInfo, SplitInfo, load
+from headrace.shards import index, regular, remedy
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
 
 _COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
 _SPARE_DESCRIPTORS = 256  # left to the rest of the program

@@ -6,7 +6,7 @@ from math import exp, lgamma
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.order import Order, Windows
+from headrace.shards.order import Order, Windows
 
 _BATCHES = 200  # of an epoch, evenly spread, that are looked at
 

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from shards.errors import HeadraceError, UsageError
+from headrace.shards.errors import HeadraceError, UsageError
 
 PARTIAL = ".partial"  # ending of a file that is being written
 _HERE, _RENAME_EXCHANGE = -100, 2  # of Linux: AT_FDCWD, and the flag of renameat2

@@ -6,8 +6,8 @@ import select
 import sys
 from typing import Any, TextIO
 
-from shards.errors import HeadraceError
-from shards.printable import printable
+from headrace.shards.errors import HeadraceError
+from headrace.shards.printable import printable
 
 
 class _Lasting(io.FileIO):

@@ -8,7 +8,7 @@ import hashlib
 from functools import lru_cache
 from typing import BinaryIO
 
-from shards.errors import DataError
+from headrace.shards.errors import DataError
 
 BLOCK = 512
 RECORD = 20 * BLOCK  # a tar is padded to whole records, as tar(1) expects

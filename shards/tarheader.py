@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shards.tar import BLOCK
+from headrace.shards.tar import BLOCK
 
 _RECORD_LENGTH = re.compile(rb"(\d{1,19}) ")
 _SIZE = re.compile("0*([0-9]{1,19})")  # decimal digits of 64 bits

@@ -4,8 +4,8 @@ It takes the sides of the upright image from one reader and turns the pixels by 
 outside its memory, or returns memory that it has not written.
 """
 
-from shards import jpeg
-from shards.exif import exif_in, is_plain, is_tiff, orientations
+from headrace.shards import jpeg
+from headrace.shards.exif import exif_in, is_plain, is_tiff, orientations
 
 UNCLEAR = "EXIF data that decoders read in different ways"
 BROKEN = "a directory that decoders read in different ways"  # of a TIFF, whose sides stand in it

@@ -13,13 +13,13 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from shards import headers, idx, index, labels, regular, remedy
-from shards.errors import DataError
-from shards.labels import text_of
-from shards.manifest import Manifest, ShardInfo, SplitInfo, load
-from shards.members import Member, members
-from shards.shardset import check_size
-from shards.tar import LABEL_EXTENSION
+from headrace.shards import headers, idx, index, labels, regular, remedy
+from headrace.shards.errors import DataError
+from headrace.shards.labels import text_of
+from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
+from headrace.shards.members import Member, members
+from headrace.shards.shardset import check_size
+from headrace.shards.tar import LABEL_EXTENSION
 
 Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataError when an image does not decode
 Columns = dict[str, NDArray[Any]]

@@ -2,23 +2,34 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from prep.convert import prep
-from prep.demo import demo_source
-from prep.options import Options
-from shards.user_cache import private_folder
-from train.openmp import spin_briefly
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.sources.demo import demo_source
+from headrace.shards.user_cache import private_folder
+from headrace.train.machine.openmp import spin_briefly
+from tests.checkout import SEARCH
 
 spin_briefly()  # as the command does, before a test loads torch
 
+os.environ["PYTHONPATH"] = SEARCH
 # Time is no property under test: a busy machine is not a failure.
 settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("headrace")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_copy_of_each_module() -> Iterator[None]:
+    """No module is loaded a second time under the name of its folder: tests would patch one and run the other."""
+    yield
+    doubles = {"cli", "commands", "prep", "shards", "train"} & {name.partition(".")[0] for name in sys.modules}
+    assert not doubles, f"imported without headrace in front: {doubles}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.checkout import SEARCH
 
 
 class Job(NamedTuple):
@@ -47,7 +47,7 @@ class _Server:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tests.warm"],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": SEARCH},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -103,7 +103,7 @@ def _become(script: str, arguments: list[str], environment: dict[str, str], outp
 
 
 if __name__ == "__main__":
-    import train.on_cpu
-    import train.run  # noqa: F401
+    import headrace.train.input.decode.cpu
+    import headrace.train.run.training  # noqa: F401
 
     _serve()

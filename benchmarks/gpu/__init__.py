@@ -1,5 +1,5 @@
 """What the GPU path does and how fast, a part a module. `python -m benchmarks.gpu --help` says how to run it."""
 
-from train.openmp import spin_briefly
+from headrace.train.machine.openmp import spin_briefly
 
 spin_briefly()  # as the command does, before a part loads torch

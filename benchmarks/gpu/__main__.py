@@ -87,7 +87,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _has_gpu() -> bool:
-    from train.accelerator import Accelerator
+    from headrace.train.machine.device import Accelerator
 
     return Accelerator.look().count > 0
 
@@ -117,9 +117,9 @@ def _apart(name: str, setting: Setting) -> dict[str, Any]:
 
 def _drawn(scratch: Path) -> Path:
     """A drawn shard set of 12 classes, for dry runs."""
-    from prep.convert import prep
-    from prep.demo import demo_source
-    from prep.options import Options
+    from headrace.prep.command.options import Options
+    from headrace.prep.convert import prep
+    from headrace.prep.sources.demo import demo_source
 
     source = demo_source(scratch / "drawn", 0, say=print, train=4, val=1)
     prep(source, scratch / "set", Options(), workers=1, if_exists="error", say=print)

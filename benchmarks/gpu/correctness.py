@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from benchmarks.gpu.setting import Row, Setting
-from shards.shardset import Split
-from train.accelerator import Accelerator
-from train.batch import Batch
-from train.numerics import Numerics
-from train.parts import build_plans, build_step
-from train.pipeline import ImagePipeline
-from train.place import Place
-from train.plans import Plan
-from train.step import TrainStep
+from headrace.shards.shardset import Split
+from headrace.train.input.batch import Batch
+from headrace.train.input.decode.pipeline import ImagePipeline
+from headrace.train.input.plans import Plan
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.numerics import Numerics
+from headrace.train.machine.place import Place
+from headrace.train.run.assemble import build_plans, build_step
+from headrace.train.step.update import TrainStep
 
 PIXELS = {"cpu": (0.5, 3), "mixed": (2.0, 64)}  # mean and largest difference, by decoder
 LOSS, GRADIENT = 1e-4, 1e-2

@@ -4,7 +4,7 @@ Seconds of an epoch count both, as the log of 2023 did; compiling is over before
 """
 
 from benchmarks.gpu.setting import Row, Setting, memory_columns
-from train.accelerator import Accelerator
+from headrace.train.machine.device import Accelerator
 
 
 def run(setting: Setting) -> dict[str, list[Row]]:

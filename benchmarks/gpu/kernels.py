@@ -5,7 +5,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.setting import Row, Setting, train_on
-from train.parts import build_feed
+from headrace.train.run.assemble import build_feed
 
 _TOP = 15
 _GAP_MICROSECONDS = 10.0  # shorter ones are what a launch takes

@@ -15,15 +15,15 @@ from typing import Any
 from nvidia.dali import Pipeline, fn, types
 
 from benchmarks.gpu.setting import Row, Setting, memory_columns, spread
-from train import graphs
-from train.accelerator import Accelerator
-from train.feed import Feed
-from train.parts import build_feed, build_plans
-from train.pipeline import ImagePipeline
-from train.place import Place
-from train.plans import Plan, TrainPlans
-from train.regions import seen
-from train.step import TrainStep
+from headrace.train.input.decode import dali
+from headrace.train.input.decode.pipeline import ImagePipeline
+from headrace.train.input.decode.regions import seen
+from headrace.train.input.feed import Feed
+from headrace.train.input.plans import Plan, TrainPlans
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.place import Place
+from headrace.train.run.assemble import build_feed, build_plans
+from headrace.train.step.update import TrainStep
 
 _FAR = 1_000_000  # steps: a stream that does not end
 
@@ -83,11 +83,11 @@ def _graph(
         plan, split = next(stream), plans.split
         ids, views, size = plan.wanted
         regions = seen(views, split.heights[ids], split.widths[ids])
-        return split.jpegs(ids), *graphs.arguments(views, regions, size)
+        return split.jpegs(ids), *dali.arguments(views, regions, size)
 
     group, device = plans.steps.group, accelerator.ordinal
     if rung == "resize":
-        return graphs.viewing(source, group, threads, device=device, decode=decode)
+        return dali.viewing(source, group, threads, device=device, decode=decode)
     alone = rung == "decode" and decode == "cpu"
     pipeline = Pipeline(group, threads, device_id=None if alone else device, prefetch_queue_depth=2)
     with pipeline:

@@ -3,9 +3,9 @@
 import torch
 
 from benchmarks.gpu.setting import Row, Setting, memory_columns, train_on
-from train.memory import largest_that_fits
-from train.parts import build_feed
-from train.place import Place
+from headrace.train.machine.place import Place
+from headrace.train.run.assemble import build_feed
+from headrace.train.run.out_of_memory import largest_that_fits
 
 
 def run(setting: Setting) -> dict[str, list[Row]]:

@@ -9,17 +9,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from train.accelerator import Accelerator
-from train.batch import Batch, resident_batch
-from train.model import Built, build_model
-from train.parts import build_network, build_numerics, build_step
-from train.place import Place
-from train.process import entered, prepare, round_products
-from train.run import carry_out
-from train.setup import Request, Setup, resolve
-from train.signals import StopRequest
-from train.step import TrainStep
-from train.tally import LossRing, Tally
+from headrace.train.input.batch import Batch, resident_batch
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.place import Place
+from headrace.train.machine.signals import StopRequest
+from headrace.train.model.build import Built, build_model
+from headrace.train.run.assemble import build_network, build_numerics, build_step
+from headrace.train.run.process import entered, prepare, round_products
+from headrace.train.run.resolve import Request, Setup, resolve
+from headrace.train.run.training import carry_out
+from headrace.train.step.tally import LossRing, Tally
+from headrace.train.step.update import TrainStep
 
 Row = dict[str, Any]
 NARROW = {"width_coefficient": 0.25, "depth_coefficient": 0.1}

@@ -12,9 +12,9 @@ from statistics import median
 import torch
 
 from benchmarks.gpu.setting import Row, Setting, memory_columns, spread
-from shards.errors import HeadraceError
-from train.compiling import Compiler
-from train.step import TrainStep
+from headrace.shards.errors import HeadraceError
+from headrace.train.step.choose_compile import Compiler
+from headrace.train.step.update import TrainStep
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
     """The product's own feed, thread, queue and normalisation."""
     import torch
 
-    from train.accelerator import Accelerator
-    from train.feed import Feed
-    from train.normalise import Normalise
-    from train.pipeline import ImagePipeline
-    from train.process import keep_freed_memory
+    from headrace.train.input.decode.pipeline import ImagePipeline
+    from headrace.train.input.feed import Feed
+    from headrace.train.input.normalise import Normalise
+    from headrace.train.machine.device import Accelerator
+    from headrace.train.run.process import keep_freed_memory
 
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -34,9 +34,9 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
 
 def planned(given: Given) -> tuple[Any, Iterator[Any]]:
     """The training split, and the product's plans of endless batches of it."""
-    from shards.order import Order, Steps
-    from train.augment import Crop
-    from train.plans import TrainPlans
+    from headrace.shards.order import Order, Steps
+    from headrace.train.input.augment.views import Crop
+    from headrace.train.input.plans import TrainPlans
 
     samples = split(given.shards)
     steps = Steps(len(samples), BATCH, BATCH)
@@ -49,8 +49,8 @@ def for_a_gpu(given: Given) -> Iterator[Any]:
     """What the product leaves to the CPU where a GPU does the rest: plans, reading, decoding what is seen."""
     from nvidia.dali import Pipeline, fn, types
 
-    from train import graphs
-    from train.regions import seen
+    from headrace.train.input.decode import dali
+    from headrace.train.input.decode.regions import seen
 
     samples, plans = planned(given)
 
@@ -58,7 +58,7 @@ def for_a_gpu(given: Given) -> Iterator[Any]:
         plan = next(plans)
         ids, views, size = plan.wanted
         regions = seen(views, samples.heights[ids], samples.widths[ids])
-        return graphs.listed(samples.jpegs(ids)), *graphs.arguments(views, regions, size)[:2]
+        return dali.listed(samples.jpegs(ids)), *dali.arguments(views, regions, size)[:2]
 
     pipeline = Pipeline(BATCH, THREADS, device_id=None, prefetch_queue_depth=2)
     with pipeline:
@@ -76,21 +76,21 @@ def decoder(given: Given) -> Iterator[Any]:
     """DALI's decoder, fed with JPEGs that are in memory."""
     from itertools import cycle, islice
 
-    from train import graphs
+    from headrace.train.input.decode import dali
 
     samples, plans = planned(given)
     batches = cycle([samples.jpegs(plan.ids) for plan in islice(plans, IN_MEMORY)])
-    pipeline = graphs.decoding(lambda: next(batches), BATCH, THREADS)
+    pipeline = dali.decoding(lambda: next(batches), BATCH, THREADS)
     while True:
         yield pipeline.run()[0]
 
 
 def decoded_cache(shards: Path, folder: Path) -> Any:
     """The product's cache of decoded images, made where it is not there yet."""
-    from shards.shardset import ShardSet
-    from train.decoded import plan_caches
-    from train.filling import open_caches
-    from train.world import World
+    from headrace.shards.shardset import ShardSet
+    from headrace.train.input.decode.cache import plan_caches
+    from headrace.train.input.decode.cache_fill import open_caches
+    from headrace.train.machine.world import World
 
     opened = ShardSet.open(shards)
     files, _ = plan_caches(opened, ("train",), folder)

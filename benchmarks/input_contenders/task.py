@@ -35,7 +35,7 @@ class Contender(NamedTuple):
 
 def split(shards: Path) -> Any:
     """The training split, by our own reader."""
-    from shards.shardset import ShardSet
+    from headrace.shards.shardset import ShardSet
 
     return ShardSet.open(shards).split("train")
 

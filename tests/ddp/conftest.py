@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from headrace.train.checkpoint import files
 from tests.ddp.processes import run_ranks
-from train import checkpoint
 
 # 6 groups of 8 in a batch: 4 processes take 2, 2, 1, 1 of them. All noise and every augmentation is on; batch norm is
 # live. The learning rate is low enough that a difference in the last bit does not grow beyond 1e-9 in ten steps.
@@ -47,7 +47,7 @@ class Outcome:
         self.rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         self.losses = [row["loss"] for row in self.rows if row["kind"] == "step"]
         self.epoch: dict[str, Any] = next(row for row in self.rows if row["kind"] == "epoch")
-        self.state = checkpoint.load(folder / "last.pt").state
+        self.state = files.load(folder / "last.pt").state
         ranks = [json.loads(path.read_text()) for path in folder.glob("pixels-*.json")]
         self.pixels = sorted(row for rows in ranks for row in rows)  # [step, epoch, id, hash of the image]
 

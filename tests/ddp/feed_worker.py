@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
+from headrace.train.evaluate.evaluator import build_evaluator
+from headrace.train.input.decode.pipeline import pipeline_at
+from headrace.train.input.feed import Feed
+from headrace.train.machine.place import Place
+from headrace.train.model.build import build_model
+from headrace.train.run.assemble import build_numerics, build_plans, build_step
+from headrace.train.run.process import entered
+from headrace.train.run.request import Request
+from headrace.train.run.resolve import Setup, resolve
 from tests.ddp.train_worker import NARROW
-from train.evaluate import build_evaluator
-from train.feed import Feed
-from train.model import build_model
-from train.parts import build_numerics, build_plans, build_step
-from train.pipeline import pipeline_at
-from train.place import Place
-from train.process import entered
-from train.request import Request
-from train.setup import Setup, resolve
 
 
 def decoded(setup: Setup, place: Place, first: int, count: int) -> dict[str, np.ndarray]:

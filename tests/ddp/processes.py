@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from tests import warm
-from tests.warm import ROOT
+from tests.checkout import ROOT, SEARCH
 
 
 def free_port() -> int:
@@ -19,7 +19,7 @@ def rank_environment(rank: int, size: int, port: int) -> dict[str, str]:
     """The environment of one rank."""
     return {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": SEARCH,
         "RANK": str(rank),
         "WORLD_SIZE": str(size),
         "LOCAL_RANK": str(rank),

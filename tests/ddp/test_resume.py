@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from headrace.train.checkpoint import files
 from tests.ddp.conftest import SETTINGS, STEPS, Outcome
 from tests.ddp.processes import run_ranks
-from train import checkpoint
 
 STOP_AT = 4
 
@@ -26,7 +26,7 @@ def stopped(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[in
 def resumed(stopped: dict[int, Path], tiny_set: Path) -> dict[int, Outcome]:
     """The same runs resumed to their end, each on the number of processes that it had."""
     for size, folder in stopped.items():
-        state = checkpoint.newest(folder).stored.state
+        state = files.newest(folder).stored.state
         assert STOP_AT < state["progress"]["step"] <= STOP_AT + 2
         run_ranks("train_worker.py", size, tiny_set, folder, "--resume", "last")
     return {size: Outcome(folder) for size, folder in stopped.items()}
@@ -71,7 +71,7 @@ def test_goes_on_with_another_number_of_processes(
     stopped: dict[int, Path], outcomes: dict[int, Outcome], tiny_set: Path, tmp_path: Path
 ) -> None:
     """A run stopped on 3 processes and resumed on 2 has the losses and pixels of one that was never stopped."""
-    path = checkpoint.newest(stopped[3]).stored.path
+    path = files.newest(stopped[3]).stored.path
     first = next(path for path in sorted((stopped[3] / "checkpoints").iterdir()))
     run_ranks("train_worker.py", 2, tiny_set, tmp_path / "moved", "--resume", str(first), "runtime.log_every=1")
     moved = Outcome(tmp_path / "moved")

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 
-from train.batch import Batch
-from train.model import build_model
-from train.process import entered
-from train.request import Request
-from train.run import carry_out
-from train.setup import resolve
-from train.signals import StoppedError, StopRequest
-from train.step import TrainStep
+from headrace.train.input.batch import Batch
+from headrace.train.machine.signals import StoppedError, StopRequest
+from headrace.train.model.build import build_model
+from headrace.train.run.process import entered
+from headrace.train.run.request import Request
+from headrace.train.run.resolve import resolve
+from headrace.train.run.training import carry_out
+from headrace.train.step.update import TrainStep
 
 NARROW = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
 

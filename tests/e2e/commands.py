@@ -2,14 +2,13 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from click.testing import CliRunner
 
-import cli
-from tests.ddp.processes import ROOT
+from headrace import cli
+from tests.checkout import HEADRACE
 
 SMALL = (
     "--recipe=demo",
@@ -37,7 +36,7 @@ class Ended(NamedTuple):
 def headrace(*arguments: str | Path | int, env: dict[str, str] | None = None) -> Ended:
     """`headrace ARGUMENTS` in a process of its own, to its end."""
     whole = {key: value for key, value in os.environ.items() if key not in _LAUNCHER} | (env or {})
-    command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
+    command = [*HEADRACE, *map(str, arguments)]
     ended = subprocess.run(command, env=whole, capture_output=True, text=True, timeout=200, check=False)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 

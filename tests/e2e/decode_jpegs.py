@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from prep.image import BadImageError, Pixels, admit, sides
-from prep.resize import shrink
-from shards.headers import why_unsafe_at
+from headrace.prep.images.admit import BadImageError, Pixels, admit, sides
+from headrace.prep.images.resize import shrink
+from headrace.shards.headers import why_unsafe_at
+from headrace.train.input.decode import dali
+from headrace.train.input.decode.regions import Regions
 from tests.prep.odd_jpegs import OddJpeg, odd_jpeg
-from train import graphs
-from train.regions import Regions
 
 CHUNK = 50  # files a fork
 _LEVELS = 3  # of mean difference that are allowed
@@ -33,13 +33,13 @@ def apart(seen: Pixels, expected: list[Pixels]) -> float:
 def whole(jpegs: list[bytes]) -> list[Pixels]:
     """All pixels, as the decoded cache gets them."""
     listed = [np.frombuffer(one, np.uint8) for one in jpegs]
-    (batch,) = graphs.decoding(lambda: listed, len(jpegs), threads=1).run()
-    return [image.copy() for image in graphs.arrays(batch)]
+    (batch,) = dali.decoding(lambda: listed, len(jpegs), threads=1).run()
+    return [image.copy() for image in dali.arrays(batch)]
 
 
 def parts(jpegs: list[bytes], regions: Regions) -> list[Pixels]:
     """The regions, as training gets them."""
-    decoder = graphs.Decoder(len(jpegs), 1)
+    decoder = dali.Decoder(len(jpegs), 1)
     return [one.copy() for one in decoder([np.frombuffer(jpeg, np.uint8) for jpeg in jpegs], regions).arrays()]
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.ddp.processes import ROOT
 from tests.e2e.commands import SMALL, headrace, here, refused
 
 ACCURACY = re.compile(r"Test Loss: ([\d.]+), Test Acc: ([\d.]+)%")
@@ -71,7 +70,7 @@ def test_eval_on_two_ranks_is_eval(run: tuple[Path, str], shards: Path) -> None:
     trained = ACCURACY.search(printed)
     assert trained is not None
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, str(ROOT / "cli.py"), "eval", str(folder / "best.pt"), str(shards), "--device", "cpu"]
+    command = [*torchrun, "-m", "headrace", "eval", str(folder / "best.pt"), str(shards), "--device", "cpu"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert [found[1] for found in ACCURACY.findall(done.stdout)] == [trained[2]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.sources import ROOT
+from tests.checkout import ROOT
 
 
 def looked_at(first: int, last: int, folder: Path) -> dict[str, int]:

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, NamedTuple
 
-import cli
+from headrace import cli
 
 SECONDS = 60  # that a command may take; the slowest takes 5
 TIMED_OUT = -1000

@@ -40,19 +40,6 @@ def load_all() -> None:
     import pyarrow.dataset  # noqa: F401
     import torch._dynamo  # noqa: F401
 
-    import prep.adopt
-    import prep.check
-    import prep.convert
-    import prep.figures
-    import prep.summary  # noqa: F401
-    import train.catalogue
-    import train.launch
-    import train.measure
-    import train.on_cpu
-    import train.preflight
-    import train.run
-    import train.scaling  # noqa: F401
-
     target = numba.core.registry.cpu_target
     target.typing_context.refresh()
     target.target_context.refresh()

@@ -5,7 +5,7 @@ import re
 import struct
 from collections.abc import Callable
 
-from shards.tar import BLOCK
+from headrace.shards.tar import BLOCK
 from tests.faults.mutations import Mutation, cut, limits_between
 from tests.prep.fields import to_limit
 

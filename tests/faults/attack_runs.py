@@ -6,13 +6,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from prep import shardjob
+from headrace.prep.make import shard
+from headrace.train.recipe.recipe import load_recipe
 from tests.faults import worker
 from tests.faults.attack_sets import given, make_set, result
 from tests.faults.attack_sources import BINARY, TEXT
 from tests.faults.targets import OUT, ROOM, Case, Target, built
-from tests.prep.sources import as_zip, small
-from train.recipe import load_recipe
+from tests.prep.contents import as_zip, small
 
 EPOCHS = 2
 STOPPED = 4  # the step before which the run broke off, of 6
@@ -121,16 +121,16 @@ def _interrupted(folder: Path) -> None:
 
 def _stop_after_four() -> None:
     """Have this process end its prep when it has made four shards."""
-    from prep import pool
-    from shards.errors import HeadraceError
+    from headrace.prep.make.engines import pool
+    from headrace.shards.errors import HeadraceError
 
     made: list[str] = []
 
-    def making(job: shardjob.Job, *rest: object) -> object:
+    def making(job: shard.Job, *rest: object) -> object:
         if len(made) == 4:
             raise HeadraceError("a fault of the test")
         made.append(job.name)
-        return shardjob.make_shard(job, *rest)  # type: ignore[arg-type]
+        return shard.make_shard(job, *rest)  # type: ignore[arg-type]
 
     pool.make_shard = making  # type: ignore[assignment]
 

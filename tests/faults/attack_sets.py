@@ -7,13 +7,13 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from shards.names import MANIFEST
+from headrace.shards.names import MANIFEST
 from tests.faults import oracles
 from tests.faults.attack_sources import BINARY, TAR, TEXT
 from tests.faults.mutations import Mutation
 from tests.faults.runs import arguments, losses
 from tests.faults.targets import ROOM, Case, Target, built
-from tests.prep.sources import Contents, as_folder, small
+from tests.prep.contents import Contents, as_folder, small
 
 SMALL = {"train__global_batch": 6, "train__group": 3, "evaluate__batch": 6, "augment__size": 32}
 COMMANDS = {"verify": 4, "deep": 3, "inspect": 2, "train": 1}  # how often each is tried on a set

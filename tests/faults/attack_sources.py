@@ -18,8 +18,8 @@ from tests.faults.attack_fields import bits_of_a_header, field_of_a_header, fiel
 from tests.faults.mutations import Mutation, cut, flip, insert, letter, limits, number, value, zero
 from tests.faults.oracles import Expected
 from tests.faults.targets import ROOM, Case, Target, built
+from tests.prep.contents import Contents, as_folder, small
 from tests.prep.damage import tarred, tree, zipped
-from tests.prep.sources import Contents, as_folder, small
 from tests.prep.test_fuzz import pictures
 
 BINARY: tuple[Mutation, ...] = (cut, flip, zero, insert, limits)

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from headrace.train.run import assemble
 from tests.ddp.train_worker import NARROW
 from tests.faults.runs import arguments, here, running
-from train import parts
 
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs in this process build a network that is fast to train."""
-    build = parts.build_model
-    monkeypatch.setattr(parts, "build_model", lambda *given, **named: build(*given, **named, **NARROW))
+    build = assemble.build_model
+    monkeypatch.setattr(assemble, "build_model", lambda *given, **named: build(*given, **named, **NARROW))
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +21,8 @@ def undisturbed(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The run folder of one epoch on one process, a checkpoint every 2 steps."""
     out = tmp_path_factory.mktemp("undisturbed") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        build = parts.build_model
-        patch.setattr(parts, "build_model", lambda *given, **named: build(*given, **named, **NARROW))
+        build = assemble.build_model
+        patch.setattr(assemble, "build_model", lambda *given, **named: build(*given, **named, **NARROW))
         result = here(*arguments(tiny_set, out))
     assert result.exit_code == 0, result.output
     return out

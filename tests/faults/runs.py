@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from click.testing import CliRunner, Result
 
-import cli
-from tests.ddp.processes import ROOT
-from train import checkpoint
+from headrace import cli
+from headrace.train.checkpoint import files
+from tests.checkout import ROOT, SEARCH
 
 WORKER = ROOT / "tests" / "faults" / "worker.py"
 VALUES = {
@@ -57,7 +57,7 @@ def start(
     `prefix` is what stands before the interpreter, `path` what stands first in its search path.
     """
     env = {key: value for key, value in os.environ.items() if key != "FAULT"}
-    env["PYTHONPATH"] = os.pathsep.join(map(str, (*path, ROOT)))
+    env["PYTHONPATH"] = os.pathsep.join(map(str, (*path, SEARCH)))
     if fault is not None:
         env["FAULT"] = json.dumps(fault)
     command = [*prefix, sys.executable, *launcher, str(WORKER), *given]
@@ -107,7 +107,7 @@ def losses(out: Path) -> list[float]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Weights, statistics, optimizer and losses of two finished runs are equal bit for bit."""
-    first, second = checkpoint.load(one / "last.pt").state, checkpoint.load(other / "last.pt").state
+    first, second = files.load(one / "last.pt").state, files.load(other / "last.pt").state
     assert first["progress"]["step"] == second["progress"]["step"]
     for name, value in first["model"].items():
         if "num_batches_tracked" not in name:  # counts the dummy passes of each start too

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prep import zipdir
-from prep.zipdir import Directory
+from headrace.prep.sources import zip_directory
+from headrace.prep.sources.zip_directory import Directory
 from tests.faults.attack import TARGETS, attack, attackers, build, tried
 from tests.faults.targets import Case
 
@@ -55,7 +55,7 @@ def test_attack_is_large_enough() -> None:
 def test_loss_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The attack finds a prep that passes over a file."""
     build("fields of a zip", tmp_path / "whole")
-    monkeypatch.setattr(zipdir, "_parse", partial(_without_one, zipdir._parse))
+    monkeypatch.setattr(zip_directory, "_parse", partial(_without_one, zip_directory._parse))
     wrong = [
         line
         for seed in range(6)

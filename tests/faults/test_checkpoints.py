@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from prep.convert import prep
-from prep.options import Options
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.train.checkpoint import files
+from headrace.train.record.epoch import EpochReport
+from headrace.train.record.folder import RunLog
 from tests.faults.runs import STEPS, arguments, assert_same_run, here, one_line
-from train import checkpoint
-from train.epoch import EpochReport
-from train.runlog import RunLog
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_resume_from_a_path(tiny_set: Path, undisturbed: Path, run: Path, tmp_pa
     oldest = newest_files(run)[-1]
     result = here(*arguments(tiny_set, tmp_path / "new", "--resume", str(oldest)))
     assert result.exit_code == 0, result.output
-    first, second = (checkpoint.load(folder / "last.pt").state["model"] for folder in (undisturbed, tmp_path / "new"))
+    first, second = (files.load(folder / "last.pt").state["model"] for folder in (undisturbed, tmp_path / "new"))
     assert all(torch.equal(first[name], second[name]) for name in first if "num_batches" not in name)
     result = here(*arguments(tiny_set, tmp_path / "newer", "--resume", str(run)))
     assert result.exit_code == 0, result.output
@@ -87,7 +87,7 @@ def test_other_recipe_is_refused_unless_overridden(tiny_set: Path, run: Path) ->
     result = here(*given, "--override", "recipe")
     assert result.exit_code == 0, result.output
     assert "(accepted by --override recipe)" in result.output
-    assert checkpoint.load(run / "last.pt").state["progress"]["step"] == 2 * STEPS
+    assert files.load(run / "last.pt").state["progress"]["step"] == 2 * STEPS
 
 
 def test_other_global_batch_is_refused(tiny_set: Path, run: Path) -> None:
@@ -131,7 +131,7 @@ def test_pickle_in_a_checkpoint_is_not_run(tiny_set: Path, tmp_path: Path) -> No
 
 def test_tensor_of_another_shape_ends_with_3(tiny_set: Path, run: Path, tmp_path: Path) -> None:
     """A quantity without dimensions, which a fused optimizer would read beyond, is one line for the command."""
-    state = checkpoint.load(run / "last.pt").state
+    state = files.load(run / "last.pt").state
     state["optimizer"]["state"][0]["exp_avg"] = torch.tensor(1.0)
     torch.save(state, tmp_path / "given.pt")
     given = arguments(tiny_set, tmp_path / "new", "--resume", str(tmp_path / "given.pt"))

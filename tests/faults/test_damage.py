@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from headrace.train.step.update import TrainStep
 from tests.faults.runs import arguments, assert_same_run, here, one_line, running
-from train.step import TrainStep
 
 Damage = Callable[[Path], None]
 

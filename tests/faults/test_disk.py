@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace.train.checkpoint import files
 from tests.faults.runs import arguments, assert_same_run, here, one_line, running, wait_for
-from train import checkpoint
 
 MOUNT, UMOUNT = (shutil.which(name) or "/bin/false" for name in ("mount", "umount"))
 
@@ -35,7 +35,7 @@ def test_disk_full_during_a_checkpoint(tiny_set: Path, undisturbed: Path, tmp_pa
     with mounted(disk, "-t", "tmpfs", "-o", f"size={int(3.5 * size)}", "headrace-test"):
         given = arguments(tiny_set, disk / "run")
         one_line(here(*given), 1, "the disk is full", "--resume")
-        (state, path, _), damaged = checkpoint.newest(disk / "run")
+        (state, path, _), damaged = files.newest(disk / "run")
         assert (state["progress"]["step"], damaged) == (6, [])
         assert [one.name for one in path.parent.iterdir() if not one.name.startswith("step-")] == []
         subprocess.run([MOUNT, "-o", f"remount,size={10 * size}", str(disk)], check=True)
@@ -77,7 +77,7 @@ def test_run_folder_that_becomes_read_only(tiny_set: Path, tmp_path: Path) -> No
         assert here(*given).exit_code == 0
         subprocess.run([MOUNT, "-o", "remount,ro", str(disk)], check=True)
         one_line(here(*given, "--resume"), 2, "cannot write there")
-        checkpoint.newest(disk / "run")
+        files.newest(disk / "run")
 
 
 @pytest.mark.faults

@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from shards import idx
-from shards.errors import DataError, HeadraceError, UsageError, error_line
-from shards.manifest import NAME, FileInfo, Manifest, load
-from shards.shardset import ShardSet
-from shards.verify import verify
+from headrace.shards import idx
+from headrace.shards.errors import DataError, HeadraceError, UsageError, error_line
+from headrace.shards.manifest import NAME, FileInfo, Manifest, load
+from headrace.shards.shardset import ShardSet
+from headrace.shards.verify import verify
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.fields import Checkpoint
+from headrace.train.checkpoint.progress import Progress
+from headrace.train.recipe.recipe import load_recipe
 from tests.faults.mutations import CASES, mutations
-from train import checkpoint
-from train.fields import Checkpoint
-from train.progress import Progress
-from train.recipe import load_recipe
 
 # What may come of a damaged file: a HeadraceError (counted by its kind), or the same content as before.
 Seen = Counter[str]
@@ -159,7 +159,7 @@ def small_state() -> dict[str, Any]:
     """A checkpoint's state in its real form, with a model of a few numbers."""
     weights = {"weight": torch.arange(256, dtype=torch.float32).reshape(16, 16)}
     return {
-        "format": checkpoint.FORMAT,
+        "format": files.FORMAT,
         "headrace": "0",
         "model": weights,
         "average": {},
@@ -187,14 +187,14 @@ def same(one: Any, other: Any) -> bool:
 def test_checkpoint(tmp_path: Path, renamed: bool) -> None:
     """1,000 damaged checkpoints, also under a name without a hash: refused with 3, or the very same state."""
     state, seen = small_state(), Seen()
-    checkpoint.save(tmp_path, state, 10, best=False, keep=1)
+    files.save(tmp_path, state, 10, best=False, keep=1)
     path = (tmp_path / "last.pt").resolve()
     data = path.read_bytes()
     target = tmp_path / "copy.pt" if renamed else path
     for damaged in mutations(data, 6, text=False):
         target.write_bytes(damaged)
         try:
-            assert same(checkpoint.load(target).state, state)
+            assert same(files.load(target).state, state)
             seen["accepted"] += 1
         except DataError as error:
             refused(error, seen)
@@ -216,7 +216,7 @@ def test_checkpoint_of_wrong_values(tmp_path: Path) -> None:
             buffer = io.BytesIO()
             torch.save(state, buffer)
             (tmp_path / "copy.pt").write_bytes(buffer.getvalue())
-            saved = Checkpoint.of(checkpoint.load(tmp_path / "copy.pt"))
+            saved = Checkpoint.of(files.load(tmp_path / "copy.pt"))
             assert 0 <= saved.progress.step <= 1 << 53
             assert saved.recipe
             assert saved.precision

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import ROOT
 from tests.faults.runs import arguments, here, one_line, running
-from tests.project.sources import ROOT
 from tests.shards.older_sets import KEY, TWO_EXIF, older_set
 
 NAMED = ("train-000000.tar", f"key {KEY} (source train/", "two EXIF segments", "headrace verify")
@@ -60,9 +60,9 @@ def test_error_path_does_not_decode_it(shards: Path, walk: str) -> None:
     code = f"""
 import numpy as np
 from pathlib import Path
-from shards.errors import HeadraceError
-from shards.shardset import ShardSet
-from train.decoding import blamed, explained
+from headrace.shards.errors import HeadraceError
+from headrace.shards.shardset import ShardSet
+from headrace.train.input.decode.blame import blamed, explained
 split = ShardSet.open(Path({str(shards)!r})).split("train")
 ids = np.arange(len(split))
 print({"explained(split, ids, RuntimeError())" if walk == "explained" else f"blamed(split, {int(KEY)})"})

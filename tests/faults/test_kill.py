@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace.train.checkpoint import files
 from tests.faults.runs import STEPS, arguments, assert_same_run, here, running, steps_done, wait_for
-from train import checkpoint
 
 EPOCHS = 7
 
@@ -51,6 +51,6 @@ def test_killed_run_loses_at_most_the_interval(tiny_set: Path, tmp_path: Path) -
         wait_for(out, 5, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    (state, _, _), damaged = checkpoint.newest(out)
+    (state, _, _), damaged = files.newest(out)
     assert damaged == []
     assert steps_done(out) - state["progress"]["step"] <= 2

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from headrace.train.checkpoint import files
+from headrace.train.step.update import TrainStep
 from tests.faults.runs import STEPS, arguments, assert_same_run, here, one_line, running
-from train import checkpoint
-from train.step import TrainStep
 
 
 def test_loss_that_is_not_finite(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,9 +32,9 @@ def test_loss_that_is_not_finite(tiny_set: Path, tmp_path: Path, monkeypatch: py
     with (out / "not-finite-step-00000005.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len({row["id"] for row in rows}) == 48
-    assert checkpoint.load(out / "last.pt").state["progress"]["step"] == 4
+    assert files.load(out / "last.pt").state["progress"]["step"] == 4
     assert here(*given, "--resume").exit_code == 0
-    assert checkpoint.load(out / "last.pt").state["progress"]["step"] == STEPS
+    assert files.load(out / "last.pt").state["progress"]["step"] == STEPS
 
 
 def test_weights_that_are_not_finite_are_not_saved(
@@ -50,7 +50,7 @@ def test_weights_that_are_not_finite_are_not_saved(
 
     monkeypatch.setattr(TrainStep, "__call__", broken)
     one_line(here(*arguments(tiny_set, out)), 1, "step 3: the loss was finite, but the update", "last.pt")
-    assert checkpoint.load(out / "last.pt").state["progress"]["step"] == 2
+    assert files.load(out / "last.pt").state["progress"]["step"] == 2
 
 
 def test_deterministic_runs_are_bit_equal(tiny_set: Path, tmp_path: Path) -> None:

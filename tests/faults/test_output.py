@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.ddp.processes import ROOT
+from tests.checkout import SEARCH
 from tests.faults.runs import WORKER, arguments, assert_same_run
 
 
 def in_shell(given: list[str], reader: str) -> tuple[int, str]:
     """The command in bash with `reader` behind it; its own exit code, and what came to standard error."""
     command = ["bash", "-c", f'"$0" "$@" {reader}; exit ${{PIPESTATUS[0]}}', sys.executable, str(WORKER), *given]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONPATH": SEARCH}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200, check=False)
     return done.returncode, done.stderr
 
@@ -76,8 +76,8 @@ def test_line_of_an_epoch_comes_after_its_checkpoint(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever reads the line finds the epoch saved: a reader who stands still, or leaves, keeps no epoch from it."""
+    from headrace.train.record.folder import RunLog
     from tests.faults.runs import here
-    from train.runlog import RunLog
 
     out, say, saved = tmp_path / "run", RunLog.say, []
 

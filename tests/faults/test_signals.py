@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
+from headrace.train.checkpoint import files
 from tests.faults.runs import STEPS, arguments, assert_same_run, here, losses, running, wait_for
 from tests.faults.sockets import Listening, family, listening
-from train import checkpoint
 
 SECONDS = 20  # the shortest grace periods are 30: Kubernetes, SLURM, our own launcher
 
@@ -67,7 +67,7 @@ def test_sigint_saves_and_ends_with_130(tiny_set: Path, undisturbed: Path, tmp_p
     out = tmp_path / "run"
     given = arguments(tiny_set, out)
     assert stopped(given, out, signal.SIGINT) == 130
-    state = checkpoint.newest(out).stored.state
+    state = files.newest(out).stored.state
     assert state["progress"]["step"] == len(losses(out))
     assert here(*given, "--resume").exit_code == 0
     assert_same_run(undisturbed, out)
@@ -76,7 +76,7 @@ def test_sigint_saves_and_ends_with_130(tiny_set: Path, undisturbed: Path, tmp_p
 def test_sigterm_ends_all_ranks_with_143(stopped_pair: Pair) -> None:
     """Under --nproc 2 the launcher's SIGTERM reaches both ranks; they save once and the command ends with 143."""
     assert stopped_pair.code == 143
-    state = checkpoint.newest(stopped_pair.out).stored.state
+    state = files.newest(stopped_pair.out).stored.state
     assert state["progress"]["step"] == len(losses(stopped_pair.out))
 
 
@@ -100,7 +100,7 @@ def test_each_signal_on_one_and_two_processes(
     """SIGTERM ends with 143, SIGINT with 130 and SIGHUP with 129, alone and with --nproc."""
     out = tmp_path / "run"
     assert stopped(arguments(tiny_set, out, "--nproc", processes), out, number) == code
-    assert len(losses(out)) == checkpoint.newest(out).stored.state["progress"]["step"]
+    assert len(losses(out)) == files.newest(out).stored.state["progress"]["step"]
 
 
 @pytest.mark.faults
@@ -122,7 +122,7 @@ def test_signal_cuts_the_evaluation_short(
     tiny_set: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal that comes while the epoch is evaluated does not wait for its end; the resumed run evaluates anew."""
-    from train.evaluate import Evaluator
+    from headrace.train.evaluate.evaluator import Evaluator
 
     evaluate = Evaluator.__call__
 

@@ -11,21 +11,22 @@ import sys
 import time
 from typing import Any
 
-import cli
-from shards.errors import DataError
+from headrace import cli
+from headrace.shards.errors import DataError
+from headrace.train.evaluate import measure
+from headrace.train.run import assemble
+from headrace.train.step.update import TrainStep
 from tests.ddp.train_worker import NARROW
-from train import measure, parts
-from train.step import TrainStep
 
 
 def narrow() -> None:
     """Have all runs of this process build a network that is fast to train."""
-    build = parts.build_model
+    build = assemble.build_model
 
     def narrowed(*given: Any, **named: Any) -> Any:
         return build(*given, **named, **NARROW)
 
-    parts.build_model = measure.build_model = narrowed  # type: ignore[assignment]
+    assemble.build_model = measure.build_model = narrowed  # type: ignore[assignment]
 
 
 def arm(fault: dict[str, Any]) -> None:

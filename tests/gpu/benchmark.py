@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.ddp.processes import ROOT
+from tests.checkout import ROOT
 
 
 def measured(*arguments: str, timeout: float = 280) -> "subprocess.CompletedProcess[str]":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from train.accelerator import Accelerator
+from headrace.train.machine.device import Accelerator
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

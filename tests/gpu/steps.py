@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
+from headrace.train.input.batch import Batch, resident_batch
+from headrace.train.machine.place import Place
+from headrace.train.model.build import Built
+from headrace.train.model.normalisation import normalisation_of
+from headrace.train.run.assemble import build_numerics, build_step
+from headrace.train.run.process import prepare, round_products
+from headrace.train.run.resolve import Request, Setup, resolve
+from headrace.train.step.tally import LossRing, Tally
+from headrace.train.step.update import TrainStep
 from tests.train.networks import narrow
-from train.batch import Batch, resident_batch
-from train.model import Built
-from train.normalisation import normalisation_of
-from train.parts import build_numerics, build_step
-from train.place import Place
-from train.process import prepare, round_products
-from train.setup import Request, Setup, resolve
-from train.step import TrainStep
-from train.tally import LossRing, Tally
 
 SETTINGS = ("train.global_batch=32", "train.group=8", "model.drop_connect=0.2", "optim.ema_half_life=100")
 

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from shards.shardset import ShardSet
+from headrace.shards.shardset import ShardSet
+from headrace.train.input.augment.erasing import Erasing
+from headrace.train.input.augment.operators import changed
+from headrace.train.input.augment.policy import Policy
+from headrace.train.input.decode.pipeline import ImagePipeline
+from headrace.train.input.feed import Feed
+from headrace.train.input.normalise import Normalise
+from headrace.train.machine.device import Accelerator
+from headrace.train.model.normalisation import normalisation_of
 from tests.train.pictures import CPU, pipeline, training
-from train.accelerator import Accelerator
-from train.erasing import Erasing
-from train.feed import Feed
-from train.normalisation import normalisation_of
-from train.normalise import Normalise
-from train.pipeline import ImagePipeline
-from train.pixels import changed
-from train.policy import Policy
 
 TOLERANCE = {"cpu": (0.5, 3), "mixed": (2.0, 64)}
 """Mean and largest difference from the CPU pipeline in grey levels; mixed decodes by other arithmetic."""

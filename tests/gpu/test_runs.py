@@ -1,17 +1,17 @@
 import csv
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.ddp.processes import ROOT, run_ranks
+from headrace.train.checkpoint import files
+from headrace.train.machine.device import Accelerator
+from headrace.train.run.out_of_memory import largest_that_fits
+from tests.checkout import HEADRACE
+from tests.ddp.processes import run_ranks
 from tests.gpu.steps import made
-from train import checkpoint
-from train.accelerator import Accelerator
-from train.memory import largest_that_fits
 
 SMALL = ("train.global_batch=48", "train.group=8", "train.epochs=1", "runtime.verdict=false", "runtime.log_every=1")
 
@@ -19,7 +19,7 @@ SMALL = ("train.global_batch=48", "train.group=8", "train.epochs=1", "runtime.ve
 def command(shards: Path, out: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """`headrace train` without a word about the device."""
     return subprocess.run(
-        [sys.executable, str(ROOT / "cli.py"), "train", str(shards), "--recipe", "demo", "--out", str(out), *arguments],
+        [*HEADRACE, "train", str(shards), "--recipe", "demo", "--out", str(out), *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -67,7 +67,7 @@ def test_one_process_a_gpu(tiny_set: Path, tmp_path: Path) -> None:
         with (tmp_path / str(size) / "epochs.csv").open() as file:
             rows.append(next(csv.DictReader(file)))
     assert float(rows[1]["train_loss"]) == pytest.approx(float(rows[0]["train_loss"]), rel=1e-3)
-    assert checkpoint.load(tmp_path / "2" / "last.pt").state["world"]["processes"] == count
+    assert files.load(tmp_path / "2" / "last.pt").state["world"]["processes"] == count
 
 
 def test_memory_that_runs_out_is_explained(tiny_set: Path, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_memory_that_runs_out_is_explained(tiny_set: Path, tmp_path: Path) -> No
 
 def test_two_small_passes_foretell_a_larger_one(tiny_set: Path, tmp_path: Path) -> None:
     """The peak grows with the samples along a line, so that the advice on what fits means something."""
-    from train.memory import _peak
+    from headrace.train.run.out_of_memory import _peak
 
     _, place, step = made(tiny_set, tmp_path, "cuda", "runtime.precision=bf16")
     few, more, many = (_peak(step, samples, 128, place.accelerator) for samples in (16, 32, 64))

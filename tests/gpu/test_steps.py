@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from headrace.train.checkpoint.restore import state_of
+from headrace.train.run.assemble import build_feed
+from headrace.train.step.choose_compile import Compiler
+from headrace.train.step.tally import LossRing, Tally
 from tests.gpu.steps import losses_of, made, no_waiting, on_resident, resident
-from train.compiling import Compiler
-from train.parts import build_feed
-from train.restore import state_of
-from train.tally import LossRing, Tally
 
 
 def test_first_losses_are_those_of_the_cpu(tiny_set: Path, tmp_path: Path) -> None:

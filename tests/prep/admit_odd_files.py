@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from prep.image import BadImageError, Pixels, admit, sides
+from headrace.prep.images.admit import BadImageError, Pixels, admit, sides
 from tests.prep.odd_jpegs import ORIENTATION, TURNS, entry, tiff
 
 WIDTH, HEIGHT = 90, 50

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from prep.image import encode
-from shards.errors import HeadraceError, error_line
-from tests.prep.sources import Contents
+from headrace.prep.images.admit import encode
+from headrace.shards.errors import HeadraceError, error_line
+from tests.prep.contents import Contents
 
 Damage = Callable[[random.Random, bytes], bytes]
 

@@ -2,7 +2,7 @@
 
 import random
 
-from shards.tar import BLOCK
+from headrace.shards.tar import BLOCK
 
 Record = tuple[bytes, bytes]
 END = bytes(2 * BLOCK)

@@ -10,20 +10,20 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
-from prep.adopt import adopt
-from prep.check import check
-from prep.convert import prep
-from prep.options import Options
-from shards import headers
-from shards.errors import DataError, UsageError
-from shards.headers import refuse_unsafe
-from shards.manifest import FileInfo, Manifest
-from shards.shardset import ShardSet
+from headrace.prep.adopt import adopt
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.verify import check
+from headrace.shards import headers
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.headers import refuse_unsafe
+from headrace.shards.manifest import FileInfo, Manifest
+from headrace.shards.shardset import ShardSet
 from tests.e2e.commands import headrace
 from tests.prep import fields
+from tests.prep.contents import small
 from tests.prep.damage import tarred
 from tests.prep.odd_jpegs import after_start, exif
-from tests.prep.sources import small
 
 JPEGS = [data for path, data in small().items() if path.startswith("train/") and path.endswith("JPEG")]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from prep.adopt import adopt
-from shards.shardset import ShardSet
+from headrace.prep.adopt import adopt
+from headrace.shards.shardset import ShardSet
 from tests.prep.damage import tarred
 from tests.train.pictures import evaluated, picture
 

@@ -11,15 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from prep.finish import STAMP
-from tests.prep.sources import as_folder, as_zip, small
-
-ROOT = Path(__file__).parents[2]
+from headrace.prep.make.publish import STAMP
+from tests.checkout import HEADRACE, ROOT
+from tests.prep.contents import as_folder, as_zip, small
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     """`headrace ARGUMENTS` in a process of its own."""
-    command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
+    command = [*HEADRACE, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -124,18 +123,19 @@ def test_debug_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "Traceback" in run("verify", tmp_path).stderr
 
 
-def test_foreign_package_of_the_same_name(tmp_path: Path) -> None:
-    """A user's own train.py that hides Headrace's package is one clear line, not a strange failure."""
-    (tmp_path / "train.py").write_text("")
-    program = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; from cli import main; main()"
-    command = [sys.executable, "-c", program, "verify", "x"]
+def test_users_own_modules_are_left_alone(tmp_path: Path) -> None:
+    """Beside a user's own train.py, cli.py and prep/ the command runs, and imports none of them."""
+    (tmp_path / "prep").mkdir()
+    for name in ("train.py", "cli.py", "shards.py", "prep/__init__.py"):
+        (tmp_path / name).write_text("raise SystemExit('the user's own')")
+    command = [sys.executable, "-m", "headrace", "verify", "x"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert "the name 'train' leads to" in one_line(done)
+    assert "x: no such folder" in one_line(done)
 
 
 def start(*arguments: object) -> subprocess.Popen[bytes]:
     """`headrace ARGUMENTS` in the background, in a process group of its own."""
-    command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
+    command = [*HEADRACE, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 
 
@@ -208,7 +208,8 @@ def in_namespace(script: str, *arguments: object) -> subprocess.CompletedProcess
 def test_full_disk(source: Path, tmp_path: Path) -> None:
     """On a disk that fills up while a file is written, one clear error, and the file never appears."""
     program = (
-        "import sys; from pathlib import Path; from shards import store; from shards.errors import HeadraceError\n"
+        "import sys; from pathlib import Path\n"
+        "from headrace.shards import store; from headrace.shards.errors import HeadraceError\n"
         "try:\n    store.write_bytes(Path(sys.argv[1]) / 'file', bytes(3 << 20))\n"
         "except HeadraceError as error:\n    print(type(error).__name__, error)"
     )
@@ -217,16 +218,16 @@ def test_full_disk(source: Path, tmp_path: Path) -> None:
     assert "the disk is full" in done.stdout
     assert len(done.stdout.splitlines()) == 1
     (tmp_path / "disk").mkdir()
-    script = 'mount -t tmpfs -o size=9m tmpfs "$2"; "$3" "$4" prep "$1" "$2/out"'
-    done = in_namespace(script, source, tmp_path / "disk", sys.executable, ROOT / "cli.py")
+    script = 'mount -t tmpfs -o size=9m tmpfs "$2"; "$3" -P -m headrace prep "$1" "$2/out"'
+    done = in_namespace(script, source, tmp_path / "disk", sys.executable)
     assert (done.returncode, "bytes are free there, about" in one_line(done)) == (1, True)
 
 
 def test_read_only_target(source: Path, tmp_path: Path) -> None:
     """A target that cannot be written to is said at once."""
     (tmp_path / "disk").mkdir()
-    script = 'mount -t tmpfs -o ro tmpfs "$2"; "$3" "$4" prep "$1" "$2/out"'
-    done = in_namespace(script, source, tmp_path / "disk", sys.executable, ROOT / "cli.py")
+    script = 'mount -t tmpfs -o ro tmpfs "$2"; "$3" -P -m headrace prep "$1" "$2/out"'
+    done = in_namespace(script, source, tmp_path / "disk", sys.executable)
     assert (done.returncode, "cannot write there (Read-only file system)" in one_line(done)) == (2, True)
 
 

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prep import convert, finish, shardjob
-from prep.convert import Result, prep
-from prep.options import Options
-from prep.record import Record
-from prep.shardjob import Job, Work
-from shards.errors import DataError, HeadraceError, UsageError
-from shards.shardset import ShardSet
-from tests.prep.sources import Contents, as_folder, as_zip, small
+from headrace.prep import convert
+from headrace.prep.command.options import Options
+from headrace.prep.convert import Result, prep
+from headrace.prep.make import publish, shard
+from headrace.prep.make.record import Record
+from headrace.prep.make.shard import Job, Work
+from headrace.shards.errors import DataError, HeadraceError, UsageError
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import Contents, as_folder, as_zip, small
 
 SHARDS = Options(samples_per_shard=4)  # 18 training samples in 5 shards, 6 validation samples in 2
 
@@ -29,7 +30,7 @@ def make(source: Path, out: Path, options: Options = SHARDS, *, workers: int = 1
 
 def contents(out: Path) -> Contents:
     """Name and bytes of each file of a set, without the one that speaks of this machine."""
-    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name != finish.STAMP}
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name != publish.STAMP}
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_bad_images_can_be_left_out(tmp_path: Path) -> None:
     expected = dict(zip(good.sources, good.keys, strict=True))
     del expected["train/n02/images/n02_3.JPEG"]
     assert dict(zip(rest.sources, rest.keys, strict=True)) == expected
-    notes = [json.loads(line) for line in (tmp_path / "out" / finish.REPORT).read_text().splitlines()]
+    notes = [json.loads(line) for line in (tmp_path / "out" / publish.REPORT).read_text().splitlines()]
     assert [(note["source"], note["action"]) for note in notes] == [
         ("train/n02/images/n02_3.JPEG", "skipped"),
         ("val/images/1_0.JPEG", "skipped"),
@@ -203,9 +204,9 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, shards: int) -> list[str]:
         if len(begun) == shards:
             raise Stop
         begun.append(job.name)
-        return shardjob.make_shard(job, work, tick)
+        return shard.make_shard(job, work, tick)
 
-    monkeypatch.setattr("prep.pool.make_shard", make_shard)
+    monkeypatch.setattr("headrace.prep.make.engines.pool.make_shard", make_shard)
     return begun
 
 
@@ -219,7 +220,7 @@ def test_broken_off_run_is_continued(source: Path, tmp_path: Path, monkeypatch: 
             with pytest.raises(Stop):
                 make(source, tmp_path / "out")
         else:
-            patch.setattr(finish, "write_set", stop)
+            patch.setattr(publish, "write_set", stop)
             with pytest.raises(Stop):
                 make(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -251,9 +252,9 @@ def test_source_that_changes_meanwhile(source: Path, tmp_path: Path, monkeypatch
 
     def touched(job: Job, work: Work, tick: Callable[[int], None]) -> Record:
         os.utime(source, (5, 5))
-        return shardjob.make_shard(job, work, tick)
+        return shard.make_shard(job, work, tick)
 
-    monkeypatch.setattr("prep.pool.make_shard", touched)
+    monkeypatch.setattr("headrace.prep.make.engines.pool.make_shard", touched)
     with pytest.raises(DataError, match="changed while prep read it"):
         make(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -3,17 +3,21 @@
 import sys
 from pathlib import Path
 
-from tests.prep.test_commands import ROOT, in_namespace
+from tests.checkout import ROOT
+from tests.prep.test_commands import in_namespace
 
 # The check of free space before the work is told that there is enough, as when another program fills the disk later.
-PREP = "from prep import convert; convert.store.free_bytes = lambda _: 1 << 40; from cli import main; main()"
+PREP = (
+    "from headrace.prep import convert; convert.store.free_bytes = lambda _: 1 << 40\n"
+    "from headrace.cli import main; main()"
+)
 SCRIPT = """
 mount -t tmpfs -o size=1200k tmpfs "$1"; cd "$2"
 prep() { "$3" -c "$5" prep "$4" "$1/out" --samples-per-shard 20 --workers 2; }
 prep "$@" && exit 99
 echo "ended with $?"; ls -A "$1"; ls -A "$1/.out.partial" | grep -c record || true
 mount -o remount,size=64m "$1"; prep "$@"; ls -A "$1"
-"$3" cli.py verify "$1/out" --deep
+"$3" -m headrace verify "$1/out" --deep
 """
 
 

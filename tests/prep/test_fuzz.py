@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from prep.convert import prep
-from prep.image import admit
-from prep.options import Options
-from shards.shardset import ShardSet
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.images.admit import admit
+from headrace.shards.shardset import ShardSet
 from tests.prep import damage
+from tests.prep.contents import Contents, as_folder
 from tests.prep.damage import Damage, everything_below, refusal, tarred, tree, zipped
-from tests.prep.sources import Contents, as_folder
 
 Samples = dict[str, tuple[str, bytes]]  # path in the source -> class, bytes
 AS_BYTES = {name.encode(): data for name, data in tree().items()}

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prep.adopt import adopt
-from prep.check import check
-from shards.errors import HeadraceError
-from shards.shardset import ShardSet
+from headrace.prep.adopt import adopt
+from headrace.prep.verify import check
+from headrace.shards.errors import HeadraceError
+from headrace.shards.shardset import ShardSet
 from tests.prep import damage
 from tests.prep.damage import Damage, everything_below, refusal, tarred, tree
 from tests.prep.test_fuzz import ROUNDS

@@ -1,6 +1,6 @@
 import numpy as np
 
-from prep.histogram import NAMED, histogram, short
+from headrace.prep.histogram import NAMED, histogram, short
 
 
 def test_few_classes_have_a_line_each() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from prep.convert import prep
-from prep.options import Options
-from prep.tarred import TarFiles
-from shards.errors import DataError
-from shards.shardset import ShardSet
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.sources.tar import TarFiles
+from headrace.shards.errors import DataError
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import as_folder
 from tests.prep.damage import tree
-from tests.prep.sources import as_folder
 
 FILES = {path: data for path, data in tree().items() if not path.startswith("test/")}
 SOME = min(path for path in FILES if path.startswith("train/"))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from prep.record import load_record
-from shards import store
+from headrace.prep.make.record import load_record
+from headrace.shards import store
 from tests.prep import damage
-from tests.prep.sources import as_zip, small
+from tests.prep.contents import as_zip, small
 from tests.prep.test_convert import Stop, contents, make, stop_after
 
 ENDINGS = ("tar", "idx", "record")

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-import cli
-from prep.adopt import adopt
-from prep.convert import prep
-from prep.options import Options
-from shards.manifest import NAME, load
-from shards.names import REPORT, STAMP
-from shards.shardset import ShardSet
+from headrace import cli
+from headrace.prep.adopt import adopt
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.shards.manifest import NAME, load
+from headrace.shards.names import REPORT, STAMP
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import as_folder
 from tests.prep.damage import tarred, tree
-from tests.prep.sources import as_folder
 from tests.prep.test_fuzz import pictures
 
 JPEGS = list(tree().values())
@@ -225,7 +225,7 @@ def test_image_that_is_no_longer_admitted(tmp_path: Path, monkeypatch: pytest.Mo
     members = {b"0.jpg": JPEGS[0], b"0.cls": b"ant", b"1.jpg": JPEGS[1][:-30], b"1.cls": b"ant"}
     (tmp_path / "set" / "train-0.tar").write_bytes(tarred(members))
     with monkeypatch.context() as patch:
-        patch.setattr("prep.scan.sides", lambda _: (8, 8))
+        patch.setattr("headrace.prep.scan.sides", lambda _: (8, 8))
         assert headrace("index", tmp_path / "set").exit_code == 0
     done = headrace("verify", "--deep", tmp_path / "set")
     assert (done.exit_code, "1.jpg: not a sound JPEG" in done.stdout) == (3, True)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prep.convert import prep
-from prep.image import encode
-from prep.options import Options
-from prep.sheet import write_sheet
-from shards.errors import DataError, UsageError
-from shards.shardset import ShardSet
-from tests.prep.sources import Contents, as_folder
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.images.admit import encode
+from headrace.prep.sheet import write_sheet
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import Contents, as_folder
 from tests.prep.test_commands import one_line, run
 
 COLOURS = {"blue": (20, 40, 220), "green": (30, 180, 40), "red": (220, 30, 20)}

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from prep.adopt import adopt
-from prep.convert import prep
-from prep.options import Options
-from shards import store
-from shards.errors import DataError, UsageError
-from shards.manifest import NAME
-from shards.names import STAMP
-from shards.shardset import ShardSet
-from tests.prep.sources import as_zip, small
+from headrace.prep.adopt import adopt
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.shards import store
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.manifest import NAME
+from headrace.shards.names import STAMP
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import as_zip, small
 from tests.prep.test_convert import SHARDS, Stop, contents, make, quiet
 
 OTHER = Options(samples_per_shard=4, seed=9)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("cli", "prep", "shards", "train")
+from tests.checkout import ROOT
+
+ROOMS = ("cli", "commands", "prep", "shards", "train")
+"""What stands at the top of the checkout and is shipped, besides the facade."""
 COMPUTED = "a computed name"
 
 
@@ -31,8 +33,9 @@ class Source:
 
     @property
     def room(self) -> str:
-        """The package, or the module at the top level, that the file belongs to."""
-        return self.path.split("/")[0].removesuffix(".py")
+        """The folder that the file lies in; at the top "cli", or "headrace" for the facade."""
+        folder, _, name = self.path.rpartition("/")
+        return folder or ("cli" if name == "cli.py" else "headrace")
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -91,7 +94,7 @@ class Source:
                 yield alias.asname or alias.name, f"{self._origin(node)}.{alias.name}"
 
     def _origin(self, node: ast.ImportFrom) -> str:
-        package = self.path.removesuffix(".py").split("/")[: -node.level] if node.level else []
+        package = f"headrace/{self.path}".split("/")[: -node.level] if node.level else []
         return ".".join([*package, *([node.module] if node.module else [])])
 
 
@@ -115,7 +118,7 @@ def kept() -> list[str]:
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if listing.returncode == 0:
         return sorted(path for path in set(listing.stdout.split("\0")) if path and (ROOT / path).is_file())
-    made = {"build", "demo", "__pycache__", "runs", "data"}
+    made = {"build", "demo", "dist", "__pycache__", "runs", "data"}
     files = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
     return sorted(
         path.as_posix()
@@ -126,8 +129,8 @@ def kept() -> list[str]:
 
 def product() -> list[Source]:
     """All modules that are shipped, also those not committed yet."""
-    files = [ROOT / "cli.py", *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))]
-    return [read(path) for path in files if path.exists()]
+    tops = [ROOT / name for name in ("__init__.py", "__main__.py", "cli.py")]
+    return [read(path) for path in (*tops, *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))))]
 
 
 def read(path: Path) -> Source:

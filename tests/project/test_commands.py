@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import click
 
-import cli
-from tests.project.sources import ROOT
+from headrace import cli
+from tests.checkout import ROOT
 
 Words = tuple[str, ...]
 
@@ -50,7 +50,7 @@ def loaded_by(*arguments: str) -> set[str]:
     """Modules in memory after `headrace ARGUMENTS`, in a process of its own."""
     program = (
         "import json, sys\n"
-        "from cli import main\n"
+        "from headrace.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "print('\\n' + json.dumps(sorted(sys.modules)))"
     )

@@ -1,20 +1,56 @@
+import ast
 import subprocess
 import sys
 
 import pytest
 
-from tests.project.rules import HOMES, MAY_IMPORT, away_from_home, strays
-from tests.project.sources import ROOMS, ROOT, Source, product
+from tests.checkout import ROOT
+from tests.project.floors import all_rooms, climbs
+from tests.project.graph import circles, imports_of_modules, longest_chain
+from tests.project.rules import HOMES, away_from_home, strays
+from tests.project.sources import Source, product
+
+LONGEST_CHAIN = 13
+"""Modules of train in a row, each of which imports the next."""
 
 
-def test_modules_are_found() -> None:
-    """The walk sees every room: a rule over no files would hold for ever."""
-    assert set(ROOMS) == {source.room for source in product()} == set(MAY_IMPORT)
+def test_every_room_has_its_floor() -> None:
+    """A new folder needs a place in the order, and a room that is gone takes its place with it."""
+    assert sorted(all_rooms()) == sorted({source.room for source in product() if not_empty(source)})
+
+
+def not_empty(source: Source) -> bool:
+    """Folders that only hold other folders, or files that are no modules, are no rooms."""
+    return not source.path.endswith("/__init__.py")
 
 
 def test_rooms_are_walked_one_way() -> None:
-    """The rooms are cli -> prep -> shards <- train <- cli, and torch is known only to train."""
+    """Imports lead down: from the commands to prep and train, there from floor to floor, and from all to shards."""
+    assert [finding for source in product() for finding in climbs(source)] == []
+
+
+def test_modules_do_not_import_in_circles() -> None:
+    """No module needs itself, over whichever others."""
+    assert circles(imports_of_modules()) == []
+
+
+def test_no_chain_of_imports_is_long() -> None:
+    """What a reader has to know of before a module makes sense stays within bounds."""
+    graph = imports_of_modules()
+    of_train = {name for name in graph if name.startswith("train/")}
+    chain = longest_chain({name: graph[name] & of_train for name in of_train})
+    assert len(chain) <= LONGEST_CHAIN, " > ".join(chain)
+
+
+def test_torch_is_known_to_train_alone() -> None:
+    """And every import is one that these rules can follow."""
     assert [finding for source in product() for finding in strays(source)] == []
+
+
+def test_packages_import_nothing() -> None:
+    """The `__init__` of a room is its sentence; only the facade, at the root, leads on."""
+    rooms = [source for source in product() if source.path.endswith("/__init__.py")]
+    assert [source.path for source in rooms if source.imports() or not ast.get_docstring(source.tree)] == []
 
 
 def test_each_thing_has_one_home() -> None:
@@ -30,10 +66,11 @@ def test_each_home_exists() -> None:
 @pytest.mark.parametrize("room", ["prep", "shards"])
 def test_room_loads_without_torch(room: str) -> None:
     """Importing every module of the room loads neither torch nor DALI, also not through another package."""
-    names = [source.path.removesuffix(".py").replace("/", ".") for source in product() if source.room == room]
+    paths = [source.path for source in product() if source.path.startswith(f"{room}/")]
+    names = ["headrace." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in paths]
     program = (
         f"import importlib, sys\n[importlib.import_module(name) for name in {names}]\n"
-        "print([name for name in ('torch', 'nvidia.dali', 'train') if name in sys.modules])"
+        "print([name for name in ('torch', 'nvidia.dali', 'headrace.train') if name in sys.modules])"
     )
     command = [sys.executable, "-c", program]
     seen = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -43,43 +80,64 @@ def test_room_loads_without_torch(room: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("shards/tar.py", "import prep.plan"),
-        ("shards/tar.py", "from train import step"),
-        ("prep/plan.py", "import torch"),
-        ("prep/plan.py", "def later():\n    from torch.utils import data"),
-        ("prep/plan.py", "from train.recipe import load_recipe"),
-        ("prep/plan.py", "from ..train import recipe"),
-        ("train/step.py", "from prep import image"),
-        ("train/step.py", "import importlib\nimportlib.import_module('prep.image')"),
-        ("train/step.py", "import importlib\nimportlib.import_module(name)"),
-        ("train/step.py", "import cli"),
+        ("shards/tar.py", "import headrace.prep.make.plan"),
+        ("shards/tar.py", "from headrace.train.step import update"),
+        ("prep/make/plan.py", "from headrace.train.recipe.recipe import load_recipe"),
+        ("prep/make/plan.py", "from ...train.recipe import recipe"),
+        ("prep/make/plan.py", "from headrace.prep.make.engines import pool"),
+        ("prep/images/admit.py", "from headrace.prep.command.options import Options"),
+        ("train/step/update.py", "from headrace.prep.images import admit"),
+        ("train/step/update.py", "import importlib\nimportlib.import_module('headrace.prep.images.admit')"),
+        ("train/step/update.py", "from headrace import cli"),
+        ("train/step/update.py", "from headrace import ShardSet"),
+        ("train/step/update.py", "def later():\n    from headrace.train.run import loop"),
+        ("train/record/epoch.py", "from headrace.train.recipe.recipe import Recipe"),
+        ("train/model/build.py", "from headrace.train.input.kernels import jit"),
+        ("train/input/batch.py", "from headrace.train.model.normalisation import Normalisation"),
+        ("train/step/update.py", "from train.step import loss"),
         ("cli.py", "from tests import conftest"),
+        ("cli.py", "import prep.convert"),
     ],
 )
-def test_stray_import_is_found(path: str, text: str) -> None:
-    """The checker sees each kind of forbidden import, deferred and relative ones too."""
-    assert len(strays(Source(path, text))) == 1
+def test_climb_is_found(path: str, text: str) -> None:
+    """The checker sees imports that lead up, sideways, outside or by an old name, deferred and relative ones too."""
+    assert len(climbs(Source(path, text))) == 1
 
 
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("cli.py", "from prep import convert\nfrom train import run\nimport shards.verify"),
-        ("prep/plan.py", "from shards.tar import TarWriter\nfrom .image import admit"),
-        ("train/step.py", "import torch\nfrom shards.order import Order"),
+        ("cli.py", "from headrace.prep import convert\nimport headrace.shards.verify"),
+        ("prep/convert.py", "from headrace.shards.tar import TarWriter\nfrom .images.admit import admit"),
+        ("train/step/update.py", "import torch\nfrom headrace.shards.order import Order"),
+        ("train/input/feed.py", "from headrace.train.input.decode import cpu"),
+        ("__main__.py", "from headrace.cli import main"),
     ],
 )
-def test_allowed_import_is_let_pass(path: str, text: str) -> None:
+def test_way_down_is_let_pass(path: str, text: str) -> None:
     """The ways that the rooms have are open."""
-    assert strays(Source(path, text)) == []
+    assert climbs(Source(path, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("prep/make/plan.py", "import torch"),
+        ("prep/make/plan.py", "def later():\n    from torch.utils import data"),
+        ("train/step/update.py", "import importlib\nimportlib.import_module(name)"),
+    ],
+)
+def test_stray_import_is_found(path: str, text: str) -> None:
+    """The checker sees torch outside train, and a name that is computed."""
+    assert len(strays(Source(path, text))) == 1
 
 
 @pytest.mark.parametrize(
     ("home", "text"),
     [
         ("cli.py", "import click"),
-        ("prep/image.py", "from nvidia import nvimgcodec"),
-        ("prep/image.py", "def later():\n    import simplejpeg"),
+        ("prep/images/admit.py", "from nvidia import nvimgcodec"),
+        ("prep/images/admit.py", "def later():\n    import simplejpeg"),
         ("prep/sheet.py", "from PIL import Image"),
         ("shards/draws.py", "import numpy as np\nnp.random.default_rng(0)"),
         ("shards/draws.py", "from numpy.random import default_rng"),
@@ -88,29 +146,29 @@ def test_allowed_import_is_let_pass(path: str, text: str) -> None:
         ("shards/store.py", "from os import fsync"),
         ("shards/store.py", "path.rename(target)"),
         ("shards/store.py", "(folder / name).replace(target)"),
-        ("train/accelerator.py", "import torch\ntorch.cuda.synchronize()"),
-        ("train/process.py", "import torch\ntorch.set_num_threads(1)"),
-        ("train/process.py", "import torch\ntorch.backends.cudnn.benchmark = True"),
-        ("train/process.py", "import torch\ntorch.backends.cuda.matmul.allow_tf32 = True"),
-        ("train/process.py", "libc.mallopt(-1, 0)"),
-        ("train/numerics.py", "import torch as t\nt.autocast('cpu')"),
-        ("train/accelerator.py", "images.to(memory_format=torch.channels_last)\nimport torch"),
-        ("train/accelerator.py", "images.cuda()"),
-        ("train/accelerator.py", "if accelerator.ordinal is None:\n    pass"),
-        ("train/accelerator.py", "there = images.device.type == 'cuda'"),
-        ("train/accelerator.py", "there = images.is_cuda"),
-        ("train/compiled.py", "import torch\ntorch.compile(network)"),
-        ("train/graphs.py", "import nvidia.dali.fn as fn"),
-        ("train/graphs.py", "from nvidia.dali import pipeline_def"),
-        ("train/world.py", "import torch\ntorch.distributed.get_rank()"),
-        ("train/world.py", "from torch.nn.parallel import DistributedDataParallel"),
-        ("train/world.py", "rank = environ['LOCAL_RANK']"),
-        ("train/launch.py", "from torch.distributed.launcher.api import elastic_launch"),
+        ("train/machine/device.py", "import torch\ntorch.cuda.synchronize()"),
+        ("train/run/process.py", "import torch\ntorch.set_num_threads(1)"),
+        ("train/run/process.py", "import torch\ntorch.backends.cudnn.benchmark = True"),
+        ("train/run/process.py", "import torch\ntorch.backends.cuda.matmul.allow_tf32 = True"),
+        ("train/run/process.py", "libc.mallopt(-1, 0)"),
+        ("train/machine/numerics.py", "import torch as t\nt.autocast('cpu')"),
+        ("train/machine/device.py", "images.to(memory_format=torch.channels_last)\nimport torch"),
+        ("train/machine/device.py", "images.cuda()"),
+        ("train/machine/device.py", "if accelerator.ordinal is None:\n    pass"),
+        ("train/machine/device.py", "there = images.device.type == 'cuda'"),
+        ("train/machine/device.py", "there = images.is_cuda"),
+        ("train/step/compiled.py", "import torch\ntorch.compile(network)"),
+        ("train/input/decode/dali.py", "import nvidia.dali.fn as fn"),
+        ("train/input/decode/dali.py", "from nvidia.dali import pipeline_def"),
+        ("train/machine/world.py", "import torch\ntorch.distributed.get_rank()"),
+        ("train/machine/world.py", "from torch.nn.parallel import DistributedDataParallel"),
+        ("train/machine/world.py", "rank = environ['LOCAL_RANK']"),
+        ("train/machine/launch.py", "from torch.distributed.launcher.api import elastic_launch"),
     ],
 )
 def test_thing_away_from_home_is_found(home: str, text: str) -> None:
     """The checker sees each thing in another file, under any alias, and lets it pass at home."""
-    assert {home} == {finding.split()[-1] for finding in away_from_home(Source("train/step.py", text))}
+    assert {home} == {finding.split()[-1] for finding in away_from_home(Source("train/step/update.py", text))}
     assert away_from_home(Source(home, text)) == []
 
 
@@ -121,9 +179,9 @@ def test_thing_away_from_home_is_found(home: str, text: str) -> None:
         "import dataclasses\ndataclasses.replace(recipe, seed=1)",
         "import torch\ntorch.randn(3)",
         "ranks = 'RANKS'",
-        "from shards.draws import uniforms",
+        "from headrace.shards.draws import uniforms",
     ],
 )
 def test_look_alike_is_let_pass(text: str) -> None:
     """Names that only look like a guarded thing are nobody's home."""
-    assert away_from_home(Source("train/step.py", text)) == []
+    assert away_from_home(Source("train/step/update.py", text)) == []

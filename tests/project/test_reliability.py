@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from tests.project.sources import ROOT
+from tests.checkout import ROOT
 
 PAGE = (ROOT / "docs/reliability.md").read_text("utf-8")
 

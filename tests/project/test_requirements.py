@@ -4,10 +4,11 @@ import tomllib
 
 import pytest
 
-from tests.project.sources import ROOMS, ROOT, Source, product, read, under
+from tests.checkout import ROOT
+from tests.project.sources import COMPUTED, Source, product, read, under
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-HOUSE = (*ROOMS, "tests", "benchmarks")
+HOUSE = ("headrace", "tests", "benchmarks")
 DISTRIBUTION_OF = {
     "PIL": "pillow",
     "nvidia.dali": "nvidia-dali-cuda120",
@@ -37,7 +38,7 @@ def distribution(module: str) -> str | None:
         if under(module, (prefix,)):
             return found
     top = module.split(".", maxsplit=1)[0]
-    return None if top in sys.stdlib_module_names or top in HOUSE else canonical(top)
+    return None if top in sys.stdlib_module_names or top in (*HOUSE, COMPUTED) else canonical(top)
 
 
 def undeclared(source: Source, declared: set[str]) -> list[str]:
@@ -94,7 +95,7 @@ def test_every_requirement_is_pinned() -> None:
 )
 def test_undeclared_import_is_found(text: str) -> None:
     """The checker sees a missing requirement and one that is for development only."""
-    assert len(undeclared(Source("train/step.py", text), RUNTIME | OPTIONAL)) == 1
+    assert len(undeclared(Source("train/step/update.py", text), RUNTIME | OPTIONAL)) == 1
 
 
 @pytest.mark.parametrize(
@@ -105,16 +106,16 @@ def test_undeclared_import_is_found(text: str) -> None:
         "from nvidia import nvimgcodec",
         "import tomli_w",
         "from collections import abc",
-        "from shards.tar import TarWriter",
+        "from headrace.shards.tar import TarWriter",
     ],
 )
 def test_declared_import_is_let_pass(text: str) -> None:
     """Requirements, the standard library and our own modules need no more than they have."""
-    assert undeclared(Source("train/step.py", text), RUNTIME) == []
+    assert undeclared(Source("train/step/update.py", text), RUNTIME) == []
 
 
 def test_eager_optional_import_is_found() -> None:
     """The checker tells an import with the module from one inside a function."""
     late = "def later():\n    import efficientnet_lite_pytorch"
-    assert len(eager(Source("train/model.py", "import efficientnet_lite_pytorch"))) == 1
-    assert eager(Source("train/model.py", late)) == []
+    assert len(eager(Source("train/model/build.py", "import efficientnet_lite_pytorch"))) == 1
+    assert eager(Source("train/model/build.py", late)) == []

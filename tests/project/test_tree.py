@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.sources import ROOT, kept, product
+from tests.checkout import ROOT
+from tests.project.sources import kept, product
 
 LONGEST = 300
 """Lines of a product file; one that grows longer holds a second concept."""

@@ -6,7 +6,7 @@ from tests.project.sources import Source, dotted, product
 
 UNSAFE = ("pickle", "cPickle", "dill", "marshal", "shelve", "joblib")
 BUILT_IN = ("eval", "exec", "compile")
-OF_THE_USER = "train/jit.py"
+OF_THE_USER = "train/input/kernels/jit.py"
 """Unpickles what numba has compiled, which has no other form: from the user's private folder, each file checked."""
 CALLS = ("broadcast_object_list", "all_gather_object", "gather_object", "extractall")
 
@@ -49,9 +49,9 @@ def test_nothing_unpickles_or_evaluates() -> None:
 )
 def test_unsafe_call_is_found(text: str) -> None:
     """The checker sees each of them."""
-    assert len(distrusted(Source("train/step.py", text))) == 1
+    assert len(distrusted(Source("train/step/update.py", text))) == 1
 
 
 def test_safe_load_is_let_pass() -> None:
     """Weights alone are loaded safely."""
-    assert distrusted(Source("train/step.py", "torch.load(path, weights_only=True)\nre.compile('x')")) == []
+    assert distrusted(Source("train/step/update.py", "torch.load(path, weights_only=True)\nre.compile('x')")) == []

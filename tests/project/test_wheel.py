@@ -9,9 +9,11 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.project.sources import ROOMS, ROOT, kept
+from tests.checkout import ROOT
+from tests.project.sources import ROOMS, kept
 
-SHIPPED = (*ROOMS, "cli.py", "pyproject.toml", "README.md", "LICENSE")
+FACADE = ("__init__.py", "__main__.py", "cli.py", "py.typed")
+SHIPPED = (*ROOMS, *FACADE, "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +52,23 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
-    """Every file of the packages is in it, recipes and type markers too, and no test."""
+def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    """Every file of the package is in it, recipes and the type marker too; at its top there is only `headrace`."""
     inside = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert inside == {path for path in kept() if path.split("/")[0].removesuffix(".py") in ROOMS}
+    assert inside == {f"headrace/{path}" for path in kept() if path.split("/")[0] in (*ROOMS, *FACADE)}
+
+
+def test_package_runs_beside_modules_of_the_users_own(environment: Path, tmp_path: Path) -> None:
+    """In a folder with a train.py, a cli.py and a prep/: prep, train and eval, in this process and in two ranks."""
+    (tmp_path / "prep").mkdir()
+    for name in ("train.py", "cli.py", "shards.py", "prep/__init__.py"):
+        (tmp_path / name).write_text("raise SystemExit('the user's own')")
+    headrace = str(environment / "headrace")
+    settings = ("--recipe=demo", "--device=cpu", "--set=train.epochs=1", "--set=train.global_batch=24")
+    more = ("--set=train.group=12", "--set=runtime.threads=1", "--set=runtime.precision=fp32")
+    run(tmp_path, headrace, "prep", "--demo", "set", "--per-class", "4")
+    run(tmp_path, headrace, "train", "set", "--out=run", "--nproc=2", *settings, *more)
+    assert "Test Acc: " in run(tmp_path, headrace, "eval", "run/last.pt", "set", "--device=cpu")
 
 
 def test_command_runs_outside_the_checkout(environment: Path, tmp_path: Path) -> None:
@@ -64,7 +79,7 @@ def test_command_runs_outside_the_checkout(environment: Path, tmp_path: Path) ->
 def test_recipes_are_found_outside_the_checkout(environment: Path, tmp_path: Path) -> None:
     """Every shipped recipe loads from the installed package, and there is at least one."""
     program = (
-        "from train import recipe\n"
+        "from headrace.train.recipe import recipe\n"
         "names = recipe.shipped_recipes()\n"
         "[recipe.load_recipe(name) for name in names]\n"
         "print(recipe.__file__, len(names))"

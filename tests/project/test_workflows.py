@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.sources import ROOT
+from tests.checkout import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))

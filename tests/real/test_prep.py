@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prep.check import check
-from prep.convert import prep
-from prep.options import Options
-from shards.shardset import ShardSet
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.verify import check
+from headrace.shards.shardset import ShardSet
 
 pytestmark = pytest.mark.real
 

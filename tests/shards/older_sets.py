@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from prep import convert, shardjob
-from prep.image import Admitted, admit
-from prep.options import Options
+from headrace.prep import convert
+from headrace.prep.command.options import Options
+from headrace.prep.images.admit import Admitted, admit
+from headrace.prep.make import shard
+from tests.prep.contents import as_folder, small
 from tests.prep.odd_jpegs import after_start, exif
-from tests.prep.sources import as_folder, small
 
 KEY = "000000003"  # of the image that must not be decoded
 
@@ -27,14 +28,14 @@ def older_set(folder: Path, *segments: bytes, source: Path | None = None) -> Pat
 
     seen: list[bytes] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shardjob, "admit", without_a_look)
-        patch.setattr(shardjob, "_row", _row)
+        patch.setattr(shard, "admit", without_a_look)
+        patch.setattr(shard, "_row", _row)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache of the older version"))
         convert.prep(source, root, Options(), workers=1, if_exists="error", say=print)
     return root
 
 
-ROW = shardjob._row
+ROW = shard._row
 
 
 def _row(shard: int, offset: int, label: int, image: Admitted, source: tuple[int, int]) -> object:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.draws import Stream, hash64, seed64, uniforms
+from headrace.shards.draws import Stream, hash64, seed64, uniforms
 
 MASK = (1 << 64) - 1
 seeds = st.integers(-(2**63), 2**64)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from shards.exif import exif_in, is_plain, is_tiff, orientations, readable, without_turn
-from shards.unsafe import BROKEN, UNCLEAR, why_unsafe
+from headrace.shards.exif import exif_in, is_plain, is_tiff, orientations, readable, without_turn
+from headrace.shards.unsafe import BROKEN, UNCLEAR, why_unsafe
 from tests.prep.odd_jpegs import ORIENTATION, entry, tiff
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shards import headers
-from shards.errors import DataError
-from shards.headers import refuse_unsafe, why_unsafe_at
-from shards.manifest import load
-from shards.shardset import ShardSet
-from shards.unsafe import why_unsafe
+from headrace.shards import headers
+from headrace.shards.errors import DataError
+from headrace.shards.headers import refuse_unsafe, why_unsafe_at
+from headrace.shards.manifest import load
+from headrace.shards.shardset import ShardSet
+from headrace.shards.unsafe import why_unsafe
 from tests.prep.odd_jpegs import after_start, base, exif, segment
 from tests.shards.older_sets import KEY, TWO_EXIF, older_set
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from shards import idx
-from shards.errors import DataError
-from shards.tar import TarWriter
+from headrace.shards import idx
+from headrace.shards.errors import DataError
+from headrace.shards.tar import TarWriter
 
 
 def test_lines_point_at_the_members() -> None:

@@ -6,14 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prep.convert import prep
-from prep.figures import report
-from prep.options import Options
-from shards.errors import DataError
-from shards.inspection import inspect
-from shards.manifest import NAME, FileInfo, Manifest, load
-from shards.shardset import ShardSet
-from tests.prep.sources import as_folder, small
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.figures import report
+from headrace.shards.errors import DataError
+from headrace.shards.inspection import inspect
+from headrace.shards.manifest import NAME, FileInfo, Manifest, load
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import as_folder, small
 
 
 def test_counts_and_percentiles(tiny_set: Path) -> None:

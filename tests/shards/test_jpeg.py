@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.jpeg import CUT, START, orientation, read_headers
-from shards.unsafe import why_unsafe
+from headrace.shards.jpeg import CUT, START, orientation, read_headers
+from headrace.shards.unsafe import why_unsafe
 from tests.prep.odd_jpegs import ANY, OddJpeg, after_start, base, exif, in_exif, odd_jpeg, segment
 
 JPEG = base(random.Random(5))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.labels import BEYOND, are_integers, classes_of, read
+from headrace.shards.labels import BEYOND, are_integers, classes_of, read
 
 INTEGERS = st.integers(0, 2000).map(str)
 WORDS = st.text("0123456789-+.eE_ a\u0663", min_size=1, max_size=6).filter(

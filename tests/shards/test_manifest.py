@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from shards.errors import DataError, UsageError
-from shards.manifest import NAME, load
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.manifest import NAME, load
 
 
 def edited(tiny_set: Path, folder: Path, change: Any) -> Path:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.order import Order, Steps, deal, validation_batches
+from headrace.shards.order import Order, Steps, deal, validation_batches
 
 sizes = st.integers(1, 60)
 batches = st.integers(1, 90)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.errors import DataError, error_line
-from shards.printable import printable
-from shards.streams import print_result, say
+from headrace.shards.errors import DataError, error_line
+from headrace.shards.printable import printable
+from headrace.shards.streams import print_result, say
 
 TEXTS = st.text(st.characters(exclude_categories=()))  # surrogates too
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards import remedy
-from shards.names import STAMP
+from headrace.shards import remedy
+from headrace.shards.names import STAMP
 
 WORDS = st.text(st.characters(exclude_characters="\0`/", exclude_categories=["Cs"]), min_size=1, max_size=12)
 

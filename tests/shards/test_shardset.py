@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shards.errors import DataError, UsageError
-from shards.shardset import ShardSet
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.shardset import ShardSet
 
 
 @pytest.fixture

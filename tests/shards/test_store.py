@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from shards import store
-from shards.errors import HeadraceError, UsageError
+from headrace.shards import store
+from headrace.shards.errors import HeadraceError, UsageError
 
 
 def test_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.sources import ROOT
+from tests.checkout import SEARCH
 
 Lose = Callable[[int], None]
-BEGIN = "import os, sys\nfrom shards import streams\nstreams.make_lasting()\n"
+BEGIN = "import os, sys\nfrom headrace.shards import streams\nstreams.make_lasting()\n"
 LINES = """
 for stream in (sys.stdout, sys.stderr):
     for number in range(3):
@@ -45,7 +45,7 @@ def ended(script: str, lose: Lose = closed, numbers: tuple[int, ...] = ()) -> tu
 
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + script],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+        env={**os.environ, "PYTHONPATH": SEARCH, "PYTHONUTF8": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         preexec_fn=prepare,
@@ -84,7 +84,7 @@ def test_pipe_that_does_not_block_gets_everything() -> None:
 @pytest.mark.parametrize(("lose", "code", "words"), [(unread, 0, ""), (closed, 0, ""), (full, 1, "No space left")])
 def test_result_that_is_not_written_whole_is_an_error(lose: Lose, code: int, words: str) -> None:
     """Of a command that only tells something, a reader may have enough; a disk that is full is an error."""
-    script = "import cli; sys.argv[1:] = ['recipes']; cli.main()"
+    script = "from headrace import cli; sys.argv[1:] = ['recipes']; cli.main()"
     seen, printed = ended(script, lose, (1,))
     assert (seen, len(printed.splitlines())) == (code, code)
     assert words in printed

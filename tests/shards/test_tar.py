@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.errors import DataError
-from shards.members import Member, members
-from shards.tar import BLOCK, TarWriter
+from headrace.shards.errors import DataError
+from headrace.shards.members import Member, members
+from headrace.shards.tar import BLOCK, TarWriter
 
 KEYS = st.lists(st.from_regex(r"[a-z0-9]{1,40}", fullmatch=True), unique=True, max_size=8)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shards.user_cache import private_folder
+from headrace.shards.user_cache import private_folder
 
 OTHER_USER = 65534
 

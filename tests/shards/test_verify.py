@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prep.image import sides
-from shards import headers
-from shards.errors import DataError
-from shards.manifest import NAME, FileInfo, Manifest, load
-from shards.shardset import ShardSet
-from shards.verify import verify
+from headrace.prep.images.admit import sides
+from headrace.shards import headers
+from headrace.shards.errors import DataError
+from headrace.shards.manifest import NAME, FileInfo, Manifest, load
+from headrace.shards.shardset import ShardSet
+from headrace.shards.verify import verify
 from tests.prep.odd_jpegs import exif
 from tests.shards.older_sets import KEY, TWO_EXIF, older_set
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prep.figures import report
-from shards import shardset
-from shards.order import Order, Steps, Windows
-from shards.shardset import ShardSet
-from shards.shuffling import expected_classes, seen_classes, shuffle_quality
+from headrace.prep.figures import report
+from headrace.shards import shardset
+from headrace.shards.order import Order, Steps, Windows
+from headrace.shards.shardset import ShardSet
+from headrace.shards.shuffling import expected_classes, seen_classes, shuffle_quality
 
 shard_sizes = st.lists(st.integers(0, 12), min_size=1, max_size=9).filter(sum).map(tuple)
 lengths = st.integers(1, 10)

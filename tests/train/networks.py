@@ -5,8 +5,8 @@ from efficientnet_pytorch import EfficientNet as PackageEfficientNet
 from efficientnet_pytorch.utils import BlockDecoder, efficientnet
 from torch import nn
 
-from train.efficientnet import EfficientNet
-from train.model import build_model
+from headrace.train.model.build import build_model
+from headrace.train.model.efficientnet import EfficientNet
 
 
 def narrow(classes: int = 12, seed: int = 0) -> EfficientNet:

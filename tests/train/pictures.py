@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from prep.convert import prep
-from prep.options import Options
-from shards.order import Order, Steps
-from shards.shardset import Places, ShardSet, Split
-from train.accelerator import Accelerator
-from train.augment import Crop
-from train.feed import Feed
-from train.pipeline import ImagePipeline
-from train.plans import Plan, TrainPlans, ValidationPlans
-from train.policy import Policy
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.shards.order import Order, Steps
+from headrace.shards.shardset import Places, ShardSet, Split
+from headrace.train.input.augment.policy import Policy
+from headrace.train.input.augment.views import Crop
+from headrace.train.input.decode.pipeline import ImagePipeline
+from headrace.train.input.feed import Feed
+from headrace.train.input.plans import Plan, TrainPlans, ValidationPlans
+from headrace.train.machine.device import Accelerator
 
 CPU = Accelerator(None)
 NOTHING = Policy()

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from shards.errors import DataError, UsageError, error_line
+from headrace.shards.errors import DataError, UsageError, error_line
+from headrace.train.checkpoint.progress import Progress
+from headrace.train.machine.place import Place
+from headrace.train.model.build import Built, normalisation_of
+from headrace.train.run.assemble import build_numerics, build_saver, build_step
+from headrace.train.run.request import Request
+from headrace.train.run.resolve import resolve
+from headrace.train.step.update import TrainStep
 from tests.train.networks import shallow
-from train.model import Built, normalisation_of
-from train.parts import build_numerics, build_saver, build_step
-from train.place import Place
-from train.progress import Progress
-from train.request import Request
-from train.setup import resolve
-from train.step import TrainStep
 
 SETTINGS = (
     "train.epochs=2",

@@ -1,0 +1,37 @@
+"""Headrace: a high-throughput data-pipeline trainer.
+
+Importing this package loads nothing else: a public name is loaded when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headrace.shards.errors import DataError, HeadraceError, UsageError
+    from headrace.shards.shardset import ShardSet
+    from headrace.shards.version import __version__
+    from headrace.train.recipe.recipe import Recipe, load_recipe
+
+_HOMES = {
+    "DataError": "headrace.shards.errors",
+    "HeadraceError": "headrace.shards.errors",
+    "Recipe": "headrace.train.recipe.recipe",
+    "ShardSet": "headrace.shards.shardset",
+    "UsageError": "headrace.shards.errors",
+    "__version__": "headrace.shards.version",
+    "load_recipe": "headrace.train.recipe.recipe",
+}
+
+__all__ = ["DataError", "HeadraceError", "Recipe", "ShardSet", "UsageError", "__version__", "load_recipe"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

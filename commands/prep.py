@@ -1,0 +1,77 @@
+"""`headrace prep`: from a data set to a shard set."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headrace.shards.streams import say, say_all
+
+
+@click.command("prep")
+@click.argument("paths", nargs=-1, required=True, metavar="[SOURCE] OUT", type=click.Path(path_type=Path))
+@click.option("--demo", is_flag=True, help="Draw a small data set by code (12 classes) instead of reading a SOURCE.")
+@click.option("--download", type=click.Choice(["tiny-imagenet"]), help="Fetch this data set beside OUT, as SOURCE.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the permutation of samples.")
+@click.option("--samples-per-shard", type=int, help="Samples in a shard. Default: as --shard-size says.")
+@click.option("--shard-size", default=32, show_default=True, metavar="MB", help="Size of a shard, about, in megabytes.")
+@click.option(
+    "--workers", "-j", type=click.IntRange(1), help="Worker processes. Default: the CPU cores that are allowed."
+)
+@click.option("--classes", type=int, metavar="N", help="Only the first N classes.")
+@click.option("--per-class", type=int, metavar="N", help="Only the first N images of each class in each split.")
+@click.option("--val-fraction", type=float, metavar="F", help="Share of every class for validation, of one tree.")
+@click.option("--max-side", type=int, metavar="PIXELS", help="Make images smaller whose longer side is above this.")
+@click.option("--quality", default=95, show_default=True, help="Of JPEGs made here; those of the source are kept.")
+@click.option(
+    "--if-exists",
+    type=click.Choice(["reuse", "error", "rebuild"]),
+    default="reuse",
+    show_default=True,
+    help="When OUT exists: use it if source and options are the same, refuse, or make it again and swap it.",
+)
+@click.option(
+    "--on-bad",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="An image that does not decode ends the run, or is left out and listed in report.jsonl.",
+)
+def prep_command(
+    paths: tuple[Path, ...], demo: bool, download: str | None, workers: int | None, if_exists: str, **options: Any
+) -> None:
+    """Convert a data set into a shard set in the folder OUT.
+
+    SOURCE is a folder, zip or tar (read in place) with TinyImageNet in its official layout or with class-per-folder
+    trees, or a listing (CSV or Parquet: path,label[,split]). Every image is decoded once; the bytes of JPEGs are kept,
+    other formats become JPEGs. The same source and options give the same bytes for any number of workers; an
+    interrupted run is continued by the same command.
+    """
+    from headrace.prep.command.options import Options
+    from headrace.prep.convert import prep
+    from headrace.prep.sources.demo import demo_source
+    from headrace.prep.sources.download import OFFERS
+    from headrace.prep.sources.download import download as fetch
+    from headrace.prep.summary import summary
+
+    if demo and download:
+        raise click.UsageError("give --demo or --download, not both")
+    if len(paths) != (1 if demo or download else 2):
+        want = f"OUT alone with {'--demo' if demo else '--download'}" if demo or download else "SOURCE and OUT"
+        raise click.UsageError(f"give {want}; got {len(paths)} paths")
+    chosen, out = Options(**options), paths[-1]
+    source = paths[0]
+    if demo:
+        source = demo_source(out, chosen.seed, say=say, train=chosen.per_class, val=chosen.per_class)
+    elif download:
+        source = fetch(OFFERS[download], out.absolute().parent)
+    result = prep(
+        source,
+        out,
+        chosen,
+        workers=workers or len(os.sched_getaffinity(0)),
+        if_exists=if_exists,
+        say=say,
+    )
+    say_all(summary(result, out))

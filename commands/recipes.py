@@ -1,0 +1,34 @@
+"""`headrace recipes`: the shipped recipes, for readers."""
+
+import click
+
+from headrace.shards.streams import print_result
+
+
+@click.group("recipes", invoke_without_command=True)
+@click.pass_context
+def recipes_command(context: click.Context) -> None:
+    """List the shipped recipes with what was measured; `show` one in full, `diff` two."""
+    from headrace.train.recipe.catalogue import listing
+
+    if context.invoked_subcommand is None:
+        print_result(listing())
+
+
+@recipes_command.command("show")
+@click.argument("name")
+def recipes_show_command(name: str) -> None:
+    """Print the recipe NAME (shipped, or a TOML file) with every value written out."""
+    from headrace.train.recipe.recipe import load_recipe
+
+    print_result(load_recipe(name).toml().removesuffix("\n"))
+
+
+@recipes_command.command("diff")
+@click.argument("one")
+@click.argument("other")
+def recipes_diff_command(one: str, other: str) -> None:
+    """Print each value in which the recipes ONE and OTHER differ."""
+    from headrace.train.recipe.catalogue import differences
+
+    print_result(differences(one, other))

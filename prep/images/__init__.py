@@ -1,0 +1,1 @@
+"""Images one at a time: admitted, resized, drawn."""

@@ -1,0 +1,225 @@
+"""Admission of images: the only home of decoding and encoding.
+
+Every image is decoded in full before it may enter a shard, because a damaged one ends a training run later, without
+its name. JPEGs go through libjpeg-turbo with its warnings as errors, which finds damaged scans that other decoders
+accept; their bytes are kept as they are where the decoder that trains sees the same upright image in them. Other
+formats go through nvImageCodec and become JPEGs. No decoder of NVIDIA turns a file that
+`headrace.shards.unsafe` refuses.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from headrace.prep.images.resize import shrink
+from headrace.shards import jpeg
+from headrace.shards.errors import DataError
+from headrace.shards.exif import exif_in, is_tiff, readable, without_turn
+from headrace.shards.unsafe import UNCLEAR, why_unsafe
+
+MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or needs another tool
+QUALITY = 95  # of JPEGs made here, without chroma subsampling
+_SAME = 3  # levels of mean difference: two decoders see the same image
+_one_thread = threading.Lock()
+# What may be handed to nvImageCodec: formats whose damaged files it refuses. A damaged JPEG 2000 file ends its process.
+_ADMITTED = re.compile(rb"\xff\xd8|\x89PNG|BM|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s", re.DOTALL)
+_RAISED = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)  # by libraries, about an odd file
+Pixels = NDArray[np.uint8]
+"""Upright RGB, (height, width, 3)."""
+
+
+class BadImageError(DataError):
+    """An image that cannot be admitted. The message is the reason alone; who calls adds the path."""
+
+
+class Admitted(NamedTuple):
+    """A JPEG that decodes, the size of its upright image, and what was changed ("" when the bytes are the source's)."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    change: str
+
+
+class _Seen(NamedTuple):
+    """An image as it is to be seen, and what its file is."""
+
+    pixels: Pixels
+    form: str
+    storable: bool  # whether a shard made by prep may hold the file: an RGB or grey JPEG
+    fault: str  # why training must not decode the file; "" where it may
+
+
+def admit(data: bytes, *, max_side: int | None = None, quality: int = QUALITY) -> Admitted:
+    """Decode an image file; the JPEG to store. BadImageError when it does not decode.
+
+    A larger image than `max_side` pixels is made smaller. `quality` is that of JPEGs that are made here.
+    """
+    seen = _see(data)
+    height, width, _ = seen.pixels.shape
+    large = max_side is not None and max(width, height) > max_side
+    if seen.storable and not seen.fault and not large:
+        return Admitted(data, width, height, "")
+    change = f"{seen.form} converted to RGB JPEG" + (f", as it has {seen.fault}" if seen.fault else "")
+    pixels = seen.pixels
+    if max_side is not None and large:
+        pixels = shrink(pixels, max_side)
+        change += f", {width} x {height} made {pixels.shape[1]} x {pixels.shape[0]}"
+    try:
+        return Admitted(encode(pixels, quality), pixels.shape[1], pixels.shape[0], change)
+    except _RAISED as error:
+        raise BadImageError(f"cannot be encoded as a JPEG: {error}") from error
+
+
+def sides(data: bytes) -> tuple[int, int]:
+    """Width and height of the upright image that training decodes from this very file, of any admitted format.
+
+    BadImageError when it does not decode, or must not be decoded there as it is.
+    """
+    seen = _see(data)
+    if seen.fault:
+        raise BadImageError(f"has {seen.fault}: training cannot read it as it is")
+    return seen.pixels.shape[1], seen.pixels.shape[0]
+
+
+def decode(data: bytes) -> Pixels:
+    """Upright RGB pixels, to look at. BadImageError when the image does not decode."""
+    return _see(data).pixels
+
+
+def encode(pixels: Pixels, quality: int = QUALITY) -> bytes:
+    """RGB pixels as a JPEG."""
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
+
+
+def _see(data: bytes) -> _Seen:
+    is_jpeg = data[: len(jpeg.START)] == jpeg.START
+    try:
+        return _see_jpeg(data) if is_jpeg else _see_other(data)
+    except _RAISED as error:
+        raise BadImageError(f"not a sound {'JPEG' if is_jpeg else 'image'}: {error}") from error
+
+
+def _see_jpeg(data: bytes) -> _Seen:
+    """Decode by libjpeg-turbo, turn by our own reader of EXIF, and compare with what training would see."""
+    headers = jpeg.read_headers(data)
+    _check_pixels(headers.width, headers.height)
+    cmyk = headers.components == 4  # which libjpeg-turbo does not convert
+    if cmyk:
+        pixels, _ = _codec_rgb(data, turn=False)
+    else:
+        pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    fault = headers.fault
+    if headers.exifs:
+        pixels = _turned(pixels, jpeg.orientation(data, headers))
+        if not fault and not _trains_alike(data, pixels):
+            fault = UNCLEAR
+    return _Seen(pixels, "JPEG", not cmyk, fault)
+
+
+def _see_other(data: bytes) -> _Seen:
+    """The same for a file that prep converts and a tar of others keeps."""
+    fault, orientation = why_unsafe(data), readable(exif_in(data))
+    if is_tiff(data):
+        if fault:
+            raise BadImageError(f"not a sound TIFF: it has {fault}")
+        # Where its pixels are damaged, an orientation does harm even if it shall not be applied.
+        stored, form = _codec_rgb(without_turn(data), turn=False)
+    else:
+        stored, form = _codec_rgb(data, turn=False)
+    pixels = _turned(stored, orientation)
+    if not fault and orientation > 1 and not _trains_alike(data, pixels):
+        fault = UNCLEAR
+    return _Seen(pixels, form, storable=False, fault=fault)
+
+
+def _trains_alike(data: bytes, pixels: Pixels) -> bool:
+    """Whether the decoder that trains sees these pixels."""
+    try:
+        return _same(pixels, _codec_rgb(data, turn=True)[0])
+    except BadImageError:
+        return False
+
+
+def _same(one: Pixels, other: Pixels) -> bool:
+    return one.shape == other.shape and bool(np.abs(one.astype(np.int16) - other).mean() <= _SAME)
+
+
+def _turned(stored: Pixels, orientation: int) -> Pixels:
+    """The upright image of one that is stored in an EXIF orientation."""
+    pixels = stored.transpose(1, 0, 2) if orientation >= 5 else stored
+    down, across = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    return np.ascontiguousarray(pixels[:: -1 if down else 1, :: -1 if across else 1])
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,}")
+
+
+@cache
+def _codec_decoder() -> Any:
+    """The nvImageCodec library on the CPU, in one thread: workers are the parallelism. Imported late (0.3 s)."""
+    import nvidia.nvimgcodec as codec  # noqa: PLC0415
+
+    return codec.Decoder(
+        device_id=codec.NVIMGCODEC_DEVICE_CPU_ONLY,
+        max_num_cpu_threads=1,
+        backends=[codec.Backend(codec.BackendKind.CPU_ONLY)],
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's own complaints off the terminal: what is wrong is in the error. One thread at a time."""
+    with _one_thread:
+        saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(nowhere)
+
+
+def _stream(data: bytes) -> tuple[Any, str, int, int]:
+    """The library's view of the file, with the format's name, width and height."""
+    import nvidia.nvimgcodec as codec  # noqa: PLC0415
+
+    unknown = BadImageError(
+        "not a readable image in JPEG, PNG, WebP, BMP, TIFF or PNM "
+        f"({len(data):,} bytes, the first are {data[:8].hex(' ') or 'none'})"
+    )
+    if not _ADMITTED.match(data):
+        raise unknown
+    try:
+        stream = codec.CodeStream(data)
+        return stream, str(stream.codec_name).upper(), int(stream.width), int(stream.height)
+    except (RuntimeError, ValueError) as error:
+        raise unknown from error
+
+
+def _codec_rgb(data: bytes, *, turn: bool) -> tuple[Pixels, str]:
+    """What nvImageCodec, which also trains, sees in a file, and the format's name.
+
+    It may `turn` the image by its orientation only where `why_unsafe` has nothing against that.
+    """
+    import nvidia.nvimgcodec as codec  # noqa: PLC0415
+
+    with _quiet():
+        stream, name, width, height = _stream(data)
+        _check_pixels(width, height)
+        parameters = codec.DecodeParams(color_spec=codec.ColorSpec.SRGB, apply_exif_orientation=turn)
+        image = _codec_decoder().decode(stream, params=parameters)
+    if image is None:
+        raise BadImageError(f"the {name} does not decode: it is damaged or cut short")
+    return np.ascontiguousarray(image.cpu()), name

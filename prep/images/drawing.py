@@ -1,0 +1,117 @@
+"""Images drawn by code: twelve classes that differ in shape, colour and texture.
+
+A class is a shape with its own texture and a hue around its own. Place, size, turn, hue, background, noise and an
+occluding patch vary, so that no single pixel gives the class away: a small net learns it well, but not at once.
+Only sums, products and square roots are used: these are the same bits on every machine.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.draws import Stream, hash64, uniforms
+
+SIDE = 64
+Array = NDArray[np.float64]
+
+# Inside is positive; x and y run over about -1..1 inside the shape's square. Slopes are near 1, so that one pixel
+# of distance gives the width of a soft edge.
+SHAPES: dict[str, Callable[[Array, Array], Array]] = {
+    "disc": lambda x, y: 0.95 - np.sqrt(x * x + y * y),
+    "square": lambda x, y: 0.8 - np.maximum(abs(x), abs(y)),
+    "diamond": lambda x, y: (1.0 - abs(x) - abs(y)) * 0.7,
+    "ring": lambda x, y: 0.25 - abs(np.sqrt(x * x + y * y) - 0.7),
+    "cross": lambda x, y: np.maximum(np.minimum(0.3 - abs(x), 0.95 - abs(y)), np.minimum(0.3 - abs(y), 0.95 - abs(x))),
+    "triangle": lambda x, y: np.minimum(0.7 - y, (y + 0.95) * 0.45 - abs(x) * 0.9),
+    "bar": lambda x, y: np.minimum(0.35 - abs(y), 1.0 - abs(x)),
+    "crescent": lambda x, y: np.minimum(0.95 - np.sqrt(x * x + y * y), np.sqrt((x - 0.5) ** 2 + y * y) - 0.7),
+    "hourglass": lambda x, y: np.minimum((abs(y) - abs(x)) * 0.7 + 0.08, 0.9 - abs(y)),
+    "corner": lambda x, y: np.minimum(0.9 - np.maximum(abs(x), abs(y)), np.maximum(-0.25 - x, y - 0.25)),
+    "frame": lambda x, y: 0.22 - abs(np.maximum(abs(x), abs(y)) - 0.7),
+    "pair": lambda x, y: 0.45 - np.sqrt((abs(x) - 0.52) ** 2 + y * y),
+}
+# 1 and 0 over the plane, with the period 1.
+TEXTURES: dict[str, Callable[[Array, Array], Array]] = {
+    "plain": lambda x, _: np.ones_like(x),
+    "striped": lambda x, _: np.floor(2 * x) % 2,
+    "checked": lambda x, y: (np.floor(2 * x) + np.floor(2 * y)) % 2,
+    "dotted": lambda x, y: ((x % 1 - 0.5) ** 2 + (y % 1 - 0.5) ** 2 > 0.07).astype(np.float64),
+}
+COLOURS = ("red", "orange", "yellow", "lime", "green", "mint", "cyan", "azure", "blue", "violet", "magenta", "pink")
+CLASSES = [
+    (shape, tuple(TEXTURES)[number % len(TEXTURES)], COLOURS[number * 5 % len(COLOURS)])
+    for number, shape in enumerate(SHAPES)
+]
+# Whole-number triangles give exact turns without sines: (cosine, sine).
+_TURNS = np.array([(1, 0), (24 / 25, 7 / 25), (12 / 13, 5 / 13), (24 / 25, -7 / 25), (12 / 13, -5 / 13)])
+_DRAWS = 24  # numbers that one image takes
+
+
+def draw(label: int, ids: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
+    """Images of one class, shape (n, SIDE, SIDE, 3); a pure function of (label, id, seed)."""
+    shape, texture, colour = CLASSES[label]
+    u = uniforms(seed, Stream.PREP, label, ids, count=_DRAWS)
+    x, y = _coordinates(u)
+    inside = np.clip(SHAPES[shape](x, y) * _scale(u)[:, None, None] + 0.5, 0.0, 1.0)[:, None]
+    period = (1.2 + 0.8 * u[:, 4])[:, None, None]
+    weave = TEXTURES[texture](x * period + u[:, 5, None, None], y * period + u[:, 6, None, None])[:, None]
+    hue = COLOURS.index(colour) / len(COLOURS) + (u[:, 7] - 0.5) * 0.14
+    bright = _rgb(hue, 0.55 + 0.45 * u[:, 8], 0.6 + 0.4 * u[:, 9])
+    dark = bright * (0.25 + 0.25 * u[:, 10, None])
+    surface = weave * (bright - dark)[:, :, None, None] + dark[:, :, None, None]
+    ground = _background(u)
+    image = ground + inside * (surface - ground)
+    image = _patch(image, u) + _noise(label, ids, seed) * (0.04 + 0.12 * u[:, 11, None, None, None])
+    pixels = np.clip(image * 255 + 0.5, 0.0, 255.0).astype(np.uint8)
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+
+
+def _scale(u: Array) -> Array:
+    """Half the size of the shape in pixels: 11 to 25."""
+    return 11 + 14 * u[:, 2]
+
+
+def _coordinates(u: Array) -> tuple[Array, Array]:
+    """Each pixel's place in the shape's own square: moved, scaled, turned, mirrored."""
+    grid = np.arange(SIDE) + 0.5 - SIDE / 2
+    centre = (u[:, :2] - 0.5) * 24
+    x = (grid[None, None, :] - centre[:, 0, None, None]) / _scale(u)[:, None, None]
+    y = (grid[None, :, None] - centre[:, 1, None, None]) / _scale(u)[:, None, None]
+    turn = _TURNS[(u[:, 3] * len(_TURNS)).astype(np.int64)]
+    cosine, sine = turn[:, 0, None, None], turn[:, 1, None, None]
+    mirror = np.where(u[:, 12] < 0.5, -1.0, 1.0)[:, None, None]
+    return (cosine * x + sine * y) * mirror, cosine * y - sine * x
+
+
+def _rgb(hue: Array, saturation: Array, value: Array) -> Array:
+    """Colours, shape (n, 3), from hue (of period 1), saturation and value."""
+    wheel = np.clip(np.abs((hue[:, None] + np.array([0, 4, 2]) / 6) % 1 * 6 - 3) - 1, 0, 1)
+    colours: Array = value[:, None] * (1 - saturation[:, None] * (1 - wheel))
+    return colours
+
+
+def _background(u: Array) -> Array:
+    """A soft run between two muted colours, from any side."""
+    first, second = _rgb(u[:, 13], u[:, 14] * 0.6, u[:, 15]), _rgb(u[:, 16], u[:, 17] * 0.6, u[:, 18])
+    ramp = np.arange(SIDE) / (SIDE - 1)
+    across, down = u[:, 19, None, None], u[:, 20, None, None]
+    mix = (across * ramp[None, None, :] + down * ramp[None, :, None]) / (across + down + 0.01)
+    return first[:, :, None, None] + (second - first)[:, :, None, None] * mix[:, None]
+
+
+def _patch(image: Array, u: Array) -> Array:
+    """A grey square laid over each image, of 4 to 14 pixels."""
+    grid = np.arange(SIDE)
+    side = 4 + np.floor(10 * u[:, 21])
+    left, top = np.floor(u[:, 22] * SIDE), np.floor(u[:, 23] * SIDE)
+    across = (grid >= left[:, None]) & (grid < (left + side)[:, None])
+    down = (grid >= top[:, None]) & (grid < (top + side)[:, None])
+    return np.where((across[:, None, :] & down[:, :, None])[:, None], u[:, 0, None, None, None], image)
+
+
+def _noise(label: int, ids: NDArray[np.int64], seed: int) -> Array:
+    """Grey noise in -1..1, one number a pixel."""
+    words = hash64(seed, Stream.PREP, label, ids[:, None], _DRAWS + np.arange(SIDE * SIDE // 4))
+    noise: Array = words.view("<u2").reshape(-1, 1, SIDE, SIDE) * 2.0**-15 - 1  # four pixels from each word
+    return noise

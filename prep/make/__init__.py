@@ -1,0 +1,1 @@
+"""From a source to the files of a shard set, shard by shard."""

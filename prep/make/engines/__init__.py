@@ -1,0 +1,1 @@
+"""Where shards are made: in worker processes of this machine."""

@@ -1,0 +1,196 @@
+"""Worker processes that make shards. A worker that dies ends the run; a parent that dies takes its workers along.
+
+Each worker has a pipe to its parent and nothing else in common with it: the locks and queues of multiprocessing have
+names in shared memory, which stay for ever when the whole group of processes is killed.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+
+from headrace.prep.make.record import Record
+from headrace.prep.make.shard import Job, Work, make_shard
+from headrace.shards.errors import HeadraceError
+
+_PR_SET_PDEATHSIG = 1
+_REPORT_EVERY = 0.1  # seconds
+Answer = int | Record | HeadraceError  # of a worker: samples done since the last one, or what came out of a job
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error: the run is being given up
+    """Raised in a worker whose parent has closed the pipe."""
+
+
+def make_shards(jobs: list[Job], work: Work, workers: int, progress: Callable[[int], None]) -> Iterator[Record]:
+    """The records of all jobs, in the order in which they finish. `progress` gets the samples done so far."""
+    if workers == 1 or len(jobs) <= 1:
+        yield from _in_this_process(jobs, work, progress)
+    else:
+        yield from _in_workers(jobs, work, min(workers, len(jobs)), progress)
+
+
+def _in_this_process(jobs: list[Job], work: Work, progress: Callable[[int], None]) -> Iterator[Record]:
+    done = 0
+
+    def tick(samples: int) -> None:
+        nonlocal done
+        done += samples
+        progress(done)
+
+    for job in jobs:
+        yield make_shard(job, work, tick)
+
+
+def _in_workers(jobs: list[Job], work: Work, workers: int, progress: Callable[[int], None]) -> Iterator[Record]:
+    waiting, done = iter(jobs), 0
+    started: list[_Worker] = []
+    try:
+        started.extend(_Worker(work) for _ in range(workers))
+        for worker in started:
+            worker.give(next(waiting))
+        busy = set(started)
+        while busy:
+            for worker in _with_news(busy):
+                answer = worker.answer()
+                if isinstance(answer, HeadraceError):
+                    raise answer
+                if isinstance(answer, int):
+                    done += answer
+                    progress(done)
+                    continue
+                job = next(waiting, None)
+                if job is None:
+                    busy.remove(worker)
+                else:
+                    worker.give(job)
+                yield answer
+    finally:
+        for worker in started:
+            worker.close()
+        for worker in started:
+            worker.join()
+
+
+class _Worker:
+    """A worker process, seen from its parent."""
+
+    def __init__(self, work: Work) -> None:
+        # Spawned, not forked: nothing of the parent (threads, descriptors, locks) leaks into a worker.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
+        resource_tracker.ensure_running()  # which lets interrupts through when it starts, so not below
+        with theirs, _no_interrupt():
+            self._process.start()
+
+    def give(self, job: Job) -> None:
+        """Have it do this job; it must have answered the one before."""
+        with _death_is_an_error():
+            self.pipe.send(job)
+
+    def answer(self) -> Answer:
+        """How many samples are done since the last answer, or what came out of the job."""
+        with _death_is_an_error():
+            answer: Answer = self.pipe.recv()
+        return answer
+
+    def close(self) -> None:
+        """Have it end: at once where it has no job, else at its next report."""
+        self.pipe.close()
+
+    def join(self) -> None:
+        """Wait for its end."""
+        self._process.join()
+
+
+def _with_news(workers: set[_Worker]) -> list[_Worker]:
+    """Those that have answered or died; there is at least one."""
+    ready = wait([one.pipe for one in workers])
+    return [one for one in workers if one.pipe in ready]
+
+
+@contextmanager
+def _death_is_an_error() -> Iterator[None]:
+    """What a pipe raises when nobody is at its other end, in words."""
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise HeadraceError(
+            "a worker process died (out of memory, or killed). Finished shards are kept: "
+            "give the same command again, with fewer --workers if memory was short"
+        ) from error
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back: a worker that starts now inherits that, until it ignores it by itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(pipe: Connection, work: Work, parent: int) -> None:
+    """What a worker does: its parent's jobs, until that closes the pipe."""
+    _follow(parent)
+    telling = _Telling(pipe)
+    with suppress(_Stopped, EOFError):
+        while True:
+            job = pipe.recv()
+            try:
+                telling.answer(make_shard(job, work, telling.count))
+            except HeadraceError as error:
+                error.add_note("".join(traceback.format_exception(error)))  # for HEADRACE_DEBUG=1
+                telling.answer(error)
+
+
+class _Telling:
+    """A worker's side of its pipe. Raises _Stopped when the parent has closed it.
+
+    Samples are reported at most every 0.1 s: a report costs both processes as much as four small images.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._samples = 0  # done and not yet reported
+        self._due = 0.0
+
+    def count(self, samples: int) -> None:
+        """Add so many finished samples."""
+        self._samples += samples
+        if time.monotonic() >= self._due:
+            self._report()
+
+    def answer(self, answer: Record | HeadraceError) -> None:
+        """Report what came out of a job, after all its samples."""
+        self._report()
+        self._send(answer)
+
+    def _report(self) -> None:
+        self._send(self._samples)
+        self._samples, self._due = 0, time.monotonic() + _REPORT_EVERY
+
+    def _send(self, answer: Answer) -> None:
+        try:
+            self._pipe.send(answer)
+        except OSError as error:
+            raise _Stopped from error
+
+
+def _follow(parent: int) -> None:
+    """An interrupt is the parent's to handle, and the parent's death is ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,0 +1,38 @@
+"""Which sample goes where: a pure function of the number of samples, their sizes and the seed.
+
+Samples are permuted over the whole split before it is cut, so that every shard holds a fair mix of the classes.
+"""
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.draws import Stream, hash64
+from headrace.shards.tar import BLOCK
+
+MAX_SHARDS = 512  # by default; each is an open file in training
+
+
+def permutation(samples: int, seed: int, split: str) -> NDArray[np.int64]:
+    """The position in the sorted listing of the sample that goes to each place."""
+    keys = hash64(seed, Stream.PREP, zlib.crc32(split.encode()), np.arange(samples))
+    return np.argsort(keys, kind="stable")
+
+
+def shard_count(sizes: NDArray[np.int64], *, samples_per_shard: int | None, shard_bytes: int) -> int:
+    """Into how many tars a split of files of these sizes is cut; at least one."""
+    if samples_per_shard is not None:
+        return max(1, -(-len(sizes) // samples_per_shard))
+    total = int((3 * BLOCK + sizes + -sizes % BLOCK).sum())  # header, content; label header and label
+    return max(1, min(-(-total // shard_bytes), MAX_SHARDS, len(sizes)))
+
+
+def cuts(samples: int, shards: int) -> list[tuple[int, int]]:
+    """First and past-the-last place of each shard; sizes differ by one sample at most."""
+    return [(samples * shard // shards, samples * (shard + 1) // shards) for shard in range(shards)]
+
+
+def shard_name(split: str, number: int) -> str:
+    """The name of a tar, without its ending."""
+    return f"{split}-{number:06d}"

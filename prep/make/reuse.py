@@ -1,0 +1,118 @@
+"""Whether a shard set that is already there is the one that was asked for, and if not, what differs."""
+
+import json
+from pathlib import Path
+
+from headrace.prep.command.options import Options
+from headrace.prep.command.progress import Say
+from headrace.prep.sources.detect import open_source
+from headrace.prep.sources.files import Files
+from headrace.prep.sources.source import States, states
+from headrace.shards import index, regular, store
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.manifest import NAME, Manifest, load
+from headrace.shards.names import REPORT, STAMP
+from headrace.shards.shardset import ShardSet
+
+_REBUILD = "Give --if-exists rebuild to replace it, or another OUT"
+
+
+def stamp_record(files: Files, stamp: str, options: Options) -> bytes:
+    """What `source.stat` holds: where the source was on this machine, its stamp, and the options, for a rebuild.
+
+    No digest covers it.
+    """
+    found = {"source": str(files.root.absolute()), "stamp": stamp, "options": options.record()}
+    return (json.dumps(found) + "\n").encode()
+
+
+def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: Say) -> Manifest | None:
+    """The manifest when `out` may be reused; None when it may be replaced; an error in all other cases."""
+    if _is_empty(out):
+        return None
+    _manifest_of_prep(out)
+    if if_exists == "error":
+        raise UsageError(f"{out}: it exists already. {_REBUILD}")
+    if if_exists == "rebuild":
+        return None
+    manifest = ShardSet.open(out).manifest
+    _check_options(out, manifest, options)
+    stamp = stamp_record(files, files.stamp(), options)
+    try:
+        known = regular.read(out / STAMP)
+    except OSError:
+        known = b""
+    if known != stamp:
+        say(f"{files.root}: not the same file as at the last prep; comparing contents")
+        _check_source(files, out, manifest, options)
+        store.write_bytes(out / STAMP, stamp)
+    return manifest
+
+
+def _is_empty(out: Path) -> bool:
+    return out.is_dir() and not any(out.iterdir())
+
+
+def _manifest_of_prep(out: Path) -> Manifest | None:
+    """The manifest of the set in `out`; None where it cannot be read. UsageError for what prep did not make."""
+    if not (out / NAME).exists() and not (out / STAMP).exists():
+        raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
+    try:
+        manifest = load(out)
+    except (DataError, UsageError):
+        return None
+    if manifest.made is None:
+        raise UsageError(
+            f"{out}: its tars were not made by prep, they were there before `headrace index` adopted them, and may be "
+            "the only ones. Choose another OUT"
+        )
+    return manifest
+
+
+def made_by_prep(out: Path) -> bool:
+    """Whether all that is in the folder `out` is known to come from prep, so that nothing is lost with it."""
+    if _is_empty(out):
+        return True
+    manifest = _manifest_of_prep(out)
+    if manifest is None or not (out / STAMP).exists():
+        return False
+    tars = [shard.name for split in manifest.splits for shard in split.shards]
+    known = {NAME, STAMP, REPORT, *tars, *(split.index.name for split in manifest.splits)}
+    known |= {Path(name).with_suffix(".idx").name for name in tars}
+    return all(path.name in known or path.name.endswith(store.PARTIAL) for path in out.iterdir())
+
+
+def _check_options(out: Path, manifest: Manifest, options: Options) -> None:
+    asked = options.record()
+    differences = [
+        f"--{name.replace('_', '-')} {manifest.options.get(name)} (now {asked.get(name)})"
+        for name in sorted(asked.keys() | manifest.options.keys())
+        if manifest.options.get(name) != asked.get(name)
+    ]
+    if differences:
+        raise UsageError(f"{out}: it was made with other options: {', '.join(differences)}. {_REBUILD}")
+
+
+def _check_source(files: Files, out: Path, manifest: Manifest, options: Options) -> None:
+    """Raise, saying what changed, unless the source's contents are those that the set was made from."""
+    source = open_source(files, options)
+    images = States.joined([states(listed.files, source.reader) for listed in source.splits.values()])
+    others = states(source.others, source.reader)
+    if States.joined([images, others]).fingerprint() != manifest.source.fingerprint:
+        raise UsageError(f"{out}: its source changed: {_changes(out, manifest, images)}. {_REBUILD}")
+
+
+def _changes(out: Path, manifest: Manifest, now: States) -> str:
+    """What differs among the images, in words."""
+    before: dict[str, tuple[int, int]] = {}
+    for split in manifest.splits:
+        columns = index.read_texts(out, split.index, ("source", "source_size", "source_crc32"))
+        before |= zip(columns["source"], zip(columns["source_size"], columns["source_crc32"], strict=True), strict=True)
+    after = dict(zip(now.paths, zip(now.sizes.tolist(), now.crcs.tolist(), strict=True), strict=True))
+    parts = {
+        "removed": sorted(before.keys() - after.keys()),
+        "changed": sorted(path for path in before.keys() & after.keys() if before[path] != after[path]),
+        "added": sorted(after.keys() - before.keys()),
+    }
+    said = [f"{len(paths):,} {what} (first {paths[0]})" for what, paths in parts.items() if paths]
+    return ", ".join(said) or "the files that give labels and class names"

@@ -1,0 +1,65 @@
+"""The demo data set: drawn images in TinyImageNet's layout, in a zip that the ordinary source then reads."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from headrace.prep.command.progress import Say
+from headrace.prep.images import admit
+from headrace.prep.images.drawing import CLASSES, draw
+from headrace.shards import regular
+from headrace.shards.store import remove_remains, replacing
+
+TRAIN, VAL = 500, 100  # images a class
+_VERSION = 1  # of the drawings
+_ROOT = "headrace-demo"
+_BATCH = 10  # images drawn at a time: what fits in a cache
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def demo_source(out: Path, seed: int, *, say: Say, train: int | None = None, val: int | None = None) -> Path:
+    """The zip of drawn images beside `out`, at most so many of each class; drawn unless it is there already."""
+    train, val = min(train or TRAIN, TRAIN), min(val or VAL, VAL)
+    path = out.with_name(f"{out.name}.source.zip")
+    about = f"headrace demo {_VERSION}, seed {seed}, {train}+{val} images a class".encode()
+    remove_remains(path)
+    if not _is_drawn(path, about):
+        say(f"drawing {len(CLASSES) * (train + val):,} images of {len(CLASSES)} classes into {path}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+            archive.comment = about
+            for name, data in _members(seed, train, val):
+                archive.writestr(zipfile.ZipInfo(f"{_ROOT}/{name}", _DATE), data)
+    return path
+
+
+def _is_drawn(path: Path, about: bytes) -> bool:
+    try:
+        with regular.opened(path) as stream, zipfile.ZipFile(stream) as archive:
+            return archive.comment == about
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _members(seed: int, train: int, val: int) -> Iterator[tuple[str, bytes]]:
+    """Names and contents, in the order of the zip."""
+    wnids = [f"n{90_000_000 + label}" for label in range(len(CLASSES))]
+    names = [f"{colour} {texture} {shape}" for shape, texture, colour in CLASSES]
+    yield "wnids.txt", "".join(f"{wnid}\n" for wnid in wnids).encode()
+    yield "words.txt", "".join(f"{wnid}\t{name}\n" for wnid, name in zip(wnids, names, strict=True)).encode()
+    annotations = []
+    for label, wnid in enumerate(wnids):
+        for number, jpeg in enumerate(_jpegs(label, seed, 0, train)):
+            yield f"train/{wnid}/images/{wnid}_{number}.JPEG", jpeg
+        for number, jpeg in enumerate(_jpegs(label, seed, train, val), start=label * val):
+            annotations.append(f"val_{number}.JPEG\t{wnid}\t0\t0\t63\t63\n")
+            yield f"val/images/val_{number}.JPEG", jpeg
+    yield "val/val_annotations.txt", "".join(annotations).encode()
+
+
+def _jpegs(label: int, seed: int, first: int, count: int) -> Iterator[bytes]:
+    for start in range(first, first + count, _BATCH):
+        ids = np.arange(start, min(start + _BATCH, first + count))
+        yield from (admit.encode(pixels, quality=90) for pixels in draw(label, ids, seed))

@@ -1,0 +1,66 @@
+"""From a path to a source: where its files lie, and which layout they have."""
+
+from pathlib import Path
+
+from headrace.prep.command.options import Options
+from headrace.prep.sources.files import Files, FileTable
+from headrace.prep.sources.folder import FolderFiles
+from headrace.prep.sources.imagefolder import KNOWN, open_imagefolder
+from headrace.prep.sources.listing import ENDINGS, ListingFiles, open_listing
+from headrace.prep.sources.source import Source
+from headrace.prep.sources.tar import TarFiles, is_tar
+from headrace.prep.sources.tinyimagenet import find_root, open_tinyimagenet
+from headrace.prep.sources.zip import ZipFiles
+from headrace.shards import regular
+from headrace.shards.errors import DataError, UsageError
+
+_SHOWN = 20  # names that an error lists
+
+
+def open_files(path: Path, room: Path) -> Files:
+    """The files at `path`: a folder, zip, tar or listing. The disk of folder `room` may hold an unpacked copy."""
+    try:
+        if path.is_dir():
+            return FolderFiles(path)
+        with regular.opened(path) as stream:
+            start = stream.read(512)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file or folder. Give {KNOWN}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}). Give {KNOWN}") from error
+    if path.suffix.lower() in ENDINGS:
+        return ListingFiles(path)
+    if start[:2] == b"PK" or path.suffix.lower() == ".zip":
+        return ZipFiles(path)
+    if is_tar(start) or ".tar" in path.suffixes:
+        return TarFiles(path, room)
+    raise UsageError(f"{path}: not a folder, zip, tar or listing (it starts with {start[:8]!r}). Give {KNOWN}")
+
+
+def open_source(files: Files, options: Options) -> Source:
+    """The data set among these files, cut down to the part that the options ask for."""
+    return _whole_source(files, options).limited(options.classes, options.per_class)
+
+
+def _whole_source(files: Files, options: Options) -> Source:
+    if isinstance(files, ListingFiles):
+        return open_listing(files, options)
+    table = files.table()
+    _refuse_odd_names(files, table)
+    root = find_root(table)
+    if root is None:
+        return open_imagefolder(files, table, options)
+    if options.val_fraction is not None:
+        raise UsageError(f"{files.root}: TinyImageNet has a validation split of its own. Leave --val-fraction away")
+    return open_tinyimagenet(files, table, root)
+
+
+def _refuse_odd_names(files: Files, table: FileTable) -> None:
+    """Raise where names are not UTF-8 or have unprintable characters: readers could not tell them apart."""
+    odd = [path for path in (*table.paths, *(path for path, _ in files.left_out)) if not path.isprintable()]
+    if odd:
+        more = f" and {len(odd) - _SHOWN:,} more" if len(odd) > _SHOWN else ""
+        raise DataError(
+            f"{files.root}: {len(odd):,} names with unprintable characters or not in UTF-8: "
+            f"{', '.join(map(ascii, odd[:_SHOWN]))}{more}. Rename the files"
+        )

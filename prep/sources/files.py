@@ -1,0 +1,113 @@
+"""The files of a source, wherever they lie: a table of what there is, and a reader that workers can be handed.
+
+A table is columns, not objects: it takes about 150 bytes a file, which bounds the memory of a large prep.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.errors import DataError
+
+UNKNOWN_CRC = -1
+SYMBOLIC = "a symbolic link, which is not followed"
+SPECIAL = "neither a file nor a folder"
+UNUSED = "an image in no class of a split"
+UNLABELLED = "an image of a test split without labels"
+REPLACED = "an earlier file of this name, which a later one replaces, as where tar unpacks it"
+LeftOut = list[tuple[str, str]]  # path in the source, and why
+CHUNK = 1 << 16  # bytes of a file of which only a part is in memory at a time
+MAX_FILE_BYTES = 512 << 20  # no image file is larger; a header that says so is damaged or hostile
+
+
+class Entry(NamedTuple):
+    """One file: its path inside the source, its size and CRC-32 (or UNKNOWN_CRC), and where an archive keeps it."""
+
+    path: str
+    size: int
+    crc32: int
+    offset: int
+    packed: int
+    method: int
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """Columns of entries."""
+
+    paths: list[str]
+    sizes: NDArray[np.int64]
+    crcs: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    packed: NDArray[np.int64]
+    methods: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, entries: list[Entry]) -> "FileTable":
+        """The table of these entries, in this order."""
+        numbers = np.array([entry[1:] for entry in entries], np.int64).reshape(len(entries), 5)
+        return cls([entry.path for entry in entries], *(np.ascontiguousarray(column) for column in numbers.T))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Entry]:
+        numbers = (self.sizes, self.crcs, self.offsets, self.packed, self.methods)
+        return map(Entry, self.paths, *(column.tolist() for column in numbers))
+
+    def take(self, rows: NDArray[np.int64]) -> "FileTable":
+        """The entries at `rows`, in that order."""
+        paths = self.paths
+        numbers = (self.sizes, self.crcs, self.offsets, self.packed, self.methods)
+        return FileTable([paths[row] for row in rows.tolist()], *(column[rows] for column in numbers))
+
+    def renamed(self, paths: list[str]) -> "FileTable":
+        """The same files under other paths."""
+        return FileTable(paths, self.sizes, self.crcs, self.offsets, self.packed, self.methods)
+
+
+class Reader(Protocol):
+    """Reads entries. It can be pickled, and opens what it needs at its first read."""
+
+    def read(self, entry: Entry) -> bytes:
+        """The file's bytes, checked against the table; DataError when they differ or are gone."""
+        ...
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The same in parts of at most CHUNK bytes; that they differ may come out only at the end."""
+        ...
+
+
+class Files(Protocol):
+    """A source's files."""
+
+    root: Path
+    left_out: LeftOut
+    """What `table` has no entry for: links, which are not followed, and what is not read."""
+
+    def stamp(self) -> str:
+        """Changes whenever the files may have changed; needs no reading of contents."""
+        ...
+
+    def table(self) -> FileTable:
+        """All regular files, by path inside the source."""
+        ...
+
+    def reader(self, prefix: str) -> Reader:
+        """A reader of entries whose paths had `prefix` taken off."""
+        ...
+
+    def close(self) -> None:
+        """Remove what was only needed for reading."""
+        ...
+
+
+def changed(root: Path, path: str, what: str) -> DataError:
+    """The error for a file that is not what the table says."""
+    return DataError(
+        f"{root}: {path}: {what}. Check the source (is it complete, is something writing it?), then run prep again"
+    )

@@ -1,0 +1,118 @@
+"""A source that lies in a folder, as plain files. Links are not followed."""
+
+import hashlib
+import os
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from headrace.prep.sources.files import (
+    CHUNK,
+    MAX_FILE_BYTES,
+    SPECIAL,
+    SYMBOLIC,
+    UNKNOWN_CRC,
+    Entry,
+    FileTable,
+    LeftOut,
+    changed,
+)
+
+
+class FolderFiles:
+    """The regular files below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.left_out: LeftOut = []
+        self._found: FileTable | None = None
+
+    def stamp(self) -> str:
+        """Hash of all paths, sizes and modification times."""
+        stamp, self._found = self._walk()
+        return stamp
+
+    def table(self) -> FileTable:
+        """All regular files, as the last stamp saw them."""
+        return self._found if self._found is not None else self._walk()[1]
+
+    def _walk(self) -> tuple[str, FileTable]:
+        """The stamp, and the files sorted by path."""
+        paths: list[str] = []
+        numbers = array("q")  # size and time of each: the stat results themselves would be half a kilobyte a file
+        left_out: LeftOut = []
+        for path, seen in _regular_files(self.root, "", left_out):
+            paths.append(path)
+            numbers.extend((seen.st_size, seen.st_mtime_ns))
+        order = sorted(range(len(paths)), key=paths.__getitem__)
+        state = hashlib.sha256()
+        for row in order:
+            line = f"{paths[row]}\0{numbers[2 * row]}\0{numbers[2 * row + 1]}\n"
+            state.update(line.encode("utf-8", "surrogateescape"))
+        sizes = np.array(numbers, np.int64)[::2][np.array(order, np.int64)]
+        nothing = np.zeros(len(paths), np.int64)
+        crcs = np.full(len(paths), UNKNOWN_CRC, np.int64)
+        self.left_out = sorted(left_out)
+        return state.hexdigest(), FileTable([paths[row] for row in order], sizes, crcs, nothing, sizes, nothing)
+
+    def reader(self, prefix: str) -> "FolderReader":
+        """A reader of entries below `prefix`."""
+        return FolderReader(self.root, prefix)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class FolderReader:
+    """Reads files below a folder."""
+
+    def __init__(self, root: Path, prefix: str) -> None:
+        self._root = root
+        self._start = f"{root}/{prefix}"
+
+    def read(self, entry: Entry) -> bytes:
+        """The file's bytes; its size must still be that of the table."""
+        if entry.size > MAX_FILE_BYTES:
+            raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+        return b"".join(self._parts(entry, entry.size + 1))
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The same in parts."""
+        return self._parts(entry, CHUNK)
+
+    def _parts(self, entry: Entry, most: int) -> Iterator[bytes]:
+        """The file in parts of at most `most` bytes; one byte beyond its size is asked for, and may not be there."""
+        descriptor = self._open(entry)
+        left = entry.size
+        try:
+            while left >= 0 and (data := os.read(descriptor, min(left + 1, most))):
+                left -= len(data)
+                yield data
+        except OSError as error:
+            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
+        finally:
+            os.close(descriptor)
+        if left:
+            raise changed(self._root, entry.path, f"its size changed from {entry.size:,} bytes while prep ran")
+
+    def _open(self, entry: Entry) -> int:
+        try:
+            return os.open(self._start + entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise changed(
+                self._root, entry.path, f"cannot be read ({error.strerror}); it was there when prep began"
+            ) from error
+
+
+def _regular_files(folder: Path | str, prefix: str, left_out: LeftOut) -> Iterator[tuple[str, os.stat_result]]:
+    """Path and state of each file below `folder`; what is neither file nor folder is added to `left_out`."""
+    with os.scandir(folder) as found:
+        for one in found:
+            if one.is_dir(follow_symlinks=False):
+                yield from _regular_files(one.path, f"{prefix}{one.name}/", left_out)
+            elif one.is_file(follow_symlinks=False):
+                yield prefix + one.name, one.stat(follow_symlinks=False)
+            else:
+                left_out.append((prefix + one.name, SYMBOLIC if one.is_symlink() else SPECIAL))

@@ -1,0 +1,133 @@
+"""A source that lies in a tar: plain ones are read in place, compressed ones through an unpacked copy."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from headrace.prep.sources.files import (
+    CHUNK,
+    MAX_FILE_BYTES,
+    REPLACED,
+    SYMBOLIC,
+    UNKNOWN_CRC,
+    Entry,
+    FileTable,
+    LeftOut,
+    changed,
+)
+from headrace.prep.sources.unpacked import opener, path_of, unpack
+from headrace.shards.members import Link, Member, Unread, all_members
+
+
+def is_tar(start: bytes) -> bool:
+    """Whether a file with these first 512 bytes is a tar, or compressed as tars are."""
+    return start[257:262] == b"ustar" or opener(start) is not None
+
+
+class TarFiles:
+    """The members of a tar. A compressed one is unpacked, as one tar, on the disk of the folder `room`."""
+
+    def __init__(self, root: Path, room: Path) -> None:
+        self.root = root
+        self.left_out: LeftOut = []
+        self._room = room
+        self._unpacked: BinaryIO | None = None
+        with root.open("rb") as stream:
+            self._opener = opener(stream.read(8))
+
+    def stamp(self) -> str:
+        """Size and modification time of the tar."""
+        seen = self.root.stat()
+        return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
+
+    def table(self) -> FileTable:
+        """All regular members, sorted by name; of equal names the last, as tar(1) unpacks them.
+
+        A hard link is the earlier member that it names; GNU tar writes one for the second name of a file.
+        """
+        if self._opener is not None:
+            self.close()
+            self._unpacked = unpack(self.root, self._opener, self._room)
+        found: dict[str, Member] = {}
+        left_out: dict[str, str] = {}
+        replaced: LeftOut = []
+        for one in all_members(self._plain(), self.root):
+            name = _as_unpacked(one.name)
+            member = _file(one, found)
+            before = found.pop(name, None)
+            if before not in {None, member}:
+                replaced.append((name, REPLACED))
+            left_out.pop(name, None)
+            if isinstance(member, Member):
+                found[name] = member
+            else:
+                left_out[name] = member
+        self.left_out = sorted([*left_out.items(), *(one for one in replaced if one[0] not in left_out)])
+        return FileTable.of(
+            [Entry(name, one.size, UNKNOWN_CRC, one.offset, one.size, 0) for name, one in sorted(found.items())]
+        )
+
+    def _plain(self) -> Path:
+        return self.root if self._unpacked is None else path_of(self._unpacked)
+
+    def reader(self, prefix: str) -> "TarReader":
+        """A reader of members; they are found by place, so `prefix` does not matter."""
+        del prefix
+        return TarReader(self.root, self._plain())
+
+    def close(self) -> None:
+        """Remove the unpacked copy."""
+        if self._unpacked is not None:
+            self._unpacked.close()
+
+
+def _as_unpacked(name: str) -> str:
+    """The path at which tar(1) unpacks a member of this name, so that one file has one path."""
+    return "/".join(part for part in name.split("/") if part not in {"", "."}) or name
+
+
+def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str:
+    """The file that this member is, also by another name; else why it is none."""
+    if isinstance(one, Member):
+        return one
+    if isinstance(one, Unread):
+        return one.what
+    if one.symbolic:
+        return SYMBOLIC
+    return found.get(_as_unpacked(one.target)) or f"a hard link to {one.target!r}, which is no member before it"
+
+
+class TarReader:
+    """Reads members of the tar `root` by one `pread` each, from its plain form at `plain`."""
+
+    def __init__(self, root: Path, plain: Path) -> None:
+        self._root = root
+        self._plain = plain
+        self._descriptor = -1
+
+    def read(self, entry: Entry) -> bytes:
+        """The member's bytes."""
+        if entry.size > MAX_FILE_BYTES:
+            raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+        return self._bytes(entry, 0, entry.size)
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The same in parts."""
+        return (self._bytes(entry, at, min(CHUNK, entry.size - at)) for at in range(0, entry.size, CHUNK))
+
+    def _bytes(self, entry: Entry, at: int, size: int) -> bytes:
+        """So many bytes of the member, from this place in it on."""
+        try:
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._plain, os.O_RDONLY | os.O_CLOEXEC)
+            data = os.pread(self._descriptor, size, entry.offset + at)
+        except OSError as error:
+            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
+        if len(data) != size:
+            seen = at + len(data)
+            raise changed(self._root, entry.path, f"the tar ends inside it ({seen:,} of {entry.size:,} bytes)")
+        return data
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_root": self._root, "_plain": self._plain, "_descriptor": -1}

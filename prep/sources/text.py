@@ -1,0 +1,39 @@
+"""The text files of a source, line by line: one that unpacks to gigabytes never is in memory as a whole."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from headrace.prep.sources.files import Entry, Reader
+from headrace.shards.errors import DataError
+
+LONGEST = 1 << 20  # bytes of a line
+
+
+def lines(root: Path, entry: Entry, reader: Reader) -> Iterator[tuple[int, str]]:
+    """Number and text of each line of a file of the source at `root`, with str.splitlines' idea of an end.
+
+    Raises DataError where a line is longer than LONGEST or not UTF-8, and what the reader raises.
+    """
+    number = 0
+    for data in _pieces(root, entry, reader):
+        try:
+            found = data.decode("utf-8").splitlines() or [""]
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{root}: {entry.path}: line {number + 1} is not UTF-8 text ({error.reason}). Get it again"
+            ) from error
+        for line in found:
+            number += 1
+            yield number, line
+
+
+def _pieces(root: Path, entry: Entry, reader: Reader) -> Iterator[bytes]:
+    """The file's bytes, cut at each newline."""
+    rest = b""
+    for chunk in reader.chunks(entry):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+        if len(rest) > LONGEST:
+            raise DataError(f"{root}: {entry.path}: a line of more than {LONGEST:,} bytes. Get it again")
+    if rest:
+        yield rest

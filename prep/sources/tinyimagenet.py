@@ -1,0 +1,142 @@
+"""TinyImageNet in its official layout, zip or folder.
+
+wnids.txt                      the classes that are used; sorted, they give the labels
+words.txt                      wnid <tab> name
+train/WNID/images/*.JPEG
+val/images/*.JPEG              labelled by val/val_annotations.txt: file <tab> wnid <tab> box
+test/                          has no labels and is not read; it may be missing
+
+Images elsewhere are in no class: the report names them.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from headrace.prep.sources.files import UNUSED, Files, FileTable, LeftOut
+from headrace.prep.sources.imagefolder import is_image
+from headrace.prep.sources.source import Listed, Source
+from headrace.prep.sources.text import lines
+from headrace.shards.errors import DataError
+from headrace.shards.manifest import MAX_ID, MAX_TEXT, ClassInfo, class_list
+
+LAYOUT = "tinyimagenet"
+Lines = Iterator[tuple[int, str]]  # number and text
+_WNIDS, _WORDS, _ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
+
+
+def find_root(table: FileTable) -> str | None:
+    """The folder inside the source that holds wnids.txt, with a slash at its end; None when this is not the layout."""
+    found = [path for path in table.paths if path.rsplit("/", 1)[-1] == _WNIDS and path.count("/") <= 1]
+    return min(found, key=len).removesuffix(_WNIDS) if found else None
+
+
+def open_tinyimagenet(files: Files, table: FileTable, root: str) -> Source:
+    """The source below `root`."""
+    rows = np.array([row for row, path in enumerate(table.paths) if path.startswith(root)], np.int64)
+    inside = table.take(rows)
+    inside = inside.renamed([path[len(root) :] for path in inside.paths])
+    reader = files.reader(root)
+    row_of = {path: row for row, path in enumerate(inside.paths)}
+    others = inside.take(
+        np.array([row_of[name] for name in (_WNIDS, _WORDS, _ANNOTATIONS) if name in row_of], np.int64)
+    )
+    texts = {entry.path: lines(files.root, entry, reader) for entry in others}
+    classes = _classes(files, texts, len(inside))
+    label_of = {one.id: label for label, one in enumerate(classes)}
+    splits = {"train": _train(files, inside, label_of)}
+    if _ANNOTATIONS in texts:
+        splits["val"] = _val(files, inside, row_of, label_of, texts[_ANNOTATIONS])
+    elif any(path.startswith("val/") for path in inside.paths):
+        raise DataError(
+            f"{files.root}: there is a val/ folder but no {_ANNOTATIONS}, which labels it. Get the data set again"
+        )
+    return Source(LAYOUT, classes, splits, others, files, reader, _unused(table, root, splits))
+
+
+def _unused(table: FileTable, root: str, splits: dict[str, Listed]) -> LeftOut:
+    """The images that are neither in a split nor in test/, by their paths below `root` where they lie there."""
+    used = {path for listed in splits.values() for path in listed.files.paths}
+    paths = (path.removeprefix(root) for path in table.paths if is_image(path))
+    return [(path, UNUSED) for path in paths if path not in used and not path.startswith("test/")]
+
+
+def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInfo, ...]:
+    """The classes with their names; only the names that are used are kept."""
+    names = dict.fromkeys(sorted(_wnids(files, texts[_WNIDS], most)), "")
+    for _, line in texts.get(_WORDS, ()):
+        wnid, _, name = line.partition("\t")
+        if wnid in names:
+            names[wnid] = name.strip()[: MAX_TEXT + 1]  # a longer one is refused below
+    return class_list(((wnid, name or wnid) for wnid, name in names.items()), files.root)
+
+
+def _wnids(files: Files, text: Lines, most: int) -> set[str]:
+    """The words of wnids.txt, of which there are fewer than files in the source: each has a folder of images."""
+    found: set[str] = set()
+    for number, line in text:
+        for wnid in line.split():
+            if wnid in found or len(found) == most or len(wnid) > MAX_ID:
+                what = "is there already" if wnid in found else f"is one of more classes than files ({most:,})"
+                what = f"has more than {MAX_ID} characters" if len(wnid) > MAX_ID else what
+                raise DataError(
+                    f"{files.root}: {_WNIDS} must list each class once: {wnid[:60]} in line {number} {what}. "
+                    "Get it again"
+                )
+            found.add(wnid)
+    if not found:
+        raise DataError(f"{files.root}: {_WNIDS} must list each class once; it lists none. Get it again")
+    return found
+
+
+def _train(files: Files, inside: FileTable, label_of: dict[str, int]) -> Listed:
+    rows, labels = [], []
+    for row, path in enumerate(inside.paths):
+        parts = path.split("/")
+        if len(parts) == 4 and parts[0] == "train" and parts[2] == "images" and not parts[3].startswith("."):
+            if parts[1] not in label_of:
+                raise DataError(f"{files.root}: {path}: class {parts[1]} is not in {_WNIDS}. Get the data set again")
+            rows.append(row)
+            labels.append(label_of[parts[1]])
+    found = set(labels)
+    missing = sorted(wnid for wnid, label in label_of.items() if label not in found)
+    if missing:
+        raise DataError(
+            f"{files.root}: {len(missing)} of {len(label_of)} classes in {_WNIDS} have no training images, "
+            f"first train/{missing[0]}/images/. Get the data set again"
+        )
+    return Listed(inside.take(np.array(rows, np.int64)), np.array(labels, np.int64))
+
+
+def _val(files: Files, inside: FileTable, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> Listed:
+    labels = _annotations(files, row_of, label_of, text)
+    images = [
+        path for path in inside.paths if path.startswith("val/images/") and not path.split("/")[-1].startswith(".")
+    ]
+    rows = [row_of[path] for path in images]
+    for path, row in zip(images, rows, strict=True):
+        if row not in labels:
+            raise _wrong(files, f"no label for {path}")
+    return Listed(inside.take(np.array(rows, np.int64)), np.array([labels[row] for row in rows], np.int64))
+
+
+def _annotations(files: Files, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> dict[int, int]:
+    """The label of each row that is labelled: a file that is there, so that as much is kept as there are files."""
+    labels: dict[int, int] = {}
+    for number, line in text:
+        if not line.strip():
+            continue
+        name, _, rest = line.partition("\t")
+        wnid = rest.split("\t", 1)[0].strip()
+        path = f"val/images/{name}"
+        row = row_of.get(path)
+        if row is None or row in labels or wnid not in label_of:
+            why = "unknown class" if wnid not in label_of else "labelled twice"
+            why = f"it labels {path[:200]}, which does not exist" if row is None and wnid in label_of else why
+            raise _wrong(files, f"line {number} is {line[:60]!r}: {why}")
+        labels[row] = label_of[wnid]
+    return labels
+
+
+def _wrong(files: Files, what: str) -> DataError:
+    return DataError(f"{files.root}: {_ANNOTATIONS}: {what}. Get the data set again")

@@ -1,0 +1,142 @@
+"""A source that lies in a zip, read in place: nothing is unpacked, and no path from it is ever a path on the disk."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headrace.prep.sources.files import CHUNK, MAX_FILE_BYTES, Entry, FileTable, LeftOut, changed
+from headrace.prep.sources.zip_directory import read_directory
+from headrace.shards.errors import DataError
+
+_LOCAL_HEADER = 30  # bytes before the name in a local file header
+_MAX_NAME = 0xFFFF
+_LOCAL_EXTRA = 64  # bytes of extra field that the first read covers; longer ones cost a second read
+
+
+class ZipFiles:
+    """The members of a zip."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.left_out: LeftOut = []
+
+    def stamp(self) -> str:
+        """Size and modification time of the zip."""
+        seen = self.root.stat()
+        return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
+
+    def table(self) -> FileTable:
+        """All regular members, sorted by name, from the zip's directory."""
+        directory = read_directory(self.root)
+        self.left_out = directory.left_out
+        return directory.files
+
+    def reader(self, prefix: str) -> "ZipReader":
+        """A reader of members below `prefix`."""
+        return ZipReader(self.root, prefix)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def _is_name(path: str, data: bytes) -> bool:
+    """Whether the bytes are that name. Only the directory says for sure in which of the two codes they are."""
+    return path in (data.decode("utf-8", "surrogateescape"), data.decode("cp437"))
+
+
+class ZipReader:
+    """Reads members by one `pread` each, and checks their CRC-32."""
+
+    def __init__(self, root: Path, prefix: str) -> None:
+        self._root = root
+        self._prefix = prefix
+        self._descriptor = -1
+
+    def read(self, entry: Entry) -> bytes:
+        """The member's bytes; CRC-32 and size must be those of the zip's directory."""
+        if entry.size > MAX_FILE_BYTES:
+            raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+        data = self._unpacked(entry, self._packed(entry))
+        self._check(entry, len(data), zlib.crc32(data))
+        return data
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The same in parts; size and CRC-32 are checked after the last one."""
+        size = crc = 0
+        for data in self._parts(entry):
+            size, crc = size + len(data), zlib.crc32(data, crc)
+            if size > entry.size:
+                break
+            yield data
+        self._check(entry, size, crc)
+
+    def _check(self, entry: Entry, size: int, crc: int) -> None:
+        if (size, crc) != (entry.size, entry.crc32):
+            raise changed(self._root, entry.path, "its bytes are not those that the zip's directory announces (CRC-32)")
+
+    def _packed(self, entry: Entry) -> bytes:
+        name = len(self._prefix) + len(entry.path)
+        block = self._bytes(entry, _LOCAL_HEADER + name + _LOCAL_EXTRA + entry.packed, entry.offset)
+        start = self._start(entry, block)
+        if len(block) < start + entry.packed:
+            return self._bytes(entry, entry.packed, entry.offset + start)
+        return block[start : start + entry.packed]
+
+    def _start(self, entry: Entry, block: bytes) -> int:
+        """Where the packed bytes begin in a member that begins with this block."""
+        if len(block) < _LOCAL_HEADER or block[:4] != b"PK\3\4":
+            raise changed(self._root, entry.path, f"no zip member at byte {entry.offset:,}")
+        end = _LOCAL_HEADER + int.from_bytes(block[26:28], "little")
+        start = end + int.from_bytes(block[28:30], "little")
+        if not _is_name(self._prefix + entry.path, block[_LOCAL_HEADER:end]):
+            raise changed(self._root, entry.path, "it has another name in front of its bytes than in the directory")
+        return start
+
+    def _bytes(self, entry: Entry, size: int, offset: int) -> bytes:
+        try:
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
+
+    def _unpacked(self, entry: Entry, packed: bytes) -> bytes:
+        inflater = self._inflater(entry)
+        return packed if inflater is None else self._inflated(entry, inflater, packed, entry.size + 1)
+
+    def _parts(self, entry: Entry) -> Iterator[bytes]:
+        """The member's content in parts of at most CHUNK bytes."""
+        inflater = self._inflater(entry)
+        first = entry.offset + self._start(entry, self._bytes(entry, _LOCAL_HEADER + _MAX_NAME, entry.offset))
+        for at in range(0, entry.packed, CHUNK):
+            data = self._bytes(entry, min(CHUNK, entry.packed - at), first + at)
+            if inflater is None:
+                yield data
+                continue
+            while data:
+                yield self._inflated(entry, inflater, data, CHUNK)
+                data = inflater.unconsumed_tail
+        if inflater is not None:
+            yield inflater.flush()  # the rest of the last copy, 258 bytes at most
+
+    def _inflater(self, entry: Entry) -> Any:
+        """What unpacks the member; None where it is stored as it is."""
+        if entry.method == zipfile.ZIP_STORED:
+            return None
+        if entry.method != zipfile.ZIP_DEFLATED:
+            raise DataError(
+                f"{self._root}: {entry.path} is packed by method {entry.method}. Unpack the zip and give the folder"
+            )
+        return zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def _inflated(self, entry: Entry, inflater: Any, packed: bytes, most: int) -> bytes:
+        try:
+            return bytes(inflater.decompress(packed, most))
+        except zlib.error as error:
+            raise changed(self._root, entry.path, f"does not unpack ({error})") from error
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_root": self._root, "_prefix": self._prefix, "_descriptor": -1}

@@ -1,0 +1,154 @@
+"""The directory at the end of a zip, as columns.
+
+The standard library makes an object of 0.8 KB for each member, which decided the memory of a large prep. Here a member
+costs its path and five numbers. The format is PKWARE's APPNOTE 6.3.10: sections 4.3.12 (entries of the directory),
+4.3.14 to 4.3.16 (its end, also in 64 bits), 4.4.4 (flags) and 4.5.3 (the extra field with numbers of 64 bits).
+"""
+
+import os
+import stat
+import struct
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from headrace.prep.sources.files import SPECIAL, SYMBOLIC, FileTable, LeftOut
+from headrace.shards.errors import DataError
+
+_END = struct.Struct("<4s4H2LH")  # signature, disks, entries here, entries, bytes, offset, comment's length
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR = struct.Struct("<4sLQL")
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+_MAX_COMMENT = 0xFFFF
+_IN_EXTRA = 0xFFFFFFFF  # a number of 32 bits that says: look for 64 of them in the extra field
+_ENCRYPTED, _UTF8 = 0x1, 0x800
+_HUGE = 1 << 50  # bytes of a member that is not there
+
+
+class _Damaged(Exception):  # noqa: N818 - becomes a DataError that names the zip
+    """What is wrong with a directory."""
+
+
+class _End(NamedTuple):
+    """What the end of a zip says about its directory."""
+
+    entries: int
+    size: int
+    start: int  # in the file
+    shift: int  # bytes that stand before the zip in its file, to be added to all offsets
+    wide: bool  # whether entries is a number of 64 bits
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The regular files of a zip, sorted by path, and what else it holds, links and devices, sorted too."""
+
+    files: FileTable
+    left_out: LeftOut
+
+
+def read_directory(root: Path) -> Directory:
+    """The directory of the zip at `root`. Raises DataError when it is damaged, names a path twice, or is encrypted."""
+    try:
+        with root.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            end = _find_end(stream.fileno(), size)
+            data = os.pread(stream.fileno(), end.size, end.start)
+        return _parse(root, data, end, size)
+    except (_Damaged, OSError, struct.error) as error:
+        raise DataError(
+            f"{root}: not a complete zip ({error}); it has {root.stat().st_size:,} bytes. "
+            "It was probably cut short: get it again"
+        ) from error
+
+
+def _find_end(descriptor: int, size: int) -> _End:
+    """The last end record whose comment fits, and its 64-bit form where one stands before it."""
+    first = max(0, size - _END.size - _MAX_COMMENT)
+    tail = os.pread(descriptor, size - first, first)
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) < at + _END.size:
+        raise _Damaged("File is not a zip file: no directory at its end")
+    _, _, _, _, entries, length, offset, _ = _END.unpack_from(tail, at)
+    place, wide = first + at, False
+    before = os.pread(descriptor, _END64.size + _LOCATOR.size, max(0, place - _END64.size - _LOCATOR.size))
+    if before[_END64.size : _END64.size + 4] == b"PK\6\7" and before[:4] == b"PK\6\6":
+        *_, entries, length, offset = _END64.unpack_from(before)
+        place, wide = place - _END64.size - _LOCATOR.size, True
+    start = place - length
+    if start < 0 or start - offset < 0:
+        raise _Damaged(f"its directory of {length:,} bytes at {offset:,} does not fit before its end at {place:,}")
+    return _End(entries, length, start, start - offset, wide)
+
+
+def _parse(root: Path, data: bytes, end: _End, size: int) -> Directory:
+    paths: list[str] = []
+    left_out: LeftOut = []
+    numbers = array("q")
+    encrypted, count = False, 0
+    for path, flags, mode, values in _entries(data, end.shift):
+        count += 1
+        packed, offset = values[3], values[2]
+        if not path or not 0 <= offset <= size or packed > size or values[0] >= _HUGE:
+            raise _Damaged("its directory names members that are not there")
+        encrypted |= bool(flags & _ENCRYPTED)
+        if path.endswith("/") or path.startswith("__MACOSX/"):
+            continue
+        if stat.S_IFMT(mode) in (0, stat.S_IFREG):
+            paths.append(path)
+            numbers.extend(values)
+        elif not stat.S_ISDIR(mode) or values[0]:
+            left_out.append((path, SYMBOLIC if stat.S_ISLNK(mode) else SPECIAL))
+    if end.entries != (count if end.wide else count & 0xFFFF):  # writers without the 64-bit form count round
+        raise _Damaged(f"its directory holds {count:,} members, and says that they are {end.entries:,}")
+    if encrypted:
+        raise DataError(f"{root}: its members are encrypted. Unpack it and give the folder")
+    return Directory(_sorted(root, paths, numbers), sorted(left_out))
+
+
+def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int, int, int, int, int]]]:
+    """Path, flags, Unix mode, and the numbers of headrace.prep.sources.files.Entry, of each member."""
+    at = 0
+    while at < len(data):
+        if len(data) < at + _ENTRY.size or data[at : at + 4] != b"PK\1\2":
+            raise _Damaged(f"its directory is broken at byte {at:,} of {len(data):,}")
+        entry = _ENTRY.unpack_from(data, at)
+        _, _, _, flags, method, _, _, crc, packed, size, name, extra, comment, _, _, attributes, offset = entry
+        start = at + _ENTRY.size
+        at = start + name + extra + comment
+        if at > len(data):
+            raise _Damaged("its directory ends inside a member")
+        path = data[start : start + name].decode("utf-8" if flags & _UTF8 else "cp437", "surrogateescape")
+        if _IN_EXTRA in (size, packed, offset):
+            size, packed, offset = _wide(data[start + name : start + name + extra], size, packed, offset)
+        yield path, flags, attributes >> 16, (size, crc, offset + shift, packed, method)
+
+
+def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
+    """The numbers with those that are too large for 32 bits taken from the extra field."""
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<2H", extra)
+        if kind == 1:
+            found = iter(struct.unpack(f"<{length // 8}Q", extra[4 : 4 + length // 8 * 8]))
+            try:
+                return tuple(next(found) if one == _IN_EXTRA else one for one in numbers)
+            except RuntimeError as error:  # what a StopIteration inside a generator becomes
+                raise _Damaged("a number of 64 bits is missing in its directory") from error
+        extra = extra[4 + length :]
+    return numbers
+
+
+def _sorted(root: Path, paths: list[str], numbers: "array[int]") -> FileTable:
+    order = np.array(sorted(range(len(paths)), key=paths.__getitem__), np.int64)
+    columns = np.array(numbers, np.int64).reshape(-1, 5)
+    table = FileTable(
+        [paths[row] for row in order.tolist()], *(np.ascontiguousarray(columns[order, one]) for one in range(5))
+    )
+    for before, after in zip(table.paths, table.paths[1:], strict=False):
+        if before == after:
+            raise DataError(f"{root}: {after} occurs twice. Make the zip again, or give the unpacked folder")
+    return table

@@ -1,0 +1,121 @@
+"""Images in no class of a split: the summary counts them by reason, the report names them, the set does without."""
+
+import io
+import json
+import tarfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from headrace.prep.command.options import Options
+from headrace.prep.convert import Result, prep
+from headrace.prep.sources.files import UNLABELLED, UNUSED
+from headrace.prep.summary import summary
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import Contents, as_folder, as_zip, small
+from tests.prep.damage import tree
+
+SPLITS = ("train/ant/1.jpg", "train/cat/2.jpg", "val/ant/3.jpg")
+JPEGS = list(tree().values())
+
+
+def as_tar(files: Contents, path: Path) -> Path:
+    """The files in a tar."""
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+FORMS: dict[str, Callable[[Contents, Path], Path]] = {"folder": as_folder, "zip": as_zip, "tar": as_tar}
+
+
+def at(*paths: str) -> Contents:
+    """Images at these paths."""
+    return dict(zip(paths, JPEGS, strict=False))
+
+
+def made(source: Path, out: Path, options: Options | None = None) -> Result:
+    """The set of a source."""
+    return prep(source, out, options or Options(), workers=1, if_exists="error", say=lambda _: None)
+
+
+def report(out: Path) -> dict[str, str]:
+    """The reason for each file that the report says is left out."""
+    path = out / "report.jsonl"
+    lines = map(json.loads, path.read_text().splitlines()) if path.exists() else []
+    return {line["source"]: line["reason"] for line in lines if line["action"] == "skipped"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("used", "unused"),
+    [
+        (SPLITS, {}),
+        (SPLITS, {"4.jpg": UNUSED}),  # also beside train/ in a folder that holds all, as in the zip
+        (SPLITS, {"train/4.jpg": UNUSED, "val/5.jpg": UNUSED}),
+        (SPLITS, {"more/ant/4.jpg": UNUSED, "train.old/ant/5.jpg": UNUSED}),
+        (SPLITS, {"test/4.jpg": UNLABELLED, "test/images/5.jpg": UNLABELLED, "6.jpg": UNUSED}),
+        ((*SPLITS, "test/ant/4.jpg"), {"test/5.jpg": UNUSED}),
+    ],
+)
+def test_images_beside_the_classes_are_named(
+    form: str, used: tuple[str, ...], unused: dict[str, str], tmp_path: Path
+) -> None:
+    """In a folder, zip or tar; other files, and hidden ones, are no images."""
+    files = at(*used, *unused) | {"notes.txt": b"", ".4.jpg": b"", "more/Thumbs.db": b""}
+    result = made(FORMS[form](files, tmp_path / "in"), tmp_path / "out")
+    assert report(tmp_path / "out") == unused
+    assert result.unused == Counter(unused.values())
+    shards = ShardSet.open(tmp_path / "out")
+    assert {path for name in shards.split_names for path in shards.split(name).sources} == set(used)
+
+
+def test_images_beside_one_tree_are_named(tmp_path: Path) -> None:
+    """Of one tree those that lie in no folder."""
+    source = as_folder(at("ant/1.jpg", "cat/2.jpg", "3.jpg"), tmp_path / "in")
+    assert made(source, tmp_path / "out", Options(val_fraction=0)).unused == Counter([UNUSED])
+    assert report(tmp_path / "out") == {"3.jpg": UNUSED}
+
+
+@pytest.mark.parametrize("root", ["", "tiny/"])
+def test_images_outside_of_tinyimagenet_are_named(root: str, tmp_path: Path) -> None:
+    """Those that are neither in images/ of a class nor of val/; test/ is a part of that layout."""
+    strays = [root + path for path in ("train/n01/9.JPEG", "train/9.JPEG", "val/9.JPEG", "more/images/9.JPEG")]
+    files = {root + path: data for path, data in small().items()} | at(*strays)
+    result = made(as_folder(files, tmp_path / "in"), tmp_path / "out")
+    assert report(tmp_path / "out") == {path.removeprefix(root): UNUSED for path in strays}
+    assert result.unused == Counter({UNUSED: 4})
+
+
+def test_file_that_has_the_name_of_a_folder(tmp_path: Path) -> None:
+    """A zip may hold both; the file lies beside its namesake."""
+    paths = [f"a.jpg/{path}" for path in SPLITS]
+    made(as_zip(at(*paths, "a.jpg"), tmp_path / "a.zip", root=""), tmp_path / "out", Options(val_fraction=0))
+    assert report(tmp_path / "out") == {"a.jpg": UNUSED}
+
+
+def test_summary_counts_them_by_reason(tmp_path: Path) -> None:
+    """One line for each reason, and none where there is nothing to say."""
+    strays = ("4.jpg", "train/5.jpg", "test/6.jpg")
+    for name, paths in (("some", (*SPLITS, *strays)), ("none", SPLITS)):
+        result = made(as_folder(at(*paths), tmp_path / f"in-{name}"), tmp_path / name)
+        lines = [line for line in summary(result, tmp_path / name).splitlines() if "not used" in line]
+        expected = [f"  2 not used, each {UNUSED}", f"  1 not used, each {UNLABELLED}"] if name == "some" else []
+        assert sorted(line.partition(";")[0] for line in lines) == sorted(expected)
+
+
+def test_the_set_is_the_same_with_and_without_them(tmp_path: Path) -> None:
+    """They are in the report alone."""
+    sets = []
+    for name, paths in (("some", (*SPLITS, "4.jpg")), ("none", SPLITS)):
+        made(as_folder(at(*paths), tmp_path / f"in-{name}"), tmp_path / name)
+        sets.append(
+            {path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.name != "source.stat"}
+        )
+    assert sets[0].pop("report.jsonl")
+    assert sets[0] == sets[1]

@@ -1,0 +1,223 @@
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from headrace.shards.errors import DataError, HeadraceError, UsageError
+from headrace.train.checkpoint import files
+
+STATE: dict[str, Any] = {
+    "format": files.FORMAT,
+    "headrace": "0",
+    "model": {"weight": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3)},
+    "average": {},
+    "optimizer": {"state": {0: {"momentum_buffer": torch.ones(2, 3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+    "scaler": {},
+    "progress": {"step": 1},
+    "recipe": {"train": {"epochs": 3}},
+    "precision": "fp32",
+    "classes": ["a", "b"],
+    "shard_set": "0" * 64,
+    "world": {"processes": 1, "threads": 1},
+}
+
+
+def save(run: Path, step: int, *, best: bool = False, keep: int = 3, **changes: Any) -> Path:
+    """Save a state that differs by its step; the file that `last.pt` leads to."""
+    run.mkdir(exist_ok=True)
+    files.save(run, STATE | {"progress": {"step": step}} | changes, step, best=best, keep=keep)
+    return (run / "last.pt").resolve()
+
+
+def steps(run: Path) -> list[int]:
+    """Steps of the checkpoint files in the run."""
+    return sorted(int(path.name.split("-")[1]) for path in (run / "checkpoints").iterdir())
+
+
+def test_state_comes_back(tmp_path: Path) -> None:
+    """What was saved is what is loaded, tensors with their bits, through the file and through its link."""
+    path = save(tmp_path / "run", 1)
+    for loaded in (files.load(path).state, files.load(tmp_path / "run" / "last.pt").state):
+        for name in ("model", "optimizer"):
+            torch.testing.assert_close(loaded.pop(name), STATE[name], rtol=0, atol=0)
+        assert loaded == {key: value for key, value in STATE.items() if key not in ("model", "optimizer")}
+
+
+def test_size_is_told(tmp_path: Path) -> None:
+    """Saving tells how many bytes it wrote."""
+    size = files.save(tmp_path, STATE, 1, best=False, keep=1)
+    assert size == (tmp_path / "last.pt").stat().st_size
+
+
+def test_file_is_read_without_running_code(tmp_path: Path) -> None:
+    """The safe loader of torch, which runs nothing from the file, reads a checkpoint."""
+    path = save(tmp_path / "run", 1)
+    assert torch.load(path, weights_only=True)["classes"] == ["a", "b"]
+
+
+class Trap:
+    """Its pickle creates a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_pickled_code_is_not_run(tmp_path: Path) -> None:
+    """A file that would run code on loading is damaged data, and its code is not run."""
+    mark, path = tmp_path / "executed", tmp_path / "given.pt"
+    torch.save(STATE | {"scaler": Trap(mark)}, path)
+    with pytest.raises(DataError, match=r"given\.pt: not a checkpoint that can be read"):
+        files.load(path)
+    assert not mark.exists()
+    pickle.loads(pickle.dumps(Trap(mark)))  # noqa: S301  the trap works where nobody guards
+    assert mark.exists()
+
+
+def test_links_lead_to_the_last_and_the_best(tmp_path: Path) -> None:
+    """`last.pt` follows every save, `best.pt` those that are best; the links are relative, so a run may be moved."""
+    run = tmp_path / "run"
+    first = save(run, 1, best=True)
+    second = save(run, 2)
+    assert (run / "last.pt").resolve() == second
+    assert (run / "best.pt").resolve() == first
+    moved = run.rename(tmp_path / "moved")
+    assert files.load(moved / "best.pt").state["progress"]["step"] == 1
+    assert files.load(moved / "last.pt").state["progress"]["step"] == 2
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_old_checkpoints_are_removed_but_not_the_best(tmp_path: Path, keep: int) -> None:
+    """The newest few stay, and the best however old it is."""
+    for step in range(1, 8):
+        save(tmp_path, step, best=step == 2, keep=keep)
+    assert steps(tmp_path) == [2, *range(8 - keep, 8)]
+
+
+def test_nothing_else_is_left_or_removed(tmp_path: Path) -> None:
+    """A save leaves no temporary file and touches no file of another name."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "mine.pt").write_text("kept")
+    for step in range(1, 6):
+        save(tmp_path, step)
+    names = sorted(path.name for path in tmp_path.rglob("*") if path.name.split("-")[0] != "step")
+    assert names == ["checkpoints", "last.pt", "mine.pt"]
+
+
+@pytest.mark.parametrize("place", [0, 100, -1])
+def test_flipped_bit_is_found(tmp_path: Path, place: int) -> None:
+    """One changed bit anywhere is found by the hash in the name, with both hashes in the message."""
+    path = save(tmp_path, 1)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged: its sha256 begins [0-9a-f]{16}, its name says [0-9a-f]{16}"):
+        files.load(tmp_path / "last.pt")
+
+
+def test_renamed_file_is_still_checked(tmp_path: Path) -> None:
+    """Under another name the hash is lost; changed bytes are found by the file's own checksums, cuts by its form."""
+    path = tmp_path / "mine.pt"
+    content = save(tmp_path, 1).read_bytes()
+    path.write_bytes(content)
+    assert files.load(path).state["progress"] == {"step": 1}
+    at = content.index(torch.arange(6.0).numpy().tobytes())
+    for damaged in (content[:-100], content[:at] + b"\x01" + content[at + 1 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"mine\.pt: not a checkpoint that can be read"):
+            files.load(path)
+
+
+def test_newest_sound_one_is_found(tmp_path: Path) -> None:
+    """A damaged newest checkpoint is passed over, and that is said; when all are damaged it is an error."""
+    paths = [save(tmp_path, step) for step in (1, 2, 3)]
+    paths[2].write_bytes(b"")
+    (state, path, _), passed_over = files.newest(tmp_path)
+    assert (state["progress"], path.name) == ({"step": 2}, paths[1].name)
+    assert len(passed_over) == 1
+    assert paths[2].name in passed_over[0]
+    for damaged in paths:
+        damaged.write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        files.newest(tmp_path)
+    assert all(path.name in str(caught.value) for path in paths)
+
+
+def test_order_is_by_number(tmp_path: Path) -> None:
+    """Steps beyond eight digits are newer, also where their names sort before."""
+    save(tmp_path, 99_999_999)
+    newest = save(tmp_path, 100_000_000)
+    assert files.newest(tmp_path).stored.path.name == newest.name
+
+
+def test_later_of_one_step_counts(tmp_path: Path) -> None:
+    """Of two checkpoints of one step, the one written later is the newer: it also holds the evaluation."""
+    first = save(tmp_path, 5, precision="bf16")
+    second = save(tmp_path, 5, precision="fp32")
+    os.utime(first, ns=(1, 1))
+    assert files.newest(tmp_path).stored.path.name == second.name
+    os.utime(second, ns=(0, 0))
+    assert files.newest(tmp_path).stored.path.name == first.name
+
+
+def test_no_checkpoint_is_never_a_fresh_start(tmp_path: Path) -> None:
+    """A folder without checkpoints, and a file that is not there, are usage errors that say what to do."""
+    with pytest.raises(UsageError, match="no checkpoint to resume from"):
+        files.newest(tmp_path)
+    with pytest.raises(UsageError, match=r"gone\.pt"):
+        files.load(tmp_path / "gone.pt")
+    assert not files.exists(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([1, 2], "it holds a list"),
+        ({"state_dict": {}}, "missing or of the wrong kind"),
+        (STATE | {"classes": "ab"}, "classes missing or of the wrong kind"),
+        (STATE | {"format": 99}, "format 99; this version reads 1"),
+        ({key: value for key, value in STATE.items() if key != "recipe"}, "recipe missing"),
+    ],
+)
+def test_other_content_is_refused(tmp_path: Path, content: Any, words: str) -> None:
+    """A file of torch's that is no checkpoint, or of another version, is refused with what is wrong."""
+    path = tmp_path / "given.pt"
+    torch.save(content, path)
+    with pytest.raises(DataError, match=words):
+        files.load(path)
+
+
+def test_later_checkpoints_are_found(tmp_path: Path) -> None:
+    """Those of later steps are listed, the newest first."""
+    paths = [save(tmp_path, step, keep=9) for step in (3, 5, 9)]
+    assert [path.name for path in files.later(tmp_path, 3)] == [paths[2].name, paths[1].name]
+    assert files.later(tmp_path, 9) == []
+
+
+def test_leftovers_of_a_killed_save_are_removed(tmp_path: Path) -> None:
+    """What was being written when a process was killed goes away; finished files stay."""
+    path = save(tmp_path, 1)
+    leftovers = [path.with_name("step-2.pt.77.partial"), tmp_path / "last.pt.77.partial"]
+    for leftover in leftovers:
+        leftover.write_text("half")
+    files.remove_unfinished(tmp_path)
+    assert path.exists()
+    assert not any(leftover.exists() for leftover in leftovers)
+
+
+def test_save_that_fails_leaves_the_last_one(tmp_path: Path) -> None:
+    """Where nothing can be written, the error is the program's own and `last.pt` still leads to a sound state."""
+    save(tmp_path, 1)
+    blocked = tmp_path / "checkpoints"
+    blocked.rename(tmp_path / "aside")
+    blocked.write_text("a file where a folder should be")
+    with pytest.raises(HeadraceError, match="checkpoints"):
+        save(tmp_path, 2)
+    blocked.unlink()
+    (tmp_path / "aside").rename(blocked)
+    assert files.load(tmp_path / "last.pt").state["progress"] == {"step": 1}

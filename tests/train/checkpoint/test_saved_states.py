@@ -1,0 +1,298 @@
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from headrace.train.checkpoint import files
+from headrace.train.evaluate import measure
+from headrace.train.machine.place import Place
+from headrace.train.run.request import Request
+from headrace.train.run.resolve import resolve
+from tests.train.saved_states import GONE, Where, built, changed, refusal, resumed, save_one
+
+LONG = pytest.mark.faults
+OPTIMIZERS = ("adamw", "sgd", "rmsprop")
+Change = Callable[[Any], Any]
+
+
+@pytest.fixture(scope="module")
+def sound(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A checkpoint of each optimizer."""
+    folder = tmp_path_factory.mktemp("saved")
+    return {name: save_one(tiny_set, folder / name, f"optim.name={name}").read_bytes() for name in OPTIMIZERS}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the changed file is written; its name has no hash."""
+    return tmp_path / "given.pt"
+
+
+def nested(levels: int) -> Any:
+    """A list in a list in a list."""
+    return functools.reduce(lambda inner, _: [inner], range(levels), list[Any]())
+
+
+def cyclic() -> list[Any]:
+    """A list that holds itself."""
+    made: list[Any] = []
+    made.append(made)
+    return made
+
+
+class WithAttribute:
+    """Its pickle is a dictionary whose `items` cannot be called."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OrderedDict, (), {"items": 5, "keys": 5, "get": 5}, None, iter([("a", 1)])
+
+
+def first_set(number: float) -> Change:
+    """The tensor with one element exchanged."""
+
+    def change(old: Tensor) -> Tensor:
+        made = old.clone()
+        made[(0,) * old.ndim] = number
+        return made
+
+    return change
+
+
+ODD: dict[str, Change] = {
+    "missing": lambda _: GONE,
+    "None": lambda _: None,
+    "True": lambda _: True,
+    "-1": lambda _: -1,
+    "2**70": lambda _: 2**70,
+    "10**5000": lambda _: 10**5000,
+    "-1.5": lambda _: -1.5,
+    "1e308": lambda _: 1e308,
+    "nan": lambda _: float("nan"),
+    "inf": lambda _: float("inf"),
+    "text": lambda _: "\x1b[31m\nx",
+    "long text": lambda _: "x" * 10**6,
+    "list": lambda _: [],
+    "table": lambda _: {},
+    "tuple": lambda _: (1, "x"),
+    "table of numbers": lambda _: {1: 2},
+    "key that is a tuple": lambda _: {(1, 2): 3},
+    "table with attributes": lambda _: WithAttribute(),
+    "nested": lambda _: nested(50),
+    "cyclic": lambda _: cyclic(),
+    "set": lambda _: {1, 2},
+    "bytes": lambda _: b"x",
+    "complex": lambda _: 1j,
+    "dtype": lambda _: torch.float32,
+    "tensor": lambda _: torch.ones(2),
+    "0-dim tensor": lambda _: torch.tensor(1.0),
+    "complex tensor": lambda _: torch.ones(2, dtype=torch.complex64),
+    "sparse tensor": lambda _: torch.eye(3).to_sparse(),
+    "meta tensor": lambda _: torch.empty(2, device="meta"),
+}
+"""Values that no field of a checkpoint has."""
+
+TENSORS: dict[str, Change] = {
+    "0-dim": lambda _: torch.tensor(1.0),
+    "one element": lambda _: torch.ones(1),
+    "empty": lambda _: torch.ones(0),
+    "one dimension more": lambda old: old[None],
+    "one element more": lambda old: torch.ones(*old.shape[:-1], old.shape[-1] + 1) if old.ndim else torch.ones(2),
+    "huge": lambda _: torch.ones(1).expand(2**40),
+    "nan": first_set(float("nan")),
+    "inf": first_set(float("-inf")),
+    "float64 beyond float32": lambda old: first_set(1e300)(old.double()),
+    "int64": lambda old: old.long(),
+    "bool": lambda old: old.bool(),
+    "float16": lambda old: old.half(),
+    "bfloat16": lambda old: old.bfloat16(),
+    "float8": lambda old: old.to(torch.float8_e4m3fn),
+    "complex": lambda old: old.to(torch.complex64),
+    "conjugated": lambda old: old.to(torch.complex64).conj(),
+    "sparse": lambda old: old.to_sparse(),
+    "compressed": lambda old: old.reshape(-1, 1).to_sparse_csr(),
+    "meta": lambda old: old.to("meta"),
+    "quantized": lambda old: torch.quantize_per_tensor(old, 0.1, 0, torch.qint8),
+    "nested": lambda old: torch.nested.nested_tensor([old.flatten(), old.flatten()]),
+    "parameter": torch.nn.Parameter,
+    "storage": lambda old: old.untyped_storage(),
+}
+"""Tensors that a float tensor of a checkpoint may not become."""
+
+NUMBERS: tuple[Where, ...] = (
+    ("model", "_fc.weight"),
+    ("model", "_bn0.running_var"),
+    ("average", "_conv_stem.weight"),
+    ("optimizer", "state", 0, "exp_avg"),
+    ("optimizer", "state", 3, "exp_avg_sq"),
+    ("optimizer", "state", 1, "step"),
+)
+"""Float tensors of each kind."""
+
+FIELDS: tuple[Where, ...] = (
+    *((key,) for key in files.KEYS if key not in ("headrace", "world")),
+    *NUMBERS,
+    ("model", "_bn0.num_batches_tracked"),
+    ("optimizer", "state"),
+    ("optimizer", "state", 2),
+    ("progress", "step"),
+    ("progress", "epochs_done"),
+    ("progress", "epoch_sums"),
+    ("progress", "epoch_seconds"),
+    ("progress", "best_accuracy"),
+    ("recipe", "model"),
+    ("recipe", "train", "epochs"),
+    ("recipe", "train", "group"),
+    ("recipe", "optim", "lr"),
+    ("recipe", "augment", "crop_area"),
+    ("classes", 3),
+)
+"""Each kind of field that a run reads. The version and the machine that wrote the file are not read."""
+
+ALLOWED: tuple[tuple[Where, str], ...] = (
+    (("average",), "table"),  # no average is kept: the weights begin one
+    (("scaler",), "table"),  # nor one where precision needs no loss scale
+    (("scaler",), "table of numbers"),
+    (("scaler",), "table with attributes"),
+    (("optimizer", "state", 1, "step"), "0-dim tensor"),
+    (("recipe",), "table"),  # every value has a default
+    (("recipe", "model"), "table"),
+    (("recipe", "model"), "missing"),
+    (("recipe", "train", "epochs"), "missing"),
+    (("recipe", "train", "group"), "missing"),
+    (("recipe", "optim", "lr"), "missing"),
+    (("recipe", "optim", "lr"), "1e308"),
+    (("recipe", "augment", "crop_area"), "missing"),
+)
+"""What is no wrong value."""
+
+
+def cases() -> Iterator[tuple[Where, str, Change]]:
+    """(field, name of the change, change) of every wrong value."""
+    for where in FIELDS:
+        yield from ((where, name, change) for name, change in ODD.items() if (where, name) not in ALLOWED)
+    for where in NUMBERS:
+        alike = where[-1] == "step"
+        yield from ((where, name, change) for name, change in TENSORS.items() if not (alike and name == "0-dim"))
+
+
+def table() -> list[Any]:
+    """The cases; those that are long in all are left to the fault tests, but for some of every kind."""
+    return [
+        pytest.param(where, change, id=f"{'.'.join(map(str, where))}: {name}", marks=() if place % 23 == 0 else LONG)
+        for place, (where, name, change) in enumerate(cases())
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of torch, about the kinds of tensors that are made here
+@pytest.mark.parametrize(("where", "change"), table())
+def test_wrong_value_is_refused(
+    sound: dict[str, bytes], tiny_set: Path, path: Path, where: Where, change: Change
+) -> None:
+    """A value that cannot be is one line of damaged data that names the file, whichever field has it."""
+    path.write_bytes(changed(sound["adamw"], where, change))
+    assert "given.pt" in refusal(lambda: resumed(tiny_set, path))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "where", "change", "words"),
+    [
+        ("adamw", ("model", "_bn0.running_var"), first_set(-1.0), "model._bn0.running_var has numbers below zero"),
+        ("adamw", ("optimizer", "state", 2, "exp_avg_sq"), first_set(-1e-9), "2.exp_avg_sq has numbers below zero"),
+        ("rmsprop", ("optimizer", "state", 2, "square_avg"), first_set(-1e-9), "2.square_avg has numbers below zero"),
+        ("adamw", ("optimizer", "state", 2, "step"), first_set(-1.0), "2.step has numbers below zero"),
+        ("adamw", ("optimizer", "state", 2, "step"), first_set(4.0), "step is 4, but the run has made 3 updates"),
+        ("rmsprop", ("optimizer", "state", 2, "step"), first_set(1e30), "step is 1e+30, but the run has made 3"),
+        ("rmsprop", ("optimizer", "state", 2, "square_avg"), lambda _: GONE, "state.2 lacks 'square_avg'"),
+        ("rmsprop", ("optimizer", "state", 2, "momentum_buffer"), lambda _: GONE, "lacks 'momentum_buffer'"),
+        ("sgd", ("optimizer", "state", 2, "momentum_buffer"), lambda _: torch.tensor(1.0), "has shape ()"),
+        ("sgd", ("optimizer", "state", 2), lambda old: {**old, "more": torch.ones(1)}, "state.2 has 'more'"),
+        ("sgd", ("optimizer", "state"), lambda old: {**old, 999: old[0]}, "optimizer.state has 999"),
+        ("sgd", ("optimizer", "state"), lambda _: {}, "optimizer.state is empty after 3 updates"),
+        ("sgd", ("model",), lambda old: {**old, "more": old["_fc.bias"]}, "model has 'more'"),
+        ("sgd", ("average", "_fc.bias"), lambda _: GONE, "average lacks '_fc.bias'"),
+        ("sgd", ("progress",), lambda old: {**old, "more": 1}, "progress has 'more'"),
+        ("sgd", ("progress", "best_epoch"), lambda _: 1, "impossible progress"),
+        ("sgd", ("progress", "epoch_sums"), lambda _: [1.0, 5, 4], "impossible progress"),
+        ("sgd", ("progress", "epoch_sums"), lambda _: [10**18, 0, 0], "not a loss and two counts"),
+        ("sgd", ("precision",), lambda _: "auto", "its precision is 'auto'"),
+        ("sgd", ("format",), lambda _: True, "format missing or of the wrong kind"),
+        ("sgd", ("recipe", "runtime"), lambda _: {"log_every": 10**15}, "runtime.log_every"),
+        ("sgd", ("recipe", "optim", "ema_half_life"), lambda _: 2**62, "optim.ema_half_life"),
+    ],
+)
+def test_impossible_state_is_named(
+    sound: dict[str, bytes], tiny_set: Path, path: Path, optimizer: str, where: Where, change: Change, words: str
+) -> None:
+    """Numbers of the right kind that cannot be, names that are missing or too many: the line says which."""
+    path.write_bytes(changed(sound[optimizer], where, change))
+    assert words in refusal(lambda: resumed(tiny_set, path))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_sound_state_is_taken(sound: dict[str, bytes], tiny_set: Path, path: Path, optimizer: str) -> None:
+    """An unchanged checkpoint of each optimizer is taken as it is; each layout of memory and float64 are too."""
+    path.write_bytes(sound[optimizer])
+    saved = files.load(path).state
+    for settings in ((), ("runtime.layout=contiguous",), ("runtime.precision=fp64",)):
+        step = resumed(tiny_set, path, *settings)
+        found = {"model": step.network.state_dict(), "optimizer": step.optimizer.state_dict()["state"]}
+        expected = {"model": saved["model"], "optimizer": saved["optimizer"]["state"]}
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, check_dtype=False, check_stride=False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("model.name=efficientnet-b1", "model.name was efficientnet-b0, is efficientnet-b1"),
+        ("optim.name=sgd", "optim.name was rmsprop, is sgd"),
+        ("optim.momentum=0", "optim.momentum was 0.9, is 0"),
+    ],
+)
+def test_other_states_than_the_recipes(
+    sound: dict[str, bytes], tiny_set: Path, path: Path, setting: str, words: str
+) -> None:
+    """A setting for which the checkpoint has no states is refused by its name, also where the recipe may differ."""
+    path.write_bytes(sound["rmsprop"])
+    asked = Request(tiny_set, settings=(setting,), out=path.parent / "run", resume=str(path), override=("recipe",))
+    assert words in refusal(lambda: resolve(asked, 1))
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (("average", "_fc.weight"), "sparse"),
+        (("average", "_fc.weight"), "0-dim"),
+        (("average", "_fc.weight"), "nan"),
+        (("average",), "table of numbers"),
+        (("recipe",), "cyclic"),
+        (("recipe", "model"), "tensor"),
+        (("progress", "step"), "10**5000"),
+        (("progress",), "missing"),
+        (("precision",), "text"),
+        (("classes",), "tensor"),
+        (("classes", 3), "0-dim tensor"),
+    ],
+)
+def test_eval_refuses_wrong_values(
+    sound: dict[str, bytes],
+    tiny_set: Path,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Where,
+    name: str,
+) -> None:
+    """`headrace eval` refuses what it would read in the same words."""
+    monkeypatch.setattr(measure, "build_model", lambda *_, **__: built())
+    path.write_bytes(changed(sound["adamw"], where, (ODD | TENSORS)[name]))
+
+    def evaluated() -> None:
+        found = measure.Measurement.of(path, tiny_set, ("runtime.precision=auto",))
+        place = Place.find(found.recipe.runtime)
+        found.take(place, found.numerics(place.accelerator))
+
+    assert "given.pt" in refusal(evaluated)

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812  torch's own convention
+
+from headrace.shards.shardset import ShardSet
+from headrace.train.evaluate.evaluator import Evaluator
+from headrace.train.input.normalise import Normalise
+from headrace.train.input.plans import ValidationPlans
+from headrace.train.machine.numerics import Numerics
+from headrace.train.machine.world import World
+from headrace.train.model.normalisation import normalisation_of
+from tests.train.networks import narrow
+from tests.train.pictures import CPU, evaluated, pipeline
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_flip_averages_logits_of_an_image_and_its_mirror(tiny_set: Path, flip: bool) -> None:
+    """Loss and correct count are those of the mean logits of both; without flip, of the image alone."""
+    split, network = ShardSet.open(tiny_set).split("val"), narrow()
+    normalise = Normalise(*normalisation_of("efficientnet-b0"), CPU)
+    images = torch.from_numpy(evaluated(split, size=32, fraction=1.0))
+    with torch.no_grad():  # statistics of these images: with the first ones all logits would be alike
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = 1.0
+        network(normalise(images))
+    plans = ValidationPlans(split, 10, 1.0, 32)
+    evaluate = Evaluator(plans, pipeline(split, batch=10), normalise, CPU, World(), Numerics(), flip=flip)
+    sums = evaluate(network)
+
+    network.eval()
+    labels = torch.from_numpy(split.labels)
+    with torch.no_grad():
+        logits = network(normalise(images))
+        mirrored = network(normalise(torch.from_numpy(images.numpy()[:, :, ::-1].copy())))
+    assert float((logits - mirrored).abs().mean()) > 1e-3
+    wanted = (logits + mirrored) / 2 if flip else logits
+    assert sums.seen == len(split)
+    assert sums.correct == int((wanted.argmax(1) == labels).sum())
+    assert sums.loss == pytest.approx(float(F.cross_entropy(wanted, labels, reduction="sum")), rel=1e-5)

@@ -1,0 +1,52 @@
+"""The way that GPUs take, gone on the CPU."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headrace.shards.errors import DataError
+from headrace.shards.shardset import ShardSet, Split
+from headrace.train.input.decode.gpu import OnGpu
+from headrace.train.input.plans import ValidationPlans
+from tests.train.pictures import CPU, Pixels, evaluated, picture, spoiled
+
+MADE_BAD: dict[str, tuple[Callable[[Pixels], Pixels], str]] = {
+    "cut": (lambda jpeg: jpeg[:300], "the image does not decode"),
+    "smaller": (
+        lambda _: np.frombuffer(picture(32, 128), np.uint8),
+        r"decodes to \(128, 32, 3\), the index says \(64, 64, 3\)",
+    ),
+}
+
+
+@pytest.fixture
+def split(tiny_set: Path) -> Split:
+    """The 480 training samples of the tiny set."""
+    return ShardSet.open(tiny_set).split("train")
+
+
+def on_gpu(split: Split) -> OnGpu:
+    """The graph for GPUs, which runs on the CPU where it is given none."""
+    return OnGpu(split, 16, CPU, threads=1, decode="cpu")
+
+
+def test_plans_come_back_in_order(split: Split) -> None:
+    """Each plan comes with its own images, though the graph asks for plans ahead, run after run."""
+    plans, graph, whole = ValidationPlans(split, 16, 1.0, 64), on_gpu(split), evaluated(split, size=64, fraction=1.0)
+    for groups in (range(30), range(0), range(29, 9, -1)):
+        seen = []
+        for plan, images in graph.run(plans.stream(groups)):
+            assert (images.numpy() == whole[plan.ids]).all()
+            seen.append(plan.group)
+        assert seen == list(groups)
+
+
+@pytest.mark.parametrize("kind", MADE_BAD)
+def test_the_bad_sample_is_named(split: Split, tmp_path: Path, kind: str) -> None:
+    """DALI's error names no sample; ours does, and says what is wrong with it, for each way to be wrong."""
+    make, words = MADE_BAD[kind]
+    spoiled(split, 37, make, tmp_path)
+    with pytest.raises(DataError, match=rf"key 000000037 \(source train/.*{words}"):
+        list(on_gpu(split).run(ValidationPlans(split, 16, 1.0, 32).stream(range(30))))

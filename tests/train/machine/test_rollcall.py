@@ -1,0 +1,76 @@
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed as dist
+
+from headrace.train.machine import rollcall
+from headrace.train.machine.rollcall import RollCall
+from headrace.train.machine.world import LostRankError
+
+SIZE = 4
+
+
+def stores(kind: str, folder: Path) -> list[Any]:
+    """A store of this kind as each of the ranks has it."""
+    if kind == "file":
+        return [dist.FileStore(str(folder / "store"), SIZE) for _ in range(SIZE)]  # type: ignore[attr-defined]
+    host = dist.TCPStore("127.0.0.1", 0, None, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+    others = [dist.TCPStore("127.0.0.1", host.port, None) for _ in range(SIZE - 1)]  # type: ignore[attr-defined]
+    return [host, *others]
+
+
+def eventually(roll: RollCall) -> list[int]:
+    """Who is silent, once it says so."""
+    end = time.monotonic() + 20
+    while not (silent := roll.silent()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return silent
+
+
+@pytest.mark.parametrize("kind", ["file", "tcp"])
+@pytest.mark.parametrize("silent", [[1], [0, 3]])
+def test_each_rank_that_answers_names_those_that_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, silent: list[int]
+) -> None:
+    """In the store of the launcher and in torchrun's, whoever is silent; nobody is named before all had time."""
+    monkeypatch.setattr(rollcall, "_LISTEN_SECONDS", 0.5)
+    own = stores(kind, tmp_path)
+    rolls = [RollCall(own[rank], rank, SIZE) for rank in range(SIZE) if rank not in silent]
+    assert [roll.silent() for roll in rolls] == [[]] * len(rolls)
+    assert [eventually(roll) for roll in rolls] == [silent] * len(rolls)
+
+
+@pytest.mark.parametrize(("silent", "named"), [([], "another rank"), ([1], "rank 1"), ([0, 3], "ranks 0, 3")])
+def test_error_names_the_silent(monkeypatch: pytest.MonkeyPatch, silent: list[int], named: str) -> None:
+    """The line of a rank that cannot go on has their numbers, or says that they are not known."""
+    monkeypatch.setattr(RollCall, "silent", lambda _: silent)
+    monkeypatch.setattr(RollCall, "_listen", lambda *_: None)
+    error = LostRankError(2, 10, RuntimeError("timed out\nin C++"), RollCall(Silent(), 2, SIZE))
+    assert str(error).startswith(f"rank 2: {named} ended, or kept this one waiting for 10 minutes (")
+    assert str(error).endswith("(timed out)")
+
+
+class Silent:
+    """A store whose host is gone."""
+
+    def set(self, _key: str, _value: str, /) -> None:
+        """Fails."""
+        raise dist.DistNetworkError("connection reset")
+
+    def get(self, _key: str, /) -> bytes:
+        """Fails."""
+        raise dist.DistNetworkError("connection reset")
+
+    def check(self, _keys: list[str], /) -> bool:
+        """Fails."""
+        raise dist.DistNetworkError("connection reset")
+
+
+def test_store_that_is_gone_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an answer of the store nobody is accused."""
+    monkeypatch.setattr(rollcall, "_LISTEN_SECONDS", 0.1)
+    roll = RollCall(Silent(), 0, 2)
+    time.sleep(0.3)
+    assert roll.silent() == []

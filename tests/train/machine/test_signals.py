@@ -1,0 +1,120 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.train.machine.signals import StoppedError, StopRequest, exit_code
+from tests.checkout import ROOT
+
+CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+BUSY = "while True: time.sleep(60)"
+# It waits in C for itself, as in a collective that never ends.
+HANGING = "lock = ctypes.create_string_buffer(64); [ctypes.CDLL(None).pthread_mutex_lock(lock) for _ in range(2)]"
+
+
+@pytest.fixture
+def quiet() -> Iterator[list[int]]:
+    """Handlers of the test itself, which note what reaches them."""
+    seen: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: seen.append(n)) for number, _ in CODES}
+    yield seen
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [number for number, _ in CODES])
+def test_first_signal_is_noted_and_nothing_more(quiet: list[int], number: signal.Signals) -> None:
+    """The program goes on, and knows which signal came; handlers are as before afterwards."""
+    with StopRequest() as stop:
+        stop.something_to_save = True
+        assert stop.number == 0
+        os.kill(os.getpid(), number)
+        assert stop.number == number
+    assert quiet == []
+    os.kill(os.getpid(), number)
+    assert quiet == [number]
+
+
+def test_hangup_that_is_ignored_stays_ignored(quiet: list[int]) -> None:
+    """Under nohup a closed terminal stops nothing, also not the second time."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopRequest() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.2)
+        assert stop.number == 0
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    assert quiet == []
+
+
+def test_one_key_press_that_comes_twice_is_one(quiet: list[int]) -> None:
+    """A shell and a launcher may both pass on one request: within a second the second one changes nothing."""
+    with StopRequest() as stop:
+        stop.something_to_save = True
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+        assert stop.number == signal.SIGINT
+    assert quiet == []
+
+
+def stubborn(wait: str) -> "subprocess.Popen[str]":
+    """A process that notes signals and never acts on them."""
+    program = textwrap.dedent(f"""
+        import ctypes, time
+        from headrace.train.machine.signals import StopRequest
+        with StopRequest() as stop:
+            stop.something_to_save = True
+            print("ready", flush=True)
+            {wait}
+    """)
+    started = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    assert started.stdout.readline() == "ready\n"
+    return started
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_second_request_ends_the_process_at_once(number: signal.Signals, code: int) -> None:
+    """Asked again after a second, the process ends, also one that hangs where Python runs no handler."""
+    for wait in (BUSY, HANGING):
+        process = stubborn(wait)
+        try:
+            process.send_signal(number)
+            time.sleep(1.2)
+            assert process.poll() is None
+            process.send_signal(number)
+            assert process.wait(timeout=20) == code
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def test_exit_codes_are_those_of_shells() -> None:
+    """129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM."""
+    assert [(number, exit_code(number)) for number, _ in CODES] == CODES
+    assert str(StoppedError(signal.SIGTERM)) == "stopped by SIGTERM"
+
+
+def test_nothing_is_left_open(quiet: list[int]) -> None:
+    """Contexts one after another leave no descriptor and no thread behind."""
+    assert quiet == []
+
+    def held() -> tuple[int, int]:
+        return tuple(len(list(Path(f"/proc/self/{kind}").iterdir())) for kind in ("fd", "task"))  # type: ignore[return-value]
+
+    with StopRequest():
+        pass
+    end, before = time.monotonic() + 10, held()
+    for _ in range(20):
+        with StopRequest():
+            pass
+    while held() > before and time.monotonic() < end:
+        time.sleep(0.05)
+    assert held() <= before

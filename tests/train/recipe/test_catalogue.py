@@ -1,0 +1,37 @@
+"""The shipped recipes as a reader sees them."""
+
+import re
+
+import pytest
+
+from headrace.train.recipe.catalogue import differences, listing
+from headrace.train.recipe.recipe import load_recipe, shipped_recipes
+from tests.checkout import ROOT
+
+
+def test_listing_says_what_each_is_for_and_what_was_measured() -> None:
+    """Every shipped recipe has its sentence and its measurement, or the words that there is none."""
+    text = listing()
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        assert recipe.about.purpose
+        assert f"{name}: {recipe.model.name}" in text
+        assert recipe.about.purpose in text
+        assert recipe.about.measured in text
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_readme_has_each_recipe_with_what_was_measured(name: str) -> None:
+    """The README's table says the same as the recipe, and a result that it names is there."""
+    about = load_recipe(name).about
+    assert f"| `{name}` | {about.purpose} | {about.measured} |" in (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in re.findall(r"benchmarks/results/[\w.-]+\w", about.measured):
+        assert (ROOT / path).exists()
+
+
+def test_differences_are_values_and_nothing_else() -> None:
+    """Two recipes differ where a value differs; the words about them do not count."""
+    text = differences("log-2023", "b0-224")
+    assert "optim.lr: 0.001 in log-2023, 0.05 in b0-224" in text.splitlines()
+    assert "purpose" not in text
+    assert differences("demo", "demo") == "demo and demo are the same"

@@ -1,0 +1,60 @@
+"""Only a run changes what holds for its whole process."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.place import Place
+from headrace.train.machine.world import World
+from headrace.train.recipe.sections import Runtime
+from headrace.train.run import process
+from headrace.train.run.process import prepare
+
+
+def settings() -> tuple[object, ...]:
+    """What a run sets, as torch tells it, and the environment."""
+    return (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cudnn.benchmark,
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cuda.matmul.allow_tf32,
+        dict(os.environ),
+    )
+
+
+@pytest.fixture
+def allocator(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Notes when the allocator is set, which nothing tells afterwards; all settings are put back at the end."""
+    calls: list[str] = []
+    monkeypatch.setattr(process, "keep_freed_memory", lambda: calls.append("kept"))
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "CUBLAS_WORKSPACE_CONFIG"):
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    threads, deterministic, benchmark, *_ = settings()
+    yield calls
+    torch.set_num_threads(int(str(threads)))
+    torch.use_deterministic_algorithms(bool(deterministic))
+    torch.backends.cudnn.benchmark = bool(benchmark)
+
+
+def test_a_place_leaves_the_process_as_it_is(allocator: list[str]) -> None:
+    """To find a device, threads and ranks changes nothing of the process."""
+    before = settings()
+    Accelerator(None)
+    assert World().threads(3) == 3
+    assert Place.find(Runtime(device="cpu", threads=3, deterministic=True)).threads == 3
+    assert (settings(), allocator) == (before, [])
+
+
+def test_a_run_prepares_its_process(allocator: list[str]) -> None:
+    """A run has its threads, its allocator, and where it is asked for the same bits again."""
+    place = Place.find(Runtime(device="cpu", threads=3))
+    prepare(place, deterministic=False)
+    assert (settings()[:2], allocator) == ((3, False), ["kept"])
+    prepare(place, deterministic=True)
+    assert settings()[:3] == (3, True, False)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

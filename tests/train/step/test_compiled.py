@@ -1,0 +1,208 @@
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from headrace.shards.errors import HeadraceError
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.restore import state_of
+from headrace.train.input.batch import Batch, resident_batch
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.place import Place
+from headrace.train.machine.signals import StopRequest
+from headrace.train.model.build import Built
+from headrace.train.model.normalisation import normalisation_of
+from headrace.train.run.assemble import build_feed, build_numerics, build_step
+from headrace.train.run.process import entered
+from headrace.train.run.resolve import Request, resolve
+from headrace.train.run.training import carry_out
+from headrace.train.step.choose_compile import Compiler
+from headrace.train.step.compiled import GRAPHS, Compilable
+from headrace.train.step.tally import LossRing, Tally
+from headrace.train.step.update import TrainStep
+from tests.train.networks import shallow
+
+SETTINGS = (
+    "train.epochs=1",
+    "train.global_batch=24",
+    "train.group=8",
+    "model.drop_connect=0.2",
+    "augment.sizes=[[0.0, 32], [0.5, 64]]",
+    "runtime.device=cpu",
+    "runtime.precision=fp64",
+    "runtime.threads=1",
+    "runtime.log_every=1",
+)
+
+
+class Fragile(Compilable):
+    """One with a mode that fails at the first pass, as a missing compiler does."""
+
+    def use(self, mode: str) -> None:
+        """Use a mode, also "broken"."""
+        super().use("off" if mode == "broken" else mode)
+        if mode == "broken":
+            self._call = partial(_fail)
+
+
+def _fail(*_: object) -> Tensor:
+    raise RuntimeError("no kernel\nfor this device")
+
+
+def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager") -> TrainStep:
+    """The training step of a shallow network. torch's backend "eager" traces and guards, and generates no code."""
+    setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
+    place = Place.find(setup.recipe.runtime)
+    built = Built(shallow(), normalisation_of("efficientnet-b0"), "")
+    step = build_step(setup, place, build_numerics(setup, place, built), built)
+    step.compilable = step.model = Fragile(step.network, backend)
+    return step
+
+
+def residents(step: TrainStep, sizes: Sequence[int] = (32, 64)) -> list[Batch]:
+    """A batch of each size that is already there."""
+    return [resident_batch(8, size, step.accelerator) for size in sizes]
+
+
+def outcome(
+    shards: Path, out: Path, prepare: Callable[[TrainStep], None], first: int = 9, backend: str = "eager"
+) -> tuple[list[float], dict[str, Any]]:
+    """Losses of two steps from the `first` on real batches, and the states after them; step 10 has another size."""
+    step = step_of(shards, out, backend=backend)
+    prepare(step)
+    setup = resolve(Request(shards, "demo", SETTINGS, out=out), 1)
+    tally, losses = Tally(step.accelerator), LossRing(2, step.accelerator, first)
+    with build_feed(setup, Place.find(setup.recipe.runtime), first) as feed:
+        for number in (first, first + 1):
+            step(number, feed, tally, losses)
+    return [loss for _, loss in losses.read(step.world)], state_of(step)
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    """Equal names, and values to 1e-9 in float64."""
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=0, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize(("first", "backend"), [(9, "eager"), (0, "aot_eager")])
+def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, first: int, backend: str) -> None:
+    """Two steps of three micro-batches, noise on: losses, weights and statistics are the plain step's.
+
+    The first pair changes its size; the second goes through the whole of torch.compile but the code generator.
+    """
+    plain_losses, plain = outcome(tiny_set, tmp_path, lambda _: None, first)
+    losses, state = outcome(tiny_set, tmp_path, lambda step: step.compilable.use("default"), first, backend)
+    assert losses == pytest.approx(plain_losses, abs=1e-9)
+    same(plain["model"], state["model"])
+
+
+def test_gradients_in_memory_of_their_own(tiny_set: Path, tmp_path: Path) -> None:
+    """Zeroed instead of dropped, as CUDA graphs need them, gradients of several micro-batches sum up as before."""
+    kept: list[Tensor] = []
+
+    def keep(step: TrainStep) -> None:
+        step.compilable.mode = GRAPHS  # on a CPU torch records no graph, but all around it is the same
+        for parameter in step.network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+            kept.append(parameter.grad)
+
+    plain_losses, plain = outcome(tiny_set, tmp_path, lambda _: None)
+    losses, state = outcome(tiny_set, tmp_path, keep)
+    assert losses == pytest.approx(plain_losses, abs=1e-9)
+    same(plain["model"], state["model"])
+    assert not any(one.any() for one in kept)
+
+
+class Timed(Accelerator):
+    """A CPU that has something to choose from, as a GPU has."""
+
+    def __init__(self, *candidates: str) -> None:
+        super().__init__(None)
+        self._candidates = list(candidates)
+
+    def candidate_compilations(self) -> list[str]:
+        """What the test offers."""
+        return self._candidates
+
+
+def settled(step: TrainStep, wanted: str, steps: int, *candidates: str) -> tuple[str, str, list[str]]:
+    """Mode and words of the choice, and what was said on the way."""
+    said: list[str] = []
+    compiler = Compiler(step, residents(step, [32]), Timed(*candidates), step.world)
+    chosen = compiler.settle(wanted, steps, said.append)
+    assert chosen.mode == step.compilable.mode
+    return chosen.mode, str(chosen), said
+
+
+def test_choice_is_off_where_nothing_can_be_gained(tiny_set: Path, tmp_path: Path) -> None:
+    """On a CPU and for a short run auto compiles nothing, in words only where that might surprise."""
+    step = step_of(tiny_set, tmp_path)
+    assert settled(step, "auto", 10**9) == ("off", "off", [])
+    assert settled(step, "auto", 10, "default") == ("off", "off (the run is too short to repay compiling)", [])
+
+
+def test_choice_is_the_fastest_of_a_long_run(tiny_set: Path, tmp_path: Path) -> None:
+    """A long run times its candidates, says so before, and gives the times; a candidate that fails is left out."""
+    step = step_of(tiny_set, tmp_path)
+    mode, words, said = settled(step, "auto", 10**9, "default", "broken")
+    assert mode in ("off", "default")
+    assert "off " in words
+    assert "broken failed: no kernel" in words
+    assert said == ["compile  timing default, broken before the first batch; this can take minutes"]
+
+
+def test_what_is_asked_for_by_name_must_work(tiny_set: Path, tmp_path: Path) -> None:
+    """A mode named in the recipe that fails ends the run with the way out; the step is left as it was."""
+    step = step_of(tiny_set, tmp_path)
+    with pytest.raises(HeadraceError, match=r"runtime.compile = broken failed: no kernel.*Use runtime.compile=off"):
+        settled(step, "broken", 1)
+    assert settled(step, "default", 1)[1].startswith("default (as asked, ")
+
+
+def test_warming_up_leaves_no_trace(tiny_set: Path, tmp_path: Path) -> None:
+    """Trying and timing changes neither weights nor statistics nor gradients."""
+    step = step_of(tiny_set, tmp_path)
+    before = {name: value.clone() for name, value in step.network.state_dict().items()}
+    settled(step, "auto", 10**9, "default")
+    assert all(torch.equal(before[name], value) for name, value in step.network.state_dict().items())
+    assert not any(one.grad is not None and one.grad.any() for one in step.network.parameters())
+
+
+def run(shards: Path, out: Path, compiled: str, resume: Path | None = None) -> list[Path]:
+    """A whole run of two epochs of five steps, or its second half; returns its checkpoints in order."""
+    wanted = (
+        *SETTINGS,
+        "runtime.verdict=false",
+        "train.global_batch=96",
+        "train.epochs=2",
+        "augment.sizes=[[0.0, 32]]",
+    )
+    settings = (*(wanted if resume is None else ()), f"runtime.compile={compiled}")
+    request = Request(shards, None if resume else "demo", settings, out=out, resume=str(resume) if resume else None)
+    setup = resolve(request, 1)
+    with StopRequest() as stop, entered(setup.recipe.runtime) as place:
+        carry_out(setup, place, stop, Built(shallow(), normalisation_of("efficientnet-b0"), ""))
+    return sorted((out / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(("first", "second"), [("default", "off"), ("off", "default")])
+def test_runs_go_on_with_and_without_compiling(
+    tiny_set: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    first: str,
+    second: str,
+) -> None:
+    """A checkpoint of a compiled run has the plain names, and either kind goes on from the other's likewise."""
+    monkeypatch.setattr(Compilable.__init__, "__defaults__", ("eager",))
+    half, whole = run(tiny_set, tmp_path / "first", first)
+    assert list(files.load(half).state["model"]) == list(shallow().state_dict())
+    (end,) = run(tiny_set, tmp_path / "second", second, half)
+    same(files.load(whole).state["model"], files.load(end).state["model"])
+    assert "channels_last, decode on cpu, compile default (as asked, " in capsys.readouterr().out

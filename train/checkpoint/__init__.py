@@ -1,0 +1,1 @@
+"""What a run saves, and what a later run resumes from."""

@@ -1,0 +1,56 @@
+"""What goes into a checkpoint besides the states of the step, and which rank writes it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.shards.errors import HeadraceError
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.progress import Progress
+from headrace.train.checkpoint.restore import state_of
+from headrace.train.machine.environment import versions
+from headrace.train.model.states import not_finite, tensors_of
+from headrace.train.record.folder import Saved
+from headrace.train.step.tally import NotFiniteError
+from headrace.train.step.update import TrainStep
+
+
+@dataclass(frozen=True)
+class Saver:
+    """Saves a run in the folder `out`. Every rank calls it, the main one writes.
+
+    `about` is what stays the same from checkpoint to checkpoint: recipe, precision, classes, shard set, processes.
+    """
+
+    out: Path
+    keep: int
+    about: Mapping[str, Any]
+    step: TrainStep
+
+    def __call__(self, progress: Progress, *, best: bool) -> Saved:
+        """Write a checkpoint of the run as it is now. Raises NotFiniteError instead when its weights are not numbers.
+
+        A loss may still have been finite when the update after it was not.
+        """
+        if not self.step.world.is_main:
+            return Saved(0.0, 0)
+        began = time.perf_counter()
+        state = self._state(progress)
+        if (name := not_finite(tensors_of(state))) is not None:
+            raise NotFiniteError(progress.step - 1, f"the loss was finite, but the update made {name} infinite")
+        try:
+            size = files.save(self.out, state, progress.step, best=best, keep=self.keep)
+        except HeadraceError as error:
+            raise type(error)(f"{error}. The checkpoints before it are whole: then go on by --resume") from error
+        return Saved(time.perf_counter() - began, size)
+
+    def _state(self, progress: Progress) -> dict[str, Any]:
+        return {
+            "format": files.FORMAT,
+            "headrace": versions().get("headrace", "unknown"),
+            **state_of(self.step),
+            "progress": progress.state(),
+            **self.about,
+        }

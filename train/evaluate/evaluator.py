@@ -1,0 +1,98 @@
+"""Accuracy on a validation split, each image counted once, for any number of ranks."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  torch's own convention
+
+from headrace.shards.errors import HeadraceError
+from headrace.shards.manifest import VALIDATION
+from headrace.shards.order import deal
+from headrace.shards.shardset import ShardSet
+from headrace.train.input.decode.cached import Decoded
+from headrace.train.input.decode.pipeline import ImagePipeline, pipeline_at
+from headrace.train.input.feed import Feed
+from headrace.train.input.normalise import Normalise
+from headrace.train.input.plans import Plan, ValidationPlans
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.numerics import Numerics
+from headrace.train.machine.place import Place
+from headrace.train.machine.world import World
+from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.recipe.sections import Evaluate, Runtime
+from headrace.train.record.sums import Sums
+from headrace.train.step.tally import Tally
+
+
+class Evaluator:
+    """Measures a network on the fixed batches of a validation split. Ranks take whole batches.
+
+    With `flip` an image's logits are the mean of its own and its mirror image's.
+    """
+
+    def __init__(
+        self,
+        plans: ValidationPlans,
+        pipeline: ImagePipeline[Plan],
+        normalise: Normalise,
+        accelerator: Accelerator,
+        world: World,
+        numerics: Numerics,
+        *,
+        flip: bool = False,
+    ) -> None:
+        self._plans, self._pipeline, self._normalise = plans, pipeline, normalise
+        self._accelerator, self._world, self._numerics, self._flip = accelerator, world, numerics, flip
+
+    @torch.no_grad()
+    def __call__(self, network: EfficientNet, cut_short: Callable[[], bool] | None = None) -> Sums:
+        """Loss, correct and seen over all ranks; incomplete where `cut_short` became true on any of them.
+
+        Leaves the network in the mode that it was in.
+        """
+        training = network.training
+        network.eval()
+        tally = Tally(self._accelerator)
+        mine = deal(len(self._plans), self._world.size, self._world.rank)
+        with Feed(self._pipeline, self._plans.stream(mine), self._accelerator) as feed:
+            for batch in feed:
+                if cut_short is not None and cut_short():
+                    break
+                with self._numerics.autocast():
+                    logits = self._logits(network, batch.images)
+                    loss = F.cross_entropy(logits, batch.labels, reduction="sum")
+                tally.add(loss, logits, batch.labels)
+        network.train(training)
+        sums, expected = tally.total(self._world), len(self._plans.split)
+        if sums.seen > expected or (sums.seen < expected and cut_short is None):
+            raise HeadraceError(f"validation counted {sums.seen} images, the split has {expected}")
+        return sums
+
+    def _logits(self, network: EfficientNet, images: Tensor) -> Tensor:
+        """The network's logits, or their mean over each image and its mirror image."""
+        logits: Tensor = network(self._normalise(images))
+        if not self._flip:
+            return logits
+        mirrored: Tensor = network(self._normalise(images.flip(2)))
+        return (logits + mirrored) / 2
+
+    def complete(self, sums: Sums) -> bool:
+        """Whether the sums count the whole split."""
+        return sums.seen == len(self._plans.split)
+
+
+def build_evaluator(
+    shards: ShardSet,
+    settings: Evaluate,
+    runtime: Runtime,
+    normalise: Normalise,
+    place: Place,
+    numerics: Numerics,
+    decoded: Decoded | None = None,
+) -> Evaluator:
+    """The evaluator of a shard set's validation split."""
+    split = shards.split(VALIDATION)
+    plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
+    pipeline: ImagePipeline[Plan] = pipeline_at(place, split, settings.batch, runtime, decoded)
+    return Evaluator(plans, pipeline, normalise, place.accelerator, place.world, numerics, flip=settings.flip)

@@ -1,0 +1,42 @@
+"""Random erasing (Zhong et al., arXiv:1708.04896): a rectangle of some images becomes the mean colour."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from headrace.shards.draws import Stream, uniforms
+from headrace.train.input.augment.operation import Change, Op
+from headrace.train.input.augment.views import ATTEMPTS, Samples, tried_sides
+
+
+class Erasing(NamedTuple):
+    """The chance of an image, shares of its area, height-to-width ratios, and what is put there (red, green, blue)."""
+
+    chance: float = 0.0
+    area: tuple[float, float] = (0.02, 0.33)
+    ratio: tuple[float, float] = (0.3, 3.3)
+    colour: tuple[int, int, int] = (0, 0, 0)
+
+
+def erasing_changes(erasing: Erasing, seed: int, samples: Samples, size: int) -> Iterator[Change]:
+    """The rectangles of those images of `size` pixels that get one, by (seed, epoch, sample id).
+
+    Follows `torchvision.transforms.RandomErasing`: up to ten tries of (area, log-uniform ratio), the first rectangle
+    that is smaller than the image in both directions, and has a pixel, is placed uniformly; where none is, the image
+    stays as it is.
+    """
+    if not erasing.chance:
+        return
+    chosen = uniforms(seed, Stream.ERASE, samples.epochs, samples.ids, 2 * ATTEMPTS, count=1)[:, 0] < erasing.chance
+    sides = np.full(len(samples.ids), size)
+    resized, limits = samples._replace(widths=sides, heights=sides), (sides - 1.0, sides - 1.0)
+    height, width = tried_sides(seed, Stream.ERASE, resized, erasing.area, erasing.ratio, limits)
+    rows = np.flatnonzero(chosen & (height > 0))
+    if not len(rows):
+        return
+    some, height, width = samples.only(rows), height[rows], width[rows]
+    place = uniforms(seed, Stream.ERASE, some.epochs, some.ids, 2 * ATTEMPTS + 1, count=2)
+    top, left = np.floor(place[:, 0] * (size - height + 1)), np.floor(place[:, 1] * (size - width + 1))
+    box = np.stack([top, left, top + height, left + width], 1)
+    yield Change(Op.ERASE, rows, np.concatenate([box, np.tile(erasing.colour, (len(rows), 1))], 1))

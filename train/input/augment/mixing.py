@@ -1,0 +1,59 @@
+"""mixup and CutMix within one group: who is mixed with whom, and how much, by (seed, step, group).
+
+mixup (Zhang et al., arXiv:1710.09412) blends each image with its partner; CutMix (Yun et al., arXiv:1905.04899) puts
+a rectangle of the partner into it. Both weigh the two labels by what is seen of each image. A pair never crosses a
+group, so the mixed images are the same on whichever process the group runs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.draws import Stream, hash64, uniforms
+
+_TRIES = 64  # of the Beta draw; each is accepted at least every second time
+
+
+class Mixing(NamedTuple):
+    """Parameters of the Beta distributions, 0 for off. With both on, each group draws which of them it gets."""
+
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+
+class Mix(NamedTuple):
+    """How one group is mixed."""
+
+    partner: NDArray[np.int64]  # (b,) whom each sample is mixed with: a permutation of the group
+    share: float  # the weight of a sample's own label
+    box: tuple[int, int, int, int] | None  # top, left, bottom, right in pixels come from the partner; None blends
+
+
+def draw_mix(mixing: Mixing, seed: int, step: int, group: int, samples: int, size: int) -> Mix | None:
+    """The mix of `samples` images of `size` pixels; None where mixing is off."""
+    if not (mixing.mixup or mixing.cutmix):
+        return None
+    draws = uniforms(seed, Stream.MIX, step, group, count=3 + 2 * _TRIES)[0]
+    partner = np.argsort(hash64(seed, Stream.MIX, step, group, 1, np.arange(samples)), kind="stable")
+    cut = bool(mixing.cutmix) and (not mixing.mixup or draws[0] < 0.5)
+    share = beta(mixing.cutmix if cut else mixing.mixup, draws[3:].reshape(_TRIES, 2))
+    if not cut:
+        return Mix(partner, share, None)
+    top, bottom = _span(draws[1], share, size)
+    left, right = _span(draws[2], share, size)
+    return Mix(partner, 1 - (bottom - top) * (right - left) / size**2, (top, left, bottom, right))
+
+
+def beta(alpha: float, pairs: NDArray[np.float64]) -> float:
+    """A Beta(alpha, alpha) draw from uniform pairs (n, 2) by Johnk's method (Metrika 8, 1964), for alpha up to 1."""
+    x, y = (pairs ** (1 / alpha)).T
+    accepted = np.flatnonzero((x + y > 0) & (x + y <= 1))
+    first = accepted[0] if len(accepted) else None
+    return 0.5 if first is None else float(x[first] / (x[first] + y[first]))
+
+
+def _span(centre: float, share: float, size: int) -> tuple[int, int]:
+    """First and past-the-last pixel of one side of the box: sqrt(1 - share) of the image, cut off at its edges."""
+    half = size * np.sqrt(1 - share) / 2
+    return int(max(0, round(centre * size - half))), int(min(size, round(centre * size + half)))

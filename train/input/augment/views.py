@@ -1,0 +1,155 @@
+"""Which part of each image is seen, and whether it is mirrored: pure functions of (seed, epoch, sample id).
+
+A *view* is a rectangle of the decoded image that the pipeline resizes to the training size. A mirrored view has
+its left and right edges exchanged, which the resize follows at no cost.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.draws import Stream, uniforms
+
+ATTEMPTS = 10  # torchvision tries as often before it takes the central box, or erases nothing
+
+
+class Views(NamedTuple):
+    """Rectangles in pixels of the decoded image: float32 (n, 2) corners as (y, x); start x > end x mirrors.
+
+    They lie on whole pixels and are cut out before they are resized, as RandomResizedCrop does. Or images are resized
+    before squares are cut out of them, as Resize and CenterCrop do: then `short` is the shorter side in between.
+    """
+
+    start: NDArray[np.float32]
+    end: NDArray[np.float32]
+    short: int = 0
+
+    def only(self, rows: slice) -> "Views":
+        """Some of them."""
+        return self._replace(start=self.start[rows], end=self.end[rows])
+
+
+class Samples(NamedTuple):
+    """Which images, in which epoch: columns of equal length n."""
+
+    epochs: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    widths: NDArray[np.int32]
+    heights: NDArray[np.int32]
+
+    def only(self, rows: NDArray[Any] | slice) -> "Samples":
+        """Some of them."""
+        return Samples(self.epochs[rows], self.ids[rows], self.widths[rows], self.heights[rows])
+
+
+class Crop(NamedTuple):
+    """Random resized crop: fractions of the image's area, width-to-height ratios, chance to mirror."""
+
+    area: tuple[float, float]
+    ratio: tuple[float, float]
+    flip: float
+
+
+def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
+    """Random resized crop and mirror of each sample.
+
+    Follows `torchvision.transforms.RandomResizedCrop`: up to ten tries of (area, log-uniform ratio), the first
+    box that fits is placed uniformly on whole pixels, and where none fits the largest central box within the
+    ratio bounds is taken.
+    """
+    height, width = _box_shapes(crop, seed, samples)
+    place = uniforms(seed, Stream.CROP, samples.epochs, samples.ids, 2 * ATTEMPTS, count=2)
+    fallback = height < 0
+    height, width = np.abs(height), np.abs(width)
+    free_rows, free_columns = samples.heights - height, samples.widths - width
+    top = np.floor(place[:, 0] * (free_rows + 1))
+    left = np.floor(place[:, 1] * (free_columns + 1))
+    top[fallback], left[fallback] = free_rows[fallback] // 2, free_columns[fallback] // 2
+    mirror = uniforms(seed, Stream.FLIP, samples.epochs, samples.ids, count=1)[:, 0] < crop.flip
+    return _views(top, left, top + height, left + width, mirror)
+
+
+def _box_shapes(crop: Crop, seed: int, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Heights and widths of the boxes, negative where no try fitted and the central box is meant."""
+    limits = samples.widths.astype(np.float64), samples.heights.astype(np.float64)
+    width, height = tried_sides(seed, Stream.CROP, samples, crop.area, crop.ratio, limits)
+    central_height, central_width = _central_box(crop, samples.widths, samples.heights)
+    fits = width > 0
+    return np.where(fits, height, -central_height), np.where(fits, width, -central_width)
+
+
+def tried_sides(
+    seed: int,
+    stream: Stream,
+    samples: Samples,
+    area: tuple[float, float],
+    ratio: tuple[float, float],
+    limits: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sides (first, second) of a rectangle for each sample, whole pixels, both 0 where none of ten tries fitted.
+
+    A try draws a share of the image's area, uniform, and first / second, log-uniform; it fits when each side has a
+    pixel and at most as many as its limit, (n,) each. So do RandomResizedCrop and RandomErasing of torchvision.
+    """
+    tries = np.arange(ATTEMPTS)  # all at once: nearly every image needs few, but calls cost more than numbers
+    draw = uniforms(seed, stream, samples.epochs[:, None], samples.ids[:, None], tries, count=2)
+    pixels = (area[0] + (area[1] - area[0]) * draw[..., 0]) * (samples.widths.astype(np.float64) * samples.heights)[
+        :, None
+    ]
+    log_ratio = np.log(ratio)
+    drawn = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[..., 1])
+    sides = np.rint(np.sqrt(pixels * drawn)), np.rint(np.sqrt(pixels / drawn))
+    fits = np.all([(side > 0) & (side <= limit[:, None]) for side, limit in zip(sides, limits, strict=True)], 0)
+    earliest = fits.argmax(1)[:, None]
+    first, second = (np.take_along_axis(np.where(fits, side, 0.0), earliest, 1)[:, 0] for side in sides)
+    return first, second
+
+
+def _central_box(
+    crop: Crop, widths: NDArray[np.int32], heights: NDArray[np.int32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Heights and widths of the largest boxes within the ratio bounds; of at least one pixel, whatever the bounds."""
+    wide, high = widths.astype(np.float64), heights.astype(np.float64)
+    too_tall, too_wide = wide / high < crop.ratio[0], wide / high > crop.ratio[1]
+    height = np.where(too_tall, np.rint(wide / crop.ratio[0]), high)
+    width = np.where(too_wide, np.rint(high * crop.ratio[1]), wide)
+    return np.maximum(height, 1), np.maximum(width, 1)
+
+
+def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Views:
+    """The central squares that become size x size, of about `fraction` of the shorter side.
+
+    Follows `torchvision.transforms.Resize(size / fraction)` and `CenterCrop(size)`, to the pixel: 256 and 224 are
+    `fraction = 224 / 256`.
+    """
+    short, shorter = round(size / fraction), np.minimum(widths, heights)
+    corners = []
+    for sides in (heights, widths):
+        resized, first = resized_then_cut(short, size, sides, shorter)
+        corners += [first * sides / resized, (first + size) * sides / resized]
+    top, bottom, left, right = corners
+    return _views(top, left, bottom, right, np.zeros(len(widths), bool))._replace(short=short)
+
+
+def resized_then_cut(
+    short: int, size: int, sides: NDArray[np.integer], shorter: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sides of images after Resize(short), and where CenterCrop(size) begins there, rounded as torchvision does.
+
+    `shorter` are the shorter sides of the images.
+    """
+    resized = short * sides.astype(np.int64) // shorter
+    return resized, np.rint((resized - size) / 2).astype(np.int64)
+
+
+def _views(
+    top: NDArray[np.float64],
+    left: NDArray[np.float64],
+    bottom: NDArray[np.float64],
+    right: NDArray[np.float64],
+    mirror: NDArray[np.bool_],
+) -> Views:
+    start = np.stack([top, np.where(mirror, right, left)], 1).astype(np.float32)
+    end = np.stack([bottom, np.where(mirror, left, right)], 1).astype(np.float32)
+    return Views(start, end)

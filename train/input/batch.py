@@ -1,0 +1,48 @@
+"""One micro-batch as tensors on the device, ready for one forward pass."""
+
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from headrace.shards.draws import Stream, hash64
+from headrace.train.input.augment.operators import changed
+from headrace.train.input.augment.views import Views
+from headrace.train.input.decode.wanted import Wanted
+from headrace.train.input.plans import Plan
+from headrace.train.machine.device import Accelerator
+
+_NOISE_WORDS = 1 << 16  # repeated to fill a batch
+
+
+class Batch(NamedTuple):
+    """The same on the device: ready for one forward pass."""
+
+    images: Tensor  # uint8 (b, size, size, 3)
+    labels: Tensor  # int64 (b,)
+    partner: Tensor | None  # int64 (b,), whom each image is mixed with
+    plan: Plan
+
+    @classmethod
+    def of(cls, plan: Plan, images: Tensor, accelerator: Accelerator) -> "Batch":
+        """The resized images of a plan, changed as it says, with the rest of it on their device."""
+        images = changed(images, plan.changes, accelerator)
+        partner = None if plan.mix is None else accelerator.upload(plan.mix.partner)
+        return cls(images, accelerator.upload(plan.labels), partner, plan)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that lies on the device."""
+        found = (self.images, self.labels)
+        return found if self.partner is None else (*found, self.partner)
+
+
+def resident_batch(samples: int, size: int, accelerator: Accelerator) -> Batch:
+    """A batch that is already on the device, for warming up and timing the step.
+
+    Its pixels are noise: devices may compute faster on equal numbers than on those of images.
+    """
+    ids, corners = np.zeros(samples, np.int64), np.zeros((samples, 2), np.float32)
+    plan = Plan(0, 0, ids, ids, Wanted(ids, Views(corners, corners), size))
+    noise = hash64(0, Stream.RESIDENT, np.arange(_NOISE_WORDS)).view(np.uint8)
+    return Batch.of(plan, accelerator.upload(np.resize(noise, (samples, size, size, 3))), accelerator)

@@ -1,0 +1,1 @@
+"""Encoded bytes and views in, resized uint8 images out."""

@@ -1,0 +1,89 @@
+"""Every image of a split, decoded in order; and which sample it was where one does not decode."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.errors import DataError, HeadraceError
+from headrace.shards.headers import unsafe
+from headrace.shards.order import validation_batches
+from headrace.shards.shardset import Split
+from headrace.shards.unsafe import why_unsafe
+from headrace.train.input.decode import dali
+
+
+def decode_all(split: Split, batch: int, *, threads: int) -> Iterator[list[NDArray[np.uint8]]]:
+    """All images of a split in order of their ids, `batch` at a time: uint8 (height, width, 3), decoded on the CPU.
+
+    They lie in DALI's memory, which it takes back for the next batch.
+    Raises DataError when a sample's bytes changed, do not decode, or are of another size than the index says.
+    """
+    spans = validation_batches(len(split), batch)
+    ids = iter(np.arange(first, last) for first, last in spans)
+    pipeline = dali.decoding(lambda: split.jpegs(next(ids)), batch, threads)
+    for first, last in spans:
+        try:
+            (batched,) = pipeline.run()
+        except RuntimeError as error:
+            ahead = min(last + dali.AHEAD * batch, len(split))
+            raise explained(split, np.arange(first, ahead), error) from error
+        images = dali.arrays(batched)
+        for sample_id, image in enumerate(images, first):
+            _check_shape(split, sample_id, image.shape)
+        yield images
+
+
+def explained(split: Split, ids: NDArray[np.int64], error: RuntimeError) -> HeadraceError:
+    """The user's error where DALI, whose own names no sample, could not decode one of these: each is tried alone."""
+    faults = (_fault(split, sample_id) for sample_id in ids.tolist())
+    return next((fault for fault in faults if fault), None) or unexplained(error)
+
+
+def blamed(split: Split, sample_id: int) -> DataError:
+    """The user's error for a sample that a graph failed on: it is of another size, or does not decode."""
+    return _fault(split, sample_id) or _undecodable(split, sample_id)
+
+
+def refused(split: Split, sample_id: int) -> DataError | None:
+    """The user's error for a sample that must not be decoded, to look at it least of all."""
+    fault = why_unsafe(split.jpegs(np.array([sample_id]))[0].tobytes())
+    return unsafe(split, sample_id, fault) if fault else None
+
+
+def _fault(split: Split, sample_id: int) -> DataError | None:
+    """What is wrong with a sample, which is decoded alone."""
+    if found := refused(split, sample_id):
+        return found
+    jpegs = split.jpegs(np.array([sample_id]))
+    try:
+        (batched,) = dali.decoding(lambda: jpegs, 1, threads=1).run()
+    except RuntimeError:
+        return _undecodable(split, sample_id)
+    try:
+        _check_shape(split, sample_id, dali.arrays(batched)[0].shape)
+    except DataError as error:
+        return error
+    return None
+
+
+def _check_shape(split: Split, sample_id: int, seen: tuple[int, ...]) -> None:
+    expected = (int(split.heights[sample_id]), int(split.widths[sample_id]), 3)
+    if seen != expected:
+        raise DataError(
+            f"{split.describe(sample_id)}: decodes to {seen}, the index says {expected}. "
+            "See all that is wrong with `headrace verify --deep` on the shard set"
+        )
+
+
+def _undecodable(split: Split, sample_id: int) -> DataError:
+    return DataError(
+        f"{split.describe(sample_id)}: the image does not decode. Find all such samples with "
+        "`headrace verify --deep` on the shard set"
+    )
+
+
+def unexplained(error: RuntimeError) -> HeadraceError:
+    """The user's error for one of DALI's that no sample explains."""
+    reason = str(error).rpartition("encountered:")[2].strip().splitlines()
+    return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")

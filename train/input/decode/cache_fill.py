@@ -1,0 +1,88 @@
+"""Filling the decoded cache: one rank of each node decodes every image once, the others wait for it."""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+
+import numpy as np
+
+from headrace.shards import store
+from headrace.shards.shardset import ShardSet
+from headrace.train.input.decode.blame import decode_all
+from headrace.train.input.decode.cache import CacheFile
+from headrace.train.input.decode.cached import Decoded
+from headrace.train.machine.capacity import in_words
+from headrace.train.machine.world import World
+
+_BATCH = 256
+_TURN_SECONDS = 1.0  # of decoding, between two words with the ranks that wait
+Say = Callable[[str], None]
+Work = Generator[bool, None, None]
+"""True now and then: there is more to do."""
+
+
+def open_caches(
+    shards: ShardSet, files: tuple[CacheFile, ...], world: World, threads: int, say: Say
+) -> dict[str, Decoded]:
+    """The decoded splits by name, from these files; those that are not there yet are made first.
+
+    `threads` are the CPU threads of one rank: a rank that fills has those of the node, as the others wait. They wait in
+    turns, so that a fill may take longer than their time-out, and one that fails ends all.
+    """
+    fills = world.local_rank == 0
+    with closing(_prepare(shards, files, threads * world.local_size, say) if fills else _nothing()) as work:
+        while world.any(next(work, False)):
+            pass
+    # The first is wanted by all; whether there is room for the others is the word of the rank that fills.
+    return {file.split: Decoded(file, shards) for place, file in enumerate(files) if place == 0 or file.ready}
+
+
+def _nothing() -> Work:
+    yield from ()
+
+
+def _prepare(shards: ShardSet, files: tuple[CacheFile, ...], threads: int, say: Say) -> Work:
+    """Make what is not there, and say how it went."""
+    for file in files:
+        began, reused = time.perf_counter(), file.ready
+        if not reused:
+            yield from _fill_or_wait(shards, file, threads, say)
+        took = "reused" if reused else f"made in {time.perf_counter() - began:.1f} s"
+        say(f"cache    {file.path}: {len(file.widths):,} decoded images, {in_words(file.size)}, {took}")
+
+
+def _fill_or_wait(shards: ShardSet, file: CacheFile, threads: int, say: Say) -> Work:
+    """Fill the cache, or see another run do it."""
+    waiting = False
+    while not file.ready:
+        try:
+            with store.locked(file.path):
+                if not file.ready:
+                    yield from _fill(shards, file, threads)
+        except store.LockedError:
+            if not waiting:
+                say(f"cache    {file.path}: another run is making it; waiting")
+            waiting = True
+            time.sleep(_TURN_SECONDS)
+            yield True
+
+
+def _fill(shards: ShardSet, file: CacheFile, threads: int) -> Work:
+    """Decode the split into the file, whose space is taken first; only a complete one gets its name."""
+    from headrace.train.input.decode.strips import Keys, strip_sums  # noqa: PLC0415  a run on a GPU without a cache needs no compiler of loops
+
+    keys, sums = Keys.for_widths(file.widths), [np.zeros(0, np.uint64)]
+    for leftover in file.unfinished:
+        leftover.unlink(missing_ok=True)
+    split, turn = shards.split(file.split), time.monotonic() + _TURN_SECONDS
+    with store.replacing(file.path, file.size) as stream:
+        stream.write(file.header)
+        for images in decode_all(split, _BATCH, threads=threads):
+            for image in images:
+                sums.append(strip_sums(image, keys))
+                stream.write(image.data)
+            if time.monotonic() > turn:
+                yield True
+                turn = time.monotonic() + _TURN_SECONDS
+        stream.write(np.concatenate(sums).astype("<u8").tobytes())
+    split.close()

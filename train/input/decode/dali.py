@@ -1,0 +1,130 @@
+"""The only home of NVIDIA DALI: its graphs, which have no reader and no random operator.
+
+All that varies from batch to batch arrives as an argument, so the pixels of a sample depend on its bytes and its view
+alone, and one graph serves training and evaluation at any size.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from nvidia.dali import Pipeline, fn, types
+from nvidia.dali.tensors import TensorCPU, TensorListCPU
+
+from headrace.train.input.augment.views import Views
+from headrace.train.input.decode.arrays import Images, Jpegs
+from headrace.train.input.decode.regions import Regions
+
+AHEAD = 3  # batches that a graph on the CPU asks for before it returns the first
+_VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
+
+
+def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipeline:
+    """On the CPU: a list of JPEGs from `source`, each uint8 (bytes,), becomes images uint8 (height, width, 3)."""
+    pipeline = Pipeline(
+        batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=AHEAD, exec_dynamic=True
+    )
+    with pipeline:
+        jpegs = fn.external_source(lambda: listed(source()), batch=True, dtype=types.UINT8, ndim=1)
+        pipeline.set_outputs(fn.decoders.image(jpegs, output_type=types.RGB))
+    pipeline.build()
+    return pipeline
+
+
+def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
+    """Arrays as DALI's own list, not copied yet: given as arrays, it would ask of each one what it is."""
+    make: Any = TensorListCPU  # whose stub does not know the last argument
+    return make([TensorCPU(array) for array in arrays], contiguous=False)
+
+
+def arrays(batch: Any) -> list[NDArray[np.uint8]]:
+    """The images of a batch on the CPU, in DALI's memory, which it takes back for the next one."""
+    if batch.is_dense_tensor():
+        whole: NDArray[np.uint8] = np.asarray(batch.as_tensor())
+        return list(whole)
+    return [np.asarray(batch[row]) for row in range(len(batch))]
+
+
+class Decoder:
+    """Decodes a batch of JPEGs on the CPU: one thread is that of the caller, several are DALI's."""
+
+    def __init__(self, max_batch: int, threads: int) -> None:
+        self._pipeline = Pipeline(
+            batch_size=max_batch,
+            num_threads=threads,
+            device_id=None,
+            prefetch_queue_depth=1,
+            exec_async=False,
+            exec_pipelined=False,
+        )
+        with self._pipeline:
+            jpegs = fn.external_source(name="jpegs", dtype=types.UINT8, ndim=1, no_copy=True)
+            start, sides = (
+                fn.external_source(name=name, dtype=types.INT32, ndim=1, no_copy=True) for name in Regions._fields
+            )
+            self._pipeline.set_outputs(fn.decoders.image_slice(jpegs, start, sides, axes=[0, 1], output_type=types.RGB))
+        self._pipeline.build()
+
+    def __call__(self, jpegs: Jpegs, regions: Regions) -> Images:
+        """The regions of the images, in DALI's memory, which it takes back for the next batch.
+
+        Raises RuntimeError where an image does not decode, as far as its region reaches, or is smaller than that.
+        """
+        self._pipeline.feed_input("jpegs", TensorListCPU(jpegs) if isinstance(jpegs, np.ndarray) else listed(jpegs))
+        for name, corners in regions._asdict().items():
+            self._pipeline.feed_input(name, TensorListCPU(corners))
+        (decoded,) = self._pipeline.run()
+        heights, widths = regions.sides.T.astype(np.int64)
+        pixels = decoded.as_reshaped_tensor([int(3 * heights @ widths)])
+        return Images.one_after_another(np.asarray(pixels), heights, widths)
+
+
+def viewing(
+    source: Callable[[], Any], max_batch: int, threads: int, *, device: int | None, decode: str | None
+) -> Pipeline:
+    """(images, *arguments(views, regions, size)) from `source` become views, uint8 (size, size, 3), on GPU `device`.
+
+    `decode` says where JPEGs are decoded, "cpu" or "mixed" (nvJPEG on the GPU); None takes images that are decoded.
+    Without a device all of it runs on the CPU, as tests do.
+    """
+
+    def together() -> tuple[Any, ...]:
+        images, *others = source()
+        return listed(images), *others
+
+    pipeline = Pipeline(batch_size=max_batch, num_threads=threads, device_id=device, prefetch_queue_depth=2)
+    with pipeline:
+        images, first, sides, start, end, size = fn.external_source(
+            together,
+            num_outputs=1 + len(_VIEW),
+            batch=True,
+            dtype=[types.UINT8, *_VIEW],
+            ndim=[1 if decode else 3] + len(_VIEW) * [1],
+            layout=["" if decode else "HWC"] + len(_VIEW) * [""],
+        )
+        part: dict[str, Any] = {"start": first, "shape": sides, "axes": [0, 1]}
+        if decode == "cpu":
+            images = fn.decoders.image_slice(images, **part, output_type=types.RGB)
+        elif decode is not None:
+            images = fn.decoders.image(images, device=decode, output_type=types.RGB)
+        if device is not None and decode != "mixed":
+            images = images.gpu()
+        if decode != "cpu":
+            images = fn.slice(images, **part)
+        images = fn.resize(
+            images, size=size, roi_start=start, roi_end=end, interp_type=types.INTERP_LINEAR, antialias=True
+        )
+        pipeline.set_outputs(images)
+    pipeline.build()
+    return pipeline
+
+
+def arguments(views: Views, regions: Regions, size: int) -> tuple[NDArray[Any], ...]:
+    """What the graph `viewing` is told of n views: what to cut out, what to resize of it, and to which size.
+
+    Corners and sides (n, 2), int32 and float32. A resize of a part sees the pixels around it, so what shall not be
+    seen has to be cut off before.
+    """
+    moved = regions.moved(views)
+    return regions.start, regions.sides, moved.start, moved.end, np.full(regions.start.shape, size, np.float32)

@@ -1,0 +1,101 @@
+"""Resized images on a GPU: one graph of DALI does all, or all but the decoding."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Generic
+
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
+
+from headrace.shards.errors import HeadraceError
+from headrace.shards.shardset import Split
+from headrace.train.input.decode import dali
+from headrace.train.input.decode.blame import blamed, refused, unexplained
+from headrace.train.input.decode.cached import Decoded
+from headrace.train.input.decode.regions import seen
+from headrace.train.input.decode.wanted import Some, Wanted
+from headrace.train.machine.device import Accelerator
+
+_NO_MEMORY = ("CUDA allocation failed", "Can't allocate", "cudaErrorMemoryAllocation", "out of memory")
+
+
+class OnGpu(Generic[Some]):
+    """Feeds the graph with plans, ahead of the images that it returns, and says what its errors mean."""
+
+    def __init__(
+        self,
+        split: Split,
+        max_batch: int,
+        accelerator: Accelerator,
+        *,
+        threads: int,
+        decode: str,
+        decoded: Decoded | None = None,
+    ) -> None:
+        self._split, self._accelerator, self._decoded = split, accelerator, decoded
+        self._decode = decode if decoded is None else None
+        self._ahead: deque[Some] = deque()  # DALI asks for input ahead of the batch that it returns
+        self._plans: Iterator[Some] = iter(())
+        self._graph = self._built(self._next_inputs, max_batch, threads)
+
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
+        """Each plan with its images, uint8 (b, size, size, 3) on the device, in order.
+
+        Without a GPU they lie in DALI's memory, which it takes back for the next batch.
+        Raises DataError when a sample's bytes changed or do not decode, naming it, and HeadraceError for what is not
+        a sample's fault.
+        """
+        self._plans = plans
+        while True:
+            try:
+                images = self._images()
+            except StopIteration:
+                self._graph.reset()
+                return
+            except RuntimeError as error:
+                raise self._explain(error) from error
+            yield self._ahead.popleft(), images
+
+    def _built(self, source: Callable[[], Any], max_batch: int, threads: int) -> Any:
+        return dali.viewing(source, max_batch, threads, device=self._accelerator.ordinal, decode=self._decode)
+
+    def _images(self) -> Tensor:
+        with self._accelerator.side_stream() as stream:
+            (images,) = self._graph.run(stream)
+            return self._accelerator.keep(from_dlpack(images.as_tensor()))
+
+    def _next_inputs(self) -> Any:
+        plan = next(self._plans)
+        inputs = self._inputs(plan.wanted)
+        self._ahead.append(plan)
+        return inputs
+
+    def _inputs(self, wanted: Wanted) -> Any:
+        ids, views, size = wanted
+        regions = seen(views, self._split.heights[ids], self._split.widths[ids])
+        if self._decoded is None:
+            return self._split.jpegs(ids), *dali.arguments(views, regions, size)
+        images, rows = self._decoded.read(ids, regions)
+        regions = regions._replace(start=regions.start - rows.start)
+        return images.arrays(), *dali.arguments(rows.moved(views), regions, size)
+
+    def _explain(self, error: RuntimeError) -> HeadraceError:
+        """The user's error for one of DALI's, which names no sample: those in question are tried one by one."""
+        if any(words in str(error) for words in _NO_MEMORY):  # trying again would blame a sample for it
+            return HeadraceError(
+                "the image pipeline ran out of GPU memory. Lower train.group, which changes what batch normalisation "
+                "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint stays as it is"
+            )
+        for plan in self._ahead:
+            for row, sample_id in enumerate(plan.wanted.ids.tolist()):
+                if refused(self._split, sample_id) or not self._succeeds(plan.wanted.one(row)):
+                    return blamed(self._split, sample_id)
+        return unexplained(error)
+
+    def _succeeds(self, wanted: Wanted) -> bool:
+        inputs = self._inputs(wanted)
+        try:
+            self._built(lambda: inputs, 1, 1).run()
+        except RuntimeError:
+            return False
+        return True

@@ -1,0 +1,96 @@
+"""Encoded bytes and views in, resized uint8 images out: on the CPU, from the decoded cache, or on a GPU."""
+
+from collections.abc import Iterator
+from typing import Generic, Protocol
+
+from torch import Tensor
+
+from headrace.shards.shardset import Split
+from headrace.train.input.decode.cached import Decoded
+from headrace.train.input.decode.gpu import OnGpu
+from headrace.train.input.decode.lanes import Lanes
+from headrace.train.input.decode.wanted import Some
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.place import Place
+from headrace.train.recipe.sections import Runtime
+
+
+class ImagePipeline(Generic[Some]):
+    """Decodes the samples of a split and resizes their views, on the CPU or on the GPU of `accelerator`.
+
+    `threads` are CPU threads; `decode` places the JPEG decoder: "cpu", or "mixed" (nvJPEG on the GPU). Images that are
+    `decoded` are taken as they are: the pixels are the same as with "cpu".
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        max_batch: int,
+        accelerator: Accelerator,
+        *,
+        threads: int,
+        decode: str,
+        decoded: Decoded | None = None,
+    ) -> None:
+
+        def on_cpu() -> _Way[Some]:
+            return _OnCpu(split, max_batch, threads) if decoded is None else _FromCache(decoded, threads)
+
+        def on_gpu() -> _Way[Some]:
+            return OnGpu(split, max_batch, accelerator, threads=threads, decode=decode, decoded=decoded)
+
+        self._running = False
+        self._way = accelerator.either(cpu=on_cpu, gpu=on_gpu)()
+
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
+        """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
+
+        Raises DataError when a sample's bytes changed or do not decode, naming it. On a GPU it may come a batch early:
+        DALI asks for input ahead. A run that failed or was left in its middle is the pipeline's last.
+        """
+        if self._running:
+            raise RuntimeError("an earlier run of this pipeline did not end: batches of it are still inside")
+        self._running = True
+        yield from self._way.run(plans)
+        self._running = False
+
+
+def pipeline_at(
+    place: Place, split: Split, max_batch: int, runtime: Runtime, decoded: Decoded | None = None
+) -> ImagePipeline[Some]:
+    """A pipeline over a split in this process, which takes its pixels from the `decoded` cache where there is one."""
+    decode = place.accelerator.decode_placement(runtime.decode)
+    return ImagePipeline(split, max_batch, place.accelerator, threads=place.threads, decode=decode, decoded=decoded)
+
+
+class _Way(Protocol[Some]):
+    """One of the three ways to the images."""
+
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
+        """As `ImagePipeline.run`."""
+
+
+class _OnCpu(Generic[Some]):
+    """Each lane takes a batch through from the files to the pixels (docs/decisions/0017)."""
+
+    def __init__(self, split: Split, max_batch: int, threads: int) -> None:
+        from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no compiler of loops
+
+        lanes, each = lanes_on_cpu(threads, max_batch * mean_bytes(split))
+        self._lanes: Lanes[Some, Tensor] = Lanes(lanes, lambda: OnCpu(split, max_batch, each))
+
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
+        return self._lanes.run(plans)
+
+
+class _FromCache(Generic[Some]):
+    """All is decoded: what is left is to read, check and resize."""
+
+    def __init__(self, decoded: Decoded, threads: int) -> None:
+        def resized(plan: Some) -> Tensor:
+            return decoded.resample(*plan.wanted)
+
+        self._lanes: Lanes[Some, Tensor] = Lanes(threads, lambda: resized)
+
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
+        return self._lanes.run(plans)

@@ -1,0 +1,70 @@
+"""Which files of ours the code of a module comes from: its own, those of the modules that it imports, and so on."""
+
+import hashlib
+import re
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+_TOP, _ROOM = __name__.partition(".")[0], __name__.rpartition(".")[0]
+_OURS = {_TOP: Path(__file__).resolve().parents[3]}  # by its name, the folder of our package
+# The facade loads what it is asked for; these modules say where compiled code lies, not what it is.
+_LEFT_OUT = (_TOP, f"{_ROOM}.kept", f"{_ROOM}.origins")
+_FROM = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
+_IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n]*)", re.MULTILINE)
+_BEGAN = time.time()
+
+
+@cache
+def stamp(module: str) -> str | None:
+    """A hash of the files that a loaded module's code comes from. None where it cannot be told.
+
+    That is so where a file cannot be read, as for what was typed in, and where one has changed since this process
+    began: what was loaded of it may be older than what is read now.
+    """
+    total = hashlib.sha256()
+    try:
+        for path in sorted(files(module)):
+            if path.stat().st_ctime > _BEGAN:
+                return None
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    except (OSError, UnicodeDecodeError):
+        return None
+    return total.hexdigest()
+
+
+def files(module: str) -> set[Path]:
+    """The files of a loaded module and of all that it imports, directly or not, of ours or of its own package.
+
+    Raises OSError where the module has no file that can be read.
+    """
+    own = Path(getattr(sys.modules.get(module), "__file__", None) or module).resolve()
+    found: dict[Path, str] = {own: own.read_text(encoding="utf-8")}
+    inside = module.count(".") + (own.stem == "__init__")
+    packages = _OURS | ({module.partition(".")[0]: own.parents[inside - 1]} if inside else {})
+    waiting = _imported(found[own])
+    while waiting:
+        name = waiting.pop()
+        path = _file(name, packages.get(name.partition(".")[0]))
+        if path is not None and path not in found and name not in _LEFT_OUT:
+            found[path] = path.read_text(encoding="utf-8")
+            waiting += _imported(found[path])
+    return set(found)
+
+
+def _file(name: str, package: Path | None) -> Path | None:
+    """The file of a module in the folder of its package; None where there is none, as for a function or a library."""
+    if package is None:
+        return None
+    path = package.joinpath(*name.split(".")[1:])
+    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
+
+
+def _imported(text: str) -> list[str]:
+    """All names in the import statements of a source, each with its packages; some are of functions or constants."""
+    names = [name for line in _IMPORT.findall(text) for name in re.findall(r"[\w.]+", line)]
+    for package, members in _FROM.findall(text):
+        names += [package, *(f"{package}.{member}" for member in re.findall(r"\w+", members))]
+    parts = [name.split(".") for name in names]
+    return [".".join(part[:length]) for part in parts for length in range(1, len(part) + 1)]

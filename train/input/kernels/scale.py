@@ -1,0 +1,17 @@
+"""Bytes to numbers of the network's range on a CPU, in one pass over the memory."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.train.input.kernels.jit import jit
+
+
+@jit
+def scale_rows(pixels: NDArray[np.uint8], scale: NDArray[Any], shift: NDArray[Any], made: NDArray[Any]) -> None:
+    """Make pixels * scale + shift: pixels and made are (n, m), scale and shift (m,), all but pixels of one dtype."""
+    for row in range(len(pixels)):
+        before, after = pixels[row], made[row]
+        for x in range(len(before)):
+            after[x] = before[x] * scale[x] + shift[x]

@@ -1,0 +1,109 @@
+"""Depthwise convolution whose gradients are fast on a CPU where torch's own are not. The forward pass stays torch's.
+
+On an image that is hardly larger than its 5 x 5 kernel torch computes the weight gradient up to 30 times slower than it
+need be, and EfficientNet's late stages at 64 to 128 pixels are just that. Each element of the gradient is the sum, over
+samples and places, of input times output gradient at one shift, and is computed here as that: one product a shift.
+
+In bf16 torch has fast gradients of 3 x 3 kernels with stride 1 alone; others take several times as long as in float32,
+and a third of a step at 224 pixels (docs/decisions/0014). They are computed in float32 here.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F  # noqa: N812  torch's own convention
+
+from headrace.train.machine.device import computes_in_bf16, has_avx512, lies_on_cpu
+
+# Side of the input in pixels up to which shifts are faster, for 3 x 3 kernels and for larger ones: torch's for AVX-512
+# are the better ones.
+_LARGEST = (0, 2) if has_avx512() else (2, 8)
+
+
+def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
+    """Whether the gradients of this module are faster than torch's; seen on CPUs with AVX2, with AVX-512, with bf16."""
+    if not lies_on_cpu(x) or not torch.is_grad_enabled():
+        return False
+    kernel = weight.shape[-1]
+    return by_shifts(x.shape[-1], kernel) or (computes_in_bf16(x) and (kernel > 3 or stride > 1))
+
+
+def by_shifts(side: int, kernel: int) -> bool:
+    """Whether shifts are the faster way to the weight gradient."""
+    return side <= _LARGEST[kernel > 3]
+
+
+class DepthwiseConv(torch.autograd.Function):
+    """One k x k filter a channel over x (b, c, h, w) padded with `before` and `after` zeros on each axis."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, before: int, after: int) -> Tensor:
+        """(b, c, h', w'), as conv2d gives it; weight is (c, 1, k, k)."""
+        ctx.save_for_backward(x, weight)
+        ctx.place = stride, before, after
+        padded, rest = _padded(x, before, after)
+        return F.conv2d(padded, weight, None, stride, rest, 1, x.shape[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        """Gradients of x and of the weight, in float32 at least, each handed on as its input is."""
+        x, weight = ctx.saved_tensors
+        stride, before, after = ctx.place
+        exact = torch.promote_types(grad.dtype, torch.float32)
+        like_x, like_weight = x.dtype, weight.dtype
+        x, weight, grad = x.to(exact), weight.to(exact), grad.to(exact)
+        shifts = by_shifts(x.shape[-1], weight.shape[-1])
+        of_x, of_weight = gradients(grad, x, weight, stride, before, after, with_weight=not shifts)
+        if shifts:
+            of_weight = weight_gradient(grad, x, weight, stride, before)
+        return of_x.to(like_x), of_weight.to(like_weight), None, None, None
+
+
+def depthwise(x: Tensor, weight: Tensor, stride: int, before: int, after: int) -> Tensor:
+    """`DepthwiseConv` as a function."""
+    out: Tensor = DepthwiseConv.apply(x, weight, stride, before, after)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _padded(x: Tensor, before: int, after: int) -> tuple[Tensor, int]:
+    """Zeros around x, and how many the convolution is left to add on each side: it adds them without a copy."""
+    return (x, before) if before == after else (F.pad(x, [before, after, before, after]), 0)
+
+
+def gradients(
+    grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int, after: int, *, with_weight: bool
+) -> tuple[Tensor, Tensor]:
+    """The gradients of x, without the part that falls on the padding, and of the weight, torch's own."""
+    padded, rest = _padded(x, before, after)
+    wanted = [True, with_weight, False]
+    whole, of_weight, _ = torch.ops.aten.convolution_backward(
+        grad, padded, weight, None, [stride] * 2, [rest] * 2, [1, 1], False, [0, 0], x.shape[1], wanted
+    )
+    first, (height, width) = before - rest, x.shape[2:]
+    return whole[:, :, first : first + height, first : first + width], of_weight
+
+
+def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int) -> Tensor:
+    """(c, 1, k, k): at (i, j) the sum of grad[y, x'] * x[y * stride + i - before, x' * stride + j - before]."""
+    kernel = weight.shape[-1]
+    images, grads = x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)
+    found = torch.zeros(kernel, kernel, x.shape[1], dtype=weight.dtype)
+    rows = [_overlap(i - before, stride, images.shape[1], grads.shape[1]) for i in range(kernel)]
+    columns = [_overlap(j - before, stride, images.shape[2], grads.shape[2]) for j in range(kernel)]
+    for i, (of_image, of_grad) in enumerate(rows):
+        for j, (across_image, across_grad) in enumerate(columns):
+            product = images[:, of_image, across_image] * grads[:, of_grad, across_grad]
+            found[i, j] = product.sum((0, 1, 2))
+    return found.permute(2, 0, 1).unsqueeze(1)
+
+
+def _overlap(shift: int, stride: int, side: int, out_side: int) -> tuple[slice, slice]:
+    """The places y of an output whose input place y * stride + shift is inside, as slices of input and output."""
+    first = max(0, -(shift // stride))
+    last = min(out_side, (side - 1 - shift) // stride + 1)
+    if last <= first:
+        return slice(0, 0), slice(0, 0)
+    return slice(first * stride + shift, (last - 1) * stride + shift + 1, stride), slice(first, last)

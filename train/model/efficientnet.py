@@ -1,0 +1,113 @@
+"""EfficientNet as a pure function of (images, noise), built from efficientnet_pytorch's modules.
+
+The package gives the architecture, its names and its weights. What is replaced here leaves every output equal:
+
+- random draws come in as arguments (`keep`, `dropout`), never from a generator inside;
+- activations are torch's own (SiLU) instead of an autograd function written in Python;
+- the "same" padding is the convolution's own where it is even, and only stride 2 pads apart (`same_padding.py`).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  torch's own convention
+
+from headrace.train.model.same_padding import SameConv2d
+
+
+class Block(nn.Module):
+    """Mobile inverted bottleneck (arXiv:1801.04381) with squeeze-and-excitation where `block` has it."""
+
+    _expand_conv: nn.Module
+    _bn0: nn.Module
+    _depthwise_conv: nn.Module
+    _bn1: nn.Module
+    _se_reduce: nn.Module
+    _se_expand: nn.Module
+    _project_conv: nn.Module
+    _bn2: nn.Module
+
+    def __init__(self, block: Any, activation: nn.Module) -> None:
+        super().__init__()
+        for name, module in block.named_children():
+            if name != "_swish":
+                setattr(self, name, _plain(module))
+        args = block._block_args  # noqa: SLF001  the package has no public name for it
+        self.expands = args.expand_ratio != 1
+        self.excites = block.has_se
+        stride = args.stride if isinstance(args.stride, int) else args.stride[0]
+        self.skips = block.id_skip and stride == 1 and args.input_filters == args.output_filters
+        self.activation = activation
+
+    def forward(self, inputs: Tensor, keep: Tensor | None) -> Tensor:
+        """(b, c, h, w) to (b, out, h', w'); `keep` (b, 1, 1, 1) scales the residual branch of each sample."""
+        x: Tensor = inputs
+        if self.expands:
+            x = self.activation(self._bn0(self._expand_conv(x)))
+        x = self.activation(self._bn1(self._depthwise_conv(x)))
+        if self.excites:
+            squeezed = self.activation(_on_vectors(self._se_reduce, x.mean((2, 3))))
+            x = torch.sigmoid(_on_vectors(self._se_expand, squeezed))[:, :, None, None] * x
+        x = self._bn2(self._project_conv(x))
+        if self.skips:
+            x = inputs + (x if keep is None else x * keep)
+        return x
+
+
+class EfficientNet(nn.Module):
+    """The network. Its state dict has the names and shapes of efficientnet_pytorch's."""
+
+    def __init__(self, package_model: Any, activation: nn.Module) -> None:
+        super().__init__()
+        self._conv_stem = _plain(package_model._conv_stem)  # noqa: SLF001
+        self._bn0 = package_model._bn0  # noqa: SLF001
+        self._blocks = nn.ModuleList(Block(block, activation) for block in package_model._blocks)  # noqa: SLF001
+        self._conv_head = _plain(package_model._conv_head)  # noqa: SLF001
+        self._bn1 = package_model._bn1  # noqa: SLF001
+        self._fc = package_model._fc  # noqa: SLF001
+        self.activation = activation
+
+    @property
+    def features(self) -> int:
+        """Width of the layer before the classifier: the size of a sample's dropout mask."""
+        return int(self._fc.in_features)
+
+    @property
+    def head(self) -> nn.Linear:
+        """The classifier."""
+        head: nn.Linear = self._fc
+        return head
+
+    def drop_rates(self, drop_connect: float) -> list[float]:
+        """Each block's chance to be dropped: grows linearly with depth, 0 where there is no skip connection."""
+        blocks: Any = self._blocks
+        return [drop_connect * i / len(blocks) * block.skips for i, block in enumerate(blocks)]
+
+    def forward(self, images: Tensor, keep: Tensor | None = None, dropout: Tensor | None = None) -> Tensor:
+        """Logits (b, classes) of normalised images (b, 3, size, size).
+
+        `keep` (b, blocks) and `dropout` (b, features) multiply; None leaves them out, as evaluation does.
+        """
+        x = self.activation(self._bn0(self._conv_stem(images)))
+        for i, block in enumerate(self._blocks):
+            scales = None if keep is None or not block.skips else keep[:, i].to(x.dtype).view(-1, 1, 1, 1)
+            x = block(x, scales)
+        x = self.activation(self._bn1(self._conv_head(x)))
+        x = F.adaptive_avg_pool2d(x, 1).flatten(1)
+        logits: Tensor = self._fc(x if dropout is None else x * dropout.to(x.dtype))
+        return logits
+
+
+def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
+    """A 1 x 1 convolution of images of one pixel, (b, c) to (b, out), as a product: that takes far less time."""
+    weight: Any = conv.weight
+    bias: Any = conv.bias
+    channels_last = weight.stride(2) != 1  # DDP wants the gradient to have the strides of the parameter
+    matrix = weight.permute(0, 2, 3, 1) if channels_last else weight
+    return F.linear(x, matrix.flatten(1), bias)
+
+
+def _plain(module: nn.Module) -> nn.Module:
+    """The package's padded convolution as ours, with the same parameters; other modules unchanged."""
+    return SameConv2d.of(module) if isinstance(module, nn.Conv2d) else module

@@ -1,0 +1,45 @@
+"""Convolution with TensorFlow's "same" padding at any size, as EfficientNet's weights expect it."""
+
+from typing import Self
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  torch's own convention
+
+from headrace.train.model.depthwise import depthwise, pays
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution whose output side is ceil(input side / stride)."""
+
+    @classmethod
+    def of(cls, module: nn.Conv2d) -> Self:
+        """One with the parameters of `module`, the same objects."""
+        same = cls(
+            module.in_channels,
+            module.out_channels,
+            (module.kernel_size[0], module.kernel_size[1]),
+            stride=(module.stride[0], module.stride[1]),
+            groups=module.groups,
+            bias=module.bias is not None,
+            device="meta",
+        )
+        same.weight, same.bias = module.weight, module.bias
+        return same
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) to (b, out, ceil(h / stride), ceil(w / stride))."""
+        stride = self.stride[0]
+        top, bottom = same_padding(x.shape[2], self.kernel_size[0], stride)
+        left, right = same_padding(x.shape[3], self.kernel_size[1], stride)
+        if self.groups == self.in_channels and x.shape[2] == x.shape[3] and pays(x, self.weight, stride):
+            return depthwise(x, self.weight, stride, top, bottom)
+        if top == bottom and left == right:
+            return F.conv2d(x, self.weight, self.bias, stride, (top, left), 1, self.groups)
+        padded = F.pad(x, [left, right, top, bottom])
+        return F.conv2d(padded, self.weight, self.bias, stride, 0, 1, self.groups)
+
+
+def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after an axis; where they are odd in number, one more after it."""
+    total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+    return total // 2, total - total // 2

@@ -1,0 +1,79 @@
+"""Tensors of a file into those of a run: each is checked, and only its numbers are taken.
+
+Strides, overlaps and storages of the file stay behind: fused optimizers go through memory in its own order, and would
+pair a quantity of another layout with the wrong elements, or read outside one that repeats a single element.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headrace.train.machine.device import lies_on_cpu
+
+_NEVER_NEGATIVE = ("running_var", "num_batches_tracked", "step", "exp_avg_sq", "square_avg")
+
+
+def is_dense(value: Tensor) -> bool:
+    """Whether it is numbers in main memory: not sparse, nested, quantized, or without memory."""
+    whole = value.layout is torch.strided and not value.is_nested and not value.is_quantized
+    return whole and lies_on_cpu(value)
+
+
+def numbers(value: object, like: Tensor, name: str) -> Tensor:
+    """`value`, of the shape and dtype of `like`; its memory may still be the file's.
+
+    Raises TypeError where it is no tensor, ValueError where it has another shape, numbers of another kind, or numbers
+    that cannot be.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is a {type(value).__name__}, not a tensor of shape {tuple(like.shape)}")
+    if value.shape != like.shape:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}, not {tuple(like.shape)}")
+    if value.is_floating_point() != like.is_floating_point():
+        raise ValueError(f"{name} is a tensor of {value.dtype}, not of {like.dtype}")
+    found = value.to(like.dtype)
+    if not bool(torch.isfinite(found).all()):
+        raise ValueError(f"{name} has numbers that are not finite")
+    if name.rpartition(".")[2] in _NEVER_NEGATIVE and bool((found < 0).any()):
+        raise ValueError(f"{name} has numbers below zero")
+    return found
+
+
+def refuse_other_names(found: Collection[Any], expected: Collection[Any], where: str) -> None:
+    """Raise ValueError when `found` are not exactly the names `expected`; it tells the first that differs."""
+    if missing := [name for name in expected if name not in found]:
+        raise ValueError(f"{where} lacks {missing[0]!r}, and {len(missing) - 1} more of {len(expected)}")
+    if unknown := [name for name in found if name not in expected]:
+        raise ValueError(f"{where} has {unknown[0]!r}, which is not in the run, and {len(unknown) - 1} more")
+
+
+def tensors_of(states: Mapping[Any, Any], where: str = "") -> dict[str, Tensor]:
+    """The tensors in nested tables, by their keys joined with dots."""
+    found = {}
+    for key, value in states.items():
+        if isinstance(value, Tensor):
+            found[f"{where}{key}"] = value
+        elif isinstance(value, Mapping):
+            found |= tensors_of(value, f"{where}{key}.")
+    return found
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds a number that is not finite; asks the device once."""
+    floats = {name: value for name, value in tensors.items() if value.is_floating_point()}
+    if not floats:
+        return None
+    device = next(iter(floats.values())).device
+    sound = [torch.isfinite(value).all().to(device, non_blocking=True) for value in floats.values()]
+    return next((name for name, fine in zip(floats, torch.stack(sound).tolist(), strict=True) if not fine), None)
+
+
+@torch.no_grad()
+def load_network(network: nn.Module, saved: Mapping[str, Any], where: str) -> None:
+    """Write saved parameters and statistics into a network. Raises ValueError or TypeError where they are not its."""
+    own = network.state_dict()
+    refuse_other_names(saved, own, where)
+    for name, value in own.items():
+        value.copy_(numbers(saved[name], value, f"{where}.{name}"))

@@ -1,0 +1,132 @@
+"""What a run is: every value that decides its result, counted in samples and epochs, never in processes.
+
+A recipe is a TOML file with these sections. Unknown keys and values out of range are errors that name the key.
+"""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+from pydantic import BaseModel, ValidationError, model_validator
+
+from headrace.shards.errors import UsageError
+from headrace.train.recipe.sections import About, Augment, Evaluate, Model, Optim, Runtime, Section, Train
+
+
+class Recipe(Section):
+    """All of it."""
+
+    about: About = About()
+    model: Model = Model()
+    augment: Augment = Augment()
+    train: Train = Train()
+    optim: Optim = Optim()
+    evaluate: Evaluate = Evaluate()
+    runtime: Runtime = Runtime()
+
+    @model_validator(mode="after")
+    def _warm_before_the_end(self) -> Self:
+        if self.optim.warmup_epochs >= self.train.epochs:
+            raise ValueError(
+                f"optim.warmup_epochs = {self.optim.warmup_epochs:g} must be less than train.epochs = "
+                f"{self.train.epochs}: the learning rate would never reach its peak"
+            )
+        return self
+
+    def toml(self) -> str:
+        """The recipe with every value written out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def result(self) -> dict[str, Any]:
+        """The part that decides the result: all sections but `about` and `runtime`."""
+        return self.model_dump(mode="json", exclude={"about", "runtime"})
+
+    def for_processes(self, processes: int) -> "Recipe":
+        """The recipe on this many processes: itself, unless its batch is counted by the process."""
+        batch = self.train.batch_per_process
+        if batch is None:
+            return self
+        train = self.train.model_copy(update={"global_batch": batch * processes, "group": batch})
+        return self.model_copy(update={"train": train})
+
+    def with_settings(self, name: str, settings: Sequence[str]) -> "Recipe":
+        """A copy with `section.key=value` settings applied; `name` is what errors call it."""
+        return _validated(self.model_dump(mode="json", exclude_none=True), name, settings)
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with Headrace."""
+    files = resources.files("headrace.train.recipe.shipped").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
+    """The shipped recipe called `name`, or the TOML file at that path, with `section.key=value` settings applied.
+
+    Raises UsageError that names the key and what it may be.
+    """
+    return _validated(_read(name), name, settings)
+
+
+def _validated(values: dict[str, Any], name: str, settings: Sequence[str]) -> Recipe:
+    for setting in settings:
+        _apply(values, setting)
+    try:
+        # As JSON, strictly: arrays are tuples and whole numbers are floats there, but "5" or 5.0 is no whole number.
+        return Recipe.model_validate_json(json.dumps(values, default=str), strict=True)
+    except ValidationError as error:
+        raise UsageError(_explain(name, error)) from error
+
+
+def _read(name: str) -> dict[str, Any]:
+    if name in shipped_recipes():
+        text = resources.files("headrace.train.recipe.shipped").joinpath(f"{name}.toml").read_bytes()
+    elif Path(name).is_file():
+        text = Path(name).read_bytes()
+    else:
+        raise UsageError(f"recipe {name}: no such file, nor a shipped recipe; those are {', '.join(shipped_recipes())}")
+    try:
+        return tomllib.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, numbers of thousands of digits
+        raise UsageError(f"recipe {name}: not valid TOML: {error}") from error
+
+
+def _apply(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not equals or not dot:
+        raise UsageError(f"--set {setting}: expected section.key=value, such as train.epochs=5")
+    table = values.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"--set {setting}: {section} is not a section of the recipe")
+    try:
+        table[name] = tomllib.loads(f"value = {text.strip()}")["value"]
+    except (ValueError, RecursionError):
+        table[name] = text.strip()  # a bare word is a string, as on any command line
+
+
+def _explain(name: str, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{key}: unknown key{_known(problem['loc'])}")
+        else:
+            seen = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
+            what = problem["msg"].removeprefix("Value error, ") + seen
+            lines.append(f"{key}: {what}" if key else what)
+    return f"recipe {name}: " + "; ".join(lines)
+
+
+def _known(location: tuple[int | str, ...]) -> str:
+    fields = Recipe.model_fields
+    for part in location[:-1]:
+        section = fields[str(part)].annotation if str(part) in fields else None
+        if not isinstance(section, type) or not issubclass(section, BaseModel):
+            return ""
+        fields = section.model_fields
+    return f"; known here: {', '.join(sorted(fields))}"

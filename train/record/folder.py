@@ -1,0 +1,148 @@
+"""What a run says and writes: lines for people, metrics.jsonl and epochs.csv for programs. Rank 0 only."""
+
+import csv
+import io
+import json
+import math
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from headrace.shards import store, streams
+from headrace.train.record.epoch import EPOCH_FIELDS, EpochReport
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint took."""
+
+    seconds: float
+    bytes: int
+
+
+class RunLog:
+    """Writes to a run folder and to standard output; with `folder` None, the log of the ranks that stay silent."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._unheard = False
+
+    def say(self, text: str) -> None:
+        """A line for the reader. The first that standard output does not take is said to be lost, on standard error."""
+        if self._folder is None:
+            return
+        streams.say(text)
+        if not self._unheard and (error := streams.lost()):
+            self._unheard = True
+            line = (
+                f"headrace: standard output: {error.strerror or error}. Training goes on; its log is in {self._folder}"
+            )
+            streams.say(line, error=True)
+
+    def keep_until(self, step: int, epochs: int) -> None:
+        """Remove rows after `step` and after `epochs`: the run goes on from there and writes them again.
+
+        Damaged rows go too. It says how many, and where the rows end before `step`.
+        """
+        if self._folder is None:
+            return
+        self._say_what_is_lost(step)
+        rows = [row for row in self.rows() if row["step"] <= step and row.get("epoch", 0) <= epochs]
+        store.write_bytes(self._folder / "metrics.jsonl", "".join(map(_json_line, rows)).encode())
+        lines = [{key: row[key] for key in EPOCH_FIELDS} for row in rows if row["kind"] == "epoch"]
+        store.write_bytes(self._folder / "epochs.csv", _csv(lines).encode())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All whole rows of metrics.jsonl; a line that was cut short by a crash is left out."""
+        return [row for line in self._lines() if (row := _parse(line)) is not None]
+
+    def _lines(self) -> list[str]:
+        """The lines of metrics.jsonl, each with its end."""
+        path = self._folder / "metrics.jsonl" if self._folder else None
+        if path is None or not path.exists():
+            return []
+        return path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+
+    def _say_what_is_lost(self, step: int) -> None:
+        """A last line without its end is what a crash leaves, and needs no word."""
+        path = self._folder / "metrics.jsonl" if self._folder else None
+        if path is None or not path.exists():
+            return
+        found = [(_parse(line), line) for line in self._lines()]
+        damaged = sum(row is None and line.endswith("\n") for row, line in found)
+        if damaged:
+            self.say(f"warning: {path}: {damaged:,} damaged rows are left out")
+        last = max((row["step"] for row, _ in found if row is not None), default=0)
+        if last < step:
+            self.say(f"warning: {path}: its rows end at step {last:,}, and the run goes on from step {step:,}")
+
+    def last_epoch(self) -> dict[str, Any]:
+        """The row of the last epoch; empty where nothing was logged."""
+        return next((row for row in reversed(self.rows()) if row["kind"] == "epoch"), {})
+
+    def step(self, step: int, row: dict[str, Any]) -> None:
+        """A row of metrics.jsonl about the steps up to `step`."""
+        self._append("metrics.jsonl", _json_line({"kind": "step", "step": step, **row}))
+
+    def saved(self, step: int, saved: Saved) -> None:
+        """A row of metrics.jsonl about a checkpoint: its bytes, and the seconds that the run stood still for it."""
+        self._append("metrics.jsonl", _json_line({"kind": "save", "step": step, **asdict(saved)}))
+
+    def epoch(self, report: EpochReport) -> None:
+        """The epoch's row in both files."""
+        row = report.row()
+        self._append("metrics.jsonl", _json_line({"kind": "epoch", **row}))
+        header = "" if self._folder and (self._folder / "epochs.csv").exists() else _csv([])
+        self._append("epochs.csv", header + _csv([row], header=False))
+
+    def say_epoch(self, report: EpochReport) -> None:
+        """The epoch's line."""
+        self.say(report.line(datetime.now()))  # noqa: DTZ005  the 2023 log's local time
+
+    def _append(self, name: str, text: str) -> None:
+        if self._folder is None:
+            return
+        try:
+            with (self._folder / name).open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise store.storage_error(error, self._folder / name) from error
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    """One line of JSON, which knows no NaN: what is not a number becomes null."""
+    plain = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()
+    }
+    return json.dumps(plain, allow_nan=False) + "\n"
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    """The row in a line; None where it is damaged."""
+    try:
+        row = json.loads(line)
+        json.dumps(row, allow_nan=False)
+    except (ValueError, RecursionError):  # no JSON, numbers that are none or have thousands of digits, deep brackets
+        return None
+    return row if isinstance(row, dict) and _is_sound(row) else None
+
+
+def _is_sound(row: dict[str, Any]) -> bool:
+    """Whether a row has what every one has, and one of an epoch all its figures."""
+    counts = (row.get("step"), row.get("epoch", 0))
+    figures = [row.get(key, "") for key in EPOCH_FIELDS] if row.get("kind") == "epoch" else []
+    return (
+        isinstance(row.get("kind"), str)
+        and all(type(count) is int for count in counts)
+        and all(value is None or type(value) in (int, float) for value in figures)
+    )
+
+
+def _csv(rows: list[dict[str, Any]], *, header: bool = True) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, EPOCH_FIELDS, lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,135 @@
+"""The parts of a run, built from a setup. Nothing here decides; it connects."""
+
+import copy
+import math
+from dataclasses import replace
+from functools import partial
+
+from headrace.shards.manifest import TRAIN
+from headrace.train.checkpoint.restore import restore
+from headrace.train.checkpoint.saver import Saver
+from headrace.train.input.augment.mixing import Mixing
+from headrace.train.input.augment.policy import Policy
+from headrace.train.input.augment.views import Crop
+from headrace.train.input.batch import resident_batch
+from headrace.train.input.decode.cached import Decoded
+from headrace.train.input.decode.pipeline import ImagePipeline, pipeline_at
+from headrace.train.input.feed import Feed
+from headrace.train.input.normalise import Normalise
+from headrace.train.input.plans import Plan, TrainPlans
+from headrace.train.machine.numerics import Numerics
+from headrace.train.machine.place import Place
+from headrace.train.model.build import Built, build_model
+from headrace.train.model.dropout import HeadDropout
+from headrace.train.model.matched_head import Matched
+from headrace.train.model.normalisation import normalisation_of
+from headrace.train.model.running_statistics import RunningStatistics
+from headrace.train.model.stochastic_depth import StochasticDepth
+from headrace.train.run.resolve import Setup
+from headrace.train.step.average import WeightAverage
+from headrace.train.step.choose_precision import choose_numerics
+from headrace.train.step.compiled import Compilable
+from headrace.train.step.optimizer import begin_momentum, make_optimizer
+from headrace.train.step.schedule import Schedule
+from headrace.train.step.update import TrainStep
+
+
+def build_numerics(setup: Setup, place: Place, built: Built) -> Numerics:
+    """The number formats of the run: as the recipe says, or for "auto" the checkpoint's, or the fastest here.
+
+    Candidates are timed around copies of the network. Raises UsageError for a checkpoint in a format that this device
+    does not have.
+    """
+    runtime, group, side = setup.recipe.runtime, setup.recipe.train.group, setup.recipe.augment.stages[-1][1]
+    wanted: str = runtime.precision
+    if wanted == "auto" and setup.resumed:
+        wanted = setup.resumed.precision_on(place.accelerator)
+
+    def trial(numerics: Numerics) -> TrainStep:
+        return build_step(setup, place, numerics, replace(built, network=copy.deepcopy(built.network)))
+
+    resident = partial(resident_batch, group, side, place.accelerator)
+    return choose_numerics(wanted, place, trial, resident, deterministic=runtime.deterministic)
+
+
+def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> TrainStep:
+    """The training step around a network, with the states of a checkpoint where the setup resumes."""
+    recipe, world, accelerator = setup.recipe, place.world, place.accelerator
+    train, network = recipe.train, built.network
+    accelerator.place(network, numerics.master_dtype)
+    half_life = recipe.optim.ema_half_life
+    average = WeightAverage(network, half_life, train.global_batch) if half_life else None
+    optimizer, scaler = make_optimizer(network, recipe.optim), numerics.scaler()
+    groups = setup.steps.groups_of(world.size, world.rank)
+    momentum, weight = recipe.model.batch_norm_momentum, len(groups) / setup.steps.groups
+    compilable = Compilable(network)
+    step = TrainStep(
+        network=network,
+        compilable=compilable,
+        model=compilable,
+        optimizer=optimizer,
+        scaler=scaler,
+        schedule=Schedule.of(recipe, setup.steps.samples),
+        normalise=Normalise(*built.normalisation, accelerator, numerics.master_dtype),
+        depth=StochasticDepth(network.drop_rates(recipe.model.drop_connect), train.seed, accelerator),
+        dropout=HeadDropout(recipe.model.dropout, network.features, train.seed, accelerator),
+        statistics=RunningStatistics(network, average.network if average else None, momentum, len(groups), weight),
+        average=average,
+        accelerator=accelerator,
+        numerics=numerics,
+        world=world,
+        micro_batches=len(groups),
+        global_batch=train.global_batch,
+        label_smoothing=train.label_smoothing,
+    )
+    if setup.resumed:
+        restore(step, setup.resumed)
+    if scaler.is_enabled():
+        begin_momentum(optimizer)
+    step.model = world.wrap(compilable, recipe.runtime.bucket_mib)
+    return step
+
+
+def build_network(setup: Setup) -> Built:
+    """The recipe's model with its first weights; those of a checkpoint are loaded later, into any."""
+    model, seed = setup.recipe.model, setup.recipe.train.seed
+    init = "random" if setup.resumed else model.init
+    classes, weights = setup.shards.class_ids, setup.request.weights
+    matched = Matched.of(classes) if model.head == "matched" and init != "random" else None
+    return build_model(model.name, len(classes), init=init, weights=weights, seed=seed, matched=matched)
+
+
+def build_plans(setup: Setup) -> TrainPlans:
+    """The plans of all training micro-batches."""
+    recipe, split = setup.recipe, setup.shards.split(TRAIN)
+    augment, total = recipe.augment, setup.steps.ends(recipe.train.epochs - 1)
+    return TrainPlans(
+        split=split,
+        order=setup.order(split),
+        steps=setup.steps,
+        crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
+        sizes=tuple((math.ceil(share * total), size) for share, size in augment.stages),
+        mixing=Mixing(augment.mixup, augment.cutmix),
+        policy=Policy.of(augment, normalisation_of(recipe.model.name).mean),
+    )
+
+
+def build_feed(setup: Setup, place: Place, first_step: int, decoded: Decoded | None = None) -> Feed:
+    """The training batches of this rank from `first_step` to the end of the run."""
+    plans, recipe = build_plans(setup), setup.recipe
+    mine = setup.steps.groups_of(place.world.size, place.world.rank)
+    stream = plans.stream(first_step, setup.steps.ends(recipe.train.epochs - 1), mine)
+    pipeline: ImagePipeline[Plan] = pipeline_at(place, plans.split, recipe.train.group, recipe.runtime, decoded)
+    return Feed(pipeline, stream, place.accelerator)
+
+
+def build_saver(setup: Setup, place: Place, step: TrainStep) -> Saver:
+    """What saves the run."""
+    about = {
+        "recipe": setup.recipe.model_dump(mode="json", exclude_none=True),
+        "precision": step.numerics.precision,
+        "classes": list(setup.shards.class_ids),
+        "shard_set": setup.shards.digest,
+        "world": {"processes": place.world.size, "threads": place.threads},
+    }
+    return Saver(setup.out, setup.recipe.runtime.keep_checkpoints, about, step)

@@ -1,0 +1,127 @@
+"""The run as a table of contents: epochs of steps, each followed by evaluation and a checkpoint."""
+
+from dataclasses import dataclass
+
+from headrace.shards.order import Steps
+from headrace.train.checkpoint.progress import Progress
+from headrace.train.checkpoint.saver import Saver
+from headrace.train.evaluate.evaluator import Evaluator
+from headrace.train.input.feed import Feed
+from headrace.train.machine.signals import StoppedError, StopRequest
+from headrace.train.machine.votes import Votes, Wishes
+from headrace.train.machine.world import World
+from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.record.epoch import EpochReport
+from headrace.train.record.folder import RunLog
+from headrace.train.record.sums import NOTHING
+from headrace.train.run.clock import EpochClock, Interval
+from headrace.train.step.tally import LossRing, Tally
+from headrace.train.step.update import TrainStep
+
+
+@dataclass
+class Run:
+    """The parts of a training run, assembled."""
+
+    steps: Steps
+    epochs: int
+    until: float | None
+    feed: Feed
+    step: TrainStep
+    evaluate: Evaluator
+    progress: Progress
+    losses: LossRing
+    log: RunLog
+    stop: StopRequest
+    world: World
+    checkpoint_steps: int | None
+    interval: Interval
+    save: Saver
+
+    @property
+    def measured(self) -> EfficientNet:
+        """The network that evaluation is about: the weights' average where the recipe keeps one."""
+        return self.step.average.network if self.step.average else self.step.network
+
+
+def fit(run: Run) -> None:
+    """Train to the last epoch or the accuracy that is enough. Raises StoppedError after saving, when a signal asked."""
+    votes = Votes(run.world)
+    run.stop.something_to_save = True
+    for epoch in range(run.progress.epochs_done, run.epochs):
+        if run.until is not None and run.progress.best_accuracy >= run.until:
+            break
+        clock = EpochClock(run.feed, run.progress.epoch_seconds, run.progress.epoch_stalled)
+        tally = Tally(run.step.accelerator, run.progress.epoch_sums if run.world.is_main else NOTHING)
+        while run.progress.step < run.steps.ends(epoch):
+            run.step(run.progress.step, run.feed, tally, run.losses)
+            run.progress.step += 1
+            if run.losses.full:
+                log_steps(run, clock)
+            wished = votes.cast(wishes(run))
+            if wished.stop:
+                stop(run, clock, tally, wished)
+            if wished.save or (run.checkpoint_steps and run.progress.step % run.checkpoint_steps == 0):
+                save_unfinished(run, clock, tally)
+        finish_epoch(run, clock, tally, votes)
+    votes.heard()
+    run.stop.something_to_save = False
+
+
+def wishes(run: Run) -> Wishes:
+    """What this rank wants: to stop where a signal came, and on rank 0, whose clock counts, a save when it is due."""
+    return Wishes(run.stop.number, run.world.is_main and run.interval.over)
+
+
+def stop(run: Run, clock: EpochClock, tally: Tally, wished: Wishes) -> None:
+    """Save, and leave the run as all ranks agreed."""
+    save_unfinished(run, clock, tally)
+    raise StoppedError(wished.stop)
+
+
+def log_steps(run: Run, clock: EpochClock) -> None:
+    """The logging branch: the one place between epochs that asks the device for numbers."""
+    losses = run.losses.read(run.world)
+    if not losses:
+        return
+    last, _ = losses[-1]
+    values = [loss for _, loss in losses]
+    reading = clock.read()
+    rate = run.step.schedule.rate(last)
+    row = {"loss": sum(values) / len(values), "losses": values, "lr": rate}
+    run.log.step(last + 1, {**row, "epoch_seconds": reading.seconds, "epoch_stalled": reading.stalled})
+
+
+def save_unfinished(run: Run, clock: EpochClock, tally: Tally) -> None:
+    """A checkpoint in the middle of an epoch, with the epoch's sums so far."""
+    log_steps(run, clock)
+    reading = clock.read()
+    run.progress.epoch_sums = tally.total(run.world)
+    run.progress.epoch_seconds, run.progress.epoch_stalled = reading.seconds, reading.stalled
+    run.step.share_statistics()
+    save(run, best=False)
+
+
+def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> None:
+    """Evaluate, report, and save the state that the next epoch begins with. A signal cuts the evaluation short."""
+    log_steps(run, clock)
+    train, reading = tally.total(run.world), clock.read()
+    run.step.share_statistics()
+    validation = run.evaluate(run.measured, lambda: bool(run.stop.number))
+    if not run.evaluate.complete(validation):
+        stop(run, clock, tally, votes.now(wishes(run)))
+    progress, seconds = run.progress, clock.read().seconds
+    best = progress.end_epoch(validation.accuracy, seconds)
+    rate = run.step.schedule.rate(progress.step - 1)
+    epoch = progress.epochs_done
+    report = EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate)
+    run.log.epoch(report)
+    save(run, best=best)
+    run.log.say_epoch(report)  # last: whoever reads it may keep the run waiting
+
+
+def save(run: Run, *, best: bool) -> None:
+    """Write a checkpoint and log how long the run stood still for it."""
+    saved = run.save(run.progress, best=best)
+    run.log.saved(run.progress.step, saved)
+    run.interval.start()

@@ -1,0 +1,36 @@
+"""What the user asked for, and what is wrong with it that can be told before torch and DALI are loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.shards import manifest
+from headrace.train.recipe.recipe import Recipe, load_recipe
+
+DEFAULT_RECIPE = "b0-224"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. `resume`: None, "last" (must exist), "auto" (may), or a path; `override`: see resume."""
+
+    shards: Path
+    recipe: str | None = None
+    settings: tuple[str, ...] = ()
+    weights: Path | None = None
+    out: Path | None = None
+    resume: str | None = None
+    override: tuple[str, ...] = ()
+
+    def read_recipe(self) -> Recipe:
+        """The recipe that is named, or the default one, with the settings applied. Raises UsageError."""
+        settings = [*self.settings, 'model.init="file"'] if self.weights is not None else self.settings
+        return load_recipe(self.recipe or DEFAULT_RECIPE, settings)
+
+    def refuse_early(self) -> None:
+        """Raise the errors of a set that is not there and of a recipe that is none, in a fraction of a second.
+
+        `resolve` refuses the rest. A recipe that comes from a checkpoint is not looked at here.
+        """
+        manifest.load(self.shards)
+        if self.resume is None or self.recipe is not None:
+            self.read_recipe()

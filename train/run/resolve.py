@@ -1,0 +1,116 @@
+"""From a request to a checked plan: everything that can be refused is refused here, before anything is built."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from headrace.shards import store
+from headrace.shards.errors import UsageError
+from headrace.shards.manifest import TRAIN, VALIDATION
+from headrace.shards.order import Order, Steps, Windows
+from headrace.shards.shardset import ShardSet, Split
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.fields import Checkpoint
+from headrace.train.checkpoint.resume import Found, differences, find
+from headrace.train.input.decode.cache import CacheFile, plan_caches
+from headrace.train.recipe.recipe import Recipe
+from headrace.train.recipe.sections import Runtime
+from headrace.train.run.request import Request
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A request that can be carried out."""
+
+    request: Request
+    recipe: Recipe
+    shards: ShardSet
+    steps: Steps
+    out: Path
+    resumed: Checkpoint | None
+    caches: tuple[CacheFile, ...]
+    remarks: tuple[str, ...]  # on the caches
+    warnings: tuple[str, ...] = ()  # damaged checkpoints that were passed over, differences that were accepted
+
+    def order(self, split: Split) -> Order:
+        """The order of the training split."""
+        train = self.recipe.train
+        windows = Windows(train.window, split.shard_sizes) if train.window else None
+        return Order(len(split), train.seed, windows)
+
+
+def resolve(request: Request, processes: int, found: Found | None = None) -> Setup:
+    """Check a request for this many processes; `found` is the checkpoint that it means, if that has been read already.
+
+    Raises UsageError or DataError with what to do.
+    """
+    shards = ShardSet.open(request.shards)
+    for name in (TRAIN, VALIDATION):
+        if name not in shards.split_names:
+            raise UsageError(f"{request.shards}: no split {name!r}; it has {', '.join(shards.split_names)}")
+    if request.resume is not None and request.weights is not None:
+        raise UsageError("--resume takes its weights from the checkpoint and --weights from a file: give one of them")
+    resumed, warnings = found or find(request.resume, request.out)
+    recipe = _recipe(request, resumed).for_processes(processes)
+    accepted = differences(resumed, shards, recipe, request.override) if resumed else ()
+    steps = _steps(recipe, shards, processes)
+    if resumed:
+        resumed.refuse_impossible(steps)
+    out = _out(request, recipe, resumed)
+    caches, remark = _caches(recipe.runtime, shards)
+    remarks = (remark,) if remark else ()
+    return Setup(request, recipe, shards, steps, out, resumed, caches, remarks, warnings + accepted)
+
+
+def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], str]:
+    if runtime.cache == "none":
+        return (), ""
+    folder = Path(runtime.cache_dir) if runtime.cache_dir else None
+    return plan_caches(shards, (TRAIN, VALIDATION), folder)
+
+
+def _recipe(request: Request, resumed: Checkpoint | None) -> Recipe:
+    if request.recipe is None and resumed is not None:
+        return resumed.recipe.with_settings("of the checkpoint", request.settings)
+    return request.read_recipe()
+
+
+def _steps(recipe: Recipe, shards: ShardSet, processes: int) -> Steps:
+    train = recipe.train
+    samples = next(split.samples for split in shards.manifest.splits if split.name == TRAIN)
+    steps = Steps(samples, train.global_batch, train.group)
+    if train.global_batch > samples:
+        raise UsageError(
+            f"train.global_batch = {train.global_batch} is more than the {samples} training samples; lower it"
+        )
+    if processes > steps.groups:
+        raise UsageError(
+            f"{processes} processes, but the global batch has {steps.groups} groups "
+            f"(train.global_batch = {train.global_batch}, train.group = {train.group}): start at most {steps.groups}, "
+            "or lower train.group, which changes what batch normalisation sees"
+        )
+    return steps
+
+
+def _out(request: Request, recipe: Recipe, resumed: Checkpoint | None) -> Path:
+    if request.out is None:
+        return Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{recipe.model.name}"  # noqa: DTZ005  for people
+    if resumed is None and files.exists(request.out):
+        raise UsageError(f"{request.out}: holds a run already. Go on with it by --resume, or give another --out")
+    later = files.later(request.out, resumed.progress.step) if resumed else []
+    if later and request.resume not in ("last", "auto"):
+        raise UsageError(
+            f"{request.out}: holds later checkpoints than {request.resume}, up to {later[0].name}. Give another --out, "
+            "or remove them: a run folder holds one run"
+        )
+    return request.out
+
+
+def open_run_folder(setup: Setup) -> None:
+    """Make the run folder and write the resolved recipe. Raises HeadraceError when it cannot be written."""
+    try:
+        setup.out.mkdir(parents=True, exist_ok=True)
+        files.remove_unfinished(setup.out)
+    except OSError as error:
+        raise store.storage_error(error, setup.out) from error
+    store.write_bytes(setup.out / "recipe.toml", setup.recipe.toml().encode())

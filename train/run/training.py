@@ -1,0 +1,182 @@
+"""A training run: build the parts, hand them to the loop, say how it went."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from headrace.shards import store
+from headrace.shards.errors import UsageError
+from headrace.shards.headers import refuse_unsafe
+from headrace.shards.manifest import TRAIN, VALIDATION
+from headrace.train.checkpoint.progress import Progress
+from headrace.train.evaluate.evaluator import build_evaluator
+from headrace.train.input.batch import Batch, resident_batch
+from headrace.train.input.decode.cache_fill import open_caches
+from headrace.train.input.kernels.kept import LOOPS
+from headrace.train.machine import environment
+from headrace.train.machine.abort import ending_together
+from headrace.train.machine.numerics import Numerics
+from headrace.train.machine.place import Place
+from headrace.train.machine.signals import StopRequest
+from headrace.train.machine.world import World
+from headrace.train.model.build import Built
+from headrace.train.record.bottleneck import Verdict
+from headrace.train.record.folder import RunLog
+from headrace.train.run import out_of_memory
+from headrace.train.run.assemble import build_feed, build_network, build_numerics, build_saver, build_step
+from headrace.train.run.clock import Interval
+from headrace.train.run.loop import Run, fit
+from headrace.train.run.not_finite import explained
+from headrace.train.run.opening import start_lines
+from headrace.train.run.preflight import handed_over
+from headrace.train.run.process import entered, round_products
+from headrace.train.run.request import Request
+from headrace.train.run.resolve import Setup, open_run_folder, resolve
+from headrace.train.step.choose_compile import Compilation, Compiler
+from headrace.train.step.rate import synthetic_rate
+from headrace.train.step.tally import LossRing, NotFiniteError
+from headrace.train.step.update import TrainStep
+
+
+def train(request: Request) -> None:
+    """Carry out a request on this rank, from its start or from a checkpoint to the last epoch.
+
+    Raises StoppedError after saving when a signal asked for it, and the errors of `resolve`; but where
+    there are several ranks, an error ends the process.
+    """
+    with StopRequest() as stop, ending_together(stop):
+        world = World.from_environment()
+        setup = resolve(request, world.size, handed_over())
+        if world.local_rank == 0:  # the others of this node wait for it where all join
+            refuse_unsafe(setup.shards)
+        with entered(setup.recipe.runtime) as place:
+            carry_out(setup, place, stop, build_network(setup))
+
+
+def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
+    """Train the network that was built, as the setup says, on this rank."""
+    refuse_unequal(setup, place.world)
+    if not place.world.is_main:
+        _carry_out(setup, place, stop, built)
+        return
+    with store.locked(setup.out):  # two runs that write one folder would leave neither
+        open_run_folder(setup)
+        _carry_out(setup, place, stop, built)
+
+
+def refuse_unequal(setup: Setup, world: World) -> None:
+    """Raise UsageError when this rank sees another shard set, recipe or checkpoint than rank 0, as nodes may."""
+    resumed = setup.resumed
+    mine = {
+        "shard set": setup.shards.digest,
+        "recipe": setup.recipe.result(),
+        "checkpoint": f"step {resumed.progress.step}, sha256 {resumed.sha256[:16]}" if resumed else None,
+    }
+    main = world.from_main(mine)
+    if different := [f"{key} is {mine[key]}, rank 0 has {main[key]}" for key in mine if mine[key] != main[key]]:
+        raise UsageError(
+            f"rank {world.rank}: {'; '.join(different)}. "
+            "Give all nodes the same shard set, and a run folder that they share"
+        )
+
+
+def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
+    log = RunLog(setup.out if place.world.is_main else None)
+    numerics = build_numerics(setup, place, built)
+    round_products(numerics, place.accelerator)
+    step = build_step(setup, place, numerics, built)
+    with out_of_memory.explained(setup, step):
+        sides = [size for _, size in setup.recipe.augment.stages]
+        residents = [resident_batch(setup.recipe.train.group, side, place.accelerator) for side in sides]
+        compilation = _settle(setup, place, step, residents, log)
+        origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
+        for line in start_lines(setup, place, numerics.precision, origin, compilation):
+            log.say(line)
+        _write_environment(setup, place, numerics, compilation)
+        _conclude(_trained(setup, place, stop, step, log), setup, residents[-1])
+
+
+def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log: RunLog) -> Run:
+    """The run, trained to its end."""
+    recipe = setup.recipe
+    progress = replace(setup.resumed.progress) if setup.resumed else Progress()  # a copy: the loop counts in it
+    log.keep_until(progress.step, progress.epochs_done)
+    caches = open_caches(setup.shards, setup.caches, place.world, place.threads, log.say)
+    evaluate = build_evaluator(
+        setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, step.numerics, caches.get(VALIDATION)
+    )
+    with build_feed(setup, place, progress.step, caches.get(TRAIN)) as feed:
+        run = Run(
+            steps=setup.steps,
+            epochs=recipe.train.epochs,
+            until=recipe.train.until,
+            feed=feed,
+            step=step,
+            evaluate=evaluate,
+            progress=progress,
+            losses=LossRing(recipe.runtime.log_every, place.accelerator, progress.step),
+            log=log,
+            stop=stop,
+            world=place.world,
+            checkpoint_steps=recipe.runtime.checkpoint_steps,
+            interval=Interval(recipe.runtime.checkpoint_minutes),
+            save=build_saver(setup, place, step),
+        )
+        log.say(f"input    waited {feed.wait_for_first():.1f} s for the first batch")
+        if LOOPS.trouble:
+            log.say(f"warning: {LOOPS.trouble}")
+        try:
+            fit(run)
+        except NotFiniteError as error:
+            raise explained(error, setup, place.world) from error
+    return run
+
+
+def _settle(setup: Setup, place: Place, step: TrainStep, residents: Sequence[Batch], log: RunLog) -> Compilation:
+    """Choose how to compile, and warm the step up at every size to come."""
+    compiler = Compiler(step, residents, place.accelerator, place.world)
+    compilation = compiler.settle(_compilation(setup), _steps_left(setup), log.say)
+    for resident in residents:
+        step.warm_up(resident)
+    return compilation
+
+
+def _compilation(setup: Setup) -> str:
+    """What the recipe says, but a choice by timing would not give the same bits again."""
+    runtime = setup.recipe.runtime
+    return "off" if runtime.deterministic and runtime.compile == "auto" else runtime.compile
+
+
+def _steps_left(setup: Setup) -> int:
+    done = setup.resumed.progress.step if setup.resumed else 0
+    return setup.steps.ends(setup.recipe.train.epochs - 1) - done
+
+
+def _write_environment(setup: Setup, place: Place, numerics: Numerics, compilation: Compilation) -> None:
+    if place.world.is_main:
+        digest = setup.shards.digest
+        values = environment.describe(place.accelerator, place.world, place.threads, numerics.precision, digest)
+        values["compile"] = str(compilation)
+        store.write_bytes(setup.out / "environment.json", (json.dumps(values, indent=1) + "\n").encode())
+
+
+def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
+    """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
+    last = run.world.from_main(run.log.last_epoch())
+    real, stall = (last.get(key) or 0.0 for key in ("images_per_second", "stall_percent"))
+    if setup.recipe.runtime.verdict and real > 0:  # a finished run that is resumed has what its log says
+        synthetic = synthetic_rate(run.step, resident, run.progress.step, setup.steps.global_batch / real)
+        run.log.say(Verdict(real, synthetic, stall).line())
+    if used := run.step.accelerator.memory():
+        gib = [f"{number / 2**30:.1f}" for number in (used.peak, used.others, used.total)]
+        run.log.say(f"memory: at most {gib[0]} GiB in tensors, {gib[1]} GiB held by decoder and others, of {gib[2]}")
+    if until := setup.recipe.train.until:
+        reached = "reached" if run.progress.best_accuracy >= until else "not reached"
+        run.log.say(
+            f"{until:g} % {reached} after {run.progress.seconds:.1f} s from the first batch, evaluations included"
+        )
+    chance = 100 / len(setup.shards.class_ids)
+    run.log.say(
+        f"best validation accuracy {run.progress.best_accuracy:.2f}% in epoch {run.progress.best_epoch} "
+        f"({len(setup.shards.class_ids)} classes, chance is {chance:.2f}%); results are in {setup.out}"
+    )

@@ -1,0 +1,23 @@
+"""The average of the weights."""
+
+import copy
+
+import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.step.optimizer import _floats
+
+
+class WeightAverage:
+    """Exponential moving average of weights and running statistics, with a half-life in samples."""
+
+    def __init__(self, network: EfficientNet, half_life: int, global_batch: int) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(requires_grad=False)
+        self._update = get_ema_multi_avg_fn(0.5 ** (global_batch / half_life))
+        self._average, self._live = _floats(self.network), _floats(network)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the average towards the live weights by one step."""
+        self._update(self._average, self._live, 0)

@@ -1,0 +1,59 @@
+"""The learning rate as a pure function of samples."""
+
+import math
+from dataclasses import dataclass
+
+from headrace.train.recipe.recipe import Recipe
+from headrace.train.recipe.sections import Optim
+
+
+@dataclass(frozen=True)
+class ScaledRate:
+    """The peak learning rate after the rule for another global batch, and the rule in words."""
+
+    peak: float
+    rule: str
+
+
+def scaled_rate(optim: Optim, global_batch: int) -> ScaledRate:
+    """`optim.lr`, scaled from its reference batch to `global_batch`.
+
+    Linear for SGD and RMSprop (Goyal et al., arXiv:1706.02677), by the square root for Adam-like ones (Malladi et
+    al., arXiv:2205.10287).
+    """
+    ratio = global_batch / (optim.reference_batch or global_batch)
+    if ratio == 1:
+        return ScaledRate(optim.lr, "as given")
+    if optim.scaling == "none":
+        return ScaledRate(optim.lr, f"as given, not scaled by {ratio:g}: optim.scaling is none")
+    if optim.name == "adamw":
+        return ScaledRate(optim.lr * math.sqrt(ratio), f"{optim.lr:g} x sqrt({ratio:g})")
+    return ScaledRate(optim.lr * ratio, f"{optim.lr:g} x {ratio:g}")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate, from 0 to `total` samples: linear warm-up, then constant, linear or cosine to zero."""
+
+    peak: float
+    shape: str
+    warmup: float
+    total: int
+    global_batch: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, samples: int) -> "Schedule":
+        """The schedule of a recipe over a training split of `samples`."""
+        train, optim = recipe.train, recipe.optim
+        peak = scaled_rate(optim, train.global_batch).peak
+        return cls(peak, optim.schedule, optim.warmup_epochs * samples, train.epochs * samples, train.global_batch)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step `step`."""
+        seen = step * self.global_batch
+        if seen < self.warmup:
+            return self.peak * min(1.0, (seen + self.global_batch) / self.warmup)
+        if self.shape == "constant":
+            return self.peak
+        left = 1 - min(1.0, (seen - self.warmup) / max(1.0, self.total - self.warmup))
+        return self.peak * (left if self.shape == "linear" else 0.5 * (1 - math.cos(math.pi * left)))

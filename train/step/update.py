@@ -1,0 +1,107 @@
+"""One optimizer update: this rank's micro-batches of the global batch, forward, backward, reduce, update."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from headrace.train.input.batch import Batch
+from headrace.train.input.normalise import Normalise
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.numerics import Numerics, Scaler
+from headrace.train.machine.world import World
+from headrace.train.model.dropout import HeadDropout
+from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.model.running_statistics import RunningStatistics
+from headrace.train.model.stochastic_depth import StochasticDepth
+from headrace.train.step.average import WeightAverage
+from headrace.train.step.compiled import Compilable
+from headrace.train.step.loss import heavier_labels, mixed_images, mixed_loss
+from headrace.train.step.optimizer import set_rate
+from headrace.train.step.schedule import Schedule
+from headrace.train.step.tally import LossRing, Tally
+
+
+@dataclass
+class TrainStep:
+    """What an update needs. `model` is `network`, as `compilable` calls it, with its gradients averaged over ranks."""
+
+    network: EfficientNet
+    compilable: Compilable
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: Scaler
+    schedule: Schedule
+    normalise: Normalise
+    depth: StochasticDepth
+    dropout: HeadDropout
+    statistics: RunningStatistics
+    average: WeightAverage | None
+    accelerator: Accelerator
+    numerics: Numerics
+    world: World
+    micro_batches: int
+    global_batch: int
+    label_smoothing: float
+
+    def __call__(self, step: int, batches: Iterator[Batch], tally: Tally, losses: LossRing) -> None:
+        """Take this rank's micro-batches of `step` from `batches` and update the weights. Never asks the device."""
+        set_rate(self.optimizer, self.schedule.rate(step))
+        for turn, batch in enumerate(islice(batches, self.micro_batches)):
+            self.statistics.before(turn)
+            with self.world.accumulating(self.model, last=turn == self.micro_batches - 1):
+                loss, logits = self._forward(batch, step)
+                self._backward(loss)
+            tally.add(loss, logits, heavier_labels(batch.labels, batch.partner, batch.plan.mix))
+            losses.add(loss / self.global_batch)
+        self._update()
+        losses.end_step()
+
+    def _forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """The micro-batch's summed loss and its logits."""
+        plan, mix = batch.plan, batch.plan.mix
+        keep, dropout = self.depth(plan.epochs, plan.ids), self.dropout(step, plan.group, len(batch.labels))
+        images = mixed_images(self.normalise(batch.images), batch.partner, mix)
+        with self.numerics.autocast():
+            logits = self.model(images, keep, dropout)
+            loss = mixed_loss(logits, batch.labels, batch.partner, mix, self.label_smoothing)
+        return loss, logits
+
+    def _backward(self, loss: Tensor) -> None:
+        """Gradients of the global batch's mean loss: DDP averages over ranks, so each counts `size` times."""
+        self.scaler.scale(loss * (self.world.size / self.global_batch)).backward()
+
+    def _update(self) -> None:
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self._clear_gradients()
+        if self.average is not None:
+            self.average.update()
+
+    def _clear_gradients(self) -> None:
+        self.optimizer.zero_grad(set_to_none=not self.compilable.keeps_gradients)
+
+    def share_statistics(self) -> None:
+        """Give every rank the running statistics of all, in the network and in its average."""
+        self.statistics.average(self.world)
+
+    def warm_up(self, resident: Batch, passes: int = 2, *, together: bool = True) -> None:
+        """Passes on a resident batch that leave no trace in weights or statistics.
+
+        DDP rebuilds its buckets after the first backward pass and sums in another order from then on. With the
+        rebuilding behind it, a resumed run sums in the order of the undisturbed one. Kernels that are chosen or
+        compiled at first use are ready too before the clock starts. Unless `together`, ranks exchange nothing, so
+        that one may fail alone.
+        """
+        before = [buffer.clone() for buffer in self.network.buffers()]
+        try:
+            for _ in range(passes):
+                with self.world.accumulating(self.model, last=together):
+                    loss, _ = self._forward(resident, 0)
+                    self._backward(loss)
+        finally:
+            self._clear_gradients()
+            for buffer, value in zip(self.network.buffers(), before, strict=True):
+                buffer.copy_(value)
