@@ -58,7 +58,7 @@ def processor() -> str:
 
 def commit() -> str | None:
     """The commit that this code is at, None outside a checkout."""
-    here = Path(__file__).resolve().parent.parent
+    here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None
     command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
