@@ -4,9 +4,8 @@
 
 The task is that of bench_input.py. The choices: a thread takes a whole batch through, where one lane of all threads
 would leave each its fixed share of a batch; only what is seen is decoded; a batch is read and checked in one call;
-draws are made for many samples together (all docs/decisions/0017); and blocks of memory are chosen
-(docs/decisions/0018). Each run is a process of its own, as chance places blocks anew in each. A ratio below 1 is what
-the input loses without the choice.
+and draws are made for many samples together (all docs/decisions/0017). Each run is a process of its own, as chance
+places the decoder's small blocks of memory anew in each. A ratio below 1 is what the input loses without the choice.
 """
 
 import argparse
@@ -21,12 +20,11 @@ from common import facts, interleaved, rows, write
 from input_contenders.task import BATCH, THREADS, Given
 
 ALL = "all choices"
-LANES, REGIONS, READING, DRAWS, BLOCKS = WITHOUT = (
+LANES, REGIONS, READING, DRAWS = WITHOUT = (
     "a lane a thread",
     "only what is seen",
     "reading in one call",
     "draws made together",
-    "blocks that are chosen",
 )
 CONTENDERS = (ALL, *(f"without {name}" for name in WITHOUT))
 WARM_UP = 40  # batches
@@ -43,7 +41,6 @@ def take_back(choice: str) -> None:
         REGIONS: (cpu, "seen", lambda _, heights, widths: Regions.whole(heights, widths)),
         READING: (cpu, "read", lambda split, ids: split.jpegs(ids)),
         DRAWS: (plans, "_DRAWN_TOGETHER", 1),
-        BLOCKS: (cpu, "choose_blocks", lambda: None),
     }
     mock.patch.object(*instead[choice]).start()  # which refuses a name that is no longer there
 

@@ -5,7 +5,6 @@ from torch import Tensor
 
 from headrace.shards.shardset import Split
 from headrace.train.input.decode.blame import explained
-from headrace.train.input.decode.blocks import choose_blocks
 from headrace.train.input.decode.crop_resize import resample
 from headrace.train.input.decode.dali import Decoder
 from headrace.train.input.decode.reading import read
@@ -27,7 +26,6 @@ class OnCpu:
         ids, views, size = plan.wanted
         regions = seen(views, self._split.heights[ids], self._split.widths[ids])
         jpegs = read(self._split, ids)
-        choose_blocks()
         try:
             images = self._decode(jpegs, regions)
         except RuntimeError as error:

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from numba import int32, int64, intp, uintp, void
+from numba import int32, int64, intp, uintp
 from numba.types import ExternalFunction  # type: ignore[attr-defined]  # its stubs do not know it
 
 # As in POSIX.1, pointers as numbers
 pread: Any = ExternalFunction("pread", intp(int32, uintp, uintp, int64))  # descriptor, to, bytes, from
-malloc: Any = ExternalFunction("malloc", uintp(uintp))
-free: Any = ExternalFunction("free", void(uintp))

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from headrace.train.input.decode import blocks, reading, strips
+from headrace.train.input.decode import reading, strips
 from headrace.train.input.kernels import filters, origins, resize, scale
 from tests.checkout import ROOT
 
@@ -24,7 +24,6 @@ DECODED = {
         (filters, {"filters", "jit"}),
         (strips, DECODED),
         (scale, {"scale", "jit"}),
-        (blocks, {"blocks", "jit", "libc"}),
         (reading, {"reading", "jit", "libc", "arrays"}),
     ],
 )
