@@ -143,7 +143,7 @@ def _serve(pipe: Connection, work: Work, parent: int) -> None:
     """What a worker does: its parent's jobs, until that closes the pipe."""
     _follow(parent)
     telling = _Telling(pipe)
-    with suppress(_Stopped, EOFError):
+    with suppress(_Stopped, EOFError, ConnectionResetError):
         while True:
             job = pipe.recv()
             try:
