@@ -11,7 +11,7 @@ import pytest
 from tests.checkout import ROOT
 from tests.project.sources import kept
 
-QUICK = ("tests/shards/test_draws.py", "tests/prep/make/test_pool.py", "tests/project/test_facade.py")
+QUICK = ("tests/shards/test_draws.py", "tests/prep/make/test_plan.py")
 
 
 @pytest.fixture(scope="module", params=["code", "headrace", "my-checkout.1"])
