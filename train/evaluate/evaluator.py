@@ -19,7 +19,7 @@ from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.machine.world import World
-from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.model.network import Network
 from headrace.train.recipe.sections import Evaluate, Runtime
 from headrace.train.record.sums import Sums
 from headrace.train.step.tally import Tally
@@ -46,7 +46,7 @@ class Evaluator:
         self._accelerator, self._world, self._numerics, self._flip = accelerator, world, numerics, flip
 
     @torch.no_grad()
-    def __call__(self, network: EfficientNet, cut_short: Callable[[], bool] | None = None) -> Sums:
+    def __call__(self, network: Network, cut_short: Callable[[], bool] | None = None) -> Sums:
         """Loss, correct and seen over all ranks; incomplete where `cut_short` became true on any of them.
 
         Leaves the network in the mode that it was in.
@@ -69,7 +69,7 @@ class Evaluator:
             raise HeadraceError(f"validation counted {sums.seen} images, the split has {expected}")
         return sums
 
-    def _logits(self, network: EfficientNet, images: Tensor) -> Tensor:
+    def _logits(self, network: Network, images: Tensor) -> Tensor:
         """The network's logits, or their mean over each image and its mirror image."""
         logits: Tensor = network(self._normalise(images))
         if not self._flip:

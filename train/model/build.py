@@ -10,6 +10,7 @@ from torch import nn
 from headrace.shards.draws import Stream, seed64
 from headrace.train.model.efficientnet import EfficientNet
 from headrace.train.model.matched_head import Matched
+from headrace.train.model.network import Network
 from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.model.weights import first_weights, lite_packages, load_weights
 
@@ -18,7 +19,7 @@ from headrace.train.model.weights import first_weights, lite_packages, load_weig
 class Built:
     """A model and the sentence that says where its weights come from."""
 
-    network: EfficientNet
+    network: Network
     normalisation: Normalisation
     origin: str
 

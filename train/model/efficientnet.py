@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
+from headrace.train.model.network import Network
 from headrace.train.model.same_padding import SameConv2d
 
 
@@ -55,7 +56,7 @@ class Block(nn.Module):
         return x
 
 
-class EfficientNet(nn.Module):
+class EfficientNet(Network):
     """The network. Its state dict has the names and shapes of efficientnet_pytorch's."""
 
     def __init__(self, package_model: Any, activation: nn.Module) -> None:

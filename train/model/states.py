@@ -10,15 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headrace.train.machine.device import lies_on_cpu
-
 _NEVER_NEGATIVE = ("running_var", "num_batches_tracked", "step", "exp_avg_sq", "square_avg")
 
 
 def is_dense(value: Tensor) -> bool:
-    """Whether it is numbers in main memory: not sparse, nested, quantized, or without memory."""
-    whole = value.layout is torch.strided and not value.is_nested and not value.is_quantized
-    return whole and lies_on_cpu(value)
+    """Whether it is dense numbers in memory: not sparse, nested, quantized, or without memory."""
+    return value.layout is torch.strided and not (value.is_nested or value.is_quantized or value.is_meta)
 
 
 def numbers(value: object, like: Tensor, name: str) -> Tensor:

@@ -12,8 +12,8 @@ from efficientnet_pytorch.utils import url_map
 from torch import Tensor
 
 from headrace.shards.errors import HeadraceError, UsageError
-from headrace.train.model.efficientnet import EfficientNet
 from headrace.train.model.matched_head import Matched
+from headrace.train.model.network import Network
 from headrace.train.model.states import is_dense
 
 
@@ -80,7 +80,7 @@ def existing_file(weights: Path | None) -> Path:
     return weights
 
 
-def load_weights(network: EfficientNet, path: Path, matched: Matched | None = None) -> str:
+def load_weights(network: Network, path: Path, matched: Matched | None = None) -> str:
     """Load a state dict from `path` and say what was loaded.
 
     A head for another number of classes is left out; with `matched` the rows that it names are taken, and no others.

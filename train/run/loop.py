@@ -10,7 +10,7 @@ from headrace.train.input.feed import Feed
 from headrace.train.machine.signals import StoppedError, StopRequest
 from headrace.train.machine.votes import Votes, Wishes
 from headrace.train.machine.world import World
-from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.model.network import Network
 from headrace.train.record.epoch import EpochReport
 from headrace.train.record.folder import RunLog
 from headrace.train.record.sums import NOTHING
@@ -39,7 +39,7 @@ class Run:
     save: Saver
 
     @property
-    def measured(self) -> EfficientNet:
+    def measured(self) -> Network:
         """The network that evaluation is about: the weights' average where the recipe keeps one."""
         return self.step.average.network if self.step.average else self.step.network
 

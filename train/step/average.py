@@ -3,16 +3,16 @@
 import copy
 
 import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from headrace.train.model.efficientnet import EfficientNet
-from headrace.train.step.optimizer import _floats
+from headrace.train.model.network import Network
 
 
 class WeightAverage:
     """Exponential moving average of weights and running statistics, with a half-life in samples."""
 
-    def __init__(self, network: EfficientNet, half_life: int, global_batch: int) -> None:
+    def __init__(self, network: Network, half_life: int, global_batch: int) -> None:
         self.network = copy.deepcopy(network).requires_grad_(requires_grad=False)
         self._update = get_ema_multi_avg_fn(0.5 ** (global_batch / half_life))
         self._average, self._live = _floats(self.network), _floats(network)
@@ -21,3 +21,7 @@ class WeightAverage:
     def update(self) -> None:
         """Move the average towards the live weights by one step."""
         self._update(self._average, self._live, 0)
+
+
+def _floats(network: nn.Module) -> list[Tensor]:
+    return [value for value in network.state_dict(keep_vars=True).values() if value.is_floating_point()]

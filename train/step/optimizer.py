@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.model.network import Network
 from headrace.train.model.states import numbers, refuse_other_names
 from headrace.train.recipe.sections import Optim
 
 
-def make_optimizer(network: EfficientNet, optim: Optim) -> torch.optim.Optimizer:
+def make_optimizer(network: Network, optim: Optim) -> torch.optim.Optimizer:
     """The optimizer over up to four groups: head and rest, decayed and not. Each carries its `multiple` of the rate."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     head = set(network.head.parameters())
@@ -95,7 +95,3 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Write this step's learning rate, times each group's multiple."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["multiple"]
-
-
-def _floats(network: nn.Module) -> list[torch.Tensor]:
-    return [value for value in network.state_dict(keep_vars=True).values() if value.is_floating_point()]

@@ -13,7 +13,7 @@ from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics, Scaler
 from headrace.train.machine.world import World
 from headrace.train.model.dropout import HeadDropout
-from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.model.network import Network
 from headrace.train.model.running_statistics import RunningStatistics
 from headrace.train.model.stochastic_depth import StochasticDepth
 from headrace.train.step.average import WeightAverage
@@ -28,7 +28,7 @@ from headrace.train.step.tally import LossRing, Tally
 class TrainStep:
     """What an update needs. `model` is `network`, as `compilable` calls it, with its gradients averaged over ranks."""
 
-    network: EfficientNet
+    network: Network
     compilable: Compilable
     model: nn.Module
     optimizer: torch.optim.Optimizer
