@@ -1,7 +1,7 @@
 """What goes into a checkpoint besides the states of the step, and which rank writes it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,32 +9,32 @@ from typing import Any
 from headrace.shards.errors import HeadraceError
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.progress import Progress
-from headrace.train.checkpoint.restore import state_of
 from headrace.train.machine.environment import versions
 from headrace.train.model.states import not_finite, tensors_of
 from headrace.train.record.folder import Saved
 from headrace.train.step.tally import NotFiniteError
-from headrace.train.step.update import TrainStep
 
 
 @dataclass(frozen=True)
 class Saver:
-    """Saves a run in the folder `out`. Every rank calls it, the main one writes.
+    """Saves a run in the folder `out`. Every rank calls it, the one that `writes` does.
 
-    `about` is what stays the same from checkpoint to checkpoint: recipe, precision, classes, shard set, processes.
+    `states` gives the tables of tensors and numbers as they are at the time. `about` is what stays the same from
+    checkpoint to checkpoint: recipe, precision, classes, shard set, processes.
     """
 
     out: Path
     keep: int
     about: Mapping[str, Any]
-    step: TrainStep
+    states: Callable[[], Mapping[str, Any]]
+    writes: bool
 
     def __call__(self, progress: Progress, *, best: bool) -> Saved:
         """Write a checkpoint of the run as it is now. Raises NotFiniteError instead when its weights are not numbers.
 
         A loss may still have been finite when the update after it was not.
         """
-        if not self.step.world.is_main:
+        if not self.writes:
             return Saved(0.0, 0)
         began = time.perf_counter()
         state = self._state(progress)
@@ -50,7 +50,7 @@ class Saver:
         return {
             "format": files.FORMAT,
             "headrace": versions().get("headrace", "unknown"),
-            **state_of(self.step),
+            **self.states(),
             "progress": progress.state(),
             **self.about,
         }

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from headrace.shards.manifest import TRAIN
-from headrace.train.checkpoint.restore import restore
+from headrace.train.checkpoint.restore import restore, state_of
 from headrace.train.checkpoint.saver import Saver
 from headrace.train.input.augment.mixing import Mixing
 from headrace.train.input.augment.policy import Policy
@@ -132,4 +132,5 @@ def build_saver(setup: Setup, place: Place, step: TrainStep) -> Saver:
         "shard_set": setup.shards.digest,
         "world": {"processes": place.world.size, "threads": place.threads},
     }
-    return Saver(setup.out, setup.recipe.runtime.keep_checkpoints, about, step)
+    states = partial(state_of, step)
+    return Saver(setup.out, setup.recipe.runtime.keep_checkpoints, about, states, writes=place.world.is_main)
