@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headrace.train.evaluate.evaluator import build_evaluator
+from headrace.train.evaluate.validation import build_evaluator
 from headrace.train.input.decode.pipeline import pipeline_at
 from headrace.train.input.feed import Feed
 from headrace.train.machine.place import Place

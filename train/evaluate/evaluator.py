@@ -7,20 +7,15 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.shards.errors import HeadraceError
-from headrace.shards.manifest import VALIDATION
 from headrace.shards.order import deal
-from headrace.shards.shardset import ShardSet
-from headrace.train.input.decode.cached import Decoded
-from headrace.train.input.decode.pipeline import ImagePipeline, pipeline_at
+from headrace.train.input.decode.wanted import Way
 from headrace.train.input.feed import Feed
 from headrace.train.input.normalise import Normalise
 from headrace.train.input.plans import Plan, ValidationPlans
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics
-from headrace.train.machine.place import Place
 from headrace.train.machine.world import World
 from headrace.train.model.network import Network
-from headrace.train.recipe.sections import Evaluate, Runtime
 from headrace.train.record.sums import Sums
 from headrace.train.step.tally import Tally
 
@@ -34,7 +29,7 @@ class Evaluator:
     def __init__(
         self,
         plans: ValidationPlans,
-        pipeline: ImagePipeline[Plan],
+        pipeline: Way[Plan],
         normalise: Normalise,
         accelerator: Accelerator,
         world: World,
@@ -80,19 +75,3 @@ class Evaluator:
     def complete(self, sums: Sums) -> bool:
         """Whether the sums count the whole split."""
         return sums.seen == len(self._plans.split)
-
-
-def build_evaluator(
-    shards: ShardSet,
-    settings: Evaluate,
-    runtime: Runtime,
-    normalise: Normalise,
-    place: Place,
-    numerics: Numerics,
-    decoded: Decoded | None = None,
-) -> Evaluator:
-    """The evaluator of a shard set's validation split."""
-    split = shards.split(VALIDATION)
-    plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
-    pipeline: ImagePipeline[Plan] = pipeline_at(place, split, settings.batch, runtime, decoded)
-    return Evaluator(plans, pipeline, normalise, place.accelerator, place.world, numerics, flip=settings.flip)

@@ -9,9 +9,8 @@ from headrace.shards.shardset import ShardSet
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.resume import refuse_other_classes
-from headrace.train.evaluate.evaluator import build_evaluator
+from headrace.train.evaluate.evaluator import Evaluator
 from headrace.train.input.kernels.kept import LOOPS
-from headrace.train.input.normalise import Normalise
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
@@ -66,15 +65,13 @@ class Measurement:
         wanted = self.recipe.runtime.precision
         return Numerics(self.checkpoint.precision if wanted == "auto" else wanted, accelerator.device.type)
 
-    def take(self, place: Place, numerics: Numerics) -> Measured:
-        """Evaluate the checkpoint here; the ranks of the place share the batches. Raises DataError if it is damaged."""
+    def take(self, evaluate: Evaluator, place: Place, numerics: Numerics) -> Measured:
+        """What `evaluate` makes of the checkpoint's network, at this place. Raises DataError if it is damaged."""
         saved, recipe, classes = self.checkpoint, self.recipe, len(self.shards.class_ids)
         built = build_model(recipe.model.name, classes, init="random", weights=None, seed=recipe.train.seed)
         with saved.explaining():
             load_network(built.network, saved.average or saved.model, "average" if saved.average else "model")
         place.accelerator.place(built.network, numerics.master_dtype)
-        normalise = Normalise(*built.normalisation, place.accelerator, numerics.master_dtype)
-        evaluate = build_evaluator(self.shards, recipe.evaluate, recipe.runtime, normalise, place, numerics)
         measured = Measured(evaluate(built.network), saved.progress.step, bool(saved.average))
         if LOOPS.trouble and place.world.is_main:
             print(f"headrace: warning: {LOOPS.trouble}", file=sys.stderr)  # noqa: T201  the program's own output

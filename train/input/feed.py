@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from headrace.train.input.batch import Batch
-from headrace.train.input.decode.pipeline import ImagePipeline
+from headrace.train.input.decode.wanted import Way
 from headrace.train.input.plans import Plan
 from headrace.train.machine.device import Accelerator
 
@@ -27,9 +27,7 @@ class Feed:
     of the stream.
     """
 
-    def __init__(
-        self, pipeline: ImagePipeline[Plan], plans: Iterator[Plan], accelerator: Accelerator, depth: int = 3
-    ) -> None:
+    def __init__(self, pipeline: Way[Plan], plans: Iterator[Plan], accelerator: Accelerator, depth: int = 3) -> None:
         self.stalled = 0.0
         self._accelerator = accelerator
         self._queue: queue.Queue[Any] = queue.Queue(depth)
@@ -74,7 +72,7 @@ class Feed:
         self._closing.set()
         self._thread.join()
 
-    def _produce(self, pipeline: ImagePipeline[Plan], plans: Iterator[Plan]) -> None:
+    def _produce(self, pipeline: Way[Plan], plans: Iterator[Plan]) -> None:
         try:
             for plan, images in pipeline.run(self._until_closed(plans)):
                 with self._accelerator.side_stream():

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+from headrace.train.evaluate.evaluator import Evaluator
 from headrace.train.evaluate.measure import Measured, Measurement
+from headrace.train.evaluate.validation import build_evaluator
+from headrace.train.input.normalise import Normalise
+from headrace.train.machine.numerics import Numerics
+from headrace.train.machine.place import Place
+from headrace.train.model.normalisation import normalisation_of
 from headrace.train.run.process import entered, round_products
 
 
@@ -15,4 +21,11 @@ def evaluate(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
     with entered(measurement.recipe.runtime) as place:
         numerics = measurement.numerics(place.accelerator)
         round_products(numerics, place.accelerator)
-        return measurement.take(place, numerics)
+        return measurement.take(evaluator_of(measurement, place, numerics), place, numerics)
+
+
+def evaluator_of(measurement: Measurement, place: Place, numerics: Numerics) -> Evaluator:
+    """The evaluator of the set that is measured on."""
+    recipe = measurement.recipe
+    normalise = Normalise(*normalisation_of(recipe.model.name), place.accelerator, numerics.master_dtype)
+    return build_evaluator(measurement.shards, recipe.evaluate, recipe.runtime, normalise, place, numerics)

@@ -9,7 +9,7 @@ from headrace.shards.errors import UsageError
 from headrace.shards.headers import refuse_unsafe
 from headrace.shards.manifest import TRAIN, VALIDATION
 from headrace.train.checkpoint.progress import Progress
-from headrace.train.evaluate.evaluator import build_evaluator
+from headrace.train.evaluate.validation import build_evaluator
 from headrace.train.input.batch import Batch, resident_batch
 from headrace.train.input.decode.cache_fill import open_caches
 from headrace.train.input.kernels.kept import LOOPS

@@ -11,6 +11,7 @@ from torch import Tensor
 from headrace.train.checkpoint import files
 from headrace.train.evaluate import measure
 from headrace.train.machine.place import Place
+from headrace.train.run.evaluation import evaluator_of
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import resolve
 from tests.train.saved_states import GONE, Where, built, changed, refusal, resumed, save_one
@@ -293,6 +294,7 @@ def test_eval_refuses_wrong_values(
     def evaluated() -> None:
         found = measure.Measurement.of(path, tiny_set, ("runtime.precision=auto",))
         place = Place.find(found.recipe.runtime)
-        found.take(place, found.numerics(place.accelerator))
+        numerics = found.numerics(place.accelerator)
+        found.take(evaluator_of(found, place, numerics), place, numerics)
 
     assert "given.pt" in refusal(evaluated)

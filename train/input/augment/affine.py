@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from headrace.shards.draws import Stream, uniforms
 from headrace.train.input.augment.operation import Change, Op
 from headrace.train.input.augment.views import Samples
-
-Numbers = NDArray[np.float64]
+from headrace.train.input.augment.warp import inverse_matrix
 
 
 class Affine(NamedTuple):
@@ -40,29 +38,3 @@ def affine_changes(affine: Affine, seed: int, samples: Samples, size: int) -> It
         size / 2, angle=angle, translate=(np.rint(reach * right), np.rint(reach * down)), scale=scale, shear=(shear, 0)
     )
     yield Change(Op.WARP, np.arange(len(samples.ids)), matrix)
-
-
-def inverse_matrix(
-    centre: float,
-    *,
-    angle: ArrayLike = 0,
-    translate: tuple[ArrayLike, ArrayLike] = (0, 0),
-    scale: ArrayLike = 1,
-    shear: tuple[ArrayLike, ArrayLike] = (0, 0),
-) -> Numbers:
-    """From output to input coordinates, (n, 6) as a, b, c, d, e, f: x_in = a x + b y + c, y_in = d x + e y + f.
-
-    torchvision's `_get_inverse_affine_matrix` about (centre, centre): degrees clockwise, pixels, factor, degrees along
-    x and y; every one a number or (n,). The first pixel's middle is at 0.5, as `PIL.Image.transform` has it.
-    """
-    turn, (along_x, along_y) = np.radians(angle), np.radians(np.broadcast_arrays(*shear))
-    a = np.cos(turn - along_y) / np.cos(along_y)
-    b = -np.cos(turn - along_y) * np.tan(along_x) / np.cos(along_y) - np.sin(turn)
-    c = np.sin(turn - along_y) / np.cos(along_y)
-    d = -np.sin(turn - along_y) * np.tan(along_x) / np.cos(along_y) + np.cos(turn)
-    right, down = translate
-    rows = []
-    for one, other in ((d, -b), (-c, a)):
-        one, other = one / scale, other / scale  # noqa: PLW2901  the same two numbers, scaled
-        rows += [one, other, one * np.subtract(-centre, right) + other * np.subtract(-centre, down) + centre]
-    return np.stack(np.broadcast_arrays(*map(np.atleast_1d, rows)), 1)

@@ -22,7 +22,7 @@ class Op(Enum):
     SOLARIZE = auto()  # values from here on are inverted
     AUTOCONTRAST = auto()  # none
     EQUALIZE = auto()  # none
-    WARP = auto()  # a, b, c, d, e, f of affine.inverse_matrix
+    WARP = auto()  # a, b, c, d, e, f of warp.inverse_matrix
     ERASE = auto()  # top, left, bottom, right in pixels; red, green, blue
 
 

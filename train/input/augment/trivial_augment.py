@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.shards.draws import Stream, uniforms
-from headrace.train.input.augment.affine import inverse_matrix
 from headrace.train.input.augment.operation import Change, Op
 from headrace.train.input.augment.views import Samples
+from headrace.train.input.augment.warp import inverse_matrix
 
 BINS = 31
 Numbers = NDArray[np.float64]

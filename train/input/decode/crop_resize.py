@@ -1,13 +1,11 @@
 """Views of decoded images, cut and resized on the CPU, to torchvision's pixels."""
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from headrace.train.input.augment.views import Views, resized_then_cut
+from headrace.train.input.augment.views import Views
 from headrace.train.input.decode.arrays import Images
-from headrace.train.input.kernels.filters import Boxes
+from headrace.train.input.decode.view_boxes import as_images, boxes_of
 from headrace.train.input.kernels.resize import resize_boxes
 
 
@@ -17,20 +15,3 @@ def resample(images: Images, views: Views, size: int) -> Tensor:
     boxes = boxes_of(images.heights, images.widths, views, size)
     resize_boxes(images.pixels, images.starts, 3 * images.widths, boxes, made)
     return as_images(made)
-
-
-def as_images(made: NDArray[np.uint8]) -> Tensor:
-    """Squares of rows, (n, size, 3 * size), as images, (n, size, size, 3)."""
-    return torch.from_numpy(made).view(*made.shape[:2], -1, 3)
-
-
-def boxes_of(heights: NDArray[np.int64], widths: NDArray[np.int64], views: Views, size: int) -> Boxes:
-    """RandomResizedCrop with the boxes of the views, or Resize and CenterCrop of whole images, of these sides."""
-    count = len(heights)
-    if views.short:
-        sides = np.stack([heights, widths], 1)
-        resized, cut = resized_then_cut(views.short, size, sides, sides.min(1, keepdims=True))
-        return Boxes(np.zeros_like(sides), sides, resized, cut, np.zeros(count, bool))
-    (top, one), (bottom, other) = (corner.astype(np.int64).T for corner in (views.start, views.end))
-    corners, sides = np.stack([top, np.minimum(one, other)], 1), np.stack([bottom - top, np.abs(other - one)], 1)
-    return Boxes(corners, sides, np.full((count, 2), size), np.zeros((count, 2), np.int64), one > other)

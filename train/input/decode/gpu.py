@@ -2,21 +2,30 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from headrace.shards.errors import HeadraceError
 from headrace.shards.shardset import Split
 from headrace.train.input.decode import dali
+from headrace.train.input.decode.arrays import Images
 from headrace.train.input.decode.blame import blamed, refused, unexplained
-from headrace.train.input.decode.cached import Decoded
-from headrace.train.input.decode.regions import seen
+from headrace.train.input.decode.regions import Regions, seen
 from headrace.train.input.decode.wanted import Some, Wanted
 from headrace.train.machine.device import Accelerator
 
 _NO_MEMORY = ("CUDA allocation failed", "Can't allocate", "cudaErrorMemoryAllocation", "out of memory")
+
+
+class Rows(Protocol):
+    """Images that are decoded already."""
+
+    def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
+        """Rows of these samples that include the regions, and which part of the images these rows are."""
 
 
 class OnGpu(Generic[Some]):
@@ -30,7 +39,7 @@ class OnGpu(Generic[Some]):
         *,
         threads: int,
         decode: str,
-        decoded: Decoded | None = None,
+        decoded: Rows | None = None,
     ) -> None:
         self._split, self._accelerator, self._decoded = split, accelerator, decoded
         self._decode = decode if decoded is None else None

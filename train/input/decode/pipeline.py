@@ -1,7 +1,7 @@
 """Encoded bytes and views in, resized uint8 images out: on the CPU, from the decoded cache, or on a GPU."""
 
 from collections.abc import Iterator
-from typing import Generic, Protocol
+from typing import Generic
 
 from torch import Tensor
 
@@ -9,7 +9,7 @@ from headrace.shards.shardset import Split
 from headrace.train.input.decode.cached import Decoded
 from headrace.train.input.decode.gpu import OnGpu
 from headrace.train.input.decode.lanes import Lanes
-from headrace.train.input.decode.wanted import Some
+from headrace.train.input.decode.wanted import Some, Way
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.place import Place
 from headrace.train.recipe.sections import Runtime
@@ -33,10 +33,10 @@ class ImagePipeline(Generic[Some]):
         decoded: Decoded | None = None,
     ) -> None:
 
-        def on_cpu() -> _Way[Some]:
+        def on_cpu() -> Way[Some]:
             return _OnCpu(split, max_batch, threads) if decoded is None else _FromCache(decoded, threads)
 
-        def on_gpu() -> _Way[Some]:
+        def on_gpu() -> Way[Some]:
             return OnGpu(split, max_batch, accelerator, threads=threads, decode=decode, decoded=decoded)
 
         self._running = False
@@ -61,13 +61,6 @@ def pipeline_at(
     """A pipeline over a split in this process, which takes its pixels from the `decoded` cache where there is one."""
     decode = place.accelerator.decode_placement(runtime.decode)
     return ImagePipeline(split, max_batch, place.accelerator, threads=place.threads, decode=decode, decoded=decoded)
-
-
-class _Way(Protocol[Some]):
-    """One of the three ways to the images."""
-
-    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
-        """As `ImagePipeline.run`."""
 
 
 class _OnCpu(Generic[Some]):

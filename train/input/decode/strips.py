@@ -17,8 +17,8 @@ from torch import Tensor
 from headrace.train.input.augment.views import Views
 from headrace.train.input.decode.arrays import Images
 from headrace.train.input.decode.cache import STRIP_ROWS
-from headrace.train.input.decode.crop_resize import as_images, boxes_of
 from headrace.train.input.decode.regions import Regions
+from headrace.train.input.decode.view_boxes import as_images, boxes_of
 from headrace.train.input.kernels.filters import Boxes, Bytes, Integers, choose_filters, space_for
 from headrace.train.input.kernels.jit import jit
 from headrace.train.input.kernels.libc import pread

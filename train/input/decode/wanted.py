@@ -1,9 +1,11 @@
 """What is asked of the pipeline: the images of some samples, each cut to a view and resized."""
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from headrace.train.input.augment.views import Views
 
@@ -30,3 +32,10 @@ class Planned(Protocol):
 
 
 Some = TypeVar("Some", bound=Planned)
+
+
+class Way(Protocol[Some]):
+    """A way from plans to images: the pipeline, and each of its ways on its own."""
+
+    def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
+        """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`."""

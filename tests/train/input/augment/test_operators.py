@@ -6,10 +6,10 @@ import torch
 
 from benchmarks import pil_ops
 from headrace.shards.draws import Stream, uniforms
-from headrace.train.input.augment.affine import inverse_matrix
 from headrace.train.input.augment.operation import Change, Op
 from headrace.train.input.augment.operators import changed
 from headrace.train.input.augment.policy import draw_changes
+from headrace.train.input.augment.warp import inverse_matrix
 from headrace.train.machine.device import Accelerator
 from tests.train.input.augment.test_policy import EVERYTHING, samples
 from tests.train.pictures import CPU, Pixels

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from headrace.train.input.augment.affine import Affine, inverse_matrix
+from headrace.train.input.augment.affine import Affine
 from headrace.train.input.augment.erasing import Erasing
 from headrace.train.input.augment.jitter import Jitter
 from headrace.train.input.augment.operation import Change, Op
 from headrace.train.input.augment.policy import Policy, draw_changes
 from headrace.train.input.augment.trivial_augment import BINS, CHOICES, trivial_draws
 from headrace.train.input.augment.views import Samples
+from headrace.train.input.augment.warp import inverse_matrix
 from headrace.train.recipe.sections import Augment
 from tests.train.input.augment.test_views import distance
 

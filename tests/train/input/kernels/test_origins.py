@@ -12,7 +12,7 @@ from headrace.train.input.kernels import filters, origins, resize, scale
 from tests.checkout import ROOT
 
 DECODED = {
-    "arrays", "cache", "capacity", "crop_resize", "filters", "jit", "libc", "regions", "resize", "simd", "strips",
+    "arrays", "cache", "capacity", "filters", "jit", "libc", "regions", "resize", "simd", "strips", "view_boxes",
     "views",
 }  # fmt: skip
 
