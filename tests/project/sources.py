@@ -4,7 +4,7 @@ import ast
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from tests.checkout import ROOT
@@ -40,7 +40,7 @@ class Source:
     @cached_property
     def tree(self) -> ast.Module:
         """The syntax tree."""
-        return ast.parse(self.text, self.path)
+        return _parsed(self.path, self.text)
 
     @cached_property
     def nodes(self) -> list[ast.AST]:
@@ -96,6 +96,22 @@ class Source:
     def _origin(self, node: ast.ImportFrom) -> str:
         package = f"headrace/{self.path}".split("/")[: -node.level] if node.level else []
         return ".".join([*package, *([node.module] if node.module else [])])
+
+
+# Every rule asks the same of all files, which takes seconds when each asks anew.
+@cache
+def _parsed(path: str, text: str) -> ast.Module:
+    return ast.parse(text, path)
+
+
+@cache
+def _imports(source: Source) -> list[Import]:
+    return source.find_imports()
+
+
+@cache
+def _uses(source: Source) -> list[tuple[str, int]]:
+    return list(source.find_uses())
 
 
 def dotted(node: ast.AST) -> str:
