@@ -19,7 +19,7 @@ from tests.checkout import SEARCH
 
 
 class Job(NamedTuple):
-    """A script to run, its arguments, and the whole environment of its process."""
+    """A script (by its path) or a module to run, its arguments, and the whole environment of its process."""
 
     script: str
     arguments: list[str]
@@ -31,6 +31,7 @@ class Ended(NamedTuple):
 
     code: int
     output: str
+    errors: str
 
 
 def run(jobs: Sequence[Job], timeout: float) -> list[Ended]:
@@ -38,7 +39,16 @@ def run(jobs: Sequence[Job], timeout: float) -> list[Ended]:
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, str(number)) for number in range(len(jobs))]
         codes = _server().run(jobs, outputs, timeout)
-        return [Ended(code, path.read_text("utf-8", "replace")) for code, path in zip(codes, outputs, strict=True)]
+        return [Ended(code, *_written(output)) for code, output in zip(codes, outputs, strict=True)]
+
+
+def _written(output: Path) -> tuple[str, str]:
+    """What a process wrote to standard output and to standard error."""
+    return output.read_text("utf-8", "replace"), _errors(output).read_text("utf-8", "replace")
+
+
+def _errors(output: Path) -> Path:
+    return output.with_suffix(".errors")
 
 
 class _Server:
@@ -64,7 +74,7 @@ class _Server:
         if not select.select([self._process.stdout], [], [], timeout)[0]:
             os.killpg(self._process.pid, signal.SIGKILL)
             _server.cache_clear()
-            raise TimeoutError(f"{jobs[0].script} ran for more than {timeout:g} s:\n{outputs[0].read_text('utf-8')}")
+            raise TimeoutError(f"{jobs[0].script} ran for more than {timeout:g} s:\n{_written(outputs[0])}")
         codes: list[int] = json.loads(self._process.stdout.readline())
         return codes
 
@@ -91,14 +101,16 @@ def _serve() -> None:
 def _become(script: str, arguments: list[str], environment: dict[str, str], output: str) -> None:
     import runpy
 
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    for number, path in ((1, Path(output)), (2, _errors(Path(output)))):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [script, *arguments]
-    runpy.run_path(script, run_name="__main__")
+    if script.endswith(".py"):
+        runpy.run_path(script, run_name="__main__")
+    else:
+        runpy.run_module(script, run_name="__main__", alter_sys=True)
     sys.exit(0)
 
 

@@ -36,4 +36,4 @@ def run_ranks(script: str, size: int, *arguments: str | Path, timeout: float = 3
     ranks = warm.run([warm.Job(path, given, rank_environment(rank, size, port)) for rank in range(size)], timeout)
     for number, rank in enumerate(ranks):
         if rank.code:
-            raise AssertionError(f"rank {number} of {size} ended with {rank.code}:\n{rank.output}")
+            raise AssertionError(f"rank {number} of {size} ended with {rank.code}:\n{rank.output}{rank.errors}")

@@ -1,14 +1,13 @@
 """Runs the real command, in a process of its own or, where it refuses before it starts anything, in this one."""
 
 import os
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 from click.testing import CliRunner
 
 from headrace import cli
-from tests.checkout import HEADRACE
+from tests import warm
 
 SMALL = (
     "--recipe=demo",
@@ -36,9 +35,8 @@ class Ended(NamedTuple):
 def headrace(*arguments: str | Path | int, env: dict[str, str] | None = None) -> Ended:
     """`headrace ARGUMENTS` in a process of its own, to its end."""
     whole = {key: value for key, value in os.environ.items() if key not in _LAUNCHER} | (env or {})
-    command = [*HEADRACE, *map(str, arguments)]
-    ended = subprocess.run(command, env=whole, capture_output=True, text=True, timeout=200, check=False)
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    (ended,) = warm.run([warm.Job("headrace", list(map(str, arguments)), whole)], timeout=200)
+    return Ended(*ended)
 
 
 def here(*arguments: str | Path | int) -> Ended:
