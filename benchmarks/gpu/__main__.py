@@ -17,9 +17,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import RESULTS, ROOT
 from benchmarks.gpu import report
 from benchmarks.gpu.setting import Setting
+from benchmarks.harness.paths import RESULTS, ROOT
 
 PARTS = {
     "correctness": "correctness",

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from benchmarks.gpu.setting import Row, Setting
+from benchmarks.gpu.setting import Setting
+from benchmarks.harness.tables import Row
 from headrace.shards.shardset import Split
 from headrace.train.input.batch import Batch
 from headrace.train.input.decode.pipeline import ImagePipeline

@@ -3,7 +3,8 @@
 Seconds of an epoch count both, as the log of 2023 did; compiling is over before the first begins.
 """
 
-from benchmarks.gpu.setting import Row, Setting, memory_columns
+from benchmarks.gpu.setting import Setting, memory_columns
+from benchmarks.harness.tables import Row
 from headrace.train.machine.device import Accelerator
 
 

@@ -4,7 +4,8 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu.setting import Row, Setting, train_on
+from benchmarks.gpu.setting import Setting, train_on
+from benchmarks.harness.tables import Row
 from headrace.train.run.assemble import build_feed
 
 _TOP = 15

@@ -14,7 +14,8 @@ from typing import Any
 
 from nvidia.dali import Pipeline, fn, types
 
-from benchmarks.gpu.setting import Row, Setting, memory_columns, spread
+from benchmarks.gpu.setting import Setting, memory_columns, rate_columns
+from benchmarks.harness.tables import Row
 from headrace.train.input.decode import dali
 from headrace.train.input.decode.pipeline import ImagePipeline
 from headrace.train.input.decode.regions import seen
@@ -37,7 +38,7 @@ def run(setting: Setting) -> dict[str, list[Row]]:
     step.warm_up(setting.resident(step, setting.batch, setting.size))
     plans = build_plans(setup)
     input_rows = [
-        {"decode": decode, "threads": number, "rung": rung, **spread(rates)}
+        {"decode": decode, "threads": number, "rung": rung, **rate_columns(rates)}
         for decode in setting.decoders
         for number in threads
         for rung, rates in _rungs(setting, plans, step, decode, number)

@@ -2,7 +2,8 @@
 
 import torch
 
-from benchmarks.gpu.setting import Row, Setting, memory_columns, train_on
+from benchmarks.gpu.setting import Setting, memory_columns, train_on
+from benchmarks.harness.tables import Row
 from headrace.train.machine.place import Place
 from headrace.train.run.assemble import build_feed
 from headrace.train.run.out_of_memory import largest_that_fits

@@ -1,21 +1,20 @@
 """The result as one JSON and one page of tables, written anew after every part, so that nothing is lost on the way."""
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import common
-from benchmarks.gpu.setting import Row
+from benchmarks.harness import result
+from benchmarks.harness.tables import markdown
 
 DRY = "dry run, no measurement"
 
 
 def about(command: str, data: str, *, dry: bool) -> dict[str, Any]:
     """Device, driver, versions, commit."""
-    facts = common.facts(command, data=data)
+    facts = result.facts(command, data=data)
     if dry:
         return {"result": DRY, **facts}
     properties = torch.cuda.get_device_properties(0)  # asks for no memory of the device, which a part would then lack
@@ -40,20 +39,12 @@ def _driver() -> str:
 
 def write(path: Path, facts: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
     """`path`.json and `path`.md. `parts` has for each part its method and its tables, or why it failed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".json").write_text(json.dumps({**facts, "parts": parts}, indent=1) + "\n", "utf-8")
     mark = f" ({DRY})" if facts.get("result") == DRY else ""
-    lines = [f"# The GPU path{mark}", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    lines = result.heading(f"The GPU path{mark}", facts)
     for name, part in parts.items():
         lines += [f"## {name}{mark}", "", part["method"].strip(), "", f"Took {part['seconds']:.0f} s.", ""]
         if "failed" in part:
             lines += [f"Failed: {part['failed']}", ""]
         for heading, rows in part.get("tables", {}).items():
-            lines += [f"### {heading}{mark}", "", common.table(_filled(rows)), ""]
-    path.with_suffix(".md").write_text("\n".join(lines), "utf-8")
-
-
-def _filled(rows: list[Row]) -> list[Row]:
-    """Rows with the same columns, empty where one has none."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    return [{column: row.get(column, "") for column in columns} for row in rows]
+            lines += [f"### {heading}{mark}", "", markdown(rows), ""]
+    result.write_pair(path, {**facts, "parts": parts}, lines)

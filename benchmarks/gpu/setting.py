@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from statistics import median
-from typing import Any
 
+from benchmarks.harness.tables import Row, spread
 from headrace.train.input.batch import Batch, resident_batch
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.place import Place
@@ -21,7 +20,6 @@ from headrace.train.run.training import carry_out
 from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 
-Row = dict[str, Any]
 NARROW = {"width_coefficient": 0.25, "depth_coefficient": 0.1}
 _FREE = 10  # steps
 
@@ -137,13 +135,9 @@ def train_on(step: TrainStep, batches: Iterator[Batch], steps: int) -> int:
     return steps * step.global_batch
 
 
-def spread(rates: list[float]) -> Row:
+def rate_columns(rates: list[float]) -> Row:
     """Columns of a rate: median, spread and number."""
-    return {
-        "images/s, median": round(median(rates), 1),
-        "min to max": f"{min(rates):.1f} to {max(rates):.1f}",
-        "n": len(rates),
-    }
+    return {**spread("images/s", rates, 1), "n": len(rates)}
 
 
 def memory_columns(accelerator: Accelerator) -> Row:

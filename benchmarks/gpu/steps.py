@@ -11,7 +11,8 @@ from statistics import median
 
 import torch
 
-from benchmarks.gpu.setting import Row, Setting, memory_columns, spread
+from benchmarks.gpu.setting import Setting, memory_columns, rate_columns
+from benchmarks.harness.tables import Row
 from headrace.shards.errors import HeadraceError
 from headrace.train.step.choose_compile import Compiler
 from headrace.train.step.update import TrainStep
@@ -84,7 +85,7 @@ def _timed(setting: Setting, step: TrainStep, mode: str, batch: int, size: int) 
     ready = time.perf_counter() - began
     rates = setting.on_resident(step, resident)
     return {
-        **spread(rates),
+        **rate_columns(rates),
         "ms a step": round(1000 * batch / median(rates), 2),
         "seconds before the first step": round(ready, 1),
         **memory_columns(step.accelerator),

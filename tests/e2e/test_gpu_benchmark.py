@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.common import RESULTS
+from benchmarks.harness.paths import RESULTS
 from tests.gpu.benchmark import measured
 
 PARTS = {"correctness", "ladder", "steps", "epoch", "memory", "accuracy", "profile"}

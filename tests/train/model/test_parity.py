@@ -5,21 +5,16 @@ from typing import Any
 
 import pytest
 
+from benchmarks.input.parity.tables import pixel_tables
 from headrace.shards.shardset import ShardSet
-from tests.checkout import ROOT
 
-BENCHMARKS = ROOT / "benchmarks"
 Rows = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def tables(tiny_set: Path) -> list[Rows]:
     """The three tables, each by operation, of 24 images."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))  # as it is when run as a script
-        from benchmarks import parity
-
-        found = parity.measured(ShardSet.open(tiny_set), 24, 0, None)
+    found = pixel_tables(ShardSet.open(tiny_set), 24, 0)
     return [{row["operation"]: row for row in rows} for rows in found.values()]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import pil_ops
+from benchmarks.input.parity import pillow
 from headrace.shards.shardset import ShardSet, Split
 from headrace.train.input.augment.policy import Policy
 from headrace.train.input.feed import Feed
@@ -50,7 +50,7 @@ def test_step_gets_what_pillow_makes_of_the_resized_image(split: Split) -> None:
     for plan in plans(split).stream(0, 2, range(3)):
         keys = list(zip(plan.epochs.tolist(), plan.ids.tolist(), strict=True))
         before = np.stack([resized[key] for key in keys])
-        assert (np.stack([augmented[key] for key in keys]) == pil_ops.changed(before, plan.changes)).all()
+        assert (np.stack([augmented[key] for key in keys]) == pillow.changed_by_pillow(before, plan.changes)).all()
         assert (np.stack([untouched[key] for key in keys]) == before).all()
 
 

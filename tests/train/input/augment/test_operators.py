@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import pil_ops
+from benchmarks.input.parity import pillow
 from headrace.shards.draws import Stream, uniforms
 from headrace.train.input.augment.operation import Change, Op
 from headrace.train.input.augment.operators import changed
@@ -62,7 +62,7 @@ def ours(pixels: Pixels, changes: tuple[Change, ...], accelerator: Accelerator =
 def test_operator_gives_pillows_bytes(op: Op) -> None:
     """Over the whole range of its values the operator's result equals Pillow's, bit for bit, and is not the input."""
     pixels, change = images(), Change(op, np.arange(COUNT), numbers(op))
-    assert (ours(pixels, (change,)) == pil_ops.changed(pixels, (change,))).all()
+    assert (ours(pixels, (change,)) == pillow.changed_by_pillow(pixels, (change,))).all()
     assert (ours(pixels, (change,)) != pixels).any()
 
 
@@ -70,7 +70,7 @@ def test_pure_scale_is_nearly_pillows() -> None:
     """A matrix that only scales is rounded otherwise by Pillow: fewer than 1 in 1,000 pixels are another one."""
     pixels, matrix = images(), inverse_matrix(SIDE / 2, scale=np.linspace(0.5, 2, COUNT))
     change = Change(Op.WARP, np.arange(COUNT), matrix)
-    assert (ours(pixels, (change,)) != pil_ops.changed(pixels, (change,))).mean() < 0.001
+    assert (ours(pixels, (change,)) != pillow.changed_by_pillow(pixels, (change,))).mean() < 0.001
 
 
 @pytest.mark.parametrize("op", [Op.HUE, Op.SATURATION, Op.CONTRAST])
@@ -80,7 +80,7 @@ def test_colours_are_pillows(op: Op) -> None:
     pixels = np.stack([colours >> 16, colours >> 8, colours], -1).astype(np.uint8).reshape(1, 512, 512, 3)
     for value in (0.37, 1.61) if op is not Op.HUE else (1, 100, 201):
         change = Change(op, np.array([0]), np.array([[value]]))
-        assert (ours(pixels, (change,)) == pil_ops.changed(pixels, (change,))).all()
+        assert (ours(pixels, (change,)) == pillow.changed_by_pillow(pixels, (change,))).all()
 
 
 def test_all_changes_together_are_pillows() -> None:
@@ -88,7 +88,7 @@ def test_all_changes_together_are_pillows() -> None:
     pixels = images()
     changes = draw_changes(EVERYTHING, 5, samples(COUNT), SIDE)
     assert {change.op for change in changes} == set(Op)
-    assert (ours(pixels, changes) == pil_ops.changed(pixels, changes)).all()
+    assert (ours(pixels, changes) == pillow.changed_by_pillow(pixels, changes)).all()
 
 
 def test_pixels_do_not_depend_on_the_batch() -> None:

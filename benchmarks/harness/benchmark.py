@@ -1,0 +1,94 @@
+"""A benchmark's command: options that all parse alike, and the result that it writes."""
+
+import argparse
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import result
+from benchmarks.harness.paths import RESULTS, module_of
+from benchmarks.harness.tables import Row
+
+SHARED: dict[str, dict[str, Any]] = {
+    "repeats": {"type": int, "help": "repetitions of every contender"},
+    "sizes": {"type": int, "nargs": "+", "help": "sides of the images, pixels"},
+    "batch": {"type": int, "help": "images a step"},
+    "seconds": {"type": float, "help": "of one measurement"},
+}
+"""Options that mean the same wherever they are there."""
+NO_PART = ("help", "work", "out")
+"""Options that are no part of the command which a result quotes."""
+
+
+class Benchmark:
+    """The command of the module in `file`, whose docstring is a sentence, the usage, and the method.
+
+    `name` is that of its results, NAME-DATE.json and .md.
+    """
+
+    def __init__(self, file: str, doc: str | None, name: str, title: str) -> None:
+        self.method = (doc or "").split("\n\n", 2)[-1].strip()
+        self.name, self._title = name, title
+        self._program = f"python -m {module_of(file)}"
+        self._parser = argparse.ArgumentParser(prog=self._program, description=(doc or "").partition("\n")[0])
+        self.add("--out", type=path, metavar="FOLDER", default=RESULTS, help="of the result")
+        self._about: dict[str, Any] = {}
+        self._folder = RESULTS
+
+    def add(self, *names: str, **settings: Any) -> None:
+        """An option or argument, as argparse takes it; help says its default."""
+        self._parser.add_argument(*names, **settings)
+
+    def share(self, **defaults: Any) -> None:
+        """Options that other benchmarks have too, each with its default here."""
+        for name, default in defaults.items():
+            self.add(f"--{name}", default=default, **SHARED[name])
+
+    def parse(self, **facts: Any) -> argparse.Namespace:
+        """The arguments. What is said of the machine, its load among it, is that of this moment; `facts` are added."""
+        asked = self._parser.parse_args()
+        self._about, self._folder = result.facts(self._command(asked), **facts), asked.out
+        return asked
+
+    def fail(self, error: Exception, status: int = 1) -> None:
+        """End with an error's line."""
+        self._parser.exit(status, f"{error}\n")
+
+    def note(self, **facts: Any) -> None:
+        """Facts that are known only after the start."""
+        self._about |= facts
+
+    @property
+    def path(self) -> Path:
+        """Of the result, without its ending."""
+        return Path(self._folder / f"{self.name}-{self._about['date']}")
+
+    def write(self, tables: Mapping[str, Sequence[Row]], method: str = "", **more: Any) -> None:
+        """Write the result, and print its path; `method` replaces that of the docstring, `more` is for programs."""
+        print(result.write(self.path, self._title, self._about, method or self.method, tables, **more))
+
+    def _command(self, asked: argparse.Namespace) -> str:
+        """What was asked, with every value, and with names for what is somebody's file or folder."""
+        words = [self._program]
+        for action in self._parser._actions:  # noqa: SLF001  argparse has no other list of them
+            value = getattr(asked, action.dest, None)
+            if action.dest not in NO_PART and value is not None and value is not False and value != []:
+                words += [*action.option_strings[-1:], *quoted(action.dest, value)]
+        return " ".join(words)
+
+
+def quoted(name: str, value: Any) -> list[str]:
+    """A value as words of a command."""
+    if value is True:
+        return []
+    if isinstance(value, Path):
+        return [name.upper()]
+    if isinstance(value, float):
+        return [f"{value:g}"]
+    return [shlex.quote(str(word)) for word in (value if isinstance(value, list) else [value])]
+
+
+def path(text: str) -> Path:
+    """A path that holds in every folder: contenders run in the checkout's root."""
+    return Path(text).expanduser().absolute()

@@ -1,0 +1,56 @@
+"""A result as a file for programs and one for readers."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.tables import Row, markdown
+
+BUSY = 1.0
+"""Load before the first measurement above which a result says that other programs were running."""
+
+
+def facts(command: str, **more: Any) -> dict[str, Any]:
+    """What a reader needs to judge or repeat the figures; nothing that names a place."""
+    from headrace.train.machine.environment import commit, processor, versions
+    from headrace.train.machine.world import usable_cores
+
+    return {
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit(),
+        "processor": processor(),
+        "cores": usable_cores(),
+        "load before": round(os.getloadavg()[0], 2),
+        **more,
+        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+    }
+
+
+def heading(title: str, about: Mapping[str, Any]) -> list[str]:
+    """The first lines of a page: its title, and a line a fact."""
+    lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in about.items())]
+    if about["load before"] > BUSY:
+        lines.append("- other programs were running on these cores: take the ratios, not the rates")
+    return [*lines, ""]
+
+
+def write(
+    path: Path, title: str, about: Mapping[str, Any], method: str, tables: Mapping[str, Sequence[Row]], **more: Any
+) -> Path:
+    """The result as PATH.json, with `more` in it, and as PATH.md, whose path is returned."""
+    parts = [*heading(title, about), method.strip(), ""]
+    for name, rows in tables.items():
+        parts += [f"## {name}", "", markdown(rows), ""]
+    write_pair(path, {**about, "tables": tables, **more}, parts)
+    return path.with_name(f"{path.name}.md")
+
+
+def write_pair(path: Path, values: Mapping[str, Any], lines: Sequence[str]) -> None:
+    """PATH.json with the values and PATH.md with the lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(f"{path.name}.json").write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+    path.with_name(f"{path.name}.md").write_text("\n".join(lines), "utf-8")

@@ -1,0 +1,19 @@
+"""Torchvision's random resized crop by hand, for contenders that have none of their own."""
+
+import math
+import random
+
+from benchmarks.input.contenders.task import AREA, RATIO
+
+Box = tuple[int, int, int, int]
+
+
+def random_box(width: int, height: int) -> Box:
+    """Left, top, width and height of a crop; the whole image when ten draws do not fit."""
+    for _ in range(10):
+        area = width * height * random.uniform(*AREA)
+        ratio = math.exp(random.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            return random.randint(0, width - w), random.randint(0, height - h), w, h
+    return 0, 0, width, height

@@ -1,0 +1,70 @@
+"""Some samples of a split, as we and as Pillow see them."""
+
+import io
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from benchmarks.input.parity.pillow import Pixels, resized
+from headrace.shards.shardset import Split
+from headrace.train.input.augment.operation import Change
+from headrace.train.input.augment.operators import changed
+from headrace.train.input.augment.views import Samples, Views
+from headrace.train.input.decode import dali
+from headrace.train.input.decode.pipeline import ImagePipeline
+from headrace.train.input.decode.regions import seen
+from headrace.train.input.decode.wanted import Wanted
+from headrace.train.input.plans import Plan
+from headrace.train.machine.device import Accelerator
+
+BATCH = 100
+CPU = Accelerator(None)
+
+
+class Side:
+    """Some samples of a split, as we and as Pillow see them."""
+
+    def __init__(self, split: Split, ids: NDArray[np.int64]) -> None:
+        self.ids, self._split = ids, split
+        self.samples = Samples(np.zeros(len(ids), np.int64), ids, split.widths[ids], split.heights[ids])
+        self.decoded = [opened(jpeg) for jpeg in split.jpegs(ids)]
+        self._pipeline = ImagePipeline(split, BATCH, CPU, threads=1, decode="cpu")
+
+    def ours(self, views: Views, size: int, changes: tuple[Change, ...] = ()) -> Pixels:
+        """The product's images: decoded and resized by the pipeline, then changed."""
+        images = [images.numpy().copy() for _, images in self._pipeline.run(self._plans(views, size))]
+        return changed(CPU.upload(np.concatenate(images)), changes, CPU).numpy()
+
+    def on_a_gpu(self, views: Views, size: int) -> Pixels:
+        """The images of the graph that GPUs run, here on the CPU."""
+        regions = seen(views, self.samples.heights, self.samples.widths)
+        inputs = (list(map(np.asarray, self.decoded)), *dali.arguments(views, regions, size))
+        graph = dali.viewing(lambda: inputs, len(self.ids), 1, device=None, decode=None)
+        return np.array(graph.run()[0].as_tensor())
+
+    def _plans(self, views: Views, size: int) -> Iterator[Plan]:
+        for first in range(0, len(self.ids), BATCH):
+            some = slice(first, first + BATCH)
+            nothing = np.zeros(len(self.ids[some]), np.int64)
+            part = views.only(some)
+            yield Plan(0, 0, nothing, nothing, Wanted(self.ids[some], part, size))
+
+    def pillows(self, prepare: Callable[[Image.Image, int], Image.Image]) -> Pixels:
+        """Pillow's images, each prepared from the decoded image and its row."""
+        return np.stack([np.asarray(prepare(image, row)) for row, image in enumerate(self.decoded)])
+
+    def pillows_crops(self, views: Views, size: int) -> Pixels:
+        """The same views by Pillow."""
+
+        def crop(image: Image.Image, row: int) -> Image.Image:
+            (top, one), (bottom, other) = views.start[row].tolist(), views.end[row].tolist()
+            return resized(image, (min(one, other), top, max(one, other), bottom), size, mirror=one > other)
+
+        return self.pillows(crop)
+
+
+def opened(jpeg: Pixels) -> Image.Image:
+    """A JPEG as Pillow decodes it, upright."""
+    return ImageOps.exif_transpose(Image.open(io.BytesIO(jpeg.tobytes()))).convert("RGB")

@@ -1,0 +1,159 @@
+"""What 1.3 million images cost: memory of prep, seconds to open the set and to training's first batch.
+
+    python -m benchmarks.prep.scale [--images 1300000] [--tiny tiny-imagenet-200.zip] [--work FOLDER]
+
+The images are JPEGs of hashed noise, 16 x 16 pixels, each with bytes of its own, in a zip of 1,000 class folders. The
+same steps are taken with TinyImageNet (given by --tiny, else a drawn set of its size and number of classes), and the
+difference of the two is the cost of scale. Memory is the peak resident set that the kernel keeps for each process
+(VmHWM), read every 20 ms and added up over prep's processes: shared pages count in each, so the sum is an upper
+bound, and it does not depend on other load. Seconds do; the two sets are opened in turns. Everything is made in a
+temporary folder and removed.
+"""
+
+import json
+import resource
+import struct
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmarks.harness.benchmark import Benchmark, path
+from benchmarks.harness.processes import Run, call_apart, interleave
+from benchmarks.harness.tables import Row, spread, turned
+from benchmarks.prep.memory import watch_prep
+
+VAL_SHARE = 26  # every 26th image is for validation: 50,000 of 1.3 million
+KINDS = 512  # different pictures; a comment with a number gives each image its own bytes
+SMALL, LARGE = "small", "scale"
+
+
+def jpegs() -> Iterator[bytes]:
+    """Endless small JPEGs, all different."""
+    import numpy as np
+
+    from headrace.prep.images.admit import encode
+    from headrace.shards.draws import Stream, hash64
+
+    noise = hash64(0, Stream.PREP, np.arange(KINDS * 96)).view(np.uint8).reshape(KINDS, 16, 16, 3)
+    pictures = [encode(one, 60) for one in noise]
+    number = 0
+    while True:
+        picture = pictures[number % KINDS]
+        yield picture[:2] + b"\xff\xfe" + struct.pack(">HQ", 10, number) + picture[2:]
+        number += 1
+
+
+def draw(path: Path, images: int, classes: int) -> None:
+    """A zip of train/CLASS/ and val/CLASS/ folders."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, jpeg in zip(range(images), jpegs(), strict=False):
+            split = "val" if number % VAL_SHARE == 0 else "train"
+            name = f"{split}/n{number // VAL_SHARE % classes:05d}/{number:08d}.jpg"
+            archive.writestr(zipfile.ZipInfo(name), jpeg)
+
+
+def resident_bytes() -> int:
+    """Memory of this process that lies in RAM now: getrusage's peak begins with that of the parent."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+
+
+def open_set(shards: str) -> Run:
+    """In a process of its own: seconds to open the set, and to the first training batch on a CPU, after imports."""
+    from headrace.shards.order import Order, Steps
+    from headrace.shards.shardset import ShardSet
+    from headrace.train.input.augment.views import Crop
+    from headrace.train.input.decode.pipeline import ImagePipeline
+    from headrace.train.input.plans import TrainPlans
+    from headrace.train.machine.device import Accelerator
+    from headrace.train.run.process import keep_freed_memory
+
+    keep_freed_memory()
+    before, began = resident_bytes(), time.perf_counter()
+    split = ShardSet.open(Path(shards)).split("train")
+    at_open = time.perf_counter() - began
+    memory = resident_bytes() - before
+    crop = Crop((0.35, 1.0), (3 / 4, 4 / 3), 0.5)
+    steps = Steps(len(split), 256, 32)
+    plans = TrainPlans(split, Order(len(split), 0), steps, crop=crop, sizes=((0, 64),))
+    pipeline = ImagePipeline(split, 32, Accelerator(None), threads=2, decode="cpu")
+    _, images = next(pipeline.run(plans.stream(0, 1, range(8))))
+    at_batch = time.perf_counter() - began
+    if tuple(images.shape) != (32, 64, 64, 3):
+        raise SystemExit(f"the first batch has the shape {tuple(images.shape)}")
+    return {
+        "open s": round(at_open, 3),
+        "first batch s": round(at_batch, 3),
+        "opened set MB": round(memory / 1e6),
+    }
+
+
+def prepare(source: Path, out: Path) -> Row:
+    """Prepare a set: what it took, and how large the result is."""
+    taken = watch_prep(source, out)
+    manifest = json.loads((out / "shardset.json").read_text("utf-8"))
+    sizes = {path.name: path.stat().st_size for path in out.iterdir()}
+    return {
+        "samples": sum(split["samples"] for split in manifest["splits"]),
+        "shards": sum(len(split["shards"]) for split in manifest["splits"]),
+        **taken,
+        "index MB": round(sum(size for name, size in sizes.items() if name.endswith(".parquet")) / 1e6, 1),
+        "manifest KB": round(sizes["shardset.json"] / 1e3),
+        "disk MB": round(sum(sizes.values()) / 1e6),
+    }
+
+
+def opening_columns(runs: Sequence[Run]) -> Row:
+    """Median and spread of what opening takes."""
+    row: Row = {"n of opening": len(runs)}
+    for name, digits in (("open s", 3), ("first batch s", 3), ("opened set MB", 0)):
+        row |= spread(name, [run[name] for run in runs], digits, f"{name}, min to max")
+    return row
+
+
+def bytes_an_image(sets: Mapping[str, Row]) -> int:
+    """Memory of prep for each image that the large set has more."""
+    megabytes, images = (sets[LARGE][name] - sets[SMALL][name] for name in ("all processes MB", "samples"))
+    return round(megabytes * 1e6 / images)
+
+
+def difference_rows(openings: Mapping[str, Sequence[Run]]) -> list[Row]:
+    """Seconds that the large set takes longer than the small one, pair by pair."""
+    rows = []
+    for name in ("open s", "first batch s"):
+        pairs = zip(openings[LARGE], openings[SMALL], strict=True)
+        rows.append(
+            {"what": name, **spread("more with scale", [large[name] - small[name] for large, small in pairs], 2)}
+        )
+    return rows
+
+
+def main() -> None:
+    """Draw, prepare, open."""
+    benchmark = Benchmark(__file__, __doc__, "scale", "What a large set costs")
+    benchmark.add("--images", type=int, default=1_300_000, help="images of the large set")
+    benchmark.add("--small-images", type=int, default=110_000, help="images of the small set where none is given")
+    benchmark.add("--tiny", type=path, help="TinyImageNet, as a zip or a folder: the small set")
+    benchmark.add("--work", type=path, help="a folder with 10 GB of space")
+    benchmark.share(repeats=3)
+    asked = benchmark.parse()
+    with tempfile.TemporaryDirectory(dir=asked.work) as name:
+        work = Path(name)
+        sources = {SMALL: asked.tiny or work / "small.zip", LARGE: work / "large.zip"}
+        if asked.tiny is None:
+            draw(sources[SMALL], asked.small_images, 200)
+        draw(sources[LARGE], asked.images, 1000)
+        print(f"drawn: {sources[LARGE].stat().st_size:,} bytes", flush=True)
+        sets = {size: prepare(source, work / size) for size, source in sources.items()}
+        opening = {size: partial(call_apart, __file__, "open_set", work / size) for size in sources}
+        openings = interleave(opening, asked.repeats)
+    figures = {size: {**row, **opening_columns(openings[size])} for size, row in sets.items()}
+    benchmark.note(**{"small set": "TinyImageNet" if asked.tiny else "drawn", "n of prep": 1})
+    benchmark.note(**{"memory of prep for each image more, bytes": bytes_an_image(sets)})
+    benchmark.write({"Both sets": turned(figures, "figure"), "The difference": difference_rows(openings)})
+
+
+if __name__ == "__main__":
+    main()
