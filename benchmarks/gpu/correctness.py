@@ -46,7 +46,7 @@ def run(setting: Setting) -> dict[str, list[Row]]:
 def _pixels(
     split: Split, plans: list[Plan], accelerator: Accelerator, threads: int, decode: str
 ) -> Iterator[tuple[Plan, torch.Tensor]]:
-    pipeline = ImagePipeline(split, len(plans[0].ids), accelerator, threads=threads, decode=decode)
+    pipeline: ImagePipeline[Plan] = ImagePipeline(split, len(plans[0].ids), accelerator, threads=threads, decode=decode)
     for plan, images in pipeline.run(iter(plans)):
         yield plan, images.cpu().clone()
 

@@ -1,7 +1,7 @@
 """A profile of real steps: the kernels that take longest, and the gaps between kernels in which the GPU is idle."""
 
 import torch
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]  # it is there
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.setting import Setting, train_on

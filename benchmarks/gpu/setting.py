@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness.tables import Row, spread
 from headrace.train.input.batch import Batch, resident_batch
@@ -15,12 +16,12 @@ from headrace.train.machine.signals import StopRequest
 from headrace.train.model.build import Built, build_model
 from headrace.train.run.assemble import build_network, build_numerics, build_step
 from headrace.train.run.process import entered, prepare, round_products
-from headrace.train.run.resolve import Request, Setup, resolve
+from headrace.train.run.request import Request
+from headrace.train.run.resolve import Setup, resolve
 from headrace.train.run.training import carry_out
 from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 
-NARROW = {"width_coefficient": 0.25, "depth_coefficient": 0.1}
 _FREE = 10  # steps
 
 
@@ -82,7 +83,8 @@ class Setting:
         if not self.dry:
             return build_network(setup)
         classes = len(setup.shards.class_ids)
-        return build_model("efficientnet-b0", classes, init="random", weights=None, seed=0, **NARROW)
+        narrow: Any = {"width_coefficient": 0.25, "depth_coefficient": 0.1}
+        return build_model("efficientnet-b0", classes, init="random", weights=None, seed=0, **narrow)
 
     def step(self, setup: Setup) -> tuple[Place, TrainStep]:
         """The step of a setup, in the precision that a run would choose."""

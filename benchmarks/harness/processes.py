@@ -51,13 +51,13 @@ def interleave(contenders: Mapping[str, Callable[[], Run]], repeats: int) -> dic
     return runs
 
 
-def time_command(command: Sequence[str], *, status: int = 0, **environment: str) -> Run:
+def time_command(command: Sequence[str], environment: Mapping[str, str] | None = None, *, status: int = 0) -> Run:
     """Seconds of a whole command with more environment, and CPU seconds of it and the processes that it waited for.
 
     RuntimeError if it ends with another status.
     """
     began = time.perf_counter()
-    more, quiet = {**ENVIRONMENT, **environment}, subprocess.DEVNULL
+    more, quiet = {**ENVIRONMENT, **(environment or {})}, subprocess.DEVNULL
     process = subprocess.Popen(command, cwd=ROOT, env=more, stdout=quiet, stderr=quiet)
     _, waited, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began

@@ -66,7 +66,7 @@ def open_set(shards: str) -> Run:
     from headrace.shards.shardset import ShardSet
     from headrace.train.input.augment.views import Crop
     from headrace.train.input.decode.pipeline import ImagePipeline
-    from headrace.train.input.plans import TrainPlans
+    from headrace.train.input.plans import Plan, TrainPlans
     from headrace.train.machine.device import Accelerator
     from headrace.train.run.process import keep_freed_memory
 
@@ -78,7 +78,7 @@ def open_set(shards: str) -> Run:
     crop = Crop((0.35, 1.0), (3 / 4, 4 / 3), 0.5)
     steps = Steps(len(split), 256, 32)
     plans = TrainPlans(split, Order(len(split), 0), steps, crop=crop, sizes=((0, 64),))
-    pipeline = ImagePipeline(split, 32, Accelerator(None), threads=2, decode="cpu")
+    pipeline: ImagePipeline[Plan] = ImagePipeline(split, 32, Accelerator(None), threads=2, decode="cpu")
     _, images = next(pipeline.run(plans.stream(0, 1, range(8))))
     at_batch = time.perf_counter() - began
     if tuple(images.shape) != (32, 64, 64, 3):
@@ -116,7 +116,7 @@ def opening_columns(runs: Sequence[Run]) -> Row:
 def bytes_an_image(sets: Mapping[str, Row]) -> int:
     """Memory of prep for each image that the large set has more."""
     megabytes, images = (sets[LARGE][name] - sets[SMALL][name] for name in ("all processes MB", "samples"))
-    return round(megabytes * 1e6 / images)
+    return int(megabytes * 1e6 / images)
 
 
 def difference_rows(openings: Mapping[str, Sequence[Run]]) -> list[Row]:

@@ -35,7 +35,7 @@ def write_all(source: Path, contender: str, work: Path, count: int, classes: str
     """One contender in a fresh process: its rate, and the bytes of its files for each of `count` samples."""
     out = Path(tempfile.mkdtemp(dir=work))
     os.sync()
-    taken = time_command(child(contenders.__file__, "run", source, contender, out), **{CLASSES: classes})
+    taken = time_command(child(contenders.__file__, "run", source, contender, out), {CLASSES: classes})
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     shutil.rmtree(out)
     rate, cpu = count / taken["seconds"], 1e6 * taken["cpu_seconds"] / count

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest import mock
 
 from benchmarks.harness.benchmark import Benchmark
 from benchmarks.harness.processes import Run, call_apart, interleave
@@ -43,16 +44,16 @@ def headrace(images: Any, without: str, *, bf16: bool) -> Callable[[], int]:
     from headrace.train.run.process import keep_freed_memory
 
     if without == DEPTHWISE:
-        same_padding.pays = lambda *_: False
+        mock.patch.object(same_padding, "pays", return_value=False).start()
     if without == PRODUCTS:
-        efficientnet._on_vectors = lambda conv, x: conv(x[:, :, None, None]).flatten(1)  # noqa: SLF001
+        mock.patch.object(efficientnet, "_on_vectors", lambda conv, x: conv(x[:, :, None, None]).flatten(1)).start()
     if without != "allocator that keeps":
         keep_freed_memory()
     network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
     keep = torch.ones(len(images), len(network.drop_rates(0.2)))
     noise = (keep, torch.ones(len(images), network.features))
     layout = torch.contiguous_format if without == "channels_last" else torch.channels_last
-    network.train().to(memory_format=layout)
+    network.train().to(memory_format=layout)  # type: ignore[call-overload]  # torch's stub lacks it
     pixels = torch.from_numpy(images).contiguous(memory_format=layout)
     labels = torch.arange(len(images)) % CLASSES
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=True)

@@ -33,7 +33,8 @@ def stepper(world: Any, mib: int | None, side: int, batch: int, *, exchange: boo
     from headrace.train.model.build import build_model
 
     network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
-    model = world.wrap(network.train().to(memory_format=torch.channels_last), mib)
+    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    model = world.wrap(network, mib)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=True)
     images = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch) % CLASSES

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from headrace.train.evaluate.validation import build_evaluator
-from headrace.train.input.decode.pipeline import pipeline_at
+from headrace.train.input.decode.pipeline import ImagePipeline, pipeline_at
 from headrace.train.input.feed import Feed
+from headrace.train.input.plans import Plan
 from headrace.train.machine.place import Place
-from headrace.train.model.build import build_model
 from headrace.train.run.assemble import build_numerics, build_plans, build_step
 from headrace.train.run.process import entered
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import Setup, resolve
-from tests.ddp.train_worker import NARROW
+from tests.train.networks import built_narrow
 
 
 def decoded(setup: Setup, place: Place, first: int, count: int) -> dict[str, np.ndarray]:
@@ -31,7 +31,7 @@ def decoded(setup: Setup, place: Place, first: int, count: int) -> dict[str, np.
     rows: list[tuple[int, int, int, str]] = []
     plans = build_plans(setup)
     mine = setup.steps.groups_of(place.world.size, place.world.rank)
-    pipeline = pipeline_at(place, plans.split, setup.recipe.train.group, setup.recipe.runtime)
+    pipeline: ImagePipeline[Plan] = pipeline_at(place, plans.split, setup.recipe.train.group, setup.recipe.runtime)
     with Feed(pipeline, plans.stream(first, first + count, mine), place.accelerator) as feed:
         for batch in feed:
             for sample, image in zip(batch.plan.ids, batch.images.numpy(), strict=True):
@@ -47,9 +47,7 @@ def main() -> None:
     size, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     setup = resolve(Request(shards, "demo", tuple(sys.argv[5:])), size)
     with entered(setup.recipe.runtime) as place:
-        built = build_model(
-            "efficientnet-b0", len(setup.shards.class_ids), init="random", weights=None, seed=0, **NARROW
-        )
+        built = built_narrow(len(setup.shards.class_ids))
         step = build_step(setup, place, build_numerics(setup, place, built), built)
         seen = decoded(setup, place, first, count)
         mine = setup.steps.groups_of(size, rank)
@@ -63,7 +61,7 @@ def main() -> None:
             )
             sums = evaluate(step.network)
             seen |= {"counted": np.array(sums.seen), "correct": np.array(sums.correct)}
-        np.savez(out / f"{rank}.npz", **seen)
+        np.savez(out / f"{rank}.npz", allow_pickle=False, **seen)
 
 
 if __name__ == "__main__":

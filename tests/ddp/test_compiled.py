@@ -1,5 +1,6 @@
 """A compiled network inside DDP: gradients are exchanged once a step, whatever the micro-batches before."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,5 +21,5 @@ def test_compiled_ranks_agree_with_one_plain_process(
     for name, value in plain.state["model"].items():
         if value.is_floating_point():
             torch.testing.assert_close(
-                found.state["model"][name], value, rtol=0, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}"
+                found.state["model"][name], value, rtol=0, atol=1e-9, msg=partial("{}: {}".format, name)
             )

@@ -1,5 +1,7 @@
 """The number of processes changes neither samples, nor updates, nor what evaluation says."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -27,7 +29,7 @@ def test_weights_and_statistics_agree(outcomes: dict[int, Outcome], size: int, p
     alone, together = outcomes[1].state[part], outcomes[size].state[part]
     for name, value in alone.items():
         if "num_batches_tracked" not in name:
-            torch.testing.assert_close(together[name], value, rtol=0, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(together[name], value, rtol=0, atol=1e-9, msg=partial("{}: {}".format, name))
 
 
 def test_every_layer_learned(outcomes: dict[int, Outcome]) -> None:

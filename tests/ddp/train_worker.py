@@ -19,14 +19,12 @@ import torch
 
 from headrace.train.input.batch import Batch
 from headrace.train.machine.signals import StoppedError, StopRequest
-from headrace.train.model.build import build_model
 from headrace.train.run.process import entered
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import resolve
 from headrace.train.run.training import carry_out
 from headrace.train.step.update import TrainStep
-
-NARROW = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
+from tests.train.networks import built_narrow
 
 
 def stop_after(step: int) -> None:
@@ -38,7 +36,7 @@ def stop_after(step: int) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         update(self, number, *rest)  # type: ignore[arg-type]
 
-    TrainStep.__call__ = signalling  # type: ignore[method-assign]
+    TrainStep.__call__ = signalling  # type: ignore[method-assign, assignment]
 
 
 def note_pixels(rows: list[tuple[int, int, int, str]]) -> None:
@@ -76,7 +74,7 @@ def main() -> None:
     )
     setup = resolve(request, int(os.environ["WORLD_SIZE"]))
     classes, seed = len(setup.shards.class_ids), setup.recipe.train.seed
-    built = build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **NARROW)
+    built = built_narrow(classes, seed)
     try:
         with StopRequest() as stop, entered(setup.recipe.runtime) as place:
             carry_out(setup, place, stop, built)

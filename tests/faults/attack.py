@@ -15,6 +15,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from tests.faults import worker
 from tests.faults.attack_runs import RUNS
 from tests.faults.attack_sets import SETS
@@ -43,7 +45,7 @@ def load_all() -> None:
     target = numba.core.registry.cpu_target
     target.typing_context.refresh()
     target.target_context.refresh()
-    worker.narrow()
+    worker.narrow(pytest.MonkeyPatch())
 
 
 def attackers() -> ProcessPoolExecutor:

@@ -132,7 +132,7 @@ def _stop_after_four() -> None:
         made.append(job.name)
         return shard.make_shard(job, *rest)  # type: ignore[arg-type]
 
-    pool.make_shard = making  # type: ignore[assignment]
+    pool.make_shard = making  # type: ignore[assignment, attr-defined]
 
 
 def _prep_again(case: Case) -> None:

@@ -1,19 +1,20 @@
 """What fault tests share: the narrow network in this process, and a run that nothing disturbed."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from headrace.train.model.build import build_model
 from headrace.train.run import assemble
-from tests.ddp.train_worker import NARROW
 from tests.faults.runs import arguments, here, running
+from tests.train.networks import NARROW
 
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs in this process build a network that is fast to train."""
-    build = assemble.build_model
-    monkeypatch.setattr(assemble, "build_model", lambda *given, **named: build(*given, **named, **NARROW))
+    monkeypatch.setattr(assemble, "build_model", partial(build_model, **NARROW))
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +22,7 @@ def undisturbed(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The run folder of one epoch on one process, a checkpoint every 2 steps."""
     out = tmp_path_factory.mktemp("undisturbed") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        build = assemble.build_model
-        patch.setattr(assemble, "build_model", lambda *given, **named: build(*given, **named, **NARROW))
+        patch.setattr(assemble, "build_model", partial(build_model, **NARROW))
         result = here(*arguments(tiny_set, out))
     assert result.exit_code == 0, result.output
     return out

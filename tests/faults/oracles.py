@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ def of_zip(path: Path) -> Expected | None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [one for one in archive.infolist() if not one.is_dir()]
-            return of_images({one.filename: _content(lambda one=one: archive.read(one)) for one in members})
+            return of_images({one.filename: _content(partial(archive.read, one)) for one in members})
     except _UNREADABLE:
         return None
 

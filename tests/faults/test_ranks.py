@@ -102,7 +102,7 @@ def test_killed_node_comes_back(tiny_set: Path, pair: Path, tmp_path: Path, monk
     # torch 2.13 tells a node that comes back nothing of the store that the agents share, so they must not share it
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     out, port = tmp_path / "run", free_port()
-    launcher = (*TORCHRUN, "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=test")
+    launcher: tuple[str, ...] = (*TORCHRUN, "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=test")
     launcher += ("--max-restarts=3", "--local-addr=127.0.0.1", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-conf")
     given, slow = arguments(tiny_set, out, "--resume", "auto"), {"what": "slow", "seconds": 0.5}
     keep_alive = "keep_alive_interval=1,keep_alive_max_attempt=2"  # seen dead after 2 seconds instead of 15
@@ -126,7 +126,13 @@ def test_killed_node_comes_back(tiny_set: Path, pair: Path, tmp_path: Path, monk
 def test_nodes_that_see_different_checkpoints_are_refused(tiny_set: Path, undisturbed: Path, tmp_path: Path) -> None:
     """Ranks whose run folders are not the same one do not train on: each would begin at another step."""
     port = free_port()
-    launcher = (*TORCHRUN, "--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}")
+    launcher: tuple[str, ...] = (
+        *TORCHRUN,
+        "--nnodes=2",
+        "--nproc-per-node=1",
+        "--master-addr=127.0.0.1",
+        f"--master-port={port}",
+    )
     folders = tmp_path / "empty", undisturbed
     with (
         running(arguments(tiny_set, folders[0], "--resume=auto"), *launcher, "--node-rank=0") as first,

@@ -9,24 +9,31 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from typing import Any
+
+import pytest
 
 from headrace import cli
 from headrace.shards.errors import DataError
 from headrace.train.evaluate import measure
+from headrace.train.machine import launch
+from headrace.train.model.build import build_model
 from headrace.train.run import assemble
 from headrace.train.step.update import TrainStep
-from tests.ddp.train_worker import NARROW
+from tests.train.networks import NARROW
 
 
-def narrow() -> None:
+def narrow(patch: pytest.MonkeyPatch) -> None:
     """Have all runs of this process build a network that is fast to train."""
-    build = assemble.build_model
+    for module in (assemble, measure):
+        patch.setattr(module, "build_model", partial(build_model, **NARROW))
 
-    def narrowed(*given: Any, **named: Any) -> Any:
-        return build(*given, **named, **NARROW)
 
-    assemble.build_model = measure.build_model = narrowed  # type: ignore[assignment]
+def start_ranks_here(patch: pytest.MonkeyPatch) -> None:
+    """Have --nproc start its ranks with this script, so that they are narrow too, and the fault can strike one."""
+    start = launch.launch
+    patch.setattr(launch, "launch", lambda processes, given, told: start(processes, (__file__, *given[3:]), told))
 
 
 def arm(fault: dict[str, Any]) -> None:
@@ -41,7 +48,7 @@ def arm(fault: dict[str, Any]) -> None:
             strike(fault)
         update(self, number, *rest)
 
-    TrainStep.__call__ = faulty  # type: ignore[method-assign]
+    TrainStep.__call__ = faulty  # type: ignore[method-assign, assignment]
 
 
 def strike(fault: dict[str, Any]) -> None:
@@ -57,10 +64,10 @@ def strike(fault: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    narrow()
+    patch = pytest.MonkeyPatch()
+    narrow(patch)
+    start_ranks_here(patch)
     if "FAULT" in os.environ:
         arm(json.loads(os.environ["FAULT"]))
-    cli.__file__ = __file__  # what --nproc starts its ranks with
-    cli._check_rooms = lambda: None
     sys.argv[0] = "headrace"
     cli.main()

@@ -13,7 +13,8 @@ from headrace.train.model.build import Built
 from headrace.train.model.normalisation import normalisation_of
 from headrace.train.run.assemble import build_numerics, build_step
 from headrace.train.run.process import prepare, round_products
-from headrace.train.run.resolve import Request, Setup, resolve
+from headrace.train.run.request import Request
+from headrace.train.run.resolve import Setup, resolve
 from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 from tests.train.networks import narrow

@@ -12,6 +12,7 @@ from headrace.train.input.augment.policy import Policy
 from headrace.train.input.decode.pipeline import ImagePipeline
 from headrace.train.input.feed import Feed
 from headrace.train.input.normalise import Normalise
+from headrace.train.input.plans import Plan
 from headrace.train.machine.device import Accelerator
 from headrace.train.model.normalisation import normalisation_of
 from tests.train.pictures import CPU, pipeline, training
@@ -26,7 +27,7 @@ def test_pixels_are_those_of_the_cpu(tiny_set: Path, gpu: Accelerator, decode: s
     split = ShardSet.open(tiny_set).split("train")
     plans = list(training(split).stream(0, 3, range(3)))
     wanted = [(plan.ids, images.clone()) for plan, images in pipeline(split).run(iter(plans))]
-    device = ImagePipeline(split, 16, gpu, threads=2, decode=decode)
+    device: ImagePipeline[Plan] = ImagePipeline(split, 16, gpu, threads=2, decode=decode)
     found = [(plan.ids, images) for plan, images in device.run(iter(plans))]
     gaps = []
     for (ids, images), (ids_of_gpu, images_of_gpu) in zip(wanted, found, strict=True):
@@ -42,7 +43,7 @@ def test_pixels_are_those_of_the_cpu(tiny_set: Path, gpu: Accelerator, decode: s
 def test_images_stay_as_they_were(tiny_set: Path, gpu: Accelerator, decode: str) -> None:
     """No buffer of the decoder is shared with an image that is kept while thirty later batches are made."""
     split = ShardSet.open(tiny_set).split("train")
-    device = ImagePipeline(split, 16, gpu, threads=2, decode=decode)
+    device: ImagePipeline[Plan] = ImagePipeline(split, 16, gpu, threads=2, decode=decode)
     kept, copies = [], []
     for _, images in device.run(training(split).stream(0, 10, range(3))):
         kept.append(images)
@@ -55,7 +56,7 @@ def test_batches_behind_a_busy_step(tiny_set: Path, gpu: Accelerator) -> None:
     split = ShardSet.open(tiny_set).split("train")
     plans = list(training(split).stream(0, 6, range(3)))
     wanted = [images.clone() for _, images in pipeline(split).run(iter(plans))]
-    device = ImagePipeline(split, 16, gpu, threads=2, decode="cpu")
+    device: ImagePipeline[Plan] = ImagePipeline(split, 16, gpu, threads=2, decode="cpu")
     normalise, busy = Normalise(*normalisation_of("efficientnet-b0"), gpu), torch.randn(4096, 4096, device=gpu.device)
     on_cpu, sums, seen = Normalise(*normalisation_of("efficientnet-b0"), CPU), [], []
     with Feed(device, iter(plans), gpu) as feed:

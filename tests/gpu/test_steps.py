@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, mode: str) ->
     assert list(others) == list(weights)
     for name, value in weights.items():
         if value.is_floating_point():
-            torch.testing.assert_close(others[name], value, rtol=0.05, atol=2e-3, msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(others[name], value, rtol=0.05, atol=2e-3, msg=partial("{}: {}".format, name))
 
 
 def test_replayed_graph_never_waits(tiny_set: Path, tmp_path: Path) -> None:

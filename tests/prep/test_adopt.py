@@ -67,7 +67,7 @@ def test_tars_of_others_become_a_set(tars: Path) -> None:
 
 def test_what_cannot_be_used_is_reported(tars: Path) -> None:
     """Samples without label or image, with damage, or with odd names are left out, each with its reason."""
-    samples = [
+    samples: list[dict[str, Any]] = [
         {"__key__": "good", "jpg": JPEGS[0], "cls": 1},
         {"__key__": "cut", "jpg": JPEGS[1][:-30], "cls": 1},
         {"__key__": "unlabelled", "jpg": JPEGS[2]},
@@ -235,7 +235,7 @@ def test_nothing_to_index(tmp_path: Path) -> None:
 
 def test_image_that_harms_the_decoder_is_left_out(tars: Path) -> None:
     """A tar keeps its bytes, so a JPEG that training must not decode as it is has no row, and a reason."""
-    samples = [
+    samples: list[dict[str, Any]] = [
         {"__key__": "good", "jpg": after_start(JPEGS[0], exif(6)), "cls": 1},
         {"__key__": "twice", "jpg": after_start(JPEGS[1], exif(6), exif(3)), "cls": 1},
         {"__key__": "unclear", "jpg": after_start(JPEGS[2], exif(6, count=100)), "cls": 1},

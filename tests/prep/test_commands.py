@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.prep.make.publish import STAMP
+from headrace.shards.names import STAMP
 from tests.checkout import HEADRACE, ROOT
 from tests.prep.contents import as_folder, as_zip, small
 

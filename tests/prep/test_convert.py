@@ -2,17 +2,19 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from headrace.prep import convert
 from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
 from headrace.prep.make import publish, shard
 from headrace.prep.make.record import Record
 from headrace.prep.make.shard import Job, Work
+from headrace.shards import store
 from headrace.shards.errors import DataError, HeadraceError, UsageError
+from headrace.shards.names import REPORT, STAMP
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import Contents, as_folder, as_zip, small
 
@@ -30,7 +32,7 @@ def make(source: Path, out: Path, options: Options = SHARDS, *, workers: int = 1
 
 def contents(out: Path) -> Contents:
     """Name and bytes of each file of a set, without the one that speaks of this machine."""
-    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name != publish.STAMP}
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name != STAMP}
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ def test_bad_images_can_be_left_out(tmp_path: Path) -> None:
     expected = dict(zip(good.sources, good.keys, strict=True))
     del expected["train/n02/images/n02_3.JPEG"]
     assert dict(zip(rest.sources, rest.keys, strict=True)) == expected
-    notes = [json.loads(line) for line in (tmp_path / "out" / publish.REPORT).read_text().splitlines()]
+    notes = [json.loads(line) for line in (tmp_path / "out" / REPORT).read_text().splitlines()]
     assert [(note["source"], note["action"]) for note in notes] == [
         ("train/n02/images/n02_3.JPEG", "skipped"),
         ("val/images/1_0.JPEG", "skipped"),
@@ -262,13 +264,13 @@ def test_source_that_changes_meanwhile(source: Path, tmp_path: Path, monkeypatch
 
 def test_too_small_a_disk_is_said_before_work(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the set cannot fit, nothing is begun."""
-    monkeypatch.setattr(convert.store, "free_bytes", lambda _: 1000)
+    monkeypatch.setattr(store, "free_bytes", lambda _: 1000)
     with pytest.raises(HeadraceError, match="1,000 bytes are free there, about"):
         make(source, tmp_path / "out")
 
 
 @pytest.mark.parametrize("options", [{"seed": -1}, {"classes": 0}, {"per_class": 0}, {"samples_per_shard": 0}])
-def test_senseless_options_are_refused(options: dict[str, int]) -> None:
+def test_senseless_options_are_refused(options: dict[str, Any]) -> None:
     """A number that cannot be meant is named with its option."""
     with pytest.raises(UsageError, match=f"--{next(iter(options)).replace('_', '-')}"):
         Options(**options)

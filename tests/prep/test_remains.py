@@ -14,6 +14,12 @@ from tests.prep import damage
 from tests.prep.contents import as_zip, small
 from tests.prep.test_convert import Stop, contents, make, stop_after
 
+
+def _turn_into_a_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 ENDINGS = ("tar", "idx", "record")
 SHARD = "train-000002"
 DAMAGE: dict[str, Callable[[Path], object]] = {
@@ -23,7 +29,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
     "flipped": lambda path: path.write_bytes(_with_a_flipped_bit(path.read_bytes())),
     "of another shard": lambda path: shutil.copy(path.with_stem("train-000001"), path),
-    "a FIFO": lambda path: (path.unlink(), os.mkfifo(path)),
+    "a FIFO": _turn_into_a_fifo,
 }
 ROUNDS = [100, pytest.param(1000, marks=[pytest.mark.faults])]
 

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def own(root: Path, name: str) -> Seen:
     """What our own reader sees of a split."""
     split = ShardSet.open(root).split(name)
     images = split.jpegs(np.arange(len(split)))
-    hashes = [hashlib.sha256(image).hexdigest() for image in images]
+    hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
     return set(zip(split.keys, split.labels.tolist(), hashes, strict=True))
 
 
@@ -90,14 +91,13 @@ def test_dali_reader_sees_the_same(real_set: Path, name: str) -> None:
 
     @pipeline_def(batch_size=1000, num_threads=2, device_id=None)
     def reader():  # type: ignore[no-untyped-def] # noqa: ANN202
-        return tuple(
-            fn.readers.webdataset(
-                paths=[str(path) for path in tars],
-                index_paths=[str(path.with_suffix(".idx")) for path in tars],
-                ext=["jpg", "cls"],
-                missing_component_behavior="error",
-            )
+        jpegs_and_labels: Any = fn.readers.webdataset(
+            paths=[str(path) for path in tars],
+            index_paths=[str(path.with_suffix(".idx")) for path in tars],
+            ext=["jpg", "cls"],
+            missing_component_behavior="error",
         )
+        return tuple(jpegs_and_labels)
 
     pipeline = reader()
     pipeline.build()
@@ -105,5 +105,5 @@ def test_dali_reader_sees_the_same(real_set: Path, name: str) -> None:
     while len(seen) < len(keys):
         jpegs, labels = pipeline.run()
         for jpeg, label in zip(jpegs, labels, strict=True):
-            seen.append((int(bytes(np.array(label))), hashlib.sha256(np.array(jpeg)).hexdigest()))
+            seen.append((int(bytes(np.array(label))), hashlib.sha256(np.array(jpeg).tobytes()).hexdigest()))
     assert {(key, *one) for key, one in zip(keys, seen, strict=True)} == own(real_set, name)

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.prep.figures import report
-from headrace.shards import shardset
 from headrace.shards.order import Order, Steps, Windows
 from headrace.shards.shardset import ShardSet
 from headrace.shards.shuffling import expected_classes, seen_classes, shuffle_quality
@@ -127,7 +126,7 @@ def test_reads_stay_within_a_window(tiny_set: Path, monkeypatch: pytest.MonkeyPa
         read.append(descriptor)
         return pread(descriptor, size, offset)
 
-    monkeypatch.setattr(shardset.os, "pread", counted)
+    monkeypatch.setattr(os, "pread", counted)
 
     def tars(order: Order) -> list[int]:
         """How many tars each of the epoch's batches of 32 reads."""

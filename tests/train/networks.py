@@ -1,18 +1,34 @@
 """A narrow EfficientNet for tests: every kind of layer, a fraction of the width."""
 
+from typing import TypedDict
+
 import torch
 from efficientnet_pytorch import EfficientNet as PackageEfficientNet
 from efficientnet_pytorch.utils import BlockDecoder, efficientnet
 from torch import nn
 
-from headrace.train.model.build import build_model
+from headrace.train.model.build import Built, build_model
 from headrace.train.model.efficientnet import EfficientNet
 
 
+class Shape(TypedDict):
+    """What makes an EfficientNet narrow and shallow: factors of its channels and of its layers."""
+
+    width_coefficient: float
+    depth_coefficient: float
+
+
+NARROW: Shape = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
+
+
+def built_narrow(classes: int = 12, seed: int = 0) -> Built:
+    """The network with first weights from a seed, and what a run knows of it."""
+    return build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **NARROW)
+
+
 def narrow(classes: int = 12, seed: int = 0) -> EfficientNet:
-    """The network with first weights from a seed."""
-    shape = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
-    return build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **shape).network
+    """The network alone."""
+    return built_narrow(classes, seed).network
 
 
 def shallow(classes: int = 12) -> EfficientNet:

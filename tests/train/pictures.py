@@ -48,7 +48,7 @@ def training(
 
 def by_sample(pipe: ImagePipeline[Plan], plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
     """The image of each (epoch, id)."""
-    found = {}
+    found: dict[tuple[int, int], Pixels] = {}
     for plan, images in pipe.run(plans):
         for epoch, one, image in zip(plan.epochs.tolist(), plan.ids.tolist(), images.numpy(), strict=True):
             found[epoch, one] = image.copy()
@@ -57,7 +57,7 @@ def by_sample(pipe: ImagePipeline[Plan], plans: Iterator[Plan]) -> dict[tuple[in
 
 def fed(pipe: ImagePipeline[Plan], plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
     """The image of each (epoch, id) as the step gets it: with all changes."""
-    found = {}
+    found: dict[tuple[int, int], Pixels] = {}
     with Feed(pipe, plans, CPU) as feed:
         for batch in feed:
             of = zip(batch.plan.epochs.tolist(), batch.plan.ids.tolist(), batch.images.numpy(), strict=True)
@@ -117,7 +117,8 @@ def spoiled(split: Split, sample: int, spoil: Callable[[Pixels], Pixels], folder
 
     def places(ids: NDArray[np.int64]) -> Places:
         found, data = sound(ids), path.read_bytes()
-        for column, value in zip(found, (spoiled_file.fileno(), 0, len(data), crc32(data)), strict=True):
+        columns: tuple[NDArray[Any], ...] = found
+        for column, value in zip(columns, (spoiled_file.fileno(), 0, len(data), crc32(data)), strict=True):
             column[ids == sample] = value
         return found
 

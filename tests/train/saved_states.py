@@ -11,7 +11,8 @@ import torch
 from headrace.shards.errors import DataError, UsageError, error_line
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.machine.place import Place
-from headrace.train.model.build import Built, normalisation_of
+from headrace.train.model.build import Built
+from headrace.train.model.normalisation import normalisation_of
 from headrace.train.run.assemble import build_numerics, build_saver, build_step
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import resolve

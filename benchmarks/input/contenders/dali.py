@@ -17,6 +17,7 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
     from headrace.train.input.decode.pipeline import ImagePipeline
     from headrace.train.input.feed import Feed
     from headrace.train.input.normalise import Normalise
+    from headrace.train.input.plans import Plan
     from headrace.train.machine.device import Accelerator
     from headrace.train.run.process import keep_freed_memory
 
@@ -26,7 +27,9 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
     accelerator = Accelerator(None)
     normalise = Normalise(MEAN, STD, accelerator)
     decoded = decoded_cache(given.shards, given.prepared) if cached else None
-    pipeline = ImagePipeline(samples, BATCH, accelerator, threads=THREADS, decode="cpu", decoded=decoded)
+    pipeline: ImagePipeline[Plan] = ImagePipeline(
+        samples, BATCH, accelerator, threads=THREADS, decode="cpu", decoded=decoded
+    )
     with Feed(pipeline, plans, accelerator) as feed:
         for batch in feed:
             yield normalise(batch.images)
@@ -104,7 +107,9 @@ def dali_reader(given: Given) -> Iterator[Any]:
 
     tars = sorted(map(str, given.shards.glob("train-*.tar")))
 
-    @pipeline_def(batch_size=BATCH, num_threads=THREADS, device_id=None, prefetch_queue_depth=2, seed=1)
+    settings = {"batch_size": BATCH, "num_threads": THREADS, "device_id": None, "prefetch_queue_depth": 2, "seed": 1}
+
+    @pipeline_def(**settings)  # type: ignore[untyped-decorator]
     def graph() -> Any:
         jpegs = fn.readers.webdataset(
             paths=tars,

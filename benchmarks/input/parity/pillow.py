@@ -5,6 +5,7 @@ the same arguments. `values` are those of `train/input/augment/operation.py`, so
 """
 
 from collections.abc import Callable, Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ Pixels = NDArray[np.uint8]
 
 def resized(image: Image.Image, box: tuple[float, float, float, float], size: int, *, mirror: bool) -> Image.Image:
     """`resized_crop` and `hflip`: the box (left, top, right, bottom) cut out, made `size` square, antialiased."""
-    square = image.crop(tuple(map(int, box))).resize((size, size), Image.Resampling.BILINEAR)
+    left, top, right, bottom = map(int, box)
+    square = image.crop((left, top, right, bottom)).resize((size, size), Image.Resampling.BILINEAR)
     return square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else square
 
 
@@ -59,7 +61,7 @@ OPERATORS: dict[Op, Callable[[Image.Image, Values], Image.Image]] = {
     Op.SHARPNESS: _enhance(ImageEnhance.Sharpness),
     Op.HUE: _hue,
     Op.POSTERIZE: lambda image, values: ImageOps.posterize(image, int(values[0])),
-    Op.SOLARIZE: lambda image, values: ImageOps.solarize(image, values[0]),
+    Op.SOLARIZE: lambda image, values: ImageOps.solarize(image, ceil(values[0])),
     Op.AUTOCONTRAST: lambda image, _: ImageOps.autocontrast(image),
     Op.EQUALIZE: lambda image, _: ImageOps.equalize(image),
     Op.WARP: _warp,

@@ -30,7 +30,7 @@ class Side:
         self.ids, self._split = ids, split
         self.samples = Samples(np.zeros(len(ids), np.int64), ids, split.widths[ids], split.heights[ids])
         self.decoded = [opened(jpeg) for jpeg in split.jpegs(ids)]
-        self._pipeline = ImagePipeline(split, BATCH, CPU, threads=1, decode="cpu")
+        self._pipeline: ImagePipeline[Plan] = ImagePipeline(split, BATCH, CPU, threads=1, decode="cpu")
 
     def ours(self, views: Views, size: int, changes: tuple[Change, ...] = ()) -> Pixels:
         """The product's images: decoded and resized by the pipeline, then changed."""

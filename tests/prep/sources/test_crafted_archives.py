@@ -5,6 +5,7 @@ import random
 import tarfile
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -142,7 +143,11 @@ def test_names_that_are_not_utf8_are_refused_all_at_once(kind: str, tmp_path: Pa
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
     else:
-        makers = {"a.tar": tarred, "pax.tar": partial(tarred, form=tarfile.PAX_FORMAT), "a.zip": zip_said_to_be_utf8}
+        makers: dict[str, Callable[[dict[bytes, bytes]], bytes]] = {
+            "a.tar": tarred,
+            "pax.tar": partial(tarred, form=tarfile.PAX_FORMAT),
+            "a.zip": zip_said_to_be_utf8,
+        }
         source.with_suffix(f".{kind}").write_bytes(makers[kind](contents))
         source = source.with_suffix(f".{kind}")
     with pytest.raises(DataError, match="2 names with unprintable characters or not in UTF-8") as caught:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.prep.sources import unpacked
+from headrace.shards import store
 from headrace.shards.errors import HeadraceError
 from tests.prep.damage import tarred, tree
 from tests.prep.test_commands import in_namespace, one_line, run, start
@@ -74,7 +75,7 @@ def test_disk_is_never_filled_by_unpacking(tmp_path: Path) -> None:
 def test_bound_is_half_of_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, fits: bool) -> None:
     """A copy that takes half of the free space to the byte is made, one of a byte more is not."""
     (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(3 * MEGABYTE + 7)))
-    monkeypatch.setattr(unpacked.store, "free_bytes", lambda _: 2 * (3 * MEGABYTE + 7 + room))
+    monkeypatch.setattr(store, "free_bytes", lambda _: 2 * (3 * MEGABYTE + 7 + room))
     if fits:
         with unpacked.unpack(tmp_path / "a.gz", gzip.open, tmp_path) as copy:
             assert unpacked.path_of(copy).stat().st_size == 3 * MEGABYTE + 7

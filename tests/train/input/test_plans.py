@@ -14,7 +14,7 @@ from headrace.shards.order import Order, Windows
 from headrace.shards.shardset import ShardSet, Split
 from headrace.train.input.augment.mixing import Mixing
 from headrace.train.input.plans import TrainPlans
-from tests.train.input.augment.test_augmented import EVERYTHING
+from tests.train.input.augment.test_policy import EVERYTHING
 from tests.train.pictures import training
 
 

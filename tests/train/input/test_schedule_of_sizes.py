@@ -8,11 +8,11 @@ import pytest
 
 from headrace.shards.shardset import ShardSet
 from headrace.train.machine.signals import StopRequest
-from headrace.train.model.build import build_model
 from headrace.train.run.process import entered
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import resolve
 from headrace.train.run.training import carry_out
+from tests.train.networks import built_narrow
 from tests.train.pictures import training
 
 SETTINGS = (
@@ -29,8 +29,7 @@ SETTINGS = (
 def run(shards: Path, out: Path, *settings: str) -> list[dict[str, str]]:
     """Train a narrow network here and return the rows of its epochs.csv."""
     setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
-    narrow = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
-    built = build_model("efficientnet-b0", len(setup.shards.class_ids), init="random", weights=None, seed=0, **narrow)
+    built = built_narrow(len(setup.shards.class_ids))
     with StopRequest() as stop, entered(setup.recipe.runtime) as place:
         carry_out(setup, place, stop, built)
     with (out / "epochs.csv").open() as file:

@@ -18,6 +18,7 @@ from headrace.train.input.decode.cache_fill import open_caches
 from headrace.train.input.decode.cached import Decoded
 from headrace.train.input.decode.pipeline import ImagePipeline
 from headrace.train.input.feed import Feed
+from headrace.train.input.plans import Plan
 from headrace.train.machine.world import World
 from tests.train.pictures import CPU, pipeline, training
 
@@ -71,7 +72,7 @@ def consume(batches: Iterator[Batch], steps: int) -> None:
 def test_nothing_grows_over_fifty_epochs(split: Split, decoded: Decoded, cached: bool) -> None:
     """In 50 epochs of one feed memory stays within 8 MiB, and no thread or descriptor is added."""
     pixels = decoded if cached else None
-    pipe = ImagePipeline(split, 48, CPU, threads=1, decode="cpu", decoded=pixels)
+    pipe: ImagePipeline[Plan] = ImagePipeline(split, 48, CPU, threads=1, decode="cpu", decoded=pixels)
     plans = training(split, group=48, size=32).stream(0, 60 * EPOCH, range(1))
     with Feed(pipe, plans, CPU) as feed:
         consume(feed, 8 * EPOCH)
@@ -84,7 +85,7 @@ def test_nothing_grows_over_twenty_pipelines_with_a_cache(split: Split, decoded:
     """Pipelines that are built again and again over one cache leave nothing behind."""
 
     def once() -> None:
-        pipe = ImagePipeline(split, 48, CPU, threads=1, decode="cpu", decoded=decoded)
+        pipe: ImagePipeline[Plan] = ImagePipeline(split, 48, CPU, threads=1, decode="cpu", decoded=decoded)
         with Feed(pipe, training(split, group=48, size=32).stream(0, 2, range(1)), CPU) as feed:
             assert len(list(feed)) == 2
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from headrace.train.model.build import build_model
 from headrace.train.model.efficientnet import EfficientNet
+from tests.train.networks import Shape
 
 # Parameters drawn so that signals neither die nor explode: the package's own start leaves outputs nearly constant.
 B0, B1, LITE = "efficientnet-b0", "efficientnet-b1", "efficientnet-lite0"
@@ -197,7 +198,7 @@ def test_first_weights_come_from_the_seed() -> None:
 @pytest.mark.parametrize("number", range(8))
 def test_every_model_of_the_recipes_is_built(number: int) -> None:
     """Each of B0 to B7 has the package's architecture and gives logits; they are narrow here, to be quick."""
-    narrow = {"width_coefficient": 0.1, "depth_coefficient": 0.1}
+    narrow: Shape = {"width_coefficient": 0.1, "depth_coefficient": 0.1}
     built = build_model(f"efficientnet-b{number}", 5, init="random", weights=None, seed=0, **narrow)
     assert built.network.eval()(images(32).float()).shape == (3, 5)
     assert built.origin == "random initialisation"
@@ -207,7 +208,7 @@ def test_every_model_of_the_recipes_is_built(number: int) -> None:
 def test_gradients_lie_as_their_parameters(layout: torch.memory_format) -> None:
     """DDP keeps gradients in views of its messages only where they have the strides of the parameters."""
     network = build_model("efficientnet-b0", 10, init="random", weights=None, seed=0).network.train()
-    network.to(memory_format=layout)
+    network.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stub lacks it
     network(torch.randn(4, 3, 64, 64).contiguous(memory_format=layout)).sum().backward()
     parts = network.named_parameters()
     assert not [name for name, part in parts if part.grad is None or part.grad.stride() != part.stride()]

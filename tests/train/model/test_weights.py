@@ -12,12 +12,13 @@ from headrace.shards.errors import HeadraceError, UsageError
 from headrace.train.model.build import build_model
 from headrace.train.model.efficientnet import EfficientNet
 from headrace.train.model.weights import existing_file, load_weights, published_file
+from tests.train.networks import NARROW, Shape
 
 
-def network(classes: int = 5, seed: int = 0, **overrides: float) -> EfficientNet:
+def network(classes: int = 5, seed: int = 0, width: float = NARROW["width_coefficient"]) -> EfficientNet:
     """A narrow EfficientNet."""
-    narrow = {"width_coefficient": 0.25, "depth_coefficient": 0.5, **overrides}
-    return build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **narrow).network
+    shape: Shape = {**NARROW, "width_coefficient": width}
+    return build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **shape).network
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_checkpoint_of_a_run_gives_its_model(file: Path) -> None:
 
 def test_shapes_of_another_model_are_refused(file: Path) -> None:
     """A file of a wider model is refused with the first tensor that does not fit, both shapes, and what to do."""
-    torch.save(network(width_coefficient=0.5).state_dict(), file)
+    torch.save(network(width=0.5).state_dict(), file)
     said = refusal(file)
     assert "_conv_stem.weight: (16, 3, 3, 3) in the file, (8, 3, 3, 3) in the model" in said
     assert "Choose the model" in said

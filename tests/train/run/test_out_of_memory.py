@@ -16,7 +16,8 @@ from headrace.train.model.build import Built
 from headrace.train.model.efficientnet import EfficientNet
 from headrace.train.model.normalisation import normalisation_of
 from headrace.train.run.out_of_memory import largest_that_fits
-from headrace.train.run.resolve import Request, resolve
+from headrace.train.run.request import Request
+from headrace.train.run.resolve import resolve
 from headrace.train.run.training import carry_out
 from tests.train.networks import shallow
 
@@ -60,7 +61,7 @@ def hungry(device: Small, passes: int | None = None) -> EfficientNet:
         device.peak = max(device.peak, needed)
         return forward(images, *noise)
 
-    network.forward = limited  # type: ignore[method-assign]
+    network.forward = limited  # type: ignore[method-assign, assignment]
     return network
 
 
@@ -131,7 +132,7 @@ def test_something_else_took_the_memory(tiny_set: Path, tmp_path: Path) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(*inputs)
 
-    network.forward = greedy_evaluation  # type: ignore[method-assign]
+    network.forward = greedy_evaluation  # type: ignore[method-assign, assignment]
     said = told(tiny_set, tmp_path / "run", network, device, "train.group=8")
     assert "training in groups of 8 images of 32 px fits" in said
     assert "Lower evaluate.batch, which is 50" in said

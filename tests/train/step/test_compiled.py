@@ -18,7 +18,8 @@ from headrace.train.model.build import Built
 from headrace.train.model.normalisation import normalisation_of
 from headrace.train.run.assemble import build_feed, build_numerics, build_step
 from headrace.train.run.process import entered
-from headrace.train.run.resolve import Request, resolve
+from headrace.train.run.request import Request
+from headrace.train.run.resolve import resolve
 from headrace.train.run.training import carry_out
 from headrace.train.step.choose_compile import Compiler
 from headrace.train.step.compiled import GRAPHS, Compilable
@@ -86,7 +87,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     """Equal names, and values to 1e-9 in float64."""
     assert one.keys() == other.keys()
     for name, value in one.items():
-        torch.testing.assert_close(other[name], value, rtol=0, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(other[name], value, rtol=0, atol=1e-9, msg=partial("{}: {}".format, name))
 
 
 @pytest.mark.parametrize(("first", "backend"), [(9, "eager"), (0, "aot_eager")])

@@ -76,6 +76,11 @@ def test_images_of_any_shape(tmp_path: Path) -> None:
     assert (one == other).all()
 
 
+def graph_for_gpus(split: Split, batch: int, decoded: Decoded | None) -> OnGpu[Plan]:
+    """The way of GPUs, gone on the CPU."""
+    return OnGpu(split, batch, CPU, threads=1, decode="cpu", decoded=decoded)
+
+
 def test_the_way_of_gpus_shows_the_same(tmp_path: Path) -> None:
     """There, too, the cache holds what would be decoded; gone on the CPU here."""
     shapes = [(64, 64), (200, 50), (33, 120), (7, 5), (101, 99)]
@@ -84,7 +89,7 @@ def test_the_way_of_gpus_shows_the_same(tmp_path: Path) -> None:
     plans = training(split, batch=5, group=5, size=48)
     plain, again = (
         [images.numpy().copy() for _, images in way.run(plans.stream(0, 9, range(1)))]
-        for way in (OnGpu(split, 5, CPU, threads=1, decode="cpu", decoded=cache) for cache in (None, pixels))
+        for way in (graph_for_gpus(split, 5, cache) for cache in (None, pixels))
     )
     assert len(plain) == 9
     assert (np.array(plain) == np.array(again)).all()
@@ -149,9 +154,7 @@ def test_pixels_that_changed_are_an_error(tiny_set: Path, tmp_path: Path, way: s
     with file.path.open("r+b") as stream:
         stream.seek(HEADER + 300 * IMAGE)
         stream.write(bytes(255 - byte for byte in sound[HEADER + 300 * IMAGE : HEADER + 301 * IMAGE]))
-    pipe = (
-        cached(split, pixels) if way == "on a CPU" else OnGpu(split, 16, CPU, threads=1, decode="cpu", decoded=pixels)
-    )
+    pipe = cached(split, pixels) if way == "on a CPU" else graph_for_gpus(split, 16, pixels)
     message = (
         rf"{file.path}: the decoded pixels of train-000003.tar, key 000000300 .*checksum.* was removed: start again"
     )

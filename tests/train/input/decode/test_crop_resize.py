@@ -74,7 +74,8 @@ def test_central_views_are_torchvisions(shapes: list[tuple[int, int]], size: int
 def test_large_images_start_no_threads(mirrored: bool) -> None:
     """Torch's own threads, which would come on top of ours, stay out of it, also for images beyond its threshold."""
     images, box = noise([(700, 900)]), ((50, 850), (600, 20)) if mirrored else ((50, 20), (600, 850))
-    views = Views(*(np.array([corner], np.float32) for corner in box))
+    start, end = (np.array([corner], np.float32) for corner in box)
+    views = Views(start, end)
     before = _threads()
     made = resample(Images.of(images), views, 224)
     assert _threads() == before

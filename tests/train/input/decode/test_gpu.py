@@ -9,7 +9,7 @@ import pytest
 from headrace.shards.errors import DataError
 from headrace.shards.shardset import ShardSet, Split
 from headrace.train.input.decode.gpu import OnGpu
-from headrace.train.input.plans import ValidationPlans
+from headrace.train.input.plans import Plan, ValidationPlans
 from tests.train.pictures import CPU, Pixels, evaluated, picture, spoiled
 
 MADE_BAD: dict[str, tuple[Callable[[Pixels], Pixels], str]] = {
@@ -27,7 +27,7 @@ def split(tiny_set: Path) -> Split:
     return ShardSet.open(tiny_set).split("train")
 
 
-def on_gpu(split: Split) -> OnGpu:
+def on_gpu(split: Split) -> OnGpu[Plan]:
     """The graph for GPUs, which runs on the CPU where it is given none."""
     return OnGpu(split, 16, CPU, threads=1, decode="cpu")
 

@@ -8,6 +8,7 @@ import pytest
 import simplejpeg
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from headrace.train.input.augment.views import Crop, Samples, Views, centre_views, train_views
@@ -34,7 +35,7 @@ def coloured(width: int, height: int, kind: str) -> bytes:
     noise = np.random.default_rng(width * 1000 + height).integers(0, 256, (height, width, 3), np.uint8)
     image, out = Image.fromarray(noise), io.BytesIO()
     if kind in OTHER_SAMPLINGS:
-        return simplejpeg.encode_jpeg(noise, 90, colorsubsampling=OTHER_SAMPLINGS[kind])
+        return bytes(simplejpeg.encode_jpeg(noise, 90, colorsubsampling=OTHER_SAMPLINGS[kind]))
     if kind in ("L", "CMYK"):
         image.convert(kind).save(out, "JPEG", quality=90)
     else:
@@ -48,7 +49,7 @@ def decoded(jpegs: list[bytes], regions: Regions) -> list[Pixels]:
     return [one.copy() for one in Decoder(len(jpegs), 1)(arrays, regions).arrays()]
 
 
-def sides(jpegs: list[bytes]) -> tuple[pictures.Pixels, pictures.Pixels]:
+def sides(jpegs: list[bytes]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Heights and widths, upright."""
     found = []
     for jpeg in jpegs:

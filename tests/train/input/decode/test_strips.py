@@ -122,7 +122,11 @@ def flipped(bit: int) -> Callable[[Pixels], Pixels]:
 def test_any_harm_is_found(tmp_path_factory: pytest.TempPathFactory, first: int, size: int, kind: str) -> None:
     """A bit of one byte or of many, inverted pixels, zeros, pixels that moved: where they are read, and only there."""
     stored = Stored(tmp_path_factory.mktemp("strips") / "image", [(70, 9)])
-    changes = {"inverted": np.invert, "zeros": np.zeros_like, "moved": lambda data: np.roll(data, 3)}
+    changes: dict[str, Callable[[Pixels], Pixels]] = {
+        "inverted": np.invert,
+        "zeros": np.zeros_like,
+        "moved": lambda data: np.roll(data, 3),
+    }
     size = min(size, stored.images[0].size - first)
     stored.harm(0, first, changes.get(kind) or flipped(int(kind)), size)
     pitch, seen = 9 * 3, np.fromfile(stored.path, np.uint8)[5:]
