@@ -61,7 +61,9 @@ class Turn:
                     return answer
                 continue
             ready, _, _ = select.select([stream], [], [], max(0.0, limit - time.monotonic()))
-            more = os.read(stream.fileno(), 1 << 16) if ready else b""
+            if not ready:
+                raise ContenderError(f"no batch within {PATIENCE} s")
+            more = os.read(stream.fileno(), 1 << 16)
             if not more:
                 break
             self._unread += more
@@ -89,8 +91,11 @@ class Turn:
             os.killpg(self._process.pid, number)
 
     def _last_words(self) -> str:
-        if self._process.poll() is None:
-            return f"no batch within {PATIENCE} s"
+        """Of a contender whose output has ended."""
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            return "closed its output and went on"
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1][:200] if lines else f"ended with status {self._process.returncode}"

@@ -47,4 +47,4 @@ def test_every_public_name_is_there_after_all_modules_were_loaded() -> None:
 def test_name_that_is_not_there() -> None:
     """It is the usual error, not one about the table."""
     with pytest.raises(AttributeError, match="module 'headrace' has no attribute 'fit_all'"):
-        _ = headrace.fit_all  # type: ignore[attr-defined]
+        _ = headrace.fit_all
