@@ -9,6 +9,7 @@ from torch import nn
 
 from headrace.train.model.build import Built, build_model
 from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.model.network import Network
 
 
 class Shape(TypedDict):
@@ -26,7 +27,7 @@ def built_narrow(classes: int = 12, seed: int = 0) -> Built:
     return build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **NARROW)
 
 
-def narrow(classes: int = 12, seed: int = 0) -> EfficientNet:
+def narrow(classes: int = 12, seed: int = 0) -> Network:
     """The network alone."""
     return built_narrow(classes, seed).network
 

@@ -48,6 +48,7 @@ def pair(name: str) -> tuple[Any, EfficientNet]:
     package = package_of(name)
     enliven(package)
     ours = build_model(name, 7, init="random", weights=None, seed=0).network.double()
+    assert isinstance(ours, EfficientNet)
     ours.load_state_dict(package.state_dict())
     return package, ours
 
@@ -208,7 +209,7 @@ def test_every_model_of_the_recipes_is_built(number: int) -> None:
 def test_gradients_lie_as_their_parameters(layout: torch.memory_format) -> None:
     """DDP keeps gradients in views of its messages only where they have the strides of the parameters."""
     network = build_model("efficientnet-b0", 10, init="random", weights=None, seed=0).network.train()
-    network.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stub lacks it
+    network.to(memory_format=layout)  # type: ignore[call-overload]
     network(torch.randn(4, 3, 64, 64).contiguous(memory_format=layout)).sum().backward()
     parts = network.named_parameters()
     assert not [name for name, part in parts if part.grad is None or part.grad.stride() != part.stride()]

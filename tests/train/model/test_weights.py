@@ -10,12 +10,12 @@ from torch import Tensor
 
 from headrace.shards.errors import HeadraceError, UsageError
 from headrace.train.model.build import build_model
-from headrace.train.model.efficientnet import EfficientNet
+from headrace.train.model.network import Network
 from headrace.train.model.weights import existing_file, load_weights, published_file
 from tests.train.networks import NARROW, Shape
 
 
-def network(classes: int = 5, seed: int = 0, width: float = NARROW["width_coefficient"]) -> EfficientNet:
+def network(classes: int = 5, seed: int = 0, width: float = NARROW["width_coefficient"]) -> Network:
     """A narrow EfficientNet."""
     shape: Shape = {**NARROW, "width_coefficient": width}
     return build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **shape).network
