@@ -56,6 +56,14 @@ class Source:
 
     def imports(self) -> list[Import]:
         """All imports, deferred ones and those by `import_module("name")` too."""
+        return _imports(self)
+
+    def uses(self) -> list[tuple[str, int]]:
+        """Attributes of imported names, whole and in full: after `import numpy as np`, np.random is numpy.random."""
+        return _uses(self)
+
+    def find_imports(self) -> list[Import]:
+        """The same as `imports`, found anew."""
         defined = (ast.FunctionDef, ast.AsyncFunctionDef)
         functions = [node for node in self.nodes if isinstance(node, defined)]
         inside = {id(node) for function in functions for node in ast.walk(function)}
@@ -66,8 +74,8 @@ class Source:
             for name in self._imported(node)
         ]
 
-    def uses(self) -> Iterator[tuple[str, int]]:
-        """Attributes of imported names, whole and in full: after `import numpy as np`, np.random is numpy.random."""
+    def find_uses(self) -> Iterator[tuple[str, int]]:
+        """The same as `uses`, found anew."""
         aliases = dict(pair for node in self.nodes for pair in self._aliases(node))
         for node in self.attributes:
             root, *rest = dotted(node).split(".")
