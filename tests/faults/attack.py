@@ -42,6 +42,19 @@ def load_all() -> None:
     import pyarrow.dataset  # noqa: F401
     import torch._dynamo  # noqa: F401
 
+    import headrace.prep.adopt
+    import headrace.prep.convert
+    import headrace.prep.figures
+    import headrace.prep.summary
+    import headrace.prep.verify
+    import headrace.train.input.decode.cpu
+    import headrace.train.input.kernels.scale
+    import headrace.train.machine.launch
+    import headrace.train.recipe.catalogue
+    import headrace.train.run.evaluation
+    import headrace.train.run.preflight
+    import headrace.train.run.training  # noqa: F401
+
     target = numba.core.registry.cpu_target
     target.typing_context.refresh()
     target.target_context.refresh()
