@@ -1,4 +1,4 @@
-"""Peak memory of both pools by the size of a group, with the pipeline running, and what two small groups foretell."""
+"""Peak memory of both pools by the size of a group, with the pipeline running."""
 
 import torch
 
@@ -6,7 +6,6 @@ from benchmarks.gpu.setting import Setting, memory_columns, train_on
 from benchmarks.harness.tables import Row
 from headrace.train.machine.place import Place
 from headrace.train.run.assemble import build_feed
-from headrace.train.run.out_of_memory import largest_that_fits
 
 
 def run(setting: Setting) -> dict[str, list[Row]]:
@@ -16,19 +15,17 @@ def run(setting: Setting) -> dict[str, list[Row]]:
 
 def _of_decoder(setting: Setting, decode: str) -> list[Row]:
     rows: list[Row] = []
-    peaks: list[tuple[int, int]] = []
     for group in (4, 8) if setting.dry else (64, 128, 256, 512, 1024, 2048):
         row: Row = {"decode": decode, "group": group}
         try:
-            row |= _of_group(setting, decode, group, peaks)
+            rows.append({**row, "fits": True, **_of_group(setting, decode, group)})
         except torch.OutOfMemoryError:
             rows.append({**row, "fits": False})
             break
-        rows.append(row)
     return rows
 
 
-def _of_group(setting: Setting, decode: str, group: int, peaks: list[tuple[int, int]]) -> Row:
+def _of_group(setting: Setting, decode: str, group: int) -> Row:
     shape = [f"runtime.decode={decode}", f"train.global_batch={group}", f"train.group={group}"]
     setup = setting.setup(*shape)
     place, step = setting.step(setup)
@@ -36,11 +33,4 @@ def _of_group(setting: Setting, decode: str, group: int, peaks: list[tuple[int, 
     with build_feed(setup, Place(place.world, place.accelerator, place.threads), 0) as feed:
         train_on(step, feed, 3)
         place.accelerator.synchronize()
-        used = place.accelerator.memory()
-        columns = memory_columns(place.accelerator)
-    row: Row = {"fits": True, **columns}
-    if used is not None:
-        peaks.append((group, used.peak))
-        if len(peaks) >= 2:
-            row["largest group by the two smallest"] = largest_that_fits(peaks[:2], used.total - used.others)
-    return row
+        return memory_columns(place.accelerator)

@@ -13,7 +13,7 @@ from headrace.train.step.tally import NotFiniteError
 _SHOWN = 3  # samples that the message names
 
 
-def explained(error: NotFiniteError, setup: Setup, world: World) -> HeadraceError:
+def explanation(error: NotFiniteError, setup: Setup, world: World) -> HeadraceError:
     """The error that ends the run. Rank 0 also writes the samples of the step to the run folder."""
     if not world.is_main:
         return FailedElsewhereError(f"rank {world.rank}: {error}; rank 0 has written its samples to {setup.out}")

@@ -22,11 +22,10 @@ from headrace.train.machine.world import World
 from headrace.train.model.build import Built
 from headrace.train.record.bottleneck import Verdict
 from headrace.train.record.folder import RunLog
-from headrace.train.run import out_of_memory
+from headrace.train.run import not_finite, out_of_memory
 from headrace.train.run.assemble import build_feed, build_network, build_numerics, build_saver, build_step
 from headrace.train.run.clock import Interval
 from headrace.train.run.loop import Run, fit
-from headrace.train.run.not_finite import explained
 from headrace.train.run.opening import start_lines
 from headrace.train.run.preflight import handed_over
 from headrace.train.run.process import entered, round_products
@@ -85,7 +84,7 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
     numerics = build_numerics(setup, place, built)
     round_products(numerics, place.accelerator)
     step = build_step(setup, place, numerics, built)
-    with out_of_memory.explained(setup, step):
+    with out_of_memory.explain(setup, place.accelerator):
         sides = [size for _, size in setup.recipe.augment.stages]
         residents = [resident_batch(setup.recipe.train.group, side, place.accelerator) for side in sides]
         compilation = _settle(setup, place, step, residents, log)
@@ -128,7 +127,7 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
         try:
             fit(run)
         except NotFiniteError as error:
-            raise explained(error, setup, place.world) from error
+            raise not_finite.explanation(error, setup, place.world) from error
     return run
 
 
