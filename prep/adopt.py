@@ -63,6 +63,8 @@ def adopt(root: Path, *, say: Say) -> Manifest:
 def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
     for shard in (shard for split in manifest.splits for shard in split.shards):
         check_size(root, shard, manifest)
+    for split in manifest.splits:
+        index.refuse_newer(root, split.index)
     return {split.name: [root / shard.name for shard in split.shards] for split in manifest.splits}
 
 

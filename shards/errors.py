@@ -3,11 +3,15 @@
     HeadraceError       1  the run failed
     |-- UsageError      2  wrong arguments, recipe, or a missing file
     `-- DataError       3  data failed verification
+        `-- NewerError  3  a newer Headrace wrote the data; nothing is wrong with it
 
 Messages follow one form: what, where, seen against expected, what to do next.
 """
 
+from pathlib import Path
+
 from headrace.shards.printable import printable
+from headrace.shards.version import __version__
 
 
 class HeadraceError(Exception):
@@ -26,6 +30,15 @@ class DataError(HeadraceError):
     """The data is not what its manifest or its source says."""
 
     exit_code = 3
+
+
+class NewerError(DataError):
+    """The data is of a newer version of its format, or has a field that only later versions know."""
+
+    @classmethod
+    def of(cls, path: Path, what: str) -> "NewerError":
+        """That of the file at `path`; `what` in it this version does not know."""
+        return cls(f"{path}: {what}: made by a newer Headrace: upgrade (this is {__version__})")
 
 
 def error_line(error: HeadraceError) -> str:

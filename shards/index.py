@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from headrace.shards import regular, remedy
-from headrace.shards.errors import DataError
+from headrace.shards.errors import DataError, NewerError
 from headrace.shards.manifest import FileInfo
 from headrace.shards.sample import ROW, Rows
 
@@ -62,24 +62,37 @@ def _checked(root: Path, info: FileInfo) -> pa.BufferReader:
 
 
 def read_numbers(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Number columns as numpy arrays."""
+    """Number columns as numpy arrays. Raises DataError when the file is damaged, NewerError for unknown columns."""
     return {name: column.to_numpy() for name, column in _read(root, info, columns).items()}
 
 
 def read_texts(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Any columns as Python lists: keys, sources, hashes."""
+    """Any columns as Python lists: keys, sources, hashes. Raises what `read_numbers` raises."""
     return {name: column.to_pylist() for name, column in _read(root, info, columns).items()}
+
+
+def refuse_newer(root: Path, info: FileInfo) -> None:
+    """Raise NewerError for a file with columns that are not known here; one that is lost or damaged has none."""
+    try:
+        _read(root, info, ())
+    except NewerError:
+        raise
+    except DataError:
+        return
 
 
 def _read(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, Any]:
     source = _checked(root, info)
     try:
+        there = pq.read_schema(source).names
         table = pq.read_table(source, columns=list(columns))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{root / info.name}: {error}. {remedy.of_indexes(root)}") from error
     missing = set(columns) - set(table.column_names)
     if missing:
         raise DataError(f"{root / info.name}: no column {sorted(missing)}. {remedy.of_indexes(root)}")
+    if unknown := sorted(set(there) - _TYPES.keys()):
+        raise NewerError.of(root / info.name, f"it has a column that this version does not know, {unknown[0][:255]}")
     for name in columns:
         column, expected = table.column(name), _TYPES[name]
         if column.type != expected or column.null_count:

@@ -9,10 +9,12 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from headrace.shards import regular, remedy
-from headrace.shards.errors import DataError, UsageError
+from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.names import MANIFEST, STAMP
 
-FORMAT = 1
+FORMAT = 2
+"""The version that is written; all from 1 on are read. docs/formats.md says what each may hold."""
+_DIGESTED = 1  # stands for ever: raised, it would give sets of equal content other digests (docs/decisions/0023)
 NAME = MANIFEST
 ADOPTED = "webdataset"  # layout of a set whose tars were there before
 TRAIN, VALIDATION = "train", "val"
@@ -96,9 +98,9 @@ class SourceInfo(_Part):
 
 
 class Manifest(_Part):
-    """The whole set. `digest` names its content: tars, class list, format version; nothing derived."""
+    """The whole set. `digest` names its content: the tars and the class list, nothing derived."""
 
-    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
+    format: Annotated[int, Field(ge=1, le=FORMAT)]
     digest: Sha256
     classes: Annotated[tuple[ClassInfo, ...], Field(min_length=1, max_length=1_000_000)]
     splits: Annotated[tuple[SplitInfo, ...], Field(min_length=1, max_length=64)]
@@ -149,14 +151,17 @@ class Manifest(_Part):
 
 
 def digest_of(classes: tuple[ClassInfo, ...], splits: tuple[SplitInfo, ...]) -> str:
-    """SHA-256 over the format version, the class list and the tars."""
-    content = [FORMAT, [[one.id, one.name] for one in classes]]
+    """SHA-256 over the class list and the tars; the same whichever version of the format the manifest has."""
+    content = [_DIGESTED, [[one.id, one.name] for one in classes]]
     content += [[split.name, [[s.name, s.samples, s.bytes, s.sha256] for s in split.shards]] for split in splits]
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
 
 def load(root: Path) -> Manifest:
-    """The manifest of the set in folder `root`."""
+    """The manifest of the set in folder `root`.
+
+    Raises UsageError when there is none, DataError when it is damaged, NewerError when a newer Headrace wrote it.
+    """
     path = root / NAME
     try:
         if path.stat().st_size > _LIMIT:
@@ -171,12 +176,23 @@ def load(root: Path) -> Manifest:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). {remedy.of_manifest(root)}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "as a whole"
-        raise DataError(
-            f"{path}: not a valid manifest: {where}: {first['msg']} ({error.error_count()} problems). "
-            f"{remedy.of_manifest(root)}"
-        ) from error
+        raise _refusal(root, error) from error
+
+
+def _refusal(root: Path, error: ValidationError) -> DataError:
+    """What to say of a manifest that is not as it should be here."""
+    problems = error.errors(include_url=False)
+    kinds = {(problem["loc"], problem["type"]) for problem in problems}
+    first = problems[0]
+    where = ".".join(str(part) for part in first["loc"]) or "as a whole"
+    if (("format",), "less_than_equal") in kinds:
+        return NewerError.of(root / NAME, f"it has a format above {FORMAT}, the last that this version reads")
+    if {kind for _, kind in kinds} == {"extra_forbidden"}:  # with a field missing too, a name would be damaged
+        return NewerError.of(root / NAME, f"it has a field that this version does not know, {where[:MAX_ID]}")
+    return DataError(
+        f"{root / NAME}: not a valid manifest: {where}: {first['msg']} ({len(problems)} problems). "
+        f"{remedy.of_manifest(root)}"
+    )
 
 
 def _missing(root: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.shards import headers, idx, index, labels, regular, remedy
-from headrace.shards.errors import DataError
+from headrace.shards.errors import DataError, NewerError
 from headrace.shards.labels import text_of
 from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
 from headrace.shards.members import Member, members
@@ -57,6 +57,8 @@ def verify(root: Path, *, decode: Decode | None, threads: int, progress: Callabl
             rows: Columns | None = None
             try:
                 rows = _columns(root, split, len(manifest.classes))
+            except NewerError:
+                raise
             except DataError as error:
                 problems.append(_Problem(str(error), split.index.name))
 

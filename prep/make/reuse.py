@@ -9,7 +9,7 @@ from headrace.prep.sources.detect import open_source
 from headrace.prep.sources.files import Files
 from headrace.prep.sources.source import States, states
 from headrace.shards import index, regular, store
-from headrace.shards.errors import DataError, UsageError
+from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.manifest import NAME, Manifest, load
 from headrace.shards.names import REPORT, STAMP
 from headrace.shards.shardset import ShardSet
@@ -54,11 +54,16 @@ def _is_empty(out: Path) -> bool:
 
 
 def _manifest_of_prep(out: Path) -> Manifest | None:
-    """The manifest of the set in `out`; None where it cannot be read. UsageError for what prep did not make."""
+    """The manifest of the set in `out`; None where it cannot be read. UsageError for what prep did not make.
+
+    NewerError for what a newer Headrace made, which is neither damaged nor to be replaced unseen.
+    """
     if not (out / NAME).exists() and not (out / STAMP).exists():
         raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
     try:
         manifest = load(out)
+    except NewerError:
+        raise
     except (DataError, UsageError):
         return None
     if manifest.made is None:
@@ -84,10 +89,13 @@ def made_by_prep(out: Path) -> bool:
 
 def _check_options(out: Path, manifest: Manifest, options: Options) -> None:
     asked = options.record()
+    made = Options().record() | manifest.options  # an option that came later has the default in earlier sets
+    if unknown := [name for name, value in made.items() if name not in asked and value is not None]:
+        raise NewerError.of(out, f"it was made with an option that this version does not know, {unknown[0]}")
     differences = [
-        f"--{name.replace('_', '-')} {manifest.options.get(name)} (now {asked.get(name)})"
-        for name in sorted(asked.keys() | manifest.options.keys())
-        if manifest.options.get(name) != asked.get(name)
+        f"--{name.replace('_', '-')} {made[name]} (now {value})"
+        for name, value in sorted(asked.items())
+        if made[name] != value
     ]
     if differences:
         raise UsageError(f"{out}: it was made with other options: {', '.join(differences)}. {_REBUILD}")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from headrace.shards.errors import DataError, UsageError
-from headrace.shards.manifest import NAME, load
+from headrace.shards.errors import DataError, NewerError, UsageError
+from headrace.shards.manifest import FORMAT, NAME, load
 
 
 def edited(tiny_set: Path, folder: Path, change: Any) -> Path:
@@ -37,8 +37,8 @@ def test_shard_names_lead_nowhere_else(tiny_set: Path, tmp_path: Path, name: str
 @pytest.mark.parametrize(
     "change",
     [
-        lambda content: content.update(extra=1),
-        lambda content: content.update(format=2),
+        lambda content: content.update(format=0),
+        lambda content: content.update(sourcf=content.pop("source")),
         lambda content: content.pop("classes"),
         lambda content: content["splits"][0].update(samples="480"),
         lambda content: content["splits"][0].update(samples=-1),
@@ -49,9 +49,39 @@ def test_shard_names_lead_nowhere_else(tiny_set: Path, tmp_path: Path, name: str
     ],
 )
 def test_edited_manifest_is_refused(tiny_set: Path, tmp_path: Path, change: Any) -> None:
-    """Unknown keys, wrong types, sums that do not add up and a foreign digest are errors that say what to do."""
+    """Wrong types, damaged keys, sums that do not add up and a foreign digest are errors that say what to do."""
     with pytest.raises(DataError, match="headrace index"):
         load(edited(tiny_set, tmp_path, change))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda content: content.update(format=FORMAT + 1), f"a format above {FORMAT}"),
+        (lambda content: content.update(format=99, classes={}, more=1), f"a format above {FORMAT}"),
+        (lambda content: content.update(more=1), "a field that this version does not know, more"),
+        (lambda content: content.update(format=1, more=1), "does not know, more"),
+        (lambda content: content["classes"][1].update(parent="a"), r"does not know, classes\.1\.parent"),
+        (lambda content: content["splits"][0].update(weights="w"), r"does not know, splits\.0\.weights"),
+        (lambda content: content["splits"][0]["shards"][0].update(part=1), r"splits\.0\.shards\.0\.part"),
+        (lambda content: content["splits"][0]["index"].update(rows=1), r"splits\.0\.index\.rows"),
+        (lambda content: content["source"].update(parts=2), r"source\.parts"),
+    ],
+)
+def test_newer_manifest_is_not_called_damaged(tiny_set: Path, tmp_path: Path, change: Any, words: str) -> None:
+    """A later format, whatever else it holds, and an unknown field at any depth ask for an upgrade alone."""
+    with pytest.raises(NewerError, match=f"{NAME}: it has .*{words}.*: made by a newer Headrace: upgrade") as caught:
+        load(edited(tiny_set, tmp_path, change))
+    assert "damaged" not in str(caught.value)
+    assert "`" not in str(caught.value), "no command: there is nothing to mend"
+    assert caught.value.exit_code == 3
+
+
+def test_digest_does_not_depend_on_the_format(tiny_set: Path, tmp_path: Path) -> None:
+    """The same content has the same digest in every version of the manifest."""
+    assert load(tiny_set).format == FORMAT
+    older = load(edited(tiny_set, tmp_path, lambda content: content.update(format=1)))
+    assert (older.format, older.digest) == (1, load(tiny_set).digest)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
