@@ -16,8 +16,8 @@ from headrace.shards.errors import DataError, HeadraceError, UsageError, error_l
 from headrace.shards.manifest import NAME, FileInfo, Manifest, load
 from headrace.shards.shardset import ShardSet
 from headrace.shards.verify import verify
-from headrace.train.checkpoint import files
-from headrace.train.checkpoint.fields import Checkpoint
+from headrace.train.checkpoint import files, formats
+from headrace.train.checkpoint.fields import NETWORK, Checkpoint
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.recipe.recipe import load_recipe
 from tests.faults.mutations import CASES, mutations
@@ -159,7 +159,7 @@ def small_state() -> dict[str, Any]:
     """A checkpoint's state in its real form, with a model of a few numbers."""
     weights = {"weight": torch.arange(256, dtype=torch.float32).reshape(16, 16)}
     return {
-        "format": files.FORMAT,
+        "format": formats.FORMAT,
         "headrace": "0",
         "model": weights,
         "average": {},
@@ -170,6 +170,10 @@ def small_state() -> dict[str, Any]:
         "precision": "fp32",
         "classes": ["a", "b"],
         "shard_set": "0" * 64,
+        "network": NETWORK,
+        "mean": [123.675, 116.28, 103.53],
+        "std": [58.395, 57.12, 57.375],
+        "class_names": ["first", "second"],
         "world": {"processes": 1, "threads": 1},
     }
 

@@ -1,22 +1,27 @@
 """A checkpoint as fields: each is parsed once, when the file has been read, and is what a run may rely on."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from headrace.shards.errors import DataError, UsageError
+from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.order import Steps
 from headrace.train.checkpoint.files import Stored
+from headrace.train.checkpoint.formats import refuse_unknown
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.machine.device import Accelerator
+from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Runtime
 
+NETWORK = {"family": "efficientnet"}
+"""What a checkpoint says of its network: whose code builds the one that `model.name` of the recipe names."""
 PRECISIONS = tuple(name for name in get_args(Runtime.model_fields["precision"].annotation) if name != "auto")
 
 
@@ -29,7 +34,9 @@ class Checkpoint:
     recipe: Recipe
     progress: Progress
     precision: str  # never "auto"
-    classes: tuple[str, ...]
+    normalisation: Normalisation  # in format 1 that of the recipe's model
+    classes: tuple[str, ...]  # their ids, in the order of the labels
+    class_names: tuple[str, ...] | None  # None in format 1: ask the shard set
     shard_set: str  # the digest
     model: dict[str, Any]
     average: dict[str, Any]  # empty where none was kept
@@ -38,20 +45,28 @@ class Checkpoint:
 
     @classmethod
     def of(cls, stored: Stored) -> "Checkpoint":
-        """The fields of a file. Raises DataError, naming it, when its recipe, progress or precision cannot be."""
+        """The fields of a file. Raises DataError, naming it, when one of them cannot be.
+
+        Raises NewerError when its network, or a value of its recipe, is of a newer Headrace.
+        """
         state, path, sha256 = stored
+        _refuse_other_networks(state.get("network", NETWORK), path)
         precision = state["precision"]
         if precision not in PRECISIONS:
             raise DataError(f"{path}: its precision is {precision[:20]!r}. Use an earlier checkpoint")
+        recipe = _recipe(state["recipe"], path)
+        refuse_unknown(path, state["progress"], [one.name for one in fields(Progress)], where="its progress")
         with _explaining(path):
             progress = Progress.from_state(state["progress"])
         return cls(
             path=path,
             sha256=sha256,
-            recipe=_recipe(state["recipe"], path),
+            recipe=recipe,
             progress=progress,
             precision=precision,
+            normalisation=_normalisation(state, recipe, path),
             classes=tuple(state["classes"]),
+            class_names=_class_names(state, path),
             shard_set=state["shard_set"],
             model=state["model"],
             average=state["average"],
@@ -98,7 +113,45 @@ def _recipe(saved: dict[str, Any], path: Path) -> Recipe:
         return Recipe.model_validate_json(json.dumps(saved), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
+        if all(_of_newer(one["type"], one["input"]) for one in error.errors()):
+            key = ".".join(map(str, first["loc"]))[:80]
+            what = f"its recipe has a key or choice that this version does not know, {key}"
+            raise NewerError.of(path, what) from error
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except (TypeError, ValueError) as error:  # a tensor in it, an integer of thousands of digits
         what = str(error)
     raise DataError(f"{path}: its recipe is not valid ({what}). Use an earlier checkpoint")
+
+
+def _of_newer(problem: str, value: object) -> bool:
+    """Whether a recipe that was sound when it was saved may have this kind of problem, with this value, here."""
+    return problem == "extra_forbidden" or (problem == "literal_error" and isinstance(value, str))
+
+
+def _refuse_other_networks(network: dict[str, Any], path: Path) -> None:
+    """Raise NewerError for a network that this version cannot build."""
+    family = network.get("family")
+    if not isinstance(family, str):
+        raise DataError(f"{path}: its network is of no family. Use an earlier checkpoint")
+    refuse_unknown(path, network, NETWORK, where="its network")
+    if network != NETWORK:
+        raise NewerError.of(path, f"its network is of a family that this version does not know, {family[:80]}")
+
+
+def _normalisation(state: dict[str, Any], recipe: Recipe, path: Path) -> Normalisation:
+    """What images must look like to its network."""
+    if "mean" not in state:
+        return normalisation_of(recipe.model.name)
+    mean, std = state["mean"], state["std"]
+    numbers = [*mean, *std]
+    finite = all(type(one) is float and math.isfinite(one) for one in numbers)
+    if len(mean) == len(std) == 3 and finite and min(std) > 0:
+        return Normalisation(tuple(mean), tuple(std))
+    raise DataError(f"{path}: its mean and std are not three numbers each, std above 0. Use an earlier checkpoint")
+
+
+def _class_names(state: dict[str, Any], path: Path) -> tuple[str, ...] | None:
+    names = state.get("class_names")
+    if names is not None and len(names) != len(state["classes"]):
+        raise DataError(f"{path}: {len(names)} class names for {len(state['classes'])} classes. Use an earlier one")
+    return None if names is None else tuple(names)

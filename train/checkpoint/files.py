@@ -19,25 +19,10 @@ from zipfile import ZipFile
 import torch
 
 from headrace.shards import store
-from headrace.shards.errors import DataError, UsageError
-from headrace.train.checkpoint.plain import plain
+from headrace.shards.errors import DataError, NewerError, UsageError
+from headrace.train.checkpoint.formats import checked
 
-FORMAT = 1
 _NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.pt")
-KEYS = {
-    "format": int,
-    "headrace": str,
-    "model": dict,
-    "average": dict,
-    "optimizer": dict,
-    "scaler": dict,
-    "progress": dict,
-    "recipe": dict,
-    "precision": str,
-    "classes": list,
-    "shard_set": str,
-    "world": dict,
-}
 
 
 def save(run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int) -> int:
@@ -109,7 +94,8 @@ class Newest(NamedTuple):
 def load(path: Path, sha256: str | None = None) -> Stored:
     """Read a checkpoint file once; `sha256` is that of its bytes if it was read before.
 
-    Raises UsageError when there is none, DataError when it is damaged or is not the one that was read before.
+    Raises UsageError when there is none, DataError when it is damaged or is not the one that was read before,
+    NewerError when a newer Headrace wrote it.
     """
     try:
         data = path.read_bytes()
@@ -138,7 +124,7 @@ def load(path: Path, sha256: str | None = None) -> Stored:
     except Exception as error:  # torch raises many kinds for a damaged file
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: not a checkpoint that can be read ({first})") from error
-    return Stored(_checked(path, state), path, digest)
+    return Stored(checked(path, state), path, digest)
 
 
 def _check_members(data: bytes) -> None:
@@ -147,27 +133,11 @@ def _check_members(data: bytes) -> None:
             raise ValueError(f"its member {damaged} is damaged")
 
 
-def _checked(path: Path, loaded: object) -> dict[str, Any]:
-    if not isinstance(loaded, dict):
-        raise DataError(f"{path}: not a Headrace checkpoint: it holds a {type(loaded).__name__}")
-    try:
-        state: dict[str, Any] = plain(loaded)
-    except ValueError as error:
-        raise DataError(f"{path}: not a Headrace checkpoint: {error}. Use an earlier checkpoint") from error
-    wrong = [key for key, kind in KEYS.items() if type(state.get(key)) is not kind]
-    if wrong:
-        raise DataError(f"{path}: not a Headrace checkpoint: {', '.join(wrong)} missing or of the wrong kind")
-    if state["format"] != FORMAT:
-        raise DataError(f"{path}: format {state['format']}; this version reads {FORMAT}. Use the version that wrote it")
-    if not all(isinstance(one, str) for one in state["classes"]):
-        raise DataError(f"{path}: not a Headrace checkpoint: its classes are not all names. Use an earlier checkpoint")
-    return state
-
-
 def newest(run: Path) -> Newest:
     """The newest undamaged checkpoint in a run folder.
 
-    Raises UsageError when there is no checkpoint, DataError when all are damaged.
+    Raises UsageError when there is no checkpoint, DataError when all are damaged, NewerError when the newest undamaged
+    one is of a newer Headrace: the run is further than those before it.
     """
     candidates = _newest_first(run)
     if not candidates:
@@ -176,6 +146,8 @@ def newest(run: Path) -> Newest:
     for path in candidates:
         try:
             return Newest(load(path), passed_over)
+        except NewerError:
+            raise
         except DataError as error:
             passed_over.append(str(error))
     raise DataError("; ".join(passed_over))

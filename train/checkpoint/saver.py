@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.shards.errors import HeadraceError
-from headrace.train.checkpoint import files
+from headrace.train.checkpoint import files, formats
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.machine.environment import versions
 from headrace.train.model.states import not_finite, tensors_of
@@ -20,7 +20,7 @@ class Saver:
     """Saves a run in the folder `out`. Every rank calls it, the one that `writes` does.
 
     `states` gives the tables of tensors and numbers as they are at the time. `about` is what stays the same from
-    checkpoint to checkpoint: recipe, precision, classes, shard set, processes.
+    checkpoint to checkpoint: recipe, precision, network, normalisation, classes, shard set, processes.
     """
 
     out: Path
@@ -48,7 +48,7 @@ class Saver:
 
     def _state(self, progress: Progress) -> dict[str, Any]:
         return {
-            "format": files.FORMAT,
+            "format": formats.FORMAT,
             "headrace": versions().get("headrace", "unknown"),
             **self.states(),
             "progress": progress.state(),

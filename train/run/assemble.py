@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from headrace.shards.manifest import TRAIN
+from headrace.train.checkpoint.fields import NETWORK
 from headrace.train.checkpoint.restore import restore, state_of
 from headrace.train.checkpoint.saver import Saver
 from headrace.train.input.augment.mixing import Mixing
@@ -22,7 +23,6 @@ from headrace.train.machine.place import Place
 from headrace.train.model.build import Built, build_model
 from headrace.train.model.dropout import HeadDropout
 from headrace.train.model.matched_head import Matched
-from headrace.train.model.normalisation import normalisation_of
 from headrace.train.model.running_statistics import RunningStatistics
 from headrace.train.model.stochastic_depth import StochasticDepth
 from headrace.train.run.resolve import Setup
@@ -70,7 +70,7 @@ def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> 
         optimizer=optimizer,
         scaler=scaler,
         schedule=Schedule.of(recipe, setup.steps.samples),
-        normalise=Normalise(*built.normalisation, accelerator, numerics.master_dtype),
+        normalise=Normalise(*setup.normalisation, accelerator, numerics.master_dtype),
         depth=StochasticDepth(network.drop_rates(recipe.model.drop_connect), train.seed, accelerator),
         dropout=HeadDropout(recipe.model.dropout, network.features, train.seed, accelerator),
         statistics=RunningStatistics(network, average.network if average else None, momentum, len(groups), weight),
@@ -110,7 +110,7 @@ def build_plans(setup: Setup) -> TrainPlans:
         crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
         sizes=tuple((math.ceil(share * total), size) for share, size in augment.stages),
         mixing=Mixing(augment.mixup, augment.cutmix),
-        policy=Policy.of(augment, normalisation_of(recipe.model.name).mean),
+        policy=Policy.of(augment, setup.normalisation.mean),
     )
 
 
@@ -128,7 +128,11 @@ def build_saver(setup: Setup, place: Place, step: TrainStep) -> Saver:
     about = {
         "recipe": setup.recipe.model_dump(mode="json", exclude_none=True),
         "precision": step.numerics.precision,
+        "network": NETWORK,
+        "mean": list(setup.normalisation.mean),
+        "std": list(setup.normalisation.std),
         "classes": list(setup.shards.class_ids),
+        "class_names": list(setup.shards.class_names),
         "shard_set": setup.shards.digest,
         "world": {"processes": place.world.size, "threads": place.threads},
     }

@@ -8,7 +8,6 @@ from headrace.train.evaluate.validation import build_evaluator
 from headrace.train.input.normalise import Normalise
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
-from headrace.train.model.normalisation import normalisation_of
 from headrace.train.run.process import entered, round_products
 
 
@@ -27,5 +26,5 @@ def evaluate(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
 def evaluator_of(measurement: Measurement, place: Place, numerics: Numerics) -> Evaluator:
     """The evaluator of the set that is measured on."""
     recipe = measurement.recipe
-    normalise = Normalise(*normalisation_of(recipe.model.name), place.accelerator, numerics.master_dtype)
+    normalise = Normalise(*measurement.checkpoint.normalisation, place.accelerator, numerics.master_dtype)
     return build_evaluator(measurement.shards, recipe.evaluate, recipe.runtime, normalise, place, numerics)

@@ -13,6 +13,7 @@ from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.resume import Found, differences, find
 from headrace.train.input.decode.cache import CacheFile, plan_caches
+from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Runtime
 from headrace.train.run.request import Request
@@ -31,6 +32,11 @@ class Setup:
     caches: tuple[CacheFile, ...]
     remarks: tuple[str, ...]  # on the caches
     warnings: tuple[str, ...] = ()  # damaged checkpoints that were passed over, differences that were accepted
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What images must look like to the network: a run goes on with what it began with."""
+        return self.resumed.normalisation if self.resumed else normalisation_of(self.recipe.model.name)
 
     def order(self, split: Split) -> Order:
         """The order of the training split."""

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from headrace.shards.errors import DataError, HeadraceError, UsageError
-from headrace.train.checkpoint import files
+from headrace.shards.errors import DataError, HeadraceError, NewerError, UsageError
+from headrace.train.checkpoint import files, formats
+from headrace.train.checkpoint.fields import NETWORK
 
 STATE: dict[str, Any] = {
-    "format": files.FORMAT,
+    "format": formats.FORMAT,
     "headrace": "0",
     "model": {"weight": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3)},
     "average": {},
@@ -21,6 +22,10 @@ STATE: dict[str, Any] = {
     "precision": "fp32",
     "classes": ["a", "b"],
     "shard_set": "0" * 64,
+    "network": NETWORK,
+    "mean": [123.675, 116.28, 103.53],
+    "std": [58.395, 57.12, 57.375],
+    "class_names": ["first", "second"],
     "world": {"processes": 1, "threads": 1},
 }
 
@@ -180,7 +185,7 @@ def test_no_checkpoint_is_never_a_fresh_start(tmp_path: Path) -> None:
         ([1, 2], "it holds a list"),
         ({"state_dict": {}}, "missing or of the wrong kind"),
         (STATE | {"classes": "ab"}, "classes missing or of the wrong kind"),
-        (STATE | {"format": 99}, "format 99; this version reads 1"),
+        (STATE | {"format": 0}, "format 0, the first is 1"),
         ({key: value for key, value in STATE.items() if key != "recipe"}, "recipe missing"),
     ],
 )
@@ -190,6 +195,46 @@ def test_other_content_is_refused(tmp_path: Path, content: Any, words: str) -> N
     torch.save(content, path)
     with pytest.raises(DataError, match=words):
         files.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": formats.FORMAT + 1}, f"a format above {formats.FORMAT}"),
+        ({"format": 99, "model": torch.ones(2).bfloat16(), "classes": {1, 2}}, f"a format above {formats.FORMAT}"),
+        ({"teacher": {}}, "a field that this version does not know, teacher"),
+        ({"format": 1, "teacher": torch.eye(2).to_sparse()}, "does not know, "),
+    ],
+)
+def test_newer_checkpoint_is_not_called_damaged(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    """A later format, whatever else it holds, and an unknown field ask for an upgrade; no earlier one is taken."""
+    save(tmp_path, 1)
+    path = save(tmp_path, 2, **changes)
+    for read in (lambda: files.load(path), lambda: files.newest(tmp_path)):
+        with pytest.raises(NewerError, match=f"{path.name}: .*{words}.*: made by a newer Headrace: upgrade") as caught:
+            read()
+        assert "damaged" not in str(caught.value)
+
+
+def test_damaged_checkpoint_is_passed_over_for_no_newer_one(tmp_path: Path) -> None:
+    """A damaged file is found by its hash whatever it holds; the one before it is newer, and that is said."""
+    save(tmp_path, 1, more=1)
+    save(tmp_path, 2, format=99).write_bytes(b"")
+    with pytest.raises(NewerError, match="step-00000001"):
+        files.newest(tmp_path)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_each_version_has_its_fields(tmp_path: Path, version: int) -> None:
+    """A checkpoint with the fields of its version is taken; without one of them it is none."""
+    path, fields = tmp_path / "given.pt", formats.FIELDS[version]
+    state = {key: STATE[key] for key in fields} | {"format": version}
+    torch.save(state, path)
+    assert files.load(path).state.keys() == state.keys()
+    for key in fields.keys() - {"format"}:
+        torch.save({name: value for name, value in state.items() if name != key}, path)
+        with pytest.raises(DataError, match=f"{key} missing or of the wrong kind"):
+            files.load(path)
 
 
 def test_later_checkpoints_are_found(tmp_path: Path) -> None:

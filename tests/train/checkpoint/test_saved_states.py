@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from headrace.train.checkpoint import files
+from headrace.train.checkpoint import files, formats
 from headrace.train.evaluate import measure
 from headrace.train.machine.place import Place
+from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.run.evaluation import evaluator_of
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import resolve
@@ -135,7 +136,7 @@ NUMBERS: tuple[Where, ...] = (
 """Float tensors of each kind."""
 
 FIELDS: tuple[Where, ...] = (
-    *((key,) for key in files.KEYS if key not in ("headrace", "world")),
+    *((key,) for key in formats.FIELDS[formats.FORMAT] if key not in ("headrace", "world")),
     *NUMBERS,
     ("model", "_bn0.num_batches_tracked"),
     ("optimizer", "state"),
@@ -151,6 +152,10 @@ FIELDS: tuple[Where, ...] = (
     ("recipe", "optim", "lr"),
     ("recipe", "augment", "crop_area"),
     ("classes", 3),
+    ("class_names", 3),
+    ("mean", 1),
+    ("std", 1),
+    ("network", "family"),
 )
 """Each kind of field that a run reads. The version and the machine that wrote the file are not read."""
 
@@ -216,7 +221,19 @@ def test_wrong_value_is_refused(
         ("sgd", ("optimizer", "state"), lambda _: {}, "optimizer.state is empty after 3 updates"),
         ("sgd", ("model",), lambda old: {**old, "more": old["_fc.bias"]}, "model has 'more'"),
         ("sgd", ("average", "_fc.bias"), lambda _: GONE, "average lacks '_fc.bias'"),
-        ("sgd", ("progress",), lambda old: {**old, "more": 1}, "progress has 'more'"),
+        (
+            "sgd",
+            ("progress",),
+            lambda old: {**old, "more": 1},
+            "a field that this version does not know, more",
+        ),
+        ("sgd", ("network",), lambda _: {"family": "timm"}, "a family that this version does not know, timm"),
+        ("sgd", ("network",), lambda old: {**old, "rates": []}, "a field that this version does not know, rates"),
+        ("sgd", ("recipe", "train"), lambda old: {**old, "partitions": 2}, "does not know, train.partitions"),
+        ("sgd", ("recipe", "model", "name"), lambda _: "timm/resnet50", "choice that this version does not know"),
+        ("sgd", ("mean",), lambda _: [1.0, 2.0], "mean and std are not three numbers each"),
+        ("sgd", ("std", 2), lambda _: 0.0, "mean and std are not three numbers each"),
+        ("sgd", ("class_names",), lambda old: old[1:], "11 class names for 12 classes"),
         ("sgd", ("progress", "best_epoch"), lambda _: 1, "impossible progress"),
         ("sgd", ("progress", "epoch_sums"), lambda _: [1.0, 5, 4], "impossible progress"),
         ("sgd", ("progress", "epoch_sums"), lambda _: [10**18, 0, 0], "not a loss and two counts"),
@@ -244,6 +261,17 @@ def test_sound_state_is_taken(sound: dict[str, bytes], tiny_set: Path, path: Pat
         found = {"model": step.network.state_dict(), "optimizer": step.optimizer.state_dict()["state"]}
         expected = {"model": saved["model"], "optimizer": saved["optimizer"]["state"]}
         torch.testing.assert_close(found, expected, rtol=0, atol=0, check_dtype=False, check_stride=False)
+
+
+def test_normalisation_is_the_checkpoints(sound: dict[str, bytes], tiny_set: Path, path: Path) -> None:
+    """A run goes on with the mean and std that it was begun with; format 1 does not say: they are the model's."""
+    path.write_bytes(changed(sound["sgd"], ("mean",), lambda _: [1.0, 2.0, 3.0]))
+    setup = resolve(Request(tiny_set, out=path.parent / "run", resume=str(path)), 1)
+    assert setup.normalisation == Normalisation((1.0, 2.0, 3.0), normalisation_of("efficientnet-b0").std)
+    state = {key: value for key, value in torch.load(path).items() if key in formats.FIELDS[1]}
+    torch.save(state | {"format": 1}, path)
+    setup = resolve(Request(tiny_set, out=path.parent / "run", resume=str(path)), 1)
+    assert setup.normalisation == normalisation_of("efficientnet-b0")
 
 
 @pytest.mark.parametrize(

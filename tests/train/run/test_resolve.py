@@ -9,7 +9,8 @@ import torch
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.order import Windows
 from headrace.shards.shardset import ShardSet
-from headrace.train.checkpoint import files
+from headrace.train.checkpoint import files, formats
+from headrace.train.checkpoint.fields import NETWORK
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.recipe.recipe import Recipe, load_recipe
 from headrace.train.run.request import Request
@@ -28,7 +29,7 @@ def state(shards: Path, made_by: Recipe, **changes: Any) -> dict[str, Any]:
     """What a run of this recipe would have saved after 3 steps."""
     found = ShardSet.open(shards)
     return {
-        "format": files.FORMAT,
+        "format": formats.FORMAT,
         "headrace": "0",
         "model": {"weight": torch.zeros(1)},
         "average": {},
@@ -39,6 +40,10 @@ def state(shards: Path, made_by: Recipe, **changes: Any) -> dict[str, Any]:
         "precision": "fp32",
         "classes": list(found.class_ids),
         "shard_set": found.digest,
+        "network": NETWORK,
+        "mean": [123.675, 116.28, 103.53],
+        "std": [58.395, 57.12, 57.375],
+        "class_names": list(found.class_names),
         "world": {"processes": 1, "threads": 1},
         **changes,
     }
@@ -164,7 +169,7 @@ def test_other_classes(request_: Request) -> None:
     names = list(ShardSet.open(request_.shards).class_ids)
     for classes, label in ((names[:-1], 11), ([*names[:4], "other", *names[5:]], 4)):
         shutil.rmtree(saved(request_))
-        saved(request_, classes=classes)
+        saved(request_, classes=classes, class_names=classes)
         said = refusal(replace(request_, resume="last"))
         assert f"trained on {len(classes)} classes" in said
         assert f"differ first at label {label}" in said
