@@ -21,19 +21,19 @@ from headrace.train.machine import launch
 from headrace.train.model.build import build_model
 from headrace.train.run import assemble
 from headrace.train.step.update import TrainStep
-from tests.train.networks import NARROW
+from tests.train.networks import NARROW, Shape
 
 
-def narrow(patch: pytest.MonkeyPatch) -> None:
-    """Have all runs of this process build a network that is fast to train."""
+def narrow(patch: pytest.MonkeyPatch, shape: Shape = NARROW) -> None:
+    """Have all runs of this process build a network of this shape, which is fast to train."""
     for module in (assemble, measure):
-        patch.setattr(module, "build_model", partial(build_model, **NARROW))
+        patch.setattr(module, "build_model", partial(build_model, **shape))
 
 
-def start_ranks_here(patch: pytest.MonkeyPatch) -> None:
-    """Have --nproc start its ranks with this script, so that they are narrow too, and the fault can strike one."""
+def start_ranks_here(patch: pytest.MonkeyPatch, script: str = __file__) -> None:
+    """Have --nproc start its ranks with this script, or another: they are narrow too, and the fault can strike one."""
     start = launch.launch
-    patch.setattr(launch, "launch", lambda processes, given, told: start(processes, (__file__, *given[3:]), told))
+    patch.setattr(launch, "launch", lambda processes, given, told: start(processes, (script, *given[3:]), told))
 
 
 def arm(fault: dict[str, Any]) -> None:
