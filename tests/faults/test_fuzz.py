@@ -48,31 +48,29 @@ def content(shards: ShardSet) -> Any:
     return shards.digest, shards.class_ids, shards.class_names, found
 
 
-def test_manifest(shards: Path) -> None:
-    """1,000 damaged manifests: refused with 2 or 3, or the set is the same."""
-    path, seen = shards / NAME, Seen()
+def open_damaged(shards: Path, name: str, refusals: tuple[type[HeadraceError], ...], seed: int, *, text: bool) -> Seen:
+    """Open the set with each of 1,000 damaged versions of a file: one of the refusals, or the same content."""
+    path, seen = shards / name, Seen()
     data, whole = path.read_bytes(), content(ShardSet.open(shards))
-    for damaged in mutations(data, 1, text=True):
+    for damaged in mutations(data, seed, text=text):
         path.write_bytes(damaged)
         try:
             assert content(ShardSet.open(shards)) == whole
             seen["accepted"] += 1
-        except (UsageError, DataError) as error:
+        except refusals as error:
             refused(error, seen)
+    return seen
+
+
+def test_manifest(shards: Path) -> None:
+    """1,000 damaged manifests: refused with 2 or 3, or the set is the same."""
+    seen = open_damaged(shards, NAME, (UsageError, DataError), 1, text=True)
     assert seen["DataError"] > CASES / 2, seen
 
 
 def test_parquet(shards: Path) -> None:
     """1,000 damaged indexes: refused with 3 before they are parsed, or the set is the same."""
-    path, seen = shards / "train.parquet", Seen()
-    data, whole = path.read_bytes(), content(ShardSet.open(shards))
-    for damaged in mutations(data, 2, text=False):
-        path.write_bytes(damaged)
-        try:
-            assert content(ShardSet.open(shards)) == whole
-            seen["accepted"] += 1
-        except DataError as error:
-            refused(error, seen)
+    seen = open_damaged(shards, "train.parquet", (DataError,), 2, text=False)
     assert seen["DataError"] > CASES * 0.9, seen
 
 
