@@ -14,7 +14,7 @@ import torch
 from benchmarks.gpu.setting import Setting, memory_columns, rate_columns
 from benchmarks.harness.tables import Row
 from headrace.shards.errors import HeadraceError
-from headrace.train.step.choose_compile import Compiler
+from headrace.train.step.compilation import compile_step
 from headrace.train.step.update import TrainStep
 
 
@@ -79,7 +79,7 @@ def _timed(setting: Setting, step: TrainStep, mode: str, batch: int, size: int) 
     note, resident, began = "", setting.resident(step, batch, size), time.perf_counter()
     if setting.dry and mode != "off":
         mode, note = "off", "eager in its place: compiling takes minutes on a CPU"
-    Compiler(step, [resident], step.accelerator, step.world).settle(mode, 0, print)
+    compile_step(step, mode, [resident])
     step.warm_up(resident)
     step.accelerator.synchronize()
     ready = time.perf_counter() - began

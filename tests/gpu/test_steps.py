@@ -6,7 +6,7 @@ import torch
 
 from headrace.train.checkpoint.restore import state_of
 from headrace.train.run.assemble import build_feed
-from headrace.train.step.choose_compile import Compiler
+from headrace.train.step.compilation import compile_step
 from headrace.train.step.tally import LossRing, Tally
 from tests.gpu.steps import losses_of, made, no_waiting, on_resident, resident
 
@@ -65,9 +65,8 @@ def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, mode: str) ->
     settings = ("runtime.precision=fp32", "optim.name=sgd", "optim.lr=0.001", "augment.sizes=[[0.0, 32], [0.5, 64]]")
     found = []
     for compiled in ("off", mode):
-        _, place, step = made(tiny_set, tmp_path, "cuda", *settings)
-        compiler = Compiler(step, [resident(step, 32), resident(step, 64)], place.accelerator, place.world)
-        assert compiler.settle(compiled, 10, print).mode == compiled
+        _, _, step = made(tiny_set, tmp_path, "cuda", *settings)
+        assert compile_step(step, compiled, [resident(step, 32), resident(step, 64)]).mode == compiled
         step.warm_up(resident(step, 32))
         found.append((on_resident(step, 5, 32) + on_resident(step, 5, 64), state_of(step)["model"]))
     (plain, weights), (losses, others) = found
@@ -81,7 +80,7 @@ def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, mode: str) ->
 def test_replayed_graph_never_waits(tiny_set: Path, tmp_path: Path) -> None:
     """A replayed CUDA graph makes the host wait for nothing either."""
     setup, place, step = made(tiny_set, tmp_path, "cuda", "runtime.precision=bf16")
-    Compiler(step, [resident(step)], place.accelerator, place.world).settle("reduce-overhead", 10, print)
+    compile_step(step, "reduce-overhead", [resident(step)])
     with build_feed(setup, place, 0) as feed:
         losses_of(step, feed, 3)
         tally, losses = Tally(place.accelerator), LossRing(2, place.accelerator, 3)
@@ -90,13 +89,3 @@ def test_replayed_graph_never_waits(tiny_set: Path, tmp_path: Path) -> None:
             for number in (3, 4):
                 step(number, feed, tally, losses)
     assert tally.total(place.world).seen == 64
-
-
-def test_auto_chooses_the_fastest_for_a_long_run(tiny_set: Path, tmp_path: Path) -> None:
-    """A long run compiles or says that plain torch was faster; a short one does not try."""
-    _, place, step = made(tiny_set, tmp_path, "cuda", "runtime.precision=bf16")
-    compiler = Compiler(step, [resident(step)], place.accelerator, place.world)
-    assert str(compiler.settle("auto", 10, print)) == "off (the run is too short to repay compiling)"
-    chosen = compiler.settle("auto", 10**9, print)
-    assert all(f"{mode} " in chosen.reason for mode in ("off", "default", "reduce-overhead"))
-    assert "failed" not in chosen.reason

@@ -117,10 +117,6 @@ class Accelerator:
             return ["bf16"] if torch.cuda.is_bf16_supported(including_emulation=False) else ["fp16"]
         return ["fp32", "bf16"] if torch.cpu._is_avx512_bf16_supported() else ["fp32"]  # noqa: SLF001
 
-    def candidate_compilations(self) -> list[str]:
-        """What runtime.compile = "auto" chooses from besides "off". On a CPU compiling did not pay."""
-        return [] if self._index is None else ["default", "reduce-overhead"]
-
     def place(self, model: nn.Module, dtype: torch.dtype) -> None:
         """Move the model to the device, in the layout, its numbers in `dtype`."""
         model.to(self.device, dtype)

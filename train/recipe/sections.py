@@ -178,8 +178,8 @@ class Runtime(Section):
     layout: Literal["auto", "channels_last", "contiguous"] = "auto"
     """Memory order of images and weights; auto is channels_last, which convolutions prefer on every device."""
     compile: Literal["auto", "off", "default", "reduce-overhead"] = "auto"
-    """torch.compile of the forward and backward pass: by inductor, or also as CUDA graphs. auto is off on a CPU; on a
-    GPU the fastest over some timed passes, and off where the run is too short to repay compiling."""
+    """torch.compile of the forward and backward pass: by inductor, or also as CUDA graphs. auto is off on every
+    device, until it has been measured on a GPU what compiling costs and saves."""
     decode: Literal["auto", "cpu", "mixed"] = "auto"
     cache: Literal["none", "decoded"] = "none"
     """decoded: decode each image once into a file, and read the pixels from there in every epoch and every later run.

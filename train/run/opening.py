@@ -4,7 +4,7 @@ from headrace.shards.order import deal
 from headrace.train.machine.environment import processor, versions
 from headrace.train.machine.place import Place
 from headrace.train.run.resolve import Setup
-from headrace.train.step.choose_compile import Compilation
+from headrace.train.step.compilation import Compilation
 from headrace.train.step.schedule import scaled_rate
 
 _FEW_UPDATES = 300  # seen: from random weights, accuracy is still close to chance below about this many

@@ -1,7 +1,6 @@
 """A training run: build the parts, hand them to the loop, say how it went."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 from headrace.shards import store
@@ -31,7 +30,7 @@ from headrace.train.run.preflight import handed_over
 from headrace.train.run.process import entered, round_products
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import Setup, open_run_folder, resolve
-from headrace.train.step.choose_compile import Compilation, Compiler
+from headrace.train.step.compilation import Compilation, compile_step
 from headrace.train.step.rate import synthetic_rate
 from headrace.train.step.tally import LossRing, NotFiniteError
 from headrace.train.step.update import TrainStep
@@ -87,7 +86,9 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
     with out_of_memory.explain(setup, place.accelerator):
         sides = [size for _, size in setup.recipe.augment.stages]
         residents = [resident_batch(setup.recipe.train.group, side, place.accelerator) for side in sides]
-        compilation = _settle(setup, place, step, residents, log)
+        compilation = compile_step(step, setup.recipe.runtime.compile, residents)
+        for resident in residents:
+            step.warm_up(resident)
         origin = f"weights of {setup.resumed.path.name}" if setup.resumed else built.origin
         for line in start_lines(setup, place, numerics.precision, origin, compilation):
             log.say(line)
@@ -129,26 +130,6 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
         except NotFiniteError as error:
             raise not_finite.explanation(error, setup, place.world) from error
     return run
-
-
-def _settle(setup: Setup, place: Place, step: TrainStep, residents: Sequence[Batch], log: RunLog) -> Compilation:
-    """Choose how to compile, and warm the step up at every size to come."""
-    compiler = Compiler(step, residents, place.accelerator, place.world)
-    compilation = compiler.settle(_compilation(setup), _steps_left(setup), log.say)
-    for resident in residents:
-        step.warm_up(resident)
-    return compilation
-
-
-def _compilation(setup: Setup) -> str:
-    """What the recipe says, but a choice by timing would not give the same bits again."""
-    runtime = setup.recipe.runtime
-    return "off" if runtime.deterministic and runtime.compile == "auto" else runtime.compile
-
-
-def _steps_left(setup: Setup) -> int:
-    done = setup.resumed.progress.step if setup.resumed else 0
-    return setup.steps.ends(setup.recipe.train.epochs - 1) - done
 
 
 def _write_environment(setup: Setup, place: Place, numerics: Numerics, compilation: Compilation) -> None:

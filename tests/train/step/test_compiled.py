@@ -11,7 +11,6 @@ from headrace.shards.errors import HeadraceError
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.restore import state_of
 from headrace.train.input.batch import Batch, resident_batch
-from headrace.train.machine.device import Accelerator
 from headrace.train.machine.place import Place
 from headrace.train.machine.signals import StopRequest
 from headrace.train.model.build import Built
@@ -21,7 +20,7 @@ from headrace.train.run.process import entered
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import resolve
 from headrace.train.run.training import carry_out
-from headrace.train.step.choose_compile import Compiler
+from headrace.train.step.compilation import compile_step
 from headrace.train.step.compiled import GRAPHS, Compilable
 from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
@@ -119,57 +118,30 @@ def test_gradients_in_memory_of_their_own(tiny_set: Path, tmp_path: Path) -> Non
     assert not any(one.any() for one in kept)
 
 
-class Timed(Accelerator):
-    """A CPU that has something to choose from, as a GPU has."""
-
-    def __init__(self, *candidates: str) -> None:
-        super().__init__(None)
-        self._candidates = list(candidates)
-
-    def candidate_compilations(self) -> list[str]:
-        """What the test offers."""
-        return self._candidates
-
-
-def settled(step: TrainStep, wanted: str, steps: int, *candidates: str) -> tuple[str, str, list[str]]:
-    """Mode and words of the choice, and what was said on the way."""
-    said: list[str] = []
-    compiler = Compiler(step, residents(step, [32]), Timed(*candidates), step.world)
-    chosen = compiler.settle(wanted, steps, said.append)
-    assert chosen.mode == step.compilable.mode
-    return chosen.mode, str(chosen), said
-
-
-def test_choice_is_off_where_nothing_can_be_gained(tiny_set: Path, tmp_path: Path) -> None:
-    """On a CPU and for a short run auto compiles nothing, in words only where that might surprise."""
+@pytest.mark.parametrize("wanted", ["auto", "off"])
+def test_nothing_is_compiled_unless_it_is_named(tiny_set: Path, tmp_path: Path, wanted: str) -> None:
+    """Auto is off, and neither runs a pass."""
     step = step_of(tiny_set, tmp_path)
-    assert settled(step, "auto", 10**9) == ("off", "off", [])
-    assert settled(step, "auto", 10, "default") == ("off", "off (the run is too short to repay compiling)", [])
-
-
-def test_choice_is_the_fastest_of_a_long_run(tiny_set: Path, tmp_path: Path) -> None:
-    """A long run times its candidates, says so before, and gives the times; a candidate that fails is left out."""
-    step = step_of(tiny_set, tmp_path)
-    mode, words, said = settled(step, "auto", 10**9, "default", "broken")
-    assert mode in ("off", "default")
-    assert "off " in words
-    assert "broken failed: no kernel" in words
-    assert said == ["compile  timing default, broken before the first batch; this can take minutes"]
+    step.compilable.forward = _fail  # type: ignore[method-assign]
+    assert str(compile_step(step, wanted, residents(step))) == "off"
+    assert step.compilable.mode == "off"
 
 
 def test_what_is_asked_for_by_name_must_work(tiny_set: Path, tmp_path: Path) -> None:
-    """A mode named in the recipe that fails ends the run with the way out; the step is left as it was."""
+    """A mode named in the recipe that fails ends the run with the way out, and the network is plain again."""
     step = step_of(tiny_set, tmp_path)
     with pytest.raises(HeadraceError, match=r"runtime.compile = broken failed: no kernel.*Use runtime.compile=off"):
-        settled(step, "broken", 1)
-    assert settled(step, "default", 1)[1].startswith("default (as asked, ")
+        compile_step(step, "broken", residents(step))
+    assert step.compilable.mode == "off"
+    assert str(compile_step(step, "default", residents(step, [32]))).startswith("default (")
+    assert step.compilable.mode == "default"
 
 
-def test_warming_up_leaves_no_trace(tiny_set: Path, tmp_path: Path) -> None:
-    """Trying and timing changes neither weights nor statistics nor gradients."""
+def test_compiling_leaves_no_trace(tiny_set: Path, tmp_path: Path) -> None:
+    """The passes of compiling change neither weights nor statistics nor gradients."""
     step = step_of(tiny_set, tmp_path)
     before = {name: value.clone() for name, value in step.network.state_dict().items()}
-    settled(step, "auto", 10**9, "default")
+    compile_step(step, "default", residents(step, [32]))
     assert all(torch.equal(before[name], value) for name, value in step.network.state_dict().items())
     assert not any(one.grad is not None and one.grad.any() for one in step.network.parameters())
 
@@ -206,4 +178,4 @@ def test_runs_go_on_with_and_without_compiling(
     assert list(files.load(half).state["model"]) == list(shallow().state_dict())
     (end,) = run(tiny_set, tmp_path / "second", second, half)
     same(files.load(whole).state["model"], files.load(end).state["model"])
-    assert "channels_last, decode on cpu, compile default (as asked, " in capsys.readouterr().out
+    assert "channels_last, decode on cpu, compile default (" in capsys.readouterr().out
