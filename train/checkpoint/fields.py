@@ -1,7 +1,6 @@
 """A checkpoint as fields: each is parsed once, when the file has been read, and is what a run may rely on."""
 
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -22,6 +21,7 @@ from headrace.train.recipe.sections import Runtime
 
 NETWORK = {"family": "efficientnet"}
 """What a checkpoint says of its network: whose code builds the one that `model.name` of the recipe names."""
+_WHITE = 255.0  # the largest value of a pixel
 PRECISIONS = tuple(name for name in get_args(Runtime.model_fields["precision"].annotation) if name != "auto")
 
 
@@ -143,11 +143,12 @@ def _normalisation(state: dict[str, Any], recipe: Recipe, path: Path) -> Normali
     if "mean" not in state:
         return normalisation_of(recipe.model.name)
     mean, std = state["mean"], state["std"]
-    numbers = [*mean, *std]
-    finite = all(type(one) is float and math.isfinite(one) for one in numbers)
-    if len(mean) == len(std) == 3 and finite and min(std) > 0:
+    numbers = all(type(one) is float and 0 <= one <= _WHITE for one in (*mean, *std))
+    if len(mean) == len(std) == 3 and numbers and min(std) > 0:
         return Normalisation(tuple(mean), tuple(std))
-    raise DataError(f"{path}: its mean and std are not three numbers each, std above 0. Use an earlier checkpoint")
+    raise DataError(
+        f"{path}: its mean and std are not three numbers each, of 0 to 255, std above 0. Use an earlier one"
+    )
 
 
 def _class_names(state: dict[str, Any], path: Path) -> tuple[str, ...] | None:

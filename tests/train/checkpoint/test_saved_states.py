@@ -173,6 +173,8 @@ ALLOWED: tuple[tuple[Where, str], ...] = (
     (("recipe", "optim", "lr"), "missing"),
     (("recipe", "optim", "lr"), "1e308"),
     (("recipe", "augment", "crop_area"), "missing"),
+    (("class_names", 3), "text"),  # a name may be any
+    (("class_names", 3), "long text"),
 )
 """What is no wrong value."""
 
