@@ -4,7 +4,11 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from benchmarks.__main__ import commands
+from benchmarks.whole.invariance import MODES, RECIPE
+from headrace.train.recipe.recipe import load_recipe
 from tests.checkout import ROOT
 
 SLOW = {"benchmarks.gpu", "benchmarks.input.parity"}
@@ -33,3 +37,10 @@ def test_every_command_can_be_imported() -> None:
     done = python("-c", IMPORT, *(commands().keys() - SLOW))
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_recipe_of_the_invariance_is_read(mode: str) -> None:
+    """Its keys are those of today, with the settings of each mode: one size of images, no head as published."""
+    recipe = load_recipe(str(RECIPE), MODES[mode])
+    assert (recipe.model.name, recipe.model.head, recipe.augment.sizes) == ("efficientnet-lite0", "new", ())
