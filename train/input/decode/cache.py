@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from headrace.shards import store
 from headrace.shards.errors import UsageError
 from headrace.shards.shardset import ShardSet, Split
+from headrace.train.input.kernels.arguments import STRIP_ROWS
 from headrace.train.machine.capacity import in_words, usable_memory
 
 HEADER = 4096  # bytes
-STRIP_ROWS = 16
 _MAGIC = b"headrace decoded cache 2\n"
 _SUM = 8  # bytes of a strip's checksum
 _DECODERS = ("nvidia-dali-", "nvidia-nvimgcodec-")

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headrace.train.input.augment.views import Views, resized_then_cut
-from headrace.train.input.kernels.filters import Boxes
+from headrace.train.input.kernels.arguments import Boxes
 
 
 def as_images(made: NDArray[np.uint8]) -> Tensor:

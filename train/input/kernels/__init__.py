@@ -1,1 +1,1 @@
-"""Loops over pixels compiled by numba, which only this room imports; never loaded for a GPU."""
+"""Loops over pixels compiled by numba, or the same without it; only this room imports numba, and never for a GPU."""

@@ -10,28 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.train.input.kernels.arguments import Boxes, Bytes, Integers
 from headrace.train.input.kernels.jit import jit
 
-Integers = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
 Weights = NDArray[np.int32]
 _MOST_BITS = 22
 MOST_FILTERS, _MOST_WEIGHTS = 64, 1 << 20  # that are kept
-
-
-class Boxes(NamedTuple):
-    """What becomes of n images, int64 (n, 2) each but for the last: a box of an image is resized and cut to a square.
-
-    Box i has its first pixel at corners[i] = (row, column), and sides[i] = (height, width). It is resized to resized[i]
-    = (height, width); of that the square whose first pixel is cut[i] = (row, column) is kept, and turned from left to
-    right where mirrored[i], (n,). Nothing outside the box is seen.
-    """
-
-    corners: Integers
-    sides: Integers
-    resized: Integers
-    cut: Integers
-    mirrored: NDArray[np.bool_]
 
 
 class Space(NamedTuple):

@@ -1,4 +1,4 @@
-"""Loops over pixels, compiled by numba: the only home of its decorator, and of what is kept of its work."""
+"""Loops over pixels, compiled by numba where there is one: the only home of its decorator and of what is kept."""
 
 import pickle
 import sys
@@ -6,21 +6,32 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from llvmlite import __version__ as llvmlite_version
-from numba import __version__ as numba_version
-from numba import njit
-from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
 
 from headrace.train.input.kernels import origins
 from headrace.train.input.kernels.kept import LOOPS
 
 Function = TypeVar("Function", bound=Callable[..., object])
-_DUMP: Any = dumps
-_REBUILD: Any = CompileResult._rebuild  # noqa: SLF001  its own cache calls it, too
-_COMPILE: Any = njit(nogil=True, error_model="numpy")
-_VERSIONS = (numba_version, llvmlite_version, np.__version__, sys.version, sys.implementation.cache_tag)
+MISSING = ""
+"""Why numba cannot be imported: it is not installed, it is broken, or it does not know this NumPy. "" where it can."""
+try:
+    from llvmlite import __version__ as llvmlite_version
+    from numba import __version__ as numba_version
+    from numba import njit
+    from numba.core.caching import NullCache
+    from numba.core.compiler import CompileResult
+    from numba.core.serialize import dumps
+except (ImportError, OSError) as error:  # OSError: llvmlite without its library
+    MISSING = " ".join(f"{type(error).__name__}: {error}".split())
+    LOOPS.trouble = (
+        f"numba cannot be imported ({MISSING}), so images are read, resized and scaled without it: the same pixels, "
+        "more slowly; `pip install --force-reinstall numba` may mend that"
+    )
+    NullCache = object  # type: ignore[assignment, misc]  # the base of a class that is not used then
+else:
+    _DUMP: Any = dumps
+    _REBUILD: Any = CompileResult._rebuild  # noqa: SLF001  its own cache calls it, too
+    _COMPILE: Any = njit(nogil=True, error_model="numpy")
+    _VERSIONS = (numba_version, llvmlite_version, np.__version__, sys.version, sys.implementation.cache_tag)
 
 
 def jit(function: Function) -> Function:
@@ -28,11 +39,23 @@ def jit(function: Function) -> Function:
 
     It adds and multiplies in the order that is written. Where there is a private folder for it, later processes find
     it there; otherwise each compiles it anew, which takes a few seconds, and `LOOPS.trouble` says why.
+    Without numba it stays as it is, for nobody to call: what others call is decorated by `jit_or`.
     """
+    if MISSING:
+        return function
     compiled: Function = _COMPILE(function)
     if hasattr(compiled, "_cache") and _is_all_in_its_file(function):
         compiled._cache = _Cache(function)  # noqa: SLF001  numba has no other way to a cache that is not its own
     return compiled
+
+
+def jit_or(plain: Function) -> Callable[[Function], Function]:
+    """As `jit`, but without numba the function is `plain`, which makes the same bits."""
+
+    def choose(function: Function) -> Function:
+        return plain if MISSING else jit(function)
+
+    return choose
 
 
 def _is_all_in_its_file(function: Any) -> bool:

@@ -5,21 +5,17 @@ The filters are those of `train/input/kernels/filters.py`; rows go first and are
 
 import numpy as np
 
-from headrace.train.input.kernels.filters import (
-    Boxes,
-    Bytes,
-    Chosen,
-    Integers,
-    Space,
-    Weights,
-    choose_filters,
-    space_for,
-)
-from headrace.train.input.kernels.jit import jit
-from headrace.train.input.kernels.simd import blended_pixels, weighted_pixel
+from headrace.train.input.kernels import plain
+from headrace.train.input.kernels.arguments import UNSOUND, WORD, Boxes, Bytes, Integers, Stored
+from headrace.train.input.kernels.filters import Chosen, Space, Weights, choose_filters, space_for
+from headrace.train.input.kernels.jit import MISSING, jit, jit_or
+from headrace.train.input.kernels.strips import read_checked
+
+if not MISSING:
+    from headrace.train.input.kernels.simd import blended_pixels, weighted_pixel
 
 
-@jit
+@jit_or(plain.resize_boxes)
 def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxes, made: Bytes) -> None:
     """Boxes of images in `pixels` (bytes,) become squares `made`, (n, size, 3 * size) of red, green, blue.
 
@@ -29,6 +25,23 @@ def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxe
     for i in range(len(starts)):
         chosen = choose_filters(boxes, i, space)
         resize_box(pixels, starts[i] + boxes.corners[i, 0] * pitches[i], pitches[i], boxes, i, chosen, space, made[i])
+
+
+@jit_or(plain.resize_strips)
+def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
+    """As `resize_boxes`, an image at a time from the file. Returns the place of the first that is unsound, or -1."""
+    space, longest = space_for(boxes, made.shape[1]), 0
+    for image in ids:
+        longest = max(longest, 3 * stored.widths[image] * stored.heights[image])
+    held = np.empty(longest + WORD, np.uint8)
+    for i in range(len(ids)):
+        image, pitch, chosen = ids[i], 3 * stored.widths[ids[i]], choose_filters(boxes, i, space)
+        first = boxes.corners[i, 0]
+        top = read_checked(stored, once, image, first + chosen.begin, first + chosen.end, held)
+        if top == UNSOUND:
+            return i
+        resize_box(held, (first - top) * pitch, pitch, boxes, i, chosen, space, made[i])
+    return -1
 
 
 @jit

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.train.input.kernels.jit import jit
+from headrace.train.input.kernels import plain
+from headrace.train.input.kernels.jit import jit_or
 
 
-@jit
+@jit_or(plain.scale_rows)
 def scale_rows(pixels: NDArray[np.uint8], scale: NDArray[Any], shift: NDArray[Any], made: NDArray[Any]) -> None:
     """Make pixels * scale + shift: pixels and made are (n, m), scale and shift (m,), all but pixels of one dtype."""
     for row in range(len(pixels)):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from headrace.shards.errors import DataError
 from headrace.shards.shardset import ShardSet, Split
-from headrace.train.input.decode.reading import checksum, checksum_tables, read
+from headrace.train.input.decode.reading import read
+from headrace.train.input.kernels.read import checksum, checksum_tables
 from tests.train.pictures import Pixels, picture, split_of, spoiled
 
 TABLES = checksum_tables()

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from headrace.train.input.augment.views import Crop, Samples, centre_views, train_views
 from headrace.train.input.decode.arrays import Images
-from headrace.train.input.decode.cache import STRIP_ROWS
 from headrace.train.input.decode.crop_resize import resample
 from headrace.train.input.decode.regions import Regions
 from headrace.train.input.decode.strips import Keys, Strips, strip_sums
+from headrace.train.input.kernels.arguments import STRIP_ROWS
 from tests.train.pictures import Pixels
 
 shapes = st.lists(st.tuples(st.integers(1, 70), st.integers(1, 40)), min_size=1, max_size=6)

@@ -7,24 +7,20 @@ from types import ModuleType
 
 import pytest
 
-from headrace.train.input.decode import reading, strips
-from headrace.train.input.kernels import filters, origins, resize, scale
+from headrace.train.input.kernels import filters, origins, read, resize, scale, strips
 from tests.checkout import ROOT
 
-DECODED = {
-    "arrays", "cache", "capacity", "filters", "jit", "libc", "regions", "resize", "simd", "strips", "view_boxes",
-    "views",
-}  # fmt: skip
+RESIZE = {"resize", "arguments", "filters", "jit", "libc", "plain", "simd", "strips"}
 
 
 @pytest.mark.parametrize(
     ("module", "wanted"),
     [
-        (resize, {"resize", "filters", "jit", "simd"}),
-        (filters, {"filters", "jit"}),
-        (strips, DECODED),
-        (scale, {"scale", "jit"}),
-        (reading, {"reading", "jit", "libc", "arrays"}),
+        (resize, RESIZE),
+        (filters, {"filters", "arguments", "jit"}),
+        (strips, {"strips", "arguments", "jit", "libc", "plain"}),
+        (scale, {"scale", "arguments", "jit", "plain"}),
+        (read, {"read", "arguments", "jit", "libc", "plain"}),
     ],
 )
 def test_files_of_every_kernel(module: ModuleType, wanted: set[str]) -> None:
@@ -35,7 +31,7 @@ def test_files_of_every_kernel(module: ModuleType, wanted: set[str]) -> None:
 
 def test_every_module_of_loops_is_looked_at_above() -> None:
     """All modules that use the decorator are in the table."""
-    using = [path for path in (ROOT / "train").rglob("*.py") if "import jit\n" in path.read_text()]
+    using = [path for path in (ROOT / "train").rglob("*.py") if "kernels.jit import " in path.read_text()]
     (mark,) = (mark for mark in test_files_of_every_kernel.pytestmark if mark.name == "parametrize")  # type: ignore[attr-defined]
     assert sorted(using) == sorted(Path(str(module.__file__)).resolve() for module, _ in mark.args[1])
 

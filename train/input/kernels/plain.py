@@ -1,0 +1,138 @@
+"""What the compiled loops do, without numba: the same bits from torch, numpy and zlib, an image at a time.
+
+Each function has the name, the arguments and the result of its compiled counterpart, which says what they mean.
+"""
+
+import os
+import zlib
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from headrace.train.input.kernels.arguments import STRIP_ROWS, UNSOUND, WORD, Boxes, Bytes, Integers, Stored, Sums
+
+_END_OF_IMAGE = b"\xff\xd9"
+_LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)  # the lower word of a pair, and the bits below the upper
+
+
+def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxes, made: Bytes) -> None:
+    """Boxes of images in memory become squares."""
+    for i in range(len(starts)):
+        (top, left), (height, width) = boxes.corners[i], boxes.sides[i]
+        first = starts[i] + top * pitches[i]
+        rows = pixels[first : first + height * pitches[i]].reshape(height, -1, 3)
+        made[i] = _resized(rows[:, left : left + width], boxes, i, made.shape[1])
+
+
+def scale_rows(pixels: Bytes, scale: NDArray[Any], shift: NDArray[Any], made: NDArray[Any]) -> None:
+    """Pixels times scale, rounded, and then shifted."""
+    np.multiply(pixels, scale, out=made)
+    made += shift
+
+
+def read_rows(
+    descriptors: Integers, offsets: Integers, sizes: NDArray[np.int32], crcs: NDArray[np.uint32], rows: Bytes
+) -> bool:
+    """Files as rows of one array, where all of them are as expected."""
+    for row, descriptor, offset, size, crc in zip(rows, descriptors, offsets, sizes, crcs, strict=True):
+        file = row[:size]
+        if not _read(int(descriptor), file, int(offset)):
+            return False
+        if not file.tobytes().endswith(_END_OF_IMAGE) or zlib.crc32(file) != crc:
+            return False
+        row[size:] = 0
+    return True
+
+
+def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> None:
+    """The checksum of each strip."""
+    for strip in range(len(sums)):
+        sums[strip] = _sum_of(words[strip * each : (strip + 1) * each], low, high)
+
+
+def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
+    """Boxes of images in a file become squares; only strips that are seen are read."""
+    for i, image in enumerate(ids.tolist()):
+        (corner, left), (height, width) = boxes.corners[i].tolist(), boxes.sides[i].tolist()
+        begin, end = _rows_seen(boxes, i, made.shape[1])
+        held = np.empty((_padded_rows(stored, image, end - begin),), np.uint8)
+        top = _read_rows(stored, once, image, corner + begin, corner + end, held)
+        if top == UNSOUND:
+            return i
+        pitch, box = 3 * int(stored.widths[image]), np.zeros((height, width, 3), np.uint8)
+        rows = held[(corner + begin - top) * pitch : (corner + end - top) * pitch].reshape(end - begin, -1, 3)
+        box[begin:end] = rows[:, left : left + width]
+        made[i] = _resized(box, boxes, i, made.shape[1])
+    return -1
+
+
+def read_strips(
+    stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
+) -> int:
+    """Strips of images as they lie in the file."""
+    for i, image in enumerate(ids.tolist()):
+        if _read_rows(stored, once, image, int(first[i]), int(last[i]), held[starts[i] :]) == UNSOUND:
+            return i
+    return -1
+
+
+def _resized(box: Bytes, boxes: Boxes, i: int, size: int) -> Bytes:
+    """Box i, (height, width, 3), as rows of its square: by the kernel of torch whose bits the compiled loops have."""
+    channels_first = torch.from_numpy(np.ascontiguousarray(box)).permute(2, 0, 1)[None]
+    whole = interpolate(channels_first, boxes.resized[i].tolist(), mode="bilinear", antialias=True)
+    top, left = boxes.cut[i]
+    square = whole[0].permute(1, 2, 0).numpy()[top : top + size, left : left + size]
+    return (square[:, ::-1] if boxes.mirrored[i] else square).reshape(size, 3 * size)
+
+
+def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
+    """The rows of box i that the compiled loops look at for its square: the first, and the first that they do not.
+
+    Each of its rows sees those under a triangle, and they look at as many for all rows as for the one that sees most.
+    """
+    old, new, top = int(boxes.sides[i, 0]), int(boxes.resized[i, 0]), int(boxes.cut[i, 0])
+    centres, reach = old / new * (np.arange(new) + 0.5), max(old / new, 1.0)
+    firsts = np.maximum((centres - reach + 0.5).astype(np.int64), 0)
+    counts = np.minimum((centres + reach + 0.5).astype(np.int64), old) - firsts
+    return int(firsts[top]), min(int(firsts[top + size - 1] + max(2, counts.max())), old)
+
+
+def _padded_rows(stored: Stored, image: int, count: int) -> int:
+    """Bytes for `count` rows of an image anywhere, with the rest of their strips, to the end of a word."""
+    return 3 * int(stored.widths[image]) * (count + 2 * STRIP_ROWS) + WORD
+
+
+def _read_rows(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
+    """The strips in which rows `first` to `last` lie, checked; the row that comes first, or UNSOUND."""
+    pitch, strip, end = 3 * int(stored.widths[image]), first // STRIP_ROWS, -(-last // STRIP_ROWS)
+    top = strip * STRIP_ROWS
+    size, each = (min(end * STRIP_ROWS, int(stored.heights[image])) - top) * pitch, STRIP_ROWS * pitch // WORD
+    if not _read(stored.descriptor, held[:size], int(stored.starts[image]) + top * pitch):
+        return UNSOUND
+    padded = -(-size // WORD) * WORD
+    held[size:padded] = 0
+    words = held[:padded].view(np.uint64)
+    for place in range(end - strip):
+        number = int(stored.strips[image]) + strip + place
+        if not stored.sound[number]:
+            if _sum_of(words[place * each : (place + 1) * each], stored.low, stored.high) != stored.sums[number]:
+                return UNSOUND
+            stored.sound[number] = once
+    return top
+
+
+def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
+    """NH of these pairs of words."""
+    lower, upper = (words + low[: len(words)]) & _LOW, ((words >> _HIGH) + high[: len(words)]) & _LOW
+    return np.uint64(np.sum(lower * upper, dtype=np.uint64))
+
+
+def _read(descriptor: int, held: Bytes, offset: int) -> bool:
+    """Fill `held` from a byte of a file on; False where that fails, or the file ends before."""
+    try:
+        return os.preadv(descriptor, [held.data], offset) == len(held)
+    except OSError:
+        return False

@@ -1,0 +1,63 @@
+"""Strips of rows read from a file and checked, in compiled loops; `train/input/decode/strips.py` says what they are."""
+
+import numpy as np
+
+from headrace.train.input.kernels import plain
+from headrace.train.input.kernels.arguments import STRIP_ROWS, UNSOUND, WORD, Bytes, Integers, Stored, Sums
+from headrace.train.input.kernels.jit import MISSING, jit, jit_or
+
+if not MISSING:
+    from headrace.train.input.kernels.libc import pread
+
+_LOW = np.uint64(0xFFFFFFFF)
+_HIGH = np.uint64(32)  # bits below them
+
+
+@jit_or(plain.sum_strips)
+def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> None:
+    """The sums of the strips that these words are, `each` of them a strip, but for the last."""
+    for strip in range(len(sums)):
+        sums[strip] = _sum_of(words[strip * each : (strip + 1) * each], low, high)
+
+
+@jit
+def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
+    """NH of these pairs of words."""
+    total = np.uint64(0)
+    for i in range(len(words)):
+        total += ((words[i] + low[i]) & _LOW) * (((words[i] >> _HIGH) + high[i]) & _LOW)
+    return total
+
+
+@jit_or(plain.read_strips)
+def read_strips(
+    stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
+) -> int:
+    """Rows first[i] to last[i] of each image, with the rest of their strips, at byte starts[i]; returns as above."""
+    for i in range(len(ids)):
+        if read_checked(stored, once, ids[i], first[i], last[i], held[starts[i] :]) == UNSOUND:
+            return i
+    return -1
+
+
+@jit
+def read_checked(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
+    """The strips in which rows `first` to `last` of an image lie, into `held`, with zeros to the end of a word.
+
+    Returns the row of the image that comes first, or UNSOUND.
+    """
+    pitch, strip, end = 3 * stored.widths[image], first // STRIP_ROWS, -(-last // STRIP_ROWS)
+    top = strip * STRIP_ROWS
+    size, each = (min(end * STRIP_ROWS, stored.heights[image]) - top) * pitch, STRIP_ROWS * pitch // WORD
+    if pread(stored.descriptor, held.ctypes.data, size, stored.starts[image] + top * pitch) != size:
+        return UNSOUND
+    padded = -(-size // WORD) * WORD
+    held[size:padded] = 0
+    words = held[:padded].view(np.uint64)
+    for place in range(end - strip):
+        number = stored.strips[image] + strip + place
+        if not stored.sound[number]:
+            if _sum_of(words[place * each : (place + 1) * each], stored.low, stored.high) != stored.sums[number]:
+                return UNSOUND
+            stored.sound[number] = once
+    return top
