@@ -35,6 +35,7 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     threads, deterministic, benchmark, *_ = settings()
+    torch.use_deterministic_algorithms(False)  # runs of other tests in this process may have asked for it
     yield calls
     torch.set_num_threads(int(str(threads)))
     torch.use_deterministic_algorithms(bool(deterministic))
