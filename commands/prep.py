@@ -23,7 +23,12 @@ from headrace.shards.streams import say, say_all
 @click.option("--per-class", type=int, metavar="N", help="Only the first N images of each class in each split.")
 @click.option("--val-fraction", type=float, metavar="F", help="Share of every class for validation, of one tree.")
 @click.option("--max-side", type=int, metavar="PIXELS", help="Make images smaller whose longer side is above this.")
-@click.option("--quality", default=95, show_default=True, help="Of JPEGs made here; those of the source are kept.")
+@click.option(
+    "--quality",
+    default=95,
+    show_default=True,
+    help="JPEG quality for images that are converted or resized; source JPEGs are copied.",
+)
 @click.option(
     "--if-exists",
     type=click.Choice(["reuse", "error", "rebuild"]),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from headrace.train.input.kernels.kept import LOOPS
 from tests.e2e.commands import SMALL, headrace, here, refused
 
 ACCURACY = re.compile(r"Test Loss: ([\d.]+), Test Acc: ([\d.]+)%")
@@ -62,6 +63,17 @@ def test_eval_gives_the_accuracy_of_the_epoch_line(run: tuple[Path, str], shards
     assert measured[2] == trained[2]
     assert float(measured[1]) == pytest.approx(float(trained[1]), abs=2e-5)
     assert "of 144 images" in result.stdout
+
+
+def test_eval_warns_where_loops_are_not_as_usual(
+    run: tuple[Path, str], shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What slows it down is one line on standard error, beside the accuracy; foreign parts of it are escaped."""
+    monkeypatch.setattr(LOOPS, "trouble", "numba cannot be imported (\x1b[31m)")
+    measured = here("eval", run[0] / "best.pt", shards)
+    assert measured.code == 0
+    assert ACCURACY.search(measured.stdout) is not None
+    assert measured.stderr == "headrace: warning: numba cannot be imported (\\u001b[31m)\n"
 
 
 def test_eval_on_two_ranks_is_eval(run: tuple[Path, str], shards: Path) -> None:

@@ -1,6 +1,5 @@
 """The accuracy of a checkpoint on a shard set's validation split, as its run measured it."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.resume import refuse_other_classes
 from headrace.train.evaluate.evaluator import Evaluator
-from headrace.train.input.kernels.kept import LOOPS
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
@@ -72,7 +70,4 @@ class Measurement:
         with saved.explaining():
             load_network(built.network, saved.average or saved.model, "average" if saved.average else "model")
         place.accelerator.place(built.network, numerics.master_dtype)
-        measured = Measured(evaluate(built.network), saved.progress.step, bool(saved.average))
-        if LOOPS.trouble and place.world.is_main:
-            print(f"headrace: warning: {LOOPS.trouble}", file=sys.stderr)  # noqa: T201  the program's own output
-        return measured
+        return Measured(evaluate(built.network), saved.progress.step, bool(saved.average))

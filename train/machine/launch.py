@@ -23,7 +23,7 @@ _GRACE_SECONDS = 30  # for the ranks to save and end
 def launch(processes: int, arguments: Sequence[str], told: Mapping[str, str] | None = None) -> int:
     """Run this interpreter with `arguments` in `processes` ranks; the exit code of the first that failed, or 0.
 
-    `told` is more for their environment.
+    `told` is added to their environment. They find modules where this process does, however it was started.
     A signal that asks to stop goes to the ranks, which save and end; a second one kills them. Raises HeadraceError
     if a rank was killed or cannot be started.
     """
@@ -31,7 +31,7 @@ def launch(processes: int, arguments: Sequence[str], told: Mapping[str, str] | N
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ""  # torch's handlers would replace those of StopRequest
     with StopRequest(at_once=_kill_ranks) as stop, _meeting_file() as store:
         stop.something_to_save = True  # only the ranks know whether there is, so the signal is passed on to them
-        environment = {**(told or {}), **launcher_environment()}
+        environment = {**(told or {}), **launcher_environment(), "PYTHONPATH": os.pathsep.join(sys.path)}
         return _outcome(_start(processes, tuple(arguments), store, environment), stop)
 
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from headrace.shards.streams import say
 from headrace.train.evaluate.evaluator import Evaluator
 from headrace.train.evaluate.measure import Measured, Measurement
 from headrace.train.evaluate.validation import build_evaluator
+from headrace.train.input.kernels.kept import LOOPS
 from headrace.train.input.normalise import Normalise
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
@@ -20,7 +22,10 @@ def evaluate(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
     with entered(measurement.recipe.runtime) as place:
         numerics = measurement.numerics(place.accelerator)
         round_products(numerics, place.accelerator)
-        return measurement.take(evaluator_of(measurement, place, numerics), place, numerics)
+        measured = measurement.take(evaluator_of(measurement, place, numerics), place, numerics)
+        if LOOPS.trouble and place.world.is_main:
+            say(f"headrace: warning: {LOOPS.trouble}", error=True)
+        return measured
 
 
 def evaluator_of(measurement: Measurement, place: Place, numerics: Numerics) -> Evaluator:

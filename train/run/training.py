@@ -39,8 +39,8 @@ from headrace.train.step.update import TrainStep
 def train(request: Request) -> None:
     """Carry out a request on this rank, from its start or from a checkpoint to the last epoch.
 
-    Raises StoppedError after saving when a signal asked for it, and the errors of `resolve`; but where
-    there are several ranks, an error ends the process.
+    Raises StoppedError after saving when a signal asked for it, and the errors of `resolve`; with several ranks, an
+    error ends the process.
     """
     with StopRequest() as stop, ending_together(stop):
         world = World.from_environment()

@@ -86,6 +86,13 @@ def test_code_is_that_of_the_first_rank_that_failed(tmp_path: Path, codes: tuple
     assert launch(2, [script(tmp_path, late), *codes]) == code
 
 
+def test_ranks_find_modules_where_their_launcher_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that the launcher found in its current folder is found by ranks too, which do not look there."""
+    (tmp_path / "nowhere_else.py").write_text("CODE = 7\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert launch(2, ["-P", "-c", "import sys, nowhere_else; sys.exit(nowhere_else.CODE)"]) == 7
+
+
 def test_killed_rank_is_reported(tmp_path: Path) -> None:
     """A rank that was killed has no message of its own: the launcher names it and its signal."""
     killed = script(tmp_path, "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(60)")
