@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_command_runs_without_an_installation(copy: Path, tmp_path: Path) -> Non
     assert printed(tmp_path, "-c", "import headrace; print(headrace.__file__)", **path).startswith(str(copy))
     assert "samples" in printed(tmp_path, *headrace, "prep", "--demo", "set", "--per-class", "4", "--workers=2", **path)
     assert "sound" in printed(tmp_path, *headrace, "verify", "set", **path)
+
+
+def test_version_is_known_without_an_installation(copy: Path) -> None:
+    """Where no package metadata is found, the version is that of the checkout's project file."""
+    program = "import importlib.metadata as m; m.version = m.distribution; m.distributions = lambda **_: iter(())\n"
+    program += "m.Distribution.discover = lambda **_: iter(())\nimport headrace; print(headrace.__version__)"
+    project = tomllib.loads((copy / "pyproject.toml").read_text("utf-8"))["project"]
+    assert printed(copy, "-c", program, PYTHONPATH=str(copy / ".src")).strip() == project["version"]
 
 
 @pytest.mark.faults

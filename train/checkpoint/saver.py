@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from headrace.shards.errors import HeadraceError
+from headrace.shards.version import __version__
 from headrace.train.checkpoint import files, formats
 from headrace.train.checkpoint.progress import Progress
-from headrace.train.machine.environment import versions
 from headrace.train.model.states import not_finite, tensors_of
 from headrace.train.record.folder import Saved
 from headrace.train.step.tally import NotFiniteError
@@ -49,7 +49,7 @@ class Saver:
     def _state(self, progress: Progress) -> dict[str, Any]:
         return {
             "format": formats.FORMAT,
-            "headrace": versions().get("headrace", "unknown"),
+            "headrace": __version__,
             **self.states(),
             "progress": progress.state(),
             **self.about,

@@ -6,11 +6,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from headrace.shards.version import __version__
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.world import World, usable_cores
 
 _PACKAGES = (
-    "headrace",
     "torch",
     "nvidia-dali-cuda120",
     "nvidia-dali-cuda130",
@@ -36,8 +36,8 @@ def describe(accelerator: Accelerator, world: World, threads: int, precision: st
 
 
 def versions() -> dict[str, str]:
-    """Version of each package that can change a result; those not installed are left out."""
-    found = {}
+    """Version of each package that can change a result, Headrace first; those not installed are left out."""
+    found = {"headrace": __version__}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)

@@ -17,7 +17,7 @@ def start_lines(setup: Setup, place: Place, precision: str, origin: str, compila
     counts = ", ".join(f"{split.samples:,} {split.name}" for split in shards.manifest.splits)
     have = versions()
     lines = [
-        f"headrace {have.get('headrace', '(not installed)')}, torch {have['torch']}, DALI {_dali(have)}",
+        f"headrace {have['headrace']}, torch {have['torch']}, DALI {_dali(have)}",
         f"run      {setup.out}",
         f"data     {shards.root}: {counts}, {len(shards.class_ids)} classes, digest {shards.digest[:16]}",
         f"model    {recipe.model.name}, {origin}",
