@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from headrace.shards.errors import DataError, HeadraceError, UsageError
     from headrace.shards.shardset import ShardSet
-    from headrace.shards.version import __version__
+    from headrace.shards.version import __version__ as __version__
     from headrace.train.recipe.recipe import Recipe, load_recipe
 
 _HOMES = {

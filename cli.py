@@ -15,7 +15,7 @@ from headrace.commands.train import train_command
 from headrace.commands.verify import verify_command
 from headrace.shards.errors import HeadraceError, error_line
 from headrace.shards.streams import make_lasting, say
-from headrace.shards.version import __version__
+from headrace.shards.version import running_version
 
 _INTERRUPTED = 130
 
@@ -46,8 +46,22 @@ class Commands(click.Group):
             sys.exit(_INTERRUPTED)
 
 
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print the version where it is wanted, and end."""
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"headrace, version {running_version()}")
+        ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="headrace")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Bring images to the accelerator at full flow: make shard sets, check them, and train on them."""
 

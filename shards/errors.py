@@ -11,7 +11,7 @@ Messages follow one form: what, where, seen against expected, what to do next.
 from pathlib import Path
 
 from headrace.shards.printable import printable
-from headrace.shards.version import __version__
+from headrace.shards.version import running_version
 
 
 class HeadraceError(Exception):
@@ -38,7 +38,7 @@ class NewerError(DataError):
     @classmethod
     def of(cls, path: Path, what: str) -> "NewerError":
         """That of the file at `path`; `what` in it this version does not know."""
-        return cls(f"{path}: {what}: made by a newer Headrace: upgrade (this is {__version__})")
+        return cls(f"{path}: {what}: made by a newer Headrace: upgrade (this is {running_version()})")
 
 
 def error_line(error: HeadraceError) -> str:

@@ -1,17 +1,24 @@
 """The version of Headrace that is running."""
 
-import tomllib
-from importlib import metadata
+from functools import cache
 from pathlib import Path
 
 
-def _version() -> str:
+@cache
+def running_version() -> str:
     """That of the installed package; in a checkout that is not installed, what its project file says."""
+    from importlib import metadata  # noqa: PLC0415  half of the time that a command needs to start
+
     try:
         return metadata.version("headrace")
     except metadata.PackageNotFoundError:
+        import tomllib  # noqa: PLC0415  as above
+
         project = Path(__file__).resolve().parents[1] / "pyproject.toml"
         return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
 
 
-__version__ = _version()
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        return running_version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.shards.errors import HeadraceError
-from headrace.shards.version import __version__
+from headrace.shards.version import running_version
 from headrace.train.checkpoint import files, formats
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.model.states import not_finite, tensors_of
@@ -49,7 +49,7 @@ class Saver:
     def _state(self, progress: Progress) -> dict[str, Any]:
         return {
             "format": formats.FORMAT,
-            "headrace": __version__,
+            "headrace": running_version(),
             **self.states(),
             "progress": progress.state(),
             **self.about,

@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from headrace.shards.version import __version__
+from headrace.shards.version import running_version
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.world import World, usable_cores
 
@@ -37,7 +37,7 @@ def describe(accelerator: Accelerator, world: World, threads: int, precision: st
 
 def versions() -> dict[str, str]:
     """Version of each package that can change a result, Headrace first; those not installed are left out."""
-    found = {"headrace": __version__}
+    found = {"headrace": running_version()}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
