@@ -37,7 +37,7 @@ def test_differences_are_told() -> None:
 
 
 def test_every_kind_of_parameter_is_listed() -> None:
-    """Arguments stand behind their command; options have all their names, and choices and values as help spells them."""
+    """Arguments stand behind their command; options have all their names, and what they take, as help spells them."""
 
     @click.command("run", params=[click.Argument(["source"]), click.Option(["--fast", "-f"], is_flag=True)])
     @click.option("--kind", type=click.Choice(["a", "b"]))
