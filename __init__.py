@@ -7,22 +7,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from headrace.prep.library import make_shards, verify_shards
     from headrace.shards.errors import DataError, HeadraceError, UsageError
     from headrace.shards.shardset import ShardSet
     from headrace.shards.version import __version__ as __version__
+    from headrace.train.input.loader import Loader
     from headrace.train.recipe.recipe import Recipe, load_recipe
+    from headrace.train.run.library import fit
 
 _HOMES = {
     "DataError": "headrace.shards.errors",
     "HeadraceError": "headrace.shards.errors",
+    "Loader": "headrace.train.input.loader",
     "Recipe": "headrace.train.recipe.recipe",
     "ShardSet": "headrace.shards.shardset",
     "UsageError": "headrace.shards.errors",
     "__version__": "headrace.shards.version",
+    "fit": "headrace.train.run.library",
     "load_recipe": "headrace.train.recipe.recipe",
+    "make_shards": "headrace.prep.library",
+    "verify_shards": "headrace.prep.library",
 }
 
-__all__ = ["DataError", "HeadraceError", "Recipe", "ShardSet", "UsageError", "__version__", "load_recipe"]
+__all__ = [
+    "DataError",
+    "HeadraceError",
+    "Loader",
+    "Recipe",
+    "ShardSet",
+    "UsageError",
+    "__version__",
+    "fit",
+    "load_recipe",
+    "make_shards",
+    "verify_shards",
+]
 
 
 def __getattr__(name: str) -> object:

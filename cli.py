@@ -14,6 +14,7 @@ from headrace.commands.recipes import recipes_command
 from headrace.commands.train import train_command
 from headrace.commands.verify import verify_command
 from headrace.shards.errors import HeadraceError, error_line
+from headrace.shards.open_files import allow_many
 from headrace.shards.streams import make_lasting, say
 from headrace.shards.version import running_version
 
@@ -30,6 +31,7 @@ class Commands(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line. What is printed to where nobody reads is lost; the work and its exit code are not."""
         make_lasting()
+        allow_many()
         return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-import resource
 import stat
+import weakref
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from headrace.shards import index, regular, remedy
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
+from headrace.shards.open_files import too_many
 
 _COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
-_SPARE_DESCRIPTORS = 256  # left to the rest of the program
 
 
 class ShardSet:
@@ -96,7 +96,9 @@ class Split:
         self.shard_of: NDArray[np.int32] = columns["shard"]
         self._offsets, self._sizes, self._crcs = columns["offset"], columns["size"], columns["crc32"]
         self._check(len(manifest.classes))
-        self._descriptors = np.array(_open_all(root, info, manifest), np.int64)
+        descriptors = _open_all(root, info, manifest)
+        self._descriptors = np.array(descriptors, np.int64)
+        self._close = weakref.finalize(self, _close_all, descriptors)
 
     def _check(self, classes: int) -> None:
         """Rows agree with the manifest, so that no read can leave its tar and no label its list."""
@@ -184,29 +186,27 @@ class Split:
         return tuple(shard.samples for shard in self._info.shards)
 
     def close(self) -> None:
-        """Close the tars. Reading afterwards is an error."""
-        for descriptor in self._descriptors.tolist():
-            os.close(descriptor)
+        """Close the tars, as happens too when nobody holds the split any more. Reading afterwards is an error."""
+        self._close()
         self._descriptors = np.empty(0, np.int64)
 
 
 def _open_all(root: Path, info: SplitInfo, manifest: Manifest) -> list[int]:
     """A descriptor for each tar, whose size is checked on the open file itself."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = len(info.shards) + _SPARE_DESCRIPTORS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
-        )
     descriptors: list[int] = []
     try:
         for shard in info.shards:
             descriptors.append(regular.descriptor(root / shard.name))
             _compare_size(root, shard, manifest, os.fstat(descriptors[-1]).st_size)
     except (OSError, DataError) as error:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        _close_all(descriptors)
         if isinstance(error, OSError):
-            raise _bad_tar(root, info.shards[len(descriptors)], manifest, error.strerror) from error
+            damage = _bad_tar(root, info.shards[len(descriptors)], manifest, error.strerror)
+            raise (too_many(error, len(info.shards)) or damage) from error
         raise
     return descriptors
+
+
+def _close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

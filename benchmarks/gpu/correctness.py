@@ -12,12 +12,13 @@ import torch
 from benchmarks.gpu.setting import Setting
 from benchmarks.harness.tables import Row
 from headrace.shards.shardset import Split
+from headrace.train.input.assembly import Input
 from headrace.train.input.batch import Batch
-from headrace.train.input.decode.pipeline import ImagePipeline
 from headrace.train.input.plans import Plan
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
+from headrace.train.machine.world import World
 from headrace.train.run.assemble import build_plans, build_step
 from headrace.train.step.update import TrainStep
 
@@ -46,8 +47,8 @@ def run(setting: Setting) -> dict[str, list[Row]]:
 def _pixels(
     split: Split, plans: list[Plan], accelerator: Accelerator, threads: int, decode: str
 ) -> Iterator[tuple[Plan, torch.Tensor]]:
-    pipeline: ImagePipeline[Plan] = ImagePipeline(split, len(plans[0].ids), accelerator, threads=threads, decode=decode)
-    for plan, images in pipeline.run(iter(plans)):
+    made = Input(split, len(plans[0].ids), Place(World(), accelerator, threads), decode=decode)
+    for plan, images in made.images(iter(plans)):
         yield plan, images.cpu().clone()
 
 

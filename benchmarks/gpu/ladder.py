@@ -16,13 +16,14 @@ from nvidia.dali import Pipeline, fn, types
 
 from benchmarks.gpu.setting import Setting, memory_columns, rate_columns
 from benchmarks.harness.tables import Row
+from headrace.train.input.assembly import Input
 from headrace.train.input.decode import dali
-from headrace.train.input.decode.pipeline import ImagePipeline
 from headrace.train.input.decode.regions import seen
 from headrace.train.input.feed import Feed
 from headrace.train.input.plans import Plan, TrainPlans
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.place import Place
+from headrace.train.machine.world import World
 from headrace.train.run.assemble import build_feed, build_plans
 from headrace.train.step.update import TrainStep
 
@@ -61,8 +62,8 @@ def _rungs(
         pipeline.run()
         name = rung if rung == "decode" else f"+ {rung}"
         yield name, setting.rates(partial(_drained, pipeline, setting.batch), accelerator)
-    pipeline = ImagePipeline(plans.split, setting.batch, accelerator, threads=threads, decode=decode)
-    with Feed(pipeline, stream, accelerator) as feed:
+    made = Input(plans.split, setting.batch, Place(World(), accelerator, threads), decode=decode)
+    with made.feed(stream) as feed:
         next(feed)
         yield "+ feed", setting.rates(lambda steps: _fed(feed, step, steps), accelerator)
 

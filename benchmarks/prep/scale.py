@@ -64,10 +64,12 @@ def open_set(shards: str) -> Run:
     """In a process of its own: seconds to open the set, and to the first training batch on a CPU, after imports."""
     from headrace.shards.order import Order, Steps
     from headrace.shards.shardset import ShardSet
+    from headrace.train.input.assembly import Input
     from headrace.train.input.augment.views import Crop
-    from headrace.train.input.decode.pipeline import ImagePipeline
-    from headrace.train.input.plans import Plan, TrainPlans
+    from headrace.train.input.plans import TrainPlans
     from headrace.train.machine.device import Accelerator
+    from headrace.train.machine.place import Place
+    from headrace.train.machine.world import World
     from headrace.train.run.process import keep_freed_memory
 
     keep_freed_memory()
@@ -78,8 +80,8 @@ def open_set(shards: str) -> Run:
     crop = Crop((0.35, 1.0), (3 / 4, 4 / 3), 0.5)
     steps = Steps(len(split), 256, 32)
     plans = TrainPlans(split, Order(len(split), 0), steps, crop=crop, sizes=((0, 64),))
-    pipeline: ImagePipeline[Plan] = ImagePipeline(split, 32, Accelerator(None), threads=2, decode="cpu")
-    _, images = next(pipeline.run(plans.stream(0, 1, range(8))))
+    made = Input(split, 32, Place(World(), Accelerator(None), 2))
+    _, images = next(made.images(plans.stream(0, 1, range(8))))
     at_batch = time.perf_counter() - began
     if tuple(images.shape) != (32, 64, 64, 3):
         raise SystemExit(f"the first batch has the shape {tuple(images.shape)}")

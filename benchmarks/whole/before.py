@@ -6,7 +6,7 @@
 OLD is a checkout of commit c122ade, the last before the rooms, with Headrace installed in its `.venv`. SHARDS were made
 by it, so that both can read them. The contenders are those of the two checkouts' own benchmarks of input, step and
 start, each in its own environment, and take turns; `old again` is a second process of the older one: how far it is
-from the first is what the start of a process alone brings.
+from the first is what the start of a process alone brings. `loader` is `headrace.Loader` in a plain loop.
 Ratios are those of turns in one repetition.
 """
 
@@ -28,6 +28,7 @@ from benchmarks.whole import start
 
 OLD, AGAIN, NEW = "old", "old again", "new"
 INPUT = {"input": "headrace", "cached": "headrace-decoded-cache"}
+LOADER = {"input": "headrace.Loader", "cached": "headrace.Loader, decoded cache"}
 STEP = f"{step_peers.OURS}, channels_last"
 BATCH = 32  # of a step
 PARTS = (*INPUT, "step", "start", "help")
@@ -66,9 +67,10 @@ def input_commands(part: str, shards: Path, old: Path, size: int, work: Path) ->
             command = python_of(old, script, shards, *words) if which == OLD else prepare_command(name, shards, out)
             if not out.exists():
                 last_answer(command)
+    loader = LOADER[part]
     before = python_of(old, script, shards, "--be", name, "--sizes", size, "--prepared", prepared[OLD])
-    after = child(peers.__file__, "contend", name, shards, size, prepared[NEW])
-    return {OLD: before, AGAIN: before, NEW: after}
+    after, face = (child(peers.__file__, "contend", one, shards, size, prepared[NEW]) for one in (name, loader))
+    return {OLD: before, AGAIN: before, NEW: after, "loader": face}
 
 
 def prepare_command(name: str, shards: Path, out: Path) -> list[str]:

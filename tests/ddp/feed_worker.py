@@ -15,9 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from headrace.train.evaluate.validation import build_evaluator
-from headrace.train.input.decode.pipeline import ImagePipeline, pipeline_at
-from headrace.train.input.feed import Feed
-from headrace.train.input.plans import Plan
+from headrace.train.input.assembly import Input
 from headrace.train.machine.place import Place
 from headrace.train.run.assemble import build_numerics, build_plans, build_step
 from headrace.train.run.process import entered
@@ -31,8 +29,8 @@ def decoded(setup: Setup, place: Place, first: int, count: int) -> dict[str, np.
     rows: list[tuple[int, int, int, str]] = []
     plans = build_plans(setup)
     mine = setup.steps.groups_of(place.world.size, place.world.rank)
-    pipeline: ImagePipeline[Plan] = pipeline_at(place, plans.split, setup.recipe.train.group, setup.recipe.runtime)
-    with Feed(pipeline, plans.stream(first, first + count, mine), place.accelerator) as feed:
+    made = Input(plans.split, setup.recipe.train.group, place)
+    with made.feed(plans.stream(first, first + count, mine)) as feed:
         for batch in feed:
             for sample, image in zip(batch.plan.ids, batch.images.numpy(), strict=True):
                 digest = hashlib.md5(image.tobytes(), usedforsecurity=False).hexdigest()

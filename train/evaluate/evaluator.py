@@ -1,6 +1,6 @@
 """Accuracy on a validation split, each image counted once, for any number of ranks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -8,7 +8,6 @@ from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.shards.errors import HeadraceError
 from headrace.shards.order import deal
-from headrace.train.input.decode.wanted import Way
 from headrace.train.input.feed import Feed
 from headrace.train.input.normalise import Normalise
 from headrace.train.input.plans import Plan, ValidationPlans
@@ -29,7 +28,7 @@ class Evaluator:
     def __init__(
         self,
         plans: ValidationPlans,
-        pipeline: Way[Plan],
+        feed: Callable[[Iterator[Plan]], Feed],
         normalise: Normalise,
         accelerator: Accelerator,
         world: World,
@@ -37,7 +36,7 @@ class Evaluator:
         *,
         flip: bool = False,
     ) -> None:
-        self._plans, self._pipeline, self._normalise = plans, pipeline, normalise
+        self._plans, self._feed, self._normalise = plans, feed, normalise
         self._accelerator, self._world, self._numerics, self._flip = accelerator, world, numerics, flip
 
     @torch.no_grad()
@@ -50,7 +49,7 @@ class Evaluator:
         network.eval()
         tally = Tally(self._accelerator)
         mine = deal(len(self._plans), self._world.size, self._world.rank)
-        with Feed(self._pipeline, self._plans.stream(mine), self._accelerator) as feed:
+        with self._feed(self._plans.stream(mine)) as feed:
             for batch in feed:
                 if cut_short is not None and cut_short():
                     break

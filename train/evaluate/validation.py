@@ -3,11 +3,10 @@
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
 from headrace.train.evaluate.evaluator import Evaluator
+from headrace.train.input.assembly import Input
 from headrace.train.input.decode.cached import Decoded
-from headrace.train.input.decode.pipeline import pipeline_at
-from headrace.train.input.decode.wanted import Way
 from headrace.train.input.normalise import Normalise
-from headrace.train.input.plans import Plan, ValidationPlans
+from headrace.train.input.plans import ValidationPlans
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.recipe.sections import Evaluate, Runtime
@@ -25,5 +24,5 @@ def build_evaluator(
     """The evaluator of a shard set's validation split."""
     split = shards.split(VALIDATION)
     plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
-    pipeline: Way[Plan] = pipeline_at(place, split, settings.batch, runtime, decoded)
-    return Evaluator(plans, pipeline, normalise, place.accelerator, place.world, numerics, flip=settings.flip)
+    images = Input(split, settings.batch, place, decode=runtime.decode, decoded=decoded)
+    return Evaluator(plans, images.feed, normalise, place.accelerator, place.world, numerics, flip=settings.flip)

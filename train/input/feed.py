@@ -17,6 +17,7 @@ from headrace.train.machine.device import Accelerator
 
 _END = object()
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 5.0  # for a thread that is to end; the collector may hold a lock that it needs
 
 
 class Feed:
@@ -71,6 +72,12 @@ class Feed:
         """End the thread, wherever it is, and wait for it."""
         self._closing.set()
         self._thread.join()
+
+    def abandon(self) -> None:
+        """The same for a garbage collector, which may run in any thread, also in one that the feed waits for."""
+        self._closing.set()
+        if threading.current_thread() is threading.main_thread():
+            self._thread.join(_PATIENCE_SECONDS)
 
     def _produce(self, pipeline: Way[Plan], plans: Iterator[Plan]) -> None:
         try:

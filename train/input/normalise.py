@@ -7,6 +7,8 @@ from headrace.train.machine.device import Accelerator
 
 Colour = tuple[float, float, float]
 """Red, green, blue, in 0 to 255."""
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of ImageNet's pixels in 0 to 1, as torchvision and timm give them."""
 
 
 class Normalise:
@@ -25,10 +27,15 @@ class Normalise:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalised images; their memory stays height, width, channel where the run is channels_last."""
+        made = torch.empty(images.shape, dtype=self._scale.dtype, device=images.device)
+        self.write(images, made)
+        return self._accelerator.lay_out(made.permute(0, 3, 1, 2))
+
+    def write(self, images: Tensor, made: Tensor) -> None:
+        """Write normalised images into `made`, (b, h, w, 3) without gaps, in the dtype of this object."""
         samples, height, width, channels = images.shape
-        scale, shift = self._row(width)
-        made = self._scaled(images.reshape(samples * height, width * channels), scale, shift)
-        return self._accelerator.lay_out(made.view(images.shape).permute(0, 3, 1, 2))
+        rows = samples * height, width * channels
+        self._scaled(images.reshape(rows), *self._row(width), made.view(rows))
 
     def _row(self, width: int) -> tuple[Tensor, Tensor]:
         if width not in self._rows:
@@ -36,15 +43,13 @@ class Normalise:
         return self._rows[width]
 
 
-def _scaled_on_gpu(pixels: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def _scaled_on_gpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -> None:
     """Pixels * scale + shift in the rows' dtype: uint8 (n, m) with two rows (m,)."""
-    return torch.addcmul(shift, pixels.to(scale.dtype), scale)
+    torch.addcmul(shift, pixels.to(scale.dtype), scale, out=made)
 
 
-def _scaled_on_cpu(pixels: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def _scaled_on_cpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -> None:
     """The same in one pass over the memory."""
     from headrace.train.input.kernels.scale import scale_rows  # noqa: PLC0415  a run on a GPU needs no compiler of loops
 
-    made = torch.empty(pixels.shape, dtype=scale.dtype)
     scale_rows(pixels.numpy(), scale.numpy(), shift.numpy(), made.numpy())
-    return made

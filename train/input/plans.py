@@ -2,21 +2,30 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.shards.order import Order, Steps, validation_batches
+from headrace.shards.order import Order, Steps, deal, validation_batches
 from headrace.shards.shardset import Split
 from headrace.train.input.augment.mixing import Mix, Mixing, draw_mix
 from headrace.train.input.augment.operation import Change
 from headrace.train.input.augment.policy import Policy, draw_changes
-from headrace.train.input.augment.views import Crop, Samples, centre_views, train_views
+from headrace.train.input.augment.views import Crop, Samples, Views, centre_views, train_views
 from headrace.train.input.decode.wanted import Wanted
+from headrace.train.recipe.sections import Augment
 
 _DRAWN_TOGETHER = 1024  # samples
+Sizes = tuple[tuple[int, int], ...]
+"""(first step, side of the images from there on in pixels), by step."""
+
+
+def side_at(sizes: Sizes, step: int) -> int:
+    """Side of the training images of a step, in pixels."""
+    return next(side for first, side in reversed(sizes) if first <= step)
 
 
 class Plan(NamedTuple):
@@ -43,10 +52,25 @@ class TrainPlans:
     split: Split
     order: Order
     steps: Steps
-    crop: Crop
-    sizes: tuple[tuple[int, int], ...]  # (first step, side of the images from there on), by step
+    crop: Crop | float  # random boxes; or central squares of this fraction of the shorter side, without a draw
+    sizes: Sizes
     mixing: Mixing = Mixing()  # noqa: RUF009  a tuple, so it cannot change
     policy: Policy = Policy()  # noqa: RUF009  as above
+
+    @classmethod
+    def of(
+        cls, augment: Augment, split: Split, order: Order, steps: Steps, sizes: Sizes, mean: tuple[float, float, float]
+    ) -> "TrainPlans":
+        """Those of a recipe's augmentation; `mean` is the network's mean colour, 0 to 255."""
+        return cls(
+            split=split,
+            order=order,
+            steps=steps,
+            crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
+            sizes=sizes,
+            mixing=Mixing(augment.mixup, augment.cutmix),
+            policy=Policy.of(augment, mean),
+        )
 
     def plan(self, step: int, group: int) -> Plan:
         """The plan of one group of one step."""
@@ -59,18 +83,22 @@ class TrainPlans:
         epochs, ids = (np.concatenate(column) for column in zip(*positions, strict=True))
         seed = self.order.seed
         samples = Samples(epochs, ids, self.split.widths[ids], self.split.heights[ids])
-        views = train_views(self.crop, seed, samples)
+        drawn = train_views(self.crop, seed, samples) if isinstance(self.crop, Crop) else None
         for number, (step, group) in enumerate(places):
             rows, size = slice(number * self.steps.group, (number + 1) * self.steps.group), self.size_at(step)
             mine = samples.only(rows)
             labels, mix = self.split.labels[mine.ids], draw_mix(self.mixing, seed, step, group, len(mine.ids), size)
             changes = draw_changes(self.policy, seed, mine, size)
-            wanted = Wanted(mine.ids, views.only(rows), size)
-            yield Plan(step, group, mine.epochs, labels, wanted, mix, changes)
+            views = self._centre(mine, size) if drawn is None else drawn.only(rows)
+            yield Plan(step, group, mine.epochs, labels, Wanted(mine.ids, views, size), mix, changes)
+
+    def _centre(self, samples: Samples, size: int) -> Views:
+        fraction = 1.0 if isinstance(self.crop, Crop) else self.crop
+        return centre_views(fraction, size, samples.widths, samples.heights)
 
     def size_at(self, step: int) -> int:
         """Side of the training images of a step, in pixels."""
-        return next(size for first, size in reversed(self.sizes) if first <= step)
+        return side_at(self.sizes, step)
 
     def stream(self, first_step: int, last_step: int, groups: range) -> Iterator[Plan]:
         """Plans of `groups` of every step from first_step (included) to last_step (excluded), in order."""
@@ -89,14 +117,27 @@ class ValidationPlans:
     fraction: float
     size: int
 
+    @cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """First and past-the-last id of each batch."""
+        return validation_batches(len(self.split), self.batch)
+
     def __len__(self) -> int:
-        return len(validation_batches(len(self.split), self.batch))
+        return len(self.spans)
 
     def stream(self, batches: range) -> Iterator[Plan]:
         """Plans of these batches, in order."""
-        spans = validation_batches(len(self.split), self.batch)
         for number in batches:
-            ids = np.arange(*spans[number])
-            views = centre_views(self.fraction, self.size, self.split.widths[ids], self.split.heights[ids])
-            wanted = Wanted(ids, views, self.size)
-            yield Plan(0, number, np.zeros(len(ids), np.int64), self.split.labels[ids], wanted)
+            yield self._plan(number, *self.spans[number])
+
+    def shares(self, ranks: int, rank: int) -> Iterator[Plan]:
+        """Plans of what a rank has of every batch, in order, where each is dealt out; none where it has nothing."""
+        for number, (first, last) in enumerate(self.spans):
+            mine = deal(last - first, ranks, rank)
+            if mine:
+                yield self._plan(number, first + mine.start, first + mine.stop)
+
+    def _plan(self, number: int, first: int, last: int) -> Plan:
+        ids = np.arange(first, last)
+        views = centre_views(self.fraction, self.size, self.split.widths[ids], self.split.heights[ids])
+        return Plan(0, number, np.zeros(len(ids), np.int64), self.split.labels[ids], Wanted(ids, views, self.size))

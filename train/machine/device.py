@@ -60,6 +60,24 @@ class Accelerator:
         """The device for this rank: "cpu", "cuda", or "auto" for a GPU where there is one. Refuses as `Gpus` does."""
         return cls(local_rank if cls.look().choose(wanted, local_size) else None)
 
+    @classmethod
+    def of(cls, device: torch.device | str | int | None) -> "Accelerator":
+        """That of a device as torch names it; for None the current GPU, or the CPU where torch has none.
+
+        Raises UsageError for another kind of device.
+        """
+        if device is None:
+            return cls(torch.cuda.current_device() if torch.cuda.is_available() else None)
+        try:
+            chosen = torch.device(device)
+        except RuntimeError as error:
+            raise UsageError(f"device {device!r}: {str(error).splitlines()[0]}") from error
+        if chosen.type == "cpu":
+            return cls(None)
+        if chosen.type != "cuda" or not torch.cuda.is_available():
+            raise UsageError(f"device {str(chosen)!r} is not there: give cpu, or a GPU of which torch has the driver")
+        return cls(torch.cuda.current_device() if chosen.index is None else chosen.index)
+
     @staticmethod
     def look() -> Gpus:
         """The GPUs that torch can use here, and if there are none, what torch says about it."""

@@ -82,6 +82,25 @@ class World:
                 f"RANK is set, but {', '.join(names)} are not all whole numbers ({error}); start with torchrun"
             ) from error
 
+    @classmethod
+    def around(cls, rank: int | None = None, size: int | None = None) -> "World":
+        """The ranks among which this process already is; it joins nobody.
+
+        They are those given, else an initialised process group's, else torchrun's, else it is alone. All ranks count
+        as this machine's where torchrun's variables do not say otherwise.
+        Raises UsageError for a rank without a size, or beyond it.
+        """
+        if (rank is None) != (size is None):
+            raise UsageError(f"rank is {rank} and world is {size}: give both, or neither")
+        if rank is None or size is None:
+            if not (dist.is_available() and dist.is_initialized()):
+                return cls.from_environment()
+            rank, size = dist.get_rank(), dist.get_world_size()
+        if not 0 <= rank < size:
+            raise UsageError(f"rank {rank} of {size}: expected 0 to {size - 1}")
+        local_rank, local_size = (os.environ.get(name) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+        return cls(rank, size, int(local_rank or rank), int(local_size or size))
+
     @staticmethod
     def environment(rank: int, size: int, store: str) -> dict[str, str]:
         """What makes a process this rank of `size` on this machine; they meet in the new, empty file `store`.

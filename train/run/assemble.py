@@ -9,15 +9,12 @@ from headrace.shards.manifest import TRAIN
 from headrace.train.checkpoint.fields import NETWORK
 from headrace.train.checkpoint.restore import restore, state_of
 from headrace.train.checkpoint.saver import Saver
-from headrace.train.input.augment.mixing import Mixing
-from headrace.train.input.augment.policy import Policy
-from headrace.train.input.augment.views import Crop
+from headrace.train.input.assembly import Input
 from headrace.train.input.batch import resident_batch
 from headrace.train.input.decode.cached import Decoded
-from headrace.train.input.decode.pipeline import ImagePipeline, pipeline_at
 from headrace.train.input.feed import Feed
 from headrace.train.input.normalise import Normalise
-from headrace.train.input.plans import Plan, TrainPlans
+from headrace.train.input.plans import TrainPlans
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.model.build import Built, build_model
@@ -103,15 +100,8 @@ def build_plans(setup: Setup) -> TrainPlans:
     """The plans of all training micro-batches."""
     recipe, split = setup.recipe, setup.shards.split(TRAIN)
     augment, total = recipe.augment, setup.steps.ends(recipe.train.epochs - 1)
-    return TrainPlans(
-        split=split,
-        order=setup.order(split),
-        steps=setup.steps,
-        crop=Crop(augment.crop_area, augment.crop_ratio, augment.flip),
-        sizes=tuple((math.ceil(share * total), size) for share, size in augment.stages),
-        mixing=Mixing(augment.mixup, augment.cutmix),
-        policy=Policy.of(augment, setup.normalisation.mean),
-    )
+    sizes = tuple((math.ceil(share * total), size) for share, size in augment.stages)
+    return TrainPlans.of(augment, split, setup.order(split), setup.steps, sizes, setup.normalisation.mean)
 
 
 def build_feed(setup: Setup, place: Place, first_step: int, decoded: Decoded | None = None) -> Feed:
@@ -119,8 +109,8 @@ def build_feed(setup: Setup, place: Place, first_step: int, decoded: Decoded | N
     plans, recipe = build_plans(setup), setup.recipe
     mine = setup.steps.groups_of(place.world.size, place.world.rank)
     stream = plans.stream(first_step, setup.steps.ends(recipe.train.epochs - 1), mine)
-    pipeline: ImagePipeline[Plan] = pipeline_at(place, plans.split, recipe.train.group, recipe.runtime, decoded)
-    return Feed(pipeline, stream, place.accelerator)
+    made = Input(plans.split, recipe.train.group, place, decode=recipe.runtime.decode, decoded=decoded)
+    return made.feed(stream)
 
 
 def build_saver(setup: Setup, place: Place, step: TrainStep) -> Saver:

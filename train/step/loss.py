@@ -1,22 +1,9 @@
-"""What is learnt from: mixed images and the loss against both of their labels."""
+"""The loss against both labels of images that are mixed."""
 
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.train.input.augment.mixing import Mix
-
-
-def mixed_images(images: Tensor, partner: Tensor | None, mix: Mix | None) -> Tensor:
-    """Images (b, 3, size, size), each with its part of its partner's; as they are where nothing is mixed."""
-    if mix is None or partner is None:
-        return images
-    others = images[partner]
-    if mix.box is None:
-        return images.lerp(others, 1 - mix.share)
-    top, left, bottom, right = mix.box
-    mixed = images.clone()
-    mixed[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
-    return mixed
 
 
 def mixed_loss(logits: Tensor, labels: Tensor, partner: Tensor | None, mix: Mix | None, smoothing: float) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headrace.train.input.batch import Batch
+from headrace.train.input.mixed import mix_images
 from headrace.train.input.normalise import Normalise
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics, Scaler
@@ -18,7 +19,7 @@ from headrace.train.model.running_statistics import RunningStatistics
 from headrace.train.model.stochastic_depth import StochasticDepth
 from headrace.train.step.average import WeightAverage
 from headrace.train.step.compiled import Compilable
-from headrace.train.step.loss import heavier_labels, mixed_images, mixed_loss
+from headrace.train.step.loss import heavier_labels, mixed_loss
 from headrace.train.step.optimizer import set_rate
 from headrace.train.step.schedule import Schedule
 from headrace.train.step.tally import LossRing, Tally
@@ -63,7 +64,8 @@ class TrainStep:
         """The micro-batch's summed loss and its logits."""
         plan, mix = batch.plan, batch.plan.mix
         keep, dropout = self.depth(plan.epochs, plan.ids), self.dropout(step, plan.group, len(batch.labels))
-        images = mixed_images(self.normalise(batch.images), batch.partner, mix)
+        images = self.normalise(batch.images)
+        mix_images(images, batch.partner, mix)
         with self.numerics.autocast():
             logits = self.model(images, keep, dropout)
             loss = mixed_loss(logits, batch.labels, batch.partner, mix, self.label_smoothing)

@@ -14,11 +14,11 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
     """The product's own feed, thread, queue and normalisation."""
     import torch
 
-    from headrace.train.input.decode.pipeline import ImagePipeline
-    from headrace.train.input.feed import Feed
+    from headrace.train.input.assembly import Input
     from headrace.train.input.normalise import Normalise
-    from headrace.train.input.plans import Plan
     from headrace.train.machine.device import Accelerator
+    from headrace.train.machine.place import Place
+    from headrace.train.machine.world import World
     from headrace.train.run.process import keep_freed_memory
 
     torch.set_num_threads(1)
@@ -27,12 +27,23 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
     accelerator = Accelerator(None)
     normalise = Normalise(MEAN, STD, accelerator)
     decoded = decoded_cache(given.shards, given.prepared) if cached else None
-    pipeline: ImagePipeline[Plan] = ImagePipeline(
-        samples, BATCH, accelerator, threads=THREADS, decode="cpu", decoded=decoded
-    )
-    with Feed(pipeline, plans, accelerator) as feed:
+    made = Input(samples, BATCH, Place(World(), accelerator, THREADS), decoded=decoded)
+    with made.feed(plans) as feed:
         for batch in feed:
             yield normalise(batch.images)
+
+
+def loader(given: Given, *, cached: bool = False) -> Iterator[Any]:
+    """`headrace.Loader` in a plain loop, in a process that is as torch has it."""
+    import headrace
+
+    augment = {"crop_area": AREA, "crop_ratio": RATIO, "flip": FLIP}
+    cache: dict[str, Any] = {"cache": "decoded", "cache_dir": given.prepared} if cached else {}
+    with headrace.Loader(
+        given.shards, batch=BATCH, size=given.size, augment=augment, device="cpu", threads=THREADS, **cache
+    ) as loader:
+        for images, _ in loader.steps():
+            yield images
 
 
 def planned(given: Given) -> tuple[Any, Iterator[Any]]:
@@ -138,6 +149,10 @@ CONTENDERS = {
     "headrace": Contender(headrace, _DALI, "its feed, with the normalisation of the step"),
     "headrace-decoded-cache": Contender(
         partial(headrace, cached=True), _DALI, "the same with runtime.cache = decoded: no decoding", decoded_cache
+    ),
+    "headrace.Loader": Contender(loader, _DALI, "the public loader in a plain loop; nothing of the process is set"),
+    "headrace.Loader, decoded cache": Contender(
+        partial(loader, cached=True), _DALI, "the same with cache='decoded'", decoded_cache
     ),
     "part: headrace for a GPU": Contender(
         for_a_gpu, _DALI, "what it leaves to the CPU where a GPU resizes: plans, reading, decoding", floor=True

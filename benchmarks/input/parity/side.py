@@ -9,15 +9,17 @@ from PIL import Image, ImageOps
 
 from benchmarks.input.parity.pillow import Pixels, resized
 from headrace.shards.shardset import Split
+from headrace.train.input.assembly import Input
 from headrace.train.input.augment.operation import Change
 from headrace.train.input.augment.operators import changed
 from headrace.train.input.augment.views import Samples, Views
 from headrace.train.input.decode import dali
-from headrace.train.input.decode.pipeline import ImagePipeline
 from headrace.train.input.decode.regions import seen
 from headrace.train.input.decode.wanted import Wanted
 from headrace.train.input.plans import Plan
 from headrace.train.machine.device import Accelerator
+from headrace.train.machine.place import Place
+from headrace.train.machine.world import World
 
 BATCH = 100
 CPU = Accelerator(None)
@@ -30,11 +32,11 @@ class Side:
         self.ids, self._split = ids, split
         self.samples = Samples(np.zeros(len(ids), np.int64), ids, split.widths[ids], split.heights[ids])
         self.decoded = [opened(jpeg) for jpeg in split.jpegs(ids)]
-        self._pipeline: ImagePipeline[Plan] = ImagePipeline(split, BATCH, CPU, threads=1, decode="cpu")
+        self._input = Input(split, BATCH, Place(World(), CPU, 1))
 
     def ours(self, views: Views, size: int, changes: tuple[Change, ...] = ()) -> Pixels:
         """The product's images: decoded and resized by the pipeline, then changed."""
-        images = [images.numpy().copy() for _, images in self._pipeline.run(self._plans(views, size))]
+        images = [images.numpy().copy() for _, images in self._input.images(self._plans(views, size))]
         return changed(CPU.upload(np.concatenate(images)), changes, CPU).numpy()
 
     def on_a_gpu(self, views: Views, size: int) -> Pixels:

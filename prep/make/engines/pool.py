@@ -9,18 +9,21 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 
 from headrace.prep.make.record import Record
 from headrace.prep.make.shard import Job, Work, make_shard
 from headrace.shards.errors import HeadraceError
 
 _PR_SET_PDEATHSIG = 1
+_main_hidden = threading.Lock()
 _REPORT_EVERY = 0.1  # seconds
 Answer = int | Record | HeadraceError  # of a worker: samples done since the last one, or what came out of a job
 
@@ -88,7 +91,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
         resource_tracker.ensure_running()  # which lets interrupts through when it starts, so not below
-        with theirs, _no_interrupt():
+        with theirs, _no_interrupt(), _without_main():
             self._process.start()
 
     def give(self, job: Job) -> None:
@@ -127,6 +130,17 @@ def _death_is_an_error() -> Iterator[None]:
             "a worker process died (out of memory, or killed). Finished shards are kept: "
             "give the same command again, with fewer --workers if memory was short"
         ) from error
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep the caller's program out of a worker, which needs nothing of it and would run it once more."""
+    with _main_hidden:
+        program, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = program
 
 
 @contextmanager

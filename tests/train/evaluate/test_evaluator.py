@@ -7,13 +7,15 @@ from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.shards.shardset import ShardSet
 from headrace.train.evaluate.evaluator import Evaluator
+from headrace.train.input.assembly import Input
 from headrace.train.input.normalise import Normalise
 from headrace.train.input.plans import ValidationPlans
 from headrace.train.machine.numerics import Numerics
+from headrace.train.machine.place import Place
 from headrace.train.machine.world import World
 from headrace.train.model.normalisation import normalisation_of
 from tests.train.networks import narrow
-from tests.train.pictures import CPU, evaluated, pipeline
+from tests.train.pictures import CPU, evaluated
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -28,7 +30,9 @@ def test_flip_averages_logits_of_an_image_and_its_mirror(tiny_set: Path, flip: b
                 layer.momentum = 1.0
         network(normalise(images))
     plans = ValidationPlans(split, 10, 1.0, 32)
-    evaluate = Evaluator(plans, pipeline(split, batch=10), normalise, CPU, World(), Numerics(), flip=flip)
+    evaluate = Evaluator(
+        plans, Input(split, 10, Place(World(), CPU, 1)).feed, normalise, CPU, World(), Numerics(), flip=flip
+    )
     sums = evaluate(network)
 
     network.eval()

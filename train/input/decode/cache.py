@@ -108,7 +108,7 @@ def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> 
     chosen: list[CacheFile] = []
     for name in names:
         file = CacheFile.of(shards, name, folder)
-        lacking = _lacking(file, chosen)
+        lacking = lack_of_room(file, chosen)
         if lacking and not chosen:
             raise UsageError(
                 f"runtime.cache = decoded: {lacking}. Give a folder elsewhere by runtime.cache_dir, or decode each "
@@ -120,7 +120,7 @@ def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> 
     return tuple(chosen), ""
 
 
-def _lacking(file: CacheFile, others: Sequence[CacheFile]) -> str:
+def lack_of_room(file: CacheFile, others: Sequence[CacheFile] = ()) -> str:
     """What there is too little of for this cache beside the others, in words; nothing where it fits or is there."""
     if file.ready:
         return ""

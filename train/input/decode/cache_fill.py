@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 
 from headrace.shards import store
+from headrace.shards.errors import UsageError
 from headrace.shards.shardset import ShardSet
 from headrace.train.input.decode.blame import decode_all
-from headrace.train.input.decode.cache import CacheFile
+from headrace.train.input.decode.cache import CacheFile, lack_of_room
 from headrace.train.input.decode.cached import Decoded
 from headrace.train.machine.capacity import in_words
 from headrace.train.machine.world import World
@@ -35,6 +37,19 @@ def open_caches(
             pass
     # The first is wanted by all; whether there is room for the others is the word of the rank that fills.
     return {file.split: Decoded(file, shards) for place, file in enumerate(files) if place == 0 or file.ready}
+
+
+def open_cache_alone(shards: ShardSet, split: str, folder: Path | None, threads: int, say: Say) -> Decoded:
+    """The same of one split, in `folder` or beside the set, without a word to other ranks.
+
+    The lock of the file alone decides who makes it; others wait until it is there. Raises UsageError without room.
+    """
+    file = CacheFile.of(shards, split, folder)
+    if lacking := lack_of_room(file):
+        raise UsageError(f"cache='decoded': {lacking}. Give another folder as cache_dir, or cache='none'")
+    for _ in _prepare(shards, (file,), threads, say):
+        pass
+    return Decoded(file, shards)
 
 
 def _nothing() -> Work:

@@ -65,6 +65,9 @@ class OnGpu(Generic[Some]):
                 raise self._explain(error) from error
             yield self._ahead.popleft(), images
 
+    def close(self) -> None:
+        """Nothing to do: the graph's threads end with it."""
+
     def _built(self, source: Callable[[], Any], max_batch: int, threads: int) -> Any:
         return dali.viewing(source, max_batch, threads, device=self._accelerator.ordinal, decode=self._decode)
 

@@ -34,6 +34,10 @@ class Lanes(Generic[Job, Made]):
             for _, future in begun:
                 future.cancel()
 
+    def close(self) -> None:
+        """End the threads, after the jobs that they are at."""
+        self._pool.shutdown(cancel_futures=True)
+
     def _do(self, job: Job) -> Made:
         try:
             tool = self._idle.get_nowait()

@@ -11,8 +11,6 @@ from headrace.train.input.decode.gpu import OnGpu
 from headrace.train.input.decode.lanes import Lanes
 from headrace.train.input.decode.wanted import Some, Way
 from headrace.train.machine.device import Accelerator
-from headrace.train.machine.place import Place
-from headrace.train.recipe.sections import Runtime
 
 
 class ImagePipeline(Generic[Some]):
@@ -54,13 +52,9 @@ class ImagePipeline(Generic[Some]):
         yield from self._way.run(plans)
         self._running = False
 
-
-def pipeline_at(
-    place: Place, split: Split, max_batch: int, runtime: Runtime, decoded: Decoded | None = None
-) -> ImagePipeline[Some]:
-    """A pipeline over a split in this process, which takes its pixels from the `decoded` cache where there is one."""
-    decode = place.accelerator.decode_placement(runtime.decode)
-    return ImagePipeline(split, max_batch, place.accelerator, threads=place.threads, decode=decode, decoded=decoded)
+    def close(self) -> None:
+        """End the threads. A run in its middle has been left."""
+        self._way.close()
 
 
 class _OnCpu(Generic[Some]):
@@ -75,6 +69,9 @@ class _OnCpu(Generic[Some]):
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         return self._lanes.run(plans)
 
+    def close(self) -> None:
+        self._lanes.close()
+
 
 class _FromCache(Generic[Some]):
     """All is decoded: what is left is to read, check and resize."""
@@ -87,3 +84,6 @@ class _FromCache(Generic[Some]):
 
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         return self._lanes.run(plans)
+
+    def close(self) -> None:
+        self._lanes.close()

@@ -39,3 +39,6 @@ class Way(Protocol[Some]):
 
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`."""
+
+    def close(self) -> None:
+        """End its threads. No run is in its middle."""

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.train.input.augment.mixing import Mix, Mixing, beta, draw_mix
-from headrace.train.step.loss import heavier_labels, mixed_images, mixed_loss
+from headrace.train.input.mixed import mix_images, soft_targets
+from headrace.train.step.loss import heavier_labels, mixed_loss
 
 BOTH = Mixing(0.4, 1.0)
 places = st.tuples(st.integers(0, 2**40), st.integers(0, 10**7), st.integers(0, 1000))
@@ -52,7 +53,9 @@ def test_off_changes_nothing() -> None:
     """Without mixing there is no draw, and images, loss and labels are the plain ones."""
     assert draw_mix(Mixing(), 0, 0, 0, 8, 64) is None
     images, labels, logits = torch.randn(4, 3, 8, 8), torch.arange(4), torch.randn(4, 5)
-    assert mixed_images(images, None, None) is images
+    before = images.clone()
+    mix_images(images, None, None)
+    assert torch.equal(images, before)
     assert heavier_labels(labels, None, None) is labels
     assert torch.equal(
         mixed_loss(logits, labels, None, None, 0.1),
@@ -63,13 +66,24 @@ def test_off_changes_nothing() -> None:
 def test_mixup_blends_and_cutmix_pastes() -> None:
     """The first gives share of the image and the rest of its partner, the second the partner inside its box only."""
     images, partner = torch.randn(4, 3, 8, 8), torch.tensor([1, 2, 3, 0])
-    blended = mixed_images(images, partner, Mix(partner.numpy(), 0.7, None))
+    blended, pasted = images.clone(), images.clone()
+    mix_images(blended, partner, Mix(partner.numpy(), 0.7, None))
     torch.testing.assert_close(blended, 0.7 * images + 0.3 * images[partner])
-    before = images.clone()
-    pasted = mixed_images(images, partner, Mix(partner.numpy(), 0.75, (0, 4, 4, 8)))
+    mix_images(pasted, partner, Mix(partner.numpy(), 0.75, (0, 4, 4, 8)))
     assert torch.equal(pasted[:, :, :4, 4:], images[partner][:, :, :4, 4:])
     assert torch.equal(pasted[:, :, 4:], images[:, :, 4:])
-    assert torch.equal(images, before)
+    assert torch.equal(pasted[:, :, :, :4], images[:, :, :, :4])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_soft_targets_are_the_loss_s(smoothing: float) -> None:
+    """Cross entropy against them is the loss of the mixed labels; rows sum to 1."""
+    logits, labels, partner = torch.randn(6, 5), torch.arange(6) % 5, torch.tensor([3, 4, 5, 0, 1, 2])
+    mix = Mix(partner.numpy(), 0.7, None)
+    targets = soft_targets(labels, partner, mix, 5, smoothing)
+    torch.testing.assert_close(targets.sum(1), torch.ones(6))
+    found = F.cross_entropy(logits, targets, reduction="sum")
+    torch.testing.assert_close(found, mixed_loss(logits, labels, partner, mix, smoothing))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

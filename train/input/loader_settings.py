@@ -1,0 +1,182 @@
+"""What a `Loader` was asked for, checked and resolved: which samples, how they look, how a batch is cut."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from pydantic import ValidationError
+
+from headrace.shards.errors import UsageError
+from headrace.train.input.normalise import IMAGENET, Colour
+from headrace.train.input.plans import Sizes
+from headrace.train.recipe.recipe import load_recipe
+from headrace.train.recipe.sections import Augment
+
+_MOST = 1_000_000  # samples of a batch, shards of a window
+_SIDES = range(8, 4097)  # pixels
+_LONG = 120  # characters of a value that a state holds as it is; a longer one is held as its hash
+_UNUSED = ("size", "sizes")  # of a recipe's augmentation: a loader is told its sizes in steps
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The part of a loader's arguments that decides what its batches hold; none depends on the ranks."""
+
+    split: str
+    train: bool
+    batch: int
+    group: int | None
+    sizes: Sizes
+    augment: Augment | None
+    seed: int
+    window: int | None
+    crop: float
+    smoothing: float
+    normalise: tuple[Colour, Colour] | None  # mean and deviation, in 0 to 255
+    pad: bool
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        if self.train:
+            self._check_training()
+        elif asked := [name for name in ("group", "augment", "smoothing") if getattr(self, name)]:
+            raise UsageError(
+                f"{asked[0]} is for training, and the split {self.split!r} is validated on: omit "
+                f"{' and '.join(asked)}, or give train=True"
+            )
+
+    def _check_numbers(self) -> None:
+        """Refuse numbers that are out of range, by name."""
+        ranges = {
+            "batch": (self.batch, 1, _MOST),
+            "group": (self.group or 1, 1, _MOST),
+            "window": (self.window or 1, 1, _MOST),
+            "seed": (self.seed, 0, 2**63 - 1),
+            "crop": (self.crop, 0.1, 1),
+            "smoothing": (self.smoothing, 0, 0.999),
+        }
+        for name, (value, least, most) in ranges.items():
+            if not isinstance(value, int | float) or not least <= value <= most:
+                raise UsageError(f"{name} = {value!r}: expected {least} to {most}")
+
+    def _check_training(self) -> None:
+        if self.group and self.batch % self.group:
+            raise UsageError(f"group = {self.group} does not divide batch = {self.batch}")
+        if self.mixes and not self.group:
+            raise UsageError(
+                "augment mixes images (mixup or cutmix), so it must be said which ones with one another: give group, "
+                "the number of samples that are mixed among themselves. It divides batch / world on every number of "
+                "ranks that you will use; the same group gives the same images on each of them"
+            )
+        if self.augment and self.augment.mixup and self.normalise is None:
+            raise UsageError("mixup blends images, which uint8 cannot hold: give normalise, or augment without mixup")
+
+    @property
+    def mean(self) -> Colour:
+        """The mean colour, 0 to 255, that erased pixels take."""
+        return (self.normalise or normalise_of(IMAGENET) or ((0.0, 0.0, 0.0),))[0]
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed with others."""
+        return self.augment is not None and bool(self.augment.mixup or self.augment.cutmix)
+
+    @property
+    def soft(self) -> bool:
+        """Whether targets are shares of classes."""
+        return self.train and (self.mixes or self.smoothing > 0)
+
+    def share(self, ranks: int) -> int:
+        """Samples of a batch on each of so many ranks. Raises UsageError where the batch cannot be dealt evenly."""
+        if self.batch % (ranks * (self.group or 1)):
+            fitting = [n for n in range(1, self.batch + 1) if self.batch % (n * (self.group or 1)) == 0]
+            what = f"batch = {self.batch}" + (f" in groups of {self.group}" if self.group else "")
+            raise UsageError(
+                f"{what} cannot be dealt evenly to {ranks} ranks; numbers of ranks that it can: "
+                f"{', '.join(map(str, fitting))}"
+            )
+        return self.batch // ranks
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal where a state is loaded, by name; long values as their hash."""
+        augment = None if self.augment is None else self.augment.model_dump(mode="json", exclude_defaults=True)
+        values = {
+            "split": self.split,
+            "train": self.train,
+            "batch": self.batch,
+            "group": self.group,
+            "size": [list(stage) for stage in self.sizes],
+            "augment": augment,
+            "seed": self.seed,
+            "window": self.window,
+            "crop": self.crop,
+            "smoothing": self.smoothing,
+            "normalise": None if self.normalise is None else [list(colour) for colour in self.normalise],
+        }
+        return {name: _short(value) for name, value in values.items()}
+
+
+def _short(value: Any) -> Any:
+    text = json.dumps(value, sort_keys=True)
+    return value if len(text) <= _LONG else f"sha256:{sha256(text.encode()).hexdigest()[:32]}"
+
+
+def sizes_of(size: int | Sizes) -> Sizes:
+    """The sizes by step. Raises UsageError for sides that are none, and steps out of order."""
+    stages: Sizes = ((0, size),) if isinstance(size, int) else tuple((first, side) for first, side in size)
+    firsts, sides = [first for first, _ in stages], [side for _, side in stages]
+    if not stages or firsts[0] != 0 or firsts != sorted(set(firsts)):
+        raise UsageError(f"size begins at the steps {firsts}: the first must be 0, each later one larger")
+    if wrong := [side for side in sides if side not in _SIDES]:
+        raise UsageError(f"size = {wrong[0]}: expected whole pixels from {_SIDES.start} to {_SIDES.stop - 1}")
+    return stages
+
+
+def augment_of(augment: str | Augment | Mapping[str, Any] | None) -> Augment | None:
+    """The augmentation that is meant: a recipe's, by its name or file; a section; or its values.
+
+    Raises UsageError that names the key and what it may be.
+    """
+    if augment is None:
+        return None
+    if isinstance(augment, Augment):
+        found = augment
+    elif isinstance(augment, str):
+        found = load_recipe(augment).augment
+    else:
+        try:
+            found = Augment.model_validate_json(json.dumps(dict(augment)), strict=True)
+        except (ValidationError, TypeError) as error:
+            raise UsageError(f"augment: {_explain(error)}") from error
+    return found.model_copy(update={name: Augment.model_fields[name].default for name in _UNUSED})
+
+
+def _explain(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):
+        return str(error)
+    problems = error.errors(include_url=False)
+    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
+
+
+def normalise_of(normalise: Any) -> tuple[Colour, Colour] | None:
+    """Mean and deviation in 0 to 255, from a pair in 0 to 1 or a mapping that has both, as timm's data config.
+
+    Raises UsageError for anything else.
+    """
+    if normalise is None:
+        return None
+    pair = (normalise["mean"], normalise["std"]) if isinstance(normalise, Mapping) else normalise
+    try:
+        mean, std = ((float(red), float(green), float(blue)) for red, green, blue in pair)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"normalise = {normalise!r}: expected (mean, std), three numbers each; {error}") from error
+    if not all(0 <= value <= 1 for value in mean) or not all(0 < value <= 1 for value in std):
+        raise UsageError(f"normalise = {normalise!r}: mean and std are of pixels in 0 to 1, such as {IMAGENET}")
+    return _of_pixels(mean), _of_pixels(std)
+
+
+def _of_pixels(colour: Colour) -> Colour:
+    red, green, blue = (round(255 * value, 9) for value in colour)
+    return red, green, blue

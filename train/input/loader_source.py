@@ -1,0 +1,219 @@
+"""Where a `Loader` gets its batches from: opened at the first one, and let go of as a whole."""
+
+import logging
+import warnings
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from headrace.shards.errors import UsageError
+from headrace.shards.headers import refuse_unsafe
+from headrace.shards.order import Order, Steps, Windows, deal
+from headrace.shards.shardset import ShardSet, Split
+from headrace.train.input.assembly import Input
+from headrace.train.input.decode.cache_fill import open_cache_alone
+from headrace.train.input.decode.cached import Decoded
+from headrace.train.input.feed import Feed
+from headrace.train.input.kernels.kept import LOOPS
+from headrace.train.input.loader_settings import Settings
+from headrace.train.input.normalise import Normalise
+from headrace.train.input.plans import Plan, TrainPlans, ValidationPlans, side_at
+from headrace.train.input.whole_batch import WholeBatch
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.place import Place
+from headrace.train.machine.world import World
+
+_ENDLESS = 1 << 62  # steps
+_log = logging.getLogger("headrace")
+
+
+class Where(NamedTuple):
+    """The part of a loader's arguments that is about the machine: it decides no batch."""
+
+    device: torch.device | str | int | None
+    rank: int | None
+    world: int | None
+    threads: int | None
+    cache: str
+    cache_dir: Path | None
+    decode: str
+    dtype: torch.dtype
+
+
+class _Opened(NamedTuple):
+    """What is opened at the first batch, on this rank."""
+
+    world: World
+    rows: int  # of this rank in a whole batch
+    together: int  # groups of this rank in a step
+    input: Input
+    whole: WholeBatch
+
+
+class Source:
+    """Batches by step. It knows no `Loader`, so that one which nobody holds any more can be collected."""
+
+    def __init__(self, shards: ShardSet, settings: Settings, where: Where) -> None:
+        self._shards, self._settings, self._where = shards, settings, where
+        self._samples = _samples_of(shards, settings)
+        self.batches = self._samples // settings.batch if settings.train else -(-self._samples // settings.batch)
+        self._split: Split | None = None
+        self._training_plans: TrainPlans | None = None  # of whole batches; they remember an epoch's order
+        self._opened: _Opened | None = None
+        self._feed: Feed | None = None
+        self._next = 0  # the step whose groups the feed hands out next
+        self._stalled = 0.0  # in feeds that are over
+        _refuse_early(settings, where)
+
+    @property
+    def stalled(self) -> float:
+        """Seconds that were waited for images."""
+        return self._stalled + (self._feed.stalled if self._feed else 0.0)
+
+    def take(self, step: int) -> tuple[Tensor, Tensor]:
+        """Images and targets of this rank in a step."""
+        opened = self._opened or self._open()
+        if self._feed is None or self._next != step:
+            self._start(opened, step)
+        groups, rows = opened.together, opened.rows
+        if not self._settings.train:
+            samples = min(self._settings.batch, self._samples - step * self._settings.batch)
+            mine = len(deal(samples, opened.world.size, opened.world.rank))
+            groups, rows = min(mine, 1), rows if self._settings.pad else mine
+        batches = list(islice(self._feed or (), groups))
+        self._next += 1
+        return opened.whole(batches, rows, self._side(step))
+
+    def whole_plan(self, step: int) -> tuple[Plan, list[str]]:
+        """The plan of a whole batch, over all ranks, and the keys of the split's samples."""
+        if self._settings.train:
+            self._training_plans = self._training_plans or self._training(self._settings.batch)
+            plan = self._training_plans.plan(step, 0)
+        else:
+            plan = next(self._validation().stream(range(step, step + 1)))
+        return plan, self._splits().keys
+
+    def rewind(self) -> None:
+        """Forget what was made ahead: the next batch is any."""
+        self._next = -1
+
+    def close(self) -> None:
+        """End the threads and close the files."""
+        self._end_feed()
+        if self._opened is not None:
+            self._opened.input.close()
+        if self._split is not None:
+            self._split.close()
+        self._opened = self._split = self._training_plans = None
+
+    def abandon(self) -> None:
+        """The same for a garbage collector: it may run in any thread, so it waits for none that may wait for it."""
+        if self._feed is not None:
+            self._feed.abandon()
+        self._feed = self._opened = self._split = self._training_plans = None
+
+    def _open(self) -> _Opened:
+        settings, where = self._settings, self._where
+        world = World.around(where.rank, where.world)
+        rows = settings.share(world.size)
+        refuse_unsafe(self._shards)
+        place = Place(world, Accelerator.of(where.device), world.threads(where.threads))
+        size_of_group = settings.group or rows if settings.mixes else rows
+        made = Input(self._splits(), size_of_group, place, decode=where.decode, decoded=self._decoded(place.threads))
+        self._opened = _Opened(world, rows, rows // size_of_group, made, self._whole(place.accelerator))
+        return self._opened
+
+    def _whole(self, accelerator: Accelerator) -> WholeBatch:
+        settings, colours = self._settings, self._settings.normalise
+        normalise = None if colours is None else Normalise(*colours, accelerator)
+        classes = len(self._shards.class_ids)
+        return WholeBatch(
+            accelerator,
+            normalise,
+            self._where.dtype,
+            classes=classes,
+            soft=settings.soft,
+            smoothing=settings.smoothing,
+        )
+
+    def _decoded(self, threads: int) -> Decoded | None:
+        if self._where.cache == "none":
+            return None
+        return open_cache_alone(self._shards, self._settings.split, self._where.cache_dir, threads, _log.info)
+
+    def _start(self, opened: _Opened, step: int) -> None:
+        """A feed of this rank's groups from `step` on, in place of the one before."""
+        self._end_feed()
+        world = opened.world
+        if self._settings.train:
+            plans = self._training(opened.rows // opened.together)
+            stream = plans.stream(step, _ENDLESS, plans.steps.groups_of(world.size, world.rank))
+        else:
+            stream = self._validation().shares(world.size, world.rank)
+        self._feed = opened.input.feed(stream, depth=2 * opened.together + 1)
+        self._next = step
+        self._feed.wait_for_first()
+        if LOOPS.trouble:
+            warnings.warn(LOOPS.trouble, RuntimeWarning, stacklevel=5)
+
+    def _end_feed(self) -> None:
+        if self._feed is not None:
+            self._feed.close()
+            self._stalled += self._feed.stalled
+        self._feed = None
+
+    def _splits(self) -> Split:
+        if self._split is None:
+            self._split = self._shards.split(self._settings.split)
+        return self._split
+
+    def _training(self, group: int) -> TrainPlans:
+        """The plans of training in groups of so many samples: nothing but the mixing depends on their size."""
+        settings, split = self._settings, self._splits()
+        augment = settings.augment
+        windows = Windows(settings.window, split.shard_sizes) if settings.window else None
+        order, steps = Order(len(split), settings.seed, windows), Steps(len(split), settings.batch, group)
+        if augment is None:
+            return TrainPlans(split, order, steps, settings.crop, settings.sizes)
+        return TrainPlans.of(augment, split, order, steps, settings.sizes, settings.mean)
+
+    def _validation(self) -> ValidationPlans:
+        settings = self._settings
+        return ValidationPlans(self._splits(), settings.batch, settings.crop, self._side(0))
+
+    def _side(self, step: int) -> int:
+        """Side of the images of a step; in validation that of the last stage."""
+        if not self._settings.train:
+            return self._settings.sizes[-1][1]
+        return side_at(self._settings.sizes, step)
+
+
+def _samples_of(shards: ShardSet, settings: Settings) -> int:
+    """Samples of the split. Raises UsageError if there is no such split, or less than a batch to train on."""
+    samples = {split.name: split.samples for split in shards.manifest.splits}
+    if settings.split not in samples:
+        raise UsageError(f"{shards.root}: no split {settings.split!r}; there are: {', '.join(samples)}")
+    if settings.train and settings.batch > samples[settings.split]:
+        raise UsageError(
+            f"batch = {settings.batch} is more than the {samples[settings.split]} samples of the split "
+            f"{settings.split!r}: lower it"
+        )
+    return samples[settings.split]
+
+
+def _refuse_early(settings: Settings, where: Where) -> None:
+    """Raise UsageError for what cannot work, as far as it is known before the ranks are."""
+    if where.cache not in ("none", "decoded"):
+        raise UsageError(f"cache = {where.cache!r}: expected 'none' or 'decoded'")
+    if where.decode not in ("auto", "cpu", "mixed"):
+        raise UsageError(f"decode = {where.decode!r}: expected 'auto', 'cpu' or 'mixed'")
+    if where.threads is not None and where.threads < 1:
+        raise UsageError(f"threads = {where.threads}: expected at least 1")
+    if where.rank is not None or where.world is not None:
+        ranks = World.around(where.rank, where.world).size
+        settings.share(ranks)
+        if ranks > 1 and not settings.pad and not settings.train:
+            raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share: omit it")

@@ -1,0 +1,44 @@
+"""The state of a `Loader`: a step, and what must be the same where it is loaded. Equal on all ranks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from headrace.shards.errors import DataError, NewerError, UsageError
+from headrace.shards.version import running_version
+
+FORMAT = 1
+
+
+def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The state at a step: plain values, under 1 kB."""
+    return {"format": FORMAT, "step": step, **identity}
+
+
+def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
+    """The step of a state for a loader of this identity.
+
+    Raises UsageError that names each value which differs, DataError for what is no state, and NewerError for the state
+    of a later version.
+    """
+    kind, step = state.get("format"), state.get("step")
+    if isinstance(kind, int) and kind > FORMAT:
+        raise NewerError(f"the loader's state is of format {kind}: upgrade Headrace (this is {running_version()})")
+    unknown = sorted(state.keys() - {"format", "step", *identity})
+    if kind == FORMAT and unknown:
+        raise NewerError(
+            f"the loader's state has {', '.join(unknown)}: made by a newer Headrace: upgrade (this is "
+            f"{running_version()})"
+        )
+    if kind != FORMAT or not isinstance(step, int) or step < 0:
+        raise DataError(f"not the state of a Loader: format is {kind!r} and step is {step!r}")
+    other = [
+        f"{name} is {value!r}, the state has {state.get(name)!r}"
+        for name, value in identity.items()
+        if state.get(name) != value
+    ]
+    if other:
+        raise UsageError(
+            f"the state is of another Loader: {'; '.join(other)}. Give this one the same values; or, to train on from "
+            "other values on purpose, make a new one and seek the step"
+        )
+    return step

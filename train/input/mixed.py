@@ -1,0 +1,35 @@
+"""What is learnt from where images are mixed: their pixels, and targets of two classes."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  torch's own convention
+
+from headrace.train.input.augment.mixing import Mix
+
+
+def mix_images(images: Tensor, partner: Tensor | None, mix: Mix | None) -> None:
+    """Give each of the images (b, 3, size, size) its part of its partner's, in place; nothing where none is mixed."""
+    if mix is None or partner is None:
+        return
+    pixels = images.permute(0, 2, 3, 1)
+    others = pixels[partner]
+    if mix.box is None:
+        pixels.lerp_(others, 1 - mix.share)
+        return
+    top, left, bottom, right = mix.box
+    pixels[:, top:bottom, left:right] = others[:, top:bottom, left:right]
+
+
+def soft_targets(
+    labels: Tensor, partner: Tensor | None, mix: Mix | None, classes: int, smoothing: float = 0.0
+) -> Tensor:
+    """The share of each class in each image: float32 (b, classes) from int64 (b,), rows that sum to 1.
+
+    A label has 1 - smoothing + smoothing / classes and each other class smoothing / classes; those of a sample and of
+    its partner are weighted as their images are. So `timm.data.Mixup` has it; smoothing is that of Szegedy et al.,
+    arXiv:1512.00567.
+    """
+    own = F.one_hot(labels, classes).to(torch.float32)
+    if mix is not None and partner is not None:
+        own = mix.share * own + (1 - mix.share) * own[partner]
+    return own * (1 - smoothing) + smoothing / classes

@@ -1,0 +1,65 @@
+"""From the groups of a step to one batch, as other people's training loops take it: images and targets."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from headrace.train.input.batch import Batch
+from headrace.train.input.mixed import mix_images, soft_targets
+from headrace.train.input.normalise import Normalise
+from headrace.train.machine.device import Accelerator
+
+PADDING = -100
+"""The target of a row that is no sample: what `torch.nn.functional.cross_entropy` ignores, and no argmax equals."""
+
+
+class WholeBatch:
+    """Puts groups together: normalises them, mixes each within itself, and pads.
+
+    Without `normalise` images stay uint8. `soft` targets are float32 (b, classes), others int64 (b,).
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        normalise: Normalise | None,
+        dtype: torch.dtype,
+        *,
+        classes: int,
+        soft: bool,
+        smoothing: float,
+    ) -> None:
+        self._accelerator, self._normalise, self._dtype = accelerator, normalise, dtype
+        self._classes, self._soft, self._smoothing = classes, soft, smoothing
+
+    def __call__(self, groups: Sequence[Batch], rows: int, size: int) -> tuple[Tensor, Tensor]:
+        """Images (rows, 3, size, size), channels_last, and their targets; rows beyond the groups' are padding."""
+        images, targets = self._images(groups, rows, size), [self._targets(group) for group in groups]
+        lacking = rows - sum(len(part) for part in targets)
+        if lacking:
+            targets.append(torch.full((lacking,), PADDING, device=self._accelerator.device))
+        return images.permute(0, 3, 1, 2), targets[0] if len(targets) == 1 else torch.cat(targets)
+
+    def _images(self, groups: Sequence[Batch], rows: int, size: int) -> Tensor:
+        """(rows, size, size, 3) of all groups."""
+        if self._normalise is None and len(groups) == 1 and len(groups[0].images) == rows and groups[0].partner is None:
+            return groups[0].images
+        kind = torch.uint8 if self._normalise is None else torch.float32
+        make = torch.empty if sum(len(group.images) for group in groups) == rows else torch.zeros
+        made = make((rows, size, size, 3), dtype=kind, device=self._accelerator.device)
+        first = 0
+        for group in groups:
+            part = made[first : first + len(group.images)]
+            first += len(group.images)
+            if self._normalise is None:
+                part.copy_(group.images)
+            else:
+                self._normalise.write(group.images, part)
+            mix_images(part.permute(0, 3, 1, 2), group.partner, group.plan.mix)
+        return made if self._normalise is None else made.to(self._dtype)
+
+    def _targets(self, group: Batch) -> Tensor:
+        if not self._soft:
+            return group.labels
+        return soft_targets(group.labels, group.partner, group.plan.mix, self._classes, self._smoothing)
