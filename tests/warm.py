@@ -115,6 +115,8 @@ def _become(script: str, arguments: list[str], environment: dict[str, str], outp
 
 
 if __name__ == "__main__":
+    import torch._dynamo  # the first optimizer of a process loads it, which takes longer than many of these runs
+
     import headrace.train.input.decode.cpu
     import headrace.train.run.training  # noqa: F401
 
