@@ -3,6 +3,7 @@
 What they do is theirs alone, as in a process that an interpreter starts: arguments, environment, output, end.
 """
 
+import gc
 import json
 import os
 import select
@@ -120,4 +121,5 @@ if __name__ == "__main__":
     import headrace.train.input.decode.cpu
     import headrace.train.run.training  # noqa: F401
 
+    gc.freeze()  # else each fork goes through and so copies all these objects when it ends, which takes a second
     _serve()
