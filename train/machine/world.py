@@ -29,6 +29,9 @@ _GLOO = re.compile(r"\[\S+/gloo/\S+:\d+\] ")  # its errors are RuntimeErrors tha
 _FILE_STORE = ("Wait timeout", "Timeout waiting for key")  # RuntimeErrors too
 _STORE = "HEADRACE_STORE"  # the path of the file in which ranks of one machine meet
 _LOOPBACK = "lo"
+_PARTED: list[Any] = []
+"""Process groups that this process has left. DDP's reducer must not be the last to hold one: it frees a gloo group
+with the interpreter lock held, and the group's thread may wait for that lock to free the last collective's tensor."""
 
 
 class FailedElsewhereError(HeadraceError):
@@ -174,6 +177,7 @@ class World:
     def leave(self) -> None:
         """Part from the other ranks."""
         if self.size > 1 and dist.is_initialized():
+            _PARTED.append(dist.group.WORLD)
             dist.destroy_process_group()
 
     def sum(self, tensor: Tensor) -> Tensor:
