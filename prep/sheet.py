@@ -1,6 +1,6 @@
 """A contact sheet: real samples of a shard set with the names of their classes, as one PNG.
 
-The only home of Pillow, which sets the text and writes the PNG; `headrace.prep.images.admit` decodes the samples.
+Pillow sets the text and writes the PNG; `headrace.prep.images.admit` decodes the samples.
 """
 
 import io

@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import weakref
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from headrace.shards import index, regular, remedy
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
 from headrace.shards.open_files import too_many
+from headrace.shards.picture import Picture
 
 _COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
 
@@ -31,8 +33,9 @@ class ShardSet:
         self.class_names = tuple(one.name for one in manifest.classes)
 
     @classmethod
-    def open(cls, root: Path) -> "ShardSet":
-        """Open the set in folder `root`."""
+    def open(cls, root: Path | str) -> "ShardSet":
+        """Open the set in folder `root`. Raises UsageError if it is not there, DataError if it is damaged."""
+        root = Path(root)
         manifest = load(root)
         for split in manifest.splits:
             for shard in split.shards:
@@ -43,6 +46,10 @@ class ShardSet:
     def split_names(self) -> tuple[str, ...]:
         """Names of the splits, in the manifest's order."""
         return tuple(split.name for split in self.manifest.splits)
+
+    def __getitem__(self, name: str) -> "Split":
+        """The split of this name, opened: `shards["val"]`."""
+        return self.split(name)
 
     def split(self, name: str) -> "Split":
         """Open one split for reading."""
@@ -124,6 +131,21 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __getitem__(self, sample: int | str) -> Picture:
+        """One sample, by its id or its key. Raises IndexError or KeyError where there is none."""
+        if isinstance(sample, str):
+            sample = self._ids[sample]
+        sample_id = range(len(self))[sample]
+        (data,) = self.jpegs(np.array([sample_id]))
+        return Picture(self.keys[sample_id], data.tobytes(), int(self.labels[sample_id]))
+
+    def __iter__(self) -> Iterator[Picture]:
+        return (self[sample_id] for sample_id in range(len(self)))
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {key: sample_id for sample_id, key in enumerate(self.keys)}
 
     def jpegs(self, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
         """The JPEG files of these samples, each checked against its CRC-32 (about 3 microseconds a sample)."""

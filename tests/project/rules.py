@@ -29,6 +29,8 @@ class Home:
     """Strings, as names of environment variables are."""
     folder: str = ""
     """Whose files share the home."""
+    also: tuple[str, ...] = ()
+    """Files that are a home too."""
     besides: tuple[str, ...] = ()
     """Parts of `names` that have a home of their own."""
 
@@ -49,7 +51,9 @@ _PROCESS = (
 HOMES = (
     Home("click", "cli.py", ("click",), folder="commands/"),
     Home("decoding and encoding images", "prep/images/admit.py", ("simplejpeg", "nvidia.nvimgcodec")),
-    Home("pictures with text", "prep/sheet.py", ("PIL",)),
+    Home(
+        "Pillow: pictures with text, and for people to look at", "prep/sheet.py", ("PIL",), also=("shards/picture.py",)
+    ),
     Home("random draws", "shards/draws.py", ("random", "secrets", "numpy.random")),
     Home(
         "how a file becomes visible",
@@ -111,7 +115,7 @@ def away_from_home(source: Source, homes: tuple[Home, ...] = HOMES) -> list[str]
     return [
         f"{source.path}:{line}: {seen}; the home of {home.what} is {home.where}"
         for home in homes
-        if source.path != home.where and not (home.folder and source.path.startswith(home.folder))
+        if source.path not in (home.where, *home.also) and not (home.folder and source.path.startswith(home.folder))
         for seen, line in sorted(set(_mentions(source, home)))
     ]
 

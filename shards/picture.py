@@ -1,0 +1,47 @@
+"""One sample as people look at it: its JPEG and label, and its pixels if they are asked for."""
+
+import io
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards import jpeg as jpegs
+from headrace.shards.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# Of Pillow's transpose, by EXIF orientation: what makes a stored image upright.
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+
+
+class Picture(NamedTuple):
+    """A sample of a split."""
+
+    key: str
+    jpeg: bytes
+    label: int  # position in the set's `class_ids`
+
+    def image(self) -> "Image.Image":
+        """The upright RGB image, decoded by Pillow. Raises DataError if it does not decode."""
+        from PIL import Image  # noqa: PLC0415  nobody needs it who does not look
+
+        try:
+            found = Image.open(io.BytesIO(self.jpeg)).convert("RGB")
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DataError(f"key {self.key}: the image does not decode: {error}") from error
+        turn = _TURNS.get(jpegs.orientation(self.jpeg, jpegs.read_headers(self.jpeg)))
+        return found.transpose(Image.Transpose[turn]) if turn else found
+
+    def array(self) -> NDArray[np.uint8]:
+        """The same as an array, uint8 (height, width, 3)."""
+        return np.array(self.image(), np.uint8)
