@@ -2,35 +2,15 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import click
 
-from headrace import cli
 from tests.checkout import ROOT
-
-Words = tuple[str, ...]
+from tests.project.names import Words, commands, root_command
 
 HEAVY = ("torch", "nvidia.dali", "pyarrow", "webdataset", "numpy", "pydantic")
 LIGHT_FOR_ALL = ("torch", "nvidia.dali", "pyarrow")
 """What no `--help` loads; the group's own loads nothing heavy at all."""
-
-
-def root_command() -> click.Group:
-    """The group that all commands belong to."""
-    groups = [value for value in vars(cli).values() if isinstance(value, click.Group)]
-    inner = [command for group in groups for command in group.commands.values()]
-    roots = [group for group in groups if group not in inner]
-    assert len(roots) == 1
-    return roots[0]
-
-
-def commands(group: click.Group, path: Words = ()) -> Iterator[tuple[Words, click.Command]]:
-    """Every command under the group, with the words that lead to it."""
-    for name, command in group.commands.items():
-        yield (*path, name), command
-        if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
 
 
 def unexplained(path: Words, command: click.Command) -> list[str]:
