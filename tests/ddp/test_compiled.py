@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.ddp.conftest import SETTINGS, Outcome
+from tests.ddp.conftest import SETTINGS, Outcome, Outcomes
 from tests.ddp.processes import run_ranks
 
 
-def test_compiled_ranks_agree_with_one_plain_process(
-    outcomes: dict[int, Outcome], tiny_set: Path, tmp_path: Path
-) -> None:
+def test_compiled_ranks_agree_with_one_plain_process(outcomes: Outcomes, tiny_set: Path, tmp_path: Path) -> None:
     """Two ranks, three micro-batches each, gradients in memory of their own as under CUDA graphs: the same to 1e-9."""
     settings = (*SETTINGS, "runtime.compile=reduce-overhead", "runtime.bucket_mib=1")
     run_ranks("compiled_worker.py", 2, tiny_set, tmp_path / "run", *settings)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tests.ddp.conftest import SETTINGS, Outcome
+from tests.ddp.conftest import SETTINGS, Outcome, Outcomes
 from tests.ddp.processes import run_ranks
 
 
-def test_run_does_not_notice_the_cache(outcomes: dict[int, Outcome], tiny_set: Path, tmp_path: Path) -> None:
+def test_run_does_not_notice_the_cache(outcomes: Outcomes, tiny_set: Path, tmp_path: Path) -> None:
     """On two processes the losses of all steps and the evaluation are those without it, bit for bit."""
     settings = (*SETTINGS, "runtime.cache=decoded", f"runtime.cache_dir={tmp_path / 'cache'}")
     run_ranks("train_worker.py", 2, tiny_set, tmp_path / "run", *settings)

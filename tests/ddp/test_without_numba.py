@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import ROOT
-from tests.ddp.conftest import SETTINGS, Outcome
+from tests.ddp.conftest import SETTINGS, Outcome, Outcomes
 from tests.ddp.processes import free_port, rank_environment
 
 SAID = "warning: numba cannot be imported (ImportError: Numba needs another NumPy. Got none.), so images are read"
@@ -23,9 +23,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**given, "PYTHONPATH": f"{stub.parent}:{given['PYTHONPATH']}"}
 
 
-def test_run_has_the_same_bits(
-    outcomes: dict[int, Outcome], tiny_set: Path, tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_run_has_the_same_bits(outcomes: Outcomes, tiny_set: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     """Pixels of all samples, losses of all steps and the evaluation are those of compiled loops."""
     command = [sys.executable, *map(str, (ROOT / "tests/ddp/train_worker.py", tiny_set, tmp_path / "run")), *SETTINGS]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

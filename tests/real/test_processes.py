@@ -1,5 +1,7 @@
 """Real TinyImageNet on 1, 2, 3 and 6 processes: the same samples and pixels, each validation image once."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,11 @@ SETTINGS = (
     "runtime.device=cpu",
     "runtime.threads=1",
 )
-SIZES = (1, 2, 3, 6)
+SIX = pytest.param(6, marks=pytest.mark.faults)
+SIZES = (1, 2, 3, SIX)
 EPOCH_STEPS = -(-100_000 // BATCH)
 Columns = dict[str, np.ndarray]
+Runs = Callable[[int, int], Columns]
 
 
 def seen_by(folder: Path, size: int) -> Columns:
@@ -35,44 +39,45 @@ def seen_by(folder: Path, size: int) -> Columns:
 
 
 @pytest.fixture(scope="module")
-def runs(real_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Columns]:
-    """By (number of processes, first step): runs from the start, and restarts at step 25."""
-    found = {}
-    for size in SIZES:
-        for first in (0, RESTART):
-            folder = tmp_path_factory.mktemp(f"{size}-{first}")
-            run_ranks("feed_worker.py", size, real_set, folder, str(first), str(STEPS - first), *SETTINGS)
-            found[size, first] = seen_by(folder, size)
-    return found
+def runs(real_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """What is seen on a number of processes from a first step on; each run is made when a test first asks for it."""
+
+    @cache
+    def run(size: int, first: int) -> Columns:
+        folder = tmp_path_factory.mktemp(f"{size}-{first}")
+        run_ranks("feed_worker.py", size, real_set, folder, str(first), str(STEPS - first), *SETTINGS)
+        return seen_by(folder, size)
+
+    return run
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_global_batches_are_equal(runs: dict[tuple[int, int], Columns], size: int) -> None:
+def test_global_batches_are_equal(runs: Runs, size: int) -> None:
     """At every step the ranks of N processes together get the samples that one process gets, group by group."""
-    alone, together = runs[1, 0], runs[size, 0]
+    alone, together = runs(1, 0), runs(size, 0)
     assert len(alone["ids"]) == STEPS * BATCH
     for name in ("step", "group", "ids"):
         assert np.array_equal(together[name], alone[name]), name
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_pixels_are_bit_equal(runs: dict[tuple[int, int], Columns], size: int) -> None:
+def test_pixels_are_bit_equal(runs: Runs, size: int) -> None:
     """Every augmented image of 40 steps has the same pixels on any number of processes."""
-    assert np.array_equal(runs[size, 0]["pixels"], runs[1, 0]["pixels"])
+    assert np.array_equal(runs(size, 0)["pixels"], runs(1, 0)["pixels"])
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_restart_in_mid_epoch_is_exact(runs: dict[tuple[int, int], Columns], size: int) -> None:
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.faults), 2, 3, SIX])
+def test_restart_in_mid_epoch_is_exact(runs: Runs, size: int) -> None:
     """A restart at step 25, on any number of processes, gives the samples and pixels of the undisturbed run."""
-    rest = runs[1, 0]["step"] >= RESTART
+    rest = runs(1, 0)["step"] >= RESTART
     for name in ("step", "ids", "pixels"):
-        assert np.array_equal(runs[size, RESTART][name], runs[1, 0][name][rest]), name
+        assert np.array_equal(runs(size, RESTART)[name], runs(1, 0)[name][rest]), name
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_epoch_is_the_set(runs: dict[tuple[int, int], Columns], size: int) -> None:
+def test_epoch_is_the_set(runs: Runs, size: int) -> None:
     """The first 100,000 positions, over all ranks, are every training image exactly once."""
-    steps, ids = runs[size, 0]["epoch_step"], runs[size, 0]["epoch_ids"]
+    steps, ids = runs(size, 0)["epoch_step"], runs(size, 0)["epoch_ids"]
     assert len(ids) == EPOCH_STEPS * BATCH
     assert np.array_equal(np.bincount(steps), np.full(EPOCH_STEPS, BATCH))
     repeated = len(ids) - 100_000  # the last batch straddles into the next epoch
@@ -82,7 +87,7 @@ def test_epoch_is_the_set(runs: dict[tuple[int, int], Columns], size: int) -> No
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_validation_counts_every_image(runs: dict[tuple[int, int], Columns], size: int) -> None:
+def test_validation_counts_every_image(runs: Runs, size: int) -> None:
     """Evaluation counts 10,000 of 10,000 images and finds the same number correct, on every rank."""
-    assert (runs[size, 0]["counted"] == 10_000).all()
-    assert (runs[size, 0]["correct"] == runs[1, 0]["correct"][0]).all()
+    assert (runs(size, 0)["counted"] == 10_000).all()
+    assert (runs(size, 0)["correct"] == runs(1, 0)["correct"][0]).all()
