@@ -83,7 +83,11 @@ class Source:
             samples = min(self._settings.batch, self._samples - step * self._settings.batch)
             mine = len(deal(samples, opened.world.size, opened.world.rank))
             groups, rows = min(mine, 1), rows if self._settings.pad else mine
-        batches = list(islice(self._feed or (), groups))
+        try:
+            batches = list(islice(self._feed or (), groups))
+        except Exception:  # the pipeline is of no more use: the next batch, perhaps after a seek, begins anew
+            self.close()
+            raise
         self._next += 1
         return opened.whole(batches, rows, self._side(step))
 

@@ -283,6 +283,11 @@ def test_damage_is_raised_with_the_sample(tiny_set: Path, tmp_path: Path, opened
     loader = load(broken, opened)
     with pytest.raises(DataError, match=r"train-0000\d\d.tar, key 000000\d\d\d .* `headrace verify "):
         list(loader)
+    at_damage = loader.step
+    with pytest.raises(DataError):
+        next(loader.steps(at_damage))
+    loader.seek(at_damage + 1)
+    assert next(iter(loader))[0].shape[0] == 12
 
 
 def test_nothing_stays_of_loaders(tiny_set: Path) -> None:
