@@ -70,9 +70,20 @@ def test_optional_requirements_are_imported_late() -> None:
 
 
 def test_tests_import_only_what_is_declared() -> None:
-    """Whoever installs `.[dev,lite]` can run every test."""
+    """Whoever installs `.[dev,lite]` can run every test; those of an extra have its requirements too."""
+    everywhere = RUNTIME | OPTIONAL | DEVELOPMENT
     sources = [read(path) for path in sorted((ROOT / "tests").rglob("*.py"))]
-    assert [line for source in sources for line in undeclared(source, RUNTIME | OPTIONAL | DEVELOPMENT)] == []
+    assert [line for source in sources for line in undeclared(source, everywhere | of_an_extra(source.path))] == []
+
+
+def of_an_extra(path: str) -> set[str]:
+    """What the requirements of a test's folder add."""
+    listed = (ROOT / path).with_name("requirements.txt")
+    return (
+        names([line for line in listed.read_text("utf-8").splitlines() if line[:1] != "#"])
+        if listed.exists()
+        else set()
+    )
 
 
 def test_every_requirement_is_pinned() -> None:
