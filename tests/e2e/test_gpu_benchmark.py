@@ -1,15 +1,22 @@
 """The GPU benchmark on a CPU: that every part reaches its end, and that nothing passes for a measurement."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from benchmarks.harness.paths import RESULTS
-from tests.gpu.benchmark import measured
+from tests import warm
 
 PARTS = {"correctness", "ladder", "steps", "epoch", "memory", "accuracy", "profile"}
 DRY = "dry run, no measurement"
+
+
+def measured(*arguments: str, timeout: float = 280) -> warm.Ended:
+    """`python -m benchmarks.gpu` with these arguments."""
+    (ended,) = warm.run([warm.Job("benchmarks.gpu", list(arguments), dict(os.environ))], timeout)
+    return ended
 
 
 @pytest.mark.timeout(900)  # seconds where the cores are busy with other work; some ten where they are not
@@ -17,7 +24,7 @@ def test_every_part_reaches_its_end(tmp_path: Path) -> None:
     """The dry run draws its data, runs all parts, and marks each table as no measurement."""
     before = sorted(RESULTS.iterdir())
     done = measured("--dry", "--in-process", "--out", str(tmp_path / "dry"), timeout=880)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.errors
     found = json.loads((tmp_path / "dry.json").read_text())
     assert found["result"] == DRY
     assert found["parts"].keys() == PARTS
@@ -35,7 +42,7 @@ def test_every_part_reaches_its_end(tmp_path: Path) -> None:
 def test_part_that_fails_says_why(tmp_path: Path) -> None:
     """A part has a process of its own: where it fails, the result has its last words, and the command ends with 1."""
     arguments = [str(tmp_path / "no-set"), "--dry", "--parts", "memory", "--out", str(tmp_path / "dry")]
-    assert measured(*arguments, timeout=880).returncode == 1
+    assert measured(*arguments, timeout=880).code == 1
     (part,) = json.loads((tmp_path / "dry.json").read_text())["parts"].values()
     assert "no-set" in part["failed"]
 
@@ -44,6 +51,6 @@ def test_dry_run_is_kept_from_the_results(tmp_path: Path) -> None:
     """A dry run refuses to write among the results, and without a GPU nothing but a dry run starts."""
     for arguments in (["--dry"], ["--dry", "--out", str(RESULTS / "gpu-dry")]):
         done = measured(*arguments)
-        assert done.returncode == 2
-        assert "outside benchmarks/results" in done.stderr
-    assert measured(str(tmp_path), "--parts", "no-part").returncode == 2
+        assert done.code == 2
+        assert "outside benchmarks/results" in done.errors
+    assert measured(str(tmp_path), "--parts", "no-part").code == 2

@@ -39,7 +39,6 @@ def stopped_pair(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     temporary.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setenv("TMPDIR", str(temporary))
         code = stopped(arguments(tiny_set, out, "--nproc", "2"), out, signal.SIGTERM, sockets)
     return Pair(out, code, sockets, list(temporary.iterdir()))
