@@ -32,6 +32,8 @@ def make_shards(
     choices = ("reuse", "error", "rebuild")
     if if_exists not in choices:
         raise UsageError(f"if_exists = {if_exists!r}: expected one of {', '.join(choices)}")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers = {workers}: expected at least 1")
     cores = workers or len(os.sched_getaffinity(0))
     prep(Path(source), Path(out), Options(**options), workers=cores, if_exists=if_exists, say=_log.info)
     return ShardSet.open(Path(out))

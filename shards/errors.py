@@ -36,9 +36,9 @@ class NewerError(DataError):
     """The data is of a newer version of its format, or has a field that only later versions know."""
 
     @classmethod
-    def of(cls, path: Path, what: str) -> "NewerError":
-        """That of the file at `path`; `what` in it this version does not know."""
-        return cls(f"{path}: {what}: made by a newer Headrace: upgrade (this is {running_version()})")
+    def of(cls, where: Path | str, what: str) -> "NewerError":
+        """That of a file, or of something else that was saved; `what` in it this version does not know."""
+        return cls(f"{where}: {what}: made by a newer Headrace: upgrade (this is {running_version()})")
 
 
 def error_line(error: HeadraceError) -> str:

@@ -19,12 +19,12 @@ def allow_many() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def too_many(error: OSError, tars: int) -> HeadraceError | None:
-    """The user's error where a process may not open one more file; None for any other error."""
+def limit_error(error: OSError, tars: int) -> HeadraceError | None:
+    """The user's error for the error of a process that may not open one more file; None for any other."""
     if error.errno not in (errno.EMFILE, errno.ENFILE):
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return UsageError(
         f"the split has {tars:,} tars, and this process may open {soft:,} files (RLIMIT_NOFILE, at most {hard:,}). "
-        f"Raise it before: `ulimit -n {tars + 1024}` in the shell, or resource.setrlimit in Python"
+        f"Raise the limit first: `ulimit -n {tars + 1024}` in the shell, or resource.setrlimit in Python"
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.shards import jpeg as jpegs
-from headrace.shards.errors import DataError
+from headrace.shards.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,11 +32,16 @@ class Picture(NamedTuple):
     label: int  # position in the set's `class_ids`
 
     def image(self) -> "Image.Image":
-        """The upright RGB image, decoded by Pillow. Raises DataError if it does not decode."""
+        """The upright RGB image, decoded by Pillow.
+
+        Raises DataError if it does not decode, UsageError if it has more pixels than Pillow allows.
+        """
         from PIL import Image  # noqa: PLC0415  nobody needs it who does not look
 
         try:
             found = Image.open(io.BytesIO(self.jpeg)).convert("RGB")
+        except Image.DecompressionBombError as error:
+            raise UsageError(f"key {self.key}: {error}. Raise PIL.Image.MAX_IMAGE_PIXELS to see it") from error
         except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"key {self.key}: the image does not decode: {error}") from error
         turn = _TURNS.get(jpegs.orientation(self.jpeg, jpegs.read_headers(self.jpeg)))

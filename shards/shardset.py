@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from headrace.shards import index, regular, remedy
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
-from headrace.shards.open_files import too_many
+from headrace.shards.open_files import limit_error
 from headrace.shards.picture import Picture
 
 _COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
@@ -48,8 +48,16 @@ class ShardSet:
         return tuple(split.name for split in self.manifest.splits)
 
     def __getitem__(self, name: str) -> "Split":
-        """The split of this name, opened: `shards["val"]`."""
+        """The split of this name, opened: `shards["val"]`. Raises UsageError if there is none."""
         return self.split(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the splits, as a dictionary has its keys."""
+        return iter(self.split_names)
+
+    def __len__(self) -> int:
+        """Number of splits."""
+        return len(self.split_names)
 
     def split(self, name: str) -> "Split":
         """Open one split for reading."""
@@ -224,7 +232,7 @@ def _open_all(root: Path, info: SplitInfo, manifest: Manifest) -> list[int]:
         _close_all(descriptors)
         if isinstance(error, OSError):
             damage = _bad_tar(root, info.shards[len(descriptors)], manifest, error.strerror)
-            raise (too_many(error, len(info.shards)) or damage) from error
+            raise (limit_error(error, len(info.shards)) or damage) from error
         raise
     return descriptors
 

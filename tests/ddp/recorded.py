@@ -14,20 +14,19 @@ from pathlib import Path
 
 from torch import Tensor
 
-from headrace.train.input.loader import Loader
+from headrace.train.input.loader_source import Source
 
 RANK = int(os.environ.get("RANK", "0"))
 
 
 def record(out: Path) -> None:
     """From now on each training batch of any loader is written down when it is handed out."""
-    hand_out = Loader._next
+    take = Source.take
 
-    def recorded(loader: Loader) -> tuple[Tensor, Tensor]:
-        step = loader.step
-        images, targets = hand_out(loader)
-        if loader._settings.train:
-            ids, first = loader.plan(step).ids, RANK * len(images)
+    def recorded(source: Source, step: int) -> tuple[Tensor, Tensor]:
+        images, targets = take(source, step)
+        if source._settings.train:
+            ids, first = source.whole_plan(step)[0].ids, RANK * len(images)
             rows = [
                 (step, first + row, int(ids[first + row]), digest(images[row], targets[row]))
                 for row in range(len(images))
@@ -36,7 +35,7 @@ def record(out: Path) -> None:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
         return images, targets
 
-    Loader._next = recorded  # type: ignore[assignment, method-assign]
+    Source.take = recorded  # type: ignore[assignment, method-assign]
 
 
 def digest(image: Tensor, target: Tensor) -> str:

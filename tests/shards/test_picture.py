@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from headrace.prep.images.admit import decode
-from headrace.shards.errors import DataError
+from headrace.shards.errors import DataError, UsageError
 from headrace.shards.picture import Picture
 from headrace.shards.shardset import ShardSet
 
@@ -30,6 +30,17 @@ def test_samples_by_id_and_key(tiny_set: Path) -> None:
         split["nothing"]
 
 
+def test_set_is_walked_by_the_names_of_its_splits(tiny_set: Path) -> None:
+    """As a dictionary: names, how many, whether one is there."""
+    shards = ShardSet.open(tiny_set)
+    assert list(shards) == ["train", "val"]
+    assert len(shards) == 2
+    assert "val" in shards
+    assert "test" not in shards
+    with pytest.raises(UsageError, match="no split 'test'"):
+        shards["test"]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_are_upright(orientation: int) -> None:
     """The EXIF orientation is applied as Pillow does for plain files."""
@@ -46,3 +57,12 @@ def test_damage_names_the_sample() -> None:
     """What does not decode says which sample it is."""
     with pytest.raises(DataError, match="key k: the image does not decode"):
         Picture("k", b"\xff\xd8 no JPEG", 0).image()
+
+
+def test_more_pixels_than_pillow_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is Pillow's, and so is the way to raise it."""
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(stream, "JPEG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(UsageError, match=r"key k: .*Raise PIL.Image.MAX_IMAGE_PIXELS"):
+        Picture("k", stream.getvalue(), 0).image()

@@ -42,9 +42,9 @@ class Loader:
     Training (`split="train"`, or `train=True`) is one endless sequence of steps in an order that is shuffled over the
     whole set in each epoch. Each `iter()` hands out `len(self)` batches from `step` on; only the first after `seek` or
     `load_state_dict` ends where that epoch ends. A `break` loses nothing: `step` counts batches that were handed out.
-    Validation: each `iter()` hands out the whole split once, in its order. Each rank has as many batches, all of one
-    size: the last one's samples are spread evenly over the ranks, and rows that are no sample are zeros with the target
-    -100. So divide a sum of losses by a count of targets once, at the end.
+    Validation: each `iter()` hands out the whole split once, in its order. All ranks have equal numbers of equal
+    batches: the last one's samples are spread evenly over the ranks, and rows that are no sample are zeros with the
+    target -100. So add up losses and counts, and divide once, at the end. Of several sizes the last one counts.
 
     `shards`: a folder or a ShardSet. `batch`: samples of a step, over all ranks. `size`: side of the images, or
     ((first step, side), ...). `augment`: a recipe's name or file, an Augment section, or its values; None resizes and
@@ -71,7 +71,7 @@ class Loader:
         *,
         batch: int,
         size: int | Sizes = 224,
-        augment: str | Augment | Mapping[str, Any] | None = None,
+        augment: str | Path | Augment | Mapping[str, Any] | None = None,
         seed: int = 0,
         window: int | None = None,
         train: bool | None = None,
@@ -111,7 +111,7 @@ class Loader:
         self._identity = {"shard_set": self._shards.digest, **self._settings.identity()}
         self._step = 0
         self._to_epoch_end = True  # of the next iterator
-        self._current: _Batches | None = None
+        self._current: object = None  # the pass that may be advanced
         weakref.finalize(self, self._source.abandon)
 
     def __len__(self) -> int:
@@ -120,14 +120,14 @@ class Loader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch. Starts nothing before the first `next`, and ends the iterator before it."""
-        return _Batches(self)
+        return self._batches(None, None, bounded=False)
 
     def steps(self, first: int | None = None, last: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of training steps `first` (None is `step`) to `last`, excluded (None is without end)."""
         self._refuse_validation("steps")
         if first is not None and (first < 0 or (last is not None and last < first)):
             raise UsageError(f"steps({first}, {last}): expected 0 <= first <= last")
-        return _Batches(self, first, last, bounded=True)
+        return self._batches(first, last, bounded=True)
 
     @property
     def step(self) -> int:
@@ -151,8 +151,17 @@ class Loader:
 
     @property
     def mixup_enabled(self) -> bool:
-        """Whether images are mixed; timm's loop asks, and may set it to False to end mixing, which is refused here."""
+        """Whether images are mixed, which timm's loop asks."""
         return self._settings.mixes
+
+    @mixup_enabled.setter
+    def mixup_enabled(self, wanted: bool) -> None:
+        """Refuse to end the mixing in mid-run, as timm's loop may want: batches would not be those of the arguments."""
+        if wanted != self._settings.mixes:
+            raise UsageError(
+                f"mixup_enabled = {wanted}: whether images are mixed is decided by augment. For epochs without mixing "
+                "make another Loader, and seek the step"
+            )
 
     def seek(self, step: int) -> None:
         """Go to a step, in O(1). The next iterator ends where that step's epoch ends; a running one is over."""
@@ -185,7 +194,8 @@ class Loader:
     def plan(self, step: int) -> Planned:
         """What a step's batch consists of over all ranks; in validation, that batch. Reads no image."""
         if step < 0 or (not self._settings.train and step >= len(self)):
-            raise UsageError(f"plan({step}): expected a step from 0 on" + self._settings.train * f", below {len(self)}")
+            bound = "" if self._settings.train else f", and below {len(self)}"
+            raise UsageError(f"plan({step}): expected a step from 0 on{bound}")
         plan, keys = self._source.whole_plan(step)
         return Planned(plan.ids, [keys[row] for row in plan.ids.tolist()], plan.labels, plan.epochs, *plan.wanted[1:])
 
@@ -204,9 +214,22 @@ class Loader:
         if not self._settings.train:
             raise UsageError(f"{what}: the split {self._settings.split!r} is validated on: each iter() begins anew")
 
-    def _begin(self, batches: "_Batches", first: int | None, last: int | None, *, bounded: bool) -> int | None:
-        """Make an iterator the current one. Returns the step that it ends before."""
-        self._current = batches
+    def _batches(self, first: int | None, last: int | None, *, bounded: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass: nothing happens before its first `next`, with which it becomes the current one."""
+        this = self._current = object()
+        end = self._begin(first, last, bounded=bounded)
+        while end is None or self._step < end:
+            batch = self._source.take(self._step)
+            self._step += 1
+            yield batch
+            if self._current is not this:
+                raise UsageError(
+                    "this iterator of a Loader is over: another one was advanced, or the loader was closed or moved by "
+                    "seek, set_epoch or load_state_dict. One pass at a time; for two at once make two loaders"
+                )
+
+    def _begin(self, first: int | None, last: int | None, *, bounded: bool) -> int | None:
+        """Go to where a pass begins. Returns the step that it ends before; None is without end."""
         if not self._settings.train:
             self._step = 0
             self._source.rewind()
@@ -215,36 +238,3 @@ class Loader:
         end = (self.epoch + 1) * len(self) if self._to_epoch_end else self._step + len(self)
         self._to_epoch_end = False
         return last if bounded else end
-
-    def _next(self) -> tuple[Tensor, Tensor]:
-        made = self._source.take(self._step)
-        self._step += 1
-        return made
-
-
-class _Batches(Iterator[tuple[Tensor, Tensor]]):
-    """One pass over a loader's batches."""
-
-    def __init__(
-        self, loader: Loader, first: int | None = None, last: int | None = None, *, bounded: bool = False
-    ) -> None:
-        self._loader, self._first, self._last, self._bounded = loader, first, last, bounded
-        self._begun = self._over = False
-        self._end: int | None = None
-
-    def __next__(self) -> tuple[Tensor, Tensor]:
-        loader = self._loader
-        if self._over:
-            raise StopIteration
-        if not self._begun:
-            self._end = loader._begin(self, self._first, self._last, bounded=self._bounded)  # noqa: SLF001  its own
-            self._begun = True
-        if loader._current is not self:  # noqa: SLF001  as above
-            raise UsageError(
-                "this iterator of a Loader is over: another one was advanced, or the loader was closed or moved by "
-                "seek, set_epoch or load_state_dict. One pass at a time; for two at once make two loaders"
-            )
-        if self._end is not None and loader.step >= self._end:
-            self._over = True
-            raise StopIteration
-        return loader._next()  # noqa: SLF001  as above

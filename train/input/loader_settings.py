@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +15,9 @@ from headrace.train.input.plans import Sizes
 from headrace.train.recipe.recipe import load_recipe
 from headrace.train.recipe.sections import Augment
 
-_MOST = 1_000_000  # samples of a batch, shards of a window
+_MOST = 1_000_000
+_WHOLE = {"batch": (1, _MOST), "group": (1, _MOST), "window": (1, _MOST), "seed": (0, 2**63 - 1)}
+_SHARES = {"crop": (0.1, 1.0), "smoothing": (0.0, 0.999)}
 _SIDES = range(8, 4097)  # pixels
 _LONG = 120  # characters of a value that a state holds as it is; a longer one is held as its hash
 _UNUSED = ("size", "sizes")  # of a recipe's augmentation: a loader is told its sizes in steps
@@ -49,17 +52,14 @@ class Settings:
 
     def _check_numbers(self) -> None:
         """Refuse numbers that are out of range, by name."""
-        ranges = {
-            "batch": (self.batch, 1, _MOST),
-            "group": (self.group or 1, 1, _MOST),
-            "window": (self.window or 1, 1, _MOST),
-            "seed": (self.seed, 0, 2**63 - 1),
-            "crop": (self.crop, 0.1, 1),
-            "smoothing": (self.smoothing, 0, 0.999),
-        }
-        for name, (value, least, most) in ranges.items():
-            if not isinstance(value, int | float) or not least <= value <= most:
-                raise UsageError(f"{name} = {value!r}: expected {least} to {most}")
+        for name, (least, most) in _WHOLE.items():
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or not least <= value <= most):
+                raise UsageError(f"{name} = {value!r}: expected a whole number from {least} to {most}")
+        for name, (low, high) in _SHARES.items():
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not low <= value <= high:
+                raise UsageError(f"{name} = {value!r}: expected {low:g} to {high:g}")
 
     def _check_training(self) -> None:
         if self.group and self.batch % self.group:
@@ -125,7 +125,10 @@ def _short(value: Any) -> Any:
 
 def sizes_of(size: int | Sizes) -> Sizes:
     """The sizes by step. Raises UsageError for sides that are none, and steps out of order."""
-    stages: Sizes = ((0, size),) if isinstance(size, int) else tuple((first, side) for first, side in size)
+    try:
+        stages: Sizes = ((0, size),) if isinstance(size, int) else tuple((first, side) for first, side in size)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"size = {size!r}: expected a side in pixels, or ((first step, side), ...)") from error
     firsts, sides = [first for first, _ in stages], [side for _, side in stages]
     if not stages or firsts[0] != 0 or firsts != sorted(set(firsts)):
         raise UsageError(f"size begins at the steps {firsts}: the first must be 0, each later one larger")
@@ -134,7 +137,7 @@ def sizes_of(size: int | Sizes) -> Sizes:
     return stages
 
 
-def augment_of(augment: str | Augment | Mapping[str, Any] | None) -> Augment | None:
+def augment_of(augment: str | Path | Augment | Mapping[str, Any] | None) -> Augment | None:
     """The augmentation that is meant: a recipe's, by its name or file; a section; or its values.
 
     Raises UsageError that names the key and what it may be.
@@ -143,8 +146,8 @@ def augment_of(augment: str | Augment | Mapping[str, Any] | None) -> Augment | N
         return None
     if isinstance(augment, Augment):
         found = augment
-    elif isinstance(augment, str):
-        found = load_recipe(augment).augment
+    elif isinstance(augment, str | Path):
+        found = load_recipe(str(augment)).augment
     else:
         try:
             found = Augment.model_validate_json(json.dumps(dict(augment)), strict=True)

@@ -123,9 +123,10 @@ class Source:
         settings, where = self._settings, self._where
         world = World.around(where.rank, where.world)
         rows = settings.share(world.size)
+        _refuse_short_batch(settings, world.size)
         refuse_unsafe(self._shards)
         place = Place(world, Accelerator.of(where.device), world.threads(where.threads))
-        size_of_group = settings.group or rows if settings.mixes else rows
+        size_of_group = (settings.group or rows) if settings.mixes else rows
         made = Input(self._splits(), size_of_group, place, decode=where.decode, decoded=self._decoded(place.threads))
         self._opened = _Opened(world, rows, rows // size_of_group, made, self._whole(place.accelerator))
         return self._opened
@@ -219,5 +220,10 @@ def _refuse_early(settings: Settings, where: Where) -> None:
     if where.rank is not None or where.world is not None:
         ranks = World.around(where.rank, where.world).size
         settings.share(ranks)
-        if ranks > 1 and not settings.pad and not settings.train:
-            raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share: omit it")
+        _refuse_short_batch(settings, ranks)
+
+
+def _refuse_short_batch(settings: Settings, ranks: int) -> None:
+    """Raise UsageError where several ranks would have last batches of different sizes."""
+    if ranks > 1 and not settings.pad and not settings.train:
+        raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share: omit it")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.shards.errors import DataError, NewerError, UsageError
-from headrace.shards.version import running_version
 
 FORMAT = 1
 
@@ -22,13 +21,10 @@ def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
     """
     kind, step = state.get("format"), state.get("step")
     if isinstance(kind, int) and kind > FORMAT:
-        raise NewerError(f"the loader's state is of format {kind}: upgrade Headrace (this is {running_version()})")
+        raise NewerError.of("the state of the Loader", f"it has format {kind}, and this version reads {FORMAT}")
     unknown = sorted(state.keys() - {"format", "step", *identity})
     if kind == FORMAT and unknown:
-        raise NewerError(
-            f"the loader's state has {', '.join(unknown)}: made by a newer Headrace: upgrade (this is "
-            f"{running_version()})"
-        )
+        raise NewerError.of("the state of the Loader", f"it has a field that this version does not know, {unknown[0]}")
     if kind != FORMAT or not isinstance(step, int) or step < 0:
         raise DataError(f"not the state of a Loader: format is {kind!r} and step is {step!r}")
     other = [

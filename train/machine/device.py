@@ -70,12 +70,12 @@ class Accelerator:
             return cls(torch.cuda.current_device() if torch.cuda.is_available() else None)
         try:
             chosen = torch.device(device)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             raise UsageError(f"device {device!r}: {str(error).splitlines()[0]}") from error
         if chosen.type == "cpu":
             return cls(None)
         if chosen.type != "cuda" or not torch.cuda.is_available():
-            raise UsageError(f"device {str(chosen)!r} is not there: give cpu, or a GPU of which torch has the driver")
+            raise UsageError(f"device {str(chosen)!r} is not available: give cpu, or a GPU that torch can use here")
         return cls(torch.cuda.current_device() if chosen.index is None else chosen.index)
 
     @staticmethod

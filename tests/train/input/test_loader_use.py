@@ -1,0 +1,125 @@
+"""`headrace.Loader`: what is said of wrong arguments, wrong use, wrong states and damage."""
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.shards.errors import DataError, NewerError, UsageError
+from headrace.shards.shardset import ShardSet
+from headrace.train.input.loader import Loader
+from tests.train.input.loaders import MIXED, load
+
+
+def test_second_iterator_ends_the_first(tiny_set: Path, opened: list[Loader]) -> None:
+    """Making one starts nothing; advancing it ends the one before, with an error that says so."""
+    loader = load(tiny_set, opened)
+    threads = threading.active_count()
+    one, other = iter(loader), iter(loader)
+    assert threading.active_count() == threads
+    next(one)
+    next(other)
+    with pytest.raises(UsageError, match="this iterator of a Loader is over"):
+        next(one)
+    assert loader.step == 2
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "ranks": ({"rank": 0, "world": 5}, r"batch = 12 cannot be dealt evenly to 5 ranks; .*: 1, 2, 3, 4, 6, 12"),
+    "ranks of groups": ({"rank": 0, "world": 4, "group": 6}, r"in groups of 6 cannot be dealt .*: 1, 2$"),
+    "rank": ({"rank": 2, "world": 2}, r"rank 2 of 2: expected 0 to 1"),
+    "world": ({"rank": 0}, "give both, or neither"),
+    "group": ({"group": 5}, r"group = 5 does not divide batch = 12"),
+    "mixing": ({"augment": MIXED}, r"mixes images .*give group"),
+    "mixup of uint8": ({"augment": MIXED, "group": 2, "normalise": None}, "mixup blends images"),
+    "batch": ({"batch": 10**5}, r"batch = 100000 is more than the \d+ samples of the split 'train'"),
+    "no batch": ({"batch": 0}, "batch = 0: expected a whole number from 1 to"),
+    "split": ({"split": "test"}, "no split 'test'; there are: train, val"),
+    "augment": ({"augment": {"crop": 1}}, "augment: crop: Extra inputs"),
+    "recipe": ({"augment": "nope"}, "recipe nope: no such file, nor a shipped recipe"),
+    "validation": ({"split": "val", "smoothing": 0.1}, "smoothing is for training"),
+    "normalise": ({"normalise": ((123, 116, 103), (58, 57, 57))}, "of pixels in 0 to 1"),
+    "size": ({"size": 5}, "size = 5: expected whole pixels"),
+    "sizes": ({"size": ((5, 64),)}, "the first must be 0"),
+    "cache": ({"cache": "yes"}, "cache = 'yes': expected"),
+    "threads": ({"threads": 0}, "threads = 0"),
+    "pad": ({"split": "val", "pad": False, "rank": 0, "world": 2}, "which 2 ranks cannot share"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments_are_refused_at_once(tiny_set: Path, opened: list[Loader], name: str) -> None:
+    """Each names the argument, what it was and what it may be."""
+    options, message = WRONG[name]
+    with pytest.raises(UsageError, match=message):
+        load(tiny_set, opened, **{"split": "train", **options})
+
+
+def test_devices(tiny_set: Path, opened: list[Loader]) -> None:
+    """One that is not there is refused at the first batch."""
+    with pytest.raises(UsageError, match="device 'meta' is not available"):
+        next(iter(load(tiny_set, opened, device="meta")))
+
+
+def test_states_that_do_not_match_are_refused(tiny_set: Path, opened: list[Loader]) -> None:
+    """Each value that differs is named; a newer state is said to be newer, anything else to be no state."""
+    state = load(tiny_set, opened, seed=1, batch=6).state_dict()
+    loader = load(tiny_set, opened)
+    with pytest.raises(UsageError, match=r"batch is 12, the state has 6; seed is 0, the state has 1"):
+        loader.load_state_dict(state)
+    own = loader.state_dict()
+    for newer in ({**own, "format": 2}, {**own, "lanes": 3}):
+        with pytest.raises(NewerError, match="upgrade"):
+            loader.load_state_dict(newer)
+    for broken in ({}, {**own, "step": -1}, {**own, "step": None}, {"format": "x"}):
+        with pytest.raises(DataError, match="not the state of a Loader"):
+            loader.load_state_dict(broken)
+    assert loader.step == 0
+    validation = load(tiny_set, opened, "val")
+    assert validation.state_dict() == {}
+    validation.load_state_dict({})
+    with pytest.raises(UsageError, match="has no state"):
+        validation.load_state_dict(own)
+
+
+def test_damage_is_raised_with_the_sample(tiny_set: Path, tmp_path: Path, opened: list[Loader]) -> None:
+    """As in a run: shard, key and what to do."""
+    broken = tmp_path / "set"
+    shutil.copytree(tiny_set, broken)
+    split = ShardSet.open(broken).split("train")
+    places = split.places(np.arange(len(split)))
+    tar = next(broken.glob("train-*.tar"))
+    with tar.open("r+b") as stream:
+        stream.seek(int(places.offsets[0]) + int(places.sizes[0]) // 2)
+        stream.write(b"\0" * 40)
+    loader = load(broken, opened)
+    with pytest.raises(DataError, match=r"train-0000\d\d.tar, key 000000\d\d\d .* `headrace verify "):
+        list(loader)
+    at_damage = loader.step
+    with pytest.raises(DataError):
+        next(loader.steps(at_damage))
+    loader.seek(at_damage + 1)
+    assert next(iter(loader))[0].shape[0] == 12
+
+
+def test_ranks_that_are_found_are_checked_too(
+    tiny_set: Path, opened: list[Loader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of torchrun are known at the first batch: what does not fit them is refused then."""
+    for name, value in {"RANK": 0, "WORLD_SIZE": 5, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 5}.items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(UsageError, match="cannot be dealt evenly to 5 ranks"):
+        next(iter(load(tiny_set, opened)))
+    with pytest.raises(UsageError, match="which 5 ranks cannot share"):
+        next(iter(load(tiny_set, opened, "val", batch=10, pad=False)))
+
+
+def test_mixing_does_not_end_by_an_attribute(tiny_set: Path, opened: list[Loader]) -> None:
+    """Timm's loop may set it: to what it is, or it is told what to do."""
+    loader = load(tiny_set, opened, augment=MIXED, group=2)
+    loader.mixup_enabled = True
+    with pytest.raises(UsageError, match="is decided by augment"):
+        loader.mixup_enabled = False
