@@ -134,9 +134,16 @@ def test_users_own_modules_are_left_alone(tmp_path: Path) -> None:
 
 
 def start(*arguments: object) -> subprocess.Popen[bytes]:
-    """`headrace ARGUMENTS` in the background, in a process group of its own."""
+    """`headrace ARGUMENTS` in the background, in a process group of its own, where Ctrl-C counts.
+
+    A shell has its background jobs ignore it, and they would hand that down.
+    """
     command = [*HEADRACE, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
