@@ -25,18 +25,25 @@ AUGMENT = {"crop_area": [0.25, 1.0], "flip": 0.5, "mixup": 0.2, "cutmix": 1.0}
 
 
 def main() -> None:
-    """Train, and evaluate and save after each epoch."""
-    given = arguments()
+    """Join the other ranks, if there are any, and train."""
     cuda, ranked = torch.cuda.is_available(), "RANK" in os.environ
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if ranked:
         dist.init_process_group("nccl" if cuda else "gloo")
+    run(arguments(), "cuda" if cuda else "cpu")
+    if ranked:  # by now the model is gone: DDP, if it were the last to hold a gloo group, might hang
+        dist.destroy_process_group()
+
+
+def run(given: argparse.Namespace, device: str) -> None:
+    """Train, and evaluate and save after each epoch."""
     train = Loader(given.shards, batch=given.batch, size=given.size, group=given.group, augment=AUGMENT, smoothing=0.1)
     val = Loader(given.shards, "val", batch=given.batch, size=given.size, crop=0.875)
     torch.manual_seed(0)
-    network = EfficientNet.from_name("efficientnet-b0", num_classes=train.classes).to("cuda" if cuda else "cpu")
-    model = DistributedDataParallel(network) if ranked else network
+    network = EfficientNet.from_name("efficientnet-b0", num_classes=train.classes).to(device)
+    network.to(memory_format=torch.channels_last)  # as the loader's images are
+    model = DistributedDataParallel(network) if dist.is_initialized() else network
     optimizer = torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, weight_decay=5e-5)
     if given.resume:
         state = torch.load(given.checkpoint, map_location="cpu", weights_only=True)
@@ -58,8 +65,6 @@ def main() -> None:
             if train.step == given.stop:
                 break
             print_accuracy(network, val, train.epoch)
-    if ranked:
-        dist.destroy_process_group()
 
 
 @torch.inference_mode()

@@ -30,6 +30,7 @@ def main() -> None:
     val = Loader(given.shards, "val", batch=given.batch, size=given.size, crop=0.875)
     torch.manual_seed(0)
     network = EfficientNet.from_name("efficientnet-b0", num_classes=train.classes)
+    network.to(memory_format=torch.channels_last)  # as the loader's images are
     optimizer = torch.optim.SGD(network.parameters(), given.lr, momentum=0.9, nesterov=True, weight_decay=5e-5)
     network, optimizer = accelerator.prepare(network, optimizer)
     accelerator.register_for_checkpointing(train)

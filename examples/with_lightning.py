@@ -49,6 +49,7 @@ class Classifier(lightning.LightningModule):  # type: ignore[misc]  # Lightning 
     def __init__(self, train: Loader, lr: float, stop: int | None) -> None:
         super().__init__()
         self.network = EfficientNet.from_name("efficientnet-b0", num_classes=train.classes)
+        self.network.to(memory_format=torch.channels_last)  # as the loader's images are
         self.train_loader, self.lr, self.stop = train, lr, stop
         self.sums = torch.zeros(3)
 
