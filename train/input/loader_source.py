@@ -85,7 +85,7 @@ class Source:
             groups, rows = min(mine, 1), rows if self._settings.pad else mine
         try:
             batches = list(islice(self._feed or (), groups))
-        except Exception:  # the pipeline is of no more use: the next batch, perhaps after a seek, begins anew
+        except BaseException:  # Ctrl-C too: some groups of the step may be gone, so the next batch begins anew
             self.close()
             raise
         self._next += 1

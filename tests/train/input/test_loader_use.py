@@ -10,6 +10,8 @@ import pytest
 
 from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.shardset import ShardSet
+from headrace.train.input.batch import Batch
+from headrace.train.input.feed import Feed
 from headrace.train.input.loader import Loader
 from tests.train.input.loaders import MIXED, load
 
@@ -115,6 +117,26 @@ def test_ranks_that_are_found_are_checked_too(
         next(iter(load(tiny_set, opened)))
     with pytest.raises(UsageError, match="which 5 ranks cannot share"):
         next(iter(load(tiny_set, opened, "val", batch=10, pad=False)))
+
+
+def test_interrupt_loses_no_group(tiny_set: Path, opened: list[Loader], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C between two groups of a step, as in a notebook: the next pass has that step, whole."""
+    expected = [targets.tolist() for _, targets in load(tiny_set, opened, augment=MIXED, group=2).steps(0, 2)]
+    loader = load(tiny_set, opened, augment=MIXED, group=2)
+    found = [next(iter(loader))[1].tolist()]
+    hand_out, left = Feed.__next__, [3]
+
+    def interrupted(feed: Feed) -> Batch:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return hand_out(feed)
+
+    monkeypatch.setattr(Feed, "__next__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(iter(loader))
+    found.append(next(iter(loader))[1].tolist())
+    assert found == expected
 
 
 def test_mixing_does_not_end_by_an_attribute(tiny_set: Path, opened: list[Loader]) -> None:
