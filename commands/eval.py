@@ -1,5 +1,7 @@
-"""`headrace eval`: the accuracy of a checkpoint."""
+"""`headrace eval`: what a checkpoint gets right on a split."""
 
+import json
+import sys
 from pathlib import Path
 
 import click
@@ -10,17 +12,54 @@ from headrace.shards.streams import print_result
 @click.command("eval")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("shards", metavar="SHARDS", type=click.Path(path_type=Path))
+@click.option("--split", default="val", show_default=True, metavar="NAME", help="The split to measure on.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Also write validation.parquet, mistakes.csv, confusion.csv and sheet.png there.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with recall and precision of each class.")
+@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of its recipe.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
-def eval_command(checkpoint: Path, shards: Path, settings: tuple[str, ...], device: str | None) -> None:
-    """Measure CHECKPOINT on the validation split of SHARDS, with the recipe that it was trained with."""
+def eval_command(
+    checkpoint: Path,
+    shards: Path,
+    split: str,
+    out: Path | None,
+    as_json: bool,
+    nproc: int,
+    settings: tuple[str, ...],
+    device: str | None,
+) -> None:
+    """Measure CHECKPOINT, a file or a run folder, on a split of SHARDS, with its own recipe.
+
+    Prints accuracy, loss, top-5 accuracy and the calibration error (15 bins, Guo et al. 2017).
+    """
+    from headrace.train.machine.parent import stop_with_launcher
+
+    stop_with_launcher()
     from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()  # before torch is loaded
+    from headrace.train.evaluate.files import write_files
+    from headrace.train.machine.launch import launch
     from headrace.train.machine.world import World
-    from headrace.train.run.evaluation import evaluate
+    from headrace.train.record.metrics import Metrics
+    from headrace.train.run.evaluation import Evaluation, check_first, evaluate
 
     settings += () if device is None else (f"runtime.device={device}",)
-    line = evaluate(checkpoint, shards, settings).line()
-    if World.from_environment().is_main:
-        print_result(line)
+    asked = Evaluation(checkpoint, shards, settings, split)
+    if nproc > 1 and not World.launched():
+        sys.exit(launch(nproc, ("-P", "-m", "headrace", *sys.argv[1:]), check_first(asked, nproc)))
+    measured = evaluate(asked)
+    if measured.predictions is None:  # rank 0 has them
+        return
+    metrics = Metrics.of(measured.predictions)
+    lines = [measured.line(), *metrics.lines(measured.predictions)]
+    written = write_files(out, measured.predictions, measured.shards) if out is not None else []
+    if as_json:
+        print_result(json.dumps(metrics.record(measured.predictions)))
+    else:
+        print_result("\n".join([*lines, *written]))

@@ -52,7 +52,10 @@ HOMES = (
     Home("click", "cli.py", ("click",), folder="commands/"),
     Home("decoding and encoding images", "prep/images/admit.py", ("simplejpeg", "nvidia.nvimgcodec")),
     Home(
-        "Pillow: pictures with text, and for people to look at", "prep/sheet.py", ("PIL",), also=("shards/picture.py",)
+        "Pillow: pictures with text, and for people to look at",
+        "shards/sheet.py",
+        ("PIL",),
+        also=("shards/picture.py",),
     ),
     Home("random draws", "shards/draws.py", ("random", "secrets", "numpy.random")),
     Home(

@@ -139,7 +139,7 @@ def test_stray_import_is_found(path: str, text: str) -> None:
         ("cli.py", "import click"),
         ("prep/images/admit.py", "from nvidia import nvimgcodec"),
         ("prep/images/admit.py", "def later():\n    import simplejpeg"),
-        ("prep/sheet.py", "from PIL import Image"),
+        ("shards/sheet.py", "from PIL import Image"),
         ("shards/draws.py", "import numpy as np\nnp.random.default_rng(0)"),
         ("shards/draws.py", "from numpy.random import default_rng"),
         ("shards/draws.py", "import random"),

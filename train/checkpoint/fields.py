@@ -17,7 +17,7 @@ from headrace.train.checkpoint.progress import Progress
 from headrace.train.machine.device import Accelerator
 from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.recipe.recipe import Recipe
-from headrace.train.recipe.sections import Runtime
+from headrace.train.recipe.sections import Evaluate, Runtime
 
 NETWORK = {"family": "efficientnet"}
 """What a checkpoint says of its network: whose code builds the one that `model.name` of the recipe names."""
@@ -37,6 +37,8 @@ class Checkpoint:
     normalisation: Normalisation  # in format 1 that of the recipe's model
     classes: tuple[str, ...]  # their ids, in the order of the labels
     class_names: tuple[str, ...] | None  # None in format 1: ask the shard set
+    size: int  # of the images that its accuracy was measured on, pixels
+    crop: float  # of each image's shorter side, for the same
     shard_set: str  # the digest
     model: dict[str, Any]
     average: dict[str, Any]  # empty where none was kept
@@ -56,6 +58,7 @@ class Checkpoint:
             raise DataError(f"{path}: its precision is {precision[:20]!r}. Use an earlier checkpoint")
         recipe = _recipe(state["recipe"], path)
         refuse_unknown(path, state["progress"], [one.name for one in fields(Progress)], where="its progress")
+        size, crop = _evaluated(state, recipe, path)
         with _explaining(path):
             progress = Progress.from_state(state["progress"])
         return cls(
@@ -67,6 +70,8 @@ class Checkpoint:
             normalisation=_normalisation(state, recipe, path),
             classes=tuple(state["classes"]),
             class_names=_class_names(state, path),
+            size=size,
+            crop=crop,
             shard_set=state["shard_set"],
             model=state["model"],
             average=state["average"],
@@ -149,6 +154,17 @@ def _normalisation(state: dict[str, Any], recipe: Recipe, path: Path) -> Normali
     raise DataError(
         f"{path}: its mean and std are not three numbers each, of 0 to 255, std above 0. Use an earlier one"
     )
+
+
+def _evaluated(state: dict[str, Any], recipe: Recipe, path: Path) -> tuple[int, float]:
+    """The size and crop of its evaluation; those of its recipe where it has no fields for them, as in format 1."""
+    size, crop = state.get("size", recipe.evaluate.size), state.get("crop", recipe.evaluate.crop)
+    try:
+        Evaluate(size=size, crop=crop)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{path}: {first['loc'][0]} is {first['input']}: {first['msg']}. Use an earlier one") from error
+    return size, crop
 
 
 def _class_names(state: dict[str, Any], path: Path) -> tuple[str, ...] | None:

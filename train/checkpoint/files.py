@@ -22,6 +22,7 @@ from headrace.shards import store
 from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.train.checkpoint.formats import checked
 
+_BEST = "best.pt"
 _NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.pt")
 
 
@@ -38,7 +39,7 @@ def save(run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int) 
     try:
         path.parent.mkdir(exist_ok=True)
         store.write_bytes(path, data)
-        for link in ("last.pt", "best.pt") if best else ("last.pt",):
+        for link in ("last.pt", _BEST) if best else ("last.pt",):
             store.write_link(run / link, Path("checkpoints") / path.name)
         store.sync_folder(path.parent)  # the new one is on the disk before an old one goes
         _remove_old(run, keep)
@@ -48,7 +49,7 @@ def save(run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int) 
 
 
 def _remove_old(run: Path, keep: int) -> None:
-    kept = {path.resolve() for path in (*_newest_first(run)[:keep], run / "last.pt", run / "best.pt")}
+    kept = {path.resolve() for path in (*_newest_first(run)[:keep], run / "last.pt", run / _BEST)}
     for path in _newest_first(run):
         if path.resolve() not in kept:
             path.unlink()
@@ -92,17 +93,19 @@ class Newest(NamedTuple):
 
 
 def load(path: Path, sha256: str | None = None) -> Stored:
-    """Read a checkpoint file once; `sha256` is that of its bytes if it was read before.
+    """Read a checkpoint file once, of a run folder its best.pt; `sha256` is that of its bytes if it was read before.
 
     Raises UsageError when there is none, DataError when it is damaged or is not the one that was read before,
     NewerError when a newer Headrace wrote it.
     """
+    path = path / _BEST if path.is_dir() else path
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(
             f"{path}: no checkpoint that can be read ({error.strerror}). "
-            "Give a file that a run wrote: RUN/best.pt, RUN/last.pt, or one of RUN/checkpoints"
+            "Give a run folder, for its best.pt, or a file that a run wrote: RUN/best.pt, RUN/last.pt, or one of "
+            "RUN/checkpoints"
         ) from error
     named = _NAME.fullmatch(path.resolve().name)
     digest = hashlib.sha256(data).hexdigest()

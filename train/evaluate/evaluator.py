@@ -8,6 +8,7 @@ from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.shards.errors import HeadraceError
 from headrace.shards.order import deal
+from headrace.train.evaluate.scores import Scores
 from headrace.train.input.feed import Feed
 from headrace.train.input.normalise import Normalise
 from headrace.train.input.plans import Plan, ValidationPlans
@@ -40,10 +41,12 @@ class Evaluator:
         self._accelerator, self._world, self._numerics, self._flip = accelerator, world, numerics, flip
 
     @torch.no_grad()
-    def __call__(self, network: Network, cut_short: Callable[[], bool] | None = None) -> Sums:
+    def __call__(
+        self, network: Network, cut_short: Callable[[], bool] | None = None, scores: Scores | None = None
+    ) -> Sums:
         """Loss, correct and seen over all ranks; incomplete where `cut_short` became true on any of them.
 
-        Leaves the network in the mode that it was in.
+        This rank's samples are added to `scores`. Leaves the network in the mode that it was in.
         """
         training = network.training
         network.eval()
@@ -57,6 +60,8 @@ class Evaluator:
                     logits = self._logits(network, batch.images)
                     loss = F.cross_entropy(logits, batch.labels, reduction="sum")
                 tally.add(loss, logits, batch.labels)
+                if scores is not None:
+                    scores.add(batch.plan.ids, logits, batch.labels)
         network.train(training)
         sums, expected = tally.total(self._world), len(self._plans.split)
         if sums.seen > expected or (sums.seen < expected and cut_short is None):

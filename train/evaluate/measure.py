@@ -1,21 +1,28 @@
-"""The accuracy of a checkpoint on a shard set's validation split, as its run measured it."""
+"""The accuracy of a checkpoint on a split of a shard set, as its run measured it."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headrace.shards.headers import refuse_unsafe
+from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
-from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.resume import refuse_other_classes
 from headrace.train.evaluate.evaluator import Evaluator
+from headrace.train.evaluate.scores import Scores
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.machine.world import World
 from headrace.train.model.build import build_model
+from headrace.train.model.network import Network
 from headrace.train.model.states import load_network
 from headrace.train.recipe.recipe import Recipe
+from headrace.train.record.predictions import TOP, Origin, Predictions
 from headrace.train.record.sums import Sums
 
 
@@ -24,15 +31,19 @@ class Measured:
     """What an evaluation came to."""
 
     sums: Sums
+    predictions: Predictions | None  # on rank 0
+    shards: ShardSet
     step: int
     averaged: bool
 
     def line(self) -> str:
         """The result in words, with the numbers in the form of the epoch line."""
         weights = "averaged weights" if self.averaged else "weights"
+        split = VALIDATION if self.predictions is None else self.predictions.origin.split
+        of = "" if split == VALIDATION else f" of split {split}"
         return (
             f"Test Loss: {self.sums.mean_loss:.5f}, Test Acc: {self.sums.accuracy:.2f}% "
-            f"({self.sums.correct:,} of {self.sums.seen:,} images; {weights} after step {self.step})"
+            f"({self.sums.correct:,} of {self.sums.seen:,} images{of}; {weights} after step {self.step})"
         )
 
 
@@ -43,20 +54,21 @@ class Measurement:
     checkpoint: Checkpoint
     recipe: Recipe
     shards: ShardSet
+    split: str
 
     @classmethod
-    def of(cls, path: Path, shards: Path, settings: tuple[str, ...]) -> "Measurement":
-        """That of the checkpoint at `path`, with its own recipe, changed by `settings`.
+    def of(cls, saved: Checkpoint, shards: Path, settings: tuple[str, ...], split: str = VALIDATION) -> "Measurement":
+        """That of a checkpoint with its own recipe, changed by `settings`.
 
-        Raises UsageError when the class lists differ, DataError when the checkpoint or the set is damaged.
+        Raises UsageError when the class lists differ, DataError when the set is damaged.
         """
-        saved = Checkpoint.of(files.load(path))
-        recipe = saved.recipe.with_settings("of the checkpoint", settings)
+        its_own = (f"evaluate.size={saved.size}", f"evaluate.crop={saved.crop!r}")
+        recipe = saved.recipe.with_settings("of the checkpoint", (*its_own, *settings))
         shard_set = ShardSet.open(shards)
         refuse_other_classes(saved, shard_set)
         if World.from_environment().local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(shard_set)
-        return cls(saved, recipe, shard_set)
+        return cls(saved, recipe, shard_set, split)
 
     def numerics(self, accelerator: Accelerator) -> Numerics:
         """The formats that it was trained in, unless the settings name others."""
@@ -65,9 +77,38 @@ class Measurement:
 
     def take(self, evaluate: Evaluator, place: Place, numerics: Numerics) -> Measured:
         """What `evaluate` makes of the checkpoint's network, at this place. Raises DataError if it is damaged."""
-        saved, recipe, classes = self.checkpoint, self.recipe, len(self.shards.class_ids)
-        built = build_model(recipe.model.name, classes, init="random", weights=None, seed=recipe.train.seed)
-        with saved.explaining():
-            load_network(built.network, saved.average or saved.model, "average" if saved.average else "model")
-        place.accelerator.place(built.network, numerics.master_dtype)
-        return Measured(evaluate(built.network), saved.progress.step, bool(saved.average))
+        saved = self.checkpoint
+        network = build_network(saved)
+        place.accelerator.place(network, numerics.master_dtype)
+        scores = Scores()
+        sums = evaluate(network, scores=scores)
+        rows = scores.total(place.world)
+        predictions = self._predictions(rows) if place.world.is_main else None
+        return Measured(sums, predictions, self.shards, saved.progress.step, bool(saved.average))
+
+    def _predictions(self, rows: NDArray[np.float64]) -> Predictions:
+        saved, shards = self.checkpoint, self.shards
+        top = min(TOP, len(shards.class_ids))
+        ids = rows[:, 0].astype(np.int64)
+        with closing(shards.split(self.split)) as split:
+            keys = [split.keys[one] for one in ids.tolist()]
+        step, averaged = saved.progress.step, bool(saved.average)
+        names = (shards.class_ids, shards.class_names)
+        return Predictions(
+            Origin(self.split, shards.digest, saved.sha256, step, averaged, *names),
+            ids=ids,
+            keys=keys,
+            labels=rows[:, 1].astype(np.int64),
+            losses=rows[:, 2].copy(),
+            top_labels=rows[:, 3 : 3 + top].astype(np.int64),
+            top_probabilities=rows[:, 3 + top :].astype(np.float32),
+        )
+
+
+def build_network(saved: Checkpoint) -> Network:
+    """The network of a checkpoint with its weights, averaged ones if there are. DataError where they are damaged."""
+    recipe = saved.recipe
+    built = build_model(recipe.model.name, len(saved.classes), init="random", weights=None, seed=recipe.train.seed)
+    with saved.explaining():
+        load_network(built.network, saved.average or saved.model, "average" if saved.average else "model")
+    return built.network

@@ -1,4 +1,4 @@
-"""An evaluator of a shard set's validation split, with a pipeline of its own."""
+"""An evaluator of a split of a shard set, with a pipeline of its own."""
 
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
@@ -20,9 +20,10 @@ def build_evaluator(
     place: Place,
     numerics: Numerics,
     decoded: Decoded | None = None,
+    name: str = VALIDATION,
 ) -> Evaluator:
-    """The evaluator of a shard set's validation split."""
-    split = shards.split(VALIDATION)
+    """The evaluator of the split of this name. Raises UsageError if the set has none."""
+    split = shards.split(name)
     plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
     images = Input(split, settings.batch, place, decode=runtime.decode, decoded=decoded)
     return Evaluator(plans, images.feed, normalise, place.accelerator, place.world, numerics, flip=settings.flip)

@@ -39,6 +39,16 @@ def ending_together(stop: StopRequest) -> Iterator[None]:
         _end(traceback.format_exc().rstrip(), 1)
 
 
+@contextmanager
+def one_of_many() -> Iterator[None]:
+    """Around the work of a rank that saves nothing: an error or a signal ends all ranks. Alone, nothing changes."""
+    if World.from_environment().size == 1:
+        yield
+        return
+    with StopRequest() as stop, ending_together(stop):
+        yield
+
+
 def _end(text: str, code: int) -> None:
     sys.stdout.flush()
     sys.stderr.write(f"{text}\n" if text else "")

@@ -123,6 +123,8 @@ def build_saver(setup: Setup, place: Place, step: TrainStep) -> Saver:
         "std": list(setup.normalisation.std),
         "classes": list(setup.shards.class_ids),
         "class_names": list(setup.shards.class_names),
+        "size": setup.recipe.evaluate.size,
+        "crop": setup.recipe.evaluate.crop,
         "shard_set": setup.shards.digest,
         "world": {"processes": place.world.size, "threads": place.threads},
     }

@@ -1,35 +1,80 @@
 """`headrace eval` on this rank, from its process to the result."""
 
 from pathlib import Path
+from typing import NamedTuple
 
+from headrace.shards.errors import UsageError
+from headrace.shards.manifest import VALIDATION
 from headrace.shards.streams import say
+from headrace.train.checkpoint.resume import Found
 from headrace.train.evaluate.evaluator import Evaluator
 from headrace.train.evaluate.measure import Measured, Measurement
 from headrace.train.evaluate.validation import build_evaluator
 from headrace.train.input.kernels.kept import LOOPS
 from headrace.train.input.normalise import Normalise
+from headrace.train.machine.abort import one_of_many
+from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
+from headrace.train.machine.world import World
+from headrace.train.run.preflight import chosen_checkpoint, hand_over
 from headrace.train.run.process import entered, round_products
 
 
-def evaluate(path: Path, shards: Path, settings: tuple[str, ...]) -> Measured:
-    """Measure the checkpoint at `path` on the validation split of the set at `shards`; ranks share its batches.
+class Evaluation(NamedTuple):
+    """What is measured: a checkpoint file or run folder, on a split of a shard set, with settings of the recipe."""
 
-    Raises what `Measurement` raises, and UsageError when the device that is asked for is not there.
+    checkpoint: Path
+    shards: Path
+    settings: tuple[str, ...] = ()
+    split: str = VALIDATION
+
+
+def check_first(asked: Evaluation, processes: int) -> dict[str, str]:
+    """Check what `processes` ranks of this machine will do; what their environment shall tell them.
+
+    Raises what `evaluate` raises.
     """
-    measurement = Measurement.of(path, shards, settings)
-    with entered(measurement.recipe.runtime) as place:
-        numerics = measurement.numerics(place.accelerator)
-        round_products(numerics, place.accelerator)
-        measured = measurement.take(evaluator_of(measurement, place, numerics), place, numerics)
-        if LOOPS.trouble and place.world.is_main:
-            say(f"headrace: warning: {LOOPS.trouble}", error=True)
-        return measured
+    measurement = _measurement(asked)
+    measurement.shards.split(asked.split).close()
+    Accelerator.look().choose(measurement.recipe.runtime.device, processes)
+    return hand_over(Found(measurement.checkpoint))
+
+
+def evaluate(asked: Evaluation) -> Measured:
+    """Measure a checkpoint on a split; ranks share its batches, and rank 0 has the predictions.
+
+    Raises what `Measurement` raises, and UsageError when the split or the device is not there.
+    """
+    with one_of_many():
+        measurement = _measurement(asked)
+        with entered(measurement.recipe.runtime) as place:
+            _refuse_unequal(measurement, place.world)
+            numerics = measurement.numerics(place.accelerator)
+            round_products(numerics, place.accelerator)
+            measured = measurement.take(evaluator_of(measurement, place, numerics), place, numerics)
+            if LOOPS.trouble and place.world.is_main:
+                say(f"headrace: warning: {LOOPS.trouble}", error=True)
+            return measured
+
+
+def _measurement(asked: Evaluation) -> Measurement:
+    return Measurement.of(chosen_checkpoint(asked.checkpoint), asked.shards, asked.settings, asked.split)
+
+
+def _refuse_unequal(measurement: Measurement, world: World) -> None:
+    """Raise UsageError when this rank sees another checkpoint or shard set than rank 0, as hosts may."""
+    mine = [measurement.checkpoint.sha256, measurement.shards.digest]
+    if world.from_main(mine) != mine:
+        raise UsageError(
+            f"rank {world.rank}: another checkpoint or shard set than rank 0 has. Give all hosts the same files"
+        )
 
 
 def evaluator_of(measurement: Measurement, place: Place, numerics: Numerics) -> Evaluator:
-    """The evaluator of the set that is measured on."""
+    """The evaluator of the split that is measured on."""
     recipe = measurement.recipe
     normalise = Normalise(*measurement.checkpoint.normalisation, place.accelerator, numerics.master_dtype)
-    return build_evaluator(measurement.shards, recipe.evaluate, recipe.runtime, normalise, place, numerics)
+    return build_evaluator(
+        measurement.shards, recipe.evaluate, recipe.runtime, normalise, place, numerics, name=measurement.split
+    )

@@ -30,8 +30,22 @@ def preflight(request: Request, processes: int) -> dict[str, str]:
     Accelerator.look().choose(setup.recipe.runtime.device, processes)
     if setup.resumed is None:
         first_weights(setup.recipe.model.name, setup.recipe.model.init, request.weights)
+    return hand_over(found)
+
+
+def hand_over(found: Found) -> dict[str, str]:
+    """What tells ranks which checkpoint was chosen, as variables of their environment."""
     chosen = found.checkpoint and (str(found.checkpoint.path), found.checkpoint.sha256, found.warnings)
     return {_CHOSEN: json.dumps(chosen)}
+
+
+def chosen_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint that the launcher chose for this rank, or the one at `path` where no launcher of ours did.
+
+    Raises UsageError when there is none, DataError when it is damaged or has changed since.
+    """
+    found = handed_over()
+    return found.checkpoint if found and found.checkpoint else Checkpoint.of(files.load(path))
 
 
 def handed_over() -> Found | None:

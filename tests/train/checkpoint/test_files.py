@@ -51,6 +51,17 @@ def test_state_comes_back(tmp_path: Path) -> None:
         assert loaded == {key: value for key, value in STATE.items() if key not in ("model", "optimizer")}
 
 
+def test_run_folder_is_its_best(tmp_path: Path) -> None:
+    """A folder is taken for its best.pt; one without a best.pt is told what to give."""
+    save(tmp_path / "run", 1)
+    with pytest.raises(UsageError, match=r"run/best\.pt: no checkpoint that can be read .*RUN/last\.pt"):
+        files.load(tmp_path / "run")
+    best = save(tmp_path / "run", 2, best=True)
+    save(tmp_path / "run", 3)
+    found = files.load(tmp_path / "run")
+    assert (found.state["progress"], found.path.resolve()) == ({"step": 2}, best)
+
+
 def test_size_is_told(tmp_path: Path) -> None:
     """Saving tells how many bytes it wrote."""
     size = files.save(tmp_path, STATE, 1, best=False, keep=1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from headrace.train.checkpoint import files, formats
+from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.evaluate import measure
 from headrace.train.machine.place import Place
 from headrace.train.model.normalisation import Normalisation, normalisation_of
@@ -137,6 +138,7 @@ NUMBERS: tuple[Where, ...] = (
 
 FIELDS: tuple[Where, ...] = (
     *((key,) for key in formats.FIELDS[formats.FORMAT] if key not in ("headrace", "world")),
+    *((key,) for key in formats.OPTIONAL[formats.FORMAT]),
     *NUMBERS,
     ("model", "_bn0.num_batches_tracked"),
     ("optimizer", "state"),
@@ -173,6 +175,8 @@ ALLOWED: tuple[tuple[Where, str], ...] = (
     (("recipe", "optim", "lr"), "missing"),
     (("recipe", "optim", "lr"), "1e308"),
     (("recipe", "augment", "crop_area"), "missing"),
+    (("size",), "missing"),
+    (("crop",), "missing"),
     (("class_names", 3), "text"),  # a name may be any
     (("class_names", 3), "long text"),
 )
@@ -236,6 +240,8 @@ def test_wrong_value_is_refused(
         ("sgd", ("mean",), lambda _: [1.0, 2.0], "mean and std are not three numbers each"),
         ("sgd", ("std", 2), lambda _: 0.0, "mean and std are not three numbers each"),
         ("sgd", ("class_names",), lambda old: old[1:], "11 class names for 12 classes"),
+        ("sgd", ("size",), lambda _: 65, "size is 65: Input should be a multiple of 32"),
+        ("sgd", ("crop",), lambda _: 1.5, "crop is 1.5: Input should be less than or equal to 1"),
         ("sgd", ("progress", "best_epoch"), lambda _: 1, "impossible progress"),
         ("sgd", ("progress", "epoch_sums"), lambda _: [1.0, 5, 4], "impossible progress"),
         ("sgd", ("progress", "epoch_sums"), lambda _: [10**18, 0, 0], "not a loss and two counts"),
@@ -274,6 +280,21 @@ def test_normalisation_is_the_checkpoints(sound: dict[str, bytes], tiny_set: Pat
     torch.save(state | {"format": 1}, path)
     setup = resolve(Request(tiny_set, out=path.parent / "run", resume=str(path)), 1)
     assert setup.normalisation == normalisation_of("efficientnet-b0")
+
+
+def test_evaluation_is_as_the_checkpoint_says(sound: dict[str, bytes], tiny_set: Path, path: Path) -> None:
+    """Size and crop are the checkpoint's, of one without them the recipe's; settings change both."""
+    path.write_bytes(changed(sound["sgd"], ("size",), lambda _: 96))
+    measured = measure.Measurement.of(Checkpoint.of(files.load(path)), tiny_set, ()).recipe.evaluate
+    assert (measured.size, measured.crop) == (96, 1.0)
+    measured = measure.Measurement.of(
+        Checkpoint.of(files.load(path)), tiny_set, ("evaluate.size=32", "evaluate.crop=0.5")
+    ).recipe.evaluate
+    assert (measured.size, measured.crop) == (32, 0.5)
+    path.write_bytes(changed(path.read_bytes(), ("size",), lambda _: GONE))
+    path.write_bytes(changed(path.read_bytes(), ("recipe", "evaluate", "size"), lambda _: 128))
+    saved = measure.Measurement.of(Checkpoint.of(files.load(path)), tiny_set, ())
+    assert (saved.checkpoint.size, saved.recipe.evaluate.size) == (128, 128)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +343,7 @@ def test_eval_refuses_wrong_values(
     path.write_bytes(changed(sound["adamw"], where, (ODD | TENSORS)[name]))
 
     def evaluated() -> None:
-        found = measure.Measurement.of(path, tiny_set, ("runtime.precision=auto",))
+        found = measure.Measurement.of(Checkpoint.of(files.load(path)), tiny_set, ("runtime.precision=auto",))
         place = Place.find(found.recipe.runtime)
         numerics = found.numerics(place.accelerator)
         found.take(evaluator_of(found, place, numerics), place, numerics)

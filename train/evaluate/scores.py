@@ -1,0 +1,51 @@
+"""What a network says of samples: the loss and the likeliest labels of each, from all ranks."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  torch's own convention
+
+from headrace.train.machine.world import World
+from headrace.train.record.predictions import TOP
+
+
+class Likeliest(NamedTuple):
+    """The k likeliest labels of n samples and their probabilities, (n, k) each, the likeliest first."""
+
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+def likeliest(logits: Tensor, count: int = TOP) -> Likeliest:
+    """The `count` likeliest labels, or all of fewer classes; of equal ones the smaller label comes first."""
+    wide = logits.detach().double()  # so that a probability does not depend on how many samples are taken at once
+    order = torch.sort(wide, dim=1, descending=True, stable=True).indices[:, :count]
+    chances = torch.softmax(wide, 1).gather(1, order)
+    return Likeliest(order.cpu().numpy(), chances.float().cpu().numpy())
+
+
+class Scores:
+    """Collects what is said of the samples of a split, batch by batch."""
+
+    def __init__(self) -> None:
+        self._rows: list[NDArray[np.float64]] = []
+
+    def add(self, ids: NDArray[np.int64], logits: Tensor, labels: Tensor) -> None:
+        """Add the samples of one batch; all numbers fit in float64."""
+        losses = F.cross_entropy(logits.detach().double(), labels, reduction="none").cpu().numpy()
+        top = likeliest(logits)
+        self._rows.append(np.column_stack([ids, labels.cpu().numpy(), losses, top.labels, top.probabilities]))
+
+    def total(self, world: World) -> NDArray[np.float64]:
+        """On rank 0 the rows of all ranks by their ids: id, label, loss, top labels, top probabilities. Elsewhere none.
+
+        Every rank calls it.
+        """
+        mine = np.concatenate(self._rows) if self._rows else np.empty((0, 3))
+        parts = [np.frombuffer(part) for part in world.to_main(mine.tobytes())]
+        width = world.largest([mine.shape[1]])()[0]
+        rows = np.concatenate([np.empty((0, width)), *(part.reshape(-1, width) for part in parts if len(part))])
+        return rows[np.argsort(rows[:, 0], kind="stable")]
