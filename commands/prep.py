@@ -43,6 +43,18 @@ from headrace.shards.streams import say, say_all
     show_default=True,
     help="An image that does not decode ends the run, or is left out and listed in report.jsonl.",
 )
+@click.option(
+    "--max-bad",
+    metavar="N|P%",
+    help="Images that --on-bad skip may leave out, as a number or a share. Default: 10, or 1% if that is more.",
+)
+@click.option(
+    "--on-empty-class",
+    type=click.Choice(["error", "drop", "keep"]),
+    default="error",
+    show_default=True,
+    help="A class all of whose files are refused ends the run, is left out, or keeps its label without a sample.",
+)
 def prep_command(
     paths: tuple[Path, ...], demo: bool, download: str | None, workers: int | None, if_exists: str, **options: Any
 ) -> None:

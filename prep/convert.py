@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import time
-from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,17 +11,18 @@ from pathlib import Path
 from headrace.prep.command.options import MEGABYTE, Options
 from headrace.prep.command.progress import Say, progress
 from headrace.prep.make import plan, publish, reuse
+from headrace.prep.make.bad_images import BadImages, bad_in
 from headrace.prep.make.engines.pool import make_shards
-from headrace.prep.make.record import Record, load_record
+from headrace.prep.make.record import Bad, Record, load_record
 from headrace.prep.make.shard import Job, Work
+from headrace.prep.make.tally import Tally, tally
+from headrace.prep.sources import kinds
 from headrace.prep.sources.detect import open_files, open_source
 from headrace.prep.sources.files import REPLACED, Files
-from headrace.prep.sources.imagefolder import is_image
 from headrace.prep.sources.source import Source
 from headrace.shards import headers, regular, store
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.manifest import Manifest
-from headrace.shards.names import REPORT
 
 _PLAN = "plan.json"  # in the work folder: what the finished shards there belong to
 _RESERVE = 64 * MEGABYTE  # for the index, and what other programs write meanwhile
@@ -35,8 +35,8 @@ class Result:
     manifest: Manifest
     reused: bool
     seconds: float
-    unused: Counter[str] = field(default_factory=Counter)
-    """Images of the source that are in no class of a split, by reason; empty where the set is reused."""
+    tally: Tally = field(default_factory=Tally)
+    """What became of the files of the source; empty where the set is reused."""
 
 
 def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
@@ -53,10 +53,18 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
                 return Result(found, reused=True, seconds=time.monotonic() - began)
         stamp = files.stamp()
         chosen = open_source(files, options)
-        _tell_of_left_out(files, options, say)
-        jobs = _jobs(chosen, options)
-        work = _work_folder(out, options, stamp, chosen)
-        records = _make(jobs, Work(work, chosen.reader, options), workers, out, say)
+        _refuse_lost_images(files, options)
+        images = sum(len(listed.labels) for listed in chosen.splits.values())
+        bad: list[tuple[str, Bad]] = []
+        while True:
+            jobs = _jobs(chosen, options)
+            work = _work_folder(out, options, stamp, chosen)
+            found = BadImages(chosen, options, images, bad)
+            records = _make(jobs, Work(work, chosen.reader, options), workers, out, found, say)
+            bad = found.all()
+            if not found.lost():
+                break
+            chosen = chosen.without(found.lost(), {one.path: one.reason for _, one in bad})
         if files.stamp() != stamp:
             raise DataError(f"{source}: it changed while prep read it. Run prep again when nothing writes to it")
         made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
@@ -65,27 +73,19 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
             say(f"{out}: what was there is kept as {store.set_aside(out)}: not all of it is known to come from prep")
         store.publish(work, out)
         headers.remember(manifest)  # every image was admitted
-    unused = Counter(reason for _, reason in chosen.unused)
-    return Result(manifest, reused=False, seconds=time.monotonic() - began, unused=unused)
+    account = tally(chosen, list(records.values()), images, bad)
+    return Result(manifest, reused=False, seconds=time.monotonic() - began, tally=account)
 
 
-def _tell_of_left_out(files: Files, options: Options, say: Say) -> None:
-    """Say what of the source is not read. Raises DataError where an image is lost by that, unless such are skipped."""
-    images = [(path, reason) for path, reason in files.left_out if is_image(path) and reason != REPLACED]
+def _refuse_lost_images(files: Files, options: Options) -> None:
+    """Raise DataError where an image is lost, as it is a link, say, unless such are skipped."""
+    images = [(path, reason) for path, reason in files.left_out if kinds.has_image_ending(path) and reason != REPLACED]
     if images and options.on_bad != "skip":
         path, reason = images[0]
         raise DataError(
             f"{files.root}: {path}: {reason} ({len(images):,} such images). Put plain files in their place, as "
             "`cp -rL` and `tar -h` do for links, or leave them out with --on-bad skip"
         )
-    replaced = sum(reason == REPLACED for _, reason in files.left_out)
-    if len(files.left_out) > replaced:
-        say(
-            f"{files.root}: {len(files.left_out) - replaced:,} links are not followed or special files not read; "
-            f"{REPORT} names each"
-        )
-    if replaced:
-        say(f"{files.root}: {replaced:,} files are replaced by later ones of their name; {REPORT} names each")
 
 
 def _jobs(source: Source, options: Options) -> dict[str, list[Job]]:
@@ -113,7 +113,7 @@ def _jobs(source: Source, options: Options) -> dict[str, list[Job]]:
 
 def _work_folder(out: Path, options: Options, stamp: str, source: Source) -> Path:
     """The folder to fill: what an interrupted run of the same plan left there is kept, anything else is removed."""
-    facts = [publish.WRITER, options.record(), stamp, source.layout, [[one.id, one.name] for one in source.classes]]
+    facts = [publish.WRITER, options.deciding(), stamp, source.layout, [[one.id, one.name] for one in source.classes]]
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest().encode()
     work = store.work_folder(out)
     try:
@@ -127,7 +127,9 @@ def _work_folder(out: Path, options: Options, stamp: str, source: Source) -> Pat
     return work
 
 
-def _make(jobs: dict[str, list[Job]], work: Work, workers: int, out: Path, say: Say) -> dict[str, Record]:
+def _make(
+    jobs: dict[str, list[Job]], work: Work, workers: int, out: Path, bad: BadImages, say: Say
+) -> dict[str, Record]:
     """The record of every shard, by name."""
     every = [job for split in jobs.values() for job in split]
     kept = {job.name: load_record(work.folder, job.name) for job in every}
@@ -135,9 +137,18 @@ def _make(jobs: dict[str, list[Job]], work: Work, workers: int, out: Path, say: 
     missing = [job for job in every if job.name not in records]
     if records:
         say(f"continuing an interrupted run: {len(records)} of {len(every)} shards are done")
+        bad.add([one for job in every if job.name in records for one in bad_in(job, records[job.name])])
     _check_space(missing, out)
     with progress(sum(len(job.labels) for job in missing), "prep") as report:
-        for record in make_shards(missing, work, workers, report):
+        done = 0
+
+        def tick(samples: int, found: list[Bad]) -> None:
+            nonlocal done
+            done += samples
+            report(done)
+            bad.add(found)
+
+        for record in make_shards(missing, work, workers, tick):
             records[record.name] = record
     return records
 

@@ -20,9 +20,10 @@ def make_shards(
     """Convert a data set into a shard set in the folder `out`, as `headrace prep` does, and open it.
 
     `source` is a folder, zip, tar or listing; `options` are those of the command: seed, samples_per_shard, shard_size
-    (megabytes), classes, per_class, val_fraction, on_bad ("error" or "skip"), max_side (pixels), quality. Workers are
-    processes that need nothing of the calling program, which may be a script without a main guard or a notebook;
-    None is one a core. Lines go to the logger "headrace".
+    (megabytes), classes, per_class, val_fraction, on_bad ("error" or "skip"), max_bad (a number or "5%"),
+    on_empty_class ("error", "drop" or "keep"), max_side (pixels), quality. Workers are processes that need nothing of
+    the calling program, which may be a script without a main guard or a notebook; None is one a core. Lines go to the
+    logger "headrace".
 
     Raises UsageError for options, DataError for images that do not decode.
     """

@@ -11,12 +11,14 @@ from zlib import crc32
 from headrace.prep.images.admit import BadImageError, sides
 from headrace.prep.make.record import Note
 from headrace.prep.sources.files import MAX_FILE_BYTES
-from headrace.prep.sources.imagefolder import EXTENSIONS
 from headrace.shards import idx, labels
 from headrace.shards.errors import DataError
 from headrace.shards.members import Link, Member, Unread, all_members
 from headrace.shards.sample import Row
 from headrace.shards.tar import LABEL_EXTENSION
+
+EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "jp2", "gif", "avif", "heic")
+"""Of members that are images; where a sample has several, the first of these counts."""
 
 
 class Found(NamedTuple):

@@ -1,11 +1,16 @@
 """What prep says at its end."""
 
+from collections import Counter
 from pathlib import Path
 
 from headrace.prep.command.options import MEGABYTE
 from headrace.prep.convert import Result
+from headrace.prep.make.tally import Tally
+from headrace.prep.sources.files import READ
 from headrace.shards.manifest import Manifest
 from headrace.shards.names import REPORT
+
+_SHOWN = 20  # names in a line
 
 
 def summary(result: Result, out: Path) -> str:
@@ -17,8 +22,7 @@ def summary(result: Result, out: Path) -> str:
         end = (
             f"  made in {result.seconds:.1f} s, {manifest.samples / result.seconds:,.0f} images/s, every image decoded"
         )
-    unused = [f"  {count:,} not used, each {why}; {REPORT} names them" for why, count in result.unused.items()]
-    return "\n".join([contents(manifest, out), *unused, end])
+    return "\n".join([contents(manifest, out), *account(result.tally), end])
 
 
 def contents(manifest: Manifest, out: Path) -> str:
@@ -32,3 +36,30 @@ def contents(manifest: Manifest, out: Path) -> str:
         f"  digest {manifest.digest}",
     ]
     return "\n".join(lines)
+
+
+def account(tally: Tally) -> list[str]:
+    """Lines about the files of the source that are no samples, or not as they were, and about classes that lack any."""
+    lines = []
+    if tally.bad:
+        lines.append(
+            f"{tally.bad.total():,} of {tally.images:,} images left out, as they do not decode: {_by(tally.bad)}"
+        )
+    lines += [f"{count:,} images: {why}" for why, count in tally.converted.most_common()]
+    for why, count in tally.unused.most_common():
+        lines.append(f"{count:,} files {why}" if why == READ else f"{count:,} files not used: {why}")
+    if lines:
+        lines[-1] += f" ({REPORT} names all these)"
+    if tally.empty:
+        lines.append(f"no classes, as there is no file in them: {_names(list(tally.empty))}")
+    lines += [f"classes without a {split} image: {_names(names)}" for split, names in tally.missing.items()]
+    return [f"  {line}" for line in lines]
+
+
+def _by(counts: Counter[str]) -> str:
+    return _names([f"{name} {count:,}" for name, count in counts.most_common()])
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

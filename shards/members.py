@@ -60,14 +60,17 @@ def members(path: Path) -> Iterator[Member]:
     return (one for one in all_members(path) if isinstance(one, Member))
 
 
-def all_members(path: Path, name: Path | None = None) -> Iterator[Member | Link | Unread]:
-    """The same with links, which are not followed here, and with what is not read.
+def all_members(
+    path: Path, name: Path | None = None, folders: list[str] | None = None
+) -> Iterator[Member | Link | Unread]:
+    """The same with links, which are not followed here, and with what is not read; names of folders go to `folders`.
 
     Raises DataError, which calls the tar by `name` if it is read from another place.
     """
     descriptor = regular.descriptor(path)
     try:
-        yield from _Walk(name or path, descriptor, os.fstat(descriptor).st_size).members()
+        walk = _Walk(name or path, descriptor, os.fstat(descriptor).st_size, [] if folders is None else folders)
+        yield from walk.members()
     finally:
         os.close(descriptor)
 
@@ -98,8 +101,8 @@ class _Ahead:
 class _Walk:
     """Goes from header to header of one open tar."""
 
-    def __init__(self, path: Path, descriptor: int, end: int) -> None:
-        self._path, self._descriptor, self._end = path, descriptor, end
+    def __init__(self, path: Path, descriptor: int, end: int, folders: list[str]) -> None:
+        self._path, self._descriptor, self._end, self._folders = path, descriptor, end, folders
         self._position = 0
         self._everywhere = Records()  # of global PAX headers
 
@@ -158,6 +161,7 @@ class _Walk:
         if head.kind in _UNREAD or records.sparse:
             return Unread(name, _UNREAD.get(head.kind, _SPARSE_FILE))
         if head.kind in (_FOLDER, _DUMPED_FOLDER) or (name.endswith("/") and not size):
+            self._folders.append(name)
             return None
         return (
             Unread(name, "a folder with the content of a file") if name.endswith("/") else Member(name, content, size)

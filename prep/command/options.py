@@ -1,16 +1,18 @@
 """What a user may choose about a shard set. Equal options and an equal source give equal bytes."""
 
+import re
 from dataclasses import asdict, dataclass
 
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import Scalar
 
 MEGABYTE = 1_000_000
+_BOUND = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(%)|(\d{1,15})")  # a share or a number
 
 
 @dataclass(frozen=True)
 class Options:
-    """The choices that decide about bytes; the number of workers is not among them."""
+    """The choices that decide about bytes, and `max_bad`; the number of workers is not among them."""
 
     seed: int = 0
     samples_per_shard: int | None = None  # None: as `shard_size` says
@@ -19,6 +21,8 @@ class Options:
     per_class: int | None = None  # None: all
     val_fraction: float | None = None  # share of every class for validation, where the source has no such split
     on_bad: str = "error"
+    max_bad: str | int | None = None  # images that --on-bad skip may leave out, "P%" of all; None: see `most_bad`
+    on_empty_class: str = "error"  # of a class all of whose files are refused: "drop" or "keep" it
     max_side: int | None = None  # pixels; larger images are made smaller
     quality: int = 95  # of the JPEGs that are made here; those of the source are kept as they are
 
@@ -34,6 +38,23 @@ class Options:
         if not 0 <= self.seed < 1 << 63:
             raise UsageError(f"--seed {self.seed}: a number from 0 to 2**63 - 1 is needed")
 
+        if self.on_empty_class not in {"error", "drop", "keep"}:
+            raise UsageError(f"--on-empty-class {self.on_empty_class}: one of error, drop, keep is needed")
+        self.most_bad(0)
+
+    def most_bad(self, images: int) -> int:
+        """How many of so many images may be left out as bad: 1 % or 10, whichever is more, if nothing is asked for."""
+        if self.max_bad is None:
+            return max(10, images // 100)
+        found = _BOUND.fullmatch(str(self.max_bad).strip())
+        if not found or (found[2] and float(found[1]) > 100):
+            raise UsageError(f"--max-bad {self.max_bad}: a number of images, or a share as 5%, is needed")
+        return int(images * float(found[1]) / 100) if found[2] else int(found[3])
+
     def record(self) -> dict[str, Scalar]:
         """The options as the manifest keeps them."""
         return asdict(self)
+
+    def deciding(self) -> dict[str, Scalar]:
+        """Those of them that decide what the set is."""
+        return {name: value for name, value in self.record().items() if name != "max_bad"}

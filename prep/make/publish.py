@@ -8,13 +8,14 @@ import numpy as np
 from headrace.prep.command.options import Options
 from headrace.prep.make.record import Note, Record, record_path
 from headrace.prep.make.shard import Job
+from headrace.prep.sources.files import READ, Unused
 from headrace.prep.sources.source import Source, States, states
 from headrace.shards import index, store
 from headrace.shards.manifest import NAME, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
 from headrace.shards.names import REPORT, STAMP
 from headrace.shards.sample import key_of
 
-WRITER = 3  # raised when the same source and options come to give other bytes or records: interrupted runs start afresh
+WRITER = 4  # raised when the same source and options come to give other bytes or records: interrupted runs start afresh
 
 
 def write_set(
@@ -27,7 +28,7 @@ def write_set(
         seen += [States(job.files.paths, job.files.sizes, record.crcs.astype(np.int64)) for job, record in parts]
         splits.append(_write_split(work, name, parts))
     notes = [note for parts in made.values() for _, record in parts for note in record.notes]
-    _write_report(work, notes + [Note(path, "skipped", reason) for path, reason in source.left_out])
+    _write_report(work, notes + [Note(one.path, _action(one), one.reason, one.files) for one in source.unused])
     files = States.joined(seen)
     about = SourceInfo(layout=source.layout, files=len(files), fingerprint=files.fingerprint())
     manifest = Manifest.make(source.classes, tuple(splits), about, options.record())
@@ -53,12 +54,22 @@ def _write_split(work: Path, name: str, parts: list[tuple[Job, Record]]) -> Spli
     return SplitInfo(name=name, samples=len(rows), index=FileInfo.of(f"{name}.parquet", parquet), shards=shards)
 
 
+def _action(unused: Unused) -> str:
+    return "read" if unused.reason == READ else "skipped"
+
+
 def _write_report(work: Path, notes: list[Note]) -> None:
-    """One line for each image that was changed or left out, and for each link; no file when there is none."""
+    """One line for each image that was changed and each file that is no sample; no file when there is none."""
     if notes:
         store.write_bytes(work / REPORT, report(notes))
 
 
 def report(notes: list[Note]) -> bytes:
     """The report's content, sorted. What is not ASCII is escaped: names are foreign, and a terminal may show it."""
-    return "".join(json.dumps(note._asdict()) + "\n" for note in sorted(notes)).encode()
+    return "".join(json.dumps(_line(note)) + "\n" for note in sorted(notes)).encode()
+
+
+def _line(note: Note) -> dict[str, str | int]:
+    """The fields of a line; `files` is there where it stands for a folder."""
+    fields: dict[str, str | int] = note._asdict()
+    return fields if note.source.endswith("/") else {name: fields[name] for name in ("source", "action", "reason")}

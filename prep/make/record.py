@@ -22,11 +22,21 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class Note(NamedTuple):
-    """An image that was changed or left out, for the report."""
+    """A file of the source that was changed, left out, or read for something else than its pixels, for the report."""
 
-    source: str
-    action: str  # "converted" or "skipped"
+    source: str  # a folder, with a slash at its end, where it stands for several files
+    action: str  # "converted", "skipped" or "read"
     reason: str
+    files: int = 1
+
+
+class Bad(NamedTuple):
+    """An image that does not decode and was left out."""
+
+    path: str
+    reason: str
+    split: str
+    label: int
 
 
 @dataclass(frozen=True)

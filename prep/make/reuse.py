@@ -42,11 +42,20 @@ def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: 
         known = regular.read(out / STAMP)
     except OSError:
         known = b""
-    if known != stamp:
+    if _without_options(known) != _without_options(stamp):
         say(f"{files.root}: not the same file as at the last prep; comparing contents")
         _check_source(files, out, manifest, options)
         store.write_bytes(out / STAMP, stamp)
     return manifest
+
+
+def _without_options(stamp: bytes) -> object:
+    """A stamp without the options, which are compared by the manifest: earlier versions had fewer of them, or none."""
+    try:
+        found = json.loads(stamp)
+    except (ValueError, RecursionError):
+        return None
+    return (found.get("source"), found.get("stamp")) if isinstance(found, dict) else None
 
 
 def _is_empty(out: Path) -> bool:
@@ -94,7 +103,7 @@ def _check_options(out: Path, manifest: Manifest, options: Options) -> None:
         raise NewerError.of(out, f"it was made with an option that this version does not know, {unknown[0]}")
     differences = [
         f"--{name.replace('_', '-')} {made[name]} (now {value})"
-        for name, value in sorted(asked.items())
+        for name, value in sorted(options.deciding().items())
         if made[name] != value
     ]
     if differences:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from headrace.prep.command.options import Options
 from headrace.prep.images.admit import Admitted, BadImageError, admit
-from headrace.prep.make.record import Note, Record, save_record
+from headrace.prep.make.record import Bad, Note, Record, save_record
 from headrace.prep.sources.files import UNKNOWN_CRC, Entry, FileTable, Reader
 from headrace.shards import idx
 from headrace.shards.errors import DataError
@@ -36,6 +36,11 @@ class Job:
     files: FileTable
     labels: NDArray[np.int64]
 
+    @property
+    def split(self) -> str:
+        """The split that the shard is of."""
+        return self.name.rpartition("-")[0]
+
 
 @dataclass(frozen=True)
 class Work:
@@ -46,29 +51,37 @@ class Work:
     options: Options
 
 
-def make_shard(job: Job, work: Work, tick: Callable[[int], None]) -> Record:
+Tick = Callable[[int, list[Bad]], None]
+"""Told how many samples were done since the last call, and which of them were bad."""
+
+
+def make_shard(job: Job, work: Work, tick: Tick) -> Record:
     """Read, check and write the samples of one shard, with its .idx and its record."""
     crcs = np.zeros(len(job.files), np.uint32)
     kept: list[int] = []
     rows: list[Row] = []
     lines: list[str] = []
     notes: list[Note] = []
+    bad: list[Bad] = []
     with replacing(work.folder / f"{job.name}.tar") as stream:
         writer = TarWriter(stream)
         for place, (entry, label) in enumerate(zip(job.files, job.labels.tolist(), strict=True)):
-            if place % TICK == TICK - 1:
-                tick(TICK)
+            if place % TICK == 0 and place:
+                tick(TICK, bad)
+                bad = []
             data = work.reader.read(entry)
             crcs[place] = crc = zlib.crc32(data) if entry.crc32 == UNKNOWN_CRC else entry.crc32
             image = _admit(entry, data, work, notes)
-            if image is not None:
+            if image is None:
+                bad.append(Bad(entry.path, notes[-1].reason, job.split, label))
+            else:
                 key = key_of(job.first + place)
                 offset = writer.add(key, image.jpeg, label)
                 lines.append(idx.sample_line(key, offset, len(image.jpeg), label))
                 rows.append(_row(job.number, offset, label, image, (len(data), crc)))
                 kept.append(place)
         sha256 = writer.close()
-    tick(len(job.files) % TICK)
+    tick(len(job.files) - (len(job.files) - 1) // TICK * TICK, bad)
     index = idx.render(lines)
     write_bytes(work.folder / f"{job.name}.idx", index)
     idx_sha256 = hashlib.sha256(index).hexdigest()

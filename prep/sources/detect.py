@@ -3,18 +3,17 @@
 from pathlib import Path
 
 from headrace.prep.command.options import Options
-from headrace.prep.sources.files import Files, FileTable
+from headrace.prep.sources.files import Files
 from headrace.prep.sources.folder import FolderFiles
 from headrace.prep.sources.imagefolder import KNOWN, open_imagefolder
 from headrace.prep.sources.listing import ENDINGS, ListingFiles, open_listing
 from headrace.prep.sources.source import Source
+from headrace.prep.sources.survey import survey
 from headrace.prep.sources.tar import TarFiles, is_tar
 from headrace.prep.sources.tinyimagenet import find_root, open_tinyimagenet
 from headrace.prep.sources.zip import ZipFiles
 from headrace.shards import regular
-from headrace.shards.errors import DataError, UsageError
-
-_SHOWN = 20  # names that an error lists
+from headrace.shards.errors import UsageError
 
 
 def open_files(path: Path, room: Path) -> Files:
@@ -45,22 +44,10 @@ def open_source(files: Files, options: Options) -> Source:
 def _whole_source(files: Files, options: Options) -> Source:
     if isinstance(files, ListingFiles):
         return open_listing(files, options)
-    table = files.table()
-    _refuse_odd_names(files, table)
-    root = find_root(table)
+    seen = survey(files)
+    root = find_root(seen.table)
     if root is None:
-        return open_imagefolder(files, table, options)
+        return open_imagefolder(seen, options)
     if options.val_fraction is not None:
         raise UsageError(f"{files.root}: TinyImageNet has a validation split of its own. Leave --val-fraction away")
-    return open_tinyimagenet(files, table, root)
-
-
-def _refuse_odd_names(files: Files, table: FileTable) -> None:
-    """Raise where names are not UTF-8 or have unprintable characters: readers could not tell them apart."""
-    odd = [path for path in (*table.paths, *(path for path, _ in files.left_out)) if not path.isprintable()]
-    if odd:
-        more = f" and {len(odd) - _SHOWN:,} more" if len(odd) > _SHOWN else ""
-        raise DataError(
-            f"{files.root}: {len(odd):,} names with unprintable characters or not in UTF-8: "
-            f"{', '.join(map(ascii, odd[:_SHOWN]))}{more}. Rename the files"
-        )
+    return open_tinyimagenet(seen, root)

@@ -3,7 +3,8 @@
 A table is columns, not objects: it takes about 150 bytes a file, which bounds the memory of a large prep.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -16,9 +17,16 @@ from headrace.shards.errors import DataError
 UNKNOWN_CRC = -1
 SYMBOLIC = "a symbolic link, which is not followed"
 SPECIAL = "neither a file nor a folder"
-UNUSED = "an image in no class of a split"
-UNLABELLED = "an image of a test split without labels"
 REPLACED = "an earlier file of this name, which a later one replaces, as where tar unpacks it"
+READ = "read for labels or names"
+HIDDEN = "hidden"
+NOT_AN_IMAGE = "not an image"
+OTHER_KIND = "an image of a kind that is not read"
+BESIDE = "an image beside the class folders"
+UNLABELLED = "of a split without labels"
+BY_CLASSES = "left out by an option: --classes"
+BY_PER_CLASS = "left out by an option: --per-class"
+BY_EMPTY_CLASS = "left out by an option: --on-empty-class drop"
 LeftOut = list[tuple[str, str]]  # path in the source, and why
 CHUNK = 1 << 16  # bytes of a file of which only a part is in memory at a time
 MAX_FILE_BYTES = 512 << 20  # no image file is larger; a header that says so is damaged or hostile
@@ -33,6 +41,14 @@ class Entry(NamedTuple):
     offset: int
     packed: int
     method: int
+
+
+class Unused(NamedTuple):
+    """A file of the source that is no sample, and why; or a folder of such files, with a slash at its end."""
+
+    path: str
+    reason: str
+    files: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,10 @@ class Reader(Protocol):
         """The same in parts of at most CHUNK bytes; that they differ may come out only at the end."""
         ...
 
+    def start(self, entry: Entry, size: int) -> bytes:
+        """The file's first `size` bytes, or all of a shorter one."""
+        ...
+
 
 class Files(Protocol):
     """A source's files."""
@@ -88,6 +108,8 @@ class Files(Protocol):
     root: Path
     left_out: LeftOut
     """What `table` has no entry for: links, which are not followed, and what is not read."""
+    empty: list[str]
+    """Folders without any file in them, each with a slash at its end; as far as they are known."""
 
     def stamp(self) -> str:
         """Changes whenever the files may have changed; needs no reading of contents."""
@@ -104,6 +126,16 @@ class Files(Protocol):
     def close(self) -> None:
         """Remove what was only needed for reading."""
         ...
+
+
+def without_files(folders: Iterable[str], *paths: list[str]) -> list[str]:
+    """The folders, each with a slash at its end, that lead to none of the paths; `paths` are sorted lists."""
+    return sorted(one for one in set(folders) if not any(_leads_to(one, some) for some in paths))
+
+
+def _leads_to(folder: str, paths: list[str]) -> bool:
+    at = bisect_left(paths, folder)
+    return at < len(paths) and paths[at].startswith(folder)
 
 
 def changed(root: Path, path: str, what: str) -> DataError:

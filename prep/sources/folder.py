@@ -18,6 +18,7 @@ from headrace.prep.sources.files import (
     FileTable,
     LeftOut,
     changed,
+    without_files,
 )
 
 
@@ -27,6 +28,7 @@ class FolderFiles:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.left_out: LeftOut = []
+        self.empty: list[str] = []
         self._found: FileTable | None = None
 
     def stamp(self) -> str:
@@ -43,7 +45,8 @@ class FolderFiles:
         paths: list[str] = []
         numbers = array("q")  # size and time of each: the stat results themselves would be half a kilobyte a file
         left_out: LeftOut = []
-        for path, seen in _regular_files(self.root, "", left_out):
+        folders: list[str] = []
+        for path, seen in _regular_files(self.root, "", left_out, folders):
             paths.append(path)
             numbers.extend((seen.st_size, seen.st_mtime_ns))
         order = sorted(range(len(paths)), key=paths.__getitem__)
@@ -55,7 +58,9 @@ class FolderFiles:
         nothing = np.zeros(len(paths), np.int64)
         crcs = np.full(len(paths), UNKNOWN_CRC, np.int64)
         self.left_out = sorted(left_out)
-        return state.hexdigest(), FileTable([paths[row] for row in order], sizes, crcs, nothing, sizes, nothing)
+        paths = [paths[row] for row in order]
+        self.empty = without_files(folders, paths, [path for path, _ in self.left_out])
+        return state.hexdigest(), FileTable(paths, sizes, crcs, nothing, sizes, nothing)
 
     def reader(self, prefix: str) -> "FolderReader":
         """A reader of entries below `prefix`."""
@@ -82,6 +87,16 @@ class FolderReader:
         """The same in parts."""
         return self._parts(entry, CHUNK)
 
+    def start(self, entry: Entry, size: int) -> bytes:
+        """The file's first bytes."""
+        descriptor = self._open(entry)
+        try:
+            return os.pread(descriptor, size, 0)
+        except OSError as error:
+            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
+        finally:
+            os.close(descriptor)
+
     def _parts(self, entry: Entry, most: int) -> Iterator[bytes]:
         """The file in parts of at most `most` bytes; one byte beyond its size is asked for, and may not be there."""
         descriptor = self._open(entry)
@@ -106,12 +121,18 @@ class FolderReader:
             ) from error
 
 
-def _regular_files(folder: Path | str, prefix: str, left_out: LeftOut) -> Iterator[tuple[str, os.stat_result]]:
-    """Path and state of each file below `folder`; what is neither file nor folder is added to `left_out`."""
+def _regular_files(
+    folder: Path | str, prefix: str, left_out: LeftOut, folders: list[str]
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Path and state of each file below `folder`.
+
+    What is neither file nor folder is added to `left_out`, and each folder to `folders`.
+    """
     with os.scandir(folder) as found:
         for one in found:
             if one.is_dir(follow_symlinks=False):
-                yield from _regular_files(one.path, f"{prefix}{one.name}/", left_out)
+                folders.append(f"{prefix}{one.name}/")
+                yield from _regular_files(one.path, f"{prefix}{one.name}/", left_out, folders)
             elif one.is_file(follow_symlinks=False):
                 yield prefix + one.name, one.stat(follow_symlinks=False)
             else:

@@ -4,41 +4,38 @@ train/CLASS/**/*.jpg  with val/ (or valid/, validation/) and perhaps test/ besid
 CLASS/**/*.jpg        one tree; --val-fraction takes a part of every class for validation
 
 Images elsewhere, beside the folders of classes or in a folder that is no split, are in no class: the report names them.
+A folder without any file is no class; a class all of whose files are refused ends the run, or --on-empty-class decides.
 """
 
 import sys
-import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.prep.command.options import Options
-from headrace.prep.sources.files import UNLABELLED, UNUSED, Files, FileTable, LeftOut
+from headrace.prep.sources.files import BESIDE, BY_EMPTY_CLASS, UNLABELLED, Files, FileTable
 from headrace.prep.sources.source import Listed, Source
-from headrace.shards.draws import Stream, hash64
-from headrace.shards.errors import DataError, UsageError
+from headrace.prep.sources.splits import SPLITS, divided
+from headrace.prep.sources.survey import Survey, relative
+from headrace.shards.errors import DataError
 from headrace.shards.manifest import class_list
 
 LAYOUT = "imagefolder"
-EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "jp2", "gif", "avif", "heic")
 KNOWN = (
     "TinyImageNet in its official layout (wnids.txt, train/, val/), a tree of train/CLASS/ and val/CLASS/ folders or "
     "of CLASS/ folders with --val-fraction, as a folder, zip or tar; or a listing (CSV or Parquet: path,label[,split])"
 )
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SHOWN = 5  # classes that an error lists
 
 
-def is_image(path: str) -> bool:
-    """Whether the name is that of an image, and not of a hidden file."""
-    name = path.rsplit("/", 1)[-1]
-    return not name.startswith(".") and name.rsplit(".", 1)[-1].lower() in EXTENSIONS and "." in name
+def find_trees(paths: list[str], rows: list[int]) -> tuple[str, dict[str, list[int]]] | None:
+    """The root of the trees and the rows of each split, of the images in `rows`.
 
-
-def find_trees(table: FileTable) -> tuple[str, dict[str, list[int]]] | None:
-    """The root of the trees and the rows of each split; None when no image lies in a folder of a class."""
-    paths = table.paths
-    rows = [row for row, path in enumerate(paths) if is_image(path)]
+    None when no image lies in a folder of a class.
+    """
     folders = [paths[row].count("/") for row in rows]
     depth = 0
     while (
@@ -52,7 +49,7 @@ def find_trees(table: FileTable) -> tuple[str, dict[str, list[int]]] | None:
     deep = [row for row, above in zip(rows, folders, strict=True) if above > depth + 1]
     if _has_train(paths, deep, depth):
         for row in deep:
-            if (tree := _folder(paths[row], depth)) in _SPLITS:
+            if (tree := _folder(paths[row], depth)) in SPLITS:
                 trees[tree].append(row)
     else:
         trees[""] = [row for row, above in zip(rows, folders, strict=True) if above > depth]
@@ -70,84 +67,97 @@ def _folder(path: str, depth: int) -> str:
     return sys.intern(path.split("/", depth + 1)[depth])
 
 
-def open_imagefolder(files: Files, table: FileTable, options: Options) -> Source:
+def open_imagefolder(seen: Survey, options: Options) -> Source:
     """The source in these trees."""
-    found = find_trees(table)
+    files, table = seen.files, seen.table
+    found = find_trees(table.paths, seen.images.tolist())
     if found is None:
         some = ", ".join(table.paths[:3]) or "nothing"
         raise DataError(f"{files.root}: no data set found: {len(table):,} files ({some}, ...). Give {KNOWN}")
     root, trees = found
-    reader = files.reader(root)
-    renamed = {tree: _inside(table, np.array(rows, np.int64), root) for tree, rows in sorted(trees.items()) if rows}
-    at = 0 if "" in renamed else 1
-    names = {tree: [_folder(path, at) for path in part.paths] for tree, part in renamed.items()}
-    classes = sorted(set(names.get("train", names.get("", []))))
-    label_of = {name: label for label, name in enumerate(classes)}
-    splits: dict[str, Listed] = {}
-    for tree, part in renamed.items():
-        split = _SPLITS.get(tree, "train")
-        if split == "test" and not set(names[tree]) & set(label_of):
-            del trees[tree]  # a test split without labels
-            continue
-        unknown = sorted(set(names[tree]) - set(label_of))
-        if unknown or split in splits:
-            why = f"class {unknown[0]} is not in train/" if unknown else f"there is more than one {split} folder"
-            raise DataError(f"{files.root}: {tree}/: {why}. Rename or remove the folder")
-        splits[split] = Listed(part, np.array([label_of[name] for name in names[tree]], np.int64))
-    splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
+    at = root.count("/") + ("" not in trees)
+    names = {tree: [_folder(table.paths[row], at) for row in rows] for tree, rows in sorted(trees.items()) if rows}
+    training = set(names.get("train", names.get("", [])))
+    refused = _refused(seen, root + ("" if "" in trees else "train/"), training, options)
+    classes = sorted(training | refused if options.on_empty_class == "keep" else training)
+    splits = _splits(files.root, names, {name: label for label, name in enumerate(classes)}, refused)
+    listed, reasons = {}, dict.fromkeys(seen.images.tolist(), BESIDE)
+    for split, (tree, labels) in splits.items():
+        rows = np.array(trees[tree], np.int64)
+        reasons |= dict.fromkeys(rows[labels < 0].tolist(), BY_EMPTY_CLASS)
+        listed[split] = Listed(_inside(table, rows, root), labels).part(labels >= 0)
+    used = {path for one in listed.values() for path in one.files.paths}
+    unused = np.array([path[len(root) :] not in used for path in table.paths], bool)
+    rest = seen.unused(
+        root, unused, reasons, {} if splits.keys() & {"test"} or "" in trees else {f"{root}test/": UNLABELLED}
+    )
     infos = class_list(((name, name) for name in classes), files.root)
-    unused = _unused(table, root, trees)
-    return Source(LAYOUT, infos, divided(files, splits, options), FileTable.of([]), files, reader, unused)
+    reader = files.reader(root)
+    empty = _empty(seen, root, [tree for tree, _ in splits.values()])
+    return Source(LAYOUT, infos, divided(files, listed, options), FileTable.of([]), files, reader, rest, empty)
 
 
-def _unused(table: FileTable, root: str, trees: dict[str, list[int]]) -> LeftOut:
-    """The images that are in no tree with labels, by their paths below `root`, where all images lie."""
-    used = np.zeros(len(table), bool)
-    for rows in trees.values():
-        used[rows] = True
-    paths = (table.paths[row] for row in np.flatnonzero(~used).tolist())
-    inside = [path[len(root) :] for path in paths if is_image(path)]
-    labelled = bool(trees.keys() & {"", "test"})
-    return [(path, UNUSED if labelled or not path.startswith("test/") else UNLABELLED) for path in inside]
+def _splits(
+    where: Path, names: dict[str, list[str]], label_of: dict[str, int], refused: set[str]
+) -> dict[str, tuple[str, NDArray[np.int64]]]:
+    """Of each split its tree, and the label of each image there: -1 in classes that are refused.
+
+    `names` are the classes of the images of each tree. A test tree without any of these classes has no labels.
+    """
+    found: dict[str, tuple[str, NDArray[np.int64]]] = {}
+    for tree, classes in names.items():
+        split = SPLITS.get(tree, "train")
+        if split == "test" and not set(classes) & set(label_of):
+            continue
+        unknown = sorted(set(classes) - set(label_of) - refused)
+        if unknown or split in found:
+            why = f"class {unknown[0]} is not in train/" if unknown else f"there is more than one {split} folder"
+            raise DataError(f"{where}: {tree}/: {why}. Rename or remove the folder")
+        found[split] = (tree, np.array([label_of.get(name, -1) for name in classes], np.int64))
+    return {name: found[name] for name in ("train", "val", "test") if name in found}
+
+
+def _refused(seen: Survey, top: str, classes: set[str], options: Options) -> set[str]:
+    """The folders of classes below `top` in which there are files, but no image."""
+    why: dict[str, Counter[str]] = defaultdict(Counter)
+    rows = (row for row, reason in enumerate(seen.why_not) if reason)
+    others = [*((seen.table.paths[row], seen.why_not[row]) for row in rows), *seen.left_out]
+    for path, reason in others:
+        if (name := _class(path, top)) and name not in classes:
+            why[name][reason] += 1
+    if why and options.on_empty_class == "error":
+        raise empty_classes(seen.files, {name: reasons.most_common(1)[0] for name, reasons in sorted(why.items())})
+    return set(why)
+
+
+def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
+    """The error for classes of whose files none can be used: of each class a reason and for how many it holds."""
+    shown = ", ".join(f"{name} ({count:,} {reason})" for name, (reason, count) in list(why.items())[:_SHOWN])
+    more = f" and {len(why) - _SHOWN:,} more" if len(why) > _SHOWN else ""
+    return DataError(
+        f"{files.root}: {len(why):,} classes without a training image, as all their files are refused: {shown}{more}. "
+        "Put images there, or give --on-empty-class drop to make the set without them, or keep to keep their labels"
+    )
+
+
+def _class(path: str, top: str) -> str:
+    """The folder right below `top` that the path leads through; "" where there is none."""
+    inside = path[len(top) :] if path.startswith(top) else ""
+    return inside.partition("/")[0] if "/" in inside else ""
+
+
+def _empty(seen: Survey, root: str, trees: Iterable[str]) -> list[str]:
+    """The folders of classes without any file, hidden ones apart."""
+    tops = [root + (f"{tree}/" if tree else "") for tree in trees]
+
+    def classes(paths: Iterable[str]) -> set[str]:
+        folders = {path.rpartition("/")[0] for path in paths}
+        return {f"{top}{name}/" for folder in folders for top in tops if (name := _class(f"{folder}/", top))}
+
+    full = classes((*seen.table.paths, *(path for path, _ in seen.left_out)))
+    return sorted(relative(one, root) for one in classes((*seen.empty, *(one.path for one in seen.hidden))) - full)
 
 
 def _inside(table: FileTable, rows: NDArray[np.int64], root: str) -> FileTable:
     part = table.take(rows)
     return part.renamed([path[len(root) :] for path in part.paths])
-
-
-def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[str, Listed]:
-    """The splits, with a validation part taken from the training part where the source has none."""
-    fraction = options.val_fraction
-    if "val" in splits:
-        if fraction is not None:
-            raise UsageError(f"{files.root}: it has a validation split of its own. Leave --val-fraction away")
-        return splits
-    if fraction is None:
-        raise UsageError(
-            f"{files.root}: it has no validation split. Give --val-fraction 0.1 to take a tenth of every class for it, "
-            "or --val-fraction 0 to do without"
-        )
-    if not fraction:
-        return splits
-    chosen = validation_part(splits["train"].labels, fraction, options.seed)
-    if not chosen.any():
-        raise UsageError(f"{files.root}: --val-fraction {fraction} takes no image of any class. Give a larger one")
-    train = splits["train"]
-    return {
-        "train": train.part(~chosen),
-        "val": train.part(chosen),
-        **{k: v for k, v in splits.items() if k != "train"},
-    }
-
-
-def validation_part(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Which samples are for validation: of every class the same share, rounded, chosen by a hash of (seed, place)."""
-    keys = hash64(seed, Stream.PREP, zlib.crc32(b"--val-fraction"), np.arange(len(labels)))
-    order = np.lexsort((keys, labels))
-    ordered = labels[order]
-    rank = np.arange(len(labels)) - np.searchsorted(ordered, ordered, side="left")
-    quota = np.floor(np.bincount(labels) * fraction + 0.5).astype(np.int64)
-    chosen = np.zeros(len(labels), bool)
-    chosen[order] = rank < quota[ordered]
-    return chosen

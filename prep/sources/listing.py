@@ -18,15 +18,14 @@ import pyarrow.parquet as pq
 from headrace.prep.command.options import Options
 from headrace.prep.sources.files import UNKNOWN_CRC, Entry, FileTable, LeftOut
 from headrace.prep.sources.folder import FolderReader
-from headrace.prep.sources.imagefolder import divided
 from headrace.prep.sources.source import Listed, Source
+from headrace.prep.sources.splits import SPLITS, divided
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.labels import are_integers
 from headrace.shards.manifest import class_list
 
 LAYOUT = "listing"
 ENDINGS = (".csv", ".parquet")
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _COLUMNS = ("path", "label", "split")
 _Item = tuple[str, str, str]  # path, label, split
 _ROWS = 4096  # of a Parquet file in memory at a time
@@ -39,6 +38,7 @@ class ListingFiles:
         self.root = root
         self.items = _parquet(root) if root.suffix.lower() == ".parquet" else _csv(root)
         self.left_out: LeftOut = []
+        self.empty: list[str] = []
         self._folder = root.absolute().parent
 
     def stamp(self) -> str:
@@ -144,7 +144,7 @@ def _items(root: Path, names: list[str], rows: Iterable[tuple[int, dict[str, Any
             path, label, split = (_text(row.get(name, "train")).strip() for name in ("path", "label", "split"))
         except UnicodeDecodeError as error:
             raise DataError(f"{root}: row {number}: {error.object[:40]!r} is not UTF-8. Correct the listing") from error
-        split = _SPLITS.get(split.lower(), "")
+        split = SPLITS.get(split.lower(), "")
         if not path or not label or not split or path in items:
             why = "occurs twice" if path in items else "needs a path, a label, and a split of train, val or test"
             raise DataError(f"{root}: row {number} ({path or 'no path'}): {why}. Correct the listing")

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.prep.sources.files import UNKNOWN_CRC, Entry, Files, FileTable, LeftOut, Reader
+from headrace.prep.sources.files import (
+    BY_CLASSES,
+    BY_EMPTY_CLASS,
+    BY_PER_CLASS,
+    UNKNOWN_CRC,
+    Entry,
+    Files,
+    FileTable,
+    Reader,
+    Unused,
+)
 from headrace.shards.manifest import ClassInfo
 
 
@@ -23,24 +33,24 @@ class Listed:
         """The samples that are chosen."""
         return Listed(self.files.take(np.flatnonzero(chosen)), self.labels[chosen])
 
-    def limited(self, classes: int | None, per_class: int | None) -> "Listed":
-        """Only the first `classes` labels, and of each the first `per_class` files."""
-        keep = np.ones(len(self.labels), bool) if classes is None else self.labels < classes
+    def first_of_each(self, keep: NDArray[np.bool_], per_class: int | None) -> NDArray[np.bool_]:
+        """Which of the samples to keep are among the first `per_class` of their label; all if that is None."""
+        keep = keep.copy()
         if per_class is not None:
             by_label = np.argsort(np.where(keep, self.labels, np.iinfo(np.int64).max), kind="stable")
             ordered = self.labels[by_label]
             rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered, side="left")
             keep[by_label] &= rank < per_class
-        return self.part(keep)
+        return keep
 
 
 @dataclass(frozen=True)
 class Source:
     """A data set to convert.
 
-    `others` are the files beside the images that decide about labels or names, `unused` the images that the layout has
-    no place for, and why. Paths are relative to the root of the data set, so that a zip and the folder unpacked from
-    it are the same source.
+    `others` are the files beside the images that decide about labels or names. `unused` is everything else that is no
+    sample, and why; `empty` are folders for classes that have no file. Paths are relative to the root of the data set,
+    so that a zip and the folder unpacked from it are the same source.
     """
 
     layout: str
@@ -49,17 +59,32 @@ class Source:
     others: FileTable
     files: Files
     reader: Reader
-    unused: LeftOut = field(default_factory=list)
-
-    @property
-    def left_out(self) -> LeftOut:
-        """All that is in no split, and why: what is not read, and images that are not used."""
-        return self.files.left_out + self.unused
+    unused: list[Unused] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
 
     def limited(self, classes: int | None, per_class: int | None) -> "Source":
         """The source cut down to its first classes and their first files."""
-        splits = {name: listed.limited(classes, per_class) for name, listed in self.splits.items()}
-        return replace(self, classes=self.classes[:classes], splits=splits)
+        splits, unused = {}, list(self.unused)
+        for name, listed in self.splits.items():
+            of_class = listed.labels < (len(self.classes) if classes is None else classes)
+            keep = listed.first_of_each(of_class, per_class)
+            for reason, cut in ((BY_CLASSES, ~of_class), (BY_PER_CLASS, of_class & ~keep)):
+                unused += [Unused(listed.files.paths[row], reason) for row in np.flatnonzero(cut).tolist()]
+            splits[name] = listed.part(keep)
+        return replace(self, classes=self.classes[:classes], splits=splits, unused=unused)
+
+    def without(self, labels: list[int], reasons: dict[str, str]) -> "Source":
+        """The source without these classes; `reasons` say of some of their files why, the others are BY_EMPTY_CLASS."""
+        number = np.cumsum(~np.isin(np.arange(len(self.classes)), labels)) - 1
+        splits, unused = {}, list(self.unused)
+        for name, listed in self.splits.items():
+            keep = ~np.isin(listed.labels, labels)
+            gone = (listed.files.paths[row] for row in np.flatnonzero(~keep).tolist())
+            unused += [Unused(path, reasons.get(path, BY_EMPTY_CLASS)) for path in gone]
+            kept = listed.part(keep)
+            splits[name] = Listed(kept.files, number[kept.labels])
+        classes = tuple(one for label, one in enumerate(self.classes) if label not in labels)
+        return replace(self, classes=classes, splits=splits, unused=unused)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from headrace.prep.sources.files import (
     FileTable,
     LeftOut,
     changed,
+    without_files,
 )
 from headrace.prep.sources.unpacked import opener, path_of, unpack
 from headrace.shards.members import Link, Member, Unread, all_members
@@ -31,6 +32,7 @@ class TarFiles:
     def __init__(self, root: Path, room: Path) -> None:
         self.root = root
         self.left_out: LeftOut = []
+        self.empty: list[str] = []
         self._room = room
         self._unpacked: BinaryIO | None = None
         with root.open("rb") as stream:
@@ -52,7 +54,8 @@ class TarFiles:
         found: dict[str, Member] = {}
         left_out: dict[str, str] = {}
         replaced: LeftOut = []
-        for one in all_members(self._plain(), self.root):
+        folders: list[str] = []
+        for one in all_members(self._plain(), self.root, folders):
             name = _as_unpacked(one.name)
             member = _file(one, found)
             before = found.pop(name, None)
@@ -64,9 +67,13 @@ class TarFiles:
             else:
                 left_out[name] = member
         self.left_out = sorted([*left_out.items(), *(one for one in replaced if one[0] not in left_out)])
-        return FileTable.of(
+        table = FileTable.of(
             [Entry(name, one.size, UNKNOWN_CRC, one.offset, one.size, 0) for name, one in sorted(found.items())]
         )
+        names = (_as_unpacked(name) for name in folders)
+        inside = (f"{name}/" for name in names if name.strip("./"))
+        self.empty = without_files(inside, table.paths, [path for path, _ in self.left_out])
+        return table
 
     def _plain(self) -> Path:
         return self.root if self._unpacked is None else path_of(self._unpacked)
@@ -115,6 +122,10 @@ class TarReader:
     def chunks(self, entry: Entry) -> Iterator[bytes]:
         """The same in parts."""
         return (self._bytes(entry, at, min(CHUNK, entry.size - at)) for at in range(0, entry.size, CHUNK))
+
+    def start(self, entry: Entry, size: int) -> bytes:
+        """The member's first bytes."""
+        return self._bytes(entry, 0, min(size, entry.size))
 
     def _bytes(self, entry: Entry, at: int, size: int) -> bytes:
         """So many bytes of the member, from this place in it on."""

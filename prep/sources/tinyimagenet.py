@@ -6,16 +6,16 @@ train/WNID/images/*.JPEG
 val/images/*.JPEG              labelled by val/val_annotations.txt: file <tab> wnid <tab> box
 test/                          has no labels and is not read; it may be missing
 
-Images elsewhere are in no class: the report names them.
+Whatever else there is, is named in the report.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from headrace.prep.sources.files import UNUSED, Files, FileTable, LeftOut
-from headrace.prep.sources.imagefolder import is_image
+from headrace.prep.sources.files import BESIDE, READ, UNLABELLED, Files, FileTable, Unused
 from headrace.prep.sources.source import Listed, Source
+from headrace.prep.sources.survey import Survey
 from headrace.prep.sources.text import lines
 from headrace.shards.errors import DataError
 from headrace.shards.manifest import MAX_ID, MAX_TEXT, ClassInfo, class_list
@@ -31,11 +31,13 @@ def find_root(table: FileTable) -> str | None:
     return min(found, key=len).removesuffix(_WNIDS) if found else None
 
 
-def open_tinyimagenet(files: Files, table: FileTable, root: str) -> Source:
+def open_tinyimagenet(seen: Survey, root: str) -> Source:
     """The source below `root`."""
+    files, table = seen.files, seen.table
     rows = np.array([row for row, path in enumerate(table.paths) if path.startswith(root)], np.int64)
     inside = table.take(rows)
     inside = inside.renamed([path[len(root) :] for path in inside.paths])
+    images = np.flatnonzero(np.isin(rows, seen.images)).tolist()
     reader = files.reader(root)
     row_of = {path: row for row, path in enumerate(inside.paths)}
     others = inside.take(
@@ -44,21 +46,23 @@ def open_tinyimagenet(files: Files, table: FileTable, root: str) -> Source:
     texts = {entry.path: lines(files.root, entry, reader) for entry in others}
     classes = _classes(files, texts, len(inside))
     label_of = {one.id: label for label, one in enumerate(classes)}
-    splits = {"train": _train(files, inside, label_of)}
+    splits = {"train": _train(files, inside, images, label_of)}
     if _ANNOTATIONS in texts:
-        splits["val"] = _val(files, inside, row_of, label_of, texts[_ANNOTATIONS])
+        splits["val"] = _val(files, inside, images, _annotations(files, row_of, label_of, texts[_ANNOTATIONS]))
     elif any(path.startswith("val/") for path in inside.paths):
         raise DataError(
             f"{files.root}: there is a val/ folder but no {_ANNOTATIONS}, which labels it. Get the data set again"
         )
-    return Source(LAYOUT, classes, splits, others, files, reader, _unused(table, root, splits))
+    return Source(LAYOUT, classes, splits, others, files, reader, _unused(seen, root, splits, others))
 
 
-def _unused(table: FileTable, root: str, splits: dict[str, Listed]) -> LeftOut:
-    """The images that are neither in a split nor in test/, by their paths below `root` where they lie there."""
-    used = {path for listed in splits.values() for path in listed.files.paths}
-    paths = (path.removeprefix(root) for path in table.paths if is_image(path))
-    return [(path, UNUSED) for path in paths if path not in used and not path.startswith("test/")]
+def _unused(seen: Survey, root: str, splits: dict[str, Listed], others: FileTable) -> list[Unused]:
+    """What is in no split; of test/, which has no labels, one line."""
+    used = {root + path for part in (*(one.files for one in splits.values()), others) for path in part.paths}
+    unused = np.array([path not in used for path in seen.table.paths], bool)
+    reasons = dict.fromkeys(seen.images.tolist(), BESIDE)
+    rest = seen.unused(root, unused, reasons, {f"{root}test/": UNLABELLED})
+    return [*(Unused(path, READ) for path in others.paths), *rest]
 
 
 def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInfo, ...]:
@@ -89,11 +93,12 @@ def _wnids(files: Files, text: Lines, most: int) -> set[str]:
     return found
 
 
-def _train(files: Files, inside: FileTable, label_of: dict[str, int]) -> Listed:
+def _train(files: Files, inside: FileTable, images: list[int], label_of: dict[str, int]) -> Listed:
     rows, labels = [], []
-    for row, path in enumerate(inside.paths):
+    for row in images:
+        path = inside.paths[row]
         parts = path.split("/")
-        if len(parts) == 4 and parts[0] == "train" and parts[2] == "images" and not parts[3].startswith("."):
+        if len(parts) == 4 and parts[0] == "train" and parts[2] == "images":
             if parts[1] not in label_of:
                 raise DataError(f"{files.root}: {path}: class {parts[1]} is not in {_WNIDS}. Get the data set again")
             rows.append(row)
@@ -108,15 +113,11 @@ def _train(files: Files, inside: FileTable, label_of: dict[str, int]) -> Listed:
     return Listed(inside.take(np.array(rows, np.int64)), np.array(labels, np.int64))
 
 
-def _val(files: Files, inside: FileTable, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> Listed:
-    labels = _annotations(files, row_of, label_of, text)
-    images = [
-        path for path in inside.paths if path.startswith("val/images/") and not path.split("/")[-1].startswith(".")
-    ]
-    rows = [row_of[path] for path in images]
-    for path, row in zip(images, rows, strict=True):
+def _val(files: Files, inside: FileTable, images: list[int], labels: dict[int, int]) -> Listed:
+    rows = [row for row in images if inside.paths[row].startswith("val/images/")]
+    for row in rows:
         if row not in labels:
-            raise _wrong(files, f"no label for {path}")
+            raise _wrong(files, f"no label for {inside.paths[row]}")
     return Listed(inside.take(np.array(rows, np.int64)), np.array([labels[row] for row in rows], np.int64))
 
 

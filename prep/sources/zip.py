@@ -22,6 +22,7 @@ class ZipFiles:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.left_out: LeftOut = []
+        self.empty: list[str] = []
 
     def stamp(self) -> str:
         """Size and modification time of the zip."""
@@ -31,7 +32,7 @@ class ZipFiles:
     def table(self) -> FileTable:
         """All regular members, sorted by name, from the zip's directory."""
         directory = read_directory(self.root)
-        self.left_out = directory.left_out
+        self.left_out, self.empty = directory.left_out, directory.empty
         return directory.files
 
     def reader(self, prefix: str) -> "ZipReader":
@@ -72,6 +73,10 @@ class ZipReader:
                 break
             yield data
         self._check(entry, size, crc)
+
+    def start(self, entry: Entry, size: int) -> bytes:
+        """The member's first bytes, which no checksum covers."""
+        return next(iter(self._parts(entry)), b"")[:size]
 
     def _check(self, entry: Entry, size: int, crc: int) -> None:
         if (size, crc) != (entry.size, entry.crc32):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headrace.prep.sources.files import SPECIAL, SYMBOLIC, FileTable, LeftOut
+from headrace.prep.sources.files import SPECIAL, SYMBOLIC, FileTable, LeftOut, without_files
 from headrace.shards.errors import DataError
 
 _END = struct.Struct("<4s4H2LH")  # signature, disks, entries here, entries, bytes, offset, comment's length
@@ -45,10 +45,11 @@ class _End(NamedTuple):
 
 @dataclass(frozen=True)
 class Directory:
-    """The regular files of a zip, sorted by path, and what else it holds, links and devices, sorted too."""
+    """The regular files of a zip, sorted by path; what else it holds, links and devices; folders without a file."""
 
     files: FileTable
     left_out: LeftOut
+    empty: list[str]
 
 
 def read_directory(root: Path) -> Directory:
@@ -88,6 +89,7 @@ def _find_end(descriptor: int, size: int) -> _End:
 def _parse(root: Path, data: bytes, end: _End, size: int) -> Directory:
     paths: list[str] = []
     left_out: LeftOut = []
+    folders: list[str] = []
     numbers = array("q")
     encrypted, count = False, 0
     for path, flags, mode, values in _entries(data, end.shift):
@@ -96,9 +98,11 @@ def _parse(root: Path, data: bytes, end: _End, size: int) -> Directory:
         if not path or not 0 <= offset <= size or packed > size or values[0] >= _HUGE:
             raise _Damaged("its directory names members that are not there")
         encrypted |= bool(flags & _ENCRYPTED)
-        if path.endswith("/") or path.startswith("__MACOSX/"):
-            continue
-        if stat.S_IFMT(mode) in (0, stat.S_IFREG):
+        if path.endswith("/") and not values[0]:
+            folders.append(path)
+        elif path.endswith("/"):
+            left_out.append((path, "a folder with the content of a file"))
+        elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
             paths.append(path)
             numbers.extend(values)
         elif not stat.S_ISDIR(mode) or values[0]:
@@ -107,7 +111,9 @@ def _parse(root: Path, data: bytes, end: _End, size: int) -> Directory:
         raise _Damaged(f"its directory holds {count:,} members, and says that they are {end.entries:,}")
     if encrypted:
         raise DataError(f"{root}: its members are encrypted. Unpack it and give the folder")
-    return Directory(_sorted(root, paths, numbers), sorted(left_out))
+    table = _sorted(root, paths, numbers)
+    left_out.sort()
+    return Directory(table, left_out, without_files(folders, table.paths, [path for path, _ in left_out]))
 
 
 def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int, int, int, int, int]]]:

@@ -11,7 +11,7 @@ from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
 from headrace.prep.make import publish, shard
 from headrace.prep.make.record import Record
-from headrace.prep.make.shard import Job, Work
+from headrace.prep.make.shard import Job, Tick, Work
 from headrace.shards import store
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.names import REPORT, STAMP
@@ -202,7 +202,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, shards: int) -> list[str]:
     """Let a run in this process make so many shards and then break off; the names of the shards that were begun."""
     begun: list[str] = []
 
-    def make_shard(job: Job, work: Work, tick: Callable[[int], None]) -> Record:
+    def make_shard(job: Job, work: Work, tick: Tick) -> Record:
         if len(begun) == shards:
             raise Stop
         begun.append(job.name)
@@ -252,7 +252,7 @@ def test_remains_of_another_plan_are_dropped(source: Path, tmp_path: Path, monke
 def test_source_that_changes_meanwhile(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that is touched while prep reads it gives an error, and no set."""
 
-    def touched(job: Job, work: Work, tick: Callable[[int], None]) -> Record:
+    def touched(job: Job, work: Work, tick: Tick) -> Record:
         os.utime(source, (5, 5))
         return shard.make_shard(job, work, tick)
 

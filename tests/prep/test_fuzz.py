@@ -33,6 +33,7 @@ KINDS: dict[str, Callable[[dict[bytes, bytes]], bytes]] = {
     "a.tar.bz2": lambda contents: tarred(contents, "w:bz2"),
     "a.tar.xz": lambda contents: tarred(contents, "w:xz"),
 }
+SKIP = Options(on_bad="skip", max_bad="100%", on_empty_class="keep")
 ROUNDS = [20, pytest.param(400, marks=[pytest.mark.faults, pytest.mark.timeout(1800)])]
 
 
@@ -77,7 +78,7 @@ def test_damaged_archive(kind: str, rounds: int, tmp_path: Path) -> None:
         spoil: Damage = (damage.cut, damage.flipped, damage.flipped_at_an_end)[number % 3]
         spoilt = spoil(chance, whole)
         source.write_bytes(spoilt)
-        found = made(source, tmp_path, Options(on_bad="skip"))
+        found = made(source, tmp_path, SKIP)
         for path, (label, image) in (found or {}).items():
             assert label == path.split("/")[1]
             original = tree()[path]
@@ -95,7 +96,7 @@ def test_scrambled_archive(kind: str, rounds: int, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for _ in range(rounds):
         (tmp_path / "in" / kind).write_bytes(damage.scrambled(chance, whole))
-        made(tmp_path / "in" / kind, tmp_path, Options(on_bad="skip"))
+        made(tmp_path / "in" / kind, tmp_path, SKIP)
 
 
 @pytest.mark.parametrize("kind", ["a.zip", "a.tar", "pax.tar", "a.tar.gz", "folder"])
@@ -146,7 +147,7 @@ def test_damaged_listing(ending: str, rounds: int, tmp_path: Path) -> None:
     whole, good = listing.read_bytes(), 0
     for number in range(rounds * 4):
         listing.write_bytes((damage.cut, damage.flipped, damage.scrambled)[number % 3](chance, whole))
-        found = made(listing, tmp_path, Options(on_bad="skip"))
+        found = made(listing, tmp_path, SKIP)
         good += found is not None
         for path, (_, image) in (found or {}).items():
             assert image == (tmp_path / "in" / path).read_bytes()
@@ -189,7 +190,7 @@ def test_damaged_images(rounds: int, tmp_path: Path) -> None:
             spoil: Damage = (damage.cut, damage.flipped, damage.scrambled)[number % 3]
             files[f"class/{number}.{name}"] = spoil(chance, whole)
     as_folder(files, tmp_path / "in")
-    found = made(tmp_path / "in", tmp_path, Options(on_bad="skip", val_fraction=0))
+    found = made(tmp_path / "in", tmp_path, Options(on_bad="skip", max_bad="100%", val_fraction=0))
     assert found is not None
     assert 10 < len(found) < len(files)
     for path, (_, image) in found.items():

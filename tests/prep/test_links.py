@@ -12,6 +12,7 @@ import pytest
 from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
 from headrace.prep.sources.tar import TarFiles
+from headrace.prep.summary import summary
 from headrace.shards.errors import DataError
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import as_folder
@@ -41,15 +42,19 @@ def beside(name: str) -> str:
     return SOME.rsplit("/", 1)[0] + "/" + name
 
 
-def made(source: Path, on_bad: str = "error") -> tuple[set[str], list[tuple[str, str]], list[str]]:
-    """The sources of the samples of the set that prep makes, its report as (path, reason), and what prep said."""
-    out, said = source.parent / "out", list[str]()
-    prep(source, out, Options(on_bad=on_bad), workers=1, if_exists="error", say=said.append)
+def made(source: Path, on_bad: str = "error") -> tuple[set[str], list[tuple[str, str]], str]:
+    """The sources of the samples of the set that prep makes, its report as (path, reason), and its summary."""
+    out = source.parent / "out"
+    result = prep(source, out, Options(on_bad=on_bad), workers=1, if_exists="error", say=lambda _: None)
     shards = ShardSet.open(out)
     found = {path for name in shards.split_names for path in shards.split(name).sources}
     report = out / "report.jsonl"
     lines = map(json.loads, report.read_text().splitlines()) if report.exists() else []
-    return found, [(line["source"], line["reason"]) for line in lines if line["action"] == "skipped"], said
+    return (
+        found,
+        [(line["source"], line["reason"]) for line in lines if line["action"] == "skipped"],
+        summary(result, out),
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,7 +95,7 @@ def test_other_links_of_a_tar_are_refused_or_reported(kind: bytes, target: str, 
     assert found == set(FILES)
     assert [name for name, _ in report] == [beside("link.jpg")]
     assert words in report[0][1]
-    assert any("1 links are not followed" in line for line in said)
+    assert f"1 files not used: {report[0][1]}" in said
 
 
 def test_last_member_of_a_name_counts_among_links_too(tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_symbolic_links_of_a_folder(tmp_path: Path) -> None:
     (root / "train/more").symlink_to(tmp_path)
     found, report, said = made(root)
     assert (found, [name for name, _ in report]) == (set(FILES), ["train/more"])
-    assert any("1 links are not followed" in line for line in said)
+    assert "1 files not used: a symbolic link, which is not followed" in said
     (tmp_path / "out").rename(tmp_path / "first")
     (root / beside("link.jpg")).symlink_to(root / SOME)
     with pytest.raises(DataError, match=r"link\.jpg: a symbolic link"):

@@ -12,48 +12,38 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
 
-from headrace.prep.make.record import Record
-from headrace.prep.make.shard import Job, Work, make_shard
+from headrace.prep.make.record import Bad, Record
+from headrace.prep.make.shard import Job, Tick, Work, make_shard
 from headrace.shards.errors import HeadraceError
 
 _PR_SET_PDEATHSIG = 1
 _main_hidden = threading.Lock()
 _REPORT_EVERY = 0.1  # seconds
-Answer = int | Record | HeadraceError  # of a worker: samples done since the last one, or what came out of a job
+News = tuple[int, list[Bad]]  # samples done since the last news, and those of them that were bad
+Answer = News | Record | HeadraceError  # of a worker: how far it is, or what came out of a job
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error: the run is being given up
     """Raised in a worker whose parent has closed the pipe."""
 
 
-def make_shards(jobs: list[Job], work: Work, workers: int, progress: Callable[[int], None]) -> Iterator[Record]:
-    """The records of all jobs, in the order in which they finish. `progress` gets the samples done so far."""
+def make_shards(jobs: list[Job], work: Work, workers: int, tick: Tick) -> Iterator[Record]:
+    """The records of all jobs, in the order in which they finish. What `tick` raises ends the run."""
     if workers == 1 or len(jobs) <= 1:
-        yield from _in_this_process(jobs, work, progress)
+        for job in jobs:
+            yield make_shard(job, work, tick)
     else:
-        yield from _in_workers(jobs, work, min(workers, len(jobs)), progress)
+        yield from _in_workers(jobs, work, min(workers, len(jobs)), tick)
 
 
-def _in_this_process(jobs: list[Job], work: Work, progress: Callable[[int], None]) -> Iterator[Record]:
-    done = 0
-
-    def tick(samples: int) -> None:
-        nonlocal done
-        done += samples
-        progress(done)
-
-    for job in jobs:
-        yield make_shard(job, work, tick)
-
-
-def _in_workers(jobs: list[Job], work: Work, workers: int, progress: Callable[[int], None]) -> Iterator[Record]:
-    waiting, done = iter(jobs), 0
+def _in_workers(jobs: list[Job], work: Work, workers: int, tick: Tick) -> Iterator[Record]:
+    waiting = iter(jobs)
     started: list[_Worker] = []
     try:
         started.extend(_Worker(work) for _ in range(workers))
@@ -65,9 +55,8 @@ def _in_workers(jobs: list[Job], work: Work, workers: int, progress: Callable[[i
                 answer = worker.answer()
                 if isinstance(answer, HeadraceError):
                     raise answer
-                if isinstance(answer, int):
-                    done += answer
-                    progress(done)
+                if isinstance(answer, tuple):
+                    tick(*answer)
                     continue
                 job = next(waiting, None)
                 if job is None:
@@ -100,7 +89,7 @@ class _Worker:
             self.pipe.send(job)
 
     def answer(self) -> Answer:
-        """How many samples are done since the last answer, or what came out of the job."""
+        """How far it is, or what came out of the job."""
         with _death_is_an_error():
             answer: Answer = self.pipe.recv()
         return answer
@@ -176,11 +165,13 @@ class _Telling:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._samples = 0  # done and not yet reported
+        self._bad: list[Bad] = []  # of these
         self._due = 0.0
 
-    def count(self, samples: int) -> None:
-        """Add so many finished samples."""
+    def count(self, samples: int, bad: list[Bad]) -> None:
+        """Add so many finished samples, of which these were bad."""
         self._samples += samples
+        self._bad += bad
         if time.monotonic() >= self._due:
             self._report()
 
@@ -190,8 +181,8 @@ class _Telling:
         self._send(answer)
 
     def _report(self) -> None:
-        self._send(self._samples)
-        self._samples, self._due = 0, time.monotonic() + _REPORT_EVERY
+        self._send((self._samples, self._bad))
+        self._samples, self._bad, self._due = 0, [], time.monotonic() + _REPORT_EVERY
 
     def _send(self, answer: Answer) -> None:
         try:

@@ -15,6 +15,7 @@ import pytest
 from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
 from headrace.prep.sources.detect import open_files
+from headrace.prep.sources.files import REPLACED
 from headrace.prep.sources.tar import TarFiles
 from headrace.prep.sources.zip import ZipFiles
 from headrace.shards.errors import DataError
@@ -189,13 +190,13 @@ def test_file_of_a_type_that_is_none(form: str, tmp_path: Path) -> None:
 def test_file_that_a_later_one_replaces_is_reported(tmp_path: Path) -> None:
     """Of equal names the last is used, as tar(1) unpacks them, however it is written; the report has the others."""
     other = tree()["train/cat/1.jpg"]
-    path, said = tmp_path / "a.tar", list[str]()
+    path = tmp_path / "a.tar"
     path.write_bytes(fields.member(b"ant/1.jpg", JPEG) + fields.member(b"./ant//1.jpg", other) + fields.END)
-    prep(path, tmp_path / "out", Options(val_fraction=0), workers=1, if_exists="error", say=said.append)
+    result = prep(path, tmp_path / "out", Options(val_fraction=0), workers=1, if_exists="error", say=lambda _: None)
     split = ShardSet.open(tmp_path / "out").split("train")
     assert [one.tobytes() for one in split.jpegs(np.arange(len(split)))] == [other]
     assert "an earlier file of this name" in (tmp_path / "out/report.jsonl").read_text()
-    assert any("1 files are replaced" in line for line in said)
+    assert result.tally.unused == {REPLACED: 1}
 
 
 def test_name_that_is_a_bomb(tmp_path: Path) -> None:

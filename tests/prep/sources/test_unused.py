@@ -1,4 +1,4 @@
-"""Images in no class of a split: the summary counts them by reason, the report names them, the set does without."""
+"""Files that are no samples: the summary counts them by reason, the report names them, the set does without."""
 
 import io
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
-from headrace.prep.sources.files import UNLABELLED, UNUSED
+from headrace.prep.sources.files import BESIDE, HIDDEN, NOT_AN_IMAGE, READ, UNLABELLED
 from headrace.prep.summary import summary
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import Contents, as_folder, as_zip, small
@@ -56,21 +56,24 @@ def report(out: Path) -> dict[str, str]:
     ("used", "unused"),
     [
         (SPLITS, {}),
-        (SPLITS, {"4.jpg": UNUSED}),  # also beside train/ in a folder that holds all, as in the zip
-        (SPLITS, {"train/4.jpg": UNUSED, "val/5.jpg": UNUSED}),
-        (SPLITS, {"more/ant/4.jpg": UNUSED, "train.old/ant/5.jpg": UNUSED}),
-        (SPLITS, {"test/4.jpg": UNLABELLED, "test/images/5.jpg": UNLABELLED, "6.jpg": UNUSED}),
-        ((*SPLITS, "test/ant/4.jpg"), {"test/5.jpg": UNUSED}),
+        (SPLITS, {"4.jpg": BESIDE}),  # also beside train/ in a folder that holds all, as in the zip
+        (SPLITS, {"train/4.jpg": BESIDE, "val/5.jpg": BESIDE}),
+        (SPLITS, {"more/ant/4.jpg": BESIDE, "train.old/ant/5.jpg": BESIDE}),
+        (SPLITS, {"test/": UNLABELLED, "6.jpg": BESIDE}),
+        ((*SPLITS, "test/ant/4.jpg"), {"test/5.jpg": BESIDE}),
     ],
 )
 def test_images_beside_the_classes_are_named(
     form: str, used: tuple[str, ...], unused: dict[str, str], tmp_path: Path
 ) -> None:
-    """In a folder, zip or tar; other files, and hidden ones, are no images."""
-    files = at(*used, *unused) | {"notes.txt": b"", ".4.jpg": b"", "more/Thumbs.db": b""}
-    result = made(FORMS[form](files, tmp_path / "in"), tmp_path / "out")
-    assert report(tmp_path / "out") == unused
-    assert result.unused == Counter(unused.values())
+    """In a folder, zip or tar; so are other files, and hidden ones. A test split without labels is one line."""
+    inside = {"test/": ("test/4.jpg", "test/images/5.jpg", "test/list.txt")}
+    strays = [path for one in unused for path in inside.get(one, (one,))]
+    others = {"notes.txt": NOT_AN_IMAGE, ".4.jpg": HIDDEN, "more/Thumbs.db": HIDDEN}
+    result = made(FORMS[form](at(*used, *strays) | dict.fromkeys(others, b""), tmp_path / "in"), tmp_path / "out")
+    assert report(tmp_path / "out") == unused | others
+    counts = Counter(reason for one, reason in unused.items() for _ in inside.get(one, (one,)))
+    assert result.tally.unused == counts + Counter(others.values())
     shards = ShardSet.open(tmp_path / "out")
     assert {path for name in shards.split_names for path in shards.split(name).sources} == set(used)
 
@@ -78,8 +81,8 @@ def test_images_beside_the_classes_are_named(
 def test_images_beside_one_tree_are_named(tmp_path: Path) -> None:
     """Of one tree those that lie in no folder."""
     source = as_folder(at("ant/1.jpg", "cat/2.jpg", "3.jpg"), tmp_path / "in")
-    assert made(source, tmp_path / "out", Options(val_fraction=0)).unused == Counter([UNUSED])
-    assert report(tmp_path / "out") == {"3.jpg": UNUSED}
+    assert made(source, tmp_path / "out", Options(val_fraction=0)).tally.unused == {BESIDE: 1}
+    assert report(tmp_path / "out") == {"3.jpg": BESIDE}
 
 
 @pytest.mark.parametrize("root", ["", "tiny/"])
@@ -88,15 +91,17 @@ def test_images_outside_of_tinyimagenet_are_named(root: str, tmp_path: Path) -> 
     strays = [root + path for path in ("train/n01/9.JPEG", "train/9.JPEG", "val/9.JPEG", "more/images/9.JPEG")]
     files = {root + path: data for path, data in small().items()} | at(*strays)
     result = made(as_folder(files, tmp_path / "in"), tmp_path / "out")
-    assert report(tmp_path / "out") == {path.removeprefix(root): UNUSED for path in strays}
-    assert result.unused == Counter({UNUSED: 4})
+    boxes = {path: NOT_AN_IMAGE for path in small() if path.endswith("_boxes.txt")}
+    expected = {path.removeprefix(root): BESIDE for path in strays} | boxes | {"test/": UNLABELLED}
+    assert report(tmp_path / "out") == expected
+    assert result.tally.unused == {BESIDE: 4, NOT_AN_IMAGE: 3, UNLABELLED: 1, READ: 3}
 
 
 def test_file_that_has_the_name_of_a_folder(tmp_path: Path) -> None:
     """A zip may hold both; the file lies beside its namesake."""
     paths = [f"a.jpg/{path}" for path in SPLITS]
     made(as_zip(at(*paths, "a.jpg"), tmp_path / "a.zip", root=""), tmp_path / "out", Options(val_fraction=0))
-    assert report(tmp_path / "out") == {"a.jpg": UNUSED}
+    assert report(tmp_path / "out") == {"a.jpg": BESIDE}
 
 
 def test_summary_counts_them_by_reason(tmp_path: Path) -> None:
@@ -105,8 +110,8 @@ def test_summary_counts_them_by_reason(tmp_path: Path) -> None:
     for name, paths in (("some", (*SPLITS, *strays)), ("none", SPLITS)):
         result = made(as_folder(at(*paths), tmp_path / f"in-{name}"), tmp_path / name)
         lines = [line for line in summary(result, tmp_path / name).splitlines() if "not used" in line]
-        expected = [f"  2 not used, each {UNUSED}", f"  1 not used, each {UNLABELLED}"] if name == "some" else []
-        assert sorted(line.partition(";")[0] for line in lines) == sorted(expected)
+        expected = [f"  2 files not used: {BESIDE}", f"  1 files not used: {UNLABELLED}"] if name == "some" else []
+        assert [line.partition(" (report.jsonl")[0] for line in lines] == expected
 
 
 def test_the_set_is_the_same_with_and_without_them(tmp_path: Path) -> None:

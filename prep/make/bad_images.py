@@ -1,0 +1,76 @@
+"""Images that do not decode and are left out: how many there may be, and which classes are left without a sample.
+
+What is certain ends the run at once, while shards are still being made: those that are finished stay.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from headrace.prep.command.options import Options
+from headrace.prep.make.record import Bad, Record
+from headrace.prep.make.shard import Job
+from headrace.prep.sources.imagefolder import empty_classes
+from headrace.prep.sources.source import Source
+from headrace.shards.errors import DataError
+from headrace.shards.manifest import TRAIN
+
+_REASON = "do not decode"
+
+
+class BadImages:
+    """The bad images so far, of all splits. `before` are those of classes that were dropped, with their ids."""
+
+    def __init__(self, source: Source, options: Options, images: int, before: list[tuple[str, Bad]]) -> None:
+        self._found: list[Bad] = []
+        self._before = before
+        self._source, self._options, self._images = source, options, images
+        labels = source.splits[TRAIN].labels
+        self._left = np.bincount(labels, minlength=len(source.classes)).tolist()  # training images of each class
+        self._lost: list[int] = []
+
+    def add(self, bad: list[Bad]) -> None:
+        """Count these. Raises DataError where they are too many, or leave a class without a training image."""
+        for one in bad:
+            self._found.append(one)
+            if one.split == TRAIN:
+                self._left[one.label] -= 1
+                if not self._left[one.label]:
+                    self._lost.append(one.label)
+        if bad:
+            self._check_bound()
+            self._check_classes()
+
+    def all(self) -> list[tuple[str, Bad]]:
+        """Every bad image with the id of its class."""
+        return [*self._before, *((self._source.classes[one.label].id, one) for one in self._found)]
+
+    def lost(self) -> list[int]:
+        """The classes that have no training image any more and are to be dropped, by label."""
+        return sorted(self._lost) if self._options.on_empty_class == "drop" else []
+
+    def _check_bound(self) -> None:
+        count, most = len(self._found) + len(self._before), self._options.most_bad(self._images)
+        if count > most:
+            asked = "--max-bad" if self._options.max_bad is not None else "by default 10, or 1 % if that is more"
+            _, first = self.all()[0]
+            raise DataError(
+                f"{self._source.files.root}: {count:,} of {self._images:,} images do not decode, more than the "
+                f"{most:,} that may be left out ({asked}); one of them is {first.path}: {first.reason}. Replace the "
+                "files, or give a larger --max-bad (100% for any number): finished shards are kept for it"
+            )
+
+    def _check_classes(self) -> None:
+        if self._lost and (self._options.on_empty_class == "error" or not any(self._left)):
+            counts = Counter(one.label for one in self._found if one.split == TRAIN)
+            why = {self._source.classes[label].id: (_REASON, counts[label]) for label in sorted(self._lost)}
+            raise empty_classes(self._source.files, why)
+
+
+def bad_in(job: Job, record: Record) -> list[Bad]:
+    """The bad images of a shard that an earlier run finished."""
+    skipped = {note.source: note.reason for note in record.notes if note.action == "skipped"}
+    if not skipped:
+        return []
+    rows = zip(job.files.paths, job.labels.tolist(), strict=True)
+    return [Bad(path, skipped[path], job.split, label) for path, label in rows if path in skipped]

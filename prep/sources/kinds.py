@@ -1,0 +1,60 @@
+"""What a file is, by its name and its first bytes: hidden, an image that is read, an image of another kind, no image.
+
+A known ending makes a file a candidate, which is judged when it is decoded. Other files are asked for their first
+bytes: a JPEG is a JPEG whatever it is called.
+"""
+
+import re
+
+from headrace.prep.sources.files import NOT_AN_IMAGE, OTHER_KIND
+
+START = 32  # bytes that tell what a file is
+ENDINGS = (
+    *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"),
+    *("jp2", "j2k", "jpf", "jpx", "gif", "avif", "heic", "heif", "hif", "jxl"),
+)
+# Kinds that no decoder here reads, or that it would take for another: raw photographs are TIFFs of their thumbnails.
+_RAW = "3fr arw cr2 cr3 crw dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
+_OTHERS = "ai bpg dcm dds djvu emf eps exr fits hdr icns ico jbig2 jxr pam pcx psb psd qoi svg svgz tga wdp wmf xcf xpm"
+_RAW_ENDINGS, _OTHER_ENDINGS = frozenset(_RAW.split()), frozenset(_OTHERS.split())
+
+_HEIF = rb"....ftyp(avif|avis|hei[cxms]|hev[cxms]|mif[12]|msf1)"
+_READ = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|(II\*\0|MM\0\*)(?!....CR)|P[1-6]\s+(\d+\s+\d+\s|#)"
+    rb"|BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51\0"
+    rb"|\0\0\0\x0cJXL \r\n\x87\n|" + _HEIF,
+    re.DOTALL,
+)
+_NOT_READ = re.compile(
+    rb"(II\*\0|MM\0\*)....CR|IIRO|IIRS|MMOR|IIU\0|II\+\0|MM\0\+|II\xbc|FUJIFILMCCD-RAW|FOVb|....ftypcrx |8BPS\0|qoif"
+    rb"|\0\0[\1\2]\0[\1-\xff]\0|\x76\x2f\x31\x01|#\?RADIANCE|DDS |AT&TFORM|icns|gimp xcf|BPG\xfb|P7\n|SIMPLE  =|<svg"
+    rb"|%!PS-Adobe-[\d.]+ EPSF|\xc5\xd0\xd3\xc6",
+    re.DOTALL,
+)
+_HIDDEN = frozenset(
+    ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "__pycache__", "$recycle.bin")
+)
+
+
+def has_image_ending(path: str) -> bool:
+    """Whether the file is a candidate by its name alone."""
+    return ending(path) in ENDINGS
+
+
+def ending(path: str) -> str:
+    """What stands behind the last dot of the file's name, in small letters; "" where there is none."""
+    name, dot, last = path.rsplit("/", 1)[-1].rpartition(".")
+    return last.lower() if dot and name else ""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is one that programs keep for themselves."""
+    return (name.startswith(".") and name not in {".", ".."}) or name.lower() in _HIDDEN
+
+
+def why_not_read(path: str, start: bytes) -> str:
+    """Why a file that begins so is no candidate; "" where it is one."""
+    raw = ending(path) in _RAW_ENDINGS
+    if _READ.match(start) and not raw:
+        return ""
+    return OTHER_KIND if raw or ending(path) in _OTHER_ENDINGS or _NOT_READ.match(start) else NOT_AN_IMAGE

@@ -1,0 +1,56 @@
+"""The splits of a data set: what people call them, and a validation part taken from training images."""
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.prep.command.options import Options
+from headrace.prep.sources.files import Files
+from headrace.prep.sources.source import Listed
+from headrace.shards.draws import Stream, hash64
+from headrace.shards.errors import UsageError
+
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""The split that a folder, or a word in a listing, means."""
+
+
+def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[str, Listed]:
+    """The splits, with a validation part taken from the training part where the source has none."""
+    fraction = options.val_fraction
+    if "val" in splits:
+        if fraction is not None:
+            raise UsageError(f"{files.root}: it has a validation split of its own. Leave --val-fraction away")
+        return splits
+    if fraction is None:
+        raise UsageError(
+            f"{files.root}: it has no validation split. Give --val-fraction 0.1 to take a tenth of every class for it, "
+            "or --val-fraction 0 to do without"
+        )
+    if not fraction:
+        return splits
+    chosen = validation_part(splits["train"].labels, fraction, options.seed)
+    if not chosen.any():
+        raise UsageError(f"{files.root}: --val-fraction {fraction} takes no image of any class. Give a larger one")
+    train = splits["train"]
+    return {
+        "train": train.part(~chosen),
+        "val": train.part(chosen),
+        **{k: v for k, v in splits.items() if k != "train"},
+    }
+
+
+def validation_part(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Which samples are for validation: of every class the same share, rounded, chosen by a hash of (seed, place).
+
+    One sample of each class is always left for training.
+    """
+    keys = hash64(seed, Stream.PREP, zlib.crc32(b"--val-fraction"), np.arange(len(labels)))
+    order = np.lexsort((keys, labels))
+    ordered = labels[order]
+    rank = np.arange(len(labels)) - np.searchsorted(ordered, ordered, side="left")
+    counts = np.bincount(labels)
+    quota = np.minimum(np.floor(counts * fraction + 0.5).astype(np.int64), counts - 1)
+    chosen = np.zeros(len(labels), bool)
+    chosen[order] = rank < quota[ordered]
+    return chosen

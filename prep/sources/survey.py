@@ -1,0 +1,156 @@
+"""What a source consists of, before anybody asks for a layout: hidden files apart, images told from other files.
+
+Of files without the ending of an image the first bytes are read, in threads where they lie in a folder, which may be
+on a network's disk. Every file ends as a candidate, as a line of the report, or as what a layout makes of it.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.prep.sources import kinds
+from headrace.prep.sources.files import HIDDEN, Files, FileTable, LeftOut, Reader, Unused
+from headrace.prep.sources.folder import FolderFiles
+from headrace.shards.errors import DataError
+
+_SHOWN = 20  # names that an error lists
+_THREADS = 16  # that wait for a disk
+_BLOCK = 64  # files that a thread asks one after another
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The files of a source that are not hidden.
+
+    `why_not` says of each row of the table why it is no image; "" of candidates. `left_out` are links and what is not
+    read, `empty` the folders without any file, `hidden` what is hidden: a line for a file or a whole folder.
+    """
+
+    files: Files
+    table: FileTable
+    why_not: list[str]
+    left_out: LeftOut
+    empty: list[str]
+    hidden: list[Unused]
+
+    @cached_property
+    def images(self) -> NDArray[np.int64]:
+        """The rows of the candidates."""
+        return np.array([row for row, why in enumerate(self.why_not) if not why], np.int64)
+
+    def unused(
+        self, root: str, rows: NDArray[np.bool_], reasons: dict[int, str], parts: dict[str, str]
+    ) -> list[Unused]:
+        """What of the source is no sample, by paths relative to the folder `root` of it.
+
+        `rows` are those of the table that the layout has no use for, `reasons` what it knows of some of them, and
+        `parts` are whole folders of which one line is enough, each with a slash at its end, and why.
+        """
+        found = [Unused(path, reason) for path, reason in self.left_out]
+        found += [
+            Unused(self.table.paths[row], reasons.get(row) or self.why_not[row])
+            for row in np.flatnonzero(rows).tolist()
+        ]
+        whole = dict.fromkeys(parts, 0)
+        single = []
+        for one in found:
+            part = next((part for part in parts if one.path.startswith(part)), "")
+            if part:
+                whole[part] += 1
+            else:
+                single.append(one)
+        found = single + [Unused(part, parts[part], count) for part, count in whole.items() if count]
+        return [one._replace(path=relative(one.path, root)) for one in (*found, *self.hidden)]
+
+
+def survey(files: Files) -> Survey:
+    """Look at all files of a source. Raises DataError for names that readers could not tell apart."""
+    table = files.table()
+    hidden_at = _Hidden()
+    shown = np.array([not hidden_at.add(path) for path in table.paths], bool)
+    left_out = [one for one in files.left_out if not hidden_at.add(one[0])]
+    empty = [one for one in files.empty if not hidden_at.covers(one)]
+    if not shown.all():
+        table = table.take(np.flatnonzero(shown))
+    _refuse_odd_names(files, [*table.paths, *(path for path, _ in left_out), *empty])
+    return Survey(files, table, _why_not(files, table), left_out, empty, hidden_at.lines())
+
+
+def relative(path: str, root: str) -> str:
+    """The path as it is seen from the folder `root`, which has a slash at its end or is ""."""
+    if path.startswith(root):
+        return path[len(root) :]
+    parts, folders = path.split("/"), root.split("/")[:-1]
+    shared = 0
+    while parts[shared] == folders[shared]:
+        shared += 1
+    return "../" * (len(folders) - shared) + "/".join(parts[shared:])
+
+
+class _Hidden:
+    """Counts what is hidden: files, and folders with all that is in them."""
+
+    def __init__(self) -> None:
+        self._top: dict[str, str] = {"": ""}  # folder -> its first hidden part, with a slash, or ""
+        self._counts: dict[str, int] = {}
+
+    def add(self, path: str) -> bool:
+        """Whether the file is hidden, which is then counted."""
+        folder, _, name = path.rpartition("/")
+        key = self._hidden_part(folder) or (path if kinds.is_hidden(name) else "")
+        if key:
+            self._counts[key] = self._counts.get(key, 0) + 1
+        return bool(key)
+
+    def covers(self, folder: str) -> bool:
+        """Whether a folder is hidden or in a hidden one."""
+        return bool(self._hidden_part(folder.rstrip("/")))
+
+    def lines(self) -> list[Unused]:
+        """A line for each file, and one for each folder."""
+        return [Unused(path, HIDDEN, count) for path, count in self._counts.items()]
+
+    def _hidden_part(self, folder: str) -> str:
+        known = self._top.get(folder)
+        if known is None:
+            above, _, name = folder.rpartition("/")
+            known = self._hidden_part(above) or (f"{folder}/" if kinds.is_hidden(name) else "")
+            self._top[folder] = known
+        return known
+
+
+def _why_not(files: Files, table: FileTable) -> list[str]:
+    """Why each file is no candidate."""
+    why = [""] * len(table)
+    asked = np.array([row for row, path in enumerate(table.paths) if not kinds.has_image_ending(path)], np.int64)
+    blocks = [asked[first : first + _BLOCK] for first in range(0, len(asked), _BLOCK)]
+    look = partial(_look, files.reader(""), table)
+    if isinstance(files, FolderFiles) and len(blocks) > 1:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = list(pool.map(look, blocks))
+    else:
+        found = [look(block) for block in blocks]
+    for block, reasons in zip(blocks, found, strict=True):
+        for row, reason in zip(block.tolist(), reasons, strict=True):
+            why[row] = reason
+    return why
+
+
+def _look(reader: Reader, table: FileTable, rows: NDArray[np.int64]) -> list[str]:
+    """Why the files of these rows are no candidates, by their first bytes."""
+    entries = table.take(rows)
+    return [kinds.why_not_read(one.path, reader.start(one, kinds.START) if one.size else b"") for one in entries]
+
+
+def _refuse_odd_names(files: Files, paths: list[str]) -> None:
+    """Raise where names are not UTF-8 or have unprintable characters: readers could not tell them apart."""
+    odd = [path for path in paths if not path.isprintable()]
+    if odd:
+        more = f" and {len(odd) - _SHOWN:,} more" if len(odd) > _SHOWN else ""
+        raise DataError(
+            f"{files.root}: {len(odd):,} names with unprintable characters or not in UTF-8: "
+            f"{', '.join(map(ascii, odd[:_SHOWN]))}{more}. Rename the files"
+        )

@@ -1,0 +1,95 @@
+"""--on-bad skip: how many images it may leave out, when it stops, and what the summary says of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from headrace.prep.command.options import Options
+from headrace.prep.convert import Result, prep
+from headrace.prep.make.engines import pool
+from headrace.prep.summary import summary
+from headrace.shards.errors import DataError, UsageError
+from tests.prep.contents import Contents, as_folder
+from tests.prep.damage import tree
+from tests.prep.odd_trees import saved
+
+JPEG = next(iter(tree().values()))
+
+
+def files(good: int, bad: int) -> Contents:
+    """So many sound and bad images of two classes; the bad ones are all of one class."""
+    found = {f"ant/{k:04}.jpg": JPEG for k in range(good // 2)} | {f"cat/{k:04}.jpg": JPEG for k in range(good // 2)}
+    return found | {f"cat/bad{k:04}.jpg": b"junk" for k in range(bad)}
+
+
+def made(source: Path, out: Path, workers: int = 1, **options: object) -> Result:
+    """The set with bad images left out, in shards of 20 samples."""
+    chosen = Options(val_fraction=0, on_bad="skip", samples_per_shard=20, **options)  # type: ignore[arg-type]
+    return prep(source, out, chosen, workers=workers, if_exists="reuse", say=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "images", "most"),
+    [(None, 100, 10), (None, 5000, 50), (0, 100, 0), ("7", 100, 7), ("5%", 110, 5), ("100%", 3, 3), ("0.5%", 1000, 5)],
+)
+def test_bound(asked: str | int | None, images: int, most: int) -> None:
+    """1 % by default, or 10 images if that is more; a number or a share if asked for."""
+    assert Options(max_bad=asked).most_bad(images) == most
+
+
+@pytest.mark.parametrize("asked", ["x", "-1", "101%", "5%%", "nan%", "1.5", ""])
+def test_senseless_bounds_are_refused(asked: str) -> None:
+    """With what is needed."""
+    with pytest.raises(UsageError, match=r"--max-bad .*: a number of images, or a share as 5%"):
+        Options(max_bad=asked)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_too_many_bad_images_end_the_run(workers: int, tmp_path: Path) -> None:
+    """The default bound lets ten of 110 pass and not eleven; a larger one lets them pass, and counts them by class."""
+    made(as_folder(files(100, 10), tmp_path / "ten"), tmp_path / "ten.out", workers)
+    source = as_folder(files(100, 11), tmp_path / "in")
+    with pytest.raises(DataError, match=r"11 of 111 images do not decode, more than the 10 .*cat/bad.*--max-bad"):
+        made(source, tmp_path / "out", workers)
+    assert not (tmp_path / "out").exists()
+    result = made(source, tmp_path / "out", workers, max_bad=11)
+    assert "  11 of 111 images left out, as they do not decode: cat 11" in summary(result, tmp_path / "out")
+    assert made(source, tmp_path / "out", max_bad="50%").reused
+
+
+def test_stops_as_soon_as_it_is_certain_and_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at the end; the same command with a larger bound makes the missing shards alone, with the same bytes."""
+    source = as_folder(files(300, 60), tmp_path / "in")
+    begun: list[str] = []
+    real = pool.make_shard
+    monkeypatch.setattr(pool, "make_shard", lambda job, *rest: begun.append(job.name) or real(job, *rest))
+    with pytest.raises(DataError, match="do not decode, more than the 20"):
+        made(source, tmp_path / "out", max_bad=20)
+    stopped = len(begun)
+    assert 1 < stopped < 12
+    made(source, tmp_path / "out", max_bad=60)
+    assert len(begun) == 18 + 1
+    made(source, tmp_path / "whole", max_bad="100%")
+    digests = [json.loads((tmp_path / name / "shardset.json").read_text())["digest"] for name in ("out", "whole")]
+    assert digests[0] == digests[1]
+
+
+def test_bad_images_of_finished_shards_count_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that goes on with a bound that is too small already stops before it makes anything."""
+    source = as_folder(files(300, 60), tmp_path / "in")
+    with pytest.raises(DataError):
+        made(source, tmp_path / "out", max_bad=30)
+    monkeypatch.setattr(pool, "make_shard", None)
+    with pytest.raises(DataError, match="more than the 3 "):
+        made(source, tmp_path / "out", max_bad=3)
+
+
+def test_summary_says_what_was_converted_and_why(tmp_path: Path) -> None:
+    """By what was done; sizes are not told one by one."""
+    pictures = {f"ant/{k}.{form.lower()}": saved(form) for k in range(3) for form in ("PNG", "WEBP")}
+    result = made(as_folder(pictures | {"bee/1.jpg": JPEG, "bee/2.jpg": JPEG}, tmp_path / "in"), tmp_path / "out")
+    assert result.tally.converted == {"PNG converted to RGB JPEG": 3, "WEBP converted to RGB JPEG": 3}
+    assert "  3 images: PNG converted to RGB JPEG" in summary(result, tmp_path / "out")
+    smaller = made(tmp_path / "in", tmp_path / "small", max_side=20)
+    assert smaller.tally.converted["JPEG converted to RGB JPEG, made smaller"] == 2

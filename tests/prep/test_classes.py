@@ -1,0 +1,110 @@
+"""Which folders are classes, and what becomes of classes without usable files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headrace.prep.command.options import Options
+from headrace.prep.convert import Result, prep
+from headrace.prep.summary import summary
+from headrace.shards.errors import DataError
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import Contents, as_folder, as_zip
+from tests.prep.damage import tree
+from tests.prep.sources.test_imagefolder import as_tar
+
+JPEG = next(iter(tree().values()))
+GOOD: Contents = {f"{name}/{k}.jpg": JPEG for name in ("ant", "cat", "dog") for k in range(3)}
+NOTES: Contents = {"bee/notes.txt": b"none yet", "bee/.DS_Store": b"x"}
+SPOILT: Contents = {f"bee/{k}.jpg": b"junk" for k in range(3)}
+
+
+def made(files: Contents, folder: Path, **options: object) -> Result:
+    """The set of one tree, in `folder`/out."""
+    source = as_folder(files, folder / "in")
+    chosen = Options(**{"val_fraction": 0, **options})  # type: ignore[arg-type]
+    return prep(source, folder / "out", chosen, workers=1, if_exists="error", say=lambda _: None)
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar"])
+def test_folder_without_any_file_is_no_class(form: str, tmp_path: Path) -> None:
+    """It is named in the summary, as is one with hidden files alone."""
+    files = GOOD | {"owl/.DS_Store": b"x"}
+    if form == "folder":
+        source = as_folder(files, tmp_path / "in")
+        (source / "bee" / "deep").mkdir(parents=True)
+    elif form == "zip":
+        source = as_zip(files | {"bee/": b"", "bee/deep/": b""}, tmp_path / "a.zip")
+    else:
+        source = as_tar({f"./x/{path}": data for path, data in files.items()}, tmp_path / "a.tar", "w")
+        add_folders(source, "x/bee", "x/bee/deep")
+    result = prep(source, tmp_path / "out", Options(val_fraction=0), workers=1, if_exists="error", say=lambda _: None)
+    assert [one.id for one in result.manifest.classes] == ["ant", "cat", "dog"]
+    assert "  no classes, as there is no file in them: bee/, owl/" in summary(result, tmp_path / "out").splitlines()
+
+
+def add_folders(path: Path, *names: str) -> None:
+    """Add folders to a tar."""
+    import tarfile
+
+    with tarfile.open(path, "a") as archive:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE
+            archive.addfile(info)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (NOTES, r"bee \(1 not an image\)"),
+        (SPOILT, r"bee \(3 do not decode\)"),
+        (NOTES | SPOILT, r"bee \(3 do not decode"),
+    ],
+)
+def test_class_whose_files_are_all_refused(more: Contents, words: str, tmp_path: Path) -> None:
+    """It ends the run with its name, is dropped with a label for the others, or keeps its label."""
+    skip = {"on_bad": "skip"}
+    with pytest.raises(DataError, match=f"1 classes without a training image.*{words}.*--on-empty-class drop"):
+        made(GOOD | more, tmp_path, **skip)
+    for policy, classes in (("drop", ["ant", "cat", "dog"]), ("keep", ["ant", "bee", "cat", "dog"])):
+        folder = tmp_path / policy
+        result = made(GOOD | more, folder, **skip, on_empty_class=policy)
+        assert [one.id for one in result.manifest.classes] == classes
+        split = ShardSet.open(folder / "out").split("train")
+        assert [classes[label] for label in split.labels] == [path.split("/")[0] for path in split.sources]
+        report = [json.loads(line)["source"] for line in (folder / "out/report.jsonl").read_text().splitlines()]
+        assert sorted(report) == sorted(more)
+        assert ("classes without a train image: bee" in summary(result, folder)) == (policy == "keep")
+
+
+def test_dropped_class_takes_its_other_images_along(tmp_path: Path) -> None:
+    """Validation images of a class that has no training image are in the report, with the option as the reason."""
+    files = {f"{split}/{path}": data for split in ("train", "val") for path, data in GOOD.items()}
+    files |= {"train/bee/notes.txt": b"x", "val/bee/1.jpg": JPEG, "train/emu/1.jpg": b"junk", "val/emu/2.jpg": JPEG}
+    source = as_folder(files, tmp_path / "in")
+    options = Options(on_bad="skip", on_empty_class="drop")
+    result = prep(source, tmp_path / "out", options, workers=2, if_exists="error", say=lambda _: None)
+    assert [one.id for one in result.manifest.classes] == ["ant", "cat", "dog"]
+    shards = ShardSet.open(tmp_path / "out")
+    assert [len(shards.split(name)) for name in ("train", "val")] == [9, 9]
+    report = {one["source"]: one["reason"] for one in map(json.loads, (tmp_path / "out/report.jsonl").open())}
+    assert report["val/bee/1.jpg"] == report["val/emu/2.jpg"] == "left out by an option: --on-empty-class drop"
+    assert result.tally.bad == {"emu": 1}
+
+
+def test_all_classes_refused_ends_the_run_whatever_is_asked_for(tmp_path: Path) -> None:
+    """A set without a sample is none."""
+    with pytest.raises(DataError, match="2 classes without a training image"):
+        made({"a/1.jpg": b"junk", "b/1.jpg": b""}, tmp_path, on_bad="skip", on_empty_class="drop")
+
+
+def test_each_class_keeps_a_training_image(tmp_path: Path) -> None:
+    """Whatever the share for validation; classes without an image there are named."""
+    result = made(GOOD | {"bee/1.jpg": JPEG}, tmp_path, val_fraction=0.9)
+    shards = ShardSet.open(tmp_path / "out")
+    counts = {name: np.bincount(shards.split(name).labels, minlength=4).tolist() for name in ("train", "val")}
+    assert counts == {"train": [1, 1, 1, 1], "val": [2, 0, 2, 2]}
+    assert "  classes without a val image: bee" in summary(result, tmp_path).splitlines()
