@@ -22,6 +22,9 @@ from headrace.shards.streams import say, say_all
 @click.option("--classes", type=int, metavar="N", help="Only the first N classes.")
 @click.option("--per-class", type=int, metavar="N", help="Only the first N images of each class in each split.")
 @click.option("--val-fraction", type=float, metavar="F", help="Share of every class for validation, of one tree.")
+@click.option(
+    "--val", metavar="NAME", help="The split of SOURCE that is taken for validation, where none has a usual name."
+)
 @click.option("--max-side", type=int, metavar="PIXELS", help="Make images smaller whose longer side is above this.")
 @click.option(
     "--quality",
@@ -29,6 +32,23 @@ from headrace.shards.streams import say, say_all
     show_default=True,
     help="JPEG quality for images that are converted or resized; source JPEGs are copied.",
 )
+@click.option(
+    "--background",
+    default="white",
+    show_default=True,
+    metavar="COLOUR",
+    help="Colour behind transparent pixels: white, black, grey, or as #7f7f7f.",
+)
+@click.option(
+    "--columns",
+    help="Columns of a listing: in order, as path,label,- if it has no header, or by header, as path=image,label=kind.",
+)
+@click.option(
+    "--classes-from",
+    metavar="SHARDS|FILE",
+    help="Classes, in their order, of another shard set or of a file with one a line (and its name behind a tab).",
+)
+@click.option("--follow-links", is_flag=True, help="Read what symbolic links in the folder SOURCE lead to.")
 @click.option(
     "--if-exists",
     type=click.Choice(["reuse", "error", "rebuild"]),
@@ -61,9 +81,10 @@ def prep_command(
     """Convert a data set into a shard set in the folder OUT.
 
     SOURCE is a folder, zip or tar (read in place) with TinyImageNet in its official layout or with class-per-folder
-    trees, or a listing (CSV or Parquet: path,label[,split]). Every image is decoded once; the bytes of JPEGs are kept,
-    other formats become JPEGs. The same source and options give the same bytes for any number of workers; an
-    interrupted run is continued by the same command.
+    trees, a listing (CSV, JSON lines or Parquet: path,label[,split]), or what Hugging Face's datasets writes (images
+    with metadata.csv, Parquet files with images). Every image is decoded once; the bytes of JPEGs are kept, other
+    formats become JPEGs. What is no sample is counted at the end and named in report.jsonl. The same source and options
+    give the same bytes for any number of workers; an interrupted run is continued by the same command.
     """
     from headrace.prep.command.options import Options
     from headrace.prep.convert import prep

@@ -18,7 +18,7 @@ from headrace.prep.make.shard import Job, Work
 from headrace.prep.make.tally import Tally, tally
 from headrace.prep.sources import kinds
 from headrace.prep.sources.detect import open_files, open_source
-from headrace.prep.sources.files import REPLACED, Files
+from headrace.prep.sources.files import REPLACED, SYMBOLIC, Files
 from headrace.prep.sources.source import Source
 from headrace.shards import headers, regular, store
 from headrace.shards.errors import DataError, HeadraceError, UsageError
@@ -45,15 +45,17 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link at OUT itself
     if source.is_dir() and out.is_relative_to(source.resolve()):
         raise UsageError(f"{out}: it lies inside the source {source}. Choose a folder outside")
-    with store.locked(out), closing(open_files(source, out.parent)) as files:
+    with store.locked(out), closing(open_files(source, out.parent, options)) as files:
         store.recover(out)
         if out.exists():
-            found = reuse.existing(files, out, options, if_exists=if_exists, say=say)
-            if found is not None:
-                return Result(found, reused=True, seconds=time.monotonic() - began)
+            reused = reuse.existing(files, out, options, if_exists=if_exists, say=say)
+            if reused is not None:
+                return Result(reused, reused=True, seconds=time.monotonic() - began)
         stamp = files.stamp()
         chosen = open_source(files, options)
         _refuse_lost_images(files, options)
+        for remark in chosen.remarks:
+            say(f"{source}: {remark}")
         images = sum(len(listed.labels) for listed in chosen.splits.values())
         bad: list[tuple[str, Bad]] = []
         while True:
@@ -82,8 +84,9 @@ def _refuse_lost_images(files: Files, options: Options) -> None:
     images = [(path, reason) for path, reason in files.left_out if kinds.has_image_ending(path) and reason != REPLACED]
     if images and options.on_bad != "skip":
         path, reason = images[0]
+        follow = "Give --follow-links to read what they lead to, put" if reason == SYMBOLIC else "Put"
         raise DataError(
-            f"{files.root}: {path}: {reason} ({len(images):,} such images). Put plain files in their place, as "
+            f"{files.root}: {path}: {reason} ({len(images):,} such images). {follow} plain files in their place, as "
             "`cp -rL` and `tar -h` do for links, or leave them out with --on-bad skip"
         )
 

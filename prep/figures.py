@@ -1,6 +1,7 @@
 """`headrace inspect`: the figures of a shard set as text."""
 
 from headrace.prep.histogram import histogram
+from headrace.prep.summary import split_name
 from headrace.shards.inspection import PERCENTILES, Facts, SplitFacts, inspect
 from headrace.shards.shardset import ShardSet
 from headrace.shards.shuffling import shuffle_quality
@@ -19,7 +20,8 @@ def report(shards: ShardSet) -> str:
 
 def _split(split: SplitFacts, shards: ShardSet) -> list[str]:
     counts = split.per_class
-    lines = [f"{split.name}: {split.samples:,} samples; per class {counts.min():,} to {counts.max():,}"]
+    name = split_name(shards.manifest, split.name)
+    lines = [f"{name}: {split.samples:,} samples; per class {counts.min():,} to {counts.max():,}"]
     lines += [f"  {line}" for line in histogram(shards.class_names, counts)]
     lines.append("  percentile " + " ".join(f"{point:>9}" for point in PERCENTILES))
     for name, values in (("width", split.widths), ("height", split.heights), ("bytes", split.bytes)):

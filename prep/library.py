@@ -20,7 +20,7 @@ def make_shards(
     """Convert a data set into a shard set in the folder `out`, as `headrace prep` does, and open it.
 
     `source` is a folder, zip, tar or listing; `options` are those of the command: seed, samples_per_shard, shard_size
-    (megabytes), classes, per_class, val_fraction, on_bad ("error" or "skip"), max_bad (a number or "5%"),
+    (megabytes), classes, per_class, val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"),
     on_empty_class ("error", "drop" or "keep"), max_side (pixels), quality. Workers are processes that need nothing of
     the calling program, which may be a script without a main guard or a notebook; None is one a core. Lines go to the
     logger "headrace".

@@ -6,8 +6,8 @@ from pathlib import Path
 from headrace.prep.command.options import MEGABYTE
 from headrace.prep.convert import Result
 from headrace.prep.make.tally import Tally
-from headrace.prep.sources.files import READ
-from headrace.shards.manifest import Manifest
+from headrace.prep.sources.files import READ, SYMBOLIC
+from headrace.shards.manifest import VALIDATION, Manifest
 from headrace.shards.names import REPORT
 
 _SHOWN = 20  # names in a line
@@ -27,7 +27,7 @@ def summary(result: Result, out: Path) -> str:
 
 def contents(manifest: Manifest, out: Path) -> str:
     """What a set consists of."""
-    splits = ", ".join(f"{split.samples:,} {split.name}" for split in manifest.splits)
+    splits = ", ".join(f"{split.samples:,} {split_name(manifest, split.name)}" for split in manifest.splits)
     shards = [shard for split in manifest.splits for shard in split.shards]
     size = sum(shard.bytes for shard in shards)
     lines = [
@@ -36,6 +36,12 @@ def contents(manifest: Manifest, out: Path) -> str:
         f"  digest {manifest.digest}",
     ]
     return "\n".join(lines)
+
+
+def split_name(manifest: Manifest, name: str) -> str:
+    """The name of a split; of a validation split also what the source calls it, if that was asked for."""
+    chosen = manifest.options.get("val")
+    return f"{name} (the source's {chosen})" if name == VALIDATION and chosen is not None else name
 
 
 def account(tally: Tally) -> list[str]:
@@ -47,7 +53,8 @@ def account(tally: Tally) -> list[str]:
         )
     lines += [f"{count:,} images: {why}" for why, count in tally.converted.most_common()]
     for why, count in tally.unused.most_common():
-        lines.append(f"{count:,} files {why}" if why == READ else f"{count:,} files not used: {why}")
+        more = "; --follow-links reads what those in a folder lead to" if why == SYMBOLIC else ""
+        lines.append(f"{count:,} files {why}" if why == READ else f"{count:,} files not used: {why}{more}")
     if lines:
         lines[-1] += f" ({REPORT} names all these)"
     if tally.empty:

@@ -51,8 +51,10 @@ def of_manifest(root: Path) -> str:
 def _rebuild(root: Path, made: object) -> str:
     """The command with every option that has a value: defaults may be others in another version."""
     chosen = sorted(made.items()) if isinstance(made, dict) else []
-    given = [("--" + name.replace("_", "-"), value) for name, value in chosen if value is not None]
-    options = [f"{_quoted(name)} {_quoted(value)}" for name, value in given]
+    given = [
+        ("--" + name.replace("_", "-"), value) for name, value in chosen if value is not None and value is not False
+    ]
+    options = [_quoted(name) if value is True else f"{_quoted(name)} {_quoted(value)}" for name, value in given]
     return " ".join(["headrace prep", _source(root), _quoted(root), *options, "--if-exists rebuild"])
 
 

@@ -7,6 +7,7 @@ from headrace.shards.errors import UsageError
 from headrace.shards.manifest import Scalar
 
 MEGABYTE = 1_000_000
+_COLOURS = {"white": "#ffffff", "black": "#000000", "grey": "#808080", "gray": "#808080"}
 _BOUND = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(%)|(\d{1,15})")  # a share or a number
 
 
@@ -19,12 +20,18 @@ class Options:
     shard_size: int = 32  # megabytes, about; larger where that would give more than plan.MAX_SHARDS
     classes: int | None = None  # None: all
     per_class: int | None = None  # None: all
+    follow_links: bool = False  # of folders
+    columns: str | None = None  # of a listing: in order, or as path=HEADER,label=HEADER; None: the usual headers
+    classes_from: str | None = None  # a shard set, or a file with a class a line, whose order counts; None: sorted
     val_fraction: float | None = None  # share of every class for validation, where the source has no such split
+    val: str | None = None  # what the source calls the split that is taken for validation; None: the usual names
     on_bad: str = "error"
     max_bad: str | int | None = None  # images that --on-bad skip may leave out, "P%" of all; None: see `most_bad`
     on_empty_class: str = "error"  # of a class all of whose files are refused: "drop" or "keep" it
     max_side: int | None = None  # pixels; larger images are made smaller
     quality: int = 95  # of the JPEGs that are made here; those of the source are kept as they are
+
+    background: str = "white"  # seen through transparent pixels
 
     def __post_init__(self) -> None:
         for name in ("samples_per_shard", "shard_size", "classes", "per_class", "max_side"):
@@ -37,10 +44,23 @@ class Options:
             raise UsageError(f"--quality {self.quality}: a number from 1 to 100 is needed")
         if not 0 <= self.seed < 1 << 63:
             raise UsageError(f"--seed {self.seed}: a number from 0 to 2**63 - 1 is needed")
-
+        if self.val is not None and self.val.strip().lower() in {"", "train", "training"}:
+            raise UsageError(f"--val {self.val}: the name of a split that is not the training split is needed")
+        if self.val is not None and self.val_fraction is not None:
+            raise UsageError("give --val or --val-fraction, not both")
         if self.on_empty_class not in {"error", "drop", "keep"}:
             raise UsageError(f"--on-empty-class {self.on_empty_class}: one of error, drop, keep is needed")
         self.most_bad(0)
+        _ = self.colour
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """The background as red, green and blue."""
+        code = _COLOURS.get(self.background.strip().lower(), self.background.strip())
+        if not re.fullmatch("#[0-9a-fA-F]{6}", code):
+            known = ", ".join(_COLOURS)
+            raise UsageError(f"--background {self.background}: one of {known}, or a colour as #7f7f7f, is needed")
+        return int(code[1:3], 16), int(code[3:5], 16), int(code[5:], 16)
 
     def most_bad(self, images: int) -> int:
         """How many of so many images may be left out as bad: 1 % or 10, whichever is more, if nothing is asked for."""

@@ -2,9 +2,9 @@
 
 Every image is decoded in full before it may enter a shard, because a damaged one ends a training run later, without
 its name. JPEGs go through libjpeg-turbo with its warnings as errors, which finds damaged scans that other decoders
-accept; their bytes are kept as they are where the decoder that trains sees the same upright image in them. Other
-formats go through nvImageCodec and become JPEGs. No decoder of NVIDIA turns a file that
-`headrace.shards.unsafe` refuses.
+accept; their bytes are kept as they are where the decoder that trains sees the same upright image in them. PNG, WebP,
+BMP, TIFF and PNM go through nvImageCodec, what formats.py names through Pillow, and all become JPEGs. No decoder of
+NVIDIA turns a file that `headrace.shards.unsafe` refuses.
 """
 
 import os
@@ -19,6 +19,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from headrace.prep.images import formats
 from headrace.prep.images.resize import shrink
 from headrace.shards import jpeg
 from headrace.shards.errors import DataError
@@ -30,6 +31,7 @@ QUALITY = 95  # of JPEGs made here, without chroma subsampling
 _SAME = 3  # levels of mean difference: two decoders see the same image
 _one_thread = threading.Lock()
 # What may be handed to nvImageCodec: formats whose damaged files it refuses. A damaged JPEG 2000 file ends its process.
+_FOREIGN = "a format that training does not decode"
 _ADMITTED = re.compile(rb"\xff\xd8|\x89PNG|BM|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s", re.DOTALL)
 _RAISED = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)  # by libraries, about an odd file
 Pixels = NDArray[np.uint8]
@@ -58,17 +60,22 @@ class _Seen(NamedTuple):
     fault: str  # why training must not decode the file; "" where it may
 
 
-def admit(data: bytes, *, max_side: int | None = None, quality: int = QUALITY) -> Admitted:
+def admit(
+    data: bytes, *, max_side: int | None = None, quality: int = QUALITY, background: formats.Colour = formats.WHITE
+) -> Admitted:
     """Decode an image file; the JPEG to store. BadImageError when it does not decode.
 
-    A larger image than `max_side` pixels is made smaller. `quality` is that of JPEGs that are made here.
+    A larger image than `max_side` pixels is made smaller. `quality` is that of JPEGs that are made here, `background`
+    the colour that is seen through transparent pixels.
     """
-    seen = _see(data)
+    seen = _see(data, background)
     height, width, _ = seen.pixels.shape
     large = max_side is not None and max(width, height) > max_side
     if seen.storable and not seen.fault and not large:
         return Admitted(data, width, height, "")
-    change = f"{seen.form} converted to RGB JPEG" + (f", as it has {seen.fault}" if seen.fault else "")
+    change = f"{seen.form} converted to RGB JPEG"
+    if seen.fault and seen.fault != _FOREIGN:
+        change += f", as it has {seen.fault}"
     pixels = seen.pixels
     if max_side is not None and large:
         pixels = shrink(pixels, max_side)
@@ -100,10 +107,14 @@ def encode(pixels: Pixels, quality: int = QUALITY) -> bytes:
     return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
 
 
-def _see(data: bytes) -> _Seen:
+def _see(data: bytes, background: formats.Colour | None = None) -> _Seen:
+    """The image; what is transparent is left as training would see it where there is no background."""
     is_jpeg = data[: len(jpeg.START)] == jpeg.START
     try:
-        return _see_jpeg(data) if is_jpeg else _see_other(data)
+        if kind := formats.kind_of(data):
+            pixels, orientation = formats.decode(data, kind, MAX_PIXELS, background or formats.WHITE)
+            return _Seen(_turned(pixels, orientation), kind, storable=False, fault=_FOREIGN)
+        return _see_jpeg(data) if is_jpeg else _see_other(data, background)
     except _RAISED as error:
         raise BadImageError(f"not a sound {'JPEG' if is_jpeg else 'image'}: {error}") from error
 
@@ -125,7 +136,7 @@ def _see_jpeg(data: bytes) -> _Seen:
     return _Seen(pixels, "JPEG", not cmyk, fault)
 
 
-def _see_other(data: bytes) -> _Seen:
+def _see_other(data: bytes, background: formats.Colour | None) -> _Seen:
     """The same for a file that prep converts and a tar of others keeps."""
     fault, orientation = why_unsafe(data), readable(exif_in(data))
     if is_tiff(data):
@@ -138,6 +149,8 @@ def _see_other(data: bytes) -> _Seen:
     pixels = _turned(stored, orientation)
     if not fault and orientation > 1 and not _trains_alike(data, pixels):
         fault = UNCLEAR
+    if background is not None and (alpha := formats.alpha_of(data)) is not None:
+        pixels = _turned(formats.over(stored, alpha, background), orientation)
     return _Seen(pixels, form, storable=False, fault=fault)
 
 
@@ -196,7 +209,7 @@ def _stream(data: bytes) -> tuple[Any, str, int, int]:
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
     unknown = BadImageError(
-        "not a readable image in JPEG, PNG, WebP, BMP, TIFF or PNM "
+        "not a readable image in JPEG, PNG, WebP, BMP, TIFF, PNM, GIF, JPEG 2000, AVIF or HEIC "
         f"({len(data):,} bytes, the first are {data[:8].hex(' ') or 'none'})"
     )
     if not _ADMITTED.match(data):

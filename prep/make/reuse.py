@@ -5,6 +5,7 @@ from pathlib import Path
 
 from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say
+from headrace.prep.sources.class_order import read_classes
 from headrace.prep.sources.detect import open_source
 from headrace.prep.sources.files import Files
 from headrace.prep.sources.source import States, states
@@ -37,6 +38,7 @@ def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: 
         return None
     manifest = ShardSet.open(out).manifest
     _check_options(out, manifest, options)
+    _check_classes(out, manifest, options)
     stamp = stamp_record(files, files.stamp(), options)
     try:
         known = regular.read(out / STAMP)
@@ -108,6 +110,16 @@ def _check_options(out: Path, manifest: Manifest, options: Options) -> None:
     ]
     if differences:
         raise UsageError(f"{out}: it was made with other options: {', '.join(differences)}. {_REBUILD}")
+
+
+def _check_classes(out: Path, manifest: Manifest, options: Options) -> None:
+    """Raise where the classes that are asked for by name of a file are not those of the set any more."""
+    if options.classes_from is not None:
+        asked = read_classes(Path(options.classes_from))[: options.classes]
+        if options.on_empty_class == "drop":
+            asked = tuple(one for one in asked if one in manifest.classes)
+        if asked != manifest.classes:
+            raise UsageError(f"{out}: the classes in {options.classes_from} are not those of the set. {_REBUILD}")
 
 
 def _check_source(files: Files, out: Path, manifest: Manifest, options: Options) -> None:

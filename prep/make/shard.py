@@ -93,8 +93,9 @@ def make_shard(job: Job, work: Work, tick: Tick) -> Record:
 
 def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted | None:
     """The image as it will be stored, or None when it is left out."""
+    chosen = work.options
     try:
-        image = admit(data, max_side=work.options.max_side, quality=work.options.quality)
+        image = admit(data, max_side=chosen.max_side, quality=chosen.quality, background=chosen.colour)
     except BadImageError as error:
         if work.options.on_bad != "skip":
             raise DataError(

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from headrace.prep.command.options import Options
+from headrace.prep.sources.class_order import read_classes, with_classes
 from headrace.prep.sources.files import Files
 from headrace.prep.sources.folder import FolderFiles
 from headrace.prep.sources.imagefolder import KNOWN, open_imagefolder
 from headrace.prep.sources.listing import ENDINGS, ListingFiles, open_listing
+from headrace.prep.sources.metadata import find_metadata, open_metadata
+from headrace.prep.sources.parquet import ParquetFiles, open_parquet, parquet_files
 from headrace.prep.sources.source import Source
 from headrace.prep.sources.survey import survey
 from headrace.prep.sources.tar import TarFiles, is_tar
@@ -16,11 +19,14 @@ from headrace.shards import regular
 from headrace.shards.errors import UsageError
 
 
-def open_files(path: Path, room: Path) -> Files:
+def open_files(path: Path, room: Path, options: Options | None = None) -> Files:
     """The files at `path`: a folder, zip, tar or listing. The disk of folder `room` may hold an unpacked copy."""
+    options = options or Options()
     try:
+        if parquet := parquet_files(path):
+            return ParquetFiles(path, parquet, room, options)
         if path.is_dir():
-            return FolderFiles(path)
+            return FolderFiles(path, follow=options.follow_links)
         with regular.opened(path) as stream:
             start = stream.read(512)
     except FileNotFoundError as error:
@@ -28,7 +34,7 @@ def open_files(path: Path, room: Path) -> Files:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}). Give {KNOWN}") from error
     if path.suffix.lower() in ENDINGS:
-        return ListingFiles(path)
+        return ListingFiles(path, options)
     if start[:2] == b"PK" or path.suffix.lower() == ".zip":
         return ZipFiles(path)
     if is_tar(start) or ".tar" in path.suffixes:
@@ -38,16 +44,23 @@ def open_files(path: Path, room: Path) -> Files:
 
 def open_source(files: Files, options: Options) -> Source:
     """The data set among these files, cut down to the part that the options ask for."""
-    return _whole_source(files, options).limited(options.classes, options.per_class)
+    source = _whole_source(files, options)
+    if options.classes_from is not None:
+        source = with_classes(source, read_classes(Path(options.classes_from)), options.classes_from)
+    return source.limited(options.classes, options.per_class)
 
 
 def _whole_source(files: Files, options: Options) -> Source:
     if isinstance(files, ListingFiles):
         return open_listing(files, options)
+    if isinstance(files, ParquetFiles):
+        return open_parquet(files, options)
     seen = survey(files)
     root = find_root(seen.table)
     if root is None:
-        return open_imagefolder(seen, options)
-    if options.val_fraction is not None:
-        raise UsageError(f"{files.root}: TinyImageNet has a validation split of its own. Leave --val-fraction away")
+        metadata = find_metadata(seen, options)
+        return open_metadata(seen, metadata, options) if metadata else open_imagefolder(seen, options)
+    if options.val_fraction is not None or options.val is not None:
+        given = "--val" if options.val is not None else "--val-fraction"
+        raise UsageError(f"{files.root}: TinyImageNet has a validation split of its own. Leave {given} away")
     return open_tinyimagenet(seen, root)

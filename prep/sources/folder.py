@@ -1,7 +1,8 @@
-"""A source that lies in a folder, as plain files. Links are not followed."""
+"""A source that lies in a folder, as plain files. Links are followed only if that is asked for."""
 
 import hashlib
 import os
+import stat
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +26,9 @@ from headrace.prep.sources.files import (
 class FolderFiles:
     """The regular files below a folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, follow: bool = False) -> None:
         self.root = root
+        self._follow = follow
         self.left_out: LeftOut = []
         self.empty: list[str] = []
         self._found: FileTable | None = None
@@ -46,7 +48,7 @@ class FolderFiles:
         numbers = array("q")  # size and time of each: the stat results themselves would be half a kilobyte a file
         left_out: LeftOut = []
         folders: list[str] = []
-        for path, seen in _regular_files(self.root, "", left_out, folders):
+        for path, seen in _Walk(self.root, left_out, folders, follow=self._follow).files(self.root):
             paths.append(path)
             numbers.extend((seen.st_size, seen.st_mtime_ns))
         order = sorted(range(len(paths)), key=paths.__getitem__)
@@ -64,7 +66,7 @@ class FolderFiles:
 
     def reader(self, prefix: str) -> "FolderReader":
         """A reader of entries below `prefix`."""
-        return FolderReader(self.root, prefix)
+        return FolderReader(self.root, prefix, follow=self._follow)
 
     def close(self) -> None:
         """Nothing to free."""
@@ -73,9 +75,10 @@ class FolderFiles:
 class FolderReader:
     """Reads files below a folder."""
 
-    def __init__(self, root: Path, prefix: str) -> None:
+    def __init__(self, root: Path, prefix: str, *, follow: bool = False) -> None:
         self._root = root
         self._start = f"{root}/{prefix}"
+        self._flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
 
     def read(self, entry: Entry) -> bytes:
         """The file's bytes; its size must still be that of the table."""
@@ -114,26 +117,61 @@ class FolderReader:
 
     def _open(self, entry: Entry) -> int:
         try:
-            return os.open(self._start + entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            path = entry.path if entry.path.startswith("/") else self._start + entry.path  # of a listing
+            return os.open(path, self._flags)
         except OSError as error:
             raise changed(
                 self._root, entry.path, f"cannot be read ({error.strerror}); it was there when prep began"
             ) from error
 
 
-def _regular_files(
-    folder: Path | str, prefix: str, left_out: LeftOut, folders: list[str]
-) -> Iterator[tuple[str, os.stat_result]]:
-    """Path and state of each file below `folder`.
+class _Walk:
+    """A walk over all that lies below a folder.
 
-    What is neither file nor folder is added to `left_out`, and each folder to `folders`.
+    What is neither file nor folder is added to `left_out`, and each folder to `folders`, with a slash at its end.
     """
-    with os.scandir(folder) as found:
-        for one in found:
-            if one.is_dir(follow_symlinks=False):
-                folders.append(f"{prefix}{one.name}/")
-                yield from _regular_files(one.path, f"{prefix}{one.name}/", left_out, folders)
-            elif one.is_file(follow_symlinks=False):
-                yield prefix + one.name, one.stat(follow_symlinks=False)
-            else:
-                left_out.append((prefix + one.name, SYMBOLIC if one.is_symlink() else SPECIAL))
+
+    def __init__(self, root: Path, left_out: LeftOut, folders: list[str], *, follow: bool) -> None:
+        self._left_out, self._folders, self._follow = left_out, folders, follow
+        top = root.stat()
+        self._above = [(top.st_dev, top.st_ino)]  # the folders that the walk is in, if it follows links
+
+    def files(self, folder: Path | str, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
+        """Path and state of each file below `folder`."""
+        with os.scandir(folder) as found:
+            for one in found:
+                path = prefix + one.name
+                if one.is_symlink() and self._follow:
+                    yield from self._behind(one, path)
+                elif one.is_dir(follow_symlinks=False):
+                    self._folders.append(f"{path}/")
+                    yield from self._inside(one, path)
+                elif one.is_file(follow_symlinks=False):
+                    yield path, one.stat(follow_symlinks=False)
+                else:
+                    self._left_out.append((path, SYMBOLIC if one.is_symlink() else SPECIAL))
+
+    def _inside(self, folder: "os.DirEntry[str]", path: str) -> Iterator[tuple[str, os.stat_result]]:
+        if self._follow:
+            seen = folder.stat()
+            self._above.append((seen.st_dev, seen.st_ino))
+        yield from self.files(folder.path, f"{path}/")
+        if self._follow:
+            self._above.pop()
+
+    def _behind(self, link: "os.DirEntry[str]", path: str) -> Iterator[tuple[str, os.stat_result]]:
+        """What a link leads to."""
+        try:
+            seen = link.stat()
+        except OSError:  # it leads nowhere, or round in a circle
+            self._left_out.append((path, "a symbolic link that leads nowhere"))
+            return
+        if stat.S_ISREG(seen.st_mode):
+            yield path, seen
+        elif not stat.S_ISDIR(seen.st_mode):
+            self._left_out.append((path, SPECIAL))
+        elif (seen.st_dev, seen.st_ino) in self._above:
+            self._left_out.append((path, "a symbolic link to a folder that it lies in"))
+        else:
+            self._folders.append(f"{path}/")
+            yield from self._inside(link, path)

@@ -1,6 +1,6 @@
 """Class-per-folder trees, as torchvision's ImageFolder reads them: the folder of an image is its class.
 
-train/CLASS/**/*.jpg  with val/ (or valid/, validation/) and perhaps test/ beside it
+train/CLASS/**/*.jpg  with val/ and perhaps test/ beside it, by all their usual names (splits.py)
 CLASS/**/*.jpg        one tree; --val-fraction takes a part of every class for validation
 
 Images elsewhere, beside the folders of classes or in a folder that is no split, are in no class: the report names them.
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.prep.command.options import Options
+from headrace.prep.sources.class_order import integers_as_text
 from headrace.prep.sources.files import BESIDE, BY_EMPTY_CLASS, UNLABELLED, Files, FileTable
 from headrace.prep.sources.source import Listed, Source
-from headrace.prep.sources.splits import SPLITS, divided
+from headrace.prep.sources.splits import divided, is_like_a_split, split_of
 from headrace.prep.sources.survey import Survey, relative
-from headrace.shards.errors import DataError
-from headrace.shards.manifest import class_list
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.manifest import TRAIN, VALIDATION, class_list
 
 LAYOUT = "imagefolder"
 KNOWN = (
@@ -31,8 +32,8 @@ KNOWN = (
 _SHOWN = 5  # classes that an error lists
 
 
-def find_trees(paths: list[str], rows: list[int]) -> tuple[str, dict[str, list[int]]] | None:
-    """The root of the trees and the rows of each split, of the images in `rows`.
+def find_trees(paths: list[str], rows: list[int], options: Options) -> tuple[str, dict[str, list[int]]] | None:
+    """The root of the trees, and the rows of each folder of a split, or of "" for one tree, of the images in `rows`.
 
     None when no image lies in a folder of a class.
     """
@@ -49,17 +50,19 @@ def find_trees(paths: list[str], rows: list[int]) -> tuple[str, dict[str, list[i
     deep = [row for row, above in zip(rows, folders, strict=True) if above > depth + 1]
     if _has_train(paths, deep, depth):
         for row in deep:
-            if (tree := _folder(paths[row], depth)) in SPLITS:
+            if split_of(tree := _folder(paths[row], depth), options):
                 trees[tree].append(row)
     else:
         trees[""] = [row for row, above in zip(rows, folders, strict=True) if above > depth]
     root = "".join(f"{_folder(paths[rows[0]], above)}/" for above in range(depth))
-    return (root, dict(trees)) if any(trees.values()) else None
+    return (root, dict(sorted(trees.items()))) if any(trees.values()) else None
 
 
 def _has_train(paths: list[str], rows: list[int], depth: int) -> bool:
     """Whether train/ lies at `depth`, with an image in a folder of it."""
-    return any(paths[row].count("/") > depth + 1 and _folder(paths[row], depth) == "train" for row in rows)
+    return any(
+        paths[row].count("/") > depth + 1 and split_of(_folder(paths[row], depth), Options()) == TRAIN for row in rows
+    )
 
 
 def _folder(path: str, depth: int) -> str:
@@ -70,17 +73,24 @@ def _folder(path: str, depth: int) -> str:
 def open_imagefolder(seen: Survey, options: Options) -> Source:
     """The source in these trees."""
     files, table = seen.files, seen.table
-    found = find_trees(table.paths, seen.images.tolist())
+    found = find_trees(table.paths, seen.images.tolist(), options)
     if found is None:
+        if any(path.endswith(".arrow") for path in table.paths):
+            raise DataError(
+                f"{files.root}: written by datasets.save_to_disk, which is not read. Write the data set with its "
+                "to_parquet, and give that"
+            )
         some = ", ".join(table.paths[:3]) or "nothing"
         raise DataError(f"{files.root}: no data set found: {len(table):,} files ({some}, ...). Give {KNOWN}")
     root, trees = found
     at = root.count("/") + ("" not in trees)
-    names = {tree: [_folder(table.paths[row], at) for row in rows] for tree, rows in sorted(trees.items()) if rows}
-    training = set(names.get("train", names.get("", [])))
-    refused = _refused(seen, root + ("" if "" in trees else "train/"), training, options)
-    classes = sorted(training | refused if options.on_empty_class == "keep" else training)
-    splits = _splits(files.root, names, {name: label for label, name in enumerate(classes)}, refused)
+    names = {tree: [_folder(table.paths[row], at) for row in rows] for tree, rows in trees.items()}
+    if "" in trees:
+        _refuse_splits_as_classes(files.root, [table.paths[row][len(root) :] for row in trees[""]])
+    training = next(tree for tree in trees if not tree or split_of(tree, options) == TRAIN)
+    refused = _refused(seen, root + (training and f"{training}/"), set(names[training]), options)
+    classes = sorted(set(names[training]) | (refused if options.on_empty_class == "keep" else set()))
+    splits = _splits(files.root, names, {name: label for label, name in enumerate(classes)}, refused, options)
     listed, reasons = {}, dict.fromkeys(seen.images.tolist(), BESIDE)
     for split, (tree, labels) in splits.items():
         rows = np.array(trees[tree], np.int64)
@@ -88,17 +98,44 @@ def open_imagefolder(seen: Survey, options: Options) -> Source:
         listed[split] = Listed(_inside(table, rows, root), labels).part(labels >= 0)
     used = {path for one in listed.values() for path in one.files.paths}
     unused = np.array([path[len(root) :] not in used for path in table.paths], bool)
-    rest = seen.unused(
-        root, unused, reasons, {} if splits.keys() & {"test"} or "" in trees else {f"{root}test/": UNLABELLED}
-    )
+    rest = seen.unused(root, unused, reasons, _without_labels(seen, root, splits, options))
     infos = class_list(((name, name) for name in classes), files.root)
-    reader = files.reader(root)
     empty = _empty(seen, root, [tree for tree, _ in splits.values()])
-    return Source(LAYOUT, infos, divided(files, listed, options), FileTable.of([]), files, reader, rest, empty)
+    divided_up = divided(files, listed, options)
+    remarks = integers_as_text(classes) if options.classes_from is None else []
+    return Source(LAYOUT, infos, divided_up, FileTable.of([]), files, files.reader(root), rest, empty, remarks)
+
+
+def _refuse_splits_as_classes(where: Path, paths: list[str]) -> None:
+    """Raise where folders that were taken for classes are splits by their names: as classes they would be nonsense."""
+    deep, shallow = set[str](), set[str]()
+    for path in paths:
+        name, _, rest = path.partition("/")
+        (deep if "/" in rest else shallow).add(name)
+    alike = sorted(name for name in deep | shallow if is_like_a_split(name))
+    if alike and (len(alike) == len(deep | shallow) or any(name not in shallow for name in alike)):
+        names = ", ".join(f"{name}/" for name in alike)
+        raise UsageError(
+            f"{where}: {names} look like splits, not like classes, and there is no train/ with a folder for each class "
+            "in it. Name the folder of the training images train/, with train/CLASS/ folders in it, and the others "
+            "val/ and test/; or give a listing"
+        )
+
+
+def _without_labels(
+    seen: Survey, root: str, splits: dict[str, tuple[str, NDArray[np.int64]]], options: Options
+) -> dict[str, str]:
+    """The folders of a test split, if it is none of the splits."""
+    if "test" in splits or any(not tree for tree, _ in splits.values()):
+        return {}
+    depth = root.count("/")
+    inside = (path for path in seen.table.paths if path.startswith(root) and path.count("/") > depth)
+    tops = {_folder(path, depth) for path in inside}
+    return {f"{root}{top}/": UNLABELLED for top in sorted(tops) if split_of(top, options) == "test"}
 
 
 def _splits(
-    where: Path, names: dict[str, list[str]], label_of: dict[str, int], refused: set[str]
+    where: Path, names: dict[str, list[str]], label_of: dict[str, int], refused: set[str], options: Options
 ) -> dict[str, tuple[str, NDArray[np.int64]]]:
     """Of each split its tree, and the label of each image there: -1 in classes that are refused.
 
@@ -106,7 +143,7 @@ def _splits(
     """
     found: dict[str, tuple[str, NDArray[np.int64]]] = {}
     for tree, classes in names.items():
-        split = SPLITS.get(tree, "train")
+        split = split_of(tree, options) or TRAIN
         if split == "test" and not set(classes) & set(label_of):
             continue
         unknown = sorted(set(classes) - set(label_of) - refused)
@@ -114,7 +151,10 @@ def _splits(
             why = f"class {unknown[0]} is not in train/" if unknown else f"there is more than one {split} folder"
             raise DataError(f"{where}: {tree}/: {why}. Rename or remove the folder")
         found[split] = (tree, np.array([label_of.get(name, -1) for name in classes], np.int64))
-    return {name: found[name] for name in ("train", "val", "test") if name in found}
+    if options.val is not None and VALIDATION not in found:
+        others = ", ".join(tree for tree, _ in found.values() if tree) or "none"
+        raise UsageError(f"{where}: --val {options.val}: no such split (there are: {others})")
+    return {name: found[name] for name in (TRAIN, VALIDATION, "test") if name in found}
 
 
 def _refused(seen: Survey, top: str, classes: set[str], options: Options) -> set[str]:

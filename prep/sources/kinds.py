@@ -11,24 +11,27 @@ from headrace.prep.sources.files import NOT_AN_IMAGE, OTHER_KIND
 START = 32  # bytes that tell what a file is
 ENDINGS = (
     *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"),
-    *("jp2", "j2k", "jpf", "jpx", "gif", "avif", "heic", "heif", "hif", "jxl"),
+    *("jp2", "j2k", "jpf", "jpx", "gif", "avif", "heic", "heif", "hif"),
 )
 # Kinds that no decoder here reads, or that it would take for another: raw photographs are TIFFs of their thumbnails.
 _RAW = "3fr arw cr2 cr3 crw dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
-_OTHERS = "ai bpg dcm dds djvu emf eps exr fits hdr icns ico jbig2 jxr pam pcx psb psd qoi svg svgz tga wdp wmf xcf xpm"
+_OTHERS = (
+    "ai bpg dcm dds djvu emf eps exr fits hdr icns ico jbig2 jxl jxr pam pcx psb psd qoi svg svgz tga wdp wmf xcf xpm"
+)
 _RAW_ENDINGS, _OTHER_ENDINGS = frozenset(_RAW.split()), frozenset(_OTHERS.split())
 
 _HEIF = rb"....ftyp(avif|avis|hei[cxms]|hev[cxms]|mif[12]|msf1)"
 _READ = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|(II\*\0|MM\0\*)(?!....CR)|P[1-6]\s+(\d+\s+\d+\s|#)"
     rb"|BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51\0"
-    rb"|\0\0\0\x0cJXL \r\n\x87\n|" + _HEIF,
+    rb"|" + _HEIF,
     re.DOTALL,
 )
 _NOT_READ = re.compile(
     rb"(II\*\0|MM\0\*)....CR|IIRO|IIRS|MMOR|IIU\0|II\+\0|MM\0\+|II\xbc|FUJIFILMCCD-RAW|FOVb|....ftypcrx |8BPS\0|qoif"
-    rb"|\0\0[\1\2]\0[\1-\xff]\0|\x76\x2f\x31\x01|#\?RADIANCE|DDS |AT&TFORM|icns|gimp xcf|BPG\xfb|P7\n|SIMPLE  =|<svg"
-    rb"|%!PS-Adobe-[\d.]+ EPSF|\xc5\xd0\xd3\xc6",
+    rb"|\0\0\0\x0cJXL \r\n\x87\n|%!PS-Adobe-[\d.]+ EPSF|\xc5\xd0\xd3\xc6"
+    rb"|\0\0[\1\2]\0[\1-\xff]\0|\x76\x2f\x31\x01|#\?RADIANCE|DDS |AT&TFORM|icns"
+    rb"|gimp xcf|BPG\xfb|P7\n|SIMPLE  =|<svg",
     re.DOTALL,
 )
 _HIDDEN = frozenset(

@@ -1,14 +1,16 @@
-"""A listing of images: a CSV or Parquet file with the columns path, label and perhaps split.
+"""A listing of images: a CSV, JSON lines or Parquet file with columns for path, label and perhaps split.
 
-Paths are relative to the listing's own folder and stay inside it.
+Relative paths begin in the listing's own folder and stay inside it; absolute ones lead anywhere.
 """
 
 import csv
 import hashlib
 import os
+import re
 import stat
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,30 +18,34 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.prep.command.options import Options
+from headrace.prep.sources.class_order import classes_of, gaps
+from headrace.prep.sources.columns import cells, find_columns, rows_of_csv, rows_of_jsonl
 from headrace.prep.sources.files import UNKNOWN_CRC, Entry, FileTable, LeftOut
 from headrace.prep.sources.folder import FolderReader
 from headrace.prep.sources.source import Listed, Source
-from headrace.prep.sources.splits import SPLITS, divided
+from headrace.prep.sources.splits import divided, split_of
 from headrace.shards.errors import DataError, UsageError
-from headrace.shards.labels import are_integers
 from headrace.shards.manifest import class_list
 
 LAYOUT = "listing"
-ENDINGS = (".csv", ".parquet")
-_COLUMNS = ("path", "label", "split")
+ENDINGS = (".csv", ".jsonl", ".parquet")
+_USUAL = ("train", "val", "test")
+_SPLIT = re.compile("[a-z][a-z0-9_-]{0,31}")  # what a manifest takes for the name of one
 _Item = tuple[str, str, str]  # path, label, split
+_Rows = Iterable[tuple[int, dict[str, Any]]]
 _ROWS = 4096  # of a Parquet file in memory at a time
 
 
 class ListingFiles:
     """The files that a listing names."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, options: Options) -> None:
         self.root = root
-        self.items = _parquet(root) if root.suffix.lower() == ".parquet" else _csv(root)
+        self.items = _parquet(root, options) if root.suffix.lower() == ".parquet" else _text_file(root, options)
         self.left_out: LeftOut = []
         self.empty: list[str] = []
         self._folder = root.absolute().parent
+        self._follow = options.follow_links
 
     def stamp(self) -> str:
         """Hash of the listing, and of size and modification time of the files that it names."""
@@ -52,10 +58,13 @@ class ListingFiles:
 
     def _stat(self, path: str) -> os.stat_result:
         try:
-            real = os.path.realpath(self._folder / path)
-            if not Path(real).is_relative_to(self._folder.resolve()) or PurePosixPath(path).is_absolute():
-                raise DataError(f"{self.root}: {path}: leads out of the listing's folder. Put the images below it")
-            found = (self._folder / path).stat()
+            inside = self._folder / path
+            if not self._follow and not path.startswith("/") and not _lies_in(inside, self._folder):
+                raise DataError(
+                    f"{self.root}: {path}: leads out of the listing's folder. Put the images below it, or give "
+                    "absolute paths"
+                )
+            found = inside.stat()
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{self.root}: {path}: no such file ({error}). Correct the listing or add the file"
@@ -73,82 +82,99 @@ class ListingFiles:
 
     def reader(self, prefix: str) -> FolderReader:
         """A reader of the listed files."""
-        return FolderReader(self._folder, prefix)
+        return FolderReader(self._folder, prefix, follow=self._follow)
 
     def close(self) -> None:
         """Nothing to free."""
 
 
+def _lies_in(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(folder.resolve())
+
+
 def open_listing(files: ListingFiles, options: Options) -> Source:
-    """The source that the listing describes: classes sorted, as numbers where all are integers (shards/labels.py)."""
+    """The source that the listing describes."""
     table = files.table()
-    labels = {label for _, label, _ in files.items}
-    classes = sorted(labels, key=(lambda label: (len(label), label)) if are_integers(labels) else None)
+    classes = classes_of({label for _, label, _ in files.items}, files.root)
     label_of = {name: label for label, name in enumerate(classes)}
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, (_, _, word) in enumerate(files.items):
+        rows_of[split_of(word, options) or word].append(row)
     splits: dict[str, Listed] = {}
-    for split in ("train", "val", "test"):
-        rows = [row for row, item in enumerate(files.items) if item[2] == split]
-        rows.sort(key=lambda row: files.items[row][0])
-        if rows:
-            found = np.array([label_of[files.items[row][1]] for row in rows], np.int64)
-            splits[split] = Listed(table.take(np.array(rows, np.int64)), found)
-    if "train" not in splits:
-        raise UsageError(f"{files.root}: no row is of split train. Give some, or leave the column away")
+    for split in in_usual_order(rows_of):
+        rows = sorted(rows_of[split], key=lambda row: files.items[row][0])
+        found = np.array([label_of[files.items[row][1]] for row in rows], np.int64)
+        splits[split] = Listed(table.take(np.array(rows, np.int64)), found)
+    check_splits(files.root, splits, options)
     reader = files.reader("")
     itself = Entry(files.root.name, files.root.stat().st_size, UNKNOWN_CRC, 0, 0, 0)
     infos = class_list(((name, name) for name in classes), files.root)
-    return Source(LAYOUT, infos, divided(files, splits, options), FileTable.of([itself]), files, reader)
+    remarks = [*odd_splits(splits), *gaps(classes, splits)]
+    listed = divided(files, splits, options)
+    return Source(LAYOUT, infos, listed, FileTable.of([itself]), files, reader, remarks=remarks)
 
 
-def _csv(root: Path) -> list[_Item]:
+def in_usual_order(splits: Iterable[str]) -> list[str]:
+    """Training, validation, test, then the others by name."""
+    return sorted(splits, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name))
+
+
+def check_splits(where: Path, splits: dict[str, Listed], options: Options) -> None:
+    """Raise where there is no training split, or not the one that is asked for as validation."""
+    if "train" not in splits:
+        raise UsageError(f"{where}: no row is of split train. Give some, or leave the column away")
+    if options.val is not None and "val" not in splits:
+        raise UsageError(f"{where}: --val {options.val}: no such split (there are: {', '.join(splits)})")
+
+
+def odd_splits(splits: Iterable[str]) -> list[str]:
+    """A line for each split that no training uses."""
+    others = [name for name in splits if name not in _USUAL]
+    return [f"split {name} is neither for training nor for validation; it keeps its name" for name in others]
+
+
+def _text_file(root: Path, options: Options) -> list[_Item]:
+    rows = rows_of_jsonl if root.suffix.lower() == ".jsonl" else rows_of_csv
     try:
         with root.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream, strict=True)
-            names = [name.strip().lower() for name in rows.fieldnames or ()]
-            rows.fieldnames = names
-            return _items(root, names, ((number, row) for number, row in enumerate(rows, start=2)))
+            return items_of(root, rows(stream, root, options))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{root}: not a CSV file in UTF-8 ({error}). Correct it and try again") from error
 
 
-def _parquet(root: Path) -> list[_Item]:
+def _parquet(root: Path, options: Options) -> list[_Item]:
     try:
         with pq.ParquetFile(root, page_checksum_verification=True) as file:
-            names = [name.strip().lower() for name in file.schema_arrow.names]
-            return _items(root, names, enumerate(_parquet_rows(file), start=1))
+            return items_of(root, enumerate(_parquet_rows(root, file, options), start=1))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{root}: not a sound Parquet file ({error}). Get it again") from error
 
 
-def _parquet_rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
+def _parquet_rows(root: Path, file: pq.ParquetFile, options: Options) -> Iterator[dict[str, Any]]:
     """The rows, of which some thousands are in memory at a time: a few bytes can hold millions of equal ones."""
-    places = {name.strip().lower(): place for place, name in enumerate(file.schema_arrow.names)}
-    kept = {name: place for name, place in places.items() if name in _COLUMNS}
-    names = [file.schema_arrow.names[place] for place in kept.values()]
+    columns = find_columns(root, file.schema_arrow.names, options)
+    names = [name for name in columns if name is not None]
     for batch in file.iter_batches(_ROWS, columns=names):
-        columns = [batch.column(name).to_pylist() for name in names]
-        for cells in zip(*columns, strict=True):
-            yield dict(zip(kept, cells, strict=True))
+        for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+            yield cells(dict(zip(names, row, strict=True)), columns)
 
 
-def _items(root: Path, names: list[str], rows: Iterable[tuple[int, dict[str, Any]]]) -> list[_Item]:
+def items_of(root: Path, rows: _Rows) -> list[_Item]:
     """Checked rows. Every path occurs once."""
-    if not {"path", "label"} <= set(names):
-        raise DataError(
-            f"{root}: its columns are {', '.join(names) or 'none'}; path and label are needed, split may be there"
-        )
     items: dict[str, _Item] = {}
-    labels: dict[str, str] = {}  # one copy of each is kept
+    texts: dict[str, str] = {}  # one copy of each label is kept
     for number, row in rows:
         try:
             path, label, split = (_text(row.get(name, "train")).strip() for name in ("path", "label", "split"))
         except UnicodeDecodeError as error:
             raise DataError(f"{root}: row {number}: {error.object[:40]!r} is not UTF-8. Correct the listing") from error
-        split = SPLITS.get(split.lower(), "")
-        if not path or not label or not split or path in items:
-            why = "occurs twice" if path in items else "needs a path, a label, and a split of train, val or test"
-            raise DataError(f"{root}: row {number} ({path or 'no path'}): {why}. Correct the listing")
-        items[path] = (path, labels.setdefault(label, label), split)
+        split = split.lower()
+        if not path or not label or not _SPLIT.fullmatch(split) or path in items or not path.isprintable():
+            why = "needs a path, a label, and a split as train, val or test"
+            why = "occurs twice" if path in items else why
+            why = why if path.isprintable() else "has unprintable characters"
+            raise DataError(f"{root}: row {number} ({ascii(path)[1:-1] or 'no path'}): {why}. Correct the listing")
+        items[path] = (path, texts.setdefault(label, label), split)
     if not items:
         raise DataError(f"{root}: it lists no images")
     return list(items.values())

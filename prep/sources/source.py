@@ -61,6 +61,8 @@ class Source:
     reader: Reader
     unused: list[Unused] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    """What to tell the user about how the source was understood, a line each."""
 
     def limited(self, classes: int | None, per_class: int | None) -> "Source":
         """The source cut down to its first classes and their first files."""

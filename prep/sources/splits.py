@@ -1,5 +1,6 @@
 """The splits of a data set: what people call them, and a validation part taken from training images."""
 
+import re
 import zlib
 
 import numpy as np
@@ -10,9 +11,29 @@ from headrace.prep.sources.files import Files
 from headrace.prep.sources.source import Listed
 from headrace.shards.draws import Stream, hash64
 from headrace.shards.errors import UsageError
+from headrace.shards.manifest import VALIDATION
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""The split that a folder, or a word in a listing, means."""
+_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "development"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_LIKE_ONE = re.compile(
+    r"(train|val|valid|validat|test|dev|eval|holdout)(ing|ion|uation)?([ _.-]*(set|split|data|images?|imgs|\d+))*"
+)
+
+
+def split_of(name: str, options: Options) -> str:
+    """The split that a folder, or a word in a listing, of this name means, in capitals or not; "" if none."""
+    word = name.strip().lower()
+    if options.val is not None and word == options.val.strip().lower():
+        return VALIDATION
+    return _WORDS.get(word, "")
+
+
+def is_like_a_split(name: str) -> bool:
+    """Whether the name of a folder looks as if a split was meant, of the names above or others."""
+    return bool(_LIKE_ONE.fullmatch(name.strip().lower()))
 
 
 def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[str, Listed]:
@@ -22,6 +43,12 @@ def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[s
         if fraction is not None:
             raise UsageError(f"{files.root}: it has a validation split of its own. Leave --val-fraction away")
         return splits
+    if fraction is None and "test" in splits:
+        raise UsageError(
+            f"{files.root}: it has training and test images, but no validation split. Give --val-fraction 0.1 to take "
+            "a tenth of every class of the training images for it; test then stays as it is, for the end. Or give "
+            "--val test to measure the test images after every epoch, which the set then says of itself"
+        )
     if fraction is None:
         raise UsageError(
             f"{files.root}: it has no validation split. Give --val-fraction 0.1 to take a tenth of every class for it, "

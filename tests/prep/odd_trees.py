@@ -18,6 +18,9 @@ SAVED = {  # by Pillow's names
     "BMP": ("bmp", "dib"),
     "TIFF": ("tif", "tiff"),
     "PPM": ("ppm", "pnm"),
+    "GIF": ("gif",),
+    "JPEG2000": ("jp2",),
+    "AVIF": ("avif",),
 }
 NO_IMAGES = {
     "notes.txt": b"cats and dogs\n",

@@ -7,7 +7,9 @@ import pytest
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
-from headrace.prep.make.engines import pool
+from headrace.prep.make import shard
+from headrace.prep.make.record import Record
+from headrace.prep.make.shard import Job, Tick, Work
 from headrace.prep.summary import summary
 from headrace.shards.errors import DataError, UsageError
 from tests.prep.contents import Contents, as_folder
@@ -62,8 +64,12 @@ def test_stops_as_soon_as_it_is_certain_and_keeps_what_is_done(tmp_path: Path, m
     """Not at the end; the same command with a larger bound makes the missing shards alone, with the same bytes."""
     source = as_folder(files(300, 60), tmp_path / "in")
     begun: list[str] = []
-    real = pool.make_shard
-    monkeypatch.setattr(pool, "make_shard", lambda job, *rest: begun.append(job.name) or real(job, *rest))
+
+    def make_shard(job: Job, work: Work, tick: Tick) -> Record:
+        begun.append(job.name)
+        return shard.make_shard(job, work, tick)
+
+    monkeypatch.setattr("headrace.prep.make.engines.pool.make_shard", make_shard)
     with pytest.raises(DataError, match="do not decode, more than the 20"):
         made(source, tmp_path / "out", max_bad=20)
     stopped = len(begun)
@@ -80,7 +86,7 @@ def test_bad_images_of_finished_shards_count_at_once(tmp_path: Path, monkeypatch
     source = as_folder(files(300, 60), tmp_path / "in")
     with pytest.raises(DataError):
         made(source, tmp_path / "out", max_bad=30)
-    monkeypatch.setattr(pool, "make_shard", None)
+    monkeypatch.setattr("headrace.prep.make.engines.pool.make_shard", None)
     with pytest.raises(DataError, match="more than the 3 "):
         made(source, tmp_path / "out", max_bad=3)
 
@@ -91,5 +97,5 @@ def test_summary_says_what_was_converted_and_why(tmp_path: Path) -> None:
     result = made(as_folder(pictures | {"bee/1.jpg": JPEG, "bee/2.jpg": JPEG}, tmp_path / "in"), tmp_path / "out")
     assert result.tally.converted == {"PNG converted to RGB JPEG": 3, "WEBP converted to RGB JPEG": 3}
     assert "  3 images: PNG converted to RGB JPEG" in summary(result, tmp_path / "out")
-    smaller = made(tmp_path / "in", tmp_path / "small", max_side=20)
+    smaller = made(tmp_path / "in", tmp_path / "small", max_side=7)
     assert smaller.tally.converted["JPEG converted to RGB JPEG, made smaller"] == 2

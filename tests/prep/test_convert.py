@@ -79,7 +79,14 @@ def test_nothing_else_is_left(source: Path, tmp_path: Path) -> None:
     """Beside the set there is nothing, and in it only what the format names."""
     make(source, tmp_path / "out", workers=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
-    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".tar", ".idx", ".parquet", ".json", ".stat"}
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {
+        ".tar",
+        ".idx",
+        ".parquet",
+        ".json",
+        ".jsonl",
+        ".stat",
+    }
 
 
 def test_second_prep_reuses(source: Path, tmp_path: Path) -> None:
@@ -185,9 +192,9 @@ def test_bad_images_can_be_left_out(tmp_path: Path) -> None:
     del expected["train/n02/images/n02_3.JPEG"]
     assert dict(zip(rest.sources, rest.keys, strict=True)) == expected
     notes = [json.loads(line) for line in (tmp_path / "out" / REPORT).read_text().splitlines()]
-    assert [(note["source"], note["action"]) for note in notes] == [
-        ("train/n02/images/n02_3.JPEG", "skipped"),
-        ("val/images/1_0.JPEG", "skipped"),
+    assert [note["source"] for note in notes if note["action"] == "skipped" and note["source"].endswith("JPEG")] == [
+        "train/n02/images/n02_3.JPEG",
+        "val/images/1_0.JPEG",
     ]
     assert make(tmp_path / "a.zip", tmp_path / "out", options).reused
     os.utime(tmp_path / "a.zip", (1, 1))

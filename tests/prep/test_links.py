@@ -149,3 +149,26 @@ def test_link_with_an_unprintable_name(name: bytes, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unprintable characters") as caught:
         made(root, "skip")
     assert str(caught.value).isprintable()
+
+
+def test_links_that_are_followed(tmp_path: Path) -> None:
+    """With --follow-links: to files and folders; one that leads nowhere, or up to where it lies, is reported."""
+    root, other = as_folder(FILES, tmp_path / "in"), as_folder(tree(), tmp_path / "other")
+    (root / beside("link.jpg")).symlink_to(other / SOME)
+    (root / "train/linked").symlink_to(other / "train/ant")
+    (root / "train/linked by hand").symlink_to("linked")
+    (root / "train/ant/up").symlink_to("../..")
+    (root / "train/ant/nowhere").symlink_to("nothing")
+    (root / "train/ant/round").symlink_to("round")
+    options = Options(follow_links=True)
+    result = prep(root, tmp_path / "out", options, workers=2, if_exists="error", say=lambda _: None)
+    assert {"linked", "linked by hand"} <= {one.id for one in result.manifest.classes}
+    sources = ShardSet.open(tmp_path / "out").split("train").sources
+    assert beside("link.jpg") in sources
+    names = {path.name for path in (other / "train/ant").iterdir()}
+    assert {path for path in sources if "linked/" in path} == {f"train/linked/{name}" for name in names}
+    assert result.tally.unused == {
+        "a symbolic link that leads nowhere": 2,
+        "a symbolic link to a folder that it lies in": 1,
+    }
+    assert prep(root, tmp_path / "out", options, workers=1, if_exists="reuse", say=lambda _: None).reused

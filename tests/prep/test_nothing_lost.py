@@ -37,9 +37,13 @@ READ_KINDS = {
 def options(seed: int) -> Options:
     """Options that leave out whatever can be."""
     chance = random.Random(seed)
-    limits = {"classes": chance.choice((None, None, 2)), "per_class": chance.choice((None, None, 1))}
-    on_empty = chance.choice(("drop", "keep"))
-    return Options(on_bad="skip", max_bad="100%", on_empty_class=on_empty, **limits)
+    return Options(
+        on_bad="skip",
+        max_bad="100%",
+        classes=chance.choice((None, None, 2)),
+        per_class=chance.choice((None, None, 1)),
+        on_empty_class=chance.choice(("drop", "keep")),
+    )
 
 
 def made(source: Path, out: Path, chosen: Options) -> Result:

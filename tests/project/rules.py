@@ -52,11 +52,12 @@ HOMES = (
     Home("click", "cli.py", ("click",), folder="commands/"),
     Home("decoding and encoding images", "prep/images/admit.py", ("simplejpeg", "nvidia.nvimgcodec")),
     Home(
-        "Pillow: pictures with text, and for people to look at",
+        "Pillow: pictures with text, and for people to look at; formats that only it reads",
         "shards/sheet.py",
         ("PIL",),
-        also=("shards/picture.py",),
+        also=("shards/picture.py", "prep/images/formats.py"),
     ),
+    Home("HEIC", "prep/images/formats.py", ("pillow_heif",)),
     Home("random draws", "shards/draws.py", ("random", "secrets", "numpy.random")),
     Home(
         "how a file becomes visible",

@@ -34,7 +34,7 @@ def tree(*paths: str) -> Contents:
 
 def opened(path: Path, options: Options) -> Source:
     """The source at a path."""
-    return detect.open_source(detect.open_files(path, path.parent), options)
+    return detect.open_source(detect.open_files(path, path.parent, options), options)
 
 
 def seen(source: Source) -> dict[str, list[tuple[str, str]]]:
@@ -112,12 +112,12 @@ def test_archives_and_folders_give_equal_sets(tmp_path: Path, name: str, mode: s
 
 
 def test_listing(tmp_path: Path) -> None:
-    """A CSV gives paths, labels and splits in any order; labels that are numbers sort as numbers."""
+    """A CSV gives paths, labels and splits in any order; labels that are integers are class numbers."""
     as_folder(tree("pics/a.jpg", "pics/b.jpg", "c.jpg", "d.jpg"), tmp_path)
     listing = tmp_path / "list.csv"
     listing.write_text("label,Path,split\n10,pics/a.jpg,train\n2,c.jpg,train\n2,pics/b.jpg,validation\n10,d.jpg,test\n")
     source = opened(listing, Options())
-    assert [one.id for one in source.classes] == ["2", "10"]
+    assert [one.id for one in source.classes] == [str(number) for number in range(11)]
     assert seen(source) == {
         "train": [("c.jpg", "2"), ("pics/a.jpg", "10")],
         "val": [("pics/b.jpg", "2")],
@@ -160,18 +160,21 @@ def test_parquet_listing(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("", "its columns are none"),
-        ("file,class\na.jpg,x\n", "its columns are file, class"),
+        ("picture,kind\na.jpg,x\n", "its columns are picture, kind; none of them is the path"),
+        ("file,kind\na.jpg,x\n", "none of them is the label"),
         ("path,label\n", "lists no images"),
         ("path,label\na.jpg\n", "row 2"),
         ("path,label\na.jpg,x\na.jpg,y\n", r"row 3 \(a.jpg\): occurs twice"),
-        ("path,label,split\na.jpg,x,dev\n", "row 2 .*train, val or test"),
+        ("path,label,split\na.jpg,x,2nd\n", "row 2 .*train, val or test"),
         ("path,label\nnone.jpg,x\n", "none.jpg: no such file"),
         ("path,label\n../a.jpg,x\n", "leads out"),
-        ("path,label\n/etc/passwd,x\n", "leads out"),
+        ("path,label\n/no/such.jpg,x\n", "no such file"),
+        ("path,label\n/proc,x\n", "not a regular file"),
         ("path,label\nout/passwd,x\n", "leads out"),
         ("path,label,split\na.jpg,x,val\n", "no row is of split train"),
         ('path,label\n"a.jpg,x\n', "not a CSV"),
         ("path,label\n\0,x\n", "list.csv"),
+        ("path,label\na\t.jpg,x\n", r"row 2 \(a\\t.jpg\): has unprintable characters"),
         (f"path,label\na.jpg,{'x' * 300}\n", "class 'xxx.*Rename it"),
     ],
 )
@@ -193,8 +196,8 @@ def test_wrong_listing_is_named(tmp_path: Path, text: str, words: str) -> None:
         (("a/1.jpg", "b/2.jpg"), Options(val_fraction=0.1), "takes no image"),
         (("train/a/1.jpg", "val/a/2.jpg"), NONE, "Leave --val-fraction away"),
         (("1.jpg", "2.jpg"), NONE, "no data set found"),
-        (("a/1.txt",), NONE, "no data set found"),
         (("a/b\n.jpg", "c/1.jpg"), NONE, "unprintable"),
+        (("Train/a/1.jpg", "train/a/2.jpg", "val/a/3.jpg"), Options(), "more than one train folder"),
     ],
 )
 def test_wrong_tree_is_named(tmp_path: Path, paths: tuple[str, ...], options: Options, words: str) -> None:

@@ -1,0 +1,107 @@
+"""Formats that the decoder of training is never handed: GIF, JPEG 2000, AVIF and HEIC, decoded by Pillow.
+
+nvImageCodec ends its process over a damaged JPEG 2000 file, so the others go the same way. The number of pixels is
+checked before any is decoded. Of an animation the first picture counts. Also transparency, of every format.
+"""
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import AvifImagePlugin, GifImagePlugin, Jpeg2KImagePlugin, PngImagePlugin, WebPImagePlugin
+
+Pixels = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+WHITE: Colour = (255, 255, 255)
+# Called by name: Image.open would ask others too, and compare with a limit that is the process's.
+_PLUGINS: dict[str, Any] = {
+    "GIF": GifImagePlugin.GifImageFile,
+    "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+}
+_KINDS = {
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "JPEG 2000": re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
+    "AVIF": re.compile(rb"....ftypavi[fs]|....ftypmi[fa][12f]....(....)*?avif", re.DOTALL),
+    "HEIC": re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif[12]|msf1)", re.DOTALL),
+}
+_ORIENTATION = 0x0112  # of EXIF
+_DAMAGE = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError)
+
+
+def kind_of(data: bytes) -> str:
+    """The name of the format, if it is one of those that are decoded here; else ""."""
+    return next((name for name, start in _KINDS.items() if start.match(data[:64])), "")
+
+
+def decode(data: bytes, kind: str, most: int, background: Colour) -> tuple[Pixels, int]:
+    """RGB pixels, (height, width, 3), over the background where they are transparent, and their EXIF orientation.
+
+    Raises ValueError for damage, for more than `most` pixels, and for a format whose extra is not installed.
+    """
+    try:
+        image = _heic(data, most) if kind == "HEIC" else _checked(_PLUGINS[kind](io.BytesIO(data)), most)
+        image.load()
+        orientation = image.getexif().get(_ORIENTATION, 1) if kind == "AVIF" else 1
+        return _rgb(image, background), orientation if orientation in range(1, 9) else 1
+    except _DAMAGE as error:
+        raise ValueError(f"the {kind} does not decode: {error or type(error).__name__}") from error
+
+
+def _checked(image: Any, most: int) -> Any:
+    """The image, of which nothing is decoded yet, if it is not too large."""
+    width, height = image.size
+    if width * height > most:
+        raise ValueError(f"{width} x {height} pixels; the limit is {most:,}")
+    return image
+
+
+def _heic(data: bytes, most: int) -> Any:
+    """The picture that a HEIC file shows first, already upright."""
+    try:
+        import pillow_heif  # noqa: PLC0415  the extra `formats`
+    except ImportError as error:
+        raise ValueError(
+            "HEIC needs more than is installed: `pip install 'headrace[formats]'`, or convert the files"
+        ) from error
+    return _checked(pillow_heif.open_heif(io.BytesIO(data)), most).to_pillow()
+
+
+def _rgb(image: Any, background: Colour) -> Pixels:
+    """Eight bits a channel, over the background."""
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.ascontiguousarray(np.repeat(grey[..., None], 3, 2))
+    if image.has_transparency_data:
+        seen = np.array(image.convert("RGBA"), np.uint8)
+        return over(seen[..., :3], seen[..., 3], background)
+    return np.array(image.convert("RGB"), np.uint8)
+
+
+def over(pixels: Pixels, alpha: NDArray[np.uint8], background: Colour) -> Pixels:
+    """The pixels over a colour, as opaque as `alpha`, (height, width), says; in whole numbers, so equal everywhere."""
+    if alpha.min(initial=255) == 255:
+        return np.ascontiguousarray(pixels)
+    share = alpha[..., None].astype(np.uint32)
+    mixed = pixels * share + np.array(background, np.uint32) * (255 - share)
+    return ((mixed + 127) // 255).astype(np.uint8)
+
+
+def alpha_of(data: bytes) -> NDArray[np.uint8] | None:
+    """How opaque each pixel of a PNG or WebP is, (height, width), if its header says that some may not be.
+
+    Raises ValueError for damage.
+    """
+    try:
+        if data[:4] == b"\x89PNG" and (data[25:26] in (b"\4", b"\6") or b"tRNS" in data[: data.find(b"IDAT")]):
+            image: Any = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        elif (data[8:16] == b"WEBPVP8X" and data[20] & 0x10) or (data[8:16] == b"WEBPVP8L" and data[24] & 0x10):
+            image = WebPImagePlugin.WebPImageFile(io.BytesIO(data))
+        else:
+            return None
+        with image:
+            return np.array(image.convert("RGBA").getchannel("A"), np.uint8) if image.has_transparency_data else None
+    except _DAMAGE as error:
+        raise ValueError(f"its transparency does not decode: {error or type(error).__name__}") from error

@@ -1,0 +1,118 @@
+"""Which columns of a table of images hold path, label and split: by the usual headers, or as --columns says."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headrace.prep.command.options import Options
+from headrace.shards.errors import DataError, UsageError
+
+_HEADERS = {  # what people write over them; of several the first counts
+    "path": (
+        *("path", "filepath", "file_path", "filename", "file_name", "file", "image_path", "img_path", "image", "img"),
+        *("image_file", "image_name"),
+    ),
+    "label": (
+        *("label", "class", "class_name", "classname", "label_name", "category", "target", "y"),
+        *("class_id", "label_id", "category_id"),
+    ),
+    "split": ("split", "subset", "set", "partition"),
+}
+_NEEDED = ("path", "label")
+_UNUSED = "-"  # stands in --columns for a column that is none of them
+
+
+class Columns(NamedTuple):
+    """The headers, as they are written, of the columns that are used."""
+
+    path: str
+    label: str
+    split: str | None
+
+
+def has_header(options: Options) -> bool:
+    """Whether the first line of a listing names its columns: not where --columns lists them in order."""
+    return options.columns is None or "=" in options.columns
+
+
+def in_order(options: Options) -> list[str]:
+    """The columns of a listing without a header. Raises UsageError where --columns makes no sense."""
+    words = [word.strip().lower() for word in (options.columns or "").split(",")]
+    used = [word for word in words if word != _UNUSED]
+    if len(set(used)) < len(used) or not set(_NEEDED) <= set(used) <= set(_HEADERS):
+        raise _senseless(options)
+    return [word if word != _UNUSED else f"{_UNUSED}{place}" for place, word in enumerate(words)]
+
+
+def find_columns(where: Path, headers: list[str], options: Options) -> Columns:
+    """The columns among these headers. Raises DataError where path or label is none of them."""
+    path, label, split = (find_column(what, where, headers, options) for what in _HEADERS)
+    return Columns(str(path), str(label), split)
+
+
+def find_column(what: str, where: Path, headers: list[str], options: Options) -> str | None:
+    """The header of the column for "path", "label" or "split"; None where there is no split."""
+    by_name = {name.strip().lower(): name for name in reversed(headers)}
+    chosen = _chosen(options) if options.columns is not None and has_header(options) else {}
+    asked = (chosen[what],) if what in chosen else _HEADERS[what]
+    header = next((by_name[name] for name in asked if name in by_name), None)
+    if header is None and (what in _NEEDED or what in chosen):
+        raise DataError(
+            f"{where}: its columns are {', '.join(headers[:20]) or 'none'}; none of them is the {what} "
+            f"({', '.join(asked)}). Rename one, or name them with --columns path=HEADER,label=HEADER; for a "
+            "listing without a header give --columns path,label"
+        )
+    return header
+
+
+def _chosen(options: Options) -> dict[str, str]:
+    """What `--columns path=HEADER,label=HEADER` says, in small letters."""
+    pairs = [pair.partition("=") for pair in (options.columns or "").split(",")]
+    chosen = {what.strip().lower(): header.strip().lower() for what, _, header in pairs}
+    if not set(chosen) <= set(_HEADERS) or not all(chosen.values()) or len(chosen) < len(pairs):
+        raise _senseless(options)
+    return chosen
+
+
+def _senseless(options: Options) -> UsageError:
+    return UsageError(
+        f"--columns {options.columns}: give the columns in order, as path,label,split with - for others, where the "
+        "listing has no header; or their headers, as path=image,label=species"
+    )
+
+
+def rows_of_csv(lines: Iterable[str], where: Path, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and cells (path, label, split if there is one) of each row of a CSV."""
+    if has_header(options):
+        table = csv.DictReader(lines, strict=True)
+        columns = find_columns(where, list(table.fieldnames or ()), options)
+        first = 2
+    else:
+        table = csv.DictReader(lines, in_order(options), strict=True)
+        columns, first = Columns("path", "label", "split" if "split" in in_order(options) else None), 1
+    for number, row in enumerate(table, first):
+        yield number, cells(row, columns)
+
+
+def rows_of_jsonl(lines: Iterable[str], where: Path, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The same of a JSON object a line."""
+    columns: Columns | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: line {number} is not JSON ({error}). Correct it and try again") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{where}: line {number} is not an object with a file and a label. Correct it")
+        columns = columns or find_columns(where, list(row), options)
+        yield number, cells(row, columns)
+
+
+def cells(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
+    """The cells that are used, by what they are; no split where there is no such column."""
+    found = {"path": row.get(columns.path), "label": row.get(columns.label)}
+    return found if columns.split is None else {**found, "split": row.get(columns.split)}

@@ -1,0 +1,198 @@
+"""Parquet files with the bytes of images in them, as Hugging Face's datasets writes them (image: {bytes, path}).
+
+Samples are wanted in a permuted order, but a row group must be read as a whole: so all bytes are copied once, row
+group by row group, to a file without a name on the disk of OUT, and read there by their place. Class names are in the
+schema's metadata, splits in the names of the files.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.prep.command.options import Options
+from headrace.prep.sources.class_order import classes_of, gaps
+from headrace.prep.sources.columns import find_column
+from headrace.prep.sources.files import UNLABELLED, Entry, FileTable, LeftOut, Unused
+from headrace.prep.sources.listing import check_splits, in_usual_order, odd_splits
+from headrace.prep.sources.source import Listed, Source
+from headrace.prep.sources.splits import divided, split_of
+from headrace.prep.sources.tar import TarReader
+from headrace.prep.sources.unpacked import path_of
+from headrace.shards import store
+from headrace.shards.errors import DataError, HeadraceError
+from headrace.shards.manifest import TRAIN, class_list
+
+LAYOUT = "parquet"
+_BATCH = 256  # rows in memory at a time, with their images
+_NO_BYTES = "a row without the bytes of an image"
+_DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
+
+
+class _Row(NamedTuple):
+    entry: Entry
+    label: str  # "" where there is none
+    split: str
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """The Parquet files with images at `path`: the file itself, or those in the folder, or in its folder data/."""
+    if path.is_dir():
+        found = sorted(path.glob("*.parquet")) or sorted((path / "data").glob("*.parquet"))
+    else:
+        found = [path] if path.suffix.lower() == ".parquet" else []
+    return found if found and image_column(found[0]) is not None else []
+
+
+def image_column(path: Path) -> str | None:
+    """The column of images with their bytes; None where there is none, or where the file cannot be read."""
+    try:
+        fields = {field.name: field.type for field in pq.read_schema(path)}
+    except _DAMAGE:
+        return None
+    return next((name for name, kind in fields.items() if pa.types.is_struct(kind) and _has_bytes(kind)), None)
+
+
+def _has_bytes(kind: pa.StructType) -> bool:
+    place = kind.get_field_index("bytes")
+    return place >= 0 and kind.field(place).type in {pa.binary(), pa.large_binary()}
+
+
+class ParquetFiles:
+    """The images in some Parquet files."""
+
+    def __init__(self, root: Path, paths: list[Path], room: Path, options: Options) -> None:
+        self.root = root
+        self.paths = paths
+        self.left_out: LeftOut = []
+        self.empty: list[str] = []
+        self.rows: list[_Row] = []
+        self.names: list[str] = []
+        """Of the classes, in their order; empty where the files do not say them."""
+        self._room, self._options = room, options
+        self._spool: BinaryIO | None = None
+
+    def stamp(self) -> str:
+        """Hash of names, sizes and modification times of the files."""
+        seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in self.paths]
+        return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+    def table(self) -> FileTable:
+        """All rows with an image, which are copied out first."""
+        self.close()
+        free = store.free_bytes(self._room)
+        needed = sum(path.stat().st_size for path in self.paths)
+        if needed > free // 2:
+            raise HeadraceError(
+                f"{self.root}: its images, about {needed:,} bytes, are copied to {self._room} first, where {free:,} "
+                "are free, and the set needs as much again. Free some space or choose an OUT on another disk"
+            )
+        self.rows, self.left_out = [], []
+        try:
+            self._spool = cast(BinaryIO, tempfile.TemporaryFile(dir=self._room))  # noqa: SIM115  see `close`
+            for path in self.paths:
+                self._copy(path, self._spool)
+            self._spool.flush()
+        except OSError as error:
+            raise store.storage_error(error, self._room) from error
+        return FileTable.of([row.entry for row in self.rows])
+
+    def _copy(self, path: Path, spool: BinaryIO) -> None:
+        """Copy the images of one file, and note their labels."""
+        split = _split_in(path, self.root, self._options)
+        for number, (data, label) in enumerate(self._images(path)):
+            name = f"{path.name}/{number:07}"
+            if data is None:
+                self.left_out.append((name, _NO_BYTES))
+                continue
+            entry = Entry(name, len(data), zlib.crc32(data), spool.tell(), len(data), 0)
+            spool.write(data)
+            self.rows.append(_Row(entry, label, split))
+
+    def _images(self, path: Path) -> Iterator[tuple[Any, str]]:
+        """Bytes and label of each row of a file."""
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                image = image_column(path)
+                schema = file.schema_arrow
+                label = find_column("label", path, [name for name in schema.names if name != image], self._options)
+                names = class_names(schema, str(label))
+                if names != self.names and self.rows:
+                    raise DataError(f"{path}: its classes are not those of {self.paths[0].name}. Give each as a source")
+                self.names = names
+                for batch in file.iter_batches(_BATCH, columns=[f"{image}.bytes", label]):
+                    images = pc.struct_field(batch.column(image), "bytes")
+                    labels = batch.column(label).to_pylist()
+                    for one, value in zip(images, labels, strict=True):
+                        yield (one.as_buffer() if one.is_valid else None), _label(value, names)
+        except _DAMAGE as error:
+            raise DataError(f"{path}: not a sound Parquet file ({error}). Get it again") from error
+
+    def reader(self, prefix: str) -> TarReader:
+        """A reader of images; they are found by place, as members of a tar are."""
+        del prefix
+        if self._spool is None:
+            raise ValueError("the images are not copied yet")
+        return TarReader(self.root, path_of(self._spool))
+
+    def close(self) -> None:
+        """Remove the copy."""
+        if self._spool is not None:
+            self._spool.close()
+
+
+def class_names(schema: pa.Schema, label: str) -> list[str]:
+    """The names of the classes in the order of their numbers, from the metadata that datasets writes; else nothing."""
+    try:
+        about = json.loads((schema.metadata or {})[b"huggingface"])
+        names = about["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return []
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
+
+
+def _label(value: object, names: list[str]) -> str:
+    """The class of a row; "" where it has none, which datasets writes as -1."""
+    if value is None or value == -1 or value != value:  # noqa: PLR0124  NaN
+        return ""
+    if names and isinstance(value, int):
+        return names[value] if 0 <= value < len(names) else ""
+    return value.decode("utf-8").strip() if isinstance(value, bytes) else str(value).strip()
+
+
+def _split_in(path: Path, root: Path, options: Options) -> str:
+    """The split that the name of a file says, as train-00000-of-00002.parquet does; train where none does."""
+    words: Iterable[str] = re.findall("[a-z]+", path.stem.lower()) if path != root or root.suffix else ()
+    return next((split for word in words if (split := split_of(word, options))), TRAIN)
+
+
+def open_parquet(files: ParquetFiles, options: Options) -> Source:
+    """The source in these files."""
+    table = files.table()
+    labelled = [row for row, one in enumerate(files.rows) if one.label]
+    if not labelled:
+        raise DataError(f"{files.root}: none of its {len(table):,} images has a label")
+    classes = files.names or classes_of({files.rows[row].label for row in labelled}, files.root)
+    number = {name: label for label, name in enumerate(classes)}
+    rows_of: dict[str, list[int]] = {}
+    for row in labelled:
+        rows_of.setdefault(files.rows[row].split, []).append(row)
+    splits = {}
+    for split in in_usual_order(rows_of):
+        labels = np.array([number[files.rows[row].label] for row in rows_of[split]], np.int64)
+        splits[split] = Listed(table.take(np.array(rows_of[split], np.int64)), labels)
+    check_splits(files.root, splits, options)
+    unused = [Unused(path, why) for path, why in files.left_out]
+    unused += [Unused(one.entry.path, UNLABELLED) for one in files.rows if not one.label]
+    infos = class_list(((name, name) for name in classes), files.root)
+    listed, remarks = divided(files, splits, options), [*odd_splits(splits), *gaps(classes, splits)]
+    return Source(LAYOUT, infos, listed, FileTable.of([]), files, files.reader(""), unused, remarks=remarks)

@@ -1,0 +1,90 @@
+"""Hugging Face's imagefolder layout: metadata.csv and metadata.jsonl."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.shards.errors import DataError, HeadraceError
+from tests.prep.contents import Contents, as_folder, as_zip
+from tests.prep.sources.test_imagefolder import NONE, opened, seen, tree
+
+
+def as_csv(*rows: str) -> bytes:
+    """A metadata.csv."""
+    return "".join(f"{row}\n" for row in ("file_name,label", *rows)).encode()
+
+
+def as_jsonl(*rows: tuple[str, str]) -> bytes:
+    """A metadata.jsonl."""
+    return "".join(json.dumps({"file_name": path, "label": label}) + "\n" for path, label in rows).encode()
+
+
+SPLITS: Contents = {
+    **tree("train/1.jpg", "train/more/2.jpg", "validation/3.jpg", "test/4.jpg", "test/left.jpg"),
+    "train/metadata.csv": as_csv("1.jpg,cat", "more/2.jpg,ant"),
+    "validation/metadata.jsonl": as_jsonl(("3.jpg", "cat")),
+    "test/metadata.csv": as_csv("4.jpg,ant"),
+}
+FOUND = {
+    "train": [("train/1.jpg", "cat"), ("train/more/2.jpg", "ant")],
+    "val": [("validation/3.jpg", "cat")],
+    "test": [("test/4.jpg", "ant")],
+}
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_metadata_in_each_split(form: str, tmp_path: Path) -> None:
+    """Labels are theirs, splits those of the folders; what they do not name is reported."""
+    source = as_folder(SPLITS, tmp_path / "in") if form == "folder" else as_zip(SPLITS, tmp_path / "a.zip")
+    assert seen(opened(source, Options())) == FOUND
+    prep(source, tmp_path / "out", Options(), workers=1, if_exists="error", say=lambda _: None)
+    lines = [json.loads(line) for line in (tmp_path / "out/report.jsonl").read_text().splitlines()]
+    assert [(one["source"], one["action"]) for one in lines] == [
+        ("test/left.jpg", "skipped"),
+        ("test/metadata.csv", "read"),
+        ("train/metadata.csv", "read"),
+        ("validation/metadata.jsonl", "read"),
+    ]
+
+
+def test_one_file_at_the_top(tmp_path: Path) -> None:
+    """It may speak of folders below, and of splits in a column."""
+    files = tree("images/1.jpg", "images/2.jpg", "images/3.jpg")
+    files["metadata.csv"] = b"split,file_name,class\ntrain,images/1.jpg,x\nval,images/2.jpg,y\ntrain,images/3.jpg,y\n"
+    found = seen(opened(as_folder(files, tmp_path / "in"), Options()))
+    assert found == {"train": [("images/1.jpg", "x"), ("images/3.jpg", "y")], "val": [("images/2.jpg", "y")]}
+
+
+def test_metadata_without_labels_leaves_them_to_the_folders(tmp_path: Path) -> None:
+    """As captions do."""
+    files = tree("ant/1.jpg", "cat/2.jpg") | {"metadata.csv": b"file_name,text\nant/1.jpg,an ant\n"}
+    found = seen(opened(as_folder(files, tmp_path / "in"), NONE))
+    assert found == {"train": [("ant/1.jpg", "ant"), ("cat/2.jpg", "cat")]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (("1.jpg,cat", "9.jpg,cat"), "metadata.csv: 9.jpg: there is no such file"),
+        (("1.jpg,cat", "../train/1.jpg,cat"), "it is labelled twice"),
+        (("1.jpg,cat", "1.jpg,ant"), "row 3 .*occurs twice"),
+        (("1.jpg,",), "row 2 .*needs a path, a label"),
+        (("../../1.jpg,cat",), "there is no such file"),
+        (('1.jpg,"cat',), "not a CSV"),
+    ],
+)
+def test_wrong_metadata_is_named(rows: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    """With its path in the source."""
+    files = tree("train/1.jpg", "train/2.jpg") | {"train/metadata.csv": as_csv(*rows)}
+    with pytest.raises(HeadraceError, match=words):
+        opened(as_folder(files, tmp_path / "in"), NONE)
+
+
+def test_nothing_in_it(tmp_path: Path) -> None:
+    """Is an error, not a data set of folders."""
+    files = tree("a/1.jpg", "b/2.jpg") | {"metadata.csv": as_csv()}
+    with pytest.raises(DataError, match="it lists no images"):
+        opened(as_folder(files, tmp_path / "in"), NONE)

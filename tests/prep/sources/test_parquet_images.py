@@ -1,0 +1,133 @@
+"""Parquet files with the bytes of images in them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.sources import parquet
+from headrace.shards import store
+from headrace.shards.errors import DataError, HeadraceError
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import as_folder
+from tests.prep.sources.test_imagefolder import NONE, jpegs, opened, seen, tree
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+NAMES = ["zebra", "cat", "ant"]
+
+
+def written(
+    path: Path, labels: list[object], names: list[str] | None = NAMES, images: Sequence[object] | None = None
+) -> Path:
+    """A file with an image for each label, as datasets writes it."""
+    images = images or [
+        {"bytes": data, "path": f"{k}.jpg"} for k, data in zip(range(len(labels)), jpegs(), strict=False)
+    ]
+    kind = pa.int64() if all(isinstance(label, int | None) for label in labels) else pa.string()
+    schema = pa.schema([("image", IMAGE), ("label", kind)])
+    if names is not None:
+        features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+        schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"image": images, "label": labels}, schema=schema), path, row_group_size=2)
+    return path
+
+
+def test_folder_of_files(tmp_path: Path) -> None:
+    """Splits are in their names, class names in their metadata, in its order; every image has its own bytes."""
+    written(tmp_path / "in/data/train-00000-of-00002.parquet", [0, 1, 2])
+    written(tmp_path / "in/data/train-00001-of-00002.parquet", [1, -1, None])
+    written(tmp_path / "in/data/validation-00000-of-00001.parquet", [2, 0])
+    (tmp_path / "in/README.md").write_text("A card.")
+    result = prep(tmp_path / "in", tmp_path / "out", Options(), workers=2, if_exists="error", say=lambda _: None)
+    assert [one.id for one in result.manifest.classes] == NAMES
+    shards, first = ShardSet.open(tmp_path / "out"), "train-00000-of-00002.parquet"
+    split = shards.split("train")
+    images = [one.tobytes() for one in split.jpegs(np.arange(4))]
+    found = {path: (label, image) for path, label, image in zip(split.sources, split.labels, images, strict=True)}
+    assert found == {
+        f"{first}/0000000": (0, jpegs()[0]),
+        f"{first}/0000001": (1, jpegs()[1]),
+        f"{first}/0000002": (2, jpegs()[2]),
+        "train-00001-of-00002.parquet/0000000": (1, jpegs()[0]),
+    }
+    assert shards.split("val").labels.tolist() == [2, 0] or shards.split("val").labels.tolist() == [0, 2]
+    assert result.tally.unused == {"of a split without labels": 2}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_same_set_as_from_a_folder(tmp_path: Path) -> None:
+    """One file of words as labels gives the tars that the same images give from folders."""
+    files = tree("ant/1.jpg", "ant/2.jpg", "cat/3.jpg")
+    as_folder(files, tmp_path / "folder")
+    images = [{"bytes": data, "path": path} for path, data in files.items()]
+    path = written(tmp_path / "some.parquet", [name.split("/")[0] for name in files], None, images)
+    digests = [
+        prep(source, tmp_path / name, NONE, workers=1, if_exists="error", say=lambda _: None).manifest.digest
+        for name, source in (("a", path), ("b", tmp_path / "folder"))
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_second_prep_copies_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the files are as they were; a changed one is noticed."""
+    path = written(tmp_path / "train.parquet", [0, 1])
+    prep(path, tmp_path / "out", NONE, workers=1, if_exists="error", say=lambda _: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet.ParquetFiles, "table", None)
+        assert prep(path, tmp_path / "out", NONE, workers=1, if_exists="reuse", say=lambda _: None).reused
+    written(path, [1, 0])
+    assert prep(path, tmp_path / "new", NONE, workers=1, if_exists="reuse", say=lambda _: None)
+    written(path, [0, 1, 1])
+    with pytest.raises(HeadraceError, match="its source changed: 1 added"):
+        prep(path, tmp_path / "out", NONE, workers=1, if_exists="reuse", say=lambda _: None)
+
+
+def test_rows_without_bytes_are_reported(tmp_path: Path) -> None:
+    """A path alone, or nothing at all."""
+    images = [{"bytes": jpegs()[0], "path": "a"}, {"bytes": None, "path": "b.jpg"}, None]
+    path = written(tmp_path / "train.parquet", [0, 1, 1], images=images)
+    result = prep(path, tmp_path / "out", NONE, workers=1, if_exists="error", say=lambda _: None)
+    assert result.tally.unused == {"a row without the bytes of an image": 2}
+
+
+def test_integers_without_names(tmp_path: Path) -> None:
+    """They are class numbers, as in any listing; --columns names another column."""
+    path = written(tmp_path / "train.parquet", [4, 1, 1], None)
+    source = opened(path, NONE)
+    assert [one.id for one in source.classes] == ["0", "1", "2", "3", "4"]
+    assert [label for _, label in seen(source)["train"]] == ["4", "1", "1"]
+    with pytest.raises(DataError, match="none of them is the label"):
+        opened(path, Options(val_fraction=0, columns="label=fine_label"))
+
+
+def test_too_small_a_disk_is_said_before_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With both numbers."""
+    path = written(tmp_path / "train.parquet", [0, 1])
+    monkeypatch.setattr(store, "free_bytes", lambda _: 1000)
+    with pytest.raises(HeadraceError, match=r"are copied to .* first, where 1,000 are free"):
+        opened(path, NONE)
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
+def test_cut_file_is_named(keep: float, tmp_path: Path) -> None:
+    """Whether its end is missing, or a part in its middle."""
+    path = written(tmp_path / "in/train.parquet", [0, 1, 2])
+    written(tmp_path / "in/a-train.parquet", [0, 1, 2])
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(DataError, match=r"train.parquet: not a sound Parquet file"):
+        opened(tmp_path / "in", NONE)
+
+
+def test_folder_of_save_to_disk_is_named(tmp_path: Path) -> None:
+    """It has Arrow files, which are not read."""
+    as_folder({"dataset_dict.json": b"{}", "train/data-00000-of-00001.arrow": b"x"}, tmp_path / "in")
+    with pytest.raises(DataError, match=r"written by datasets\.save_to_disk, which is not read.*to_parquet"):
+        opened(tmp_path / "in", NONE)

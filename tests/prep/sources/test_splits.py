@@ -1,0 +1,101 @@
+"""Splits by all the names that people give them, and trees whose splits nobody should take for classes."""
+
+from pathlib import Path
+
+import pytest
+
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.figures import report
+from headrace.prep.summary import summary
+from headrace.shards.errors import UsageError
+from headrace.shards.shardset import ShardSet
+from tests.prep.contents import as_folder
+from tests.prep.sources.test_imagefolder import opened, seen, tree
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("Train", "Val", None),
+        ("TRAIN", "VALIDATION", "TEST"),
+        ("training", "dev", "Testing"),
+        ("train", "valid", "test"),
+        ("train", "validation", None),
+    ],
+)
+def test_usual_names_in_any_case(train: str, val: str, test: str | None, tmp_path: Path) -> None:
+    """Each is the split that it means."""
+    paths = [f"{name}/{label}/1.jpg" for name in (train, val, test) if name for label in ("ant", "cat")]
+    found = seen(opened(as_folder(tree(*paths), tmp_path / "in"), Options()))
+    expected = {"train": train, "val": val} | ({"test": test} if test else {})
+    assert found == {
+        split: [(f"{name}/{label}/1.jpg", label) for label in ("ant", "cat")] for split, name in expected.items()
+    }
+
+
+TWO = ("train/ant/1.jpg", "train/ant/2.jpg", "train/cat/3.jpg", "train/cat/4.jpg", "Test/ant/5.jpg", "Test/cat/6.jpg")
+
+
+def test_train_and_test_alone_need_a_decision(tmp_path: Path) -> None:
+    """The error names both ways; each of them works, and neither is taken without being asked for."""
+    source = as_folder(tree(*TWO), tmp_path / "in")
+    with pytest.raises(UsageError, match=r"--val-fraction 0\.1 .*test then stays.*--val test to measure"):
+        opened(source, Options())
+    apart = seen(opened(source, Options(val_fraction=0.5)))
+    assert {name: len(found) for name, found in apart.items()} == {"train": 2, "val": 2, "test": 2}
+    measured = seen(opened(source, Options(val="TEST")))
+    assert {name: len(found) for name, found in measured.items()} == {"train": 4, "val": 2}
+
+
+def test_set_says_that_its_validation_is_the_test_split(tmp_path: Path) -> None:
+    """At the end of prep, and whenever it is looked at."""
+    result = prep(
+        as_folder(tree(*TWO), tmp_path / "in"),
+        tmp_path / "out",
+        Options(val="test"),
+        workers=1,
+        if_exists="error",
+        say=lambda _: None,
+    )
+    assert "4 train, 2 val (the source's test) samples" in summary(result, tmp_path / "out")
+    assert "val (the source's test): 2 samples" in report(ShardSet.open(tmp_path / "out"))
+
+
+def test_any_folder_may_be_named_for_validation(tmp_path: Path) -> None:
+    """Also one that has no usual name."""
+    source = as_folder(tree("train/ant/1.jpg", "train/cat/2.jpg", "Held out/ant/3.jpg"), tmp_path / "in")
+    assert seen(opened(source, Options(val="held out")))["val"] == [("Held out/ant/3.jpg", "ant")]
+    with pytest.raises(UsageError, match=r"--val other: no such split"):
+        opened(source, Options(val="other"))
+
+
+@pytest.mark.parametrize("value", ["train", "Training", " "])
+def test_training_images_do_not_validate(value: str) -> None:
+    """The training split cannot be the validation split."""
+    with pytest.raises(UsageError, match="--val"):
+        Options(val=value)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("train/1.jpg", "test/2.jpg"),
+        ("validation/ant/1.jpg", "test/ant/2.jpg"),
+        ("training_set/ant/1.jpg", "training_set/cat/2.jpg", "test_set/ant/3.jpg"),
+        ("Train-images/ant/1.jpg", "val2017/ant/2.jpg"),
+        ("more/ant/1.jpg", "testset/ant/2.jpg"),
+    ],
+)
+@pytest.mark.parametrize("options", [Options(), Options(val_fraction=0.1), Options(val_fraction=0)])
+def test_splits_never_become_classes(paths: tuple[str, ...], options: Options, tmp_path: Path) -> None:
+    """Whatever is asked for: the error says how to name the folders, and not which option makes classes of them."""
+    with pytest.raises(UsageError, match="look like splits, not like classes") as caught:
+        opened(as_folder(tree(*paths), tmp_path / "in"), options)
+    assert "--val-fraction" not in str(caught.value)
+
+
+def test_class_may_be_called_train(tmp_path: Path) -> None:
+    """One of several classes, with its images right in it, is what COCO has."""
+    source = as_folder(tree("bus/1.jpg", "train/2.jpg", "boat/3.jpg"), tmp_path / "in")
+    assert [one.id for one in opened(source, Options(val_fraction=0)).classes] == ["boat", "bus", "train"]
