@@ -23,6 +23,7 @@ class Headers(NamedTuple):
     height: int
     components: int
     exifs: tuple[tuple[int, int], ...]  # first byte and end of each EXIF segment, from its marker
+    frame: int  # the marker of the frame header: 0xFFC0 is baseline, 0xFFC2 progressive; 0 where there is none
 
 
 def read_headers(jpeg: bytes) -> Headers:
@@ -32,7 +33,7 @@ def read_headers(jpeg: bytes) -> Headers:
     markers without a segment are legal, but readers of EXIF stumble over them; of two EXIF segments they take this one
     or that. A decoder that asks two readers then writes pixels of one shape into memory of another.
     """
-    at, fault, frame = 2, "", (0, 0, 0)
+    at, fault, frame = 2, "", (0, 0, 0, 0)
     exifs: list[tuple[int, int]] = []
     try:
         while True:
@@ -46,7 +47,7 @@ def read_headers(jpeg: bytes) -> Headers:
                 continue
             if marker in _FRAMES:
                 fault = fault or ("two frame headers" if any(frame) else "")
-                frame = _FRAME(jpeg, at + 5)
+                frame = (*_FRAME(jpeg, at + 5), marker)
             elif marker == _SCAN:
                 break
             elif marker == _APP1 and jpeg[at + 4 : at + 8] == PREFIX[:4]:
@@ -55,7 +56,7 @@ def read_headers(jpeg: bytes) -> Headers:
             at += 2 + length
     except struct.error:
         fault = CUT
-    return Headers(fault, frame[1], frame[0], frame[2], tuple(exifs))
+    return Headers(fault, frame[1], frame[0], frame[2], tuple(exifs), frame[3])
 
 
 def _skipped(marker: int) -> tuple[int, str]:

@@ -3,10 +3,10 @@
     python -m benchmarks.input.choices SHARDS [--repeats 9] [--sizes 64] [--seconds 2]
 
 The task is that of `benchmarks.input.peers`. The choices: a thread takes a whole batch through, where one lane of all
-threads would leave each its fixed share of a batch; only what is seen is decoded; a batch is read and checked in one
-call; and draws are made for many samples together (all docs/decisions/0017). Each run is a process of its own, as
-chance places the decoder's small blocks of memory anew in each. A ratio below 1 is what the input loses without the
-choice.
+threads would leave each its fixed share of a batch; small images are decoded by libjpeg-turbo itself
+(docs/decisions/0027); of all others only what is seen is decoded; a batch is read and checked in one call; and draws
+are made for many samples together (docs/decisions/0017). Each run is a process of its own, as chance places the
+decoder's small blocks of memory anew in each. A ratio below 1 is what the input loses without the choice.
 """
 
 from functools import partial
@@ -21,8 +21,9 @@ from benchmarks.harness.tables import rate_rows
 from benchmarks.input.contenders.task import BATCH, DATA, THREADS, Given
 
 ALL = "all choices"
-LANES, REGIONS, READING, DRAWS = WITHOUT = (
+LANES, SMALL, REGIONS, READING, DRAWS = WITHOUT = (
     "a lane a thread",
+    "small images by libjpeg-turbo",
     "only what is seen",
     "reading in one call",
     "draws made together",
@@ -34,11 +35,12 @@ WARM_UP = 40  # batches
 def take_back(choice: str) -> None:
     """Have the product do without one of them."""
     from headrace.train.input import plans
-    from headrace.train.input.decode import cpu
+    from headrace.train.input.decode import cpu, turbo
     from headrace.train.input.decode.regions import Regions
 
     instead: dict[str, tuple[Any, str, Any]] = {
         LANES: (cpu, "lanes_on_cpu", lambda threads, _: (1, threads)),
+        SMALL: (turbo, "MOST_PIXELS", 0),
         REGIONS: (cpu, "seen", lambda _, heights, widths: Regions.whole(heights, widths)),
         READING: (cpu, "read", lambda split, ids: split.jpegs(ids)),
         DRAWS: (plans, "_DRAWN_TOGETHER", 1),

@@ -50,7 +50,8 @@ _PROCESS = (
 )
 HOMES = (
     Home("click", "cli.py", ("click",), folder="commands/"),
-    Home("decoding and encoding images", "prep/images/admit.py", ("simplejpeg", "nvidia.nvimgcodec")),
+    Home("admitting images", "prep/images/admit.py", ("nvidia.nvimgcodec",)),
+    Home("libjpeg-turbo", "prep/images/admit.py", ("simplejpeg",), also=("train/input/decode/turbo.py",)),
     Home(
         "Pillow: pictures with text, and for people to look at; formats that only it reads",
         "shards/sheet.py",

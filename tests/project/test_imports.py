@@ -173,6 +173,14 @@ def test_thing_away_from_home_is_found(home: str, text: str) -> None:
     assert away_from_home(Source(home, text)) == []
 
 
+def test_second_home_is_let_pass() -> None:
+    """A thing may be known in two files; its neighbours may not know of it, nor the second of what the first has."""
+    second = "train/input/decode/turbo.py"
+    assert away_from_home(Source(second, "from simplejpeg import decode_jpeg")) == []
+    assert away_from_home(Source(second, "import nvidia.nvimgcodec"))
+    assert away_from_home(Source("train/input/decode/cpu.py", "import simplejpeg"))
+
+
 @pytest.mark.parametrize(
     "text",
     [

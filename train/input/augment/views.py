@@ -25,7 +25,7 @@ class Views(NamedTuple):
     end: NDArray[np.float32]
     short: int = 0
 
-    def only(self, rows: slice) -> "Views":
+    def only(self, rows: NDArray[Any] | slice) -> "Views":
         """Some of them."""
         return self._replace(start=self.start[rows], end=self.end[rows])
 

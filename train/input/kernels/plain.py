@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from headrace.shards.jpeg import START, read_headers
 from headrace.train.input.kernels.arguments import STRIP_ROWS, UNSOUND, WORD, Boxes, Bytes, Integers, Stored, Sums
 
 _END_OF_IMAGE = b"\xff\xd9"
+_FRAMES = (0xFFC0, 0xFFC1, 0xFFC2)  # of Huffman codes in 8 or 12 bits: baseline, extended, progressive
 _LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)  # the lower word of a pair, and the bits below the upper
 
 
@@ -45,6 +47,26 @@ def read_rows(
             return False
         row[size:] = 0
     return True
+
+
+def find_simple(
+    rows: Bytes, sizes: NDArray[np.int32], heights: NDArray[np.int32], widths: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Whether each file is a simple JPEG of the height and width given."""
+    files = (row[:size].tobytes() for row, size in zip(rows, sizes, strict=True))
+    return np.array([is_simple(*each) for each in zip(files, heights, widths, strict=True)], np.bool_)
+
+
+def is_simple(file: bytes, height: int, width: int) -> bool:
+    """Whether a file is a JPEG with plain headers (`shards/jpeg.py`), without EXIF data, grey or of three colours.
+
+    Its frame is one that decoders agree on, and its sides are the ones given.
+    """
+    if file[: len(START)] != START:
+        return False
+    headers = read_headers(file)
+    plain = not headers.fault and not headers.exifs and headers.frame in _FRAMES and headers.components in (1, 3)
+    return plain and (headers.height, headers.width) == (height, width)
 
 
 def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> None:

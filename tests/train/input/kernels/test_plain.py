@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from headrace.train.input.kernels import plain, read, resize, scale, strips
+from headrace.train.input.kernels import headers, plain, read, resize, scale, strips
 from headrace.train.input.kernels.arguments import STRIP_ROWS, WORD, Boxes, Bytes, Integers, Stored, Sums
 from headrace.train.input.kernels.jit import MISSING
+from tests.prep.odd_jpegs import odd_jpeg
 
 SIZES = st.integers(1, 40)
 
@@ -84,6 +85,22 @@ def test_read_rows(bodies: list[bytes], data: st.DataObject) -> None:
         answer = plain.read_rows(*given_, made)
         assert answer == read.read_rows(*given_, compiled)
     assert not answer or (made == compiled).all()
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 400), st.data())
+def test_found_simple(number: int, data: st.DataObject) -> None:
+    """The same files, of odd ones of which some bytes before the scan are others, or which end there."""
+    odd = bytearray(odd_jpeg(number).data)
+    scan = odd.index(b"\xff\xda")
+    for place in data.draw(st.lists(st.integers(0, scan + 8), max_size=2)):
+        odd[place] = data.draw(st.sampled_from([0, 1, 3, 0x08, 0xC0, 0xC2, 0xC4, 0xC9, 0xDA, 0xE1, 0xFF]))
+    file = bytes(odd[: data.draw(st.sampled_from([len(odd)] * 4 + [scan + 3, scan, 9, 3, 1]))])
+    rows, sizes = np.frombuffer(file + b"\xff\xda\xff", np.uint8)[None].copy(), np.array([len(file)], np.int32)
+    frame = odd.find(b"\xff\xc0")
+    sides = (np.array([int.from_bytes(odd[frame + at : frame + at + 2])], np.int32) for at in (5, 7))
+    given_ = (rows, sizes, *sides)
+    assert headers.find_simple(*given_).tolist() == plain.find_simple(*given_).tolist()
 
 
 class Written:

@@ -1,0 +1,79 @@
+"""Small JPEGs decoded by libjpeg-turbo, whole, into memory that is kept from batch to batch.
+
+The only home of simplejpeg in train, which calls libjpeg-turbo without the interpreter's lock. What it decodes here has
+DALI's pixels to the bit, and everything else is left to DALI (docs/decisions/0027).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from simplejpeg import decode_jpeg
+
+from headrace.train.input.decode.arrays import Images, Jpegs
+from headrace.train.input.kernels.headers import find_simple
+from headrace.train.input.kernels.plain import is_simple
+
+MOST_PIXELS = 1 << 14
+"""Of an image that is small: beyond that DALI, which decodes only what is seen, is as fast."""
+
+
+class Files(NamedTuple):
+    """n files, and what the index says of each."""
+
+    jpegs: Jpegs
+    sizes: NDArray[np.int32]  # (n,), bytes
+    heights: NDArray[np.int32]  # (n,), pixels of the upright image
+    widths: NDArray[np.int32]  # (n,)
+
+    def only(self, rows: NDArray[np.int64]) -> "Files":
+        """Those of these rows; all of them as they are."""
+        if len(rows) == len(self.sizes):
+            return self
+        some = self.jpegs[rows] if isinstance(self.jpegs, np.ndarray) else [self.jpegs[row] for row in rows]
+        return Files(some, self.sizes[rows], self.heights[rows], self.widths[rows])
+
+    def small(self) -> NDArray[np.bool_]:
+        """Which are small, (n,): both decoders see the same in their headers, and that is what the index says."""
+        few = self.heights.astype(np.int64) * self.widths <= MOST_PIXELS
+        if not few.any():
+            return few
+        if isinstance(self.jpegs, np.ndarray):
+            return few & find_simple(self.jpegs, self.sizes, self.heights, self.widths)
+        columns = zip(self.jpegs, few.tolist(), self.heights.tolist(), self.widths.tolist(), strict=True)
+        return np.array([small and is_simple(jpeg.tobytes(), *sides) for jpeg, small, *sides in columns], np.bool_)
+
+    def bytes_of(self, row: int) -> NDArray[np.uint8]:
+        """One file, without zeros after it: they would hide that it was cut."""
+        return self.jpegs[row][: self.sizes[row]]
+
+
+class TurboDecoder:
+    """Decodes the small JPEGs of one batch at a time, in the thread that calls it."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def __call__(self, files: Files) -> tuple[NDArray[np.bool_], Images]:
+        """Which of n files it has decoded, (n,), and their images, in memory that it takes back for the next batch.
+
+        It leaves a file about which libjpeg-turbo has any warning: DALI decides what becomes of that.
+        """
+        taken = files.small()
+        heights, widths = files.heights.astype(np.int64), files.widths.astype(np.int64)
+        ends = np.cumsum(3 * heights * widths * taken)
+        starts = ends - 3 * heights * widths
+        self._have_room_for(int(ends[-1]))
+        memory = memoryview(self._memory)
+        rows = np.flatnonzero(taken)
+        for row, start, end in zip(rows.tolist(), starts[rows].tolist(), ends[rows].tolist(), strict=True):
+            try:
+                decode_jpeg(files.bytes_of(row), "RGB", buffer=memory[start:end], strict=True)
+            except ValueError:
+                taken[row] = False
+        return taken, Images(self._memory, starts[taken], heights[taken], widths[taken])
+
+    def _have_room_for(self, size: int) -> None:
+        if len(self._memory) < size:
+            self._memory = np.empty(0, np.uint8)  # given back before more is asked for
+            self._memory = np.empty(size, np.uint8)

@@ -1,0 +1,64 @@
+"""Which JPEGs of a batch have headers that every reader understands in the same way, found in one compiled loop."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.train.input.kernels import plain
+from headrace.train.input.kernels.arguments import Bytes
+from headrace.train.input.kernels.jit import jit, jit_or
+
+_FRAMES, _OTHERS = (0xC0, 0xC1, 0xC2), (0xC3, 0xCF)  # of Huffman codes; first and last of the others
+_TABLES = (0xC4, 0xC8, 0xCC)  # among them: no frames
+_SCAN, _APP1 = 0xDA, 0xE1
+
+
+@jit_or(plain.find_simple)
+def find_simple(
+    rows: Bytes, sizes: NDArray[np.int32], heights: NDArray[np.int32], widths: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Whether each file, the first sizes[i] bytes of rows[i], is a simple JPEG of the height and width given: (n,).
+
+    `plain.is_simple` says what that is.
+    """
+    simple = np.zeros(len(rows), np.bool_)
+    for i in range(len(rows)):
+        simple[i] = _is_simple(rows[i, : sizes[i]], heights[i], widths[i])
+    return simple
+
+
+@jit
+def _is_simple(jpeg: Bytes, height: int, width: int) -> bool:
+    at, framed, plain_so_far = 2, False, len(jpeg) >= 2 and jpeg[0] == 0xFF and jpeg[1] == 0xD8
+    while plain_so_far and at + 4 <= len(jpeg):
+        marker, length = jpeg[at + 1], _number(jpeg, at + 2)
+        plain_so_far = jpeg[at] == 0xFF and 0xC0 <= marker < 0xFF and not 0xD0 <= marker <= 0xD9 and length >= 2
+        if marker == _SCAN:
+            return plain_so_far and framed
+        if marker in _FRAMES:
+            plain_so_far = plain_so_far and not framed and _is_as_told(jpeg, at, height, width)
+            framed = True
+        elif (_OTHERS[0] <= marker <= _OTHERS[1] and marker not in _TABLES) or (marker == _APP1 and _is_exif(jpeg, at)):
+            return False
+        at += 2 + length
+    return False
+
+
+@jit
+def _number(jpeg: Bytes, at: int) -> int:
+    return (int(jpeg[at]) << 8) | int(jpeg[at + 1])
+
+
+@jit
+def _is_as_told(jpeg: Bytes, at: int, height: int, width: int) -> bool:
+    """Whether a frame header, from its marker, has these sides and is grey or of three colours."""
+    if at + 10 > len(jpeg):
+        return False
+    return _number(jpeg, at + 5) == height and _number(jpeg, at + 7) == width and jpeg[at + 9] in (1, 3)
+
+
+@jit
+def _is_exif(jpeg: Bytes, at: int) -> bool:
+    """Whether a segment, from its marker, has EXIF data."""
+    if at + 8 > len(jpeg):
+        return False
+    return jpeg[at + 4] == 0x45 and jpeg[at + 5] == 0x78 and jpeg[at + 6] == 0x69 and jpeg[at + 7] == 0x66
