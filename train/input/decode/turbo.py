@@ -64,7 +64,7 @@ class TurboDecoder:
         ends = np.cumsum(3 * heights * widths * taken)
         starts = ends - 3 * heights * widths
         self._have_room_for(int(ends[-1]))
-        memory = memoryview(self._memory)
+        memory = self._memory.data
         rows = np.flatnonzero(taken)
         for row, start, end in zip(rows.tolist(), starts[rows].tolist(), ends[rows].tolist(), strict=True):
             try:

@@ -53,7 +53,8 @@ def _is_as_told(jpeg: Bytes, at: int, height: int, width: int) -> bool:
     """Whether a frame header, from its marker, has these sides and is grey or of three colours."""
     if at + 10 > len(jpeg):
         return False
-    return _number(jpeg, at + 5) == height and _number(jpeg, at + 7) == width and jpeg[at + 9] in (1, 3)
+    grey_or_colours: bool = jpeg[at + 9] in (1, 3)
+    return _number(jpeg, at + 5) == height and _number(jpeg, at + 7) == width and grey_or_colours
 
 
 @jit
@@ -61,4 +62,4 @@ def _is_exif(jpeg: Bytes, at: int) -> bool:
     """Whether a segment, from its marker, has EXIF data."""
     if at + 8 > len(jpeg):
         return False
-    return jpeg[at + 4] == 0x45 and jpeg[at + 5] == 0x78 and jpeg[at + 6] == 0x69 and jpeg[at + 7] == 0x66
+    return _number(jpeg, at + 4) == 0x4578 and _number(jpeg, at + 6) == 0x6966

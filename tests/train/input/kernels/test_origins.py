@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from headrace.train.input.kernels import filters, origins, read, resize, scale, strips
+from headrace.train.input.kernels import filters, headers, origins, read, resize, scale, strips
 from tests.checkout import ROOT
 
 RESIZE = {"resize", "arguments", "filters", "jit", "libc", "plain", "simd", "strips"}
@@ -21,6 +21,7 @@ RESIZE = {"resize", "arguments", "filters", "jit", "libc", "plain", "simd", "str
         (strips, {"strips", "arguments", "jit", "libc", "plain"}),
         (scale, {"scale", "arguments", "jit", "plain"}),
         (read, {"read", "arguments", "jit", "libc", "plain"}),
+        (headers, {"headers", "arguments", "jit", "plain"}),
     ],
 )
 def test_files_of_every_kernel(module: ModuleType, wanted: set[str]) -> None:

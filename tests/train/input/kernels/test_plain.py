@@ -98,9 +98,9 @@ def test_found_simple(number: int, data: st.DataObject) -> None:
     file = bytes(odd[: data.draw(st.sampled_from([len(odd)] * 4 + [scan + 3, scan, 9, 3, 1]))])
     rows, sizes = np.frombuffer(file + b"\xff\xda\xff", np.uint8)[None].copy(), np.array([len(file)], np.int32)
     frame = odd.find(b"\xff\xc0")
-    sides = (np.array([int.from_bytes(odd[frame + at : frame + at + 2])], np.int32) for at in (5, 7))
-    given_ = (rows, sizes, *sides)
-    assert headers.find_simple(*given_).tolist() == plain.find_simple(*given_).tolist()
+    height, width = (np.array([int.from_bytes(odd[frame + at : frame + at + 2])], np.int32) for at in (5, 7))
+    found = headers.find_simple(rows, sizes, height, width)
+    assert found.tolist() == plain.find_simple(rows, sizes, height, width).tolist()
 
 
 class Written:
