@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from headrace.train.input.batch import Batch
+from headrace.train.input.memory import Memory
 from headrace.train.input.mixed import mix_images, soft_targets
 from headrace.train.input.normalise import Normalise
 from headrace.train.machine.device import Accelerator
@@ -32,6 +33,7 @@ class WholeBatch:
     ) -> None:
         self._accelerator, self._normalise, self._dtype = accelerator, normalise, dtype
         self._classes, self._soft, self._smoothing = classes, soft, smoothing
+        self._empty = accelerator.either(cpu=Memory().empty, gpu=self._empty_on_gpu)
 
     def __call__(self, groups: Sequence[Batch], rows: int, size: int) -> tuple[Tensor, Tensor]:
         """Images (rows, 3, size, size), channels_last, and their targets; rows beyond the groups' are padding."""
@@ -46,9 +48,7 @@ class WholeBatch:
         if self._normalise is None and len(groups) == 1 and len(groups[0].images) == rows and groups[0].partner is None:
             return groups[0].images
         kind = torch.uint8 if self._normalise is None else torch.float32
-        make = torch.empty if sum(len(group.images) for group in groups) == rows else torch.zeros
-        made = make((rows, size, size, 3), dtype=kind, device=self._accelerator.device)
-        first = 0
+        made, first = self._empty((rows, size, size, 3), kind), 0
         for group in groups:
             part = made[first : first + len(group.images)]
             first += len(group.images)
@@ -57,7 +57,12 @@ class WholeBatch:
             else:
                 self._normalise.write(group.images, part)
             mix_images(part.permute(0, 3, 1, 2), group.partner, group.plan.mix)
-        return made if self._normalise is None else made.to(self._dtype)
+        made[first:] = 0
+        wanted = kind if self._normalise is None else self._dtype
+        return made if wanted == kind else self._empty(made.shape, wanted).copy_(made)
+
+    def _empty_on_gpu(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=self._accelerator.device)  # torch keeps a GPU's memory itself
 
     def _targets(self, group: Batch) -> Tensor:
         if not self._soft:

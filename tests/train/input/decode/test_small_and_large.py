@@ -1,12 +1,15 @@
 """Where the border between the two decoders lies never changes a result: neither pixels nor errors."""
 
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 
+import headrace
 from headrace.shards.errors import HeadraceError
 from headrace.shards.shardset import ShardSet, Split
 from headrace.train.input.augment.views import Crop, Samples, Views, centre_views, train_views
@@ -116,3 +119,20 @@ def test_borders_change_no_error(tiny_set: Path, tmp_path: Path, harm: Callable[
                 assert "key 000000003" in results[0]
         split.close()
     assert (errors > 0) == (harm in (cut, other))
+
+
+def epoch_of(shards: Path, border: int) -> str:
+    """A hash of all batches of a training epoch, with the border there."""
+    made, augment = sha256(), {"crop_area": (0.08, 1.0), "crop_ratio": (0.75, 4 / 3), "flip": 0.5}
+    options: dict[str, Any] = {"batch": 250, "size": 64, "augment": augment, "device": "cpu", "normalise": None}
+    with mock.patch.object(turbo, "MOST_PIXELS", border), headrace.Loader(shards, **options) as loader:
+        for images, targets in loader:
+            made.update(images.permute(0, 2, 3, 1).numpy())
+            made.update(targets.numpy())
+    return made.hexdigest()
+
+
+@pytest.mark.real
+def test_an_epoch_has_the_same_bits(real_set: Path) -> None:
+    """All batches of TinyImageNet are those of DALI alone."""
+    assert epoch_of(real_set, turbo.MOST_PIXELS) == epoch_of(real_set, 0)
