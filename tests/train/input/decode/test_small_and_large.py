@@ -127,8 +127,8 @@ def epoch_of(shards: Path, border: int) -> str:
     options: dict[str, Any] = {"batch": 250, "size": 64, "augment": augment, "device": "cpu", "normalise": None}
     with mock.patch.object(turbo, "MOST_PIXELS", border), headrace.Loader(shards, **options) as loader:
         for images, targets in loader:
-            made.update(images.permute(0, 2, 3, 1).numpy())
-            made.update(targets.numpy())
+            made.update(images.permute(0, 2, 3, 1).numpy().tobytes())
+            made.update(targets.numpy().tobytes())
     return made.hexdigest()
 
 
