@@ -6,6 +6,7 @@ checked before any is decoded. Of an animation the first picture counts. Also tr
 
 import io
 import re
+import struct
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ _KINDS = {
     "HEIC": re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif[12]|msf1)", re.DOTALL),
 }
 _ORIENTATION = 0x0112  # of EXIF
-_DAMAGE = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError)
+_DAMAGE = (
+    *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError),
+    struct.error,
+)
 
 
 def kind_of(data: bytes) -> str:

@@ -10,6 +10,7 @@ import os
 import random
 import resource
 import sys
+import traceback
 from collections import Counter
 from functools import partial
 
@@ -72,6 +73,9 @@ def ending(data: bytes) -> str:
             code = 0
         except BadImageError:
             code = 2
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)

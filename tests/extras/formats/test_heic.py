@@ -37,16 +37,14 @@ def test_heic_becomes_a_jpeg() -> None:
     assert np.abs(found - PICTURE).mean() < 5
 
 
-def test_orientation_is_applied_once() -> None:
-    """Telephones store it in EXIF data, and in the file's own boxes."""
+def test_exif_data_do_not_turn_a_heic() -> None:
+    """By its standard the boxes of the file do, which the library obeys; telephones write both."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    image = Image.fromarray(PICTURE)
     pillow_heif.register_heif_opener()
     out = io.BytesIO()
-    image.save(out, "HEIF", exif=exif, quality=95)
-    seen = np.asarray(pillow_heif.open_heif(io.BytesIO(out.getvalue())).to_pillow().convert("RGB"))
-    assert decode(out.getvalue()).shape == seen.shape == (64, 48, 3)
+    Image.fromarray(PICTURE).save(out, "HEIF", exif=exif, quality=95)
+    assert np.abs(decode(out.getvalue()).astype(int) - PICTURE).mean() < 5
 
 
 def test_transparency() -> None:
@@ -65,7 +63,7 @@ def test_pixels_are_counted_before_any_is_decoded(monkeypatch: pytest.MonkeyPatc
 
 def test_what_only_begins_like_one() -> None:
     """Is a bad image."""
-    with pytest.raises(BadImageError, match="the HEIC does not decode"):
+    with pytest.raises(BadImageError, match="not a sound image: "):
         admit(b"\0\0\0\x18ftypheic" + bytes(100))
 
 

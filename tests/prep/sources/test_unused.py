@@ -11,7 +11,8 @@ import pytest
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
-from headrace.prep.sources.files import BESIDE, HIDDEN, NOT_AN_IMAGE, READ, UNLABELLED
+from headrace.prep.sources.files import BESIDE, HIDDEN, NOT_AN_IMAGE, READ, UNLABELLED, Entry
+from headrace.prep.sources.folder import FolderReader
 from headrace.prep.summary import summary
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import Contents, as_folder, as_zip, small
@@ -112,6 +113,32 @@ def test_summary_counts_them_by_reason(tmp_path: Path) -> None:
         lines = [line for line in summary(result, tmp_path / name).splitlines() if "not used" in line]
         expected = [f"  2 files not used: {BESIDE}", f"  1 files not used: {UNLABELLED}"] if name == "some" else []
         assert [line.partition(" (report.jsonl")[0] for line in lines] == expected
+
+
+def test_second_prep_opens_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the images nor those whose first bytes said what they are, where no size or time has changed."""
+    source = as_folder(at(*SPLITS, "train/ant/4") | {"notes": b"x"}, tmp_path / "in")
+    assert made(source, tmp_path / "out").tally.unused == {NOT_AN_IMAGE: 1}
+    monkeypatch.setattr(FolderReader, "_open", None)
+    again = prep(source, tmp_path / "out", Options(), workers=1, if_exists="reuse", say=lambda _: None)
+    assert (again.reused, again.tally.unused) == (True, Counter())
+
+
+def test_of_other_files_the_first_bytes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more, once of each; of files with the ending of an image nothing."""
+    asked: list[tuple[str, int]] = []
+    real = FolderReader.start
+
+    def start(self: FolderReader, entry: Entry, size: int) -> bytes:
+        asked.append((entry.path, size))
+        return real(self, entry, size)
+
+    monkeypatch.setattr(FolderReader, "start", start)
+    names = [f"notes {k}" for k in range(300)]
+    files = at(*SPLITS, "train/ant/4.photo") | dict.fromkeys(names, bytes(99)) | {"empty": b""}
+    result = made(as_folder(files, tmp_path / "in"), tmp_path / "out")
+    assert sorted(asked) == sorted((name, 32) for name in [*names, "train/ant/4.photo"])
+    assert result.tally.unused == {NOT_AN_IMAGE: 301}
 
 
 def test_the_set_is_the_same_with_and_without_them(tmp_path: Path) -> None:
