@@ -56,32 +56,42 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
         _refuse_lost_images(files, options)
         for remark in chosen.remarks:
             say(f"{source}: {remark}")
-        images = sum(len(listed.labels) for listed in chosen.splits.values())
-        bad: list[tuple[str, Bad]] = []
-        while True:
-            jobs = _jobs(chosen, options)
-            work = _work_folder(out, options, stamp, chosen)
-            found = BadImages(chosen, options, images, bad)
-            records = _make(jobs, Work(work, chosen.reader, options), workers, out, found, say)
-            bad = found.all()
-            if not found.lost():
-                break
-            chosen = chosen.without(found.lost(), {one.path: one.reason for _, one in bad})
+        chosen, made, account = _make_splits(chosen, out, options, stamp, workers, say)
         if files.stamp() != stamp:
             raise DataError(f"{source}: it changed while prep read it. Run prep again when nothing writes to it")
-        made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
+        work = store.work_folder(out)
         manifest = publish.write_set(work, chosen, options, made, reuse.stamp_record(files, stamp, options))
         if out.exists() and not reuse.made_by_prep(out):
             say(f"{out}: what was there is kept as {store.set_aside(out)}: not all of it is known to come from prep")
         store.publish(work, out)
         headers.remember(manifest)  # every image was admitted
-    account = tally(chosen, list(records.values()), images, bad)
     return Result(manifest, reused=False, seconds=time.monotonic() - began, tally=account)
+
+
+def _make_splits(
+    source: Source, out: Path, options: Options, stamp: str, workers: int, say: Say
+) -> tuple[Source, dict[str, list[tuple[Job, Record]]], Tally]:
+    """All shards, by split, and what of the source is in them; again where classes turn out to be dropped."""
+    images = sum(len(listed.labels) for listed in source.splits.values())
+    bad: list[tuple[str, Bad]] = []
+    while True:
+        jobs = _jobs(source, options)
+        work = Work(_work_folder(out, options, stamp, source), source.reader, options)
+        found = BadImages(source, options, images, bad)
+        records = _make(jobs, work, workers, out, found, say)
+        bad = found.all()
+        if not found.lost():
+            made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
+            return source, made, tally(source, list(records.values()), images, bad)
+        source = source.without(found.lost(), {one.path: one.reason for _, one in bad})
 
 
 def _refuse_lost_images(files: Files, options: Options) -> None:
     """Raise DataError where an image is lost, as it is a link, say, unless such are skipped."""
-    images = [(path, reason) for path, reason in files.left_out if kinds.has_image_ending(path) and reason != REPLACED]
+    lost = ((path, reason) for path, reason in files.left_out if reason != REPLACED)
+    images = [
+        one for one in lost if kinds.has_image_ending(one[0]) and not any(map(kinds.is_hidden, one[0].split("/")))
+    ]
     if images and options.on_bad != "skip":
         path, reason = images[0]
         follow = "Give --follow-links to read what they lead to, put" if reason == SYMBOLIC else "Put"

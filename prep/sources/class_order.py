@@ -21,6 +21,9 @@ _LIMIT = 64 << 20  # bytes of a file of classes
 
 def classes_of(found: set[str], where: Path) -> list[str]:
     """The class for each label number. Raises DataError where a stray integer would make thousands of classes."""
+    odd = sorted(label for label in found if not label.isprintable())
+    if odd:
+        raise DataError(f"{where}: labels with unprintable characters: {_names(map(ascii, odd))}. Rename them")
     try:
         return labels.classes_of(found)
     except ValueError as error:

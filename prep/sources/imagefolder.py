@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import integers_as_text
-from headrace.prep.sources.files import BESIDE, BY_EMPTY_CLASS, UNLABELLED, Files, FileTable
+from headrace.prep.sources.files import BY_EMPTY_CLASS, UNLABELLED, Files, FileTable
 from headrace.prep.sources.source import Listed, Source
 from headrace.prep.sources.splits import divided, is_like_a_split, split_of
 from headrace.prep.sources.survey import Survey, relative
@@ -91,13 +91,12 @@ def open_imagefolder(seen: Survey, options: Options) -> Source:
     refused = _refused(seen, root + (training and f"{training}/"), set(names[training]), options)
     classes = sorted(set(names[training]) | (refused if options.on_empty_class == "keep" else set()))
     splits = _splits(files.root, names, {name: label for label, name in enumerate(classes)}, refused, options)
-    listed, reasons = {}, dict.fromkeys(seen.images.tolist(), BESIDE)
+    listed, reasons, unused = {}, dict[int, str](), np.ones(len(table), bool)
     for split, (tree, labels) in splits.items():
         rows = np.array(trees[tree], np.int64)
         reasons |= dict.fromkeys(rows[labels < 0].tolist(), BY_EMPTY_CLASS)
         listed[split] = Listed(_inside(table, rows, root), labels).part(labels >= 0)
-    used = {path for one in listed.values() for path in one.files.paths}
-    unused = np.array([path[len(root) :] not in used for path in table.paths], bool)
+        unused[rows[labels >= 0]] = False
     rest = seen.unused(root, unused, reasons, _without_labels(seen, root, splits, options))
     infos = class_list(((name, name) for name in classes), files.root)
     empty = _empty(seen, root, [tree for tree, _ in splits.values()])

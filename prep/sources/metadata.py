@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import classes_of, gaps
 from headrace.prep.sources.columns import rows_of_csv, rows_of_jsonl
-from headrace.prep.sources.files import BESIDE, READ, FileTable, Unused
+from headrace.prep.sources.files import READ, FileTable, Unused
 from headrace.prep.sources.listing import check_splits, in_usual_order, items_of, odd_splits
 from headrace.prep.sources.source import Listed, Source
 from headrace.prep.sources.splits import divided, split_of
@@ -96,7 +96,7 @@ def open_metadata(seen: Survey, files: list[int], options: Options) -> Source:
     others = _inside(table, np.array(files, np.int64), top)
     unused = np.ones(len(table), bool)
     unused[[*(row for row, _, _ in labelled), *files]] = False
-    rest = seen.unused(top, unused, dict.fromkeys(seen.images.tolist(), BESIDE), {})
+    rest = seen.unused(top, unused, {}, {})
     read = [Unused(path, READ) for path in others.paths]
     infos = class_list(((name, name) for name in classes), where)
     listed, remarks = divided(seen.files, splits, options), [*odd_splits(splits), *gaps(classes, splits)]

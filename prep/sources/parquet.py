@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -47,10 +47,14 @@ class _Row(NamedTuple):
 def parquet_files(path: Path) -> list[Path]:
     """The Parquet files with images at `path`: the file itself, or those in the folder, or in its folder data/."""
     if path.is_dir():
-        found = sorted(path.glob("*.parquet")) or sorted((path / "data").glob("*.parquet"))
+        found = _files(path) or _files(path / "data")
     else:
-        found = [path] if path.suffix.lower() == ".parquet" else []
+        found = [path] if path.suffix.lower() == ".parquet" and path.is_file() else []
     return found if found and image_column(found[0]) is not None else []
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.parquet") if path.is_file())
 
 
 def image_column(path: Path) -> str | None:
@@ -108,7 +112,7 @@ class ParquetFiles:
 
     def _copy(self, path: Path, spool: BinaryIO) -> None:
         """Copy the images of one file, and note their labels."""
-        split = _split_in(path, self.root, self._options)
+        split = TRAIN if path == self.root else _split_in(path, self._options)
         for number, (data, label) in enumerate(self._images(path)):
             name = f"{path.name}/{number:07}"
             if data is None:
@@ -169,9 +173,9 @@ def _label(value: object, names: list[str]) -> str:
     return value.decode("utf-8").strip() if isinstance(value, bytes) else str(value).strip()
 
 
-def _split_in(path: Path, root: Path, options: Options) -> str:
+def _split_in(path: Path, options: Options) -> str:
     """The split that the name of a file says, as train-00000-of-00002.parquet does; train where none does."""
-    words: Iterable[str] = re.findall("[a-z]+", path.stem.lower()) if path != root or root.suffix else ()
+    words = re.findall("[a-z]+", path.stem.lower())
     return next((split for word in words if (split := split_of(word, options))), TRAIN)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.prep.sources import kinds
-from headrace.prep.sources.files import HIDDEN, Files, FileTable, LeftOut, Reader, Unused
+from headrace.prep.sources.files import BESIDE, HIDDEN, Files, FileTable, LeftOut, Reader, Unused
 from headrace.prep.sources.folder import FolderFiles
 from headrace.shards.errors import DataError
 
@@ -46,12 +46,13 @@ class Survey:
     ) -> list[Unused]:
         """What of the source is no sample, by paths relative to the folder `root` of it.
 
-        `rows` are those of the table that the layout has no use for, `reasons` what it knows of some of them, and
+        `rows` are those of the table that the layout has no use for, `reasons` what it knows of some of them (of other
+        images: that they are beside the class folders), and
         `parts` are whole folders of which one line is enough, each with a slash at its end, and why.
         """
         found = [Unused(path, reason) for path, reason in self.left_out]
         found += [
-            Unused(self.table.paths[row], reasons.get(row) or self.why_not[row])
+            Unused(self.table.paths[row], reasons.get(row) or self.why_not[row] or BESIDE)
             for row in np.flatnonzero(rows).tolist()
         ]
         whole = dict.fromkeys(parts, 0)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from headrace.prep.sources.files import BESIDE, READ, UNLABELLED, Files, FileTable, Unused
+from headrace.prep.sources.files import READ, UNLABELLED, Files, FileTable, Unused
 from headrace.prep.sources.source import Listed, Source
 from headrace.prep.sources.survey import Survey
 from headrace.prep.sources.text import lines
@@ -60,8 +60,7 @@ def _unused(seen: Survey, root: str, splits: dict[str, Listed], others: FileTabl
     """What is in no split; of test/, which has no labels, one line."""
     used = {root + path for part in (*(one.files for one in splits.values()), others) for path in part.paths}
     unused = np.array([path not in used for path in seen.table.paths], bool)
-    reasons = dict.fromkeys(seen.images.tolist(), BESIDE)
-    rest = seen.unused(root, unused, reasons, {f"{root}test/": UNLABELLED})
+    rest = seen.unused(root, unused, {}, {f"{root}test/": UNLABELLED})
     return [*(Unused(path, READ) for path in others.paths), *rest]
 
 

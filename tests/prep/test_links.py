@@ -130,7 +130,8 @@ def test_symbolic_links_of_a_folder(tmp_path: Path) -> None:
     assert "1 files not used: a symbolic link, which is not followed" in said
     (tmp_path / "out").rename(tmp_path / "first")
     (root / beside("link.jpg")).symlink_to(root / SOME)
-    with pytest.raises(DataError, match=r"link\.jpg: a symbolic link"):
+    (root / beside("._hidden.jpg")).symlink_to(root / SOME)
+    with pytest.raises(DataError, match=r"link\.jpg: a symbolic link.*\(1 such images\)\. Give --follow-links"):
         made(root)
 
 

@@ -113,6 +113,13 @@ def test_unknown_splits_keep_their_names(tmp_path: Path) -> None:
         opened(path, Options(val="other"))
 
 
+def test_unprintable_labels_are_refused_at_once(tmp_path: Path) -> None:
+    """As unprintable names of folders are."""
+    path = listing(tmp_path, csv_of("path,label", [("a.jpg", "a\tb"), ("b.jpg", "c\x1b"), ("c.jpg", "d")]))
+    with pytest.raises(DataError, match=r"labels with unprintable characters: 'a\\tb', 'c\\x1b'\. Rename them"):
+        opened(path, NONE)
+
+
 INTEGERS = [("a.jpg", "7"), ("b.jpg", "0"), ("c.jpg", "3")]
 
 

@@ -159,7 +159,7 @@ def test_missing_or_foreign_path_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("name", ["fifo", "fifo.zip", "fifo.tar.gz", "fifo.csv"])
+@pytest.mark.parametrize("name", ["fifo", "fifo.zip", "fifo.tar.gz", "fifo.csv", "fifo.parquet"])
 def test_fifo_is_no_source(tmp_path: Path, name: str) -> None:
     """A FIFO is refused at once: whoever opened it would wait for a writer."""
     os.mkfifo(tmp_path / name)
