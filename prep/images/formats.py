@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, GifImagePlugin, Jpeg2KImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, GifImagePlugin, Image, Jpeg2KImagePlugin, PngImagePlugin, WebPImagePlugin
 
 Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -31,7 +31,7 @@ _KINDS = {
 _ORIENTATION = 0x0112  # of EXIF
 _DAMAGE = (
     *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError),
-    struct.error,
+    *(Image.DecompressionBombError, struct.error),
 )
 
 

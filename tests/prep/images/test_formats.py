@@ -94,6 +94,15 @@ def test_gif_of_a_huge_screen_is_refused() -> None:
         admit(bytes(data))
 
 
+def test_gif_whose_picture_is_larger_than_its_screen_is_refused() -> None:
+    """Pillow has a limit of its own for it, whose error is that of the image."""
+    data = bytearray(saved(Image.new("RGB", (8, 8)), "GIF"))
+    at = data.index(b"\x2c\0\0\0\0\x08\0\x08\0")
+    data[at + 5 : at + 9] = b"\xff\xff\xff\xff"
+    with pytest.raises(BadImageError, match=r"the GIF does not decode: .*4294836225 pixels"):
+        admit(bytes(data))
+
+
 def test_heic_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names it."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
