@@ -18,7 +18,7 @@ from headrace.train.input.augment.views import Crop, Samples, Views, centre_view
 from headrace.train.input.decode.wanted import Wanted
 from headrace.train.recipe.sections import Augment
 
-_DRAWN_TOGETHER = 1024  # samples
+_DRAWN_TOGETHER = 4096  # samples: each call of NumPy may wait for the lock of the interpreter, which the lanes take too
 Sizes = tuple[tuple[int, int], ...]
 """(first step, side of the images from there on in pixels), by step."""
 
