@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from headrace.predicting import load_model
     from headrace.prep.library import make_shards, verify_shards
     from headrace.shards.errors import DataError, HeadraceError, UsageError
     from headrace.shards.shardset import ShardSet
@@ -24,6 +25,7 @@ _HOMES = {
     "UsageError": "headrace.shards.errors",
     "__version__": "headrace.shards.version",
     "fit": "headrace.train.run.library",
+    "load_model": "headrace.predicting",
     "load_recipe": "headrace.train.recipe.recipe",
     "make_shards": "headrace.prep.library",
     "verify_shards": "headrace.prep.library",
@@ -38,6 +40,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "fit",
+    "load_model",
     "load_recipe",
     "make_shards",
     "verify_shards",

@@ -9,6 +9,7 @@ import click
 from headrace.commands.eval import eval_command
 from headrace.commands.index import index_command
 from headrace.commands.inspect import inspect_command
+from headrace.commands.predict import predict_command
 from headrace.commands.prep import prep_command
 from headrace.commands.recipes import recipes_command
 from headrace.commands.train import train_command
@@ -72,6 +73,7 @@ for command in (
     eval_command,
     index_command,
     inspect_command,
+    predict_command,
     prep_command,
     recipes_command,
     train_command,

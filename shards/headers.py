@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from headrace.shards import jpeg, store
+from headrace.shards.encoded import Encoded
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.manifest import Manifest
 from headrace.shards.shardset import ShardSet, Split
@@ -58,10 +59,10 @@ def _look(split: Split) -> None:
             raise unsafe(split, sample_id, fault)
 
 
-def unsafe(split: Split, sample_id: int, fault: str) -> DataError:
+def unsafe(source: Encoded, sample_id: int, fault: str) -> DataError:
     """The user's error for a sample that `why_unsafe` finds fault with."""
     return DataError(
-        f"{split.describe(sample_id)}: the image does not decode safely: it has {fault}. Find all such samples with "
+        f"{source.describe(sample_id)}: the image does not decode safely: it has {fault}. Find all such samples with "
         "`headrace verify` on the shard set"
     )
 

@@ -167,6 +167,10 @@ class Split:
             images.append(frombuffer(data, uint8))
         return images
 
+    def file_sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The bytes of these samples' JPEG files."""
+        return self._sizes[ids]
+
     def places(self, ids: NDArray[np.int64]) -> Places:
         """Where these samples lie."""
         columns = (self._offsets[ids], self._sizes[ids], self._crcs[ids])

@@ -74,3 +74,11 @@ def print_result(text: str) -> None:
     error = lost()
     if error is not None and not isinstance(error, BrokenPipeError):
         raise HeadraceError(f"standard output: {error.strerror or error}. The result is not there whole; try again")
+
+
+def print_bytes(data: bytes) -> None:
+    """Write a part of a result, text in UTF-8, as it is. Raises HeadraceError as `print_result`."""
+    sys.stdout.write(data.decode("utf-8"))
+    error = lost()
+    if error is not None and not isinstance(error, BrokenPipeError):
+        raise HeadraceError(f"standard output: {error.strerror or error}. The result is not there whole; try again")

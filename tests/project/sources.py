@@ -153,7 +153,7 @@ def kept() -> list[str]:
 
 def product() -> list[Source]:
     """All modules that are shipped, also those not committed yet."""
-    tops = [ROOT / name for name in ("__init__.py", "__main__.py", "cli.py")]
+    tops = [ROOT / name for name in ("__init__.py", "__main__.py", "cli.py", "predicting.py")]
     return [read(path) for path in (*tops, *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))))]
 
 

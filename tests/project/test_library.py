@@ -30,6 +30,9 @@ settings = ["train.epochs=1", "train.global_batch=64", "augment.size=32", "evalu
 run = headrace.fit("set", "demo", out="run", settings=[*settings, "runtime.verdict=false"])
 assert (run / "best.pt").exists()
 assert headrace.fit("set", out="run", resume="last") == run
+model = headrace.load_model("run", device="cpu")
+(answer,) = model.predict([shards["val"][0].array()])
+assert len(answer.labels) == len(answer.probabilities) == 5
 
 for wrong, kind in (
     (lambda: headrace.make_shards(source, "set", nonsense=1), headrace.UsageError),

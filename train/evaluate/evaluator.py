@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.shards.errors import HeadraceError
 from headrace.shards.order import deal
+from headrace.train.evaluate.logits import logits_of
 from headrace.train.evaluate.scores import Scores
 from headrace.train.input.feed import Feed
 from headrace.train.input.normalise import Normalise
@@ -57,7 +57,7 @@ class Evaluator:
                 if cut_short is not None and cut_short():
                     break
                 with self._numerics.autocast():
-                    logits = self._logits(network, batch.images)
+                    logits = logits_of(network, batch.images, self._normalise, flip=self._flip)
                     loss = F.cross_entropy(logits, batch.labels, reduction="sum")
                 tally.add(loss, logits, batch.labels)
                 if scores is not None:
@@ -67,14 +67,6 @@ class Evaluator:
         if sums.seen > expected or (sums.seen < expected and cut_short is None):
             raise HeadraceError(f"validation counted {sums.seen} images, the split has {expected}")
         return sums
-
-    def _logits(self, network: Network, images: Tensor) -> Tensor:
-        """The network's logits, or their mean over each image and its mirror image."""
-        logits: Tensor = network(self._normalise(images))
-        if not self._flip:
-            return logits
-        mirrored: Tensor = network(self._normalise(images.flip(2)))
-        return (logits + mirrored) / 2
 
     def complete(self, sums: Sums) -> bool:
         """Whether the sums count the whole split."""

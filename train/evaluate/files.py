@@ -70,7 +70,7 @@ def _write_mistakes(path: Path, predictions: Predictions, split: Split, rows: ND
 
 def _tile(predictions: Predictions, split: Split, row: int) -> Tile:
     """The image of a mistake, with what was predicted and what it is."""
-    names = predictions.origin.class_names
+    names = [name.split(",", 1)[0] for name in predictions.origin.class_names]
     predicted, label = int(predictions.top_labels[row, 0]), int(predictions.labels[row])
     chance = 100 * float(predictions.top_probabilities[row, 0])
     lines = (f"{names[predicted]} {chance:.1f}%", f"is {names[label]}", f"key {predictions.keys[row]}")

@@ -62,18 +62,11 @@ class Measurement:
 
         Raises UsageError when the class lists differ, DataError when the set is damaged.
         """
-        its_own = (f"evaluate.size={saved.size}", f"evaluate.crop={saved.crop!r}")
-        recipe = saved.recipe.with_settings("of the checkpoint", (*its_own, *settings))
         shard_set = ShardSet.open(shards)
         refuse_other_classes(saved, shard_set)
         if World.from_environment().local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(shard_set)
-        return cls(saved, recipe, shard_set, split)
-
-    def numerics(self, accelerator: Accelerator) -> Numerics:
-        """The formats that it was trained in, unless the settings name others."""
-        wanted = self.recipe.runtime.precision
-        return Numerics(self.checkpoint.precision if wanted == "auto" else wanted, accelerator.device.type)
+        return cls(saved, own_recipe(saved, settings), shard_set, split)
 
     def take(self, evaluate: Evaluator, place: Place, numerics: Numerics) -> Measured:
         """What `evaluate` makes of the checkpoint's network, at this place. Raises DataError if it is damaged."""
@@ -112,3 +105,15 @@ def build_network(saved: Checkpoint) -> Network:
     with saved.explaining():
         load_network(built.network, saved.average or saved.model, "average" if saved.average else "model")
     return built.network
+
+
+def own_recipe(saved: Checkpoint, settings: tuple[str, ...]) -> Recipe:
+    """The recipe of a checkpoint with the size and crop of its evaluation, changed by `settings`."""
+    its_own = (f"evaluate.size={saved.size}", f"evaluate.crop={saved.crop!r}")
+    return saved.recipe.with_settings("of the checkpoint", (*its_own, *settings))
+
+
+def own_numerics(saved: Checkpoint, recipe: Recipe, accelerator: Accelerator) -> Numerics:
+    """The formats that it was trained in, unless the recipe names others."""
+    wanted = recipe.runtime.precision
+    return Numerics(saved.precision if wanted == "auto" else wanted, accelerator.device.type)

@@ -5,7 +5,7 @@ from typing import Self
 
 from torch import Tensor
 
-from headrace.shards.shardset import Split
+from headrace.shards.encoded import Encoded
 from headrace.train.input.decode.cached import Decoded
 from headrace.train.input.decode.pipeline import ImagePipeline
 from headrace.train.input.feed import Feed
@@ -21,7 +21,7 @@ class Input:
     """
 
     def __init__(
-        self, split: Split, max_batch: int, place: Place, *, decode: str = "auto", decoded: Decoded | None = None
+        self, split: Encoded, max_batch: int, place: Place, *, decode: str = "auto", decoded: Decoded | None = None
     ) -> None:
         self._accelerator = place.accelerator
         self._pipeline: ImagePipeline[Plan] = ImagePipeline(

@@ -8,7 +8,7 @@ from headrace.shards.manifest import VALIDATION
 from headrace.shards.streams import say
 from headrace.train.checkpoint.resume import Found
 from headrace.train.evaluate.evaluator import Evaluator
-from headrace.train.evaluate.measure import Measured, Measurement
+from headrace.train.evaluate.measure import Measured, Measurement, own_numerics
 from headrace.train.evaluate.validation import build_evaluator
 from headrace.train.input.kernels.kept import LOOPS
 from headrace.train.input.normalise import Normalise
@@ -50,7 +50,7 @@ def evaluate(asked: Evaluation) -> Measured:
         measurement = _measurement(asked)
         with entered(measurement.recipe.runtime) as place:
             _refuse_unequal(measurement, place.world)
-            numerics = measurement.numerics(place.accelerator)
+            numerics = own_numerics(measurement.checkpoint, measurement.recipe, place.accelerator)
             round_products(numerics, place.accelerator)
             measured = measurement.take(evaluator_of(measurement, place, numerics), place, numerics)
             if LOOPS.trouble and place.world.is_main:

@@ -345,7 +345,7 @@ def test_eval_refuses_wrong_values(
     def evaluated() -> None:
         found = measure.Measurement.of(Checkpoint.of(files.load(path)), tiny_set, ("runtime.precision=auto",))
         place = Place.find(found.recipe.runtime)
-        numerics = found.numerics(place.accelerator)
+        numerics = measure.own_numerics(found.checkpoint, found.recipe, place.accelerator)
         found.take(evaluator_of(found, place, numerics), place, numerics)
 
     assert "given.pt" in refusal(evaluated)

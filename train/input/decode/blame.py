@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.shards.encoded import Encoded
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.headers import unsafe
 from headrace.shards.order import validation_batches
-from headrace.shards.shardset import Split
 from headrace.shards.unsafe import why_unsafe
 from headrace.train.input.decode import dali
 
 
-def decode_all(split: Split, batch: int, *, threads: int) -> Iterator[list[NDArray[np.uint8]]]:
+def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDArray[np.uint8]]]:
     """All images of a split in order of their ids, `batch` at a time: uint8 (height, width, 3), decoded on the CPU.
 
     They lie in DALI's memory, which it takes back for the next batch.
@@ -34,24 +34,24 @@ def decode_all(split: Split, batch: int, *, threads: int) -> Iterator[list[NDArr
         yield images
 
 
-def explained(split: Split, ids: NDArray[np.int64], error: RuntimeError) -> HeadraceError:
+def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError) -> HeadraceError:
     """The user's error where DALI, whose own names no sample, could not decode one of these: each is tried alone."""
     faults = (_fault(split, sample_id) for sample_id in ids.tolist())
     return next((fault for fault in faults if fault), None) or unexplained(error)
 
 
-def blamed(split: Split, sample_id: int) -> DataError:
+def blamed(split: Encoded, sample_id: int) -> DataError:
     """The user's error for a sample that a graph failed on: it is of another size, or does not decode."""
     return _fault(split, sample_id) or _undecodable(split, sample_id)
 
 
-def refused(split: Split, sample_id: int) -> DataError | None:
+def refused(split: Encoded, sample_id: int) -> DataError | None:
     """The user's error for a sample that must not be decoded, to look at it least of all."""
     fault = why_unsafe(split.jpegs(np.array([sample_id]))[0].tobytes())
     return unsafe(split, sample_id, fault) if fault else None
 
 
-def _fault(split: Split, sample_id: int) -> DataError | None:
+def _fault(split: Encoded, sample_id: int) -> DataError | None:
     """What is wrong with a sample, which is decoded alone."""
     if found := refused(split, sample_id):
         return found
@@ -67,7 +67,7 @@ def _fault(split: Split, sample_id: int) -> DataError | None:
     return None
 
 
-def _check_shape(split: Split, sample_id: int, seen: tuple[int, ...]) -> None:
+def _check_shape(split: Encoded, sample_id: int, seen: tuple[int, ...]) -> None:
     expected = (int(split.heights[sample_id]), int(split.widths[sample_id]), 3)
     if seen != expected:
         raise DataError(
@@ -76,7 +76,7 @@ def _check_shape(split: Split, sample_id: int, seen: tuple[int, ...]) -> None:
         )
 
 
-def _undecodable(split: Split, sample_id: int) -> DataError:
+def _undecodable(split: Encoded, sample_id: int) -> DataError:
     return DataError(
         f"{split.describe(sample_id)}: the image does not decode. Find all such samples with "
         "`headrace verify --deep` on the shard set"

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headrace.shards.shardset import Split
+from headrace.shards.encoded import Encoded
 from headrace.train.input.augment.views import Views
 from headrace.train.input.decode.blame import explained
 from headrace.train.input.decode.crop_resize import resample
@@ -23,14 +23,14 @@ _MOST_MEMORY = 1 << 30  # bytes of decoded images in all lanes of a process, whe
 class OnCpu:
     """Makes the images of one batch at a time: small ones are decoded by libjpeg-turbo, all others by DALI."""
 
-    def __init__(self, split: Split, max_batch: int, threads: int) -> None:
+    def __init__(self, split: Encoded, max_batch: int, threads: int) -> None:
         self._split, self._max_batch, self._threads = split, max_batch, threads
         self._turbo = TurboDecoder()
 
     def __call__(self, plan: Planned) -> Tensor:
         """uint8 (b, size, size, 3). Raises DataError when a sample's bytes changed or do not decode, naming it."""
         ids, views, size = plan.wanted
-        sizes, heights, widths = self._split.places(ids).sizes, self._split.heights[ids], self._split.widths[ids]
+        sizes, heights, widths = self._split.file_sizes(ids), self._split.heights[ids], self._split.widths[ids]
         files = Files(read(self._split, ids), sizes, heights, widths)
         done, images = self._turbo(files)
         if done.all():
@@ -68,6 +68,6 @@ def lanes_on_cpu(threads: int, batch_bytes: float) -> tuple[int, int]:
     return lanes, -(-threads // lanes)
 
 
-def mean_bytes(split: Split) -> float:
+def mean_bytes(split: Encoded) -> float:
     """Mean size of the decoded images of a split, in bytes."""
     return float(3 * np.mean(split.widths.astype(np.int64) * split.heights)) if len(split) else 1.0

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
+from headrace.shards.encoded import Encoded
 from headrace.shards.errors import HeadraceError
-from headrace.shards.shardset import Split
 from headrace.train.input.decode import dali
 from headrace.train.input.decode.arrays import Images
 from headrace.train.input.decode.blame import blamed, refused, unexplained
@@ -33,7 +33,7 @@ class OnGpu(Generic[Some]):
 
     def __init__(
         self,
-        split: Split,
+        split: Encoded,
         max_batch: int,
         accelerator: Accelerator,
         *,

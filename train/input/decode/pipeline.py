@@ -5,7 +5,7 @@ from typing import Generic
 
 from torch import Tensor
 
-from headrace.shards.shardset import Split
+from headrace.shards.encoded import Encoded
 from headrace.train.input.decode.cached import Decoded
 from headrace.train.input.decode.gpu import OnGpu
 from headrace.train.input.decode.lanes import Lanes
@@ -22,7 +22,7 @@ class ImagePipeline(Generic[Some]):
 
     def __init__(
         self,
-        split: Split,
+        split: Encoded,
         max_batch: int,
         accelerator: Accelerator,
         *,
@@ -60,7 +60,7 @@ class ImagePipeline(Generic[Some]):
 class _OnCpu(Generic[Some]):
     """Each lane takes a batch through from the files to the pixels (docs/decisions/0017)."""
 
-    def __init__(self, split: Split, max_batch: int, threads: int) -> None:
+    def __init__(self, split: Encoded, max_batch: int, threads: int) -> None:
         from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no compiler of loops
 
         lanes, each = lanes_on_cpu(threads, max_batch * mean_bytes(split))

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.shards.encoded import Encoded
 from headrace.shards.shardset import Split
 from headrace.train.input.decode.arrays import Jpegs
 from headrace.train.input.kernels.read import read_rows
@@ -10,17 +11,19 @@ from headrace.train.input.kernels.read import read_rows
 _MOST_PADDING = 4  # times the bytes of the files: one long file among short ones is not worth so much memory
 
 
-def read(split: Split, ids: NDArray[np.int64]) -> Jpegs:
-    """The JPEG files of these samples, at least one, each checked against its CRC-32.
+def read(source: Encoded, ids: NDArray[np.int64]) -> Jpegs:
+    """The JPEG files of these samples, at least one; those of a split are checked against their CRC-32.
 
-    They come as one array, which DALI takes at once, where every file ends with the marker that ends an image: no
+    These come as one array, which DALI takes at once, where every file ends with the marker that ends an image: no
     decoder looks beyond it, so zeros after it change nothing. Zeros after a file that was cut would hide the cut.
     Raises DataError when a sample's bytes changed, naming it.
     """
-    places = split.places(ids)
+    if not isinstance(source, Split):
+        return source.jpegs(ids)
+    places = source.places(ids)
     longest = int(places.sizes.max())
     if len(ids) * longest <= _MOST_PADDING * int(places.sizes.sum(dtype=np.int64)):
         rows = np.empty((len(ids), longest), np.uint8)
         if read_rows(*places, rows):
             return rows
-    return split.jpegs(ids)
+    return source.jpegs(ids)

@@ -1,0 +1,29 @@
+"""`headrace.load_model`: what needs prep, which reads images, and train, which has the network."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from headrace.prep.gather import Gathered, gather
+from headrace.train.evaluate.model import Device, Model
+from headrace.train.machine.world import usable_cores
+
+
+def load_model(path: Path | str, device: Device = None) -> Model:
+    """The trained network of a checkpoint file or run folder (its best.pt), as a module with `.predict(images)`.
+
+        model = headrace.load_model("runs/first")
+        for answer in model.predict("photos"):
+            print(answer.file, answer.names[0], answer.probabilities[0])
+
+    `device` is as torch names it; by default the current GPU, or the CPU where there is none. Nothing of the process
+    is changed.
+
+    Raises UsageError when there is no checkpoint, DataError when it is damaged.
+    """
+    return Model.of(Path(path), device, partial(_gathered, threads=usable_cores()))
+
+
+def _gathered(images: Sequence[Any], threads: int) -> Gathered:
+    return gather(images, threads)

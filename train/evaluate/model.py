@@ -1,0 +1,62 @@
+"""`headrace.load_model`: a trained network as a module that also takes image files."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headrace.shards.encoded import Images
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.fields import Checkpoint
+from headrace.train.evaluate.measure import own_numerics, own_recipe
+from headrace.train.evaluate.predict import Predictor
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.place import Place
+from headrace.train.machine.world import World, usable_cores
+from headrace.train.record.answers import Answer
+
+Device = torch.device | str | None
+"""As torch names it; None for the current GPU, or the CPU where there is none."""
+
+
+class Model(nn.Module):
+    """A trained network in evaluation mode.
+
+    `classes` are the ids of its classes, `class_names` their names, in the order of the labels; `size` and `crop` are
+    those of its evaluation. `predict` takes image files, calling the module takes pixels.
+    """
+
+    def __init__(self, predictor: Predictor, gather: Callable[[Sequence[Any]], Images]) -> None:
+        super().__init__()
+        self.network = predictor.network
+        self.classes, self.class_names = predictor.classes, predictor.names
+        self.size, self.crop = predictor.settings.size, predictor.settings.crop
+        self._predictor, self._gather = predictor, gather
+        self.eval()
+
+    @classmethod
+    def of(cls, path: Path, device: Device, gather: Callable[[Sequence[Any]], Images]) -> "Model":
+        """That of a checkpoint file or run folder. Raises UsageError if there is none, DataError if it is damaged."""
+        saved = Checkpoint.of(files.load(path))
+        recipe = own_recipe(saved, ())
+        place = Place(World(), Accelerator.of(device), recipe.runtime.threads or usable_cores())
+        numerics = own_numerics(saved, recipe, place.accelerator)
+        return cls(Predictor.of(saved, place, numerics, recipe.evaluate, recipe.runtime.decode), gather)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (n, classes) of images, uint8 (n, size, size, 3), RGB, resized and cut already."""
+        return self._predictor.logits(images)
+
+    def predict(self, images: Any, top_k: int = 5) -> list[Answer]:
+        """What is predicted for images, in order, as `headrace prep` followed by `headrace eval` would have it.
+
+        `images` is a path (file, folder, glob, listing, zip, tar, shard set), the bytes of an image file, an RGB array
+        uint8 (height, width, 3), or a sequence of these. An answer has `file`, and the `top_k` likeliest `labels` with
+        their `classes`, `names` and `probabilities`; or an `error` if the image cannot be read.
+        Raises UsageError for a path that is not there.
+        """
+        alone = isinstance(images, str | Path | bytes) or getattr(images, "ndim", 0) == 3
+        chosen = self._gather([images] if alone else list(images))
+        return list(self._predictor.predict(chosen.read(range(len(chosen))), top_k))

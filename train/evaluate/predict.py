@@ -1,0 +1,167 @@
+"""What a network says of images that come one after another, wherever they come from."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headrace.shards.encoded import Given, Ready, Unreadable
+from headrace.shards.errors import DataError
+from headrace.train.checkpoint.fields import Checkpoint
+from headrace.train.evaluate.logits import logits_of
+from headrace.train.evaluate.measure import build_network
+from headrace.train.evaluate.scores import likeliest
+from headrace.train.input.assembly import Input
+from headrace.train.input.augment.views import centre_views
+from headrace.train.input.decode.loose import Loose
+from headrace.train.input.decode.wanted import Wanted
+from headrace.train.input.normalise import Normalise
+from headrace.train.input.plans import Plan
+from headrace.train.machine.numerics import Numerics
+from headrace.train.machine.place import Place
+from headrace.train.model.network import Network
+from headrace.train.recipe.sections import Evaluate
+from headrace.train.record.answers import Answer
+
+_MOST_BYTES = 1 << 30  # of decoded images in work at a time, over all threads; one image at least
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network with all that is done to an image before it: the same pixels and numbers as in evaluation.
+
+    `settings` are those of evaluation; `classes` and `names` stand in the order of the labels.
+    """
+
+    network: Network
+    normalise: Normalise
+    numerics: Numerics
+    place: Place
+    settings: Evaluate
+    decode: str
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, saved: Checkpoint, place: Place, numerics: Numerics, settings: Evaluate, decode: str) -> "Predictor":
+        """That of a checkpoint. Raises DataError if it is damaged. Classes without names are called by their ids."""
+        network = build_network(saved)
+        place.accelerator.place(network, numerics.master_dtype)
+        network.eval()
+        normalise = Normalise(*saved.normalisation, place.accelerator, numerics.master_dtype)
+        names = saved.class_names or saved.classes
+        return cls(network, normalise, numerics, place, settings, decode, saved.classes, names)
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (b, classes) of images, uint8 (b, size, size, 3) on the device."""
+        with self.numerics.autocast():
+            return logits_of(self.network, images, self.normalise, flip=self.settings.flip)
+
+    def predict(self, images: Iterable[Given], top: int) -> Iterator[Answer]:
+        """The `top` likeliest labels of each image, in order; with the reason where it cannot be read.
+
+        An image that passed admission and still does not decode costs only itself: its batch is done one by one.
+        """
+        given = iter(images)
+        while True:
+            stream = _Stream(given, self._most_bytes)
+            try:
+                yield from self._answers(stream, top)
+            except DataError:
+                for entry in stream.left():
+                    yield self._alone(entry, top)
+            else:
+                return
+
+    @property
+    def _most_bytes(self) -> int:
+        return _MOST_BYTES // (2 * (self.place.threads + 1))
+
+    def _answers(self, stream: "_Stream", top: int) -> Iterator[Answer]:
+        images = Input(stream.source, self.settings.batch, self.place, decode=self.decode)
+        with closing(images), images.feed(stream.plans(self.settings)) as feed:
+            for batch in feed:
+                found = likeliest(self.logits(batch.images), top)
+                rows = iter(zip(found.labels.tolist(), found.probabilities.tolist(), strict=True))
+                for entry in stream.done():
+                    yield self._unreadable(entry) if isinstance(entry, Unreadable) else self._answer(entry, *next(rows))
+        yield from (self._unreadable(one) for one in stream.left() if isinstance(one, Unreadable))
+
+    def _alone(self, entry: Given, top: int) -> Answer:
+        if isinstance(entry, Unreadable):
+            return self._unreadable(entry)
+        try:
+            (answer,) = self._answers(_Stream(iter([entry]), self._most_bytes), top)
+        except DataError as error:
+            return self._unreadable(Unreadable(entry.name, str(error)))
+        return answer
+
+    def _answer(self, image: Ready, labels: list[int], chances: list[float]) -> Answer:
+        classes, names = ([one[label] for label in labels] for one in (self.classes, self.names))
+        return Answer(image.name, tuple(labels), tuple(classes), tuple(names), tuple(chances))
+
+    def _unreadable(self, image: Unreadable) -> Answer:
+        return Answer(image.name, (), (), (), (), image.reason)
+
+
+class _Stream:
+    """Images in batches: plans for the pipeline, and beside them whom each row is of."""
+
+    def __init__(self, given: Iterator[Given], most_bytes: int) -> None:
+        self.source = Loose()
+        self._given, self._most_bytes = given, most_bytes
+        self._begun: deque[_Begun] = deque()
+        self._read: list[Given] = []  # of the batch that is being put together
+
+    def plans(self, settings: Evaluate) -> Iterator[Plan]:
+        """A plan for each batch, of at least one image that is ready."""
+        ids, size = list[int](), 0
+        for number, one in enumerate(self._given):
+            if not isinstance(one, Ready):
+                self._read.append(one)
+                continue
+            needed = 3 * one.width * one.height
+            if ids and (len(ids) == settings.batch or size + needed > self._most_bytes):
+                plan = self._begin(number, ids, settings)
+                ids, size, self._read = [], 0, [one]
+                yield plan
+            else:
+                self._read.append(one)
+            ids.append(self.source.add(one))
+            size += needed
+        if ids:
+            plan = self._begin(0, ids, settings)
+            self._read = []
+            yield plan
+
+    def _begin(self, number: int, ids: list[int], settings: Evaluate) -> Plan:
+        self._begun.append(_Begun(self._read, ids))
+        rows = np.array(ids)
+        views = centre_views(settings.crop, settings.size, self.source.widths[rows], self.source.heights[rows])
+        nothing = np.zeros(len(rows), np.int64)
+        return Plan(0, number, nothing, nothing, Wanted(rows, views, settings.size))
+
+    def done(self) -> list[Given]:
+        """The images of the first batch that is begun; their bytes are let go of."""
+        images, ids = self._begun.popleft()
+        for one in ids:
+            self.source.forget(one)
+        return images
+
+    def left(self) -> list[Given]:
+        """All images that were taken and have no answer yet."""
+        return [*chain.from_iterable(one.images for one in self._begun), *self._read]
+
+
+class _Begun(NamedTuple):
+    """A batch on its way: its images, those that cannot be read too, and the ids of those that can."""
+
+    images: list[Given]
+    ids: list[int]

@@ -1,0 +1,61 @@
+"""Images that come one after another and belong to no shard set."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.encoded import Ready
+
+_FIRST = 1024
+
+
+class Loose:
+    """A source of encoded images that grows: an image is added, decoded by its id, and forgotten.
+
+    One thread adds; others may read what was added before.
+    """
+
+    def __init__(self) -> None:
+        self._heights: NDArray[np.int32] = np.zeros(_FIRST, np.int32)
+        self._widths: NDArray[np.int32] = np.zeros(_FIRST, np.int32)
+        self._count = 0
+        self._images: dict[int, Ready] = {}
+
+    def add(self, image: Ready) -> int:
+        """Take an image in; its id."""
+        number = self._count
+        if number == len(self._heights):
+            self._heights = np.concatenate([self._heights, np.zeros_like(self._heights)])
+            self._widths = np.concatenate([self._widths, np.zeros_like(self._widths)])
+        self._heights[number], self._widths[number] = image.height, image.width
+        self._images[number] = image
+        self._count += 1
+        return number
+
+    def forget(self, sample_id: int) -> None:
+        """Let go of an image's bytes."""
+        del self._images[sample_id]
+
+    @property
+    def heights(self) -> NDArray[np.int32]:
+        """Of the upright images, pixels."""
+        return self._heights
+
+    @property
+    def widths(self) -> NDArray[np.int32]:
+        """The same."""
+        return self._widths
+
+    def __len__(self) -> int:
+        return self._count
+
+    def file_sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Of the files of these images, bytes."""
+        return np.array([len(self._images[one].data) for one in ids.tolist()], np.int32)
+
+    def jpegs(self, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+        """The files of these images."""
+        return [np.frombuffer(self._images[one].data, np.uint8) for one in ids.tolist()]
+
+    def describe(self, sample_id: int) -> str:
+        """The name of an image."""
+        return self._images[sample_id].name

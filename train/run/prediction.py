@@ -1,0 +1,81 @@
+"""`headrace predict` on this rank, from its process to the answers."""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from headrace.shards.encoded import Images
+from headrace.shards.errors import UsageError
+from headrace.train.checkpoint.resume import Found
+from headrace.train.evaluate.measure import own_numerics, own_recipe
+from headrace.train.evaluate.predict import Predictor
+from headrace.train.machine.abort import one_of_many
+from headrace.train.machine.device import Accelerator
+from headrace.train.machine.world import World
+from headrace.train.record.answers import Answer
+from headrace.train.run.preflight import chosen_checkpoint, hand_over
+from headrace.train.run.process import entered, round_products
+
+
+class Prediction(NamedTuple):
+    """Which network is asked, how its recipe is changed, and how many labels each image gets."""
+
+    checkpoint: Path
+    settings: tuple[str, ...] = ()
+    top: int = 5
+
+
+def check_first(asked: Prediction, processes: int) -> dict[str, str]:
+    """Check what `processes` ranks of this machine will do; what their environment shall tell them."""
+    saved = chosen_checkpoint(asked.checkpoint)
+    Accelerator.look().choose(own_recipe(saved, asked.settings).runtime.device, processes)
+    return hand_over(Found(saved))
+
+
+def predict(asked: Prediction, images: Images, tell: Callable[[Answer], None]) -> None:
+    """Tell what is predicted for each image, in order; ranks share the images, and rank 0 tells.
+
+    Raises UsageError when there is no such checkpoint or device, DataError when the checkpoint is damaged.
+    """
+    with one_of_many():
+        saved = chosen_checkpoint(asked.checkpoint)
+        recipe = own_recipe(saved, asked.settings)
+        with entered(recipe.runtime) as place:
+            _refuse_unequal(saved.sha256, images, place.world)
+            numerics = own_numerics(saved, recipe, place.accelerator)
+            round_products(numerics, place.accelerator)
+            predictor = Predictor.of(saved, place, numerics, recipe.evaluate, recipe.runtime.decode)
+            share = _share(len(images), recipe.evaluate.batch, place.world)
+            answers = predictor.predict(images.read(share), asked.top)
+            for answer in _together(answers, len(images), recipe.evaluate.batch, place.world):
+                tell(answer)
+
+
+def _refuse_unequal(sha256: str, images: Images, world: World) -> None:
+    """Raise UsageError when this rank sees another checkpoint or other images than rank 0."""
+    mine = [sha256, len(images)]
+    if world.from_main(mine) != mine:
+        raise UsageError(
+            f"rank {world.rank}: another checkpoint or other images than rank 0 has. Leave them as they are"
+        )
+
+
+def _share(count: int, batch: int, world: World) -> Iterator[int]:
+    """The places of this rank's images: of every `size` batches one."""
+    for first in range(world.rank * batch, count, world.size * batch):
+        yield from range(first, min(first + batch, count))
+
+
+def _together(answers: Iterator[Answer], count: int, batch: int, world: World) -> Iterator[Answer]:
+    """On rank 0 the answers of all ranks in the images' order, a batch of each rank at a time; elsewhere nothing."""
+    if world.size == 1:
+        yield from answers
+        return
+    for _ in range(0, count, world.size * batch):
+        mine = json.dumps(list(islice(answers, batch))).encode()
+        for part in world.to_main(mine):
+            for file, *columns, error in json.loads(part):
+                labels, classes, names, probabilities = map(tuple, columns)
+                yield Answer(file, labels, classes, names, probabilities, error)
