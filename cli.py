@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from headrace.commands.eval import eval_command
+from headrace.commands.export import export_command
 from headrace.commands.index import index_command
 from headrace.commands.inspect import inspect_command
 from headrace.commands.predict import predict_command
@@ -71,6 +72,7 @@ def main() -> None:
 
 for command in (
     eval_command,
+    export_command,
     index_command,
     inspect_command,
     predict_command,

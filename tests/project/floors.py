@@ -22,6 +22,7 @@ TRAIN = (
     ("train/step",),
     ("train/checkpoint",),
     ("train/evaluate",),
+    ("train/evaluate/export",),
     ("train/run",),
 )
 TOP = (("commands",), ("cli",), ("headrace",))  # these know both stacks; "headrace" is the facade at the root

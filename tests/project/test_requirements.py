@@ -28,7 +28,7 @@ def names(requirements: list[str]) -> set[str]:
 
 
 RUNTIME = names(PROJECT["dependencies"])
-OPTIONAL = names([one for extra in ("lite", "formats") for one in PROJECT["optional-dependencies"][extra]])
+OPTIONAL = names([one for extra in ("lite", "formats", "export") for one in PROJECT["optional-dependencies"][extra]])
 DEVELOPMENT = names(PROJECT["optional-dependencies"]["dev"])
 
 

@@ -14,13 +14,10 @@ from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.resume import refuse_other_classes
 from headrace.train.evaluate.evaluator import Evaluator
 from headrace.train.evaluate.scores import Scores
-from headrace.train.machine.device import Accelerator
+from headrace.train.evaluate.trained import build_network, own_recipe
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.machine.world import World
-from headrace.train.model.build import build_model
-from headrace.train.model.network import Network
-from headrace.train.model.states import load_network
 from headrace.train.recipe.recipe import Recipe
 from headrace.train.record.predictions import TOP, Origin, Predictions
 from headrace.train.record.sums import Sums
@@ -96,24 +93,3 @@ class Measurement:
             top_labels=rows[:, 3 : 3 + top].astype(np.int64),
             top_probabilities=rows[:, 3 + top :].astype(np.float32),
         )
-
-
-def build_network(saved: Checkpoint) -> Network:
-    """The network of a checkpoint with its weights, averaged ones if there are. DataError where they are damaged."""
-    recipe = saved.recipe
-    built = build_model(recipe.model.name, len(saved.classes), init="random", weights=None, seed=recipe.train.seed)
-    with saved.explaining():
-        load_network(built.network, saved.average or saved.model, "average" if saved.average else "model")
-    return built.network
-
-
-def own_recipe(saved: Checkpoint, settings: tuple[str, ...]) -> Recipe:
-    """The recipe of a checkpoint with the size and crop of its evaluation, changed by `settings`."""
-    its_own = (f"evaluate.size={saved.size}", f"evaluate.crop={saved.crop!r}")
-    return saved.recipe.with_settings("of the checkpoint", (*its_own, *settings))
-
-
-def own_numerics(saved: Checkpoint, recipe: Recipe, accelerator: Accelerator) -> Numerics:
-    """The formats that it was trained in, unless the recipe names others."""
-    wanted = recipe.runtime.precision
-    return Numerics(saved.precision if wanted == "auto" else wanted, accelerator.device.type)

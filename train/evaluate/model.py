@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from headrace.shards.encoded import Images
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
-from headrace.train.evaluate.measure import own_numerics, own_recipe
 from headrace.train.evaluate.predict import Predictor
+from headrace.train.evaluate.trained import own_numerics, own_recipe
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.place import Place
 from headrace.train.machine.world import World, usable_cores

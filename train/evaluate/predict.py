@@ -15,8 +15,8 @@ from headrace.shards.encoded import Given, Ready, Unreadable
 from headrace.shards.errors import DataError
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.evaluate.logits import logits_of
-from headrace.train.evaluate.measure import build_network
 from headrace.train.evaluate.scores import likeliest
+from headrace.train.evaluate.trained import build_network
 from headrace.train.input.assembly import Input
 from headrace.train.input.augment.views import centre_views
 from headrace.train.input.decode.loose import Loose

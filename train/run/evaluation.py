@@ -8,7 +8,8 @@ from headrace.shards.manifest import VALIDATION
 from headrace.shards.streams import say
 from headrace.train.checkpoint.resume import Found
 from headrace.train.evaluate.evaluator import Evaluator
-from headrace.train.evaluate.measure import Measured, Measurement, own_numerics
+from headrace.train.evaluate.measure import Measured, Measurement
+from headrace.train.evaluate.trained import own_numerics
 from headrace.train.evaluate.validation import build_evaluator
 from headrace.train.input.kernels.kept import LOOPS
 from headrace.train.input.normalise import Normalise

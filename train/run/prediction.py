@@ -9,8 +9,8 @@ from typing import NamedTuple
 from headrace.shards.encoded import Images
 from headrace.shards.errors import UsageError
 from headrace.train.checkpoint.resume import Found
-from headrace.train.evaluate.measure import own_numerics, own_recipe
 from headrace.train.evaluate.predict import Predictor
+from headrace.train.evaluate.trained import own_numerics, own_recipe
 from headrace.train.machine.abort import one_of_many
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.world import World

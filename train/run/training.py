@@ -137,6 +137,7 @@ def _write_environment(setup: Setup, place: Place, numerics: Numerics, compilati
         digest = setup.shards.digest
         values = environment.describe(place.accelerator, place.world, place.threads, numerics.precision, digest)
         values["compile"] = str(compilation)
+        values["shards"] = str(setup.shards.root.absolute())
         store.write_bytes(setup.out / "environment.json", (json.dumps(values, indent=1) + "\n").encode())
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from headrace.train.checkpoint import files, formats
 from headrace.train.checkpoint.fields import Checkpoint
-from headrace.train.evaluate import measure
+from headrace.train.evaluate import measure, trained
 from headrace.train.machine.place import Place
 from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.run.evaluation import evaluator_of
@@ -339,13 +339,13 @@ def test_eval_refuses_wrong_values(
     name: str,
 ) -> None:
     """`headrace eval` refuses what it would read in the same words."""
-    monkeypatch.setattr(measure, "build_model", lambda *_, **__: built())
+    monkeypatch.setattr(trained, "build_model", lambda *_, **__: built())
     path.write_bytes(changed(sound["adamw"], where, (ODD | TENSORS)[name]))
 
     def evaluated() -> None:
         found = measure.Measurement.of(Checkpoint.of(files.load(path)), tiny_set, ("runtime.precision=auto",))
         place = Place.find(found.recipe.runtime)
-        numerics = measure.own_numerics(found.checkpoint, found.recipe, place.accelerator)
+        numerics = trained.own_numerics(found.checkpoint, found.recipe, place.accelerator)
         found.take(evaluator_of(found, place, numerics), place, numerics)
 
     assert "given.pt" in refusal(evaluated)

@@ -1,0 +1,1 @@
+"""A trained network in files that others read without Headrace. Neither DALI nor the input is loaded for it."""

@@ -1,0 +1,116 @@
+"""Whether what was written is the network of the checkpoint: the same pixels through both, before anybody sees it."""
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards import manifest
+from headrace.shards.draws import Stream, hash64
+from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.manifest import VALIDATION
+from headrace.shards.shardset import ShardSet
+from headrace.train.evaluate.export.facts import Facts
+from headrace.train.evaluate.export.writers import Pixels, Written, preprocess_source
+
+IMAGES = 200
+LARGEST = 1e-3
+"""How far a logit of the file may be from that of the checkpoint."""
+_BATCH = 25
+_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the comparison came to. Ties are images whose two likeliest logits are closer than twice the difference."""
+
+    images: int
+    noise: bool
+    largest: float
+    other: int
+    ties: int
+    right: int | None  # of the images with labels
+
+    def sentence(self) -> str:
+        """The result in words."""
+        what = f"{self.images} images of noise" if self.noise else f"{self.images} images decoded by Pillow"
+        ties = f" ({self.other} other classes, all near ties)" if self.other else ""
+        proof = "; noise proves less than images do: give --check SHARDS or FOLDER" if self.noise else ""
+        accuracy = "" if self.right is None else f"; {self.right} of them are right"
+        return (
+            f"compared with the checkpoint on {what}: logits differ by at most {self.largest:.1e}, same class for "
+            f"{self.images - self.other} of {self.images}{ties}{accuracy}{proof}"
+        )
+
+
+def compare(reference: Written, written: Written, facts: Facts, source: Path | None) -> Checked:
+    """Compare two networks on images of a shard set or folder; without one on noise.
+
+    Raises HeadraceError where they are not the same network, UsageError where there are no images.
+    """
+    if source is None:
+        words = hash64(0, Stream.RESIDENT, np.arange(_BATCH * facts.size * facts.size * 3 // 8 + 1))
+        noise = words.view(np.uint8)[: _BATCH * facts.size**2 * 3].reshape(_BATCH, facts.size, facts.size, 3)
+        return _compared(reference, written, [(noise, None)], noise=True)
+    return _compared(reference, written, _batches(source, facts), noise=False)
+
+
+def _compared(
+    reference: Written, written: Written, batches: "Iterable[tuple[Pixels, NDArray[np.int64] | None]]", *, noise: bool
+) -> Checked:
+    expected, found, labels = [], [], []
+    for pixels, known in batches:
+        expected.append(reference(pixels))
+        found.append(written(pixels))
+        labels.append(known)
+    ours, theirs = np.concatenate(expected), np.concatenate(found)
+    largest = float(np.abs(ours - theirs).max())
+    two = np.sort(ours, 1)[:, -2:] if ours.shape[1] > 1 else np.stack([ours[:, 0] - 1, ours[:, 0]], 1)
+    ties = two[:, 1] - two[:, 0] < 2 * largest
+    other = ours.argmax(1) != theirs.argmax(1)
+    if not largest <= LARGEST or (other & ~ties).any():
+        raise HeadraceError(
+            f"the exported network is not that of the checkpoint: logits differ by {largest:.2e} (at most {LARGEST:g} "
+            f"is allowed), {int((other & ~ties).sum())} of {len(ours)} images get another class. Nothing was written"
+        )
+    there = [one for one in labels if one is not None]
+    right = int((theirs.argmax(1) == np.concatenate(there)).sum()) if len(there) == len(labels) else None
+    return Checked(len(ours), noise, largest, int(other.sum()), int(ties.sum()), right)
+
+
+def _batches(source: Path, facts: Facts) -> Iterator[tuple[Pixels, NDArray[np.int64] | None]]:
+    """Images decoded by Pillow and made ready by preprocess.py, with their labels where they are known."""
+    module: dict[str, Any] = {"__name__": "preprocess"}
+    exec(compile(preprocess_source(facts), "preprocess.py", "exec"), module)  # noqa: S102  our own file, to be tried
+    images = _of_set(source, facts) if (source / manifest.NAME).exists() else _of_folder(source)
+    while some := list(islice(images, _BATCH)):
+        labels = [label for _, label in some if label is not None]
+        pixels = np.stack([module["pixels"](io.BytesIO(data)) for data, _ in some])
+        yield pixels, np.array(labels) if len(labels) == len(some) else None
+
+
+def _of_set(source: Path, facts: Facts) -> Iterator[tuple[bytes, int | None]]:
+    """Samples spread over the validation split, or the first split of a set without one."""
+    shards = ShardSet.open(source)
+    name = VALIDATION if VALIDATION in shards.split_names else shards.split_names[0]
+    same = shards.class_ids == facts.classes
+    with closing(shards.split(name)) as split:
+        for place in np.unique(np.linspace(0, len(split) - 1, IMAGES).astype(np.int64)).tolist():
+            sample = split[place]
+            yield sample.jpeg, sample.label if same else None
+
+
+def _of_folder(source: Path) -> Iterator[tuple[bytes, int | None]]:
+    paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
+    if not paths:
+        raise UsageError(
+            f"{source}: no shard set, and no image file below it. Give --check SHARDS or a folder of images"
+        )
+    for place in np.unique(np.linspace(0, len(paths) - 1, IMAGES).astype(np.int64)).tolist():
+        yield paths[place].read_bytes(), None

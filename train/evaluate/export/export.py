@@ -1,0 +1,78 @@
+"""`headrace export`: from a checkpoint to a folder that others can use, checked before it is there."""
+
+import json
+import os
+from pathlib import Path
+
+from headrace.shards import store
+from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.manifest import VALIDATION
+from headrace.shards.shardset import ShardSet
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.fields import Checkpoint
+from headrace.train.evaluate.export.card import card
+from headrace.train.evaluate.export.check import compare
+from headrace.train.evaluate.export.facts import Facts
+from headrace.train.evaluate.export.graph import Graph
+from headrace.train.evaluate.export.writers import WRITERS, logits_by
+
+CARD = "MODEL_CARD.md"
+
+
+def export(path: Path, out: Path, kind: str, check: Path | None) -> list[str]:
+    """Write the network of a checkpoint into the new folder `out`; lines for the user.
+
+    `check` is a shard set or a folder of images to compare on; by default the set that the run was trained on, if it
+    is still there. Raises UsageError when `out` is there already, the extra is missing or there is no checkpoint;
+    HeadraceError when what was written does not give the checkpoint's logits: then there is nothing.
+    """
+    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"{out}: it is there already. Give the name of a new folder")
+    saved = Checkpoint.of(files.load(path))
+    facts, graph = Facts.of(saved), Graph(saved)
+    trained_on = _trained_on(saved)
+    with store.locked(out):
+        work = store.work_folder(out)
+        try:
+            store.discard(work)
+            work.mkdir(parents=True)
+            written = WRITERS[kind](graph, facts, work)
+            checked = compare(logits_by(graph), written, facts, check or (trained_on.root if trained_on else None))
+            page = card(facts, kind, _accuracy(saved, trained_on), checked.sentence(), flip=saved.recipe.evaluate.flip)
+            store.write_bytes(work / CARD, page.encode())
+            names = sorted(one.name for one in work.iterdir())
+            store.publish(work, out)
+        except OSError as error:
+            raise store.storage_error(error, out) from error
+        finally:
+            store.discard(work)
+    flip = ["the recipe averages mirror images when it evaluates; what was exported does not"]
+    return [
+        f"{out}: {', '.join(names)}",
+        checked.sentence(),
+        *(flip if saved.recipe.evaluate.flip else []),
+    ]
+
+
+def _trained_on(saved: Checkpoint) -> ShardSet | None:
+    """The shard set that its run names in environment.json, if it is there and still the same."""
+    real = saved.path.resolve()
+    for folder in (real.parent, real.parent.parent):
+        try:
+            named = json.loads((folder / "environment.json").read_text("utf-8"))["shards"]
+            shards = ShardSet.open(named)
+        except (OSError, ValueError, KeyError, TypeError, HeadraceError):
+            continue
+        if shards.digest == saved.shard_set:
+            return shards
+    return None
+
+
+def _accuracy(saved: Checkpoint, trained_on: ShardSet | None) -> str:
+    """What the run measured, with the number of images where the set is still there to say it."""
+    best = saved.progress.best_accuracy
+    if best < 0:
+        return "not measured."
+    counts = {split.name: split.samples for split in trained_on.manifest.splits} if trained_on else {}
+    among = f" of {counts[VALIDATION]:,} validation images" if VALIDATION in counts else " of the validation images"
+    return f"{best:.2f}%{among}, the best of {saved.progress.epochs_done} epochs, measured while it was trained."
