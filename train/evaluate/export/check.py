@@ -1,19 +1,20 @@
 """Whether what was written is the network of the checkpoint: the same pixels through both, before anybody sees it."""
 
 import io
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.shards import manifest
 from headrace.shards.draws import Stream, hash64
-from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
 from headrace.train.evaluate.export.facts import Facts
@@ -86,13 +87,27 @@ def _compared(
 
 def _batches(source: Path, facts: Facts) -> Iterator[tuple[Pixels, NDArray[np.int64] | None]]:
     """Images decoded by Pillow and made ready by preprocess.py, with their labels where they are known."""
-    module: dict[str, Any] = {"__name__": "preprocess"}
-    exec(compile(preprocess_source(facts), "preprocess.py", "exec"), module)  # noqa: S102  our own file, to be tried
-    images = _of_set(source, facts) if (source / manifest.NAME).exists() else _of_folder(source)
-    while some := list(islice(images, _BATCH)):
-        labels = [label for _, label in some if label is not None]
-        pixels = np.stack([module["pixels"](io.BytesIO(data)) for data, _ in some])
-        yield pixels, np.array(labels) if len(labels) == len(some) else None
+    images = list(_of_set(source, facts) if (source / manifest.NAME).exists() else _of_folder(source))
+    labels = [label for _, label in images if label is not None]
+    pixels = _ready([data for data, _ in images], facts)
+    for first in range(0, len(images), _BATCH):
+        rows = slice(first, first + _BATCH)
+        yield pixels[rows], np.array(labels[rows]) if len(labels) == len(images) else None
+
+
+def _ready(files: list[bytes], facts: Facts) -> Pixels:
+    """What preprocess.py makes of them, in a process of its own, as a user would run it."""
+    with TemporaryDirectory(prefix="headrace-") as folder:
+        program, paths = Path(folder, "preprocess.py"), [Path(folder, str(row)) for row in range(len(files))]
+        program.write_text(preprocess_source(facts), "utf-8")
+        for path, data in zip(paths, files, strict=True):
+            path.write_bytes(data)
+        done = subprocess.run([sys.executable, "-I", program, *paths], capture_output=True, check=False)
+    if done.returncode:
+        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise DataError(f"--check: Pillow cannot read the images: {reason[-1] if reason else 'no reason given'}")
+    pixels: Pixels = np.load(io.BytesIO(done.stdout), allow_pickle=False)
+    return pixels
 
 
 def _of_set(source: Path, facts: Facts) -> Iterator[tuple[bytes, int | None]]:
