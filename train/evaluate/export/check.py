@@ -1,6 +1,5 @@
 """Whether what was written is the network of the checkpoint: the same pixels through both, before anybody sees it."""
 
-import io
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -102,12 +101,13 @@ def _ready(files: list[bytes], facts: Facts) -> Pixels:
         program.write_text(preprocess_source(facts), "utf-8")
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
-        done = subprocess.run([sys.executable, "-I", program, *paths], capture_output=True, check=False)
-    if done.returncode:
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise DataError(f"--check: Pillow cannot read the images: {reason[-1] if reason else 'no reason given'}")
-    pixels: Pixels = np.load(io.BytesIO(done.stdout), allow_pickle=False)
-    return pixels
+        made = Path(folder, "pixels.npy")
+        done = subprocess.run([sys.executable, "-I", program, made, *paths], capture_output=True, check=False)
+        if done.returncode:
+            reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise DataError(f"--check: Pillow cannot read the images: {reason[-1] if reason else 'no reason given'}")
+        pixels: Pixels = np.load(made, allow_pickle=False)
+        return pixels
 
 
 def _of_set(source: Path, facts: Facts) -> Iterator[tuple[bytes, int | None]]:
