@@ -1,6 +1,5 @@
 """The `headrace` command: how errors become lines and exit codes. `commands/` has the commands."""
 
-import os
 import sys
 from typing import Any
 
@@ -15,12 +14,18 @@ from headrace.commands.prep import prep_command
 from headrace.commands.recipes import recipes_command
 from headrace.commands.train import train_command
 from headrace.commands.verify import verify_command
-from headrace.shards.errors import HeadraceError, error_line
+from headrace.shards.ending import REPORT, expected, lines_of
 from headrace.shards.open_files import allow_many
-from headrace.shards.streams import make_lasting, say
+from headrace.shards.streams import make_lasting, say, say_all
 from headrace.shards.version import running_version
 
 _INTERRUPTED = 130
+
+
+def _reported(error: Exception) -> Exception:
+    """The error, whose traceback ends with where to report it."""
+    error.add_note(REPORT)
+    return error
 
 
 class Commands(click.Group):
@@ -37,17 +42,23 @@ class Commands(click.Group):
         return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. HEADRACE_DEBUG=1 shows the traceback of an expected error too."""
+        """Run the command. HEADRACE_DEBUG=1 shows the traceback of an expected error too, with its causes."""
         try:
             return super().invoke(ctx)
-        except HeadraceError as error:
-            if os.environ.get("HEADRACE_DEBUG") == "1":
-                raise
-            say(error_line(error), error=True)
-            sys.exit(error.exit_code)
         except KeyboardInterrupt:
             say("headrace: interrupted", error=True)
             sys.exit(_INTERRUPTED)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except EOFError as error:  # click's word for it is "Aborted!", as if the user had ended the input
+            raise _reported(RuntimeError("a file or pipe ended where nobody expected it")) from error
+        except Exception as error:
+            known = expected(error)
+            if known is None:
+                _reported(error)
+                raise
+            say_all(lines_of(known), error=True)
+            sys.exit(known.exit_code)
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

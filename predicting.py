@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from headrace.prep.gather import Gathered, gather
+from headrace.shards.cores import usable_cores
 from headrace.train.evaluate.model import Device, Model
-from headrace.train.machine.world import usable_cores
 
 
 def load_model(path: Path | str, device: Device = None) -> Model:

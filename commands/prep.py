@@ -1,6 +1,5 @@
 """`headrace prep`: from a data set to a shard set."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from headrace.shards.streams import say, say_all
 @click.option("--samples-per-shard", type=int, help="Samples in a shard. Default: as --shard-size says.")
 @click.option("--shard-size", default=32, show_default=True, metavar="MB", help="Size of a shard, about, in megabytes.")
 @click.option(
-    "--workers", "-j", type=click.IntRange(1), help="Worker processes. Default: the CPU cores that are allowed."
+    "--workers", "-j", type=click.IntRange(1), help="Worker processes. Default: the CPU cores that it may use."
 )
 @click.option("--classes", type=int, metavar="N", help="Only the first N classes.")
 @click.option("--per-class", type=int, metavar="N", help="Only the first N images of each class in each split.")
@@ -92,6 +91,8 @@ def prep_command(
     from headrace.prep.sources.download import OFFERS
     from headrace.prep.sources.download import download as fetch
     from headrace.prep.summary import summary
+    from headrace.shards.cores import usable_cores
+    from headrace.shards.targets import followed
 
     if demo and download:
         raise click.UsageError("give --demo or --download, not both")
@@ -103,12 +104,12 @@ def prep_command(
     if demo:
         source = demo_source(out, chosen.seed, say=say, train=chosen.per_class, val=chosen.per_class)
     elif download:
-        source = fetch(OFFERS[download], out.absolute().parent)
+        source = fetch(OFFERS[download], followed(out).parent)
     result = prep(
         source,
         out,
         chosen,
-        workers=workers or len(os.sched_getaffinity(0)),
+        workers=workers or usable_cores(),
         if_exists=if_exists,
         say=say,
     )

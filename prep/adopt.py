@@ -5,7 +5,6 @@ indexes and named in report.jsonl. For a set that is there already, its files be
 manifest says which tars these are, what the classes are, and whether prep made them.
 """
 
-import os
 import re
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,10 @@ from headrace.prep.make.record import Note
 from headrace.prep.scan import Found, Scan, scan_tar
 from headrace.prep.sources.source import States
 from headrace.shards import headers, idx, index, remedy, store
+from headrace.shards.cores import usable_cores
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.labels import classes_of
+from headrace.shards.lock import locked
 from headrace.shards.manifest import (
     ADOPTED,
     NAME,
@@ -35,6 +36,7 @@ from headrace.shards.manifest import (
     load,
 )
 from headrace.shards.names import REPORT, STAMP
+from headrace.shards.paths import refuse_impossible
 from headrace.shards.sample import Row, Rows, rows_of
 from headrace.shards.shardset import check_size
 
@@ -44,12 +46,13 @@ _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", 
 
 def adopt(root: Path, *, say: Say) -> Manifest:
     """Index the tars in folder `root`."""
+    refuse_impossible(root)
     old = load(root) if (root / NAME).exists() else None
     splits = _known(root, old) if old else _found(root)
     paths = [path for tars in splits.values() for path in tars]
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     scans: dict[Path, Scan] = {}
-    with store.locked(root), progress(len(paths), "index", "tars") as tell, ThreadPoolExecutor(threads) as pool:
+    with locked(root), progress(len(paths), "index", "tars") as tell, ThreadPoolExecutor(threads) as pool:
         for scan in pool.map(scan_tar, paths):
             scans[scan.path] = scan
             tell(len(scans))

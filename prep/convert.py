@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,10 @@ from headrace.prep.sources.files import REPLACED, SYMBOLIC, Files
 from headrace.prep.sources.source import Source
 from headrace.shards import headers, regular, store
 from headrace.shards.errors import DataError, HeadraceError, UsageError
+from headrace.shards.lock import locked
 from headrace.shards.manifest import Manifest
+from headrace.shards.paths import refuse_impossible
+from headrace.shards.targets import followed, is_mount_point, refuse_mount_point, refuse_of_others
 
 _PLAN = "plan.json"  # in the work folder: what the finished shards there belong to
 _RESERVE = 64 * MEGABYTE  # for the index, and what other programs write meanwhile
@@ -42,15 +46,17 @@ class Result:
 def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
     """Make the shard set `out` from `source`, or find that it is there already."""
     began = time.monotonic()
-    out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link at OUT itself
+    refuse_impossible(source)
+    out = followed(out)
     if source.is_dir() and out.is_relative_to(source.resolve()):
         raise UsageError(f"{out}: it lies inside the source {source}. Choose a folder outside")
-    with store.locked(out), closing(open_files(source, out.parent, options)) as files:
+    with _held(out), closing(open_files(source, out.parent, options)) as files:
         store.recover(out)
         if out.exists():
             reused = reuse.existing(files, out, options, if_exists=if_exists, say=say)
             if reused is not None:
                 return Result(reused, reused=True, seconds=time.monotonic() - began)
+        refuse_mount_point(out, "shards")
         stamp = files.stamp()
         chosen = open_source(files, options)
         _refuse_lost_images(files, options)
@@ -66,6 +72,16 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
         store.publish(work, out)
         headers.remember(manifest)  # every image was admitted
     return Result(manifest, reused=False, seconds=time.monotonic() - began, tally=account)
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """The right to write `out`. A set at a mount point, or where nothing can be written, can only be reused."""
+    if is_mount_point(out) or (out.exists() and not os.access(out.parent, os.W_OK)):
+        yield
+        return
+    with locked(out):
+        yield
 
 
 def _make_splits(
@@ -130,6 +146,9 @@ def _work_folder(out: Path, options: Options, stamp: str, source: Source) -> Pat
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest().encode()
     work = store.work_folder(out)
     try:
+        refuse_of_others(work)
+        if work.is_symlink():
+            store.discard(work)
         if work.exists() and (not (work / _PLAN).exists() or regular.read(work / _PLAN) != identity):
             store.discard(work)
         work.mkdir(exist_ok=True)
@@ -161,8 +180,11 @@ def _make(
             report(done)
             bad.add(found)
 
-        for record in make_shards(missing, work, workers, tick):
-            records[record.name] = record
+        try:
+            for record in make_shards(missing, work, workers, tick):
+                records[record.name] = record
+        except store.FullError as error:
+            raise store.FullError(f"{error}: finished shards are kept") from error
     return records
 
 

@@ -1,13 +1,13 @@
 """`headrace.make_shards` and `headrace.verify_shards`: the commands prep and verify, as functions."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
 from headrace.prep.verify import check
+from headrace.shards.cores import usable_cores
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.shardset import ShardSet
 
@@ -22,7 +22,8 @@ def make_shards(
     `source` is a folder, zip, tar or listing; `options` are those of the command: seed, samples_per_shard, shard_size
     (megabytes), classes, per_class, val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"),
     on_empty_class ("error", "drop" or "keep"), max_side (pixels), quality. Workers are processes that need nothing of
-    the calling program, which may be a script without a main guard or a notebook; None is one a core. Lines go to the
+    the calling program, which may be a script without a main guard or a notebook; None is one a core that may be
+    used. Lines go to the
     logger "headrace".
 
     Raises UsageError for options, DataError for images that do not decode.
@@ -35,7 +36,7 @@ def make_shards(
         raise UsageError(f"if_exists = {if_exists!r}: expected one of {', '.join(choices)}")
     if workers is not None and workers < 1:
         raise UsageError(f"workers = {workers}: expected at least 1")
-    cores = workers or len(os.sched_getaffinity(0))
+    cores = workers or usable_cores()
     prep(Path(source), Path(out), Options(**options), workers=cores, if_exists=if_exists, say=_log.info)
     return ShardSet.open(Path(out))
 

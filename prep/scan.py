@@ -14,6 +14,7 @@ from headrace.prep.sources.files import MAX_FILE_BYTES
 from headrace.shards import idx, labels
 from headrace.shards.errors import DataError
 from headrace.shards.members import Link, Member, Unread, all_members
+from headrace.shards.open_files import refuse_limit
 from headrace.shards.sample import Row
 from headrace.shards.tar import LABEL_EXTENSION
 
@@ -52,6 +53,7 @@ def scan_tar(path: Path) -> Scan:
                 except BadImageError as error:
                     scan.notes.append(Note(f"{path.name}: {key}", "skipped", str(error)))
     except OSError as error:
+        refuse_limit(error)
         raise DataError(
             f"{path}: cannot be read ({error.strerror}). Check the disk and the file's permissions"
         ) from error

@@ -1,11 +1,11 @@
 """`headrace verify`: the checks of `headrace.shards.verify`, with the decoder that admitted the images."""
 
-import os
 import time
 from pathlib import Path
 
 from headrace.prep.command.progress import Say, progress
 from headrace.prep.images.admit import sides
+from headrace.shards.cores import usable_cores
 from headrace.shards.errors import DataError
 from headrace.shards.manifest import load
 from headrace.shards.verify import verify
@@ -15,7 +15,7 @@ def check(root: Path, *, deep: bool, say: Say) -> str:
     """Say each problem, then raise if there was one; else the closing line."""
     began = time.monotonic()
     with progress(load(root).samples, "verify") as report:
-        found = verify(root, decode=sides if deep else None, threads=len(os.sched_getaffinity(0)), progress=report)
+        found = verify(root, decode=sides if deep else None, threads=usable_cores(), progress=report)
     for problem in found.problems:
         say(problem)
     if found.problems:

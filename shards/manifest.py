@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from headrace.shards import regular, remedy
 from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.names import MANIFEST, STAMP
+from headrace.shards.paths import refuse_impossible
 
 FORMAT = 2
 """The version that is written; all from 1 on are read. docs/formats.md says what each may hold."""
@@ -162,6 +163,7 @@ def load(root: Path) -> Manifest:
 
     Raises UsageError when there is none, DataError when it is damaged, NewerError when a newer Headrace wrote it.
     """
+    refuse_impossible(root)
     path = root / NAME
     try:
         if path.stat().st_size > _LIMIT:
@@ -173,6 +175,8 @@ def load(root: Path) -> Manifest:
         raise UsageError(_missing(root)) from error
     except NotADirectoryError as error:
         raise UsageError(f"{root}: not a folder. Give the folder of a shard set, made by `headrace prep`") from error
+    except PermissionError as error:
+        raise UsageError(f"{path}: you may not read it ({error.strerror}). Have its owner allow it") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). {remedy.of_manifest(root)}") from error
     except ValidationError as error:

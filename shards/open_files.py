@@ -3,9 +3,14 @@
 import errno
 import resource
 
-from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.errors import HeadraceError
 
 _ENOUGH = 1 << 20
+_SPARE = 1024  # files beside the tars of a set
+
+
+class LimitError(HeadraceError):
+    """Not one more file may be opened by this process, or on the whole machine: nothing is wrong with the file."""
 
 
 def allow_many() -> None:
@@ -19,12 +24,28 @@ def allow_many() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def limit_error(error: OSError, tars: int) -> HeadraceError | None:
-    """The user's error for the error of a process that may not open one more file; None for any other."""
-    if error.errno not in (errno.EMFILE, errno.ENFILE):
-        return None
+def refuse_limit(error: OSError) -> None:
+    """Raise LimitError, which says what to raise, for the error of a process that may not open one more file.
+
+    To be called before an error of reading is laid to the file.
+    """
+    if error.errno == errno.ENFILE:
+        raise LimitError(
+            "the whole machine may not open one more file. Raise fs.file-max, or end programs that hold many"
+        ) from error
+    if error.errno == errno.EMFILE:
+        raise LimitError(f"{_limit()}, and it needs more. {_remedy(4 * _SPARE)}") from error
+
+
+def too_many_tars(tars: int) -> LimitError:
+    """The same for a split of so many tars."""
+    return LimitError(f"the split has {tars:,} tars, and {_limit()}. {_remedy(tars + _SPARE)}")
+
+
+def _limit() -> str:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return UsageError(
-        f"the split has {tars:,} tars, and this process may open {soft:,} files (RLIMIT_NOFILE, at most {hard:,}). "
-        f"Raise the limit first: `ulimit -n {tars + 1024}` in the shell, or resource.setrlimit in Python"
-    )
+    return f"this process may open {soft:,} files (RLIMIT_NOFILE, at most {hard:,})"
+
+
+def _remedy(wanted: int) -> str:
+    return f"Raise the limit first: `ulimit -n {wanted}` in the shell, or resource.setrlimit in Python"

@@ -6,10 +6,19 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+from headrace.shards.open_files import refuse_limit
+
 
 def descriptor(path: Path) -> int:
-    """The file, open for reading. Raises OSError, also where it is anything but a regular file."""
-    found = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    """The file, open for reading. Raises OSError, also where it is anything but a regular file.
+
+    Raises LimitError instead where one more file may not be opened: that says nothing of this one.
+    """
+    try:
+        found = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        refuse_limit(error)
+        raise
     if not stat.S_ISREG(os.fstat(found).st_mode):
         os.close(found)
         raise OSError(errno.EINVAL, "not a regular file", str(path))

@@ -44,8 +44,17 @@ def of_manifest(root: Path) -> str:
     """For a manifest that is missing, that cannot be read, or that is of another set."""
     if (root / STAMP).exists():
         return f"Make the set again: `{_rebuild(root, _stamp(root).get('options'))}`"
-    gone = f"rm {_quoted(root / MANIFEST)} && " if (root / MANIFEST).exists() else ""
-    return f"Make the manifest again from the tars: `{gone}headrace index {_quoted(root)}`"
+    return f"Make the manifest again from the tars: `{_without_manifest(root)}headrace index {_quoted(root)}`"
+
+
+def _without_manifest(root: Path) -> str:
+    """The start of a command that takes the manifest away; a folder in its place may hold anything, and is kept."""
+    path = root / MANIFEST
+    if path.is_dir():
+        names = (path.with_name(f"{MANIFEST}.old-{number}") for number in count(1))
+        aside = next(name for name in names if not name.exists())
+        return f"mv {_quoted(path)} {_quoted(aside)} && "
+    return f"rm {_quoted(path)} && " if path.exists() else ""
 
 
 def _rebuild(root: Path, made: object) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from headrace.shards import index, regular, remedy
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
-from headrace.shards.open_files import limit_error
+from headrace.shards.open_files import LimitError, too_many_tars
 from headrace.shards.picture import Picture
 
 _COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
@@ -232,11 +232,12 @@ def _open_all(root: Path, info: SplitInfo, manifest: Manifest) -> list[int]:
         for shard in info.shards:
             descriptors.append(regular.descriptor(root / shard.name))
             _compare_size(root, shard, manifest, os.fstat(descriptors[-1]).st_size)
-    except (OSError, DataError) as error:
+    except (OSError, DataError, LimitError) as error:
         _close_all(descriptors)
         if isinstance(error, OSError):
-            damage = _bad_tar(root, info.shards[len(descriptors)], manifest, error.strerror)
-            raise (limit_error(error, len(info.shards)) or damage) from error
+            raise _bad_tar(root, info.shards[len(descriptors)], manifest, error.strerror) from error
+        if isinstance(error, LimitError):
+            raise too_many_tars(len(info.shards)) from error
         raise
     return descriptors
 

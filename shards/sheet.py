@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from headrace.shards import store
 from headrace.shards.errors import UsageError
+from headrace.shards.paths import refuse_impossible
 
 SIDE, GAP = 64, 4  # pixels: an image's square, and between squares
 INK, FAINT = (20, 20, 20), (120, 120, 120)
@@ -56,6 +57,7 @@ class Sheet:
 
 def refuse_name(path: Path) -> None:
     """Raise UsageError unless `path` is a PNG's, in a folder that is there."""
+    refuse_impossible(path)
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path}: a contact sheet is a PNG. Give a name that ends with .png")
     if not path.absolute().parent.is_dir():

@@ -1,7 +1,7 @@
 """How a file becomes visible: written under another name, flushed to the disk, then renamed.
 
 Whatever has its final name is complete. A folder is filled beside its target and renamed as a whole, so that a
-reader sees either the finished set or nothing, and one lock a target keeps two writers apart.
+reader sees either the finished set or nothing.
 """
 
 import ctypes
@@ -17,40 +17,65 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
+from headrace.shards import regular
 from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.open_files import refuse_limit
+from headrace.shards.targets import is_folder, refuse_of_others
 
 PARTIAL = ".partial"  # ending of a file that is being written
 _HERE, _RENAME_EXCHANGE = -100, 2  # of Linux: AT_FDCWD, and the flag of renameat2
+_AN_INODE = 1 << 20  # bytes: more than any file system needs to make inodes, which some do while there is space
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_FOLDER = {errno.EEXIST, errno.ENOTDIR}
 _NO_ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
-class LockedError(HeadraceError):
-    """Another command holds the right to write a target."""
+class FullError(HeadraceError):
+    """A disk takes no more: it has no space or no inode left, or the user's quota is used up."""
 
 
 def storage_error(error: OSError, path: Path) -> HeadraceError:
-    """The error for a failed write to `path`, in words that say what to do."""
+    """The error for a failed write to `path`, in words that say what to do.
+
+    Raises LimitError where one more file may not be opened, which is no fault of the disk.
+    """
+    refuse_limit(error)
     if error.errno in _NO_SPACE:
-        return HeadraceError(
-            f"{path}: the disk is full ({free_bytes(path):,} bytes free). Nothing unfinished is visible; "
-            "free some space and give the same command again: finished shards are kept"
-        )
+        return FullError(f"{path}: {_what_is_full(error, path)} and try again")
     if error.errno in _NO_ACCESS:
         return UsageError(f"{path}: cannot write there ({error.strerror}). Choose a folder that you may write to")
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError(f"{path}: its name is too long, with the ending that an unfinished file has. Shorten it")
     if error.errno in _NO_FOLDER:
         return UsageError(f"{path}: cannot write there: a part of this path is a file, not a folder. Choose another")
     return HeadraceError(f"{path}: {error.strerror or error}. Nothing unfinished is visible; try again")
 
 
+def _what_is_full(error: OSError, path: Path) -> str:
+    """What there is no more of on the disk of `path`, and what to do about it."""
+    disk = os.statvfs(_existing(path))
+    nothing = "Nothing unfinished is visible"
+    if error.errno == errno.EDQUOT:
+        return f"your quota on this disk is used up. {nothing}; free some space, or have it raised,"
+    free = free_bytes(path)
+    if disk.f_files and not disk.f_favail and free > _AN_INODE:
+        return (
+            f"the disk has no inode left for another file (all {disk.f_files:,} are in use; {free:,} bytes are free). "
+            f"{nothing}; remove files, however small,"
+        )
+    return f"the disk is full ({free:,} bytes free). {nothing}; free some space"
+
+
 def free_bytes(path: Path) -> int:
     """Bytes that may still be written on the file system of `path`, which need not exist yet."""
+    return shutil.disk_usage(_existing(path)).free
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
     while not path.exists():
         path = path.parent
-    return shutil.disk_usage(path).free
+    return path
 
 
 def sync_folder(folder: Path) -> None:
@@ -60,6 +85,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where it is not there yet."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
 
 
 @contextmanager
@@ -81,7 +114,8 @@ def replacing(path: Path, size: int = 0) -> Iterator[BinaryIO]:
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not there, as all went well or the disk is read-only
+            partial.unlink()
 
 
 def _locked_file(path: Path) -> BinaryIO:
@@ -156,8 +190,8 @@ def publish(work: Path, target: Path) -> None:
         for leftover in work.glob(f"*{PARTIAL}"):
             leftover.unlink()
         sync_folder(work)
-        if not target.exists():
-            work.rename(target)
+        if not target.exists() or not any(target.iterdir()):
+            work.rename(target)  # over an empty folder too
         elif _exchange(work, target):
             work.rename(old)
         else:
@@ -171,8 +205,7 @@ def publish(work: Path, target: Path) -> None:
 
 def set_aside(target: Path) -> Path:
     """Give `target` a name beside it that is free; return that."""
-    names = (target.with_name(f"{target.name}.old-{number}") for number in count(1))
-    aside = next(name for name in names if not os.path.lexists(name))
+    aside = _free_name(target)
     try:
         target.rename(aside)
         sync_folder(target.parent)
@@ -181,10 +214,23 @@ def set_aside(target: Path) -> Path:
     return aside
 
 
+def copy_aside(path: Path) -> Path:
+    """Copy a file to a name beside it that is free; return that. The file itself stays where it is at every moment."""
+    aside = _free_name(path)
+    write_bytes(aside, regular.read(path))
+    return aside
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.old-{number}") for number in count(1))
+    return next(name for name in names if not os.path.lexists(name))
+
+
 def recover(target: Path) -> None:
     """Bring the older `target` back where a swap ended between its two renames."""
     try:
-        if _old(target).exists() and not target.exists():
+        if not target.exists() and is_folder(_old(target)):
+            refuse_of_others(_old(target))
             _old(target).rename(target)
     except OSError as error:
         raise storage_error(error, target) from error
@@ -204,27 +250,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder that may be there."""
-    if folder.exists():
+    """Remove a folder that may be there; of a link in its place the link alone."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
         shutil.rmtree(folder)
-
-
-@contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """Hold the only right to write `target`; the kernel takes it back when the process dies, however it dies."""
-    name = target.with_name(f".{target.name}.lock")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(name)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise LockedError(
-            f"{target}: another headrace command is writing it now. Wait until it ends, or choose another folder"
-        ) from error
-    except OSError as error:
-        raise storage_error(error, target) from error
-    try:
-        yield
-    finally:
-        name.unlink(missing_ok=True)  # while it is still held: no waiter can hold the name that goes away
-        lock.release()

@@ -62,10 +62,10 @@ def say(line: str, *, error: bool = False) -> None:
     print(printable(line), file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def say_all(text: str) -> None:
-    """Print lines of our own, with foreign parts escaped."""
+def say_all(text: str, *, error: bool = False) -> None:
+    """Print lines of our own, with foreign parts escaped; `error`: on standard error."""
     for line in text.split("\n"):
-        say(line)
+        say(line, error=error)
 
 
 def print_result(text: str) -> None:

@@ -10,7 +10,7 @@ from headrace.prep.sources.detect import open_source
 from headrace.prep.sources.files import Files
 from headrace.prep.sources.source import States, states
 from headrace.shards import index, regular, store
-from headrace.shards.errors import DataError, NewerError, UsageError
+from headrace.shards.errors import DataError, HeadraceError, NewerError, UsageError
 from headrace.shards.manifest import NAME, Manifest, load
 from headrace.shards.names import REPORT, STAMP
 from headrace.shards.shardset import ShardSet
@@ -47,7 +47,7 @@ def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: 
     if _without_options(known) != _without_options(stamp):
         say(f"{files.root}: not the same file as at the last prep; comparing contents")
         _check_source(files, out, manifest, options)
-        store.write_bytes(out / STAMP, stamp)
+        _remember(out, stamp, say)
     return manifest
 
 
@@ -58,6 +58,14 @@ def _without_options(stamp: bytes) -> object:
     except (ValueError, RecursionError):
         return None
     return (found.get("source"), found.get("stamp")) if isinstance(found, dict) else None
+
+
+def _remember(out: Path, stamp: bytes, say: Say) -> None:
+    """Keep the stamp, so that contents need not be compared again. A disk that cannot be written keeps none."""
+    try:
+        store.write_bytes(out / STAMP, stamp)
+    except HeadraceError as error:
+        say(f"the next prep will compare contents again: {error}")
 
 
 def _is_empty(out: Path) -> bool:

@@ -10,7 +10,8 @@ from headrace.prep.command.progress import Say
 from headrace.prep.images import admit
 from headrace.prep.images.drawing import CLASSES, draw
 from headrace.shards import regular
-from headrace.shards.store import remove_remains, replacing
+from headrace.shards.store import make_folder, remove_remains, replacing
+from headrace.shards.targets import followed
 
 TRAIN, VAL = 500, 100  # images a class
 _VERSION = 1  # of the drawings
@@ -22,12 +23,13 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 def demo_source(out: Path, seed: int, *, say: Say, train: int | None = None, val: int | None = None) -> Path:
     """The zip of drawn images beside `out`, at most so many of each class; drawn unless it is there already."""
     train, val = min(train or TRAIN, TRAIN), min(val or VAL, VAL)
+    out = followed(out)
     path = out.with_name(f"{out.name}.source.zip")
     about = f"headrace demo {_VERSION}, seed {seed}, {train}+{val} images a class".encode()
     remove_remains(path)
     if not _is_drawn(path, about):
         say(f"drawing {len(CLASSES) * (train + val):,} images of {len(CLASSES)} classes into {path}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with replacing(path) as stream, zipfile.ZipFile(stream, "w") as archive:
             archive.comment = about
             for name, data in _members(seed, train, val):

@@ -17,6 +17,7 @@ from headrace.prep.sources.tinyimagenet import find_root, open_tinyimagenet
 from headrace.prep.sources.zip import ZipFiles
 from headrace.shards import regular
 from headrace.shards.errors import UsageError
+from headrace.shards.open_files import refuse_limit
 
 
 def open_files(path: Path, room: Path, options: Options | None = None) -> Files:
@@ -32,6 +33,7 @@ def open_files(path: Path, room: Path, options: Options | None = None) -> Files:
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file or folder. Give {KNOWN}") from error
     except OSError as error:
+        refuse_limit(error)
         raise UsageError(f"{path}: cannot be read ({error.strerror}). Give {KNOWN}") from error
     if path.suffix.lower() in ENDINGS:
         return ListingFiles(path, options)

@@ -21,6 +21,8 @@ from headrace.prep.sources.files import (
     changed,
     without_files,
 )
+from headrace.shards.errors import DataError
+from headrace.shards.open_files import refuse_limit
 
 
 class FolderFiles:
@@ -109,6 +111,7 @@ class FolderReader:
                 left -= len(data)
                 yield data
         except OSError as error:
+            refuse_limit(error)
             raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
         finally:
             os.close(descriptor)
@@ -120,6 +123,7 @@ class FolderReader:
             path = entry.path if entry.path.startswith("/") else self._start + entry.path  # of a listing
             return os.open(path, self._flags)
         except OSError as error:
+            refuse_limit(error)
             raise changed(
                 self._root, entry.path, f"cannot be read ({error.strerror}); it was there when prep began"
             ) from error
@@ -137,7 +141,17 @@ class _Walk:
         self._above = [(top.st_dev, top.st_ino)]  # the folders that the walk is in, if it follows links
 
     def files(self, folder: Path | str, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
-        """Path and state of each file below `folder`."""
+        """Path and state of each file below `folder`. Raises DataError where it cannot be listed."""
+        try:
+            yield from self._entries(folder, prefix)
+        except OSError as error:
+            refuse_limit(error)
+            raise DataError(
+                f"{error.filename or folder}: cannot be read ({error.strerror}). Have its owner allow it, or move it "
+                "out of the source"
+            ) from error
+
+    def _entries(self, folder: Path | str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
         with os.scandir(folder) as found:
             for one in found:
                 path = prefix + one.name

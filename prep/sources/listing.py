@@ -26,6 +26,7 @@ from headrace.prep.sources.source import Listed, Source
 from headrace.prep.sources.splits import divided, split_of
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import class_list
+from headrace.shards.open_files import refuse_limit
 
 LAYOUT = "listing"
 ENDINGS = (".csv", ".jsonl", ".parquet")
@@ -147,6 +148,8 @@ def _parquet(root: Path, options: Options) -> list[_Item]:
         with pq.ParquetFile(root, page_checksum_verification=True) as file:
             return items_of(root, enumerate(_parquet_rows(root, file, options), start=1))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError):
+            refuse_limit(error)
         raise DataError(f"{root}: not a sound Parquet file ({error}). Get it again") from error
 
 

@@ -19,6 +19,7 @@ from headrace.prep.sources.files import (
 )
 from headrace.prep.sources.unpacked import opener, path_of, unpack
 from headrace.shards.members import Link, Member, Unread, all_members
+from headrace.shards.open_files import refuse_limit
 
 
 def is_tar(start: bytes) -> bool:
@@ -134,6 +135,7 @@ class TarReader:
                 self._descriptor = os.open(self._plain, os.O_RDONLY | os.O_CLOEXEC)
             data = os.pread(self._descriptor, size, entry.offset + at)
         except OSError as error:
+            refuse_limit(error)
             raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
         if len(data) != size:
             seen = at + len(data)

@@ -10,6 +10,7 @@ from typing import Any
 from headrace.prep.sources.files import CHUNK, MAX_FILE_BYTES, Entry, FileTable, LeftOut, changed
 from headrace.prep.sources.zip_directory import read_directory
 from headrace.shards.errors import DataError
+from headrace.shards.open_files import refuse_limit
 
 _LOCAL_HEADER = 30  # bytes before the name in a local file header
 _MAX_NAME = 0xFFFF
@@ -106,6 +107,7 @@ class ZipReader:
                 self._descriptor = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
             return os.pread(self._descriptor, size, offset)
         except OSError as error:
+            refuse_limit(error)
             raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
 
     def _unpacked(self, entry: Entry, packed: bytes) -> bytes:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from headrace.prep.sources.files import SPECIAL, SYMBOLIC, FileTable, LeftOut, without_files
+from headrace.shards import regular
 from headrace.shards.errors import DataError
 
 _END = struct.Struct("<4s4H2LH")  # signature, disks, entries here, entries, bytes, offset, comment's length
@@ -55,7 +56,7 @@ class Directory:
 def read_directory(root: Path) -> Directory:
     """The directory of the zip at `root`. Raises DataError when it is damaged, names a path twice, or is encrypted."""
     try:
-        with root.open("rb") as stream:
+        with regular.opened(root) as stream:
             size = os.fstat(stream.fileno()).st_size
             end = _find_end(stream.fileno(), size)
             data = os.pread(stream.fileno(), end.size, end.start)

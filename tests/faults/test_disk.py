@@ -34,7 +34,9 @@ def test_disk_full_during_a_checkpoint(tiny_set: Path, undisturbed: Path, tmp_pa
     disk = tmp_path / "disk"
     with mounted(disk, "-t", "tmpfs", "-o", f"size={int(3.5 * size)}", "headrace-test"):
         given = arguments(tiny_set, disk / "run")
-        one_line(here(*given), 1, "the disk is full", "--resume")
+        result = here(*given)
+        one_line(result, 1, "the disk is full", "free some space and try again", "--resume")
+        assert "shards" not in result.stderr.replace(str(tiny_set), ""), result.stderr
         (state, path, _), damaged = files.newest(disk / "run")
         assert (state["progress"]["step"], damaged) == (6, [])
         assert [one.name for one in path.parent.iterdir() if not one.name.startswith("step-")] == []

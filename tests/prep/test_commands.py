@@ -13,6 +13,7 @@ import pytest
 
 from headrace.shards.names import STAMP
 from tests.checkout import HEADRACE, ROOT
+from tests.disks import in_namespace
 from tests.prep.contents import as_folder, as_zip, small
 
 
@@ -204,15 +205,6 @@ def test_killed_at_twenty_random_moments(large: list[object], tmp_path: Path) ->
     """Kill -9 at twenty random moments of a run."""
     chance = random.Random(7)
     kill_and_continue(large, tmp_path, [chance.uniform(0.2, 2.0) for _ in range(20)])
-
-
-def in_namespace(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """A shell script where file systems may be mounted; skips where the machine does not allow it."""
-    unshare = shutil.which("unshare")
-    if unshare is None or subprocess.run([unshare, "-rm", "true"], check=False, capture_output=True).returncode:
-        pytest.skip("mounting in a namespace of its own is not allowed here")
-    command = [unshare, "-rm", "bash", "-ec", script, "bash", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_full_disk(source: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from tests.checkout import ROOT
-from tests.prep.test_commands import in_namespace
+from tests.disks import in_namespace
 
 # The check of free space before the work is told that there is enough, as when another program fills the disk later.
 PREP = (

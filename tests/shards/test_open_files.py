@@ -14,12 +14,12 @@ PROGRAM = """
 import resource, sys
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
-from headrace import ShardSet, UsageError
+from headrace import HeadraceError, ShardSet
 {raise_limit}
 try:
     print(len(ShardSet.open(sys.argv[1])["train"]))
-except UsageError as error:
-    print(error)
+except HeadraceError as error:
+    print(error.exit_code, error)
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 40)
 """
 RAISE = "from headrace.shards.open_files import allow_many; allow_many()"
@@ -43,6 +43,7 @@ def printed(program: str, shards: Path) -> list[str]:
 def test_library_leaves_the_limit_and_says_what_to_do(many_tars: Path) -> None:
     """Numbers, and how to raise it."""
     error, unchanged = printed(PROGRAM.format(raise_limit=""), many_tars)
+    assert error.startswith("1 ")
     assert "the split has 60 tars, and this process may open 40 files (RLIMIT_NOFILE" in error
     assert "Raise the limit first: `ulimit -n 1084`" in error
     assert unchanged == "True"

@@ -11,6 +11,7 @@ import pytest
 
 from headrace.shards import store
 from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.lock import locked
 
 
 def test_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_folder_is_published_in_one_step(tmp_path: Path) -> None:
 
 
 def _hold(target: Path, ready: Any) -> None:
-    with store.locked(target):
+    with locked(target):
         ready.set()
         signal.pause()
 
@@ -57,11 +58,11 @@ def test_second_writer_is_told_and_a_killed_one_holds_nothing(tmp_path: Path) ->
     holder = context.Process(target=_hold, args=(tmp_path / "set", ready))
     holder.start()
     assert ready.wait(30)
-    with pytest.raises(HeadraceError, match="another headrace"), store.locked(tmp_path / "set"):
+    with pytest.raises(HeadraceError, match="another headrace"), locked(tmp_path / "set"):
         pass
     os.kill(holder.pid or 0, signal.SIGKILL)
     holder.join()
-    with store.locked(tmp_path / "set"):
+    with locked(tmp_path / "set"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -69,7 +70,7 @@ def test_second_writer_is_told_and_a_killed_one_holds_nothing(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("number", "kind", "words"),
     [
-        (errno.ENOSPC, HeadraceError, "disk is full"),
+        (errno.ENOSPC, store.FullError, "disk is full"),
         (errno.EROFS, UsageError, "cannot write there"),
         (errno.EACCES, UsageError, "cannot write there"),
         (errno.EIO, HeadraceError, "Input/output error"),

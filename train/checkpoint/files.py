@@ -11,7 +11,6 @@ both are functions of the step.
 import hashlib
 import io
 import re
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
@@ -20,7 +19,10 @@ import torch
 
 from headrace.shards import store
 from headrace.shards.errors import DataError, NewerError, UsageError
+from headrace.shards.open_files import refuse_limit
+from headrace.shards.paths import refuse_impossible
 from headrace.train.checkpoint.formats import checked
+from headrace.train.model.safe_load import first_line, safe_load
 
 _BEST = "best.pt"
 _NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.pt")
@@ -98,10 +100,12 @@ def load(path: Path, sha256: str | None = None) -> Stored:
     Raises UsageError when there is none, DataError when it is damaged or is not the one that was read before,
     NewerError when a newer Headrace wrote it.
     """
+    refuse_impossible(path)
     path = path / _BEST if path.is_dir() else path
     try:
         data = path.read_bytes()
     except OSError as error:
+        refuse_limit(error)
         raise UsageError(
             f"{path}: no checkpoint that can be read ({error.strerror}). "
             "Give a run folder, for its best.pt, or a file that a run wrote: RUN/best.pt, RUN/last.pt, or one of "
@@ -121,12 +125,9 @@ def load(path: Path, sha256: str | None = None) -> Stored:
     try:
         if named is None and sha256 is None:  # renamed, so the hash is lost; the members' own CRC-32 are left
             _check_members(data)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about kinds of tensors that are refused below
-            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path}: not a checkpoint that can be read ({first})") from error
+        state = safe_load(data)
+    except Exception as error:  # zipfile raises many kinds for a damaged file
+        raise DataError(f"{path}: not a checkpoint that can be read ({first_line(error)}). Use another") from error
     return Stored(checked(path, state), path, digest)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headrace.shards.cores import usable_cores
 from headrace.shards.encoded import Images
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
@@ -14,7 +15,7 @@ from headrace.train.evaluate.predict import Predictor
 from headrace.train.evaluate.trained import own_numerics, own_recipe
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.place import Place
-from headrace.train.machine.world import World, usable_cores
+from headrace.train.machine.world import World
 from headrace.train.record.answers import Answer
 
 Device = torch.device | str | None

@@ -6,7 +6,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headrace.shards.errors import HeadraceError, error_line
+from headrace.shards.ending import REPORT, expected, lines_of
+from headrace.shards.errors import error_line
 from headrace.train.machine.parent import stop_with_parent
 from headrace.train.machine.signals import StoppedError, StopRequest
 from headrace.train.machine.world import FailedElsewhereError, World
@@ -33,10 +34,13 @@ def ending_together(stop: StopRequest) -> Iterator[None]:
     except FailedElsewhereError as error:
         told = stop.comes_within(_PATIENCE_SECONDS)
         _end("" if told else error_line(error), error.exit_code)
-    except HeadraceError as error:
-        _end(error_line(error), error.exit_code)
-    except BaseException:  # noqa: BLE001  whatever it is, it must not hold up the others
-        _end(traceback.format_exc().rstrip(), 1)
+    except BaseException as error:  # noqa: BLE001  whatever it is, it must not hold up the others
+        known = expected(error)
+        if known is not None:
+            _end(lines_of(known), known.exit_code)
+        if isinstance(error, Exception):
+            error.add_note(REPORT)
+        _end("".join(traceback.format_exception(error)).rstrip(), 1)
 
 
 @contextmanager

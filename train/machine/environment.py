@@ -6,9 +6,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from headrace.shards.cores import usable_cores
 from headrace.shards.version import running_version
 from headrace.train.machine.device import Accelerator
-from headrace.train.machine.world import World, usable_cores
+from headrace.train.machine.world import World
 
 _PACKAGES = (
     "torch",

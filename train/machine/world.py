@@ -20,6 +20,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
+from headrace.shards.cores import usable_cores
 from headrace.shards.errors import HeadraceError, UsageError
 from headrace.train.machine.rendezvous import AbsentError, meet
 from headrace.train.machine.rollcall import RollCall
@@ -255,14 +256,3 @@ class World:
     def threads(self, wanted: int | None) -> int:
         """CPU threads of this process: `wanted`, or an even share of the cores that this machine's ranks may use."""
         return wanted or max(1, usable_cores() // self.local_size)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity mask, cut down to the control group's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123  a kernel file
-            quota, period = file.read().split()
-        return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return cores

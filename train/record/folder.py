@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headrace.shards import store, streams
+from headrace.shards import regular, store, streams
 from headrace.train.record.epoch import EPOCH_FIELDS, EpochReport
 
 
@@ -43,11 +43,13 @@ class RunLog:
     def keep_until(self, step: int, epochs: int) -> None:
         """Remove rows after `step` and after `epochs`: the run goes on from there and writes them again.
 
-        Damaged rows go too. It says how many, and where the rows end before `step`.
+        Damaged rows go too: the file that has them is set aside. It says how many they are, where that file is, and
+        where the rows end before `step`.
         """
         if self._folder is None:
             return
-        self._say_what_is_lost(step)
+        self._set_aside_what_is_damaged(self._folder)
+        self._say_where_rows_end(step)
         rows = [row for row in self.rows() if row["step"] <= step and row.get("epoch", 0) <= epochs]
         store.write_bytes(self._folder / "metrics.jsonl", "".join(map(_json_line, rows)).encode())
         lines = [{key: row[key] for key in EPOCH_FIELDS} for row in rows if row["kind"] == "epoch"]
@@ -62,18 +64,32 @@ class RunLog:
         path = self._folder / "metrics.jsonl" if self._folder else None
         if path is None or not path.exists():
             return []
-        return path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        return regular.read(path).decode("utf-8", "replace").splitlines(keepends=True)
 
-    def _say_what_is_lost(self, step: int) -> None:
-        """A last line without its end is what a crash leaves, and needs no word."""
+    def _set_aside_what_is_damaged(self, folder: Path) -> None:
+        """Keep what cannot be read under another name beside it, and say so: it is no reason to stop the run.
+
+        A last line without its end is what a crash leaves, and needs no word.
+        """
+        path, table = folder / "metrics.jsonl", folder / "epochs.csv"
+        if table.is_dir():
+            self.say(f"warning: {table}: it is a folder; it is set aside as {store.set_aside(table).name}")
+        try:
+            damaged = sum(_parse(line) is None and line.endswith("\n") for line in self._lines())
+        except OSError as error:
+            self.say(f"warning: {path}: {error.strerror}; it is set aside as {store.set_aside(path).name}")
+            return
+        if damaged:
+            aside = store.copy_aside(path)
+            self.say(
+                f"warning: {path}: {damaged:,} damaged rows are left out; the file with them is kept as {aside.name}"
+            )
+
+    def _say_where_rows_end(self, step: int) -> None:
         path = self._folder / "metrics.jsonl" if self._folder else None
         if path is None or not path.exists():
             return
-        found = [(_parse(line), line) for line in self._lines()]
-        damaged = sum(row is None and line.endswith("\n") for row, line in found)
-        if damaged:
-            self.say(f"warning: {path}: {damaged:,} damaged rows are left out")
-        last = max((row["step"] for row, _ in found if row is not None), default=0)
+        last = max((row["step"] for row in self.rows()), default=0)
         if last < step:
             self.say(f"warning: {path}: its rows end at step {last:,}, and the run goes on from step {step:,}")
 

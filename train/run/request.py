@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.shards import manifest
+from headrace.shards.paths import refuse_impossible
 from headrace.train.recipe.recipe import Recipe, load_recipe
 
 DEFAULT_RECIPE = "b0-224"
@@ -20,6 +21,11 @@ class Request:
     out: Path | None = None
     resume: str | None = None
     override: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for path in (self.weights, self.out, self.resume):
+            if path is not None:
+                refuse_impossible(Path(path))
 
     def read_recipe(self) -> Recipe:
         """The recipe that is named, or the default one, with the settings applied. Raises UsageError."""

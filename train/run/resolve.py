@@ -8,6 +8,7 @@ from headrace.shards import store
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import TRAIN, VALIDATION
 from headrace.shards.order import Order, Steps, Windows
+from headrace.shards.paths import refuse_impossible
 from headrace.shards.shardset import ShardSet, Split
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
@@ -17,6 +18,8 @@ from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Runtime
 from headrace.train.run.request import Request
+
+_REDUCTION = 32  # the network halves the side of its images five times
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], 
     if runtime.cache == "none":
         return (), ""
     folder = Path(runtime.cache_dir) if runtime.cache_dir else None
+    if folder:
+        refuse_impossible(folder)
     return plan_caches(shards, (TRAIN, VALIDATION), folder)
 
 
@@ -85,6 +90,7 @@ def _steps(recipe: Recipe, shards: ShardSet, processes: int) -> Steps:
     train = recipe.train
     samples = next(split.samples for split in shards.manifest.splits if split.name == TRAIN)
     steps = Steps(samples, train.global_batch, train.group)
+    _refuse_single_values(recipe)
     if train.global_batch > samples:
         raise UsageError(
             f"train.global_batch = {train.global_batch} is more than the {samples} training samples; lower it"
@@ -96,6 +102,16 @@ def _steps(recipe: Recipe, shards: ShardSet, processes: int) -> Steps:
             "or lower train.group, which changes what batch normalisation sees"
         )
     return steps
+
+
+def _refuse_single_values(recipe: Recipe) -> None:
+    """Raise UsageError where the last layers would have one value of each channel in a group: it has no variance."""
+    smallest = min(side for _, side in recipe.augment.stages)
+    if recipe.train.group == 1 and smallest <= _REDUCTION:
+        raise UsageError(
+            f"train.group = 1 at {smallest} px: the network makes each image one pixel, and batch normalisation takes "
+            f"no statistics of a single value. Give train.group = 2 or more, or images from {2 * _REDUCTION} px on"
+        )
 
 
 def _out(request: Request, recipe: Recipe, resumed: Checkpoint | None) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from headrace.shards import store
 from headrace.shards.errors import UsageError
 from headrace.shards.headers import refuse_unsafe
+from headrace.shards.lock import locked
 from headrace.shards.manifest import TRAIN, VALIDATION
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.evaluate.validation import build_evaluator
@@ -57,7 +58,7 @@ def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> No
     if not place.world.is_main:
         _carry_out(setup, place, stop, built)
         return
-    with store.locked(setup.out):  # two runs that write one folder would leave neither
+    with locked(setup.out):  # two runs that write one folder would leave neither
         open_run_folder(setup)
         _carry_out(setup, place, stop, built)
 

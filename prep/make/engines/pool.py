@@ -20,7 +20,9 @@ from types import ModuleType
 
 from headrace.prep.make.record import Bad, Record
 from headrace.prep.make.shard import Job, Tick, Work, make_shard
+from headrace.shards.ending import expected
 from headrace.shards.errors import HeadraceError
+from headrace.shards.open_files import refuse_limit
 
 _PR_SET_PDEATHSIG = 1
 _main_hidden = threading.Lock()
@@ -46,7 +48,8 @@ def _in_workers(jobs: list[Job], work: Work, workers: int, tick: Tick) -> Iterat
     waiting = iter(jobs)
     started: list[_Worker] = []
     try:
-        started.extend(_Worker(work) for _ in range(workers))
+        with _no_start_is_an_error(workers):
+            started.extend(_Worker(work) for _ in range(workers))
         for worker in started:
             worker.give(next(waiting))
         busy = set(started)
@@ -122,6 +125,19 @@ def _death_is_an_error() -> Iterator[None]:
 
 
 @contextmanager
+def _no_start_is_an_error(workers: int) -> Iterator[None]:
+    """What the system raises when it starts no more processes, or opens no more pipes to them, in words."""
+    try:
+        yield
+    except OSError as error:
+        refuse_limit(error)
+        raise HeadraceError(
+            f"cannot start {workers} worker processes ({error.strerror or error}). Give fewer --workers, or raise the "
+            "limit of processes (`ulimit -u`)"
+        ) from error
+
+
+@contextmanager
 def _without_main() -> Iterator[None]:
     """Keep the caller's program out of a worker, which needs nothing of it and would run it once more."""
     with _main_hidden:
@@ -151,9 +167,12 @@ def _serve(pipe: Connection, work: Work, parent: int) -> None:
             job = pipe.recv()
             try:
                 telling.answer(make_shard(job, work, telling.count))
-            except HeadraceError as error:
-                error.add_note("".join(traceback.format_exception(error)))  # for HEADRACE_DEBUG=1
-                telling.answer(error)
+            except Exception as error:
+                known = expected(error)
+                if known is None:
+                    raise
+                known.add_note("".join(traceback.format_exception(known)))  # for HEADRACE_DEBUG=1
+                telling.answer(known)
 
 
 class _Telling:

@@ -11,8 +11,9 @@ import pytest
 from headrace.prep.sources import unpacked
 from headrace.shards import store
 from headrace.shards.errors import HeadraceError
+from tests.disks import in_namespace
 from tests.prep.damage import tarred, tree
-from tests.prep.test_commands import in_namespace, one_line, run, start
+from tests.prep.test_commands import one_line, run, start
 
 MEGABYTE = 1 << 20
 SCRIPT = (

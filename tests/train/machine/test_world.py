@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from headrace.shards.errors import UsageError
 from headrace.train.machine import world
 from headrace.train.machine.rendezvous import AbsentError
 from headrace.train.machine.votes import Votes, Wishes
-from headrace.train.machine.world import LostRankError, World, usable_cores
+from headrace.train.machine.world import LostRankError, World
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
@@ -142,20 +141,3 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_threads_are_an_even_share(local: int, wanted: int | None, threads: int) -> None:
     """Ranks of one machine share its cores evenly, at least one each, unless a number is asked for."""
     assert World(size=local, local_size=local).threads(wanted) == threads
-
-
-def test_cores_are_those_that_may_be_used() -> None:
-    """No more than the affinity mask allows, at least one."""
-    assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores"), [("150000 100000", 1), ("50000 100000", 1), ("300000 100000", 3), ("max 100000", 4)]
-)
-def test_cores_are_cut_to_the_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, cores: int) -> None:
-    """A container's quota counts: of four cores with a quota of one and a half, one is used."""
-    (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
-    real = open
-    monkeypatch.setattr("builtins.open", lambda path, **named: real(tmp_path / Path(path).name, **named))
-    assert usable_cores() == cores

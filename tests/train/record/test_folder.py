@@ -134,9 +134,40 @@ def test_damaged_row_is_left_out_and_counted(written: Path, capsys: pytest.Captu
     before = rows(written)
     path = written / "metrics.jsonl"
     path.write_text(damaged + "\n" + path.read_text())
+    harmed = path.read_bytes()
     RunLog(written).keep_until(20, 2)
     assert rows(written) == before
-    assert capsys.readouterr().out == f"warning: {path}: 1 damaged rows are left out\n"
+    said = "1 damaged rows are left out; the file with them is kept as metrics.jsonl.old-1"
+    assert capsys.readouterr().out == f"warning: {path}: {said}\n"
+    assert (written / "metrics.jsonl.old-1").read_bytes() == harmed
+
+
+def test_any_flipped_bit_costs_its_rows_alone(written: Path) -> None:
+    """Whichever bit of the log flips, the run goes on with all rows but those that it changed, two at most.
+
+    Each 59th bit is tried: each place in a byte, and each part of a row.
+    """
+    path = written / "metrics.jsonl"
+    sound, before = path.read_bytes(), RunLog(written).rows()
+    for place in range(0, 8 * len(sound), 59):
+        harmed = bytearray(sound)
+        harmed[place // 8] ^= 1 << place % 8
+        path.write_bytes(harmed)
+        RunLog(written).keep_until(20, 2)
+        lost = [row for row in before if row not in RunLog(written).rows()]
+        assert len(lost) <= 2, (place, lost)
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "epochs.csv"])
+def test_log_that_cannot_be_read_is_set_aside(written: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """A folder in the place of a file is no reason to stop either; it is kept under another name, which is said."""
+    (written / name).unlink()
+    (written / name).mkdir()
+    (written / name / "mine").write_text("kept")
+    RunLog(written).keep_until(20, 2)
+    assert f"set aside as {name}.old-1" in capsys.readouterr().out
+    assert (written / f"{name}.old-1" / "mine").read_text() == "kept"
+    assert (written / name).is_file()
 
 
 def test_rows_that_end_too_early_are_said(written: Path, capsys: pytest.CaptureFixture[str]) -> None:

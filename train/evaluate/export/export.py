@@ -6,8 +6,10 @@ from pathlib import Path
 
 from headrace.shards import store
 from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.lock import locked
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
+from headrace.shards.targets import followed, refuse_mount_point
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.evaluate.export.card import card
@@ -26,12 +28,14 @@ def export(path: Path, out: Path, kind: str, check: Path | None) -> list[str]:
     is still there. Raises UsageError when `out` is there already, the extra is missing or there is no checkpoint;
     HeadraceError when what was written does not give the checkpoint's logits: then there is nothing.
     """
+    out = followed(out)
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out}: it is there already. Give the name of a new folder")
+    refuse_mount_point(out, "model")
     saved = Checkpoint.of(files.load(path))
     facts, graph = Facts.of(saved), Graph(saved)
     trained_on = _trained_on(saved)
-    with store.locked(out):
+    with locked(out):
         work = store.work_folder(out)
         try:
             store.discard(work)

@@ -9,6 +9,7 @@ import numpy as np
 
 from headrace.shards import store
 from headrace.shards.errors import UsageError
+from headrace.shards.lock import LockedError, locked
 from headrace.shards.shardset import ShardSet
 from headrace.train.input.decode.blame import decode_all
 from headrace.train.input.decode.cache import CacheFile, lack_of_room
@@ -71,10 +72,10 @@ def _fill_or_wait(shards: ShardSet, file: CacheFile, threads: int, say: Say) -> 
     waiting = False
     while not file.ready:
         try:
-            with store.locked(file.path):
+            with locked(file.path):
                 if not file.ready:
                     yield from _fill(shards, file, threads)
-        except store.LockedError:
+        except LockedError:
             if not waiting:
                 say(f"cache    {file.path}: another run is making it; waiting")
             waiting = True

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headrace.shards.errors import DataError
+from headrace.shards.open_files import refuse_limit
 from headrace.shards.shardset import ShardSet
 from headrace.train.input.augment.views import Views
 from headrace.train.input.decode.arrays import Images
@@ -107,4 +108,5 @@ def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
                 )
             return os.dup(stream.fileno()), np.frombuffer(sums, "<u8").astype(np.uint64)
     except OSError as error:
+        refuse_limit(error)
         raise DataError(f"{file.path}: {error.strerror}. Start again: a cache that is gone is made again") from error

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nvidia.dali import Pipeline, fn, types
 from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
+from headrace.shards.sound_image import broken_decoder
 from headrace.train.input.augment.views import Views
 from headrace.train.input.decode.arrays import Images, Jpegs
 from headrace.train.input.decode.regions import Regions
@@ -28,8 +29,16 @@ def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipelin
     with pipeline:
         jpegs = fn.external_source(lambda: listed(source()), batch=True, dtype=types.UINT8, ndim=1)
         pipeline.set_outputs(fn.decoders.image(jpegs, output_type=types.RGB))
-    pipeline.build()
+    _build(pipeline)
     return pipeline
+
+
+def _build(pipeline: Pipeline) -> None:
+    """Build a graph for the CPU. Raises HeadraceError where that fails, before any image is seen: none is to blame."""
+    try:
+        pipeline.build()
+    except RuntimeError as error:
+        raise broken_decoder(error) from error
 
 
 def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
@@ -64,7 +73,7 @@ class Decoder:
                 fn.external_source(name=name, dtype=types.INT32, ndim=1, no_copy=True) for name in Regions._fields
             )
             self._pipeline.set_outputs(fn.decoders.image_slice(jpegs, start, sides, axes=[0, 1], output_type=types.RGB))
-        self._pipeline.build()
+        _build(self._pipeline)
 
     def __call__(self, jpegs: Jpegs, regions: Regions) -> Images:
         """The regions of the images, in DALI's memory, which it takes back for the next batch.
