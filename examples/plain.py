@@ -38,9 +38,10 @@ def main() -> None:
 
 def run(given: argparse.Namespace, device: str) -> None:
     """Train, and evaluate and save after each epoch."""
-    train = Loader(given.shards, batch=given.batch, size=given.size, group=given.group, augment=AUGMENT, smoothing=0.1)
+    mixed = {"group": given.group, "augment": AUGMENT, "smoothing": 0.1}
+    train = Loader(given.shards, batch=given.batch, size=given.size, seed=given.seed, **mixed)
     val = Loader(given.shards, "val", batch=given.batch, size=given.size, crop=0.875)
-    torch.manual_seed(0)
+    torch.manual_seed(given.seed)
     network = EfficientNet.from_name("efficientnet-b0", num_classes=train.classes).to(device)
     network.to(memory_format=torch.channels_last)  # as the loader's images are
     model = DistributedDataParallel(network) if dist.is_initialized() else network
@@ -99,6 +100,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=64, help="side of the images, pixels")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--lr", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=0, help="of the batches and of the weights")
     parser.add_argument("--checkpoint", type=Path, default=Path("plain.pt"))
     parser.add_argument("--resume", action="store_true", help="from the checkpoint")
     parser.add_argument("--stop", type=int, help="save and end after this step, as if interrupted")

@@ -1,0 +1,81 @@
+"""Accuracy of headrace.Loader in a plain PyTorch loop, beside `headrace train` with the same settings.
+
+    python -m benchmarks.whole.example SOURCE WORK [--seeds 0 1 2] [--epochs 8]
+
+SOURCE is the official zip of TinyImageNet, of which the first ten classes are taken. EfficientNet-B0 is trained from
+random weights at 32 pixels with mixup and CutMix, by examples/plain.py as it is and by the recipe beside this file, in
+one process. Both see the same batches; initial weights, dropout and stochastic depth are drawn by torch in the one and
+by (seed, step) in the other. A run that is already in WORK is not made again.
+"""
+
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.harness.benchmark import Benchmark, path
+from benchmarks.harness.paths import ROOT
+from benchmarks.harness.tables import Row
+from benchmarks.whole.invariance import headrace, points
+
+RECIPE = Path(__file__).with_suffix(".toml")
+"""The settings of both, but for the epochs and the seed."""
+PLAIN, TRAIN = "examples/plain.py", "headrace train"
+SETTINGS = ("--batch", "96", "--group", "96", "--size", "32", "--lr", "0.1")
+
+
+def by_plain(shards: Path, work: Path, seed: int, epochs: int) -> list[float]:
+    """Accuracy in percent after each epoch of the example."""
+    log = work / f"plain-{seed}.log"
+    if not log.exists():
+        given = ["--seed", str(seed), "--epochs", str(epochs), "--checkpoint", str(work / f"plain-{seed}.pt")]
+        command = [sys.executable, PLAIN, str(shards), *SETTINGS, *given]
+        ran = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        log.write_text(ran.stdout)
+    return [float(percent) for percent in re.findall(r"correct \(([\d.]+)%\)", log.read_text())]
+
+
+def by_train(shards: Path, work: Path, seed: int, epochs: int) -> list[float]:
+    """The same of a run."""
+    out = work / f"train-{seed}"
+    if not (out / "epochs.csv").exists():
+        settings = ("--set", f"train.seed={seed}", "--set", f"train.epochs={epochs}")
+        headrace("train", shards, "--recipe", RECIPE, "--out", out, *settings)
+    return [point.accuracy for point in points(out)]
+
+
+def row_of(name: str, curves: list[list[float]]) -> Row:
+    """Accuracy after the last epoch of all seeds."""
+    last = [curve[-1] for curve in curves]
+    each = ", ".join(f"{value:.1f}" for value in last)
+    spread = statistics.stdev(last) if len(last) > 1 else 0.0
+    return {
+        "by": name,
+        "n": len(last),
+        "accuracy of each seed, %": each,
+        "mean": round(statistics.mean(last), 2),
+        "standard deviation": round(spread, 2),
+    }
+
+
+def main() -> None:
+    """Make the runs that are missing and write the result."""
+    benchmark = Benchmark(__file__, __doc__, "example", "The Loader in a plain loop, and headrace train")
+    benchmark.add("source", type=path, help="the official zip of TinyImageNet")
+    benchmark.add("work", type=path, help="a folder for the runs, kept")
+    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="a run of each for each")
+    benchmark.add("--epochs", type=int, default=8, help="of each run")
+    asked = benchmark.parse(model="EfficientNet-B0, random weights", data="TinyImageNet, first 10 classes")
+    shards = asked.work / "shards"
+    headrace("prep", asked.source, shards, "--classes", "10")
+    curves: dict[str, list[list[float]]] = {PLAIN: [], TRAIN: []}
+    for seed in asked.seeds:
+        curves[PLAIN].append(by_plain(shards, asked.work, seed, asked.epochs))
+        curves[TRAIN].append(by_train(shards, asked.work, seed, asked.epochs))
+    rows = [row_of(name, own) for name, own in curves.items()]
+    benchmark.write({"After the last epoch": rows}, recipe=RECIPE.read_text("utf-8"), curves=curves)
+
+
+if __name__ == "__main__":
+    main()
