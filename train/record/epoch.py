@@ -35,6 +35,27 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class EpochPart:
+    """How far an epoch has come."""
+
+    epoch: int  # from 1
+    epochs: int
+    step: int  # of the epoch
+    steps: int
+    images: int
+    loss: float  # of the last steps
+    reading: Reading
+
+    def line(self, now: datetime) -> str:
+        """In the form of the epoch's line."""
+        rate = self.images / self.reading.seconds if self.reading.seconds else 0.0
+        return (
+            f"[{now:%Y-%m-%d %H:%M:%S.%f}]: [{self.epoch}/{self.epochs}] step {self.step:,} of {self.steps:,}, "
+            f"Train Loss: {self.loss:.5f}, Images/s: {rate:.1f}, Stall: {self.reading.stall:.2f}%"
+        )
+
+
+@dataclass(frozen=True)
 class EpochReport:
     """What one epoch came to. `seconds` counts training and evaluation."""
 

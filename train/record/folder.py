@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.shards import regular, store, streams
-from headrace.train.record.epoch import EPOCH_FIELDS, EpochReport
+from headrace.train.record.epoch import EPOCH_FIELDS, EpochPart, EpochReport
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,10 @@ class RunLog:
     def say_epoch(self, report: EpochReport) -> None:
         """The epoch's line."""
         self.say(report.line(datetime.now()))  # noqa: DTZ005  the 2023 log's local time
+
+    def say_part(self, part: EpochPart) -> None:
+        """How far the epoch has come."""
+        self.say(part.line(datetime.now()))  # noqa: DTZ005  as above
 
     def _append(self, name: str, text: str) -> None:
         if self._folder is None:

@@ -1,6 +1,7 @@
 """The run as a table of contents: epochs of steps, each followed by evaluation and a checkpoint."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from headrace.shards.order import Steps
 from headrace.train.checkpoint.progress import Progress
@@ -11,7 +12,7 @@ from headrace.train.machine.signals import StoppedError, StopRequest
 from headrace.train.machine.votes import Votes, Wishes
 from headrace.train.machine.world import World
 from headrace.train.model.network import Network
-from headrace.train.record.epoch import EpochReport
+from headrace.train.record.epoch import EpochPart, EpochReport, Reading
 from headrace.train.record.folder import RunLog
 from headrace.train.record.sums import NOTHING
 from headrace.train.run.clock import EpochClock, Interval
@@ -35,7 +36,8 @@ class Run:
     stop: StopRequest
     world: World
     checkpoint_steps: int | None
-    interval: Interval
+    interval: Interval  # between checkpoints
+    silence: Interval  # between lines of an epoch that is long
     save: Saver
 
     @property
@@ -88,8 +90,19 @@ def log_steps(run: Run, clock: EpochClock) -> None:
     values = [loss for _, loss in losses]
     reading = clock.read()
     rate = run.step.schedule.rate(last)
-    row = {"loss": sum(values) / len(values), "losses": values, "lr": rate}
+    row: dict[str, Any] = {"loss": sum(values) / len(values), "losses": values, "lr": rate}
     run.log.step(last + 1, {**row, "epoch_seconds": reading.seconds, "epoch_stalled": reading.stalled})
+    if run.silence.over:
+        say_how_far(run, last + 1, row["loss"], reading)
+
+
+def say_how_far(run: Run, step: int, loss: float, reading: Reading) -> None:
+    """A line inside an epoch that is long."""
+    epoch = run.progress.epochs_done
+    before = run.steps.ends(epoch - 1)
+    done, steps = step - before, run.steps.ends(epoch) - before
+    run.log.say_part(EpochPart(epoch + 1, run.epochs, done, steps, done * run.steps.global_batch, loss, reading))
+    run.silence.start()
 
 
 def save_unfinished(run: Run, clock: EpochClock, tally: Tally) -> None:
@@ -117,6 +130,7 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
     report = EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate)
     run.log.epoch(report)
     save(run, best=best)
+    run.silence.start()
     run.log.say_epoch(report)  # last: whoever reads it may keep the run waiting
 
 

@@ -17,6 +17,7 @@ from headrace.train.input.decode.cache import CacheFile, plan_caches
 from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Runtime
+from headrace.train.record.explanation import explain_folder
 from headrace.train.run.request import Request
 
 _REDUCTION = 32  # the network halves the side of its images five times
@@ -40,6 +41,15 @@ class Setup:
     def normalisation(self) -> Normalisation:
         """What images must look like to the network: a run goes on with what it began with."""
         return self.resumed.normalisation if self.resumed else normalisation_of(self.recipe.model.name)
+
+    @property
+    def finished(self) -> Checkpoint | None:
+        """The checkpoint that is resumed, where it leaves nothing to train."""
+        if self.resumed is None:
+            return None
+        progress, train = self.resumed.progress, self.recipe.train
+        enough = train.until is not None and progress.best_accuracy >= train.until
+        return self.resumed if enough or progress.epochs_done >= train.epochs else None
 
     def order(self, split: Split) -> Order:
         """The order of the training split."""
@@ -136,3 +146,4 @@ def open_run_folder(setup: Setup) -> None:
     except OSError as error:
         raise store.storage_error(error, setup.out) from error
     store.write_bytes(setup.out / "recipe.toml", setup.recipe.toml().encode())
+    store.write_bytes(setup.out / "README.md", explain_folder(setup.recipe.model.name).encode())

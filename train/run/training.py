@@ -26,13 +26,13 @@ from headrace.train.run import not_finite, out_of_memory
 from headrace.train.run.assemble import build_feed, build_network, build_numerics, build_saver, build_step
 from headrace.train.run.clock import Interval
 from headrace.train.run.loop import Run, fit
-from headrace.train.run.opening import start_lines
+from headrace.train.run.opening import best_line, finished_line, start_lines
 from headrace.train.run.preflight import handed_over
 from headrace.train.run.process import entered, round_products
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import Setup, open_run_folder, resolve
 from headrace.train.step.compilation import Compilation, compile_step
-from headrace.train.step.rate import synthetic_rate
+from headrace.train.step.rate import count_for, synthetic_rate
 from headrace.train.step.tally import LossRing, NotFiniteError
 from headrace.train.step.update import TrainStep
 
@@ -46,6 +46,9 @@ def train(request: Request) -> None:
     with StopRequest() as stop, ending_together(stop):
         world = World.from_environment()
         setup = resolve(request, world.size, handed_over())
+        if setup.finished:
+            RunLog(setup.out if world.is_main else None).say(finished_line(setup, setup.finished))
+            return
         if world.local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(setup.shards)
         with entered(setup.recipe.runtime) as place:
@@ -121,6 +124,7 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
             world=place.world,
             checkpoint_steps=recipe.runtime.checkpoint_steps,
             interval=Interval(recipe.runtime.checkpoint_minutes),
+            silence=Interval(1.0),
             save=build_saver(setup, place, step),
         )
         log.say(f"input    waited {feed.wait_for_first():.1f} s for the first batch")
@@ -146,8 +150,11 @@ def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
     """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
     last = run.world.from_main(run.log.last_epoch())
     real, stall = (last.get(key) or 0.0 for key in ("images_per_second", "stall_percent"))
-    if setup.recipe.runtime.verdict and real > 0:  # a finished run that is resumed has what its log says
-        synthetic = synthetic_rate(run.step, resident, run.progress.step, setup.steps.global_batch / real)
+    if setup.recipe.runtime.verdict and real > 0:
+        step_seconds = setup.steps.global_batch / real
+        count = count_for(step_seconds)
+        run.log.say(f"verdict  runs the step alone for about {(count + 1) * step_seconds:.1f} s")
+        synthetic = synthetic_rate(run.step, resident, run.progress.step, count)
         run.log.say(Verdict(real, synthetic, stall).line())
     if used := run.step.accelerator.memory():
         gib = [f"{number / 2**30:.1f}" for number in (used.peak, used.others, used.total)]
@@ -157,8 +164,4 @@ def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
         run.log.say(
             f"{until:g} % {reached} after {run.progress.seconds:.1f} s from the first batch, evaluations included"
         )
-    chance = 100 / len(setup.shards.class_ids)
-    run.log.say(
-        f"best validation accuracy {run.progress.best_accuracy:.2f}% in epoch {run.progress.best_epoch} "
-        f"({len(setup.shards.class_ids)} classes, chance is {chance:.2f}%); results are in {setup.out}"
-    )
+    run.log.say(f"{best_line(setup, run.progress)}; results are in {setup.out}")

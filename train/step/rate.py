@@ -8,15 +8,19 @@ from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 
 _STEPS = 50
-_SECONDS = 20.0  # fewer steps where 50 would take longer
+_SECONDS = 5.0  # fewer steps where 50 would take longer
 
 
-def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, step_seconds: float) -> float:
-    """Images a second of the step on one resident batch. Trains on it: only for a model already saved.
+def count_for(step_seconds: float) -> int:
+    """How many steps of so many seconds the rate is measured with, at least one."""
+    return max(1, min(_STEPS, int(_SECONDS / step_seconds)))
 
-    `step_seconds` is what a step took so far, equal on every rank, and bounds how many are run.
+
+def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, count: int) -> float:
+    """Images a second of `count` steps on one resident batch. Trains on it: only for a model already saved.
+
+    One more is run before them. All ranks run as many.
     """
-    count = max(3, min(_STEPS, int(_SECONDS / step_seconds)))
     batches = repeat(resident)
     tally, losses = Tally(step.accelerator), LossRing(count + 1, step.accelerator, first_step)
     step(first_step, batches, tally, losses)
