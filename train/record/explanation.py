@@ -7,9 +7,10 @@ _TEXT = """\
 | file | what it is |
 |---|---|
 | `best.pt` | the checkpoint of the epoch with the best validation accuracy |
-| `last.pt` | the latest checkpoint: `headrace train` with `--resume` goes on from it; older ones keep their names |
-| `recipe.toml` | all settings of the run, with the values that were used: `headrace train SHARDS --recipe recipe.toml` does the same again |
-| `epochs.csv` | a row an epoch: losses, accuracies in percent, seconds, images a second, percent of time that the step waited for data |
+| `last.pt` | the latest checkpoint: `headrace train` with `--resume` goes on from it |
+| `checkpoints/` | the files that these two names stand for, and a few older ones |
+| `recipe.toml` | all settings, with the values that were used: `headrace train SHARDS --recipe recipe.toml` |
+| `epochs.csv` | a row an epoch: losses, accuracies in percent, seconds, images a second, percent of waiting for data |
 | `metrics.jsonl` | the same, and the loss of each step, a JSON object a line |
 | `environment.json` | versions, processor or GPU, processes, digest of the shard set |
 

@@ -36,6 +36,8 @@ from headrace.train.step.rate import count_for, synthetic_rate
 from headrace.train.step.tally import LossRing, NotFiniteError
 from headrace.train.step.update import TrainStep
 
+_MINUTES_OF_SILENCE = 1.0  # in an epoch that is long
+
 
 def train(request: Request) -> None:
     """Carry out a request on this rank, from its start or from a checkpoint to the last epoch.
@@ -124,7 +126,7 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
             world=place.world,
             checkpoint_steps=recipe.runtime.checkpoint_steps,
             interval=Interval(recipe.runtime.checkpoint_minutes),
-            silence=Interval(1.0),
+            silence=Interval(_MINUTES_OF_SILENCE),
             save=build_saver(setup, place, step),
         )
         log.say(f"input    waited {feed.wait_for_first():.1f} s for the first batch")
