@@ -15,6 +15,7 @@ from headrace.prep.sources.demo import demo_source
 from headrace.shards.user_cache import private_folder
 from headrace.train.machine.openmp import spin_briefly
 from tests.checkout import SEARCH
+from tests.real.part import extract
 
 spin_briefly()  # as the command does, before a test loads torch
 
@@ -67,6 +68,27 @@ def tiny_set(tiny_zip: Path) -> Path:
     out = tiny_zip.parent / "set"
     prep(tiny_zip, out, Options(samples_per_shard=100), workers=1, if_exists="error", say=print)
     return out
+
+
+@pytest.fixture(scope="session")
+def example_set(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What examples are trained on: a part of the real data set where TINY_IMAGENET names its zip, else `tiny_set`.
+
+    Both have the same numbers of classes and samples.
+    """
+    named = os.environ.get("TINY_IMAGENET", "")
+    if not named.endswith(".zip"):
+        return Path(request.getfixturevalue("tiny_set"))
+    folder = tmp_path_factory.mktemp("examples")
+    prep(
+        extract(Path(named), folder / "tree", 12, TRAIN, VAL),
+        folder / "set",
+        Options(samples_per_shard=100),
+        workers=1,
+        if_exists="error",
+        say=print,
+    )
+    return folder / "set"
 
 
 @pytest.fixture(scope="session")

@@ -32,34 +32,34 @@ def changed(folder: Path, *replacements: tuple[str, str]) -> Path:
     return script
 
 
-def test_resume_on_more_ranks(tiny_set: Path, tmp_path: Path, plain: list[Row]) -> None:
+def test_resume_on_more_ranks(example_set: Path, tmp_path: Path, plain: list[Row]) -> None:
     """Stopped at 4 and at 8 of the first epoch: 1, then 2, then 3 ranks have the same ids, pixels and targets."""
-    fit(SCRIPT, tiny_set, tmp_path, 1, "--stop=4")
-    fit(SCRIPT, tiny_set, tmp_path, 2, "--stop=8", "--resume")
-    validated = fit(SCRIPT, tiny_set, tmp_path, 3, "--resume")
+    fit(SCRIPT, example_set, tmp_path, 1, "--stop=4")
+    fit(SCRIPT, example_set, tmp_path, 2, "--stop=8", "--resume")
+    validated = fit(SCRIPT, example_set, tmp_path, 3, "--resume")
     assert [row for row in validated if row[0] != "sanity check"] == [("step 10", 120), ("step 20", 120)]
     assert seen(tmp_path) == plain
 
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_state_is_lost_where_a_schedule_asks_for_the_steps(
-    tiny_set: Path, tmp_path: Path, plain: list[Row], *, asked: bool
+    example_set: Path, tmp_path: Path, plain: list[Row], *, asked: bool
 ) -> None:
     """Lightning loads the state of a loader that it is given as it is, but not if the schedule asked (#20550)."""
     told = ("int(self.trainer.estimated_stepping_batches)", "20")
     script = changed(tmp_path, (LOADS, "pass"), ("Endless(train)", "train"), *[told][asked:])
-    fit(script, tiny_set, tmp_path, 1, "--stop=4")
-    fit(script, tiny_set, tmp_path, 1, "--stop=8", "--resume")
+    fit(script, example_set, tmp_path, 1, "--stop=4")
+    fit(script, example_set, tmp_path, 1, "--stop=8", "--resume")
     expected = [row for row in plain if int(row[0]) < (4 if asked else 8)]
     assert seen(tmp_path) == sorted(expected + (expected if asked else []))
 
 
-def test_limits_lose_no_batch(tiny_set: Path, tmp_path: Path, plain: list[Row]) -> None:
+def test_limits_lose_no_batch(example_set: Path, tmp_path: Path, plain: list[Row]) -> None:
     """Short epochs with validation in their middle, and a resume in the second: each batch comes where it is due."""
     limits = {"limit_train_batches": 7, "val_check_interval": 3, "limit_val_batches": 2}
-    validated = fit(SCRIPT, tiny_set, tmp_path, 1, "--stop=8", **limits)
+    validated = fit(SCRIPT, example_set, tmp_path, 1, "--stop=8", **limits)
     # Of 120 images in batches of 48 two have 96.
     assert validated[:3] == [("sanity check", 96), ("step 3", 96), ("step 6", 96)]
-    validated = fit(SCRIPT, tiny_set, tmp_path, 2, "--resume", **limits)
+    validated = fit(SCRIPT, example_set, tmp_path, 2, "--resume", **limits)
     assert [row for row in validated if row[0] != "sanity check"] == [("step 10", 96), ("step 13", 96)]
     assert seen(tmp_path) == plain[: 14 * BATCH]

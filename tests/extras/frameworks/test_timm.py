@@ -14,7 +14,7 @@ WORKER = Path(__file__).with_name("timm_worker.py")
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_blocks_of_the_page(tiny_set: Path, tmp_path: Path, ranks: int) -> None:
+def test_blocks_of_the_page(example_set: Path, tmp_path: Path, ranks: int) -> None:
     """Mixed and plain batches, the epoch that a resume begins with, and exact sums of validation on several ranks."""
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert len(blocks) == 2
@@ -22,6 +22,6 @@ def test_blocks_of_the_page(tiny_set: Path, tmp_path: Path, ranks: int) -> None:
         (tmp_path / name).write_text(block, "utf-8")
     port = free_port()
     environments = [rank_environment(rank, ranks, port) | {"OMP_NUM_THREADS": "1"} for rank in range(ranks)]
-    given = [str(tmp_path), str(tiny_set)]
+    given = [str(tmp_path), str(example_set)]
     for rank in warm.run([warm.Job(str(WORKER), given, environment) for environment in environments], 120):
         assert (rank.code, rank.output) == (0, "checked\n"), rank.errors
