@@ -101,7 +101,7 @@ def test_too_few_descriptors_are_no_damage(tiny_set: Path, tmp_path: Path) -> No
 
 
 def test_decoder_that_cannot_work_blames_no_image(tiny_set: Path) -> None:
-    """Where not even a sound image decodes, no sample is named, neither at the start nor after an error."""
+    """Where it does not even start, no sample is named, neither at once nor when it is asked which one failed."""
     split = ShardSet.open(tiny_set).split("val")
     assert blame.explained(split, np.arange(3), RuntimeError("encountered:\nanything")).exit_code == 1
     calls: list[Callable[[], object]] = [
@@ -112,7 +112,7 @@ def test_decoder_that_cannot_work_blames_no_image(tiny_set: Path) -> None:
     for call in calls:
         with (
             no_descriptor_left(),
-            pytest.raises(HeadraceError, match=r"no image can be decoded.*`ulimit -n`") as caught,
+            pytest.raises(HeadraceError, match=r"decoder cannot start.*`ulimit -n`") as caught,
         ):
             call()
         assert not isinstance(caught.value, DataError)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nvidia.dali import Pipeline, fn, types
 from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
-from headrace.shards.sound_image import broken_decoder
+from headrace.shards.errors import HeadraceError
 from headrace.train.input.augment.views import Views
 from headrace.train.input.decode.arrays import Images, Jpegs
 from headrace.train.input.decode.regions import Regions
@@ -38,7 +38,11 @@ def _build(pipeline: Pipeline) -> None:
     try:
         pipeline.build()
     except RuntimeError as error:
-        raise broken_decoder(error) from error
+        reason = (str(error).rpartition("encountered:")[2].strip() or type(error).__name__).splitlines()[0]
+        raise HeadraceError(
+            f"the image decoder cannot start on this machine now ({reason}), which is no image's fault. Raise what it "
+            "lacks and start again: open files (`ulimit -n`), threads (`ulimit -u`) or memory"
+        ) from error
 
 
 def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
