@@ -32,12 +32,16 @@ class Model(Section):
         "efficientnet-b7",
         "efficientnet-lite0",
     ] = "efficientnet-b0"
+    """The network: efficientnet_pytorch's, or efficientnet_lite_pytorch's lite0, which is made for CPUs."""
     init: Literal["random", "pretrained", "file"] = "random"
+    """The first weights: drawn at random, those published for ImageNet, or a file (`--weights`)."""
     head: Literal["new", "matched"] = "new"
     """The first classifier: drawn at random, or with the published one's rows for those classes that are ImageNet's,
     named by synset as in n01443537. Such a start needs no `head_lr` of its own."""
     dropout: Chance = 0.2
+    """The chance that an input of the classifier is left out."""
     drop_connect: Chance = 0.2
+    """The chance that the last block is skipped; earlier blocks have less (stochastic depth, arXiv:1603.09382)."""
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
     """The weight of a new step in the running statistics (torch's sense; efficientnet_pytorch's own is 0.01)."""
 
@@ -56,8 +60,11 @@ class Augment(Section):
     sizes: tuple[tuple[Annotated[float, Field(ge=0, lt=1)], Side], ...] = ()
     """Resolution schedule in place of `size`: [share of the run, side], as in [[0.0, 128], [0.5, 160]]."""
     crop_area: tuple[Fraction, Fraction] = (0.35, 1.0)
+    """Share of the image's area that a random box has. This and the next are torchvision's RandomResizedCrop."""
     crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    """Width of the box divided by its height."""
     flip: Share = 0.5
+    """The chance that an image is mirrored."""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Degrees to either side, about the middle. This and the next three are one warp, torchvision's RandomAffine."""
     shear: Annotated[float, Field(ge=0, le=80)] = 0.0
@@ -110,6 +117,7 @@ class Train(Section):
     """How long and in what pieces."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    """Passes over the training split."""
     global_batch: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     """Samples of one optimizer update, over all processes together."""
     group: Annotated[int, Field(ge=1)] = 32
@@ -118,10 +126,12 @@ class Train(Section):
     """Plain DDP's way of counting, on purpose only: every process takes this many samples as its one group, so the
     global batch and the number of updates depend on the number of processes. Overrides the two above."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of the order and of every draw."""
     window: Count | None = None
     """Draw the order in windows of so many shards, for storage that is slow at random reads; none given means over the
     whole set. `headrace inspect` says how well windows mix the classes."""
     label_smoothing: Chance = 0.0
+    """The share of each target that is spread over all classes (arXiv:1512.00567)."""
     until: Annotated[float, Field(gt=0, le=100)] | None = None
     """Stop after the epoch whose validation accuracy reaches this many percent."""
 
@@ -139,6 +149,7 @@ class Optim(Section):
     """The optimizer and its learning rate over the run."""
 
     name: Literal["sgd", "adamw", "rmsprop"] = "sgd"
+    """torch's optimizer of that name."""
     lr: Annotated[float, Field(gt=0)] = 0.1
     """Peak learning rate for `reference_batch` samples a step; another global batch scales it by rule."""
     reference_batch: Count | None = None
@@ -148,12 +159,17 @@ class Optim(Section):
     head_lr: Annotated[float, Field(gt=0)] = 1.0
     """The classifier's learning rate as a multiple of the rest's."""
     momentum: Chance = 0.9
+    """Of sgd and rmsprop."""
     nesterov: bool = False
+    """Of sgd."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """L2 penalty; with adamw decoupled from the gradient. Norms and biases have none, see `decay_all`."""
     decay_all: bool = False
     """Also decay norms and biases."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    """How the rate falls after the warm-up, to 0 at the last step, or that it stays."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """Epochs in which the rate rises to its peak in a straight line; may be a fraction."""
     ema_half_life: Count | None = None
     """Average the weights with this half-life in samples; evaluation and `best` then use the average."""
 
@@ -162,7 +178,9 @@ class Evaluate(Section):
     """How the validation split is measured."""
 
     size: Side = 64
+    """Side of the images, pixels."""
     batch: Annotated[int, Field(ge=1, le=65_536)] = 100
+    """Samples of one forward pass, the same on any number of processes."""
     crop: Annotated[float, Field(ge=0.1, le=1)] = 1.0
     """Central square of this fraction of the shorter side; 224 / 256 is torchvision's habit."""
     flip: bool = False
@@ -173,6 +191,7 @@ class Runtime(Section):
     """How the machine is used. The order, draws and updates do not depend on it."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto is the GPU where there is one."""
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "fp64"] = "auto"
     """fp32 is exact, also on a GPU; tf32 rounds there what is multiplied, and is kept in the same 32 bits."""
     layout: Literal["auto", "channels_last", "contiguous"] = "auto"
@@ -181,6 +200,7 @@ class Runtime(Section):
     """torch.compile of the forward and backward pass: by inductor, or also as CUDA graphs. auto is off on every
     device, until it has been measured on a GPU what compiling costs and saves."""
     decode: Literal["auto", "cpu", "mixed"] = "auto"
+    """Where JPEGs are decoded in a run on a GPU: mixed is the GPU's nvJPEG, auto the CPU."""
     cache: Literal["none", "decoded"] = "none"
     """decoded: decode each image once into a file, and read the pixels from there in every epoch and every later run.
     It takes 3 bytes a pixel of disk, and as much memory of each machine, shared by its processes."""
