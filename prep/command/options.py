@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import Scalar
@@ -53,7 +54,7 @@ class Options:
         self.most_bad(0)
         _ = self.colour
 
-    @property
+    @cached_property
     def colour(self) -> tuple[int, int, int]:
         """The background as red, green and blue."""
         code = _COLOURS.get(self.background.strip().lower(), self.background.strip())

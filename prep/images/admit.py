@@ -111,10 +111,12 @@ def _see(data: bytes, background: formats.Colour | None = None) -> _Seen:
     """The image; what is transparent is left as training would see it where there is no background."""
     is_jpeg = data[: len(jpeg.START)] == jpeg.START
     try:
+        if is_jpeg:
+            return _see_jpeg(data)
         if kind := formats.kind_of(data):
             pixels, orientation = formats.decode(data, kind, MAX_PIXELS, background or formats.WHITE)
             return _Seen(_turned(pixels, orientation), kind, storable=False, fault=_FOREIGN)
-        return _see_jpeg(data) if is_jpeg else _see_other(data, background)
+        return _see_other(data, background)
     except _RAISED as error:
         raise BadImageError(f"not a sound {'JPEG' if is_jpeg else 'image'}: {error}") from error
 

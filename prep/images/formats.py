@@ -7,21 +7,15 @@ checked before any is decoded. Of an animation the first picture counts. Also tr
 import io
 import re
 import struct
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, GifImagePlugin, Image, Jpeg2KImagePlugin, PngImagePlugin, WebPImagePlugin
 
 Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
-# Called by name: Image.open would ask others too, and compare with a limit that is the process's.
-_PLUGINS: dict[str, Any] = {
-    "GIF": GifImagePlugin.GifImageFile,
-    "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
-}
 _KINDS = {
     "GIF": re.compile(rb"GIF8[79]a"),
     "JPEG 2000": re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
@@ -29,10 +23,37 @@ _KINDS = {
     "HEIC": re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif[12]|msf1)", re.DOTALL),
 }
 _ORIENTATION = 0x0112  # of EXIF
-_DAMAGE = (
-    *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError),
-    *(Image.DecompressionBombError, struct.error),
-)
+
+
+@cache
+def plugins() -> dict[str, Any]:
+    """Pillow's plugins, by our names of the formats. Imported late: most data sets need none.
+
+    They are called by name: Image.open would ask others too, and compare with a limit that is the process's.
+    """
+    from PIL import (  # noqa: PLC0415
+        AvifImagePlugin,
+        GifImagePlugin,
+        Jpeg2KImagePlugin,
+        PngImagePlugin,
+        WebPImagePlugin,
+    )
+
+    return {
+        "GIF": GifImagePlugin.GifImageFile,
+        "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+        "AVIF": AvifImagePlugin.AvifImageFile,
+        "PNG": PngImagePlugin.PngImageFile,
+        "WebP": WebPImagePlugin.WebPImageFile,
+    }
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What Pillow raises about damaged files."""
+    from PIL import Image  # noqa: PLC0415
+
+    known = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError)
+    return (*known, Image.DecompressionBombError, struct.error)
 
 
 def kind_of(data: bytes) -> str:
@@ -46,11 +67,11 @@ def decode(data: bytes, kind: str, most: int, background: Colour) -> tuple[Pixel
     Raises ValueError for damage, for more than `most` pixels, and for a format whose extra is not installed.
     """
     try:
-        image = _heic(data, most) if kind == "HEIC" else _checked(_PLUGINS[kind](io.BytesIO(data)), most)
+        image = _heic(data, most) if kind == "HEIC" else _checked(plugins()[kind](io.BytesIO(data)), most)
         image.load()
         orientation = image.getexif().get(_ORIENTATION, 1) if kind == "AVIF" else 1
         return _rgb(image, background), orientation if orientation in range(1, 9) else 1
-    except _DAMAGE as error:
+    except _damage() as error:
         raise ValueError(f"the {kind} does not decode: {error or type(error).__name__}") from error
 
 
@@ -100,12 +121,12 @@ def alpha_of(data: bytes) -> NDArray[np.uint8] | None:
     """
     try:
         if data[:4] == b"\x89PNG" and (data[25:26] in (b"\4", b"\6") or b"tRNS" in data[: data.find(b"IDAT")]):
-            image: Any = PngImagePlugin.PngImageFile(io.BytesIO(data))
+            image: Any = plugins()["PNG"](io.BytesIO(data))
         elif (data[8:16] == b"WEBPVP8X" and data[20] & 0x10) or (data[8:16] == b"WEBPVP8L" and data[24] & 0x10):
-            image = WebPImagePlugin.WebPImageFile(io.BytesIO(data))
+            image = plugins()["WebP"](io.BytesIO(data))
         else:
             return None
         with image:
             return np.array(image.convert("RGBA").getchannel("A"), np.uint8) if image.has_transparency_data else None
-    except _DAMAGE as error:
+    except _damage() as error:
         raise ValueError(f"its transparency does not decode: {error or type(error).__name__}") from error

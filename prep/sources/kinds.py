@@ -9,9 +9,11 @@ import re
 from headrace.prep.sources.files import NOT_AN_IMAGE, OTHER_KIND
 
 START = 32  # bytes that tell what a file is
-ENDINGS = (
-    *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"),
-    *("jp2", "j2k", "jpf", "jpx", "gif", "avif", "heic", "heif", "hif"),
+ENDINGS = frozenset(
+    (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"),
+        *("jp2", "j2k", "jpf", "jpx", "gif", "avif", "heic", "heif", "hif"),
+    )
 )
 # Kinds that no decoder here reads, or that it would take for another: raw photographs are TIFFs of their thumbnails.
 _RAW = "3fr arw cr2 cr3 crw dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
@@ -41,7 +43,8 @@ _HIDDEN = frozenset(
 
 def has_image_ending(path: str) -> bool:
     """Whether the file is a candidate by its name alone."""
-    return ending(path) in ENDINGS
+    dot = path.rfind(".")  # of a name that begins with it, this is a hidden file
+    return dot >= 0 and path[dot + 1 :].lower() in ENDINGS
 
 
 def ending(path: str) -> str:

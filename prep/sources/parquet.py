@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.prep.command.options import Options
@@ -133,6 +132,8 @@ class ParquetFiles:
                 if names != self.names and self.rows:
                     raise DataError(f"{path}: its classes are not those of {self.paths[0].name}. Give each as a source")
                 self.names = names
+                import pyarrow.compute as pc  # noqa: PLC0415  it takes long, and few need it
+
                 for batch in file.iter_batches(_BATCH, columns=[f"{image}.bytes", label]):
                     images = pc.struct_field(batch.column(image), "bytes")
                     labels = batch.column(label).to_pylist()

@@ -66,6 +66,8 @@ class Source:
 
     def limited(self, classes: int | None, per_class: int | None) -> "Source":
         """The source cut down to its first classes and their first files."""
+        if classes is None and per_class is None:
+            return self
         splits, unused = {}, list(self.unused)
         for name, listed in self.splits.items():
             of_class = listed.labels < (len(self.classes) if classes is None else classes)

@@ -101,7 +101,11 @@ class _Hidden:
     def add(self, path: str) -> bool:
         """Whether the file is hidden, which is then counted."""
         folder, _, name = path.rpartition("/")
-        key = self._hidden_part(folder) or (path if kinds.is_hidden(name) else "")
+        key = self._top.get(folder)
+        if key is None:
+            key = self._hidden_part(folder)
+        if not key and kinds.is_hidden(name):
+            key = path
         if key:
             self._counts[key] = self._counts.get(key, 0) + 1
         return bool(key)

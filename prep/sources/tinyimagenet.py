@@ -12,6 +12,7 @@ Whatever else there is, is named in the report.
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headrace.prep.sources.files import READ, UNLABELLED, Files, FileTable, Unused
 from headrace.prep.sources.source import Listed, Source
@@ -21,6 +22,7 @@ from headrace.shards.errors import DataError
 from headrace.shards.manifest import MAX_ID, MAX_TEXT, ClassInfo, class_list
 
 LAYOUT = "tinyimagenet"
+Rows = NDArray[np.int64]
 Lines = Iterator[tuple[int, str]]  # number and text
 _WNIDS, _WORDS, _ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
 
@@ -46,20 +48,22 @@ def open_tinyimagenet(seen: Survey, root: str) -> Source:
     texts = {entry.path: lines(files.root, entry, reader) for entry in others}
     classes = _classes(files, texts, len(inside))
     label_of = {one.id: label for label, one in enumerate(classes)}
-    splits = {"train": _train(files, inside, images, label_of)}
+    found = {"train": _train(files, inside, images, label_of)}
     if _ANNOTATIONS in texts:
-        splits["val"] = _val(files, inside, images, _annotations(files, row_of, label_of, texts[_ANNOTATIONS]))
+        found["val"] = _val(files, inside, images, _annotations(files, row_of, label_of, texts[_ANNOTATIONS]))
     elif any(path.startswith("val/") for path in inside.paths):
         raise DataError(
             f"{files.root}: there is a val/ folder but no {_ANNOTATIONS}, which labels it. Get the data set again"
         )
-    return Source(LAYOUT, classes, splits, others, files, reader, _unused(seen, root, splits, others))
+    splits = {name: Listed(inside.take(those), labels) for name, (those, labels) in found.items()}
+    used = [*(rows[those] for those, _ in found.values()), rows[[row_of[path] for path in others.paths]]]
+    return Source(LAYOUT, classes, splits, others, files, reader, _unused(seen, root, used, others))
 
 
-def _unused(seen: Survey, root: str, splits: dict[str, Listed], others: FileTable) -> list[Unused]:
+def _unused(seen: Survey, root: str, used: list[Rows], others: FileTable) -> list[Unused]:
     """What is in no split; of test/, which has no labels, one line."""
-    used = {root + path for part in (*(one.files for one in splits.values()), others) for path in part.paths}
-    unused = np.array([path not in used for path in seen.table.paths], bool)
+    unused = np.ones(len(seen.table), bool)
+    unused[np.concatenate(used)] = False
     rest = seen.unused(root, unused, {}, {f"{root}test/": UNLABELLED})
     return [*(Unused(path, READ) for path in others.paths), *rest]
 
@@ -92,7 +96,8 @@ def _wnids(files: Files, text: Lines, most: int) -> set[str]:
     return found
 
 
-def _train(files: Files, inside: FileTable, images: list[int], label_of: dict[str, int]) -> Listed:
+def _train(files: Files, inside: FileTable, images: list[int], label_of: dict[str, int]) -> tuple[Rows, Rows]:
+    """The rows of the training images, and their labels."""
     rows, labels = [], []
     for row in images:
         path = inside.paths[row]
@@ -109,15 +114,16 @@ def _train(files: Files, inside: FileTable, images: list[int], label_of: dict[st
             f"{files.root}: {len(missing)} of {len(label_of)} classes in {_WNIDS} have no training images, "
             f"first train/{missing[0]}/images/. Get the data set again"
         )
-    return Listed(inside.take(np.array(rows, np.int64)), np.array(labels, np.int64))
+    return np.array(rows, np.int64), np.array(labels, np.int64)
 
 
-def _val(files: Files, inside: FileTable, images: list[int], labels: dict[int, int]) -> Listed:
+def _val(files: Files, inside: FileTable, images: list[int], labels: dict[int, int]) -> tuple[Rows, Rows]:
+    """The same of the validation images."""
     rows = [row for row in images if inside.paths[row].startswith("val/images/")]
     for row in rows:
         if row not in labels:
             raise _wrong(files, f"no label for {inside.paths[row]}")
-    return Listed(inside.take(np.array(rows, np.int64)), np.array([labels[row] for row in rows], np.int64))
+    return np.array(rows, np.int64), np.array([labels[row] for row in rows], np.int64)
 
 
 def _annotations(files: Files, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> dict[int, int]:

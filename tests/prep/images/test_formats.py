@@ -80,7 +80,7 @@ def test_pixels_are_counted_before_any_is_decoded(form: str, monkeypatch: pytest
     """A small file that says it is huge takes no memory."""
     data = saved(Image.new("RGB", (300, 200)), form)
     monkeypatch.setattr(Image.Image, "load", None)
-    for plugin in formats._PLUGINS.values():
+    for plugin in formats.plugins().values():
         monkeypatch.setattr(plugin, "load", None)
     with pytest.raises(ValueError, match="300 x 200 pixels; the limit is 59,999"):
         formats.decode(data, KINDS[form], 59_999, formats.WHITE)
