@@ -1,0 +1,116 @@
+"""The decoder of small images beside a training step that shares its cores, and the memory that it takes.
+
+    python -m benchmarks.input.beside SHARDS [--sizes 64] [--repeats 9] [--seconds 4]
+
+efficientnet_pytorch's B0 is trained at the given size, in batches of 32 and with one thread of torch, fed
+with the product's pipeline: small images by libjpeg-turbo, as it is, and all by DALI, as it was. Rates and CPU time are
+those of training; memory is the most that the process held (VmHWM), fed without a step, less what it held before.
+"""
+
+import json
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest import mock
+
+from benchmarks.harness.benchmark import Benchmark, path
+from benchmarks.harness.processes import Run, call_apart, child
+from benchmarks.harness.tables import Row, ratios, spread
+from benchmarks.harness.turns import ContenderError, contend, contest
+from benchmarks.input.contenders.task import BATCH, DATA, MEAN, STD, THREADS, Given
+
+TURBO, DALI = CONTENDERS = {"libjpeg-turbo": 1 << 14, "DALI": 0}  # most pixels that libjpeg-turbo gets
+STEP = 32  # images
+BATCHES = 200  # of the measurement of memory
+
+
+def feed_of(name: str, shards: str, size: int) -> Any:
+    """The product's feed of endless batches, decoded in this way, in a process that a run has prepared."""
+    import torch
+
+    from benchmarks.input.contenders.dali import planned
+    from headrace.train.input.assembly import Input
+    from headrace.train.input.decode import turbo
+    from headrace.train.machine.device import Accelerator
+    from headrace.train.machine.place import Place
+    from headrace.train.machine.world import World
+    from headrace.train.run.process import keep_freed_memory
+
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    mock.patch.object(turbo, "MOST_PIXELS", CONTENDERS[name]).start()
+    samples, plans = planned(Given(Path(shards), size, Path()))
+    return Input(samples, BATCH, Place(World(), Accelerator(None), THREADS)).feed(plans)
+
+
+def offer(name: str, shards: str, size: int) -> None:
+    """Training steps, whenever it is this contender's turn."""
+    import torch
+    from efficientnet_pytorch import EfficientNet
+
+    from headrace.train.input.normalise import Normalise
+    from headrace.train.machine.device import Accelerator
+
+    feed, normalise = feed_of(name, shards, size), Normalise(MEAN, STD, Accelerator(None))
+    network = EfficientNet.from_name("efficientnet-b0", num_classes=200).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+
+    def step() -> int:
+        batch = next(feed)
+        images = normalise(batch.images)
+        for first in range(0, BATCH, STEP):
+            rows = slice(first, first + STEP)
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(images[rows]), batch.labels[rows]).backward()
+            optimizer.step()
+        return BATCH
+
+    step()
+    contend(step, time.time(), 1)
+
+
+def held(name: str, shards: str, size: int) -> float:
+    """MiB that this process held at most while it was fed, beyond what it held before."""
+    feed = feed_of(name, shards, size)
+    before = _peak()
+    for _ in range(BATCHES):
+        next(feed)
+    return _peak() - before
+
+
+def _peak() -> float:
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
+
+
+def row_of(name: str, runs: dict[str, list[Run]], memory: list[float]) -> Row:
+    """What one way came to."""
+    own = runs[name]
+    row: Row = {"decoded by": name, "n": len(own)}
+    row["images/s"] = round(median(run["images_per_second"] for run in own), 1)
+    row["CPU microseconds an image"] = round(median(run["cpu_microseconds"] for run in own), 1)
+    row |= spread("rate to DALI", list(ratios(own, runs[DALI])), 3)
+    return row | spread("memory, MiB", memory, 1, "memory, min to max")
+
+
+def main() -> None:
+    """Both ways at all sizes."""
+    benchmark = Benchmark(__file__, __doc__, "input-beside", "Small images beside a training step on the same cores")
+    benchmark.add("shards", type=path, help="a shard set")
+    benchmark.share(sizes=[64], repeats=9, seconds=4.0)
+    asked = benchmark.parse(data=DATA, batch=BATCH, threads=THREADS)
+    tables = {}
+    for size in asked.sizes:
+        failed = dict[str, str]()
+        commands = {name: child(__file__, "offer", name, asked.shards, size) for name in CONTENDERS}
+        runs, _ = contest(commands, asked.repeats, asked.seconds, failed)
+        if failed:
+            benchmark.fail(ContenderError(json.dumps(failed)))
+        memory = {name: [call_apart(__file__, "held", name, asked.shards, size) for _ in range(3)] for name in runs}
+        tables[f"{size} px"] = [row_of(name, runs, memory[name]) for name in runs]
+    benchmark.write(tables)
+
+
+if __name__ == "__main__":
+    main()
