@@ -22,18 +22,27 @@ from tests.train.pictures import evaluated
 
 FOREIGN = Path(__file__).with_name("foreign.py")
 RECIPES = {
-    "lite0": ("lite0-cpu", "augment.sizes=[]", "augment.size=64", "evaluate.size=96", "evaluate.crop=0.9"),
+    "lite0": (
+        "lite0-cpu",
+        "train.epochs=1",
+        "augment.sizes=[]",
+        "augment.size=64",
+        "evaluate.size=96",
+        "evaluate.crop=0.9",
+    ),
     "b0": (
         "demo",
         "model.name=efficientnet-b0",
-        "train.global_batch=96",
+        "model.batch_norm_momentum=0.3",
+        "train.epochs=8",
+        "train.global_batch=32",
         "train.group=32",
-        "model.batch_norm_momentum=0.5",
+        "augment.size=64",
         "evaluate.size=64",
         "evaluate.crop=0.875",
     ),
 }
-COMMON = ("train.epochs=1", "runtime.device=cpu", "runtime.precision=fp32", "runtime.verdict=false")
+COMMON = ("runtime.device=cpu", "runtime.precision=fp32", "runtime.verdict=false")
 
 
 @dataclass(frozen=True)
