@@ -1,6 +1,6 @@
 """Accuracy of headrace.Loader in a plain PyTorch loop, beside `headrace train` with the same settings.
 
-    python -m benchmarks.whole.example SOURCE WORK [--seeds 0 1 2] [--epochs 6] [--per-class 200]
+    python -m benchmarks.whole.example SOURCE WORK [--seeds 0 1 2] [--epochs 8] [--per-class 200]
 
 SOURCE is the official zip of TinyImageNet, of which the first ten classes are taken, and so many
 images of each. EfficientNet-B0 is trained from
@@ -23,7 +23,7 @@ from benchmarks.whole.invariance import headrace, points
 RECIPE = Path(__file__).with_suffix(".toml")
 """The settings of both, but for the epochs and the seed."""
 PLAIN, TRAIN = "examples/plain.py", "headrace train"
-SETTINGS = ("--batch", "96", "--group", "96", "--size", "32", "--lr", "0.1")
+SETTINGS = ("--batch", "32", "--group", "32", "--size", "32", "--lr", "0.03")
 
 
 def by_plain(shards: Path, work: Path, seed: int, epochs: int) -> list[float]:
@@ -66,7 +66,7 @@ def main() -> None:
     benchmark.add("source", type=path, help="the official zip of TinyImageNet")
     benchmark.add("work", type=path, help="a folder for the runs, kept")
     benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="a run of each for each")
-    benchmark.add("--epochs", type=int, default=6, help="of each run")
+    benchmark.add("--epochs", type=int, default=8, help="of each run")
     benchmark.add("--per-class", type=int, default=200, help="training images of each class")
     asked = benchmark.parse(model="EfficientNet-B0, random weights")
     benchmark.note(data=f"TinyImageNet, first 10 classes, at most {asked.per_class} images a class in each split")
