@@ -83,7 +83,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, tiny_set: Path) -> Path:
     if not named:
         return tiny_set
     out = tmp_path_factory.mktemp("real") / "set"
-    headrace("prep", named, out, "--classes", 20)
+    headrace("prep", named, out, "--classes", 20, "--per-class", 250)
     return out
 
 

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from tests.extras.export.conftest import Reference
 
 LARGEST = 1e-3
+pytestmark = pytest.mark.timeout(1200)  # the first test waits for the training
 
 
 def gaps(logits: NDArray[np.float32]) -> NDArray[np.float32]:
