@@ -16,7 +16,7 @@ import pytest
 
 from headrace import cli
 from headrace.shards.errors import DataError
-from headrace.train.evaluate import measure
+from headrace.train.evaluate import trained
 from headrace.train.machine import launch
 from headrace.train.model.build import build_model
 from headrace.train.run import assemble
@@ -26,7 +26,7 @@ from tests.train.networks import NARROW, Shape
 
 def narrow(patch: pytest.MonkeyPatch, shape: Shape = NARROW) -> None:
     """Have all runs of this process build a network of this shape, which is fast to train."""
-    for module in (assemble, measure):
+    for module in (assemble, trained):
         patch.setattr(module, "build_model", partial(build_model, **shape))
 
 
