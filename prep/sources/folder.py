@@ -140,10 +140,10 @@ class _Walk:
         top = root.stat()
         self._above = [(top.st_dev, top.st_ino)]  # the folders that the walk is in, if it follows links
 
-    def files(self, folder: Path | str, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
-        """Path and state of each file below `folder`. Raises DataError where it cannot be listed."""
+    def files(self, folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
+        """Path and state of each file below `folder`, however deep. Raises DataError where it cannot be listed."""
         try:
-            yield from self._entries(folder, prefix)
+            yield from self._walk(folder)
         except OSError as error:
             refuse_limit(error)
             raise DataError(
@@ -151,41 +151,67 @@ class _Walk:
                 "out of the source"
             ) from error
 
-    def _entries(self, folder: Path | str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-        with os.scandir(folder) as found:
-            for one in found:
+    def _walk(self, folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
+        inside = [(os.scandir(folder), "")]  # the folders that it is in: no depth is too much
+        try:
+            while inside:
+                found, prefix = inside[-1]
+                if (one := next(found, None)) is None:
+                    self._leave(inside)
+                    continue
                 path = prefix + one.name
-                if one.is_symlink() and self._follow:
-                    yield from self._behind(one, path)
-                elif one.is_dir(follow_symlinks=False):
+                if self._is_entered(one, path):
                     self._folders.append(f"{path}/")
-                    yield from self._inside(one, path)
-                elif one.is_file(follow_symlinks=False):
-                    yield path, one.stat(follow_symlinks=False)
-                else:
-                    self._left_out.append((path, SYMBOLIC if one.is_symlink() else SPECIAL))
+                    inside.append((os.scandir(one.path), f"{path}/"))
+                elif (seen := self._file(one, path)) is not None:
+                    yield path, seen
+        finally:
+            for found, _ in inside:
+                found.close()
 
-    def _inside(self, folder: "os.DirEntry[str]", path: str) -> Iterator[tuple[str, os.stat_result]]:
-        if self._follow:
-            seen = folder.stat()
-            self._above.append((seen.st_dev, seen.st_ino))
-        yield from self.files(folder.path, f"{path}/")
-        if self._follow:
+    def _leave(self, inside: "list[tuple[os._ScandirIterator[str], str]]") -> None:
+        found, _ = inside.pop()
+        found.close()
+        if self._follow and inside:
             self._above.pop()
 
-    def _behind(self, link: "os.DirEntry[str]", path: str) -> Iterator[tuple[str, os.stat_result]]:
-        """What a link leads to."""
+    def _is_entered(self, one: "os.DirEntry[str]", path: str) -> bool:
+        """Whether the walk goes into it: it is a folder, or with `follow` a link to one that it is not in already."""
+        link = one.is_symlink()
+        if not self._is_folder(one):
+            return False
+        if self._follow:
+            seen = one.stat()
+            place = (seen.st_dev, seen.st_ino)
+            if link and place in self._above:
+                self._left_out.append((path, "a symbolic link to a folder that it lies in"))
+                return False
+            self._above.append(place)
+        return True
+
+    def _is_folder(self, one: "os.DirEntry[str]") -> bool:
         try:
-            seen = link.stat()
-        except OSError:  # it leads nowhere, or round in a circle
-            self._left_out.append((path, "a symbolic link that leads nowhere"))
-            return
+            return one.is_dir(follow_symlinks=self._follow)
+        except OSError:
+            if not one.is_symlink():
+                raise
+            return False  # a link that leads round in a circle
+
+    def _file(self, one: "os.DirEntry[str]", path: str) -> os.stat_result | None:
+        """The state of a file; what is none is left out, but for links that were left out already."""
+        if self._is_folder(one):
+            return None
+        if one.is_symlink() and not self._follow:
+            self._left_out.append((path, SYMBOLIC))
+            return None
+        try:
+            seen = one.stat(follow_symlinks=self._follow)
+        except OSError:
+            if not one.is_symlink():
+                raise
+            self._left_out.append((path, "a symbolic link that leads nowhere"))  # or round in a circle
+            return None
         if stat.S_ISREG(seen.st_mode):
-            yield path, seen
-        elif not stat.S_ISDIR(seen.st_mode):
-            self._left_out.append((path, SPECIAL))
-        elif (seen.st_dev, seen.st_ino) in self._above:
-            self._left_out.append((path, "a symbolic link to a folder that it lies in"))
-        else:
-            self._folders.append(f"{path}/")
-            yield from self._inside(link, path)
+            return seen
+        self._left_out.append((path, SPECIAL))
+        return None
