@@ -8,6 +8,7 @@ from headrace.shards.errors import UsageError
 from headrace.shards.headers import refuse_unsafe
 from headrace.shards.lock import locked
 from headrace.shards.manifest import TRAIN, VALIDATION
+from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.evaluate.validation import build_evaluator
 from headrace.train.input.batch import Batch, resident_batch
@@ -48,8 +49,8 @@ def train(request: Request) -> None:
     with StopRequest() as stop, ending_together(stop):
         world = World.from_environment()
         setup = resolve(request, world.size, handed_over())
-        if setup.finished:
-            RunLog(setup.out if world.is_main else None).say(finished_line(setup, setup.finished))
+        if setup.finished and world.size == world.local_size:  # else other machines may see other folders
+            _say_finished(setup, setup.finished, world)
             return
         if world.local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(setup.shards)
@@ -60,12 +61,19 @@ def train(request: Request) -> None:
 def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
     """Train the network that was built, as the setup says, on this rank."""
     refuse_unequal(setup, place.world)
+    if setup.finished:
+        _say_finished(setup, setup.finished, place.world)
+        return
     if not place.world.is_main:
         _carry_out(setup, place, stop, built)
         return
     with locked(setup.out):  # two runs that write one folder would leave neither
         open_run_folder(setup)
         _carry_out(setup, place, stop, built)
+
+
+def _say_finished(setup: Setup, resumed: Checkpoint, world: World) -> None:
+    RunLog(setup.out if world.is_main else None).say(finished_line(setup, resumed))
 
 
 def refuse_unequal(setup: Setup, world: World) -> None:
