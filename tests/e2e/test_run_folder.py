@@ -40,7 +40,7 @@ def test_long_epochs_say_how_far_they_are(finished: tuple[Path, str]) -> None:
 
 
 def test_finished_run_says_so_at_once(finished: tuple[Path, str], tiny_set: Path) -> None:
-    """Resumed, it changes nothing, trains nothing and measures nothing; with more epochs it goes on."""
+    """Resumed, it changes nothing, trains nothing and measures nothing."""
     out, printed = finished
     before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
     best = next(line for line in printed.splitlines() if "best validation accuracy" in line).split(";")[0]
@@ -50,9 +50,18 @@ def test_finished_run_says_so_at_once(finished: tuple[Path, str], tiny_set: Path
     assert resumed.code == 0, resumed.stderr
     assert resumed.stdout.startswith("this run is finished: ")
     assert "of epoch 2, and train.epochs = 2" in resumed.stdout
+    assert "--override recipe" in resumed.stdout
     assert best in resumed.stdout
     assert len(resumed.stdout.splitlines()) == 1
     assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+
+
+def test_what_the_finished_line_advises_trains_on(finished: tuple[Path, str], tiny_set: Path, tmp_path: Path) -> None:
+    """With more epochs and --override recipe the run goes on from there."""
+    more = ("--resume", finished[0], "--set", "train.epochs=3", "--override", "recipe")
+    resumed = command("train", tiny_set, "--out", tmp_path / "more", *more)
+    assert resumed.code == 0, resumed.stderr
+    assert "[3/3] Train Loss" in resumed.stdout
 
 
 def test_readme_loads_the_network_without_headrace(

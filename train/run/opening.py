@@ -1,8 +1,6 @@
-"""The first lines of a run: what is trained, on what, from where, and how it is shared among processes; its last."""
+"""The first lines of a run: what is trained, on what, from where, and how it is shared among processes."""
 
 from headrace.shards.order import deal
-from headrace.train.checkpoint.fields import Checkpoint
-from headrace.train.checkpoint.progress import Progress
 from headrace.train.machine.environment import processor, versions
 from headrace.train.machine.place import Place
 from headrace.train.run.resolve import Setup
@@ -32,27 +30,6 @@ def start_lines(setup: Setup, place: Place, precision: str, origin: str, compila
         lines.append(f"resume   from {setup.resumed.path}")
     lines += [f"cache    {line}" for line in setup.remarks]
     return lines + [f"warning: {line}" for line in _warnings(setup, place, precision)]
-
-
-def best_line(setup: Setup, progress: Progress) -> str:
-    """The best accuracy, against chance."""
-    classes = len(setup.shards.class_ids)
-    return (
-        f"best validation accuracy {progress.best_accuracy:.2f}% in epoch {progress.best_epoch} "
-        f"({classes} classes, chance is {100 / classes:.2f}%)"
-    )
-
-
-def finished_line(setup: Setup, resumed: Checkpoint) -> str:
-    """What there is to say about a run of whose checkpoint nothing is left to train."""
-    progress, train = resumed.progress, setup.recipe.train
-    why = f"train.epochs = {train.epochs}"
-    if progress.epochs_done < train.epochs:
-        why = f"train.until = {train.until:g} %"
-    return (
-        f"this run is finished: {resumed.path} is of epoch {progress.epochs_done}, and {why}. "
-        f"{best_line(setup, progress)}. To train on, give it more epochs"
-    )
 
 
 def _warnings(setup: Setup, place: Place, precision: str) -> list[str]:

@@ -8,10 +8,9 @@ from headrace.shards.errors import UsageError
 from headrace.shards.headers import refuse_unsafe
 from headrace.shards.lock import locked
 from headrace.shards.manifest import TRAIN, VALIDATION
-from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.evaluate.validation import build_evaluator
-from headrace.train.input.batch import Batch, resident_batch
+from headrace.train.input.batch import resident_batch
 from headrace.train.input.decode.cache_fill import open_caches
 from headrace.train.input.kernels.kept import LOOPS
 from headrace.train.machine import environment
@@ -21,19 +20,18 @@ from headrace.train.machine.place import Place
 from headrace.train.machine.signals import StopRequest
 from headrace.train.machine.world import World
 from headrace.train.model.build import Built
-from headrace.train.record.bottleneck import Verdict
 from headrace.train.record.folder import RunLog
 from headrace.train.run import not_finite, out_of_memory
 from headrace.train.run.assemble import build_feed, build_network, build_numerics, build_saver, build_step
 from headrace.train.run.clock import Interval
+from headrace.train.run.closing import conclude, finished_line
 from headrace.train.run.loop import Run, fit
-from headrace.train.run.opening import best_line, finished_line, start_lines
+from headrace.train.run.opening import start_lines
 from headrace.train.run.preflight import handed_over
 from headrace.train.run.process import entered, round_products
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import Setup, open_run_folder, resolve
 from headrace.train.step.compilation import Compilation, compile_step
-from headrace.train.step.rate import count_for, synthetic_rate
 from headrace.train.step.tally import LossRing, NotFiniteError
 from headrace.train.step.update import TrainStep
 
@@ -49,9 +47,6 @@ def train(request: Request) -> None:
     with StopRequest() as stop, ending_together(stop):
         world = World.from_environment()
         setup = resolve(request, world.size, handed_over())
-        if setup.finished and world.size == world.local_size:  # else other machines may see other folders
-            _say_finished(setup, setup.finished, world)
-            return
         if world.local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(setup.shards)
         with entered(setup.recipe.runtime) as place:
@@ -62,7 +57,7 @@ def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> No
     """Train the network that was built, as the setup says, on this rank."""
     refuse_unequal(setup, place.world)
     if setup.finished:
-        _say_finished(setup, setup.finished, place.world)
+        RunLog(setup.out if place.world.is_main else None).say(finished_line(setup, setup.finished))
         return
     if not place.world.is_main:
         _carry_out(setup, place, stop, built)
@@ -70,10 +65,6 @@ def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> No
     with locked(setup.out):  # two runs that write one folder would leave neither
         open_run_folder(setup)
         _carry_out(setup, place, stop, built)
-
-
-def _say_finished(setup: Setup, resumed: Checkpoint, world: World) -> None:
-    RunLog(setup.out if world.is_main else None).say(finished_line(setup, resumed))
 
 
 def refuse_unequal(setup: Setup, world: World) -> None:
@@ -107,7 +98,7 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
         for line in start_lines(setup, place, numerics.precision, origin, compilation):
             log.say(line)
         _write_environment(setup, place, numerics, compilation)
-        _conclude(_trained(setup, place, stop, step, log), setup, residents[-1])
+        conclude(_trained(setup, place, stop, step, log), setup, residents[-1])
 
 
 def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log: RunLog) -> Run:
@@ -154,24 +145,3 @@ def _write_environment(setup: Setup, place: Place, numerics: Numerics, compilati
         values["compile"] = str(compilation)
         values["shards"] = str(setup.shards.root.absolute())
         store.write_bytes(setup.out / "environment.json", (json.dumps(values, indent=1) + "\n").encode())
-
-
-def _conclude(run: Run, setup: Setup, resident: Batch) -> None:
-    """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
-    last = run.world.from_main(run.log.last_epoch())
-    real, stall = (last.get(key) or 0.0 for key in ("images_per_second", "stall_percent"))
-    if setup.recipe.runtime.verdict and real > 0:
-        step_seconds = setup.steps.global_batch / real
-        count = count_for(step_seconds)
-        run.log.say(f"verdict  runs the step alone for about {(count + 1) * step_seconds:.1f} s")
-        synthetic = synthetic_rate(run.step, resident, run.progress.step, count)
-        run.log.say(Verdict(real, synthetic, stall).line())
-    if used := run.step.accelerator.memory():
-        gib = [f"{number / 2**30:.1f}" for number in (used.peak, used.others, used.total)]
-        run.log.say(f"memory: at most {gib[0]} GiB in tensors, {gib[1]} GiB held by decoder and others, of {gib[2]}")
-    if until := setup.recipe.train.until:
-        reached = "reached" if run.progress.best_accuracy >= until else "not reached"
-        run.log.say(
-            f"{until:g} % {reached} after {run.progress.seconds:.1f} s from the first batch, evaluations included"
-        )
-    run.log.say(f"{best_line(setup, run.progress)}; results are in {setup.out}")

@@ -1,0 +1,51 @@
+"""The last lines of a run: whether the input was the bottleneck, what it came to, or that nothing was left to do."""
+
+from headrace.train.checkpoint.fields import Checkpoint
+from headrace.train.checkpoint.progress import Progress
+from headrace.train.input.batch import Batch
+from headrace.train.record.bottleneck import Verdict
+from headrace.train.run.loop import Run
+from headrace.train.run.resolve import Setup
+from headrace.train.step.rate import count_for, synthetic_rate
+
+
+def conclude(run: Run, setup: Setup, resident: Batch) -> None:
+    """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
+    last = run.world.from_main(run.log.last_epoch())
+    real, stall = (last.get(key) or 0.0 for key in ("images_per_second", "stall_percent"))
+    if setup.recipe.runtime.verdict and real > 0:
+        step_seconds = setup.steps.global_batch / real
+        count = count_for(step_seconds)
+        run.log.say(f"verdict  runs the step alone for about {(count + 1) * step_seconds:.1f} s")
+        synthetic = synthetic_rate(run.step, resident, run.progress.step, count)
+        run.log.say(Verdict(real, synthetic, stall).line())
+    if used := run.step.accelerator.memory():
+        gib = [f"{number / 2**30:.1f}" for number in (used.peak, used.others, used.total)]
+        run.log.say(f"memory: at most {gib[0]} GiB in tensors, {gib[1]} GiB held by decoder and others, of {gib[2]}")
+    if until := setup.recipe.train.until:
+        reached = "reached" if run.progress.best_accuracy >= until else "not reached"
+        run.log.say(
+            f"{until:g} % {reached} after {run.progress.seconds:.1f} s from the first batch, evaluations included"
+        )
+    run.log.say(f"{_best_line(setup, run.progress)}; results are in {setup.out}")
+
+
+def finished_line(setup: Setup, resumed: Checkpoint) -> str:
+    """What there is to say about a run of whose checkpoint nothing is left to train."""
+    progress, train = resumed.progress, setup.recipe.train
+    bound = f"train.epochs = {train.epochs}"
+    if progress.epochs_done < train.epochs:
+        bound = f"train.until = {train.until:g} %"
+    return (
+        f"this run is finished: {resumed.path} is of epoch {progress.epochs_done}, and {bound}. "
+        f"{_best_line(setup, progress)}. To train on, change that with --set and give --override recipe"
+    )
+
+
+def _best_line(setup: Setup, progress: Progress) -> str:
+    """The best accuracy, against chance."""
+    classes = len(setup.shards.class_ids)
+    return (
+        f"best validation accuracy {progress.best_accuracy:.2f}% in epoch {progress.best_epoch} "
+        f"({classes} classes, chance is {100 / classes:.2f}%)"
+    )
