@@ -11,11 +11,13 @@ import pytest
 from tests.checkout import SEARCH
 from tests.faults.runs import WORKER, arguments, assert_same_run
 
+UNTIL_IT_TRAINS = '| while ! [ -s "$OUT/metrics.jsonl" ]; do sleep 0.02; done'
 
-def in_shell(given: list[str], reader: str) -> tuple[int, str]:
-    """The command in bash with `reader` behind it; its own exit code, and what came to standard error."""
+
+def in_shell(given: list[str], reader: str, out: Path) -> tuple[int, str]:
+    """The command in bash with `reader` behind it, which knows OUT as $OUT; its own exit code and standard error."""
     command = ["bash", "-c", f'"$0" "$@" {reader}; exit ${{PIPESTATUS[0]}}', sys.executable, str(WORKER), *given]
-    env = {**os.environ, "PYTHONPATH": SEARCH}
+    env = {**os.environ, "PYTHONPATH": SEARCH, "OUT": str(out)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200, check=False)
     return done.returncode, done.stderr
 
@@ -35,7 +37,7 @@ def assert_whole(out: Path, undisturbed: Path) -> None:
             pytest.param(reader, marks=pytest.mark.faults)
             for reader in (
                 "| true",
-                "| sleep 4",
+                UNTIL_IT_TRAINS,
                 "> /dev/full",
                 "2>&1 | head -n 2",
                 "> /dev/full 2>&1",
@@ -47,7 +49,7 @@ def assert_whole(out: Path, undisturbed: Path) -> None:
 )
 def test_run_goes_on_without_output(tiny_set: Path, undisturbed: Path, tmp_path: Path, reader: str) -> None:
     """Whatever becomes of the output, the run saves and ends with 0 and the same bits; one line says why."""
-    code, errors = in_shell(arguments(tiny_set, tmp_path / "run"), reader)
+    code, errors = in_shell(arguments(tiny_set, tmp_path / "run"), reader, tmp_path / "run")
     assert code == 0, errors
     assert_whole(tmp_path / "run", undisturbed)
     said = [] if "2>" in reader or reader == ">&-" else [f"Training goes on; its log is in {tmp_path / 'run'}"]
@@ -57,7 +59,7 @@ def test_run_goes_on_without_output(tiny_set: Path, undisturbed: Path, tmp_path:
 @pytest.mark.faults
 def test_ranks_go_on_without_output(tiny_set: Path, tmp_path: Path) -> None:
     """The same under --nproc, where launcher and ranks share the output."""
-    code, errors = in_shell(arguments(tiny_set, tmp_path / "run", "--nproc", "2"), "2>&1 | true")
+    code, errors = in_shell(arguments(tiny_set, tmp_path / "run", "--nproc", "2"), "2>&1 | true", tmp_path / "run")
     assert code == 0, errors
     assert (tmp_path / "run" / "last.pt").exists()
 
@@ -67,7 +69,7 @@ def test_ranks_go_on_without_output(tiny_set: Path, tmp_path: Path) -> None:
 def test_prep_goes_on_without_output(tmp_path: Path, reader: str) -> None:
     """A conversion ends with 0 and a whole shard set, as its manifest says, which is published last."""
     given = ["prep", "--demo", str(tmp_path / "set"), "--per-class", "20", "--workers", "2"]
-    code, errors = in_shell(given, reader)
+    code, errors = in_shell(given, reader, tmp_path / "set")
     assert code == 0, errors
     assert (tmp_path / "set" / "shardset.json").exists()
 
