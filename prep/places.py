@@ -8,8 +8,11 @@ import numpy as np
 
 from headrace.prep.images.admit import admit
 from headrace.prep.sources.detect import open_files
-from headrace.prep.sources.files import MAX_FILE_BYTES, OTHER_KIND
+from headrace.prep.sources.files import MAX_FILE_BYTES, OTHER_KIND, Entry, LeftOut
+from headrace.prep.sources.files import Files as SourceFiles
 from headrace.prep.sources.kinds import has_image_ending
+from headrace.prep.sources.listing import ListingFiles
+from headrace.prep.sources.parquet import ParquetFiles
 from headrace.prep.sources.survey import survey
 from headrace.shards import regular
 from headrace.shards.encoded import Given, Ready, Unreadable
@@ -96,14 +99,17 @@ class Memory:
 
 
 class Source:
-    """The images of a folder, archive or listing, as prep reads them; those that it does not read come last."""
+    """The images of a folder, archive or listing, as prep reads them; those that it does not read come last.
+
+    What a listing or a Parquet file names is an image, whatever it is called.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        seen = survey(open_files(Path(path), Path(tempfile.gettempdir())))
-        self._entries, self._reader = list(seen.table.take(seen.images)), seen.files.reader("")
-        others = [(one, why) for one, why in zip(seen.table.paths, seen.why_not, strict=True) if why == OTHER_KIND]
-        self._left_out = [*others, *((one, why) for one, why in seen.left_out if has_image_ending(one))]
+        # Held as long as images are wanted: the unpacked copy of an archive goes with it.
+        self._files = open_files(Path(path), Path(tempfile.gettempdir()))
+        self._entries, self._left_out = _images_in(self._files)
+        self._reader = self._files.reader("")
 
     def __len__(self) -> int:
         return len(self._entries) + len(self._left_out)
@@ -123,6 +129,16 @@ class Source:
     def image(self, place: int) -> Given:
         """The same, admitted."""
         return _admitted(self, place)
+
+
+def _images_in(files: SourceFiles) -> tuple[list[Entry], LeftOut]:
+    """What is read, and what is an image that is not read, with the reason."""
+    if isinstance(files, ListingFiles | ParquetFiles):
+        return list(files.table()), files.left_out
+    seen = survey(files)
+    others = [(one, why) for one, why in zip(seen.table.paths, seen.why_not, strict=True) if why == OTHER_KIND]
+    links = ((one, why) for one, why in seen.left_out if has_image_ending(one))
+    return list(seen.table.take(seen.images)), [*others, *links]
 
 
 class Samples:

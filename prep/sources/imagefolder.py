@@ -19,7 +19,7 @@ from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import integers_as_text
 from headrace.prep.sources.files import BY_EMPTY_CLASS, UNLABELLED, Files, FileTable
 from headrace.prep.sources.source import Listed, Source
-from headrace.prep.sources.splits import divided, is_like_a_split, split_of
+from headrace.prep.sources.splits import divided, is_like_a_split, refuse_two_validations, split_of
 from headrace.prep.sources.survey import Survey, relative
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import TRAIN, VALIDATION, class_list
@@ -140,6 +140,7 @@ def _splits(
 
     `names` are the classes of the images of each tree. A test tree without any of these classes has no labels.
     """
+    refuse_two_validations(where, names, options)
     found: dict[str, tuple[str, NDArray[np.int64]]] = {}
     for tree, classes in names.items():
         split = split_of(tree, options) or TRAIN

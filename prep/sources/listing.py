@@ -23,7 +23,7 @@ from headrace.prep.sources.columns import cells, find_columns, rows_of_csv, rows
 from headrace.prep.sources.files import UNKNOWN_CRC, Entry, FileTable, LeftOut
 from headrace.prep.sources.folder import FolderReader
 from headrace.prep.sources.source import Listed, Source
-from headrace.prep.sources.splits import divided, split_of
+from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import class_list
 from headrace.shards.open_files import refuse_limit
@@ -31,7 +31,7 @@ from headrace.shards.open_files import refuse_limit
 LAYOUT = "listing"
 ENDINGS = (".csv", ".jsonl", ".parquet")
 _USUAL = ("train", "val", "test")
-_SPLIT = re.compile("[a-z][a-z0-9_-]{0,31}")  # what a manifest takes for the name of one
+SPLIT = re.compile("[a-z][a-z0-9_-]{0,31}")  # what a manifest takes for the name of one
 _Item = tuple[str, str, str]  # path, label, split
 _Rows = Iterable[tuple[int, dict[str, Any]]]
 _ROWS = 4096  # of a Parquet file in memory at a time
@@ -106,6 +106,7 @@ def open_listing(files: ListingFiles, options: Options) -> Source:
         rows = sorted(rows_of[split], key=lambda row: files.items[row][0])
         found = np.array([label_of[files.items[row][1]] for row in rows], np.int64)
         splits[split] = Listed(table.take(np.array(rows, np.int64)), found)
+    refuse_two_validations(files.root, {word for _, _, word in files.items}, options)
     check_splits(files.root, splits, options)
     reader = files.reader("")
     itself = Entry(files.root.name, files.root.stat().st_size, UNKNOWN_CRC, 0, 0, 0)
@@ -172,7 +173,7 @@ def items_of(root: Path, rows: _Rows) -> list[_Item]:
         except UnicodeDecodeError as error:
             raise DataError(f"{root}: row {number}: {error.object[:40]!r} is not UTF-8. Correct the listing") from error
         split = split.lower()
-        if not path or not label or not _SPLIT.fullmatch(split) or path in items or not path.isprintable():
+        if not path or not label or not SPLIT.fullmatch(split) or path in items or not path.isprintable():
             why = "needs a path, a label, and a split as train, val or test"
             why = "occurs twice" if path in items else why
             why = why if path.isprintable() else "has unprintable characters"

@@ -19,7 +19,7 @@ from headrace.prep.sources.columns import rows_of_csv, rows_of_jsonl
 from headrace.prep.sources.files import READ, FileTable, Unused
 from headrace.prep.sources.listing import check_splits, in_usual_order, items_of, odd_splits
 from headrace.prep.sources.source import Listed, Source
-from headrace.prep.sources.splits import divided, split_of
+from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
 from headrace.prep.sources.survey import Survey
 from headrace.prep.sources.text import lines
 from headrace.shards.errors import DataError
@@ -38,7 +38,7 @@ def find_metadata(seen: Survey, options: Options) -> list[int]:
 
 def _has_labels(seen: Survey, row: int, options: Options) -> bool:
     try:
-        next(_cells(seen, row, options), None)
+        next(_cells(seen, row, options, set()), None)
     except DataError:
         return False
     except csv.Error:
@@ -46,34 +46,41 @@ def _has_labels(seen: Survey, row: int, options: Options) -> bool:
     return True
 
 
-def _cells(seen: Survey, row: int, options: Options) -> Cells:
-    """Number and cells of each row of a metadata file, with the split that the folders say where no column does."""
+def _cells(seen: Survey, row: int, options: Options, words: set[str]) -> Cells:
+    """Number and cells of each row of a metadata file, with the split that the folders say where no column does.
+
+    What the source calls these splits is added to `words`.
+    """
     (entry,) = seen.table.take(np.array([row]))
     text = (line for _, line in lines(seen.files.root, entry, seen.files.reader("")))
     folder, _, name = entry.path.rpartition("/")
     for number, cells in _NAMES[name](text, seen.files.root / entry.path, options):
         names = posixpath.join(folder, str(cells["path"])).split("/")[:-1]
-        by_folder = next((split for one in names if (split := split_of(one, options))), TRAIN)
-        yield number, {"split": by_folder, **cells}
+        by_folder = next((name for name in names if split_of(name, options)), TRAIN)
+        words.add(str(cells.get("split", by_folder)))
+        yield number, {"split": split_of(by_folder, options), **cells}
 
 
 def _labelled(seen: Survey, files: list[int], options: Options) -> list[tuple[int, str, str]]:
     """Row, label and split of each image that the metadata files name."""
     row_of = {path: row for row, path in enumerate(seen.table.paths)}
     found: dict[int, tuple[int, str, str]] = {}
+    words: set[str] = set()
     for file in files:
         where = seen.files.root / seen.table.paths[file]
         folder = seen.table.paths[file].rpartition("/")[0]
         try:
-            items = items_of(where, _cells(seen, file, options))
+            items = items_of(where, _cells(seen, file, options, words))
         except csv.Error as error:
             raise DataError(f"{where}: not a CSV file ({error}). Correct it and try again") from error
         for path, label, word in items:
-            row = row_of.get(posixpath.normpath(posixpath.join(folder, path)))
+            inside = posixpath.normpath(posixpath.join(folder, path))
+            row = row_of.get(inside) if not folder or inside.startswith(f"{folder}/") else None
             if row is None or row in found:
-                why = "there is no such file" if row is None else "it is labelled twice"
+                why = "there is no such file in its folder" if row is None else "it is labelled twice"
                 raise DataError(f"{where}: {path}: {why}. Correct the file")
             found[row] = (row, label, split_of(word, options) or word)
+    refuse_two_validations(seen.files.root, words, options)
     return sorted(found.values())
 
 

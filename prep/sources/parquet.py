@@ -19,28 +19,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.prep.command.options import Options
+from headrace.prep.sources.beside import others_in
 from headrace.prep.sources.class_order import classes_of, gaps
 from headrace.prep.sources.columns import find_column
 from headrace.prep.sources.files import UNLABELLED, Entry, FileTable, LeftOut, Unused
-from headrace.prep.sources.listing import check_splits, in_usual_order, odd_splits
+from headrace.prep.sources.listing import SPLIT, check_splits, in_usual_order, odd_splits
 from headrace.prep.sources.source import Listed, Source
-from headrace.prep.sources.splits import divided, split_of
+from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
 from headrace.prep.sources.tar import TarReader
 from headrace.prep.sources.unpacked import path_of
 from headrace.shards import store
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.manifest import TRAIN, class_list
+from headrace.shards.open_files import refuse_limit
 
 LAYOUT = "parquet"
 _BATCH = 256  # rows in memory at a time, with their images
 _NO_BYTES = "a row without the bytes of an image"
+_PART = re.compile(r"(.+)-\d{5}-of-\d{5}(-[0-9a-f]+)?")  # the split and the number of a file, as datasets writes them
 _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 class _Row(NamedTuple):
     entry: Entry
     label: str  # "" where there is none
-    split: str
+    split: str  # as the source calls it
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -49,7 +52,7 @@ def parquet_files(path: Path) -> list[Path]:
         found = _files(path) or _files(path / "data")
     else:
         found = [path] if path.suffix.lower() == ".parquet" and path.is_file() else []
-    return found if found and image_column(found[0]) is not None else []
+    return found if any(image_column(one) is not None for one in found) else []
 
 
 def _files(folder: Path) -> list[Path]:
@@ -59,9 +62,15 @@ def _files(folder: Path) -> list[Path]:
 def image_column(path: Path) -> str | None:
     """The column of images with their bytes; None where there is none, or where the file cannot be read."""
     try:
-        fields = {field.name: field.type for field in pq.read_schema(path)}
-    except _DAMAGE:
+        return _image_in(pq.read_schema(path))
+    except _DAMAGE as error:
+        if isinstance(error, OSError):
+            refuse_limit(error)
         return None
+
+
+def _image_in(schema: pa.Schema) -> str | None:
+    fields = {field.name: field.type for field in schema}
     return next((name for name, kind in fields.items() if pa.types.is_struct(kind) and _has_bytes(kind)), None)
 
 
@@ -125,8 +134,9 @@ class ParquetFiles:
         """Bytes and label of each row of a file."""
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                image = image_column(path)
                 schema = file.schema_arrow
+                if (image := _image_in(schema)) is None:
+                    raise DataError(f"{path}: it has no images, as the files beside it have. Move it out of the folder")
                 label = find_column("label", path, [name for name in schema.names if name != image], self._options)
                 names = class_names(schema, str(label))
                 if names != self.names and self.rows:
@@ -140,6 +150,8 @@ class ParquetFiles:
                     for one, value in zip(images, labels, strict=True):
                         yield (one.as_buffer() if one.is_valid else None), _label(value, names)
         except _DAMAGE as error:
+            if isinstance(error, OSError):
+                refuse_limit(error)
             raise DataError(f"{path}: not a sound Parquet file ({error}). Get it again") from error
 
     def reader(self, prefix: str) -> TarReader:
@@ -175,9 +187,16 @@ def _label(value: object, names: list[str]) -> str:
 
 
 def _split_in(path: Path, options: Options) -> str:
-    """The split that the name of a file says, as train-00000-of-00002.parquet does; train where none does."""
-    words = re.findall("[a-z]+", path.stem.lower())
-    return next((split for word in words if (split := split_of(word, options))), TRAIN)
+    """What the name of a file calls its split: all of it before the numbers in extra-00000-of-00002.parquet.
+
+    Of a name without such numbers it is the first word that is usual for a split; train where none is.
+    """
+    stem = path.stem.lower()
+    if (part := _PART.fullmatch(stem)) is None:
+        return next((word for word in re.findall("[a-z]+", stem) if split_of(word, options)), TRAIN)
+    if not split_of(part[1], options) and not SPLIT.fullmatch(part[1]):
+        raise DataError(f"{path}: {part[1]!r} cannot be the name of a split. Rename the file")
+    return part[1]
 
 
 def open_parquet(files: ParquetFiles, options: Options) -> Source:
@@ -190,14 +209,18 @@ def open_parquet(files: ParquetFiles, options: Options) -> Source:
     number = {name: label for label, name in enumerate(classes)}
     rows_of: dict[str, list[int]] = {}
     for row in labelled:
-        rows_of.setdefault(files.rows[row].split, []).append(row)
+        word = files.rows[row].split
+        rows_of.setdefault(split_of(word, options) or word, []).append(row)
     splits = {}
     for split in in_usual_order(rows_of):
         labels = np.array([number[files.rows[row].label] for row in rows_of[split]], np.int64)
         splits[split] = Listed(table.take(np.array(rows_of[split], np.int64)), labels)
+    refuse_two_validations(files.root, {row.split for row in files.rows}, options)
     check_splits(files.root, splits, options)
     unused = [Unused(path, why) for path, why in files.left_out]
     unused += [Unused(one.entry.path, UNLABELLED) for one in files.rows if not one.label]
+    if files.root.is_dir():
+        unused += others_in(files.root, files.paths, options)
     infos = class_list(((name, name) for name in classes), files.root)
     listed, remarks = divided(files, splits, options), [*odd_splits(splits), *gaps(classes, splits)]
     return Source(LAYOUT, infos, listed, FileTable.of([]), files, files.reader(""), unused, remarks=remarks)

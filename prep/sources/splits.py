@@ -2,6 +2,8 @@
 
 import re
 import zlib
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,16 @@ def split_of(name: str, options: Options) -> str:
     if options.val is not None and word == options.val.strip().lower():
         return VALIDATION
     return _WORDS.get(word, "")
+
+
+def refuse_two_validations(where: Path, names: Iterable[str], options: Options) -> None:
+    """Raise UsageError where --val takes a split for validation, and among the names of splits is one that is one."""
+    if options.val is None:
+        return
+    asked = options.val.strip().lower()
+    own = sorted(name for name in names if split_of(name, options) == VALIDATION and name.strip().lower() != asked)
+    if own:
+        raise UsageError(f"{where}: --val {options.val}: it has a validation split of its own ({own[0]}). Omit --val")
 
 
 def is_like_a_split(name: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
-from headrace.shards.errors import DataError, HeadraceError
+from headrace.shards.errors import DataError, HeadraceError, UsageError
 from tests.prep.contents import Contents, as_folder, as_zip
 from tests.prep.sources.test_imagefolder import NONE, opened, seen, tree
 
@@ -88,3 +88,24 @@ def test_nothing_in_it(tmp_path: Path) -> None:
     files = tree("a/1.jpg", "b/2.jpg") | {"metadata.csv": as_csv()}
     with pytest.raises(DataError, match="it lists no images"):
         opened(as_folder(files, tmp_path / "in"), NONE)
+
+
+def test_labels_never_meet_the_pixels_of_another_folder(tmp_path: Path) -> None:
+    """A path that leads out of the folder of its metadata file is refused, though there is such a file."""
+    files = tree("train/2.jpg", "photo/1.jpg") | {"train/metadata.csv": as_csv("2.jpg,cat", "../photo/1.jpg,dog")}
+    with pytest.raises(DataError, match=r"\.\./photo/1\.jpg: there is no such file in its folder"):
+        opened(as_folder(files, tmp_path / "in"), NONE)
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_second_validation_split_is_not_mixed_into_the_first(column: bool, tmp_path: Path) -> None:
+    """Whether folders or a column say which images are for validation."""
+    splits = ("train", "dev", "test")
+    files = tree(*(f"{'images' if column else split}/{split}.jpg" for split in splits))
+    rows = [f"{path},cat,{path.rpartition('/')[2][:-4]}" if column else f"{path},cat" for path in files]
+    files["metadata.csv"] = "\n".join([f"file_name,label{',split' if column else ''}", *rows, ""]).encode()
+    source = as_folder(files, tmp_path / "in")
+    assert list(seen(opened(source, Options()))) == ["train", "val", "test"]
+    assert list(seen(opened(source, Options(val="dev")))) == ["train", "val", "test"]
+    with pytest.raises(UsageError, match=r"--val test: it has a validation split of its own \(dev\)\. Omit --val"):
+        opened(source, Options(val="test"))

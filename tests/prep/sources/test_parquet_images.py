@@ -1,6 +1,7 @@
 """Parquet files with the bytes of images in them."""
 
 import json
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
 from headrace.prep.sources import parquet
 from headrace.shards import store
-from headrace.shards.errors import DataError, HeadraceError
+from headrace.shards.errors import DataError, HeadraceError, UsageError
+from headrace.shards.open_files import LimitError
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import as_folder
 from tests.prep.sources.test_imagefolder import NONE, jpegs, opened, seen, tree
@@ -58,7 +60,7 @@ def test_folder_of_files(tmp_path: Path) -> None:
         "train-00001-of-00002.parquet/0000000": (1, jpegs()[0]),
     }
     assert shards.split("val").labels.tolist() == [2, 0] or shards.split("val").labels.tolist() == [0, 2]
-    assert result.tally.unused == {"of a split without labels": 2}
+    assert result.tally.unused == {"of a split without labels": 2, "not an image": 1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
@@ -115,11 +117,12 @@ def test_too_small_a_disk_is_said_before_the_copy(tmp_path: Path, monkeypatch: p
         opened(path, NONE)
 
 
+@pytest.mark.parametrize("other", ["a-train", "z-train"])
 @pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
-def test_cut_file_is_named(keep: float, tmp_path: Path) -> None:
-    """Whether its end is missing, or a part in its middle."""
+def test_cut_file_is_named(keep: float, other: str, tmp_path: Path) -> None:
+    """Whether its end is missing, or a part in its middle, and wherever it is sorted."""
     path = written(tmp_path / "in/train.parquet", [0, 1, 2])
-    written(tmp_path / "in/a-train.parquet", [0, 1, 2])
+    written(tmp_path / f"in/{other}.parquet", [0, 1, 2])
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
     with pytest.raises(DataError, match=r"train.parquet: not a sound Parquet file"):
@@ -131,3 +134,61 @@ def test_folder_of_save_to_disk_is_named(tmp_path: Path) -> None:
     as_folder({"dataset_dict.json": b"{}", "train/data-00000-of-00001.arrow": b"x"}, tmp_path / "in")
     with pytest.raises(DataError, match=r"written by datasets\.save_to_disk, which is not read.*to_parquet"):
         opened(tmp_path / "in", NONE)
+
+
+def test_files_of_other_splits_keep_their_names(tmp_path: Path) -> None:
+    """Training has only those that are called so; --val makes one of the others the validation split."""
+    for name in ("train", "Extra", "holdout_a"):
+        written(tmp_path / f"in/data/{name}-00000-of-00001.parquet", [0, 1])
+    written(tmp_path / "in/data/train-00001-of-00002-0123456789abcdef.parquet", [2])
+    source = opened(tmp_path / "in", NONE)
+    assert {name: len(found) for name, found in seen(source).items()} == {"train": 3, "extra": 2, "holdout_a": 2}
+    assert [line.partition(" is neither")[0] for line in source.remarks] == ["split extra", "split holdout_a"]
+    assert list(seen(opened(tmp_path / "in", Options(val="holdout_a")))) == ["train", "val", "extra"]
+    written(tmp_path / "in/data/a b-00000-of-00001.parquet", [0])
+    with pytest.raises(DataError, match=r"'a b' cannot be the name of a split\. Rename the file"):
+        opened(tmp_path / "in", NONE)
+
+
+def test_file_without_images_among_the_others_is_named(tmp_path: Path) -> None:
+    """A table of something else."""
+    written(tmp_path / "in/train.parquet", [0, 1])
+    pq.write_table(pa.table({"label": [1], "text": ["a"]}), tmp_path / "in/words.parquet")
+    with pytest.raises(DataError, match=r"words\.parquet: it has no images"):
+        opened(tmp_path / "in", NONE)
+
+
+def test_files_beside_them_are_reported(tmp_path: Path) -> None:
+    """By reason; Parquet files that are links, as in a cache of downloads, are read and not reported."""
+    written(tmp_path / "in/train.parquet", [0, 1])
+    (tmp_path / "in/more.parquet").symlink_to(written(tmp_path / "blob", [2]))
+    written(tmp_path / "in/data/train.parquet", [0])
+    as_folder(tree("pictures/1.jpg") | {"README.md": b"A card.", ".gitattributes": b"x"}, tmp_path / "in")
+    source = opened(tmp_path / "in", NONE)
+    assert len(source.splits["train"].labels) == 3
+    assert sorted((one.path, one.reason) for one in source.unused) == [
+        (".gitattributes", "hidden"),
+        ("README.md", "not an image"),
+        ("data/train.parquet", "a Parquet file in another folder than those that are read"),
+        ("pictures/1.jpg", "an image beside the Parquet files"),
+    ]
+
+
+def test_folders_of_classes_beside_them_are_refused(tmp_path: Path) -> None:
+    """Nobody can tell which of the two is the data set."""
+    written(tmp_path / "in/train.parquet", [0, 1])
+    as_folder(tree("ant/1.jpg", "cat/2.jpg"), tmp_path / "in")
+    with pytest.raises(UsageError, match=r"\(train.parquet\) and 2 folders with images \(ant/, cat/\) lie there"):
+        opened(tmp_path / "in", NONE)
+
+
+def test_missing_descriptors_are_not_damage(tmp_path: Path) -> None:
+    """No file can be opened, so nothing can be said of it."""
+    path = written(tmp_path / "train.parquet", [0, 1])
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(LimitError):
+            parquet.image_column(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

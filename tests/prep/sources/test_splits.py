@@ -1,5 +1,6 @@
 """Splits by all the names that people give them, and trees whose splits nobody should take for classes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from headrace.shards.errors import UsageError
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import as_folder
 from tests.prep.sources.test_imagefolder import opened, seen, tree
+from tests.prep.sources.test_parquet_images import written
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,35 @@ def test_class_may_be_called_train(tmp_path: Path) -> None:
     """One of several classes, with its images right in it, is what COCO has."""
     source = as_folder(tree("bus/1.jpg", "train/2.jpg", "boat/3.jpg"), tmp_path / "in")
     assert [one.id for one in opened(source, Options(val_fraction=0)).classes] == ["boat", "bus", "train"]
+
+
+def as_listing(folder: Path) -> Path:
+    """The images below three folders by a listing with a column for the split."""
+    as_folder(tree(*THREE), folder)
+    rows = [f"{path},{path.split('/')[1]},{path.split('/')[0]}" for path in THREE]
+    (folder / "list.csv").write_text("\n".join(["path,label,split", *rows, ""]))
+    return folder / "list.csv"
+
+
+def as_parquet(folder: Path) -> Path:
+    """Parquet files for three splits."""
+    for name in ("train", "val", "test"):
+        written(folder / f"{name}-00000-of-00001.parquet", [0, 1])
+    return folder
+
+
+THREE = ("train/ant/1.jpg", "val/ant/2.jpg", "test/ant/3.jpg")
+FORMS: dict[str, Callable[[Path], Path]] = {
+    "folder": lambda path: as_folder(tree(*THREE), path),
+    "listing": as_listing,
+    "parquet": as_parquet,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_test_images_are_not_mixed_into_a_validation_split(form: str, tmp_path: Path) -> None:
+    """--val takes a split for validation only if there is none."""
+    source = FORMS[form](tmp_path / "in")
+    assert list(seen(opened(source, Options()))) == ["train", "val", "test"]
+    with pytest.raises(UsageError, match=r"--val test: it has a validation split of its own \(val\)\. Omit --val"):
+        opened(source, Options(val="test"))
