@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from headrace.prep.command.options import MEGABYTE, Options
 from headrace.prep.command.progress import Say, progress
@@ -20,7 +21,7 @@ from headrace.prep.make.tally import Tally, tally
 from headrace.prep.sources import kinds
 from headrace.prep.sources.detect import open_files, open_source
 from headrace.prep.sources.files import REPLACED, SYMBOLIC, Files
-from headrace.prep.sources.source import Source
+from headrace.prep.sources.source import Source, States
 from headrace.shards import headers, regular, store
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.lock import locked
@@ -62,16 +63,25 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
         _refuse_lost_images(files, options)
         for remark in chosen.remarks:
             say(f"{source}: {remark}")
-        chosen, made, account = _make_splits(chosen, out, options, stamp, workers, say)
+        made = _make_splits(chosen, out, options, stamp, workers, say)
         if files.stamp() != stamp:
             raise DataError(f"{source}: it changed while prep read it. Run prep again when nothing writes to it")
         work = store.work_folder(out)
-        manifest = publish.write_set(work, chosen, options, made, reuse.stamp_record(files, stamp, options))
+        manifest = publish.write_set(
+            work, made.source, options, made.shards, made.dropped, reuse.stamp_record(files, stamp, options)
+        )
         if out.exists() and not reuse.made_by_prep(out):
             say(f"{out}: what was there is kept as {store.set_aside(out)}: not all of it is known to come from prep")
         store.publish(work, out)
         headers.remember(manifest)  # every image was admitted
-    return Result(manifest, reused=False, seconds=time.monotonic() - began, tally=account)
+    return Result(manifest, reused=False, seconds=time.monotonic() - began, tally=made.tally)
+
+
+class _Made(NamedTuple):
+    source: Source  # without the classes that turned out to be dropped
+    shards: dict[str, list[tuple[Job, Record]]]  # by split
+    dropped: list[States]  # the images of these classes
+    tally: Tally
 
 
 @contextmanager
@@ -84,21 +94,21 @@ def _held(out: Path) -> Iterator[None]:
         yield
 
 
-def _make_splits(
-    source: Source, out: Path, options: Options, stamp: str, workers: int, say: Say
-) -> tuple[Source, dict[str, list[tuple[Job, Record]]], Tally]:
+def _make_splits(source: Source, out: Path, options: Options, stamp: str, workers: int, say: Say) -> _Made:
     """All shards, by split, and what of the source is in them; again where classes turn out to be dropped."""
     images = sum(len(listed.labels) for listed in source.splits.values())
     bad: list[tuple[str, Bad]] = []
+    dropped: list[States] = []
     while True:
         jobs = _jobs(source, options)
         work = Work(_work_folder(out, options, stamp, source), source.reader, options)
         found = BadImages(source, options, images, bad)
         records = _make(jobs, work, workers, out, found, say)
         bad = found.all()
+        made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
         if not found.lost():
-            made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
-            return source, made, tally(source, list(records.values()), images, bad)
+            return _Made(source, made, dropped, tally(source, list(records.values()), images, bad))
+        dropped += [publish.states_of(job, record, found.lost()) for split in made.values() for job, record in split]
         source = source.without(found.lost(), {one.path: one.reason for _, one in bad})
 
 

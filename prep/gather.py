@@ -6,6 +6,7 @@ cannot be read, and links, which are not followed, are there with the reason.
 
 import glob
 import os
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,7 +64,7 @@ class Gathered:
         return part.image(inside)
 
     def _find(self, place: int) -> tuple[Part, int]:
-        number = int(np.searchsorted(self._starts, place, side="right")) - 1
+        number = bisect_right(self._starts, place) - 1
         return self._parts[number], place - self._starts[number]
 
 

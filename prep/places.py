@@ -1,6 +1,7 @@
 """Where single images lie, by kind of place: files, memory, sources as prep reads them, shard sets."""
 
 import tempfile
+from bisect import bisect_right
 from pathlib import Path
 from typing import Protocol
 
@@ -174,5 +175,5 @@ class Samples:
         return Ready(self.name(place), data, int(found.widths[row]), int(found.heights[row]))
 
     def _find(self, place: int) -> tuple[int, int]:
-        split = int(np.searchsorted(self._starts, place, side="right")) - 1
+        split = bisect_right(self._starts, place) - 1
         return split, place - self._starts[split]

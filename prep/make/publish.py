@@ -18,14 +18,30 @@ from headrace.shards.sample import key_of
 WRITER = 4  # raised when the same source and options come to give other bytes or records: interrupted runs start afresh
 
 
+def states_of(job: Job, record: Record, labels: list[int] | None = None) -> States:
+    """The source files of a shard; only those with these labels, if they are given."""
+    rows = np.arange(len(job.labels)) if labels is None else np.flatnonzero(np.isin(job.labels, labels))
+    files = job.files.take(rows)
+    return States(files.paths, files.sizes, record.crcs[rows].astype(np.int64))
+
+
 def write_set(
-    work: Path, source: Source, options: Options, made: dict[str, list[tuple[Job, Record]]], stamp: bytes
+    work: Path,
+    source: Source,
+    options: Options,
+    made: dict[str, list[tuple[Job, Record]]],
+    dropped: list[States],
+    stamp: bytes,
 ) -> Manifest:
-    """Write all that stands beside the tars, the manifest last; remove what only an interrupted run needs."""
-    seen = [states(source.others, source.reader)]
+    """Write all that stands beside the tars, the manifest last; remove what only an interrupted run needs.
+
+    The fingerprint is of the whole source, with the images of classes that were `dropped`: it is compared with a
+    source of which nobody has decoded anything yet.
+    """
+    seen = [states(source.others, source.reader), *dropped]
     splits = []
     for name, parts in made.items():
-        seen += [States(job.files.paths, job.files.sizes, record.crcs.astype(np.int64)) for job, record in parts]
+        seen += [states_of(job, record) for job, record in parts]
         splits.append(_write_split(work, name, parts))
     notes = [note for parts in made.values() for _, record in parts for note in record.notes]
     _write_report(work, notes + [Note(one.path, _action(one), one.reason, one.files) for one in source.unused])

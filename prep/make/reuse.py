@@ -125,7 +125,8 @@ def _check_classes(out: Path, manifest: Manifest, options: Options) -> None:
     if options.classes_from is not None:
         asked = read_classes(Path(options.classes_from))[: options.classes]
         if options.on_empty_class == "drop":
-            asked = tuple(one for one in asked if one in manifest.classes)
+            kept = set(manifest.classes)
+            asked = tuple(one for one in asked if one in kept)
         if asked != manifest.classes:
             raise UsageError(f"{out}: the classes in {options.classes_from} are not those of the set. {_REBUILD}")
 

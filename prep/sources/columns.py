@@ -24,6 +24,10 @@ _NEEDED = ("path", "label")
 _UNUSED = "-"  # stands in --columns for a column that is none of them
 
 
+class MissingColumnError(DataError):
+    """No column of a table has the header that is needed."""
+
+
 class Columns(NamedTuple):
     """The headers, as they are written, of the columns that are used."""
 
@@ -47,7 +51,7 @@ def in_order(options: Options) -> list[str]:
 
 
 def find_columns(where: Path, headers: list[str], options: Options) -> Columns:
-    """The columns among these headers. Raises DataError where path or label is none of them."""
+    """The columns among these headers. Raises MissingColumnError where path or label is none of them."""
     path, label, split = (find_column(what, where, headers, options) for what in _HEADERS)
     return Columns(str(path), str(label), split)
 
@@ -59,7 +63,7 @@ def find_column(what: str, where: Path, headers: list[str], options: Options) ->
     asked = (chosen[what],) if what in chosen else _HEADERS[what]
     header = next((by_name[name] for name in asked if name in by_name), None)
     if header is None and (what in _NEEDED or what in chosen):
-        raise DataError(
+        raise MissingColumnError(
             f"{where}: its columns are {', '.join(headers[:20]) or 'none'}; none of them is the {what} "
             f"({', '.join(asked)}). Rename one, or name them with --columns path=HEADER,label=HEADER; for a "
             "listing without a header give --columns path,label"

@@ -1,5 +1,6 @@
 """A source that lies in a folder, as plain files. Links are followed only if that is asked for."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -50,7 +51,7 @@ class FolderFiles:
         numbers = array("q")  # size and time of each: the stat results themselves would be half a kilobyte a file
         left_out: LeftOut = []
         folders: list[str] = []
-        for path, seen in _Walk(self.root, left_out, folders, follow=self._follow).files(self.root):
+        for path, seen in _Walk(self.root, left_out, folders, follow=self._follow).files():
             paths.append(path)
             numbers.extend((seen.st_size, seen.st_mtime_ns))
         order = sorted(range(len(paths)), key=paths.__getitem__)
@@ -136,82 +137,77 @@ class _Walk:
     """
 
     def __init__(self, root: Path, left_out: LeftOut, folders: list[str], *, follow: bool) -> None:
-        self._left_out, self._folders, self._follow = left_out, folders, follow
-        top = root.stat()
-        self._above = [(top.st_dev, top.st_ino)]  # the folders that the walk is in, if it follows links
+        self._root, self._left_out, self._folders, self._follow = root, left_out, folders, follow
 
-    def files(self, folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
-        """Path and state of each file below `folder`, however deep. Raises DataError where it cannot be listed."""
+    def files(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Path and state of each file, however deep. Raises DataError where a folder cannot be listed."""
         try:
-            yield from self._walk(folder)
+            yield from self._walk()
         except OSError as error:
             refuse_limit(error)
             raise DataError(
-                f"{error.filename or folder}: cannot be read ({error.strerror}). Have its owner allow it, or move it "
-                "out of the source"
+                f"{error.filename or self._root}: cannot be read ({error.strerror}). Have its owner allow it, or move "
+                "it out of the source"
             ) from error
 
-    def _walk(self, folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
-        inside = [(os.scandir(folder), "")]  # the folders that it is in: no depth is too much
-        try:
-            while inside:
-                found, prefix = inside[-1]
-                if (one := next(found, None)) is None:
-                    self._leave(inside)
-                    continue
-                path = prefix + one.name
-                if self._is_entered(one, path):
-                    self._folders.append(f"{path}/")
-                    inside.append((os.scandir(one.path), f"{path}/"))
-                elif (seen := self._file(one, path)) is not None:
-                    yield path, seen
-        finally:
-            for found, _ in inside:
-                found.close()
+    def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
+        real = self._root.resolve()
+        around: _Places = tuple(_place(one.stat()) for one in (real, *real.parents)) if self._follow else ()
+        pending = [(str(self._root), "", around)]  # none is open yet, so that no depth takes more than one descriptor
+        while pending:
+            folder, prefix, around = pending.pop()
+            with os.scandir(folder) as found:
+                for one in found:
+                    path = prefix + one.name
+                    if not self._is_folder(one):
+                        if (seen := self._file(one, path)) is not None:
+                            yield path, seen
+                    elif (inside := self._inside(one, path, around)) is not None:
+                        self._folders.append(f"{path}/")
+                        pending.append((one.path, f"{path}/", inside))
 
-    def _leave(self, inside: "list[tuple[os._ScandirIterator[str], str]]") -> None:
-        found, _ = inside.pop()
-        found.close()
-        if self._follow and inside:
-            self._above.pop()
-
-    def _is_entered(self, one: "os.DirEntry[str]", path: str) -> bool:
-        """Whether the walk goes into it: it is a folder, or with `follow` a link to one that it is not in already."""
-        link = one.is_symlink()
-        if not self._is_folder(one):
-            return False
-        if self._follow:
-            seen = one.stat()
-            place = (seen.st_dev, seen.st_ino)
-            if link and place in self._above:
-                self._left_out.append((path, "a symbolic link to a folder that it lies in"))
-                return False
-            self._above.append(place)
-        return True
+    def _inside(self, one: "os.DirEntry[str]", path: str, around: "_Places") -> "_Places | None":
+        """The folders that what lies in this one is in, if links are followed; None for a link back to one of them."""
+        if not self._follow:
+            return ()
+        place = _place(one.stat())
+        if one.is_symlink() and place in around:
+            self._left_out.append((path, "a symbolic link to a folder that it lies in"))
+            return None
+        return (*around, place)
 
     def _is_folder(self, one: "os.DirEntry[str]") -> bool:
         try:
             return one.is_dir(follow_symlinks=self._follow)
-        except OSError:
-            if not one.is_symlink():
-                raise
-            return False  # a link that leads round in a circle
+        except OSError as error:
+            _refuse_unless_nowhere(one, error)
+            return False
 
     def _file(self, one: "os.DirEntry[str]", path: str) -> os.stat_result | None:
-        """The state of a file; what is none is left out, but for links that were left out already."""
-        if self._is_folder(one):
-            return None
+        """The state of a file; what is none is left out."""
         if one.is_symlink() and not self._follow:
             self._left_out.append((path, SYMBOLIC))
             return None
         try:
             seen = one.stat(follow_symlinks=self._follow)
-        except OSError:
-            if not one.is_symlink():
-                raise
+        except OSError as error:
+            _refuse_unless_nowhere(one, error)
             self._left_out.append((path, "a symbolic link that leads nowhere"))  # or round in a circle
             return None
         if stat.S_ISREG(seen.st_mode):
             return seen
         self._left_out.append((path, SPECIAL))
         return None
+
+
+_Places = tuple[tuple[int, int], ...]  # device and inode of folders
+
+
+def _place(seen: os.stat_result) -> tuple[int, int]:
+    return seen.st_dev, seen.st_ino
+
+
+def _refuse_unless_nowhere(one: "os.DirEntry[str]", error: OSError) -> None:
+    """Raise the error again unless it says that a link leads nowhere: what only may not be read is not left out."""
+    if not one.is_symlink() or error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+        raise error

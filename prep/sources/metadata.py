@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import classes_of, gaps
-from headrace.prep.sources.columns import rows_of_csv, rows_of_jsonl
+from headrace.prep.sources.columns import MissingColumnError, rows_of_csv, rows_of_jsonl
 from headrace.prep.sources.files import READ, FileTable, Unused
 from headrace.prep.sources.listing import check_splits, in_usual_order, items_of, odd_splits
 from headrace.prep.sources.source import Listed, Source
@@ -31,7 +31,7 @@ _NAMES = {"metadata.csv": rows_of_csv, "metadata.jsonl": rows_of_jsonl}
 
 
 def find_metadata(seen: Survey, options: Options) -> list[int]:
-    """The rows of the metadata files that have a column for labels."""
+    """The rows of the metadata files that have a column for labels. Raises DataError for what cannot be read."""
     rows = [row for row, path in enumerate(seen.table.paths) if path.rpartition("/")[2] in _NAMES]
     return [row for row in rows if _has_labels(seen, row, options)]
 
@@ -39,7 +39,9 @@ def find_metadata(seen: Survey, options: Options) -> list[int]:
 def _has_labels(seen: Survey, row: int, options: Options) -> bool:
     try:
         next(_cells(seen, row, options, set()), None)
-    except DataError:
+    except MissingColumnError:
+        if options.columns is not None:
+            raise
         return False
     except csv.Error:
         return True  # which is told when its rows are read

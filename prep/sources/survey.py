@@ -86,7 +86,7 @@ def relative(path: str, root: str) -> str:
         return path[len(root) :]
     parts, folders = path.split("/"), root.split("/")[:-1]
     shared = 0
-    while parts[shared] == folders[shared]:
+    while shared < len(parts) - 1 and parts[shared] == folders[shared]:
         shared += 1
     return "../" * (len(folders) - shared) + "/".join(parts[shared:])
 
@@ -119,11 +119,14 @@ class _Hidden:
         return [Unused(path, HIDDEN, count) for path, count in self._counts.items()]
 
     def _hidden_part(self, folder: str) -> str:
-        known = self._top.get(folder)
-        if known is None:
-            above, _, name = folder.rpartition("/")
-            known = self._hidden_part(above) or (f"{folder}/" if kinds.is_hidden(name) else "")
-            self._top[folder] = known
+        unknown = []
+        while folder not in self._top:
+            unknown.append(folder)
+            folder = folder.rpartition("/")[0]
+        known = self._top[folder]
+        for one in reversed(unknown):
+            known = known or (f"{one}/" if kinds.is_hidden(one.rpartition("/")[2]) else "")
+            self._top[one] = known
         return known
 
 

@@ -1,6 +1,7 @@
 """Which folders are classes, and what becomes of classes without usable files."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
 from headrace.prep.summary import summary
-from headrace.shards.errors import DataError
+from headrace.shards.errors import DataError, UsageError
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import Contents, as_folder, as_zip
 from tests.prep.damage import tree
@@ -108,3 +109,16 @@ def test_each_class_keeps_a_training_image(tmp_path: Path) -> None:
     counts = {name: np.bincount(shards.split(name).labels, minlength=4).tolist() for name in ("train", "val")}
     assert counts == {"train": [1, 1, 1, 1], "val": [2, 0, 2, 2]}
     assert "  classes without a val image: bee" in summary(result, tmp_path).splitlines()
+
+
+def test_set_without_dropped_classes_is_of_the_same_source(tmp_path: Path) -> None:
+    """A file with another time and the same bytes is no change, though a class was dropped while decoding."""
+    options = Options(val_fraction=0, on_bad="skip", on_empty_class="drop")
+    source = as_folder(GOOD | SPOILT, tmp_path / "in")
+    for if_exists in ("error", "reuse"):
+        result = prep(source, tmp_path / "out", options, workers=1, if_exists=if_exists, say=lambda _: None)
+        assert result.reused == (if_exists == "reuse")
+        os.utime(source / "ant/1.jpg", (1, 1))
+    (source / "bee/1.jpg").write_bytes(b"other")
+    with pytest.raises(UsageError, match="its source changed"):
+        prep(source, tmp_path / "out", options, workers=1, if_exists="reuse", say=lambda _: None)

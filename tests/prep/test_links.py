@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import resource
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,10 +13,14 @@ import pytest
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
+from headrace.prep.sources.files import HIDDEN, Unused
+from headrace.prep.sources.folder import FolderFiles
+from headrace.prep.sources.survey import survey
 from headrace.prep.sources.tar import TarFiles
 from headrace.prep.summary import summary
 from headrace.shards.errors import DataError
 from headrace.shards.shardset import ShardSet
+from tests.disks import bound_by_permissions
 from tests.prep.contents import as_folder
 from tests.prep.damage import tree
 
@@ -173,3 +179,53 @@ def test_links_that_are_followed(tmp_path: Path) -> None:
         "a symbolic link to a folder that it lies in": 1,
     }
     assert prep(root, tmp_path / "out", options, workers=1, if_exists="reuse", say=lambda _: None).reused
+
+
+def test_link_above_the_source_gives_nothing_twice(tmp_path: Path) -> None:
+    """To the source itself, or to a folder that it lies in, by whatever name the source is given."""
+    root = as_folder(FILES, tmp_path / "a/b/in")
+    (root / "train/ant/up").symlink_to(tmp_path / "a")
+    (root / "train/ant/itself").symlink_to(root)
+    (tmp_path / "name").symlink_to(root)
+    for source in (root, tmp_path / "name"):
+        files = FolderFiles(source, follow=True)
+        assert files.table().paths == sorted(FILES)
+        assert files.left_out == [
+            (f"train/ant/{name}", "a symbolic link to a folder that it lies in") for name in ("itself", "up")
+        ]
+
+
+def test_link_that_may_not_be_followed_is_not_left_out(tmp_path: Path) -> None:
+    """A class that cannot be read ends prep by name: nothing says that it leads nowhere."""
+    root, locked = as_folder(FILES, tmp_path / "in"), tmp_path / "locked"
+    as_folder(tree(), locked)
+    (root / "train/linked").symlink_to(locked / "train/ant")
+    locked.chmod(0)
+    words = (sys.executable, "-m", "headrace", "prep", root, tmp_path / "out", "--follow-links")
+    done = bound_by_permissions(*words)
+    locked.chmod(0o755)
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert f"{root}/train/linked: cannot be read (Permission denied). Have its owner allow it" in done.stderr
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_deep_tree_takes_one_descriptor(follow: bool, tmp_path: Path) -> None:
+    """1,200 levels with 256 descriptors, hidden folders among them."""
+    folders = [tmp_path / "in" / ("d/" * depth) for depth in range(1200)]
+    for folder in (*folders, folders[-1] / ".h"):
+        folder.mkdir()
+    files = [folders[-1] / ".h/1.jpg", folders[1] / "2.jpg"]
+    for file in files:
+        file.write_bytes(FILES[SOME])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        seen = survey(FolderFiles(folders[0], follow=follow))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for file in files:
+            file.unlink()
+        for folder in (folders[-1] / ".h", *reversed(folders)):  # which shutil.rmtree cannot
+            folder.rmdir()
+    assert seen.table.paths == ["d/2.jpg"]
+    assert seen.hidden == [Unused("d/" * 1199 + ".h/", HIDDEN, 1)]

@@ -109,3 +109,20 @@ def test_second_validation_split_is_not_mixed_into_the_first(column: bool, tmp_p
     assert list(seen(opened(source, Options(val="dev")))) == ["train", "val", "test"]
     with pytest.raises(UsageError, match=r"--val test: it has a validation split of its own \(dev\)\. Omit --val"):
         opened(source, Options(val="test"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "columns", "words"),
+    [
+        ("metadata.csv", as_csv("ant/1.jpg,bee"), "label=species", r"none of them is the label \(species\)"),
+        ("metadata.jsonl", b'{"file_name": "ant/1.jpg", "label"\n', None, "line 1 is not JSON"),
+        ("metadata.csv", b"file_name,label\nant/1.jpg,\xff\n", None, "UTF-8"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_not_those_of_the_folders(
+    name: str, content: bytes, columns: str | None, words: str, tmp_path: Path
+) -> None:
+    """Metadata are passed over only where they plainly have no labels."""
+    source = as_folder(tree("ant/1.jpg", "cat/2.jpg") | {name: content}, tmp_path / "in")
+    with pytest.raises(DataError, match=words):
+        opened(source, Options(val_fraction=0, columns=columns))

@@ -151,3 +151,10 @@ def test_the_set_is_the_same_with_and_without_them(tmp_path: Path) -> None:
         )
     assert sets[0].pop("report.jsonl")
     assert sets[0] == sets[1]
+
+
+def test_file_with_the_name_of_the_folder_of_all(tmp_path: Path) -> None:
+    """A zip may have both; one that is no image is named as what it is."""
+    files = {f"data/{path}": image for path, image in at(*SPLITS).items()} | {"data": b"notes"}
+    made(as_zip(files, tmp_path / "a.zip", root=""), tmp_path / "out")
+    assert report(tmp_path / "out") == {"../data": NOT_AN_IMAGE}
