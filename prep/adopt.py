@@ -74,7 +74,8 @@ def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
 def _found(root: Path) -> dict[str, list[Path]]:
     """The tars of each split, by a word in their names; train where there is none."""
     if not root.is_dir():
-        raise UsageError(f"{root}: no such folder. Give a folder of WebDataset tars")
+        what = "not a folder" if root.exists() else "no such folder"
+        raise UsageError(f"{root}: {what}. Give a folder of WebDataset tars")
     splits: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(one for one in root.glob("*.tar") if one.is_file()):
         if not re.match(TAR_NAME, path.name):

@@ -243,3 +243,12 @@ def test_module_in_three_lines(run: Path, folder: Path, measured: Predictions) -
         model.predict(pixels.astype(np.float32))
     with pytest.raises(UsageError, match="is a int"):
         model.predict([5])
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_no_table_begins_before_an_error(run: Path, tmp_path: Path, kind: str) -> None:
+    """A checkpoint that is damaged is one line, without the head of a table before it."""
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes((run / "best.pt").read_bytes()[:1000])
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    refused(here("predict", damaged, tmp_path / "one.png", "--format", kind), 3, "damaged.pt", "not a checkpoint")

@@ -146,12 +146,11 @@ class Writing:
         self._count = 0
 
     def __enter__(self) -> Self:
-        self._put(self._table.begin())
         return self
 
     def __call__(self, answer: Answer) -> None:
         """Write one answer."""
-        self._put(self._table.add(answer))
+        self._put(self._begin() + self._table.add(answer))
         self.unreadable += bool(answer.error)
         self._count += 1
         if self._count <= KEPT:
@@ -160,4 +159,8 @@ class Writing:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._put(self._table.end())
+            self._put(self._begin() + self._table.end())
+
+    def _begin(self) -> bytes:
+        """The table's head, once: where there is an error before any answer, there is no table."""
+        return b"" if self._count else self._table.begin()
