@@ -16,13 +16,13 @@ from headrace.shards.streams import say, say_all
 @click.option("--samples-per-shard", type=int, help="Samples in a shard. Default: as --shard-size says.")
 @click.option("--shard-size", default=32, show_default=True, metavar="MB", help="Size of a shard, about, in megabytes.")
 @click.option(
-    "--workers", "-j", type=click.IntRange(1), help="Worker processes. Default: the CPU cores that it may use."
+    "--workers", "-j", type=click.IntRange(1), help="Worker processes. Default: the CPU cores that prep may use."
 )
 @click.option("--classes", type=int, metavar="N", help="Only the first N classes.")
 @click.option("--per-class", type=int, metavar="N", help="Only the first N images of each class in each split.")
 @click.option("--val-fraction", type=float, metavar="F", help="Share of every class for validation, of one tree.")
 @click.option(
-    "--val", metavar="NAME", help="The split of SOURCE that is taken for validation, where none has a usual name."
+    "--val", metavar="NAME", help="Take this split of SOURCE for validation, if no split has a usual name for it."
 )
 @click.option("--max-side", type=int, metavar="PIXELS", help="Make images smaller whose longer side is above this.")
 @click.option(
@@ -36,7 +36,7 @@ from headrace.shards.streams import say, say_all
     default="white",
     show_default=True,
     metavar="COLOUR",
-    help="Colour behind transparent pixels: white, black, grey, or as #7f7f7f.",
+    help="Colour behind transparent pixels: white, black, grey, or a code such as #7f7f7f.",
 )
 @click.option(
     "--columns",
@@ -47,7 +47,7 @@ from headrace.shards.streams import say, say_all
     metavar="SHARDS|FILE",
     help="Classes, in their order, of another shard set or of a file with one a line (and its name behind a tab).",
 )
-@click.option("--follow-links", is_flag=True, help="Read what symbolic links in the folder SOURCE lead to.")
+@click.option("--follow-links", is_flag=True, help="Read what symbolic links in SOURCE, a folder or listing, lead to.")
 @click.option(
     "--if-exists",
     type=click.Choice(["reuse", "error", "rebuild"]),

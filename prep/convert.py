@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from headrace.prep.command.counts import counted
 from headrace.prep.command.options import MEGABYTE, Options
 from headrace.prep.command.progress import Say, progress
 from headrace.prep.make import plan, publish, reuse
@@ -122,8 +123,8 @@ def _refuse_lost_images(files: Files, options: Options) -> None:
         path, reason = images[0]
         follow = "Give --follow-links to read what they lead to, put" if reason == SYMBOLIC else "Put"
         raise DataError(
-            f"{files.root}: {path}: {reason} ({len(images):,} such images). {follow} plain files in their place, as "
-            "`cp -rL` and `tar -h` do for links, or leave them out with --on-bad skip"
+            f"{files.root}: {path}: {reason} ({counted(len(images), 'such image')}). {follow} plain files in "
+            "their place, as `cp -rL` and `tar -h` do for links, or leave them out with --on-bad skip"
         )
 
 

@@ -19,12 +19,12 @@ def make_shards(
 ) -> ShardSet:
     """Convert a data set into a shard set in the folder `out`, as `headrace prep` does, and open it.
 
-    `source` is a folder, zip, tar or listing; `options` are those of the command: seed, samples_per_shard, shard_size
-    (megabytes), classes, per_class, val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"),
-    on_empty_class ("error", "drop" or "keep"), max_side (pixels), quality. Workers are processes that need nothing of
-    the calling program, which may be a script without a main guard or a notebook; None is one a core that may be
-    used. Lines go to the
-    logger "headrace".
+    `source` is a folder, zip, tar, listing or Parquet file; `options` are those of the command: seed,
+    samples_per_shard, shard_size (megabytes), classes, per_class, follow_links, columns (of a listing), classes_from
+    (a shard set or file), val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"), on_empty_class
+    ("error", "drop" or "keep"), max_side (pixels), quality, background ("white" or "#7f7f7f"). Workers are processes
+    that need nothing of the calling program, which may be a script without a main guard or a notebook; None is one
+    for each core that may be used. Lines go to the logger "headrace".
 
     Raises UsageError for options, DataError for images that do not decode.
     """

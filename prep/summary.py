@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from headrace.prep.command.counts import counted
 from headrace.prep.command.options import MEGABYTE
 from headrace.prep.convert import Result
 from headrace.prep.make.tally import Tally
@@ -30,9 +31,10 @@ def contents(manifest: Manifest, out: Path) -> str:
     splits = ", ".join(f"{split.samples:,} {split_name(manifest, split.name)}" for split in manifest.splits)
     shards = [shard for split in manifest.splits for shard in split.shards]
     size = sum(shard.bytes for shard in shards)
+    each = size / max(manifest.samples, 1)
     lines = [
-        f"{out}: {splits} samples, {len(manifest.classes):,} classes",
-        f"  {len(shards):,} shards, {size / MEGABYTE:,.1f} MB, {size / max(manifest.samples, 1):,.0f} bytes a sample",
+        f"{out}: {splits} samples, {counted(len(manifest.classes), 'class', 'classes')}",
+        f"  {counted(len(shards), 'shard')}, {size / MEGABYTE:,.1f} MB, {each:,.0f} bytes a sample",
         f"  digest {manifest.digest}",
     ]
     return "\n".join(lines)
@@ -49,16 +51,18 @@ def account(tally: Tally) -> list[str]:
     lines = []
     if tally.bad:
         lines.append(
-            f"{tally.bad.total():,} of {tally.images:,} images left out, as they do not decode: {_by(tally.bad)}"
+            f"{tally.bad.total():,} of {counted(tally.images, 'image')} left out, as they do not decode: "
+            f"{_by(tally.bad)}"
         )
-    lines += [f"{count:,} images: {why}" for why, count in tally.converted.most_common()]
+    lines += [f"{counted(count, 'image')}: {why}" for why, count in tally.converted.most_common()]
     for why, count in tally.unused.most_common():
+        files = counted(count, "file")
         more = "; --follow-links reads what those in a folder lead to" if why == SYMBOLIC else ""
-        lines.append(f"{count:,} files {why}" if why == READ else f"{count:,} files not used: {why}{more}")
+        lines.append(f"{files} {why}" if why == READ else f"{files} not used: {why}{more}")
     if lines:
         lines[-1] += f" ({REPORT} names all these)"
     if tally.empty:
-        lines.append(f"no classes, as there is no file in them: {_names(list(tally.empty))}")
+        lines.append(f"folders without a file, so no classes: {_names(list(tally.empty))}")
     lines += [f"classes without a {split} image: {_names(names)}" for split, names in tally.missing.items()]
     return [f"  {line}" for line in lines]
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import Scalar
@@ -23,7 +24,7 @@ class Options:
     per_class: int | None = None  # None: all
     follow_links: bool = False  # of folders
     columns: str | None = None  # of a listing: in order, or as path=HEADER,label=HEADER; None: the usual headers
-    classes_from: str | None = None  # a shard set, or a file with a class a line, whose order counts; None: sorted
+    classes_from: str | Path | None = None  # a shard set, or a file with a class a line, in this order; None: sorted
     val_fraction: float | None = None  # share of every class for validation, where the source has no such split
     val: str | None = None  # what the source calls the split that is taken for validation; None: the usual names
     on_bad: str = "error"
@@ -35,6 +36,8 @@ class Options:
     background: str = "white"  # seen through transparent pixels
 
     def __post_init__(self) -> None:
+        if self.classes_from is not None:
+            object.__setattr__(self, "classes_from", str(Path(self.classes_from).absolute()))
         for name in ("samples_per_shard", "shard_size", "classes", "per_class", "max_side"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -49,10 +52,14 @@ class Options:
             raise UsageError(f"--val {self.val}: the name of a split that is not the training split is needed")
         if self.val is not None and self.val_fraction is not None:
             raise UsageError("give --val or --val-fraction, not both")
-        if self.on_empty_class not in {"error", "drop", "keep"}:
-            raise UsageError(f"--on-empty-class {self.on_empty_class}: one of error, drop, keep is needed")
+        self._refuse_other_than("on_bad", "error", "skip")
+        self._refuse_other_than("on_empty_class", "error", "drop", "keep")
         self.most_bad(0)
         _ = self.colour
+
+    def _refuse_other_than(self, name: str, *choices: str) -> None:
+        if (value := getattr(self, name)) not in choices:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: one of {', '.join(choices)} is needed")
 
     @cached_property
     def colour(self) -> tuple[int, int, int]:
@@ -60,7 +67,7 @@ class Options:
         code = _COLOURS.get(self.background.strip().lower(), self.background.strip())
         if not re.fullmatch("#[0-9a-fA-F]{6}", code):
             known = ", ".join(_COLOURS)
-            raise UsageError(f"--background {self.background}: one of {known}, or a colour as #7f7f7f, is needed")
+            raise UsageError(f"--background {self.background}: one of {known}, or a code such as #7f7f7f, is needed")
         return int(code[1:3], 16), int(code[3:5], 16), int(code[5:], 16)
 
     def most_bad(self, images: int) -> int:
@@ -69,7 +76,7 @@ class Options:
             return max(10, images // 100)
         found = _BOUND.fullmatch(str(self.max_bad).strip())
         if not found or (found[2] and float(found[1]) > 100):
-            raise UsageError(f"--max-bad {self.max_bad}: a number of images, or a share as 5%, is needed")
+            raise UsageError(f"--max-bad {self.max_bad}: a number of images, or a share such as 5%, is needed")
         return int(images * float(found[1]) / 100) if found[2] else int(found[3])
 
     def record(self) -> dict[str, Scalar]:
@@ -77,5 +84,10 @@ class Options:
         return asdict(self)
 
     def deciding(self) -> dict[str, Scalar]:
-        """Those of them that decide what the set is."""
-        return {name: value for name, value in self.record().items() if name != "max_bad"}
+        """Those of them that decide what the set is, as `decisive` compares them."""
+        return {name: decisive(name, value) for name, value in self.record().items() if name != "max_bad"}
+
+
+def decisive(name: str, value: Scalar) -> Scalar:
+    """What of an option decides: of --classes-from that it is given, as the classes themselves are compared."""
+    return value is not None if name == "classes_from" else value

@@ -117,6 +117,8 @@ def _see(data: bytes, background: formats.Colour | None = None) -> _Seen:
             pixels, orientation = formats.decode(data, kind, MAX_PIXELS, background or formats.WHITE)
             return _Seen(_turned(pixels, orientation), kind, storable=False, fault=_FOREIGN)
         return _see_other(data, background)
+    except formats.MissingExtraError as error:
+        raise BadImageError(str(error)) from error
     except _RAISED as error:
         raise BadImageError(f"not a sound {'JPEG' if is_jpeg else 'image'}: {error}") from error
 

@@ -25,6 +25,10 @@ _KINDS = {
 _ORIENTATION = 0x0112  # of EXIF
 
 
+class MissingExtraError(ValueError):
+    """A format needs an extra that is not installed: nothing is wrong with the file."""
+
+
 @cache
 def plugins() -> dict[str, Any]:
     """Pillow's plugins, by our names of the formats. Imported late: most data sets need none.
@@ -64,7 +68,8 @@ def kind_of(data: bytes) -> str:
 def decode(data: bytes, kind: str, most: int, background: Colour) -> tuple[Pixels, int]:
     """RGB pixels, (height, width, 3), over the background where they are transparent, and their EXIF orientation.
 
-    Raises ValueError for damage, for more than `most` pixels, and for a format whose extra is not installed.
+    Raises ValueError for damage and for more than `most` pixels, MissingExtraError for a format whose extra is not
+    installed.
     """
     try:
         image = _heic(data, most) if kind == "HEIC" else _checked(plugins()[kind](io.BytesIO(data)), most)
@@ -88,7 +93,7 @@ def _heic(data: bytes, most: int) -> Any:
     try:
         import pillow_heif  # noqa: PLC0415  the extra `formats`
     except ImportError as error:
-        raise ValueError(
+        raise MissingExtraError(
             "HEIC needs more than is installed: `pip install 'headrace[formats]'`, or convert the files"
         ) from error
     return _checked(pillow_heif.open_heif(io.BytesIO(data)), most).to_pillow()

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from headrace.prep.command.options import Options
+from headrace.prep.command.options import Options, decisive
 from headrace.prep.command.progress import Say
 from headrace.prep.sources.class_order import read_classes
 from headrace.prep.sources.detect import open_source
@@ -112,9 +112,9 @@ def _check_options(out: Path, manifest: Manifest, options: Options) -> None:
     if unknown := [name for name, value in made.items() if name not in asked and value is not None]:
         raise NewerError.of(out, f"it was made with an option that this version does not know, {unknown[0]}")
     differences = [
-        f"--{name.replace('_', '-')} {made[name]} (now {value})"
+        f"--{name.replace('_', '-')} {made[name]} (now {asked[name]})"
         for name, value in sorted(options.deciding().items())
-        if made[name] != value
+        if decisive(name, made[name]) != value
     ]
     if differences:
         raise UsageError(f"{out}: it was made with other options: {', '.join(differences)}. {_REBUILD}")

@@ -4,12 +4,14 @@ Words are sorted, as folders are. Where all labels are integers they are class n
 tars that are adopted (shards/labels.py). --classes-from takes the classes of another set, or of a file.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from headrace.prep.command.counts import counted
 from headrace.prep.sources.source import Listed, Source
 from headrace.shards import labels, regular
 from headrace.shards.errors import DataError, UsageError
@@ -31,7 +33,9 @@ def classes_of(found: set[str], where: Path) -> list[str]:
 
 
 def gaps(classes: list[str], splits: dict[str, Listed]) -> list[str]:
-    """A line where integers leave classes out."""
+    """A line where labels are integers and leave classes out; a list of names may well have some without an image."""
+    if not labels.are_integers(classes):
+        return []
     counts = sum(np.bincount(listed.labels, minlength=len(classes)) for listed in splits.values())
     missing = [classes[label] for label in np.flatnonzero(np.asarray(counts) == 0).tolist()]
     return [f"labels are integers, so class numbers; no image has {_names(missing)}"] if missing else []
@@ -71,14 +75,19 @@ def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> So
     """The source with these classes in their order: found by id, or by name, or integers by their place in the list."""
     used = np.unique(np.concatenate([listed.labels for listed in source.splits.values()])).tolist()
     names = [source.classes[label].id for label in used]
-    tables = ({one.id: label for label, one in enumerate(infos)}, {one.name: label for label, one in enumerate(infos)})
+    often = Counter(one.name for one in infos)  # a name of two classes says neither
+    tables = (
+        {one.id: label for label, one in enumerate(infos)},
+        {one.name: label for label, one in enumerate(infos) if often[one.name] == 1},
+    )
     found = next((table for table in tables if set(names) <= table.keys()), None)
     if found is None and labels.are_integers(names) and all(len(name) < 9 and int(name) < len(infos) for name in names):
         found = {name: int(name) for name in names}
     if found is None:
-        unknown = [name for name in names if name not in tables[0]]
+        unknown = min(([name for name in names if name not in table] for table in tables), key=len)
         raise DataError(
-            f"{source.files.root}: {len(unknown):,} classes are none of the {len(infos):,} of --classes-from {where}: "
+            f"{source.files.root}: {counted(len(unknown), 'class is', 'classes are')} none of the {len(infos):,} of "
+            f"--classes-from {where}: "
             f"{_names(unknown)}. Add them there, or leave them out of the source"
         )
     number = np.full(len(source.classes), -1, np.int64)

@@ -48,7 +48,7 @@ def open_source(files: Files, options: Options) -> Source:
     """The data set among these files, cut down to the part that the options ask for."""
     source = _whole_source(files, options)
     if options.classes_from is not None:
-        source = with_classes(source, read_classes(Path(options.classes_from)), options.classes_from)
+        source = with_classes(source, read_classes(Path(options.classes_from)), str(options.classes_from))
     return source.limited(options.classes, options.per_class)
 
 
@@ -64,5 +64,5 @@ def _whole_source(files: Files, options: Options) -> Source:
         return open_metadata(seen, metadata, options) if metadata else open_imagefolder(seen, options)
     if options.val_fraction is not None or options.val is not None:
         given = "--val" if options.val is not None else "--val-fraction"
-        raise UsageError(f"{files.root}: TinyImageNet has a validation split of its own. Leave {given} away")
+        raise UsageError(f"{files.root}: TinyImageNet has a validation split of its own. Omit {given}")
     return open_tinyimagenet(seen, root)

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.prep.command.counts import counted
 from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import integers_as_text
-from headrace.prep.sources.files import BY_EMPTY_CLASS, UNLABELLED, Files, FileTable
+from headrace.prep.sources.files import BY_EMPTY_CLASS, SYMBOLIC, UNLABELLED, Files, FileTable
+from headrace.prep.sources.folder import FolderFiles
 from headrace.prep.sources.source import Listed, Source
 from headrace.prep.sources.splits import divided, is_like_a_split, refuse_two_validations, split_of
 from headrace.prep.sources.survey import Survey, relative
@@ -27,7 +29,9 @@ from headrace.shards.manifest import TRAIN, VALIDATION, class_list
 LAYOUT = "imagefolder"
 KNOWN = (
     "TinyImageNet in its official layout (wnids.txt, train/, val/), a tree of train/CLASS/ and val/CLASS/ folders or "
-    "of CLASS/ folders with --val-fraction, as a folder, zip or tar; or a listing (CSV or Parquet: path,label[,split])"
+    "of CLASS/ folders with --val-fraction, or images with metadata.csv or metadata.jsonl, as a folder, zip or tar; "
+    "a listing (CSV, JSON lines or Parquet: path,label[,split]); or Parquet files with images, as Hugging Face's "
+    "datasets writes them"
 )
 _SHOWN = 5  # classes that an error lists
 
@@ -80,8 +84,13 @@ def open_imagefolder(seen: Survey, options: Options) -> Source:
                 f"{files.root}: written by datasets.save_to_disk, which is not read. Write the data set with its "
                 "to_parquet, and give that"
             )
-        some = ", ".join(table.paths[:3]) or "nothing"
-        raise DataError(f"{files.root}: no data set found: {len(table):,} files ({some}, ...). Give {KNOWN}")
+        some = ", ".join([*table.paths[:3], *(["..."] if len(table) > 3 else [])])
+        links = sum(reason == SYMBOLIC for _, reason in seen.left_out)
+        more = f" and {counted(links, 'symbolic link')}, not followed" if links else ""
+        raise DataError(
+            f"{files.root}: no data set found: {counted(len(table), 'file')}{some and f' ({some})'}{more}. "
+            f"{_follow(files, links)}Give {KNOWN}"
+        )
     root, trees = found
     at = root.count("/") + ("" not in trees)
     names = {tree: [_folder(table.paths[row], at) for row in rows] for tree, rows in trees.items()}
@@ -174,10 +183,17 @@ def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
     """The error for classes of whose files none can be used: of each class a reason and for how many it holds."""
     shown = ", ".join(f"{name} ({count:,} {reason})" for name, (reason, count) in list(why.items())[:_SHOWN])
     more = f" and {len(why) - _SHOWN:,} more" if len(why) > _SHOWN else ""
+    links = sum(reason == SYMBOLIC for reason, _ in why.values())
     return DataError(
-        f"{files.root}: {len(why):,} classes without a training image, as all their files are refused: {shown}{more}. "
-        "Put images there, or give --on-empty-class drop to make the set without them, or keep to keep their labels"
+        f"{files.root}: {counted(len(why), 'class', 'classes')} without a training image, as all files there are "
+        f"refused: {shown}{more}. {_follow(files, links)}Put images there, or give --on-empty-class "
+        "drop to make the set without them, or keep to keep their labels"
     )
+
+
+def _follow(files: Files, links: int) -> str:
+    """What to do about links that were not followed; only those on a disk can be."""
+    return "Give --follow-links to read what links lead to. " if links and isinstance(files, FolderFiles) else ""
 
 
 def _class(path: str, top: str) -> str:

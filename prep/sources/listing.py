@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import classes_of, gaps
 from headrace.prep.sources.columns import cells, find_columns, rows_of_csv, rows_of_jsonl
-from headrace.prep.sources.files import UNKNOWN_CRC, Entry, FileTable, LeftOut
+from headrace.prep.sources.files import SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut
 from headrace.prep.sources.folder import FolderReader
 from headrace.prep.sources.source import Listed, Source
 from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
@@ -62,10 +62,12 @@ class ListingFiles:
             inside = self._folder / path
             if not self._follow and not path.startswith("/") and not _lies_in(inside, self._folder):
                 raise DataError(
-                    f"{self.root}: {path}: leads out of the listing's folder. Put the images below it, or give "
-                    "absolute paths"
+                    f"{self.root}: {path}: leads out of the listing's folder. Put the images below it, give absolute "
+                    "paths, or --follow-links where it leads through a link"
                 )
-            found = inside.stat()
+            found = inside.stat() if self._follow else inside.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                raise DataError(f"{self.root}: {path}: {SYMBOLIC}. Give --follow-links to read what links lead to")
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{self.root}: {path}: no such file ({error}). Correct the listing or add the file"
@@ -121,10 +123,12 @@ def in_usual_order(splits: Iterable[str]) -> list[str]:
     return sorted(splits, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name))
 
 
-def check_splits(where: Path, splits: dict[str, Listed], options: Options) -> None:
+def check_splits(
+    where: Path, splits: dict[str, Listed], options: Options, remedy: str = "Give some, or omit the column"
+) -> None:
     """Raise where there is no training split, or not the one that is asked for as validation."""
     if "train" not in splits:
-        raise UsageError(f"{where}: no row is of split train. Give some, or leave the column away")
+        raise UsageError(f"{where}: no row is of split train (there are: {', '.join(splits)}). {remedy}")
     if options.val is not None and "val" not in splits:
         raise UsageError(f"{where}: --val {options.val}: no such split (there are: {', '.join(splits)})")
 

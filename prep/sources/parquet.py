@@ -216,7 +216,7 @@ def open_parquet(files: ParquetFiles, options: Options) -> Source:
         labels = np.array([number[files.rows[row].label] for row in rows_of[split]], np.int64)
         splits[split] = Listed(table.take(np.array(rows_of[split], np.int64)), labels)
     refuse_two_validations(files.root, {row.split for row in files.rows}, options)
-    check_splits(files.root, splits, options)
+    check_splits(files.root, splits, options, "Call a file train-00000-of-00001.parquet")
     unused = [Unused(path, why) for path, why in files.left_out]
     unused += [Unused(one.entry.path, UNLABELLED) for one in files.rows if not one.label]
     if files.root.is_dir():

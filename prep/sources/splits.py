@@ -53,7 +53,7 @@ def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[s
     fraction = options.val_fraction
     if "val" in splits:
         if fraction is not None:
-            raise UsageError(f"{files.root}: it has a validation split of its own. Leave --val-fraction away")
+            raise UsageError(f"{files.root}: it has a validation split of its own. Omit --val-fraction")
         return splits
     if fraction is None and "test" in splits:
         raise UsageError(

@@ -43,7 +43,7 @@ def test_bound(asked: str | int | None, images: int, most: int) -> None:
 @pytest.mark.parametrize("asked", ["x", "-1", "101%", "5%%", "nan%", "1.5", ""])
 def test_senseless_bounds_are_refused(asked: str) -> None:
     """With what is needed."""
-    with pytest.raises(UsageError, match=r"--max-bad .*: a number of images, or a share as 5%"):
+    with pytest.raises(UsageError, match=r"--max-bad .*: a number of images, or a share such as 5%"):
         Options(max_bad=asked)
 
 
@@ -99,3 +99,9 @@ def test_summary_says_what_was_converted_and_why(tmp_path: Path) -> None:
     assert "  3 images: PNG converted to RGB JPEG" in summary(result, tmp_path / "out")
     smaller = made(tmp_path / "in", tmp_path / "small", max_side=7)
     assert smaller.tally.converted["JPEG converted to RGB JPEG, made smaller"] == 2
+
+
+def test_other_words_for_bad_images_are_refused() -> None:
+    """Nothing else checks them when prep is called as a function."""
+    with pytest.raises(UsageError, match="--on-bad Skip: one of error, skip is needed"):
+        Options(on_bad="Skip")

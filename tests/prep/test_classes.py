@@ -43,7 +43,7 @@ def test_folder_without_any_file_is_no_class(form: str, tmp_path: Path) -> None:
         add_folders(source, "x/bee", "x/bee/deep")
     result = prep(source, tmp_path / "out", Options(val_fraction=0), workers=1, if_exists="error", say=lambda _: None)
     assert [one.id for one in result.manifest.classes] == ["ant", "cat", "dog"]
-    assert "  no classes, as there is no file in them: bee/, owl/" in summary(result, tmp_path / "out").splitlines()
+    assert "  folders without a file, so no classes: bee/, owl/" in summary(result, tmp_path / "out").splitlines()
 
 
 def add_folders(path: Path, *names: str) -> None:
@@ -68,7 +68,7 @@ def add_folders(path: Path, *names: str) -> None:
 def test_class_whose_files_are_all_refused(more: Contents, words: str, tmp_path: Path) -> None:
     """It ends the run with its name, is dropped with a label for the others, or keeps its label."""
     skip = {"on_bad": "skip"}
-    with pytest.raises(DataError, match=f"1 classes without a training image.*{words}.*--on-empty-class drop"):
+    with pytest.raises(DataError, match=f"1 class without a training image.*{words}.*--on-empty-class drop"):
         made(GOOD | more, tmp_path, **skip)
     for policy, classes in (("drop", ["ant", "cat", "dog"]), ("keep", ["ant", "bee", "cat", "dog"])):
         folder = tmp_path / policy

@@ -194,7 +194,7 @@ def test_wrong_listing_is_named(tmp_path: Path, text: str, words: str) -> None:
         (("train/a/1.jpg", "val/a/2.jpg", "valid/a/3.jpg"), Options(), "more than one val folder"),
         (("a/1.jpg", "b/2.jpg"), Options(), "no validation split. Give --val-fraction"),
         (("a/1.jpg", "b/2.jpg"), Options(val_fraction=0.1), "takes no image"),
-        (("train/a/1.jpg", "val/a/2.jpg"), NONE, "Leave --val-fraction away"),
+        (("train/a/1.jpg", "val/a/2.jpg"), NONE, "Omit --val-fraction"),
         (("1.jpg", "2.jpg"), NONE, "no data set found"),
         (("a/b\n.jpg", "c/1.jpg"), NONE, "unprintable"),
         (("Train/a/1.jpg", "train/a/2.jpg", "val/a/3.jpg"), Options(), "more than one train folder"),

@@ -164,7 +164,7 @@ def test_classes_of_another_set(tmp_path: Path) -> None:
     split = ShardSet.open(tmp_path / "two").split("train")
     assert dict(zip(split.sources, split.labels.tolist(), strict=True)) == {"cat/1.jpg": 1, "ant/2.jpg": 2}
     as_folder(tree("dog/1.jpg"), second)
-    with pytest.raises(DataError, match=r"1 classes are none of the 3 of --classes-from .*one: dog"):
+    with pytest.raises(DataError, match=r"1 class is none of the 3 of --classes-from .*one: dog"):
         prep(second, tmp_path / "three", like, workers=1, if_exists="error", say=lambda _: None)
 
 
@@ -175,7 +175,8 @@ def test_list_of_classes_that_changed_is_noticed(tmp_path: Path) -> None:
     order.write_text("cat\nant\n")
     options = Options(val_fraction=0, classes_from=str(order))
     for if_exists in ("error", "reuse"):
-        assert prep(source, tmp_path / "out", options, workers=1, if_exists=if_exists, say=lambda _: None)
+        result = prep(source, tmp_path / "out", options, workers=1, if_exists=if_exists, say=lambda _: None)
+        assert result.reused == (if_exists == "reuse")
     order.write_text("ant\ncat\n")
     with pytest.raises(UsageError, match=f"the classes in .*order.txt are not those of the set. {reuse._REBUILD}"):
         prep(source, tmp_path / "out", options, workers=1, if_exists="reuse", say=lambda _: None)
@@ -209,3 +210,36 @@ def test_folders_named_by_integers_keep_the_order_of_imagefolder(tmp_path: Path)
     assert "label 0 is 1/; --classes-from FILE" in source.remarks[0]
     plain = opened(as_folder(tree("0/1.jpg", "1/2.jpg"), tmp_path / "plain"), NONE)
     assert plain.remarks == []
+
+
+def test_list_of_classes_may_move(tmp_path: Path) -> None:
+    """What it says counts, and not where it lies or how its path is written; that there was one counts too."""
+    source = as_folder(tree("cat/1.jpg", "ant/2.jpg"), tmp_path / "in")
+    (tmp_path / "order.txt").write_text("cat\nant\n")
+    options = Options(val_fraction=0, classes_from=tmp_path / "order.txt")
+    made = prep(source, tmp_path / "out", options, workers=1, if_exists="error", say=lambda _: None)
+    assert made.manifest.options["classes_from"] == str(tmp_path / "order.txt")
+    moved = Options(val_fraction=0, classes_from=(tmp_path / "order.txt").rename(tmp_path / "moved.txt"))
+    assert prep(source, tmp_path / "out", moved, workers=1, if_exists="reuse", say=lambda _: None).reused
+    with pytest.raises(UsageError, match=r"other options: --classes-from .*order\.txt \(now None\)"):
+        prep(source, tmp_path / "out", NONE, workers=1, if_exists="reuse", say=lambda _: None)
+
+
+def test_name_of_two_classes_says_neither(tmp_path: Path) -> None:
+    """ImageNet has two that are called crane."""
+    (tmp_path / "names").write_text("n02012849\tcrane\nn03126707\tcrane\nn01440764\ttench\n")
+    options = Options(val_fraction=0, classes_from=tmp_path / "names")
+    rows = [("a.jpg", "tench"), ("b.jpg", "crane")]
+    with pytest.raises(DataError, match=r": 1 class is none of the 3 of --classes-from .*names: crane\. "):
+        opened(listing(tmp_path, csv_of("path,label", rows)), options)
+
+
+def test_listed_link_is_named_with_what_reads_it(tmp_path: Path) -> None:
+    """Before anything is read; with --follow-links it is."""
+    path = listing(tmp_path / "in", csv_of("path,label", [("a.jpg", "cat"), ("link.jpg", "ant")]))
+    (tmp_path / "in/link.jpg").symlink_to("b.jpg")
+    with pytest.raises(DataError, match=r"link\.jpg: a symbolic link, which is not followed\. Give --follow-links"):
+        opened(path, NONE)
+    follow = Options(val_fraction=0, follow_links=True)
+    result = prep(path, tmp_path / "out", follow, workers=1, if_exists="error", say=lambda _: None)
+    assert result.manifest.samples == 2

@@ -85,7 +85,7 @@ def test_second_prep_copies_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         patch.setattr(parquet.ParquetFiles, "table", None)
         assert prep(path, tmp_path / "out", NONE, workers=1, if_exists="reuse", say=lambda _: None).reused
     written(path, [1, 0])
-    assert prep(path, tmp_path / "new", NONE, workers=1, if_exists="reuse", say=lambda _: None)
+    assert not prep(path, tmp_path / "new", NONE, workers=1, if_exists="reuse", say=lambda _: None).reused
     written(path, [0, 1, 1])
     with pytest.raises(HeadraceError, match="its source changed: 1 added"):
         prep(path, tmp_path / "out", NONE, workers=1, if_exists="reuse", say=lambda _: None)
@@ -192,3 +192,12 @@ def test_missing_descriptors_are_not_damage(tmp_path: Path) -> None:
             parquet.image_column(path)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_names_without_an_image_are_no_gaps(tmp_path: Path) -> None:
+    """Only integers can leave numbers out; a split that is missing is asked for by the name of a file."""
+    written(tmp_path / "in/train-00000-of-00001.parquet", [0, 1])
+    assert opened(tmp_path / "in", NONE).remarks == []
+    (tmp_path / "in/train-00000-of-00001.parquet").rename(tmp_path / "in/extra-00000-of-00001.parquet")
+    with pytest.raises(UsageError, match=r"\(there are: extra\)\. Call a file train-00000-of-00001\.parquet"):
+        opened(tmp_path / "in", NONE)

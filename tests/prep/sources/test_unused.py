@@ -111,7 +111,7 @@ def test_summary_counts_them_by_reason(tmp_path: Path) -> None:
     for name, paths in (("some", (*SPLITS, *strays)), ("none", SPLITS)):
         result = made(as_folder(at(*paths), tmp_path / f"in-{name}"), tmp_path / name)
         lines = [line for line in summary(result, tmp_path / name).splitlines() if "not used" in line]
-        expected = [f"  2 files not used: {BESIDE}", f"  1 files not used: {UNLABELLED}"] if name == "some" else []
+        expected = [f"  2 files not used: {BESIDE}", f"  1 file not used: {UNLABELLED}"] if name == "some" else []
         assert [line.partition(" (report.jsonl")[0] for line in lines] == expected
 
 
