@@ -42,7 +42,7 @@ def export(path: Path, out: Path, kind: str, check: Path | None) -> list[str]:
             work.mkdir(parents=True)
             written = WRITERS[kind](graph, facts, work)
             checked = compare(logits_by(graph), written, facts, check or (trained_on.root if trained_on else None))
-            page = card(facts, kind, _accuracy(saved, trained_on), checked.sentence(), flip=saved.recipe.evaluate.flip)
+            page = card(facts, kind, accuracy(saved, trained_on), checked.sentence(), flip=saved.recipe.evaluate.flip)
             store.write_bytes(work / CARD, page.encode())
             names = sorted(one.name for one in work.iterdir())
             store.publish(work, out)
@@ -72,11 +72,14 @@ def _trained_on(saved: Checkpoint) -> ShardSet | None:
     return None
 
 
-def _accuracy(saved: Checkpoint, trained_on: ShardSet | None) -> str:
+def accuracy(saved: Checkpoint, trained_on: ShardSet | None) -> str:
     """What the run measured, with the number of images where the set is still there to say it."""
-    best = saved.progress.best_accuracy
-    if best < 0:
+    progress = saved.progress
+    if progress.best_accuracy < 0:
         return "not measured."
     counts = {split.name: split.samples for split in trained_on.manifest.splits} if trained_on else {}
     among = f" of {counts[VALIDATION]:,} validation images" if VALIDATION in counts else " of the validation images"
-    return f"{best:.2f}%{among}, the best of {saved.progress.epochs_done} epochs, measured while it was trained."
+    best = f"{progress.best_accuracy:.2f}%{among} in epoch {progress.best_epoch}, measured while it was trained"
+    if progress.best_epoch == progress.epochs_done and not progress.epoch_sums.seen:
+        return f"{best}."
+    return f"not measured of these weights; the run's best was {best}."

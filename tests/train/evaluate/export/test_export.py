@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from headrace.shards.shardset import ShardSet
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.evaluate.export import writers
-from headrace.train.evaluate.export.export import export
+from headrace.train.evaluate.export.export import accuracy, export
 from headrace.train.evaluate.export.facts import Facts
 from headrace.train.evaluate.export.graph import Graph
 from headrace.train.evaluate.export.writers import Written, preprocess_source
@@ -216,3 +217,14 @@ def test_what_it_is_compared_on(run: Path, tiny_set: Path, tmp_path: Path, monke
         (tmp_path / "images" / f"{row}.jpg").write_bytes(ShardSet.open(tiny_set)["val"][row].jpeg)
     assert "on 3 images" in "".join(export(alone, tmp_path / "c", "torch", tmp_path / "images"))
     refused(here("export", alone, tmp_path / "d", "--format=torch", "--check", tmp_path / "none"), 2, "--check")
+
+
+def test_card_gives_no_accuracy_of_other_weights(saved: Checkpoint) -> None:
+    """That of the best epoch is the checkpoint's own only if it is of the end of that epoch."""
+    progress = saved.progress
+    assert accuracy(saved, None).startswith(f"{progress.best_accuracy:.2f}% of the validation images in epoch 1,")
+    sums = progress.epoch_sums._replace(seen=24)
+    for later in (replace(progress, epochs_done=2), replace(progress, epoch_sums=sums)):
+        assert accuracy(replace(saved, progress=later), None).startswith(
+            "not measured of these weights; the run's best"
+        )
