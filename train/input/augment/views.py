@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headrace.shards.draws import Stream, uniforms
 
 ATTEMPTS = 10  # torchvision tries as often before it takes the central box, or erases nothing
+_TOGETHER = (range(1), range(1, ATTEMPTS))  # of the tries: most fit at once, and of the rest most within a few
 
 
 class Views(NamedTuple):
@@ -92,18 +93,38 @@ def tried_sides(
     A try draws a share of the image's area, uniform, and first / second, log-uniform; it fits when each side has a
     pixel and at most as many as its limit, (n,) each. So do RandomResizedCrop and RandomErasing of torchvision.
     """
-    tries = np.arange(ATTEMPTS)  # all at once: nearly every image needs few, but calls cost more than numbers
-    draw = uniforms(seed, stream, samples.epochs[:, None], samples.ids[:, None], tries, count=2)
-    pixels = (area[0] + (area[1] - area[0]) * draw[..., 0]) * (samples.widths.astype(np.float64) * samples.heights)[
-        :, None
-    ]
-    log_ratio = np.log(ratio)
-    drawn = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[..., 1])
-    sides = np.rint(np.sqrt(pixels * drawn)), np.rint(np.sqrt(pixels / drawn))
-    fits = np.all([(side > 0) & (side <= limit[:, None]) for side, limit in zip(sides, limits, strict=True)], 0)
-    earliest = fits.argmax(1)[:, None]
-    first, second = (np.take_along_axis(np.where(fits, side, 0.0), earliest, 1)[:, 0] for side in sides)
+    draws = Tries(seed, stream, area, ratio)
+    first, second = np.zeros(len(samples.ids)), np.zeros(len(samples.ids))
+    left = np.arange(len(samples.ids))
+    for tries in _TOGETHER:
+        sides = draws.sides(tries, samples.only(left))
+        fits = np.all([(side > 0) & (side <= limit[left, None]) for side, limit in zip(sides, limits, strict=True)], 0)
+        earliest = fits.argmax(1)[:, None]
+        for chosen, side in zip((first, second), sides, strict=True):
+            chosen[left] = np.take_along_axis(np.where(fits, side, 0.0), earliest, 1)[:, 0]
+        left = left[~fits.any(1)]
+        if not len(left):
+            break
     return first, second
+
+
+class Tries(NamedTuple):
+    """What the tries at a rectangle are drawn from."""
+
+    seed: int
+    stream: Stream
+    area: tuple[float, float]
+    ratio: tuple[float, float]
+
+    def sides(self, tries: range, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Sides (first, second) that some tries draw for each sample, whole pixels, (n, tries) each."""
+        columns = samples.epochs[:, None], samples.ids[:, None], np.array(tries)
+        draw = uniforms(self.seed, self.stream, *columns, count=2)
+        whole = samples.widths.astype(np.float64) * samples.heights
+        pixels = (self.area[0] + (self.area[1] - self.area[0]) * draw[..., 0]) * whole[:, None]
+        log_ratio = np.log(self.ratio)
+        drawn = np.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0]) * draw[..., 1])
+        return np.rint(np.sqrt(pixels * drawn)), np.rint(np.sqrt(pixels / drawn))
 
 
 def _central_box(

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from headrace.train.input.augment.views import Crop, Samples, Views, centre_views, train_views
+from headrace.shards.draws import Stream, uniforms
+from headrace.train.input.augment.views import Crop, Samples, Views, centre_views, train_views, tried_sides
 
 USUAL = Crop((0.08, 1.0), (3 / 4, 4 / 3), 0.5)
 Array = NDArray[Any]
@@ -187,3 +188,26 @@ def test_whole_square_image_is_seen_whole() -> None:
     """With fraction 1 a square image's view is the image."""
     views = centre_views(1.0, 32, np.array([64], np.int32), np.array([64], np.int32))
     assert (views.start.tolist(), views.end.tolist()) == ([[0, 0]], [[64, 64]])
+
+
+@given(crops(), seeds, st.lists(st.tuples(sides, sides, st.integers(0, 50)), min_size=1, max_size=40))
+def test_first_try_that_fits_is_taken(crop: Crop, seed: int, images: list[tuple[int, int, int]]) -> None:
+    widths, heights, epochs = (np.array(column) for column in zip(*images, strict=True))
+    samples = Samples(epochs, np.arange(len(images)), widths.astype(np.int32), heights.astype(np.int32))
+    limits = widths.astype(np.float64), heights.astype(np.float64)
+    found = tried_sides(seed, Stream.CROP, samples, crop.area, crop.ratio, limits)
+    for row, (width, height, epoch) in enumerate(images):
+        assert (found[0][row], found[1][row]) == first_fit(crop, seed, row, width, height, epoch)
+
+
+def first_fit(crop: Crop, seed: int, sample: int, width: int, height: int, epoch: int) -> tuple[float, float]:
+    """Width and height that one try after the other finds, (0, 0) where none of ten fits."""
+    low, high = np.log(crop.ratio)
+    for attempt in range(10):
+        share, shape = uniforms(seed, Stream.CROP, epoch, sample, attempt, count=2).ravel()
+        pixels = (crop.area[0] + (crop.area[1] - crop.area[0]) * share) * (float(width) * height)
+        ratio = np.exp(low + (high - low) * shape)
+        wide, high_side = np.rint(np.sqrt(pixels * ratio)), np.rint(np.sqrt(pixels / ratio))
+        if 0 < wide <= width and 0 < high_side <= height:
+            return wide, high_side
+    return 0.0, 0.0
