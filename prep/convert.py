@@ -10,19 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from headrace.prep.command.counts import counted
 from headrace.prep.command.options import MEGABYTE, Options
 from headrace.prep.command.progress import Say, progress
 from headrace.prep.make import plan, publish, reuse
 from headrace.prep.make.bad_images import BadImages, bad_in
 from headrace.prep.make.engines.pool import make_shards
+from headrace.prep.make.lost_classes import lost_classes
 from headrace.prep.make.record import Bad, Record, load_record
 from headrace.prep.make.shard import Job, Work
 from headrace.prep.make.tally import Tally, tally
 from headrace.prep.sources import kinds
 from headrace.prep.sources.detect import open_files, open_source
 from headrace.prep.sources.files import REPLACED, SYMBOLIC, Files
-from headrace.prep.sources.source import Source, States
+from headrace.prep.sources.source import Source, States, states
 from headrace.shards import headers, regular, store
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.lock import locked
@@ -79,7 +82,7 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
 
 
 class _Made(NamedTuple):
-    source: Source  # without the classes that turned out to be dropped
+    source: Source  # without the classes that are dropped
     shards: dict[str, list[tuple[Job, Record]]]  # by split
     dropped: list[States]  # the images of these classes
     tally: Tally
@@ -96,21 +99,20 @@ def _held(out: Path) -> Iterator[None]:
 
 
 def _make_splits(source: Source, out: Path, options: Options, stamp: str, workers: int, say: Say) -> _Made:
-    """All shards, by split, and what of the source is in them; again where classes turn out to be dropped."""
+    """All shards, by split, and what of the source is in them."""
     images = sum(len(listed.labels) for listed in source.splits.values())
-    bad: list[tuple[str, Bad]] = []
-    dropped: list[States] = []
-    while True:
-        jobs = _jobs(source, options)
-        work = Work(_work_folder(out, options, stamp, source), source.reader, options)
-        found = BadImages(source, options, images, bad)
-        records = _make(jobs, work, workers, out, found, say)
-        bad = found.all()
-        made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
-        if not found.lost():
-            return _Made(source, made, dropped, tally(source, list(records.values()), images, bad))
-        dropped += [publish.states_of(job, record, found.lost()) for split in made.values() for job, record in split]
-        source = source.without(found.lost(), {one.path: one.reason for _, one in bad})
+    lost = lost_classes(source, options, workers)
+    labels = sorted({one.label for one in lost})
+    before = [(source.classes[one.label].id, one) for one in lost]
+    dropped = [states(part.part(np.isin(part.labels, labels)).files, source.reader) for part in source.splits.values()]
+    if labels:
+        source = source.without(labels, {one.path: one.reason for one in lost})
+    found = BadImages(source, options, images, before)
+    jobs = _jobs(source, options)
+    work = Work(_work_folder(out, options, stamp, source), source.reader, options)
+    records = _make(jobs, work, workers, out, found, say)
+    made = {name: [(job, records[job.name]) for job in split] for name, split in jobs.items()}
+    return _Made(source, made, dropped, tally(source, list(records.values()), images, found.all()))
 
 
 def _refuse_lost_images(files: Files, options: Options) -> None:

@@ -15,11 +15,11 @@ from headrace.prep.sources.source import Source
 from headrace.shards.errors import DataError
 from headrace.shards.manifest import TRAIN
 
-_REASON = "do not decode"
+NOT_DECODED = "do not decode"
 
 
 class BadImages:
-    """The bad images so far, of all splits. `before` are those of classes that were dropped, with their ids."""
+    """The bad images so far, of all splits. `before` are those of classes that are dropped, with their ids."""
 
     def __init__(self, source: Source, options: Options, images: int, before: list[tuple[str, Bad]]) -> None:
         self._found: list[Bad] = []
@@ -28,6 +28,7 @@ class BadImages:
         labels = source.splits[TRAIN].labels
         self._left = np.bincount(labels, minlength=len(source.classes)).tolist()  # training images of each class
         self._lost: list[int] = []
+        self._check_bound()
 
     def add(self, bad: list[Bad]) -> None:
         """Count these. Raises DataError where they are too many, or leave a class without a training image."""
@@ -45,10 +46,6 @@ class BadImages:
         """Every bad image with the id of its class."""
         return [*self._before, *((self._source.classes[one.label].id, one) for one in self._found)]
 
-    def lost(self) -> list[int]:
-        """The classes that have no training image any more and are to be dropped, by label."""
-        return sorted(self._lost) if self._options.on_empty_class == "drop" else []
-
     def _check_bound(self) -> None:
         count, most = len(self._found) + len(self._before), self._options.most_bad(self._images)
         if count > most:
@@ -63,7 +60,7 @@ class BadImages:
     def _check_classes(self) -> None:
         if self._lost and (self._options.on_empty_class == "error" or not any(self._left)):
             counts = Counter(one.label for one in self._found if one.split == TRAIN)
-            why = {self._source.classes[label].id: (_REASON, counts[label]) for label in sorted(self._lost)}
+            why = {self._source.classes[label].id: (NOT_DECODED, counts[label]) for label in sorted(self._lost)}
             raise empty_classes(self._source.files, why)
 
 

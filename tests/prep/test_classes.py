@@ -2,13 +2,18 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
+from headrace.prep.make.engines.pool import make_shards
+from headrace.prep.make.record import Record
+from headrace.prep.make.shard import Job
 from headrace.prep.summary import summary
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.shardset import ShardSet
@@ -94,6 +99,29 @@ def test_dropped_class_takes_its_other_images_along(tmp_path: Path) -> None:
     report = {one["source"]: one["reason"] for one in map(json.loads, (tmp_path / "out/report.jsonl").open())}
     assert report["val/bee/1.jpg"] == report["val/emu/2.jpg"] == "left out by an option: --on-empty-class drop"
     assert result.tally.bad == {"emu": 1}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_classes_are_dropped_before_a_shard_is_made(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every shard is made once, and the set is that of a source without these classes."""
+    options = Options(val_fraction=0, on_bad="skip", on_empty_class="drop", samples_per_shard=3)
+    begun: list[str] = []
+
+    def make_all(jobs: list[Job], *rest: Any) -> Iterator[Record]:
+        begun.extend(job.name for job in jobs)
+        return make_shards(jobs, *rest)
+
+    monkeypatch.setattr("headrace.prep.convert.make_shards", make_all)
+    digests = []
+    for name, files in (("spoilt", GOOD | SPOILT), ("sound", GOOD)):
+        source = as_folder(files, tmp_path / name)
+        result = prep(source, tmp_path / f"{name}.out", options, workers=workers, if_exists="error", say=print)
+        digests.append(result.manifest.digest)
+        assert begun == [f"train-{number:06}" for number in range(3)]
+        begun.clear()
+    assert digests[0] == digests[1]
 
 
 def test_all_classes_refused_ends_the_run_whatever_is_asked_for(tmp_path: Path) -> None:
