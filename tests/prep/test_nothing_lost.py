@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
@@ -61,10 +62,13 @@ def made(source: Path, out: Path, chosen: Options) -> Result:
 
 
 def found(source: Path) -> set[str]:
-    """What find(1) lists, or tarfile: everything but folders."""
+    """What find(1), tarfile or zipfile lists: everything but folders."""
+    if source.suffix == ".zip":
+        with zipfile.ZipFile(source) as archive:
+            return {one.filename for one in archive.infolist() if not one.is_dir()}
     if source.is_file():
-        with tarfile.open(source) as archive:
-            return {one.name for one in archive if not one.isdir()}
+        with tarfile.open(source) as tar:
+            return {one.name for one in tar if not one.isdir()}
     assert FIND
     lines = subprocess.run([FIND, source, "!", "-type", "d", "-printf", "%P\\0"], capture_output=True, check=True)
     return {name for name in lines.stdout.decode().split("\0") if name}
@@ -75,6 +79,18 @@ def tarred(tree: Path, path: Path) -> Path:
     with tarfile.open(path, "w") as archive:
         for one in sorted(tree.iterdir()):
             archive.add(one, one.name)
+    return path
+
+
+def zipped(tree: Path, path: Path) -> Path:
+    """The same as a zip, links and pipes as zip(1) stores them."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for one in sorted(tree.rglob("*")):
+            name = str(one.relative_to(tree))
+            info = zipfile.ZipInfo(f"{name}/" if one.is_dir() and not one.is_symlink() else name)
+            info.create_system, info.external_attr = 3, one.lstat().st_mode << 16
+            data = str(one.readlink()).encode() if one.is_symlink() else one.read_bytes() if one.is_file() else b""
+            archive.writestr(info, data)
     return path
 
 
@@ -98,8 +114,11 @@ def root_of(files: set[str], samples: set[str]) -> PurePosixPath:
     return next(one for one in roots if all(str(one / name) in files for name in samples))
 
 
-def check(source: Path, out: Path) -> Counter[str]:
-    """That samples and reported files are the files of the source; how many there are by reason."""
+def check(source: Path, tree: Path, out: Path) -> Counter[str]:
+    """That samples and reported files are the files of the source; how many there are by reason.
+
+    `tree` is the folder that the source is, or was made of.
+    """
     files, shards = found(source), ShardSet.open(out)
     samples = {path for name in shards.split_names for path in shards.split(name).sources}
     root = root_of(files, samples)
@@ -113,8 +132,8 @@ def check(source: Path, out: Path) -> Counter[str]:
     assert named <= files, f"named, but not there: {named - files}"
     assert {path for path in rest if not any(path.startswith(f"{one}/") for one in whole)} == set(), "lost in silence"
     assert len(rest) == sum(whole.values())
-    if FILE and source.is_dir():
-        agree(source, {str(root / path) for path in samples}, {path: one["reason"] for path, one in told})
+    if FILE:
+        agree(tree, {str(root / path) for path in samples}, {path: one["reason"] for path, one in told})
     return Counter(one["reason"] for _, one in told)
 
 
@@ -144,13 +163,14 @@ def agree(source: Path, samples: set[str], told: dict[str, str]) -> None:
     "seeds", [range(25), pytest.param(range(25, 500), marks=[pytest.mark.faults, pytest.mark.timeout(1800)])]
 )
 def test_every_file_is_a_sample_or_reported(seeds: range, tmp_path: Path) -> None:
-    """Over random trees, by name, beside what find lists and what file takes for an image."""
+    """Over random trees, in folders, zips and tars, by name, beside what find lists and file takes for an image."""
     reasons: Counter[str] = Counter()
     for seed in seeds:
         tree, out = odd_tree(seed, tmp_path / f"in{seed}"), tmp_path / f"out{seed}"
-        source = tarred(tree, tmp_path / "in.tar") if seed % 4 == 3 else tree
+        form = {1: "zip", 3: "tar"}.get(seed % 4, "folder")
+        source = {"zip": zipped, "tar": tarred}[form](tree, tmp_path / f"in.{form}") if form != "folder" else tree
         result = made(source, out, options(seed))
-        told = check(source, out)
+        told = check(source, tree, out)
         reasons += told
         text = summary(result, out)
         assert result.tally.bad.total() <= result.tally.images
