@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say, progress
 from headrace.prep.make.publish import report
 from headrace.prep.make.record import Note
 from headrace.prep.scan import Found, Scan, scan_tar
 from headrace.prep.sources.source import States
+from headrace.prep.sources.splits import split_of, split_word
 from headrace.shards import headers, idx, index, remedy, store
 from headrace.shards.cores import usable_cores
 from headrace.shards.errors import DataError, UsageError
@@ -39,9 +41,6 @@ from headrace.shards.names import REPORT, STAMP
 from headrace.shards.paths import refuse_impossible
 from headrace.shards.sample import Row, Rows, rows_of
 from headrace.shards.shardset import check_size
-
-_SPLIT = re.compile(r"(?<![a-z])(train|val|valid|validation|test)(?![a-z])")
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def adopt(root: Path, *, say: Say) -> Manifest:
@@ -80,8 +79,7 @@ def _found(root: Path) -> dict[str, list[Path]]:
     for path in sorted(one for one in root.glob("*.tar") if one.is_file()):
         if not re.match(TAR_NAME, path.name):
             raise UsageError(f"{path}: its name is not made of letters, digits and _.- alone. Rename the tar")
-        word = _SPLIT.search(path.name.lower())
-        splits[_SPLITS[word[1]] if word else "train"].append(path)
+        splits[split_of(split_word(path.name, Options()), Options())].append(path)
     if not splits:
         raise UsageError(
             f"{root}: no .tar files in it. Give a folder of WebDataset tars (compressed ones: unpack them)"

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from headrace.prep.command.counts import counted
+from headrace.prep.command.counts import counted, first_of
 from headrace.prep.command.options import MEGABYTE
 from headrace.prep.convert import Result
 from headrace.prep.make.tally import Tally
@@ -62,15 +62,10 @@ def account(tally: Tally) -> list[str]:
     if lines:
         lines[-1] += f" ({REPORT} names all these)"
     if tally.empty:
-        lines.append(f"folders without a file, so no classes: {_names(list(tally.empty))}")
-    lines += [f"classes without a {split} image: {_names(names)}" for split, names in tally.missing.items()]
+        lines.append(f"folders without a file, so no classes: {first_of(tally.empty, _SHOWN)}")
+    lines += [f"classes without a {split} image: {first_of(names, _SHOWN)}" for split, names in tally.missing.items()]
     return [f"  {line}" for line in lines]
 
 
 def _by(counts: Counter[str]) -> str:
-    return _names([f"{name} {count:,}" for name, count in counts.most_common()])
-
-
-def _names(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return first_of([f"{name} {count:,}" for name, count in counts.most_common()], _SHOWN)

@@ -7,11 +7,11 @@ prep did not make, and none gives damaged bytes a manifest that calls them sound
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from itertools import count
 from pathlib import Path
 
 from headrace.shards import regular
 from headrace.shards.names import MANIFEST, STAMP
+from headrace.shards.store import free_name
 
 Made = Mapping[str, object] | None  # the options that prep made the set with; None: it was adopted
 _DAMAGED = "damaged"  # folders that tars are moved into; `headrace index` does not look into folders
@@ -51,9 +51,7 @@ def _without_manifest(root: Path) -> str:
     """The start of a command that takes the manifest away; a folder in its place may hold anything, and is kept."""
     path = root / MANIFEST
     if path.is_dir():
-        names = (path.with_name(f"{MANIFEST}.old-{number}") for number in count(1))
-        aside = next(name for name in names if not name.exists())
-        return f"mv {_quoted(path)} {_quoted(aside)} && "
+        return f"mv {_quoted(path)} {_quoted(free_name(path))} && "
     return f"rm {_quoted(path)} && " if path.exists() else ""
 
 
@@ -89,7 +87,7 @@ def _stamp(root: Path) -> dict[str, object]:
 def _without(root: Path, names: list[str]) -> str:
     """The commands that leave these tars out and make a set of the others."""
     there = [root / name for name in names if (root / name).exists()]
-    aside = next(root / f"{_DAMAGED}-{number}" for number in count(1) if not (root / f"{_DAMAGED}-{number}").exists())
+    aside = free_name(root / _DAMAGED, "")
     steps = [f"mkdir {_quoted(aside)}", f"mv {' '.join(map(_quoted, there))} {_quoted(aside)}"] if there else []
     return " && ".join([*steps, f"rm {_quoted(root / MANIFEST)}", f"headrace index {_quoted(root)}"])
 

@@ -205,7 +205,7 @@ def publish(work: Path, target: Path) -> None:
 
 def set_aside(target: Path) -> Path:
     """Give `target` a name beside it that is free; return that."""
-    aside = _free_name(target)
+    aside = free_name(target)
     try:
         target.rename(aside)
         sync_folder(target.parent)
@@ -216,13 +216,14 @@ def set_aside(target: Path) -> Path:
 
 def copy_aside(path: Path) -> Path:
     """Copy a file to a name beside it that is free; return that. The file itself stays where it is at every moment."""
-    aside = _free_name(path)
+    aside = free_name(path)
     write_bytes(aside, regular.read(path))
     return aside
 
 
-def _free_name(path: Path) -> Path:
-    names = (path.with_name(f"{path.name}.old-{number}") for number in count(1))
+def free_name(path: Path, mark: str = ".old") -> Path:
+    """A name beside `path` that nothing has: its own, with the mark and a number."""
+    names = (path.with_name(f"{path.name}{mark}-{number}") for number in count(1))
     return next(name for name in names if not os.path.lexists(name))
 
 

@@ -5,13 +5,12 @@ tars that are adopted (shards/labels.py). --classes-from takes the classes of an
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from headrace.prep.command.counts import counted
+from headrace.prep.command.counts import counted, first_of
 from headrace.prep.sources.source import Listed, Source
 from headrace.shards import labels, regular
 from headrace.shards.errors import DataError, UsageError
@@ -25,7 +24,9 @@ def classes_of(found: set[str], where: Path) -> list[str]:
     """The class for each label number. Raises DataError where a stray integer would make thousands of classes."""
     odd = sorted(label for label in found if not label.isprintable())
     if odd:
-        raise DataError(f"{where}: labels with unprintable characters: {_names(map(ascii, odd))}. Rename them")
+        raise DataError(
+            f"{where}: labels with unprintable characters: {first_of([*map(ascii, odd)], _SHOWN)}. Rename them"
+        )
     try:
         return labels.classes_of(found)
     except ValueError as error:
@@ -38,7 +39,7 @@ def gaps(classes: list[str], splits: dict[str, Listed]) -> list[str]:
         return []
     counts = sum(np.bincount(listed.labels, minlength=len(classes)) for listed in splits.values())
     missing = [classes[label] for label in np.flatnonzero(np.asarray(counts) == 0).tolist()]
-    return [f"labels are integers, so class numbers; no image has {_names(missing)}"] if missing else []
+    return [f"labels are integers, so class numbers; no image has {first_of(missing, _SHOWN)}"] if missing else []
 
 
 def integers_as_text(classes: list[str]) -> list[str]:
@@ -88,15 +89,9 @@ def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> So
         raise DataError(
             f"{source.files.root}: {counted(len(unknown), 'class is', 'classes are')} none of the {len(infos):,} of "
             f"--classes-from {where}: "
-            f"{_names(unknown)}. Add them there, or leave them out of the source"
+            f"{first_of(unknown, _SHOWN)}. Add them there, or leave them out of the source"
         )
     number = np.full(len(source.classes), -1, np.int64)
     number[used] = [found[name] for name in names]
     splits = {name: Listed(listed.files, number[listed.labels]) for name, listed in source.splits.items()}
     return replace(source, classes=infos, splits=splits)
-
-
-def _names(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

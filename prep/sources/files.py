@@ -81,6 +81,11 @@ class FileTable:
         numbers = (self.sizes, self.crcs, self.offsets, self.packed, self.methods)
         return FileTable([paths[row] for row in rows.tolist()], *(column[rows] for column in numbers))
 
+    def below(self, folder: str, rows: NDArray[np.int64]) -> "FileTable":
+        """The entries at `rows`, which lie below `folder` ("" or with a slash at its end), by their paths in there."""
+        part = self.take(rows)
+        return part.renamed([path[len(folder) :] for path in part.paths])
+
     def renamed(self, paths: list[str]) -> "FileTable":
         """The same files under other paths."""
         return FileTable(paths, self.sizes, self.crcs, self.offsets, self.packed, self.methods)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.prep.command.counts import counted
+from headrace.prep.command.counts import counted, first_of
 from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import integers_as_text
 from headrace.prep.sources.files import BY_EMPTY_CLASS, SYMBOLIC, UNLABELLED, Files, FileTable
@@ -104,7 +104,7 @@ def open_imagefolder(seen: Survey, options: Options) -> Source:
     for split, (tree, labels) in splits.items():
         rows = np.array(trees[tree], np.int64)
         reasons |= dict.fromkeys(rows[labels < 0].tolist(), BY_EMPTY_CLASS)
-        listed[split] = Listed(_inside(table, rows, root), labels).part(labels >= 0)
+        listed[split] = Listed(table.below(root, rows), labels).part(labels >= 0)
         unused[rows[labels >= 0]] = False
     rest = seen.unused(root, unused, reasons, _without_labels(seen, root, splits, options))
     infos = class_list(((name, name) for name in classes), files.root)
@@ -181,12 +181,11 @@ def _refused(seen: Survey, top: str, classes: set[str], options: Options) -> set
 
 def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
     """The error for classes of whose files none can be used: of each class a reason and for how many it holds."""
-    shown = ", ".join(f"{name} ({count:,} {reason})" for name, (reason, count) in list(why.items())[:_SHOWN])
-    more = f" and {len(why) - _SHOWN:,} more" if len(why) > _SHOWN else ""
+    shown = first_of([f"{name} ({count:,} {reason})" for name, (reason, count) in why.items()], _SHOWN)
     links = sum(reason == SYMBOLIC for reason, _ in why.values())
     return DataError(
         f"{files.root}: {counted(len(why), 'class', 'classes')} without a training image, as all files there are "
-        f"refused: {shown}{more}. {_follow(files, links)}Put images there, or give --on-empty-class "
+        f"refused: {shown}. {_follow(files, links)}Put images there, or give --on-empty-class "
         "drop to make the set without them, or keep to keep their labels"
     )
 
@@ -212,8 +211,3 @@ def _empty(seen: Survey, root: str, trees: Iterable[str]) -> list[str]:
 
     full = classes((*seen.table.paths, *(path for path, _ in seen.left_out)))
     return sorted(relative(one, root) for one in classes((*seen.empty, *(one.path for one in seen.hidden))) - full)
-
-
-def _inside(table: FileTable, rows: NDArray[np.int64], root: str) -> FileTable:
-    part = table.take(rows)
-    return part.renamed([path[len(root) :] for path in part.paths])

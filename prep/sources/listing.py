@@ -8,29 +8,24 @@ import hashlib
 import os
 import re
 import stat
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.prep.command.options import Options
-from headrace.prep.sources.class_order import classes_of, gaps
 from headrace.prep.sources.columns import cells, find_columns, rows_of_csv, rows_of_jsonl
 from headrace.prep.sources.files import SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut
 from headrace.prep.sources.folder import FolderReader
-from headrace.prep.sources.source import Listed, Source
-from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
-from headrace.shards.errors import DataError, UsageError
-from headrace.shards.manifest import class_list
+from headrace.prep.sources.labelled import Labelled, Layout, labelled_source
+from headrace.prep.sources.source import Source
+from headrace.shards.errors import DataError
 from headrace.shards.open_files import refuse_limit
 
 LAYOUT = "listing"
 ENDINGS = (".csv", ".jsonl", ".parquet")
-_USUAL = ("train", "val", "test")
 SPLIT = re.compile("[a-z][a-z0-9_-]{0,31}")  # what a manifest takes for the name of one
 _Item = tuple[str, str, str]  # path, label, split
 _Rows = Iterable[tuple[int, dict[str, Any]]]
@@ -97,46 +92,11 @@ def _lies_in(path: Path, folder: Path) -> bool:
 
 def open_listing(files: ListingFiles, options: Options) -> Source:
     """The source that the listing describes."""
-    table = files.table()
-    classes = classes_of({label for _, label, _ in files.items}, files.root)
-    label_of = {name: label for label, name in enumerate(classes)}
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, (_, _, word) in enumerate(files.items):
-        rows_of[split_of(word, options) or word].append(row)
-    splits: dict[str, Listed] = {}
-    for split in in_usual_order(rows_of):
-        rows = sorted(rows_of[split], key=lambda row: files.items[row][0])
-        found = np.array([label_of[files.items[row][1]] for row in rows], np.int64)
-        splits[split] = Listed(table.take(np.array(rows, np.int64)), found)
-    refuse_two_validations(files.root, {word for _, _, word in files.items}, options)
-    check_splits(files.root, splits, options)
-    reader = files.reader("")
+    order = sorted(range(len(files.items)), key=lambda row: files.items[row][0])
+    samples = [Labelled(row, *files.items[row][1:]) for row in order]
     itself = Entry(files.root.name, files.root.stat().st_size, UNKNOWN_CRC, 0, 0, 0)
-    infos = class_list(((name, name) for name in classes), files.root)
-    remarks = [*odd_splits(splits), *gaps(classes, splits)]
-    listed = divided(files, splits, options)
-    return Source(LAYOUT, infos, listed, FileTable.of([itself]), files, reader, remarks=remarks)
-
-
-def in_usual_order(splits: Iterable[str]) -> list[str]:
-    """Training, validation, test, then the others by name."""
-    return sorted(splits, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name))
-
-
-def check_splits(
-    where: Path, splits: dict[str, Listed], options: Options, remedy: str = "Give some, or omit the column"
-) -> None:
-    """Raise where there is no training split, or not the one that is asked for as validation."""
-    if "train" not in splits:
-        raise UsageError(f"{where}: no row is of split train (there are: {', '.join(splits)}). {remedy}")
-    if options.val is not None and "val" not in splits:
-        raise UsageError(f"{where}: --val {options.val}: no such split (there are: {', '.join(splits)})")
-
-
-def odd_splits(splits: Iterable[str]) -> list[str]:
-    """A line for each split that no training uses."""
-    others = [name for name in splits if name not in _USUAL]
-    return [f"split {name} is neither for training nor for validation; it keeps its name" for name in others]
+    layout = Layout(LAYOUT, FileTable.of([itself]))
+    return labelled_source(files, files.table(), files.reader(""), samples, layout, [], options)
 
 
 def _text_file(root: Path, options: Options) -> list[_Item]:

@@ -6,24 +6,22 @@ the first folder that is named like one. Metadata files without labels say nothi
 
 import csv
 import posixpath
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headrace.prep.command.options import Options
-from headrace.prep.sources.class_order import classes_of, gaps
 from headrace.prep.sources.columns import MissingColumnError, rows_of_csv, rows_of_jsonl
-from headrace.prep.sources.files import READ, FileTable, Unused
-from headrace.prep.sources.listing import check_splits, in_usual_order, items_of, odd_splits
-from headrace.prep.sources.source import Listed, Source
-from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
+from headrace.prep.sources.files import READ, Unused
+from headrace.prep.sources.labelled import Labelled, Layout, labelled_source
+from headrace.prep.sources.listing import items_of
+from headrace.prep.sources.source import Source
+from headrace.prep.sources.splits import split_of
 from headrace.prep.sources.survey import Survey
 from headrace.prep.sources.text import lines
 from headrace.shards.errors import DataError
-from headrace.shards.manifest import TRAIN, class_list
+from headrace.shards.manifest import TRAIN
 
 LAYOUT = "imagefolder with metadata"
 Cells = Iterator[tuple[int, dict[str, Any]]]
@@ -63,11 +61,10 @@ def _cells(seen: Survey, row: int, options: Options, words: set[str]) -> Cells:
         yield number, {"split": split_of(by_folder, options), **cells}
 
 
-def _labelled(seen: Survey, files: list[int], options: Options) -> list[tuple[int, str, str]]:
-    """Row, label and split of each image that the metadata files name."""
+def _labelled(seen: Survey, files: list[int], options: Options, words: set[str]) -> list[Labelled]:
+    """The images that the metadata files name, in the order of the table."""
     row_of = {path: row for row, path in enumerate(seen.table.paths)}
-    found: dict[int, tuple[int, str, str]] = {}
-    words: set[str] = set()
+    found: dict[int, Labelled] = {}
     for file in files:
         where = seen.files.root / seen.table.paths[file]
         folder = seen.table.paths[file].rpartition("/")[0]
@@ -81,38 +78,20 @@ def _labelled(seen: Survey, files: list[int], options: Options) -> list[tuple[in
             if row is None or row in found:
                 why = "there is no such file in its folder" if row is None else "it is labelled twice"
                 raise DataError(f"{where}: {path}: {why}. Correct the file")
-            found[row] = (row, label, split_of(word, options) or word)
-    refuse_two_validations(seen.files.root, words, options)
+            found[row] = Labelled(row, label, word)
     return sorted(found.values())
 
 
 def open_metadata(seen: Survey, files: list[int], options: Options) -> Source:
     """The source that these metadata files describe."""
-    table, where = seen.table, seen.files.root
+    table, words = seen.table, set[str]()
     top = posixpath.commonpath([table.paths[file].rpartition("/")[0] for file in files])
     top += "/" if top else ""
-    labelled = _labelled(seen, files, options)
-    classes = classes_of({label for _, label, _ in labelled}, where)
-    number = {name: label for label, name in enumerate(classes)}
-    rows_of: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for row, label, split in labelled:
-        rows_of[split].append((row, number[label]))
-    splits = {}
-    for split in in_usual_order(rows_of):
-        rows, labels = np.array(rows_of[split], np.int64).T
-        splits[split] = Listed(_inside(table, rows, top), labels)
-    check_splits(where, splits, options)
-    others = _inside(table, np.array(files, np.int64), top)
+    samples = _labelled(seen, files, options, words)
+    others = table.below(top, np.array(files, np.int64))
     unused = np.ones(len(table), bool)
-    unused[[*(row for row, _, _ in labelled), *files]] = False
-    rest = seen.unused(top, unused, {}, {})
-    read = [Unused(path, READ) for path in others.paths]
-    infos = class_list(((name, name) for name in classes), where)
-    listed, remarks = divided(seen.files, splits, options), [*odd_splits(splits), *gaps(classes, splits)]
-    reader = seen.files.reader(top)
-    return Source(LAYOUT, infos, listed, others, seen.files, reader, [*read, *rest], remarks=remarks)
-
-
-def _inside(table: FileTable, rows: NDArray[np.int64], top: str) -> FileTable:
-    part = table.take(rows)
-    return part.renamed([path[len(top) :] for path in part.paths])
+    unused[[*(one.row for one in samples), *files]] = False
+    rest = [*(Unused(path, READ) for path in others.paths), *seen.unused(top, unused, {}, {})]
+    inside = table.renamed([path[len(top) :] for path in table.paths])
+    layout = Layout(LAYOUT, others, words=words)
+    return labelled_source(seen.files, inside, seen.files.reader(top), samples, layout, rest, options)

@@ -14,23 +14,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.prep.command.options import Options
 from headrace.prep.sources.beside import others_in
-from headrace.prep.sources.class_order import classes_of, gaps
 from headrace.prep.sources.columns import find_column
 from headrace.prep.sources.files import UNLABELLED, Entry, FileTable, LeftOut, Unused
-from headrace.prep.sources.listing import SPLIT, check_splits, in_usual_order, odd_splits
-from headrace.prep.sources.source import Listed, Source
-from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
+from headrace.prep.sources.labelled import Labelled, Layout, labelled_source
+from headrace.prep.sources.listing import SPLIT
+from headrace.prep.sources.source import Source
+from headrace.prep.sources.splits import split_of, split_word
 from headrace.prep.sources.tar import TarReader
 from headrace.prep.sources.unpacked import path_of
 from headrace.shards import store
 from headrace.shards.errors import DataError, HeadraceError
-from headrace.shards.manifest import TRAIN, class_list
+from headrace.shards.manifest import TRAIN
 from headrace.shards.open_files import refuse_limit
 
 LAYOUT = "parquet"
@@ -193,7 +192,7 @@ def _split_in(path: Path, options: Options) -> str:
     """
     stem = path.stem.lower()
     if (part := _PART.fullmatch(stem)) is None:
-        return next((word for word in re.findall("[a-z]+", stem) if split_of(word, options)), TRAIN)
+        return split_word(stem, options)
     if not split_of(part[1], options) and not SPLIT.fullmatch(part[1]):
         raise DataError(f"{path}: {part[1]!r} cannot be the name of a split. Rename the file")
     return part[1]
@@ -202,25 +201,18 @@ def _split_in(path: Path, options: Options) -> str:
 def open_parquet(files: ParquetFiles, options: Options) -> Source:
     """The source in these files."""
     table = files.table()
-    labelled = [row for row, one in enumerate(files.rows) if one.label]
-    if not labelled:
+    samples = [Labelled(row, one.label, one.split) for row, one in enumerate(files.rows) if one.label]
+    if not samples:
         raise DataError(f"{files.root}: none of its {len(table):,} images has a label")
-    classes = files.names or classes_of({files.rows[row].label for row in labelled}, files.root)
-    number = {name: label for label, name in enumerate(classes)}
-    rows_of: dict[str, list[int]] = {}
-    for row in labelled:
-        word = files.rows[row].split
-        rows_of.setdefault(split_of(word, options) or word, []).append(row)
-    splits = {}
-    for split in in_usual_order(rows_of):
-        labels = np.array([number[files.rows[row].label] for row in rows_of[split]], np.int64)
-        splits[split] = Listed(table.take(np.array(rows_of[split], np.int64)), labels)
-    refuse_two_validations(files.root, {row.split for row in files.rows}, options)
-    check_splits(files.root, splits, options, "Call a file train-00000-of-00001.parquet")
     unused = [Unused(path, why) for path, why in files.left_out]
     unused += [Unused(one.entry.path, UNLABELLED) for one in files.rows if not one.label]
     if files.root.is_dir():
         unused += others_in(files.root, files.paths, options)
-    infos = class_list(((name, name) for name in classes), files.root)
-    listed, remarks = divided(files, splits, options), [*odd_splits(splits), *gaps(classes, splits)]
-    return Source(LAYOUT, infos, listed, FileTable.of([]), files, files.reader(""), unused, remarks=remarks)
+    layout = Layout(
+        LAYOUT,
+        FileTable.of([]),
+        classes=files.names,
+        words={row.split for row in files.rows},
+        without_train="Call a file train-00000-of-00001.parquet",
+    )
+    return labelled_source(files, table, files.reader(""), samples, layout, unused, options)

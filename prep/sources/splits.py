@@ -13,7 +13,7 @@ from headrace.prep.sources.files import Files
 from headrace.prep.sources.source import Listed
 from headrace.shards.draws import Stream, hash64
 from headrace.shards.errors import UsageError
-from headrace.shards.manifest import VALIDATION
+from headrace.shards.manifest import TRAIN, VALIDATION
 
 _WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -31,6 +31,11 @@ def split_of(name: str, options: Options) -> str:
     if options.val is not None and word == options.val.strip().lower():
         return VALIDATION
     return _WORDS.get(word, "")
+
+
+def split_word(name: str, options: Options) -> str:
+    """The first word in the name of a file that is usual for a split, in small letters; train where none is."""
+    return next((word for word in re.findall("[a-z]+", name.lower()) if split_of(word, options)), TRAIN)
 
 
 def refuse_two_validations(where: Path, names: Iterable[str], options: Options) -> None:

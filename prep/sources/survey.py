@@ -11,6 +11,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.prep.command.counts import first_of
 from headrace.prep.sources import kinds
 from headrace.prep.sources.files import BESIDE, HIDDEN, Files, FileTable, LeftOut, Reader, Unused
 from headrace.prep.sources.folder import FolderFiles
@@ -157,8 +158,7 @@ def _refuse_odd_names(files: Files, paths: list[str]) -> None:
     """Raise where names are not UTF-8 or have unprintable characters: readers could not tell them apart."""
     odd = [path for path in paths if not path.isprintable()]
     if odd:
-        more = f" and {len(odd) - _SHOWN:,} more" if len(odd) > _SHOWN else ""
         raise DataError(
             f"{files.root}: {len(odd):,} names with unprintable characters or not in UTF-8: "
-            f"{', '.join(map(ascii, odd[:_SHOWN]))}{more}. Rename the files"
+            f"{first_of([*map(ascii, odd)], _SHOWN)}. Rename the files"
         )

@@ -261,3 +261,17 @@ def test_sets_made_here_are_noted(
         prep(tiny_zip, root, Options(), workers=1, if_exists="error", say=quiet)
     monkeypatch.setattr(headers, "why_unsafe_at", lambda *_: "a second look")
     refuse_unsafe(ShardSet.open(root))
+
+
+def test_splits_are_called_as_people_call_them(tmp_path: Path) -> None:
+    """The first usual word in a tar's name says its split; a tar without one is for training."""
+    names = ("Training-0.tar", "part-1.tar", "development.tar", "x_testing_0.tar")
+    for number, name in enumerate(names):
+        write(tmp_path / name, [{"__key__": f"{number}", "jpg": JPEGS[number], "cls": 0}])
+    adopt(tmp_path, say=quiet)
+    shards = ShardSet.open(tmp_path)
+    assert {name: shards.split(name).keys for name in shards.split_names} == {
+        "train": ["0", "1"],
+        "val": ["2"],
+        "test": ["3"],
+    }

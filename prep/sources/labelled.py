@@ -1,0 +1,88 @@
+"""From rows with a label and a split to a source, as listings, metadata files and Parquet files have them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from headrace.prep.command.options import Options
+from headrace.prep.sources.class_order import classes_of, gaps
+from headrace.prep.sources.files import Files, FileTable, Reader, Unused
+from headrace.prep.sources.source import Listed, Source
+from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
+from headrace.shards.errors import UsageError
+from headrace.shards.manifest import class_list
+
+_USUAL = ("train", "val", "test")
+
+
+class Labelled(NamedTuple):
+    """A row of a table of files that is a sample."""
+
+    row: int
+    label: str
+    split: str  # as the source calls it
+
+
+class Layout(NamedTuple):
+    """What the three kinds of sources do not have in common."""
+
+    name: str
+    others: FileTable  # which decide about labels, by their paths in the data set
+    classes: Sequence[str] = ()  # in their order; empty where the labels say it
+    words: Iterable[str] = ()  # what the source calls its splits, where the rows do not have it as it is written
+    without_train: str = "Give some, or omit the column"  # what to do if no row is of the training split
+
+
+def labelled_source(
+    files: Files,
+    table: FileTable,
+    reader: Reader,
+    samples: list[Labelled],
+    layout: Layout,
+    unused: list[Unused],
+    options: Options,
+) -> Source:
+    """The source of these rows of `table`, which has the paths that `reader` reads. They keep their order.
+
+    Raises DataError or UsageError where labels or splits make no data set.
+    """
+    where = files.root
+    classes = list(layout.classes) or classes_of({one.label for one in samples}, where)
+    splits = _splits(table, samples, classes, options)
+    refuse_two_validations(where, layout.words or {one.split for one in samples}, options)
+    _check(where, splits, options, layout.without_train)
+    infos = class_list(((name, name) for name in classes), where)
+    remarks = [*_odd_splits(splits), *gaps(classes, splits)]
+    listed = divided(files, splits, options)
+    return Source(layout.name, infos, listed, layout.others, files, reader, unused, remarks=remarks)
+
+
+def _splits(table: FileTable, samples: list[Labelled], classes: list[str], options: Options) -> dict[str, Listed]:
+    """Training, validation, test, then the others by name."""
+    number = {name: label for label, name in enumerate(classes)}
+    of_split: dict[str, list[Labelled]] = defaultdict(list)
+    for one in samples:
+        of_split[split_of(one.split, options) or one.split].append(one)
+    splits = {}
+    for name in sorted(of_split, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name)):
+        rows = np.array([one.row for one in of_split[name]], np.int64)
+        labels = np.array([number[one.label] for one in of_split[name]], np.int64)
+        splits[name] = Listed(table.take(rows), labels)
+    return splits
+
+
+def _check(where: Path, splits: dict[str, Listed], options: Options, without_train: str) -> None:
+    """Raise where there is no training split, or not the one that is asked for as validation."""
+    if "train" not in splits:
+        raise UsageError(f"{where}: no row is of split train (there are: {', '.join(splits)}). {without_train}")
+    if options.val is not None and "val" not in splits:
+        raise UsageError(f"{where}: --val {options.val}: no such split (there are: {', '.join(splits)})")
+
+
+def _odd_splits(splits: Iterable[str]) -> list[str]:
+    """A line for each split that no training uses."""
+    others = [name for name in splits if name not in _USUAL]
+    return [f"split {name} is neither for training nor for validation; it keeps its name" for name in others]
