@@ -81,5 +81,5 @@ $(STAMP): pyproject.toml constraints.txt
 	  exit 1; \
 	fi
 	@echo "Installing Headrace and what it needs into $(VENV); the first time this downloads PyTorch"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev,lite]' -c constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@

@@ -11,7 +11,7 @@ from headrace.shards.streams import say
 
 @click.command("train")
 @click.argument("shards", metavar="SHARDS", type=click.Path(path_type=Path))
-@click.option("--recipe", "-c", metavar="NAME|FILE", help="A shipped recipe or a TOML file. Default: b0-224.")
+@click.option("--recipe", "-c", metavar="NAME|FILE", help="A shipped recipe or a TOML file. Default: finetune.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set train.epochs=5.")
 @click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Begin with the weights in FILE.")
 @click.option(

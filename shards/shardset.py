@@ -60,10 +60,24 @@ class ShardSet:
         return len(self.split_names)
 
     def split(self, name: str) -> "Split":
-        """Open one split for reading."""
+        """Open one split for reading. Raises UsageError if there is none of this name."""
+        return Split(self.root, self._info(name), self.manifest)
+
+    def median_side(self, name: str) -> int:
+        """Median of the shorter sides of a split's images, pixels; the smaller of two in the middle, 0 without images.
+
+        Reads no tar. Raises UsageError if there is no such split, DataError if its index is damaged.
+        """
+        info = self._info(name)
+        columns = index.read_numbers(self.root, info.index, ("width", "height"))
+        sides = np.minimum(columns["width"], columns["height"])
+        middle = (len(sides) - 1) // 2
+        return int(np.partition(sides, middle)[middle]) if len(sides) else 0
+
+    def _info(self, name: str) -> SplitInfo:
         for split in self.manifest.splits:
             if split.name == name:
-                return Split(self.root, split, self.manifest)
+                return split
         raise UsageError(f"{self.root}: no split {name!r}; there are: {', '.join(self.split_names)}")
 
 

@@ -61,6 +61,9 @@ def descriptions(model: Any) -> dict[str, str]:
 
 def _values(schema: dict[str, Any]) -> str:
     """What a field takes, in words."""
+    if "oneOf" in schema:
+        number, auto = schema["oneOf"]
+        return f"{_values(number)}, or `{auto['const']}`"
     if "anyOf" in schema:
         return " or none".join(_values(one) for one in schema["anyOf"] if one.get("type") != "null") + " or none"
     if "enum" in schema:

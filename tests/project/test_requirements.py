@@ -28,7 +28,7 @@ def names(requirements: list[str]) -> set[str]:
 
 
 RUNTIME = names(PROJECT["dependencies"])
-OPTIONAL = names([one for extra in ("lite", "formats", "export") for one in PROJECT["optional-dependencies"][extra]])
+OPTIONAL = names([one for extra in ("formats", "export") for one in PROJECT["optional-dependencies"][extra]])
 DEVELOPMENT = names(PROJECT["optional-dependencies"]["dev"])
 
 
@@ -70,7 +70,7 @@ def test_optional_requirements_are_imported_late() -> None:
 
 
 def test_tests_import_only_what_is_declared() -> None:
-    """Whoever installs `.[dev,lite]` can run every test; those of an extra have its requirements too."""
+    """Whoever installs `.[dev]` can run every test; those of an extra have its requirements too."""
     everywhere = RUNTIME | OPTIONAL | DEVELOPMENT
     sources = [read(path) for path in sorted((ROOT / "tests").rglob("*.py"))]
     assert [line for source in sources for line in undeclared(source, everywhere | of_an_extra(source.path))] == []
@@ -127,6 +127,6 @@ def test_declared_import_is_let_pass(text: str) -> None:
 
 def test_eager_optional_import_is_found() -> None:
     """The checker tells an import with the module from one inside a function."""
-    late = "def later():\n    import efficientnet_lite_pytorch"
-    assert len(eager(Source("train/model/build.py", "import efficientnet_lite_pytorch"))) == 1
-    assert eager(Source("train/model/build.py", late)) == []
+    late = "def later():\n    import onnx"
+    assert len(eager(Source("train/evaluate/export/writers.py", "import onnx"))) == 1
+    assert eager(Source("train/evaluate/export/writers.py", late)) == []

@@ -129,3 +129,27 @@ def test_closed_split_has_no_descriptors(tiny_set: Path) -> None:
     split.close()
     with pytest.raises(IndexError):
         split.jpegs(np.array([0]))
+
+
+def test_median_side_is_of_the_shorter_sides(tiny_set: Path) -> None:
+    """It is that of the split's own rows; a split that is not there is named."""
+    shards = ShardSet.open(tiny_set)
+    for name in shards:
+        split = shards.split(name)
+        sides = sorted(np.minimum(split.widths, split.heights).tolist())
+        assert shards.median_side(name) == sides[(len(sides) - 1) // 2]
+    with pytest.raises(UsageError, match="no split 'none'"):
+        shards.median_side("none")
+
+
+@pytest.mark.parametrize(
+    ("widths", "heights", "median"),
+    [([], [], 0), ([7], [9], 7), ([10, 300], [200, 20], 10), ([5, 9, 800], [600, 8, 7], 7)],
+)
+def test_median_of_few_images(
+    widths: list[int], heights: list[int], median: int, tiny_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an even number it is the smaller of the two in the middle, so it is some image's own side."""
+    columns = {"width": np.array(widths, np.int32), "height": np.array(heights, np.int32)}
+    monkeypatch.setattr("headrace.shards.index.read_numbers", lambda *_: columns)
+    assert ShardSet.open(tiny_set).median_side("train") == median

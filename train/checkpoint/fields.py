@@ -16,8 +16,8 @@ from headrace.train.checkpoint.formats import refuse_unknown
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.machine.device import Accelerator
 from headrace.train.model.normalisation import Normalisation, normalisation_of
-from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Evaluate, Runtime
+from headrace.train.recipe.settled import Settled
 
 NETWORK = {"family": "efficientnet"}
 """What a checkpoint says of its network: whose code builds the one that `model.name` of the recipe names."""
@@ -31,7 +31,7 @@ class Checkpoint:
 
     path: Path
     sha256: str
-    recipe: Recipe
+    recipe: Settled
     progress: Progress
     precision: str  # never "auto"
     normalisation: Normalisation  # in format 1 that of the recipe's model
@@ -112,10 +112,10 @@ def _explaining(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: its states do not fit the run ({error}). Use an earlier checkpoint") from error
 
 
-def _recipe(saved: dict[str, Any], path: Path) -> Recipe:
+def _recipe(saved: dict[str, Any], path: Path) -> Settled:
     """The recipe that it was trained with."""
     try:
-        return Recipe.model_validate_json(json.dumps(saved), strict=True)
+        return Settled.model_validate_json(json.dumps(saved), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         if all(_of_newer(one["type"], one["input"]) for one in error.errors()):
@@ -143,7 +143,7 @@ def _refuse_other_networks(network: dict[str, Any], path: Path) -> None:
         raise NewerError.of(path, f"its network is of a family that this version does not know, {family[:80]}")
 
 
-def _normalisation(state: dict[str, Any], recipe: Recipe, path: Path) -> Normalisation:
+def _normalisation(state: dict[str, Any], recipe: Settled, path: Path) -> Normalisation:
     """What images must look like to its network."""
     if "mean" not in state:
         return normalisation_of(recipe.model.name)
@@ -156,7 +156,7 @@ def _normalisation(state: dict[str, Any], recipe: Recipe, path: Path) -> Normali
     )
 
 
-def _evaluated(state: dict[str, Any], recipe: Recipe, path: Path) -> tuple[int, float]:
+def _evaluated(state: dict[str, Any], recipe: Settled, path: Path) -> tuple[int, float]:
     """The size and crop of its evaluation; those of its recipe where it has no fields for them, as in format 1."""
     size, crop = state.get("size", recipe.evaluate.size), state.get("crop", recipe.evaluate.crop)
     try:

@@ -8,7 +8,7 @@ from headrace.shards.errors import UsageError
 from headrace.shards.shardset import ShardSet
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
-from headrace.train.recipe.recipe import Recipe
+from headrace.train.recipe.settled import Settled
 
 OVERRIDES = ("classes", "recipe", "shards")
 """Differences from the checkpoint that a user may accept, each by its name."""
@@ -42,7 +42,7 @@ def _newest(run: Path) -> Found:
     return Found(Checkpoint.of(stored), tuple(f"{line}; the one before it is used" for line in passed_over))
 
 
-def differences(saved: Checkpoint, shards: ShardSet, recipe: Recipe, accepted: Collection[str]) -> tuple[str, ...]:
+def differences(saved: Checkpoint, shards: ShardSet, recipe: Settled, accepted: Collection[str]) -> tuple[str, ...]:
     """The differences from the checkpoint that were accepted, in words. Raises UsageError for one that was not."""
     path = saved.path
     if "classes" not in accepted or len(saved.classes) != len(shards.class_ids):
@@ -64,7 +64,7 @@ def differences(saved: Checkpoint, shards: ShardSet, recipe: Recipe, accepted: C
     return tuple(f"{path}: {text} (accepted by --override {name})" for name, text in found.items())
 
 
-def _refuse_another_run(path: Path, before: Recipe, now: Recipe) -> None:
+def _refuse_another_run(path: Path, before: Settled, now: Settled) -> None:
     """Raise UsageError for a difference that leaves the checkpoint's states without a meaning."""
     for key, was, wanted, why in (
         ("train.global_batch", before.train.global_batch, now.train.global_batch, "decides which step it is of"),
@@ -90,7 +90,7 @@ _REMEDY = {
 }
 
 
-def _changed(before: Recipe, now: Recipe) -> list[str]:
+def _changed(before: Settled, now: Settled) -> list[str]:
     values = now.result()
     return [
         f"{section}.{key} was {old}, is {values[section][key]}"

@@ -18,7 +18,7 @@ from headrace.train.evaluate.trained import build_network, own_recipe
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.machine.world import World
-from headrace.train.recipe.recipe import Recipe
+from headrace.train.recipe.settled import Settled
 from headrace.train.record.predictions import TOP, Origin, Predictions
 from headrace.train.record.sums import Sums
 
@@ -49,7 +49,7 @@ class Measurement:
     """A checkpoint that can be evaluated on a shard set, and the recipe to do it by."""
 
     checkpoint: Checkpoint
-    recipe: Recipe
+    recipe: Settled
     shards: ShardSet
     split: str
 

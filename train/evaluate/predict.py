@@ -26,7 +26,7 @@ from headrace.train.input.plans import Plan
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.model.network import Network
-from headrace.train.recipe.sections import Evaluate
+from headrace.train.recipe.settled import SettledEvaluate
 from headrace.train.record.answers import Answer
 
 _MOST_BYTES = 1 << 30  # of decoded images in work at a time, over all threads; one image at least
@@ -43,13 +43,15 @@ class Predictor:
     normalise: Normalise
     numerics: Numerics
     place: Place
-    settings: Evaluate
+    settings: SettledEvaluate
     decode: str
     classes: tuple[str, ...]
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, saved: Checkpoint, place: Place, numerics: Numerics, settings: Evaluate, decode: str) -> "Predictor":
+    def of(
+        cls, saved: Checkpoint, place: Place, numerics: Numerics, settings: SettledEvaluate, decode: str
+    ) -> "Predictor":
         """That of a checkpoint. Raises DataError if it is damaged. Classes without names are called by their ids."""
         network = build_network(saved)
         place.accelerator.place(network, numerics.master_dtype)
@@ -120,7 +122,7 @@ class _Stream:
         self._begun: deque[_Begun] = deque()
         self._read: list[Given] = []  # of the batch that is being put together
 
-    def plans(self, settings: Evaluate) -> Iterator[Plan]:
+    def plans(self, settings: SettledEvaluate) -> Iterator[Plan]:
         """A plan for each batch, of at least one image that is ready."""
         ids, size = list[int](), 0
         for number, one in enumerate(self._given):
@@ -141,7 +143,7 @@ class _Stream:
             self._read = []
             yield plan
 
-    def _begin(self, number: int, ids: list[int], settings: Evaluate) -> Plan:
+    def _begin(self, number: int, ids: list[int], settings: SettledEvaluate) -> Plan:
         self._begun.append(_Begun(self._read, ids))
         rows = np.array(ids)
         views = centre_views(settings.crop, settings.size, self.source.widths[rows], self.source.heights[rows])

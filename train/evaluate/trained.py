@@ -6,7 +6,7 @@ from headrace.train.machine.numerics import Numerics
 from headrace.train.model.build import build_model
 from headrace.train.model.network import Network
 from headrace.train.model.states import load_network
-from headrace.train.recipe.recipe import Recipe
+from headrace.train.recipe.settled import Settled
 
 
 def build_network(saved: Checkpoint) -> Network:
@@ -18,13 +18,14 @@ def build_network(saved: Checkpoint) -> Network:
     return built.network
 
 
-def own_recipe(saved: Checkpoint, settings: tuple[str, ...]) -> Recipe:
+def own_recipe(saved: Checkpoint, settings: tuple[str, ...]) -> Settled:
     """The recipe of a checkpoint with the size and crop of its evaluation, changed by `settings`."""
     its_own = (f"evaluate.size={saved.size}", f"evaluate.crop={saved.crop!r}")
-    return saved.recipe.with_settings("of the checkpoint", (*its_own, *settings))
+    name = "of the checkpoint"
+    return saved.recipe.completing(saved.recipe.with_settings(name, (*its_own, *settings)), name)
 
 
-def own_numerics(saved: Checkpoint, recipe: Recipe, accelerator: Accelerator) -> Numerics:
+def own_numerics(saved: Checkpoint, recipe: Settled, accelerator: Accelerator) -> Numerics:
     """The formats that it was trained in, unless the recipe names others."""
     wanted = recipe.runtime.precision
     return Numerics(saved.precision if wanted == "auto" else wanted, accelerator.device.type)

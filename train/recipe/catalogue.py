@@ -1,6 +1,7 @@
 """`headrace recipes`: what ships, what a recipe says in full, and where two differ."""
 
-from headrace.train.recipe.recipe import load_recipe, shipped_recipes
+from headrace.train.recipe.recipe import Recipe, load_recipe, shipped_recipes
+from headrace.train.recipe.settled import automatic_keys
 
 
 def listing() -> str:
@@ -10,13 +11,24 @@ def listing() -> str:
 
 def _paragraph(name: str) -> str:
     recipe = load_recipe(name)
-    sizes = " then ".join(str(size) for _, size in recipe.augment.stages)
-    train = recipe.train
-    batch = f"{train.batch_per_process} a process" if train.batch_per_process else str(train.global_batch)
     return (
-        f"{name}: {recipe.model.name}, {recipe.model.init} weights, {sizes} px, {train.epochs} epochs, batch {batch}\n"
+        f"{name}: {recipe.model.name}, {recipe.model.init} weights, {_numbers(recipe)}\n"
         f"    {recipe.about.purpose}\n    Measured: {recipe.about.measured}."
     )
+
+
+def _numbers(recipe: Recipe) -> str:
+    """Size, epochs and batch in words; last the names of those that the training split decides."""
+    train, automatic = recipe.train, automatic_keys(recipe)
+    batch = f"{train.batch_per_process} a process" if train.batch_per_process else str(train.global_batch)
+    texts = {
+        "augment.size": f"{' then '.join(str(side) for _, side in recipe.augment.stages)} px",
+        "train.epochs": f"{train.epochs} epochs",
+        "train.global_batch": f"batch {batch}",
+    }
+    known = [text for key, text in texts.items() if key not in automatic]
+    chosen = [key.partition(".")[2].replace("global_", "") for key in texts if key in automatic]
+    return ", ".join([*known, *([f"{', '.join(chosen)} by the training images"] if chosen else [])])
 
 
 def differences(one: str, other: str) -> str:

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from headrace.shards.errors import UsageError
 from headrace.shards.paths import refuse_impossible
-from headrace.train.recipe.sections import About, Augment, Evaluate, Model, Optim, Runtime, Section, Train
+from headrace.train.recipe.sections import NUMBER, About, Augment, Evaluate, Model, Optim, Runtime, Section, Train
 
 
 class Recipe(Section):
-    """All of it."""
+    """All of it. Values may be "auto"; `headrace.train.recipe.settled.Settled` has none of those left."""
 
     about: About = About()
     model: Model = Model()
@@ -31,7 +31,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _warm_before_the_end(self) -> Self:
-        if self.optim.warmup_epochs >= self.train.epochs:
+        if self.train.epochs != "auto" and self.optim.warmup_epochs >= self.train.epochs:
             raise ValueError(
                 f"optim.warmup_epochs = {self.optim.warmup_epochs:g} must be less than train.epochs = "
                 f"{self.train.epochs}: the learning rate would never reach its peak"
@@ -46,7 +46,7 @@ class Recipe(Section):
         """The part that decides the result: all sections but `about` and `runtime`."""
         return self.model_dump(mode="json", exclude={"about", "runtime"})
 
-    def for_processes(self, processes: int) -> "Recipe":
+    def for_processes(self, processes: int) -> Self:
         """The recipe on this many processes: itself, unless its batch is counted by the process."""
         batch = self.train.batch_per_process
         if batch is None:
@@ -82,7 +82,7 @@ def _validated(values: dict[str, Any], name: str, settings: Sequence[str]) -> Re
     except RecursionError as error:
         raise UsageError(f"recipe {name}: a value in it is nested far deeper than any key of a recipe") from error
     except ValidationError as error:
-        raise UsageError(_explain(name, error)) from error
+        raise UsageError(explain(name, error)) from error
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -113,15 +113,17 @@ def _apply(values: dict[str, Any], setting: str) -> None:
         table[name] = text.strip()  # a bare word is a string, as on any command line
 
 
-def _explain(name: str, error: ValidationError) -> str:
+def explain(name: str, error: ValidationError) -> str:
+    """What is wrong with the values of the recipe called `name`, each problem with its key."""
     lines = []
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"])
+        key = ".".join(str(part) for part in problem["loc"] if part != NUMBER)
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key{_known(problem['loc'])}")
         else:
             seen = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
-            what = problem["msg"].removeprefix("Value error, ") + seen
+            choice = ', or "auto"' if NUMBER in problem["loc"] else ""
+            what = problem["msg"].removeprefix("Value error, ") + choice + seen
             lines.append(f"{key}: {what}" if key else what)
     return f"recipe {name}: " + "; ".join(lines)
 

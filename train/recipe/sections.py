@@ -1,8 +1,8 @@
 """The sections of a recipe and the values in each, with what they may be."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Chance = Annotated[float, Field(ge=0, lt=1)]
@@ -10,6 +10,24 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=2**53)]
 Side = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Batch = Annotated[int, Field(ge=1, le=1_000_000)]
+Group = Annotated[int, Field(ge=1)]
+
+NUMBER = "number"
+"""In errors of a value that may be "auto": what follows is about the number."""
+
+
+def _kind(value: Any) -> str:
+    return "auto" if value == "auto" else NUMBER
+
+
+_T = TypeVar("_T")
+OrAuto = Annotated[
+    Annotated[_T, Tag(NUMBER)] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(_kind),
+]
+"""A number, or "auto": `headrace.train.recipe.automatic` then chooses it by the training split."""
 
 
 class Section(BaseModel):
@@ -55,8 +73,8 @@ class Model(Section):
 class Augment(Section):
     """What training images go through."""
 
-    size: Side = 64
-    """Side of the training images, pixels. The network halves it five times."""
+    size: OrAuto[Side] = 64
+    """Side of the training images, pixels. The network halves it five times. auto chooses by the images' own size."""
     sizes: tuple[tuple[Annotated[float, Field(ge=0, lt=1)], Side], ...] = ()
     """Resolution schedule in place of `size`: [share of the run, side], as in [[0.0, 128], [0.5, 160]]."""
     crop_area: tuple[Fraction, Fraction] = (0.35, 1.0)
@@ -108,7 +126,7 @@ class Augment(Section):
         return self
 
     @property
-    def stages(self) -> tuple[tuple[float, int], ...]:
+    def stages(self) -> tuple[tuple[float, int | Literal["auto"]], ...]:
         """(share of the run, side) of every stage of the resolution schedule, at least one."""
         return self.sizes or ((0.0, self.size),)
 
@@ -116,12 +134,13 @@ class Augment(Section):
 class Train(Section):
     """How long and in what pieces."""
 
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
-    """Passes over the training split."""
-    global_batch: Annotated[int, Field(ge=1, le=1_000_000)] = 128
-    """Samples of one optimizer update, over all processes together."""
-    group: Annotated[int, Field(ge=1)] = 32
-    """Samples of one forward pass: what batch normalisation sees. Processes take whole groups."""
+    epochs: OrAuto[Epochs] = 10
+    """Passes over the training split. auto chooses by its numbers of images and classes."""
+    global_batch: OrAuto[Batch] = 128
+    """Samples of one optimizer update, over all processes together. auto chooses by the number of training images."""
+    group: OrAuto[Group] = 32
+    """Samples of one forward pass: what batch normalisation sees. Processes take whole groups. auto divides the global
+    batch."""
     batch_per_process: Annotated[int, Field(ge=1, le=65_536)] | None = None
     """Plain DDP's way of counting, on purpose only: every process takes this many samples as its one group, so the
     global batch and the number of updates depend on the number of processes. Overrides the two above."""
@@ -137,6 +156,8 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
+        if self.global_batch == "auto" or self.group == "auto":
+            return self
         if self.global_batch % self.group:
             divisors = [d for d in range(1, self.global_batch + 1) if self.global_batch % d == 0]
             raise ValueError(
@@ -177,8 +198,8 @@ class Optim(Section):
 class Evaluate(Section):
     """How the validation split is measured."""
 
-    size: Side = 64
-    """Side of the images, pixels."""
+    size: OrAuto[Side] = 64
+    """Side of the images, pixels. auto follows the size of the training images."""
     batch: Annotated[int, Field(ge=1, le=65_536)] = 100
     """Samples of one forward pass, the same on any number of processes."""
     crop: Annotated[float, Field(ge=0.1, le=1)] = 1.0

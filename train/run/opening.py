@@ -21,6 +21,7 @@ def start_lines(setup: Setup, place: Place, precision: str, origin: str, compila
         f"run      {setup.out}",
         f"data     {shards.root}: {counts}, {len(shards.class_ids)} classes, digest {shards.digest[:16]}",
         f"model    {recipe.model.name}, {origin}",
+        *([f"auto     {setup.chosen}"] if setup.chosen else []),
         f"updates  {_updates(setup)}",
         f"share    {_share(setup, place)}",
         f"device   {_device(setup, place, precision)}, compile {compilation}",

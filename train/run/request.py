@@ -7,7 +7,7 @@ from headrace.shards import manifest
 from headrace.shards.paths import refuse_impossible
 from headrace.train.recipe.recipe import Recipe, load_recipe
 
-DEFAULT_RECIPE = "b0-224"
+DEFAULT_RECIPE = "finetune"
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,15 @@ class Request:
             if path is not None:
                 refuse_impossible(Path(path))
 
+    @property
+    def recipe_name(self) -> str:
+        """The recipe that is named, or the default one."""
+        return self.recipe or DEFAULT_RECIPE
+
     def read_recipe(self) -> Recipe:
-        """The recipe that is named, or the default one, with the settings applied. Raises UsageError."""
+        """The recipe of that name with the settings applied. Raises UsageError."""
         settings = [*self.settings, 'model.init="file"'] if self.weights is not None else self.settings
-        return load_recipe(self.recipe or DEFAULT_RECIPE, settings)
+        return load_recipe(self.recipe_name, settings)
 
     def refuse_early(self) -> None:
         """Raise the errors of a set that is not there and of a recipe that is none, in a fraction of a second.

@@ -17,8 +17,10 @@ from headrace.train.input.decode.cache import CacheFile, plan_caches
 from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Runtime
+from headrace.train.recipe.settled import Settled
 from headrace.train.record.explanation import explain_folder
 from headrace.train.run.request import Request
+from headrace.train.run.settling import settle_run
 
 _REDUCTION = 32  # the network halves the side of its images five times
 
@@ -28,7 +30,7 @@ class Setup:
     """A request that can be carried out."""
 
     request: Request
-    recipe: Recipe
+    recipe: Settled
     shards: ShardSet
     steps: Steps
     out: Path
@@ -36,6 +38,7 @@ class Setup:
     caches: tuple[CacheFile, ...]
     remarks: tuple[str, ...]  # on the caches
     warnings: tuple[str, ...] = ()  # damaged checkpoints that were passed over, differences that were accepted
+    chosen: str = ""  # on the numbers that stand where the recipe says "auto"
 
     @property
     def normalisation(self) -> Normalisation:
@@ -70,7 +73,8 @@ def resolve(request: Request, processes: int, found: Found | None = None) -> Set
     if request.resume is not None and request.weights is not None:
         raise UsageError("--resume takes its weights from the checkpoint and --weights from a file: give one of them")
     resumed, warnings = found or find(request.resume, request.out)
-    recipe = _recipe(request, resumed).for_processes(processes)
+    choice = settle_run(*_recipe(request, resumed), shards, resumed)
+    recipe = choice.recipe.for_processes(processes)
     accepted = differences(resumed, shards, recipe, request.override) if resumed else ()
     steps = _steps(recipe, shards, processes)
     if resumed:
@@ -78,7 +82,7 @@ def resolve(request: Request, processes: int, found: Found | None = None) -> Set
     out = _out(request, recipe, resumed)
     caches, remark = _caches(recipe.runtime, shards)
     remarks = (remark,) if remark else ()
-    return Setup(request, recipe, shards, steps, out, resumed, caches, remarks, warnings + accepted)
+    return Setup(request, recipe, shards, steps, out, resumed, caches, remarks, warnings + accepted, choice.said)
 
 
 def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], str]:
@@ -90,13 +94,15 @@ def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], 
     return plan_caches(shards, (TRAIN, VALIDATION), folder)
 
 
-def _recipe(request: Request, resumed: Checkpoint | None) -> Recipe:
+def _recipe(request: Request, resumed: Checkpoint | None) -> tuple[Recipe, str]:
+    """The recipe that is asked for, and what errors call it."""
     if request.recipe is None and resumed is not None:
-        return resumed.recipe.with_settings("of the checkpoint", request.settings)
-    return request.read_recipe()
+        name = "of the checkpoint"
+        return resumed.recipe.with_settings(name, request.settings), name
+    return request.read_recipe(), request.recipe_name
 
 
-def _steps(recipe: Recipe, shards: ShardSet, processes: int) -> Steps:
+def _steps(recipe: Settled, shards: ShardSet, processes: int) -> Steps:
     train = recipe.train
     samples = next(split.samples for split in shards.manifest.splits if split.name == TRAIN)
     steps = Steps(samples, train.global_batch, train.group)
@@ -114,7 +120,7 @@ def _steps(recipe: Recipe, shards: ShardSet, processes: int) -> Steps:
     return steps
 
 
-def _refuse_single_values(recipe: Recipe) -> None:
+def _refuse_single_values(recipe: Settled) -> None:
     """Raise UsageError where the last layers would have one value of each channel in a group: it has no variance."""
     smallest = min(side for _, side in recipe.augment.stages)
     if recipe.train.group == 1 and smallest <= _REDUCTION:
@@ -124,7 +130,7 @@ def _refuse_single_values(recipe: Recipe) -> None:
         )
 
 
-def _out(request: Request, recipe: Recipe, resumed: Checkpoint | None) -> Path:
+def _out(request: Request, recipe: Settled, resumed: Checkpoint | None) -> Path:
     if request.out is None:
         return Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{recipe.model.name}"  # noqa: DTZ005  for people
     if resumed is None and files.exists(request.out):

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Optim
+from headrace.train.recipe.settled import Settled
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Schedule:
     global_batch: int
 
     @classmethod
-    def of(cls, recipe: Recipe, samples: int) -> "Schedule":
+    def of(cls, recipe: Settled, samples: int) -> "Schedule":
         """The schedule of a recipe over a training split of `samples`."""
         train, optim = recipe.train, recipe.optim
         peak = scaled_rate(optim, train.global_batch).peak

@@ -13,7 +13,7 @@ from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.machine.world import World
 from headrace.train.model.normalisation import normalisation_of
-from headrace.train.recipe.sections import Evaluate
+from headrace.train.recipe.settled import SettledEvaluate
 from tests.train.networks import narrow
 from tests.train.pictures import CPU
 
@@ -25,7 +25,7 @@ def predictor() -> Predictor:
     """A narrow network that is asked for four images at a time."""
     network = narrow().eval()
     normalise = Normalise(*normalisation_of("efficientnet-b0"), CPU)
-    settings = Evaluate(size=32, batch=4)
+    settings = SettledEvaluate(size=32, batch=4)
     return Predictor(network, normalise, Numerics(), Place(World(), CPU, 2), settings, "auto", NAMES, NAMES)
 
 

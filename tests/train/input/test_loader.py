@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812  torch's own convention
 from headrace.shards.errors import UsageError
 from headrace.shards.shardset import ShardSet
 from headrace.train.input.loader import Loader
+from headrace.train.recipe.recipe import load_recipe
 from tests.train.input.loaders import MIXED, SIZE, load
 from tests.train.pictures import evaluated
 
@@ -148,6 +149,17 @@ def test_padding_is_ignored_by_the_loss(tiny_set: Path, opened: list[Loader]) ->
     losses = [F.cross_entropy(logits.expand(len(t), -1), t, reduction="sum") for _, t in loader]
     expected = F.cross_entropy(logits.expand(len(labels), -1), labels, reduction="sum")
     torch.testing.assert_close(torch.stack(losses).sum(), expected)
+
+
+def test_augmentation_of_the_default_recipe_needs_no_size(tiny_set: Path, opened: list[Loader]) -> None:
+    """The recipe leaves its size to the set, and a loader is told its own."""
+    (images, _) = handed_out(load(tiny_set, opened, augment="finetune"), 1)[0]
+    assert images.shape[-2:] == (SIZE, SIZE)
+    (plain, _) = handed_out(load(tiny_set, opened), 1)[0]
+    assert not torch.equal(images, plain)
+    written = load_recipe("finetune").augment.model_dump() | {"size": SIZE}
+    (same, _) = handed_out(load(tiny_set, opened, augment=written), 1)[0]
+    assert torch.equal(images, same)
 
 
 def test_cache_gives_the_same_bits(tiny_set: Path, tmp_path: Path, opened: list[Loader]) -> None:

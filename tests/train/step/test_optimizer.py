@@ -11,6 +11,7 @@ from torch import nn
 
 from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Optim
+from headrace.train.recipe.settled import Settled
 from headrace.train.step.average import WeightAverage
 from headrace.train.step.optimizer import begin_momentum, load_optimizer, make_optimizer, set_rate
 from headrace.train.step.schedule import Schedule, scaled_rate
@@ -68,11 +69,15 @@ def test_decay_goes_from_peak_to_zero(shape: str, half: float) -> None:
 
 def test_schedule_of_a_recipe_counts_epochs_in_samples() -> None:
     """Epochs of the recipe become samples of the split, and the peak is the scaled one."""
-    recipe = Recipe.model_validate(
-        {
-            "train": {"epochs": 3, "global_batch": 64},
-            "optim": {"lr": 0.1, "reference_batch": 32, "warmup_epochs": 0.5, "schedule": "linear"},
-        }
+    recipe = Settled.of(
+        Recipe.model_validate(
+            {
+                "train": {"epochs": 3, "global_batch": 64},
+                "optim": {"lr": 0.1, "reference_batch": 32, "warmup_epochs": 0.5, "schedule": "linear"},
+            }
+        ),
+        {},
+        "mine",
     )
     assert Schedule.of(recipe, 480) == Schedule(0.2, "linear", 240.0, 1440, 64)
 

@@ -1,0 +1,140 @@
+"""A recipe with "auto" on a shard set: in the plan, in the run folder, in checkpoints, and at a resume."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.shardset import ShardSet
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.fields import Checkpoint
+from headrace.train.evaluate.trained import own_recipe
+from headrace.train.recipe.automatic import Facts, settle
+from headrace.train.recipe.recipe import load_recipe
+from headrace.train.recipe.settled import AUTOMATIC, Settled, automatic_keys
+from headrace.train.run.request import DEFAULT_RECIPE, Request
+from headrace.train.run.resolve import open_run_folder, resolve
+from headrace.train.run.settling import facts_of
+from tests.checkout import ROOT
+from tests.train.run.test_resolve import saved
+
+OLD = ROOT / "tests" / "formats" / "c122ade"
+FACTS = Facts(480, 12, 64)
+NUMBERS = {"train.epochs": 7, "train.global_batch": 24, "train.group": 12, "augment.size": 96, "evaluate.size": 64}
+
+
+@pytest.fixture
+def request_(tiny_set: Path, tmp_path: Path) -> Request:
+    """A request that names no recipe."""
+    return Request(tiny_set, out=tmp_path / "run")
+
+
+def begun(request: Request, **changes: Any) -> Path:
+    """The folder of a run of the default recipe that an earlier version gave other numbers to."""
+    other = Settled.of(load_recipe(DEFAULT_RECIPE), NUMBERS, "finetune")
+    return saved(request, recipe=other.model_dump(mode="json", exclude_none=True) | changes)
+
+
+def test_default_recipe_is_settled_by_the_set(request_: Request) -> None:
+    """No recipe is named, so it is finetune, with the numbers for this set; they are said with what they are for."""
+    setup = resolve(request_, 1)
+    assert facts_of(setup.shards) == FACTS
+    assert setup.recipe == settle(load_recipe("finetune"), FACTS, "finetune")
+    for key, number in setup.recipe.numbers().items():
+        assert f"{key} = {number}" in setup.chosen
+    assert setup.chosen.endswith("for 480 training images of 12 classes, median side 64 px")
+
+
+def test_numbers_do_not_depend_on_the_processes(request_: Request) -> None:
+    """Two processes, or as many as there are groups, have the recipe of one."""
+    one = resolve(request_, 1)
+    groups = one.steps.groups
+    assert resolve(request_, groups).recipe == one.recipe
+    with pytest.raises(UsageError, match=f"start at most {groups}"):
+        resolve(request_, groups + 1)
+
+
+def test_run_folder_has_the_numbers(request_: Request) -> None:
+    """recipe.toml is the recipe that was used, so it trains the same again on any set."""
+    setup = resolve(request_, 1)
+    open_run_folder(setup)
+    written = load_recipe(str(setup.out / "recipe.toml"))
+    assert automatic_keys(written) == []
+    assert written.model_dump() == setup.recipe.model_dump()
+
+
+def test_recipe_of_numbers_says_nothing(request_: Request) -> None:
+    """Where all is given, there is no line on what was chosen, and the index is not read for it."""
+    assert resolve(replace(request_, recipe="demo"), 1).chosen == ""
+
+
+@pytest.mark.parametrize("recipe", [None, "finetune"])
+def test_resume_takes_the_numbers_of_the_checkpoint(request_: Request, recipe: str | None) -> None:
+    """Named again or not, the recipe is settled before it is compared; what this version would choose is no matter."""
+    begun(request_)
+    setup = resolve(replace(request_, recipe=recipe, resume="last"), 1)
+    assert setup.resumed is not None
+    assert setup.recipe == setup.resumed.recipe
+    assert setup.recipe.numbers() == NUMBERS
+    assert setup.warnings == ()
+    assert setup.chosen.endswith("as the run began") == (recipe is not None)
+
+
+def test_auto_by_setting_is_the_checkpoints_number(request_: Request) -> None:
+    """A setting that says auto changes nothing of a run that has begun; one that gives a number does."""
+    begun(request_)
+    asked = replace(request_, resume="last", settings=("train.epochs=auto",))
+    assert resolve(asked, 1).recipe.train.epochs == 7
+    with pytest.raises(UsageError, match=r"train\.epochs was 7, is 9"):
+        resolve(replace(asked, settings=("train.epochs=9",)), 1)
+
+
+def test_other_recipe_is_still_another(request_: Request) -> None:
+    """Settling hides no difference of the values that a recipe gives."""
+    begun(request_)
+    asked = replace(request_, recipe="finetune", settings=("optim.lr=0.5",), resume="last")
+    with pytest.raises(UsageError, match=r"the recipe differs: optim\.lr was"):
+        resolve(asked, 1)
+
+
+def test_checkpoint_holds_no_auto(request_: Request) -> None:
+    """A file that says auto was never written by a run: it is damaged, and said so with its key."""
+    begun(request_, train={"epochs": "auto", "global_batch": 24, "group": 12})
+    with pytest.raises(DataError, match=r"train\.epochs"):
+        resolve(replace(request_, resume="last"), 1)
+
+
+def test_batch_counted_by_the_process_overrides_auto(request_: Request) -> None:
+    """Its batch and group are those; the rest is chosen."""
+    setup = resolve(replace(request_, settings=("train.batch_per_process=20",)), 3)
+    assert (setup.recipe.train.global_batch, setup.recipe.train.group) == (60, 20)
+    assert setup.recipe.train.epochs == settle(load_recipe("finetune"), FACTS, "finetune").train.epochs
+
+
+@pytest.mark.parametrize("name", ["set", "adopted"])
+def test_sets_of_format_1_have_what_is_needed(name: str) -> None:
+    """What commit c122ade wrote knows the sides of its images."""
+    shards = ShardSet.open(OLD / name)
+    facts = facts_of(shards)
+    sides = sorted(min(side) for split in [shards["train"]] for side in zip(split.widths, split.heights, strict=True))
+    assert facts == Facts(len(sides), len(shards.class_ids), sides[(len(sides) - 1) // 2])
+    assert set(settle(load_recipe("finetune"), facts, "finetune").numbers()) == set(AUTOMATIC)
+
+
+def test_damaged_index_is_named(request_: Request, tmp_path: Path) -> None:
+    """The sides come from it, so it is checked before anything starts."""
+    copy = Path(shutil.copytree(request_.shards, tmp_path / "copy"))
+    index = copy / "train.parquet"
+    index.write_bytes(index.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"train\.parquet"):
+        resolve(replace(request_, shards=copy), 1)
+
+
+def test_evaluation_takes_the_checkpoints_numbers(request_: Request) -> None:
+    """A setting of auto in `headrace eval` is the size that the run was evaluated at."""
+    checkpoint = Checkpoint.of(files.load(begun(request_) / "last.pt"))
+    assert own_recipe(checkpoint, ("evaluate.size=auto",)).evaluate.size == NUMBERS["evaluate.size"]
+    assert own_recipe(checkpoint, ("evaluate.size=96",)).evaluate.size == 96
