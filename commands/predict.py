@@ -42,9 +42,9 @@ def predict_command(
 ) -> None:
     """Say what CHECKPOINT, a file or a run folder, sees in IMAGES.
 
-    IMAGES are files, folders, globs, zips, tars, listings or shard sets; - reads paths from standard input, one a line.
-    The rows have file, rank, label, class, name, probability, error. An image that cannot be read is a row with its
-    error, and the exit code is then 3.
+    IMAGES are files, folders, globs, zips, tars, shard sets, or listings, whose labels are not needed (a .txt has a
+    path a line); - reads paths from standard input, one a line. The rows have file, rank, label, class, name,
+    probability, error. An image that cannot be read is a row with its error, and the exit code is then 3.
     """
     from headrace.train.machine.parent import stop_with_launcher
 

@@ -1,7 +1,8 @@
 """Images that a user names, wherever they lie: each is read and admitted when it is asked for.
 
-A name is a file, a folder, a glob, a zip, tar or listing, or a shard set. No image is passed over in silence: what
-cannot be read, and links, which are not followed, are there with the reason.
+A name is a file, a folder, a glob, a zip, tar or listing (labels are not needed; a .txt has a path a line), or a shard
+set. No image is passed over in silence: what cannot be read, and links, which are not followed, are there with the
+reason.
 """
 
 import glob
@@ -16,13 +17,16 @@ from typing import Any
 import numpy as np
 
 from headrace.prep.images.admit import Pixels, decode, encode
-from headrace.prep.places import Files, Memory, Part, Samples, Source
+from headrace.prep.places import Files, Listing, Memory, Part, Samples, Source
 from headrace.prep.sources.listing import ENDINGS
+from headrace.prep.sources.parquet import parquet_files
+from headrace.prep.sources.paths import TEXT
 from headrace.shards import manifest
 from headrace.shards.encoded import Given
 from headrace.shards.errors import DataError, UsageError
 
-_ARCHIVES = (*ENDINGS, ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
+_LISTINGS = (*ENDINGS, TEXT)
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 _AHEAD = 4  # images a thread that are read before they are asked for
 
 
@@ -105,7 +109,12 @@ def _encoded(pixels: Pixels, number: int) -> bytes:
 
 def _is_place(path: str) -> bool:
     """Whether it holds images, and is not one."""
-    return Path(path).is_dir() or Path(path).suffix.lower() in _ARCHIVES
+    return Path(path).is_dir() or Path(path).suffix.lower() in (*_LISTINGS, *_ARCHIVES)
+
+
+def _is_listing(path: Path) -> bool:
+    """Whether it names images, and has none in it."""
+    return path.is_file() and path.suffix.lower() in _LISTINGS and not parquet_files(path)
 
 
 def _at(path: str) -> Part:
@@ -113,7 +122,7 @@ def _at(path: str) -> Part:
         return Files([path])
     if (Path(path) / manifest.NAME).exists():
         return Samples(path)
-    part = Source(path)
+    part: Part = Listing(path) if _is_listing(Path(path)) else Source(path)
     if not len(part):
         raise UsageError(f"{path}: no image in it. Give image files, a folder, a glob, a listing or a shard set")
     return part

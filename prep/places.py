@@ -1,5 +1,6 @@
 """Where single images lie, by kind of place: files, memory, sources as prep reads them, shard sets."""
 
+import os
 import tempfile
 from bisect import bisect_right
 from pathlib import Path
@@ -9,11 +10,12 @@ import numpy as np
 
 from headrace.prep.images.admit import admit
 from headrace.prep.sources.detect import open_files
-from headrace.prep.sources.files import MAX_FILE_BYTES, OTHER_KIND, Entry, LeftOut
+from headrace.prep.sources.files import MAX_FILE_BYTES, OTHER_KIND, UNKNOWN_CRC, Entry, LeftOut
 from headrace.prep.sources.files import Files as SourceFiles
+from headrace.prep.sources.folder import FolderReader
 from headrace.prep.sources.kinds import has_image_ending
-from headrace.prep.sources.listing import ListingFiles
 from headrace.prep.sources.parquet import ParquetFiles
+from headrace.prep.sources.paths import TEXT, listed_paths, stat_listed
 from headrace.prep.sources.survey import survey
 from headrace.shards import regular
 from headrace.shards.encoded import Given, Ready, Unreadable
@@ -100,10 +102,7 @@ class Memory:
 
 
 class Source:
-    """The images of a folder, archive or listing, as prep reads them; those that it does not read come last.
-
-    What a listing or a Parquet file names is an image, whatever it is called.
-    """
+    """The images of a folder, archive or Parquet file, as prep reads them; those that it does not read come last."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -134,12 +133,45 @@ class Source:
 
 def _images_in(files: SourceFiles) -> tuple[list[Entry], LeftOut]:
     """What is read, and what is an image that is not read, with the reason."""
-    if isinstance(files, ListingFiles | ParquetFiles):
+    if isinstance(files, ParquetFiles):
         return list(files.table()), files.left_out
     seen = survey(files)
     others = [(one, why) for one, why in zip(seen.table.paths, seen.why_not, strict=True) if why == OTHER_KIND]
     links = ((one, why) for one, why in seen.left_out if has_image_ending(one))
     return list(seen.table.take(seen.images)), [*others, *links]
+
+
+class Listing:
+    """What a listing names, in its order, labelled or not: a path that cannot be read is there with the reason."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._folder = path, Path(path).absolute().parent
+        self._paths = listed_paths(Path(path))
+        self._without = "a row without a path"
+        self._reader = FolderReader(self._folder, "")
+        if Path(path).suffix.lower() == TEXT and not any(os.path.lexists(self._folder / one) for one in self._paths):
+            none = f"no image, and no list of images: none of its lines is a file in {self._folder}"
+            self._paths, self._without = [""], none  # of any text, one row says so, and not one for each line
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def name(self, place: int) -> str:
+        """What the image is called."""
+        path = self._paths[place]
+        return str(Path(self._path).parent / path) if path else self._path
+
+    def data(self, place: int) -> bytes:
+        """Its file."""
+        path = self._paths[place]
+        if not path:
+            raise DataError(self._without)
+        size = stat_listed(self._folder, path).st_size
+        return self._reader.read(Entry(path, size, UNKNOWN_CRC, 0, size, 0))
+
+    def image(self, place: int) -> Given:
+        """The same, admitted."""
+        return _admitted(self, place)
 
 
 class Samples:

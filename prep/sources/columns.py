@@ -103,6 +103,13 @@ def rows_of_csv(lines: Iterable[str], where: Path, options: Options) -> Iterator
 def rows_of_jsonl(lines: Iterable[str], where: Path, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
     """The same of a JSON object a line."""
     columns: Columns | None = None
+    for number, row in objects_of(lines, where):
+        columns = columns or find_columns(where, list(row), options)
+        yield number, cells(row, columns)
+
+
+def objects_of(lines: Iterable[str], where: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and object of each line that is not empty. Raises DataError for a line that is none."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -112,11 +119,17 @@ def rows_of_jsonl(lines: Iterable[str], where: Path, options: Options) -> Iterat
             raise DataError(f"{where}: line {number} is not JSON ({error}). Correct it and try again") from error
         if not isinstance(row, dict):
             raise DataError(f"{where}: line {number} is not an object with a file and a label. Correct it")
-        columns = columns or find_columns(where, list(row), options)
-        yield number, cells(row, columns)
+        yield number, row
 
 
 def cells(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
     """The cells that are used, by what they are; no split where there is no such column."""
     found = {"path": row.get(columns.path), "label": row.get(columns.label)}
     return found if columns.split is None else {**found, "split": row.get(columns.split)}
+
+
+def text_of(value: object) -> str:
+    """A cell as text, empty where there is none. Binary columns, as some programs write text, hold UTF-8."""
+    if value is None or value != value:  # noqa: PLR0124  NaN, which stands for nothing too
+        return ""
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

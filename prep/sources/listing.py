@@ -7,7 +7,6 @@ import csv
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.prep.command.options import Options
-from headrace.prep.sources.columns import cells, find_columns, rows_of_csv, rows_of_jsonl
+from headrace.prep.sources.columns import cells, find_columns, rows_of_csv, rows_of_jsonl, text_of
 from headrace.prep.sources.files import SYMBOLIC, UNKNOWN_CRC, Entry, FileTable, LeftOut
 from headrace.prep.sources.folder import FolderReader
 from headrace.prep.sources.labelled import Labelled, Layout, labelled_source
+from headrace.prep.sources.paths import LEADS_OUT, stat_listed
 from headrace.prep.sources.source import Source
 from headrace.shards.errors import DataError
 from headrace.shards.open_files import refuse_limit
@@ -27,6 +27,10 @@ from headrace.shards.open_files import refuse_limit
 LAYOUT = "listing"
 ENDINGS = (".csv", ".jsonl", ".parquet")
 SPLIT = re.compile("[a-z][a-z0-9_-]{0,31}")  # what a manifest takes for the name of one
+_REMEDIES = {
+    LEADS_OUT: "Put the images below it, give absolute paths, or --follow-links where it leads through a link",
+    SYMBOLIC: "Give --follow-links to read what links lead to",
+}
 _Item = tuple[str, str, str]  # path, label, split
 _Rows = Iterable[tuple[int, dict[str, Any]]]
 _ROWS = 4096  # of a Parquet file in memory at a time
@@ -54,22 +58,10 @@ class ListingFiles:
 
     def _stat(self, path: str) -> os.stat_result:
         try:
-            inside = self._folder / path
-            if not self._follow and not path.startswith("/") and not _lies_in(inside, self._folder):
-                raise DataError(
-                    f"{self.root}: {path}: leads out of the listing's folder. Put the images below it, give absolute "
-                    "paths, or --follow-links where it leads through a link"
-                )
-            found = inside.stat() if self._follow else inside.lstat()
-            if stat.S_ISLNK(found.st_mode):
-                raise DataError(f"{self.root}: {path}: {SYMBOLIC}. Give --follow-links to read what links lead to")
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{self.root}: {path}: no such file ({error}). Correct the listing or add the file"
-            ) from error
-        if not stat.S_ISREG(found.st_mode):
-            raise DataError(f"{self.root}: {path}: not a regular file. Correct the listing")
-        return found
+            return stat_listed(self._folder, path, follow=self._follow)
+        except DataError as error:
+            remedy = _REMEDIES.get(str(error), "Correct the listing or add the file")
+            raise DataError(f"{self.root}: {path}: {error}. {remedy}") from error
 
     def table(self) -> FileTable:
         """The files in the listing's order."""
@@ -84,10 +76,6 @@ class ListingFiles:
 
     def close(self) -> None:
         """Nothing to free."""
-
-
-def _lies_in(path: Path, folder: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(folder.resolve())
 
 
 def open_listing(files: ListingFiles, options: Options) -> Source:
@@ -133,7 +121,7 @@ def items_of(root: Path, rows: _Rows) -> list[_Item]:
     texts: dict[str, str] = {}  # one copy of each label is kept
     for number, row in rows:
         try:
-            path, label, split = (_text(row.get(name, "train")).strip() for name in ("path", "label", "split"))
+            path, label, split = (text_of(row.get(name, "train")).strip() for name in ("path", "label", "split"))
         except UnicodeDecodeError as error:
             raise DataError(f"{root}: row {number}: {error.object[:40]!r} is not UTF-8. Correct the listing") from error
         split = split.lower()
@@ -146,10 +134,3 @@ def items_of(root: Path, rows: _Rows) -> list[_Item]:
     if not items:
         raise DataError(f"{root}: it lists no images")
     return list(items.values())
-
-
-def _text(value: object) -> str:
-    """A cell as text, empty where there is none. Binary columns, as some programs write text, hold UTF-8."""
-    if value is None or value != value:  # noqa: PLR0124  NaN, which stands for nothing too
-        return ""
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

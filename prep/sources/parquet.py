@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from headrace.prep.command.options import Options
 from headrace.prep.sources.beside import others_in
-from headrace.prep.sources.columns import find_column
+from headrace.prep.sources.columns import MissingColumnError, find_column
 from headrace.prep.sources.files import UNLABELLED, Entry, FileTable, LeftOut, Unused
 from headrace.prep.sources.labelled import Labelled, Layout, labelled_source
 from headrace.prep.sources.listing import SPLIT
@@ -89,6 +89,8 @@ class ParquetFiles:
         self.rows: list[_Row] = []
         self.names: list[str] = []
         """Of the classes, in their order; empty where the files do not say them."""
+        self.unlabelled: MissingColumnError | None = None
+        """That a file has no column for labels, which only a data set needs."""
         self._room, self._options = room, options
         self._spool: BinaryIO | None = None
 
@@ -129,6 +131,14 @@ class ParquetFiles:
             spool.write(data)
             self.rows.append(_Row(entry, label, split))
 
+    def _label_column(self, path: Path, headers: list[str]) -> str:
+        """The column for labels; "" where there is none, which is noted."""
+        try:
+            return str(find_column("label", path, headers, self._options))
+        except MissingColumnError as error:
+            self.unlabelled = error
+            return ""
+
     def _images(self, path: Path) -> Iterator[tuple[Any, str]]:
         """Bytes and label of each row of a file."""
         try:
@@ -136,16 +146,16 @@ class ParquetFiles:
                 schema = file.schema_arrow
                 if (image := _image_in(schema)) is None:
                     raise DataError(f"{path}: it has no images, as the files beside it have. Move it out of the folder")
-                label = find_column("label", path, [name for name in schema.names if name != image], self._options)
-                names = class_names(schema, str(label))
+                label = self._label_column(path, [name for name in schema.names if name != image])
+                names = class_names(schema, label)
                 if names != self.names and self.rows:
                     raise DataError(f"{path}: its classes are not those of {self.paths[0].name}. Give each as a source")
                 self.names = names
                 import pyarrow.compute as pc  # noqa: PLC0415  it takes long, and few need it
 
-                for batch in file.iter_batches(_BATCH, columns=[f"{image}.bytes", label]):
+                for batch in file.iter_batches(_BATCH, columns=[f"{image}.bytes", *filter(None, [label])]):
                     images = pc.struct_field(batch.column(image), "bytes")
-                    labels = batch.column(label).to_pylist()
+                    labels = batch.column(label).to_pylist() if label else [None] * len(batch)
                     for one, value in zip(images, labels, strict=True):
                         yield (one.as_buffer() if one.is_valid else None), _label(value, names)
         except _DAMAGE as error:
@@ -201,6 +211,8 @@ def _split_in(path: Path, options: Options) -> str:
 def open_parquet(files: ParquetFiles, options: Options) -> Source:
     """The source in these files."""
     table = files.table()
+    if files.unlabelled is not None:
+        raise files.unlabelled
     samples = [Labelled(row, one.label, one.split) for row, one in enumerate(files.rows) if one.label]
     if not samples:
         raise DataError(f"{files.root}: none of its {len(table):,} images has a label")

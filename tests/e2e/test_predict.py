@@ -98,7 +98,9 @@ def test_every_kind_of_place(run: Path, folder: Path, measured: Predictions, tin
             tar.add(path, path.name)
     listing = folder.parent / "list.csv"
     listing.write_text("path,label\n" + "".join(f"{folder.name}/{path.name},x\n" for path in some))
-    for given in ([*some], [folder / "00000000*.jpg", *some[10:]], [tmp_path / "some.tar"], [listing]):
+    plain = folder.parent / "list.txt"
+    plain.write_text("".join(f"{folder.name}/{path.name}\n" for path in some))
+    for given in ([plain], [*some], [folder / "00000000*.jpg", *some[10:]], [tmp_path / "some.tar"], [listing]):
         result = here("predict", run, *given, "--device=cpu")
         assert result.code == 0, result.stderr
         as_measured(table(result.stdout), measured)

@@ -192,6 +192,7 @@ def test_whole_square_image_is_seen_whole() -> None:
 
 @given(crops(), seeds, st.lists(st.tuples(sides, sides, st.integers(0, 50)), min_size=1, max_size=40))
 def test_first_try_that_fits_is_taken(crop: Crop, seed: int, images: list[tuple[int, int, int]]) -> None:
+    """The sides are those that trying one draw after the other gives."""
     widths, heights, epochs = (np.array(column) for column in zip(*images, strict=True))
     samples = Samples(epochs, np.arange(len(images)), widths.astype(np.int32), heights.astype(np.int32))
     limits = widths.astype(np.float64), heights.astype(np.float64)

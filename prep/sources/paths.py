@@ -1,0 +1,110 @@
+"""The paths that a listing names, with labels or without: a text file with a path a line, CSV, JSON lines or Parquet.
+
+Relative paths begin in the listing's own folder and stay inside it; absolute ones lead anywhere.
+"""
+
+import codecs
+import csv
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.prep.command.options import Options
+from headrace.prep.sources.columns import MissingColumnError, find_column, objects_of, text_of
+from headrace.prep.sources.files import SYMBOLIC
+from headrace.prep.sources.kinds import has_image_ending
+from headrace.shards import regular
+from headrace.shards.errors import DataError
+from headrace.shards.open_files import refuse_limit
+
+TEXT = ".txt"
+LEADS_OUT = "leads out of the listing's folder"
+_ROWS = 4096  # of a Parquet file in memory at a time
+
+
+def stat_listed(folder: Path, path: str, *, follow: bool = False) -> os.stat_result:
+    """Of a file that a listing in `folder` names. DataError, the reason alone, for what is not read."""
+    try:
+        inside = folder / path
+        if not follow and not path.startswith("/") and not _lies_in(inside, folder):
+            raise DataError(LEADS_OUT)
+        found = inside.stat() if follow else inside.lstat()
+    except (OSError, ValueError) as error:
+        raise DataError(f"no such file ({error})") from error
+    if stat.S_ISLNK(found.st_mode):
+        raise DataError(SYMBOLIC)
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError("not a regular file")
+    return found
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(folder.resolve())
+
+
+def listed_paths(root: Path) -> list[str]:
+    """The paths in the listing's order, as they stand there: "" of a row without one, and some perhaps twice.
+
+    Raises DataError where the listing cannot be read, or has no column of paths.
+    """
+    kind = root.suffix.lower()
+    try:
+        if kind == ".parquet":
+            return _in_parquet(root)
+        if kind == TEXT:
+            lines = regular.read(root).removeprefix(codecs.BOM_UTF8).splitlines()
+            return [os.fsdecode(line) for line in lines if line.strip()]
+        with root.open(encoding="utf-8-sig", newline="") as stream:
+            return [text_of(cell).strip() for cell in (_in_jsonl if kind == ".jsonl" else _in_csv)(root, stream)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{root}: not a table in UTF-8 ({error}). Correct it and try again") from error
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError):
+            refuse_limit(error)
+        raise DataError(f"{root}: cannot be read ({error}). Get it again") from error
+
+
+def _in_csv(root: Path, lines: Iterable[str]) -> Iterator[Any]:
+    """A first row with the name of an image in it is no header."""
+    rows = csv.reader(lines, strict=True)
+    first = next(rows, [])
+    try:
+        at = first.index(_path_column(root, first))
+    except MissingColumnError:
+        images = [place for place, cell in enumerate(first) if has_image_ending(cell.strip())]
+        if not images:
+            raise
+        at = images[0]
+        yield first[at]
+    for row in rows:
+        if row:
+            yield row[at] if at < len(row) else ""
+
+
+def _in_jsonl(root: Path, lines: Iterable[str]) -> Iterator[Any]:
+    column = ""
+    for _, row in objects_of(lines, root):
+        column = column or _path_column(root, list(row))
+        yield row.get(column)
+
+
+def _in_parquet(root: Path) -> list[str]:
+    with pq.ParquetFile(root, page_checksum_verification=True) as file:
+        column = _path_column(root, file.schema_arrow.names)
+        batches = file.iter_batches(_ROWS, columns=[column])
+        return [text_of(cell).strip() for batch in batches for cell in batch.column(column).to_pylist()]
+
+
+def _path_column(root: Path, headers: list[str]) -> str:
+    try:
+        return str(find_column("path", root, headers, Options()))
+    except MissingColumnError as error:
+        raise MissingColumnError(
+            f"{root}: its columns are {', '.join(headers[:20]) or 'none'}; none of them is called as paths are (path, "
+            "file, file_name, image, ...). Rename one, or give a text file (.txt) with a path a line"
+        ) from error
