@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from headrace.shards.version import __version__ as __version__
     from headrace.train.input.loader import Loader
     from headrace.train.recipe.recipe import Recipe, load_recipe
+    from headrace.train.record.callback import Callback
     from headrace.train.run.library import fit
 
 _HOMES = {
+    "Callback": "headrace.train.record.callback",
     "DataError": "headrace.shards.errors",
     "HeadraceError": "headrace.shards.errors",
     "Loader": "headrace.train.input.loader",
@@ -32,6 +34,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Callback",
     "DataError",
     "HeadraceError",
     "Loader",

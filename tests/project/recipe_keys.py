@@ -68,6 +68,8 @@ def _values(schema: dict[str, Any]) -> str:
         return " or none".join(_values(one) for one in schema["anyOf"] if one.get("type") != "null") + " or none"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "array" and "enum" in schema.get("items", {}):
+        return f"a list of {_values(schema['items'])}"
     if schema["type"] == "array":
         inner = schema.get("prefixItems") or schema.get("items", {}).get("prefixItems") or []
         each = [_values(one) for one in inner]

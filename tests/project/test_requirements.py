@@ -11,6 +11,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 HOUSE = ("headrace", "tests", "benchmarks")
 DISTRIBUTION_OF = {
     "PIL": "pillow",
+    "mlflow": "mlflow-skinny",
     "nvidia.dali": "nvidia-dali-cuda120",
     "nvidia.nvimgcodec": "nvidia-nvimgcodec-cu12",
 }
@@ -28,7 +29,8 @@ def names(requirements: list[str]) -> set[str]:
 
 
 RUNTIME = names(PROJECT["dependencies"])
-OPTIONAL = names([one for extra in ("formats", "export") for one in PROJECT["optional-dependencies"][extra]])
+_EXTRAS = ("formats", "export", "tensorboard", "wandb", "mlflow")
+OPTIONAL = names([one for extra in _EXTRAS for one in PROJECT["optional-dependencies"][extra]])
 DEVELOPMENT = names(PROJECT["optional-dependencies"]["dev"])
 
 

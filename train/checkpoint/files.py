@@ -28,8 +28,16 @@ _BEST = "best.pt"
 _NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.pt")
 
 
-def save(run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int) -> int:
-    """Write a checkpoint and point `last.pt`, and `best.pt` where it is the best, at it; returns its bytes.
+class Written(NamedTuple):
+    """The file that a checkpoint was written to, the SHA-256 of its bytes in hex, and their number."""
+
+    path: Path
+    sha256: str
+    bytes: int
+
+
+def save(run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int) -> Written:
+    """Write a checkpoint and point `last.pt`, and `best.pt` where it is the best, at it.
 
     All but the newest `keep` and the best are then removed. Raises HeadraceError when it cannot be written; what was
     there before then stays.
@@ -37,7 +45,8 @@ def save(run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int) 
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
-    path = run / "checkpoints" / f"step-{step:08d}-{hashlib.sha256(data).hexdigest()[:16]}.pt"
+    digest = hashlib.sha256(data).hexdigest()
+    path = run / "checkpoints" / f"step-{step:08d}-{digest[:16]}.pt"
     try:
         path.parent.mkdir(exist_ok=True)
         store.write_bytes(path, data)
@@ -47,7 +56,7 @@ def save(run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int) 
         _remove_old(run, keep)
     except OSError as error:
         raise store.storage_error(error, path) from error
-    return len(data)
+    return Written(path, digest, len(data))
 
 
 def _remove_old(run: Path, keep: int) -> None:

@@ -11,7 +11,7 @@ from headrace.shards.version import running_version
 from headrace.train.checkpoint import files, formats
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.model.states import not_finite, tensors_of
-from headrace.train.record.folder import Saved
+from headrace.train.record.moments import Saved
 from headrace.train.step.tally import NotFiniteError
 
 
@@ -29,22 +29,23 @@ class Saver:
     states: Callable[[], Mapping[str, Any]]
     writes: bool
 
-    def __call__(self, progress: Progress, *, best: bool) -> Saved:
-        """Write a checkpoint of the run as it is now. Raises NotFiniteError instead when its weights are not numbers.
+    def __call__(self, progress: Progress, *, best: bool) -> Saved | None:
+        """Write a checkpoint of the run as it is now; None on ranks that do not write.
 
-        A loss may still have been finite when the update after it was not.
+        Raises NotFiniteError instead when its weights are not numbers. A loss may still have been finite when the
+        update after it was not.
         """
         if not self.writes:
-            return Saved(0.0, 0)
+            return None
         began = time.perf_counter()
         state = self._state(progress)
         if (name := not_finite(tensors_of(state))) is not None:
             raise NotFiniteError(progress.step - 1, f"the loss was finite, but the update made {name} infinite")
         try:
-            size = files.save(self.out, state, progress.step, best=best, keep=self.keep)
+            written = files.save(self.out, state, progress.step, best=best, keep=self.keep)
         except HeadraceError as error:
             raise type(error)(f"{error}. The checkpoints before it are whole: then go on by --resume") from error
-        return Saved(time.perf_counter() - began, size)
+        return Saved(progress.step, *written, time.perf_counter() - began, best)
 
     def _state(self, progress: Progress) -> dict[str, Any]:
         return {

@@ -243,6 +243,8 @@ class Runtime(Section):
     """The newest checkpoints that stay; the best one stays besides."""
     timeout_minutes: Annotated[float, Field(gt=0, le=10_000)] = 10.0
     """A rank that does nothing for so long while others wait for it ends the run."""
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
+    """Where a run's figures go besides metrics.jsonl and epochs.csv. Each needs the extra of its name."""
     verdict: bool = True
     """End the run by timing the step on a resident batch, to say whether the input was the bottleneck."""
 

@@ -4,21 +4,13 @@ import csv
 import io
 import json
 import math
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from headrace.shards import regular, store, streams
 from headrace.train.record.epoch import EPOCH_FIELDS, EpochPart, EpochReport
-
-
-@dataclass(frozen=True)
-class Saved:
-    """What a checkpoint took."""
-
-    seconds: float
-    bytes: int
+from headrace.train.record.moments import Saved, StepLogged
 
 
 class RunLog:
@@ -39,6 +31,10 @@ class RunLog:
                 f"headrace: standard output: {error.strerror or error}. Training goes on; its log is in {self._folder}"
             )
             streams.say(line, error=True)
+
+    def warn(self, text: str) -> None:
+        """A line that something is not as it should be, though the run goes on."""
+        self.say(f"warning: {text}")
 
     def keep_until(self, step: int, epochs: int) -> None:
         """Remove rows after `step` and after `epochs`: the run goes on from there and writes them again.
@@ -97,13 +93,13 @@ class RunLog:
         """The row of the last epoch; empty where nothing was logged."""
         return next((row for row in reversed(self.rows()) if row["kind"] == "epoch"), {})
 
-    def step(self, step: int, row: dict[str, Any]) -> None:
-        """A row of metrics.jsonl about the steps up to `step`."""
-        self._append("metrics.jsonl", _json_line({"kind": "step", "step": step, **row}))
+    def step(self, logged: StepLogged) -> None:
+        """A row of metrics.jsonl about the last steps."""
+        self._append("metrics.jsonl", _json_line({"kind": "step", "step": logged.step, **logged.row()}))
 
-    def saved(self, step: int, saved: Saved) -> None:
+    def saved(self, saved: Saved) -> None:
         """A row of metrics.jsonl about a checkpoint: its bytes, and the seconds that the run stood still for it."""
-        self._append("metrics.jsonl", _json_line({"kind": "save", "step": step, **asdict(saved)}))
+        self._append("metrics.jsonl", _json_line({"kind": "save", "step": saved.step, **saved.row()}))
 
     def epoch(self, report: EpochReport) -> None:
         """The epoch's row in both files."""

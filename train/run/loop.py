@@ -1,7 +1,6 @@
 """The run as a table of contents: epochs of steps, each followed by evaluation and a checkpoint."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from headrace.shards.order import Steps
 from headrace.train.checkpoint.progress import Progress
@@ -12,8 +11,10 @@ from headrace.train.machine.signals import StoppedError, StopRequest
 from headrace.train.machine.votes import Votes, Wishes
 from headrace.train.machine.world import World
 from headrace.train.model.network import Network
-from headrace.train.record.epoch import EpochPart, EpochReport, Reading
+from headrace.train.record.callback import Callback
+from headrace.train.record.epoch import EpochPart, EpochReport
 from headrace.train.record.folder import RunLog
+from headrace.train.record.moments import StepLogged
 from headrace.train.record.sums import NOTHING
 from headrace.train.run.clock import EpochClock, Interval
 from headrace.train.step.tally import LossRing, Tally
@@ -33,6 +34,7 @@ class Run:
     progress: Progress
     losses: LossRing
     log: RunLog
+    told: Callback  # all that are told of its moments; nobody on other ranks than 0
     stop: StopRequest
     world: World
     checkpoint_steps: int | None
@@ -87,21 +89,21 @@ def log_steps(run: Run, clock: EpochClock) -> None:
     if not losses:
         return
     last, _ = losses[-1]
-    values = [loss for _, loss in losses]
-    reading = clock.read()
-    rate = run.step.schedule.rate(last)
-    row: dict[str, Any] = {"loss": sum(values) / len(values), "losses": values, "lr": rate}
-    run.log.step(last + 1, {**row, "epoch_seconds": reading.seconds, "epoch_stalled": reading.stalled})
+    values = tuple(loss for _, loss in losses)
+    logged = StepLogged(last + 1, values, run.step.schedule.rate(last), clock.read())
+    run.log.step(logged)
+    run.told.on_step_logged(logged)
     if run.silence.over:
-        say_how_far(run, last + 1, row["loss"], reading)
+        say_how_far(run, logged)
 
 
-def say_how_far(run: Run, step: int, loss: float, reading: Reading) -> None:
+def say_how_far(run: Run, logged: StepLogged) -> None:
     """A line inside an epoch that is long."""
     epoch = run.progress.epochs_done
     before = run.steps.ends(epoch - 1)
-    done, steps = step - before, run.steps.ends(epoch) - before
-    run.log.say_part(EpochPart(epoch + 1, run.epochs, done, steps, done * run.steps.global_batch, loss, reading))
+    done, steps = logged.step - before, run.steps.ends(epoch) - before
+    images = done * run.steps.global_batch
+    run.log.say_part(EpochPart(epoch + 1, run.epochs, done, steps, images, logged.loss, logged.reading))
     run.silence.start()
 
 
@@ -130,6 +132,7 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
     report = EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate)
     run.log.epoch(report)
     save(run, best=best)
+    run.told.on_epoch(report)
     run.silence.start()
     run.log.say_epoch(report)  # last: whoever reads it may keep the run waiting
 
@@ -137,5 +140,7 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
 def save(run: Run, *, best: bool) -> None:
     """Write a checkpoint and log how long the run stood still for it."""
     saved = run.save(run.progress, best=best)
-    run.log.saved(run.progress.step, saved)
+    if saved is not None:
+        run.log.saved(saved)
+        run.told.on_saved(saved)
     run.interval.start()

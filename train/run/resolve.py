@@ -19,6 +19,7 @@ from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Runtime
 from headrace.train.recipe.settled import Settled
 from headrace.train.record.explanation import explain_folder
+from headrace.train.record.loggers.choose import refuse_missing
 from headrace.train.run.request import Request
 from headrace.train.run.settling import settle_run
 
@@ -75,6 +76,7 @@ def resolve(request: Request, processes: int, found: Found | None = None) -> Set
     resumed, warnings = found or find(request.resume, request.out)
     choice = settle_run(*_recipe(request, resumed), shards, resumed)
     recipe = choice.recipe.for_processes(processes)
+    refuse_missing(recipe.runtime.loggers)
     accepted = differences(resumed, shards, recipe, request.override) if resumed else ()
     steps = _steps(recipe, shards, processes)
     if resumed:

@@ -1,6 +1,7 @@
 """A training run: build the parts, hand them to the loop, say how it went."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 from headrace.shards import store
@@ -20,7 +21,9 @@ from headrace.train.machine.place import Place
 from headrace.train.machine.signals import StopRequest
 from headrace.train.machine.world import World
 from headrace.train.model.build import Built
+from headrace.train.record.callback import Callback, Callbacks
 from headrace.train.record.folder import RunLog
+from headrace.train.record.loggers.choose import loggers_of
 from headrace.train.run import not_finite, out_of_memory
 from headrace.train.run.assemble import build_feed, build_network, build_numerics, build_saver, build_step
 from headrace.train.run.clock import Interval
@@ -31,6 +34,7 @@ from headrace.train.run.preflight import handed_over
 from headrace.train.run.process import entered, round_products
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import Setup, open_run_folder, resolve
+from headrace.train.run.telling import start_of, telling
 from headrace.train.step.compilation import Compilation, compile_step
 from headrace.train.step.tally import LossRing, NotFiniteError
 from headrace.train.step.update import TrainStep
@@ -38,9 +42,10 @@ from headrace.train.step.update import TrainStep
 _MINUTES_OF_SILENCE = 1.0  # in an epoch that is long
 
 
-def train(request: Request) -> None:
+def train(request: Request, callbacks: Sequence[Callback] = ()) -> None:
     """Carry out a request on this rank, from its start or from a checkpoint to the last epoch.
 
+    `callbacks` are told of its moments if this is rank 0.
     Raises StoppedError after saving when a signal asked for it, and the errors of `resolve`; with several ranks, an
     error ends the process.
     """
@@ -50,21 +55,23 @@ def train(request: Request) -> None:
         if world.local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(setup.shards)
         with entered(setup.recipe.runtime) as place:
-            carry_out(setup, place, stop, build_network(setup))
+            carry_out(setup, place, stop, build_network(setup), callbacks)
 
 
-def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
+def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built, callbacks: Sequence[Callback] = ()) -> None:
     """Train the network that was built, as the setup says, on this rank."""
     refuse_unequal(setup, place.world)
     if setup.finished:
         RunLog(setup.out if place.world.is_main else None).say(finished_line(setup, setup.finished))
         return
     if not place.world.is_main:
-        _carry_out(setup, place, stop, built)
+        _carry_out(setup, place, stop, built, RunLog(None), ())
         return
     with locked(setup.out):  # two runs that write one folder would leave neither
         open_run_folder(setup)
-        _carry_out(setup, place, stop, built)
+        log = RunLog(setup.out)
+        loggers = loggers_of(setup.recipe.runtime.loggers, log.warn)
+        _carry_out(setup, place, stop, built, log, [*loggers, *callbacks])
 
 
 def refuse_unequal(setup: Setup, world: World) -> None:
@@ -83,8 +90,9 @@ def refuse_unequal(setup: Setup, world: World) -> None:
         )
 
 
-def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> None:
-    log = RunLog(setup.out if place.world.is_main else None)
+def _carry_out(
+    setup: Setup, place: Place, stop: StopRequest, built: Built, log: RunLog, callbacks: Sequence[Callback]
+) -> None:
     numerics = build_numerics(setup, place, built)
     round_products(numerics, place.accelerator)
     step = build_step(setup, place, numerics, built)
@@ -98,14 +106,17 @@ def _carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built) -> N
         for line in start_lines(setup, place, numerics.precision, origin, compilation):
             log.say(line)
         _write_environment(setup, place, numerics, compilation)
-        conclude(_trained(setup, place, stop, step, log), setup, residents[-1])
+        progress = replace(setup.resumed.progress) if setup.resumed else Progress()  # a copy: the loop counts in it
+        log.keep_until(progress.step, progress.epochs_done)
+        with telling(Callbacks(callbacks), start_of(setup), progress) as told:
+            conclude(_trained(setup, place, stop, step, log, told, progress), setup, residents[-1])
 
 
-def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log: RunLog) -> Run:
+def _trained(
+    setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log: RunLog, told: Callback, progress: Progress
+) -> Run:
     """The run, trained to its end."""
     recipe = setup.recipe
-    progress = replace(setup.resumed.progress) if setup.resumed else Progress()  # a copy: the loop counts in it
-    log.keep_until(progress.step, progress.epochs_done)
     caches = open_caches(setup.shards, setup.caches, place.world, place.threads, log.say)
     evaluate = build_evaluator(
         setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, step.numerics, caches.get(VALIDATION)
@@ -121,6 +132,7 @@ def _trained(setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log
             progress=progress,
             losses=LossRing(recipe.runtime.log_every, place.accelerator, progress.step),
             log=log,
+            told=told,
             stop=stop,
             world=place.world,
             checkpoint_steps=recipe.runtime.checkpoint_steps,

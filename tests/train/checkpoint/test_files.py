@@ -1,3 +1,4 @@
+import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -62,10 +63,11 @@ def test_run_folder_is_its_best(tmp_path: Path) -> None:
     assert (found.state["progress"], found.path.resolve()) == ({"step": 2}, best)
 
 
-def test_size_is_told(tmp_path: Path) -> None:
-    """Saving tells how many bytes it wrote."""
-    size = files.save(tmp_path, STATE, 1, best=False, keep=1)
-    assert size == (tmp_path / "last.pt").stat().st_size
+def test_what_was_written_is_told(tmp_path: Path) -> None:
+    """Saving tells the file, its hash and how many bytes it has."""
+    path, digest, size = files.save(tmp_path, STATE, 1, best=False, keep=1)
+    assert path == (tmp_path / "last.pt").resolve()
+    assert (size, digest) == (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def test_file_is_read_without_running_code(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from headrace.shards.errors import HeadraceError
 from headrace.train.record.epoch import EpochReport, Reading
-from headrace.train.record.folder import RunLog, Saved
-from headrace.train.record.sums import Sums
+from headrace.train.record.folder import RunLog
+from headrace.train.record.moments import Saved, StepLogged
+from headrace.train.record.sums import NOTHING, Sums
 
 LINE_OF_2023 = re.compile(
     r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6})\]: \[(\d+)/(\d+)\] Train Loss: ([\d.]+), Train Acc: ([\d.]+)%, "
@@ -23,6 +24,16 @@ def report(epoch: int = 1, step: int = 10) -> EpochReport:
     return EpochReport(
         epoch, 10, step, Sums(5055.72, 83, 1000), Sums(440.45, 32, 100), 23.2391, Reading(20.0, 5.0), 0.1
     )
+
+
+def logged(step: int) -> StepLogged:
+    """The last two steps."""
+    return StepLogged(step, (0.5, 1.5), 0.1, Reading(10.0, 1.0))
+
+
+def saved(step: int) -> Saved:
+    """A checkpoint of 1,000 bytes."""
+    return Saved(step, Path("checkpoints/a.pt"), "0" * 64, 1000, 0.5, best=False)
 
 
 def rows(folder: Path) -> list[tuple[str, int]]:
@@ -75,9 +86,9 @@ def written(tmp_path: Path) -> Path:
     log = RunLog(tmp_path)
     for epoch in (1, 2):
         for step in (10 * epoch - 5, 10 * epoch):
-            log.step(step, {"loss": 1.0})
+            log.step(logged(step))
         log.epoch(report(epoch, 10 * epoch))
-        log.saved(10 * epoch, Saved(0.5, 1000))
+        log.saved(saved(10 * epoch))
     return tmp_path
 
 
@@ -199,10 +210,11 @@ def test_new_run_begins_with_empty_files(tmp_path: Path) -> None:
 
 def test_rows_are_json_also_where_a_number_is_none(tmp_path: Path) -> None:
     """A value that is no number is written as null: JSON has no NaN, and strict readers refuse it."""
-    RunLog(tmp_path).step(1, {"loss": float("nan"), "lr": 0.1})
+    RunLog(tmp_path).epoch(EpochReport(1, 1, 10, Sums(1.0, 1, 1), NOTHING, 1.0, Reading(1.0, 0.0), 0.1))
     (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert "NaN" not in line
-    assert RunLog(tmp_path).rows() == [{"kind": "step", "step": 1, "loss": None, "lr": 0.1}]
+    (row,) = RunLog(tmp_path).rows()
+    assert (row["step"], row["train_loss"], row["validation_loss"]) == (10, 1.0, None)
 
 
 def test_last_epoch_is_found(written: Path, tmp_path: Path) -> None:
@@ -218,8 +230,8 @@ def test_other_ranks_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
     log.say("text")
     log.epoch(report())
     log.say_epoch(report())
-    log.step(1, {})
-    log.saved(1, Saved(0.0, 0))
+    log.step(logged(1))
+    log.saved(saved(1))
     log.keep_until(0, 0)
     assert capsys.readouterr().out == ""
     assert (log.rows(), log.last_epoch()) == ([], {})
@@ -229,4 +241,4 @@ def test_failed_write_is_the_programs_error(tmp_path: Path) -> None:
     """Where nothing can be appended, the error names the file."""
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(HeadraceError, match=r"metrics\.jsonl"):
-        RunLog(tmp_path).step(1, {})
+        RunLog(tmp_path).step(logged(1))

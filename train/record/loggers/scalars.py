@@ -1,0 +1,27 @@
+"""The numbers that loggers are given, under the names that metrics.jsonl has for them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from headrace.train.record.epoch import EpochReport
+from headrace.train.record.moments import StepLogged
+
+
+def of_steps(logged: StepLogged) -> dict[str, float]:
+    """Those of the last steps: their mean loss, and the learning rate."""
+    return _finite({"step/loss": logged.loss, "step/lr": logged.lr})
+
+
+def of_epoch(report: EpochReport) -> dict[str, float]:
+    """Those of an epoch: all columns of epochs.csv but `step`."""
+    return _finite({f"epoch/{key}": float(value) for key, value in report.row().items() if key != "step"})
+
+
+def settings(recipe: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The recipe as one table, "section.key" to value."""
+    return {f"{section}.{key}": value for section, keys in recipe.items() for key, value in keys.items()}
+
+
+def _finite(values: dict[str, float]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if math.isfinite(value)}

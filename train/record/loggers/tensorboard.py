@@ -1,0 +1,63 @@
+"""TensorBoard: event files in RUN/tensorboard. Written by TensorBoard's own writer, without torch or TensorFlow."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from headrace.shards import store
+from headrace.train.record.callback import Callback
+from headrace.train.record.epoch import EpochReport
+from headrace.train.record.loggers import scalars
+from headrace.train.record.moments import End, Start, StepLogged
+
+FOLDER = "tensorboard"
+
+
+class TensorBoardLogger(Callback):
+    """Writes scalars. A resumed run writes a further file, and what earlier ones have of later steps is removed."""
+
+    def __init__(self, _: Callable[[str], None]) -> None:
+        self._writer: Any = None
+
+    def on_start(self, start: Start) -> None:
+        """Open a file."""
+        from tensorboard.summary import Writer  # noqa: PLC0415  optional
+
+        folder = start.folder / FOLDER
+        if start.step:
+            _drop_after(folder, start.step)
+        self._writer = Writer(str(folder))
+
+    def on_step_logged(self, logged: StepLogged) -> None:
+        """Add what the last steps came to."""
+        self._add(scalars.of_steps(logged), logged.step)
+
+    def on_epoch(self, report: EpochReport) -> None:
+        """Add what the epoch came to, and have it on the disk."""
+        self._add(scalars.of_epoch(report), report.step)
+        self._writer.flush()
+
+    def on_end(self, _: End) -> None:
+        """Close the file."""
+        self._writer.close()
+
+    def _add(self, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+
+def _drop_after(folder: Path, step: int) -> None:
+    """Remove what an earlier part of the run wrote of steps after `step`: they are taken again.
+
+    TensorBoard would do so itself when it meets a SessionLog, but not for scalars as this writer stores them.
+    """
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # noqa: PLC0415  optional
+    from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415  as above
+    from tensorboard.summary.writer.record_writer import RecordWriter  # noqa: PLC0415  as above
+
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        with store.replacing(path) as stream:
+            kept = RecordWriter(stream)
+            for data in RawEventFileLoader(str(path)).Load():
+                if Event.FromString(data).step <= step:
+                    kept.write(data)

@@ -1,0 +1,50 @@
+"""Telling callbacks that a run begins, and how it ended."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from headrace.train.checkpoint.progress import Progress
+from headrace.train.machine.signals import StoppedError
+from headrace.train.record.callback import Callback
+from headrace.train.record.moments import End, Reason, Start
+from headrace.train.run.resolve import Setup
+
+
+def start_of(setup: Setup) -> Start:
+    """What callbacks are told of a run before its first step."""
+    resumed, train, shards = setup.resumed, setup.recipe.train, setup.shards
+    return Start(
+        folder=setup.out,
+        recipe=setup.recipe.model_dump(mode="json"),
+        recipe_name=setup.request.recipe if resumed else setup.request.recipe_name,
+        step=resumed.progress.step if resumed else 0,
+        steps=setup.steps.ends(train.epochs - 1),
+        epochs=train.epochs,
+        shard_set=shards.digest,
+        classes=tuple(shards.class_ids),
+        class_names=tuple(shards.class_names),
+    )
+
+
+@contextmanager
+def telling(told: Callback, start: Start, progress: Progress) -> Iterator[Callback]:
+    """The callbacks, told of the start and, however the block ends, of the end; `progress` is what the run counts in.
+
+    They are told of the end of a run that fails at its start too.
+    """
+
+    def over(reason: Reason, error: str = "") -> None:
+        told.on_end(
+            End(reason, progress.step, progress.epochs_done, progress.best_accuracy, progress.best_epoch, error)
+        )
+
+    try:
+        told.on_start(start)
+        yield told
+    except StoppedError:
+        over("stopped")
+        raise
+    except BaseException as error:
+        over("failed", " ".join(str(error).split()) or type(error).__name__)
+        raise
+    over("finished")
