@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.prep.images.admit import Pixels, decode, encode
+from headrace.prep.images.admit import Pixels, decode
 from headrace.prep.places import Files, Listing, Memory, Part, Samples, Source
 from headrace.prep.sources.listing import ENDINGS
 from headrace.prep.sources.parquet import parquet_files
@@ -24,6 +24,7 @@ from headrace.prep.sources.paths import TEXT
 from headrace.shards import manifest
 from headrace.shards.encoded import Given
 from headrace.shards.errors import DataError, UsageError
+from headrace.shards.prepared import Prepared
 
 _LISTINGS = (*ENDINGS, TEXT)
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
@@ -40,13 +41,13 @@ class Gathered:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def read(self, places: Iterable[int]) -> Iterator[Given]:
-        """The images at these places, in that order, a few of them ahead."""
+    def read(self, places: Iterable[int], prepared: Prepared = Prepared()) -> Iterator[Given]:  # noqa: B008  immutable
+        """The images at these places, in that order, as prep would store them; a few are read ahead."""
         begun: deque[Future[Given]] = deque()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="headrace-admit") as pool:
             try:
                 for place in places:
-                    begun.append(pool.submit(self._image, place))
+                    begun.append(pool.submit(self._image, place, prepared))
                     if len(begun) > _AHEAD * self._threads:
                         yield begun.popleft().result()
                 while begun:
@@ -63,9 +64,9 @@ class Gathered:
         except (DataError, OSError):
             return None
 
-    def _image(self, place: int) -> Given:
+    def _image(self, place: int, prepared: Prepared) -> Given:
         part, inside = self._find(place)
-        return part.image(inside)
+        return part.image(inside, prepared)
 
     def _find(self, place: int) -> tuple[Part, int]:
         number = bisect_right(self._starts, place) - 1
@@ -86,7 +87,7 @@ def _parts(one: Any, number: int) -> list[Part]:
     if isinstance(one, bytes):
         return [Memory(f"image {number}", one)]
     if isinstance(one, np.ndarray):
-        return [Memory(f"image {number}", _encoded(one, number))]
+        return [Memory(f"image {number}", _as_file(one, number))]
     if not isinstance(one, str | os.PathLike):
         raise UsageError(f"image {number} is a {type(one).__name__}: give a path, bytes of a file, or an array")
     path = os.fspath(one)
@@ -99,12 +100,13 @@ def _parts(one: Any, number: int) -> list[Part]:
     return [*([Files(files)] if files else []), *(_at(match) for match in found if _is_place(match))]
 
 
-def _encoded(pixels: Pixels, number: int) -> bytes:
+def _as_file(pixels: Pixels, number: int) -> bytes:
+    """An array as a file without loss, a PPM, which is admitted as a PNG is."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise UsageError(
             f"image {number} is an array of {pixels.dtype} {pixels.shape}: expected RGB, uint8 (height, width, 3)"
         )
-    return encode(np.ascontiguousarray(pixels))
+    return b"P6\n%d %d\n255\n" % (pixels.shape[1], pixels.shape[0]) + pixels.tobytes()
 
 
 def _is_place(path: str) -> bool:

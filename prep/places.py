@@ -21,6 +21,7 @@ from headrace.shards import regular
 from headrace.shards.encoded import Given, Ready, Unreadable
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.headers import refuse_unsafe
+from headrace.shards.prepared import Prepared
 from headrace.shards.shardset import ShardSet
 
 
@@ -35,7 +36,7 @@ class Part(Protocol):
     def data(self, place: int) -> bytes:
         """The file of an image. Raises DataError or OSError where it cannot be read."""
 
-    def image(self, place: int) -> Given:
+    def image(self, place: int, prepared: Prepared) -> Given:
         """The same, admitted."""
 
 
@@ -43,10 +44,10 @@ def _inside(path: str, name: str) -> str:
     return f"{path.rstrip('/')}/{name}"
 
 
-def _admitted(part: Part, place: int) -> Given:
+def _admitted(part: Part, place: int, prepared: Prepared) -> Given:
     name = part.name(place)
     try:
-        found = admit(part.data(place))
+        found = admit(part.data(place), prepared)
     except DataError as error:
         return Unreadable(name, str(error))
     except OSError as error:
@@ -74,9 +75,9 @@ class Files:
             raise DataError(f"{size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return regular.read(path)
 
-    def image(self, place: int) -> Given:
+    def image(self, place: int, prepared: Prepared) -> Given:
         """The same, admitted."""
-        return _admitted(self, place)
+        return _admitted(self, place, prepared)
 
 
 class Memory:
@@ -96,9 +97,9 @@ class Memory:
         """Its file."""
         return self._data
 
-    def image(self, place: int) -> Given:
+    def image(self, place: int, prepared: Prepared) -> Given:
         """The same, admitted."""
-        return _admitted(self, place)
+        return _admitted(self, place, prepared)
 
 
 class Source:
@@ -126,9 +127,9 @@ class Source:
             raise DataError(self._left_out[inside][1])
         return self._reader.read(self._entries[place])
 
-    def image(self, place: int) -> Given:
+    def image(self, place: int, prepared: Prepared) -> Given:
         """The same, admitted."""
-        return _admitted(self, place)
+        return _admitted(self, place, prepared)
 
 
 def _images_in(files: SourceFiles) -> tuple[list[Entry], LeftOut]:
@@ -169,9 +170,9 @@ class Listing:
         size = stat_listed(self._folder, path).st_size
         return self._reader.read(Entry(path, size, UNKNOWN_CRC, 0, size, 0))
 
-    def image(self, place: int) -> Given:
+    def image(self, place: int, prepared: Prepared) -> Given:
         """The same, admitted."""
-        return _admitted(self, place)
+        return _admitted(self, place, prepared)
 
 
 class Samples:
@@ -196,7 +197,7 @@ class Samples:
         split, row = self._find(place)
         return self._splits[split].jpegs(np.array([row]))[0].tobytes()
 
-    def image(self, place: int) -> Given:
+    def image(self, place: int, _: Prepared) -> Given:
         """The same, admitted."""
         split, row = self._find(place)
         try:

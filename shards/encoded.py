@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.shards.prepared import Prepared
+
 
 class Encoded(Protocol):
     """Where encoded images come from, by their ids. A split of a shard set is one, a list of loose files another."""
@@ -54,5 +56,5 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, places: Iterable[int]) -> Iterator[Given]:
-        """The images at these places, in that order."""
+    def read(self, places: Iterable[int], prepared: Prepared) -> Iterator[Given]:
+        """The images at these places, in that order, as prep would store them with these options."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import Scalar
+from headrace.shards.prepared import QUALITY, Prepared, colour_of
 
 MEGABYTE = 1_000_000
-_COLOURS = {"white": "#ffffff", "black": "#000000", "grey": "#808080", "gray": "#808080"}
 _BOUND = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(%)|(\d{1,15})")  # a share or a number
 
 
@@ -31,7 +31,7 @@ class Options:
     max_bad: str | int | None = None  # images that --on-bad skip may leave out, "P%" of all; None: see `most_bad`
     on_empty_class: str = "error"  # of a class all of whose files are refused: "drop" or "keep" it
     max_side: int | None = None  # pixels; larger images are made smaller
-    quality: int = 95  # of the JPEGs that are made here; those of the source are kept as they are
+    quality: int = QUALITY  # of the JPEGs that are made here; those of the source are kept as they are
 
     background: str = "white"  # seen through transparent pixels
 
@@ -55,20 +55,19 @@ class Options:
         self._refuse_other_than("on_bad", "error", "skip")
         self._refuse_other_than("on_empty_class", "error", "drop", "keep")
         self.most_bad(0)
-        _ = self.colour
+        _ = self.prepared
 
     def _refuse_other_than(self, name: str, *choices: str) -> None:
         if (value := getattr(self, name)) not in choices:
             raise UsageError(f"--{name.replace('_', '-')} {value}: one of {', '.join(choices)} is needed")
 
     @cached_property
-    def colour(self) -> tuple[int, int, int]:
-        """The background as red, green and blue."""
-        code = _COLOURS.get(self.background.strip().lower(), self.background.strip())
-        if not re.fullmatch("#[0-9a-fA-F]{6}", code):
-            known = ", ".join(_COLOURS)
-            raise UsageError(f"--background {self.background}: one of {known}, or a code such as #7f7f7f, is needed")
-        return int(code[1:3], 16), int(code[3:5], 16), int(code[5:], 16)
+    def prepared(self) -> Prepared:
+        """What is done to images."""
+        try:
+            return Prepared(self.max_side, self.quality, colour_of(self.background))
+        except ValueError as error:
+            raise UsageError(f"--background {self.background}: {error}") from error
 
     def most_bad(self, images: int) -> int:
         """How many of so many images may be left out as bad: 1 % or 10, whichever is more, if nothing is asked for."""

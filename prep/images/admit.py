@@ -24,10 +24,10 @@ from headrace.prep.images.resize import shrink
 from headrace.shards import jpeg
 from headrace.shards.errors import DataError
 from headrace.shards.exif import exif_in, is_tiff, readable, without_turn
+from headrace.shards.prepared import QUALITY, Colour, Prepared
 from headrace.shards.unsafe import UNCLEAR, why_unsafe
 
 MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or needs another tool
-QUALITY = 95  # of JPEGs made here, without chroma subsampling
 _SAME = 3  # levels of mean difference: two decoders see the same image
 _one_thread = threading.Lock()
 # What may be handed to nvImageCodec: formats whose damaged files it refuses. A damaged JPEG 2000 file ends its process.
@@ -60,16 +60,11 @@ class _Seen(NamedTuple):
     fault: str  # why training must not decode the file; "" where it may
 
 
-def admit(
-    data: bytes, *, max_side: int | None = None, quality: int = QUALITY, background: formats.Colour = formats.WHITE
-) -> Admitted:
-    """Decode an image file; the JPEG to store. BadImageError when it does not decode.
-
-    A larger image than `max_side` pixels is made smaller. `quality` is that of JPEGs that are made here, `background`
-    the colour that is seen through transparent pixels.
-    """
-    seen = _see(data, background)
+def admit(data: bytes, prepared: Prepared = Prepared()) -> Admitted:  # noqa: B008  it is immutable
+    """Decode an image file; the JPEG to store. BadImageError when it does not decode."""
+    seen = _see(data, prepared.background)
     height, width, _ = seen.pixels.shape
+    max_side = prepared.max_side
     large = max_side is not None and max(width, height) > max_side
     if seen.storable and not seen.fault and not large:
         return Admitted(data, width, height, "")
@@ -81,7 +76,7 @@ def admit(
         pixels = shrink(pixels, max_side)
         change += f", {width} x {height} made {pixels.shape[1]} x {pixels.shape[0]}"
     try:
-        return Admitted(encode(pixels, quality), pixels.shape[1], pixels.shape[0], change)
+        return Admitted(encode(pixels, prepared.quality), pixels.shape[1], pixels.shape[0], change)
     except _RAISED as error:
         raise BadImageError(f"cannot be encoded as a JPEG: {error}") from error
 
@@ -107,14 +102,14 @@ def encode(pixels: Pixels, quality: int = QUALITY) -> bytes:
     return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
 
 
-def _see(data: bytes, background: formats.Colour | None = None) -> _Seen:
+def _see(data: bytes, background: Colour | None = None) -> _Seen:
     """The image; what is transparent is left as training would see it where there is no background."""
     is_jpeg = data[: len(jpeg.START)] == jpeg.START
     try:
         if is_jpeg:
             return _see_jpeg(data)
         if kind := formats.kind_of(data):
-            pixels, orientation = formats.decode(data, kind, MAX_PIXELS, background or formats.WHITE)
+            pixels, orientation = formats.decode(data, kind, MAX_PIXELS, background or Prepared().background)
             return _Seen(_turned(pixels, orientation), kind, storable=False, fault=_FOREIGN)
         return _see_other(data, background)
     except formats.MissingExtraError as error:
@@ -140,7 +135,7 @@ def _see_jpeg(data: bytes) -> _Seen:
     return _Seen(pixels, "JPEG", not cmyk, fault)
 
 
-def _see_other(data: bytes, background: formats.Colour | None) -> _Seen:
+def _see_other(data: bytes, background: Colour | None) -> _Seen:
     """The same for a file that prep converts and a tar of others keeps."""
     fault, orientation = why_unsafe(data), readable(exif_in(data))
     if is_tiff(data):

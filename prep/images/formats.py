@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.shards.prepared import Colour
+
 Pixels = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-WHITE: Colour = (255, 255, 255)
 _KINDS = {
     "GIF": re.compile(rb"GIF8[79]a"),
     "JPEG 2000": re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),

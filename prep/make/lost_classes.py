@@ -42,7 +42,7 @@ def _all_bad(source: Source, options: Options, rows: NDArray[np.int64]) -> list[
     for row in rows:
         (entry,) = train.files.take(np.array([row]))
         try:
-            admit(source.reader.read(entry), max_side=options.max_side, quality=options.quality)
+            admit(source.reader.read(entry), options.prepared)
         except BadImageError as error:
             bad.append(Bad(entry.path, str(error), TRAIN, int(train.labels[row])))
         else:

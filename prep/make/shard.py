@@ -93,9 +93,8 @@ def make_shard(job: Job, work: Work, tick: Tick) -> Record:
 
 def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted | None:
     """The image as it will be stored, or None when it is left out."""
-    chosen = work.options
     try:
-        image = admit(data, max_side=chosen.max_side, quality=chosen.quality, background=chosen.colour)
+        image = admit(data, work.options.prepared)
     except BadImageError as error:
         if work.options.on_bad != "skip":
             raise DataError(

@@ -16,6 +16,7 @@ import numpy as np
 from headrace.prep.images.admit import BadImageError, Pixels, admit, sides
 from headrace.prep.images.resize import shrink
 from headrace.shards.headers import why_unsafe_at
+from headrace.shards.prepared import Prepared
 from headrace.train.input.decode import dali
 from headrace.train.input.decode.regions import Regions
 from tests.prep.odd_jpegs import OddJpeg, odd_jpeg
@@ -84,7 +85,7 @@ def look(first: int, last: int) -> dict[str, Any]:
 def smaller(name: str, odd: OddJpeg, pictures: list[Pixels]) -> list[Trained]:
     """The image as prep makes it smaller."""
     side = max(1, max(odd.stored.shape[:2]) * 2 // 3)
-    made = admit(odd.data, max_side=side)
+    made = admit(odd.data, Prepared(side))
     if made.height * made.width < 64:  # JPEG has no pictures of so few pixels that look the same
         return []
     return [Trained(f"{name}, smaller", made.jpeg, made[1:3], [shrink(one, side) for one in pictures])]

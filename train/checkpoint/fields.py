@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.order import Steps
+from headrace.shards.prepared import Prepared
 from headrace.train.checkpoint.files import Stored
 from headrace.train.checkpoint.formats import refuse_unknown
 from headrace.train.checkpoint.progress import Progress
@@ -40,6 +41,7 @@ class Checkpoint:
     size: int  # of the images that its accuracy was measured on, pixels
     crop: float  # of each image's shorter side, for the same
     shard_set: str  # the digest
+    prepared: Prepared  # how prep made the images of that set; as it does by default where that is not known
     model: dict[str, Any]
     average: dict[str, Any]  # empty where none was kept
     optimizer: dict[str, Any]
@@ -73,6 +75,7 @@ class Checkpoint:
             size=size,
             crop=crop,
             shard_set=state["shard_set"],
+            prepared=_prepared(state, path),
             model=state["model"],
             average=state["average"],
             optimizer=state["optimizer"],
@@ -165,6 +168,16 @@ def _evaluated(state: dict[str, Any], recipe: Settled, path: Path) -> tuple[int,
         first = error.errors()[0]
         raise DataError(f"{path}: {first['loc'][0]} is {first['input']}: {first['msg']}. Use an earlier one") from error
     return size, crop
+
+
+def _prepared(state: dict[str, Any], path: Path) -> Prepared:
+    """How prep made the images of its set; not there of a set that prep did not make, and in older checkpoints."""
+    saved = state.get("prepared", {})
+    refuse_unknown(path, saved, (), Prepared._fields, where="what it says of prep")
+    try:
+        return Prepared.of(saved)
+    except ValueError as error:
+        raise DataError(f"{path}: its set was prepared so that {error}. Use an earlier checkpoint") from error
 
 
 def _class_names(state: dict[str, Any], path: Path) -> tuple[str, ...] | None:

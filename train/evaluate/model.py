@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from headrace.shards.cores import usable_cores
 from headrace.shards.encoded import Images
+from headrace.shards.prepared import Prepared
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.evaluate.predict import Predictor
@@ -29,12 +30,12 @@ class Model(nn.Module):
     those of its evaluation. `predict` takes image files, calling the module takes pixels.
     """
 
-    def __init__(self, predictor: Predictor, gather: Callable[[Sequence[Any]], Images]) -> None:
+    def __init__(self, predictor: Predictor, prepared: Prepared, gather: Callable[[Sequence[Any]], Images]) -> None:
         super().__init__()
         self.network = predictor.network
         self.classes, self.class_names = predictor.classes, predictor.names
         self.size, self.crop = predictor.settings.size, predictor.settings.crop
-        self._predictor, self._gather = predictor, gather
+        self._predictor, self._prepared, self._gather = predictor, prepared, gather
         self.eval()
 
     @classmethod
@@ -44,7 +45,7 @@ class Model(nn.Module):
         recipe = own_recipe(saved, ())
         place = Place(World(), Accelerator.of(device), recipe.runtime.threads or usable_cores())
         numerics = own_numerics(saved, recipe, place.accelerator)
-        return cls(Predictor.of(saved, place, numerics, recipe.evaluate, recipe.runtime.decode), gather)
+        return cls(Predictor.of(saved, place, numerics, recipe.evaluate, recipe.runtime.decode), saved.prepared, gather)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of images, uint8 (n, size, size, 3), RGB, resized and cut already."""
@@ -60,4 +61,4 @@ class Model(nn.Module):
         """
         alone = isinstance(images, str | Path | bytes) or getattr(images, "ndim", 0) == 3
         chosen = self._gather([images] if alone else list(images))
-        return list(self._predictor.predict(chosen.read(range(len(chosen))), top_k))
+        return list(self._predictor.predict(chosen.read(range(len(chosen)), self._prepared), top_k))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from headrace.shards.manifest import TRAIN
+from headrace.shards.prepared import Prepared
 from headrace.train.checkpoint.fields import NETWORK
 from headrace.train.checkpoint.restore import restore, state_of
 from headrace.train.checkpoint.saver import Saver
@@ -115,6 +116,7 @@ def build_feed(setup: Setup, place: Place, first_step: int, decoded: Decoded | N
 
 def build_saver(setup: Setup, place: Place, step: TrainStep) -> Saver:
     """What saves the run."""
+    made = setup.shards.manifest.made
     about = {
         "recipe": setup.recipe.model_dump(mode="json", exclude_none=True),
         "precision": step.numerics.precision,
@@ -126,6 +128,7 @@ def build_saver(setup: Setup, place: Place, step: TrainStep) -> Saver:
         "size": setup.recipe.evaluate.size,
         "crop": setup.recipe.evaluate.crop,
         "shard_set": setup.shards.digest,
+        **({} if made is None else {"prepared": Prepared.among(made)}),
         "world": {"processes": place.world.size, "threads": place.threads},
     }
     states = partial(state_of, step)

@@ -48,7 +48,7 @@ def predict(asked: Prediction, images: Images, tell: Callable[[Answer], None]) -
             round_products(numerics, place.accelerator)
             predictor = Predictor.of(saved, place, numerics, recipe.evaluate, recipe.runtime.decode)
             share = _share(len(images), recipe.evaluate.batch, place.world)
-            answers = predictor.predict(images.read(share), asked.top)
+            answers = predictor.predict(images.read(share, saved.prepared), asked.top)
             for answer in _together(answers, len(images), recipe.evaluate.batch, place.world):
                 tell(answer)
 

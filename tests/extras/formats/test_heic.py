@@ -14,6 +14,7 @@ from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
 from headrace.prep.images import formats
 from headrace.prep.images.admit import BadImageError, admit, decode
+from headrace.shards.prepared import Prepared
 from tests.checkout import ROOT
 
 _X, _Y = np.meshgrid(np.arange(64), np.arange(48))
@@ -58,7 +59,7 @@ def test_pixels_are_counted_before_any_is_decoded(monkeypatch: pytest.MonkeyPatc
     """A large picture is not decoded to be refused."""
     monkeypatch.setattr(pillow_heif.HeifFile, "to_pillow", None)
     with pytest.raises(ValueError, match="64 x 48 pixels; the limit is 3,071"):
-        formats.decode(saved(PICTURE), "HEIC", 3071, formats.WHITE)
+        formats.decode(saved(PICTURE), "HEIC", 3071, Prepared().background)
 
 
 def test_what_only_begins_like_one() -> None:

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from headrace.prep.images import admit as admission
 from headrace.prep.images.admit import BadImageError, admit, decode, sides
 from headrace.shards.jpeg import read_headers
+from headrace.shards.prepared import Prepared
 from tests.prep.odd_jpegs import TURNS, after_start, exif, segment
 
 WIDTH, HEIGHT = 60, 40
@@ -186,7 +187,7 @@ def test_whatever_is_raised_is_the_error_of_the_image(
 
     monkeypatch.setattr(simplejpeg, function, fail)
     with pytest.raises(BadImageError):
-        admit(data, max_side=8)
+        admit(data, Prepared(8))
 
 
 def test_sides_beyond_jpegs_are_refused() -> None:
@@ -218,7 +219,7 @@ def test_of_two_orientations_the_first_counts(orientations: tuple[int, ...], mod
 )
 def test_other_headers_are_stored_anew(parts: tuple[bytes, ...], size: int | None) -> None:
     """So are markers that readers of EXIF stumble over, also where the image is made smaller."""
-    admitted = admit(after_start(encoded(picture(), "JPEG"), *parts), max_side=size)
+    admitted = admit(after_start(encoded(picture(), "JPEG"), *parts), Prepared(size))
     assert (admitted.width, admitted.height) == ((HEIGHT, WIDTH) if size is None else (13, 20))
     assert "JPEG converted to RGB JPEG, as it has " in admitted.change
     assert read_headers(admitted.jpeg).exifs == ()

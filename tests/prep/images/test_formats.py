@@ -13,6 +13,7 @@ from headrace.prep.command.options import Options
 from headrace.prep.images import formats
 from headrace.prep.images.admit import MAX_PIXELS, BadImageError, admit, decode, sides
 from headrace.shards.errors import UsageError
+from headrace.shards.prepared import Prepared
 from tests.checkout import ROOT
 from tests.prep.contents import as_folder
 from tests.prep.test_bad_images import made
@@ -83,7 +84,7 @@ def test_pixels_are_counted_before_any_is_decoded(form: str, monkeypatch: pytest
     for plugin in formats.plugins().values():
         monkeypatch.setattr(plugin, "load", None)
     with pytest.raises(ValueError, match="300 x 200 pixels; the limit is 59,999"):
-        formats.decode(data, KINDS[form], 59_999, formats.WHITE)
+        formats.decode(data, KINDS[form], 59_999, Prepared().background)
 
 
 def test_gif_of_a_huge_screen_is_refused() -> None:
@@ -127,11 +128,11 @@ def test_transparent_pixels_show_the_background(form: str, mode: str, background
     """White, or what is asked for, as far as they are transparent."""
     image, alpha = see_through(mode)
     options: dict[str, object] = {"lossless": True, "exact": True} if form == "WEBP" else {}
-    colour = Options(background=background).colour
-    found = jpeg_pixels(admit(saved(image, form, **options), background=colour).jpeg)
+    prepared = Options(background=background).prepared
+    found = jpeg_pixels(admit(saved(image, form, **options), prepared).jpeg)
     over = np.asarray(image.convert("RGB")).astype(int)
     share = alpha[..., None] / 255
-    assert np.abs(found - (over * share + np.array(colour) * (1 - share))).mean() < 6
+    assert np.abs(found - (over * share + np.array(prepared.background) * (1 - share))).mean() < 6
 
 
 @pytest.mark.parametrize("form", ["PNG", "GIF"])
@@ -139,7 +140,7 @@ def test_transparent_colour_of_a_palette(form: str) -> None:
     """One entry of a palette may be transparent."""
     image = Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE).astype(np.uint8) % 2, "P")
     image.putpalette([0, 0, 0, 0, 128, 0])
-    found = jpeg_pixels(admit(saved(image, form, transparency=0), quality=100).jpeg)
+    found = jpeg_pixels(admit(saved(image, form, transparency=0), Prepared(quality=100)).jpeg)
     assert np.abs(found[:, ::2] - 255).mean() < 30
     assert np.abs(found[:, 1::2] - (0, 128, 0)).mean() < 30
 

@@ -21,6 +21,7 @@ _LICENCE = (
     "Headrace claims nothing for the result: whoever trained it chooses a licence, as far as that of the images "
     "allows. ImageNet and TinyImageNet are for research that is not commercial."
 )
+_SMALLER = "- Larger images were made smaller before training, to a longer side of {} pixels: do so first.\n"
 _MIRROR = "- The recipe's evaluation averages each image and its mirror image; the exported network does not.\n"
 
 
@@ -29,6 +30,7 @@ def card(facts: Facts, kind: str, accuracy: str, compared: str, *, flip: bool) -
     weights = "averaged weights" if facts.averaged else "weights"
     pairs = enumerate(zip(facts.classes, facts.names, strict=True))
     classes = "\n".join(f"- {label}: {_plain(one)} {_plain(name)}" for label, (one, name) in pairs)
+    smaller = "" if facts.max_side is None else _SMALLER.format(facts.max_side)
     return f"""# {facts.model}, {len(facts.classes)} classes
 
 An image classifier trained with Headrace. {_OPEN[kind]}
@@ -37,7 +39,7 @@ An image classifier trained with Headrace. {_OPEN[kind]}
 - Checkpoint: {weights} after step {facts.step:,}, SHA-256 `{facts.checkpoint}`.
 - Input: RGB. The shorter side is resized to {facts.short} pixels (bilinear, antialiased), then the central square of
   {facts.size} pixels is cut out.
-- Output: logits, before softmax, in the order of the classes below.
+{smaller}- Output: logits, before softmax, in the order of the classes below.
 - Accuracy: {accuracy}
 {_MIRROR if flip else ""}- Export: {compared}.
 

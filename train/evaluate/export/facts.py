@@ -27,6 +27,7 @@ class Facts:
     checkpoint: str
     step: int
     averaged: bool
+    max_side: int | None  # of the images of its set, where prep made larger ones smaller
     recipe: dict[str, Any]
 
     @classmethod
@@ -46,6 +47,7 @@ class Facts:
             checkpoint=saved.sha256,
             step=saved.progress.step,
             averaged=bool(saved.average),
+            max_side=saved.prepared.max_side,
             recipe=recipe,
         )
 
