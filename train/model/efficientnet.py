@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
+from headrace.train.model.mean import spatial_mean
 from headrace.train.model.network import Network
 from headrace.train.model.same_padding import SameConv2d
 
@@ -48,7 +49,7 @@ class Block(nn.Module):
             x = self.activation(self._bn0(self._expand_conv(x)))
         x = self.activation(self._bn1(self._depthwise_conv(x)))
         if self.excites:
-            squeezed = self.activation(_on_vectors(self._se_reduce, x.mean((2, 3))))
+            squeezed = self.activation(_on_vectors(self._se_reduce, spatial_mean(x)))
             x = torch.sigmoid(_on_vectors(self._se_expand, squeezed))[:, :, None, None] * x
         x = self._bn2(self._project_conv(x))
         if self.skips:
@@ -95,7 +96,7 @@ class EfficientNet(Network):
             scales = None if keep is None or not block.skips else keep[:, i].to(x.dtype).view(-1, 1, 1, 1)
             x = block(x, scales)
         x = self.activation(self._bn1(self._conv_head(x)))
-        x = F.adaptive_avg_pool2d(x, 1).flatten(1)
+        x = spatial_mean(x)
         logits: Tensor = self._fc(x if dropout is None else x * dropout.to(x.dtype))
         return logits
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 GRAPHS = "reduce-overhead"
 """The mode that also records the kernels as CUDA graphs."""
 _SHAPES = 64  # sizes and batches that may be compiled; beyond it torch raises instead of going on slowly
+_BACKWARD_LOST_ITS_LAYOUT = (2, 13)  # of torch
 
 
 class Compilable(nn.Module):
@@ -52,6 +53,7 @@ class Compilable(nn.Module):
             return
         torch._dynamo.config.optimize_ddp = False  # noqa: SLF001  documented under this name
         torch._dynamo.config.recompile_limit = _SHAPES  # noqa: SLF001
+        keep_layout(self.network)
         compiled = torch.compile(
             self.network, backend=self._backend, fullgraph=True, dynamic=False, mode=None if mode == "default" else mode
         )
@@ -59,3 +61,20 @@ class Compilable(nn.Module):
         for parameter in self.network.parameters():
             if self.keeps_gradients and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
+
+
+def keep_layout(network: nn.Module) -> None:
+    """Have inductor keep a channels_last network channels_last in its backward pass.
+
+    From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) it decides by the forward convolutions in a graph.
+    A backward graph has none, so depthwise gradients are laid out as their weights' strides look, channels first, and
+    all around them is copied there and back.
+    """
+    images = [parameter for parameter in network.parameters() if parameter.dim() == 4]
+    channels_last = all(parameter.is_contiguous(memory_format=torch.channels_last) for parameter in images)
+    if _torch_version() >= _BACKWARD_LOST_ITS_LAYOUT:
+        torch._inductor.config.force_layout_optimization = channels_last  # noqa: SLF001  documented under this name
+
+
+def _torch_version() -> tuple[int, ...]:
+    return tuple(int(number) for number in torch.__version__.split(".")[:2])
