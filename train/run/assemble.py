@@ -60,7 +60,7 @@ def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> 
     optimizer, scaler = make_optimizer(network, recipe.optim), numerics.scaler()
     groups = setup.steps.groups_of(world.size, world.rank)
     momentum, weight = recipe.model.batch_norm_momentum, len(groups) / setup.steps.groups
-    compilable = Compilable(network)
+    compilable = Compilable(network, layout=accelerator.layout)
     step = TrainStep(
         network=network,
         compilable=compilable,

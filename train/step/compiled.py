@@ -18,13 +18,13 @@ _BACKWARD_LOST_ITS_LAYOUT = (2, 13)  # of torch
 
 
 class Compilable(nn.Module):
-    """The network as the step calls it. `backend` is torch.compile's."""
+    """The network as the step calls it. `backend` is torch.compile's, `layout` that of the network's images."""
 
-    def __init__(self, network: nn.Module, backend: str = "inductor") -> None:
+    def __init__(self, network: nn.Module, backend: str = "inductor", layout: str = "channels_last") -> None:
         super().__init__()
         self.network = network
         self.mode = "off"
-        self._backend = backend
+        self._backend, self._layout = backend, layout
         self._call: Callable[..., Tensor] = network.__call__
 
     def forward(self, *inputs: Tensor | None) -> Tensor:
@@ -53,7 +53,7 @@ class Compilable(nn.Module):
             return
         torch._dynamo.config.optimize_ddp = False  # noqa: SLF001  documented under this name
         torch._dynamo.config.recompile_limit = _SHAPES  # noqa: SLF001
-        keep_layout(self.network)
+        keep_layout(self._layout)
         compiled = torch.compile(
             self.network, backend=self._backend, fullgraph=True, dynamic=False, mode=None if mode == "default" else mode
         )
@@ -63,17 +63,15 @@ class Compilable(nn.Module):
                 parameter.grad = torch.zeros_like(parameter)
 
 
-def keep_layout(network: nn.Module) -> None:
-    """Have inductor keep a channels_last network channels_last in its backward pass.
+def keep_layout(layout: str) -> None:
+    """Have inductor keep a channels_last network channels_last in its backward pass too.
 
     From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) it decides by the forward convolutions in a graph.
     A backward graph has none, so depthwise gradients are laid out as their weights' strides look, channels first, and
     all around them is copied there and back.
     """
-    images = [parameter for parameter in network.parameters() if parameter.dim() == 4]
-    channels_last = all(parameter.is_contiguous(memory_format=torch.channels_last) for parameter in images)
     if _torch_version() >= _BACKWARD_LOST_ITS_LAYOUT:
-        torch._inductor.config.force_layout_optimization = channels_last  # noqa: SLF001  documented under this name
+        torch._inductor.config.force_layout_optimization = layout == "channels_last"  # noqa: SLF001  documented under this name
 
 
 def _torch_version() -> tuple[int, ...]:

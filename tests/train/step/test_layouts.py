@@ -77,5 +77,6 @@ def test_torch_alone_mixes_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("empty_kernels")
 def test_a_contiguous_network_stays_contiguous() -> None:
     """Its layout is asked for by runtime.layout."""
-    keep_layout(shallow())
+    keep_layout("channels_last")
+    keep_layout("contiguous")
     assert not torch._inductor.config.force_layout_optimization
