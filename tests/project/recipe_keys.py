@@ -68,14 +68,8 @@ def _values(schema: dict[str, Any]) -> str:
         return " or none".join(_values(one) for one in schema["anyOf"] if one.get("type") != "null") + " or none"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
-    if schema["type"] == "array" and "enum" in schema.get("items", {}):
-        return f"a list of {_values(schema['items'])}"
     if schema["type"] == "array":
-        inner = schema.get("prefixItems") or schema.get("items", {}).get("prefixItems") or []
-        each = [_values(one) for one in inner]
-        if "prefixItems" not in schema:
-            return f"a list of [{', '.join(each)}]"
-        return f"two of {each[0]}" if each[0] == each[1] else f"[{', '.join(each)}]"
+        return _list(schema)
     kind = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`", "string": "text"}
     bounds = [
         f"{word} {schema[name]:,}"
@@ -89,6 +83,17 @@ def _values(schema: dict[str, Any]) -> str:
         if name in schema and schema[name] < _UNBOUNDED
     ]
     return " ".join([kind[schema["type"]], ", ".join(bounds).replace(", to", " to")]).strip()
+
+
+def _list(schema: dict[str, Any]) -> str:
+    """What a list takes, in words."""
+    if "enum" in schema.get("items", {}):
+        return f"a list of {_values(schema['items'])}"
+    inner = schema.get("prefixItems") or schema.get("items", {}).get("prefixItems") or []
+    each = [_values(one) for one in inner]
+    if "prefixItems" not in schema:
+        return f"a list of [{', '.join(each)}]"
+    return f"two of {each[0]}" if each[0] == each[1] else f"[{', '.join(each)}]"
 
 
 def _default(value: Any) -> str:
