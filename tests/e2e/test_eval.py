@@ -44,6 +44,13 @@ def test_files_and_object_agree(run: Path, tiny_set: Path, tmp_path: Path) -> No
     assert Image.open(tmp_path / "out" / "sheet.png").width > 600
 
 
+def test_run_leaves_what_eval_writes(run: Path, tiny_set: Path, tmp_path: Path) -> None:
+    """The best evaluation of a run is in its folder, bit for bit as eval of its best.pt writes it."""
+    result = here("eval", run, tiny_set, "--out", tmp_path / "out", "--device", "cpu", "--set=runtime.threads=1")
+    assert result.code == 0, result.stderr
+    assert (run / "validation.parquet").read_bytes() == (tmp_path / "out" / "validation.parquet").read_bytes()
+
+
 def test_any_split_on_any_number_of_processes(run: Path, tiny_set: Path, tmp_path: Path) -> None:
     """The training split has its own figures; two processes find for each sample what one finds."""
     found = {}

@@ -9,6 +9,10 @@ import pytest
 import torch
 
 import headrace
+from headrace.shards.shardset import ShardSet
+from headrace.train.record.about import About
+from headrace.train.record.folder import RunLog
+from headrace.train.record.page import pictures
 from tests import warm
 from tests.checkout import ROOT
 from tests.e2e.commands import SMALL
@@ -37,6 +41,26 @@ def test_long_epochs_say_how_far_they_are(finished: tuple[Path, str]) -> None:
     assert "[1/2] step 5 of " in first
     assert "[2/2] step " in last
     assert all(word in first for word in ("Train Loss: ", "Images/s: ", "Stall: "))
+
+
+def test_folder_says_what_the_run_was(finished: tuple[Path, str], tiny_set: Path) -> None:
+    """Recipe by name, classes, seconds of the start, memory, warnings, the end; and the pictures are there."""
+    out, _ = finished
+    about = About.read(out)
+    assert (about.recipe, about.train_samples, about.steps) == ("demo", 480, 40)
+    assert about.class_names == ShardSet.open(tiny_set).class_names
+    assert "train.epochs=2" in about.settings
+    rows = RunLog(out).rows()
+    (start,) = (row for row in rows if row["kind"] == "start")
+    assert 0 < start["first_batch"] <= start["seconds"]
+    memory = [row["resident"] for row in rows if row["kind"] == "memory"]
+    assert len(memory) == 2
+    assert 50 << 20 < memory[0] <= memory[1]
+    assert [row["reason"] for row in rows if row["kind"] == "end"] == ["finished"]
+    assert any("only 40 updates" in row["text"] for row in rows if row["kind"] == "warning")
+    seen, training = pictures.read(out, pictures.TRAINING)
+    assert (seen, len(training)) == ({"step": 0}, 12)
+    assert {one.lines[0] for one in training} <= set(about.class_names)
 
 
 def test_finished_run_says_so_at_once(finished: tuple[Path, str], tiny_set: Path) -> None:

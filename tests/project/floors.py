@@ -15,7 +15,7 @@ PREP = (  # from the ground up
 )
 TRAIN = (
     ("train/recipe", "train/record"),
-    ("train/machine", "train/record/loggers"),
+    ("train/machine", "train/record/loggers", "train/record/page"),
     ("train/input/augment", "train/input/kernels"),
     ("train/input/decode",),
     ("train/input", "train/model"),

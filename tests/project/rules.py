@@ -56,7 +56,7 @@ HOMES = (
         "Pillow: pictures with text, and for people to look at; formats that only it reads",
         "shards/sheet.py",
         ("PIL",),
-        also=("shards/picture.py", "prep/images/formats.py"),
+        also=("shards/picture.py", "shards/thumbnail.py", "prep/images/formats.py"),
     ),
     Home("HEIC", "prep/images/formats.py", ("pillow_heif",)),
     Home("random draws", "shards/draws.py", ("random", "secrets", "numpy.random")),

@@ -1,6 +1,5 @@
 """The accuracy of a checkpoint on a split of a shard set, as its run measured it."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +12,14 @@ from headrace.shards.shardset import ShardSet
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.resume import refuse_other_classes
 from headrace.train.evaluate.evaluator import Evaluator
+from headrace.train.evaluate.predicted import Source, predictions_of
 from headrace.train.evaluate.scores import Scores
 from headrace.train.evaluate.trained import build_network, own_recipe
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.machine.world import World
 from headrace.train.recipe.settled import Settled
-from headrace.train.record.predictions import TOP, Origin, Predictions
+from headrace.train.record.predictions import Predictions
 from headrace.train.record.sums import Sums
 
 
@@ -77,19 +77,6 @@ class Measurement:
         return Measured(sums, predictions, self.shards, saved.progress.step, bool(saved.average))
 
     def _predictions(self, rows: NDArray[np.float64]) -> Predictions:
-        saved, shards = self.checkpoint, self.shards
-        top = min(TOP, len(shards.class_ids))
-        ids = rows[:, 0].astype(np.int64)
-        with closing(shards.split(self.split)) as split:
-            keys = [split.keys[one] for one in ids.tolist()]
-        step, averaged = saved.progress.step, bool(saved.average)
-        names = (shards.class_ids, shards.class_names)
-        return Predictions(
-            Origin(self.split, shards.digest, saved.sha256, step, averaged, *names),
-            ids=ids,
-            keys=keys,
-            labels=rows[:, 1].astype(np.int64),
-            losses=rows[:, 2].copy(),
-            top_labels=rows[:, 3 : 3 + top].astype(np.int64),
-            top_probabilities=rows[:, 3 + top :].astype(np.float32),
-        )
+        saved = self.checkpoint
+        source = Source(saved.sha256, saved.progress.step, bool(saved.average))
+        return predictions_of(rows, self.shards, self.split, source)

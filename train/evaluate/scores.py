@@ -21,30 +21,38 @@ class Likeliest(NamedTuple):
 
 def likeliest(logits: Tensor, count: int = TOP) -> Likeliest:
     """The `count` likeliest labels, or all of fewer classes; of equal ones the smaller label comes first."""
+    order, chances = _likeliest(logits, count)
+    return Likeliest(order.cpu().numpy(), chances.cpu().numpy())
+
+
+def _likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     wide = logits.detach().double()  # so that a probability does not depend on how many samples are taken at once
     order = torch.sort(wide, dim=1, descending=True, stable=True).indices[:, :count]
-    chances = torch.softmax(wide, 1).gather(1, order)
-    return Likeliest(order.cpu().numpy(), chances.float().cpu().numpy())
+    return order, torch.softmax(wide, 1).gather(1, order).float()
 
 
 class Scores:
     """Collects what is said of the samples of a split, batch by batch."""
 
     def __init__(self) -> None:
-        self._rows: list[NDArray[np.float64]] = []
+        self._rows: list[Tensor] = []
+        self._ids: list[NDArray[np.int64]] = []
 
     def add(self, ids: NDArray[np.int64], logits: Tensor, labels: Tensor) -> None:
-        """Add the samples of one batch; all numbers fit in float64."""
-        losses = F.cross_entropy(logits.detach().double(), labels, reduction="none").cpu().numpy()
-        top = likeliest(logits)
-        self._rows.append(np.column_stack([ids, labels.cpu().numpy(), losses, top.labels, top.probabilities]))
+        """Add the samples of one batch; all numbers fit in float64. Never asks the device."""
+        losses = F.cross_entropy(logits.detach().double(), labels, reduction="none")
+        order, chances = _likeliest(logits, TOP)
+        self._ids.append(ids)
+        self._rows.append(torch.column_stack([labels.double(), losses, order.double(), chances.double()]))
 
     def total(self, world: World) -> NDArray[np.float64]:
         """On rank 0 the rows of all ranks by their ids: id, label, loss, top labels, top probabilities. Elsewhere none.
 
         Every rank calls it.
         """
-        mine = np.concatenate(self._rows) if self._rows else np.empty((0, 3))
+        mine = np.empty((0, 3))
+        if self._rows:
+            mine = np.column_stack([np.concatenate(self._ids), torch.cat(self._rows).cpu().numpy()])
         parts = [np.frombuffer(part) for part in world.to_main(mine.tobytes())]
         width = world.largest([mine.shape[1]])()[0]
         rows = np.concatenate([np.empty((0, width)), *(part.reshape(-1, width) for part in parts if len(part))])

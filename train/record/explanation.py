@@ -11,8 +11,11 @@ _TEXT = """\
 | `checkpoints/` | the files that these two names stand for, and a few older ones |
 | `recipe.toml` | all settings, with the values that were used: `headrace train SHARDS --recipe recipe.toml` |
 | `epochs.csv` | a row an epoch: losses, accuracies in percent, seconds, images a second, percent of waiting for data |
-| `metrics.jsonl` | the same, and the loss of each step, a JSON object a line |
+| `metrics.jsonl` | the same, the loss of each step, saves, memory, warnings, starts, ends; a JSON object a line |
 | `environment.json` | versions, processor or GPU, processes, digest of the shard set |
+| `run.json` | the recipe's name, what was changed of it, class names, digest and numbers of samples |
+| `validation.parquet` | what `best.pt` says of each validation sample, as `headrace eval --out` writes it |
+| `pictures/` | a few training images as the network saw them, and the most confident mistakes, for the page |
 
 Files that are not there yet come with the first epoch. Formats: docs/formats.md of Headrace.
 

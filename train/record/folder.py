@@ -4,13 +4,19 @@ import csv
 import io
 import json
 import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from headrace.shards import regular, store, streams
+from headrace.shards.errors import HeadraceError
 from headrace.train.record.epoch import EPOCH_FIELDS, EpochPart, EpochReport
-from headrace.train.record.moments import Saved, StepLogged
+from headrace.train.record.moments import End, Saved, StepLogged
+
+_WARNING = "warning: "
 
 
 class RunLog:
@@ -19,12 +25,18 @@ class RunLog:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._unheard = False
+        self._step = 0  # of the last row
 
     def say(self, text: str) -> None:
-        """A line for the reader. The first that standard output does not take is said to be lost, on standard error."""
+        """A line for the reader. The first that standard output does not take is said to be lost, on standard error.
+
+        A warning is a row of metrics.jsonl, too.
+        """
         if self._folder is None:
             return
         streams.say(text)
+        if text.startswith(_WARNING):
+            self._note({"kind": "warning", "step": self._step, "text": text.removeprefix(_WARNING)})
         if not self._unheard and (error := streams.lost()):
             self._unheard = True
             line = (
@@ -32,9 +44,9 @@ class RunLog:
             )
             streams.say(line, error=True)
 
-    def warn(self, text: str) -> None:
+    def say_warning(self, text: str) -> None:
         """A line that something is not as it should be, though the run goes on."""
-        self.say(f"warning: {text}")
+        self.say(f"{_WARNING}{text}")
 
     def keep_until(self, step: int, epochs: int) -> None:
         """Remove rows after `step` and after `epochs`: the run goes on from there and writes them again.
@@ -44,6 +56,7 @@ class RunLog:
         """
         if self._folder is None:
             return
+        self._step = step
         self._set_aside_what_is_damaged(self._folder)
         self._say_where_rows_end(step)
         rows = [row for row in self.rows() if row["step"] <= step and row.get("epoch", 0) <= epochs]
@@ -95,11 +108,24 @@ class RunLog:
 
     def step(self, logged: StepLogged) -> None:
         """A row of metrics.jsonl about the last steps."""
+        self._step = logged.step
         self._append("metrics.jsonl", _json_line({"kind": "step", "step": logged.step, **logged.row()}))
 
     def saved(self, saved: Saved) -> None:
         """A row of metrics.jsonl about a checkpoint: its bytes, and the seconds that the run stood still for it."""
         self._append("metrics.jsonl", _json_line({"kind": "save", "step": saved.step, **saved.row()}))
+
+    def began(self, step: int, seconds: float, first_batch: float) -> None:
+        """A row about the start of this part of the run: the seconds until training began, also those for input."""
+        self._note({"kind": "start", "step": step, "time": time.time(), "seconds": seconds, "first_batch": first_batch})
+
+    def memory(self, step: int, resident: int, device: Mapping[str, int]) -> None:
+        """A row about the bytes of memory that were in use at the most: of this process, and of the device."""
+        self._note({"kind": "memory", "step": step, "resident": resident, **device})
+
+    def ended(self, end: End) -> None:
+        """A row about the end of this part of the run."""
+        self._note({"kind": "end", "step": end.step, "time": time.time(), "reason": end.reason, "error": end.error})
 
     def epoch(self, report: EpochReport) -> None:
         """The epoch's row in both files."""
@@ -115,6 +141,11 @@ class RunLog:
     def say_part(self, part: EpochPart) -> None:
         """How far the epoch has come."""
         self.say(part.line(datetime.now()))  # noqa: DTZ005  as above
+
+    def _note(self, row: dict[str, Any]) -> None:
+        """A row of metrics.jsonl that nothing depends on: where it cannot be written, others will say why."""
+        with suppress(HeadraceError):
+            self._append("metrics.jsonl", _json_line(row))
 
     def _append(self, name: str, text: str) -> None:
         if self._folder is None:

@@ -18,10 +18,13 @@ class Start:
     folder: Path
     recipe: Mapping[str, Mapping[str, Any]]  # every value that was used, by section and key
     recipe_name: str | None  # as it was asked for: a shipped recipe or a file; None where a checkpoint had it
+    settings: tuple[str, ...]  # what was changed of it, as "section.key=value"
     step: int  # updates that were made before: 0 for a new run
     steps: int  # updates of the whole run
     epochs: int
     shard_set: str  # its digest
+    train_samples: int
+    validation_samples: int
     classes: tuple[str, ...]  # ids, in the order of the labels
     class_names: tuple[str, ...]
 

@@ -2,14 +2,17 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from headrace.shards.manifest import TRAIN
+from headrace.shards.manifest import TRAIN, VALIDATION
 from headrace.shards.prepared import Prepared
 from headrace.train.checkpoint.fields import NETWORK
 from headrace.train.checkpoint.restore import restore, state_of
 from headrace.train.checkpoint.saver import Saver
+from headrace.train.evaluate.predicted import Source, predictions_of
+from headrace.train.evaluate.scores import Scores
 from headrace.train.input.assembly import Input
 from headrace.train.input.batch import resident_batch
 from headrace.train.input.decode.cached import Decoded
@@ -23,6 +26,8 @@ from headrace.train.model.dropout import HeadDropout
 from headrace.train.model.matched_head import Matched
 from headrace.train.model.running_statistics import RunningStatistics
 from headrace.train.model.stochastic_depth import StochasticDepth
+from headrace.train.record import predictions
+from headrace.train.record.moments import Saved
 from headrace.train.run.resolve import Setup
 from headrace.train.step.average import WeightAverage
 from headrace.train.step.choose_precision import choose_numerics
@@ -133,3 +138,18 @@ def build_saver(setup: Setup, place: Place, step: TrainStep) -> Saver:
     }
     states = partial(state_of, step)
     return Saver(setup.out, setup.recipe.runtime.keep_checkpoints, about, states, writes=place.world.is_main)
+
+
+def build_keeper(setup: Setup, place: Place, step: TrainStep) -> Callable[[Scores, Saved | None], None]:
+    """What leaves validation.parquet in the run folder: what was said of each sample by the weights that were saved.
+
+    Every rank calls it; rank 0 writes.
+    """
+
+    def keep(scores: Scores, saved: Saved | None) -> None:
+        rows = scores.total(place.world)
+        if saved is not None:
+            source = Source(saved.sha256, saved.step, step.average is not None)
+            predictions_of(rows, setup.shards, VALIDATION, source).write(setup.out / predictions.NAME)
+
+    return keep

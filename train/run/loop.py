@@ -1,12 +1,16 @@
 """The run as a table of contents: epochs of steps, each followed by evaluation and a checkpoint."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from headrace.shards.order import Steps
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.checkpoint.saver import Saver
 from headrace.train.evaluate.evaluator import Evaluator
+from headrace.train.evaluate.scores import Scores
+from headrace.train.input.batch import Batch
 from headrace.train.input.feed import Feed
+from headrace.train.machine.memory import device_memory, peak_resident
 from headrace.train.machine.signals import StoppedError, StopRequest
 from headrace.train.machine.votes import Votes, Wishes
 from headrace.train.machine.world import World
@@ -14,7 +18,7 @@ from headrace.train.model.network import Network
 from headrace.train.record.callback import Callback
 from headrace.train.record.epoch import EpochPart, EpochReport
 from headrace.train.record.folder import RunLog
-from headrace.train.record.moments import StepLogged
+from headrace.train.record.moments import Saved, StepLogged
 from headrace.train.record.sums import NOTHING
 from headrace.train.run.clock import EpochClock, Interval
 from headrace.train.step.tally import LossRing, Tally
@@ -29,6 +33,7 @@ class Run:
     epochs: int
     until: float | None
     feed: Feed
+    batches: Iterator[Batch]  # of the feed
     step: TrainStep
     evaluate: Evaluator
     progress: Progress
@@ -41,6 +46,7 @@ class Run:
     interval: Interval  # between checkpoints
     silence: Interval  # between lines of an epoch that is long
     save: Saver
+    keep: Callable[[Scores, Saved | None], None]  # what the best evaluation so far said of each sample
 
     @property
     def measured(self) -> Network:
@@ -58,7 +64,7 @@ def fit(run: Run) -> None:
         clock = EpochClock(run.feed, run.progress.epoch_seconds, run.progress.epoch_stalled)
         tally = Tally(run.step.accelerator, run.progress.epoch_sums if run.world.is_main else NOTHING)
         while run.progress.step < run.steps.ends(epoch):
-            run.step(run.progress.step, run.feed, tally, run.losses)
+            run.step(run.progress.step, run.batches, tally, run.losses)
             run.progress.step += 1
             if run.losses.full:
                 log_steps(run, clock)
@@ -122,7 +128,8 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
     log_steps(run, clock)
     train, reading = tally.total(run.world), clock.read()
     run.step.share_statistics()
-    validation = run.evaluate(run.measured, lambda: bool(run.stop.number))
+    scores = Scores()
+    validation = run.evaluate(run.measured, lambda: bool(run.stop.number), scores)
     if not run.evaluate.complete(validation):
         stop(run, clock, tally, votes.now(wishes(run)))
     progress, seconds = run.progress, clock.read().seconds
@@ -131,16 +138,20 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
     epoch = progress.epochs_done
     report = EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate)
     run.log.epoch(report)
-    save(run, best=best)
+    saved = save(run, best=best)
+    if best:
+        run.keep(scores, saved)
+    run.log.memory(progress.step, peak_resident(), device_memory(run.step.accelerator))
     run.told.on_epoch(report)
     run.silence.start()
     run.log.say_epoch(report)  # last: whoever reads it may keep the run waiting
 
 
-def save(run: Run, *, best: bool) -> None:
-    """Write a checkpoint and log how long the run stood still for it."""
+def save(run: Run, *, best: bool) -> Saved | None:
+    """Write a checkpoint and log how long the run stood still for it; None on ranks that do not write."""
     saved = run.save(run.progress, best=best)
     if saved is not None:
         run.log.saved(saved)
         run.told.on_saved(saved)
     run.interval.start()
+    return saved

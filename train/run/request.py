@@ -1,6 +1,7 @@
 """What the user asked for, and what is wrong with it that can be told before torch and DALI are loaded."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrace.shards import manifest
@@ -21,6 +22,7 @@ class Request:
     out: Path | None = None
     resume: str | None = None
     override: tuple[str, ...] = ()
+    made: float = field(default_factory=time.monotonic, compare=False)  # when: seconds of the monotonic clock
 
     def __post_init__(self) -> None:
         for path in (self.weights, self.out, self.resume):

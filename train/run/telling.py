@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from headrace.shards.manifest import TRAIN, VALIDATION
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.machine.signals import StoppedError
 from headrace.train.record.callback import Callback
@@ -13,14 +14,18 @@ from headrace.train.run.resolve import Setup
 def start_of(setup: Setup) -> Start:
     """What callbacks are told of a run before its first step."""
     resumed, train, shards = setup.resumed, setup.recipe.train, setup.shards
+    samples = {split.name: split.samples for split in shards.manifest.splits}
     return Start(
         folder=setup.out,
         recipe=setup.recipe.model_dump(mode="json"),
         recipe_name=setup.request.recipe if resumed else setup.request.recipe_name,
+        settings=setup.request.settings,
         step=resumed.progress.step if resumed else 0,
         steps=setup.steps.ends(train.epochs - 1),
         epochs=train.epochs,
         shard_set=shards.digest,
+        train_samples=samples[TRAIN],
+        validation_samples=samples[VALIDATION],
         classes=tuple(shards.class_ids),
         class_names=tuple(shards.class_names),
     )

@@ -1,6 +1,7 @@
 """A training run: build the parts, hand them to the loop, say how it went."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,9 +24,10 @@ from headrace.train.machine.world import World
 from headrace.train.model.build import Built
 from headrace.train.record.callback import Callback, Callbacks
 from headrace.train.record.folder import RunLog
+from headrace.train.record.ledger import Ledger
 from headrace.train.record.loggers.choose import loggers_of
 from headrace.train.run import not_finite, out_of_memory
-from headrace.train.run.assemble import build_feed, build_network, build_numerics, build_saver, build_step
+from headrace.train.run.assemble import build_feed, build_keeper, build_network, build_numerics, build_saver, build_step
 from headrace.train.run.clock import Interval
 from headrace.train.run.closing import conclude, finished_line
 from headrace.train.run.loop import Run, fit
@@ -35,6 +37,7 @@ from headrace.train.run.process import entered, round_products
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import Setup, open_run_folder, resolve
 from headrace.train.run.telling import start_of, telling
+from headrace.train.run.watching import watched
 from headrace.train.step.compilation import Compilation, compile_step
 from headrace.train.step.tally import LossRing, NotFiniteError
 from headrace.train.step.update import TrainStep
@@ -70,8 +73,8 @@ def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built, callb
     with locked(setup.out):  # two runs that write one folder would leave neither
         open_run_folder(setup)
         log = RunLog(setup.out)
-        loggers = loggers_of(setup.recipe.runtime.loggers, log.warn)
-        _carry_out(setup, place, stop, built, log, [*loggers, *callbacks])
+        loggers = loggers_of(setup.recipe.runtime.loggers, log.say_warning)
+        _carry_out(setup, place, stop, built, log, [Ledger(log), *loggers, *callbacks])
 
 
 def refuse_unequal(setup: Setup, world: World) -> None:
@@ -127,6 +130,7 @@ def _trained(
             epochs=recipe.train.epochs,
             until=recipe.train.until,
             feed=feed,
+            batches=watched(feed, setup, step, log),
             step=step,
             evaluate=evaluate,
             progress=progress,
@@ -139,8 +143,11 @@ def _trained(
             interval=Interval(recipe.runtime.checkpoint_minutes),
             silence=Interval(_MINUTES_OF_SILENCE),
             save=build_saver(setup, place, step),
+            keep=build_keeper(setup, place, step),
         )
-        log.say(f"input    waited {feed.wait_for_first():.1f} s for the first batch")
+        waited = feed.wait_for_first()
+        log.say(f"input    waited {waited:.1f} s for the first batch")
+        log.began(progress.step, time.monotonic() - setup.request.made, waited)
         if LOOPS.trouble:
             log.say(f"warning: {LOOPS.trouble}")
         try:

@@ -32,7 +32,12 @@ def test_run_is_read_back(server: Any, tmp_path: Path) -> None:
     tell_all(MlflowLogger(print), folder)
     (run,) = runs(server)
     assert (run.info.run_name, run.info.status) == ("run-7", "FINISHED")
-    assert run.data.params == {"train.epochs": "2", "optim.lr": "0.25", "optim.name": "sgd"}
+    assert run.data.params == {
+        "model.name": "efficientnet-b0",
+        "train.epochs": "2",
+        "optim.lr": "0.25",
+        "optim.name": "sgd",
+    }
     history = server.get_metric_history(run.info.run_id, "epoch/validation_accuracy")
     assert [(one.step, one.value) for one in history] == [(10, 32.0), (20, 32.0)]
     assert {f"epoch/{key}" for key in report(1).row() if key != "step"} <= set(run.data.metrics)

@@ -13,8 +13,12 @@ Moment = Start | StepLogged | EpochReport | Saved | End
 
 def start(folder: Path, step: int = 0) -> Start:
     """Its start, with two classes."""
-    recipe: dict[str, dict[str, Any]] = {"train": {"epochs": 2}, "optim": {"lr": 0.25, "name": "sgd"}}
-    return Start(folder, recipe, "demo", step, 20, 2, "5" * 64, ("n1", "n2"), ("cat", "dog"))
+    recipe: dict[str, dict[str, Any]] = {
+        "model": {"name": "efficientnet-b0"},
+        "train": {"epochs": 2},
+        "optim": {"lr": 0.25, "name": "sgd"},
+    }
+    return Start(folder, recipe, "demo", (), step, 20, 2, "5" * 64, 480, 120, ("n1", "n2"), ("cat", "dog"))
 
 
 def logged(step: int, loss: float = 1.0) -> StepLogged:

@@ -37,9 +37,9 @@ def saved(step: int) -> Saved:
 
 
 def rows(folder: Path) -> list[tuple[str, int]]:
-    """Kind and step of each row of metrics.jsonl."""
+    """Kind and step of each row of metrics.jsonl that is no warning."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [(row["kind"], row["step"]) for row in map(json.loads, lines)]
+    return [(row["kind"], row["step"]) for row in map(json.loads, lines) if row["kind"] != "warning"]
 
 
 def epochs(folder: Path) -> list[dict[str, str]]:

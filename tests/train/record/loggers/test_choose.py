@@ -42,7 +42,12 @@ def test_what_is_no_number_is_not_sent() -> None:
 
 def test_settings_are_one_table(tmp_path: Path) -> None:
     """Trackers show a recipe as pairs of key and value."""
-    assert scalars.settings(start(tmp_path).recipe) == {"train.epochs": 2, "optim.lr": 0.25, "optim.name": "sgd"}
+    assert scalars.settings(start(tmp_path).recipe) == {
+        "model.name": "efficientnet-b0",
+        "train.epochs": 2,
+        "optim.lr": 0.25,
+        "optim.name": "sgd",
+    }
 
 
 def test_identity_is_kept_for_each_logger(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""Small pictures as bytes, for pages: photographs as JPEG, tables of colours as PNG. Pillow writes both."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE = 96  # pixels at the most
+_QUALITY = 80
+
+
+def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
+    """An image, uint8 (height, width, 3), as a JPEG whose sides are at most SIDE; a smaller one keeps its size."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=_QUALITY, subsampling=0)
+    return out.getvalue()
+
+
+def palette_png(indexes: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
+    """A picture of palette entries, uint8 (height, width), with colours uint8 (entries, 4) in RGBA, as a PNG."""
+    image = Image.fromarray(indexes, "P")
+    image.putpalette(colours[:, :3].tobytes())
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True, transparency=colours[:, 3].tobytes())
+    return out.getvalue()

@@ -1,0 +1,68 @@
+"""`run.json`: what a run is, for those who look at its folder later. Written when it starts."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from headrace.shards import regular, store
+from headrace.train.record.moments import Start
+
+NAME = "run.json"
+
+
+@dataclass(frozen=True)
+class About:
+    """What a run is. A field that the file does not have, or that is of another kind, is as below."""
+
+    recipe: str = ""  # a shipped one's name, or a file; "" where a checkpoint had it
+    settings: tuple[str, ...] = ()  # what was changed of it, as "section.key=value"
+    model: str = ""
+    shard_set: str = ""  # its digest
+    train_samples: int = 0
+    validation_samples: int = 0
+    epochs: int = 0
+    steps: int = 0  # updates
+    classes: tuple[str, ...] = ()  # ids, in the order of the labels
+    class_names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, start: Start, before: "About") -> Self:
+        """That of a run that starts; one that is resumed without a recipe keeps the name that it had `before`."""
+        return cls(
+            recipe=start.recipe_name or before.recipe,
+            settings=(*(() if start.recipe_name else before.settings), *start.settings),
+            model=str(start.recipe["model"]["name"]),
+            shard_set=start.shard_set,
+            train_samples=start.train_samples,
+            validation_samples=start.validation_samples,
+            epochs=start.epochs,
+            steps=start.steps,
+            classes=start.classes,
+            class_names=start.class_names,
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """That of a run folder; with nothing in it where it cannot be read."""
+        try:
+            found = json.loads(regular.read(folder / NAME))
+        except (OSError, ValueError, RecursionError):
+            return cls()
+        if not isinstance(found, dict):
+            return cls()
+        bare = cls()
+        kept = {field.name: _like(found.get(field.name), getattr(bare, field.name)) for field in fields(cls)}
+        return cls(**kept)
+
+    def write(self, folder: Path) -> None:
+        """Write the file in one visible step."""
+        store.write_bytes(folder / NAME, (json.dumps(asdict(self), indent=1) + "\n").encode())
+
+
+def _like(value: Any, default: Any) -> Any:
+    """The value if it is of the default's kind, else the default."""
+    if isinstance(default, tuple):
+        sound = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return tuple(value) if sound else default
+    return value if type(value) is type(default) else default

@@ -1,0 +1,110 @@
+"""Pictures that outlive the shards: training images as the network saw them, and the most confident mistakes.
+
+RUN/pictures/training.json and RUN/pictures/mistakes.json: a list of JPEGs in base64, at most 96 pixels a side, each
+with what is to be said of it.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards import regular, store
+from headrace.shards.errors import HeadraceError
+from headrace.shards.shardset import ShardSet
+from headrace.shards.thumbnail import thumbnail
+from headrace.train.record.metrics import mistakes
+from headrace.train.record.predictions import Predictions
+
+FOLDER = "pictures"
+TRAINING, MISTAKES = "training.json", "mistakes.json"
+MOST = 24
+"""Pictures of each kind."""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A picture and the lines below it."""
+
+    jpeg: str  # base64; "" for one that cannot be shown
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SeenImages:
+    """Images as the network saw them: uint8 (n, size, size, 3), labels, and whom each is mixed with."""
+
+    step: int
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]  # (n,)
+    partners: NDArray[np.int64] | None  # (n,), labels of those that are mixed in
+    share: float  # of the image's own label, where they are mixed
+
+
+def write_training(folder: Path, seen: SeenImages, names: Sequence[str]) -> None:
+    """Keep the first of these images, with the names of their classes."""
+    pictures = [
+        Captioned(_encoded(pixels), _seen_lines(seen, number, names))
+        for number, pixels in enumerate(seen.pixels[:MOST])
+    ]
+    _write(folder, TRAINING, pictures, step=seen.step)
+
+
+def write_mistakes(folder: Path, predictions: Predictions, shards: ShardSet) -> None:
+    """Keep the most confident mistakes, with the images of the set."""
+    split = shards.split(predictions.origin.split)
+    try:
+        pictures = []
+        for row in mistakes(predictions)[:MOST].tolist():
+            try:
+                jpeg = _encoded(split[int(predictions.ids[row])].array())
+            except HeadraceError:  # Pillow reads fewer files than the decoder that evaluated it
+                jpeg = ""
+            pictures.append(Captioned(jpeg, _mistake_lines(predictions, row)))
+    finally:
+        split.close()
+    _write(folder, MISTAKES, pictures, checkpoint=predictions.origin.checkpoint)
+
+
+def read(folder: Path, name: str) -> tuple[dict[str, Any], list[Captioned]]:
+    """What was kept under this name, and what is said of all of it; nothing where it cannot be read."""
+    try:
+        found = json.loads(regular.read(folder / FOLDER / name))
+        pictures = [Captioned(_checked(one["jpeg"]), tuple(map(str, one["lines"]))) for one in found.pop("pictures")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}, []
+    return found, pictures
+
+
+def _write(folder: Path, name: str, pictures: Iterable[Captioned], **about: Any) -> None:
+    store.make_folder(folder / FOLDER)
+    text = json.dumps({**about, "pictures": [asdict(one) for one in pictures]})
+    store.write_bytes(folder / FOLDER / name, text.encode())
+
+
+def _checked(jpeg: str) -> str:
+    """The text again, which must be base64: it comes to stand in an address."""
+    return base64.b64encode(base64.b64decode(jpeg, validate=True)).decode()
+
+
+def _encoded(pixels: NDArray[np.uint8]) -> str:
+    return base64.b64encode(thumbnail(pixels)).decode()
+
+
+def _seen_lines(seen: SeenImages, number: int, names: Sequence[str]) -> tuple[str, ...]:
+    own = names[int(seen.labels[number])]
+    if seen.partners is None:
+        return (own,)
+    return (f"{seen.share:.0%} {own}", f"{1 - seen.share:.0%} {names[int(seen.partners[number])]}")
+
+
+def _mistake_lines(predictions: Predictions, row: int) -> tuple[str, ...]:
+    names = predictions.origin.class_names
+    predicted, label = int(predictions.top_labels[row, 0]), int(predictions.labels[row])
+    chance = float(predictions.top_probabilities[row, 0])
+    return (f"{names[predicted]}, {chance:.1%}", f"is {names[label]}", predictions.keys[row])

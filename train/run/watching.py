@@ -1,0 +1,50 @@
+"""The first training images as the network sees them, kept as pictures for people to look at."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headrace.shards.errors import HeadraceError
+from headrace.train.input.batch import Batch
+from headrace.train.input.mixed import mix_images
+from headrace.train.model.normalisation import Normalisation
+from headrace.train.record.folder import RunLog
+from headrace.train.record.page.pictures import MOST, SeenImages, write_training
+from headrace.train.run.resolve import Setup
+from headrace.train.step.update import TrainStep
+
+
+def watched(batches: Iterable[Batch], setup: Setup, step: TrainStep, log: RunLog) -> Iterator[Batch]:
+    """The same batches; on rank 0 images of the first are kept in the run folder. A failure of that is a warning."""
+    first = step.world.is_main
+    for batch in batches:
+        if first:
+            first = False
+            try:
+                write_training(setup.out, seen_images(batch, step, setup.normalisation), setup.shards.class_names)
+            except (HeadraceError, OSError) as error:
+                log.say_warning(f"the pictures of training images are not there: {error}")
+        yield batch
+
+
+def seen_images(batch: Batch, step: TrainStep, colours: Normalisation) -> SeenImages:
+    """Some images of a batch as they enter the network: augmented, mixed and normalised, and from there back to pixels.
+
+    Reads from the device.
+    """
+    plan, mix = batch.plan, batch.plan.mix
+    images = step.normalise(batch.images)
+    mix_images(images, batch.partner, mix)
+    partners = None if mix is None else plan.labels[mix.partner][:MOST]
+    share = 1.0 if mix is None else float(mix.share)
+    return SeenImages(plan.step, _pixels(images[:MOST], colours), plan.labels[:MOST], partners, share)
+
+
+def _pixels(images: Tensor, colours: Normalisation) -> NDArray[np.uint8]:
+    """Normalised images (n, 3, size, size) as uint8 (n, size, size, 3)."""
+    mean, std = (torch.tensor(values, dtype=images.dtype, device=images.device) for values in colours)
+    pixels = images.permute(0, 2, 3, 1) * std + mean
+    return pixels.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
