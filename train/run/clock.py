@@ -11,12 +11,18 @@ class EpochClock:
 
     def __init__(self, feed: Feed, seconds: float = 0.0, stalled: float = 0.0) -> None:
         self._feed = feed
+        self._cpu = time.process_time()
         self._began = time.perf_counter() - seconds
         self._stalled_before = feed.stalled - stalled
 
     def read(self) -> Reading:
         """The epoch so far."""
         return Reading(time.perf_counter() - self._began, self._feed.stalled - self._stalled_before)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of this process since the epoch began or was resumed: that of the step and of its input."""
+        return time.process_time() - self._cpu
 
 
 class Interval:

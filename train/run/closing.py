@@ -1,15 +1,17 @@
 """The last lines of a run: whether the input was the bottleneck, what it came to, or that nothing was left to do."""
 
+from headrace.shards.cores import usable_cores
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.input.batch import Batch
-from headrace.train.record.bottleneck import Verdict
+from headrace.train.machine.place import Place
+from headrace.train.record.bottleneck import Verdict, ceiling, sharing
 from headrace.train.run.loop import Run
 from headrace.train.run.resolve import Setup
-from headrace.train.step.rate import count_for, synthetic_rate
+from headrace.train.step.rate import StepRate, count_for, synthetic_rate
 
 
-def conclude(run: Run, setup: Setup, resident: Batch) -> None:
+def conclude(run: Run, setup: Setup, place: Place, resident: Batch) -> None:
     """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
     last = run.world.from_main(run.log.last_epoch())
     real, stall = (last.get(key) or 0.0 for key in ("images_per_second", "stall_percent"))
@@ -18,7 +20,8 @@ def conclude(run: Run, setup: Setup, resident: Batch) -> None:
         count = count_for(step_seconds)
         run.log.say(f"verdict  runs the step alone for about {(count + 1) * step_seconds:.1f} s")
         synthetic = synthetic_rate(run.step, resident, run.progress.step, count)
-        run.log.say(Verdict(real, synthetic, stall).line())
+        most = _ceiling(place, run.cpu_seconds, synthetic)
+        run.log.say(Verdict(real, synthetic.images_per_second, stall, most).line())
     if used := run.step.accelerator.memory():
         gib = [f"{number / 2**30:.1f}" for number in (used.peak, used.others, used.total)]
         run.log.say(f"memory: at most {gib[0]} GiB in tensors, {gib[1]} GiB held by decoder and others, of {gib[2]}")
@@ -28,6 +31,15 @@ def conclude(run: Run, setup: Setup, resident: Batch) -> None:
             f"{until:g} % {reached} after {run.progress.seconds:.1f} s from the first batch, evaluations included"
         )
     run.log.say(f"{_best_line(setup, run.progress)}; results are in {setup.out}")
+
+
+def _ceiling(place: Place, cpu_seconds: float | None, synthetic: StepRate) -> float:
+    """The largest ratio of the rates that this machine allows, if the last epoch took so much CPU time an image."""
+    if cpu_seconds is None:
+        return 1.0
+    processes = place.world.local_size
+    shared = place.accelerator.either(cpu=sharing(place.threads, processes, usable_cores()), gpu=False)
+    return ceiling(synthetic.cpu_seconds, cpu_seconds - synthetic.cpu_seconds, shared=shared)
 
 
 def finished_line(setup: Setup, resumed: Checkpoint) -> str:

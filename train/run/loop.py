@@ -47,6 +47,7 @@ class Run:
     silence: Interval  # between lines of an epoch that is long
     save: Saver
     keep: Callable[[Scores, Saved | None], None]  # what the best evaluation so far said of each sample
+    cpu_seconds: float | None = None  # of this rank for each of its images in the last epoch; None before one ended
 
     @property
     def measured(self) -> Network:
@@ -63,6 +64,7 @@ def fit(run: Run) -> None:
             break
         clock = EpochClock(run.feed, run.progress.epoch_seconds, run.progress.epoch_stalled)
         tally = Tally(run.step.accelerator, run.progress.epoch_sums if run.world.is_main else NOTHING)
+        first = run.progress.step
         while run.progress.step < run.steps.ends(epoch):
             run.step(run.progress.step, run.batches, tally, run.losses)
             run.progress.step += 1
@@ -73,6 +75,8 @@ def fit(run: Run) -> None:
                 stop(run, clock, tally, wished)
             if wished.save or (run.checkpoint_steps and run.progress.step % run.checkpoint_steps == 0):
                 save_unfinished(run, clock, tally)
+        images = (run.progress.step - first) * run.step.micro_batches * run.steps.group
+        run.cpu_seconds = clock.cpu_seconds / images if images else None
         finish_epoch(run, clock, tally, votes)
     votes.heard()
     run.stop.something_to_save = False

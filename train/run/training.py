@@ -112,7 +112,7 @@ def _carry_out(
         progress = replace(setup.resumed.progress) if setup.resumed else Progress()  # a copy: the loop counts in it
         log.keep_until(progress.step, progress.epochs_done)
         with telling(Callbacks(callbacks), start_of(setup), progress) as told:
-            conclude(_trained(setup, place, stop, step, log, told, progress), setup, residents[-1])
+            conclude(_trained(setup, place, stop, step, log, told, progress), setup, place, residents[-1])
 
 
 def _trained(
