@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from headrace.commands.doctor import doctor_command
 from headrace.commands.eval import eval_command
 from headrace.commands.export import export_command
 from headrace.commands.index import index_command
@@ -82,6 +83,7 @@ def main() -> None:
 
 
 for command in (
+    doctor_command,
     eval_command,
     export_command,
     index_command,

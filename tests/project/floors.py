@@ -24,6 +24,7 @@ TRAIN = (
     ("train/evaluate",),
     ("train/evaluate/export",),
     ("train/run",),
+    ("train/doctor",),
 )
 TOP = (("commands",), ("cli",), ("headrace",))  # these know both stacks; "headrace" is the facade at the root
 NEIGHBOURS = ("train/input", "train/model")  # with all that is inside them, neither knows the other

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from headrace.shards.encoded import Encoded
 from headrace.train.input.decode.cached import Decoded
+from headrace.train.input.decode.parts import Part, Taken, build_part
 from headrace.train.input.decode.pipeline import ImagePipeline
 from headrace.train.input.feed import Feed
 from headrace.train.input.plans import Plan
@@ -24,12 +25,14 @@ class Input:
         self, split: Encoded, max_batch: int, place: Place, *, decode: str = "auto", decoded: Decoded | None = None
     ) -> None:
         self._accelerator = place.accelerator
+        self._split, self._max_batch, self._threads = split, max_batch, place.threads
+        self._decode = place.accelerator.decode_placement(decode)
         self._pipeline: ImagePipeline[Plan] = ImagePipeline(
             split,
             max_batch,
             place.accelerator,
-            threads=place.threads,
-            decode=place.accelerator.decode_placement(decode),
+            threads=self._threads,
+            decode=self._decode,
             decoded=decoded,
         )
 
@@ -40,6 +43,12 @@ class Input:
     def images(self, plans: Iterator[Plan]) -> Iterator[tuple[Plan, Tensor]]:
         """Each plan with its images as they are resized, uint8 (b, size, size, 3), without changes and uploads."""
         return self._pipeline.run(plans)
+
+    def part(self, part: Part) -> Taken[Plan]:
+        """The first part of what makes these batches, with threads of its own, to be timed. Close it."""
+        return build_part(
+            part, self._split, self._max_batch, self._accelerator, threads=self._threads, decode=self._decode
+        )
 
     def close(self) -> None:
         """End the threads. The feed has been closed."""

@@ -43,6 +43,17 @@ def prepare(place: Place, *, deterministic: bool) -> None:
         _make_deterministic()
 
 
+@contextmanager
+def computing_in(threads: int) -> Iterator[None]:
+    """Have torch compute on the CPU in so many threads until the block ends."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory instead of giving it back and asking for it again every step.
 

@@ -133,6 +133,23 @@ def viewing(
     return pipeline
 
 
+def decoding_alone(
+    source: Callable[[], Any], max_batch: int, threads: int, *, device: int | None, decode: str, copy: bool
+) -> Pipeline:
+    """The first part of `viewing`, to be timed: images of `source` decoded whole, and with `copy` on the GPU.
+
+    Without it they stay where `decode` makes them: in main memory for "cpu", on GPU `device` for "mixed".
+    """
+    alone = decode == "cpu" and not copy
+    pipeline = Pipeline(max_batch, threads, device_id=None if alone else device, prefetch_queue_depth=2)
+    with pipeline:
+        jpegs = fn.external_source(lambda: listed(source()), batch=True, dtype=types.UINT8, ndim=1)
+        images = fn.decoders.image(jpegs, device=decode, output_type=types.RGB)
+        pipeline.set_outputs(images.gpu() if copy and decode == "cpu" else images)
+    pipeline.build()
+    return pipeline
+
+
 def arguments(views: Views, regions: Regions, size: int) -> tuple[NDArray[Any], ...]:
     """What the graph `viewing` is told of n views: what to cut out, what to resize of it, and to which size.
 

@@ -1,0 +1,92 @@
+"""`headrace doctor`: where a job loses time, and what to change."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from headrace.shards.streams import print_result
+
+if TYPE_CHECKING:
+    from headrace.train.doctor.asked import Asked, Part
+
+
+def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """Numbers of processes, with commas between them."""
+    try:
+        numbers = tuple(int(word) for word in text.split(",")) if text is not None else ()
+    except ValueError:
+        numbers = (0,)
+    if any(number < 1 for number in numbers):
+        raise click.BadParameter(f"{text!r}: expected numbers of processes, such as 1,2,4")
+    return numbers
+
+
+@click.command("doctor")
+@click.argument("shards", metavar="SHARDS", type=click.Path(path_type=Path))
+@click.option("--recipe", "-c", metavar="NAME|FILE", help="The job's recipe, as for `headrace train`.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set runtime.threads=4.")
+@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
+@click.option("--scale", metavar="N,N,...", callback=_numbers, help="Also run on so many processes: --scale 1,2,4.")
+@click.option("--try", "attempt", is_flag=True, help="Also measure with the setting that is advised.")
+@click.option("--cold", is_flag=True, help="Also measure with the training shards evicted from memory.")
+@click.option(
+    "--min-ratio",
+    type=click.FloatRange(0, min_open=True),
+    metavar="R",
+    help="End with exit code 1 where R_real / R_synth is less than R of what the machine allows.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor_command(
+    shards: Path,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    nproc: int,
+    scale: tuple[int, ...],
+    attempt: bool,
+    cold: bool,
+    min_ratio: float | None,
+    as_json: bool,
+) -> None:
+    """Measure where training on the shard set SHARDS loses time, part by part, and say what to change.
+
+    It takes a minute or two, with random weights; nothing is downloaded or written. docs/doctor.md explains it.
+    """
+    from headrace.train.machine.parent import stop_with_launcher
+
+    stop_with_launcher()  # before all that takes time
+    from headrace.train.doctor.asked import Asked, Part
+
+    asked = Asked(shards, recipe, settings, nproc)
+    part = Part.of_this_process()
+    if part is not None:
+        _measure(asked, part)
+        return
+    asked.request().refuse_early()
+    from headrace.train.doctor.answer import answer
+    from headrace.train.doctor.examination import examine
+    from headrace.train.doctor.page import page
+
+    found = examine(asked, scale=scale, attempt=attempt, cold=cold, min_ratio=min_ratio)
+    print_result(json.dumps(answer(found)) if as_json else page(found))
+    if not found.passes:
+        sys.exit(1)
+
+
+def _measure(asked: "Asked", part: "Part") -> None:
+    """What a process that the doctor started does: measure, in as many ranks as asked, and print what was measured."""
+    from headrace.train.machine.openmp import spin_briefly
+
+    spin_briefly()  # before torch is loaded
+    from headrace.train.doctor.ladder import check_first, measure
+    from headrace.train.machine.launch import launch
+    from headrace.train.machine.world import World
+
+    if asked.processes > 1 and not World.launched():
+        check_first(asked)
+        sys.exit(launch(asked.processes, ("-P", "-m", "headrace", *sys.argv[1:])))
+    measured = measure(asked, part)
+    if measured is not None:  # rank 0 has it
+        print_result(measured.model_dump_json())

@@ -1,0 +1,104 @@
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.train.doctor.measured import Cause, Rung
+from headrace.train.doctor.reading import Resource
+from tests.train.doctor.figures import ON_GPU, cold, job_with, ladder, timed
+
+rates = st.floats(1, 1e5)
+fractions = st.floats(0.01, 0.99)
+
+
+@given(rates, fractions, fractions, st.floats(0.1, 1), st.booleans())
+def test_no_gain_is_a_loss(step: float, part: float, waited: float, share: float, gpu: bool) -> None:
+    """Each resource, relieved, makes the job no slower; what binds has the largest gain, or is the step itself."""
+    job = {"job": ON_GPU, "got": 4 * share} if gpu else {"got": 2 * share}
+    reading = job_with(ladder(step, step * part, waited=waited), **job)
+    assert all(gain >= 1 for gain in reading.gains.values())
+    resource, gain = reading.binding
+    assert gain == reading.gains.get(resource, 1.0) if resource is not Resource.COMPUTE else gain == 1
+
+
+@given(rates, fractions, fractions, st.floats(1, 10))
+def test_units_do_not_matter(step: float, part: float, waited: float, factor: float) -> None:
+    """A machine that is faster throughout has the same finding."""
+    one = job_with(ladder(step, step * part, waited=waited))
+    other = job_with(
+        ladder(factor * step, factor * step * part, waited=waited, cpu_step=100 / factor, cpu_input=50 / factor)
+    )
+    for resource, gain in one.gains.items():
+        assert math.isclose(gain, other.gains[resource], rel_tol=1e-6)
+    assert math.isclose(one.verdict.reached, other.verdict.reached, rel_tol=1e-6)
+
+
+@given(rates, st.floats(0.951, 1))
+def test_step_that_does_not_wait_is_compute_bound(step: float, part: float) -> None:
+    """On a GPU whose rate is that of the step alone, nothing else binds, and no input can help."""
+    reading = job_with(ladder(step, step * part), job=ON_GPU)
+    assert reading.binding == (Resource.COMPUTE, 1.0)
+    assert reading.verdict.compute_bound
+
+
+@given(rates, st.floats(0.1, 0.9))
+def test_step_that_waits_for_images_is_input_bound(step: float, part: float) -> None:
+    """On a GPU: the gain is that of a step that waits no more."""
+    resource, gain = job_with(ladder(step, step * part, waited=1 - part), job=ON_GPU).binding
+    assert resource is Resource.PREP
+    assert math.isclose(gain, 1 / part, rel_tol=1e-6)
+
+
+@given(rates, st.floats(0.1, 0.9))
+def test_files_in_memory_show_a_slow_storage(step: float, part: float) -> None:
+    """Where the whole is as fast as the step once its files are in memory, the storage binds."""
+    rungs = ladder(step, step * part, waited=1 - part, memory=timed(step))
+    reading = job_with(rungs, job=ON_GPU)
+    resource, gain = reading.binding
+    assert resource is Resource.STORAGE
+    assert math.isclose(gain, 1 / part, rel_tol=1e-6)
+    assert reading.stalls.prep < 1e-6
+    assert math.isclose(reading.stalls.fetch, 1 - part, rel_tol=1e-6)
+
+
+@given(rates, st.floats(0.1, 0.8), st.sampled_from(Cause))
+def test_missing_cores_bind_a_job_on_the_cpu(step: float, share: float, cause: Cause) -> None:
+    """A step that computes all the time, on a part of its cores, would be as much faster with all."""
+    resource, gain = job_with(ladder(step, step), got=2 * share, cause=cause).binding
+    assert resource is Resource.CPU
+    assert math.isclose(gain, 1 / share, rel_tol=1e-6)
+
+
+@given(rates, fractions, st.floats(1.1, 3))
+def test_exchange_is_named(step: float, part: float, factor: float) -> None:
+    """Where the step is much faster without its exchange, that is what binds."""
+    reading = job_with(ladder(step, step, compute=timed(factor * step)))
+    resource, gain = reading.binding
+    assert resource is Resource.EXCHANGE
+    assert math.isclose(gain, factor, rel_tol=1e-6)
+    assert job_with(ladder(step, step, compute=timed(step * part))).gains[Resource.EXCHANGE] == 1
+
+
+def test_shared_cores_have_a_ceiling() -> None:
+    """A ratio of 0.63 is all that a step gets whose images cost it 0.63 of their CPU time."""
+    reading = job_with(ladder(100, 63, waited=0.001, cpu_step=63, cpu_input=37))
+    assert math.isclose(reading.verdict.ceiling, 0.63)
+    assert math.isclose(reading.verdict.reached, 1.0)
+    assert reading.binding[0] is Resource.COMPUTE
+    assert math.isclose(reading.stalls.prep, 0.37)
+
+
+def test_cold_set_has_stalls_of_its_own() -> None:
+    """The warm whole stands for files in memory."""
+    reading = job_with(ladder(100, 100), cold=cold(50))
+    assert reading.cold_stalls is not None
+    assert math.isclose(reading.cold_stalls.fetch, 0.5)
+    assert job_with(ladder(100, 100)).cold_stalls is None
+
+
+def test_whole_alone_has_its_input_by_difference() -> None:
+    """Where the input was not measured, its CPU time is what the whole takes beyond the step."""
+    rungs = ladder(100, 90)
+    reading = job_with({rung: rungs[rung] for rung in [Rung.STEP, Rung.WHOLE]})
+    assert math.isclose(reading.cpu_input, 50)
+    assert reading.feeds is None

@@ -1,0 +1,1 @@
+"""Where a job loses time, measured a part at a time, and what to change."""

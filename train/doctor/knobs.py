@@ -1,0 +1,70 @@
+"""Which setting to change, and what it would give: pure functions of what was read."""
+
+from typing import NamedTuple
+
+from headrace.train.doctor.measured import Rung
+from headrace.train.doctor.reading import WORTH, Reading
+from headrace.train.doctor.stalls import gain_of_waiting
+
+
+class Knob(NamedTuple):
+    """A setting of the recipe's section `runtime`, and the factor by which R_real is predicted to grow."""
+
+    setting: str
+    gain: float
+    words: str
+    writes: str = ""
+    """What it writes, so that nobody tries it unasked."""
+
+
+def best_knob(reading: Reading) -> Knob | None:
+    """The knob with the largest predicted gain; None where none is worth a word."""
+    knobs = [knob for knob in (_threads(reading), _mixed(reading), _cache(reading)) if knob and knob.gain >= WORTH]
+    return max(knobs, key=lambda knob: knob.gain, default=None)
+
+
+def _threads(reading: Reading) -> Knob | None:
+    """All cores that a process may use, where it has fewer threads."""
+    job = reading.measured.job
+    if job.threads >= job.usable:
+        return None
+    more = job.usable / job.threads
+    computing = reading.rate(Rung.THREADS)
+    if job.gpu:
+        gain = _fed(reading, more)
+    else:
+        gain = 1.0 if computing is None else computing / reading.measured.rungs[Rung.STEP].rate
+    words = f"{job.usable} threads instead of {job.threads}, one for each core that a process may use"
+    return Knob(f"runtime.threads={job.usable}", gain, words)
+
+
+def _mixed(reading: Reading) -> Knob | None:
+    """The decoder on the GPU."""
+    own, other = reading.rate(Rung.INPUT), reading.rate(Rung.MIXED)
+    if own is None or other is None:
+        return None
+    return Knob("runtime.decode=mixed", _fed(reading, other / own), "JPEGs decoded by the GPU")
+
+
+def _cache(reading: Reading) -> Knob | None:
+    """Images that are decoded once: what is left of each is to read it, resize and augment it."""
+    job, timed = reading.measured.job, reading.measured.rungs
+    if job.cached or job.cache_lacks or not {Rung.READ, Rung.DECODE, Rung.INPUT} <= timed.keys():
+        return None
+    read, decode, whole = (timed[rung].cpu_microseconds for rung in (Rung.READ, Rung.DECODE, Rung.INPUT))
+    left = min(whole, max(0.0, whole - decode) + read)
+    if job.shares_cores:
+        gain = (reading.cpu_step + whole) / (reading.cpu_step + left)
+    else:
+        gain = _fed(reading, whole / left) if left else 1.0
+    return Knob(
+        "runtime.cache=decoded", gain, "images decoded once and kept", writes="the decoded split, beside the shard set"
+    )
+
+
+def _fed(reading: Reading, factor: float) -> float:
+    """The gain of an input that is `factor` times as fast, on cores of its own."""
+    rate = reading.rate(Rung.INPUT)
+    if rate is None:
+        return 1.0
+    return gain_of_waiting(min(reading.synthetic, rate * factor) / reading.real, reading.stall)

@@ -1,0 +1,98 @@
+"""The rungs of a job, built: which there are, and from what each is made."""
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
+
+from headrace.shards.shardset import Split
+from headrace.train.doctor.held import Held
+from headrace.train.doctor.job import Job
+from headrace.train.doctor.measured import Rung
+from headrace.train.doctor.runners import FeedRunner, PartRunner, StepRunner, WholeRunner
+from headrace.train.doctor.turns import Runner
+from headrace.train.input.assembly import Input
+from headrace.train.input.decode.parts import Part
+from headrace.train.run.process import computing_in
+
+_FAR = 1 << 40  # steps: a stream that does not end
+_HELD_GROUPS = 64  # whose files are held in memory
+_HELD_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """Builds the rungs of a job; `stack` closes them."""
+
+    job: Job
+    stack: ExitStack
+
+    def input(self) -> list[Runner]:
+        """Those of the input, each of which does more than the one before."""
+        made = self._made(self.job.plans.split)
+        runner = self._fed(Rung.INPUT, made, 0)
+        if self.job.decoded is not None:
+            return [runner]
+        on_gpu = self.job.place.accelerator.either(cpu=False, gpu=self.job.decode == "cpu")
+        parts = (Part.READ, Part.DECODE, Part.COPY) if on_gpu else (Part.READ, Part.DECODE)
+        return [*(self._part(part, made) for part in parts), runner]
+
+    def mixed(self) -> list[Runner]:
+        """The input with the decoder on the GPU, where it is not there already."""
+        if self.job.decoded is not None or self.job.decode == "mixed":
+            return []
+
+        def on_gpu() -> list[Runner]:
+            return [self._fed(Rung.MIXED, self._made(self.job.plans.split, decode="mixed"), 0)]
+
+        return self.job.place.accelerator.either(cpu=list[Runner], gpu=on_gpu)()
+
+    def step(self) -> list[Runner]:
+        """The step on a resident batch, in the ways that differ here; the last is R_synth."""
+        step, resident, world = self.job.step, self.job.resident, self.job.place.world
+        found: list[Runner] = []
+        if self.job.place.threads < self.job.facts().usable:
+            found.append(StepRunner(Rung.THREADS, step, resident, partial(computing_in, self.job.facts().usable)))
+        if world.size > 1:
+            alone = partial(world.accumulating, step.model, last=False)
+            found.append(StepRunner(Rung.COMPUTE, step, resident, alone))
+        return [*found, StepRunner(Rung.STEP, step, resident)]
+
+    def whole(self) -> WholeRunner:
+        """The step on real batches: other ones than the rungs before it have read."""
+        steps = self.job.setup.steps
+        fed = self._fed(Rung.INPUT, self._made(self.job.plans.split), steps.ends(0) // 2)
+        return WholeRunner(Rung.WHOLE, self.job.step, self.job.resident, fed)
+
+    def memory(self) -> WholeRunner:
+        """The step on some real batches, over and over, whose files are held in memory."""
+        job, split = self.job, self.job.plans.split
+        group_bytes = job.setup.steps.group * float(split.file_sizes(slice(None)).mean())  # type: ignore[arg-type]
+        count = max(1, min(_HELD_GROUPS, int(_HELD_BYTES // group_bytes)))
+        plans = list(islice(job.plans.stream(0, _FAR, self._mine), count))
+        made = self._made(Held(split, (plan.ids for plan in plans)))
+        fed = FeedRunner(Rung.INPUT, made, cycle(plans), job.lanes)
+        return WholeRunner(Rung.MEMORY, job.step, job.resident, self._closed(fed))
+
+    @property
+    def _mine(self) -> range:
+        world = self.job.place.world
+        return self.job.setup.steps.groups_of(world.size, world.rank)
+
+    def _made(self, source: Split | Held, decode: str | None = None) -> Input:
+        job = self.job
+        decoded = job.decoded if isinstance(source, Split) else None
+        return Input(source, job.setup.steps.group, job.place, decode=decode or job.decode, decoded=decoded)
+
+    def _part(self, part: Part, made: Input) -> Runner:
+        taken, plans = made.part(part), self.job.plans.stream(0, _FAR, self._mine)
+        runner = PartRunner(Rung(part.value), taken, plans, self.job.lanes)
+        self.stack.enter_context(closing(runner))
+        return runner
+
+    def _fed(self, rung: Rung, made: Input, first: int) -> FeedRunner:
+        return self._closed(FeedRunner(rung, made, self.job.plans.stream(first, _FAR, self._mine), self.job.lanes))
+
+    def _closed(self, runner: FeedRunner) -> FeedRunner:
+        self.stack.enter_context(closing(runner))
+        return runner

@@ -1,0 +1,116 @@
+"""The first parts of the way from files to images, each on its own, for those who time them.
+
+A part does what the pipeline does up to there, with the pipeline's threads, and drops the result.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import Generic, Protocol
+
+from headrace.shards.encoded import Encoded
+from headrace.train.input.decode import dali
+from headrace.train.input.decode.lanes import Lanes
+from headrace.train.input.decode.wanted import Some
+from headrace.train.machine.device import Accelerator
+
+
+class Part(Enum):
+    """How far images are taken."""
+
+    READ = "read"
+    DECODE = "decode"
+    COPY = "copy"  # decoded and copied to the GPU; on a CPU there is nothing to copy
+
+
+class Taken(Protocol[Some]):
+    """Plans that are taken through a part."""
+
+    def run(self, plans: Iterator[Some]) -> Iterator[Some]:
+        """Each plan, in order, once its images are so far. It stands still while nobody asks for the next."""
+
+    def close(self) -> None:
+        """End its threads."""
+
+
+def build_part(
+    part: Part, split: Encoded, max_batch: int, accelerator: Accelerator, *, threads: int, decode: str
+) -> Taken[Some]:
+    """A part of the pipeline of these arguments, which are those of `ImagePipeline`."""
+
+    def on_cpu() -> Taken[Some]:
+        return _OnCpu(part, split, max_batch, threads)
+
+    def on_gpu() -> Taken[Some]:
+        if part is Part.READ:
+            return _Read(split)
+        return _OnGpu(part, split, max_batch, accelerator, threads, decode)
+
+    return accelerator.either(cpu=on_cpu, gpu=on_gpu)()
+
+
+class _OnCpu(Generic[Some]):
+    """In lanes, as the pipeline on a CPU."""
+
+    def __init__(self, part: Part, split: Encoded, max_batch: int, threads: int) -> None:
+        from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no compiler of loops
+
+        def tool() -> Callable[[Some], object]:
+            made = OnCpu(split, max_batch, each)
+            return made.read if part is Part.READ else made.decode
+
+        lanes, each = lanes_on_cpu(threads, max_batch * mean_bytes(split))
+        self._lanes: Lanes[Some, object] = Lanes(lanes, tool)
+
+    def run(self, plans: Iterator[Some]) -> Iterator[Some]:
+        return (plan for plan, _ in self._lanes.run(plans))
+
+    def close(self) -> None:
+        self._lanes.close()
+
+
+class _Read(Generic[Some]):
+    """In the thread that asks, as the pipeline on a GPU reads."""
+
+    def __init__(self, split: Encoded) -> None:
+        self._split = split
+
+    def run(self, plans: Iterator[Some]) -> Iterator[Some]:
+        for plan in plans:
+            self._split.jpegs(plan.wanted.ids)
+            yield plan
+
+    def close(self) -> None:
+        """It has no threads."""
+
+
+class _OnGpu(Generic[Some]):
+    """By a graph that ends early."""
+
+    def __init__(
+        self, part: Part, split: Encoded, max_batch: int, accelerator: Accelerator, threads: int, decode: str
+    ) -> None:
+        self._split = split
+        self._plans: Iterator[Some] = iter(())
+        self._ahead: deque[Some] = deque()  # DALI asks for input ahead of the batch that it returns
+        self._graph = dali.decoding_alone(
+            self._next_jpegs, max_batch, threads, device=accelerator.ordinal, decode=decode, copy=part is Part.COPY
+        )
+
+    def run(self, plans: Iterator[Some]) -> Iterator[Some]:
+        self._plans = plans
+        while True:
+            try:
+                self._graph.run()  # no stream is given, so the host waits for each batch
+            except StopIteration:
+                self._graph.reset()
+                return
+            yield self._ahead.popleft()
+
+    def close(self) -> None:
+        """Nothing to do: the graph's threads end with it."""
+
+    def _next_jpegs(self) -> object:
+        plan = next(self._plans)
+        self._ahead.append(plan)
+        return self._split.jpegs(plan.wanted.ids)
