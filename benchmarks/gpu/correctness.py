@@ -49,6 +49,7 @@ def _pixels(
 ) -> Iterator[tuple[Plan, torch.Tensor]]:
     made = Input(split, len(plans[0].ids), Place(World(), accelerator, threads), decode=decode)
     for plan, images in made.images(iter(plans)):
+        accelerator.synchronize()  # the images come from a stream of their own
         yield plan, images.cpu().clone()
 
 

@@ -29,6 +29,7 @@ def test_pixels_are_those_of_the_cpu(tiny_set: Path, gpu: Accelerator, decode: s
     wanted = [(plan.ids, images.clone()) for plan, images in pipeline(split).run(iter(plans))]
     device: ImagePipeline[Plan] = ImagePipeline(split, 16, gpu, threads=2, decode=decode)
     found = [(plan.ids, images) for plan, images in device.run(iter(plans))]
+    gpu.synchronize()  # they come from a stream of their own
     gaps = []
     for (ids, images), (ids_of_gpu, images_of_gpu) in zip(wanted, found, strict=True):
         assert np.array_equal(ids, ids_of_gpu)
@@ -46,6 +47,7 @@ def test_images_stay_as_they_were(tiny_set: Path, gpu: Accelerator, decode: str)
     device: ImagePipeline[Plan] = ImagePipeline(split, 16, gpu, threads=2, decode=decode)
     kept, copies = [], []
     for _, images in device.run(training(split).stream(0, 10, range(3))):
+        gpu.synchronize()
         kept.append(images)
         copies.append(images.cpu())
     assert all(torch.equal(one.cpu(), copy) for one, copy in zip(kept, copies, strict=True))

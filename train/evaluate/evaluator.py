@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.shards.errors import HeadraceError
 from headrace.shards.order import deal
 from headrace.train.evaluate.logits import logits_of
 from headrace.train.evaluate.scores import Scores
+from headrace.train.input.batch import resident_batch
 from headrace.train.input.feed import Feed
 from headrace.train.input.normalise import Normalise
 from headrace.train.input.plans import Plan, ValidationPlans
@@ -23,7 +25,8 @@ from headrace.train.step.tally import Tally
 class Evaluator:
     """Measures a network on the fixed batches of a validation split. Ranks take whole batches.
 
-    With `flip` an image's logits are the mean of its own and its mirror image's.
+    With `flip` an image's logits are the mean of its own and its mirror image's. With `one_shape` a batch that is short
+    is padded, so that a GPU plans its kernels for one shape alone, before the clock starts (`warm_up`).
     """
 
     def __init__(
@@ -36,9 +39,11 @@ class Evaluator:
         numerics: Numerics,
         *,
         flip: bool = False,
+        one_shape: bool = False,
     ) -> None:
         self._plans, self._feed, self._normalise = plans, feed, normalise
         self._accelerator, self._world, self._numerics, self._flip = accelerator, world, numerics, flip
+        self._rows = min(plans.batch, len(plans.split)) if one_shape else 0
 
     @torch.no_grad()
     def __call__(
@@ -57,7 +62,7 @@ class Evaluator:
                 if cut_short is not None and cut_short():
                     break
                 with self._numerics.autocast():
-                    logits = logits_of(network, batch.images, self._normalise, flip=self._flip)
+                    logits = self._logits(network, batch.images)
                     loss = F.cross_entropy(logits, batch.labels, reduction="sum")
                 tally.add(loss, logits, batch.labels)
                 if scores is not None:
@@ -67,6 +72,25 @@ class Evaluator:
         if sums.seen > expected or (sums.seen < expected and cut_short is None):
             raise HeadraceError(f"validation counted {sums.seen} images, the split has {expected}")
         return sums
+
+    @torch.no_grad()
+    def warm_up(self, network: Network) -> None:
+        """A forward pass of the one shape that all batches have, where they have one. Leaves no trace."""
+        if not self._rows:
+            return
+        training = network.training
+        network.eval()
+        resident = resident_batch(self._rows, self._plans.size, self._accelerator)
+        with self._numerics.autocast():
+            self._logits(network, resident.images)
+        network.train(training)
+
+    def _logits(self, network: Network, images: Tensor) -> Tensor:
+        """Of these images, (b, classes), whatever else the network saw beside them."""
+        count = len(images)
+        if count < self._rows:
+            images = F.pad(images, [0, 0, 0, 0, 0, 0, 0, self._rows - count])
+        return logits_of(network, images, self._normalise, flip=self._flip)[:count]
 
     def complete(self, sums: Sums) -> bool:
         """Whether the sums count the whole split."""

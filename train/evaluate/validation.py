@@ -27,4 +27,14 @@ def build_evaluator(
     split = shards.split(name)
     plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
     images = Input(split, settings.batch, place, decode=runtime.decode, decoded=decoded)
-    return Evaluator(plans, images.feed, normalise, place.accelerator, place.world, numerics, flip=settings.flip)
+    one_shape = place.accelerator.either(cpu=False, gpu=True)  # a CPU chooses no kernels, and would only compute more
+    return Evaluator(
+        plans,
+        images.feed,
+        normalise,
+        place.accelerator,
+        place.world,
+        numerics,
+        flip=settings.flip,
+        one_shape=one_shape,
+    )

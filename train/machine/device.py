@@ -115,6 +115,15 @@ class Accelerator:
         """The device in words."""
         return "cpu" if self._index is None else torch.cuda.get_device_name(self._index)
 
+    def pci_address(self) -> str | None:
+        """Where the GPU is plugged in, as Linux writes it; None for a CPU, and where torch does not say."""
+        if self._index is None:
+            return None
+        slot: Any = torch.cuda.get_device_properties(self._index)  # whose stub does not know these
+        if not hasattr(slot, "pci_domain_id"):
+            return None
+        return f"{slot.pci_domain_id:04x}:{slot.pci_bus_id:02x}:{slot.pci_device_id:02x}.0"
+
     @property
     def backend(self) -> str:
         """The torch.distributed backend for tensors on this device."""
@@ -161,20 +170,6 @@ class Accelerator:
         else:
             with torch.cuda.device(self.device), torch.cuda.stream(self._side):
                 yield self._side
-
-    def keep(self, tensor: Tensor) -> Tensor:
-        """The tensor in memory that torch owns: on a GPU a copy, as another library may reuse its buffer.
-
-        The host waits for the copy, in the thread that calls and not in the training step's: the other library knows
-        nothing of our stream, and may write to its buffer as soon as the tensor is let go.
-        """
-        if self._index is None:
-            return tensor
-        copy = tensor.clone()
-        done = torch.cuda.Event()
-        done.record(torch.cuda.current_stream(self.device))
-        done.synchronize()
-        return copy
 
     def mark(self) -> torch.cuda.Event | None:
         """A point in the current stream's work, to be waited for by another stream."""

@@ -3,6 +3,7 @@
 A world of one has the same methods, which then do nothing; nobody else asks how many there are.
 """
 
+import inspect
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from headrace.shards.cores import usable_cores
 from headrace.shards.errors import HeadraceError, UsageError
+from headrace.train.machine.device import lies_on_cpu
 from headrace.train.machine.rendezvous import AbsentError, meet
 from headrace.train.machine.rollcall import RollCall
 from headrace.train.machine.signals import StoppedError
@@ -133,9 +135,10 @@ class World:
         return self.rank == 0
 
     @contextmanager
-    def joined(self, backend: str, timeout_minutes: float) -> Iterator[None]:
-        """Together with the other ranks until the block ends; `backend` carries the gradients.
+    def joined(self, backend: str, timeout_minutes: float, device: torch.device | None = None) -> Iterator[None]:
+        """Together with the other ranks until the block ends; `backend` carries the gradients, those of `device`.
 
+        With a device NCCL connects here, where a GPU that another process holds is found, not at the first reduction.
         Raises LostRankError if another rank ended, or kept this one waiting longer than the time-out.
         After an error nobody is waited for: the ranks part only if all of them reach the end of the block, or stop as
         a signal asked.
@@ -144,7 +147,7 @@ class World:
             yield
             return
         try:
-            self._meet(backend, timedelta(minutes=timeout_minutes))
+            self._meet(backend, timedelta(minutes=timeout_minutes), device)
             yield
         except StoppedError:  # all ranks stop at the same step, so none waits for another
             self.leave()
@@ -156,10 +159,12 @@ class World:
             raise LostRankError(self.rank, timeout_minutes, error, roll) from error
         self.leave()
 
-    def _meet(self, backend: str, timeout: timedelta) -> None:
+    def _meet(self, backend: str, timeout: timedelta, device: torch.device | None) -> None:
         try:
             store = self._met_in = self._store(timeout)
-            dist.init_process_group(backend, timeout=timeout, store=store, rank=self.rank, world_size=self.size)
+            dist.init_process_group(
+                backend, timeout=timeout, store=store, rank=self.rank, world_size=self.size, device_id=device
+            )
             self._host = dist.new_group(backend="gloo", timeout=timeout)
         except RuntimeError as error:
             if any(text in str(error) for text in _FILE_STORE):
@@ -182,8 +187,13 @@ class World:
             dist.destroy_process_group()
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The tensor summed over ranks, in place."""
+        """The tensor summed over ranks, in place.
+
+        Where it lies on a GPU, gloo first asks whether all ranks are there: NCCL would wait for one that is gone.
+        """
         if self.size > 1:
+            if not lies_on_cpu(tensor):
+                self.any(False)
             dist.all_reduce(tensor)
         return tensor
 
@@ -246,7 +256,11 @@ class World:
             # Newer releases rename the argument; the one that both kinds know still means the same.
             warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
             return DistributedDataParallel(
-                network, broadcast_buffers=False, gradient_as_bucket_view=True, bucket_cap_mb=bucket_mib
+                network,
+                broadcast_buffers=False,
+                gradient_as_bucket_view=True,
+                bucket_cap_mb=bucket_mib,
+                **_if_known(DistributedDataParallel, batched_grad_copy=True),  # two kernels a bucket, not one a tensor
             )
 
     def accumulating(self, model: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
@@ -256,3 +270,9 @@ class World:
     def threads(self, wanted: int | None) -> int:
         """CPU threads of this process: `wanted`, or an even share of the cores that this machine's ranks may use."""
         return wanted or max(1, usable_cores() // self.local_size)
+
+
+def _if_known(make: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
+    """Those of the arguments that this release of torch has."""
+    known = inspect.signature(make).parameters
+    return {name: value for name, value in arguments.items() if name in known}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from headrace.shards.order import Steps
 from headrace.train.checkpoint.progress import Progress
@@ -68,6 +69,7 @@ def fit(run: Run) -> None:
         while run.progress.step < run.steps.ends(epoch):
             run.step(run.progress.step, run.batches, tally, run.losses)
             run.progress.step += 1
+            run.stop.beat()
             if run.losses.full:
                 log_steps(run, clock)
             wished = votes.cast(wishes(run))
@@ -85,6 +87,12 @@ def fit(run: Run) -> None:
 def wishes(run: Run) -> Wishes:
     """What this rank wants: to stop where a signal came, and on rank 0, whose clock counts, a save when it is due."""
     return Wishes(run.stop.number, run.world.is_main and run.interval.over)
+
+
+def cut_short(stop: StopRequest) -> bool:
+    """Whether an evaluation shall end at this batch."""
+    stop.beat()
+    return bool(stop.number)
 
 
 def stop(run: Run, clock: EpochClock, tally: Tally, wished: Wishes) -> None:
@@ -133,7 +141,7 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
     train, reading = tally.total(run.world), clock.read()
     run.step.share_statistics()
     scores = Scores()
-    validation = run.evaluate(run.measured, lambda: bool(run.stop.number), scores)
+    validation = run.evaluate(run.measured, partial(cut_short, run.stop), scores)
     if not run.evaluate.complete(validation):
         stop(run, clock, tally, votes.now(wishes(run)))
     progress, seconds = run.progress, clock.read().seconds
@@ -153,7 +161,8 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
 
 def save(run: Run, *, best: bool) -> Saved | None:
     """Write a checkpoint and log how long the run stood still for it; None on ranks that do not write."""
-    saved = run.save(run.progress, best=best)
+    with run.stop.writing():
+        saved = run.save(run.progress, best=best)
     if saved is not None:
         run.log.saved(saved)
         run.told.on_saved(saved)

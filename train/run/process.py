@@ -14,6 +14,7 @@ import torch
 
 from headrace.shards.user_cache import private_folder
 from headrace.train.machine.device import Accelerator
+from headrace.train.machine.near import keep_near
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
 from headrace.train.recipe.sections import Runtime
@@ -29,7 +30,9 @@ def entered(runtime: Runtime) -> Iterator[Place]:
     """
     place = Place.find(runtime)
     prepare(place, deterministic=runtime.deterministic)
-    with place.world.joined(place.accelerator.backend, runtime.timeout_minutes):
+    accelerator = place.accelerator
+    connected = accelerator.either(cpu=None, gpu=accelerator.device)
+    with place.world.joined(accelerator.backend, runtime.timeout_minutes, connected):
         yield place
 
 
@@ -37,6 +40,7 @@ def prepare(place: Place, *, deterministic: bool) -> None:
     """Set what holds for the whole process of a run at this place."""
     torch.set_num_threads(place.threads)  # torchrun would have left it at 1
     keep_kernels_private()
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(place.threads))  # its default is a rank's: all cores
     begin: Callable[[], None] = partial(_prepare_gpu, place.accelerator)
     place.accelerator.either(cpu=keep_freed_memory, gpu=begin)()
     if deterministic:
@@ -85,6 +89,7 @@ def round_products(numerics: Numerics, accelerator: Accelerator) -> None:
 
 
 def _prepare_gpu(accelerator: Accelerator) -> None:
+    keep_near(accelerator)
     torch.cuda.set_device(accelerator.device)
     torch.backends.cudnn.benchmark = True
     _allow_tf32(False)

@@ -54,6 +54,7 @@ def train(request: Request, callbacks: Sequence[Callback] = ()) -> None:
     """
     with StopRequest() as stop, ending_together(stop):
         world = World.from_environment()
+        stop.among_others = world.size > 1
         setup = resolve(request, world.size, handed_over())
         if world.local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(setup.shards)
@@ -124,6 +125,7 @@ def _trained(
     evaluate = build_evaluator(
         setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, step.numerics, caches.get(VALIDATION)
     )
+    evaluate.warm_up(step.network)  # before the feed begins: what it does beside a capture or a choice may spoil it
     with build_feed(setup, place, progress.step, caches.get(TRAIN)) as feed:
         run = Run(
             steps=setup.steps,

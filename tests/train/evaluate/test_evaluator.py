@@ -45,3 +45,30 @@ def test_flip_averages_logits_of_an_image_and_its_mirror(tiny_set: Path, flip: b
     assert sums.seen == len(split)
     assert sums.correct == int((wanted.argmax(1) == labels).sum())
     assert sums.loss == pytest.approx(float(F.cross_entropy(wanted, labels, reduction="sum")), rel=1e-5)
+
+
+def test_one_shape_counts_each_image_once(tiny_set: Path) -> None:
+    """As on a GPU: the network sees one shape, and the sums are those of batches as they are."""
+    split, network = ShardSet.open(tiny_set).split("val"), narrow()
+    normalise = Normalise(*normalisation_of("efficientnet-b0"), CPU)
+    batch = len(split) * 2 // 3
+    shapes: list[torch.Size] = []
+    network.register_forward_pre_hook(lambda _, inputs: shapes.append(inputs[0].shape))
+
+    def evaluator(*, one_shape: bool) -> Evaluator:
+        images = Input(split, batch, Place(World(), CPU, 1)).feed
+        plans = ValidationPlans(split, batch, 1.0, 32)
+        return Evaluator(plans, images, normalise, CPU, World(), Numerics(), flip=True, one_shape=one_shape)
+
+    evaluator(one_shape=False).warm_up(network)
+    assert shapes == []
+    wanted, padded = evaluator(one_shape=False)(network), evaluator(one_shape=True)
+    assert len(set(shapes)) == 2
+    shapes.clear()
+    padded.warm_up(network)
+    assert len(shapes) == 2
+    found = padded(network)
+    assert set(shapes) == {torch.Size([batch, 3, 32, 32])}
+    assert (found.seen, found.correct) == (wanted.seen, wanted.correct)
+    assert found.loss == pytest.approx(wanted.loss, rel=1e-6)
+    assert network.training

@@ -64,13 +64,15 @@ def test_one_key_press_that_comes_twice_is_one(quiet: list[int]) -> None:
     assert quiet == []
 
 
-def stubborn(wait: str) -> "subprocess.Popen[str]":
+def stubborn(wait: str, *, before: str = "pass") -> "subprocess.Popen[str]":
     """A process that notes signals and never acts on them."""
     program = textwrap.dedent(f"""
         import ctypes, time
-        from headrace.train.machine.signals import StopRequest
-        with StopRequest() as stop:
+        from headrace.train.machine import signals
+        signals._SILENT_SECONDS = 1.0
+        with signals.StopRequest() as stop:
             stop.something_to_save = True
+            {before}
             print("ready", flush=True)
             {wait}
     """)
@@ -94,6 +96,43 @@ def test_second_request_ends_the_process_at_once(number: signal.Signals, code: i
         finally:
             process.kill()
             process.communicate()
+
+
+BEATS = "stop.among_others = True; [stop.beat() for _ in range(3)]"
+
+
+def test_rank_that_waits_for_another_ends_after_a_signal() -> None:
+    """Fails without beats: the launcher would have to kill it, half a minute later."""
+    process = stubborn(HANGING, before=BEATS)
+    try:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 143
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("before", "wait"),
+    [
+        (BEATS, "while True: stop.beat(); time.sleep(0.1)"),
+        (BEATS, "exec('with stop.writing():\\n time.sleep(60)')"),
+        (BEATS.replace("True", "False"), HANGING),
+        (f"{BEATS}; time.sleep(2); stop.beat()", HANGING),
+        ("stop.among_others = True", HANGING),
+    ],
+    ids=["gets on", "writes", "alone", "is slow", "has not begun"],
+)
+def test_silence_ends_no_other_process(before: str, wait: str) -> None:
+    """One that gets on, writes a file, is alone, takes long for a step, or has not made one, is left to itself."""
+    process = stubborn(wait, before=before)
+    try:
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=3)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_exit_codes_are_those_of_shells() -> None:

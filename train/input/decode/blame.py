@@ -34,7 +34,7 @@ def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDA
         yield images
 
 
-def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError) -> HeadraceError:
+def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError | MemoryError) -> HeadraceError:
     """The user's error where DALI, whose own names no sample, could not decode one of these: each is tried alone."""
     faults = (_fault(split, sample_id) for sample_id in ids.tolist())
     return next((fault for fault in faults if fault), None) or unexplained(error)
@@ -83,7 +83,7 @@ def _undecodable(split: Encoded, sample_id: int) -> DataError:
     )
 
 
-def unexplained(error: RuntimeError) -> HeadraceError:
+def unexplained(error: RuntimeError | MemoryError) -> HeadraceError:
     """The user's error for one of DALI's that no sample explains."""
     reason = str(error).rpartition("encountered:")[2].strip().splitlines()
     return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")

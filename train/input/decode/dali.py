@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from nvidia.dali import Pipeline, fn, types
 from nvidia.dali.tensors import TensorCPU, TensorListCPU
+from torch import Tensor
 
 from headrace.shards.errors import HeadraceError
 from headrace.train.input.augment.views import Views
@@ -18,6 +19,11 @@ from headrace.train.input.decode.arrays import Images, Jpegs
 from headrace.train.input.decode.regions import Regions
 
 AHEAD = 3  # batches that a graph on the CPU asks for before it returns the first
+_ON_GPU: dict[str, Any] = {
+    "jpeg_fancy_upsampling": True,  # nvJPEG's own default repeats chroma, libjpeg interpolates it
+    "device_memory_padding": 1 << 20,  # bytes a thread, as the next; they grow at need
+    "host_memory_padding": 1 << 20,
+}
 _VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
 
 
@@ -120,7 +126,7 @@ def viewing(
         if decode == "cpu":
             images = fn.decoders.image_slice(images, **part, output_type=types.RGB)
         elif decode is not None:
-            images = fn.decoders.image(images, device=decode, output_type=types.RGB)
+            images = fn.decoders.image(images, device=decode, output_type=types.RGB, **_ON_GPU)
         if device is not None and decode != "mixed":
             images = images.gpu()
         if decode != "cpu":
@@ -144,10 +150,23 @@ def decoding_alone(
     pipeline = Pipeline(max_batch, threads, device_id=None if alone else device, prefetch_queue_depth=2)
     with pipeline:
         jpegs = fn.external_source(lambda: listed(source()), batch=True, dtype=types.UINT8, ndim=1)
-        images = fn.decoders.image(jpegs, device=decode, output_type=types.RGB)
+        images = fn.decoders.image(
+            jpegs, device=decode, output_type=types.RGB, **(_ON_GPU if decode == "mixed" else {})
+        )
         pipeline.set_outputs(images.gpu() if copy and decode == "cpu" else images)
     pipeline.build()
     return pipeline
+
+
+def copy(images: Any, made: Tensor, stream: Any) -> None:
+    """Copy a dense batch of DALI's into a tensor of its shape, as work of this CUDA stream.
+
+    The host waits for nothing: DALI takes its buffer back after the stream's copy (CopyToExternalImplGPU in
+    dali/python/backend_impl.cc). A tensor shared by DLPack would end with a cudaDeviceSynchronize for each batch.
+    """
+    from nvidia.dali.plugin.pytorch import feed_ndarray  # noqa: PLC0415  the plugin loads much, and only a GPU needs it
+
+    feed_ndarray(images, made, cuda_stream=stream)
 
 
 def arguments(views: Views, regions: Regions, size: int) -> tuple[NDArray[Any], ...]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
@@ -13,7 +14,7 @@ from headrace.shards.encoded import Encoded
 from headrace.shards.errors import HeadraceError
 from headrace.train.input.decode import dali
 from headrace.train.input.decode.arrays import Images
-from headrace.train.input.decode.blame import blamed, refused, unexplained
+from headrace.train.input.decode.blame import blamed, explained, refused, unexplained
 from headrace.train.input.decode.regions import Regions, seen
 from headrace.train.input.decode.wanted import Some, Wanted
 from headrace.train.machine.device import Accelerator
@@ -50,6 +51,7 @@ class OnGpu(Generic[Some]):
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in order.
 
+        On a GPU they are ready for work on the side stream, and for other streams after a mark of it.
         Without a GPU they lie in DALI's memory, which it takes back for the next batch.
         Raises DataError when a sample's bytes changed or do not decode, naming it, and HeadraceError for what is not
         a sample's fault.
@@ -61,7 +63,7 @@ class OnGpu(Generic[Some]):
             except StopIteration:
                 self._graph.reset()
                 return
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:  # std::bad_alloc is the latter
                 raise self._explain(error) from error
             yield self._ahead.popleft(), images
 
@@ -74,7 +76,13 @@ class OnGpu(Generic[Some]):
     def _images(self) -> Tensor:
         with self._accelerator.side_stream() as stream:
             (images,) = self._graph.run(stream)
-            return self._accelerator.keep(from_dlpack(images.as_tensor()))
+            dense = images.as_tensor()
+            if stream is None:
+                shared: Tensor = from_dlpack(dense)
+                return shared
+            made = torch.empty(dense.shape(), dtype=torch.uint8, device=self._accelerator.device)
+            dali.copy(dense, made, stream)
+            return made
 
     def _next_inputs(self) -> Any:
         plan = next(self._plans)
@@ -91,13 +99,15 @@ class OnGpu(Generic[Some]):
         regions = regions._replace(start=regions.start - rows.start)
         return images.arrays(), *dali.arguments(rows.moved(views), regions, size)
 
-    def _explain(self, error: RuntimeError) -> HeadraceError:
+    def _explain(self, error: RuntimeError | MemoryError) -> HeadraceError:
         """The user's error for one of DALI's, which names no sample: those in question are tried one by one."""
         if any(words in str(error) for words in _NO_MEMORY):  # trying again would blame a sample for it
             return HeadraceError(
                 "the image pipeline ran out of GPU memory. Lower train.group, which changes what batch normalisation "
                 "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint stays as it is"
             )
+        if self._decode == "cpu" and self._ahead:  # the CPU can say it without a graph for each sample
+            return explained(self._split, np.concatenate([plan.wanted.ids for plan in self._ahead]), error)
         for plan in self._ahead:
             for row, sample_id in enumerate(plan.wanted.ids.tolist()):
                 if refused(self._split, sample_id) or not self._succeeds(plan.wanted.one(row)):
@@ -108,6 +118,6 @@ class OnGpu(Generic[Some]):
         inputs = self._inputs(wanted)
         try:
             self._built(lambda: inputs, 1, 1).run()
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             return False
         return True

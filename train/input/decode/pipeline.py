@@ -12,6 +12,8 @@ from headrace.train.input.decode.lanes import Lanes
 from headrace.train.input.decode.wanted import Some, Way
 from headrace.train.machine.device import Accelerator
 
+_OTHER_THREADS = 2  # of a rank with a GPU: the training step's, which launches, and the feed's
+
 
 class ImagePipeline(Generic[Some]):
     """Decodes the samples of a split and resizes their views, on the CPU or on the GPU of `accelerator`.
@@ -35,7 +37,8 @@ class ImagePipeline(Generic[Some]):
             return _OnCpu(split, max_batch, threads) if decoded is None else _FromCache(decoded, threads)
 
         def on_gpu() -> Way[Some]:
-            return OnGpu(split, max_batch, accelerator, threads=threads, decode=decode, decoded=decoded)
+            spare = max(1, threads - _OTHER_THREADS)
+            return OnGpu(split, max_batch, accelerator, threads=spare, decode=decode, decoded=decoded)
 
         self._running = False
         self._way = accelerator.either(cpu=on_cpu, gpu=on_gpu)()
