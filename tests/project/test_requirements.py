@@ -92,7 +92,7 @@ def test_every_requirement_is_pinned() -> None:
     """The constraints hold one exact version of each requirement, and nothing that ties them to a machine."""
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [line.split(";")[0].strip() for line in lines if not line.startswith("#")]
-    assert [pin for pin in pins if not re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin)] == []
+    assert [pin for pin in pins if not re.fullmatch(r"[a-z0-9-]+==[0-9.]+((a|b|rc)[0-9]+|\.?post[0-9]+)?", pin)] == []
     assert names(pins) >= RUNTIME | OPTIONAL | DEVELOPMENT
 
 
