@@ -63,7 +63,7 @@ class Setting:
         """Where JPEGs are decoded."""
         return ("cpu",) if self.dry else ("cpu", "mixed")
 
-    def setup(self, *settings: str, recipe: str = "b0-224") -> Setup:
+    def setup(self, *settings: str, recipe: str = "b0-224-1gpu") -> Setup:
         """A checked run of one group a step from random weights; later settings win."""
         base = [
             f"runtime.device={self.device}",
