@@ -1,5 +1,6 @@
 """`headrace train`: from a shard set to a trained model."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,12 @@ from headrace.shards.streams import say
     metavar="B",
     help="Count the batch by the process, as plain DDP does: the result then depends on their number.",
 )
+@click.option(
+    "--profile",
+    type=click.IntRange(1, 50),
+    metavar="STEPS",
+    help="Write a trace of so many steps into the run folder, a file a rank, for ui.perfetto.dev.",
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
 def train_command(
     nproc: int,
@@ -61,6 +68,8 @@ def train_command(
     from headrace.train.run.request import Request
 
     spin_briefly()  # before torch is loaded
+    if options["profile"] is not None:
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read then: else the profiler prints where it starts
     short = {
         "train.batch_per_process": batch_per_process,
         "train.until": until,

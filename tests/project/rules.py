@@ -99,6 +99,9 @@ HOMES = (
         words=("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "HEADRACE_STORE"),
         besides=("torch.distributed.elastic", "torch.distributed.launcher"),
     ),
+    Home(
+        "tracing a run", "train/machine/profile.py", ("torch.profiler", "torch.autograd.profiler", "torch._C._profiler")
+    ),
     Home("starting ranks", "train/machine/launch.py", ("torch.distributed.elastic", "torch.distributed.launcher")),
 )
 

@@ -164,6 +164,7 @@ def test_stray_import_is_found(path: str, text: str) -> None:
         ("train/machine/world.py", "import torch\ntorch.distributed.get_rank()"),
         ("train/machine/world.py", "from torch.nn.parallel import DistributedDataParallel"),
         ("train/machine/world.py", "rank = environ['LOCAL_RANK']"),
+        ("train/machine/profile.py", "from torch.profiler import record_function"),
         ("train/machine/launch.py", "from torch.distributed.launcher.api import elastic_launch"),
     ],
 )

@@ -14,6 +14,7 @@ from headrace.train.input.batch import Batch
 from headrace.train.input.decode.wanted import Way
 from headrace.train.input.plans import Plan
 from headrace.train.machine.device import Accelerator
+from headrace.train.machine.profile import Part, marked
 
 _END = object()
 _POLL_SECONDS = 0.1
@@ -41,7 +42,8 @@ class Feed:
 
     def __next__(self) -> Batch:
         began = time.perf_counter()
-        item = self._queue.get()
+        with marked(Part.FEED):
+            item = self._queue.get()
         self.stalled += time.perf_counter() - began
         if item is _END or isinstance(item, Exception):
             self._queue.put(item)  # the thread is over: asking again must not wait for it

@@ -7,7 +7,7 @@ nothing of the process: what holds for all of it is set by `headrace.train.run.p
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -170,6 +170,10 @@ class Accelerator:
         else:
             with torch.cuda.device(self.device), torch.cuda.stream(self._side):
                 yield self._side
+
+    def named(self, name: str) -> AbstractContextManager[Any]:
+        """What is done inside has this name in NVIDIA's tools, as an NVTX range; on a CPU nothing has."""
+        return nullcontext() if self._index is None else torch.cuda.nvtx.range(name)
 
     def mark(self) -> torch.cuda.Event | None:
         """A point in the current stream's work, to be waited for by another stream."""

@@ -15,6 +15,7 @@ _TEXT = """\
 | `environment.json` | versions, processor or GPU, processes, digest of the shard set |
 | `run.json` | the recipe's name, what was changed of it, class names, digest and numbers of samples |
 | `validation.parquet` | what `best.pt` says of each validation sample, as `headrace eval --out` writes it |
+| `trace-rank*.json.gz` | of a run with `--profile`: a trace of a few steps, for ui.perfetto.dev |
 | `pictures/` | a few training images as the network saw them, and the most confident mistakes, for the page |
 
 Files that are not there yet come with the first epoch. Formats: docs/formats.md of Headrace.

@@ -47,6 +47,7 @@ class Run:
     interval: Interval  # between checkpoints
     silence: Interval  # between lines of an epoch that is long
     save: Saver
+    traced: Callable[[], None]  # a step is over
     keep: Callable[[Scores, Saved | None], None]  # what the best evaluation so far said of each sample
     cpu_seconds: float | None = None  # of this rank for each of its images in the last epoch; None before one ended
 
@@ -70,6 +71,7 @@ def fit(run: Run) -> None:
             run.step(run.progress.step, run.batches, tally, run.losses)
             run.progress.step += 1
             run.stop.beat()
+            run.traced()
             if run.losses.full:
                 log_steps(run, clock)
             wished = votes.cast(wishes(run))

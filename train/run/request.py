@@ -22,6 +22,7 @@ class Request:
     out: Path | None = None
     resume: str | None = None
     override: tuple[str, ...] = ()
+    profile: int | None = None  # steps of a trace
     made: float = field(default_factory=time.monotonic, compare=False)  # when: seconds of the monotonic clock
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from headrace.train.machine import environment
 from headrace.train.machine.abort import ending_together
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
+from headrace.train.machine.profile import trace_of
 from headrace.train.machine.signals import StopRequest
 from headrace.train.machine.world import World
 from headrace.train.model.build import Built
@@ -126,7 +127,8 @@ def _trained(
         setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, step.numerics, caches.get(VALIDATION)
     )
     evaluate.warm_up(step.network)  # before the feed begins: what it does beside a capture or a choice may spoil it
-    with build_feed(setup, place, progress.step, caches.get(TRAIN)) as feed:
+    tracing = trace_of(setup.request.profile, setup.out, place.world.rank, place.accelerator, log.say)
+    with build_feed(setup, place, progress.step, caches.get(TRAIN)) as feed, tracing as traced:
         run = Run(
             steps=setup.steps,
             epochs=recipe.train.epochs,
@@ -145,6 +147,7 @@ def _trained(
             interval=Interval(recipe.runtime.checkpoint_minutes),
             silence=Interval(_MINUTES_OF_SILENCE),
             save=build_saver(setup, place, step),
+            traced=traced,
             keep=build_keeper(setup, place, step),
         )
         waited = feed.wait_for_first()

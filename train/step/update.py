@@ -12,6 +12,7 @@ from headrace.train.input.mixed import mix_images
 from headrace.train.input.normalise import Normalise
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics, Scaler
+from headrace.train.machine.profile import Part, marked
 from headrace.train.machine.world import World
 from headrace.train.model.dropout import HeadDropout
 from headrace.train.model.network import Network
@@ -53,11 +54,14 @@ class TrainStep:
         for turn, batch in enumerate(islice(batches, self.micro_batches)):
             self.statistics.before(turn)
             with self.world.accumulating(self.model, last=turn == self.micro_batches - 1):
-                loss, logits = self._forward(batch, step)
-                self._backward(loss)
+                with marked(Part.FORWARD):
+                    loss, logits = self._forward(batch, step)
+                with marked(Part.BACKWARD):
+                    self._backward(loss)
             tally.add(loss, logits, heavier_labels(batch.labels, batch.partner, batch.plan.mix))
             losses.add(loss / self.global_batch)
-        self._update()
+        with marked(Part.UPDATE):
+            self._update()
         losses.end_step()
 
     def _forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:

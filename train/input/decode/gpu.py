@@ -18,6 +18,7 @@ from headrace.train.input.decode.blame import blamed, explained, refused, unexpl
 from headrace.train.input.decode.regions import Regions, seen
 from headrace.train.input.decode.wanted import Some, Wanted
 from headrace.train.machine.device import Accelerator
+from headrace.train.machine.profile import Part, marked
 
 _NO_MEMORY = ("CUDA allocation failed", "Can't allocate", "cudaErrorMemoryAllocation", "out of memory")
 
@@ -74,7 +75,7 @@ class OnGpu(Generic[Some]):
         return dali.viewing(source, max_batch, threads, device=self._accelerator.ordinal, decode=self._decode)
 
     def _images(self) -> Tensor:
-        with self._accelerator.side_stream() as stream:
+        with marked(Part.DECODE), self._accelerator.side_stream() as stream:
             (images,) = self._graph.run(stream)
             dense = images.as_tensor()
             if stream is None:

@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from headrace.train.machine.profile import Part, marked
+
 Job = TypeVar("Job")
 Made = TypeVar("Made")
 Tool = Callable[[Job], Made]
@@ -43,7 +45,8 @@ class Lanes(Generic[Job, Made]):
             tool = self._idle.get_nowait()
         except Empty:  # at most one a thread is ever made, in that thread
             tool = self._make()
-        made = tool(job)
+        with marked(Part.DECODE):
+            made = tool(job)
         self._idle.put(tool)  # not after an error: nobody knows what it is good for then
         return made
 
