@@ -55,7 +55,7 @@ def main() -> None:
         if first == 0:
             recipe = setup.recipe
             evaluate = build_evaluator(
-                setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, step.numerics
+                setup.shards, recipe.evaluate, recipe.runtime.decode, step.normalise, place, step.numerics
             )
             sums = evaluate(step.network)
             seen |= {"counted": np.array(sums.seen), "correct": np.array(sums.correct)}

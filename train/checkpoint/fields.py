@@ -41,6 +41,7 @@ class Checkpoint:
     size: int  # of the images that its accuracy was measured on, pixels
     crop: float  # of each image's shorter side, for the same
     shard_set: str  # the digest
+    decode: str | None  # "cpu" or "mixed": where the images were decoded that it was trained on; None if unknown
     prepared: Prepared  # how prep made the images of that set; as it does by default where that is not known
     model: dict[str, Any]
     average: dict[str, Any]  # empty where none was kept
@@ -75,6 +76,7 @@ class Checkpoint:
             size=size,
             crop=crop,
             shard_set=state["shard_set"],
+            decode=_decode(state, path),
             prepared=_prepared(state, path),
             model=state["model"],
             average=state["average"],
@@ -90,6 +92,12 @@ class Checkpoint:
                 "Give --set runtime.precision=fp32"
             )
         return self.precision
+
+    def decode_on(self, accelerator: Accelerator, wanted: str) -> str:
+        """Where to decode its images on this device: as it was trained if `wanted` is "auto", "auto" if unknown."""
+        if wanted != "auto" or self.decode is None:
+            return wanted
+        return accelerator.either(cpu="cpu", gpu=self.decode)
 
     def refuse_impossible(self, steps: Steps) -> None:
         """Raise DataError when its step is not one of its epoch's."""
@@ -168,6 +176,14 @@ def _evaluated(state: dict[str, Any], recipe: Settled, path: Path) -> tuple[int,
         first = error.errors()[0]
         raise DataError(f"{path}: {first['loc'][0]} is {first['input']}: {first['msg']}. Use an earlier one") from error
     return size, crop
+
+
+def _decode(state: dict[str, Any], path: Path) -> str | None:
+    """Where its images were decoded; older checkpoints do not say it."""
+    decode: str | None = state.get("decode")
+    if decode not in (None, "cpu", "mixed"):
+        raise DataError(f"{path}: its decode is {decode[:20]!r}, not cpu or mixed. Use an earlier checkpoint")
+    return decode
 
 
 def _prepared(state: dict[str, Any], path: Path) -> Prepared:

@@ -30,7 +30,7 @@ _FIRST = {
 _SECOND = {"class_names": list, "mean": list, "std": list, "network": dict}
 FIELDS: dict[int, dict[str, type]] = {1: _FIRST, 2: _FIRST | _SECOND}
 """What a checkpoint of each version has, with its type."""
-OPTIONAL: dict[int, dict[str, type]] = {1: {}, 2: {"size": int, "crop": float, "prepared": dict}}
+OPTIONAL: dict[int, dict[str, type]] = {1: {}, 2: {"size": int, "crop": float, "prepared": dict, "decode": str}}
 """What it may have besides. A field that is added to version 2 gets its line in docs/formats.md too."""
 
 

@@ -10,6 +10,7 @@ from headrace.train.doctor.asked import Asked
 from headrace.train.input.batch import Batch
 from headrace.train.input.decode.cache import CacheFile, lack_of_room
 from headrace.train.input.decode.cached import Decoded
+from headrace.train.input.decode.placement import place_decoder
 from headrace.train.input.plans import TrainPlans
 from headrace.train.machine.environment import processor
 from headrace.train.machine.place import Place
@@ -36,7 +37,7 @@ class Job:
     @property
     def decode(self) -> str:
         """Where JPEGs are decoded."""
-        return self.place.accelerator.decode_placement(self.setup.recipe.runtime.decode)
+        return place_decoder(self.setup.recipe.runtime.decode, self.plans.split, self.place.accelerator).where
 
     @property
     def lanes(self) -> int:

@@ -9,24 +9,23 @@ from headrace.train.input.normalise import Normalise
 from headrace.train.input.plans import ValidationPlans
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
-from headrace.train.recipe.sections import Runtime
 from headrace.train.recipe.settled import SettledEvaluate
 
 
 def build_evaluator(
     shards: ShardSet,
     settings: SettledEvaluate,
-    runtime: Runtime,
+    decode: str,
     normalise: Normalise,
     place: Place,
     numerics: Numerics,
     decoded: Decoded | None = None,
     name: str = VALIDATION,
 ) -> Evaluator:
-    """The evaluator of the split of this name. Raises UsageError if the set has none."""
+    """The evaluator of the split of this name; `decode` as in a recipe. Raises UsageError if the set has none."""
     split = shards.split(name)
     plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
-    images = Input(split, settings.batch, place, decode=runtime.decode, decoded=decoded)
+    images = Input(split, settings.batch, place, decode=decode, decoded=decoded)
     one_shape = place.accelerator.either(cpu=False, gpu=True)  # a CPU chooses no kernels, and would only compute more
     return Evaluator(
         plans,

@@ -9,6 +9,7 @@ from headrace.shards.encoded import Encoded
 from headrace.train.input.decode.cached import Decoded
 from headrace.train.input.decode.parts import Part, Taken, build_part
 from headrace.train.input.decode.pipeline import ImagePipeline
+from headrace.train.input.decode.placement import place_decoder
 from headrace.train.input.feed import Feed
 from headrace.train.input.plans import Plan
 from headrace.train.machine.place import Place
@@ -26,7 +27,7 @@ class Input:
     ) -> None:
         self._accelerator = place.accelerator
         self._split, self._max_batch, self._threads = split, max_batch, place.threads
-        self._decode = place.accelerator.decode_placement(decode)
+        self._decode = place_decoder(decode, split, place.accelerator).where
         self._pipeline: ImagePipeline[Plan] = ImagePipeline(
             split,
             max_batch,

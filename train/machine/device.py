@@ -130,7 +130,7 @@ class Accelerator:
         return "gloo" if self._index is None else "nccl"
 
     def decode_placement(self, wanted: str) -> str:
-        """Where JPEGs are decoded: "cpu", or "mixed" (nvJPEG). "auto" is the CPU, right for small images.
+        """Where JPEGs are decoded: "cpu", or "mixed" (nvJPEG). "auto" is the CPU, as where nothing is known of them.
 
         Raises UsageError when mixed decoding is asked for without a GPU.
         """

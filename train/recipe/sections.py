@@ -221,7 +221,8 @@ class Runtime(Section):
     """torch.compile of the forward and backward pass: by inductor, or also as CUDA graphs. auto is off on every
     device, until it has been measured on a GPU what compiling costs and saves."""
     decode: Literal["auto", "cpu", "mixed"] = "auto"
-    """Where JPEGs are decoded in a run on a GPU: mixed is the GPU's nvJPEG, auto the CPU."""
+    """Where JPEGs are decoded in a run on a GPU: mixed is the GPU's nvJPEG; auto the CPU for images of at most 128 x
+    128 pixels on average, else mixed. A resumed run keeps to what it began with, as the pixels differ."""
     cache: Literal["none", "decoded"] = "none"
     """decoded: decode each image once into a file, and read the pixels from there in every epoch and every later run.
     It takes 3 bytes a pixel of disk, and as much memory of each machine, shared by its processes."""

@@ -115,7 +115,7 @@ def build_feed(setup: Setup, place: Place, first_step: int, decoded: Decoded | N
     plans, recipe = build_plans(setup), setup.recipe
     mine = setup.steps.groups_of(place.world.size, place.world.rank)
     stream = plans.stream(first_step, setup.steps.ends(recipe.train.epochs - 1), mine)
-    made = Input(plans.split, recipe.train.group, place, decode=recipe.runtime.decode, decoded=decoded)
+    made = Input(plans.split, recipe.train.group, place, decode=setup.decode, decoded=decoded)
     return made.feed(stream)
 
 
@@ -132,6 +132,7 @@ def build_saver(setup: Setup, place: Place, step: TrainStep) -> Saver:
         "class_names": list(setup.shards.class_names),
         "size": setup.recipe.evaluate.size,
         "crop": setup.recipe.evaluate.crop,
+        "decode": setup.on(place.accelerator).decode,
         "shard_set": setup.shards.digest,
         **({} if made is None else {"prepared": Prepared.among(made)}),
         "world": {"processes": place.world.size, "threads": place.threads},

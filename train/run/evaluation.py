@@ -74,8 +74,9 @@ def _refuse_unequal(measurement: Measurement, world: World) -> None:
 
 def evaluator_of(measurement: Measurement, place: Place, numerics: Numerics) -> Evaluator:
     """The evaluator of the split that is measured on."""
-    recipe = measurement.recipe
-    normalise = Normalise(*measurement.checkpoint.normalisation, place.accelerator, numerics.master_dtype)
+    recipe, saved = measurement.recipe, measurement.checkpoint
+    decode = saved.decode_on(place.accelerator, recipe.runtime.decode)
+    normalise = Normalise(*saved.normalisation, place.accelerator, numerics.master_dtype)
     return build_evaluator(
-        measurement.shards, recipe.evaluate, recipe.runtime, normalise, place, numerics, name=measurement.split
+        measurement.shards, recipe.evaluate, decode, normalise, place, numerics, name=measurement.split
     )

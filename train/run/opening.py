@@ -92,5 +92,5 @@ def _device(setup: Setup, place: Place, precision: str) -> str:
         name += f" (no GPU: {hint})"
     return (
         f"{name}, {place.threads} CPU threads a process, {precision}, {accelerator.layout}, "
-        f"decode on {accelerator.decode_placement(runtime.decode)}"
+        f"decode on {setup.decoder or setup.decode}"
     )

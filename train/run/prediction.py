@@ -46,7 +46,9 @@ def predict(asked: Prediction, images: Images, tell: Callable[[Answer], None]) -
             _refuse_unequal(saved.sha256, images, place.world)
             numerics = own_numerics(saved, recipe, place.accelerator)
             round_products(numerics, place.accelerator)
-            predictor = Predictor.of(saved, place, numerics, recipe.evaluate, recipe.runtime.decode)
+            predictor = Predictor.of(
+                saved, place, numerics, recipe.evaluate, saved.decode_on(place.accelerator, recipe.runtime.decode)
+            )
             share = _share(len(images), recipe.evaluate.batch, place.world)
             answers = predictor.predict(images.read(share, saved.prepared), asked.top)
             for answer in _together(answers, len(images), recipe.evaluate.batch, place.world):

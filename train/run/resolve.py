@@ -1,6 +1,6 @@
 """From a request to a checked plan: everything that can be refused is refused here, before anything is built."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.resume import Found, differences, find
 from headrace.train.input.decode.cache import CacheFile, plan_caches
+from headrace.train.input.decode.placement import Placement, place_decoder
+from headrace.train.machine.device import Accelerator
 from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Runtime
@@ -40,11 +42,29 @@ class Setup:
     remarks: tuple[str, ...]  # on the caches
     warnings: tuple[str, ...] = ()  # damaged checkpoints that were passed over, differences that were accepted
     chosen: str = ""  # on the numbers that stand where the recipe says "auto"
+    decoder: Placement | None = None  # None until the device is known
 
     @property
     def normalisation(self) -> Normalisation:
         """What images must look like to the network: a run goes on with what it began with."""
         return self.resumed.normalisation if self.resumed else normalisation_of(self.recipe.model.name)
+
+    @property
+    def decode(self) -> str:
+        """Where JPEGs are decoded, as a recipe says it."""
+        return self.decoder.where if self.decoder else self.recipe.runtime.decode
+
+    def on(self, accelerator: Accelerator) -> "Setup":
+        """The same with what the device decides: where JPEGs are decoded; a run goes on as it began.
+
+        Raises UsageError when mixed decoding is asked for without a GPU.
+        """
+        wanted: str = self.recipe.runtime.decode
+        if self.caches and wanted == "auto":
+            wanted = "cpu"  # as the cache was made
+        elif self.resumed:
+            wanted = self.resumed.decode_on(accelerator, wanted)
+        return replace(self, decoder=place_decoder(wanted, self.shards.split(TRAIN), accelerator))
 
     @property
     def finished(self) -> Checkpoint | None:

@@ -98,6 +98,7 @@ def refuse_unequal(setup: Setup, world: World) -> None:
 def _carry_out(
     setup: Setup, place: Place, stop: StopRequest, built: Built, log: RunLog, callbacks: Sequence[Callback]
 ) -> None:
+    setup = setup.on(place.accelerator)
     numerics = build_numerics(setup, place, built)
     round_products(numerics, place.accelerator)
     step = build_step(setup, place, numerics, built)
@@ -124,7 +125,7 @@ def _trained(
     recipe = setup.recipe
     caches = open_caches(setup.shards, setup.caches, place.world, place.threads, log.say)
     evaluate = build_evaluator(
-        setup.shards, recipe.evaluate, recipe.runtime, step.normalise, place, step.numerics, caches.get(VALIDATION)
+        setup.shards, recipe.evaluate, setup.decode, step.normalise, place, step.numerics, caches.get(VALIDATION)
     )
     evaluate.warm_up(step.network)  # before the feed begins: what it does beside a capture or a choice may spoil it
     tracing = trace_of(setup.request.profile, setup.out, place.world.rank, place.accelerator, log.say)
