@@ -124,10 +124,6 @@ class Setting:
         """R_synth: images a second of whole updates on one batch, over and over."""
         return self.rates(lambda steps: train_on(step, repeat(batch), steps), step.accelerator, repeats)
 
-    def on_real(self, step: TrainStep, batches: Iterator[Batch]) -> float:
-        """R_real: images a second of whole updates on batches as they come."""
-        return self.rates(lambda steps: train_on(step, batches, steps), step.accelerator, 1)[0]
-
 
 def train_on(step: TrainStep, batches: Iterator[Batch], steps: int) -> int:
     """Take so many updates; returns their images. Asks the device nothing."""

@@ -34,10 +34,11 @@ def measure(asked: Asked, part: Part) -> Measured | None:
     """Measure a part of a job on all ranks; None but on rank 0. Raises what `opened` and the input raise."""
     most = part.budget.seconds if part.kind is Kind.WHOLE else part.budget.turn
     with one_of_many(), opened(asked, most) as job, ExitStack() as stack:
-        return _climbed(job, Rungs(job, stack), part)
+        return climb(job, Rungs(job, stack), part)
 
 
-def _climbed(job: Job, rungs: Rungs, part: Part) -> Measured | None:
+def climb(job: Job, rungs: Rungs, part: Part) -> Measured | None:
+    """The figures of a job that is open, on all ranks; None but on rank 0."""
     turns, seconds = _planned(job, rungs, part)
     rounds = part.budget.rounds(max(seconds[runner.rung] * runner.multiple for runner, _ in turns))
     if job.place.world.is_main:

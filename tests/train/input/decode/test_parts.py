@@ -7,7 +7,7 @@ import pytest
 
 from headrace.shards.shardset import ShardSet, Split
 from headrace.train.input.augment.views import centre_views
-from headrace.train.input.decode.parts import Part, Taken, build_part
+from headrace.train.input.decode.parts import Part, Taken, _OnGpu, _Read, build_part
 from headrace.train.input.decode.pipeline import ImagePipeline
 from headrace.train.input.decode.wanted import Wanted
 from headrace.train.machine.device import Accelerator
@@ -51,3 +51,12 @@ def test_a_damaged_sample_is_named_by_each_part(split: Split, monkeypatch: pytes
     with closing(pipeline), pytest.raises(Exception, match="CRC-32") as error:
         list(pipeline.run(iter([Plan(split, 0)])))
     assert said == {str(error.value)}
+
+
+def test_graph_of_a_gpu_ends_early(split: Split) -> None:
+    """What a GPU decodes, without one: the plans come through in order, and the stream ends."""
+    plans = [Plan(split, first) for first in range(0, 80, 8)]
+    with closing(_OnGpu[Plan](Part.DECODE, split, 8, Accelerator(None), 1, "cpu")) as taken:
+        assert list(taken.run(iter(plans))) == plans
+        assert list(taken.run(iter(plans[:3]))) == plans[:3]
+    assert list(_Read[Plan](split).run(iter(plans))) == plans
