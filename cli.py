@@ -13,6 +13,8 @@ from headrace.commands.inspect import inspect_command
 from headrace.commands.predict import predict_command
 from headrace.commands.prep import prep_command
 from headrace.commands.recipes import recipes_command
+from headrace.commands.report import report_command
+from headrace.commands.runs import runs_command
 from headrace.commands.train import train_command
 from headrace.commands.verify import verify_command
 from headrace.shards.ending import REPORT, expected, lines_of
@@ -91,6 +93,8 @@ for command in (
     predict_command,
     prep_command,
     recipes_command,
+    report_command,
+    runs_command,
     train_command,
     verify_command,
 ):

@@ -58,6 +58,7 @@ HOMES = (
         ("PIL",),
         also=("shards/picture.py", "shards/thumbnail.py", "prep/images/formats.py"),
     ),
+    Home("pages", "train/record/page/render.py", ("jinja2",)),
     Home("HEIC", "prep/images/formats.py", ("pillow_heif",)),
     Home("random draws", "shards/draws.py", ("random", "secrets", "numpy.random")),
     Home(

@@ -1,6 +1,7 @@
-"""`run.json`: what a run is, for those who look at its folder later. Written when it starts."""
+"""What a run is, for those who look at its folder later: `run.json`, written when it starts, and `recipe.toml`."""
 
 import json
+import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -58,6 +59,15 @@ class About:
     def write(self, folder: Path) -> None:
         """Write the file in one visible step."""
         store.write_bytes(folder / NAME, (json.dumps(asdict(self), indent=1) + "\n").encode())
+
+
+def read_recipe(folder: Path) -> dict[str, dict[str, Any]]:
+    """The values of recipe.toml by section and key; none where it cannot be read."""
+    try:
+        found = tomllib.loads(regular.read(folder / "recipe.toml").decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {section: values for section, values in found.items() if isinstance(values, dict)}
 
 
 def _like(value: Any, default: Any) -> Any:

@@ -10,6 +10,7 @@ _TEXT = """\
 | `last.pt` | the latest checkpoint: `headrace train` with `--resume` goes on from it |
 | `checkpoints/` | the files that these two names stand for, and a few older ones |
 | `recipe.toml` | all settings, with the values that were used: `headrace train SHARDS --recipe recipe.toml` |
+| `report.html` | the run as a page: curves, classes, mistakes, where the time went; `headrace report` makes it anew |
 | `epochs.csv` | a row an epoch: losses, accuracies in percent, seconds, images a second, percent of waiting for data |
 | `metrics.jsonl` | the same, the loss of each step, saves, memory, warnings, starts, ends; a JSON object a line |
 | `environment.json` | versions, processor or GPU, processes, digest of the shard set |

@@ -7,12 +7,14 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from headrace.shards import regular, store, streams
 from headrace.shards.errors import HeadraceError
+from headrace.train.record.bottleneck import Verdict
 from headrace.train.record.epoch import EPOCH_FIELDS, EpochPart, EpochReport
 from headrace.train.record.moments import End, Saved, StepLogged
 
@@ -122,6 +124,11 @@ class RunLog:
     def memory(self, step: int, resident: int, device: Mapping[str, int]) -> None:
         """A row about the bytes of memory that were in use at the most: of this process, and of the device."""
         self._note({"kind": "memory", "step": step, "resident": resident, **device})
+
+    def verdict(self, step: int, verdict: Verdict) -> None:
+        """The verdict's line, and its row."""
+        self.say(verdict.line())
+        self._note({"kind": "verdict", "step": step, **asdict(verdict), "line": verdict.line()})
 
     def ended(self, end: End) -> None:
         """A row about the end of this part of the run."""

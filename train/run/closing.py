@@ -21,7 +21,8 @@ def conclude(run: Run, setup: Setup, place: Place, resident: Batch) -> None:
         run.log.say(f"verdict  runs the step alone for about {(count + 1) * step_seconds:.1f} s")
         synthetic = synthetic_rate(run.step, resident, run.progress.step, count)
         most = _ceiling(place, run.cpu_seconds, synthetic)
-        run.log.say(Verdict(real, synthetic.images_per_second, stall, most).line())
+        verdict = Verdict(real, synthetic.images_per_second, stall, most)
+        run.log.verdict(run.progress.step, verdict)
     if used := run.step.accelerator.memory():
         gib = [f"{number / 2**30:.1f}" for number in (used.peak, used.others, used.total)]
         run.log.say(f"memory: at most {gib[0]} GiB in tensors, {gib[1]} GiB held by decoder and others, of {gib[2]}")

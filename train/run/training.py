@@ -23,10 +23,13 @@ from headrace.train.machine.profile import trace_of
 from headrace.train.machine.signals import StopRequest
 from headrace.train.machine.world import World
 from headrace.train.model.build import Built
+from headrace.train.record.aside import Aside
 from headrace.train.record.callback import Callback, Callbacks
 from headrace.train.record.folder import RunLog
 from headrace.train.record.ledger import Ledger
 from headrace.train.record.loggers.choose import loggers_of
+from headrace.train.record.page.render import NAME as PAGE
+from headrace.train.record.page.renewal import PageRenewal
 from headrace.train.run import not_finite, out_of_memory
 from headrace.train.run.assemble import build_feed, build_keeper, build_network, build_numerics, build_saver, build_step
 from headrace.train.run.clock import Interval
@@ -75,8 +78,9 @@ def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built, callb
     with locked(setup.out):  # two runs that write one folder would leave neither
         open_run_folder(setup)
         log = RunLog(setup.out)
+        page = Aside(PageRenewal(setup.shards), PAGE, log.say_warning)
         loggers = loggers_of(setup.recipe.runtime.loggers, log.say_warning)
-        _carry_out(setup, place, stop, built, log, [Ledger(log), *loggers, *callbacks])
+        _carry_out(setup, place, stop, built, log, [Ledger(log), page, *loggers, *callbacks])
 
 
 def refuse_unequal(setup: Setup, world: World) -> None:

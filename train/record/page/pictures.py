@@ -23,7 +23,7 @@ from headrace.train.record.predictions import Predictions
 
 FOLDER = "pictures"
 TRAINING, MISTAKES = "training.json", "mistakes.json"
-MOST = 24
+MOST = 20
 """Pictures of each kind."""
 
 
@@ -100,7 +100,8 @@ def _seen_lines(seen: SeenImages, number: int, names: Sequence[str]) -> tuple[st
     own = names[int(seen.labels[number])]
     if seen.partners is None:
         return (own,)
-    return (f"{seen.share:.0%} {own}", f"{1 - seen.share:.0%} {names[int(seen.partners[number])]}")
+    shares = ((seen.share, own), (1 - seen.share, names[int(seen.partners[number])]))
+    return tuple(f"{share:.0%} {name}" for share, name in sorted(shares, key=lambda one: -one[0]))
 
 
 def _mistake_lines(predictions: Predictions, row: int) -> tuple[str, ...]:

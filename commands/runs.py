@@ -1,0 +1,18 @@
+"""`headrace runs`: the runs in a folder, as a table."""
+
+from pathlib import Path
+
+import click
+
+from headrace.shards.streams import print_result
+
+
+@click.command("runs")
+@click.argument("folder", metavar="[FOLDER]", type=click.Path(path_type=Path), default=Path("runs"))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def runs_command(folder: Path, as_json: bool) -> None:
+    """List the runs in FOLDER (default: runs), the best validation accuracy first."""
+    from headrace.train.record.listing import as_object, as_table, find_runs
+
+    found = find_runs(folder)
+    print_result(as_object(found) if as_json else as_table(found))
