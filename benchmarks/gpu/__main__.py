@@ -1,14 +1,16 @@
 """What the GPU path does and how fast: correctness, ladder, steps, epoch, memory, accuracy, profile.
 
-    python -m benchmarks.gpu SHARDS [--parts correctness,ladder] [--out FILE]     needs a GPU, uses the first
-    python -m benchmarks.gpu --dry --out FILE                                     every part on a CPU, tiny
+    python -m benchmarks.gpu SHARDS [--parts correctness,steps] [--seconds 540] [--out FILE]    on the first GPU
+    python -m benchmarks.gpu --dry --out FILE                                                   on a CPU, tiny
 
-Each part runs in a process of its own, so one that fails takes no other with it, and the result is written after
-each. Measured results go to benchmarks/results; a dry run's never do.
+Each part runs in a process of its own, so one that fails takes no other with it. A row is written as soon as it is
+measured, to OUT.PART.jsonl, and the result anew after each part; what would not end in time is left out, and named.
+What a part that failed wrote to stderr stays in OUT.PART.stderr. Measured results go to benchmarks/results; a dry
+run's never do.
 """
 
 import argparse
-import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -18,27 +20,31 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu import report
+from benchmarks.gpu.lines import LEFT_OUT, Lines
 from benchmarks.gpu.setting import Setting
 from benchmarks.harness.paths import RESULTS, ROOT
 
 PARTS = {
     "correctness": "correctness",
-    "ladder": "ladder",
+    "validation": "validation",
+    "memory": "memory",
     "steps": "steps",
     "epoch": "epoch",
-    "memory": "memory",
-    "accuracy": "accuracy",
     "profile": "kernels",
+    "determinism": "determinism",
+    "ladder": "ladder",
+    "accuracy": "accuracy",
 }
-_LONGEST = 1800  # seconds a part may take
+"""In the order in which they are worth the time of a machine that is lent for ten minutes."""
+_OVERTIME = 60  # seconds that a part may take beyond its time, before it is killed
 
 
 def main() -> int:
     """Run the parts that are asked for; 1 when one of them failed."""
     asked = _arguments()
+    ends = time.monotonic() + asked.seconds
     if asked.one:
-        part = _measured(asked.one, Setting(asked.shards, asked.scratch, asked.dry))
-        asked.out.write_text(json.dumps(part), "utf-8")
+        _measure(asked.one, Setting(asked.shards, asked.scratch, asked.dry, ends), Lines(asked.out))
         return 0
     with tempfile.TemporaryDirectory(prefix="headrace-gpu-") as folder:
         scratch = Path(folder)
@@ -48,10 +54,11 @@ def main() -> int:
         )
         facts = report.about(command, shards.name, dry=asked.dry)
         out = asked.out or RESULTS / f"gpu-{facts['date']}"
+        out.parent.mkdir(parents=True, exist_ok=True)
         parts: dict[str, dict[str, Any]] = {}
         for name in asked.parts:
-            setting = Setting(shards, scratch, asked.dry)
-            parts[name] = _measured(name, setting) if asked.in_process else _apart(name, setting)
+            setting = Setting(shards.resolve(), scratch, asked.dry, ends)
+            parts[name] = _part(name, setting, out, in_process=asked.in_process)
             report.write(out, facts, parts)
             print(f"{name}: {parts[name].get('failed', 'done')} ({parts[name]['seconds']:.0f} s)", flush=True)
         print(out.with_suffix(".md"))
@@ -65,6 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--dry", action="store_true", help="tiny sizes on a CPU: shows that parts run, measures nothing"
     )
+    parser.add_argument("--seconds", type=float, default=math.inf, help="in all; nothing begins that would take longer")
     parser.add_argument("--out", type=Path, help="file of the result, without its ending")
     parser.add_argument("--in-process", action="store_true", help="all parts in this process")
     parser.add_argument("--one", choices=PARTS, help=argparse.SUPPRESS)
@@ -92,27 +100,44 @@ def _has_gpu() -> bool:
     return Accelerator.look().count > 0
 
 
-def _measured(name: str, setting: Setting) -> dict[str, Any]:
-    """A part in this process: its method, tables and seconds."""
-    began, module = time.perf_counter(), import_module(f"benchmarks.gpu.{PARTS[name]}")
-    tables = module.run(setting)
-    return {"method": module.__doc__, "seconds": time.perf_counter() - began, "tables": tables}
+def _measure(name: str, setting: Setting, lines: Lines) -> None:
+    """A part in this process, row by row."""
+    for table, row in import_module(f"benchmarks.gpu.{PARTS[name]}").run(setting):
+        lines.add(table, row)
 
 
-def _apart(name: str, setting: Setting) -> dict[str, Any]:
+def _part(name: str, setting: Setting, out: Path, *, in_process: bool) -> dict[str, Any]:
+    """A part's method, seconds and tables; where it failed, with its last words."""
+    rows, began = Path(f"{out}.{name}.jsonl"), time.perf_counter()
+    rows.unlink(missing_ok=True)
+    lines, failed = Lines(rows), ""
+    if not setting.has_time(0):
+        lines.add(LEFT_OUT, {"part": name})
+    elif in_process:
+        _measure(name, setting, lines)
+    else:
+        failed = _apart(name, setting, rows)
+    method = "" if failed and not lines.tables() else import_module(f"benchmarks.gpu.{PARTS[name]}").__doc__
+    part = {"method": method or "", "seconds": time.perf_counter() - began, "tables": lines.tables()}
+    return {**part, "failed": failed} if failed else part
+
+
+def _apart(name: str, setting: Setting, rows: Path) -> str:
     """A part in a process of its own; where that fails, its last words."""
-    found, began = setting.scratch / f"{name}.json", time.perf_counter()
-    command = [sys.executable, "-m", "benchmarks.gpu", str(setting.shards), "--one", name, "--out", str(found)]
-    command += ["--scratch", str(setting.scratch), *(["--dry"] if setting.dry else [])]
-    try:
-        done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False, timeout=_LONGEST)
-        words = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
-    except subprocess.TimeoutExpired:
-        words = [f"not done after {_LONGEST} s"]
-    if found.exists():
-        part: dict[str, Any] = json.loads(found.read_text("utf-8"))
-        return part
-    return {"method": "", "seconds": time.perf_counter() - began, "failed": words[-1]}
+    left = setting.ends - time.monotonic()
+    command = [sys.executable, "-m", "benchmarks.gpu", str(setting.shards), "--one", name, "--out", str(rows)]
+    command += ["--scratch", str(setting.scratch), "--seconds", str(left), *(["--dry"] if setting.dry else [])]
+    said = rows.with_suffix(".stderr")
+    with said.open("w+", encoding="utf-8") as stderr:
+        try:
+            longest = None if math.isinf(left) else left + _OVERTIME
+            code = subprocess.run(command, cwd=ROOT, stderr=stderr, check=False, timeout=longest).returncode
+        except subprocess.TimeoutExpired:
+            return f"killed {_OVERTIME} s after its time"
+    if not code:
+        said.unlink()
+        return ""
+    return (said.read_text("utf-8").strip().splitlines() or [f"ended with {code}"])[-1]
 
 
 def _drawn(scratch: Path) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from benchmarks.gpu.setting import Setting
+from benchmarks.gpu.setting import Rows, Setting
 from benchmarks.harness.tables import Row
 from headrace.shards.shardset import Split
 from headrace.train.input.assembly import Input
@@ -27,7 +27,7 @@ LOSS, GRADIENT = 1e-4, 1e-2
 _GROUPS = 4  # of a quarter of the batch each
 
 
-def run(setting: Setting) -> dict[str, list[Row]]:
+def run(setting: Setting) -> Rows:
     """Tables of pixels and of the first step."""
     setup = setting.setup("model.dropout=0", "runtime.precision=fp32", f"train.group={setting.batch // 4}")
     place, step = setting.step(setup)
@@ -35,13 +35,12 @@ def run(setting: Setting) -> dict[str, list[Row]]:
     wanted = list(plans.stream(0, 1, range(min(_GROUPS, setup.steps.groups))))
     threads = 1 if setting.dry else 4
     on_cpu = list(_pixels(plans.split, wanted, Accelerator(None), threads, "cpu"))
-    pixels = []
     for decode in setting.decoders:
         found = list(_pixels(plans.split, wanted, place.accelerator, threads, decode))
-        pixels.append(_compared(decode, on_cpu, found))
+        yield "pixels", _compared(decode, on_cpu, found)
     other = build_step(setup, Place(place.world, Accelerator(None), threads), Numerics(), setting.built(setup))
     first, images = on_cpu[0]
-    return {"pixels": pixels, "first step": [_first_step(step, other, first, images)]}
+    yield "first step", _first_step(step, other, first, images)
 
 
 def _pixels(

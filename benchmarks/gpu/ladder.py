@@ -7,7 +7,8 @@ before and after R_real in each round, and stands beside itself as its own sprea
 import os
 from contextlib import ExitStack, closing
 
-from benchmarks.gpu.setting import Setting, memory_columns
+from benchmarks.gpu.lines import LEFT_OUT
+from benchmarks.gpu.setting import Rows, Setting, memory_columns
 from benchmarks.harness.tables import Row, spread
 from headrace.train.doctor.asked import Asked, Kind, Part
 from headrace.train.doctor.job import Job
@@ -22,23 +23,27 @@ from headrace.train.run.assemble import build_plans
 from headrace.train.run.resolve import Setup
 from headrace.train.step.update import TrainStep
 
+_SECONDS = 120  # of a decoder and a number of threads
 
-def run(setting: Setting) -> dict[str, list[Row]]:
+
+def run(setting: Setting) -> Rows:
     """A table of rungs and one of ratios, with a column for the decoder and the number of threads."""
     cores = len(os.sched_getaffinity(0))
     threads = [1] if setting.dry else sorted({max(1, cores // 4), max(1, cores // 2), cores})
     place, step = setting.step(setting.setup())
     step.warm_up(setting.resident(step, setting.batch, setting.size))
-    rungs, ratios = [], []
     for decode in setting.decoders:
         for number in threads:
+            if not setting.has_time(_SECONDS):
+                yield LEFT_OUT, {"decode": decode, "threads": number}
+                continue
             place.accelerator.release()
             setup = setting.setup(f"runtime.decode={decode}", f"runtime.threads={number}")
             measured = _climbed(setting, setup, step)
             head: Row = {"decode": decode, "threads": number}
-            rungs += [{**head, **row} for row in _rung_rows(measured)]
-            ratios.append({**head, **_ratio_row(measured), **memory_columns(step.accelerator)})
-    return {"rungs": rungs, "ratios": ratios}
+            yield "ratios", {**head, **_ratio_row(measured), **memory_columns(step.accelerator)}
+            for row in _rung_rows(measured):
+                yield "rungs", {**head, **row}
 
 
 def _climbed(setting: Setting, setup: Setup, step: TrainStep) -> Measured:

@@ -1,6 +1,7 @@
 """What all parts share: the data, the sizes, and how something is timed."""
 
 import csv
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ class Setting:
     shards: Path
     scratch: Path
     dry: bool
+    ends: float = math.inf  # by time.monotonic(): nothing begins that would not end before
+
+    def has_time(self, seconds: float) -> bool:
+        """Whether something that takes so long may begin; a dry run takes a fraction."""
+        return time.monotonic() + (0 if self.dry else seconds) < self.ends
 
     @property
     def device(self) -> str:
@@ -144,3 +150,7 @@ def memory_columns(accelerator: Accelerator) -> Row:
     if used is None:
         return {"peak in tensors, GiB": "-", "held by others, GiB": "-"}
     return {"peak in tensors, GiB": round(used.peak / 2**30, 2), "held by others, GiB": round(used.others / 2**30, 2)}
+
+
+Rows = Iterator[tuple[str, Row]]
+"""What a part yields: a table and a row of it, as soon as it is measured."""

@@ -8,14 +8,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
+from unittest import mock
 
 import torch
 
-from benchmarks.gpu.setting import Setting, memory_columns, rate_columns
+from benchmarks.gpu.lines import LEFT_OUT
+from benchmarks.gpu.setting import Rows, Setting, memory_columns, rate_columns
 from benchmarks.harness.tables import Row
 from headrace.shards.errors import HeadraceError
+from headrace.train.step import compiled
 from headrace.train.step.compilation import compile_step
 from headrace.train.step.update import TrainStep
+
+_EAGER, _COMPILED = 30, 150  # seconds that a variant may take, compiling included
 
 
 @dataclass(frozen=True)
@@ -27,32 +32,41 @@ class Variant:
     layout: str = "channels_last"
     compiled: str = "off"
     fused: bool = True
+    keeps_layout: bool = True  # step.compiled.keep_layout
     batch: int | None = None
     size: int | None = None
 
 
 def variants(setting: Setting) -> Iterator[Variant]:
-    """The base and what is tried beside it."""
+    """The base and what is tried beside it, what decides most first."""
+    modes = ("default", "reduce-overhead")
     yield Variant("base")
-    for precision in ("fp32",) if setting.dry else ("fp32", "tf32", "fp16"):
+    yield Variant("compile default", compiled="default")
+    yield Variant("compile default, layouts left to torch", compiled="default", keeps_layout=False)
+    yield Variant("fp16", "fp16")
+    yield Variant("batch 512", batch=4 if setting.dry else 512)
+    yield Variant("compile reduce-overhead", compiled="reduce-overhead")
+    size, batch = (64, 4) if setting.dry else (96, 128)
+    for mode in ("off", "reduce-overhead"):
+        yield Variant(f"{size} px, batch {batch}, compile {mode}", compiled=mode, size=size, batch=batch)
+    for precision in ("fp32",) if setting.dry else ("fp32", "tf32"):
         yield Variant(precision, precision)
     yield Variant("contiguous", layout="contiguous")
     yield Variant("optimizer not fused", fused=False)
-    modes = ("default", "reduce-overhead")
-    for mode in modes:
-        yield Variant(f"compile {mode}", compiled=mode)
-    sizes = (64,) if setting.dry else (128, 160)
-    batches = (4,) if setting.dry else (64, 128, 512)
-    for mode in ("off",) if setting.dry else ("off", *modes):
-        for size in sizes:
+    for mode in () if setting.dry else ("off", *modes):
+        for size in (128, 160):
             yield Variant(f"{size} px, compile {mode}", compiled=mode, size=size)
-        for batch in batches:
+        for batch in (32, 64, 128):
             yield Variant(f"batch {batch}, compile {mode}", compiled=mode, batch=batch)
 
 
-def run(setting: Setting) -> dict[str, list[Row]]:
+def run(setting: Setting) -> Rows:
     """One table, a row a variant."""
-    return {"step": [_measured(setting, variant) for variant in variants(setting)]}
+    for variant in variants(setting):
+        if setting.has_time(_EAGER if variant.compiled == "off" else _COMPILED):
+            yield "step", _measured(setting, variant)
+        else:
+            yield LEFT_OUT, {"variant": variant.name}
 
 
 def _measured(setting: Setting, variant: Variant) -> Row:
@@ -68,7 +82,8 @@ def _measured(setting: Setting, variant: Variant) -> Row:
         for group in step.optimizer.param_groups:
             group.update(fused=False, foreach=True)
     try:
-        return {**head, **_timed(setting, step, variant.compiled, batch, size)}
+        with mock.patch.object(compiled, "keep_layout", compiled.keep_layout if variant.keeps_layout else _leave):
+            return {**head, **_timed(setting, step, variant.compiled, batch, size)}
     except (torch.OutOfMemoryError, HeadraceError) as error:
         return {**head, "note": str(error).splitlines()[0]}
     finally:
@@ -91,3 +106,7 @@ def _timed(setting: Setting, step: TrainStep, mode: str, batch: int, size: int) 
         **memory_columns(step.accelerator),
         "note": note,
     }
+
+
+def _leave(_: str) -> None:
+    """Layouts as torch chooses them."""

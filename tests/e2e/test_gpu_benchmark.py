@@ -9,7 +9,7 @@ import pytest
 from benchmarks.harness.paths import RESULTS
 from tests import warm
 
-PARTS = {"correctness", "ladder", "steps", "epoch", "memory", "accuracy", "profile"}
+PARTS = {"correctness", "validation", "memory", "steps", "epoch", "profile", "determinism", "ladder", "accuracy"}
 DRY = "dry run, no measurement"
 
 
@@ -54,3 +54,13 @@ def test_dry_run_is_kept_from_the_results(tmp_path: Path) -> None:
         assert done.code == 2
         assert "outside benchmarks/results" in done.errors
     assert measured(str(tmp_path), "--parts", "no-part").code == 2
+
+
+def test_what_has_no_time_is_left_out_by_name(tmp_path: Path) -> None:
+    """With no second left no part begins, and the result says so for each."""
+    done = measured("--dry", "--in-process", "--seconds", "0", "--out", str(tmp_path / "dry"))
+    assert done.code == 0, done.errors
+    parts = json.loads((tmp_path / "dry.json").read_text())["parts"]
+    assert {name: part["tables"] for name, part in parts.items()} == {
+        name: {"left out: no time": [{"part": name}]} for name in PARTS
+    }
