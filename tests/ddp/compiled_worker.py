@@ -4,5 +4,5 @@ from headrace.train.step.compiled import Compilable
 from tests.ddp.train_worker import main
 
 if __name__ == "__main__":
-    Compilable.__init__.__defaults__ = ("eager",)
+    Compilable.__init__.__defaults__ = ("eager", "channels_last", None)
     main()

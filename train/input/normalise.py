@@ -31,6 +31,10 @@ class Normalise:
         self.write(images, made)
         return self._accelerator.lay_out(made.permute(0, 3, 1, 2))
 
+    def traced(self, images: Tensor) -> Tensor:
+        """The same in operations that torch.compile fuses with what follows: uint8 (b, h, w, 3) to (b, 3, h, w)."""
+        return (images * self._scale + self._shift).permute(0, 3, 1, 2)
+
     def write(self, images: Tensor, made: Tensor) -> None:
         """Write normalised images into `made`, (b, h, w, 3) without gaps, in the dtype of this object."""
         samples, height, width, channels = images.shape

@@ -65,7 +65,8 @@ def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> 
     optimizer, scaler = make_optimizer(network, recipe.optim), numerics.scaler()
     groups = setup.steps.groups_of(world.size, world.rank)
     momentum, weight = recipe.model.batch_norm_momentum, len(groups) / setup.steps.groups
-    compilable = Compilable(network, layout=accelerator.layout)
+    normalise = Normalise(*setup.normalisation, accelerator, numerics.master_dtype)
+    compilable = Compilable(network, layout=accelerator.layout, normalise=normalise)
     step = TrainStep(
         network=network,
         compilable=compilable,
@@ -73,7 +74,7 @@ def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> 
         optimizer=optimizer,
         scaler=scaler,
         schedule=Schedule.of(recipe, setup.steps.samples),
-        normalise=Normalise(*setup.normalisation, accelerator, numerics.master_dtype),
+        normalise=normalise,
         depth=StochasticDepth(network.drop_rates(recipe.model.drop_connect), train.seed, accelerator),
         dropout=HeadDropout(recipe.model.dropout, network.features, train.seed, accelerator),
         statistics=RunningStatistics(network, average.network if average else None, momentum, len(groups), weight),

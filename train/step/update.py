@@ -68,8 +68,10 @@ class TrainStep:
         """The micro-batch's summed loss and its logits."""
         plan, mix = batch.plan, batch.plan.mix
         keep, dropout = self.depth(plan.epochs, plan.ids), self.dropout(step, plan.group, len(batch.labels))
-        images = self.normalise(batch.images)
-        mix_images(images, batch.partner, mix)
+        images = batch.images
+        if mix is not None or not self.compilable.takes_pixels:
+            images = self.normalise(images)
+            mix_images(images, batch.partner, mix)
         with self.numerics.autocast():
             logits = self.model(images, keep, dropout)
             loss = mixed_loss(logits, batch.labels, batch.partner, mix, self.label_smoothing)

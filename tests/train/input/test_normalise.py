@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from headrace.train.input.normalise import Normalise
+from headrace.train.input.normalise import Normalise, _scaled_on_gpu
 from headrace.train.machine.device import Accelerator
 from headrace.train.model.normalisation import normalisation_of
 
@@ -21,3 +21,15 @@ def test_each_channel_has_its_own_mean_and_std(name: str, shape: tuple[int, ...]
     torch.testing.assert_close(found, expected.permute(0, 3, 1, 2))
     assert found.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, before)
+
+
+def test_traced_and_one_pass_agree() -> None:
+    """What a compiled graph does to pixels, and what a GPU does to uint8 at once, is the same but for rounding."""
+    pixels = torch.randint(0, 256, (3, 5, 7, 3), dtype=torch.uint8)
+    normalise = Normalise(*normalisation_of("efficientnet-b0"), Accelerator(None))
+    wanted, traced = normalise(pixels), normalise.traced(pixels)
+    assert traced.stride() == wanted.stride()
+    torch.testing.assert_close(traced, wanted, rtol=0, atol=1e-6)
+    made = torch.empty(15, 21)
+    _scaled_on_gpu(pixels.view(15, 21), *normalise._row(7), made)
+    torch.testing.assert_close(made.view(3, 5, 7, 3).permute(0, 3, 1, 2), wanted, rtol=0, atol=1e-6)

@@ -173,7 +173,7 @@ def test_runs_go_on_with_and_without_compiling(
     second: str,
 ) -> None:
     """A checkpoint of a compiled run has the plain names, and either kind goes on from the other's likewise."""
-    monkeypatch.setattr(Compilable.__init__, "__defaults__", ("eager", "channels_last"))
+    monkeypatch.setattr(Compilable.__init__, "__defaults__", ("eager", "channels_last", None))
     half, whole = run(tiny_set, tmp_path / "first", first)
     assert list(files.load(half).state["model"]) == list(shallow().state_dict())
     (end,) = run(tiny_set, tmp_path / "second", second, half)
