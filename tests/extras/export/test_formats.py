@@ -62,7 +62,7 @@ def test_whole_way(reference: Reference, way: str, say: Say) -> None:
         levels = np.abs(found["pixels"].astype(int) - reference.pixels)
         said = f"pixels differ by {levels.mean():.2f} on average, at most {levels.max()}, "
     say(
-        f"{reference.saved.recipe.model.name} {way}: {said}logits by {difference.max():.2f}, other classes "
+        f"{reference.saved.recipe.model.name} {way}: {said}logits by {difference.max():.1e}, other classes "
         f"{other.sum()} of {len(other)}, right {right[1]} against {right[0]}; the two likeliest of these are "
         f"{gaps(ours)[other].max(initial=0):.3f} apart"
     )
