@@ -1,7 +1,5 @@
 """Files of some samples, held in memory: the same images without the storage under them."""
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,13 +7,17 @@ from headrace.shards.shardset import Split
 
 
 class Held:
-    """Some samples of a split, under its ids. It is an `Encoded`; other ids are a KeyError."""
+    """Some samples of a split, under its ids. It is an `Encoded`; ids that were not added are a KeyError."""
 
-    def __init__(self, split: Split, batches: Iterable[NDArray[np.int64]]) -> None:
+    def __init__(self, split: Split) -> None:
         self._split = split
         self._files: dict[int, NDArray[np.uint8]] = {}
-        for ids in batches:
-            self._files |= dict(zip(ids.tolist(), split.jpegs(ids), strict=True))
+
+    def add(self, ids: NDArray[np.int64]) -> int:
+        """Read these samples and hold them; their bytes."""
+        files = self._split.jpegs(ids)
+        self._files |= dict(zip(ids.tolist(), files, strict=True))
+        return sum(map(len, files))
 
     @property
     def heights(self) -> NDArray[np.int32]:

@@ -1,5 +1,6 @@
 """The rungs of a job, built: which there are, and from what each is made."""
 
+import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +14,13 @@ from headrace.train.doctor.runners import FeedRunner, PartRunner, StepRunner, Wh
 from headrace.train.doctor.turns import Runner
 from headrace.train.input.assembly import Input
 from headrace.train.input.decode.parts import Part
+from headrace.train.input.plans import Plan
 from headrace.train.run.process import computing_in
 
 _FAR = 1 << 40  # steps: a stream that does not end
 _HELD_GROUPS = 64  # whose files are held in memory
 _HELD_BYTES = 1 << 28
+_HELD_SECONDS = 2.0  # of reading them; one group is held in any case
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,14 @@ class Rungs:
 
     def memory(self) -> WholeRunner:
         """The step on some real batches, over and over, whose files are held in memory."""
-        job, split = self.job, self.job.plans.split
-        group_bytes = job.setup.steps.group * float(split.file_sizes(slice(None)).mean())  # type: ignore[arg-type]
-        count = max(1, min(_HELD_GROUPS, int(_HELD_BYTES // group_bytes)))
-        plans = list(islice(job.plans.stream(0, _FAR, self._mine), count))
-        made = self._made(Held(split, (plan.ids for plan in plans)))
-        fed = FeedRunner(Rung.INPUT, made, cycle(plans), job.lanes)
+        job, held = self.job, Held(self.job.plans.split)
+        plans, size, began = list[Plan](), 0, time.perf_counter()
+        for plan in islice(job.plans.stream(0, _FAR, self._mine), _HELD_GROUPS):
+            size += held.add(plan.ids)
+            plans.append(plan)
+            if size > _HELD_BYTES or time.perf_counter() - began > _HELD_SECONDS:
+                break
+        fed = FeedRunner(Rung.INPUT, self._made(held), cycle(plans), job.lanes)
         return WholeRunner(Rung.MEMORY, job.step, job.resident, self._closed(fed))
 
     @property

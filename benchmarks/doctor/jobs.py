@@ -1,0 +1,52 @@
+"""The job that the doctor is shown, and the same job as a run, which says how fast it is in truth."""
+
+import csv
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.doctor.slowdowns import Slowdown, run_slowly
+from benchmarks.harness.processes import ENVIRONMENT
+
+_HEADRACE = (sys.executable, "-P", "-m", "headrace")
+_RANDOM = ("model.init=random", "model.head=new")  # as the doctor has them: no weights are at hand for larger networks
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A job: a shard set, a recipe and its settings."""
+
+    shards: Path
+    recipe: str
+    settings: tuple[str, ...]
+
+    def examined(self, slow: Slowdown | None = None, *more: str) -> dict[str, Any]:
+        """What `headrace doctor --json` says of it. It is told the job, and nothing of a slow-down."""
+        command = [*_HEADRACE, "doctor", str(self.shards), f"--recipe={self.recipe}", "--json", *more]
+        found: dict[str, Any] = json.loads(
+            run_slowly([*command, *self._set(slow)], slow, _environment()).splitlines()[-1]
+        )
+        return found
+
+    def rate(self, slow: Slowdown | None = None, *more: str) -> float:
+        """Images a second of a run of it, evaluations not counted."""
+        with tempfile.TemporaryDirectory(prefix="headrace-doctor-") as folder:
+            out = Path(folder, "run")
+            command = [*_HEADRACE, "train", str(self.shards), f"--recipe={self.recipe}", f"--out={out}"]
+            settings = [f"--set={setting}" for setting in (*_RANDOM, "runtime.verdict=false", *more)]
+            run_slowly([*command, *self._set(slow), *settings], slow, _environment())
+            with (out / "epochs.csv").open(encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        seconds = sum(float(row["train_seconds"]) for row in rows)
+        return sum(float(row["images_per_second"]) * float(row["train_seconds"]) for row in rows) / seconds
+
+    def _set(self, slow: Slowdown | None) -> list[str]:
+        return [f"--set={setting}" for setting in (*self.settings, *(slow.settings if slow else ()))]
+
+
+def _environment() -> dict[str, str]:
+    return {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(sys.path)}

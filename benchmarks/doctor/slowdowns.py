@@ -1,0 +1,140 @@
+"""What slows a job down from outside of it: each kind at a strength, the share of its rate that is left, 0 to 1."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import which
+
+SOURCE = Path(__file__).with_name("slow_reads.c")
+_GROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))  # version 1, version 2
+_PERIOD = 100_000  # microseconds
+_LARGER = {"efficientnet-b1": 1.5, "efficientnet-b2": 1.7, "efficientnet-b3": 2.5, "efficientnet-b4": 4.0}
+_SPIN = "while True: pass"
+
+
+@dataclass(frozen=True)
+class Slowdown:
+    """How a command is started so that it is slow. `settings` change the job itself."""
+
+    kind: str
+    strength: float
+    expected: str
+    """The resource that binds the job then, by the doctor's name for it."""
+    environment: dict[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    nice: int = 0
+    spinning: int = 0
+    """Processes that take the cores beside it."""
+    quota: float = 0.0
+    """Cores that its control group may use, 0 for any."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The job without a slow-down: what strengths refer to."""
+
+    rate: float  # images a second
+    file_bytes: float  # mean size of an image's file
+    lanes: int  # threads that read side by side
+    cores: int
+    library: Path  # of slow reads
+
+
+def quota(base: Base, left: float) -> Slowdown:
+    """A control group's quota of so much of the cores."""
+    return Slowdown("quota", left, "cpu", quota=left * base.cores)
+
+
+def others(base: Base, left: float) -> Slowdown:
+    """Other programs on the same cores, with the job at a nice value; the weight of one halves with about three."""
+    spinning = max(1, round(base.cores * 0.5 / left))
+    nice = max(0, min(5, round(4 * (1 - left))))
+    return Slowdown("nice", left, "cpu", nice=nice, spinning=spinning)
+
+
+def disk(base: Base, left: float) -> Slowdown:
+    """A disk that gives the files of so much of the rate."""
+    rate = left * base.rate * base.file_bytes
+    return Slowdown("disk", left, "storage", _preloaded(base, SLOW_READS_BYTES=f"{rate:.0f}"))
+
+
+def file_system(base: Base, left: float) -> Slowdown:
+    """A file system whose reads take so long that threads side by side get so much of the rate."""
+    seconds = base.lanes / (left * base.rate)
+    return Slowdown("file system", left, "storage", _preloaded(base, SLOW_READS_SECONDS=f"{seconds:.6f}"))
+
+
+def model(_: Base, left: float) -> Slowdown:
+    """A larger network of the family, about as many times slower at equal images."""
+    name = min(_LARGER, key=lambda name: abs(_LARGER[name] - 1 / left))
+    return Slowdown("larger model", left, "compute", settings=(f"model.name={name}",))
+
+
+KINDS = (quota, others, disk, file_system, model)
+
+
+def _preloaded(base: Base, **values: str) -> dict[str, str]:
+    return {"LD_PRELOAD": str(base.library), **values}
+
+
+def compile_library(folder: Path) -> Path:
+    """The library of slow reads, compiled into the folder."""
+    made = folder / "slow_reads.so"
+    subprocess.run(
+        [which("cc") or "cc", "-O2", "-shared", "-fPIC", "-o", str(made), str(SOURCE), "-ldl", "-lpthread"], check=True
+    )
+    return made
+
+
+def run_slowly(command: Sequence[str], slow: Slowdown | None, environment: Mapping[str, str]) -> str:
+    """What a command prints, under a slow-down. CalledProcessError where it fails."""
+    slow = slow or Slowdown("none", 1.0, "")
+    with ExitStack() as stack:
+        start = stack.enter_context(_limited(slow.quota))
+        for _ in range(slow.spinning):
+            stack.enter_context(_spinning())
+        whole = {**environment, **slow.environment}
+        done = subprocess.run(
+            [which("nice") or "nice", f"-n{slow.nice}", *start, *command],
+            env=whole,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise RuntimeError(f"{command[-1]} ended with {done.returncode}: {done.stderr[-500:]}")
+    return done.stdout
+
+
+@contextmanager
+def _spinning() -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-c", _SPIN])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _limited(cores: float) -> Iterator[list[str]]:
+    """The beginning of a command that runs in a control group with this quota: one of our own, removed afterwards."""
+    if not cores:
+        yield []
+        return
+    parent = next(folder for folder in _GROUPS if (folder / "cgroup.procs").exists())
+    group = parent / f"headrace-trial-{os.getpid()}"
+    group.mkdir()
+    try:
+        share = round(cores * _PERIOD)
+        if (group / "cpu.cfs_quota_us").exists():
+            (group / "cpu.cfs_quota_us").write_text(f"{share}")
+        else:
+            (group / "cpu.max").write_text(f"{share} {_PERIOD}")
+        yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh"]
+    finally:
+        group.rmdir()
