@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from headrace.shards.errors import UsageError
 from headrace.shards.streams import say
 
 
@@ -46,6 +47,8 @@ from headrace.shards.streams import say
     metavar="STEPS",
     help="Write a trace of so many steps into the run folder, a file a rank, for ui.perfetto.dev.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="Print warnings and errors alone, on standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: the rows of metrics.jsonl.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
 def train_command(
     nproc: int,
@@ -53,6 +56,8 @@ def train_command(
     device: str | None,
     deterministic: bool,
     until: float | None,
+    quiet: bool,
+    as_json: bool,
     settings: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -77,7 +82,9 @@ def train_command(
         "runtime.deterministic": "true" if deterministic else None,
     }
     settings += tuple(f"{key}={value}" for key, value in short.items() if value is not None)
-    request = Request(settings=settings, **options)
+    if quiet and as_json:
+        raise UsageError("--quiet prints nothing and --json prints rows: give one of them")
+    request = Request(settings=settings, show="quiet" if quiet else "json" if as_json else "lines", **options)
     request.refuse_early()  # before what follows, which takes seconds to load
 
     from headrace.train.machine.launch import launch

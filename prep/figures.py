@@ -1,4 +1,7 @@
-"""`headrace inspect`: the figures of a shard set as text."""
+"""`headrace inspect`: the figures of a shard set as text, or as one JSON object."""
+
+import json
+from typing import Any
 
 from headrace.prep.histogram import histogram
 from headrace.prep.summary import split_name
@@ -16,6 +19,38 @@ def report(shards: ShardSet) -> str:
         f"{shards.root}: {shards.manifest.samples:,} samples, {len(shards.class_ids):,} classes, digest {shards.digest}"
     )
     return "\n".join([head, *(line for split in facts.splits for line in _split(split, shards)), *_leakage(facts)])
+
+
+def as_object(shards: ShardSet) -> str:
+    """The same as a JSON object: `classes` in the order of the labels, percentiles at the points that it names."""
+    facts = inspect(shards)
+    counts = {split.name: split.per_class.tolist() for split in facts.splits}
+    record = {
+        "root": str(shards.root),
+        "samples": shards.manifest.samples,
+        "digest": shards.digest,
+        "classes": [
+            {"id": one, "name": name, "samples": {split: found[label] for split, found in counts.items()}}
+            for label, (one, name) in enumerate(zip(shards.class_ids, shards.class_names, strict=True))
+        ],
+        "percentiles": PERCENTILES,
+        "splits": [_split_object(split) for split in facts.splits],
+        "shared": [{"first": one, "second": other, "samples": count} for (one, other), count in facts.shared.items()],
+    }
+    return json.dumps(record, indent=1)
+
+
+def _split_object(split: SplitFacts) -> dict[str, Any]:
+    return {
+        "name": split.name,
+        "samples": split.samples,
+        "width": split.widths,
+        "height": split.heights,
+        "aspect": split.aspects,
+        "bytes": split.bytes,
+        "repeated": split.repeated,
+        "conflicting": split.conflicting,
+    }
 
 
 def _split(split: SplitFacts, shards: ShardSet) -> list[str]:

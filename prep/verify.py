@@ -1,29 +1,76 @@
 """`headrace verify`: the checks of `headrace.shards.verify`, with the decoder that admitted the images."""
 
+import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.prep.command.progress import Say, progress
 from headrace.prep.images.admit import sides
 from headrace.shards.cores import usable_cores
 from headrace.shards.errors import DataError
-from headrace.shards.manifest import load
-from headrace.shards.verify import verify
+from headrace.shards.manifest import ShardInfo, load
+from headrace.shards.verify import Report, verify
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a verification came to."""
+
+    root: Path
+    deep: bool  # whether every image was decoded
+    report: Report
+    seconds: float
+
+    @property
+    def shards(self) -> list[ShardInfo]:
+        """The tars of all splits."""
+        return [shard for split in self.report.manifest.splits for shard in split.shards]
+
+    def refuse_problems(self) -> None:
+        """Raise DataError if there is any."""
+        if count := len(self.report.problems):
+            what = "1 problem" if count == 1 else f"{count:,} problems"
+            raise DataError(
+                f"{self.root}: {what}, listed above. It must not be trained on as it is. {self.report.remedy}"
+            )
+
+    def line(self) -> str:
+        """The closing line of a set that is sound."""
+        what = "sizes, SHA-256, index against tars" + (", every image decoded" if self.deep else "")
+        return (
+            f"{self.root}: sound. {self.report.manifest.samples:,} samples in {len(self.shards):,} shards, "
+            f"{sum(shard.bytes for shard in self.shards):,} bytes: {what} ({self.seconds:.1f} s)"
+        )
+
+    def as_object(self) -> str:
+        """All of it as one JSON object."""
+        record = {
+            "root": str(self.root),
+            "sound": not self.report.problems,
+            "deep": self.deep,
+            "samples": self.report.manifest.samples,
+            "shards": len(self.shards),
+            "bytes": sum(shard.bytes for shard in self.shards),
+            "problems": self.report.problems,
+            "remedy": self.report.remedy,
+            "seconds": self.seconds,
+        }
+        return json.dumps(record, indent=1)
+
+
+def examine(root: Path, *, deep: bool) -> Checked:
+    """Check a set, and show how far that is. Raises what `headrace.shards.verify.verify` raises."""
+    began = time.monotonic()
+    with progress(load(root).samples, "verify") as report:
+        found = verify(root, decode=sides if deep else None, threads=usable_cores(), progress=report)
+    return Checked(root, deep, found, time.monotonic() - began)
 
 
 def check(root: Path, *, deep: bool, say: Say) -> str:
     """Say each problem, then raise if there was one; else the closing line."""
-    began = time.monotonic()
-    with progress(load(root).samples, "verify") as report:
-        found = verify(root, decode=sides if deep else None, threads=usable_cores(), progress=report)
-    for problem in found.problems:
+    found = examine(root, deep=deep)
+    for problem in found.report.problems:
         say(problem)
-    if found.problems:
-        what = "1 problem" if len(found.problems) == 1 else f"{len(found.problems):,} problems"
-        raise DataError(f"{root}: {what}, listed above. It must not be trained on as it is. {found.remedy}")
-    shards = [shard for split in found.manifest.splits for shard in split.shards]
-    what = "sizes, SHA-256, index against tars" + (", every image decoded" if deep else "")
-    return (
-        f"{root}: sound. {found.manifest.samples:,} samples in {len(shards):,} shards, "
-        f"{sum(shard.bytes for shard in shards):,} bytes: {what} ({time.monotonic() - began:.1f} s)"
-    )
+    found.refuse_problems()
+    return found.line()

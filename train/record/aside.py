@@ -2,10 +2,11 @@
 
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from headrace.train.record.callback import Callback
+from headrace.train.record.callback import Callback, Callbacks
 from headrace.train.record.epoch import EpochReport
 from headrace.train.record.moments import End, Saved, Start, StepLogged
 
@@ -49,11 +50,19 @@ class Aside(Callback):
 
     def on_end(self, end: End) -> None:
         """Tell, and wait for the thread; not for ever."""
+        self.tell_end(end)
+        self.wait(end, time.monotonic())
+
+    def tell_end(self, end: End) -> None:
+        """Tell it, and do not wait."""
+        self._tell(self._callback.on_end, end)
+
+    def wait(self, end: End, since: float) -> None:
+        """Wait for the thread; no longer than an end of this kind allows from this moment of the monotonic clock."""
         if self._thread is None:
             return
         seconds = _PATIENCE_SECONDS[end.reason]
-        self._tell(self._callback.on_end, end)
-        self._thread.join(seconds)
+        self._thread.join(max(0.0, since + seconds - time.monotonic()))
         if self._thread.is_alive():
             self._complain(f"not done after {seconds:g} s; the run ends without it")
 
@@ -81,3 +90,19 @@ class Aside(Callback):
         if not self._warned:
             self._warned = True
             self._warn(f"{self._name}: {what}")
+
+
+class AllAside(Callbacks):
+    """Several callbacks, each in a thread of its own. At the end all of them are waited for together."""
+
+    def __init__(self, callbacks: Iterable[Aside]) -> None:
+        self._aside = tuple(callbacks)
+        super().__init__(self._aside)
+
+    def on_end(self, end: End) -> None:
+        """Tell all, then wait."""
+        since = time.monotonic()
+        for one in self._aside:
+            one.tell_end(end)
+        for one in self._aside:
+            one.wait(end, since)

@@ -51,12 +51,19 @@ def evaluate(asked: Evaluation) -> Measured:
         measurement = _measurement(asked)
         with entered(measurement.recipe.runtime) as place:
             _refuse_unequal(measurement, place.world)
+            if place.world.is_main:
+                LOOPS.tell = tell_aside
             numerics = own_numerics(measurement.checkpoint, measurement.recipe, place.accelerator)
             round_products(numerics, place.accelerator)
             measured = measurement.take(evaluator_of(measurement, place, numerics), place, numerics)
             if LOOPS.trouble and place.world.is_main:
                 say(f"headrace: warning: {LOOPS.trouble}", error=True)
             return measured
+
+
+def tell_aside(line: str) -> None:
+    """Tell the user what is not the result."""
+    say(f"headrace: {line}", error=True)
 
 
 def _measurement(asked: Evaluation) -> Measurement:

@@ -16,6 +16,7 @@ from headrace.train.machine.signals import StoppedError, StopRequest
 from headrace.train.machine.votes import Votes, Wishes
 from headrace.train.machine.world import World
 from headrace.train.model.network import Network
+from headrace.train.record.ahead import Ahead
 from headrace.train.record.callback import Callback
 from headrace.train.record.epoch import EpochPart, EpochReport
 from headrace.train.record.folder import RunLog
@@ -67,9 +68,11 @@ def fit(run: Run) -> None:
         clock = EpochClock(run.feed, run.progress.epoch_seconds, run.progress.epoch_stalled)
         tally = Tally(run.step.accelerator, run.progress.epoch_sums if run.world.is_main else NOTHING)
         first = run.progress.step
+        run.log.console.begin_epoch(ahead(run, epoch))
         while run.progress.step < run.steps.ends(epoch):
             run.step(run.progress.step, run.batches, tally, run.losses)
             run.progress.step += 1
+            run.log.console.advance()
             run.stop.beat()
             run.traced()
             if run.losses.full:
@@ -84,6 +87,13 @@ def fit(run: Run) -> None:
         finish_epoch(run, clock, tally, votes)
     votes.heard()
     run.stop.something_to_save = False
+
+
+def ahead(run: Run, epoch: int) -> Ahead:
+    """What is still to be done of this epoch, counted from 0, and of the run."""
+    before, end = run.steps.ends(epoch - 1), run.steps.ends(epoch)
+    later = run.steps.ends(run.epochs - 1) - end
+    return Ahead(epoch + 1, run.epochs, end - before, run.progress.step - before, later, run.steps.global_batch)
 
 
 def wishes(run: Run) -> Wishes:
@@ -141,6 +151,7 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
     """Evaluate, report, and save the state that the next epoch begins with. A signal cuts the evaluation short."""
     log_steps(run, clock)
     train, reading = tally.total(run.world), clock.read()
+    run.log.console.evaluate()
     run.step.share_statistics()
     scores = Scores()
     validation = run.evaluate(run.measured, partial(cut_short, run.stop), scores)
@@ -157,6 +168,7 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
         run.keep(scores, saved)
     run.log.memory(progress.step, peak_resident(), device_memory(run.step.accelerator))
     run.told.on_epoch(report)
+    run.log.console.clear()
     run.silence.start()
     run.log.say_epoch(report)  # last: whoever reads it may keep the run waiting
 

@@ -11,10 +11,12 @@ from headrace.shards.errors import UsageError
 from headrace.train.checkpoint.resume import Found
 from headrace.train.evaluate.predict import Predictor
 from headrace.train.evaluate.trained import own_numerics, own_recipe
+from headrace.train.input.kernels.kept import LOOPS
 from headrace.train.machine.abort import one_of_many
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.world import World
 from headrace.train.record.answers import Answer
+from headrace.train.run.evaluation import tell_aside
 from headrace.train.run.preflight import chosen_checkpoint, hand_over
 from headrace.train.run.process import entered, round_products
 
@@ -44,6 +46,8 @@ def predict(asked: Prediction, images: Images, tell: Callable[[Answer], None]) -
         recipe = own_recipe(saved, asked.settings)
         with entered(recipe.runtime) as place:
             _refuse_unequal(saved.sha256, images, place.world)
+            if place.world.is_main:
+                LOOPS.tell = tell_aside
             numerics = own_numerics(saved, recipe, place.accelerator)
             round_products(numerics, place.accelerator)
             predictor = Predictor.of(

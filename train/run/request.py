@@ -7,6 +7,7 @@ from pathlib import Path
 from headrace.shards import manifest
 from headrace.shards.paths import refuse_impossible
 from headrace.train.recipe.recipe import Recipe, load_recipe
+from headrace.train.record.console import Show
 
 DEFAULT_RECIPE = "finetune"
 
@@ -23,6 +24,7 @@ class Request:
     resume: str | None = None
     override: tuple[str, ...] = ()
     profile: int | None = None  # steps of a trace
+    show: Show = field(default="lines", compare=False)
     made: float = field(default_factory=time.monotonic, compare=False)  # when: seconds of the monotonic clock
 
     def __post_init__(self) -> None:

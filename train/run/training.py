@@ -23,8 +23,9 @@ from headrace.train.machine.profile import trace_of
 from headrace.train.machine.signals import StopRequest
 from headrace.train.machine.world import World
 from headrace.train.model.build import Built
-from headrace.train.record.aside import Aside
+from headrace.train.record.aside import AllAside, Aside
 from headrace.train.record.callback import Callback, Callbacks
+from headrace.train.record.console import Console, cleared, console_of
 from headrace.train.record.folder import RunLog
 from headrace.train.record.ledger import Ledger
 from headrace.train.record.loggers.choose import loggers_of
@@ -56,31 +57,40 @@ def train(request: Request, callbacks: Sequence[Callback] = ()) -> None:
     Raises StoppedError after saving when a signal asked for it, and the errors of `resolve`; with several ranks, an
     error ends the process.
     """
-    with StopRequest() as stop, ending_together(stop):
+    console = console_of(request.show)
+    with StopRequest(console.clear_at_once) as stop, ending_together(stop), cleared(console):
         world = World.from_environment()
         stop.among_others = world.size > 1
         setup = resolve(request, world.size, handed_over())
         if world.local_rank == 0:  # the others of this node wait for it where all join
             refuse_unsafe(setup.shards)
         with entered(setup.recipe.runtime) as place:
-            carry_out(setup, place, stop, build_network(setup), callbacks)
+            carry_out(setup, place, stop, build_network(setup), callbacks, console)
 
 
-def carry_out(setup: Setup, place: Place, stop: StopRequest, built: Built, callbacks: Sequence[Callback] = ()) -> None:
+def carry_out(
+    setup: Setup,
+    place: Place,
+    stop: StopRequest,
+    built: Built,
+    callbacks: Sequence[Callback] = (),
+    console: Console | None = None,
+) -> None:
     """Train the network that was built, as the setup says, on this rank."""
     refuse_unequal(setup, place.world)
     if setup.finished:
-        RunLog(setup.out if place.world.is_main else None).say(finished_line(setup, setup.finished))
+        RunLog(setup.out if place.world.is_main else None, console).say(finished_line(setup, setup.finished))
         return
     if not place.world.is_main:
         _carry_out(setup, place, stop, built, RunLog(None), ())
         return
     with locked(setup.out):  # two runs that write one folder would leave neither
         open_run_folder(setup)
-        log = RunLog(setup.out)
+        log = RunLog(setup.out, console)
+        LOOPS.tell = log.say
         page = Aside(PageRenewal(setup.shards), PAGE, log.say_warning)
         loggers = loggers_of(setup.recipe.runtime.loggers, log.say_warning)
-        _carry_out(setup, place, stop, built, log, [Ledger(log), page, *loggers, *callbacks])
+        _carry_out(setup, place, stop, built, log, [Ledger(log), AllAside([page, *loggers]), *callbacks])
 
 
 def refuse_unequal(setup: Setup, world: World) -> None:

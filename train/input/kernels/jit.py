@@ -76,6 +76,7 @@ class _Cache(NullCache):
         key = self._key(sig, target_context.codegen())
         data = LOOPS.get(self._file, key) if key else None
         if data is None:
+            LOOPS.missed()
             return None
         reduced = pickle.loads(data)  # noqa: S301  nobody else writes that folder, and not a bit has changed
         return _REBUILD(target_context, *reduced)

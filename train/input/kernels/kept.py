@@ -1,8 +1,10 @@
 """Compiled loops between processes: files in the user's private cache folder, each checked before it is used."""
 
 import hashlib
+import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from headrace.shards import store
 from headrace.shards.errors import HeadraceError
 from headrace.shards.user_cache import private_folder
 
+_log = logging.getLogger("headrace")
 _MOST = 256  # files that stay; one version of the code makes about 30, of about 40 KB each
 _ENDING = ".loop"
 _DIGEST = 32  # bytes of a SHA-256
@@ -21,12 +24,14 @@ class Kept:
 
     A file is a SHA-256 of its key and its bytes, and the bytes; it appears by a rename, so that processes may write
     the same one at once. Whoever may write the folder could write a hash that fits too: hence the private folder.
-    `trouble` is empty where all is well.
+    `trouble` is empty where all is well. `tell` is told, once, when something has to be made.
     """
 
     def __init__(self, name: str, lost: str) -> None:
         """`name` of the folder; `lost` says what it means that nothing is kept, before `trouble` says why."""
         self.trouble = ""
+        self.tell: Callable[[str], None] = _log.info
+        self._told = False
         self._lost = lost
         self._name = name
 
@@ -42,6 +47,12 @@ class Kept:
                 os.utime(path)  # what is used counts as new
                 return data
         return None
+
+    def missed(self) -> None:
+        """Tell, once, that something that is not kept is made now: it takes seconds in which nothing else is seen."""
+        if not self._told:
+            self._told = True
+            self.tell("compiles  the loops over pixels for this processor, for some seconds; later starts find them")
 
     def put(self, name: str, key: bytes, data: bytes) -> None:
         """Keep bytes, in the place of what is there; and remove what was used longest ago, beyond a number of files."""

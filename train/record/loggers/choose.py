@@ -27,6 +27,6 @@ def refuse_missing(names: Sequence[str]) -> None:
         )
 
 
-def loggers_of(names: Sequence[str], warn: Callable[[str], None]) -> list[Callback]:
+def loggers_of(names: Sequence[str], warn: Callable[[str], None]) -> list[Aside]:
     """The loggers of these names, each aside of the run; `warn` is told what went wrong with one."""
     return [Aside(_LOGGERS[name](warn), name, warn) for name in dict.fromkeys(names)]
