@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.doctor.slowdowns import compile_library
+from headrace.shards.shardset import ShardSet
 from headrace.train.doctor import examination
 from headrace.train.doctor.asked import Asked
 from headrace.train.doctor.examination import Examination, examine
 from headrace.train.doctor.page import page
 from headrace.train.doctor.shape import Budget
+from headrace.train.input.decode.cache_fill import open_cache_alone
 from tests.e2e.commands import Ended, here, refused
 
 QUICK = Budget(0.5)
@@ -111,3 +114,34 @@ def test_error_of_a_measuring_process_is_the_commands(tiny_set: Path, monkeypatc
     """It ends with the same exit code, and prints nothing."""
     ended = doctor(monkeypatch, tiny_set, "--recipe=demo", "--set=train.global_batch=4096", "--set=train.group=16")
     assert (ended.code, ended.stdout) == (2, "")
+
+
+@pytest.mark.timeout(900)
+def test_slow_storage_is_named(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every read takes a tenth of a second, the whole is measured from memory too, and the storage binds."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler for the library that makes reads slow")
+    monkeypatch.setenv("LD_PRELOAD", str(compile_library(tmp_path)))
+    monkeypatch.setenv("SLOW_READS_SECONDS", "0.1")
+    small = ("--set=train.global_batch=4", "--set=train.group=4", "--json")
+    ended = doctor(monkeypatch, tiny_set, *JOB, *small)
+    assert ended.code == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["binding"]["resource"] == "storage"
+    assert found["rungs"]["memory"]["images_per_second"] > found["real"]
+    assert found["fetch_stall"] > 0.2
+    assert "storage-bound" in found["finding"]
+
+
+@pytest.mark.timeout(900)
+def test_decoded_cache_is_measured_where_it_is(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images come from it, with nothing to read or decode; one that is not there is not made, and a line says so."""
+    cached = ("--set=runtime.cache=decoded", f"--set=runtime.cache_dir={tmp_path}")
+    without = doctor(monkeypatch, tiny_set, *JOB, *cached)
+    assert without.code == 0, without.stderr
+    assert "nothing is written here" in without.stdout
+    assert list(tmp_path.iterdir()) == []
+    open_cache_alone(ShardSet.open(tiny_set), "train", tmp_path, 1, print)
+    found = json.loads(doctor(monkeypatch, tiny_set, *JOB, *cached, "--json").stdout)
+    assert found["job"]["cached"]
+    assert found["rungs"].keys() == {"input", "step", "whole"} | ({"threads"} & found["rungs"].keys())
