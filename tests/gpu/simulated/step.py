@@ -89,7 +89,9 @@ def simulated() -> ExitStack:
         "torch.cuda.current_device": lambda: 0,
         "torch.cuda.is_bf16_supported": lambda *_, **__: True,
         "torch.cuda.get_device_capability": lambda *_: (9, 0),
-        "torch.cuda.get_device_properties": lambda *_: mock.Mock(major=9, minor=0),
+        "torch.cuda.get_device_properties": lambda *_: mock.Mock(
+            major=9, minor=0, pci_domain_id=0, pci_bus_id=255, pci_device_id=31
+        ),
         "torch.cuda.get_device_name": lambda *_: "simulated",
         "torch.cuda.amp.common.amp_definitely_not_available": lambda: False,
         "torch.Generator": Generator,
