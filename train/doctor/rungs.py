@@ -54,8 +54,9 @@ class Rungs:
         """The step on a resident batch, in the ways that differ here; the last is R_synth."""
         step, resident, world = self.job.step, self.job.resident, self.job.place.world
         found: list[Runner] = []
-        if self.job.place.threads < self.job.facts().usable:
-            found.append(StepRunner(Rung.THREADS, step, resident, partial(computing_in, self.job.facts().usable)))
+        facts = self.job.facts()
+        if facts.threads < facts.usable and not facts.gpu:
+            found.append(StepRunner(Rung.THREADS, step, resident, partial(computing_in, facts.usable)))
         if world.size > 1:
             alone = partial(world.accumulating, step.model, last=False)
             found.append(StepRunner(Rung.COMPUTE, step, resident, alone))
