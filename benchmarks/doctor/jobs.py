@@ -26,11 +26,13 @@ class Shown:
 
     def examined(self, slow: Slowdown | None = None, *more: str) -> dict[str, Any]:
         """What `headrace doctor --json` says of it. It is told the job, and nothing of a slow-down."""
-        command = [*_HEADRACE, "doctor", str(self.shards), f"--recipe={self.recipe}", "--json", *more]
-        found: dict[str, Any] = json.loads(
-            run_slowly([*command, *self._set(slow)], slow, _environment()).splitlines()[-1]
-        )
+        found: dict[str, Any] = json.loads(self.said("--json", *more, slow=slow))
         return found
+
+    def said(self, *options: str, slow: Slowdown | None = None) -> str:
+        """What `headrace doctor` prints of it."""
+        command = [*_HEADRACE, "doctor", str(self.shards), f"--recipe={self.recipe}", *options]
+        return run_slowly([*command, *self._set(slow)], slow, _environment())
 
     def rate(self, slow: Slowdown | None = None, *more: str) -> float:
         """Images a second of a run of it, evaluations not counted."""
