@@ -10,8 +10,8 @@ from headrace.shards.errors import UsageError
 from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.settled import Settled, automatic_keys
 
-FEWEST_EPOCHS, MOST_EPOCHS = 2, 40
-SEEN = 400
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
+SEEN = 300
 """Images that a training passes, augmented copies counted, per square root of the number of images there are."""
 VIEWS = 150
 """Images that it passes at least for each class."""
@@ -86,5 +86,5 @@ def _size(side: int) -> int:
 
 
 def _evaluated(size: int) -> int:
-    """A little larger than trained: a random crop shows objects larger than the whole image does (arXiv:1906.06423)."""
+    """A little larger than trained: a random crop shows things larger than the whole image does (arXiv:1906.06423)."""
     return min(size + STRIDE, 1024)
