@@ -23,6 +23,8 @@ def finding(reading: Reading) -> str:
 
 def _compute_bound(reading: Reading) -> str:
     verdict = reading.verdict
+    if not verdict.compute_bound:
+        return verdict.finding
     shared = "" if verdict.ceiling > 0.99 else f", and takes {1 - verdict.ceiling:.0%} of their CPU time from the step"
     if reading.feeds is None:
         return "compute-bound: the input is not the bottleneck"

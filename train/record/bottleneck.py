@@ -65,7 +65,7 @@ class Verdict:
         if self.stall < 100 * (1 - COMPUTE_BOUND):
             return (
                 f"compute-bound: the step waited for data only {self.stall:.1f} % of the time, but was slower than "
-                "alone: it shares its cores with the decoding or with other programs"
+                "alone: it shares its device or its cores with the decoding or with other programs"
             )
         return f"input-bound: the step waited for data {self.stall:.1f} % of the time; `headrace doctor` says for what"
 

@@ -1,0 +1,63 @@
+from headrace.train.doctor.examination import Examination, Tried
+from headrace.train.doctor.knobs import best_knob
+from headrace.train.doctor.measured import Cause
+from headrace.train.doctor.page import page
+from headrace.train.doctor.words import advice, cold_line, finding
+from tests.train.doctor.figures import ON_CPU, ON_GPU, cold, job_with, ladder, timed
+
+
+def test_each_finding_has_its_words() -> None:
+    """What binds comes first, then what is to be done about it and what that would give."""
+    slow = ladder(100, 50, waited=0.5, memory=timed(100))
+    assert finding(job_with(slow, job=ON_GPU)).startswith("storage-bound: with its files in memory")
+    assert finding(job_with(ladder(100, 50, waited=0.5), job=ON_GPU)).startswith("input-bound: the step waits 50.0%")
+    assert "decoding takes 50%" in finding(job_with(ladder(100, 50, waited=0.5), job=ON_GPU))
+    assert finding(job_with(ladder(100, 100, compute=timed(150)))).startswith("bound by the exchange of gradients")
+    assert "could feed 5.0 times this" in finding(job_with(ladder(100, 100), job=ON_GPU))
+    assert "takes 33% of their CPU time" in finding(job_with(ladder(100, 66.7)))
+    assert finding(job_with(ladder(100, 50, waited=0.5), job=ON_GPU)).endswith("(predicted: x2.00)")
+
+
+def test_short_of_cpu_says_why() -> None:
+    """A quota, other programs, or that nothing is seen."""
+    said = {cause: finding(job_with(ladder(100, 100), got=1.0, cause=cause)) for cause in Cause}
+    assert all("1.00 of 2 cores" in words for words in said.values())
+    assert "quota" in said[Cause.QUOTA]
+    assert "other programs leave" in said[Cause.OTHERS]
+    assert "stopped again" in said[Cause.STOPPED]
+
+
+def test_slower_than_alone_is_not_called_fine() -> None:
+    """A step that does not wait and yet is slower than alone has its own words, those of a run's verdict."""
+    assert "slower than alone" in finding(job_with(ladder(100, 80), job=ON_GPU))
+
+
+def test_advice_names_a_setting_or_says_that_there_is_none() -> None:
+    """One that writes files is not tried; one that was tried has both rates."""
+    nothing = job_with(ladder(100, 99, cpu_input=0.1))
+    assert advice(Examination(nothing, None)) == "no setting of the input would make this job faster"
+    reading = job_with(ladder(100, 60, cpu_step=60, cpu_input=40))
+    assert "so --try leaves it out" in advice(Examination(reading, best_knob(reading)))
+    few = job_with(ladder(100, 100, cpu_input=0.1, threads=timed(180)), job=ON_CPU.model_copy(update={"threads": 1}))
+    knob = best_knob(few)
+    assert knob is not None
+    said = advice(Examination(few, knob, Tried(knob, 100, 175)))
+    assert "--set runtime.threads=2" in said
+    assert "predicted to give x1.80; tried: 100.0 images/s before, 175.0 with it, x1.75" in said
+
+
+def test_cold_line_says_whether_it_was_cold() -> None:
+    """Evicted whole, in part, or not to be known."""
+    for left, words in ((0.0, "none of them stayed"), (0.4, "40.0% of them stayed"), (None, "not known")):
+        assert words in cold_line(Examination(job_with(ladder(100, 100), cold=cold(50, left)), None))
+    assert cold_line(Examination(job_with(ladder(100, 100)), None)) == ""
+
+
+def test_page_is_aligned() -> None:
+    """All rungs are under their heads, whatever their sizes; a missed gate is told."""
+    lines = page(Examination(job_with(ladder(100, 99.5), cold=cold(50)), None, min_ratio=2.0)).splitlines()
+    (head,) = (place for place, line in enumerate(lines) if line.startswith("rung"))
+    table = lines[head : lines.index("", head)]
+    assert len({len(line) for line in table}) == 1
+    assert len(table) == 6
+    assert any(line.startswith("gate") and line.endswith("missed") for line in lines)
