@@ -21,7 +21,7 @@ def older_set(folder: Path, *segments: bytes, source: Path | None = None) -> Pat
     """
     source, root = source or as_folder(small(), folder / "source"), folder / "set"
 
-    def without_a_look(data: bytes, **_: object) -> Admitted:
+    def without_a_look(data: bytes, *_: object) -> Admitted:
         plain = admit(data)
         seen.append(data)
         return plain._replace(jpeg=after_start(data, *segments)) if len(seen) == int(KEY) + 1 else plain
