@@ -177,6 +177,10 @@ ALLOWED: tuple[tuple[Where, str], ...] = (
     (("recipe", "augment", "crop_area"), "missing"),
     (("size",), "missing"),
     (("crop",), "missing"),
+    (("decode",), "missing"),  # an older file, as the next
+    (("prepared",), "missing"),
+    (("prepared",), "table"),  # every option has a default
+    (("prepared",), "table of numbers"),  # keys of which no version is known
     (("class_names", 3), "text"),  # a name may be any
     (("class_names", 3), "long text"),
 )
