@@ -44,9 +44,11 @@ def test_harmed_while_a_run_reads_it(
         harm(path)
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 3, errors
-    (line,) = errors.splitlines()
-    assert line.startswith(f"headrace: error: {path}: the decoded pixels of train-00000")
-    assert line.endswith("This cache was removed: start again, and it is made again")
+    lines = errors.splitlines()
+    assert 1 <= len(lines) <= processes  # ranks may meet it at the same moment
+    for line in lines:
+        assert line.startswith(f"headrace: error: {path}: the decoded pixels of train-00000")
+        assert line.endswith("This cache was removed: start again, and it is made again")
     assert not path.exists()
     result = here(*given)
     assert result.exit_code == 0, result.output
