@@ -68,6 +68,8 @@ def shipped_recipes() -> list[str]:
 def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
     """The shipped recipe called `name`, or the TOML file at that path, with `section.key=value` settings applied.
 
+    Values that are "auto" stay so: a run has numbers for them, by its shard set.
+
     Raises UsageError that names the key and what it may be.
     """
     return _validated(_read(name), name, settings)

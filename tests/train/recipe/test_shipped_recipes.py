@@ -1,6 +1,7 @@
 """Every recipe that comes with Headrace trains: the real command, on a few images, at its own choices but for size."""
 
 import csv
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
 from headrace.prep.images.admit import encode
 from headrace.prep.images.drawing import draw
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.model.build import build_model
 from headrace.train.recipe.recipe import Recipe, load_recipe, shipped_recipes
+from headrace.train.recipe.settled import automatic_keys
 from headrace.train.run.request import Request
 from headrace.train.run.training import train
 from tests.prep.contents import as_folder
@@ -93,3 +97,18 @@ def test_recipe_trains(
     assert (tmp_path / "run" / "last.pt").exists()
     if recipe.model.head == "matched":
         assert "head of 2 classes, 2 of them as published" in capsys.readouterr().out
+
+
+def test_run_keeps_the_numbers_that_were_chosen(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The default recipe, with its own weights: the numbers are printed and kept, and it is resumed by name."""
+    of_the_machine = ("runtime.device=cpu", "runtime.threads=1", "runtime.precision=fp32", "runtime.verdict=false")
+    settings = ("train.epochs=1", "augment.size=32", *of_the_machine)
+    request = Request(few, None, settings, out=tmp_path / "run")
+    train(request)
+    chosen = "train.global_batch = 8, train.group = 8, evaluate.size = 64"
+    assert f"auto     {chosen}: for {2 * TRAIN} training images of 2 classes" in capsys.readouterr().out
+    written = load_recipe(str(tmp_path / "run" / "recipe.toml"))
+    assert automatic_keys(written) == []
+    assert Checkpoint.of(files.load(tmp_path / "run" / "last.pt")).recipe.model_dump() == written.model_dump()
+    train(replace(request, recipe="finetune", resume="last"))
+    assert "finished" in capsys.readouterr().out
