@@ -116,7 +116,7 @@ def test_first_compile_is_told(tiny_set: Path, tmp_path: Path) -> None:
             "train", tiny_set, "--out", tmp_path / str(number), *SMALL, env={"XDG_CACHE_HOME": str(tmp_path / "cache")}
         )
         assert result.code == 0, result.stderr
-        told.append(result.stdout.count("compiles  the loops over pixels"))
+        told.append(result.stdout.count("compiles the loops over pixels"))
     assert told == [1, 0]
 
 

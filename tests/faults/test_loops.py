@@ -16,12 +16,12 @@ def test_run_says_that_it_keeps_no_loops(
     with running(arguments(tiny_set, tmp_path / "run")) as process:
         output, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
-    first, line = [line for line in output.splitlines() if "loops" in line]
-    assert first.startswith("compiles  the loops")
-    assert line.startswith("warning: compiled loops cannot be kept, so every start compiles them anew")
+    first, second = (line for line in output.splitlines() if "loops" in line)
+    assert first == "compiles the loops over pixels for this processor, for some seconds"
+    assert second.startswith("warning: compiled loops cannot be kept, so every start compiles them anew")
     assert_same_run(tmp_path / "run", undisturbed)
     with running(["eval", str(tmp_path / "run/best.pt"), str(tiny_set)]) as process:
         output, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
     assert output.startswith("Test Loss: "), output
-    assert "headrace: warning: compiled loops cannot be kept" in errors
+    assert errors.startswith(f"headrace: {first}\nheadrace: warning: compiled loops cannot be kept")

@@ -52,7 +52,8 @@ class Kept:
         """Tell, once, that something that is not kept is made now: it takes seconds in which nothing else is seen."""
         if not self._told:
             self._told = True
-            self.tell("compiles  the loops over pixels for this processor, for some seconds")
+            later = "" if self.trouble else "; later starts find them"
+            self.tell(f"compiles the loops over pixels for this processor, for some seconds{later}")
 
     def put(self, name: str, key: bytes, data: bytes) -> None:
         """Keep bytes, in the place of what is there; and remove what was used longest ago, beyond a number of files."""

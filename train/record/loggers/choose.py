@@ -19,12 +19,18 @@ _LOGGERS: dict[str, Callable[[Callable[[str], None]], Callback]] = {
 
 def refuse_missing(names: Sequence[str]) -> None:
     """Raise UsageError where a logger is named whose package is not installed."""
-    missing = [name for name in names if find_spec(name) is None]
+    missing = [name for name in names if not _is_installed(name)]
     if missing:
         raise UsageError(
             f"runtime.loggers: {', '.join(missing)}: not installed. "
             f"`pip install 'headrace[{','.join(missing)}]'`, or leave it out with --set runtime.loggers=[...]"
         )
+
+
+def _is_installed(name: str) -> bool:
+    """Whether the package is there; a folder of that name, as a logger may have left one, is no package."""
+    found = find_spec(name)
+    return found is not None and found.origin is not None
 
 
 def loggers_of(names: Sequence[str], warn: Callable[[str], None]) -> list[Aside]:

@@ -124,3 +124,19 @@ def test_folder_does_not_grow_for_ever(folder: Path, loops: Kept, monkeypatch: p
     loops.put("3", KEY, DATA)
     left = {path.name.split("-")[0] for path in folder.iterdir()}
     assert left == {"0", "2", "3", "being", "notes.txt"}
+
+
+def test_what_has_to_be_made_is_told_once(folder: Path, loops: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many loops are compiled there is one line; where nothing can be kept it promises nothing."""
+    told: list[str] = []
+    loops.tell = told.append
+    loops.missed()
+    loops.missed()
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    homeless = Kept("loops", "nothing is kept")
+    homeless.tell = told.append
+    assert homeless.get("one", KEY) is None
+    homeless.missed()
+    assert list(folder.iterdir()) == []
+    line = "compiles the loops over pixels for this processor, for some seconds"
+    assert told == [f"{line}; later starts find them", line]

@@ -18,6 +18,14 @@ def test_missing_package_is_an_error_that_names_its_extra() -> None:
     refuse_missing([])
 
 
+def test_folder_of_that_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a logger left in the folder that a script runs in does not count as installed."""
+    (tmp_path / "nosuch").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match="nosuch: not installed"):
+        refuse_missing(["nosuch"])
+
+
 def test_none_is_chosen_but_those_named() -> None:
     """What is installed is no reason to send anything anywhere; a name that comes twice is one logger."""
     assert loggers_of([], print) == []
