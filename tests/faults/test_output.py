@@ -78,16 +78,17 @@ def test_line_of_an_epoch_comes_after_its_checkpoint(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever reads the line finds the epoch saved: a reader who stands still, or leaves, keeps no epoch from it."""
+    from headrace.train.record.epoch import EpochReport
     from headrace.train.record.folder import RunLog
     from tests.faults.runs import here
 
-    out, say, saved = tmp_path / "run", RunLog.say, []
+    out, say_epoch, after = tmp_path / "run", RunLog.say_epoch, []
 
-    def watched(self: RunLog, text: str) -> None:
-        if "Test Acc" in text:
-            saved.append(self.rows()[-1]["kind"])
-        say(self, text)
+    def watched(self: RunLog, report: EpochReport) -> None:
+        kinds = [row["kind"] for row in self.rows()]
+        after.append(kinds[kinds.index("epoch") + 1])
+        say_epoch(self, report)
 
-    monkeypatch.setattr(RunLog, "say", watched)
+    monkeypatch.setattr(RunLog, "say_epoch", watched)
     assert here(*arguments(tiny_set, out, runtime__checkpoint_steps=None)).exit_code == 0
-    assert saved == ["save"]
+    assert after == ["save"]
