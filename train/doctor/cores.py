@@ -10,8 +10,9 @@ from typing import NamedTuple
 from headrace.train.doctor.measured import Cause
 
 _SECONDS = 0.4  # several periods of a control group's quota, which are 0.1 s
-_BLOCK = bytes(1 << 20)
-_PART_SECONDS = 0.004  # of computing before threads wait for each other
+_BLOCK = bytes(1 << 17)
+_PART_SECONDS = 0.0004  # of computing before threads wait for each other: an operator of torch takes about so long
+_TRIED = 64  # blocks by which a part is measured
 _CLEAR = 0.1  # share of the time that a cause has to explain
 
 
@@ -24,7 +25,7 @@ class Probe(NamedTuple):
 
 
 def probe(threads: int, seconds: float = _SECONDS) -> Probe:
-    """Compute in so many threads for about so long. Each does the same, and they wait for one another every few ms."""
+    """Compute in so many threads for about so long: all do the same, and wait for one another after each part."""
     rounds = max(1, round(seconds / _PART_SECONDS))
     count = _blocks_of_a_part()
     barrier = threading.Barrier(threads)
@@ -63,9 +64,9 @@ def _blocks_of_a_part() -> int:
     """How many blocks a thread sums up in its part, by its own CPU time: others on the cores change nothing."""
     zlib.crc32(_BLOCK)
     began = time.thread_time()
-    for _ in range(4):
+    for _ in range(_TRIED):
         zlib.crc32(_BLOCK)
-    return max(1, round(4 * _PART_SECONDS / max(1e-6, time.thread_time() - began)))
+    return max(1, round(_TRIED * _PART_SECONDS / max(1e-6, time.thread_time() - began)))
 
 
 def _queued_seconds() -> float:
