@@ -11,6 +11,8 @@ from headrace.train.model.depthwise import depthwise, pays
 class SameConv2d(nn.Conv2d):
     """Convolution whose output side is ceil(input side / stride)."""
 
+    pads_weight = False
+
     @classmethod
     def of(cls, module: nn.Conv2d) -> Self:
         """One with the parameters of `module`, the same objects."""
@@ -35,8 +37,22 @@ class SameConv2d(nn.Conv2d):
             return depthwise(x, self.weight, stride, top, bottom)
         if top == bottom and left == right:
             return F.conv2d(x, self.weight, self.bias, stride, (top, left), 1, self.groups)
+        if self.pads_weight and self.training:
+            weight = F.pad(self.weight, [right - left, 0, bottom - top, 0])
+            return F.conv2d(x, weight, self.bias, stride, (bottom, right), 1, self.groups)
         padded = F.pad(x, [left, right, top, bottom])
         return F.conv2d(padded, self.weight, self.bias, stride, 0, 1, self.groups)
+
+
+def pad_weights(network: nn.Module, wanted: str) -> None:
+    """Have convolutions that need a zero more on one side than on the other put it where `wanted` says, in training.
+
+    With "weights" it becomes a first row and column of the kernel, beside even padding: the same sums in another order,
+    without a copy of the images. With "images", as evaluation has it anyway, they are copied with their zeros.
+    """
+    for module in network.modules():
+        if isinstance(module, SameConv2d):
+            module.pads_weight = wanted == "weights"
 
 
 def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:

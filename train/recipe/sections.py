@@ -220,6 +220,9 @@ class Runtime(Section):
     compile: Literal["auto", "off", "default", "reduce-overhead"] = "auto"
     """torch.compile of the forward and backward pass: by inductor, or also as CUDA graphs. auto is off on every
     device, until it has been measured on a GPU what compiling costs and saves."""
+    padding: Literal["images", "weights"] = "images"
+    """Where convolutions of stride 2 have the zeros of "same" padding in training: around images, which copies them, or
+    as a row and column of the kernel, which copies none but may keep a GPU from its fast kernels. Not measured yet."""
     decode: Literal["auto", "cpu", "mixed"] = "auto"
     """Where JPEGs are decoded in a run on a GPU: mixed is the GPU's nvJPEG; auto the CPU for images of at most 128 x
     128 pixels on average, else mixed. A resumed run keeps to what it began with, as the pixels differ."""

@@ -25,6 +25,7 @@ from headrace.train.model.build import Built, build_model
 from headrace.train.model.dropout import HeadDropout
 from headrace.train.model.matched_head import Matched
 from headrace.train.model.running_statistics import RunningStatistics
+from headrace.train.model.same_padding import pad_weights
 from headrace.train.model.stochastic_depth import StochasticDepth
 from headrace.train.record import predictions
 from headrace.train.record.moments import Saved
@@ -60,6 +61,7 @@ def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> 
     recipe, world, accelerator = setup.recipe, place.world, place.accelerator
     train, network = recipe.train, built.network
     accelerator.place(network, numerics.master_dtype)
+    pad_weights(network, recipe.runtime.padding)
     half_life = recipe.optim.ema_half_life
     average = WeightAverage(network, half_life, train.global_batch) if half_life else None
     optimizer, scaler = make_optimizer(network, recipe.optim), numerics.scaler()

@@ -1,9 +1,9 @@
 """A run's whole training step on a simulated GPU, watched: a program of its own, because it loads the library.
 
-    python -m tests.gpu.simulated.step LIBRARY SHARDS OUT PRECISION...
+    python -m tests.gpu.simulated.step LIBRARY SHARDS OUT KEY=VALUE[,KEY=VALUE]...
 
-Prints one JSON object, by precision: which operations made tensors of images that are not channels_last, which asked
-the device for a number, and which gradients lie otherwise than their parameters.
+Prints one JSON object, by settings: which operations made tensors of images that are not channels_last, which asked
+the device for a number, what was copied to be padded, and which gradients lie otherwise than their parameters.
 """
 
 import json
@@ -34,6 +34,7 @@ class Watch(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]  # torch gives no types
         self.mixed_layouts: Counter[tuple[str, tuple[int, ...]]] = Counter()
         self.reads: Counter[str] = Counter()
+        self.padded: Counter[tuple[int, ...]] = Counter()
         self.operations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -47,6 +48,8 @@ class Watch(TorchDispatchMode):
         on_device = any(value.device.type == "cuda" for value in inputs)
         if on_device and (name in _READS or any(value.device.type == "cpu" and value.dim() for value in outputs)):
             self.reads[name] += 1
+        if name == "constant_pad_nd" and min(args[1]) >= 0:  # its own gradient pads by less than nothing
+            self.padded[tuple(args[0].shape)] += 1
         if not func.is_view:
             self.mixed_layouts.update((name, tuple(value.shape)) for value in outputs if _is_mixed(value))
         return made
@@ -149,6 +152,7 @@ def watched(shards: Path, out: Path, *settings: str) -> dict[str, Any]:
         "operations": watch.operations,
         "mixed layouts": sorted(watch.mixed_layouts),
         "reads": watch.reads,
+        "padded": sorted(watch.padded.items()),
         "parameters": len(list(network.parameters())),
         "gradients astray": astray,
     }
@@ -156,4 +160,4 @@ def watched(shards: Path, out: Path, *settings: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     given = Path(sys.argv[2]), Path(sys.argv[3])
-    print(json.dumps({name: watched(*given, f"runtime.precision={name}") for name in sys.argv[4:]}))  # noqa: T201  its answer
+    print(json.dumps({settings: watched(*given, *settings.split(",")) for settings in sys.argv[4:]}))  # noqa: T201  its answer
