@@ -13,6 +13,7 @@ from headrace.train.doctor.measured import Rung
 from headrace.train.doctor.runners import FeedRunner, PartRunner, StepRunner, WholeRunner
 from headrace.train.doctor.turns import Runner
 from headrace.train.input.assembly import Input
+from headrace.train.input.decode.nvjpeg import NoNvjpegError
 from headrace.train.input.decode.parts import Part
 from headrace.train.input.plans import Plan
 from headrace.train.run.process import computing_in
@@ -41,12 +42,16 @@ class Rungs:
         return [*(self._part(part, made) for part in parts), runner]
 
     def mixed(self) -> list[Runner]:
-        """The input with the decoder on the GPU, where it is not there already."""
+        """The input with the decoder on the GPU, where it is not there already, and where DALI has that decoder."""
         if self.job.decoded is not None or self.job.decode == "mixed":
             return []
 
         def on_gpu() -> list[Runner]:
-            return [self._fed(Rung.MIXED, self._made(self.job.plans.split, decode="mixed"), 0)]
+            try:
+                made = self._made(self.job.plans.split, decode="mixed")
+            except NoNvjpegError:
+                return []
+            return [self._fed(Rung.MIXED, made, 0)]
 
         return self.job.place.accelerator.either(cpu=list[Runner], gpu=on_gpu)()
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from headrace.shards.errors import HeadraceError
 from headrace.train.input.augment.views import Views
 from headrace.train.input.decode.arrays import Images, Jpegs
+from headrace.train.input.decode.nvjpeg import refuse_without_nvjpeg
 from headrace.train.input.decode.regions import Regions
 
 AHEAD = 3  # batches that a graph on the CPU asks for before it returns the first
@@ -135,8 +136,7 @@ def viewing(
             images, size=size, roi_start=start, roi_end=end, interp_type=types.INTERP_LINEAR, antialias=True
         )
         pipeline.set_outputs(images)
-    pipeline.build()
-    return pipeline
+    return _built(pipeline, decode)
 
 
 def decoding_alone(
@@ -154,7 +154,13 @@ def decoding_alone(
             jpegs, device=decode, output_type=types.RGB, **(_ON_GPU if decode == "mixed" else {})
         )
         pipeline.set_outputs(images.gpu() if copy and decode == "cpu" else images)
+    return _built(pipeline, decode)
+
+
+def _built(pipeline: Pipeline, decode: str | None) -> Pipeline:
     pipeline.build()
+    if decode == "mixed":
+        refuse_without_nvjpeg()
     return pipeline
 
 

@@ -1,0 +1,50 @@
+"""A DALI with and without the GPU's decoder. It loads it before it asks for a GPU, so none is needed here."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+from headrace.train.input.decode import dali
+from headrace.train.input.decode.nvjpeg import NoNvjpegError, refuse_without_nvjpeg
+
+dali.decoding(lambda: [], 1, 1)
+try:
+    refuse_without_nvjpeg()
+except NoNvjpegError as error:
+    print(error)
+"""
+
+
+def extensions() -> Path:
+    """The folder of nvImageCodec's extensions, each of which looks for its library beside itself."""
+    spec = find_spec("nvidia.nvimgcodec")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "extensions"
+
+
+def said(folder: Path) -> str:
+    """What a process says that has built a decoder with the extensions of a folder."""
+    environment = {**os.environ, "NVIMGCODEC_EXTENSIONS_PATH": str(folder)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_nvjpeg_is_found_where_it_is_installed() -> None:
+    """DALI's own requirements bring it."""
+    assert said(extensions()) == ""
+
+
+@pytest.mark.skipif(any(Path("/usr/local/cuda/lib64").glob("libnvjpeg*")), reason="the CUDA toolkit has the library")
+def test_missing_nvjpeg_is_said(tmp_path: Path) -> None:
+    """The same extensions, away from the library: they load, and leave the decoders out."""
+    apart = tmp_path / "a" / "b"
+    shutil.copytree(extensions(), apart)
+    assert "DALI finds no libnvjpeg" in said(apart)
