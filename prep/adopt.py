@@ -19,7 +19,7 @@ from headrace.prep.make.record import Note
 from headrace.prep.scan import Found, Scan, scan_tar
 from headrace.prep.sources.source import States
 from headrace.prep.sources.splits import split_of, split_word
-from headrace.shards import headers, idx, index, remedy, store
+from headrace.shards import headers, idx, index, index_writer, remedy, store
 from headrace.shards.cores import usable_cores
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.labels import classes_of
@@ -29,7 +29,6 @@ from headrace.shards.manifest import (
     NAME,
     TAR_NAME,
     ClassInfo,
-    FileInfo,
     Manifest,
     ShardInfo,
     SourceInfo,
@@ -163,10 +162,9 @@ def _write_split(
     sources = [f"{scan.path.name}/{one.key}" for scan in scans for one in scan.samples]
     if old is not None and old.made is not None:
         sources = _take_over(root, old, name, table, sources, say)
-    parquet = index.render(table, [keys], [sources])
-    store.write_bytes(root / f"{name}.parquet", parquet)
-    info = FileInfo.of(f"{name}.parquet", parquet)
-    return SplitInfo(name=name, samples=len(rows), index=info, shards=tuple(shards))
+    with index_writer.writing(root / f"{name}.parquet", len(table)) as written:
+        written.add(table, keys, sources)
+    return SplitInfo(name=name, samples=len(rows), index=written.info, shards=tuple(shards))
 
 
 def _label(root: Path, scan: Scan, one: Found, label_of: dict[str, int]) -> int:

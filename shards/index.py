@@ -1,103 +1,132 @@
 """`SPLIT.parquet`: one row a sample, for training (number columns only) and for people (DuckDB, pandas).
 
-The rows are in the order of the tars: row number = sample id.
+The rows are in the order of the tars: row number = sample id. What is read is checked before it is parsed.
 """
 
 import hashlib
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from headrace.shards import regular, remedy
+from headrace.shards import remedy
 from headrace.shards.errors import DataError, NewerError
+from headrace.shards.index_writer import TYPES
 from headrace.shards.manifest import FileInfo
-from headrace.shards.sample import ROW, Rows
-
-_NUMBERS = [name for name in ROW.names or () if name != "sha256"]
-_TYPES = {
-    "key": pa.string(),
-    "source": pa.string(),
-    "sha256": pa.binary(32),
-    **{name: pa.from_numpy_dtype(ROW[name]) for name in _NUMBERS},
-}
-_ROW_GROUP = 1 << 20
+from headrace.shards.parts import PART, CheckedReader, OtherFileError
 
 
-def render(rows: Rows, keys: Iterable[Sequence[str]], sources: Iterable[Sequence[str]]) -> bytes:
-    """The Parquet file of a split. `sources`: path of each sample inside its source; both may come in parts."""
-    numbers = {name: pa.array(np.ascontiguousarray(rows[name])) for name in _NUMBERS}
-    hashes = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(32), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows["sha256"]))]
-    )
-    table = pa.table({"key": _texts(keys), **numbers, "sha256": hashes, "source": _texts(sources)})
-    out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd", row_group_size=_ROW_GROUP, use_dictionary=False)
-    return out.getvalue()
+class Index:
+    """The index of a split, open for reading row group by row group. To be closed.
 
+    Raises DataError, when it is opened or read, for a file that is damaged, and NewerError for one with columns that
+    are not known here.
+    """
 
-def _texts(parts: Iterable[Sequence[str]]) -> pa.ChunkedArray:
-    """A column made part by part: only one part's Python strings are in memory at a time."""
-    return pa.chunked_array([pa.array(part, pa.string()) for part in parts], pa.string())
+    def __init__(self, root: Path, info: FileInfo) -> None:
+        self.path = root / info.name
+        self._root, self._info = root, info
+        try:
+            self._file = CheckedReader(self.path, info.bytes, info.sha256, info.parts)
+        except (OSError, OtherFileError) as error:
+            raise self._error(error) from error
+        try:
+            self._parquet = pq.ParquetFile(pa.PythonFile(self._file, mode="r"))
+            names = self._parquet.schema_arrow.names
+            groups = [self._parquet.metadata.row_group(number) for number in range(self._parquet.num_row_groups)]
+        except (pa.ArrowException, OSError, OtherFileError) as error:
+            self.close()
+            raise self._error(error) from error
+        self.rows = int(self._parquet.metadata.num_rows)
+        self.group_rows = [int(group.num_rows) for group in groups]
+        self._known = names
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
-def _checked(root: Path, info: FileInfo) -> pa.BufferReader:
-    """The file's bytes, after their SHA-256 is that of the manifest: damaged Parquet is never parsed."""
-    path = root / info.name
-    try:
-        data = regular.read(path)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}. {remedy.of_indexes(root)}") from error
-    if len(data) != info.bytes or hashlib.sha256(data).hexdigest() != info.sha256:
-        raise DataError(
-            f"{path}: not the file that the manifest describes ({len(data):,} bytes, expected {info.bytes:,}). "
-            f"{remedy.of_indexes(root)}"
-        )
-    return pa.BufferReader(data)
+    def read(self, columns: Sequence[str], group: int | None = None) -> dict[str, Any]:
+        """Columns of a row group, or of all of them, as Arrow arrays without nulls."""
+        self._refuse_columns(columns)
+        try:
+            if group is None:
+                table = self._parquet.read(list(columns))
+            else:
+                table = self._parquet.read_row_group(group, list(columns))
+        except (pa.ArrowException, OSError, OtherFileError) as error:
+            raise self._error(error) from error
+        for name in columns:
+            column, expected = table.column(name), TYPES[name]
+            if column.type != expected or column.null_count:
+                raise DataError(
+                    f"{self.path}: column {name!r} is {column.type} with {column.null_count} nulls, "
+                    f"expected {expected} without any. {remedy.of_indexes(self._root)}"
+                )
+        return {name: table.column(name).combine_chunks() for name in columns}
+
+    def check_whole(self) -> None:
+        """Raise DataError unless all bytes together have the SHA-256 of the manifest."""
+        seen = hashlib.sha256()
+        self._file.seek(0)
+        try:
+            while data := self._file.read(PART):
+                seen.update(data)
+        except (OSError, OtherFileError) as error:
+            raise self._error(error) from error
+        if seen.hexdigest() != self._info.sha256:
+            raise self._error(OtherFileError("other bytes"))
+
+    def _refuse_columns(self, columns: Sequence[str]) -> None:
+        if missing := sorted(set(columns) - set(self._known)):
+            raise DataError(f"{self.path}: no column {missing}. {remedy.of_indexes(self._root)}")
+        if unknown := sorted(set(self._known) - TYPES.keys()):
+            what = f"it has a column that this version does not know, {unknown[0][:255]}"
+            raise NewerError.of(self.path, what)
+
+    def _error(self, error: Exception) -> DataError:
+        what = str(error)
+        if isinstance(error, OtherFileError):
+            what = f"not the file that the manifest describes ({error})"
+        elif isinstance(error, OSError) and error.strerror:
+            what = error.strerror
+        return DataError(f"{self.path}: {what}. {remedy.of_indexes(self._root)}")
 
 
 def read_numbers(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Number columns as numpy arrays. Raises DataError when the file is damaged, NewerError for unknown columns."""
-    return {name: column.to_numpy() for name, column in _read(root, info, columns).items()}
+    """Number columns as numpy arrays. Raises what `Index` raises."""
+    with closing(Index(root, info)) as found:
+        return {name: column.to_numpy() for name, column in found.read(columns).items()}
 
 
 def read_texts(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Any columns as Python lists: keys, sources, hashes. Raises what `read_numbers` raises."""
-    return {name: column.to_pylist() for name, column in _read(root, info, columns).items()}
+    """Any columns as Python lists: keys, sources, hashes. Raises what `Index` raises."""
+    with closing(Index(root, info)) as found:
+        return {name: column.to_pylist() for name, column in found.read(columns).items()}
+
+
+def read_groups(root: Path, info: FileInfo, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Columns as Arrow arrays, a row group at a time. Raises what `Index` raises."""
+    with closing(Index(root, info)) as found:
+        for number in range(len(found.group_rows)):
+            yield found.read(columns, number)
+
+
+def check_whole(root: Path, info: FileInfo) -> None:
+    """Raise DataError unless the whole file has its SHA-256: one with sums of its parts is else read in parts alone."""
+    with closing(Index(root, info)) as found:
+        found.check_whole()
 
 
 def refuse_newer(root: Path, info: FileInfo) -> None:
     """Raise NewerError for a file with columns that are not known here; one that is lost or damaged has none."""
     try:
-        _read(root, info, ())
+        with closing(Index(root, info)) as found:
+            found.read(())
     except NewerError:
         raise
     except DataError:
         return
-
-
-def _read(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, Any]:
-    source = _checked(root, info)
-    try:
-        there = pq.read_schema(source).names
-        table = pq.read_table(source, columns=list(columns))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{root / info.name}: {error}. {remedy.of_indexes(root)}") from error
-    missing = set(columns) - set(table.column_names)
-    if missing:
-        raise DataError(f"{root / info.name}: no column {sorted(missing)}. {remedy.of_indexes(root)}")
-    if unknown := sorted(set(there) - _TYPES.keys()):
-        raise NewerError.of(root / info.name, f"it has a column that this version does not know, {unknown[0][:255]}")
-    for name in columns:
-        column, expected = table.column(name), _TYPES[name]
-        if column.type != expected or column.null_count:
-            raise DataError(
-                f"{root / info.name}: column {name!r} is {column.type} with {column.null_count} nulls, "
-                f"expected {expected} without any. {remedy.of_indexes(root)}"
-            )
-    return {name: table.column(name).combine_chunks() for name in columns}

@@ -4,13 +4,22 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from headrace.shards import regular, remedy
 from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.names import MANIFEST, STAMP
+from headrace.shards.parts import PART
 from headrace.shards.paths import refuse_impossible
 
 FORMAT = 2
@@ -69,11 +78,24 @@ class ShardInfo(_Part):
 
 
 class FileInfo(_Part):
-    """A file derived from the tars."""
+    """A file derived from the tars; of a large one also the SHA-256 of each MiB, so that it can be read in parts."""
 
     name: FileName
     bytes: Count
     sha256: Sha256
+    parts: Annotated[tuple[Sha256, ...], Field(max_length=1 << 20)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """The parts are as many as the file has."""
+        if self.parts is not None and len(self.parts) != -(-self.bytes // PART):
+            raise ValueError(f"{len(self.parts):,} parts of {PART:,} bytes do not make {self.bytes:,} bytes")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return fields if self.parts is not None else {name: fields[name] for name in ("name", "bytes", "sha256")}
 
     @classmethod
     def of(cls, name: str, content: "Content") -> "FileInfo":

@@ -88,6 +88,7 @@ def _remedy(root: Path, manifest: Manifest, wrong: set[str]) -> str:
 
 
 def _columns(root: Path, split: SplitInfo, classes: int) -> Columns:
+    index.check_whole(root, split.index)
     columns = index.read_numbers(root, split.index, _COLUMNS)
     labels, counts = columns["label"], [shard.samples for shard in split.shards]
     path = root / split.index.name

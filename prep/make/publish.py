@@ -10,8 +10,8 @@ from headrace.prep.make.record import Note, Record, record_path
 from headrace.prep.make.shard import Job
 from headrace.prep.sources.files import READ, Unused
 from headrace.prep.sources.source import Source, States, states
-from headrace.shards import index, store
-from headrace.shards.manifest import NAME, FileInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
+from headrace.shards import index_writer, store
+from headrace.shards.manifest import NAME, Manifest, ShardInfo, SourceInfo, SplitInfo
 from headrace.shards.names import REPORT, STAMP
 from headrace.shards.sample import key_of
 
@@ -58,16 +58,17 @@ def write_set(
 
 def _write_split(work: Path, name: str, parts: list[tuple[Job, Record]]) -> SplitInfo:
     """Write the Parquet index of a split; its entry in the manifest."""
-    rows = np.concatenate([record.rows for _, record in parts])
-    keys = ([key_of(job.first + place) for place in record.kept.tolist()] for job, record in parts)
-    sources = ([job.files.paths[place] for place in record.kept.tolist()] for job, record in parts)
-    parquet = index.render(rows, keys, sources)
-    store.write_bytes(work / f"{name}.parquet", parquet)
+    samples = sum(len(record.rows) for _, record in parts)
+    with index_writer.writing(work / f"{name}.parquet", samples) as index:
+        for job, record in parts:
+            kept = record.kept.tolist()
+            keys = [key_of(job.first + place) for place in kept]
+            index.add(record.rows, keys, [job.files.paths[place] for place in kept])
     shards = tuple(
         ShardInfo(name=f"{record.name}.tar", samples=len(record.rows), bytes=record.bytes, sha256=record.sha256)
         for _, record in parts
     )
-    return SplitInfo(name=name, samples=len(rows), index=FileInfo.of(f"{name}.parquet", parquet), shards=shards)
+    return SplitInfo(name=name, samples=samples, index=index.info, shards=shards)
 
 
 def _action(unused: Unused) -> str:

@@ -1,0 +1,214 @@
+"""The index of a split, written as its rows come: the bytes of ever for splits of up to four million samples."""
+
+import hashlib
+import io
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+
+from headrace.shards import index, index_writer
+from headrace.shards.errors import DataError
+from headrace.shards.index_writer import NUMBERS, writing
+from headrace.shards.manifest import FileInfo
+from headrace.shards.parts import PART
+from headrace.shards.sample import ROW, Rows
+from tests.checkout import ROOT
+
+COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
+
+
+def rows_in(sizes: list[int]) -> Rows:
+    """Rows of shards with so many samples each, with numbers that do not compress."""
+    rows = np.zeros(sum(sizes), ROW)
+    bits = np.random.default_rng(1).integers(0, 1 << 30, (len(rows), 16), dtype=np.int64)
+    for place, name in enumerate(NUMBERS):
+        rows[name] = bits[:, place]
+    rows["sha256"] = bits.view(np.uint8).reshape(len(rows), 128)[:, :32]
+    rows["shard"] = np.repeat(np.arange(len(sizes)), sizes)
+    return rows
+
+
+def names_of(rows: Rows) -> tuple[list[str], list[str]]:
+    """A key and a source for each row."""
+    return [f"{number:09d}" for number in range(len(rows))], [f"train/{row}.JPEG" for row in rows["crc32"].tolist()]
+
+
+def written(path: Path, rows: Rows, cuts: list[int]) -> FileInfo:
+    """The index of these rows, handed over in parts that end at `cuts`."""
+    keys, sources = names_of(rows)
+    with writing(path, len(rows)) as writer:
+        for first, last in zip([0, *cuts], [*cuts, len(rows)], strict=True):
+            writer.add(rows[first:last], keys[first:last], sources[first:last])
+    return writer.info
+
+
+def rendered_at_once(rows: Rows) -> bytes:
+    """The file as one table, as versions before the writer made it."""
+    keys, sources = names_of(rows)
+    numbers = {name: pa.array(np.ascontiguousarray(rows[name])) for name in NUMBERS}
+    sums = pa.py_buffer(np.ascontiguousarray(rows["sha256"]))
+    hashes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(rows), [None, sums])
+    out = io.BytesIO()
+    texts = [pa.array(part, pa.string()) for part in (keys, sources)]
+    table = pa.table({"key": texts[0], **numbers, "sha256": hashes, "source": texts[1]})
+    pq.write_table(table, out, compression="zstd", row_group_size=1 << 20, use_dictionary=False)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("rows", "cuts"), [(0, []), (1, []), (700, [0, 100, 100, 699]), (1_200_000, [5, 400_000, 1_048_577, 1_048_577])]
+)
+def test_bytes_are_those_of_one_table(tmp_path: Path, rows: int, cuts: list[int]) -> None:
+    """However the rows come, more than a row group of them too, the file is the one that a single table gives."""
+    made = rows_in([rows])
+    info = written(tmp_path / "train.parquet", made, cuts)
+    expected = rendered_at_once(made)
+    assert (tmp_path / "train.parquet").read_bytes() == expected
+    assert info == FileInfo.of("train.parquet", expected)
+    assert "parts" not in info.model_dump()
+
+
+def test_index_of_an_older_version_is_made_again(tmp_path: Path) -> None:
+    """The Parquet file that commit c122ade wrote has these very bytes now, but for the name of the library in it."""
+    old = pq.read_table(ROOT / "tests/formats/c122ade/set/train.parquet")
+    rows = np.zeros(len(old), ROW)
+    for name in NUMBERS:
+        rows[name] = old[name].to_numpy()
+    rows["sha256"] = np.array([list(one) for one in old["sha256"].to_pylist()], np.uint8)
+    with writing(tmp_path / "train.parquet", len(rows)) as writer:
+        writer.add(rows, old["key"].to_pylist(), old["source"].to_pylist())
+    assert pq.read_table(tmp_path / "train.parquet").equals(old)
+    assert writer.info.parts is None
+
+
+@pytest.fixture
+def low_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Splits of more than 1,000 samples are large, with row groups of 200 to 500 rows."""
+    monkeypatch.setattr(index_writer, "LARGE", 1000)
+    monkeypatch.setattr(index_writer, "_LEAST", 200)
+    monkeypatch.setattr(index_writer, "_MOST", 500)
+
+
+SIZES = [90, 0, 90, 90, 1200, 10, 190, 200, 1, 150]
+GROUPS = [270, 500, 500, 200, 200, 200, 151]
+
+
+def groups_in(path: Path) -> list[int]:
+    """Rows of each row group."""
+    parquet = pq.ParquetFile(path)
+    return [parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups)]
+
+
+@pytest.mark.usefixtures("low_border")
+def test_groups_of_a_large_split_end_with_its_shards(tmp_path: Path) -> None:
+    """Each is cut where a shard ends, unless that shard alone is too large; the parts that come do not matter."""
+    rows = rows_in(SIZES)
+    bounds = np.cumsum(SIZES)[:-1].tolist()
+    first = written(tmp_path / "by_shard.parquet", rows, bounds)
+    second = written(tmp_path / "by_chance.parquet", rows, [1, 2, 300, 301, 1999])
+    third = written(tmp_path / "whole.parquet", rows, [])
+    assert groups_in(tmp_path / "whole.parquet") == GROUPS
+    assert first.sha256 == second.sha256 == third.sha256
+    assert first.parts == third.parts
+
+
+@pytest.mark.usefixtures("low_border")
+@pytest.mark.parametrize("samples", [1000, 1001])
+def test_border_is_counted_in_samples(tmp_path: Path, samples: int) -> None:
+    """Up to it all is as it was, above it there are parts."""
+    info = written(tmp_path / "train.parquet", rows_in([samples // 2, samples - samples // 2]), [])
+    assert (info.parts is None) == (samples == 1000)
+    assert groups_in(tmp_path / "train.parquet") == ([500, 500] if samples == 1000 else [500, 500, 1])
+
+
+def large(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FileInfo, Rows]:
+    """An index of several parts, with small row groups."""
+    monkeypatch.setattr(index_writer, "LARGE", 1000)
+    monkeypatch.setattr(index_writer, "_LEAST", 4000)
+    rows = rows_in([5000] * 10)
+    return written(path, rows, []), rows
+
+
+def test_parts_are_the_sums_of_each_mebibyte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As anybody can compute them."""
+    info, _ = large(tmp_path / "train.parquet", monkeypatch)
+    data = (tmp_path / "train.parquet").read_bytes()
+    sums = [hashlib.sha256(data[first : first + PART]).hexdigest() for first in range(0, len(data), PART)]
+    assert len(sums) > 2
+    assert info == FileInfo(
+        name="train.parquet", bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), parts=tuple(sums)
+    )
+
+
+def test_numbers_are_read_from_checked_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once or by row group, they are those that were written."""
+    info, rows = large(tmp_path / "train.parquet", monkeypatch)
+    found = index.read_numbers(tmp_path, info, COLUMNS)
+    assert all(np.array_equal(found[name], rows[name]) for name in COLUMNS)
+    groups = list(index.read_groups(tmp_path, info, COLUMNS))
+    assert len(groups) == 10
+    assert all(np.array_equal(_joined(groups, name), rows[name]) for name in COLUMNS)
+
+
+def _joined(groups: list[dict[str, pa.Array]], name: str) -> NDArray[np.generic]:
+    return np.concatenate([group[name].to_numpy() for group in groups])
+
+
+def test_damage_is_found_by_whoever_reads_the_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bit in a row group: another is read without an error, this one is not, and the footer never is."""
+    info, _ = large(tmp_path / "train.parquet", monkeypatch)
+    path = tmp_path / "train.parquet"
+    column = pq.ParquetFile(path).metadata.row_group(5).column(1)
+    flip(path, column.data_page_offset + column.total_compressed_size // 2)
+    with closing(index.Index(tmp_path, info)) as found:
+        found.read(COLUMNS, 0)
+        with pytest.raises(
+            DataError, match=r"train\.parquet: not the file that the manifest describes.*headrace index"
+        ):
+            found.read(COLUMNS, 5)
+    flip(path, path.stat().st_size - 20)
+    with pytest.raises(DataError, match=r"train\.parquet: not the file"):
+        index.Index(tmp_path, info)
+
+
+def flip(path: Path, place: int) -> None:
+    """Change one bit of a file."""
+    data = bytearray(path.read_bytes())
+    data[place] ^= 4
+    path.write_bytes(data)
+
+
+def test_every_flipped_bit_of_what_is_read_is_found(tmp_path: Path) -> None:
+    """Of a file with one sum alone that is any bit."""
+    info = written(tmp_path / "train.parquet", rows_in([40]), [])
+    data = (tmp_path / "train.parquet").read_bytes()
+    for place in range(0, len(data), 97):
+        flip(tmp_path / "train.parquet", place)
+        with pytest.raises(DataError, match="not the file that the manifest describes"):
+            index.read_numbers(tmp_path, info, ("label",))
+        (tmp_path / "train.parquet").write_bytes(data)
+
+
+def test_nothing_is_left_of_a_file_that_is_not_finished(tmp_path: Path) -> None:
+    """Neither of one whose rows did not all come, nor after an error."""
+    rows = rows_in([10])
+    with pytest.raises(ValueError, match="9 rows for 10 samples"), writing(tmp_path / "a.parquet", 10) as writer:
+        writer.add(rows[:9], *(names[:9] for names in names_of(rows)))
+    with pytest.raises(KeyError), writing(tmp_path / "a.parquet", 10) as writer:
+        raise KeyError("another's")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verification_reads_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage that no opening meets, in the paths of the source say, is found by the sum of the file."""
+    info, _ = large(tmp_path / "train.parquet", monkeypatch)
+    index.check_whole(tmp_path, info)
+    column = pq.ParquetFile(tmp_path / "train.parquet").metadata.row_group(5).column(11)
+    flip(tmp_path / "train.parquet", column.data_page_offset + column.total_compressed_size // 2)
+    with pytest.raises(DataError, match=r"train\.parquet: not the file that the manifest describes"):
+        index.check_whole(tmp_path, info)
