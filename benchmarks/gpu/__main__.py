@@ -1,4 +1,4 @@
-"""What the GPU path does and how fast: correctness, ladder, steps, epoch, memory, accuracy, profile.
+"""What the GPU path does and how fast: a part for each question, README.md has them.
 
     python -m benchmarks.gpu SHARDS [--parts correctness,steps] [--seconds 540] [--out FILE]    on the first GPU
     python -m benchmarks.gpu --dry --out FILE                                                   on a CPU, tiny
@@ -25,14 +25,19 @@ from benchmarks.gpu.setting import Setting
 from benchmarks.harness.paths import RESULTS, ROOT
 
 PARTS = {
+    "machine": "machine",
     "correctness": "correctness",
     "validation": "validation",
     "memory": "memory",
     "steps": "steps",
     "epoch": "epoch",
     "profile": "kernels",
+    "copies": "copies",
     "determinism": "determinism",
     "ladder": "ladder",
+    "decoder": "decoder",
+    "sizes": "sizes",
+    "ranks": "ranks",
     "accuracy": "accuracy",
 }
 """In the order in which they are worth the time of a machine that is lent for ten minutes."""

@@ -1,63 +1,112 @@
-"""A profile of real steps: the kernels that take longest, and the gaps between kernels in which the GPU is idle."""
+"""A profile of real steps: the kernels that take longest, what kinds of them take, and when the GPU is idle.
+
+Eager, as it is and in two other ways: kernels padded in place of images (`runtime.padding`), and with torch's own
+gradient of a mean, which lays a tensor out anew in each block. The kind `input` is what crop, resize and decoding take
+of the GPU, and so what R_real / R_synth cannot reach.
+"""
+
+from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+from unittest import mock
 
 import torch
 from torch.autograd import DeviceType  # type: ignore[attr-defined]  # it is there
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.gpu.kinds import kind_of
+from benchmarks.gpu.lines import LEFT_OUT
 from benchmarks.gpu.setting import Rows, Setting, train_on
 from benchmarks.harness.tables import Row
+from headrace.train.model import efficientnet
 from headrace.train.run.assemble import build_feed
 
 _TOP = 15
 _GAP_MICROSECONDS = 10.0  # shorter ones are what a launch takes
+_SECONDS = 40  # of a way
+_TORCHS_MEAN = "torch's mean"
+_WAYS: dict[str, tuple[str, ...]] = {
+    "as it is": (),
+    "padding = weights": ("runtime.padding=weights",),
+    _TORCHS_MEAN: (),
+}
 
 
 def run(setting: Setting) -> Rows:
-    """Two tables: kernels, and how the time divides into busy and idle.
+    """Three tables: how the time divides into busy and idle, kinds of kernels, and the longest kernels."""
+    for way, settings in _WAYS.items():
+        if not setting.has_time(_SECONDS):
+            yield LEFT_OUT, {"way": way}
+            continue
+        steps = 1 if setting.dry else 10
+        with _torchs_mean() if way == _TORCHS_MEAN else nullcontext():
+            profiled = _profiled(setting, settings, steps)
+        head: Row = {"way": way}
+        yield from (("gaps", {**head, **row}) for row in _gaps(profiled, steps))
+        kernels = _kernels(profiled, setting)
+        yield from (("kinds of kernels", {**head, **row}) for row in _kinds(kernels, steps))
+        yield from (("kernels", {**head, **row}) for row in _longest(kernels, steps))
 
-    On a GPU its own activity alone is recorded: that of the CPU adds a microsecond or two an operation, which at small
-    sizes would be the profiler's gaps.
+
+def _torchs_mean() -> AbstractContextManager[Any]:
+    return mock.patch.object(efficientnet, "spatial_mean", lambda x: x.mean((2, 3)))
+
+
+def _profiled(setting: Setting, settings: tuple[str, ...], steps: int) -> profile:
+    """On a GPU its own activity alone is recorded.
+
+    That of the CPU adds a microsecond or two an operation, which at small sizes would be the profiler's gaps.
     """
-    setup = setting.setup()
+    setup = setting.setup(*settings)
     place, step = setting.step(setup)
-    steps = 1 if setting.dry else 10
-    activities = [ProfilerActivity.CPU if setting.dry else ProfilerActivity.CUDA]
+    profiled: profile = profile(activities=[ProfilerActivity.CPU if setting.dry else ProfilerActivity.CUDA])
     with build_feed(setup, place, 0) as feed:
         train_on(step, feed, 1 if setting.dry else 10)
         place.accelerator.synchronize()
-        with profile(activities=activities) as profiled:
+        with profiled:
             train_on(step, feed, steps)
             place.accelerator.synchronize()
-    yield from (("gaps", row) for row in _gaps(profiled, steps))
-    yield from (("kernels", row) for row in _kernels(profiled, steps, setting))
+    return profiled
 
 
-def _kernels(profiled: profile, steps: int, setting: Setting) -> list[Row]:
-    averages = profiled.key_averages()
+def _kernels(profiled: profile, setting: Setting) -> list[tuple[float, Any]]:
+    """Microseconds of each kernel, the longest first."""
     kinds = {DeviceType.CPU} if setting.dry else {DeviceType.CUDA}
-    taken = [
-        (_own(event, setting), event) for event in averages if event.device_type in kinds and not _annotation(event)
-    ]
-    total = sum(microseconds for microseconds, _ in taken) or 1.0
-    taken.sort(key=lambda pair: -pair[0])
+    name = "self_cpu_time_total" if setting.dry else "self_device_time_total"
+    averages = [one for one in profiled.key_averages() if one.device_type in kinds and not _annotation(one)]
+    return sorted(((float(getattr(one, name)), one) for one in averages), key=lambda pair: -pair[0])
+
+
+def _kinds(kernels: list[tuple[float, Any]], steps: int) -> list[Row]:
+    taken, calls = Counter[str](), Counter[str]()
+    for microseconds, event in kernels:
+        taken[kind_of(event.key)] += microseconds  # type: ignore[assignment]  # a Counter of fractions
+        calls[kind_of(event.key)] += event.count
     return [
-        {
-            "kernel": event.key[:90].replace("|", "/"),
-            "calls a step": round(event.count / steps, 1),
-            "ms a step": round(microseconds / 1000 / steps, 3),
-            "share, %": round(100 * microseconds / total, 1),
-        }
-        for microseconds, event in taken[:_TOP]
+        {"kind": kind, **_columns(microseconds, calls[kind], steps, sum(taken.values()))}
+        for kind, microseconds in taken.most_common()
     ]
+
+
+def _longest(kernels: list[tuple[float, Any]], steps: int) -> list[Row]:
+    total = sum(microseconds for microseconds, _ in kernels)
+    return [
+        {"kernel": event.key[:90].replace("|", "/"), **_columns(microseconds, event.count, steps, total)}
+        for microseconds, event in kernels[:_TOP]
+    ]
+
+
+def _columns(microseconds: float, calls: int, steps: int, total: float) -> Row:
+    return {
+        "calls a step": round(calls / steps, 1),
+        "ms a step": round(microseconds / 1000 / steps, 3),
+        "share, %": round(100 * microseconds / (total or 1.0), 1),
+    }
 
 
 def _annotation(event: object) -> bool:
     """Whether it spans kernels, as an optimizer's step does, and is none itself."""
     return bool(getattr(event, "is_user_annotation", False))
-
-
-def _own(event: object, setting: Setting) -> float:
-    return float(getattr(event, "self_cpu_time_total" if setting.dry else "self_device_time_total"))
 
 
 def _gaps(profiled: profile, steps: int) -> list[Row]:

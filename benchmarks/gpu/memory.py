@@ -32,10 +32,13 @@ def run(setting: Setting) -> Rows:
 
 def _of_group(setting: Setting, setup: Setup, group: int) -> Row:
     place, step = setting.step(setup)
+    place.accelerator.release()
     step.warm_up(setting.resident(step, group, setting.size), 1)
     place.accelerator.synchronize()
+    first = place.accelerator.memory()
     place.accelerator.release()  # cuDNN tries its plans in a first pass, with the largest workspaces that it gets
     with build_feed(setup, Place(place.world, place.accelerator, place.threads), 0) as feed:
         train_on(step, feed, 3)
         place.accelerator.synchronize()
-        return memory_columns(place.accelerator)
+        tried = round(first.peak / 2**30, 2) if first else "-"
+        return {**memory_columns(place.accelerator), "while kernels were chosen, GiB": tried}

@@ -23,13 +23,14 @@ def about(command: str, data: str, *, dry: bool) -> dict[str, Any]:
         "device": properties.name,
         "capability": f"{properties.major}.{properties.minor}",
         "memory": f"{properties.total_memory / 2**30:.1f} GiB",
-        "driver": _driver(),
+        "driver": driver(),
         "CUDA of torch": torch.version.cuda,
         "cuDNN": torch.backends.cudnn.version(),
     }
 
 
-def _driver() -> str:
+def driver() -> str:
+    """The version of NVIDIA's driver, or why it is not known."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()[0]

@@ -69,7 +69,7 @@ class Setting:
         """Where JPEGs are decoded."""
         return ("cpu",) if self.dry else ("cpu", "mixed")
 
-    def setup(self, *settings: str, recipe: str = "b0-224-1gpu") -> Setup:
+    def setup(self, *settings: str, recipe: str = "b0-224-1gpu", processes: int = 1) -> Setup:
         """A checked run of one group a step from random weights; later settings win."""
         base = [
             f"runtime.device={self.device}",
@@ -82,7 +82,7 @@ class Setting:
         if self.dry:
             base += ["runtime.threads=1", f"evaluate.size={self.size}", "evaluate.batch=12"]
         out = self.scratch / f"run-{time.time_ns()}"
-        return resolve(Request(self.shards, recipe, (*base, *settings), out=out), 1)
+        return resolve(Request(self.shards, recipe, (*base, *settings), out=out), processes)
 
     def built(self, setup: Setup) -> Built:
         """The recipe's network; in a dry run a narrow one."""

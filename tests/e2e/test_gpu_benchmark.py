@@ -9,7 +9,22 @@ import pytest
 from benchmarks.harness.paths import RESULTS
 from tests import warm
 
-PARTS = {"correctness", "validation", "memory", "steps", "epoch", "profile", "determinism", "ladder", "accuracy"}
+PARTS = {
+    "machine",
+    "correctness",
+    "validation",
+    "memory",
+    "steps",
+    "epoch",
+    "profile",
+    "copies",
+    "determinism",
+    "ladder",
+    "decoder",
+    "sizes",
+    "ranks",
+    "accuracy",
+}
 DRY = "dry run, no measurement"
 
 
@@ -32,6 +47,8 @@ def test_every_part_reaches_its_end(tmp_path: Path) -> None:
         assert all(rows for rows in part["tables"].values()), name
     (first_step,) = found["parts"]["correctness"]["tables"]["first step"]
     assert first_step["within"]
+    (killed,) = found["parts"]["ranks"]["tables"]["a rank is killed"]
+    assert killed["within"], killed
     headings = [line for line in (tmp_path / "dry.md").read_text().splitlines() if line.startswith("#")]
     assert len(headings) > len(PARTS)
     assert all(heading.endswith(f"({DRY})") for heading in headings)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from subprocess import SubprocessError
 from typing import NamedTuple
 
 from headrace.shards.errors import HeadraceError
@@ -34,7 +35,7 @@ def compile_step(step: TrainStep, wanted: str, residents: Sequence[Batch]) -> Co
         step.compilable.use(mode)
         for resident in residents:
             step.warm_up(resident, _SETTLING_PASSES, together=False)
-    except RuntimeError as error:
+    except (RuntimeError, OSError, SubprocessError) as error:  # the latter two where Triton's own gcc call fails
         problem = (str(error).strip() or type(error).__name__).splitlines()[0]
     if step.world.any(bool(problem)):
         step.compilable.use("off")

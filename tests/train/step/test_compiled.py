@@ -1,6 +1,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
@@ -42,15 +43,17 @@ SETTINGS = (
 class Fragile(Compilable):
     """One with a mode that fails at the first pass, as a missing compiler does."""
 
+    error: Exception = RuntimeError("no kernel\nfor this device")
+
     def use(self, mode: str) -> None:
         """Use a mode, also "broken"."""
         super().use("off" if mode == "broken" else mode)
         if mode == "broken":
-            self._call = partial(_fail)
+            self._call = partial(_fail, self.error)
 
 
-def _fail(*_: object) -> Tensor:
-    raise RuntimeError("no kernel\nfor this device")
+def _fail(error: Exception, *_: object) -> Tensor:
+    raise error
 
 
 def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager") -> TrainStep:
@@ -122,15 +125,24 @@ def test_gradients_in_memory_of_their_own(tiny_set: Path, tmp_path: Path) -> Non
 def test_nothing_is_compiled_unless_it_is_named(tiny_set: Path, tmp_path: Path, wanted: str) -> None:
     """Auto is off, and neither runs a pass."""
     step = step_of(tiny_set, tmp_path)
-    step.compilable.forward = _fail  # type: ignore[method-assign]
+    step.compilable.forward = partial(_fail, RuntimeError())  # type: ignore[method-assign]
     assert str(compile_step(step, wanted, residents(step))) == "off"
     assert step.compilable.mode == "off"
 
 
-def test_what_is_asked_for_by_name_must_work(tiny_set: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError("no kernel\nfor this device"), "no kernel"),
+        (CalledProcessError(1, ["gcc", "cuda_utils.c"]), "cuda_utils"),  # Python.h is missing: from Triton as it is
+        (FileNotFoundError(2, "No such file or directory", "gcc"), "gcc"),
+    ],
+)
+def test_what_is_asked_for_by_name_must_work(tiny_set: Path, tmp_path: Path, error: Exception, words: str) -> None:
     """A mode named in the recipe that fails ends the run with the way out, and the network is plain again."""
     step = step_of(tiny_set, tmp_path)
-    with pytest.raises(HeadraceError, match=r"runtime.compile = broken failed: no kernel.*Use runtime.compile=off"):
+    step.compilable.error = error  # type: ignore[assignment]  # a Fragile one
+    with pytest.raises(HeadraceError, match=rf"runtime.compile = broken failed: .*{words}.*Use runtime.compile=off"):
         compile_step(step, "broken", residents(step))
     assert step.compilable.mode == "off"
     assert str(compile_step(step, "default", residents(step, [32]))).startswith("default (")

@@ -1,0 +1,27 @@
+"""The step at small sizes and with small groups, as it is, compiled, and as CUDA graphs.
+
+There launches take longer than kernels. A note says if a graph was not recorded: the row is then no row of graphs.
+"""
+
+from collections.abc import Iterator
+
+from benchmarks.gpu.setting import Rows, Setting
+from benchmarks.gpu.steps import Variant, measured
+
+
+def variants(setting: Setting) -> Iterator[Variant]:
+    """Sizes and batches, each in all ways."""
+    size, batch = (64, 4) if setting.dry else (96, 128)
+    for mode in ("off", "reduce-overhead"):
+        yield Variant(f"{size} px, batch {batch}, compile {mode}", compiled=mode, size=size, batch=batch)
+    for mode in () if setting.dry else ("off", "reduce-overhead", "default"):
+        yield Variant(f"batch 32, compile {mode}", compiled=mode, batch=32)
+        for size in (128, 160):
+            yield Variant(f"{size} px, compile {mode}", compiled=mode, size=size)
+        for batch in (64, 128):
+            yield Variant(f"batch {batch}, compile {mode}", compiled=mode, batch=batch)
+
+
+def run(setting: Setting) -> Rows:
+    """One table, a row a variant."""
+    yield from measured(setting, variants(setting))
