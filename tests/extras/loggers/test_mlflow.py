@@ -1,4 +1,5 @@
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +8,25 @@ import pytest
 from headrace.shards.errors import UsageError
 from headrace.train.record.aside import Aside
 from headrace.train.record.loggers.mlflow import MlflowLogger
+from tests.extras.loggers.tracking import Tracking
 from tests.train.record.moments import end, logged, report, start, tell_all
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client of MLflow's SQLite store, which the environment names."""
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+@pytest.fixture(params=["sqlite", "http"])
+def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of MLflow's SQLite store, which the environment names: as it is, or behind a server."""
     from mlflow import MlflowClient
 
-    return MlflowClient(uri)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    database = tmp_path / "mlflow.db"
+    store = f"sqlite:///{database}"
+    if request.param == "sqlite":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+        yield MlflowClient(store)
+        return
+    with Tracking(database) as tracking:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.address)
+        yield MlflowClient(store)
 
 
 def runs(server: Any) -> list[Any]:

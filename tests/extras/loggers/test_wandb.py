@@ -66,7 +66,9 @@ def history(folder: Path) -> list[dict[str, Any]]:
 
 def test_without_a_key_the_run_is_kept(tmp_path: Path) -> None:
     """Nobody is asked and nothing is sent: the rows lie in the run folder, for `wandb sync`."""
-    tell_all(WandbLogger(print), tmp_path)
+    warnings: list[str] = []
+    tell_all(WandbLogger(warnings.append), tmp_path)
+    assert [warning.startswith("wandb: there is no API key") for warning in warnings] == [True]
     rows = history(tmp_path)
     assert [row["step"] for row in rows] == [10, 10, 20, 20]
     assert [row["step/loss"] for row in rows if "step/loss" in row] == [1.0, 1.0]
@@ -89,7 +91,7 @@ def test_unreachable_server_is_a_warning(tmp_path: Path, monkeypatch: pytest.Mon
     """The run is kept as without a key, the user is told how to send it, and the end comes soon."""
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("headrace.train.record.loggers.wandb._SECONDS", 3)
+    monkeypatch.setattr("headrace.train.record.loggers.wandb._START_SECONDS", 3)
     warnings: list[str] = []
     began = time.monotonic()
     tell_all(Aside(WandbLogger(warnings.append), "wandb", warnings.append), tmp_path)

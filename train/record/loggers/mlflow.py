@@ -35,6 +35,7 @@ class MlflowLogger(Callback):
             raise UsageError("MLFLOW_TRACKING_URI names no server, so nothing is sent")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _SECONDS)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _TRIES)
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with --json all lines there are JSON
         from mlflow import MlflowClient  # noqa: PLC0415  optional
         from mlflow.entities import Param  # noqa: PLC0415  as above
 

@@ -6,6 +6,7 @@ hold as usual.
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from headrace.train.record.callback import Callback
@@ -14,7 +15,8 @@ from headrace.train.record.loggers import identity, scalars
 from headrace.train.record.moments import End, Start, StepLogged
 
 _NAME = "wandb"
-_SECONDS = 20  # to reach the server at the start, and to send the rest at the end
+_START_SECONDS = 20  # to reach the server
+_END_SECONDS = 10  # to send the rest; also after a signal, when this process ends
 
 
 class WandbLogger(Callback):
@@ -22,28 +24,45 @@ class WandbLogger(Callback):
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
+        self._folder = Path()
         self._run: Any = None
 
     def on_start(self, start: Start) -> None:
         """Begin a run, or resume the one that this folder has."""
         os.environ.setdefault("WANDB_SILENT", "true")  # its lines would stand between those of the run
+        # Where the server does not answer, reports of its own errors hold the end of the process up by 12 to 22 s.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb  # noqa: PLC0415  optional
 
-        # Whoever chose a mode has it. Without a key it would ask for one on a terminal.
-        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
+        self._folder = start.folder
+        mode = os.environ.get("WANDB_MODE") or self._mode(wandb)  # whoever chose a mode has it
         try:
             self._run = self._begun(wandb, start, mode)
         except wandb.Error as error:
             if mode != "online":
                 raise
-            self._warn(f"wandb: {' '.join(str(error).split())}. The run is kept in {start.folder}: see `wandb sync`")
+            self._complain(" ".join(str(error).split()))
             self._run = self._begun(wandb, start, "offline")
         identity.keep(start.folder, _NAME, self._run.id)
         self._run.define_metric("*", step_metric="step")  # a resumed run may have taken some steps before
 
+    def _mode(self, wandb: Any) -> str:
+        """Without a key it would ask for one on a terminal."""
+        if wandb.login(prompt=False, verify=False):
+            return "online"
+        self._complain("there is no API key, so nothing is sent (WANDB_MODE=offline says that this is meant)")
+        return "offline"
+
+    def _complain(self, what: str) -> None:
+        self._warn(f"wandb: {what}. The run is kept in {self._folder}: see `wandb sync`")
+
     def _begun(self, wandb: Any, start: Start, mode: str) -> Any:
         quiet = wandb.Settings(
-            console="off", silent=True, init_timeout=_SECONDS, finish_timeout=_SECONDS, finish_timeout_raises=False
+            console="off",
+            silent=True,
+            init_timeout=_START_SECONDS,
+            finish_timeout=_END_SECONDS,
+            finish_timeout_raises=True,
         )
         return wandb.init(
             dir=str(start.folder),
@@ -66,4 +85,7 @@ class WandbLogger(Callback):
     def on_end(self, end: End) -> None:
         """Send the rest, and say how it ended."""
         self._run.summary["best_accuracy"] = end.best_accuracy
-        self._run.finish(exit_code=int(end.reason == "failed"))
+        try:
+            self._run.finish(exit_code=int(end.reason == "failed"))
+        except TimeoutError:
+            self._complain(f"the server did not take all within {_END_SECONDS} s")
