@@ -55,6 +55,8 @@ from headrace.shards.streams import say, say_all
     show_default=True,
     help="When OUT exists: use it if source and options are the same, refuse, or make it again and swap it.",
 )
+@click.option("--part", metavar="I/N", help="Make a share of the shards: parts 1 to N, then once without --part.")
+@click.option("--plan-only", is_flag=True, help="Make the plan that all parts read, and no shard.")
 @click.option(
     "--on-bad",
     type=click.Choice(["error", "skip"]),
@@ -75,7 +77,14 @@ from headrace.shards.streams import say, say_all
     help="A class all of whose files are refused ends the run, is left out, or keeps its label without a sample.",
 )
 def prep_command(
-    paths: tuple[Path, ...], demo: bool, download: str | None, workers: int | None, if_exists: str, **options: Any
+    paths: tuple[Path, ...],
+    demo: bool,
+    download: str | None,
+    workers: int | None,
+    if_exists: str,
+    part: str | None,
+    plan_only: bool,
+    **options: Any,
 ) -> None:
     """Convert a data set into a shard set in the folder OUT.
 
@@ -83,10 +92,12 @@ def prep_command(
     trees, a listing (CSV, JSON lines or Parquet: path,label[,split]), or what Hugging Face's datasets writes (images
     with metadata.csv, Parquet files with images). Every image is decoded once; the bytes of JPEGs are kept, other
     formats become JPEGs. What is no sample is counted at the end and named in report.jsonl. The same source and options
-    give the same bytes for any number of workers; an interrupted run is continued by the same command.
+    give the same bytes for any number of workers; an interrupted run is continued by the same command. With --part
+    several processes, on any hosts that see SOURCE and OUT, make the shards; the command without it publishes the set.
     """
     from headrace.prep.command.options import Options
     from headrace.prep.convert import prep
+    from headrace.prep.part import Part, make_plan, prep_part
     from headrace.prep.sources.demo import demo_source
     from headrace.prep.sources.download import OFFERS
     from headrace.prep.sources.download import download as fetch
@@ -99,18 +110,20 @@ def prep_command(
     if len(paths) != (1 if demo or download else 2):
         want = f"OUT alone with {'--demo' if demo else '--download'}" if demo or download else "SOURCE and OUT"
         raise click.UsageError(f"give {want}; got {len(paths)} paths")
+    if (part or plan_only) and (download or if_exists != "reuse" or (part and plan_only)):
+        other = "--download" if download else "--plan-only" if part and plan_only else f"--if-exists {if_exists}"
+        raise click.UsageError(f"{other} does not go with {'--part' if part else '--plan-only'}")
     chosen, out = Options(**options), paths[-1]
     source = paths[0]
     if demo:
         source = demo_source(out, chosen.seed, say=say, train=chosen.per_class, val=chosen.per_class)
     elif download:
         source = fetch(OFFERS[download], followed(out).parent)
-    result = prep(
-        source,
-        out,
-        chosen,
-        workers=workers or usable_cores(),
-        if_exists=if_exists,
-        say=say,
-    )
-    say_all(summary(result, out))
+    cores = workers or usable_cores()
+    if plan_only:
+        make_plan(source, out, chosen, workers=cores, say=say)
+    elif part:
+        prep_part(source, out, chosen, Part.parse(part), workers=cores, say=say)
+    else:
+        result = prep(source, out, chosen, workers=cores, if_exists=if_exists, say=say)
+        say_all(summary(result, out))

@@ -25,6 +25,14 @@ def descriptor(path: Path) -> int:
     return found
 
 
+def state(path: Path) -> os.stat_result:
+    """Of the file. Raises OSError, also where it is anything but a regular file."""
+    seen = path.lstat()
+    if not stat.S_ISREG(seen.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return seen
+
+
 def opened(path: Path) -> BufferedReader:
     """The same as a stream."""
     return os.fdopen(descriptor(path), "rb")

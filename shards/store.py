@@ -9,6 +9,7 @@ import errno
 import fcntl
 import glob
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -23,6 +24,10 @@ from headrace.shards.open_files import refuse_limit
 from headrace.shards.targets import is_folder, refuse_of_others
 
 PARTIAL = ".partial"  # ending of a file that is being written
+_HOST = re.sub("[^A-Za-z0-9-]", "-", os.uname().nodename)[:24]
+_WRITER = re.compile(
+    r"([A-Za-z0-9-]{0,24}\.)?\d+(\.[0-9a-f]{8})?"
+)  # in the name of such a file; earlier ones had a number
 _HERE, _RENAME_EXCHANGE = -100, 2  # of Linux: AT_FDCWD, and the flag of renameat2
 _AN_INODE = 1 << 20  # bytes: more than any file system needs to make inodes, which some do while there is space
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -87,12 +92,26 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise what goes wrong on the disk in this block as the error for a failed write to `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it, where it is not there yet."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error
+
+
+def partial_of(path: Path) -> Path:
+    """A name beside `path` for what will become it, that no other writer has, be it a thread or on another host."""
+    return path.with_name(f"{path.name}.{_HOST}.{os.getpid()}.{os.urandom(4).hex()}{PARTIAL}")
 
 
 @contextmanager
@@ -102,7 +121,7 @@ def replacing(path: Path, size: int = 0) -> Iterator[BinaryIO]:
     Disk space for `size` bytes is taken at once: a disk that is too full for them is an error before any work is done.
     The unfinished file is locked for as long as it has its name, which tells it from one of a dead process.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    partial = partial_of(path)
     try:
         with _locked_file(partial) as stream:
             if size:
@@ -132,9 +151,16 @@ def _locked_file(path: Path) -> BinaryIO:
 def remove_remains(path: Path) -> None:
     """Remove what processes that died while they wrote `path` left of it; what a living one writes is locked."""
     for one in path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"):
-        if one.name.removeprefix(f"{path.name}.").removesuffix(PARTIAL).isdecimal():
+        if _WRITER.fullmatch(one.name.removeprefix(f"{path.name}.").removesuffix(PARTIAL)):
             with suppress(OSError):  # of another user, or locked
                 _remove_unlocked(one)
+
+
+def remove_all_remains(folder: Path) -> None:
+    """The same for all files in a folder."""
+    for one in folder.glob(f"*{PARTIAL}"):
+        with suppress(OSError):
+            _remove_unlocked(one)
 
 
 def _remove_unlocked(path: Path) -> None:
@@ -157,7 +183,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_link(path: Path, target: Path) -> None:
     """Make `path` a link to `target` (relative to it) in one visible step; an older link is replaced."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    partial = partial_of(path)
     try:
         partial.unlink(missing_ok=True)
         partial.symlink_to(target)
@@ -179,6 +205,14 @@ def work_folder(target: Path) -> Path:
     return target.with_name(f".{target.name}{PARTIAL}")
 
 
+def publish_folder(finished: Path, target: Path) -> None:
+    """Give a finished folder its final name; what had that name is removed."""
+    with writing(target):
+        discard(target)
+        finished.rename(target)
+        sync_folder(target.parent)
+
+
 def publish(work: Path, target: Path) -> None:
     """Turn the finished folder `work` into `target`; an older `target` is swapped out and removed.
 
@@ -197,6 +231,8 @@ def publish(work: Path, target: Path) -> None:
         else:
             target.rename(old)
             work.rename(target)
+        for leftover in target.glob(f"*{PARTIAL}"):  # of a process that began it since; now it cannot
+            leftover.unlink()
         sync_folder(target.parent)
         discard(old)
     except OSError as error:

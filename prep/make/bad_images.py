@@ -5,13 +5,11 @@ What is certain ends the run at once, while shards are still being made: those t
 
 from collections import Counter
 
-import numpy as np
-
 from headrace.prep.command.options import Options
-from headrace.prep.make.record import Bad, Record
-from headrace.prep.make.shard import Job
+from headrace.prep.make.planned import Plan
+from headrace.prep.make.record import Bad
+from headrace.prep.sources.files import Files
 from headrace.prep.sources.imagefolder import empty_classes
-from headrace.prep.sources.source import Source
 from headrace.shards.errors import DataError
 from headrace.shards.manifest import TRAIN
 
@@ -21,12 +19,11 @@ NOT_DECODED = "do not decode"
 class BadImages:
     """The bad images so far, of all splits. `before` are those of classes that are dropped, with their ids."""
 
-    def __init__(self, source: Source, options: Options, images: int, before: list[tuple[str, Bad]]) -> None:
+    def __init__(self, files: Files, plan: Plan, options: Options, before: list[tuple[str, Bad]]) -> None:
         self._found: list[Bad] = []
         self._before = before
-        self._source, self._options, self._images = source, options, images
-        labels = source.splits[TRAIN].labels
-        self._left = np.bincount(labels, minlength=len(source.classes)).tolist()  # training images of each class
+        self._files, self._classes, self._options, self._images = files, plan.classes, options, plan.images
+        self._left = plan.training
         self._lost: list[int] = []
         self._check_bound()
 
@@ -44,7 +41,7 @@ class BadImages:
 
     def all(self) -> list[tuple[str, Bad]]:
         """Every bad image with the id of its class."""
-        return [*self._before, *((self._source.classes[one.label].id, one) for one in self._found)]
+        return [*self._before, *((self._classes[one.label].id, one) for one in self._found)]
 
     def _check_bound(self) -> None:
         count, most = len(self._found) + len(self._before), self._options.most_bad(self._images)
@@ -52,7 +49,7 @@ class BadImages:
             asked = "--max-bad" if self._options.max_bad is not None else "by default 10, or 1 % if that is more"
             _, first = self.all()[0]
             raise DataError(
-                f"{self._source.files.root}: {count:,} of {self._images:,} images do not decode, more than the "
+                f"{self._files.root}: {count:,} of {self._images:,} images do not decode, more than the "
                 f"{most:,} that may be left out ({asked}); one of them is {first.path}: {first.reason}. Replace the "
                 "files, or give a larger --max-bad (100% for any number): finished shards are kept for it"
             )
@@ -60,14 +57,5 @@ class BadImages:
     def _check_classes(self) -> None:
         if self._lost and (self._options.on_empty_class == "error" or not any(self._left)):
             counts = Counter(one.label for one in self._found if one.split == TRAIN)
-            why = {self._source.classes[label].id: (NOT_DECODED, counts[label]) for label in sorted(self._lost)}
-            raise empty_classes(self._source.files, why)
-
-
-def bad_in(job: Job, record: Record) -> list[Bad]:
-    """The bad images of a shard that an earlier run finished."""
-    skipped = {note.source: note.reason for note in record.notes if note.action == "skipped"}
-    if not skipped:
-        return []
-    rows = zip(job.files.paths, job.labels.tolist(), strict=True)
-    return [Bad(path, skipped[path], job.split, label) for path, label in rows if path in skipped]
+            why = {self._classes[label].id: (NOT_DECODED, counts[label]) for label in sorted(self._lost)}
+            raise empty_classes(self._files, why)

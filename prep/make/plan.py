@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from headrace.shards.draws import Stream, hash64
 from headrace.shards.tar import BLOCK
 
-MAX_SHARDS = 512  # by default; each is an open file in training
+MAX_SHARDS = 512  # by default, while tars stay below LARGE
+LARGE = 256_000_000  # bytes of a tar: sets of which 512 tars would be larger have more of them
 
 
 def permutation(samples: int, seed: int, split: str) -> NDArray[np.int64]:
@@ -25,7 +26,8 @@ def shard_count(sizes: NDArray[np.int64], *, samples_per_shard: int | None, shar
     if samples_per_shard is not None:
         return max(1, -(-len(sizes) // samples_per_shard))
     total = int((3 * BLOCK + sizes + -sizes % BLOCK).sum())  # header, content; label header and label
-    return max(1, min(-(-total // shard_bytes), MAX_SHARDS, len(sizes)))
+    most = max(MAX_SHARDS, -(-total // LARGE))
+    return max(1, min(-(-total // shard_bytes), most, len(sizes)))
 
 
 def cuts(samples: int, shards: int) -> list[tuple[int, int]]:

@@ -2,83 +2,97 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from headrace.prep.command.options import Options
-from headrace.prep.make.record import Note, Record, record_path
-from headrace.prep.make.shard import Job
+from headrace.prep.make.planned import Job
+from headrace.prep.make.record import Contents, Note, Record, load_contents
+from headrace.prep.make.shard import Work
 from headrace.prep.sources.files import READ, Unused
 from headrace.prep.sources.source import Source, States, states
 from headrace.shards import index_writer, store
+from headrace.shards.errors import DataError
 from headrace.shards.manifest import NAME, Manifest, ShardInfo, SourceInfo, SplitInfo
 from headrace.shards.names import REPORT, STAMP
 from headrace.shards.sample import key_of
 
-WRITER = 4  # raised when the same source and options come to give other bytes or records: interrupted runs start afresh
+
+class Written(NamedTuple):
+    """What stands in the folder of a set that is whole, and what its summary says of it."""
+
+    manifest: Manifest
+    notes: list[Note]  # of images that were converted or left out
+    samples: dict[str, NDArray[np.int64]]  # of each class in each split
 
 
-def states_of(job: Job, record: Record, labels: list[int] | None = None) -> States:
-    """The source files of a shard; only those with these labels, if they are given."""
-    rows = np.arange(len(job.labels)) if labels is None else np.flatnonzero(np.isin(job.labels, labels))
-    files = job.files.take(rows)
-    return States(files.paths, files.sizes, record.crcs[rows].astype(np.int64))
-
-
-def write_set(
-    work: Path,
-    source: Source,
-    options: Options,
-    made: dict[str, list[tuple[Job, Record]]],
-    dropped: list[States],
-    stamp: bytes,
-) -> Manifest:
-    """Write all that stands beside the tars, the manifest last; remove what only an interrupted run needs.
+def write_set(work: Work, source: Source, records: dict[str, Record], dropped: list[States], stamp: bytes) -> Written:
+    """Write all that stands beside the tars, the manifest last.
 
     The fingerprint is of the whole source, with the images of classes that were `dropped`: it is compared with a
     source of which nobody has decoded anything yet.
     """
-    seen = [states(source.others, source.reader), *dropped]
-    splits = []
-    for name, parts in made.items():
-        seen += [states_of(job, record) for job, record in parts]
-        splits.append(_write_split(work, name, parts))
-    notes = [note for parts in made.values() for _, record in parts for note in record.notes]
-    _write_report(work, notes + [Note(one.path, _action(one), one.reason, one.files) for one in source.unused])
-    files = States.joined(seen)
+    parts = {
+        name: _Split(work, name, [(job, records[job.name]) for job in jobs], len(source.classes))
+        for name, jobs in work.plan.jobs().items()
+    }
+    splits = tuple(part.write() for part in parts.values())
+    notes = [note for part in parts.values() for note in part.notes]
+    _write_report(work.folder, notes + [Note(one.path, _action(one), one.reason, one.files) for one in source.unused])
+    seen = [state for part in parts.values() for state in part.states]
+    files = States.joined([states(source.others, source.reader), *dropped, *seen])
     about = SourceInfo(layout=source.layout, files=len(files), fingerprint=files.fingerprint())
-    manifest = Manifest.make(source.classes, tuple(splits), about, options.record())
-    store.write_bytes(work / STAMP, stamp)
-    for job, _ in (part for parts in made.values() for part in parts):
-        record_path(work, job.name).unlink()
-    store.write_bytes(work / NAME, manifest.render())
-    (work / "plan.json").unlink()
-    return manifest
+    manifest = Manifest.make(source.classes, splits, about, work.options.record())
+    store.write_bytes(work.folder / STAMP, stamp)
+    store.write_bytes(work.folder / NAME, manifest.render())
+    return Written(manifest, notes, {name: part.samples for name, part in parts.items()})
 
 
-def _write_split(work: Path, name: str, parts: list[tuple[Job, Record]]) -> SplitInfo:
-    """Write the Parquet index of a split; its entry in the manifest."""
-    samples = sum(len(record.rows) for _, record in parts)
-    with index_writer.writing(work / f"{name}.parquet", samples) as index:
-        for job, record in parts:
-            kept = record.kept.tolist()
-            keys = [key_of(job.first + place) for place in kept]
-            index.add(record.rows, keys, [job.files.paths[place] for place in kept])
-    shards = tuple(
-        ShardInfo(name=f"{record.name}.tar", samples=len(record.rows), bytes=record.bytes, sha256=record.sha256)
-        for _, record in parts
-    )
-    return SplitInfo(name=name, samples=samples, index=index.info, shards=shards)
+class _Split:
+    """A split whose shards are finished, and what is gathered of it while its index is written, a shard at a time."""
+
+    def __init__(self, work: Work, name: str, shards: list[tuple[Job, Record]], classes: int) -> None:
+        self._work, self._name, self._shards = work, name, shards
+        self.notes: list[Note] = []
+        self.states: list[States] = []
+        self.samples = np.zeros(classes, np.int64)  # of each class
+
+    def write(self) -> SplitInfo:
+        """Write the Parquet index of the split; its entry in the manifest."""
+        samples, path = sum(record.samples for _, record in self._shards), self._work.folder / f"{self._name}.parquet"
+        with index_writer.writing(path, samples) as index:
+            for job, _ in self._shards:
+                contents, files = self._contents(job), self._work.plan.listed(job).files
+                kept = contents.kept.tolist()
+                keys = [key_of(job.first + place) for place in kept]
+                index.add(contents.rows, keys, [files.paths[place] for place in kept])
+                self.states.append(States(files.paths, files.sizes, contents.crcs.astype(np.int64)))
+                self.notes += contents.notes
+                self.samples += np.bincount(contents.rows["label"], minlength=len(self.samples))
+        shards = (
+            ShardInfo(name=f"{one.name}.tar", samples=one.samples, bytes=one.tar.bytes, sha256=one.tar.sha256)
+            for _, one in self._shards
+        )
+        return SplitInfo(name=self._name, samples=samples, index=index.info, shards=tuple(shards))
+
+    def _contents(self, job: Job) -> Contents:
+        try:
+            return load_contents(self._work.records, job.name)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{self._work.records}: the record of {job.name} was changed meanwhile ({error}). Try again"
+            ) from error
 
 
 def _action(unused: Unused) -> str:
     return "read" if unused.reason == READ else "skipped"
 
 
-def _write_report(work: Path, notes: list[Note]) -> None:
+def _write_report(folder: Path, notes: list[Note]) -> None:
     """One line for each image that was changed and each file that is no sample; no file when there is none."""
     if notes:
-        store.write_bytes(work / REPORT, report(notes))
+        store.write_bytes(folder / REPORT, report(notes))
 
 
 def report(notes: list[Note]) -> bytes:

@@ -51,6 +51,17 @@ def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: 
     return manifest
 
 
+def published(out: Path, options: Options) -> Manifest | None:
+    """The manifest where a set is at `out`; None where nothing is. Raises UsageError where its options are others."""
+    if not out.exists() or _is_empty(out):
+        return None
+    _manifest_of_prep(out)
+    manifest = ShardSet.open(out).manifest
+    _check_options(out, manifest, options)
+    _check_classes(out, manifest, options)
+    return manifest
+
+
 def _without_options(stamp: bytes) -> object:
     """A stamp without the options, which are compared by the manifest: earlier versions had fewer of them, or none."""
     try:

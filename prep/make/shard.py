@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headrace.prep.command.options import Options
 from headrace.prep.images.admit import Admitted, BadImageError, admit
-from headrace.prep.make.record import Bad, Note, Record, save_record
-from headrace.prep.sources.files import UNKNOWN_CRC, Entry, FileTable, Reader
+from headrace.prep.make.planned import Job, Plan
+from headrace.prep.make.record import Bad, Contents, Note, Record, Written, digest_of, save_record
+from headrace.prep.sources.files import UNKNOWN_CRC, Entry, Reader
 from headrace.shards import idx
 from headrace.shards.errors import DataError
 from headrace.shards.sample import Row, key_of, rows_of
@@ -27,26 +27,12 @@ TICK = 64  # samples between two reports of progress
 
 
 @dataclass(frozen=True)
-class Job:
-    """What one shard is made of. `first` is the place of its first sample in the split."""
-
-    name: str  # without ending
-    number: int  # of the shard in its split
-    first: int
-    files: FileTable
-    labels: NDArray[np.int64]
-
-    @property
-    def split(self) -> str:
-        """The split that the shard is of."""
-        return self.name.rpartition("-")[0]
-
-
-@dataclass(frozen=True)
 class Work:
-    """How the jobs of one run are done."""
+    """How the jobs of one run are done: `folder` takes the tars, `records` their records."""
 
     folder: Path
+    records: Path
+    plan: Plan
     reader: Reader
     options: Options
 
@@ -57,38 +43,63 @@ Tick = Callable[[int, list[Bad]], None]
 
 def make_shard(job: Job, work: Work, tick: Tick) -> Record:
     """Read, check and write the samples of one shard, with its .idx and its record."""
-    crcs = np.zeros(len(job.files), np.uint32)
-    kept: list[int] = []
-    rows: list[Row] = []
-    lines: list[str] = []
-    notes: list[Note] = []
-    bad: list[Bad] = []
-    with replacing(work.folder / f"{job.name}.tar") as stream:
+    listed = work.plan.listed(job)
+    making = _Making(job, work, len(listed.labels))
+    tar, index = work.folder / f"{job.name}.tar", work.folder / f"{job.name}.idx"
+    with replacing(tar) as stream:
         writer = TarWriter(stream)
-        for place, (entry, label) in enumerate(zip(job.files, job.labels.tolist(), strict=True)):
+        for place, (entry, label) in enumerate(zip(listed.files, listed.labels.tolist(), strict=True)):
             if place % TICK == 0 and place:
-                tick(TICK, bad)
-                bad = []
-            data = work.reader.read(entry)
-            crcs[place] = crc = zlib.crc32(data) if entry.crc32 == UNKNOWN_CRC else entry.crc32
-            image = _admit(entry, data, work, notes)
-            if image is None:
-                bad.append(Bad(entry.path, notes[-1].reason, job.split, label))
-            else:
-                key = key_of(job.first + place)
-                offset = writer.add(key, image.jpeg, label)
-                lines.append(idx.sample_line(key, offset, len(image.jpeg), label))
-                rows.append(_row(job.number, offset, label, image, (len(data), crc)))
-                kept.append(place)
+                tick(TICK, making.news())
+            making.add(writer, place, entry, label)
         sha256 = writer.close()
-    tick(len(job.files) - (len(job.files) - 1) // TICK * TICK, bad)
-    index = idx.render(lines)
-    write_bytes(work.folder / f"{job.name}.idx", index)
-    idx_sha256 = hashlib.sha256(index).hexdigest()
-    places = np.array(kept, np.int64)
-    record = Record(job.name, rows_of(rows), places, crcs, sha256, writer.position, idx_sha256, notes)
-    save_record(record, work.folder)
+    tick(job.samples - (job.samples - 1) // TICK * TICK, making.news())
+    text = idx.render(making.lines)
+    write_bytes(index, text)
+    written = Written.of(tar, sha256), Written.of(index, hashlib.sha256(text).hexdigest())
+    record = Record(job.name, digest_of(listed), len(making.rows), *written, making.bad)
+    save_record(record, making.contents(), work.records)
     return record
+
+
+class _Making:
+    """What comes of a shard while it is made."""
+
+    def __init__(self, job: Job, work: Work, files: int) -> None:
+        self._job, self._work = job, work
+        self._crcs, self._times = np.zeros(files, np.uint32), np.zeros(files, np.int64)
+        self._kept: list[int] = []
+        self._notes: list[Note] = []
+        self._told = 0
+        self.rows: list[Row] = []
+        self.lines: list[str] = []
+        self.bad: list[Bad] = []
+
+    def add(self, writer: TarWriter, place: int, entry: Entry, label: int) -> None:
+        """Read, check and write the file at this place of the job."""
+        reader = self._work.reader
+        self._times[place] = reader.time(entry)  # before it is read: a file that is replaced in between counts as older
+        data = reader.read(entry)
+        self._crcs[place] = crc = zlib.crc32(data) if entry.crc32 == UNKNOWN_CRC else entry.crc32
+        image = _admit(entry, data, self._work, self._notes)
+        if image is None:
+            self.bad.append(Bad(entry.path, self._notes[-1].reason, self._job.split, label))
+            return
+        key = key_of(self._job.first + place)
+        offset = writer.add(key, image.jpeg, label)
+        self.lines.append(idx.sample_line(key, offset, len(image.jpeg), label))
+        self.rows.append(_row(self._job.number, offset, label, image, (len(data), crc)))
+        self._kept.append(place)
+
+    def news(self) -> list[Bad]:
+        """The bad images since the last time."""
+        news = self.bad[self._told :]
+        self._told = len(self.bad)
+        return news
+
+    def contents(self) -> Contents:
+        """What the record keeps."""
+        return Contents(rows_of(self.rows), np.array(self._kept, np.int64), self._crcs, self._times, self._notes)
 
 
 def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from headrace.prep.make.record import Bad, Record
+from headrace.prep.make.publish import Written
+from headrace.prep.make.record import Bad
 from headrace.prep.sources.source import Source
 from headrace.shards.manifest import TRAIN, VALIDATION
 
@@ -30,31 +31,30 @@ class Tally:
     """Split -> the classes without a sample in it."""
 
 
-def tally(source: Source, records: list[Record], images: int, bad: list[tuple[str, Bad]]) -> Tally:
+def tally(source: Source, written: Written, images: int, bad: list[tuple[str, Bad]]) -> Tally:
     """Count what came of a source. `bad` are the bad images, each with the id of its class."""
     paths = {one.path for _, one in bad}
     unused: Counter[str] = Counter()
     for one in source.unused:
         if one.path not in paths:  # those of classes that were dropped are among both
             unused[one.reason] += one.files
-    notes = (note for record in records for note in record.notes if note.action == "converted")
+    notes = (note for note in written.notes if note.action == "converted")
     return Tally(
         images,
         Counter(name for name, _ in bad),
         Counter(_SIZES.sub("made smaller", note.reason) for note in notes),
         unused,
         tuple(source.empty),
-        _missing(source, records),
+        _missing(source, written),
     )
 
 
-def _missing(source: Source, records: list[Record]) -> dict[str, list[str]]:
+def _missing(source: Source, written: Written) -> dict[str, list[str]]:
     """The classes that have no sample in the splits that a training uses, as far as these are there."""
     found = {}
     for split in (TRAIN, VALIDATION):
-        if split in source.splits:
-            rows = [record.rows["label"] for record in records if record.name.rpartition("-")[0] == split]
-            counts = np.bincount(np.concatenate(rows), minlength=len(source.classes))
-            if names := [source.classes[label].id for label in np.flatnonzero(counts == 0).tolist()]:
+        if split in written.samples:
+            lacking = np.flatnonzero(written.samples[split] == 0).tolist()
+            if names := [source.classes[label].id for label in lacking]:
                 found[split] = names
     return found

@@ -33,7 +33,10 @@ MAX_FILE_BYTES = 512 << 20  # no image file is larger; a header that says so is 
 
 
 class Entry(NamedTuple):
-    """One file: its path inside the source, its size and CRC-32 (or UNKNOWN_CRC), and where an archive keeps it."""
+    """One file: its path inside the source, its size and CRC-32 (or UNKNOWN_CRC), and where an archive keeps it.
+
+    `time` is when it was last changed, in nanoseconds: that of the archive it is in; 0 where the CRC-32 is known.
+    """
 
     path: str
     size: int
@@ -41,6 +44,7 @@ class Entry(NamedTuple):
     offset: int
     packed: int
     method: int
+    time: int = 0
 
 
 class Unused(NamedTuple):
@@ -61,25 +65,24 @@ class FileTable:
     offsets: NDArray[np.int64]
     packed: NDArray[np.int64]
     methods: NDArray[np.int64]
+    times: NDArray[np.int64]
 
     @classmethod
     def of(cls, entries: list[Entry]) -> "FileTable":
         """The table of these entries, in this order."""
-        numbers = np.array([entry[1:] for entry in entries], np.int64).reshape(len(entries), 5)
+        numbers = np.array([entry[1:] for entry in entries], np.int64).reshape(len(entries), 6)
         return cls([entry.path for entry in entries], *(np.ascontiguousarray(column) for column in numbers.T))
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[Entry]:
-        numbers = (self.sizes, self.crcs, self.offsets, self.packed, self.methods)
-        return map(Entry, self.paths, *(column.tolist() for column in numbers))
+        return map(Entry, self.paths, *(column.tolist() for column in self._numbers()))
 
     def take(self, rows: NDArray[np.int64]) -> "FileTable":
         """The entries at `rows`, in that order."""
         paths = self.paths
-        numbers = (self.sizes, self.crcs, self.offsets, self.packed, self.methods)
-        return FileTable([paths[row] for row in rows.tolist()], *(column[rows] for column in numbers))
+        return FileTable([paths[row] for row in rows.tolist()], *(column[rows] for column in self._numbers()))
 
     def below(self, folder: str, rows: NDArray[np.int64]) -> "FileTable":
         """The entries at `rows`, which lie below `folder` ("" or with a slash at its end), by their paths in there."""
@@ -88,11 +91,17 @@ class FileTable:
 
     def renamed(self, paths: list[str]) -> "FileTable":
         """The same files under other paths."""
-        return FileTable(paths, self.sizes, self.crcs, self.offsets, self.packed, self.methods)
+        return FileTable(paths, *self._numbers())
+
+    def _numbers(self) -> tuple[NDArray[np.int64], ...]:
+        return self.sizes, self.crcs, self.offsets, self.packed, self.methods, self.times
 
 
 class Reader(Protocol):
     """Reads entries. It can be pickled, and opens what it needs at its first read."""
+
+    prefix: str
+    """What was taken off the paths of its entries."""
 
     def read(self, entry: Entry) -> bytes:
         """The file's bytes, checked against the table; DataError when they differ or are gone."""
@@ -104,6 +113,10 @@ class Reader(Protocol):
 
     def start(self, entry: Entry, size: int) -> bytes:
         """The file's first `size` bytes, or all of a shorter one."""
+        ...
+
+    def time(self, entry: Entry) -> int:
+        """When the file was last changed, as in the table; 0 where its CRC-32 is known."""
         ...
 
 
@@ -126,6 +139,10 @@ class Files(Protocol):
 
     def reader(self, prefix: str) -> Reader:
         """A reader of entries whose paths had `prefix` taken off."""
+        ...
+
+    def unpack(self) -> None:
+        """Have ready what `reader` reads, if nobody asks for the table: a copy, where the files are packed."""
         ...
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,17 @@ class ListingFiles:
 
     def __init__(self, root: Path, options: Options) -> None:
         self.root = root
-        self.items = _parquet(root, options) if root.suffix.lower() == ".parquet" else _text_file(root, options)
+        self._options = options
         self.left_out: LeftOut = []
         self.empty: list[str] = []
         self._folder = root.absolute().parent
         self._follow = options.follow_links
+
+    @cached_property
+    def items(self) -> list[_Item]:
+        """What it lists, in its order."""
+        read = _parquet if self.root.suffix.lower() == ".parquet" else _text_file
+        return read(self.root, self._options)
 
     def stamp(self) -> str:
         """Hash of the listing, and of size and modification time of the files that it names."""
@@ -65,14 +72,18 @@ class ListingFiles:
 
     def table(self) -> FileTable:
         """The files in the listing's order."""
-        sizes = [self._stat(path).st_size for path, _, _ in self.items]
-        return FileTable.of(
-            [Entry(one[0], size, UNKNOWN_CRC, 0, size, 0) for one, size in zip(self.items, sizes, strict=True)]
-        )
+        entries = []
+        for path, _, _ in self.items:
+            seen = self._stat(path)
+            entries.append(Entry(path, seen.st_size, UNKNOWN_CRC, 0, seen.st_size, 0, seen.st_mtime_ns))
+        return FileTable.of(entries)
 
     def reader(self, prefix: str) -> FolderReader:
         """A reader of the listed files."""
         return FolderReader(self._folder, prefix, follow=self._follow)
+
+    def unpack(self) -> None:
+        """Files are read where they are."""
 
     def close(self) -> None:
         """Nothing to free."""

@@ -170,6 +170,11 @@ class ParquetFiles:
             raise ValueError("the images are not copied yet")
         return TarReader(self.root, path_of(self._spool))
 
+    def unpack(self) -> None:
+        """Copy the images, if that was not done for the table."""
+        if self._spool is None:
+            self.table()
+
     def close(self) -> None:
         """Remove the copy."""
         if self._spool is not None:

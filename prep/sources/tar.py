@@ -36,6 +36,7 @@ class TarFiles:
         self.empty: list[str] = []
         self._room = room
         self._unpacked: BinaryIO | None = None
+        self._time = 0
         with root.open("rb") as stream:
             self._opener = opener(stream.read(8))
 
@@ -49,9 +50,7 @@ class TarFiles:
 
         A hard link is the earlier member that it names; GNU tar writes one for the second name of a file.
         """
-        if self._opener is not None:
-            self.close()
-            self._unpacked = unpack(self.root, self._opener, self._room)
+        self.unpack()
         found: dict[str, Member] = {}
         left_out: dict[str, str] = {}
         replaced: LeftOut = []
@@ -69,12 +68,22 @@ class TarFiles:
                 left_out[name] = member
         self.left_out = sorted([*left_out.items(), *(one for one in replaced if one[0] not in left_out)])
         table = FileTable.of(
-            [Entry(name, one.size, UNKNOWN_CRC, one.offset, one.size, 0) for name, one in sorted(found.items())]
+            [
+                Entry(name, one.size, UNKNOWN_CRC, one.offset, one.size, 0, self._time)
+                for name, one in sorted(found.items())
+            ]
         )
         names = (_as_unpacked(name) for name in folders)
         inside = (f"{name}/" for name in names if name.strip("./"))
         self.empty = without_files(inside, table.paths, [path for path, _ in self.left_out])
         return table
+
+    def unpack(self) -> None:
+        """Copy what a compressed one holds."""
+        self._time = self.root.stat().st_mtime_ns
+        if self._opener is not None:
+            self.close()
+            self._unpacked = unpack(self.root, self._opener, self._room)
 
     def _plain(self) -> Path:
         return self.root if self._unpacked is None else path_of(self._unpacked)
@@ -82,7 +91,7 @@ class TarFiles:
     def reader(self, prefix: str) -> "TarReader":
         """A reader of members; they are found by place, so `prefix` does not matter."""
         del prefix
-        return TarReader(self.root, self._plain())
+        return TarReader(self.root, self._plain(), self._time)
 
     def close(self) -> None:
         """Remove the unpacked copy."""
@@ -109,9 +118,12 @@ def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str
 class TarReader:
     """Reads members of the tar `root` by one `pread` each, from its plain form at `plain`."""
 
-    def __init__(self, root: Path, plain: Path) -> None:
+    prefix = ""
+
+    def __init__(self, root: Path, plain: Path, time: int = 0) -> None:
         self._root = root
         self._plain = plain
+        self._time = time
         self._descriptor = -1
 
     def read(self, entry: Entry) -> bytes:
@@ -128,6 +140,10 @@ class TarReader:
         """The member's first bytes."""
         return self._bytes(entry, 0, min(size, entry.size))
 
+    def time(self, _: Entry) -> int:
+        """When the tar was last changed before it was read."""
+        return self._time
+
     def _bytes(self, entry: Entry, at: int, size: int) -> bytes:
         """So many bytes of the member, from this place in it on."""
         try:
@@ -143,4 +159,4 @@ class TarReader:
         return data
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_root": self._root, "_plain": self._plain, "_descriptor": -1}
+        return {"_root": self._root, "_plain": self._plain, "_time": self._time, "_descriptor": -1}

@@ -40,6 +40,9 @@ class ZipFiles:
         """A reader of members below `prefix`."""
         return ZipReader(self.root, prefix)
 
+    def unpack(self) -> None:
+        """Members are read where they are."""
+
     def close(self) -> None:
         """Nothing to free."""
 
@@ -54,7 +57,7 @@ class ZipReader:
 
     def __init__(self, root: Path, prefix: str) -> None:
         self._root = root
-        self._prefix = prefix
+        self.prefix = prefix
         self._descriptor = -1
 
     def read(self, entry: Entry) -> bytes:
@@ -79,12 +82,16 @@ class ZipReader:
         """The member's first bytes, which no checksum covers."""
         return next(iter(self._parts(entry)), b"")[:size]
 
+    def time(self, _: Entry) -> int:
+        """The directory has the CRC-32 of every member."""
+        return 0
+
     def _check(self, entry: Entry, size: int, crc: int) -> None:
         if (size, crc) != (entry.size, entry.crc32):
             raise changed(self._root, entry.path, "its bytes are not those that the zip's directory announces (CRC-32)")
 
     def _packed(self, entry: Entry) -> bytes:
-        name = len(self._prefix) + len(entry.path)
+        name = len(self.prefix) + len(entry.path)
         block = self._bytes(entry, _LOCAL_HEADER + name + _LOCAL_EXTRA + entry.packed, entry.offset)
         start = self._start(entry, block)
         if len(block) < start + entry.packed:
@@ -97,7 +104,7 @@ class ZipReader:
             raise changed(self._root, entry.path, f"no zip member at byte {entry.offset:,}")
         end = _LOCAL_HEADER + int.from_bytes(block[26:28], "little")
         start = end + int.from_bytes(block[28:30], "little")
-        if not _is_name(self._prefix + entry.path, block[_LOCAL_HEADER:end]):
+        if not _is_name(self.prefix + entry.path, block[_LOCAL_HEADER:end]):
             raise changed(self._root, entry.path, "it has another name in front of its bytes than in the directory")
         return start
 
@@ -146,4 +153,4 @@ class ZipReader:
             raise changed(self._root, entry.path, f"does not unpack ({error})") from error
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_root": self._root, "_prefix": self._prefix, "_descriptor": -1}
+        return {"_root": self._root, "prefix": self.prefix, "_descriptor": -1}

@@ -152,8 +152,9 @@ def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
 def _sorted(root: Path, paths: list[str], numbers: "array[int]") -> FileTable:
     order = np.array(sorted(range(len(paths)), key=paths.__getitem__), np.int64)
     columns = np.array(numbers, np.int64).reshape(-1, 5)
+    columns = np.column_stack([columns, np.zeros(len(columns), np.int64)])  # no times: every CRC-32 is known
     table = FileTable(
-        [paths[row] for row in order.tolist()], *(np.ascontiguousarray(columns[order, one]) for one in range(5))
+        [paths[row] for row in order.tolist()], *(np.ascontiguousarray(columns[order, one]) for one in range(6))
     )
     for before, after in zip(table.paths, table.paths[1:], strict=False):
         if before == after:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.prep.make import shard
+from headrace.prep.make.planned import Job
 from headrace.train.recipe.recipe import load_recipe
 from tests.faults import worker
 from tests.faults.attack_sets import given, make_set, result
@@ -126,7 +127,7 @@ def _stop_after_four() -> None:
 
     made: list[str] = []
 
-    def making(job: shard.Job, *rest: object) -> object:
+    def making(job: Job, *rest: object) -> object:
         if len(made) == 4:
             raise HeadraceError("a fault of the test")
         made.append(job.name)
@@ -138,7 +139,8 @@ def _stop_after_four() -> None:
 def _prep_again(case: Case) -> None:
     """Whatever is damaged of it, the set is made, equal to the byte."""
     work = case.room / f".{OUT}.partial"
-    case.spoil(f"{work.name}/{case.draw.choice(sorted(path.name for path in work.iterdir()))}", BINARY)
+    files = sorted(str(path.relative_to(case.room)) for path in work.rglob("*") if path.is_file())
+    case.spoil(case.draw.choice(files), BINARY)
     words = ("--samples-per-shard", "4", "--workers", "1")
     case.ask("prep", case.room / "in" / "a.zip", case.out, *words, codes=(0,))
     sets = [{path.name: path.read_bytes() for path in root.glob("*")} for root in (case.out, case.whole / "whole")]

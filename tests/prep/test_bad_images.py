@@ -8,8 +8,9 @@ import pytest
 from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
 from headrace.prep.make import shard
+from headrace.prep.make.planned import Job
 from headrace.prep.make.record import Record
-from headrace.prep.make.shard import Job, Tick, Work
+from headrace.prep.make.shard import Tick, Work
 from headrace.prep.summary import summary
 from headrace.shards.errors import DataError, UsageError
 from tests.prep.contents import Contents, as_folder

@@ -12,8 +12,8 @@ import pytest
 from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
 from headrace.prep.make.engines.pool import make_shards
+from headrace.prep.make.planned import Job
 from headrace.prep.make.record import Record
-from headrace.prep.make.shard import Job
 from headrace.prep.summary import summary
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.shardset import ShardSet
@@ -113,7 +113,7 @@ def test_classes_are_dropped_before_a_shard_is_made(
         begun.extend(job.name for job in jobs)
         return make_shards(jobs, *rest)
 
-    monkeypatch.setattr("headrace.prep.convert.make_shards", make_all)
+    monkeypatch.setattr("headrace.prep.making.make_shards", make_all)
     digests = []
     for name, files in (("spoilt", GOOD | SPOILT), ("sound", GOOD)):
         source = as_folder(files, tmp_path / name)

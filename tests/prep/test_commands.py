@@ -160,7 +160,7 @@ def wait_for_shards(out: Path, count: int) -> None:
     """Until the run has finished some shards."""
     work = out.with_name(f".{out.name}.partial")
     deadline = time.monotonic() + 60
-    while len(list(work.glob("*.record"))) < count:
+    while len(list(work.glob("*.records/*.record"))) < count:
         assert not out.exists(), "the run is over already"
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -10,8 +10,9 @@ import pytest
 from headrace.prep.command.options import Options
 from headrace.prep.convert import Result, prep
 from headrace.prep.make import publish, shard
+from headrace.prep.make.planned import Job
 from headrace.prep.make.record import Record
-from headrace.prep.make.shard import Job, Tick, Work
+from headrace.prep.make.shard import Tick, Work
 from headrace.shards import store
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.names import REPORT, STAMP

@@ -15,7 +15,7 @@ SCRIPT = """
 mount -t tmpfs -o size=1200k tmpfs "$1"; cd "$2"
 prep() { "$3" -c "$5" prep "$4" "$1/out" --samples-per-shard 20 --workers 2; }
 prep "$@" && exit 99
-echo "ended with $?"; ls -A "$1"; ls -A "$1/.out.partial" | grep -c record || true
+echo "ended with $?"; ls -A "$1"; ls -A "$1"/.out.partial/*.records | grep -c "record$" || true
 mount -o remount,size=64m "$1"; prep "$@"; ls -A "$1"
 "$3" -m headrace verify "$1/out" --deep
 """

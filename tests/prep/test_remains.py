@@ -28,10 +28,16 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
     "flipped": lambda path: path.write_bytes(_with_a_flipped_bit(path.read_bytes())),
-    "of another shard": lambda path: shutil.copy(path.with_stem("train-000001"), path),
+    "of another shard": lambda path: shutil.copyfile(path.with_stem("train-000001"), path),
     "a FIFO": _turn_into_a_fifo,
 }
 ROUNDS = [100, pytest.param(1000, marks=[pytest.mark.faults])]
+
+
+def place_of(room: Path, ending: str) -> Path:
+    """A file of the shard in the room in which the set was begun."""
+    (found,) = room.glob(f"*/{SHARD}.{ending}")
+    return found
 
 
 def _with_a_flipped_bit(data: bytes) -> bytes:
@@ -61,7 +67,7 @@ def test_damaged_shard_is_made_again(
     """That shard alone is made again, whichever of its files was damaged, and the set is equal to the byte."""
     work = store.work_folder(tmp_path / "out")
     shutil.copytree(store.work_folder(begun / "out"), work)
-    DAMAGE[kind](work / f"{SHARD}.{ending}")
+    DAMAGE[kind](place_of(work, ending))
     made = stop_after(monkeypatch, 99)
     make(begun / "in" / "a.zip", tmp_path / "out")
     assert made == [SHARD, "train-000004", "val-000000", "val-000001"]
@@ -75,11 +81,12 @@ def test_no_damage_passes_for_a_finished_shard(begun: Path, tmp_path: Path, endi
     """Whatever bits are flipped, lost or doubled in a file of a finished shard, it counts as not finished."""
     chance, folder = random.Random(ending), tmp_path / "copy"
     shutil.copytree(store.work_folder(begun / "out"), folder)
-    path = folder / f"{SHARD}.{ending}"
+    path = place_of(folder, ending)
     whole = path.read_bytes()
-    assert load_record(folder, SHARD) is not None
+    records, made = place_of(folder, "record").parent, place_of(folder, "tar").parent
+    assert load_record(records, made, SHARD) is not None
     for number in range(rounds):
         spoil = (damage.cut, damage.flipped, damage.scrambled)[number % 3]
         spoilt = spoil(chance, whole)
         path.write_bytes(spoilt)
-        assert spoilt == whole or load_record(folder, SHARD) is None
+        assert spoilt == whole or load_record(records, made, SHARD) is None

@@ -176,5 +176,5 @@ def test_end_after_the_old_folder_was_set_aside(source: Path, tmp_path: Path, mo
         patch.setattr(store, "publish", dying)
         with pytest.raises(Stop):
             make(source, tmp_path / "out", OTHER, if_exists="rebuild")
-    assert said_by_rebuild(source, tmp_path / "out") == []
+    assert said_by_rebuild(source, tmp_path / "out") == ["continuing an interrupted run: 7 of 7 shards are done"]
     assert contents(tmp_path / "out.old-1") == before

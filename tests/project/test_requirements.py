@@ -11,6 +11,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 HOUSE = ("headrace", "tests", "benchmarks")
 DISTRIBUTION_OF = {
     "PIL": "pillow",
+    "yaml": "pyyaml",
     "mlflow": "mlflow-skinny",
     "nvidia.dali": "nvidia-dali-cuda120",
     "nvidia.nvimgcodec": "nvidia-nvimgcodec-cu12",

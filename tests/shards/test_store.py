@@ -1,6 +1,7 @@
 import errno
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -99,6 +100,13 @@ def _write_slowly(path: Path, ready: Any, go: Any) -> None:
         go.wait()
 
 
+def pid_in(partial: Path, path: Path) -> int:
+    """The process in the name of an unfinished file."""
+    found = re.fullmatch(rf"{re.escape(path.name)}\.[\w-]*\.(\d+)\.[0-9a-f]{{8}}\.partial", partial.name)
+    assert found, partial
+    return int(found[1])
+
+
 def test_remains_of_the_dead_are_removed_and_nothing_of_the_living(tmp_path: Path) -> None:
     """What a killed writer left goes at the next start, while another process writes the same file to its end."""
     context, path = multiprocessing.get_context("spawn"), tmp_path / "file[1]"
@@ -111,9 +119,9 @@ def test_remains_of_the_dead_are_removed_and_nothing_of_the_living(tmp_path: Pat
     (dead, _), (living, go) = writers
     os.kill(dead.pid or 0, signal.SIGKILL)
     dead.join()
-    assert {one.name for one in tmp_path.iterdir()} == {f"{path.name}.{one.pid}.partial" for one in (dead, living)}
+    assert {pid_in(one, path) for one in tmp_path.iterdir()} == {dead.pid, living.pid}
     store.remove_remains(path)
-    assert [one.name for one in tmp_path.iterdir()] == [f"{path.name}.{living.pid}.partial"]
+    assert [pid_in(one, path) for one in tmp_path.iterdir()] == [living.pid]
     go.set()
     living.join()
     assert (living.exitcode, path.read_bytes(), len(list(tmp_path.iterdir()))) == (0, b"whole", 1)

@@ -18,8 +18,9 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
 
+from headrace.prep.make.planned import Job
 from headrace.prep.make.record import Bad, Record
-from headrace.prep.make.shard import Job, Tick, Work, make_shard
+from headrace.prep.make.shard import Tick, Work, make_shard
 from headrace.shards.ending import expected
 from headrace.shards.errors import HeadraceError
 from headrace.shards.open_files import refuse_limit

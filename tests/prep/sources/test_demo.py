@@ -9,6 +9,7 @@ from headrace.prep.images.drawing import CLASSES, SIDE, draw
 from headrace.prep.sources.demo import demo_source
 from headrace.prep.sources.detect import open_files, open_source
 from tests.prep.test_commands import start
+from tests.shards.test_store import pid_in
 
 GOLDEN = "5441ba073f7ca206d8dfced9ab9313787ea392532a9ee18358bc1509f849bbd9"
 
@@ -51,7 +52,7 @@ def test_killed_drawing_leaves_nothing_after_the_next(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
-    assert [path.name for path in tmp_path.iterdir()] == [f"demo.source.zip.{process.pid}.partial"]
+    assert [pid_in(path, tmp_path / "demo.source.zip") for path in tmp_path.iterdir()] == [process.pid]
     (tmp_path / "demo.source.zip.notes.partial").write_bytes(b"mine")
     demo_source(tmp_path / "demo", 0, say=print, train=1, val=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["demo.source.zip", "demo.source.zip.notes.partial"]

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Several processes on one machine, or one each on several that see SOURCE and OUT: SOURCE OUT PARTS [OPTION...]
+set -euo pipefail
+source=$1 out=$2 parts=$3
+shift 3
+for part in $(seq "$parts"); do
+  headrace prep "$source" "$out" "$@" --workers 1 --part "$part/$parts" &
+done
+for job in $(jobs -p); do
+  wait "$job" || failed=1
+done
+[ -z "${failed-}" ] || echo "a part failed; what it made is kept, and the next line makes the rest" >&2
+headrace prep "$source" "$out" "$@"

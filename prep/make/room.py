@@ -1,0 +1,96 @@
+"""Where a set is made: a folder beside its place, that the processes of all hosts share.
+
+    .OUT.partial/ID/            the tars and their .idx; in the end it is renamed and is the set
+    .OUT.partial/ID.records/    what came out of each finished shard
+    .OUT.partial/ID.plan/       the plan, if other processes shall find it
+
+ID is that of the plan. Who makes shards never makes these folders: if another plan takes the room, or the set is
+published, a process that comes late finds no place for what it made, and can do no harm.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from headrace.prep.make.planned import Plan, load_plan
+from headrace.shards import store
+from headrace.shards.targets import refuse_of_others
+
+_PLAN, _RECORDS = ".plan", ".records"
+_ID = 16  # characters of a plan's id
+
+
+class Room:
+    """The room beside the target `out`. Only who has the right to write the target makes or removes folders in it."""
+
+    def __init__(self, out: Path) -> None:
+        self.folder = store.work_folder(out)
+
+    def set_of(self, plan: Plan) -> Path:
+        """The folder that becomes the set."""
+        return self.folder / plan.id[:_ID]
+
+    def records_of(self, plan: Plan) -> Path:
+        """The folder of records."""
+        return self.folder / f"{plan.id[:_ID]}{_RECORDS}"
+
+    def found(self) -> Plan | None:
+        """The plan that is published in the room; None where there is none that this version can use."""
+        plans = (load_plan(one) for one in sorted(self.folder.glob(f"*{_PLAN}")))
+        return next((one for one in plans if one is not None and self.set_of(one).is_dir()), None)
+
+    @contextmanager
+    def planning(self) -> Iterator[Path]:
+        """An empty folder for a plan. It is gone after the block, and so is the room, if nothing else is in it."""
+        self._make()
+        folder = store.partial_of(self.folder / "plan")
+        with store.writing(folder):
+            folder.mkdir()
+        try:
+            yield folder
+        finally:
+            with suppress(OSError):
+                store.discard(folder)
+                self.folder.rmdir()
+
+    def enter(self, plan: Plan) -> None:
+        """Have the folders of a plan."""
+        with store.writing(self.folder):
+            for folder in (self.set_of(plan), self.records_of(plan)):
+                folder.mkdir(exist_ok=True)
+
+    def remove_others(self, plan: Plan) -> None:
+        """Remove what belongs to no plan or to another one."""
+        keep = {self.set_of(plan), self.records_of(plan), self._plan_of(plan), plan.folder}
+        with store.writing(self.folder):
+            for one in self.folder.iterdir():
+                if one not in keep or one.is_symlink() or not one.is_dir():
+                    _remove(one)
+
+    def publish_plan(self, plan: Plan) -> Plan:
+        """Have other processes find a plan."""
+        target = self._plan_of(plan)
+        store.publish_folder(plan.folder, target)  # in the place of one that `found` could not use
+        return Plan(target, plan.about)
+
+    def close(self) -> None:
+        """Remove the room, after its set was published."""
+        with suppress(OSError):  # which a process that comes late may still write in
+            store.discard(self.folder)
+
+    def _make(self) -> None:
+        with store.writing(self.folder):
+            refuse_of_others(self.folder)
+            if self.folder.is_symlink():
+                store.discard(self.folder)
+            self.folder.mkdir(exist_ok=True)
+
+    def _plan_of(self, plan: Plan) -> Path:
+        return self.folder / f"{plan.id[:_ID]}{_PLAN}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        store.discard(path)
+    else:
+        path.unlink()

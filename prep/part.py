@@ -1,0 +1,138 @@
+"""`headrace prep --part I/N`: a share of a set's shards, made by one of several processes on any hosts.
+
+All read one plan, which the first of them makes; a part makes its shards and publishes nothing. Whoever gives the same
+command without --part finds all that parts have made, makes what is missing and publishes the set. A part may be given
+again, and twice at once: shards have equal bytes whoever makes them, and are renamed into their place.
+"""
+
+import re
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from headrace.prep.command.counts import counted
+from headrace.prep.command.options import Options
+from headrace.prep.command.progress import Say
+from headrace.prep.convert import held, target
+from headrace.prep.make import reuse
+from headrace.prep.make.bad_images import BadImages
+from headrace.prep.make.kept import finished
+from headrace.prep.make.planned import Plan, differing
+from headrace.prep.make.planning import plan_source
+from headrace.prep.make.room import Room
+from headrace.prep.make.shard import Work
+from headrace.prep.making import make_missing
+from headrace.prep.sources.detect import open_files
+from headrace.prep.sources.files import Files
+from headrace.shards import store
+from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.lock import LockedError
+from headrace.shards.targets import refuse_mount_point
+
+_PART = re.compile(r"(\d{1,7})/(\d{1,7})")
+_LOOK_EVERY = 0.5  # seconds, for the plan that another process makes
+
+
+class Part(NamedTuple):
+    """Shards `number`, `number` + `of`, ... of the plan; the first is number 1."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """From I/N. Raises UsageError for anything else."""
+        found = _PART.fullmatch(text.strip())
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            raise UsageError(f"--part {text}: I/N is needed, with I from 1 to N, as 3/8 for the third of eight")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+def make_plan(source: Path, out: Path, options: Options, *, workers: int, say: Say) -> None:
+    """Make the plan alone, so that no part has to wait for it."""
+    out = target(source, out)
+    if _is_published(out, options, say):
+        return
+    with closing(open_files(source, out.parent, options)) as files:
+        plan = _plan(files, out, options, workers, say)
+    count = sum(map(len, plan.jobs().values()))
+    say(f"{Room(out).folder}: a plan of {counted(count, 'shard')} with {counted(plan.images, 'image')}")
+
+
+def prep_part(source: Path, out: Path, options: Options, part: Part, *, workers: int, say: Say) -> None:
+    """Make the shards of a part that are missing. Nothing is ever removed, and nothing published.
+
+    Raises DataError where a file is not as the plan has it, UsageError where the plan has other options.
+    """
+    out = target(source, out)
+    if _is_published(out, options, say):
+        return
+    room = Room(out)
+    with closing(open_files(source, out.parent, options)) as files:
+        plan = _plan(files, out, options, workers, say)
+        files.unpack()
+        work = Work(room.set_of(plan), room.records_of(plan), plan, files.reader(plan.prefix), options)
+        try:
+            made, count = _make(part, work, files, workers, out)
+        except HeadraceError:
+            if plan.folder.exists() or not _is_published(out, options, say):
+                raise
+            return  # all was there before this part was done
+    done = sum(1 for _ in work.records.glob("*.record"))
+    total = sum(map(len, plan.jobs().values()))
+    say(f"part {part}: {counted(count, 'shard')}, {made} of them made now; {done:,} of all {total:,} are there")
+
+
+def _make(part: Part, work: Work, files: Files, workers: int, out: Path) -> tuple[int, int]:
+    """How many shards of the part were made now, and how many there are."""
+    store.remove_all_remains(work.folder)
+    jobs = [job for split in work.plan.jobs().values() for job in split][part.number - 1 :: part.of]
+    records = finished(jobs, work)
+    bad = BadImages(files, work.plan, work.options, [])
+    bad.add([one for record in records.values() for one in record.bad])
+    missing = [job for job in jobs if job.name not in records]
+    make_missing(missing, work, workers, out, bad)
+    return len(missing), len(jobs)
+
+
+def _is_published(out: Path, options: Options, say: Say) -> bool:
+    """Whether the set is there; UsageError where another one is."""
+    manifest = reuse.published(out, options)
+    if manifest is not None:
+        say(f"{out}: it is there already, made with these options; there is nothing to do")
+    return manifest is not None
+
+
+def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> Plan:
+    """The plan that all parts read, made where there is none yet. Raises UsageError where it has other options."""
+    room, told = Room(out), False
+    while (plan := room.found()) is None:
+        try:
+            with held(out):
+                store.recover(out)
+                plan = room.found() or _new_plan(files, room, out, options, workers, say)
+        except LockedError:
+            if not told:
+                say(f"{out}: waiting for the plan, which another process makes")
+            told = True
+            time.sleep(_LOOK_EVERY)
+        else:
+            break
+    if other := differing(plan, options):
+        raise UsageError(
+            f"{room.folder}: its plan was made with other options: {', '.join(other)}. Give the same, or remove that "
+            "folder, with all that is made, to begin anew"
+        )
+    return plan
+
+
+def _new_plan(files: Files, room: Room, out: Path, options: Options, workers: int, say: Say) -> Plan:
+    refuse_mount_point(out, "shards")
+    with room.planning() as folder:
+        planned = plan_source(files, options, folder, workers, say, by_parts=True)
+        room.enter(planned.plan)
+        return room.publish_plan(planned.plan)

@@ -1,0 +1,289 @@
+"""A set made in parts, by processes that know nothing of each other, is the set of one process."""
+
+import os
+import random
+import shutil
+import signal
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.prep.make import shard
+from headrace.prep.make.planned import Job
+from headrace.prep.make.record import Record
+from headrace.prep.make.room import Room
+from headrace.prep.make.shard import Tick, Work
+from headrace.prep.part import Part, make_plan, prep_part
+from headrace.shards import store
+from headrace.shards.errors import DataError, UsageError
+from tests.prep.contents import as_folder, as_zip, small
+from tests.prep.test_commands import run, start
+from tests.prep.test_convert import SHARDS, contents, make, quiet
+
+PARTS = 3
+
+
+def copies(tmp_path: Path, kind: str) -> list[Path]:
+    """Two copies of one source, whose files have other times."""
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        folder = as_folder(small(), tmp_path / name / "in")
+        if kind == "zip":
+            found.append(as_zip(small(), tmp_path / name / "in.zip"))
+        elif kind == "tar":
+            path = tmp_path / name / "in.tar"
+            with tarfile.open(path, "w") as archive:
+                archive.add(folder, ".")
+            found.append(path)
+        else:
+            found.append(folder)
+    for path in (found[1], *found[1].rglob("*")):
+        os.utime(path, (1_000_000, 1_000_000))
+    return found
+
+
+def part(source: Path, out: Path, number: int, of: int = PARTS, options: Options = SHARDS) -> list[str]:
+    """Make a part in this process; what it said."""
+    said: list[str] = []
+    prep_part(source, out, options, Part(number, of), workers=1, say=said.append)
+    return said
+
+
+def state(room: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {str(path.relative_to(room)): path.read_bytes() for path in sorted(room.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_parts_of_two_copies_are_the_set_of_one_process(tmp_path: Path, kind: str) -> None:
+    """In any order, some twice, from copies with other times; nothing is left beside the set."""
+    chance = random.Random(kind)
+    sources = copies(tmp_path, kind)
+    make(sources[0], tmp_path / "whole")
+    for turn in range(3):
+        out = tmp_path / f"out-{turn}"
+        numbers = [*range(1, PARTS + 1), chance.randint(1, PARTS)]
+        chance.shuffle(numbers)
+        for number in numbers:
+            part(chance.choice(sources), out, number)
+        assert make(chance.choice(sources), out).reused is False
+        assert contents(out) == contents(tmp_path / "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", "whole", "out-0", "out-1", "out-2"}
+
+
+def test_the_last_command_makes_what_is_missing_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of parts are taken as they are, also when they come from a copy with other times."""
+    one, two = copies(tmp_path, "folder")
+    for number in (1, 3):
+        part(two, tmp_path / "out", number)
+    begun = stop_never(monkeypatch)
+    said: list[str] = []
+    prep(one, tmp_path / "out", SHARDS, workers=1, if_exists="reuse", say=said.append)
+    assert begun == ["train-000001", "train-000004"]
+    assert [line for line in said if "comparing contents" in line or "continuing" in line] == [
+        "16 files of finished shards changed since, or lie in another copy: comparing contents",
+        "continuing an interrupted run: 5 of 7 shards are done",
+    ]
+
+
+def stop_never(monkeypatch: pytest.MonkeyPatch, before: Callable[[], None] = lambda: None) -> list[str]:
+    """The shards that are begun in this process from now on; `before` is called before each."""
+    begun: list[str] = []
+
+    def make_shard(job: Job, work: Work, tick: Tick) -> Record:
+        begun.append(job.name)
+        before()
+        return shard.make_shard(job, work, tick)
+
+    monkeypatch.setattr("headrace.prep.make.engines.pool.make_shard", make_shard)
+    return begun
+
+
+def test_a_file_that_changed_since_is_found(tmp_path: Path) -> None:
+    """Another image of the same size in the place of one that a part has read: its shard is made again."""
+    files = small()
+    source = as_folder(files, tmp_path / "in")
+    for number in (1, 2, 3):
+        part(source, tmp_path / "out", number)
+    path = "train/n01/images/n01_0.JPEG"
+    changed = bytearray(files[path])
+    changed[15] ^= 1  # the density, which no decoder minds
+    (source / path).write_bytes(changed)
+    make(source, tmp_path / "out")
+    make(source, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_killed_parts_are_given_again(tiny_zip: Path, tmp_path: Path) -> None:
+    """Kill -9 at random moments, some parts twice at once: the same bytes, and every part ends with 0 at last."""
+    chance, options = random.Random(5), ["--samples-per-shard", 5, "--workers", 2]
+    assert run("prep", tiny_zip, tmp_path / "whole", *options).returncode == 0
+    words = ["prep", tiny_zip, tmp_path / "out", *options]
+    for number in chance.sample(range(1, 5), 4):
+        process = start(*words, "--part", f"{number}/4")
+        time.sleep(chance.uniform(0.3, 1.2))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    ended = [start(*words, "--part", f"{number}/4") for number in (1, 2, 3, 4, 4)]
+    assert [process.wait(timeout=120) for process in ended] == [0] * 5
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert "continuing an interrupted run: 120 of 120 shards are done" in done.stdout
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
+
+
+def test_a_part_removes_nothing(tmp_path: Path) -> None:
+    """Given other options or another source it ends with 2 or 3, and so does the last command."""
+    source = as_folder(small(), tmp_path / "in")
+    part(source, tmp_path / "out", 1)
+    room = Room(tmp_path / "out").folder
+    before = state(room)
+    options = Options(samples_per_shard=4, seed=9)
+    with pytest.raises(UsageError, match=r"its plan was made with other options: --seed 0 \(now 9\)"):
+        part(source, tmp_path / "out", 2, options=options)
+    with pytest.raises(UsageError, match=r"parts were made there with other options: --seed 0 \(now 9\)"):
+        make(source, tmp_path / "out", options)
+    assert state(room) == before
+    shutil.move(source / "train/n02/images/n02_1.JPEG", source / "train/n02/images/n02_X.JPEG")
+    with pytest.raises(DataError, match=r"n02_1\.JPEG: cannot be read .*it was there when prep began"):
+        [part(source, tmp_path / "out", number) for number in (1, 2, 3)]
+    assert state(room).items() >= before.items()
+    before = state(room)
+    with pytest.raises(DataError, match="its files are not those of which parts were made"):
+        make(source, tmp_path / "out")
+    assert state(room) == before
+
+
+def test_a_file_of_another_size_ends_a_part_with_3(tmp_path: Path) -> None:
+    """The plan has sizes, and no part takes a file of another one."""
+    source = as_folder(small(), tmp_path / "in")
+    make_plan(source, tmp_path / "out", SHARDS, workers=1, say=quiet)
+    with (source / "val/images/0_0.JPEG").open("ab") as stream:
+        stream.write(b"\0")
+    done = run("prep", source, tmp_path / "out", "--samples-per-shard", 4, "--part", "1/1")
+    assert done.returncode == 3
+    assert "its size changed" in done.stderr
+
+
+def test_a_part_of_a_set_that_is_there_ends_at_once(tmp_path: Path) -> None:
+    """It opens no source; with other options than the set's it ends with 2."""
+    source = as_folder(small(), tmp_path / "in")
+    make(source, tmp_path / "out")
+    shutil.rmtree(source)
+    before = state(tmp_path)
+    (said,) = part(source, tmp_path / "out", 1)
+    assert said.endswith("it is there already, made with these options; there is nothing to do")
+    with pytest.raises(UsageError, match="made with other options"):
+        part(source, tmp_path / "out", 1, options=Options(seed=9))
+    assert state(tmp_path) == before
+
+
+def test_the_set_is_published_while_a_part_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part ends well, and what it made too late is nowhere."""
+    source = as_folder(small(), tmp_path / "in")
+    make(source, tmp_path / "whole")
+    published: list[bool] = []
+
+    def publish() -> None:
+        if not published:
+            published.append(True)
+            make(source, tmp_path / "out")
+
+    stop_never(monkeypatch, publish)
+    (said,) = [line for line in part(source, tmp_path / "out", 2) if "waiting" not in line]
+    assert "there is nothing to do" in said
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
+
+
+def test_a_late_part_does_no_harm_to_another_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody removed the room and makes a set with other options there: the part fails, and that set is right."""
+    source = as_folder(small(), tmp_path / "in")
+    options = Options(samples_per_shard=4, seed=9)
+    make(source, tmp_path / "whole", options)
+    began: list[bool] = []
+
+    def begin_anew() -> None:
+        if not began:
+            began.append(True)
+            shutil.rmtree(Room(tmp_path / "out").folder)
+            part(source, tmp_path / "out", 1, options=options)
+
+    stop_never(monkeypatch, begin_anew)
+    with pytest.raises(Exception, match=r"No such file or directory|plan is gone"):
+        part(source, tmp_path / "out", 2)
+    make(source, tmp_path / "out", options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_plan_is_made_once_and_waited_for(tmp_path: Path) -> None:
+    """While another process holds the right to write OUT a part waits; then it finds the plan."""
+    source = as_folder(small(), tmp_path / "in")
+    done = run("prep", source, tmp_path / "out", "--samples-per-shard", 4, "--plan-only")
+    assert done.stdout.endswith(".out.partial: a plan of 7 shards with 24 images\n"), done
+    room = Room(tmp_path / "out").folder
+    plans = list(room.glob("*.plan"))
+    assert len(plans) == 1
+    assert part(source, tmp_path / "out", 1, 7) == [
+        "part 1/7: 1 shard, 1 of them made now; 1 of all 7 are there",
+    ]
+    assert list(room.glob("*.plan")) == plans
+
+
+def test_parts_at_once_make_one_plan(tiny_zip: Path, tmp_path: Path) -> None:
+    """Each of four that begin together ends with 0, and together they have made all shards."""
+    words = ["prep", tiny_zip, tmp_path / "out", "--samples-per-shard", 50, "--workers", 1]
+    ended = [start(*words, "--part", f"{number}/4") for number in range(1, 5)]
+    assert [process.wait(timeout=120) for process in ended] == [0] * 4
+    assert len(list(tmp_path.glob(".out.partial/*.plan"))) == 1
+    assert "continuing an interrupted run: 13 of 13 shards are done" in run(*words).stdout
+
+
+def test_bad_images_of_a_part_are_bounded(tmp_path: Path) -> None:
+    """A part ends as soon as it has seen more of them than all may be."""
+    files = {f"{name}/{k}.jpg": b"junk" for name in "ab" for k in range(30)}
+    files |= {f"{name}/good{k}.jpg": small()["train/n01/images/n01_0.JPEG"] for name in "ab" for k in range(20)}
+    source = as_folder(files, tmp_path / "in")
+    options = Options(val_fraction=0, on_bad="skip", samples_per_shard=10)
+    with pytest.raises(DataError, match="of 100 images do not decode, more than the 10 "):
+        part(source, tmp_path / "out", 1, 2, options=options)
+
+
+@given(number=st.integers(-3, 40), of=st.integers(-3, 40))
+def test_part_is_one_of_n(number: int, of: int) -> None:
+    """From 1 to N, and nothing else."""
+    if 1 <= number <= of:
+        assert Part.parse(f" {number}/{of}") == Part(number, of)
+        assert str(Part(number, of)) == f"{number}/{of}"
+    else:
+        with pytest.raises(UsageError, match="I/N is needed, with I from 1 to N"):
+            Part.parse(f"{number}/{of}")
+
+
+@pytest.mark.parametrize("words", [["--part", "1/2", "--plan-only"], ["--part", "1/2", "--if-exists", "rebuild"]])
+def test_what_does_not_go_with_parts_is_refused(tmp_path: Path, words: list[str]) -> None:
+    """With 2, before anything is made."""
+    done = run("prep", as_folder(small(), tmp_path / "in"), tmp_path / "out", *words)
+    assert (done.returncode, "does not go with --part" in done.stderr) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_link_at_out_and_remains_of_killed_parts(tmp_path: Path) -> None:
+    """What a killed part left of a tar goes with the next part; what a living one writes stays."""
+    source = as_folder(small(), tmp_path / "in")
+    part(source, tmp_path / "out", 1)
+    (made,) = {path.parent for path in tmp_path.glob(".out.partial/*/*.tar")}
+    (made / "train-000001.tar.host.7.0123abcd.partial").write_bytes(b"left")
+    with store.replacing(made / "train-000002.tar") as stream:
+        stream.write(b"being written")
+        part(source, tmp_path / "out", 1)
+        assert len(list(made.glob("*.partial"))) == 1
