@@ -3,7 +3,8 @@
     python -m tests.gpu.simulated.step LIBRARY SHARDS OUT KEY=VALUE[,KEY=VALUE]...
 
 Prints one JSON object, by settings: which operations made tensors of images that are not channels_last, which asked
-the device for a number, what was copied to be padded, and which gradients lie otherwise than their parameters.
+the device for a number, what was copied to be padded, and which gradients lie otherwise than their parameters. Images
+are augmented on the device too, if the settings say so.
 """
 
 import json
@@ -19,6 +20,7 @@ from tests.gpu.simulated.library import load
 if __name__ == "__main__":
     load(Path(sys.argv[1]))
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -57,8 +59,8 @@ class Watch(TorchDispatchMode):
 
 def _is_mixed(value: Tensor) -> bool:
     """Whether these are images or their gradients, in another layout than channels_last."""
-    if value.device.type != "cuda" or value.dim() != 4 or 1 in value.shape[1:3] or value.shape[3] == 3:
-        return False  # pixels, (b, h, w, 3), are no images of a network
+    if value.device.type != "cuda" or value.dim() != 4 or 1 in value.shape[1:3] or value.shape[3] in (1, 3):
+        return False  # pixels, (b, h, w, 3), and masks of them are no images of a network
     return not value.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -124,6 +126,8 @@ def move(network: nn.Module) -> None:
 
 def watched(shards: Path, out: Path, *settings: str) -> dict[str, Any]:
     """Two updates of the narrow network, watched."""
+    from headrace.train.input.batch import Batch
+    from headrace.train.run.assemble import build_plans
     from headrace.train.step.tally import LossRing, Tally
     from tests.gpu import steps
     from tests.train import networks
@@ -137,10 +141,13 @@ def watched(shards: Path, out: Path, *settings: str) -> dict[str, Any]:
             mock.patch.object(steps, "narrow", return_value=network),
             mock.patch.object(nn.Module, "to"),
         ):
-            _, _, step = steps.made(shards, out, "cuda", *settings)
-        batch = steps.resident(step, 64)
+            setup, _, step = steps.made(shards, out, "cuda", *settings)
+        plan = build_plans(setup).plan(0, 0)
+        pixels = np.zeros((len(plan.ids), 64, 64, 3), np.uint8)
         tally, losses = Tally(step.accelerator), LossRing(2, step.accelerator, 0)
         with mock.patch.object(type(step), "_clear_gradients"), Watch() as watch:
+            batch = Batch.of(plan, step.accelerator.upload(pixels), step.accelerator)
+            augmenting = watch.operations
             for number in range(2):
                 step(number, iter([batch] * step.micro_batches), tally, losses)
         astray = [
@@ -150,6 +157,7 @@ def watched(shards: Path, out: Path, *settings: str) -> dict[str, Any]:
         ]
     return {
         "operations": watch.operations,
+        "augmenting": augmenting,
         "mixed layouts": sorted(watch.mixed_layouts),
         "reads": watch.reads,
         "padded": sorted(watch.padded.items()),

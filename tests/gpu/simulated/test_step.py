@@ -13,7 +13,11 @@ from tests.gpu.simulated.library import build, missing
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "never")
 PRECISIONS = ("bf16", "fp16", "fp32")
 WEIGHTS = "runtime.precision=bf16,runtime.padding=weights"
-SETTINGS = (*(f"runtime.precision={name}" for name in PRECISIONS), WEIGHTS)
+AUGMENTED = (
+    "runtime.precision=bf16,augment.trivial_augment=true,augment.rotate=10,augment.brightness=0.2,"
+    "augment.contrast=0.2,augment.saturation=0.2,augment.hue=0.1,augment.erase=0.5,augment.mixup=0.2"
+)
+SETTINGS = (*(f"runtime.precision={name}" for name in PRECISIONS), WEIGHTS, AUGMENTED)
 _PASSES = 8  # two updates of four micro-batches
 _AT_THE_HEAD = {"mul", "native_batch_norm_backward"}
 """The head's mean hands back a view of a vector, which has no layout; what is made from it may be contiguous."""
@@ -27,7 +31,7 @@ def library(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="module")
 def seen(library: Path, tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What two updates in each precision did, and two without a copy of images."""
+    """What two updates in each precision did, two without a copy of images, and two on images that are augmented."""
     command = [sys.executable, "-m", "tests.gpu.simulated.step", library, tiny_set, tmp_path_factory.mktemp("run")]
     done = subprocess.run([*map(str, command), *SETTINGS], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -52,3 +56,8 @@ def test_padded_weights_leave_images_where_they_are(seen: dict[str, Any]) -> Non
     assert sum(times for _, times in images) == sum(times for _, times in kernels) == 5 * _PASSES
     assert {tuple(sides) for sides, _ in images} == {(side, side) for side in (64, 32, 16, 8, 4)}
     assert {tuple(sides) for sides, _ in kernels} == {(3, 3), (5, 5)}
+
+
+def test_images_are_augmented_there(seen: dict[str, Any]) -> None:
+    """Which the tests above look at too: no operator asks the device for a number."""
+    assert seen[AUGMENTED]["augmenting"] > 100 > seen[SETTINGS[0]]["augmenting"]
