@@ -33,6 +33,8 @@ def messages(world: World, mib: int | None) -> list[int]:
     """Bytes of each, as DDP has them once it knows in which order gradients are ready; it tells with a delay."""
     network = build_model("efficientnet-b0", 200, init="random", weights=None, seed=0).network
     model = world.wrap(Total(network), mib)
+    if not getattr(model, "batched_grad_copy", True):  # torch before 2.13 has no such thing
+        raise RuntimeError("DDP copies each gradient into its message with a kernel of its own")
     for _ in range(4):
         model().backward()
     told = model._get_ddp_logging_data()  # type: ignore[operator]  # of DistributedDataParallel

@@ -31,7 +31,7 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Notes when the allocator is set, which nothing tells afterwards; all settings are put back at the end."""
     calls: list[str] = []
     monkeypatch.setattr(process, "keep_freed_memory", lambda: calls.append("kept"))
-    for name in ("TORCHINDUCTOR_CACHE_DIR", "CUBLAS_WORKSPACE_CONFIG"):
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TORCHINDUCTOR_COMPILE_THREADS", "CUBLAS_WORKSPACE_CONFIG"):
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     threads, deterministic, benchmark, *_ = settings()
@@ -56,6 +56,7 @@ def test_a_run_prepares_its_process(allocator: list[str]) -> None:
     place = Place.find(Runtime(device="cpu", threads=3))
     prepare(place, deterministic=False)
     assert (settings()[:2], allocator) == ((3, False), ["kept"])
+    assert os.environ["TORCHINDUCTOR_COMPILE_THREADS"] == "3"  # torch's own is a worker a core, in every rank
     prepare(place, deterministic=True)
     assert settings()[:3] == (3, True, False)
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

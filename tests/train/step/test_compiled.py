@@ -56,13 +56,13 @@ def _fail(error: Exception, *_: object) -> Tensor:
     raise error
 
 
-def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager") -> TrainStep:
+def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager", pixels: bool = False) -> TrainStep:
     """The training step of a shallow network. torch's backend "eager" traces and guards, and generates no code."""
     setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
     place = Place.find(setup.recipe.runtime)
     built = Built(shallow(), normalisation_of("efficientnet-b0"), "")
     step = build_step(setup, place, build_numerics(setup, place, built), built)
-    step.compilable = step.model = Fragile(step.network, backend)
+    step.compilable = step.model = Fragile(step.network, backend, normalise=step.normalise if pixels else None)
     return step
 
 
@@ -72,10 +72,16 @@ def residents(step: TrainStep, sizes: Sequence[int] = (32, 64)) -> list[Batch]:
 
 
 def outcome(
-    shards: Path, out: Path, prepare: Callable[[TrainStep], None], first: int = 9, backend: str = "eager"
+    shards: Path,
+    out: Path,
+    prepare: Callable[[TrainStep], None],
+    first: int = 9,
+    backend: str = "eager",
+    *,
+    pixels: bool = False,
 ) -> tuple[list[float], dict[str, Any]]:
     """Losses of two steps from the `first` on real batches, and the states after them; step 10 has another size."""
-    step = step_of(shards, out, backend=backend)
+    step = step_of(shards, out, backend=backend, pixels=pixels)
     prepare(step)
     setup = resolve(Request(shards, "demo", SETTINGS, out=out), 1)
     tally, losses = Tally(step.accelerator), LossRing(2, step.accelerator, first)
@@ -92,14 +98,19 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
         torch.testing.assert_close(other[name], value, rtol=0, atol=1e-9, msg=partial("{}: {}".format, name))
 
 
-@pytest.mark.parametrize(("first", "backend"), [(9, "eager"), (0, "aot_eager")])
-def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, first: int, backend: str) -> None:
+@pytest.mark.parametrize(
+    ("first", "backend", "pixels"), [(9, "eager", False), (9, "eager", True), (0, "aot_eager", True)]
+)
+def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, first: int, backend: str, *, pixels: bool) -> None:
     """Two steps of three micro-batches, noise on: losses, weights and statistics are the plain step's.
 
-    The first pair changes its size; the second goes through the whole of torch.compile but the code generator.
+    The first two change their size; the second and third take uint8 images, which the graph normalises; the third goes
+    through the whole of torch.compile but the code generator.
     """
     plain_losses, plain = outcome(tiny_set, tmp_path, lambda _: None, first)
-    losses, state = outcome(tiny_set, tmp_path, lambda step: step.compilable.use("default"), first, backend)
+    losses, state = outcome(
+        tiny_set, tmp_path, lambda step: step.compilable.use("default"), first, backend, pixels=pixels
+    )
     assert losses == pytest.approx(plain_losses, abs=1e-9)
     same(plain["model"], state["model"])
 

@@ -15,6 +15,11 @@ from headrace.train.machine.device import Accelerator
 _OTHER_THREADS = 2  # of a rank with a GPU: the training step's, which launches, and the feed's
 
 
+def threads_beside(threads: int) -> int:
+    """Of a rank's CPU threads, those that may decode: a GPU's step and feed must not wait for a core."""
+    return max(1, threads - _OTHER_THREADS)
+
+
 class ImagePipeline(Generic[Some]):
     """Decodes the samples of a split and resizes their views, on the CPU or on the GPU of `accelerator`.
 
@@ -37,8 +42,7 @@ class ImagePipeline(Generic[Some]):
             return _OnCpu(split, max_batch, threads) if decoded is None else _FromCache(decoded, threads)
 
         def on_gpu() -> Way[Some]:
-            spare = max(1, threads - _OTHER_THREADS)
-            return OnGpu(split, max_batch, accelerator, threads=spare, decode=decode, decoded=decoded)
+            return OnGpu(split, max_batch, accelerator, threads=threads_beside(threads), decode=decode, decoded=decoded)
 
         self._running = False
         self._way = accelerator.either(cpu=on_cpu, gpu=on_gpu)()

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
-from headrace.shards.errors import DataError
+from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.shardset import ShardSet, Split
 from headrace.train.input.decode.gpu import OnGpu
+from headrace.train.input.decode.pipeline import threads_beside
 from headrace.train.input.plans import Plan, ValidationPlans
 from tests.train.pictures import CPU, Pixels, evaluated, picture, spoiled
 
@@ -50,3 +53,39 @@ def test_the_bad_sample_is_named(split: Split, tmp_path: Path, kind: str) -> Non
     spoiled(split, 37, make, tmp_path)
     with pytest.raises(DataError, match=rf"key 000000037 \(source train/.*{words}"):
         list(on_gpu(split).run(ValidationPlans(split, 16, 1.0, 32).stream(range(30))))
+
+
+def test_no_graph_is_built_to_name_a_sample(split: Split, tmp_path: Path) -> None:
+    """Where the CPU decodes it also says which one it was: a graph for each image would take a GPU minutes."""
+    built: list[int] = []
+
+    class Counted(OnGpu[Plan]):
+        def _built(self, source: Callable[[], Any], max_batch: int, threads: int) -> Any:
+            built.append(max_batch)
+            return super()._built(source, max_batch, threads)
+
+    spoiled(split, 37, MADE_BAD["cut"][0], tmp_path)
+    with pytest.raises(DataError, match="key 000000037"):
+        list(
+            Counted(split, 16, CPU, threads=1, decode="cpu").run(ValidationPlans(split, 16, 1.0, 32).stream(range(30)))
+        )
+    assert built == [16]
+
+
+def test_memory_that_runs_out_blames_no_image(split: Split) -> None:
+    """A C++ std::bad_alloc arrives as Python's MemoryError, which is no RuntimeError."""
+
+    class Full(OnGpu[Plan]):
+        def _images(self) -> Tensor:
+            self._next_inputs()
+            raise MemoryError("std::bad_alloc")
+
+    with pytest.raises(HeadraceError, match="bad_alloc") as error:
+        list(Full(split, 16, CPU, threads=1, decode="cpu").run(ValidationPlans(split, 16, 1.0, 32).stream(range(3))))
+    assert not isinstance(error.value, DataError)
+
+
+@pytest.mark.parametrize(("cores", "decoding"), [(1, 1), (2, 1), (3, 1), (16, 14)])
+def test_step_and_feed_have_cores_of_their_own(cores: int, decoding: int) -> None:
+    """Beside them the decoder's threads take the rest."""
+    assert threads_beside(cores) == decoding
