@@ -39,7 +39,7 @@ from headrace.shards.manifest import (
 from headrace.shards.names import REPORT, STAMP
 from headrace.shards.paths import refuse_impossible
 from headrace.shards.sample import Row, Rows, rows_of
-from headrace.shards.shardset import check_size
+from headrace.shards.tars import check_size
 
 
 def adopt(root: Path, *, say: Say) -> Manifest:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from headrace.shards.prepared import Prepared
 
+_PART = 1 << 18  # images that are looked at together
+
 
 class Encoded(Protocol):
     """Where encoded images come from, by their ids. A split of a shard set is one, a list of loose files another."""
@@ -30,6 +32,22 @@ class Encoded(Protocol):
 
     def describe(self, sample_id: int) -> str:
         """The name of an image, for messages."""
+
+
+def mean_pixels(images: Encoded) -> float:
+    """Mean area of the images, at least one, in pixels; a part of a large set at a time."""
+    areas = (images.heights[part].astype(np.int64) * images.widths[part] for part in _parts(images))
+    return sum(int(some.sum()) for some in areas) / len(images)
+
+
+def mean_file_size(images: Encoded) -> float:
+    """Mean size of the files, at least one, in bytes."""
+    ids = (np.arange(part.start, part.stop) for part in _parts(images))
+    return sum(int(images.file_sizes(some).sum(dtype=np.int64)) for some in ids) / len(images)
+
+
+def _parts(images: Encoded) -> Iterator[slice]:
+    return (slice(first, min(first + _PART, len(images))) for first in range(0, len(images), _PART))
 
 
 class Ready(NamedTuple):

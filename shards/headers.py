@@ -21,6 +21,7 @@ from headrace.shards.unsafe import why_unsafe
 from headrace.shards.user_cache import private_folder
 
 _RULE = 1  # raised when `why_unsafe` comes to refuse more: sets are then looked at again
+_TOGETHER = 1024  # samples whose places are looked up at once
 _FIRST, _LONGER = 4 << 10, 128 << 10  # bytes read of an image: most headers end there, those with a thumbnail here
 
 
@@ -50,13 +51,15 @@ def _note(manifest: Manifest) -> Path | None:
 
 
 def _look(split: Split) -> None:
-    places = split.places(np.arange(len(split)))
-    columns = zip(*(column.tolist() for column in (places.descriptors, places.offsets, places.sizes)), strict=True)
-    for sample_id, place in enumerate(columns):
-        fault = why_unsafe_at(*place)
-        if fault:
-            split.jpegs(np.array([sample_id]))  # raises where it is damage, which has another remedy
-            raise unsafe(split, sample_id, fault)
+    for first in range(0, len(split), _TOGETHER):
+        ids = np.arange(first, min(first + _TOGETHER, len(split)))
+        places = split.places(ids)
+        columns = (column.tolist() for column in (ids, places.descriptors, places.offsets, places.sizes))
+        for sample_id, *place in zip(*columns, strict=True):
+            fault = why_unsafe_at(*place)
+            if fault:
+                split.jpegs(np.array([sample_id]))  # raises where it is damage, which has another remedy
+                raise unsafe(split, sample_id, fault)
 
 
 def unsafe(source: Encoded, sample_id: int, fault: str) -> DataError:

@@ -3,7 +3,9 @@
 The rows are in the order of the tars: row number = sample id. What is read is checked before it is parsed.
 """
 
+import errno
 import hashlib
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -33,7 +35,7 @@ class Index:
         try:
             self._file = CheckedReader(self.path, info.bytes, info.sha256, info.parts)
         except (OSError, OtherFileError) as error:
-            raise self._error(error) from error
+            raise _error(root, info, error) from error
         try:
             self._parquet = pq.ParquetFile(pa.PythonFile(self._file, mode="r"))
             names = self._parquet.schema_arrow.names
@@ -46,8 +48,9 @@ class Index:
         self._known = names
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and give back the memory that reading it took."""
         self._file.close()
+        pa.default_memory_pool().release_unused()
 
     def read(self, columns: Sequence[str], group: int | None = None) -> dict[str, Any]:
         """Columns of a row group, or of all of them, as Arrow arrays without nulls."""
@@ -88,12 +91,16 @@ class Index:
             raise NewerError.of(self.path, what)
 
     def _error(self, error: Exception) -> DataError:
-        what = str(error)
-        if isinstance(error, OtherFileError):
-            what = f"not the file that the manifest describes ({error})"
-        elif isinstance(error, OSError) and error.strerror:
-            what = error.strerror
-        return DataError(f"{self.path}: {what}. {remedy.of_indexes(self._root)}")
+        return _error(self._root, self._info, error)
+
+
+def _error(root: Path, info: FileInfo, error: Exception) -> DataError:
+    what = str(error)
+    if isinstance(error, OtherFileError):
+        what = f"not the file that the manifest describes ({error})"
+    elif isinstance(error, OSError) and error.strerror:
+        what = error.strerror
+    return DataError(f"{root / info.name}: {what}. {remedy.of_indexes(root)}")
 
 
 def read_numbers(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -113,6 +120,18 @@ def read_groups(root: Path, info: FileInfo, columns: Sequence[str]) -> Iterator[
     with closing(Index(root, info)) as found:
         for number in range(len(found.group_rows)):
             yield found.read(columns, number)
+
+
+def check_size(root: Path, info: FileInfo) -> None:
+    """Raise DataError unless the file is there with the size that the manifest gives; none of it is read."""
+    try:
+        seen = (root / info.name).stat()
+    except OSError as error:
+        raise _error(root, info, error) from error
+    if not stat.S_ISREG(seen.st_mode):
+        raise _error(root, info, OSError(errno.EINVAL, "not a regular file"))
+    if seen.st_size != info.bytes:
+        raise _error(root, info, OtherFileError(f"{seen.st_size:,} bytes, expected {info.bytes:,}"))
 
 
 def check_whole(root: Path, info: FileInfo) -> None:

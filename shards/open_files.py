@@ -1,4 +1,4 @@
-"""How many files a process may have open: a set has a descriptor for each of its tars."""
+"""How many files a process may have open, and how many of these may be tars of a split."""
 
 import errno
 import resource
@@ -7,6 +7,7 @@ from headrace.shards.errors import HeadraceError
 
 _ENOUGH = 1 << 20
 _SPARE = 1024  # files beside the tars of a set
+_FROM_THE_START, _MOST_TARS = 1024, 8192
 
 
 class LimitError(HeadraceError):
@@ -22,6 +23,17 @@ def allow_many() -> None:
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_tars() -> int:
+    """How many tars of a split may be open: half of what the process may open now, and not more than 8,192."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_TARS if soft == resource.RLIM_INFINITY else min(_MOST_TARS, soft // 2)
+
+
+def may_be_open(tars: int) -> bool:
+    """Whether so many tars of a split may be open from the start: 1,024, in a process that may open twice as many."""
+    return tars <= min(_FROM_THE_START, most_tars())
 
 
 def refuse_limit(error: OSError) -> None:

@@ -2,24 +2,22 @@
 
 import hashlib
 import os
-import stat
-import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.shards import index, regular, remedy
+from headrace.shards import index
 from headrace.shards.errors import DataError, UsageError
-from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
-from headrace.shards.open_files import LimitError, too_many_tars
+from headrace.shards.manifest import Manifest, SplitInfo, load
+from headrace.shards.mapped import FEWEST, MAPPED
 from headrace.shards.picture import Picture
-
-_COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
+from headrace.shards.tars import Tars, check_size
+from headrace.shards.texts import Texts
 
 
 class ShardSet:
@@ -69,8 +67,8 @@ class ShardSet:
         Reads no tar. Raises UsageError if there is no such split, DataError if its index is damaged.
         """
         info = self._info(name)
-        columns = index.read_numbers(self.root, info.index, ("width", "height"))
-        sides = np.minimum(columns["width"], columns["height"])
+        columns = MAPPED.open(self.root, info, self.manifest)
+        sides = np.minimum(columns.widths, columns.heights)
         middle = (len(sides) - 1) // 2
         return int(np.partition(sides, middle)[middle]) if len(sides) else 0
 
@@ -81,33 +79,14 @@ class ShardSet:
         raise UsageError(f"{self.root}: no split {name!r}; there are: {', '.join(self.split_names)}")
 
 
-def check_size(root: Path, shard: ShardInfo, manifest: Manifest) -> None:
-    """Raise unless the tar is there with the size that the manifest gives."""
-    try:
-        seen = (root / shard.name).stat()
-    except OSError as error:
-        raise _bad_tar(root, shard, manifest, error.strerror) from error
-    if not stat.S_ISREG(seen.st_mode):
-        raise _bad_tar(root, shard, manifest, "not a regular file")
-    _compare_size(root, shard, manifest, seen.st_size)
-
-
-def _compare_size(root: Path, shard: ShardInfo, manifest: Manifest, seen: int) -> None:
-    if seen != shard.bytes:
-        raise _bad_tar(root, shard, manifest, f"{seen:,} bytes, the manifest says {shard.bytes:,}")
-
-
-def _bad_tar(root: Path, shard: ShardInfo, manifest: Manifest, what: str | None) -> DataError:
-    return DataError(f"{root / shard.name}: {what}. {remedy.of_tars(root, [shard.name], manifest.made)}")
-
-
 class Places(NamedTuple):
     """Where n samples lie: a file, and their bytes in it, with the CRC-32 that they were written with."""
 
-    descriptors: NDArray[np.int64]  # (n,)
+    descriptors: NDArray[np.int64]  # (n,), open for as long as somebody holds `tars`
     offsets: NDArray[np.int64]  # (n,)
     sizes: NDArray[np.int32]  # (n,), bytes
     crcs: NDArray[np.uint32]  # (n,)
+    tars: object
 
 
 class Split:
@@ -118,38 +97,11 @@ class Split:
         self._root = root
         self._manifest = manifest
         self._info = info
-        columns = index.read_numbers(root, info.index, _COLUMNS)
-        self.labels: NDArray[np.int64] = columns["label"].astype(np.int64)
-        self.widths: NDArray[np.int32] = columns["width"]
-        self.heights: NDArray[np.int32] = columns["height"]
-        self.shard_of: NDArray[np.int32] = columns["shard"]
-        self._offsets, self._sizes, self._crcs = columns["offset"], columns["size"], columns["crc32"]
-        self._check(len(manifest.classes))
-        descriptors = _open_all(root, info, manifest)
-        self._descriptors = np.array(descriptors, np.int64)
-        self._close = weakref.finalize(self, _close_all, descriptors)
-
-    def _check(self, classes: int) -> None:
-        """Rows agree with the manifest, so that no read can leave its tar and no label its list."""
-        path = self._root / self._info.index.name
-        if len(self.labels) != self._info.samples:
-            raise DataError(
-                f"{path}: {len(self.labels):,} rows, the manifest says {self._info.samples:,}. "
-                f"{remedy.of_indexes(self._root)}"
-            )
-        if not len(self.labels):
-            return
-        within = (self.shard_of >= 0) & (self.shard_of < len(self._info.shards))
-        sizes = np.array([shard.bytes for shard in self._info.shards])
-        within &= (self._offsets >= 0) & (self._sizes > 0) & (self.widths > 0) & (self.heights > 0)
-        within[within] &= (self._offsets + self._sizes <= sizes[np.where(within, self.shard_of, 0)])[within]
-        if not within.all() or self.labels.min() < 0 or self.labels.max() >= classes:
-            raise DataError(
-                f"{path}: a row points outside its tar or its class list, or has no pixels. "
-                f"{remedy.of_indexes(self._root)}"
-            )
-        if not np.array_equal(self.shard_of, np.repeat(np.arange(len(sizes)), self.shard_sizes)):
-            raise DataError(f"{path}: its rows are not in the order of the tars. {remedy.of_indexes(self._root)}")
+        columns = MAPPED.open(root, info, manifest)
+        self.labels, self.widths, self.heights = columns.labels, columns.widths, columns.heights
+        self._offsets, self._sizes, self._crcs = columns.offsets, columns.sizes, columns.crcs
+        self._ends = np.cumsum(self.shard_sizes, dtype=np.int64)
+        self._tars = Tars(root, info, manifest)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -173,7 +125,8 @@ class Split:
         """The JPEG files of these samples, each checked against its CRC-32 (about 3 microseconds a sample)."""
         pread, frombuffer, uint8 = os.pread, np.frombuffer, np.uint8
         images: list[NDArray[np.uint8]] = []
-        columns = (column.tolist() for column in self.places(ids))
+        places = self.places(ids)
+        columns = (column.tolist() for column in places[:4])
         for descriptor, offset, size, expected in zip(*columns, strict=True):
             data = pread(descriptor, size, offset)
             if crc32(data) != expected:
@@ -187,8 +140,20 @@ class Split:
 
     def places(self, ids: NDArray[np.int64]) -> Places:
         """Where these samples lie."""
-        columns = (self._offsets[ids], self._sizes[ids], self._crcs[ids])
-        return Places(self._descriptors[self.shard_of[ids]], *columns)
+        descriptors, tars = self._tars.descriptors(self._shards_of(ids))
+        return Places(descriptors, self._offsets[ids], self._sizes[ids], self._crcs[ids], tars)
+
+    def keep_open(self, tars: int) -> None:
+        """Hold at most so many tars open, if the split has so many that they are opened when they are needed."""
+        self._tars.keep(tars)
+
+    @property
+    def shard_of(self) -> NDArray[np.int64]:
+        """The number of the tar of each sample, (n,)."""
+        return np.repeat(np.arange(len(self._ends)), self.shard_sizes)
+
+    def _shards_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self._ends, ids, side="right")
 
     def _damaged(self, sample_id: int, seen: int) -> DataError:
         expected = int(self._sizes[sample_id])
@@ -204,29 +169,34 @@ class Split:
 
     def describe(self, sample_id: int) -> str:
         """Shard, key and source path of a sample, for messages."""
-        names = self._names
-        shard = self._info.shards[int(self.shard_of[sample_id])].name
-        return f"{shard}, key {names['key'][sample_id]} (source {names['source'][sample_id]})"
+        shard = self._info.shards[int(self._shards_of(np.array([sample_id]))[0])].name
+        return f"{shard}, key {self.keys[sample_id]} (source {self.sources[sample_id]})"
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The key of each sample."""
+        return self._texts[0]
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The path of each sample inside its source."""
+        return self._texts[1]
 
     @cached_property
-    def _names(self) -> dict[str, list[str]]:
-        return index.read_texts(self._root, self._info.index, ("key", "source"))
-
-    @property
-    def keys(self) -> list[str]:
-        """The key of each sample."""
-        return self._names["key"]
-
-    @property
-    def sources(self) -> list[str]:
-        """The path of each sample inside its source."""
-        return self._names["source"]
+    def _texts(self) -> tuple[Sequence[str], Sequence[str]]:
+        if self._info.samples >= FEWEST:
+            return Texts(self._root, self._info, "key"), Texts(self._root, self._info, "source")
+        texts = index.read_texts(self._root, self._info.index, ("key", "source"))
+        return texts["key"], texts["source"]
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over what each row says of its image, in order: which images these are, and how large."""
-        columns = (self._crcs, self._sizes, self.widths, self.heights)
-        return hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
+        seen = hashlib.sha256()
+        columns: tuple[NDArray[Any], ...] = (self._crcs, self._sizes, self.widths, self.heights)
+        for column in columns:
+            seen.update(column.data)
+        return seen.hexdigest()
 
     @property
     def shard_sizes(self) -> tuple[int, ...]:
@@ -235,27 +205,4 @@ class Split:
 
     def close(self) -> None:
         """Close the tars, as happens too when nobody holds the split any more. Reading afterwards is an error."""
-        self._close()
-        self._descriptors = np.empty(0, np.int64)
-
-
-def _open_all(root: Path, info: SplitInfo, manifest: Manifest) -> list[int]:
-    """A descriptor for each tar, whose size is checked on the open file itself."""
-    descriptors: list[int] = []
-    try:
-        for shard in info.shards:
-            descriptors.append(regular.descriptor(root / shard.name))
-            _compare_size(root, shard, manifest, os.fstat(descriptors[-1]).st_size)
-    except (OSError, DataError, LimitError) as error:
-        _close_all(descriptors)
-        if isinstance(error, OSError):
-            raise _bad_tar(root, info.shards[len(descriptors)], manifest, error.strerror) from error
-        if isinstance(error, LimitError):
-            raise too_many_tars(len(info.shards)) from error
-        raise
-    return descriptors
-
-
-def _close_all(descriptors: list[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
+        self._tars.close()

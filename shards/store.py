@@ -115,8 +115,10 @@ def partial_of(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path, size: int = 0) -> Iterator[BinaryIO]:
+def replacing(path: Path, size: int = 0, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A stream that becomes `path` when the block ends well; after an error nothing of it is left.
+
+    One that need not be durable is not flushed to the disk first: whoever reads it must find out whether it is whole.
 
     Disk space for `size` bytes is taken at once: a disk that is too full for them is an error before any work is done.
     The unfinished file is locked for as long as it has its name, which tells it from one of a dead process.
@@ -128,7 +130,8 @@ def replacing(path: Path, size: int = 0) -> Iterator[BinaryIO]:
                 os.posix_fallocate(stream.fileno(), 0, size)
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
             partial.replace(path)
     except OSError as error:
         raise storage_error(error, path) from error
@@ -140,7 +143,7 @@ def replacing(path: Path, size: int = 0) -> Iterator[BinaryIO]:
 def _locked_file(path: Path) -> BinaryIO:
     """A new file for writing, locked; without a lock where the file system has none: there nothing is ever removed."""
     while True:
-        stream = path.open("wb")
+        stream = path.open("w+b")
         with suppress(OSError):
             fcntl.flock(stream, fcntl.LOCK_EX)
         if os.fstat(stream.fileno()).st_nlink:

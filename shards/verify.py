@@ -18,8 +18,8 @@ from headrace.shards.errors import DataError, NewerError
 from headrace.shards.labels import text_of
 from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
 from headrace.shards.members import Member, members
-from headrace.shards.shardset import check_size
 from headrace.shards.tar import LABEL_EXTENSION
+from headrace.shards.tars import check_size
 
 Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataError when an image does not decode
 Columns = dict[str, NDArray[Any]]

@@ -1,28 +1,35 @@
-"""A set with more tars than a process may have open: a library says so, a command raises the limit."""
+"""A set with more tars than a process may have open, or than it should: tars are opened when they are needed."""
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
+from headrace.shards import open_files
+from headrace.shards.errors import DataError
+from headrace.shards.shardset import ShardSet
 from tests.checkout import ROOT
 
 PROGRAM = """
-import resource, sys
+import os, resource, sys
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, hard))
 from headrace import HeadraceError, ShardSet
-{raise_limit}
+{first}
 try:
-    print(len(ShardSet.open(sys.argv[1])["train"]))
+    print(len([sample.jpeg for sample in ShardSet.open(sys.argv[1])["train"]]))
 except HeadraceError as error:
     print(error.exit_code, error)
-print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 40)
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] == {limit})
 """
 RAISE = "from headrace.shards.open_files import allow_many; allow_many()"
+TAKE = "taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(80)]"
+TARS = 60
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +41,104 @@ def many_tars(tiny_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """At most so many tars of a split may be open."""
+    monkeypatch.setattr(open_files, "_MOST_TARS", 7)
+    return 7
+
+
 def printed(program: str, shards: Path) -> list[str]:
     """The lines that a new process prints."""
     command = [sys.executable, "-c", program, str(shards)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def test_library_leaves_the_limit_and_says_what_to_do(many_tars: Path) -> None:
-    """Numbers, and how to raise it."""
-    error, unchanged = printed(PROGRAM.format(raise_limit=""), many_tars)
+def open_tars() -> list[str]:
+    """The tars that this process has open."""
+    links = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sorted(link for link in links if link.endswith(".tar"))
+
+
+def test_more_tars_than_the_limit_are_read(many_tars: Path) -> None:
+    """A library leaves the limit alone and reads them all the same."""
+    assert printed(PROGRAM.format(limit=40, first=""), many_tars) == ["60", "True"]
+
+
+def test_files_of_the_program_count_too(many_tars: Path) -> None:
+    """Where there is no room beside the program's own files, it is said how to raise the limit."""
+    error, unchanged = printed(PROGRAM.format(limit=124, first=TAKE), many_tars)
     assert error.startswith("1 ")
-    assert "the split has 60 tars, and this process may open 40 files (RLIMIT_NOFILE" in error
+    assert "the split has 60 tars, and this process may open 124 files (RLIMIT_NOFILE" in error
     assert "Raise the limit first: `ulimit -n 1084`" in error
     assert unchanged == "True"
 
 
 def test_command_raises_the_limit(many_tars: Path) -> None:
     """What the command line does first is enough."""
-    assert printed(PROGRAM.format(raise_limit=RAISE), many_tars) == ["60", "False"]
+    assert printed(PROGRAM.format(limit=124, first=f"{TAKE}\n{RAISE}"), many_tars) == ["60", "False"]
+
+
+def test_only_those_that_were_read_last_stay_open(many_tars: Path, few: int) -> None:
+    """Opening opens none; a batch from all of them gives every image, and leaves as many open as may be."""
+    expected = [sample.jpeg for sample in ShardSet.open(many_tars)["train"]]
+    split = ShardSet.open(many_tars)["train"]
+    assert open_tars() == []
+    ids = np.random.default_rng(0).permutation(TARS)
+    assert [image.tobytes() for image in split.jpegs(ids)] == [expected[one] for one in ids]
+    assert len(open_tars()) == few
+    split.keep_open(2)
+    split.jpegs(np.array([5, 6]))
+    assert [Path(path).name for path in open_tars()] == ["train-000005.tar", "train-000006.tar"]
+    split.close()
+    assert open_tars() == []
+    with pytest.raises(IndexError):
+        split.jpegs(np.array([0]))
+
+
+def test_many_are_opened_when_they_are_needed(many_tars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to a number they are all open from the start; above it none is, and all stay open that were."""
+    monkeypatch.setattr(open_files, "_FROM_THE_START", TARS)
+    split = ShardSet.open(many_tars)["train"]
+    assert len(open_tars()) == TARS
+    split.close()
+    monkeypatch.setattr(open_files, "_FROM_THE_START", TARS - 1)
+    split = ShardSet.open(many_tars)["train"]
+    assert open_tars() == []
+    split.jpegs(np.arange(50))
+    assert len(open_tars()) == 50
+    split.keep_open(10)
+    split.jpegs(np.array([59]))
+    assert len(open_tars()) == 10
+
+
+def test_threads_never_read_another_tar(many_tars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tar stays open while one thread reads it, though others need more than may be open."""
+    monkeypatch.setattr(open_files, "_MOST_TARS", 2)
+    split = ShardSet.open(many_tars)["train"]
+    expected = [sample.jpeg for sample in split]
+    orders = np.array([np.random.default_rng(seed).permutation(TARS) for seed in range(200)])
+
+    def read(ids: np.ndarray) -> list[bytes]:
+        return [image.tobytes() for image in split.jpegs(ids)]
+
+    with ThreadPoolExecutor(8) as pool:
+        for ids, images in zip(orders, pool.map(read, orders), strict=True):
+            assert images == [expected[one] for one in ids]
+    assert len(open_tars()) <= 2
+
+
+def test_tar_that_is_lost_or_cut_later_is_named(tiny_zip: Path, tmp_path: Path, few: int) -> None:
+    """It is opened only now, so it is checked now."""
+    options = Options(samples_per_shard=1, per_class=1)
+    prep(tiny_zip, tmp_path / "set", options, workers=1, if_exists="error", say=lambda _: None)
+    split = ShardSet.open(tmp_path / "set")["train"]
+    assert len(split) > few
+    (tmp_path / "set" / "train-000003.tar").unlink()
+    with (tmp_path / "set" / "train-000004.tar").open("r+b") as stream:
+        stream.truncate(1000)
+    split.jpegs(np.array([2, 5]))
+    with pytest.raises(DataError, match=r"train-000003\.tar: No such file"):
+        split.jpegs(np.array([2, 3]))
+    with pytest.raises(DataError, match=r"train-000004\.tar: 1,000 bytes, the manifest says"):
+        split.jpegs(np.array([4]))

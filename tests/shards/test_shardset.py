@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headrace.shards.columns import read_columns
 from headrace.shards.errors import DataError, UsageError
+from headrace.shards.manifest import load
+from headrace.shards.mapped import MAPPED
 from headrace.shards.shardset import ShardSet
 
 
@@ -150,6 +153,7 @@ def test_median_of_few_images(
     widths: list[int], heights: list[int], median: int, tiny_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of an even number it is the smaller of the two in the middle, so it is some image's own side."""
-    columns = {"width": np.array(widths, np.int32), "height": np.array(heights, np.int32)}
-    monkeypatch.setattr("headrace.shards.index.read_numbers", lambda *_: columns)
+    columns = read_columns(tiny_set, load(tiny_set).splits[0], load(tiny_set))
+    columns = columns._replace(widths=np.array(widths, np.int32), heights=np.array(heights, np.int32))
+    monkeypatch.setattr(MAPPED, "open", lambda *_: columns)
     assert ShardSet.open(tiny_set).median_side("train") == median

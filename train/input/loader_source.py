@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from headrace.shards.errors import UsageError
 from headrace.shards.headers import refuse_unsafe
+from headrace.shards.mapped import MAPPED
 from headrace.shards.order import Order, Steps, Windows, deal
 from headrace.shards.shardset import ShardSet, Split
 from headrace.train.input.assembly import Input
@@ -91,7 +93,7 @@ class Source:
         self._next += 1
         return opened.whole(batches, rows, self._side(step))
 
-    def whole_plan(self, step: int) -> tuple[Plan, list[str]]:
+    def whole_plan(self, step: int) -> tuple[Plan, Sequence[str]]:
         """The plan of a whole batch, over all ranks, and the keys of the split's samples."""
         if self._settings.train:
             self._training_plans = self._training_plans or self._training(self._settings.batch)
@@ -161,8 +163,8 @@ class Source:
         self._feed = opened.input.feed(stream, depth=2 * opened.together + 1)
         self._next = step
         self._feed.wait_for_first()
-        if LOOPS.trouble:
-            warnings.warn(LOOPS.trouble, RuntimeWarning, stacklevel=5)
+        for trouble in filter(None, (LOOPS.trouble, MAPPED.trouble)):
+            warnings.warn(trouble, RuntimeWarning, stacklevel=5)
 
     def _end_feed(self) -> None:
         if self._feed is not None:

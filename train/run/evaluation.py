@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import VALIDATION
+from headrace.shards.mapped import MAPPED
 from headrace.shards.streams import say
 from headrace.train.checkpoint.resume import Found
 from headrace.train.evaluate.evaluator import Evaluator
@@ -56,8 +57,9 @@ def evaluate(asked: Evaluation) -> Measured:
             numerics = own_numerics(measurement.checkpoint, measurement.recipe, place.accelerator)
             round_products(numerics, place.accelerator)
             measured = measurement.take(evaluator_of(measurement, place, numerics), place, numerics)
-            if LOOPS.trouble and place.world.is_main:
-                say(f"headrace: warning: {LOOPS.trouble}", error=True)
+            if place.world.is_main:
+                for trouble in filter(None, (LOOPS.trouble, MAPPED.trouble)):
+                    say(f"headrace: warning: {trouble}", error=True)
             return measured
 
 

@@ -10,6 +10,7 @@ from headrace.shards.errors import UsageError
 from headrace.shards.headers import refuse_unsafe
 from headrace.shards.lock import locked
 from headrace.shards.manifest import TRAIN, VALIDATION
+from headrace.shards.mapped import MAPPED
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.evaluate.validation import build_evaluator
 from headrace.train.input.batch import resident_batch
@@ -168,8 +169,8 @@ def _trained(
         waited = feed.wait_for_first()
         log.say(f"input    waited {waited:.1f} s for the first batch")
         log.began(progress.step, time.monotonic() - setup.request.made, waited)
-        if LOOPS.trouble:
-            log.say(f"warning: {LOOPS.trouble}")
+        for trouble in filter(None, (LOOPS.trouble, MAPPED.trouble)):
+            log.say(f"warning: {trouble}")
         try:
             fit(run)
         except NotFiniteError as error:

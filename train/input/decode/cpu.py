@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headrace.shards.encoded import Encoded
+from headrace.shards.encoded import Encoded, mean_pixels
 from headrace.train.input.decode.arrays import Images
 from headrace.train.input.decode.blame import explained
 from headrace.train.input.decode.crop_resize import resample
@@ -89,4 +89,4 @@ def lanes_on_cpu(threads: int, batch_bytes: float) -> tuple[int, int]:
 
 def mean_bytes(split: Encoded) -> float:
     """Mean size of the decoded images of a split, in bytes."""
-    return float(3 * np.mean(split.widths.astype(np.int64) * split.heights)) if len(split) else 1.0
+    return 3 * mean_pixels(split) if len(split) else 1.0

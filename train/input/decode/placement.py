@@ -2,9 +2,7 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
-from headrace.shards.encoded import Encoded
+from headrace.shards.encoded import Encoded, mean_file_size, mean_pixels
 from headrace.train.machine.device import Accelerator
 
 LARGE_PIXELS = 128 * 128
@@ -34,8 +32,8 @@ def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Pla
 
 def by_size(images: Encoded) -> Placement:
     """The rule for a GPU: small images are decoded by the CPU."""
-    pixels = float(np.mean(images.heights.astype(np.int64) * images.widths))
-    kilobytes = float(np.mean(images.file_sizes(np.arange(len(images))))) / 1000
+    pixels = mean_pixels(images)
+    kilobytes = mean_file_size(images) / 1000
     where, relation = ("mixed", "above") if pixels > LARGE_PIXELS else ("cpu", "at most")
     return Placement(where, f"images of {pixels:,.0f} pixels, {relation} {LARGE_PIXELS:,}, and {kilobytes:.1f} kB")
 

@@ -1,0 +1,194 @@
+"""The columns of a large split, mapped by all processes of a host from one file in the user's private cache folder.
+
+A file has a header with a CRC-32 for each MiB of what follows, and then the columns, each from a page's beginning.
+"""
+
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy as np
+
+from headrace.shards import index, store
+from headrace.shards.columns import KINDS, Columns, fill, read_columns
+from headrace.shards.errors import DataError, HeadraceError
+from headrace.shards.manifest import Manifest, SplitInfo
+from headrace.shards.user_cache import private_folder
+
+FEWEST = 1 << 18
+"""Samples from which on a split is mapped: a copy of fewer takes at most 8 MB."""
+_FOLDER, _ENDING, _LOCK = "columns", ".columns", ".lock"
+_MAGIC = b"headrace columns, version 1.\n\0\0\0"  # 32 bytes
+_BLOCK = 1 << 20  # bytes of a checksum
+_SUM = np.dtype(np.uint32)
+_MOST_FILES, _UNUSED_SECONDS = 8, 30 * 86400.0  # what is kept of other splits
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+class _Layout(NamedTuple):
+    """Where what is in the file of n samples."""
+
+    header: int  # bytes
+    starts: dict[str, int]  # first byte of each column
+    end: int
+
+    @classmethod
+    def of(cls, samples: int) -> "_Layout":
+        pages = {name: _to_page(samples * kind.itemsize) for name, kind in KINDS.items()}
+        blocks = -(-sum(pages.values()) // _BLOCK)
+        at = header = _to_page(len(_MAGIC) + 2 * hashlib.sha256().digest_size + blocks * _SUM.itemsize)
+        starts = {}
+        for name, size in pages.items():
+            starts[name] = at
+            at += size
+        return cls(header, starts, at)
+
+    def columns(self, memory: mmap.mmap, samples: int) -> Columns:
+        """Views of a mapped file."""
+        views: dict[str, Any] = {
+            name: np.frombuffer(memory, kind, samples, self.starts[name]) for name, kind in KINDS.items()
+        }
+        return Columns(**views)
+
+
+class Mapped:
+    """Columns of splits. `trouble` is empty where all is well; else it says why processes have copies of their own."""
+
+    def __init__(self) -> None:
+        self.trouble = ""
+
+    def open(self, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
+        """The columns of a split, read-only where they are mapped.
+
+        They were checked when the file was made, and its bytes are when it is mapped; a damaged one is made again.
+        Raises DataError where the index is damaged or senseless, also, by its size alone, where it need not be read.
+        """
+        if split.samples < FEWEST:
+            return read_columns(root, split, manifest)
+        index.check_size(root, split.index)
+        folder = private_folder(_FOLDER)
+        if folder is None:
+            place = f"no folder headrace/{_FOLDER} in $XDG_CACHE_HOME or ~/.cache that this user alone can write"
+            return self._copy(place, root, split, manifest)
+        key = _key(split, manifest)
+        path = folder / f"{key.hex()}{_ENDING}"
+        try:
+            found = _map(path, key, split.samples)
+            if found is None:
+                with _only(path.with_suffix(_LOCK)):
+                    found = _map(path, key, split.samples) or _make(path, key, root, split, manifest)
+        except DataError:
+            raise
+        except (HeadraceError, OSError) as error:
+            reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            return self._copy(f"{path.parent}: {getattr(reason, 'strerror', None) or reason}", root, split, manifest)
+        return found
+
+    def _copy(self, why: str, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
+        self.trouble = f"the columns of large splits cannot be shared, so every process has a copy of its own: {why}"
+        return read_columns(root, split, manifest)
+
+
+MAPPED = Mapped()
+
+
+def _to_page(size: int) -> int:
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+def _key(split: SplitInfo, manifest: Manifest) -> bytes:
+    """What the columns follow from: the index, and what its rows were checked against, which the digest covers."""
+    return hashlib.sha256(json.dumps([manifest.digest, split.name, split.index.sha256]).encode()).digest()
+
+
+def _map(path: Path, key: bytes, samples: int) -> Columns | None:
+    """The columns of a file; None where there is none, or it is not as it was written. Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        layout = _Layout.of(samples)
+        if not _is_sound(descriptor, key, layout):
+            return None
+        with suppress(OSError):
+            os.utime(descriptor)  # what is used counts as new
+        return layout.columns(mmap.mmap(descriptor, layout.end, access=mmap.ACCESS_READ), samples)
+    finally:
+        os.close(descriptor)
+
+
+def _is_sound(descriptor: int, key: bytes, layout: _Layout) -> bool:
+    """Whether the file is this user's, and has the key and the checksums that are in its header.
+
+    Read, not mapped: pages that nobody needs take no place in the process.
+    """
+    seen = os.fstat(descriptor)
+    own = stat.S_ISREG(seen.st_mode) and seen.st_uid == os.geteuid() and not seen.st_mode & _OTHERS_WRITE
+    if not own or seen.st_size != layout.end:
+        return False
+    header = os.pread(descriptor, layout.header, 0)
+    sums = _sums(descriptor, layout)
+    return header == _header(key, sums, layout)
+
+
+def _header(key: bytes, sums: bytes, layout: _Layout) -> bytes:
+    return (_MAGIC + hashlib.sha256(key + sums).digest() + key + sums).ljust(layout.header, b"\0")
+
+
+def _sums(descriptor: int, layout: _Layout) -> bytes:
+    """The CRC-32 of each block behind the header."""
+    buffer, found = memoryview(bytearray(_BLOCK)), []
+    for first in range(layout.header, layout.end, _BLOCK):
+        size = os.preadv(descriptor, [buffer[: min(_BLOCK, layout.end - first)]], first)
+        found.append(crc32(buffer[:size]))
+    return np.array(found, _SUM).tobytes()
+
+
+@contextmanager
+def _only(path: Path) -> Iterator[None]:
+    """Wait until no other process is in this block. A lock that dies with its process, however that dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make(path: Path, key: bytes, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
+    """Write the file and map it. Raises DataError for the index, HeadraceError where the file cannot be written."""
+    layout = _Layout.of(split.samples)
+    _clean(path)
+    with store.replacing(path, layout.end, durable=False) as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        fill(layout.columns(mmap.mmap(stream.fileno(), layout.end), split.samples), root, split, manifest)
+        os.pwrite(stream.fileno(), _header(key, _sums(stream.fileno(), layout), layout), 0)
+    found = _map(path, key, split.samples)
+    if found is None:
+        raise HeadraceError(f"{path}: it does not hold what was written to it")
+    return found
+
+
+def _clean(path: Path) -> None:
+    """Remove what was not used for long, what is beyond a number of files, and what dead processes left."""
+    used: dict[Path, float] = {}
+    for one in path.parent.iterdir():
+        with suppress(FileNotFoundError):  # another process cleans, too
+            used[one] = one.lstat().st_mtime
+    end = time.time() - _UNUSED_SECONDS
+    kept = sorted((one for one in used if one.suffix == _ENDING), key=used.__getitem__, reverse=True)
+    old = {*kept[_MOST_FILES - 1 :], *(one for one, when in used.items() if when < end)} - {path}
+    for one in old:
+        one.unlink(missing_ok=True)
+    for name in {one.name.partition(_ENDING)[0] for one in used if one.suffix == store.PARTIAL}:
+        store.remove_remains(path.with_name(name + _ENDING))
