@@ -1,5 +1,7 @@
 """The number columns of a split that training reads, checked row by row against the manifest."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,15 +39,16 @@ KINDS: dict[str, np.dtype[Any]] = {
 def read_columns(root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
     """Those of a split, in memory of this process. Raises DataError when the index is damaged or senseless."""
     columns = Columns(**{name: np.empty(split.samples, kind) for name, kind in KINDS.items()})
-    fill(columns, root, split, manifest)
+    for first, part in column_parts(root, split, manifest):
+        for column, values in zip(_arrays(columns), _arrays(part), strict=True):
+            column[first : first + len(values)] = values
     return columns
 
 
-def fill(columns: Columns, root: Path, split: SplitInfo, manifest: Manifest) -> None:
-    """Read the index into arrays of its length, a row group at a time. Raises DataError as `read_columns`."""
+def column_parts(root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[tuple[int, Columns]]:
+    """The same a row group at a time, each with the id of its first row. Raises DataError as `read_columns`."""
     path, first = root / split.index.name, 0
-    found = index.Index(root, split.index)
-    try:
+    with closing(index.Index(root, split.index)) as found:
         if found.rows != split.samples:
             raise DataError(
                 f"{path}: {found.rows:,} rows, the manifest says {split.samples:,}. {remedy.of_indexes(root)}"
@@ -54,17 +57,16 @@ def fill(columns: Columns, root: Path, split: SplitInfo, manifest: Manifest) -> 
         for number, rows in enumerate(found.group_rows):
             arrays = {name: column.to_numpy() for name, column in found.read(_READ, number).items()}
             rules.check(arrays, first)
-            _store(columns, arrays, first, first + rows)
+            values = (arrays[name] for name in ("label", "width", "height", "offset", "size", "crc32"))
+            yield (
+                first,
+                Columns(*(one.astype(kind, copy=False) for one, kind in zip(values, KINDS.values(), strict=True))),
+            )
             first += rows
-    finally:
-        found.close()
 
 
-def _store(columns: Columns, arrays: dict[str, NDArray[Any]], first: int, last: int) -> None:
-    names = ("label", "width", "height", "offset", "size", "crc32")
-    targets: tuple[NDArray[Any], ...] = columns
-    for column, name in zip(targets, names, strict=True):
-        column[first:last] = arrays[name]
+def _arrays(columns: Columns) -> tuple[NDArray[Any], ...]:
+    return columns
 
 
 class _Rules:
@@ -77,16 +79,21 @@ class _Rules:
 
     def check(self, arrays: dict[str, NDArray[Any]], first: int) -> None:
         """Raise DataError for rows, the first of which has this id, that are not as they must be."""
-        shard, offsets, sizes, labels = (arrays[name] for name in ("shard", "offset", "size", "label"))
+        shard, labels = arrays["shard"], arrays["label"]
         if not len(shard):
             return
-        within = (shard >= 0) & (shard < len(self._sizes))
-        within &= (offsets >= 0) & (sizes > 0) & (arrays["width"] > 0) & (arrays["height"] > 0)
-        within[within] &= (offsets + sizes <= self._sizes[np.where(within, shard, 0)])[within]
-        if not within.all() or labels.min() < 0 or labels.max() >= self._classes:
+        counts = np.diff(self._ends.clip(first, first + len(shard)), prepend=first)
+        in_order = np.array_equal(shard, np.repeat(np.arange(len(counts)), counts))
+        known = in_order or (shard.min() >= 0 and shard.max() < len(self._sizes))
+        if not known or labels.min() < 0 or labels.max() >= self._classes or self._any_outside(arrays):
             raise DataError(
                 f"{self._path}: a row points outside its tar or its class list, or has no pixels. {self._remedy}"
             )
-        expected = np.searchsorted(self._ends, np.arange(first, first + len(shard)), side="right")
-        if not np.array_equal(shard, expected):
+        if not in_order:
             raise DataError(f"{self._path}: its rows are not in the order of the tars. {self._remedy}")
+
+    def _any_outside(self, arrays: dict[str, NDArray[Any]]) -> bool:
+        offsets, sizes = arrays["offset"], arrays["size"]
+        smallest = min(arrays[name].min() for name in ("size", "width", "height"))
+        outside = offsets > self._sizes[arrays["shard"]] - sizes  # no sum, which might be too large for its type
+        return bool(smallest <= 0 or offsets.min() < 0 or outside.any())

@@ -19,7 +19,7 @@ from zlib import crc32
 import numpy as np
 
 from headrace.shards import index, store
-from headrace.shards.columns import KINDS, Columns, fill, read_columns
+from headrace.shards.columns import KINDS, Columns, column_parts, read_columns
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.manifest import Manifest, SplitInfo
 from headrace.shards.user_cache import private_folder
@@ -171,8 +171,14 @@ def _make(path: Path, key: bytes, root: Path, split: SplitInfo, manifest: Manife
     _clean(path)
     with store.replacing(path, layout.end, durable=False) as stream:
         os.fchmod(stream.fileno(), 0o600)
-        fill(layout.columns(mmap.mmap(stream.fileno(), layout.end), split.samples), root, split, manifest)
-        os.pwrite(stream.fileno(), _header(key, _sums(stream.fileno(), layout), layout), 0)
+        for first, columns in column_parts(root, split, manifest):
+            for name, values in columns._asdict().items():
+                stream.seek(layout.starts[name] + first * values.itemsize)
+                stream.write(values.data)
+        stream.flush()
+        header = _header(key, _sums(stream.fileno(), layout), layout)
+        stream.seek(0)
+        stream.write(header)
     found = _map(path, key, split.samples)
     if found is None:
         raise HeadraceError(f"{path}: it does not hold what was written to it")

@@ -89,7 +89,7 @@ def test_found_file_is_read_in_place_of_the_index(tiny_set: Path, folder: Path) 
     os.utime(file, (1, 1))
     before = file.stat().st_ino
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mapped, "fill", None)
+        patch.setattr(mapped, "column_parts", None)
         assert is_mapped(opened(tiny_set)[1])
     assert file.stat().st_ino == before
     assert time.time() - file.stat().st_mtime < 100
