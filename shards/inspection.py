@@ -1,13 +1,11 @@
 """What is in a shard set: counts, sizes, and images that occur more than once."""
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.shards import index
+from headrace.shards.repeats import Repeats, count_repeats
 from headrace.shards.shardset import ShardSet, Split
 
 PERCENTILES = (0, 5, 50, 95, 100)
@@ -38,24 +36,13 @@ class Facts:
 
 def inspect(shards: ShardSet) -> Facts:
     """Read the index of every split; no image is read."""
-    hashes: dict[str, list[bytes]] = {}
-    splits = []
-    for info in shards.manifest.splits:
-        hashes[info.name] = index.read_texts(shards.root, info.index, ("sha256",))["sha256"]
-        splits.append(_facts(shards.split(info.name), hashes[info.name], len(shards.class_ids)))
-    counts = {name: Counter(found) for name, found in hashes.items()}
-    shared = {
-        (one, other): sum(count for image, count in counts[other].items() if image in counts[one])
-        for one, other in combinations(counts, 2)
-    }
-    return Facts(tuple(splits), shared)
+    repeats = count_repeats(shards.root, shards.manifest.splits)
+    splits = (_facts(shards.split(name), repeats, len(shards.class_ids)) for name in shards.split_names)
+    return Facts(tuple(splits), repeats.shared)
 
 
-def _facts(split: Split, hashes: list[bytes], classes: int) -> SplitFacts:
-    labels: dict[bytes, set[int]] = defaultdict(set)
-    for image, label in zip(hashes, split.labels.tolist(), strict=True):
-        labels[image].add(label)
-    sizes = split.places(np.arange(len(split))).sizes
+def _facts(split: Split, repeats: Repeats, classes: int) -> SplitFacts:
+    sizes = split.file_sizes(np.arange(len(split)))
     split.close()
     return SplitFacts(
         name=split.name,
@@ -65,8 +52,8 @@ def _facts(split: Split, hashes: list[bytes], classes: int) -> SplitFacts:
         heights=_percentiles(split.heights),
         aspects=tuple(_spread(split.widths / split.heights)),
         bytes=_percentiles(sizes),
-        repeated=len(split) - len(labels),
-        conflicting=sum(len(found) > 1 for found in labels.values()),
+        repeated=repeats.repeated[split.name],
+        conflicting=repeats.conflicting[split.name],
     )
 
 
