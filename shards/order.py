@@ -31,6 +31,11 @@ class Windows(NamedTuple):
     length: int
     shards: tuple[int, ...]
 
+    @property
+    def open_shards(self) -> int:
+        """Shards that are read from at a time: those of two windows, as a batch may straddle them."""
+        return 2 * self.length
+
 
 class _Epoch:
     """The order of one epoch, made a window at a time: the ids of two windows at most are held."""

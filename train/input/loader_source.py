@@ -182,6 +182,8 @@ class Source:
         settings, split = self._settings, self._splits()
         augment = settings.augment
         windows = Windows(settings.window, split.shard_sizes) if settings.window else None
+        if windows is not None:
+            split.keep_open(windows.open_shards)
         order, steps = Order(len(split), settings.seed, windows), Steps(len(split), settings.batch, group)
         if augment is None:
             return TrainPlans(split, order, steps, settings.crop, settings.sizes)

@@ -148,7 +148,8 @@ class Train(Section):
     """Of the order and of every draw."""
     window: Count | None = None
     """Draw the order in windows of so many shards, for storage that is slow at random reads; none given means over the
-    whole set. `headrace inspect` says how well windows mix the classes."""
+    whole set, or, of more than 10 million training images, in windows of a million and more. `headrace inspect` says
+    how well windows mix the classes."""
     label_smoothing: Chance = 0.0
     """The share of each target that is spread over all classes (arXiv:1512.00567)."""
     until: Annotated[float, Field(gt=0, le=100)] | None = None

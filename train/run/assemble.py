@@ -110,7 +110,10 @@ def build_plans(setup: Setup) -> TrainPlans:
     recipe, split = setup.recipe, setup.shards.split(TRAIN)
     augment, total = recipe.augment, setup.steps.ends(recipe.train.epochs - 1)
     sizes = tuple((math.ceil(share * total), size) for share, size in augment.stages)
-    return TrainPlans.of(augment, split, setup.order(split), setup.steps, sizes, setup.normalisation.mean)
+    order = setup.order(split)
+    if order.windows is not None:
+        split.keep_open(order.windows.open_shards)
+    return TrainPlans.of(augment, split, order, setup.steps, sizes, setup.normalisation.mean)
 
 
 def build_feed(setup: Setup, place: Place, first_step: int, decoded: Decoded | None = None) -> Feed:

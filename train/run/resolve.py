@@ -41,7 +41,7 @@ class Setup:
     caches: tuple[CacheFile, ...]
     remarks: tuple[str, ...]  # on the caches
     warnings: tuple[str, ...] = ()  # damaged checkpoints that were passed over, differences that were accepted
-    chosen: str = ""  # on the numbers that stand where the recipe says "auto"
+    chosen: str = ""  # on the numbers that the recipe leaves open
     decoder: Placement | None = None  # None until the device is known
 
     @property

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
+from headrace.shards import open_files
 from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.shardset import ShardSet
 from headrace.train.input.batch import Batch
@@ -105,6 +108,27 @@ def test_damage_is_raised_with_the_sample(tiny_set: Path, tmp_path: Path, opened
         next(loader.steps(at_damage))
     loader.seek(at_damage + 1)
     assert next(iter(loader))[0].shape[0] == 12
+
+
+@pytest.mark.parametrize(("window", "most"), [(2, 4), (None, 40)])
+def test_window_has_its_tars_open_alone(
+    tiny_zip: Path,
+    tmp_path: Path,
+    opened: list[Loader],
+    window: int | None,
+    most: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a set with very many tars: those of two windows, where the order has some."""
+    prep(tiny_zip, tmp_path / "set", Options(samples_per_shard=12), workers=1, if_exists="error", say=lambda _: None)
+    monkeypatch.setattr(open_files, "_FROM_THE_START", 3)
+    loader = load(tmp_path / "set", opened, window=window, augment=None)
+    links = []
+    for _ in loader:
+        now = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+        links.append(sum(str(path.readlink()).startswith(str(tmp_path)) for path in now))
+    assert len(links) == 40
+    assert most <= max(links) <= most + 1  # one that is let go of may be read from for a moment
 
 
 def test_ranks_that_are_found_are_checked_too(

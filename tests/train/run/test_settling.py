@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 
 from headrace.shards.errors import DataError, UsageError
+from headrace.shards.order import Windows
 from headrace.shards.shardset import ShardSet
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.evaluate.trained import own_recipe
+from headrace.train.recipe import window
 from headrace.train.recipe.automatic import Facts, settle
 from headrace.train.recipe.recipe import load_recipe
 from headrace.train.recipe.settled import AUTOMATIC, Settled, automatic_keys
+from headrace.train.run import settling
 from headrace.train.run.request import DEFAULT_RECIPE, Request
-from headrace.train.run.resolve import open_run_folder, resolve
+from headrace.train.run.resolve import Setup, open_run_folder, resolve
 from headrace.train.run.settling import facts_of
 from tests.checkout import ROOT
 from tests.train.run.test_resolve import saved
@@ -138,3 +141,88 @@ def test_evaluation_takes_the_checkpoints_numbers(request_: Request) -> None:
     checkpoint = Checkpoint.of(files.load(begun(request_) / "last.pt"))
     assert own_recipe(checkpoint, ("evaluate.size=auto",)).evaluate.size == NUMBERS["evaluate.size"]
     assert own_recipe(checkpoint, ("evaluate.size=96",)).evaluate.size == 96
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set of more than 100 training images is very large, and its windows have 150 images at least."""
+    monkeypatch.setattr(settling, "LARGE", 100)
+    monkeypatch.setattr(window, "LARGE", 100)
+    monkeypatch.setattr(window, "IN_A_WINDOW", 150)
+    monkeypatch.setattr(window, "FEWEST_SHARDS", 1)
+
+
+@pytest.fixture
+def demo(request_: Request) -> Request:
+    """A request whose recipe leaves nothing open but the window."""
+    return replace(request_, recipe="demo", settings=("train.global_batch=48", "train.group=24"))
+
+
+def set_from(setup: Setup) -> Path:
+    """The run folder of a plan, begun, with a checkpoint."""
+    open_run_folder(setup)
+    return saved(setup.request, recipe=setup.recipe.model_dump(mode="json", exclude_none=True))
+
+
+@pytest.mark.usefixtures("windows")
+def test_very_large_set_gets_a_window(demo: Request) -> None:
+    """It is said, drawn in, and written to the run's recipe."""
+    setup = resolve(demo, 1)
+    assert setup.recipe.train.window == 2
+    assert setup.chosen == "train.window = 2 of 5 shards: for 480 training images; 5 would be the whole set"
+    assert setup.order(setup.shards.split("train")).windows == Windows(2, (96,) * 5)
+    open_run_folder(setup)
+    assert load_recipe(str(setup.out / "recipe.toml")).train.window == 2
+
+
+@pytest.mark.usefixtures("windows")
+def test_window_is_said_with_the_other_numbers(request_: Request) -> None:
+    """In the same line."""
+    said = resolve(request_, 1).chosen
+    assert "median side 64 px; train.window = 2 of 5 shards" in said
+    assert "\n" not in said
+
+
+@pytest.mark.usefixtures("windows")
+def test_window_of_the_recipe_stays(demo: Request) -> None:
+    """One that is given is used, also one that is the whole set; nothing is said of it."""
+    for given in (1, 3, 5):
+        setup = resolve(replace(demo, settings=(*demo.settings, f"train.window={given}")), 1)
+        assert (setup.recipe.train.window, setup.chosen) == (given, "")
+
+
+def test_other_sets_get_none(demo: Request) -> None:
+    """Nothing is chosen, said or written."""
+    setup = resolve(demo, 1)
+    assert (setup.recipe.train.window, setup.chosen) == (None, "")
+    open_run_folder(setup)
+    assert "window" not in (setup.out / "recipe.toml").read_text()
+
+
+@pytest.mark.usefixtures("windows")
+@pytest.mark.parametrize("recipe", [None, "demo"])
+def test_resume_keeps_the_window(demo: Request, recipe: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the recipe is named again or not, and whatever would be chosen now; another one is a difference."""
+    set_from(resolve(demo, 1))
+    monkeypatch.setattr(window, "IN_A_WINDOW", 300)
+    again = replace(demo, recipe=recipe, settings=demo.settings if recipe else (), resume="last")
+    setup = resolve(again, 1)
+    assert setup.resumed is not None
+    assert setup.recipe == setup.resumed.recipe
+    assert setup.recipe.train.window == 2
+    assert (setup.chosen == "train.window = 2 of 5 shards: as the run began") == (recipe is not None)
+    with pytest.raises(UsageError, match=r"train\.window was 2, is 4"):
+        resolve(replace(again, settings=(*again.settings, "train.window=4")), 1)
+
+
+@pytest.mark.parametrize("recipe", [None, "demo"])
+def test_checkpoint_without_a_window_means_the_whole_set(
+    demo: Request, recipe: str | None, request: pytest.FixtureRequest
+) -> None:
+    """As versions wrote it that chose none: the run goes on in the order that it began with."""
+    run = set_from(resolve(demo, 1))
+    request.getfixturevalue("windows")
+    assert "window" not in files.load(run / "last.pt").state["recipe"]["train"]
+    setup = resolve(replace(demo, recipe=recipe, settings=demo.settings if recipe else (), resume="last"), 1)
+    assert (setup.recipe.train.window, setup.chosen) == (None, "")
+    assert setup.order(setup.shards.split("train")).windows is None
