@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.prep.command.options import Options
+from headrace.prep.convert import prep
 from headrace.prep.images.admit import sides
-from headrace.shards import headers
+from headrace.shards import headers, index_writer
 from headrace.shards.errors import DataError
 from headrace.shards.manifest import NAME, FileInfo, Manifest, load
 from headrace.shards.shardset import ShardSet
@@ -178,3 +180,21 @@ def test_tar_that_becomes_a_fifo_is_not_opened(copy: Path) -> None:
     make_fifo(copy / "train-000001.tar")
     with pytest.raises(DataError, match="not a regular file"):
         shards.split("train")
+
+
+def test_set_with_sums_of_parts_is_as_sound(
+    tiny_zip: Path, tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above the border the index has parts and other bytes, and the set has the tars and the digest that it had."""
+    monkeypatch.setattr(index_writer, "LARGE", 100)
+    monkeypatch.setattr(index_writer, "_LEAST", 90)
+    options = Options(samples_per_shard=100)
+    prep(tiny_zip, tmp_path / "set", options, workers=1, if_exists="error", say=lambda _: None)
+    assert load(tmp_path / "set").digest == load(tiny_set).digest
+    assert all(split.index.parts for split in load(tmp_path / "set").splits)
+    assert pq.ParquetFile(tmp_path / "set" / "train.parquet").num_row_groups == 5
+    assert problems(tmp_path / "set", deep=True) == []
+    for name in ("train", "val"):
+        tables = [pq.read_table(root / f"{name}.parquet") for root in (tmp_path / "set", tiny_set)]
+        assert tables[0].equals(tables[1])
+    assert "parts" not in (tiny_set / NAME).read_text()
