@@ -10,14 +10,12 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say, progress
 from headrace.prep.make.publish import report
 from headrace.prep.make.record import Note
 from headrace.prep.scan import Found, Scan, scan_tar
-from headrace.prep.sources.source import States
+from headrace.prep.sources.source import fingerprint
 from headrace.prep.sources.splits import split_of, split_word
 from headrace.shards import headers, idx, index, index_writer, remedy, store
 from headrace.shards.cores import usable_cores
@@ -106,9 +104,8 @@ def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, say:
 def _source(scans: list[Scan]) -> SourceInfo:
     """The samples of the tars as the source of an adopted set."""
     found = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
-    sizes, crcs = np.array([one[1:] for one in found], np.int64).reshape(len(found), 2).T
-    fingerprint = States([path for path, _, _ in found], sizes, crcs).fingerprint()
-    return SourceInfo(layout=ADOPTED, files=len(found), fingerprint=fingerprint)
+    digest, count = fingerprint([], found)
+    return SourceInfo(layout=ADOPTED, files=count, fingerprint=digest)
 
 
 def _write_report(root: Path, notes: list[Note]) -> None:

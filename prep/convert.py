@@ -71,12 +71,14 @@ def _make(files: Files, out: Path, options: Options, workers: int, say: Say) -> 
         if files.stamp() != stamp:
             raise DataError(f"{files.root}: it changed while prep read it. Run prep again when nothing writes to it")
         known = reuse.stamp_record(files, stamp, options)
-        written = publish.write_set(work, planned.source, records, planned.dropped, known)
+        unused = [*planned.source.unused, *planned.dropped]
+        source = planned.source
+        written = publish.write_set(work, source.layout, source.others, records, unused, known)
         if out.exists() and not reuse.made_by_prep(out):
             say(f"{out}: what was there is kept as {store.set_aside(out)}: not all of it is known to come from prep")
         store.publish(work.folder, out)
         room.close()
-    return written, tally(planned.source, written, plan.images, bad.all())
+    return written, tally(written, unused, planned.source.empty, plan.images, bad.all())
 
 
 def target(source: Path, out: Path) -> Path:

@@ -17,17 +17,25 @@ LARGE = 256_000_000  # bytes of a tar: sets of which 512 tars would be larger ha
 
 def permutation(samples: int, seed: int, split: str) -> NDArray[np.int64]:
     """The position in the sorted listing of the sample that goes to each place."""
-    keys = hash64(seed, Stream.PREP, zlib.crc32(split.encode()), np.arange(samples))
-    return np.argsort(keys, kind="stable")
+    return np.argsort(keys(np.arange(samples), seed, split), kind="stable")
 
 
-def shard_count(sizes: NDArray[np.int64], *, samples_per_shard: int | None, shard_bytes: int) -> int:
-    """Into how many tars a split of files of these sizes is cut; at least one."""
+def keys(positions: NDArray[np.int64], seed: int, split: str) -> NDArray[np.uint64]:
+    """By which the samples at these positions of the sorted listing are sorted; no two are equal."""
+    return hash64(seed, Stream.PREP, zlib.crc32(split.encode()), positions)
+
+
+def tar_bytes(sizes: NDArray[np.int64]) -> int:
+    """What files of these sizes take in tars: header, content; label header and label."""
+    return int((3 * BLOCK + sizes + -sizes % BLOCK).sum())
+
+
+def shard_count(samples: int, total: int, *, samples_per_shard: int | None, shard_bytes: int) -> int:
+    """Into how many tars a split is cut whose files take `total` bytes in tars; at least one."""
     if samples_per_shard is not None:
-        return max(1, -(-len(sizes) // samples_per_shard))
-    total = int((3 * BLOCK + sizes + -sizes % BLOCK).sum())  # header, content; label header and label
+        return max(1, -(-samples // samples_per_shard))
     most = max(MAX_SHARDS, -(-total // LARGE))
-    return max(1, min(-(-total // shard_bytes), most, len(sizes)))
+    return max(1, min(-(-total // shard_bytes), most, samples))
 
 
 def cuts(samples: int, shards: int) -> list[tuple[int, int]]:

@@ -3,18 +3,17 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from headrace.prep.command.counts import counted
 from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say
 from headrace.prep.make.lost_classes import lost_classes
-from headrace.prep.make.planned import Plan, write_plan
+from headrace.prep.make.plan_writer import write_plan
+from headrace.prep.make.planned import Plan
 from headrace.prep.make.record import Bad
 from headrace.prep.sources import kinds
 from headrace.prep.sources.detect import open_source
-from headrace.prep.sources.files import REPLACED, SYMBOLIC, Files
-from headrace.prep.sources.source import Source, States, states
+from headrace.prep.sources.files import REPLACED, SYMBOLIC, Files, Unused
+from headrace.prep.sources.source import Source
 from headrace.shards.errors import DataError, UsageError
 
 
@@ -22,8 +21,8 @@ class Planned(NamedTuple):
     """A source that was looked through, and its plan."""
 
     plan: Plan
-    source: Source  # without the classes that are dropped
-    dropped: list[States]  # the images of these classes
+    source: Source
+    dropped: list[Unused]  # images of classes that are dropped
     before: list[tuple[str, Bad]]  # those of them that do not decode, with their class
 
 
@@ -38,17 +37,14 @@ def plan_source(
     _refuse_lost_images(files, options)
     for remark in source.remarks:
         say(f"{files.root}: {remark}")
-    images = sum(len(listed.labels) for listed in source.splits.values())
     lost = lost_classes(source, options, workers)
-    labels = sorted({one.label for one in lost})
     before = [(source.classes[one.label].id, one) for one in lost]
-    dropped = [states(part.part(np.isin(part.labels, labels)).files, source.reader) for part in source.splits.values()]
-    if labels:
-        source = source.without(labels, {one.path: one.reason for one in lost})
-    for name, listed in source.splits.items():
-        if not len(listed.labels):
+    labels = sorted({one.label for one in lost})
+    reasons = {one.path: one.reason for one in lost}
+    plan, dropped = write_plan(folder, source, options, reasons, labels, by_parts=by_parts)
+    for name, (samples, _) in plan.about["splits"].items():
+        if not samples:
             raise UsageError(f"{files.root}: split {name} has no samples")
-    plan = write_plan(folder, source, options, images=images, by_parts=by_parts)
     return Planned(plan, source, dropped, before)
 
 

@@ -1,17 +1,18 @@
 """The last part of a prep: indexes, report, manifest."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.prep.make.planned import Job
+from headrace.prep.make.planned import DROPPED, Job
 from headrace.prep.make.record import Contents, Note, Record, load_contents
 from headrace.prep.make.shard import Work
-from headrace.prep.sources.files import READ, Unused
-from headrace.prep.sources.source import Source, States, states
+from headrace.prep.sources.files import READ, FileTable, Unused
+from headrace.prep.sources.source import State, fingerprint, states
 from headrace.shards import index_writer, store
 from headrace.shards.errors import DataError
 from headrace.shards.manifest import NAME, Manifest, ShardInfo, SourceInfo, SplitInfo
@@ -27,47 +28,72 @@ class Written(NamedTuple):
     samples: dict[str, NDArray[np.int64]]  # of each class in each split
 
 
-def write_set(work: Work, source: Source, records: dict[str, Record], dropped: list[States], stamp: bytes) -> Written:
+def write_set(
+    work: Work, layout: str, others: FileTable, records: dict[str, Record], unused: list[Unused], stamp: bytes
+) -> Written:
     """Write all that stands beside the tars, the manifest last.
 
-    The fingerprint is of the whole source, with the images of classes that were `dropped`: it is compared with a
-    source of which nobody has decoded anything yet.
+    `others` are the files that decide about labels and names, `unused` all that are no samples.
+
+    The fingerprint is of the whole source, with the images of classes that are dropped: it is compared with a source
+    of which nobody has decoded anything yet.
     """
-    parts = {
-        name: _Split(work, name, [(job, records[job.name]) for job in jobs], len(source.classes))
-        for name, jobs in work.plan.jobs().items()
-    }
-    splits = tuple(part.write() for part in parts.values())
-    notes = [note for part in parts.values() for note in part.notes]
-    _write_report(work.folder, notes + [Note(one.path, _action(one), one.reason, one.files) for one in source.unused])
-    seen = [state for part in parts.values() for state in part.states]
-    files = States.joined([states(source.others, source.reader), *dropped, *seen])
-    about = SourceInfo(layout=source.layout, files=len(files), fingerprint=files.fingerprint())
-    manifest = Manifest.make(source.classes, splits, about, work.options.record())
+    crcs, notes, samples, splits = _Crcs(work), list[Note](), dict[str, NDArray[np.int64]](), list[SplitInfo]()
+    for name, jobs in work.plan.jobs().items():
+        split = _Split(work, name, [(job, records[job.name]) for job in jobs])
+        splits.append(split.write(crcs))
+        notes += split.notes
+        samples[name] = split.samples
+    _write_report(work.folder, notes + [Note(one.path, _action(one), one.reason, one.files) for one in unused])
+    digest, files = fingerprint(crcs.states(), states(others, work.reader))
+    about = SourceInfo(layout=layout, files=files, fingerprint=digest)
+    manifest = Manifest.make(work.plan.classes, tuple(splits), about, work.options.record())
     store.write_bytes(work.folder / STAMP, stamp)
     store.write_bytes(work.folder / NAME, manifest.render())
-    return Written(manifest, notes, {name: part.samples for name, part in parts.items()})
+    return Written(manifest, notes, samples)
+
+
+class _Crcs:
+    """The CRC-32 of every file of a plan, by its place among all paths: numbers in a file, of any length."""
+
+    def __init__(self, work: Work) -> None:
+        self._plan = work.plan
+        with store.writing(work.plan.folder):
+            path = work.plan.folder / "crcs"
+            self._crcs = np.memmap(path, np.uint32, "w+", shape=(work.plan.images,))
+
+    def add(self, places: NDArray[np.int64], crcs: NDArray[np.uint32]) -> None:
+        """Those of the files at these places."""
+        self._crcs[places] = crcs
+
+    def states(self) -> Iterator[list[State]]:
+        """Path, size and CRC-32 of all files, sorted by path, some at a time."""
+        first = 0
+        for chunk in self._plan.all():
+            crcs = self._crcs[first : first + len(chunk.paths)].astype(np.int64)
+            first += len(chunk.paths)
+            known = np.where(chunk.rows["split"] == DROPPED, chunk.rows["crcs"], crcs)
+            yield list(zip(chunk.paths, chunk.rows["sizes"].tolist(), known.tolist(), strict=True))
 
 
 class _Split:
     """A split whose shards are finished, and what is gathered of it while its index is written, a shard at a time."""
 
-    def __init__(self, work: Work, name: str, shards: list[tuple[Job, Record]], classes: int) -> None:
+    def __init__(self, work: Work, name: str, shards: list[tuple[Job, Record]]) -> None:
         self._work, self._name, self._shards = work, name, shards
         self.notes: list[Note] = []
-        self.states: list[States] = []
-        self.samples = np.zeros(classes, np.int64)  # of each class
+        self.samples = np.zeros(len(work.plan.classes), np.int64)  # of each class
 
-    def write(self) -> SplitInfo:
+    def write(self, crcs: _Crcs) -> SplitInfo:
         """Write the Parquet index of the split; its entry in the manifest."""
         samples, path = sum(record.samples for _, record in self._shards), self._work.folder / f"{self._name}.parquet"
         with index_writer.writing(path, samples) as index:
             for job, _ in self._shards:
-                contents, files = self._contents(job), self._work.plan.listed(job).files
+                contents, chunk = self._contents(job), self._work.plan.chunk(job)
                 kept = contents.kept.tolist()
                 keys = [key_of(job.first + place) for place in kept]
-                index.add(contents.rows, keys, [files.paths[place] for place in kept])
-                self.states.append(States(files.paths, files.sizes, contents.crcs.astype(np.int64)))
+                index.add(contents.rows, keys, [chunk.paths[place] for place in kept])
+                crcs.add(chunk.rows["rank"], contents.crcs)
                 self.notes += contents.notes
                 self.samples += np.bincount(contents.rows["label"], minlength=len(self.samples))
         shards = (

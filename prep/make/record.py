@@ -116,11 +116,16 @@ def save_record(record: Record, contents: Contents, folder: Path) -> None:
 def load_record(folder: Path, made: Path, name: str) -> Record | None:
     """The record in `folder` of a finished shard whose files in `made` are there and whole, else None."""
     try:
-        record = _record(name, _content(folder, name)[0][0])
+        record = load_header(folder, name)
         whole = record.tar.is_at(made / f"{name}.tar") and record.idx.is_at(made / f"{name}.idx")
     except (OSError, _DamagedError):
         return None
     return record if whole else None
+
+
+def load_header(folder: Path, name: str) -> Record:
+    """A record, whatever became of the shard. Raises OSError or ValueError where it is gone or damaged."""
+    return _record(name, _content(folder, name)[0][0])
 
 
 def load_contents(folder: Path, name: str) -> Contents:

@@ -1,6 +1,7 @@
 """Whether a shard set that is already there is the one that was asked for, and if not, what differs."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from headrace.prep.command.options import Options, decisive
@@ -8,7 +9,7 @@ from headrace.prep.command.progress import Say
 from headrace.prep.sources.class_order import read_classes
 from headrace.prep.sources.detect import open_source
 from headrace.prep.sources.files import Files
-from headrace.prep.sources.source import States, states
+from headrace.prep.sources.source import State, fingerprint, states
 from headrace.shards import index, regular, store
 from headrace.shards.errors import DataError, HeadraceError, NewerError, UsageError
 from headrace.shards.manifest import NAME, Manifest, load
@@ -145,19 +146,26 @@ def _check_classes(out: Path, manifest: Manifest, options: Options) -> None:
 def _check_source(files: Files, out: Path, manifest: Manifest, options: Options) -> None:
     """Raise, saying what changed, unless the source's contents are those that the set was made from."""
     source = open_source(files, options)
-    images = States.joined([states(listed.files, source.reader) for listed in source.splits.values()])
-    others = states(source.others, source.reader)
-    if States.joined([images, others]).fingerprint() != manifest.source.fingerprint:
-        raise UsageError(f"{out}: its source changed: {_changes(out, manifest, images)}. {_REBUILD}")
+    seen: list[State] = []
+
+    def images() -> Iterator[list[State]]:
+        for chunk in source.chunks():
+            found = states(chunk.files, source.reader)
+            seen.extend(found)
+            yield found
+
+    digest, _ = fingerprint(images(), states(source.others, source.reader))
+    if digest != manifest.source.fingerprint:
+        raise UsageError(f"{out}: its source changed: {_changes(out, manifest, seen)}. {_REBUILD}")
 
 
-def _changes(out: Path, manifest: Manifest, now: States) -> str:
+def _changes(out: Path, manifest: Manifest, now: list[State]) -> str:
     """What differs among the images, in words."""
     before: dict[str, tuple[int, int]] = {}
     for split in manifest.splits:
         columns = index.read_texts(out, split.index, ("source", "source_size", "source_crc32"))
         before |= zip(columns["source"], zip(columns["source_size"], columns["source_crc32"], strict=True), strict=True)
-    after = dict(zip(now.paths, zip(now.sizes.tolist(), now.crcs.tolist(), strict=True), strict=True))
+    after = {path: (size, crc) for path, size, crc in now}
     parts = {
         "removed": sorted(before.keys() - after.keys()),
         "changed": sorted(path for path in before.keys() & after.keys() if before[path] != after[path]),

@@ -8,7 +8,7 @@ import numpy as np
 
 from headrace.prep.make.publish import Written
 from headrace.prep.make.record import Bad
-from headrace.prep.sources.source import Source
+from headrace.prep.sources.files import Unused
 from headrace.shards.manifest import TRAIN, VALIDATION
 
 _SIZES = re.compile(r"\d+ x \d+ made \d+ x \d+")
@@ -31,30 +31,30 @@ class Tally:
     """Split -> the classes without a sample in it."""
 
 
-def tally(source: Source, written: Written, images: int, bad: list[tuple[str, Bad]]) -> Tally:
+def tally(written: Written, unused: list[Unused], empty: list[str], images: int, bad: list[tuple[str, Bad]]) -> Tally:
     """Count what came of a source. `bad` are the bad images, each with the id of its class."""
     paths = {one.path for _, one in bad}
-    unused: Counter[str] = Counter()
-    for one in source.unused:
+    reasons: Counter[str] = Counter()
+    for one in unused:
         if one.path not in paths:  # those of classes that were dropped are among both
-            unused[one.reason] += one.files
+            reasons[one.reason] += one.files
     notes = (note for note in written.notes if note.action == "converted")
     return Tally(
         images,
         Counter(name for name, _ in bad),
         Counter(_SIZES.sub("made smaller", note.reason) for note in notes),
-        unused,
-        tuple(source.empty),
-        _missing(source, written),
+        reasons,
+        tuple(empty),
+        _missing(written),
     )
 
 
-def _missing(source: Source, written: Written) -> dict[str, list[str]]:
+def _missing(written: Written) -> dict[str, list[str]]:
     """The classes that have no sample in the splits that a training uses, as far as these are there."""
     found = {}
     for split in (TRAIN, VALIDATION):
         if split in written.samples:
             lacking = np.flatnonzero(written.samples[split] == 0).tolist()
-            if names := [source.classes[label].id for label in lacking]:
+            if names := [written.manifest.classes[label].id for label in lacking]:
                 found[split] = names
     return found

@@ -5,13 +5,13 @@ tars that are adopted (shards/labels.py). --classes-from takes the classes of an
 """
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headrace.prep.command.counts import counted, first_of
-from headrace.prep.sources.source import Listed, Source
+from headrace.prep.sources.source import Source
 from headrace.shards import labels, regular
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import ClassInfo, class_list, load
@@ -33,12 +33,14 @@ def classes_of(found: set[str], where: Path) -> list[str]:
         raise DataError(f"{where}: {error}") from error
 
 
-def gaps(classes: list[str], splits: dict[str, Listed]) -> list[str]:
-    """A line where labels are integers and leave classes out; a list of names may well have some without an image."""
+def gaps(classes: list[str], counts: NDArray[np.int64]) -> list[str]:
+    """A line where labels are integers and leave classes out; a list of names may well have some without an image.
+
+    `counts` are the images of each class.
+    """
     if not labels.are_integers(classes):
         return []
-    counts = sum(np.bincount(listed.labels, minlength=len(classes)) for listed in splits.values())
-    missing = [classes[label] for label in np.flatnonzero(np.asarray(counts) == 0).tolist()]
+    missing = [classes[label] for label in np.flatnonzero(counts == 0).tolist()]
     return [f"labels are integers, so class numbers; no image has {first_of(missing, _SHOWN)}"] if missing else []
 
 
@@ -74,7 +76,7 @@ def read_classes(path: Path) -> tuple[ClassInfo, ...]:
 
 def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> Source:
     """The source with these classes in their order: found by id, or by name, or integers by their place in the list."""
-    used = np.unique(np.concatenate([listed.labels for listed in source.splits.values()])).tolist()
+    used = source.used()
     names = [source.classes[label].id for label in used]
     often = Counter(one.name for one in infos)  # a name of two classes says neither
     tables = (
@@ -93,5 +95,4 @@ def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> So
         )
     number = np.full(len(source.classes), -1, np.int64)
     number[used] = [found[name] for name in names]
-    splits = {name: Listed(listed.files, number[listed.labels]) for name, listed in source.splits.items()}
-    return replace(source, classes=infos, splits=splits)
+    return source.renumbered(number, infos)

@@ -36,7 +36,7 @@ def open_files(path: Path, room: Path, options: Options | None = None) -> Files:
         refuse_limit(error)
         raise UsageError(f"{path}: cannot be read ({error.strerror}). Give {KNOWN}") from error
     if path.suffix.lower() in ENDINGS:
-        return ListingFiles(path, options)
+        return ListingFiles(path, room, options)
     if start[:2] == b"PK" or path.suffix.lower() == ".zip":
         return ZipFiles(path)
     if is_tar(start) or ".tar" in path.suffixes:

@@ -20,7 +20,7 @@ from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import integers_as_text
 from headrace.prep.sources.files import BY_EMPTY_CLASS, SYMBOLIC, UNLABELLED, Files, FileTable
 from headrace.prep.sources.folder import FolderFiles
-from headrace.prep.sources.source import Listed, Source
+from headrace.prep.sources.source import Listed, TableSource
 from headrace.prep.sources.splits import divided, is_like_a_split, refuse_two_validations, split_of
 from headrace.prep.sources.survey import Survey, relative
 from headrace.shards.errors import DataError, UsageError
@@ -74,7 +74,7 @@ def _folder(path: str, depth: int) -> str:
     return sys.intern(path.split("/", depth + 1)[depth])
 
 
-def open_imagefolder(seen: Survey, options: Options) -> Source:
+def open_imagefolder(seen: Survey, options: Options) -> TableSource:
     """The source in these trees."""
     files, table = seen.files, seen.table
     found = find_trees(table.paths, seen.images.tolist(), options)
@@ -111,7 +111,7 @@ def open_imagefolder(seen: Survey, options: Options) -> Source:
     empty = _empty(seen, root, [tree for tree, _ in splits.values()])
     divided_up = divided(files, listed, options)
     remarks = integers_as_text(classes) if options.classes_from is None else []
-    return Source(LAYOUT, infos, divided_up, FileTable.of([]), files, files.reader(root), rest, empty, remarks)
+    return TableSource(LAYOUT, infos, divided_up, FileTable.of([]), files, files.reader(root), rest, empty, remarks)
 
 
 def _refuse_splits_as_classes(where: Path, paths: list[str]) -> None:

@@ -1,7 +1,7 @@
 """From rows with a label and a split to a source, as listings, metadata files and Parquet files have them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import classes_of, gaps
 from headrace.prep.sources.files import Files, FileTable, Reader, Unused
-from headrace.prep.sources.source import Listed, Source
+from headrace.prep.sources.source import Listed, TableSource
 from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import class_list
@@ -44,7 +44,7 @@ def labelled_source(
     layout: Layout,
     unused: list[Unused],
     options: Options,
-) -> Source:
+) -> TableSource:
     """The source of these rows of `table`, which has the paths that `reader` reads. They keep their order.
 
     Raises DataError or UsageError where labels or splits make no data set.
@@ -53,11 +53,12 @@ def labelled_source(
     classes = list(layout.classes) or classes_of({one.label for one in samples}, where)
     splits = _splits(table, samples, classes, options)
     refuse_two_validations(where, layout.words or {one.split for one in samples}, options)
-    _check(where, splits, options, layout.without_train)
+    check_splits(where, splits, options, layout.without_train)
     infos = class_list(((name, name) for name in classes), where)
-    remarks = [*_odd_splits(splits), *gaps(classes, splits)]
+    counts = np.bincount(np.concatenate([one.labels for one in splits.values()]), minlength=len(classes))
+    remarks = [*odd_splits(splits), *gaps(classes, counts)]
     listed = divided(files, splits, options)
-    return Source(layout.name, infos, listed, layout.others, files, reader, unused, remarks=remarks)
+    return TableSource(layout.name, infos, listed, layout.others, files, reader, unused, remarks=remarks)
 
 
 def _splits(table: FileTable, samples: list[Labelled], classes: list[str], options: Options) -> dict[str, Listed]:
@@ -67,14 +68,19 @@ def _splits(table: FileTable, samples: list[Labelled], classes: list[str], optio
     for one in samples:
         of_split[split_of(one.split, options) or one.split].append(one)
     splits = {}
-    for name in sorted(of_split, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name)):
+    for name in sorted(of_split, key=usual_first):
         rows = np.array([one.row for one in of_split[name]], np.int64)
         labels = np.array([number[one.label] for one in of_split[name]], np.int64)
         splits[name] = Listed(table.take(rows), labels)
     return splits
 
 
-def _check(where: Path, splits: dict[str, Listed], options: Options, without_train: str) -> None:
+def usual_first(name: str) -> tuple[int, str]:
+    """The order of splits: training, validation, test, then the others by name."""
+    return (_USUAL.index(name) if name in _USUAL else len(_USUAL), name)
+
+
+def check_splits(where: Path, splits: Collection[str], options: Options, without_train: str) -> None:
     """Raise where there is no training split, or not the one that is asked for as validation."""
     if "train" not in splits:
         raise UsageError(f"{where}: no row is of split train (there are: {', '.join(splits)}). {without_train}")
@@ -82,7 +88,7 @@ def _check(where: Path, splits: dict[str, Listed], options: Options, without_tra
         raise UsageError(f"{where}: --val {options.val}: no such split (there are: {', '.join(splits)})")
 
 
-def _odd_splits(splits: Iterable[str]) -> list[str]:
+def odd_splits(splits: Iterable[str]) -> list[str]:
     """A line for each split that no training uses."""
     others = [name for name in splits if name not in _USUAL]
     return [f"split {name} is neither for training nor for validation; it keeps its name" for name in others]

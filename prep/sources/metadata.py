@@ -15,8 +15,8 @@ from headrace.prep.command.options import Options
 from headrace.prep.sources.columns import MissingColumnError, rows_of_csv, rows_of_jsonl
 from headrace.prep.sources.files import READ, Unused
 from headrace.prep.sources.labelled import Labelled, Layout, labelled_source
-from headrace.prep.sources.listing import items_of
-from headrace.prep.sources.source import Source
+from headrace.prep.sources.listing_rows import items_of
+from headrace.prep.sources.source import TableSource
 from headrace.prep.sources.splits import split_of
 from headrace.prep.sources.survey import Survey
 from headrace.prep.sources.text import lines
@@ -82,7 +82,7 @@ def _labelled(seen: Survey, files: list[int], options: Options, words: set[str])
     return sorted(found.values())
 
 
-def open_metadata(seen: Survey, files: list[int], options: Options) -> Source:
+def open_metadata(seen: Survey, files: list[int], options: Options) -> TableSource:
     """The source that these metadata files describe."""
     table, words = seen.table, set[str]()
     top = posixpath.commonpath([table.paths[file].rpartition("/")[0] for file in files])

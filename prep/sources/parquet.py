@@ -22,8 +22,8 @@ from headrace.prep.sources.beside import others_in
 from headrace.prep.sources.columns import MissingColumnError, find_column
 from headrace.prep.sources.files import UNLABELLED, Entry, FileTable, LeftOut, Unused
 from headrace.prep.sources.labelled import Labelled, Layout, labelled_source
-from headrace.prep.sources.listing import SPLIT
-from headrace.prep.sources.source import Source
+from headrace.prep.sources.listing_rows import SPLIT
+from headrace.prep.sources.source import TableSource
 from headrace.prep.sources.splits import split_of, split_word
 from headrace.prep.sources.tar import TarReader
 from headrace.prep.sources.unpacked import path_of
@@ -213,7 +213,7 @@ def _split_in(path: Path, options: Options) -> str:
     return part[1]
 
 
-def open_parquet(files: ParquetFiles, options: Options) -> Source:
+def open_parquet(files: ParquetFiles, options: Options) -> TableSource:
     """The source in these files."""
     table = files.table()
     if files.unlabelled is not None:

@@ -7,7 +7,7 @@ import codecs
 import csv
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,20 @@ LEADS_OUT = "leads out of the listing's folder"
 _ROWS = 4096  # of a Parquet file in memory at a time
 
 
-def stat_listed(folder: Path, path: str, *, follow: bool = False) -> os.stat_result:
+Real = Callable[[Path], str]
+"""Says where a folder really lies, as os.path.realpath does, perhaps from memory."""
+
+
+def stat_listed(folder: Path, path: str, *, follow: bool = False, real: Real = os.path.realpath) -> os.stat_result:
     """Of a file that a listing in `folder` names. DataError, the reason alone, for what is not read."""
     try:
         inside = folder / path
-        if not follow and not path.startswith("/") and not _lies_in(inside, folder):
+        bound = not follow and not path.startswith("/")
+        if bound and not _lies_in(real(inside.parent), folder, real):
             raise DataError(LEADS_OUT)
         found = inside.stat() if follow else inside.lstat()
+        if bound and stat.S_ISLNK(found.st_mode) and not _lies_in(os.path.realpath(inside), folder, real):
+            raise DataError(LEADS_OUT)
     except (OSError, ValueError) as error:
         raise DataError(f"no such file ({error})") from error
     if stat.S_ISLNK(found.st_mode):
@@ -43,8 +50,8 @@ def stat_listed(folder: Path, path: str, *, follow: bool = False) -> os.stat_res
     return found
 
 
-def _lies_in(path: Path, folder: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(folder.resolve())
+def _lies_in(path: str, folder: Path, real: Real) -> bool:
+    return Path(path).is_relative_to(real(folder))
 
 
 def listed_paths(root: Path) -> list[str]:

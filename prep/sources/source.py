@@ -2,15 +2,16 @@
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.prep.sources.files import (
     BY_CLASSES,
-    BY_EMPTY_CLASS,
     BY_PER_CLASS,
     UNKNOWN_CRC,
     Entry,
@@ -19,6 +20,7 @@ from headrace.prep.sources.files import (
     Reader,
     Unused,
 )
+from headrace.prep.sources.table import CHUNK, Chunk, chunk_of, joined
 from headrace.shards.manifest import ClassInfo
 
 
@@ -44,14 +46,68 @@ class Listed:
         return keep
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Protocol):
     """A data set to convert.
 
-    `others` are the files beside the images that decide about labels or names. `unused` is everything else that is no
-    sample, and why; `empty` are folders for classes that have no file. Paths are relative to the root of the data set,
-    so that a zip and the folder unpacked from it are the same source.
+    Paths are relative to its root, so that a zip and the folder unpacked from it are the same source.
     """
+
+    @property
+    def layout(self) -> str:
+        """What kind of source it is, as the manifest says it."""
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """In the order of their labels."""
+
+    @property
+    def others(self) -> FileTable:
+        """Files that decide about labels or names."""
+
+    @property
+    def files(self) -> Files:
+        """All files, whatever they are."""
+
+    @property
+    def reader(self) -> Reader:
+        """A reader of the samples and of `others`."""
+
+    @property
+    def unused(self) -> list[Unused]:
+        """What is no sample, and why."""
+
+    @property
+    def empty(self) -> list[str]:
+        """Folders for classes that have no file."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to tell the user about how the source was understood, a line each."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of the splits; in a chunk a split is its place in this list."""
+
+    @property
+    def splits(self) -> dict[str, Listed]:
+        """All samples in memory, by split."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All samples, sorted by path, some at a time."""
+
+    def used(self) -> list[int]:
+        """The labels that a sample has, sorted."""
+
+    def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "Source":
+        """The source with other classes: `number` has the new label of each."""
+
+    def limited(self, classes: int | None, per_class: int | None) -> "Source":
+        """The source cut down to its first classes and their first files."""
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """A source whose samples are in memory."""
 
     layout: str
     classes: tuple[ClassInfo, ...]
@@ -62,9 +118,30 @@ class Source:
     unused: list[Unused] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    """What to tell the user about how the source was understood, a line each."""
 
-    def limited(self, classes: int | None, per_class: int | None) -> "Source":
+    @property
+    def names(self) -> list[str]:
+        """Of the splits."""
+        return list(self.splits)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All samples, sorted by path."""
+        whole = joined([chunk_of(one.files, one.labels, code) for code, one in enumerate(self.splits.values())])
+        order = np.array(sorted(range(len(whole.paths)), key=whole.paths.__getitem__), np.int64)
+        for first in range(0, len(order), CHUNK):
+            yield whole.take(order[first : first + CHUNK])
+
+    def used(self) -> list[int]:
+        """The labels that a sample has."""
+        found: list[int] = np.unique(np.concatenate([listed.labels for listed in self.splits.values()])).tolist()
+        return found
+
+    def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "TableSource":
+        """The source with other classes."""
+        splits = {name: Listed(listed.files, number[listed.labels]) for name, listed in self.splits.items()}
+        return replace(self, classes=classes, splits=splits)
+
+    def limited(self, classes: int | None, per_class: int | None) -> "TableSource":
         """The source cut down to its first classes and their first files."""
         if classes is None and per_class is None:
             return self
@@ -77,61 +154,43 @@ class Source:
             splits[name] = listed.part(keep)
         return replace(self, classes=self.classes[:classes], splits=splits, unused=unused)
 
-    def without(self, labels: list[int], reasons: dict[str, str]) -> "Source":
-        """The source without these classes; `reasons` say of some of their files why, the others are BY_EMPTY_CLASS."""
-        number = np.cumsum(~np.isin(np.arange(len(self.classes)), labels)) - 1
-        splits, unused = {}, list(self.unused)
-        for name, listed in self.splits.items():
-            keep = ~np.isin(listed.labels, labels)
-            gone = (listed.files.paths[row] for row in np.flatnonzero(~keep).tolist())
-            unused += [Unused(path, reasons.get(path, BY_EMPTY_CLASS)) for path in gone]
-            kept = listed.part(keep)
-            splits[name] = Listed(kept.files, number[kept.labels])
-        classes = tuple(one for label, one in enumerate(self.classes) if label not in labels)
-        return replace(self, classes=classes, splits=splits, unused=unused)
+
+State = tuple[str, int, int]
+"""Path, size and CRC-32 of a file."""
 
 
-@dataclass(frozen=True)
-class States:
-    """Path, size and CRC-32 of each file, as columns."""
+def fingerprint(images: Iterable[Sequence[State]], others: Sequence[State]) -> tuple[str, int]:
+    """SHA-256 over the states sorted by path, and how many there are.
 
-    paths: list[str]
-    sizes: NDArray[np.int64]
-    crcs: NDArray[np.int64]
-
-    @classmethod
-    def joined(cls, parts: Sequence["States"]) -> "States":
-        """All files of the parts, in their order."""
-        nothing = np.empty(0, np.int64)
-        return cls(
-            [path for part in parts for path in part.paths],
-            np.concatenate([nothing, *(part.sizes for part in parts)]),
-            np.concatenate([nothing, *(part.crcs for part in parts)]),
-        )
-
-    def fingerprint(self) -> str:
-        """SHA-256 over the sorted states: equal exactly when the same files hold the same bytes."""
-        by_numbers = np.lexsort((self.crcs, self.sizes)).tolist()
-        state = hashlib.sha256()
-        for row in sorted(by_numbers, key=self.paths.__getitem__):
-            line = f"{self.paths[row]}\t{self.sizes[row]}\t{self.crcs[row]:08x}\n"
-            state.update(line.encode("utf-8", "surrogateescape"))
-        return state.hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.paths)
+    It is equal exactly when the same files hold the same bytes. `images` come in chunks that are sorted already.
+    """
+    state, count, left = hashlib.sha256(), 0, sorted(others)
+    for chunk in images:
+        if left and left[0] <= chunk[-1]:
+            among = bisect_right(left, chunk[-1])
+            chunk = sorted([*chunk, *left[:among]])  # noqa: PLW2901  few chunks have any
+            left = left[among:]
+        count += len(chunk)
+        _add(state, chunk)
+    _add(state, left)
+    return state.hexdigest(), count + len(left)
 
 
-def states(table: FileTable, reader: Reader) -> States:
+def _add(state: Any, states: Sequence[State]) -> None:
+    text = "".join(f"{path}\t{size}\t{crc:08x}\n" for path, size, crc in states)
+    state.update(text.encode("utf-8", "surrogateescape"))
+
+
+def states(table: FileTable, reader: Reader) -> list[State]:
     """Path, size and CRC-32 of each file; what the table does not know is read."""
-    crcs = table.crcs.copy()
-    for row, entry in enumerate(table):
-        if entry.crc32 == UNKNOWN_CRC:
-            crcs[row] = _crc32(entry, reader)
-    return States(table.paths, table.sizes, crcs)
+    return [
+        (entry.path, entry.size, entry.crc32 if entry.crc32 != UNKNOWN_CRC else crc32_of(entry, reader))
+        for entry in table
+    ]
 
 
-def _crc32(entry: Entry, reader: Reader) -> int:
+def crc32_of(entry: Entry, reader: Reader) -> int:
+    """Of the whole file, which is read."""
     crc = 0
     for data in reader.chunks(entry):
         crc = zlib.crc32(data, crc)

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +53,16 @@ def is_like_a_split(name: str) -> bool:
     return bool(_LIKE_ONE.fullmatch(name.strip().lower()))
 
 
-def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[str, Listed]:
-    """The splits, with a validation part taken from the training part where the source has none."""
+def fraction_to_take(files: Files, splits: Collection[str], options: Options) -> float:
+    """The share of the training part that is to become the validation part; 0 where there is one or none is wanted.
+
+    Raises UsageError where the options do not go with these splits.
+    """
     fraction = options.val_fraction
     if "val" in splits:
         if fraction is not None:
             raise UsageError(f"{files.root}: it has a validation split of its own. Omit --val-fraction")
-        return splits
+        return 0.0
     if fraction is None and "test" in splits:
         raise UsageError(
             f"{files.root}: it has training and test images, but no validation split. Give --val-fraction 0.1 to take "
@@ -71,11 +74,17 @@ def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[s
             f"{files.root}: it has no validation split. Give --val-fraction 0.1 to take a tenth of every class for it, "
             "or --val-fraction 0 to do without"
         )
+    return fraction
+
+
+def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[str, Listed]:
+    """The splits, with a validation part taken from the training part where the source has none."""
+    fraction = fraction_to_take(files, splits, options)
     if not fraction:
         return splits
     chosen = validation_part(splits["train"].labels, fraction, options.seed)
     if not chosen.any():
-        raise UsageError(f"{files.root}: --val-fraction {fraction} takes no image of any class. Give a larger one")
+        raise takes_none(files, fraction)
     train = splits["train"]
     return {
         "train": train.part(~chosen),
@@ -84,17 +93,32 @@ def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[s
     }
 
 
+def takes_none(files: Files, fraction: float) -> UsageError:
+    """The error for a share that is less than an image of each class."""
+    return UsageError(f"{files.root}: --val-fraction {fraction} takes no image of any class. Give a larger one")
+
+
+def keys_of(places: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """By which training images, at these places among them, are chosen for validation: the smallest of each class."""
+    return hash64(seed, Stream.PREP, zlib.crc32(b"--val-fraction"), places)
+
+
+def quotas(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
+    """How many images of each class are for validation; one is always left for training."""
+    found: NDArray[np.int64] = np.minimum(np.floor(counts * fraction + 0.5).astype(np.int64), counts - 1)
+    return found
+
+
 def validation_part(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
     """Which samples are for validation: of every class the same share, rounded, chosen by a hash of (seed, place).
 
     One sample of each class is always left for training.
     """
-    keys = hash64(seed, Stream.PREP, zlib.crc32(b"--val-fraction"), np.arange(len(labels)))
+    keys = keys_of(np.arange(len(labels)), seed)
     order = np.lexsort((keys, labels))
     ordered = labels[order]
     rank = np.arange(len(labels)) - np.searchsorted(ordered, ordered, side="left")
-    counts = np.bincount(labels)
-    quota = np.minimum(np.floor(counts * fraction + 0.5).astype(np.int64), counts - 1)
+    quota = quotas(np.bincount(labels), fraction)
     chosen = np.zeros(len(labels), bool)
     chosen[order] = rank < quota[ordered]
     return chosen

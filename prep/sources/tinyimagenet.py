@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.prep.sources.files import READ, UNLABELLED, Files, FileTable, Unused
-from headrace.prep.sources.source import Listed, Source
+from headrace.prep.sources.source import Listed, TableSource
 from headrace.prep.sources.survey import Survey
 from headrace.prep.sources.text import lines
 from headrace.shards.errors import DataError
@@ -33,7 +33,7 @@ def find_root(table: FileTable) -> str | None:
     return min(found, key=len).removesuffix(_WNIDS) if found else None
 
 
-def open_tinyimagenet(seen: Survey, root: str) -> Source:
+def open_tinyimagenet(seen: Survey, root: str) -> TableSource:
     """The source below `root`."""
     files, table = seen.files, seen.table
     rows = np.array([row for row, path in enumerate(table.paths) if path.startswith(root)], np.int64)
@@ -57,7 +57,7 @@ def open_tinyimagenet(seen: Survey, root: str) -> Source:
         )
     splits = {name: Listed(inside.take(those), labels) for name, (those, labels) in found.items()}
     used = [*(rows[those] for those, _ in found.values()), rows[[row_of[path] for path in others.paths]]]
-    return Source(LAYOUT, classes, splits, others, files, reader, _unused(seen, root, used, others))
+    return TableSource(LAYOUT, classes, splits, others, files, reader, _unused(seen, root, used, others))
 
 
 def _unused(seen: Survey, root: str, used: list[Rows], others: FileTable) -> list[Unused]:

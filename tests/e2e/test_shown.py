@@ -69,7 +69,7 @@ def test_terminal_has_a_bar_and_then_lines(tiny_set: Path, tmp_path: Path) -> No
     assert [line for line in lines if "]: [1/1] Train Loss: " in line]
 
 
-@pytest.mark.parametrize("nproc", ["1", pytest.param("2", marks=pytest.mark.faults)])
+@pytest.mark.parametrize("nproc", ["1", "2"])
 def test_ctrl_c_leaves_a_clean_terminal(tiny_set: Path, tmp_path: Path, nproc: str) -> None:
     """The key is pressed in the middle of an epoch: a save, a line, code 130, and nothing of the bar."""
     arguments = ["train", str(tiny_set), "--out", str(tmp_path / "run"), *SMALL, *LONGER, f"--nproc={nproc}"]
@@ -108,7 +108,6 @@ def test_quiet_prints_nothing_but_warnings(tiny_set: Path, tmp_path: Path) -> No
     refused(here("train", tiny_set, "--quiet", "--json"), 2, "give one of them")
 
 
-@pytest.mark.faults  # it compiles all loops once more
 def test_first_compile_is_told(tiny_set: Path, tmp_path: Path) -> None:
     """Where nothing is kept yet, the seconds until the first batch have a line, once; the next run has none."""
     told = []

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.prep.make.plan import cuts, permutation, shard_count, shard_name
+from headrace.prep.make.plan import cuts, permutation, shard_count, shard_name, tar_bytes
 
 GOLDEN = [3, 9, 5, 6, 7, 1, 0, 2, 8, 4]
 
@@ -43,17 +43,25 @@ def test_cuts_cover_and_are_even(samples: int, shards: int) -> None:
 @given(st.integers(1, 5000), st.integers(1, 5000))
 def test_samples_per_shard_is_an_upper_bound(samples: int, limit: int) -> None:
     """No shard holds more than was asked for, and there is no shard too many."""
-    count = shard_count(np.full(samples, 2000), samples_per_shard=limit, shard_bytes=1)
+    count = shard_count(samples, samples * 4096, samples_per_shard=limit, shard_bytes=1)
     assert max(last - first for first, last in cuts(samples, count)) <= limit
     assert count == 1 or max(last - first for first, last in cuts(samples, count - 1)) > limit
 
 
 def test_shard_size_counts_bytes() -> None:
     """About as many bytes as asked for, one shard for a small set, and a limit for a large one."""
-    sizes = np.full(10_000, 2000)  # 3,584 bytes each in a tar
-    assert shard_count(sizes, samples_per_shard=None, shard_bytes=32_000_000) == 2
-    assert shard_count(sizes[:10], samples_per_shard=None, shard_bytes=32_000_000) == 1
-    assert shard_count(sizes, samples_per_shard=None, shard_bytes=1) == 512
+    total = tar_bytes(np.full(10_000, 2000))  # 3,584 bytes each in a tar
+    assert total == 35_840_000
+    assert shard_count(10_000, total, samples_per_shard=None, shard_bytes=32_000_000) == 2
+    assert shard_count(10, total // 1000, samples_per_shard=None, shard_bytes=32_000_000) == 1
+    assert shard_count(10_000, total, samples_per_shard=None, shard_bytes=1) == 512
+
+
+def test_shards_do_not_grow_beyond_a_useful_size() -> None:
+    """From the size on at which 512 tars would be larger than 256 MB each there are more of them."""
+    for total, count in ((131_072_000_000, 512), (131_072_000_001, 513), (11_180_000_000_000, 43_672)):
+        assert shard_count(10**8, total, samples_per_shard=None, shard_bytes=32_000_000) == count
+    assert shard_count(10**8, 10**12, samples_per_shard=None, shard_bytes=10**9) == 1000
 
 
 def test_names_sort_as_numbers() -> None:

@@ -93,6 +93,7 @@ def test_text_of_every_kind(tmp_path: Path, kind: str) -> None:
 def test_many_equal_rows(tmp_path: Path) -> None:
     """A Parquet listing of millions of equal rows is an error at the second, in bounded memory."""
     source, rows = tmp_path / "a.parquet", 8_000_000
+    (tmp_path / "a.jpg").touch()
     columns = {"path": pa.repeat("a.jpg", rows), "label": pa.repeat("a", rows)}
     pq.write_table(pa.table(columns), source, row_group_size=rows)
     assert source.stat().st_size < MEGABYTE

@@ -10,7 +10,7 @@ from headrace.prep.command.options import Options
 from headrace.prep.sources import detect
 from headrace.prep.sources.detect import open_source
 from headrace.prep.sources.files import Files
-from headrace.prep.sources.source import Source, States, states
+from headrace.prep.sources.source import Source, fingerprint, states
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from tests.prep.contents import WNIDS, Contents, as_folder, as_zip, small
 
@@ -38,8 +38,9 @@ def seen(source: Source) -> dict[str, list[tuple[str, int, bytes]]]:
 
 def digest(source: Source) -> str:
     """The source's fingerprint."""
-    tables = [*(listed.files for listed in source.splits.values()), source.others]
-    return States.joined([states(table, source.reader) for table in tables]).fingerprint()
+    images = (states(chunk.files, source.reader) for chunk in source.chunks())
+    found, _ = fingerprint(images, states(source.others, source.reader))
+    return found
 
 
 def test_labels_and_names(tmp_path: Path) -> None:

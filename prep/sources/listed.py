@@ -1,0 +1,195 @@
+"""A listing as a source: its rows lie sorted on the disk, and what the options ask for is done chunk by chunk."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.prep.sources.files import BY_CLASSES, BY_PER_CLASS, Files, FileTable, Reader, Unused
+from headrace.prep.sources.source import Listed
+from headrace.prep.sources.splits import keys_of, quotas, takes_none
+from headrace.prep.sources.table import Chunk, Table, joined
+from headrace.shards.manifest import TRAIN, VALIDATION, ClassInfo
+
+_BINS = 256  # of keys, in which the first look counts them
+_SHIFT = np.uint64(56)
+_Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of the training images that is for validation: of each class those with the smallest keys.
+
+    `last` and `place` are key and place of the last one of each class; `any` says whether it has one.
+    """
+
+    seed: int
+    last: NDArray[np.uint64]
+    place: _Labels
+    any: NDArray[np.bool_]
+
+    def of(self, labels: _Labels, first: int) -> NDArray[np.bool_]:
+        """Which of these training images, of which the first is at place `first` among all, are for validation."""
+        places = np.arange(first, first + len(labels))
+        keys, last = keys_of(places, self.seed), self.last[labels]
+        chosen: NDArray[np.bool_] = (keys < last) | ((keys == last) & (places <= self.place[labels]))
+        return self.any[labels] & chosen
+
+
+def share_of(labels: Callable[[], Iterable[_Labels]], classes: int, fraction: float, seed: int) -> Share:
+    """The share of the training images that `labels` gives, in their order, as often as it is called.
+
+    It equals `validation_part`, in memory for 256 counts a class: they find the bin in which a class's quota ends, and
+    only the keys in that bin are sorted.
+    """
+    counts = np.zeros((classes, _BINS), np.int64)
+    for some, keys, _ in _keyed(labels(), seed):
+        np.add.at(counts, (some, (keys >> _SHIFT).astype(np.int64)), 1)
+    quota = np.maximum(quotas(counts.sum(axis=1), fraction), 0)
+    before = np.cumsum(counts, axis=1)
+    bins = np.minimum((before < quota[:, None]).sum(axis=1), _BINS - 1)  # in which the quota is reached
+    inside = quota - np.where(bins > 0, before[np.arange(classes), bins - 1], 0)
+    parts = [(np.zeros(0, np.int64), np.zeros(0, np.uint64), np.zeros(0, np.int64))]
+    for some, keys, places in _keyed(labels(), seed):
+        rows = np.flatnonzero((quota[some] > 0) & ((keys >> _SHIFT).astype(np.int64) == bins[some]))
+        parts.append((some[rows], keys[rows], places[rows]))
+    own, keys, places = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.lexsort((places, keys, own))
+    last = order[np.searchsorted(own[order], np.flatnonzero(quota > 0)) + inside[quota > 0] - 1]
+    share = Share(seed, np.zeros(classes, np.uint64), np.zeros(classes, np.int64), quota > 0)
+    share.last[own[last]], share.place[own[last]] = keys[last], places[last]
+    return share
+
+
+def _keyed(labels: Iterable[_Labels], seed: int) -> Iterator[tuple[_Labels, NDArray[np.uint64], _Labels]]:
+    first = 0
+    for some in labels:
+        places = np.arange(first, first + len(some))
+        yield some, keys_of(places, seed), places
+        first += len(some)
+
+
+class _FirstOfEach:
+    """Which samples are among the first of their class in their split, in a sequence that comes in chunks."""
+
+    def __init__(self, classes: int, splits: int, per_class: int) -> None:
+        self._seen = np.zeros(classes * splits, np.int64)
+        self._classes, self._per_class = classes, per_class
+
+    def of(self, labels: _Labels, splits: _Labels) -> NDArray[np.bool_]:
+        """The same of the next samples."""
+        groups = splits * self._classes + labels
+        order = np.argsort(groups, kind="stable")
+        ordered = groups[order]
+        rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered, side="left") + self._seen[ordered]
+        keep = np.zeros(len(groups), bool)
+        keep[order] = rank < self._per_class
+        self._seen += np.bincount(groups, minlength=len(self._seen))
+        return keep
+
+
+@dataclass(frozen=True)
+class ListedSource:
+    """A source whose samples are in a table, sorted by path, with numbers for labels and splits.
+
+    `number` has the label, `code` the split, of each of the table's; `share` is what becomes the validation part.
+    """
+
+    layout: str
+    classes: tuple[ClassInfo, ...]
+    names: list[str]
+    others: FileTable
+    files: Files
+    reader: Reader
+    table: Table
+    number: _Labels
+    code: _Labels
+    share: Share | None = None
+    remarks: list[str] = field(default_factory=list)
+    first_classes: int | None = None
+    per_class: int | None = None
+    empty: list[str] = field(default_factory=list)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All samples, sorted by path."""
+        for chunk, of_class, keep in self._judged():
+            rows = np.flatnonzero(of_class & keep)
+            yield chunk if len(rows) == len(chunk.paths) else chunk.take(rows)
+
+    @cached_property
+    def unused(self) -> list[Unused]:
+        """What the options leave out."""
+        if self.first_classes is None and self.per_class is None:
+            return []
+        found = []
+        for chunk, of_class, keep in self._judged():
+            for reason, cut in ((BY_CLASSES, ~of_class), (BY_PER_CLASS, of_class & ~keep)):
+                found += [Unused(chunk.paths[row], reason) for row in np.flatnonzero(cut).tolist()]
+        return found
+
+    @property
+    def splits(self) -> dict[str, Listed]:
+        """All samples in memory, by split."""
+        whole = joined(list(self.chunks()))
+        rows = [np.flatnonzero(whole.rows["split"] == code) for code in range(len(self.names))]
+        parts = [whole.take(own) for own in rows]
+        return {
+            name: Listed(part.files, part.rows["label"].astype(np.int64))
+            for name, part in zip(self.names, parts, strict=True)
+        }
+
+    def divided(self, fraction: float, seed: int) -> "ListedSource":
+        """The source with this share of every class of its training part as the validation part; 0 takes none.
+
+        Raises UsageError where that is no image at all.
+        """
+        if not fraction:
+            return self
+        train = self.names.index(TRAIN)
+
+        def labels() -> Iterator[_Labels]:
+            for chunk in self.table.chunks():
+                yield chunk.rows["label"][self.code[chunk.rows["split"]] == train].astype(np.int64)
+
+        share = share_of(labels, len(self.number), fraction, seed)
+        if not share.any.any():
+            raise takes_none(self.files, fraction)
+        others = [name for name in self.names if name != TRAIN]
+        names = [TRAIN, VALIDATION, *others]
+        moved = np.array([names.index(name) for name in self.names], np.int64)
+        return replace(self, names=names, code=moved[self.code], share=share)
+
+    def used(self) -> list[int]:
+        """The labels that a sample has: the table has no other."""
+        found: list[int] = np.unique(self.number).tolist()
+        return found
+
+    def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "ListedSource":
+        """The source with other classes."""
+        return replace(self, classes=classes, number=number[self.number])
+
+    def limited(self, classes: int | None, per_class: int | None) -> "ListedSource":
+        """The source cut down to its first classes and their first files."""
+        return replace(self, classes=self.classes[:classes], first_classes=classes, per_class=per_class)
+
+    def _judged(self) -> Iterator[tuple[Chunk, NDArray[np.bool_], NDArray[np.bool_]]]:
+        """All rows with their labels and splits; which are of a class that is wanted, and of these the first ones."""
+        classes = max(int(self.number.max()) + 1, len(self.classes))
+        limit = _FirstOfEach(classes, len(self.names), self.per_class) if self.per_class is not None else None
+        trained = 0
+        for chunk in self.table.chunks():
+            rows = chunk.rows.copy()
+            rows["split"] = self.code[rows["split"]]
+            if self.share is not None:
+                train = np.flatnonzero(rows["split"] == self.names.index(TRAIN))
+                chosen = self.share.of(rows["label"][train].astype(np.int64), trained)
+                rows["split"][train[chosen]] = self.names.index(VALIDATION)
+                trained += len(train)
+            rows["label"] = labels = self.number[rows["label"]]
+            of_class = labels < (classes if self.first_classes is None else self.first_classes)
+            keep = np.ones(len(labels), bool)
+            if limit is not None:
+                keep[of_class] = limit.of(labels[of_class], rows["split"][of_class].astype(np.int64))
+            yield Chunk(rows, chunk.paths), of_class, keep

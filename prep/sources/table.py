@@ -1,0 +1,205 @@
+"""A table of files on the disk, for listings of any length: numbers in one file, paths in another, read in chunks.
+
+And its two orders: by path, and by a number. Rows are dealt into buckets by ranges, each is sorted in memory, and
+their sequence is the sorted table (an external bucket sort: Knuth, The Art of Computer Programming 3, 5.4.7). Memory
+is that of a bucket, whatever the number of rows, up to `_MOST` buckets of `_BUCKET` rows.
+"""
+
+import os
+import tempfile
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.prep.sources.files import FileTable
+from headrace.shards import store
+
+CHUNK = 1 << 14
+"""Rows that are in memory at a time."""
+NUMBERS = ("sizes", "crcs", "offsets", "packed", "methods", "times")
+"""Columns of a FileTable."""
+ROW = np.dtype(
+    [
+        ("label", "<i4"),
+        ("split", "<i4"),
+        *((name, "<i8") for name in NUMBERS),
+        ("key", "<u8"),  # by which rows are sorted
+        ("rank", "<i8"),  # where the row stands in another order
+        ("end", "<i8"),  # of its path, among all paths
+    ]
+)
+_BUCKET = 1 << 17  # rows
+_MOST = 128  # buckets, each with two open files
+_SAMPLED = 64  # paths a bucket
+
+
+class Chunk(NamedTuple):
+    """Some rows of a table, with their paths."""
+
+    rows: NDArray[np.void]
+    paths: list[str]
+
+    @property
+    def files(self) -> FileTable:
+        """The files as prep knows them."""
+        return FileTable(self.paths, *(np.ascontiguousarray(self.rows[name]) for name in NUMBERS))
+
+    def take(self, order: NDArray[np.int64]) -> "Chunk":
+        """These rows, in this order."""
+        paths = self.paths
+        return Chunk(self.rows[order], [paths[row] for row in order.tolist()])
+
+
+def chunk_of(files: FileTable, labels: NDArray[np.int64], splits: NDArray[np.int64] | int) -> Chunk:
+    """Files as rows of a table."""
+    rows = np.zeros(len(files), ROW)
+    rows["label"], rows["split"] = labels, splits
+    for name in NUMBERS:
+        rows[name] = getattr(files, name)
+    return Chunk(rows, files.paths)
+
+
+class Table:
+    """Rows in two streams, which are written at their ends and read anywhere."""
+
+    def __init__(self, rows: BinaryIO, paths: BinaryIO) -> None:
+        self._rows, self._paths = rows, paths
+        self._count = self._end = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, chunk: Chunk) -> None:
+        """Add rows at the end."""
+        texts = [path.encode() for path in chunk.paths]
+        rows = chunk.rows.copy()
+        rows["end"] = self._end + np.cumsum(np.array([*map(len, texts)], np.int64))
+        if texts:
+            self._end = int(rows["end"][-1])
+        self._count += len(texts)
+        self._rows.write(rows.tobytes())
+        self._paths.write(b"".join(texts))
+
+    def chunks(self, size: int = CHUNK) -> Iterator[Chunk]:
+        """All rows, so many at a time."""
+        self._rows.flush()
+        self._paths.flush()
+        files = self._rows.fileno(), self._paths.fileno()
+        return (read_rows(*files, first, min(first + size, self._count)) for first in range(0, self._count, size))
+
+
+def read_rows(rows: int, paths: int, first: int, last: int) -> Chunk:
+    """Rows of the table in two files that are open. Raises OSError or ValueError where they are damaged."""
+    before = 1 if first else 0
+    size = ROW.itemsize
+    data = os.pread(rows, (last - first + before) * size, (first - before) * size)
+    if len(data) != (last - first + before) * size:
+        raise ValueError("it ends too early")
+    found = np.frombuffer(data, ROW)
+    begin = int(found["end"][0]) if before else 0
+    own = found[before:]
+    text = os.pread(paths, int(own["end"][-1]) - begin, begin) if len(own) else b""
+    ends = (own["end"] - begin).tolist()
+    return Chunk(own, [text[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)])
+
+
+class Room:
+    """Tables without a name in a folder: nothing of them outlives the process, or `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open = ExitStack()
+
+    def table(self) -> Table:
+        """A new one, which is there until the room is closed."""
+        return Table(self._file(), self._file())
+
+    def close(self) -> None:
+        """Remove all tables."""
+        self._open.close()
+
+    def _file(self) -> BinaryIO:
+        with store.writing(self.folder):
+            return cast(BinaryIO, self._open.enter_context(tempfile.TemporaryFile(dir=self.folder)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def sort_by_path(table: Table, into: Table, folder: Path) -> None:
+    """Write the rows of a table into another one, sorted by path."""
+    count = _buckets(len(table))
+    every = max(1, len(table) // (count * _SAMPLED))
+    sample = sorted(path for chunk in table.chunks() for path in chunk.paths[::every]) if count > 1 else []
+    cuts = [sample[len(sample) * k // count] for k in range(1, count)]
+
+    def bucket(chunk: Chunk) -> NDArray[np.int64]:
+        return np.array([bisect_right(cuts, path) for path in chunk.paths], np.int64)
+
+    def order(chunk: Chunk) -> NDArray[np.int64]:
+        return np.array(sorted(range(len(chunk.paths)), key=chunk.paths.__getitem__), np.int64)
+
+    _sort(table.chunks(), into, folder, count, bucket, order)
+
+
+def sort_by_key(chunks: Iterable[Chunk], samples: int, into: Table, folder: Path) -> None:
+    """Write `samples` rows into a table, sorted by key, a number that is spread evenly over 64 bits."""
+    count = _buckets(samples)
+
+    def bucket(chunk: Chunk) -> NDArray[np.int64]:
+        return ((chunk.rows["key"] >> np.uint64(32)) * np.uint64(count) >> np.uint64(32)).astype(np.int64)
+
+    def order(chunk: Chunk) -> NDArray[np.int64]:
+        return np.argsort(chunk.rows["key"], kind="stable")
+
+    _sort(chunks, into, folder, count, bucket, order)
+
+
+_Rows = Callable[[Chunk], NDArray[np.int64]]
+
+
+def _sort(chunks: Iterable[Chunk], into: Table, folder: Path, count: int, bucket: _Rows, order: _Rows) -> None:
+    """Deal rows into buckets, and add each to `into` in its order. Rows that are equal keep their order."""
+    with Room(folder) as room:
+        buckets = [room.table() for _ in range(count)]
+        for chunk in chunks:
+            for number, part in _dealt(chunk, bucket(chunk), count):
+                buckets[number].add(part)
+        for one in buckets:
+            for whole in one.chunks(max(len(one), 1)):
+                _add(into, whole.take(order(whole)))
+
+
+def _dealt(chunk: Chunk, numbers: NDArray[np.int64], count: int) -> Iterator[tuple[int, Chunk]]:
+    """The rows of each bucket that has some."""
+    if count == 1:
+        yield 0, chunk
+        return
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(np.bincount(numbers, minlength=count)).tolist()
+    for number, (first, last) in enumerate(zip([0, *ends], ends, strict=False)):
+        if last > first:
+            yield number, chunk.take(order[first:last])
+
+
+def _add(into: Table, chunk: Chunk) -> None:
+    for first in range(0, len(chunk.paths), CHUNK):
+        into.add(Chunk(chunk.rows[first : first + CHUNK], chunk.paths[first : first + CHUNK]))
+
+
+def _buckets(samples: int) -> int:
+    return max(1, min(_MOST, -(-samples // _BUCKET)))
+
+
+def joined(chunks: Sequence[Chunk]) -> Chunk:
+    """Chunks as one."""
+    rows: Any = np.concatenate([chunk.rows for chunk in chunks]) if chunks else np.zeros(0, ROW)
+    return Chunk(rows, [path for chunk in chunks for path in chunk.paths])
