@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from headrace.shards.encoded import Encoded
-from headrace.shards.errors import HeadraceError
+from headrace.shards.errors import DataError, HeadraceError
 from headrace.train.input.decode import dali
 from headrace.train.input.decode.arrays import Images
 from headrace.train.input.decode.blame import blamed, explained, refused, unexplained
@@ -107,8 +107,10 @@ class OnGpu(Generic[Some]):
                 "the image pipeline ran out of GPU memory. Lower train.group, which changes what batch normalisation "
                 "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint stays as it is"
             )
-        if self._decode == "cpu" and self._ahead:  # the CPU can say it without a graph for each sample
-            return explained(self._split, np.concatenate([plan.wanted.ids for plan in self._ahead]), error)
+        if self._decode is not None and self._ahead:  # the CPU may say it without a graph for each sample
+            found = explained(self._split, np.concatenate([plan.wanted.ids for plan in self._ahead]), error)
+            if self._decode == "cpu" or isinstance(found, DataError):
+                return found
         for plan in self._ahead:
             for row, sample_id in enumerate(plan.wanted.ids.tolist()):
                 if refused(self._split, sample_id) or not self._succeeds(plan.wanted.one(row)):
