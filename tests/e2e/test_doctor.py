@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from benchmarks.doctor.slowdowns import compile_library
 from headrace.shards.shardset import ShardSet
 from headrace.train.doctor import examination
-from headrace.train.doctor.asked import Asked
+from headrace.train.doctor.apart import measure_apart
+from headrace.train.doctor.asked import Asked, Kind, Part
 from headrace.train.doctor.examination import Examination, examine
 from headrace.train.doctor.page import page
 from headrace.train.doctor.shape import Budget
@@ -47,18 +49,20 @@ def examined(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Examin
         with path.open("rb") as file:
             os.fsync(file.fileno())  # pages that nobody has written yet cannot be evicted
     before = {path: path.stat().st_mtime_ns for path in copied.parent.rglob("*")}
-    asked = Asked(copied, "demo", SMALL)
-    found = examine(asked, scale=SCALE, attempt=True, cold=True, min_ratio=0.01, budget=QUICK)
-    assert {path: path.stat().st_mtime_ns for path in copied.parent.rglob("*")} == before
+    found = examine(Asked(copied, "demo", SMALL), scale=(1,), attempt=True, cold=True, budget=QUICK)
+    assert {path: path.stat().st_mtime_ns for path in copied.parent.rglob("*")} == before, "nothing is written"
     return found
 
 
 @pytest.mark.timeout(900)  # seconds where the cores are busy with other work
-def test_object_has_its_keys(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--json prints one object, of these keys and kinds, and a missed gate is exit code 1."""
-    monkeypatch.chdir(tmp_path)
-    ended = doctor(monkeypatch, tiny_set, *JOB, "--json", "--min-ratio=1000")
-    assert ended.code == 1, ended.stderr
+@pytest.mark.parametrize(("gate", "code"), [(1000, 1), (0.01, 0)])
+def test_object_has_its_keys(
+    examined: Examination, tiny_set: Path, monkeypatch: pytest.MonkeyPatch, gate: float, code: int
+) -> None:
+    """--json prints one object, of these keys and kinds; a missed gate is exit code 1, a reached one 0."""
+    monkeypatch.setattr(examination, "examine", lambda *_, min_ratio, **__: replace(examined, min_ratio=min_ratio))
+    ended = here("doctor", tiny_set, *JOB, "--json", f"--min-ratio={gate}")
+    assert ended.code == code, ended.stderr
     found = json.loads(ended.stdout)
     assert found.keys() == SHAPE.keys()
     assert [key for key, kinds in SHAPE.items() if not isinstance(found[key], kinds)] == []
@@ -66,21 +70,16 @@ def test_object_has_its_keys(tiny_set: Path, tmp_path: Path, monkeypatch: pytest
     assert all(list(rung) == RUNG for rung in found["rungs"].values())
     assert all(rung["least"] <= rung["images_per_second"] <= rung["most"] for rung in found["rungs"].values())
     assert 0 < found["ceiling"] < 1 or not found["job"]["shares_cores"]
-    assert found["gate"] == {"min_ratio": 1000, "passes": False}
-    assert list(tmp_path.iterdir()) == [], "nothing is written"
+    assert found["gate"] == {"min_ratio": gate, "passes": code == 0}
 
 
 @pytest.mark.timeout(900)
 def test_everything_is_measured(examined: Examination) -> None:
-    """The rungs, a knob that was tried, the cold set, the scale with its fit, and a gate that is passed."""
-    lines = page(examined).splitlines()
-    heads = [line.partition(" ")[0] for line in lines]
-    for head in ("job", "device", "cores", "read", "ratio", "stalls", "cold", "finding", "knob", "gate", "scale"):
+    """The rungs, a knob that was tried, the cold set, and the scale."""
+    heads = [line.partition(" ")[0] for line in page(examined).splitlines()]
+    for head in ("job", "device", "cores", "read", "ratio", "stalls", "cold", "finding", "knob", "scale"):
         assert head in heads, head
-    assert examined.passes
-    assert [one.processes for one in examined.scaled] == list(SCALE)
-    assert all(one.rate > 0 for one in examined.scaled)
-    assert (examined.fit is None) == (len(SCALE) < 2)
+    assert [one.processes for one in examined.scaled] == [1]
     cold = examined.reading.measured.cold
     assert cold is not None
     assert cold.files == 5
@@ -90,10 +89,20 @@ def test_everything_is_measured(examined: Examination) -> None:
         assert examined.tried.after > 0
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(900)
+def test_scale_is_fitted(tiny_set: Path) -> None:
+    """Each number of processes has its rate, and two of them a fit."""
+    found = examine(Asked(tiny_set, "demo", SMALL), scale=SCALE, budget=QUICK)
+    assert [one.processes for one in found.scaled] == list(SCALE)
+    assert all(one.rate > 0 for one in found.scaled)
+    assert (found.fit is None) == (len(SCALE) < 2)
+
+
 @pytest.mark.timeout(900)
 def test_ranks_measure_together(tiny_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On two processes there is one more rung, the step without its exchange; a reached gate is exit code 0."""
-    ended = doctor(monkeypatch, tiny_set, *JOB, "--json", "--nproc=2", "--min-ratio=0.001")
+    """On two processes there is one more rung, the step without its exchange."""
+    ended = doctor(monkeypatch, tiny_set, *JOB, "--json", "--nproc=2")
     assert ended.code == 0, ended.stderr
     found = json.loads(ended.stdout)
     assert found["job"]["processes"] == 2
@@ -136,12 +145,13 @@ def test_slow_storage_is_named(tiny_set: Path, tmp_path: Path, monkeypatch: pyte
 @pytest.mark.timeout(900)
 def test_decoded_cache_is_measured_where_it_is(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images come from it, with nothing to read or decode; one that is not there is not made, and a line says so."""
-    cached = ("--set=runtime.cache=decoded", f"--set=runtime.cache_dir={tmp_path}")
-    without = doctor(monkeypatch, tiny_set, *JOB, *cached)
-    assert without.code == 0, without.stderr
-    assert "nothing is written here" in without.stdout
+    settings = ("runtime.cache=decoded", f"runtime.cache_dir={tmp_path}")
+    without = measure_apart(Asked(tiny_set, "demo", (*SMALL, *settings)), Part(Kind.WHOLE, QUICK))
+    assert any("nothing is written here" in remark for remark in without.job.remarks)
     assert list(tmp_path.iterdir()) == []
     open_cache_alone(ShardSet.open(tiny_set), "train", tmp_path, 1, print)
-    found = json.loads(doctor(monkeypatch, tiny_set, *JOB, *cached, "--json").stdout)
+    found = json.loads(
+        doctor(monkeypatch, tiny_set, *JOB, *(f"--set={setting}" for setting in settings), "--json").stdout
+    )
     assert found["job"]["cached"]
     assert found["rungs"].keys() == {"input", "step", "whole"} | ({"threads"} & found["rungs"].keys())

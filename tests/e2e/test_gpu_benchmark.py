@@ -34,7 +34,18 @@ def measured(*arguments: str, timeout: float = 280) -> warm.Ended:
     return ended
 
 
-@pytest.mark.timeout(900)  # seconds where the cores are busy with other work; some ten where they are not
+@pytest.mark.timeout(900)  # seconds where the cores are busy with other work
+def test_parts_that_are_named_reach_their_end(tmp_path: Path) -> None:
+    """They alone run, on data that are drawn, and have rows."""
+    done = measured("--dry", "--in-process", "--parts", "machine,steps", "--out", str(tmp_path / "dry"), timeout=880)
+    assert done.code == 0, done.errors
+    parts = json.loads((tmp_path / "dry.json").read_text())["parts"]
+    assert parts.keys() == {"machine", "steps"}
+    assert all(rows for part in parts.values() for rows in part["tables"].values())
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(900)
 def test_every_part_reaches_its_end(tmp_path: Path) -> None:
     """The dry run draws its data, runs all parts, and marks each table as no measurement."""
     before = sorted(RESULTS.iterdir())
