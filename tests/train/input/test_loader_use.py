@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
-from headrace.shards import open_files
+from headrace.shards import mapped, open_files
 from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.shardset import ShardSet
 from headrace.train.input.batch import Batch
@@ -108,6 +109,17 @@ def test_damage_is_raised_with_the_sample(tiny_set: Path, tmp_path: Path, opened
         next(loader.steps(at_damage))
     loader.seek(at_damage + 1)
     assert next(iter(loader))[0].shape[0] == 12
+
+
+def test_copies_of_columns_are_a_warning(tiny_set: Path, opened: list[Loader], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the columns of a large split cannot be shared, it is said once, and the batches are the same."""
+    expected = next(iter(load(tiny_set, opened)))[1]
+    monkeypatch.setattr(mapped, "FEWEST", 1)
+    monkeypatch.setattr(mapped, "private_folder", lambda _: None)
+    monkeypatch.setattr(mapped.MAPPED, "trouble", "")
+    with pytest.warns(RuntimeWarning, match="so every process has a copy of its own") as warned:
+        assert torch.equal(next(iter(load(tiny_set, opened)))[1], expected)
+    assert len(warned) == 1
 
 
 @pytest.mark.parametrize(("window", "most"), [(2, 4), (None, 40)])
