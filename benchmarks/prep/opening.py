@@ -8,7 +8,8 @@ open the set and its training split at the same moment; the seconds are those of
 those of all. Memory is what the kernel divides among the processes that share a page (PSS, of smaps_rollup), summed
 over the ranks: before opening, after it, and after each has looked at every row of every column. Peaks are VmHWM.
 "first" finds no file of columns in the cache, "later" finds it, "copies" may write no cache, so that each rank has
-columns of its own. Indexes lie in the page cache. "window" is the order's: what one rank takes for its first batch.
+columns of its own. Indexes lie in the page cache. The last table is of one rank that finds the columns, and goes on to
+the order of its first batch and to where its samples lie.
 Everything is made in a temporary folder and removed.
 """
 
@@ -232,10 +233,12 @@ def main() -> None:
                 runs[way].append(open_together(asked.ranks, folder, cache))
                 print(f"{way}: {runs[way][-1]}", file=sys.stderr, flush=True)
         window = -(-asked.shards * (1 << 20) // asked.images)
+        orders = {"": 0, f"window of {window}": window, "whole set": 0}  # the first finds no columns
         batches = {
             what: call_apart(__file__, "first_batch", folder, length, XDG_CACHE_HOME=str(Path(name) / "cache"))
-            for what, length in ((f"window of {window}", window), ("whole set", 0))
+            for what, length in orders.items()
         }
+        del batches[""]
     benchmark.note(set=", ".join(f"{key} {value}" for key, value in made.items()))
     tables = {way: columns_of(own) for way, own in runs.items()}
     batch_rows = [{"order": what, **run} for what, run in batches.items()]
