@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from headrace.prep.make import plan
 from headrace.prep.make.planned import ABOUT, ALL, DROPPED, PATHS, ROWS, WRITER, Plan
 from headrace.prep.sources.files import BY_EMPTY_CLASS, UNKNOWN_CRC, Unused
 from headrace.prep.sources.source import Source, crc32_of
-from headrace.prep.sources.table import Chunk, Table, sort_by_key
+from headrace.prep.sources.table import ByKey, Chunk, Room, Table
 from headrace.shards import store
 from headrace.shards.manifest import TRAIN
 
@@ -30,95 +30,88 @@ def write_plan(
     number = np.cumsum(~np.isin(np.arange(len(source.classes)), labels)) - 1
     number[list(labels)] = DROPPED
     classes = tuple(one for label, one in enumerate(source.classes) if label not in set(labels))
-    with _table(folder, ALL) as every:
-        gathered = _gather(source, number, len(classes), every, lost)
-        facts: dict[str, Any] = {
-            "writer": WRITER,
-            "options": options.deciding(),
-            "layout": source.layout,
-            "prefix": source.reader.prefix,
-            "classes": [[one.id, one.name] for one in classes],
-        }
-        identity, splits = _Identity(facts), {}
-        for code, name in enumerate(source.names):
-            samples = int(gathered.counts[code].sum())
-            shards = plan.shard_count(
-                samples,
-                gathered.bytes[code],
-                samples_per_shard=options.samples_per_shard,
-                shard_bytes=options.shard_size * MEGABYTE,
-            )
-            splits[name] = (samples, shards)
-            with _table(folder, name) as ordered:
-                sort_by_key(_keyed(every, code, name, options.seed), samples, ordered, folder)
-                identity.add(name, shards, ordered)
-    training = gathered.counts[source.names.index(TRAIN)].tolist()
-    images = len(every)
-    about = facts | {"splits": splits, "images": images, "training": training, "by_parts": by_parts}
-    about["id"] = identity.hexdigest()
+    facts: dict[str, Any] = {
+        "writer": WRITER,
+        "options": options.deciding(),
+        "layout": source.layout,
+        "prefix": source.reader.prefix,
+        "classes": [[one.id, one.name] for one in classes],
+    }
+    with _table(folder, ALL) as every, Room(folder) as room:
+        splits = [_Split(name, room, source.samples, len(classes), options.seed) for name in source.names]
+        dropped = _gather(source, number, every, splits, lost)
+        identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for split in splits:
+            split.write(folder, options)
+            identity.update(split.identity)
+    about = facts | {
+        "id": identity.hexdigest(),
+        "splits": {split.name: (split.samples, split.shards) for split in splits},
+        "images": len(every),
+        "training": next(split.counts.tolist() for split in splits if split.name == TRAIN),
+        "by_parts": by_parts,
+    }
     store.write_bytes(folder / ABOUT, json.dumps(about).encode())
-    return Plan(folder, about), gathered.dropped
-
-
-class _Gathered(NamedTuple):
-    counts: NDArray[np.int64]  # (splits, classes)
-    bytes: list[int]  # of the tars of each split
-    dropped: list[Unused]
+    return Plan(folder, about), dropped
 
 
 def _gather(
-    source: Source, number: NDArray[np.int64], classes: int, every: Table, lost: Mapping[str, str]
-) -> _Gathered:
-    """Write all samples into `every`, sorted by path, and count them; what is dropped gets its CRC-32 now."""
-    splits = len(source.names)
-    gathered = _Gathered(np.zeros((splits, classes), np.int64), [0] * splits, [])
+    source: Source, number: NDArray[np.int64], every: Table, splits: Sequence["_Split"], lost: Mapping[str, str]
+) -> list[Unused]:
+    """Give all samples, sorted by path, to `every` and to their splits; what is dropped gets its CRC-32 now."""
+    dropped = []
     for chunk in source.chunks():
         rows = chunk.rows.copy()
         rows["label"] = number[rows["label"]]
         for row in np.flatnonzero(rows["label"] == DROPPED).tolist():
             (entry,) = chunk.files.take(np.array([row]))
             rows["crcs"][row] = entry.crc32 if entry.crc32 != UNKNOWN_CRC else crc32_of(entry, source.reader)
-            gathered.dropped.append(Unused(entry.path, lost.get(entry.path, BY_EMPTY_CLASS)))
+            dropped.append(Unused(entry.path, lost.get(entry.path, BY_EMPTY_CLASS)))
         rows["split"][rows["label"] == DROPPED] = DROPPED
-        for code in range(splits):
-            own = rows[rows["split"] == code]
-            gathered.counts[code] += np.bincount(own["label"], minlength=classes)
-            gathered.bytes[code] += plan.tar_bytes(own["sizes"])
-        every.add(Chunk(rows, chunk.paths))
-    return gathered
+        rows["rank"] = np.arange(len(every), len(every) + len(rows))
+        whole = Chunk(rows, chunk.paths)
+        every.add(whole)
+        for code, split in enumerate(splits):
+            own = np.flatnonzero(rows["split"] == code)
+            if len(own):
+                split.add(whole if len(own) == len(rows) else whole.take(own))
+    return dropped
 
 
-def _keyed(every: Table, code: int, name: str, seed: int) -> Iterator[Chunk]:
-    """The samples of a split, each with the key by which they are permuted, and its place in `every`."""
-    place = first = 0
-    for chunk in every.chunks():
-        own = np.flatnonzero(chunk.rows["split"] == code)
-        part = chunk if len(own) == len(chunk.paths) else chunk.take(own)
-        rows = part.rows.copy()
-        rows["key"] = plan.keys(np.arange(place, place + len(own)), seed, name)
-        rows["rank"] = first + own
-        place, first = place + len(own), first + len(chunk.paths)
-        yield Chunk(rows, part.paths)
+class _Split:
+    """A split while its samples are sorted: their numbers, and the hash of what decides about its bytes."""
 
+    def __init__(self, name: str, room: Room, most: int, classes: int, seed: int) -> None:
+        self.name, self._seed = name, seed
+        self.samples = self.shards = self._bytes = 0
+        self.counts = np.zeros(classes, np.int64)  # samples of each class
+        self.identity = b""
+        self._sorter = ByKey(room, most)
 
-class _Identity:
-    """The hash of all that decides about bytes; it does not depend on how rows come in chunks."""
+    def add(self, chunk: Chunk) -> None:
+        """The next samples, sorted by path."""
+        places = np.arange(self.samples, self.samples + len(chunk.paths))
+        chunk.rows["key"] = plan.keys(places, self._seed, self.name)
+        self.samples += len(chunk.paths)
+        self.counts += np.bincount(chunk.rows["label"], minlength=len(self.counts))
+        self._bytes += plan.tar_bytes(chunk.rows["sizes"])
+        self._sorter.add(chunk)
 
-    def __init__(self, facts: dict[str, Any]) -> None:
-        self._state = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-
-    def add(self, name: str, shards: int, table: Table) -> None:
-        """Add a split in the order of its shards."""
-        paths, numbers = hashlib.sha256(), hashlib.sha256()
-        for chunk in table.chunks():
-            paths.update("".join(f"{path}\0" for path in chunk.paths).encode())
-            own = [chunk.rows[column].astype("<i8") for column in ("label", "sizes", "crcs")]
-            numbers.update(np.column_stack(own).tobytes())
-        self._state.update(f"{name} {len(table)} {shards} {paths.hexdigest()} {numbers.hexdigest()}\n".encode())
-
-    def hexdigest(self) -> str:
-        """The hash of all that was added."""
-        return self._state.hexdigest()
+    def write(self, folder: Path, options: Options) -> None:
+        """Write the samples in the order of the shards, and say into how many they are cut."""
+        paths, numbers = hashlib.sha256(), hashlib.sha256()  # which do not depend on how rows come in chunks
+        with _table(folder, self.name) as table:
+            for chunk in self._sorter.sorted():
+                table.add(chunk)
+                paths.update("".join(f"{path}\0" for path in chunk.paths).encode())
+                own = [chunk.rows[column].astype("<i8") for column in ("label", "sizes", "crcs")]
+                numbers.update(np.column_stack(own).tobytes())
+        shard_bytes = options.shard_size * MEGABYTE
+        self.shards = plan.shard_count(
+            self.samples, self._bytes, samples_per_shard=options.samples_per_shard, shard_bytes=shard_bytes
+        )
+        text = f"{self.name} {self.samples} {self.shards} {paths.hexdigest()} {numbers.hexdigest()}\n"
+        self.identity = text.encode()
 
 
 @contextmanager

@@ -112,6 +112,11 @@ class ListedSource:
     per_class: int | None = None
     empty: list[str] = field(default_factory=list)
 
+    @property
+    def samples(self) -> int:
+        """How many there are at most."""
+        return len(self.table)
+
     def chunks(self) -> Iterator[Chunk]:
         """All samples, sorted by path."""
         for chunk, of_class, keep in self._judged():

@@ -23,7 +23,7 @@ from headrace.prep.sources.listed import ListedSource
 from headrace.prep.sources.listing_rows import Item, rows_of, wrong_row
 from headrace.prep.sources.paths import LEADS_OUT, Real, stat_listed
 from headrace.prep.sources.splits import fraction_to_take, refuse_two_validations, split_of
-from headrace.prep.sources.table import CHUNK, ROW, Chunk, Room, joined, sort_by_path
+from headrace.prep.sources.table import CHUNK, ROW, ByPath, Chunk, Room, joined
 from headrace.shards.errors import DataError
 from headrace.shards.manifest import class_list
 
@@ -140,9 +140,12 @@ class _Listed:
         if self.is_sorted:
             return
         by_path = self.room.table()
-        sort_by_path(self.table, by_path, self.room.folder)
         before, twice = ("", 0), list[tuple[int, str]]()
-        for chunk in by_path.chunks():
+        sorter = ByPath(self.room, self.table)
+        for chunk in self.table.chunks():
+            sorter.add(chunk)
+        for chunk in sorter.sorted():
+            by_path.add(chunk)
             paths, numbers = [before[0], *chunk.paths], [before[1], *chunk.rows["rank"].tolist()]
             twice += [(max(numbers[k : k + 2]), paths[k]) for k in range(len(chunk.paths)) if paths[k] == paths[k + 1]]
             before = paths[-1], numbers[-1]

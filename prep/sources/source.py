@@ -92,6 +92,10 @@ class Source(Protocol):
     def splits(self) -> dict[str, Listed]:
         """All samples in memory, by split."""
 
+    @property
+    def samples(self) -> int:
+        """How many there are at most."""
+
     def chunks(self) -> Iterator[Chunk]:
         """All samples, sorted by path, some at a time."""
 
@@ -123,6 +127,11 @@ class TableSource:
     def names(self) -> list[str]:
         """Of the splits."""
         return list(self.splits)
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return sum(len(listed.labels) for listed in self.splits.values())
 
     def chunks(self) -> Iterator[Chunk]:
         """All samples, sorted by path."""

@@ -8,7 +8,7 @@ is that of a bucket, whatever the number of rows, up to `_MOST` buckets of `_BUC
 import os
 import tempfile
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self, cast
@@ -35,7 +35,7 @@ ROW = np.dtype(
 )
 _BUCKET = 1 << 17  # rows
 _MOST = 128  # buckets, each with two open files
-_SAMPLED = 64  # paths a bucket
+_SAMPLED = 256  # paths a bucket
 
 
 class Chunk(NamedTuple):
@@ -134,65 +134,80 @@ class Room:
         self.close()
 
 
-def sort_by_path(table: Table, into: Table, folder: Path) -> None:
-    """Write the rows of a table into another one, sorted by path."""
-    count = _buckets(len(table))
-    every = max(1, len(table) // (count * _SAMPLED))
-    sample = sorted(path for chunk in table.chunks() for path in chunk.paths[::every]) if count > 1 else []
-    cuts = [sample[len(sample) * k // count] for k in range(1, count)]
+class _Sorter:
+    """Rows that are dealt into buckets as they come, and come back sorted. Rows that are equal keep their order."""
 
-    def bucket(chunk: Chunk) -> NDArray[np.int64]:
-        return np.array([bisect_right(cuts, path) for path in chunk.paths], np.int64)
+    def __init__(self, room: Room, count: int) -> None:
+        self._buckets = [room.table() for _ in range(count)] if count > 1 else []
+        self._whole: list[Chunk] = []  # a single bucket would be read at once anyway
 
-    def order(chunk: Chunk) -> NDArray[np.int64]:
+    def add(self, chunk: Chunk) -> None:
+        """The next rows."""
+        if not self._buckets:
+            self._whole.append(chunk)
+            return
+        numbers = self._bucket(chunk)
+        order = np.argsort(numbers, kind="stable")
+        ends = np.cumsum(np.bincount(numbers, minlength=len(self._buckets))).tolist()
+        for number, (first, last) in enumerate(zip([0, *ends], ends, strict=False)):
+            if last > first:
+                self._buckets[number].add(chunk.take(order[first:last]))
+
+    def sorted(self) -> Iterator[Chunk]:
+        """All rows in their order, some at a time."""
+        wholes = (joined(list(one.chunks(max(len(one), 1)))) for one in self._buckets)
+        for whole in wholes if self._buckets else [joined(self._whole)]:
+            order = self._order(whole)
+            for first in range(0, len(order), CHUNK):
+                yield whole.take(order[first : first + CHUNK])
+
+    def _bucket(self, chunk: Chunk) -> NDArray[np.int64]:
+        """The bucket of each row."""
+        raise NotImplementedError
+
+    def _order(self, chunk: Chunk) -> NDArray[np.int64]:
+        """The order of the rows of a bucket."""
+        raise NotImplementedError
+
+
+class ByPath(_Sorter):
+    """Sorts by path: buckets are ranges of paths between some that were sampled."""
+
+    def __init__(self, room: Room, table: Table) -> None:
+        count = _buckets(len(table))
+        super().__init__(room, count)
+        sample = sorted(_sample(table, count * _SAMPLED)) if count > 1 else []
+        self._cuts = [sample[len(sample) * k // count] for k in range(1, count)]
+
+    def _bucket(self, chunk: Chunk) -> NDArray[np.int64]:
+        return np.array([bisect_right(self._cuts, path) for path in chunk.paths], np.int64)
+
+    def _order(self, chunk: Chunk) -> NDArray[np.int64]:
         return np.array(sorted(range(len(chunk.paths)), key=chunk.paths.__getitem__), np.int64)
 
-    _sort(table.chunks(), into, folder, count, bucket, order)
+
+def _sample(table: Table, size: int) -> Iterator[str]:
+    """About so many paths, from places that have no pattern in common with how listings are made; at least one."""
+    first, bound = 0, max(1, (size << 32) // len(table))
+    for chunk in table.chunks():
+        places = np.arange(first, first + len(chunk.paths), dtype=np.uint64)
+        chosen = (places * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32) < bound  # Fibonacci hashing; 0 is chosen
+        yield from (chunk.paths[row] for row in np.flatnonzero(chosen).tolist())
+        first += len(chunk.paths)
 
 
-def sort_by_key(chunks: Iterable[Chunk], samples: int, into: Table, folder: Path) -> None:
-    """Write `samples` rows into a table, sorted by key, a number that is spread evenly over 64 bits."""
-    count = _buckets(samples)
+class ByKey(_Sorter):
+    """Sorts by key, a number that is spread evenly over 64 bits; of at most `samples` rows."""
 
-    def bucket(chunk: Chunk) -> NDArray[np.int64]:
-        return ((chunk.rows["key"] >> np.uint64(32)) * np.uint64(count) >> np.uint64(32)).astype(np.int64)
+    def __init__(self, room: Room, samples: int) -> None:
+        self._count = _buckets(samples)
+        super().__init__(room, self._count)
 
-    def order(chunk: Chunk) -> NDArray[np.int64]:
+    def _bucket(self, chunk: Chunk) -> NDArray[np.int64]:
+        return ((chunk.rows["key"] >> np.uint64(32)) * np.uint64(self._count) >> np.uint64(32)).astype(np.int64)
+
+    def _order(self, chunk: Chunk) -> NDArray[np.int64]:
         return np.argsort(chunk.rows["key"], kind="stable")
-
-    _sort(chunks, into, folder, count, bucket, order)
-
-
-_Rows = Callable[[Chunk], NDArray[np.int64]]
-
-
-def _sort(chunks: Iterable[Chunk], into: Table, folder: Path, count: int, bucket: _Rows, order: _Rows) -> None:
-    """Deal rows into buckets, and add each to `into` in its order. Rows that are equal keep their order."""
-    with Room(folder) as room:
-        buckets = [room.table() for _ in range(count)]
-        for chunk in chunks:
-            for number, part in _dealt(chunk, bucket(chunk), count):
-                buckets[number].add(part)
-        for one in buckets:
-            for whole in one.chunks(max(len(one), 1)):
-                _add(into, whole.take(order(whole)))
-
-
-def _dealt(chunk: Chunk, numbers: NDArray[np.int64], count: int) -> Iterator[tuple[int, Chunk]]:
-    """The rows of each bucket that has some."""
-    if count == 1:
-        yield 0, chunk
-        return
-    order = np.argsort(numbers, kind="stable")
-    ends = np.cumsum(np.bincount(numbers, minlength=count)).tolist()
-    for number, (first, last) in enumerate(zip([0, *ends], ends, strict=False)):
-        if last > first:
-            yield number, chunk.take(order[first:last])
-
-
-def _add(into: Table, chunk: Chunk) -> None:
-    for first in range(0, len(chunk.paths), CHUNK):
-        into.add(Chunk(chunk.rows[first : first + CHUNK], chunk.paths[first : first + CHUNK]))
 
 
 def _buckets(samples: int) -> int:

@@ -103,10 +103,9 @@ def test_rows_of_a_plan_do_not_depend_on_times(tmp_path: Path) -> None:
 
 
 PROGRAM = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from headrace.prep.command.options import Options
-from headrace.prep.make import publish
 from headrace.prep.make.planning import plan_source
 from headrace.prep.sources import table
 from headrace.prep.sources.detect import open_files
@@ -117,7 +116,7 @@ folder.mkdir()
 files = open_files(Path(sys.argv[1]), folder, options)
 files.stamp()
 plan_source(files, options, folder, 1, print)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headrace.prep.sources import table
 from headrace.prep.sources.listed import share_of
 from headrace.prep.sources.splits import validation_part
-from headrace.prep.sources.table import ROW, Chunk, Room, joined, sort_by_key, sort_by_path
+from headrace.prep.sources.table import ROW, ByKey, ByPath, Chunk, Room, joined
 
 NAMES = st.lists(st.text(st.characters(codec="utf-8"), max_size=9), max_size=60)
 SMALL = st.integers(1, 7)
@@ -30,6 +30,13 @@ def written(room: Room, paths: list[str], size: int) -> table.Table:
     return made
 
 
+def ordered(sorter: ByPath | ByKey, rows: table.Table, size: int) -> Chunk:
+    """All rows as a sorter gives them back."""
+    for chunk in rows.chunks(size):
+        sorter.add(chunk)
+    return joined(list(sorter.sorted()))
+
+
 @given(paths=NAMES, size=SMALL, read=SMALL)
 def test_what_is_written_is_read(paths: list[str], size: int, read: int) -> None:
     """Rows with their paths, whatever the sizes of the pieces."""
@@ -44,9 +51,8 @@ def test_sorted_by_path(paths: list[str], size: int, bucket: int) -> None:
     """As Python sorts, equal paths in their order, for any number of buckets; every row keeps its numbers."""
     with pytest.MonkeyPatch.context() as patch, Room(Path(tempfile.gettempdir())) as room:
         patch.setattr(table, "_BUCKET", bucket)
-        made, into = written(room, paths, size), room.table()
-        sort_by_path(made, into, Path(tempfile.gettempdir()))
-        found = joined(list(into.chunks()))
+        made = written(room, paths, size)
+        found = ordered(ByPath(room, made), made, size)
     order = sorted(range(len(paths)), key=paths.__getitem__)
     assert found.paths == [paths[row] for row in order]
     assert found.rows["rank"].tolist() == order
@@ -57,9 +63,8 @@ def test_sorted_by_key(paths: list[str], size: int, bucket: int) -> None:
     """Of any number of buckets."""
     with pytest.MonkeyPatch.context() as patch, Room(Path(tempfile.gettempdir())) as room:
         patch.setattr(table, "_BUCKET", bucket)
-        made, into = written(room, paths, size), room.table()
-        sort_by_key(made.chunks(size), len(made), into, Path(tempfile.gettempdir()))
-        before, after = joined(list(made.chunks())), joined(list(into.chunks()))
+        made = written(room, paths, size)
+        before, after = joined(list(made.chunks())), ordered(ByKey(room, len(made)), made, size)
     order = np.argsort(before.rows["key"], kind="stable")
     assert after.rows["rank"].tolist() == order.tolist()
     assert after.paths == [paths[row] for row in order]
