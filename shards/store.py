@@ -208,9 +208,20 @@ def work_folder(target: Path) -> Path:
     return target.with_name(f".{target.name}{PARTIAL}")
 
 
+@contextmanager
+def filling(path: Path) -> Iterator[BinaryIO]:
+    """A new file in a folder that `publish_folder` makes durable and visible, if that is ever done."""
+    with writing(path), path.open("x+b") as stream:
+        yield stream
+
+
 def publish_folder(finished: Path, target: Path) -> None:
-    """Give a finished folder its final name; what had that name is removed."""
+    """Give a finished folder its final name, its files being durable by then; what had that name is removed."""
     with writing(target):
+        for path in finished.iterdir():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        sync_folder(finished)
         discard(target)
         finished.rename(target)
         sync_folder(target.parent)

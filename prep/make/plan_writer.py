@@ -51,7 +51,8 @@ def write_plan(
         "training": next(split.counts.tolist() for split in splits if split.name == TRAIN),
         "by_parts": by_parts,
     }
-    store.write_bytes(folder / ABOUT, json.dumps(about).encode())
+    with store.filling(folder / ABOUT) as stream:
+        stream.write(json.dumps(about).encode())
     return Plan(folder, about), dropped
 
 
@@ -117,5 +118,5 @@ class _Split:
 @contextmanager
 def _table(folder: Path, name: str) -> Iterator[Table]:
     """A table in two files of a plan."""
-    with store.replacing(folder / f"{name}{ROWS}") as rows, store.replacing(folder / f"{name}{PATHS}") as paths:
+    with store.filling(folder / f"{name}{ROWS}") as rows, store.filling(folder / f"{name}{PATHS}") as paths:
         yield Table(rows, paths)

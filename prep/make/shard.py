@@ -77,10 +77,13 @@ class _Making:
 
     def add(self, writer: TarWriter, place: int, entry: Entry, label: int) -> None:
         """Read, check and write the file at this place of the job."""
-        reader = self._work.reader
-        self._times[place] = reader.time(entry)  # before it is read: a file that is replaced in between counts as older
+        reader, crc = self._work.reader, entry.crc32
+        if crc == UNKNOWN_CRC:
+            self._times[place] = reader.time(entry)  # before the file is read: one that is replaced then looks older
         data = reader.read(entry)
-        self._crcs[place] = crc = zlib.crc32(data) if entry.crc32 == UNKNOWN_CRC else entry.crc32
+        if crc == UNKNOWN_CRC:
+            crc = zlib.crc32(data)
+        self._crcs[place] = crc
         image = _admit(entry, data, self._work, self._notes)
         if image is None:
             self.bad.append(Bad(entry.path, self._notes[-1].reason, self._job.split, label))
