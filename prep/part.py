@@ -25,7 +25,7 @@ from headrace.prep.make.shard import Work
 from headrace.prep.making import make_missing
 from headrace.prep.sources.detect import open_files
 from headrace.prep.sources.files import Files
-from headrace.shards import store
+from headrace.shards import remains, store
 from headrace.shards.errors import HeadraceError, UsageError
 from headrace.shards.lock import LockedError
 from headrace.shards.targets import refuse_mount_point
@@ -89,7 +89,7 @@ def prep_part(source: Path, out: Path, options: Options, part: Part, *, workers:
 
 def _make(part: Part, work: Work, files: Files, workers: int, out: Path) -> tuple[int, int]:
     """How many shards of the part were made now, and how many there are."""
-    store.remove_all_remains(work.folder)
+    remains.remove_all_remains(work.folder)
     jobs = [job for split in work.plan.jobs().values() for job in split][part.number - 1 :: part.of]
     records = finished(jobs, work)
     bad = BadImages(files, work.plan, work.options, [])

@@ -18,7 +18,7 @@ from zlib import crc32
 
 import numpy as np
 
-from headrace.shards import index, store
+from headrace.shards import index, remains, store
 from headrace.shards.columns import KINDS, Columns, column_parts, read_columns
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.manifest import Manifest, SplitInfo
@@ -197,4 +197,4 @@ def _clean(path: Path) -> None:
     for one in old:
         one.unlink(missing_ok=True)
     for name in {one.name.partition(_ENDING)[0] for one in used if one.suffix == store.PARTIAL}:
-        store.remove_remains(path.with_name(name + _ENDING))
+        remains.remove_remains(path.with_name(name + _ENDING))

@@ -7,11 +7,9 @@ reader sees either the finished set or nothing.
 import ctypes
 import errno
 import fcntl
-import glob
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -25,9 +23,6 @@ from headrace.shards.targets import is_folder, refuse_of_others
 
 PARTIAL = ".partial"  # ending of a file that is being written
 _HOST = re.sub("[^A-Za-z0-9-]", "-", os.uname().nodename)[:24]
-_WRITER = re.compile(
-    r"([A-Za-z0-9-]{0,24}\.)?\d+(\.[0-9a-f]{8})?"
-)  # in the name of such a file; earlier ones had a number
 _HERE, _RENAME_EXCHANGE = -100, 2  # of Linux: AT_FDCWD, and the flag of renameat2
 _AN_INODE = 1 << 20  # bytes: more than any file system needs to make inodes, which some do while there is space
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -148,34 +143,7 @@ def _locked_file(path: Path) -> BinaryIO:
             fcntl.flock(stream, fcntl.LOCK_EX)
         if os.fstat(stream.fileno()).st_nlink:
             return stream
-        stream.close()  # between the two lines `remove_remains` took it for a dead one's
-
-
-def remove_remains(path: Path) -> None:
-    """Remove what processes that died while they wrote `path` left of it; what a living one writes is locked."""
-    for one in path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"):
-        if _WRITER.fullmatch(one.name.removeprefix(f"{path.name}.").removesuffix(PARTIAL)):
-            with suppress(OSError):  # of another user, or locked
-                _remove_unlocked(one)
-
-
-def remove_all_remains(folder: Path) -> None:
-    """The same for all files in a folder."""
-    for one in folder.glob(f"*{PARTIAL}"):
-        with suppress(OSError):
-            _remove_unlocked(one)
-
-
-def _remove_unlocked(path: Path) -> None:
-    """Raises OSError where the file is locked, somebody else's, or not a regular one."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        mine, there = os.fstat(descriptor), os.lstat(path)
-        if stat.S_ISREG(mine.st_mode) and mine.st_uid == os.geteuid() and os.path.samestat(mine, there):
-            path.unlink()
-    finally:
-        os.close(descriptor)
+        stream.close()  # between the two lines `remains` took it for a dead one's
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -10,7 +10,8 @@ from headrace.prep.command.progress import Say
 from headrace.prep.images import admit
 from headrace.prep.images.drawing import CLASSES, draw
 from headrace.shards import regular
-from headrace.shards.store import make_folder, remove_remains, replacing
+from headrace.shards.remains import remove_remains
+from headrace.shards.store import make_folder, replacing
 from headrace.shards.targets import followed
 
 TRAIN, VAL = 500, 100  # images a class

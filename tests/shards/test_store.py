@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from headrace.shards import store
+from headrace.shards import remains, store
 from headrace.shards.errors import HeadraceError, UsageError
 from headrace.shards.lock import locked
 
@@ -120,7 +120,7 @@ def test_remains_of_the_dead_are_removed_and_nothing_of_the_living(tmp_path: Pat
     os.kill(dead.pid or 0, signal.SIGKILL)
     dead.join()
     assert {pid_in(one, path) for one in tmp_path.iterdir()} == {dead.pid, living.pid}
-    store.remove_remains(path)
+    remains.remove_remains(path)
     assert [pid_in(one, path) for one in tmp_path.iterdir()] == [living.pid]
     go.set()
     living.join()
@@ -136,10 +136,10 @@ def test_files_of_others_are_no_remains(tmp_path: Path) -> None:
     (tmp_path / "file.9.partial").mkdir()
     os.mkfifo(tmp_path / "file.10.partial")
     before = sorted(tmp_path.iterdir())
-    store.remove_remains(tmp_path / "file")
+    remains.remove_remains(tmp_path / "file")
     assert sorted(tmp_path.iterdir()) == before
     (tmp_path / "file.11.partial").write_bytes(b"left")
-    store.remove_remains(tmp_path / "file")
+    remains.remove_remains(tmp_path / "file")
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -149,7 +149,7 @@ def test_no_write_is_lost_to_a_removal(tmp_path: Path) -> None:
 
     def remove() -> None:
         while not stop.is_set():
-            store.remove_remains(path)
+            remains.remove_remains(path)
 
     remover = threading.Thread(target=remove)
     remover.start()
