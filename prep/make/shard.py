@@ -17,6 +17,7 @@ from headrace.prep.images.admit import Admitted, BadImageError, admit
 from headrace.prep.make.planned import Job, Plan
 from headrace.prep.make.record import Bad, Contents, Note, Record, Written, digest_of, save_record
 from headrace.prep.sources.files import UNKNOWN_CRC, Entry, Reader
+from headrace.prep.sources.source import Listed
 from headrace.shards import idx
 from headrace.shards.errors import DataError
 from headrace.shards.sample import Row, key_of, rows_of
@@ -44,16 +45,12 @@ Tick = Callable[[int, list[Bad]], None]
 def make_shard(job: Job, work: Work, tick: Tick) -> Record:
     """Read, check and write the samples of one shard, with its .idx and its record."""
     listed = work.plan.listed(job)
-    making = _Making(job, work, len(listed.labels))
+    making = _Making(job, work)
     tar, index = work.folder / f"{job.name}.tar", work.folder / f"{job.name}.idx"
     with replacing(tar) as stream:
         writer = TarWriter(stream)
-        for place, (entry, label) in enumerate(zip(listed.files, listed.labels.tolist(), strict=True)):
-            if place % TICK == 0 and place:
-                tick(TICK, making.news())
-            making.add(writer, place, entry, label)
+        making.fill(writer, listed, tick)
         sha256 = writer.close()
-    tick(job.samples - (job.samples - 1) // TICK * TICK, making.news())
     text = idx.render(making.lines)
     write_bytes(index, text)
     written = Written.of(tar, sha256), Written.of(index, hashlib.sha256(text).hexdigest())
@@ -65,9 +62,10 @@ def make_shard(job: Job, work: Work, tick: Tick) -> Record:
 class _Making:
     """What comes of a shard while it is made."""
 
-    def __init__(self, job: Job, work: Work, files: int) -> None:
+    def __init__(self, job: Job, work: Work) -> None:
         self._job, self._work = job, work
-        self._crcs, self._times = np.zeros(files, np.uint32), np.zeros(files, np.int64)
+        self._crcs: list[int] = []
+        self._times: list[int] = []
         self._kept: list[int] = []
         self._notes: list[Note] = []
         self._told = 0
@@ -75,26 +73,32 @@ class _Making:
         self.lines: list[str] = []
         self.bad: list[Bad] = []
 
-    def add(self, writer: TarWriter, place: int, entry: Entry, label: int) -> None:
-        """Read, check and write the file at this place of the job."""
-        reader, crc = self._work.reader, entry.crc32
-        if crc == UNKNOWN_CRC:
-            self._times[place] = reader.time(entry)  # before the file is read: one that is replaced then looks older
-        data = reader.read(entry)
-        if crc == UNKNOWN_CRC:
-            crc = zlib.crc32(data)
-        self._crcs[place] = crc
-        image = _admit(entry, data, self._work, self._notes)
-        if image is None:
-            self.bad.append(Bad(entry.path, self._notes[-1].reason, self._job.split, label))
-            return
-        key = key_of(self._job.first + place)
-        offset = writer.add(key, image.jpeg, label)
-        self.lines.append(idx.sample_line(key, offset, len(image.jpeg), label))
-        self.rows.append(_row(self._job.number, offset, label, image, (len(data), crc)))
-        self._kept.append(place)
+    def fill(self, writer: TarWriter, listed: Listed, tick: Tick) -> None:
+        """Read, check and write all files of the job."""
+        read, time, first, number = self._work.reader.read, self._work.reader.time, self._job.first, self._job.number
+        for place, (entry, label) in enumerate(zip(listed.files, listed.labels.tolist(), strict=True)):
+            if place % TICK == 0 and place:
+                tick(TICK, self._news())
+            crc, since = entry.crc32, 0
+            if crc == UNKNOWN_CRC:
+                since = time(entry)  # before the file is read: one that is replaced then looks older
+            data = read(entry)
+            if crc == UNKNOWN_CRC:
+                crc = zlib.crc32(data)
+            self._crcs.append(crc)
+            self._times.append(since)
+            image = _admit(entry, data, self._work, self._notes)
+            if image is None:
+                self.bad.append(Bad(entry.path, self._notes[-1].reason, self._job.split, label))
+                continue
+            key = key_of(first + place)
+            offset = writer.add(key, image.jpeg, label)
+            self.lines.append(idx.sample_line(key, offset, len(image.jpeg), label))
+            self.rows.append(_row(number, offset, label, image, (len(data), crc)))
+            self._kept.append(place)
+        tick(self._job.samples - (self._job.samples - 1) // TICK * TICK, self._news())
 
-    def news(self) -> list[Bad]:
+    def _news(self) -> list[Bad]:
         """The bad images since the last time."""
         news = self.bad[self._told :]
         self._told = len(self.bad)
@@ -102,7 +106,8 @@ class _Making:
 
     def contents(self) -> Contents:
         """What the record keeps."""
-        return Contents(rows_of(self.rows), np.array(self._kept, np.int64), self._crcs, self._times, self._notes)
+        crcs, times = np.array(self._crcs, np.uint32), np.array(self._times, np.int64)
+        return Contents(rows_of(self.rows), np.array(self._kept, np.int64), crcs, times, self._notes)
 
 
 def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted | None:
