@@ -10,7 +10,7 @@ from tests.disks import in_namespace
 from tests.prep.contents import as_zip, small
 
 SCRIPT = """
-mkdir "$2/disk"; mount -t tmpfs -o size=400m,nr_inodes=9 tmpfs "$2/disk"
+mkdir "$2/disk"; mount -t tmpfs -o size=400m,nr_inodes=18 tmpfs "$2/disk"
 "$3" -P -m headrace prep "$1" "$2/disk/out" --samples-per-shard 2 --workers "$4" || echo "ended with $?"
 mount -o remount,nr_inodes=999 "$2/disk"
 "$3" -P -m headrace prep "$1" "$2/disk/out" --samples-per-shard 2; ls -A "$2/disk"
@@ -28,7 +28,7 @@ def test_no_inode_left_is_not_called_a_full_disk(tmp_path: Path) -> None:
         assert lines[1].startswith("continuing an interrupted run")
         assert lines[-1] == "out"
         (error,) = [line for line in done.stderr.splitlines() if "error" in line]
-        assert "the disk has no inode left for another file (all 9 are in use; 4" in error
+        assert "the disk has no inode left for another file (all 18 are in use; 4" in error
         assert "remove files, however small, and try again: finished shards are kept" in error
         assert "disk is full" not in error
 
