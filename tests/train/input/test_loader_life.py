@@ -37,17 +37,19 @@ def test_nothing_stays_of_loaders(tiny_set: Path) -> None:
         if number % 3 == 0:
             loader.close()
 
-    use(1)
-    gc.collect()
+    def use_many(count: int) -> None:
+        for number in range(count):
+            use(number)
+        workers = [threading.Thread(target=use, args=(number,)) for number in (1, 3, 7, 9)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        gc.collect()
+
+    use_many(4)  # libraries start threads of their own when they are first used, and from several threads more
     threads, files = process_threads(), entries("/proc/self/fd")
-    for number in range(50):
-        use(number)
-    workers = [threading.Thread(target=use, args=(number,)) for number in (1, 3, 7, 9)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    gc.collect()
+    use_many(50)
     assert process_threads(at_most=threads) <= threads
     assert entries("/proc/self/fd") <= files
 
