@@ -18,10 +18,11 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-extras test-faults test-gpu coverage wheel lint format check clean
+.PHONY: help demo test test-extras test-faults test-gpu test-lowest test-newest coverage docs wheel lint format check clean \
+        requirements audit release-version dist installed sbom
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP)  ## the whole path on a small data set: prep, train, evaluate (about three minutes)
 	@rm -rf $(DEMO_RUN)
@@ -30,8 +31,9 @@ demo: $(STAMP)  ## the whole path on a small data set: prep, train, evaluate (ab
 	@echo
 	@echo "Shard set: $(DEMO_SHARDS)    Run: $(DEMO_RUN) (recipe, metrics, epochs.csv, checkpoints)"
 
+# A file's tests run in one process, since they share what they made; files are shared out among a few processes.
 test: $(STAMP)  ## all tests but the long ones; those on real data run when TINY_IMAGENET names the zip
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Each folder of tests/extras has a requirements.txt, an environment of its own under .extras, and its tests.
 EXTRAS ?= all
@@ -48,12 +50,61 @@ coverage: $(STAMP)  ## the share of lines that `make test` runs, as a figure
 	$(BIN)/coverage run -m pytest --durations=0
 	$(BIN)/coverage report --skip-covered
 
+docs: $(STAMP)  ## the documents as a site, in build/docs/site
+	VENV=$(VENV) tests/extras/run environment docs
+	$(BIN)/python -m tests.project.site_source build/docs
+	cd build/docs && ../../.extras/docs/bin/zensical build --strict -f zensical.toml
+
 wheel: $(STAMP)  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist
 
-lint: $(STAMP)  ## style and types
+requirements: $(STAMP)  ## requirements/cpu.txt again: the tested set, with hashes
+	VENV=$(VENV) tests/extras/run environment release
+	$(BIN)/python -m tests.project.pinned .extras/release/bin/uv
+
+audit: $(STAMP)  ## known weaknesses of the tested set (asks an online database)
+	VENV=$(VENV) tests/extras/run environment release
+	.extras/release/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/cpu.txt
+
+test-lowest: $(STAMP)  ## the tests with the lowest versions that pyproject.toml allows, in build/lowest
+	VENV=$(VENV) tests/extras/run environment release
+	.extras/release/bin/uv venv --quiet --clear --python $(BIN)/python build/lowest
+	.extras/release/bin/uv pip install --quiet --python build/lowest --resolution lowest-direct -e '.[dev]'
+	build/lowest/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-newest: $(STAMP)  ## the tests with what pip resolves today, in build/newest
+	$(BIN)/python -m venv --clear build/newest
+	build/newest/bin/python -m pip install -qq --disable-pip-version-check -e '.[dev]'
+	build/newest/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# The steps of a release, in their order: docs/releasing.md.
+TAG ?= $(GITHUB_REF_NAME)
+# In the environment, since the name of a tag may hold what a shell would run.
+release-version: export TAG := $(TAG)
+release-version: $(STAMP)  ## whether TAG, pyproject.toml and CHANGELOG.md name one version
+	@$(BIN)/python -m tests.project.release_version
+
+dist: $(STAMP)  ## wheel and sdist, alone in dist/
+	rm -rf dist build/lib
+	$(BIN)/python -m build --outdir dist
+
+installed: $(STAMP)  ## the built wheel with the tested set, in a new environment build/installed
+	$(BIN)/python -m venv --clear build/installed
+	build/installed/bin/python -m pip install -qq --disable-pip-version-check torch -c constraints.txt
+	build/installed/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements/cpu.txt
+	build/installed/bin/python -m pip install -qq --disable-pip-version-check --no-deps dist/*.whl
+	build/installed/bin/python -m pip check
+	cd build && installed/bin/headrace --version --json
+
+sbom: $(STAMP)  ## a CycloneDX list of what build/installed holds, in build/sbom.cdx.json
+	VENV=$(VENV) tests/extras/run environment release
+	.extras/release/bin/cyclonedx-py environment build/installed/bin/python --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.cdx.json
+
+lint: $(STAMP)  ## style, types, and the words of texts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python -m tests.project.words
 	$(BIN)/mypy
 
 format: $(STAMP)  ## rewrite the sources in the house style

@@ -1,12 +1,16 @@
-"""The `headrace` command: how errors become lines and exit codes. `commands/` has the commands."""
+"""The `headrace` command: turns errors into lines and exit codes. The commands are in `commands/`."""
 
+import json
 import sys
 from typing import Any
 
 import click
 
+from headrace.commands.cache import cache_command
+from headrace.commands.clean import clean_command
 from headrace.commands.doctor import doctor_command
 from headrace.commands.eval import eval_command
+from headrace.commands.examples import examples
 from headrace.commands.export import export_command
 from headrace.commands.index import index_command
 from headrace.commands.inspect import inspect_command
@@ -15,18 +19,19 @@ from headrace.commands.prep import prep_command
 from headrace.commands.recipes import recipes_command
 from headrace.commands.report import report_command
 from headrace.commands.runs import runs_command
+from headrace.commands.subset import subset_command
 from headrace.commands.train import train_command
 from headrace.commands.verify import verify_command
 from headrace.shards.ending import REPORT, expected, lines_of
 from headrace.shards.open_files import allow_many
-from headrace.shards.streams import make_lasting, say, say_all
+from headrace.shards.streams import make_lasting, print_result, say, say_all
 from headrace.shards.version import running_version
 
 _INTERRUPTED = 130
 
 
 def _reported(error: Exception) -> Exception:
-    """The error, whose traceback ends with where to report it."""
+    """The error, with a note at the end of its traceback about where to report it."""
     error.add_note(REPORT)
     return error
 
@@ -39,13 +44,13 @@ class Commands(click.Group):
         return sorted(super().list_commands(ctx))
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the command line. What is printed to where nobody reads is lost; the work and its exit code are not."""
+        """Run the command line. If nobody reads the output, it is lost, but the work and its exit code are not."""
         make_lasting()
         allow_many()
         return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. HEADRACE_DEBUG=1 shows the traceback of an expected error too, with its causes."""
+        """Run the command. With HEADRACE_DEBUG=1, expected errors show their traceback and causes too."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -53,8 +58,8 @@ class Commands(click.Group):
             sys.exit(_INTERRUPTED)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
-        except EOFError as error:  # click's word for it is "Aborted!", as if the user had ended the input
-            raise _reported(RuntimeError("a file or pipe ended where nobody expected it")) from error
+        except EOFError as error:  # click would print "Aborted!", as if the user had ended the input
+            raise _reported(RuntimeError("a file or pipe ended unexpectedly")) from error
         except Exception as error:
             known = expected(error)
             if known is None:
@@ -64,27 +69,38 @@ class Commands(click.Group):
             sys.exit(known.exit_code)
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """Print the version where it is wanted, and end."""
-    if wanted and not ctx.resilient_parsing:
-        click.echo(f"headrace, version {running_version()}")
-        ctx.exit()
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "headrace prep photographs shards/mine --val-fraction 0.2",
+        "headrace train shards/mine --out runs/mine",
+        "headrace eval runs/mine shards/mine",
+    ),
 )
-def main() -> None:
-    """Bring images to the accelerator at full flow: make shard sets, check them, and train on them."""
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.option("--json", "as_json", is_flag=True, help="With --version: print all that an error report should contain.")
+@click.pass_context
+def main(context: click.Context, version: bool, as_json: bool) -> None:
+    """Make shard sets of images, check them, and train classifiers on them at full speed."""
+    if as_json and not version:
+        raise click.UsageError("--json before a command works only with --version; give it after the command")
+    if not version:
+        return
+    if as_json:
+        from headrace.train.record.installation import about  # noqa: PLC0415  not needed by any command
+
+        print_result(json.dumps(about(), indent=1))
+    else:
+        print_result(f"headrace, version {running_version()}")
+    context.exit()
 
 
 for command in (
+    cache_command,
+    clean_command,
     doctor_command,
     eval_command,
     export_command,
@@ -95,6 +111,7 @@ for command in (
     recipes_command,
     report_command,
     runs_command,
+    subset_command,
     train_command,
     verify_command,
 ):

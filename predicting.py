@@ -1,4 +1,4 @@
-"""`headrace.load_model`: what needs prep, which reads images, and train, which has the network."""
+"""`headrace.load_model`: combines prep, which reads images, and train, which has the network."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,14 +13,16 @@ from headrace.train.evaluate.model import Device, Model
 def load_model(path: Path | str, device: Device = None) -> Model:
     """The trained network of a checkpoint file or run folder (its best.pt), as a module with `.predict(images)`.
 
+        import headrace
+
         model = headrace.load_model("runs/first")
         for answer in model.predict("photos"):
             print(answer.file, answer.names[0], answer.probabilities[0])
 
-    `device` is as torch names it; by default the current GPU, or the CPU where there is none. Nothing of the process
-    is changed.
+    `device` is named as in torch; by default the current GPU, or the CPU if there is none. Settings of the process are
+    not changed.
 
-    Raises UsageError when there is no checkpoint, DataError when it is damaged.
+    Raises UsageError if there is no checkpoint, DataError if it is damaged.
     """
     return Model.of(Path(path), device, partial(_gathered, threads=usable_cores()))
 

@@ -8,8 +8,10 @@ from typing import Any
 AT_ONCE = 256  # inputs that a worker is handed at a time
 
 
-def write_chunks(samples: Callable[[Any], Iterator[Any]], inputs: list[Any], out: Path, workers: int) -> None:
-    """Chunks of 64 MB, the size in litData's documentation; `samples` makes a list of inputs into their samples.
+def write_chunks(
+    samples: Callable[[Any], Iterator[Any]], inputs: list[Any], out: Path, workers: int, size: int | str = "64MB"
+) -> None:
+    """Chunks of 64 MB, the size in litData's documentation, or of another; `samples` makes inputs into their samples.
 
     Its defaults start each worker from nothing, PyTorch's import included, and hand over single inputs through a
     shared queue, which takes several times the CPU time. Forked workers are safe only when the order
@@ -18,7 +20,7 @@ def write_chunks(samples: Callable[[Any], Iterator[Any]], inputs: list[Any], out
     from litdata import optimize
 
     optimize(
-        samples, inputs=inputs, output_dir=str(out), chunk_bytes="64MB", num_workers=workers, batch_size=AT_ONCE,
+        samples, inputs=inputs, output_dir=str(out), chunk_bytes=size, num_workers=workers, batch_size=AT_ONCE,
         keep_data_ordered=True, start_method="fork", verbose=False,
     )  # fmt: skip
     chunks = json.loads((out / "index.json").read_text("utf-8"))["chunks"]

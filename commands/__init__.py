@@ -1,1 +1,1 @@
-"""The commands, one a file: their options and words. Each loads the room that does the work when it is run."""
+"""The commands, one per file, with their options and texts. Each loads the package that does the work when it runs."""

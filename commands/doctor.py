@@ -1,20 +1,24 @@
-"""`headrace doctor`: where a job loses time, and what to change."""
+"""`headrace doctor`: finds where a job loses time, and what to change."""
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from headrace.commands.examples import examples
+from headrace.commands.location import LocationType
+from headrace.commands.platform import need_linux
+from headrace.commands.recipe_options import recipe_option, settings_option
 from headrace.shards.streams import print_result
+from headrace.shards.urls import Location
 
 if TYPE_CHECKING:
     from headrace.train.doctor.asked import Asked, Part
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...]:
-    """Numbers of processes, with commas between them."""
+    """Parse numbers of processes, separated by commas."""
     try:
         numbers = tuple(int(word) for word in text.split(",")) if text is not None else ()
     except ValueError:
@@ -24,23 +28,31 @@ def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     return numbers
 
 
-@click.command("doctor")
-@click.argument("shards", metavar="SHARDS", type=click.Path(path_type=Path))
-@click.option("--recipe", "-c", metavar="NAME|FILE", help="The job's recipe, as for `headrace train`.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set runtime.threads=4.")
+@click.command(
+    "doctor",
+    epilog=examples(
+        "headrace doctor shards/drawn --recipe demo",
+        "headrace doctor shards/drawn --recipe demo --min-ratio 0.2 --json",
+    ),
+)
+@click.argument("shards", metavar="SHARDS", type=LocationType())
+@recipe_option("The job's recipe, as for `headrace train`.")
+@settings_option("Change a value: --set runtime.threads=4.")
 @click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
-@click.option("--scale", metavar="N,N,...", callback=_numbers, help="Also run on so many processes: --scale 1,2,4.")
-@click.option("--try", "attempt", is_flag=True, help="Also measure with the setting that is advised.")
+@click.option(
+    "--scale", metavar="N,N,...", callback=_numbers, help="Also run on these numbers of processes: --scale 1,2,4."
+)
+@click.option("--try", "attempt", is_flag=True, help="Also measure with the recommended setting.")
 @click.option("--cold", is_flag=True, help="Also measure with the training shards evicted from memory.")
 @click.option(
     "--min-ratio",
     type=click.FloatRange(0, min_open=True),
     metavar="R",
-    help="End with exit code 1 where R_real / R_synth is less than R of what the machine allows.",
+    help="End with exit code 1 if R_real / R_synth is less than the fraction R of what the machine allows.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor_command(
-    shards: Path,
+    shards: Location,
     recipe: str | None,
     settings: tuple[str, ...],
     nproc: int,
@@ -52,11 +64,13 @@ def doctor_command(
 ) -> None:
     """Measure where training on the shard set SHARDS loses time, part by part, and say what to change.
 
-    It takes a minute or two, with random weights; nothing is downloaded or written. docs/doctor.md explains it.
+    It takes a minute or two, with random weights; nothing is downloaded or written, but shards of a URL are staged.
+    docs/doctor.md explains it.
     """
+    need_linux("doctor")
     from headrace.train.machine.parent import stop_with_launcher
 
-    stop_with_launcher()  # before all that takes time
+    stop_with_launcher()  # before anything that takes time
     from headrace.train.doctor.asked import Asked, Part
 
     asked = Asked(shards, recipe, settings, nproc)
@@ -76,7 +90,7 @@ def doctor_command(
 
 
 def _measure(asked: "Asked", part: "Part") -> None:
-    """What a process that the doctor started does: measure, in as many ranks as asked, and print what was measured."""
+    """The work of a process that the doctor started: measure in the requested number of ranks, and print the result."""
     from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()  # before torch is loaded
@@ -88,5 +102,5 @@ def _measure(asked: "Asked", part: "Part") -> None:
         check_first(asked)
         sys.exit(launch(asked.processes, ("-P", "-m", "headrace", *sys.argv[1:])))
     measured = measure(asked, part)
-    if measured is not None:  # rank 0 has it
+    if measured is not None:  # only rank 0 has it
         print_result(measured.model_dump_json())

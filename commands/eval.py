@@ -1,4 +1,4 @@
-"""`headrace eval`: what a checkpoint gets right on a split."""
+"""`headrace eval`: measures a checkpoint on a split."""
 
 import json
 import sys
@@ -6,12 +6,18 @@ from pathlib import Path
 
 import click
 
+from headrace.commands.examples import examples
+from headrace.commands.location import LocationType
+from headrace.commands.patience import told_if_slow
+from headrace.commands.platform import need_linux
+from headrace.commands.recipe_options import settings_option
 from headrace.shards.streams import print_result
+from headrace.shards.urls import Location
 
 
-@click.command("eval")
+@click.command("eval", epilog=examples("headrace eval runs/mine shards/mine --out evaluated"))
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("shards", metavar="SHARDS", type=click.Path(path_type=Path))
+@click.argument("shards", metavar="SHARDS", type=LocationType())
 @click.option("--split", default="val", show_default=True, metavar="NAME", help="The split to measure on.")
 @click.option(
     "--out",
@@ -21,11 +27,11 @@ from headrace.shards.streams import print_result
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with recall and precision of each class.")
 @click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of its recipe.")
+@settings_option("Change a value of its recipe.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
 def eval_command(
     checkpoint: Path,
-    shards: Path,
+    shards: Location,
     split: str,
     out: Path | None,
     as_json: bool,
@@ -33,28 +39,30 @@ def eval_command(
     settings: tuple[str, ...],
     device: str | None,
 ) -> None:
-    """Measure CHECKPOINT, a file or a run folder, on a split of SHARDS, with its own recipe.
+    """Measure CHECKPOINT, a file or a run folder, on a split of SHARDS, a folder or a URL, with its own recipe.
 
     Prints accuracy, loss, top-5 accuracy and the calibration error (15 bins, Guo et al. 2017).
     """
+    need_linux("eval")
     from headrace.train.machine.parent import stop_with_launcher
 
     stop_with_launcher()
     from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()  # before torch is loaded
-    from headrace.train.evaluate.files import write_files
-    from headrace.train.machine.launch import launch
-    from headrace.train.machine.world import World
-    from headrace.train.record.metrics import Metrics
-    from headrace.train.run.evaluation import Evaluation, check_first, evaluate
+    with told_if_slow():
+        from headrace.train.evaluate.files import write_files
+        from headrace.train.machine.launch import launch
+        from headrace.train.machine.world import World
+        from headrace.train.record.metrics import Metrics
+        from headrace.train.run.evaluation import Evaluation, check_first, evaluate
 
     settings += () if device is None else (f"runtime.device={device}",)
     asked = Evaluation(checkpoint, shards, settings, split)
     if nproc > 1 and not World.launched():
         sys.exit(launch(nproc, ("-P", "-m", "headrace", *sys.argv[1:]), check_first(asked, nproc)))
     measured = evaluate(asked)
-    if measured.predictions is None:  # rank 0 has them
+    if measured.predictions is None:  # only rank 0 has them
         return
     metrics = Metrics.of(measured.predictions)
     lines = [measured.line(), *metrics.lines(measured.predictions)]

@@ -1,21 +1,25 @@
-"""`headrace index`: a shard set of tars that are there already."""
-
-from pathlib import Path
+"""`headrace index`: makes a shard set of existing tars."""
 
 import click
 
+from headrace.commands.examples import examples
+from headrace.commands.location import LocationType
+from headrace.commands.platform import need_linux
 from headrace.shards.streams import say, say_all
+from headrace.shards.urls import Location
 
 
-@click.command("index")
-@click.argument("root", metavar="TARS", type=click.Path(path_type=Path))
-def index_command(root: Path) -> None:
-    """Make a shard set of the WebDataset tars in the folder TARS, without rewriting them.
+@click.command("index", epilog=examples("headrace index tars"))
+@click.argument("root", metavar="TARS", type=LocationType())
+def index_command(root: Location) -> None:
+    """Make a shard set of the WebDataset tars in the folder TARS, or at that URL, without rewriting them.
 
-    Writes .idx, Parquet and manifest beside the tars. Samples need an image and a .cls member; those that cannot be
-    used are left out and named in report.jsonl. In a set that is there already, damaged indexes are made again.
+    Writes .idx, Parquet and manifest beside the tars. A sample needs an image and a .cls member; unusable samples are
+    omitted and listed in report.jsonl. In an existing set, damaged indexes are made again; at a URL nothing is
+    replaced.
     """
-    from headrace.prep.adopt import adopt
+    need_linux("index")
+    from headrace.prep.adopt_url import adopt_at
     from headrace.prep.summary import contents
 
-    say_all(contents(adopt(root, say=say), root))
+    say_all(contents(adopt_at(root, say=say), root))

@@ -1,23 +1,32 @@
-"""`headrace inspect`: what is in a shard set."""
+"""`headrace inspect`: describes a shard set."""
 
 from pathlib import Path
 
 import click
 
+from headrace.commands.examples import examples
+from headrace.commands.location import LocationType
 from headrace.shards.streams import print_result, say
+from headrace.shards.urls import Location
 
 
-@click.command("inspect")
-@click.argument("root", metavar="SHARDS", type=click.Path(path_type=Path))
+@click.command("inspect", epilog=examples("headrace inspect shards/mine --sheet mine.png"))
+@click.argument("root", metavar="SHARDS", type=LocationType())
 @click.option(
     "--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Also draw samples with their class names."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
-def inspect_command(root: Path, sheet: Path | None, as_json: bool) -> None:
-    """Say what is in the shard set SHARDS: counts, classes, sizes, equal images within and across splits."""
+def inspect_command(root: Location, sheet: Path | None, as_json: bool) -> None:
+    """Describe the shard set SHARDS, a folder or a URL.
+
+    Prints counts, classes, sizes, and equal images within and across splits.
+    """
     from headrace.prep.figures import as_object, report
     from headrace.shards.shardset import ShardSet
+    from headrace.shards.sheet import refuse_name
 
+    if sheet is not None:
+        refuse_name(sheet)
     shards = ShardSet.open(root)
     print_result(as_object(shards) if as_json else report(shards))
     if sheet is not None:

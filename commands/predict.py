@@ -1,4 +1,4 @@
-"""`headrace predict`: what a checkpoint says of images."""
+"""`headrace predict`: predicts the classes of images."""
 
 import os
 import sys
@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from headrace.commands.examples import examples
+from headrace.commands.patience import told_if_slow
+from headrace.commands.platform import need_linux
+from headrace.shards.counts import counted
 from headrace.shards.errors import UsageError
 from headrace.shards.streams import print_bytes, say
 
@@ -17,16 +21,24 @@ if TYPE_CHECKING:
     from headrace.train.record.answers import Writing
     from headrace.train.run.prediction import Prediction
 
-_PATHS = "HEADRACE_PATHS"  # a file with what the launcher read from standard input
+_PATHS = "HEADRACE_PATHS"  # a file with the launcher's standard input
 _FORMATS = click.Choice(["csv", "json", "parquet"])
 
 
-@click.command("predict")
+@click.command(
+    "predict",
+    epilog=examples(
+        "headrace predict runs/mine other-photographs",
+        "headrace predict runs/mine other-photographs --format parquet --out predicted.parquet",
+    ),
+)
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True)
-@click.option("--format", "kind", type=_FORMATS, default="csv", show_default=True, help="How the rows are written.")
-@click.option("--top-k", type=click.IntRange(1), default=5, show_default=True, help="Labels of each image.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to standard output.")
+@click.option("--format", "kind", type=_FORMATS, default="csv", show_default=True, help="Format of the rows.")
+@click.option("--top-k", type=click.IntRange(1), default=5, show_default=True, help="Labels for each image.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE instead of standard output."
+)
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Also draw the first 60 images.")
 @click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the network runs.")
@@ -40,24 +52,30 @@ def predict_command(
     nproc: int,
     device: str | None,
 ) -> None:
-    """Say what CHECKPOINT, a file or a run folder, sees in IMAGES.
+    """Predict the classes of IMAGES with CHECKPOINT, a file or a run folder.
 
-    IMAGES are files, folders, globs, zips, tars, shard sets, or listings, whose labels are not needed (a .txt has a
-    path a line); - reads paths from standard input, one a line. The rows have file, rank, label, class, name,
-    probability, error. An image that cannot be read is a row with its error, and the exit code is then 3.
+    IMAGES are files, folders, globs, zips, tars, shard sets, or listings, which need no labels (a .txt holds one path
+    per line); - reads paths from standard input, one per line. All but listings may be URLs, also in listings and on
+    standard input. The columns are file, rank, label, class, name, probability, error. An image that cannot be read
+    gets a row with its error, and the exit code is then 3.
     """
+    need_linux("predict")
     from headrace.train.machine.parent import stop_with_launcher
 
     stop_with_launcher()
     from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()  # before torch is loaded
-    from headrace.shards.sheet import refuse_name
-    from headrace.train.machine.world import World
-    from headrace.train.run.prediction import Prediction
+    with told_if_slow():
+        from headrace.shards.paths import refuse_without_folder
+        from headrace.shards.sheet import refuse_name
+        from headrace.train.machine.world import World
+        from headrace.train.run.prediction import Prediction
 
     if kind == "parquet" and out is None:
-        raise UsageError("--format parquet is no text: give --out FILE")
+        raise UsageError("--format parquet is binary: give --out FILE")
+    if out is not None:
+        refuse_without_folder(out)
     if sheet is not None:
         refuse_name(sheet)
     asked = Prediction(checkpoint, () if device is None else (f"runtime.device={device}",), top_k)
@@ -69,12 +87,15 @@ def predict_command(
     if sheet is not None:
         _draw(sheet, checkpoint, gathered, told)
     if told.unreadable:
-        say(f"headrace: {told.unreadable:,} of {len(gathered):,} images cannot be read; their rows say why", error=True)
+        say(
+            f"headrace: {told.unreadable:,} of {counted(len(gathered), 'image')} cannot be read; see the column error",
+            error=True,
+        )
         sys.exit(3)
 
 
 def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
-    """Have several processes do it; what standard input says goes to them in a file. The exit code."""
+    """Run several processes, which get standard input as a file; return the exit code."""
     from headrace.train.machine.launch import launch
     from headrace.train.run.prediction import check_first
 
@@ -90,7 +111,7 @@ def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
 def _predict(
     asked: "Prediction", images: tuple[str, ...], kind: str, out: Path | None
 ) -> "tuple[Gathered, Writing | None]":
-    """The images, and what was told of them; None on ranks that tell nothing."""
+    """The images, and the writer of their answers; None on ranks that write nothing."""
     from headrace.prep.command.progress import progress
     from headrace.prep.gather import gather
     from headrace.shards.store import replacing
@@ -113,14 +134,14 @@ def _predict(
 
 
 def _listed() -> list[str]:
-    """The lines of standard input, or of what the launcher read there."""
+    """The lines of standard input, as read here or by the launcher."""
     named = os.environ.get(_PATHS)
     data = Path(named).read_bytes() if named else sys.stdin.buffer.read()
     return [os.fsdecode(line) for line in data.split(b"\n") if line]
 
 
 def _draw(path: Path, checkpoint: Path, gathered: "Gathered", told: "Writing") -> None:
-    """The first images, with their two likeliest names or their error."""
+    """Draw the first images, with their two most likely names or their error."""
     from headrace.shards.sheet import Tile, write_tiles
 
     tiles = []

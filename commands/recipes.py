@@ -2,13 +2,18 @@
 
 import click
 
+from headrace.commands.examples import examples
 from headrace.shards.streams import print_result
 
 
-@click.group("recipes", invoke_without_command=True)
+@click.group(
+    "recipes",
+    invoke_without_command=True,
+    epilog=examples("headrace recipes show finetune", "headrace recipes diff finetune lite0-cpu"),
+)
 @click.pass_context
 def recipes_command(context: click.Context) -> None:
-    """List the shipped recipes with what was measured; `show` one in full, `diff` two."""
+    """List the shipped recipes with measured results; `show` one in full, `diff` two."""
     from headrace.train.recipe.catalogue import listing
 
     if context.invoked_subcommand is None:
@@ -32,3 +37,11 @@ def recipes_diff_command(one: str, other: str) -> None:
     from headrace.train.recipe.catalogue import differences
 
     print_result(differences(one, other))
+
+
+@recipes_command.command("schema")
+def recipes_schema_command() -> None:
+    """Print a JSON schema of recipes, which editors use to check and complete TOML files."""
+    from headrace.train.recipe.catalogue import schema
+
+    print_result(schema())

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from headrace.commands.examples import examples
 from headrace.shards.streams import print_result
 
 
-@click.command("runs")
+@click.command("runs", epilog=examples("headrace runs runs"))
 @click.argument("folder", metavar="[FOLDER]", type=click.Path(path_type=Path), default=Path("runs"))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def runs_command(folder: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`headrace train`: from a shard set to a trained model."""
+"""`headrace train`: trains a model on a shard set."""
 
 import os
 import sys
@@ -7,15 +7,33 @@ from typing import Any
 
 import click
 
+from headrace.commands.choice import choice
+from headrace.commands.examples import examples
+from headrace.commands.location import LocationType
+from headrace.commands.patience import told_if_slow
+from headrace.commands.platform import need_linux
+from headrace.commands.recipe_options import recipe_option, settings_option
 from headrace.shards.errors import UsageError
 from headrace.shards.streams import say
 
 
-@click.command("train")
-@click.argument("shards", metavar="SHARDS", type=click.Path(path_type=Path))
-@click.option("--recipe", "-c", metavar="NAME|FILE", help="A shipped recipe or a TOML file. Default: finetune.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set train.epochs=5.")
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Begin with the weights in FILE.")
+@click.command(
+    "train",
+    epilog=examples(
+        "headrace train shards/mine --out runs/mine",
+        "headrace train shards/drawn --recipe demo --nproc 2 --set train.epochs=1 --out runs/drawn",
+        "headrace train shards/drawn --out runs/drawn --resume auto",
+    ),
+)
+@click.argument("shards", metavar="SHARDS", type=LocationType())
+@recipe_option("A shipped recipe or a TOML file. Default: finetune.")
+@settings_option("Change a value: --set train.epochs=5.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Initial weights; for timm also a folder.",
+)
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/TIME-MODEL."
 )
@@ -23,8 +41,8 @@ from headrace.shards.streams import say
     "--resume",
     is_flag=False,
     flag_value="last",
-    metavar="[auto|PATH]",
-    help="Go on from the last checkpoint in --out; auto: only where there is one; PATH: from that file.",
+    metavar="[auto|PATH|URL]",
+    help="Resume from the last checkpoint in --out; auto: only if there is one; PATH: that file; URL: a mirror.",
 )
 @click.option(
     "--override",
@@ -35,23 +53,29 @@ from headrace.shards.streams import say
 @click.option("--deterministic", is_flag=True, help="Short for --set runtime.deterministic=true: the same bits again.")
 @click.option("--until", type=float, metavar="PERCENT", help="Stop at this validation accuracy and print the time.")
 @click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
+@choice(
+    "--launcher",
+    "none|slurm",
+    "slurm: each task of srun is a rank.",
+)
 @click.option(
     "--batch-per-process",
     type=click.IntRange(1),
     metavar="B",
-    help="Count the batch by the process, as plain DDP does: the result then depends on their number.",
+    help="Give the batch per process, as in plain DDP: the result then depends on the number of processes.",
 )
 @click.option(
     "--profile",
     type=click.IntRange(1, 50),
     metavar="STEPS",
-    help="Write a trace of so many steps into the run folder, a file a rank, for ui.perfetto.dev.",
+    help="Write a trace of this many steps to the run folder, one file per rank, for ui.perfetto.dev.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="Print warnings and errors alone, on standard error.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: the rows of metrics.jsonl.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only warnings and errors, on standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the rows of metrics.jsonl.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
 def train_command(
     nproc: int,
+    launcher: str,
     batch_per_process: int | None,
     device: str | None,
     deterministic: bool,
@@ -61,20 +85,24 @@ def train_command(
     settings: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Train on the shard set in the folder SHARDS.
+    """Train on the shard set SHARDS, a folder or a URL.
 
-    Use --nproc for several processes on one machine, and torchrun for several machines in a closed network.
+    Use --nproc for several processes on one machine, and torchrun for several machines in a closed network
+    (docs/clusters.md), or --launcher slurm.
     Order, draws and updates are the same for any number of processes. SIGTERM, SIGINT and SIGHUP save, then stop.
     """
+    need_linux("train")
     from headrace.train.machine.parent import stop_with_launcher
 
-    stop_with_launcher()  # before all that takes time
+    stop_with_launcher()  # before anything that takes time
     from headrace.train.machine.openmp import spin_briefly
     from headrace.train.run.request import Request
 
     spin_briefly()  # before torch is loaded
     if options["profile"] is not None:
-        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read then: else the profiler prints where it starts
+        os.environ.setdefault(
+            "KINETO_LOG_LEVEL", "99"
+        )  # read then; otherwise the profiler prints messages when it starts
     short = {
         "train.batch_per_process": batch_per_process,
         "train.until": until,
@@ -83,16 +111,24 @@ def train_command(
     }
     settings += tuple(f"{key}={value}" for key, value in short.items() if value is not None)
     if quiet and as_json:
-        raise UsageError("--quiet prints nothing and --json prints rows: give one of them")
+        raise UsageError("--quiet prints nothing and --json prints rows: give only one of them")
     request = Request(settings=settings, show="quiet" if quiet else "json" if as_json else "lines", **options)
-    request.refuse_early()  # before what follows, which takes seconds to load
+    request.refuse_early()  # before the imports below, which take seconds
+    if launcher == "slurm" and nproc > 1:
+        raise UsageError("--launcher slurm gets its processes from srun: use srun --ntasks and omit --nproc")
 
-    from headrace.train.machine.launch import launch
-    from headrace.train.machine.signals import StoppedError, exit_code
-    from headrace.train.machine.world import World
-    from headrace.train.run.preflight import preflight
-    from headrace.train.run.training import train
+    with told_if_slow():
+        from headrace.train.machine.launch import launch
+        from headrace.train.machine.signals import StoppedError, exit_code
+        from headrace.train.machine.slurm import refuse_several, task_of
+        from headrace.train.machine.world import World
+        from headrace.train.run.preflight import preflight
+        from headrace.train.run.training import train
 
+    if launcher == "slurm":
+        World.follow(task_of(os.environ))
+    elif not World.launched():
+        refuse_several(os.environ)
     if nproc > 1 and not World.launched():
         told = preflight(request, nproc)
         sys.exit(launch(nproc, ("-P", "-m", "headrace", *sys.argv[1:]), told))

@@ -1,20 +1,21 @@
-"""`headrace verify`: whether a shard set is sound."""
-
-from pathlib import Path
+"""`headrace verify`: checks a shard set."""
 
 import click
 
+from headrace.commands.examples import examples
+from headrace.commands.location import LocationType
 from headrace.shards.streams import print_result, say
+from headrace.shards.urls import Location
 
 
-@click.command("verify")
-@click.argument("root", metavar="SHARDS", type=click.Path(path_type=Path))
+@click.command("verify", epilog=examples("headrace verify shards/mine --deep"))
+@click.argument("root", metavar="SHARDS", type=LocationType())
 @click.option("--deep", is_flag=True, help="Also decode every image and check its own checksum.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead, with all problems.")
-def verify_command(root: Path, deep: bool, as_json: bool) -> None:
-    """Check the shard set in the folder SHARDS: sizes, SHA-256, and the index against the tars.
+def verify_command(root: Location, deep: bool, as_json: bool) -> None:
+    """Check the shard set SHARDS, a folder or a URL: sizes, SHA-256, and the index against the tars.
 
-    Each problem is named; the last line has the command that mends them all. The exit code is 3 if there is any.
+    Each problem is listed; the last line has the command that repairs them all. The exit code is 3 if there is any.
     """
     from headrace.prep.verify import check, examine
 

@@ -1,10 +1,10 @@
-"""headrace.Loader in a plain PyTorch loop: alone or on several ranks, with mixup and CutMix, resumed in mid-epoch.
+"""headrace.Loader in a plain PyTorch loop: on one or several ranks, with mixup and CutMix, resumed in mid-epoch.
 
     python examples/plain.py SHARDS
     torchrun --nproc-per-node 3 examples/plain.py SHARDS --resume
 
-A checkpoint of any number of ranks is resumed on any number that divides the batch into whole groups, with the very
-batches that would have come next. Batch norm and the order of sums still depend on the number of ranks, as in any DDP.
+A checkpoint can be resumed on any number of ranks that divides the batch into whole groups, with exactly the batches
+that would have come next. Batch norm and the order of sums still depend on the number of ranks, as in any DDP run.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
     if ranked:
         dist.init_process_group("nccl" if cuda else "gloo")
     run(arguments(), "cuda" if cuda else "cpu")
-    if ranked:  # by now the model is gone: DDP, if it were the last to hold a gloo group, might hang
+    if ranked:  # the model is gone by now: DDP might hang if it were the last owner of a gloo group
         dist.destroy_process_group()
 
 
@@ -43,7 +43,7 @@ def run(given: argparse.Namespace, device: str) -> None:
     val = Loader(given.shards, "val", batch=given.batch, size=given.size, crop=0.875)
     torch.manual_seed(given.seed)
     network = EfficientNet.from_name("efficientnet-b0", num_classes=train.classes).to(device)
-    network.to(memory_format=torch.channels_last)  # as the loader's images are
+    network.to(memory_format=torch.channels_last)  # like the loader's images
     model = DistributedDataParallel(network) if dist.is_initialized() else network
     optimizer = torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, weight_decay=5e-5)
     if given.resume:
@@ -53,14 +53,14 @@ def run(given: argparse.Namespace, device: str) -> None:
     with train, val:
         while train.step < given.epochs * len(train):
             model.train()
-            for images, targets in train:  # ends with the epoch, also after a resume in its middle
-                progress = (train.step - 1) / (given.epochs * len(train))  # the rate is a function of the step alone
+            for images, targets in train:  # ends with the epoch, even after a resume in its middle
+                progress = (train.step - 1) / (given.epochs * len(train))  # the rate is a function of the step only
                 optimizer.param_groups[0]["lr"] = given.lr * 0.5 * (1 + math.cos(math.pi * progress))
                 optimizer.zero_grad()
                 F.cross_entropy(model(images), targets).backward()
                 optimizer.step()
                 if train.step == given.stop:
-                    break  # nothing is lost: step counts batches handed out, not those made ahead
+                    break  # nothing is lost: step counts yielded batches, not those made ahead
             state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "loader": train.state_dict()}
             save(state, given.checkpoint)
             if train.step == given.stop:
@@ -70,7 +70,7 @@ def run(given: argparse.Namespace, device: str) -> None:
 
 @torch.inference_mode()
 def print_accuracy(network: nn.Module, val: Loader, epoch: int) -> None:
-    """Sums over all ranks, divided once; the padding of the last batch has the target -100, so it counts nowhere."""
+    """Print sums over all ranks, divided once; padding in the last batch has the target -100, so it does not count."""
     network.eval()
     sums = torch.zeros(3, device=next(network.parameters()).device, dtype=torch.float64)
     for images, targets in val:
@@ -85,24 +85,24 @@ def print_accuracy(network: nn.Module, val: Loader, epoch: int) -> None:
 
 
 def save(state: dict[str, object], path: Path) -> None:
-    """From rank 0 alone: the loader's state is equal on all ranks. A save that is cut off leaves the old file."""
+    """Save, on rank 0 only: the loader's state is equal on all ranks. An interrupted save leaves the old file."""
     if int(os.environ.get("RANK", "0")) == 0:
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shards", type=Path, help="a shard set, as headrace prep makes it")
-    parser.add_argument("--batch", type=int, default=192, help="samples of a step, over all ranks")
+    parser.add_argument("shards", type=Path, help="a shard set made by headrace prep")
+    parser.add_argument("--batch", type=int, default=192, help="samples in a step, over all ranks")
     parser.add_argument("--group", type=int, default=8, help="samples that are mixed with one another")
-    parser.add_argument("--size", type=int, default=64, help="side of the images, pixels")
+    parser.add_argument("--size", type=int, default=64, help="side of the images in pixels")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--lr", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=0, help="of the batches and of the weights")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the batches and of the weights")
     parser.add_argument("--checkpoint", type=Path, default=Path("plain.pt"))
-    parser.add_argument("--resume", action="store_true", help="from the checkpoint")
+    parser.add_argument("--resume", action="store_true", help="resume from the checkpoint")
     parser.add_argument("--stop", type=int, help="save and end after this step, as if interrupted")
     return parser.parse_args()
 

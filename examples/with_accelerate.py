@@ -3,8 +3,8 @@
     python examples/with_accelerate.py SHARDS
     accelerate launch --num-processes 3 examples/with_accelerate.py SHARDS --resume
 
-The loader needs no `prepare`: it deals the samples to the ranks itself, and its batches are on the device already.
-Registered for checkpointing, its state is saved and loaded with the rest; skip_first_batches is not needed.
+The loader needs no `prepare`: it divides the samples among the ranks itself, and its batches are already on the device.
+If it is registered for checkpointing, its state is saved and loaded with the rest; skip_first_batches is not needed.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> None:
     val = Loader(given.shards, "val", batch=given.batch, size=given.size, crop=0.875)
     torch.manual_seed(0)
     network = EfficientNet.from_name("efficientnet-b0", num_classes=train.classes)
-    network.to(memory_format=torch.channels_last)  # as the loader's images are
+    network.to(memory_format=torch.channels_last)  # like the loader's images
     optimizer = torch.optim.SGD(network.parameters(), given.lr, momentum=0.9, nesterov=True, weight_decay=5e-5)
     network, optimizer = accelerator.prepare(network, optimizer)
     accelerator.register_for_checkpointing(train)
@@ -39,14 +39,14 @@ def main() -> None:
     with train, val:
         while train.step < given.epochs * len(train):
             network.train()
-            for images, targets in train:  # ends with the epoch, also after a resume in its middle
-                progress = (train.step - 1) / (given.epochs * len(train))  # the rate is a function of the step alone
+            for images, targets in train:  # ends with the epoch, even after a resume in its middle
+                progress = (train.step - 1) / (given.epochs * len(train))  # the rate is a function of the step only
                 optimizer.param_groups[0]["lr"] = given.lr * 0.5 * (1 + math.cos(math.pi * progress))
                 optimizer.zero_grad()
                 accelerator.backward(F.cross_entropy(network(images), targets))
                 optimizer.step()
                 if train.step == given.stop:
-                    break  # nothing is lost: step counts batches handed out, not those made ahead
+                    break  # nothing is lost: step counts yielded batches, not those made ahead
             accelerator.save_state(given.out)
             if train.step == given.stop:
                 break
@@ -56,9 +56,9 @@ def main() -> None:
 
 @torch.inference_mode()
 def print_accuracy(accelerator: Accelerator, network: nn.Module, val: Loader, epoch: int) -> None:
-    """Sums over all ranks, divided once; the padding of the last batch has the target -100, so it counts nowhere.
+    """Print sums over all ranks, divided once; padding in the last batch has the target -100, so it does not count.
 
-    gather_for_metrics would not know of the padding: it drops what Accelerate's own loaders added.
+    gather_for_metrics does not know this padding: it only drops what Accelerate's own loaders added.
     """
     network.eval()
     sums = torch.zeros(3, device=accelerator.device)
@@ -71,16 +71,16 @@ def print_accuracy(accelerator: Accelerator, network: nn.Module, val: Loader, ep
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shards", type=Path, help="a shard set, as headrace prep makes it")
-    parser.add_argument("--batch", type=int, default=192, help="samples of a step, over all ranks")
+    parser.add_argument("shards", type=Path, help="a shard set made by headrace prep")
+    parser.add_argument("--batch", type=int, default=192, help="samples in a step, over all ranks")
     parser.add_argument("--group", type=int, default=8, help="samples that are mixed with one another")
-    parser.add_argument("--size", type=int, default=64, help="side of the images, pixels")
+    parser.add_argument("--size", type=int, default=64, help="side of the images in pixels")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--out", type=Path, default=Path("accelerate-run"), help="folder of the checkpoint")
-    parser.add_argument("--resume", action="store_true", help="from the checkpoint")
+    parser.add_argument("--resume", action="store_true", help="resume from the checkpoint")
     parser.add_argument("--stop", type=int, help="save and end after this step, as if interrupted")
     return parser.parse_args()
 

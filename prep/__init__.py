@@ -1,1 +1,1 @@
-"""From images as people keep them to a shard set: the commands, and what they are made of. Never imports torch."""
+"""Turns images as people keep them into a shard set: the commands and their parts. Never imports torch."""

@@ -1,12 +1,13 @@
-"""`headrace index`: a manifest and indexes for WebDataset tars that are there already; no tar is rewritten.
+"""`headrace index`: makes a manifest and indexes for existing WebDataset tars; no tar is rewritten.
 
 Tars made by others are adopted: every image is decoded once, and samples that cannot be used are left out of the
-indexes and named in report.jsonl. For a set that is there already, its files beside the tars are made again; the
+indexes and named in report.jsonl. For an existing set, its files beside the tars are made again; the
 manifest says which tars these are, what the classes are, and whether prep made them.
 """
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from headrace.shards.names import REPORT, STAMP
 from headrace.shards.paths import refuse_impossible
 from headrace.shards.sample import Row, Rows, rows_of
 from headrace.shards.tars import check_size
+from headrace.shards.urls import Location
 
 
 def adopt(root: Path, *, say: Say) -> Manifest:
@@ -52,11 +54,15 @@ def adopt(root: Path, *, say: Say) -> Manifest:
         for scan in pool.map(scan_tar, paths):
             scans[scan.path] = scan
             tell(len(scans))
-        manifest = _write(root, {name: [scans[path] for path in tars] for name, tars in splits.items()}, old, say)
-    left_out = sum(len(scan.notes) for scan in scans.values())
-    if left_out:
-        say(f"{root}: {left_out:,} samples could not be used; {REPORT} names each with its reason")
+        manifest = write_set(root, {name: [scans[path] for path in tars] for name, tars in splits.items()}, old, say)
+    say_left_out(root, scans.values(), say)
     return manifest
+
+
+def say_left_out(where: Location, scans: Iterable[Scan], say: Say) -> None:
+    """Say how many samples could not be used."""
+    if left_out := sum(len(scan.notes) for scan in scans):
+        say(f"{where}: {left_out:,} samples could not be used; {REPORT} names each with its reason")
 
 
 def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
@@ -68,23 +74,29 @@ def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
 
 
 def _found(root: Path) -> dict[str, list[Path]]:
-    """The tars of each split, by a word in their names; train where there is none."""
+    """The tars of each split, by a word in their names; train if there is none."""
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
         raise UsageError(f"{root}: {what}. Give a folder of WebDataset tars")
-    splits: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(one for one in root.glob("*.tar") if one.is_file()):
-        if not re.match(TAR_NAME, path.name):
-            raise UsageError(f"{path}: its name is not made of letters, digits and _.- alone. Rename the tar")
-        splits[split_of(split_word(path.name, Options()), Options())].append(path)
+    found = by_split(root, (path.name for path in root.glob("*.tar") if path.is_file()))
+    return {split: [root / name for name in names] for split, names in found.items()}
+
+
+def by_split(where: Location, tars: Iterable[str]) -> dict[str, list[str]]:
+    """The names of the tars of each split, sorted. Raises UsageError if there are none, or for an unusable name."""
+    splits: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(tars):
+        if not re.match(TAR_NAME, name):
+            raise UsageError(f"{where / name}: its name may contain only letters, digits and _.-. Rename the tar")
+        splits[split_of(split_word(name, Options()), Options())].append(name)
     if not splits:
         raise UsageError(
-            f"{root}: no .tar files in it. Give a folder of WebDataset tars (compressed ones: unpack them)"
+            f"{where}: no .tar files in it. Give a folder or URL of WebDataset tars (compressed ones: unpack them)"
         )
     return {name: splits[name] for name in ("train", "val", "test") if name in splits}
 
 
-def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, say: Say) -> Manifest:
+def write_set(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, say: Say) -> Manifest:
     """Write .idx, Parquet, report and manifest, in this order."""
     scans = [scan for part in splits.values() for scan in part]
     if old:
@@ -95,21 +107,21 @@ def _write(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, say:
     made = tuple(_write_split(root, name, part, label_of, old, say) for name, part in splits.items())
     _write_report(root, [note for scan in scans for note in scan.notes])
     source, options = (old.source, old.options) if old and old.made is not None else (_source(scans), {})
-    manifest = Manifest.make(classes, made, source, options)
+    manifest = Manifest.make(classes, made, source, options, old.appended if old else ())
     store.write_bytes(root / NAME, manifest.render())
     headers.remember(manifest)  # every image that is indexed was admitted
     return manifest
 
 
 def _source(scans: list[Scan]) -> SourceInfo:
-    """The samples of the tars as the source of an adopted set."""
+    """The entry about the source of an adopted set: the samples of the tars."""
     found = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
     digest, count = fingerprint([], found)
     return SourceInfo(layout=ADOPTED, files=count, fingerprint=digest)
 
 
 def _write_report(root: Path, notes: list[Note]) -> None:
-    """Name what cannot be used; what an older report named is out of date, unless prep wrote that."""
+    """Report unusable samples; an older report is out of date, unless prep wrote it."""
     if notes:
         store.write_bytes(root / REPORT, report(notes))
     elif not (root / STAMP).exists():
@@ -117,7 +129,7 @@ def _write_report(root: Path, notes: list[Note]) -> None:
 
 
 def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
-    """Derived files are only made again from the very tars that the manifest names; of prep's, every sample is one."""
+    """Check that the tars are those of the manifest; in tars made by prep every sample must be usable."""
     expected = {shard.name: shard.sha256 for split in old.splits for shard in split.shards}
     for scan in scans:
         if scan.sha256 != expected[scan.path.name]:
@@ -134,7 +146,7 @@ def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
 
 
 def _classes(root: Path, labels: set[str]) -> tuple[ClassInfo, ...]:
-    """Integers stand for themselves, so that label 7 stays label 7; words are sorted."""
+    """The classes: integers keep their value, so that label 7 stays label 7; words are sorted."""
     if not labels:
         raise DataError("no usable sample in any tar: each needs an image and a .cls member with its label")
     try:
@@ -152,8 +164,7 @@ def _write_split(
     for number, scan in enumerate(scans):
         store.write_bytes(scan.path.with_suffix(".idx"), idx.render([one.line for one in scan.samples]))
         rows += [(number, *one.row[1:3], _label(root, scan, one, label_of), *one.row[4:]) for one in scan.samples]
-        size = scan.path.stat().st_size
-        shards.append(ShardInfo(name=scan.path.name, samples=len(scan.samples), bytes=size, sha256=scan.sha256))
+        shards.append(ShardInfo(name=scan.path.name, samples=len(scan.samples), bytes=scan.bytes, sha256=scan.sha256))
     keys = [one.key for scan in scans for one in scan.samples]
     table = rows_of(rows)
     sources = [f"{scan.path.name}/{one.key}" for scan in scans for one in scan.samples]
@@ -177,7 +188,7 @@ def _label(root: Path, scan: Scan, one: Found, label_of: dict[str, int]) -> int:
 def _take_over(root: Path, old: Manifest, name: str, table: Rows, sources: list[str], say: Say) -> list[str]:
     """The path of each sample in prep's source, which only the old index knows; size and CRC-32 go into `table`.
 
-    Where that index is lost too, say so, and leave `table` and `sources` as they are.
+    If that index is lost too, print a line about it and leave `table` and `sources` unchanged.
     """
     info = next(split.index for split in old.splits if split.name == name)
     try:
@@ -186,8 +197,8 @@ def _take_over(root: Path, old: Manifest, name: str, table: Rows, sources: list[
         known = {"source": []}
     if len(known["source"]) != len(sources):
         say(
-            f"{root}: {info.name} was the only one to know where its samples came from in the source; "
-            "it now names each by its tar and its key"
+            f"{root}: only {info.name} knew where its samples came from in the source; "
+            "it now names each one by its tar and its key"
         )
         return sources
     table["source_size"], table["source_crc32"] = known["source_size"], known["source_crc32"]

@@ -1,4 +1,4 @@
-"""`headrace prep`: from a source to a published shard set."""
+"""`headrace prep`: converts a source to a published shard set."""
 
 import os
 import time
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say
@@ -27,21 +28,32 @@ from headrace.shards.lock import locked
 from headrace.shards.manifest import Manifest
 from headrace.shards.paths import refuse_impossible
 from headrace.shards.targets import followed, is_mount_point, refuse_mount_point
+from headrace.shards.urls import Location
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a prep came to."""
+    """The result of a prep."""
 
     manifest: Manifest
     reused: bool
     seconds: float
     tally: Tally = field(default_factory=Tally)
-    """What became of the files of the source; empty where the set is reused."""
+    """What became of the files of the source; empty if the set is reused."""
+    added: int | None = None
+    """Samples that were appended to a set; None if a whole set was made."""
 
 
-def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
-    """Make the shard set `out` from `source`, or find that it is there already."""
+class Made(NamedTuple):
+    """A complete set that is not published yet."""
+
+    manifest: Manifest
+    records: dict[str, Record]  # of its shards, by name
+    tally: Tally
+
+
+def prep(source: Location, out: Path, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
+    """Make the shard set `out` from `source`, or find that it exists already."""
     began = time.monotonic()
     out = target(source, out)
     with held(out), closing(open_files(source, out.parent, options)) as files:
@@ -51,12 +63,12 @@ def prep(source: Path, out: Path, options: Options, *, workers: int, if_exists: 
             if reused is not None:
                 return Result(reused, reused=True, seconds=time.monotonic() - began)
         refuse_mount_point(out, "shards")
-        written, account = _make(files, out, options, workers, say)
-        headers.remember(written.manifest)  # every image was admitted
-    return Result(written.manifest, reused=False, seconds=time.monotonic() - began, tally=account)
+        made = _make(files, out, options, workers, say)
+        headers.remember(made.manifest)  # every image was admitted
+    return Result(made.manifest, reused=False, seconds=time.monotonic() - began, tally=made.tally)
 
 
-def _make(files: Files, out: Path, options: Options, workers: int, say: Say) -> tuple[publish.Written, Tally]:
+def _make(files: Files, out: Path, options: Options, workers: int, say: Say) -> Made:
     """Make the set and publish it, with the right to write `out`."""
     stamp, room = files.stamp(), Room(out)
     _refuse_other_parts(room.found(), options, room)
@@ -67,32 +79,43 @@ def _make(files: Files, out: Path, options: Options, workers: int, say: Say) -> 
         room.enter(plan)
         room.remove_others(plan)
         work = Work(room.set_of(plan), room.records_of(plan), plan, planned.source.reader, options)
-        records, bad = _shards(planned, work, workers, out, say)
-        if files.stamp() != stamp:
-            raise DataError(f"{files.root}: it changed while prep read it. Run prep again when nothing writes to it")
-        known = reuse.stamp_record(files, stamp, options)
-        unused = [*planned.source.unused, *planned.dropped]
-        source = planned.source
-        written = publish.write_set(work, source.layout, source.others, records, unused, known)
+        made = make_set(planned, work, stamp, workers, out, say)
         if out.exists() and not reuse.made_by_prep(out):
-            say(f"{out}: what was there is kept as {store.set_aside(out)}: not all of it is known to come from prep")
+            say(f"{out}: kept the previous content as {store.set_aside(out)}: prep may not have made it all")
         store.publish(work.folder, out)
         room.close()
-    return written, tally(written, unused, planned.source.empty, plan.images, bad.all())
+    return made
 
 
-def target(source: Path, out: Path) -> Path:
-    """Where a set is to be written. Raises UsageError for paths that cannot be."""
-    refuse_impossible(source)
+def make_set(planned: Planned, work: Work, stamp: str, workers: int, out: Path, say: Say) -> Made:
+    """Make the missing parts of a set for `out`, in the folder of `work`. Raises DataError if its source changes.
+
+    `stamp` is the stamp of the source before planning.
+    """
+    source = planned.source
+    records, bad = _all_shards(planned, work, workers, out, say)
+    if source.files.stamp() != stamp:
+        raise DataError(f"{source.files.root}: it changed while prep read it. Run prep again when nothing writes to it")
+    known = reuse.stamp_record(source.files, stamp, work.options)
+    unused = [*source.unused, *planned.dropped]
+    written = publish.write_set(work, source.layout, source.others, records, unused, known, planned.base)
+    account = tally(written, unused, source.empty, work.plan.images, bad.all())
+    return Made(written.manifest, records, account)
+
+
+def target(source: Location, out: Path) -> Path:
+    """The folder in which a set is written. Raises UsageError for impossible paths."""
+    if isinstance(source, Path):
+        refuse_impossible(source)
     out = followed(out)
-    if source.is_dir() and out.is_relative_to(source.resolve()):
+    if isinstance(source, Path) and source.is_dir() and out.is_relative_to(source.resolve()):
         raise UsageError(f"{out}: it lies inside the source {source}. Choose a folder outside")
     return out
 
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
-    """The right to write `out`. A set at a mount point, or where nothing can be written, can only be reused."""
+    """Hold the right to write `out`. A set at a mount point, or where nothing may be written, can only be reused."""
     if is_mount_point(out) or (out.exists() and not os.access(out.parent, os.W_OK)):
         yield
         return
@@ -100,10 +123,13 @@ def held(out: Path) -> Iterator[None]:
         yield
 
 
-def _shards(planned: Planned, work: Work, workers: int, out: Path, say: Say) -> tuple[dict[str, Record], BadImages]:
-    """The record of every shard, by name, and all images that do not decode."""
+def _all_shards(planned: Planned, work: Work, workers: int, out: Path, say: Say) -> tuple[dict[str, Record], BadImages]:
+    """Make all shards; return their records by name, and all images that do not decode."""
     jobs = [job for split in planned.plan.jobs().values() for job in split]
-    records = without_changed(finished(jobs, work), jobs, work, say)
+    there = finished(jobs, work)
+    records = without_changed(there, jobs, work, say)
+    if work.uploads is not None:
+        work.uploads.forget(there.keys() - records.keys(), work.plan)
     bad = BadImages(planned.source.files, planned.plan, work.options, planned.before)
     if records:
         say(f"continuing an interrupted run: {len(records)} of {len(jobs)} shards are done")
@@ -113,18 +139,18 @@ def _shards(planned: Planned, work: Work, workers: int, out: Path, say: Say) -> 
 
 
 def _refuse_other_parts(there: Plan | None, options: Options, room: Room) -> None:
-    """Raise UsageError where others were asked to make parts of a set with other options: their work would be lost."""
+    """Raise UsageError if parts were made with other options, because that work would be lost."""
     if there is not None and there.by_parts and (other := differing(there, options)):
         raise UsageError(
             f"{room.folder}: parts were made there with other options: {', '.join(other)}. Give these options, or "
-            "remove that folder to begin anew"
+            "remove that folder to begin again"
         )
 
 
 def _refuse_other_source(there: Plan | None, plan: Plan, files: Files, room: Room) -> None:
-    """Raise DataError where they were asked to make them of other files."""
+    """Raise DataError if parts were made from other files."""
     if there is not None and there.by_parts and there.id != plan.id:
         raise DataError(
-            f"{files.root}: its files are not those of which parts were made in {room.folder} (paths, sizes, labels or "
-            "classes differ). Give the same source, or remove that folder to begin anew"
+            f"{files.root}: its files are not those from which parts were made in {room.folder} (paths, sizes, labels "
+            "or classes differ). Give the same source, or remove that folder to begin again"
         )

@@ -3,30 +3,36 @@
 import json
 from typing import Any
 
+import numpy as np
+
+from headrace.prep.command.options import MEGABYTE
 from headrace.prep.histogram import histogram
 from headrace.prep.summary import split_name
 from headrace.shards.inspection import PERCENTILES, Facts, SplitFacts, inspect
-from headrace.shards.shardset import ShardSet
-from headrace.shards.shuffling import shuffle_quality
+from headrace.shards.shard_needs import most_read
+from headrace.shards.shardset import ShardSet, Split
+from headrace.shards.shuffling import shares, shuffle_quality
 
-_TRAIN, _BATCH, _WINDOWS = "train", 256, (1, 2, 4, 8)
+_TRAIN, _BATCH, _GROUP, _WINDOWS = "train", 256, 32, (1, 2, 4, 8)
+_PARTITIONS = "partitions (train.partitions)"
 
 
 def report(shards: ShardSet) -> str:
     """Counts, classes, percentiles, duplicates and leakage."""
     facts = inspect(shards)
-    head = (
-        f"{shards.root}: {shards.manifest.samples:,} samples, {len(shards.class_ids):,} classes, digest {shards.digest}"
-    )
+    counts = f"{shards.manifest.samples:,} samples, {len(shards.class_ids):,} classes"
+    if shards.manifest.appended:
+        counts += f" in {len(shards.manifest.parts)} parts"
+    head = f"{shards.where}: {counts}, digest {shards.digest}"
     return "\n".join([head, *(line for split in facts.splits for line in _split(split, shards)), *_leakage(facts)])
 
 
 def as_object(shards: ShardSet) -> str:
-    """The same as a JSON object: `classes` in the order of the labels, percentiles at the points that it names."""
+    """The figures as a JSON object: `classes` in the order of the labels, percentiles at the points that it names."""
     facts = inspect(shards)
     counts = {split.name: split.per_class.tolist() for split in facts.splits}
     record = {
-        "root": str(shards.root),
+        "root": str(shards.where),
         "samples": shards.manifest.samples,
         "digest": shards.digest,
         "classes": [
@@ -69,17 +75,44 @@ def _split(split: SplitFacts, shards: ShardSet) -> list[str]:
 
 
 def _mixing(shards: ShardSet) -> list[str]:
-    """How well orders in windows of shards mix the classes, beside the order over the whole set."""
+    """How well orders in windows and in partitions mix the classes, and how much less a host reads with partitions."""
     split = shards.split(_TRAIN)
-    found = shuffle_quality(split.labels, split.shard_sizes, _BATCH, _WINDOWS)
+    found = shuffle_quality(split.labels, split.shard_sizes, _BATCH, _GROUP, _WINDOWS)
+    lines = _appended(shards, split)
     split.close()
-    lines = [
-        f"  classes in a batch of {found.batch}: {found.expected:.1f} expected, {found.whole:.1f} over the whole set"
-    ]
-    if found.windows:
-        seen = ", ".join(f"{classes:.1f} with {length}" for length, classes in found.windows.items())
-        lines.append(f"    in windows of shards (train.window): {seen}")
-    return lines
+    for number, (what, samples) in enumerate((("batch", found.batch), ("group", found.group))):
+        lines.append(
+            f"  classes in a {what} of {samples}: {found.expected[number]:.1f} expected, "
+            f"{found.whole[number]:.1f} over the whole set"
+        )
+        for key, several in (("windows of shards (train.window)", found.windows), (_PARTITIONS, found.partitions)):
+            seen = ", ".join(f"{classes[number]:.1f} with {count}" for count, classes in several.items())
+            lines += [f"    in {key}: {seen}"] if several else []
+    return [*lines, *_read(shards, max(found.partitions, default=1))]
+
+
+def _appended(shards: ShardSet, split: Split) -> list[str]:
+    """Lines about the spread of appended samples: a window of shards may hold many of their tars, or none."""
+    if not shards.manifest.appended:
+        return []
+    later = split.shard_of >= shards.manifest.first_tars(split.name)
+    whole, windows = shares(later, split.shard_sizes, _BATCH, _WINDOWS)
+    head = f"  {np.count_nonzero(later):,} samples were appended, {later.mean():.1%}; "
+    lines = [f"{head}of a batch of {min(_BATCH, len(split))} they are {whole} over the whole set"]
+    seen = ", ".join(f"{share} with {count}" for count, share in windows.items())
+    return [*lines, f"    in windows of shards (train.window): {seen}"] if windows else lines
+
+
+def _read(shards: ShardSet, partitions: int) -> list[str]:
+    """How much of the training split a host reads in an epoch, without partitions and with `partitions`."""
+    if partitions == 1:
+        return []
+    (split,) = (one for one in shards.manifest.splits if one.name == _TRAIN)
+    size, read = sum(shard.bytes for shard in split.shards) / MEGABYTE, []
+    for hosts in (2, 3, 4, 8):
+        share = most_read(partitions, _BATCH // _GROUP, hosts) / partitions
+        read.append(f"{size * share:,.1f} on {hosts}")
+    return [f"  MB that a host reads in an epoch: {size:,.1f}; with {partitions} partitions {', '.join(read)} hosts"]
 
 
 def _leakage(facts: Facts) -> list[str]:

@@ -1,8 +1,8 @@
-"""Images that a user names, wherever they lie: each is read and admitted when it is asked for.
+"""Images that a user names, wherever they are; each is read and admitted on request.
 
 A name is a file, a folder, a glob, a zip, tar or listing (labels are not needed; a .txt has a path a line), or a shard
-set. No image is passed over in silence: what cannot be read, and links, which are not followed, are there with the
-reason.
+set; all but listings may be URLs, and so may the paths in a listing. No image is skipped silently: unreadable
+images, and links, which are not followed, are included with the reason.
 """
 
 import glob
@@ -18,6 +18,7 @@ import numpy as np
 
 from headrace.prep.images.admit import Pixels, decode
 from headrace.prep.places import Files, Listing, Memory, Part, Samples, Source
+from headrace.prep.sources.kinds import has_image_ending
 from headrace.prep.sources.listing import ENDINGS
 from headrace.prep.sources.parquet import parquet_files
 from headrace.prep.sources.paths import TEXT
@@ -25,10 +26,12 @@ from headrace.shards import manifest
 from headrace.shards.encoded import Given
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.prepared import Prepared
+from headrace.shards.remote import AbsentError, Remote
+from headrace.shards.urls import Url, is_url
 
 _LISTINGS = (*ENDINGS, TEXT)
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
-_AHEAD = 4  # images a thread that are read before they are asked for
+_AHEAD = 4  # images per thread that are read ahead
 
 
 class Gathered:
@@ -91,6 +94,8 @@ def _parts(one: Any, number: int) -> list[Part]:
     if not isinstance(one, str | os.PathLike):
         raise UsageError(f"image {number} is a {type(one).__name__}: give a path, bytes of a file, or an array")
     path = os.fspath(one)
+    if is_url(path):
+        return [_at_url(path)]
     if os.path.lexists(path):
         return [_at(path)]
     found = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []  # noqa: PTH207  as a shell does
@@ -110,12 +115,12 @@ def _as_file(pixels: Pixels, number: int) -> bytes:
 
 
 def _is_place(path: str) -> bool:
-    """Whether it holds images, and is not one."""
+    """Whether the path holds images and is not an image itself."""
     return Path(path).is_dir() or Path(path).suffix.lower() in (*_LISTINGS, *_ARCHIVES)
 
 
 def _is_listing(path: Path) -> bool:
-    """Whether it names images, and has none in it."""
+    """Whether the file lists images and contains none."""
     return path.is_file() and path.suffix.lower() in _LISTINGS and not parquet_files(path)
 
 
@@ -124,7 +129,30 @@ def _at(path: str) -> Part:
         return Files([path])
     if (Path(path) / manifest.NAME).exists():
         return Samples(path)
-    part: Part = Listing(path) if _is_listing(Path(path)) else Source(path)
+    return _with_images(Listing(path) if _is_listing(Path(path)) else Source(path), path)
+
+
+def _at_url(path: str) -> Part:
+    url = Url(path)
+    ending = Path(url.name).suffix.lower()
+    if has_image_ending(url.name):
+        return Files([path])
+    if ending in _LISTINGS and not parquet_files(url):
+        raise UsageError(f"{url}: a listing must be on a disk; the paths in it may be URLs. Copy it to this host")
+    if ending in (*_LISTINGS, *_ARCHIVES) or (url.in_bucket and not _has_set(url)):
+        return _with_images(Source(path), str(url))
+    return Samples(path)
+
+
+def _has_set(url: Url) -> bool:
+    """Whether a shard set is at a URL."""
+    try:
+        return Remote(url).size(manifest.NAME) > 0
+    except AbsentError:
+        return False
+
+
+def _with_images(part: Part, name: str) -> Part:
     if not len(part):
-        raise UsageError(f"{path}: no image in it. Give image files, a folder, a glob, a listing or a shard set")
+        raise UsageError(f"{name}: no image in it. Give image files, a folder, a glob, a listing or a shard set")
     return part

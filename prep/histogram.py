@@ -1,4 +1,4 @@
-"""How many samples each class has, as lines of text."""
+"""The number of samples in each class, as lines of text."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
 
 
 def _grouped(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
-    """How many classes have how many samples, in ranges of equal width, and who is at the two ends."""
+    """The number of classes by number of samples, in ranges of equal width, and the classes at the two ends."""
     low, high = int(counts.min()), int(counts.max())
     step = (high - low) // _GROUPS + 1
     classes = np.bincount((counts - low) // step).tolist()
@@ -37,11 +37,11 @@ def _grouped(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
 
 
 def _bar(value: int, top: int) -> str:
-    """A bar for one of the values up to `top`; of what is not nothing at least one character is seen."""
+    """A bar for one of the values up to `top`; at least one character unless the value is 0."""
     return "#" * max(round(_BAR * value / top), min(value, 1))
 
 
 def short(name: str, length: int = _NAME) -> str:
-    """The first of a class's names, cut to what fits in a line, without characters that a terminal would obey."""
+    """The first of a class's names, shortened to fit in a line, without control characters."""
     first = "".join(one if one.isprintable() else "?" for one in name.split(",", 1)[0].strip())
     return first if len(first) <= length else first[: length - 3] + "..."

@@ -1,53 +1,72 @@
 """`headrace.make_shards` and `headrace.verify_shards`: the commands prep and verify, as functions."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
+from headrace.prep.anywhere import append as append_to
+from headrace.prep.anywhere import prep
 from headrace.prep.command.options import Options
-from headrace.prep.convert import prep
 from headrace.prep.verify import check
 from headrace.shards.cores import usable_cores
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.shardset import ShardSet
+from headrace.shards.urls import Location, location
 
 _log = logging.getLogger("headrace")
 
 
 def make_shards(
-    source: Path | str, out: Path | str, *, workers: int | None = None, if_exists: str = "reuse", **options: Any
+    source: Location | str,
+    out: Location | str,
+    *,
+    workers: int | None = None,
+    if_exists: str = "reuse",
+    append: bool = False,
+    new_classes: bool = False,
+    **options: Any,
 ) -> ShardSet:
-    """Convert a data set into a shard set in the folder `out`, as `headrace prep` does, and open it.
+    """Convert a data set into a shard set at `out`, a folder or a URL, as `headrace prep` does, and open it.
 
     `source` is a folder, zip, tar, listing or Parquet file; `options` are those of the command: seed,
     samples_per_shard, shard_size (megabytes), classes, per_class, follow_links, columns (of a listing), classes_from
     (a shard set or file), val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"), on_empty_class
-    ("error", "drop" or "keep"), max_side (pixels), quality, background ("white" or "#7f7f7f"). Workers are processes
-    that need nothing of the calling program, which may be a script without a main guard or a notebook; None is one
-    for each core that may be used. Lines go to the logger "headrace".
+    ("error", "drop" or "keep"), dedupe ("none" or "exact"), on_conflict ("error" or "drop"), max_side (pixels),
+    quality, background ("white" or "#7f7f7f"). Workers are processes that need nothing from the calling program, which
+    may be a script without a main guard or a notebook; None means one for each available core. Lines go to the logger
+    "headrace".
+
+    With `append` the set `out` gets the images of `source` that it does not have; with `new_classes` also images of
+    classes that it does not have.
 
     Raises UsageError for options, DataError for images that do not decode.
     """
     known = sorted(Options.__dataclass_fields__)
     if wrong := sorted(options.keys() - set(known)):
-        raise UsageError(f"make_shards: no option {wrong[0]!r}; there are: workers, if_exists, {', '.join(known)}")
+        others = ", ".join(["workers", "if_exists", "append", "new_classes", *known])
+        raise UsageError(f"make_shards: no option {wrong[0]!r}; there are: {others}")
     choices = ("reuse", "error", "rebuild")
     if if_exists not in choices:
         raise UsageError(f"if_exists = {if_exists!r}: expected one of {', '.join(choices)}")
     if workers is not None and workers < 1:
         raise UsageError(f"workers = {workers}: expected at least 1")
+    if (append and if_exists != "reuse") or (new_classes and not append):
+        raise UsageError("make_shards: append goes with if_exists = 'reuse' only, and new_classes with append only")
     cores = workers or usable_cores()
-    prep(Path(source), Path(out), Options(**options), workers=cores, if_exists=if_exists, say=_log.info)
-    return ShardSet.open(Path(out))
+    where, chosen = location(out), Options(**options)
+    if append:
+        append_to(location(source), where, chosen, new_classes=new_classes, workers=cores, say=_log.info)
+    else:
+        prep(location(source), where, chosen, workers=cores, if_exists=if_exists, say=_log.info)
+    return ShardSet.open(where)
 
 
-def verify_shards(shards: Path | str, *, deep: bool = False) -> None:
+def verify_shards(shards: Location | str, *, deep: bool = False) -> None:
     """Check a shard set, as `headrace verify` does: sizes, SHA-256, the index against the tars.
 
-    With `deep` each image is decoded too. Raises DataError that names each problem and what mends them all.
+    With `deep` each image is decoded too. Raises DataError, which names each problem and the remedy for all.
     """
     problems: list[str] = []
     try:
-        check(Path(shards), deep=deep, say=problems.append)
+        check(location(shards), deep=deep, say=problems.append)
     except DataError as error:
         raise DataError("\n".join([*problems, str(error)])) from error

@@ -1,4 +1,4 @@
-"""The shards of a plan that are missing yet, made by worker processes, with progress and a look at bad images."""
+"""Makes the missing shards of a plan in worker processes, with progress and a check of bad images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +10,15 @@ from headrace.prep.make.engines.pool import make_shards
 from headrace.prep.make.planned import Job
 from headrace.prep.make.record import Bad, Record
 from headrace.prep.make.shard import Work
+from headrace.prep.make.space import refuse_small_disk
 from headrace.shards import store
-from headrace.shards.errors import HeadraceError
 
-_RESERVE = 64 * MEGABYTE  # for the index, and what other programs write meanwhile
+_RESERVE = 64 * MEGABYTE  # for the index, and for what other programs write meanwhile
 
 
 def make_missing(missing: Sequence[Job], work: Work, workers: int, out: Path, bad: BadImages) -> dict[str, Record]:
-    """The records of these jobs, by name. Raises FullError where the disk is full; what is finished is kept."""
-    _check_space(missing, work, out)
+    """Do these jobs; return their records by name. Raises FullError if the disk is full; finished shards are kept."""
+    _check_space(missing, work, out, workers)
     records = {}
     with progress(sum(job.samples for job in missing), "prep") as report:
         done = 0
@@ -37,10 +37,7 @@ def make_missing(missing: Sequence[Job], work: Work, workers: int, out: Path, ba
     return records
 
 
-def _check_space(jobs: Sequence[Job], work: Work, out: Path) -> None:
-    needed = sum(work.plan.bytes_of(job) + 2048 * job.samples for job in jobs) + _RESERVE
-    free = store.free_bytes(out)
-    if free < needed:
-        raise HeadraceError(
-            f"{out}: {free:,} bytes are free there, about {needed:,} are needed. Free some space or choose another disk"
-        )
+def _check_space(jobs: Sequence[Job], work: Work, out: Path, workers: int) -> None:
+    sizes = sorted((work.plan.bytes_of(job) + 2048 * job.samples for job in jobs), reverse=True)
+    needed = sum(sizes if work.uploads is None else sizes[:workers]) + _RESERVE  # those that are on this disk at a time
+    refuse_small_disk(out, needed)

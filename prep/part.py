@@ -1,8 +1,8 @@
-"""`headrace prep --part I/N`: a share of a set's shards, made by one of several processes on any hosts.
+"""`headrace prep --part I/N`: makes a share of a set's shards, in one of several processes on any hosts.
 
-All read one plan, which the first of them makes; a part makes its shards and publishes nothing. Whoever gives the same
-command without --part finds all that parts have made, makes what is missing and publishes the set. A part may be given
-again, and twice at once: shards have equal bytes whoever makes them, and are renamed into their place.
+All read one plan, which the first of them makes; a part makes its shards and publishes nothing. Anybody who gives the
+same command without --part finds all that parts have made, makes what is missing and publishes the set. A part may be
+given again, and twice at once: shards have equal bytes whichever process makes them, and are renamed into place.
 """
 
 import re
@@ -11,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from headrace.prep.command.counts import counted
 from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say
 from headrace.prep.convert import held, target
@@ -26,12 +25,14 @@ from headrace.prep.making import make_missing
 from headrace.prep.sources.detect import open_files
 from headrace.prep.sources.files import Files
 from headrace.shards import remains, store
+from headrace.shards.counts import counted
 from headrace.shards.errors import HeadraceError, UsageError
 from headrace.shards.lock import LockedError
 from headrace.shards.targets import refuse_mount_point
+from headrace.shards.urls import Location
 
 _PART = re.compile(r"(\d{1,7})/(\d{1,7})")
-_LOOK_EVERY = 0.5  # seconds, for the plan that another process makes
+_LOOK_EVERY = 0.5  # seconds, while another process makes the plan
 
 
 class Part(NamedTuple):
@@ -42,18 +43,18 @@ class Part(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """From I/N. Raises UsageError for anything else."""
+        """Parse I/N. Raises UsageError for anything else."""
         found = _PART.fullmatch(text.strip())
         if not found or not 1 <= int(found[1]) <= int(found[2]):
-            raise UsageError(f"--part {text}: I/N is needed, with I from 1 to N, as 3/8 for the third of eight")
+            raise UsageError(f"--part {text}: expected I/N, with I from 1 to N, such as 3/8 for the third of eight")
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
 
-def make_plan(source: Path, out: Path, options: Options, *, workers: int, say: Say) -> None:
-    """Make the plan alone, so that no part has to wait for it."""
+def make_plan(source: Location, out: Path, options: Options, *, workers: int, say: Say) -> None:
+    """Make only the plan, so that no part has to wait for it."""
     out = target(source, out)
     if _is_published(out, options, say):
         return
@@ -63,10 +64,10 @@ def make_plan(source: Path, out: Path, options: Options, *, workers: int, say: S
     say(f"{Room(out).folder}: a plan of {counted(count, 'shard')} with {counted(plan.images, 'image')}")
 
 
-def prep_part(source: Path, out: Path, options: Options, part: Part, *, workers: int, say: Say) -> None:
-    """Make the shards of a part that are missing. Nothing is ever removed, and nothing published.
+def prep_part(source: Location, out: Path, options: Options, part: Part, *, workers: int, say: Say) -> None:
+    """Make the missing shards of a part. Nothing is ever removed or published.
 
-    Raises DataError where a file is not as the plan has it, UsageError where the plan has other options.
+    Raises DataError if a file differs from the plan, UsageError if the plan has other options.
     """
     out = target(source, out)
     if _is_published(out, options, say):
@@ -77,18 +78,18 @@ def prep_part(source: Path, out: Path, options: Options, part: Part, *, workers:
         files.unpack()
         work = Work(room.set_of(plan), room.records_of(plan), plan, files.reader(plan.prefix), options)
         try:
-            made, count = _make(part, work, files, workers, out)
+            made, count = make_share(part, work, files, workers, out)
         except HeadraceError:
-            if plan.folder.exists() or not _is_published(out, options, say):
+            if work.folder.exists() or not _is_published(out, options, say):
                 raise
-            return  # all was there before this part was done
+            return  # its folder became the set before this part was done
     done = sum(1 for _ in work.records.glob("*.record"))
     total = sum(map(len, plan.jobs().values()))
-    say(f"part {part}: {counted(count, 'shard')}, {made} of them made now; {done:,} of all {total:,} are there")
+    say(f"part {part}: {counted(count, 'shard')}, {made} of them made now; {done:,} of all {total:,} exist")
 
 
-def _make(part: Part, work: Work, files: Files, workers: int, out: Path) -> tuple[int, int]:
-    """How many shards of the part were made now, and how many there are."""
+def make_share(part: Part, work: Work, files: Files, workers: int, out: Path) -> tuple[int, int]:
+    """Make the missing shards of a part; return how many were made now, and how many exist."""
     remains.remove_all_remains(work.folder)
     jobs = [job for split in work.plan.jobs().values() for job in split][part.number - 1 :: part.of]
     records = finished(jobs, work)
@@ -100,15 +101,15 @@ def _make(part: Part, work: Work, files: Files, workers: int, out: Path) -> tupl
 
 
 def _is_published(out: Path, options: Options, say: Say) -> bool:
-    """Whether the set is there; UsageError where another one is."""
+    """Whether the set exists. Raises UsageError if there is another one."""
     manifest = reuse.published(out, options)
     if manifest is not None:
-        say(f"{out}: it is there already, made with these options; there is nothing to do")
+        say(f"{out}: exists already, made with these options; there is nothing to do")
     return manifest is not None
 
 
 def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> Plan:
-    """The plan that all parts read, made where there is none yet. Raises UsageError where it has other options."""
+    """The plan that all parts read, made if missing. Raises UsageError if it has other options."""
     room, told = Room(out), False
     while (plan := room.found()) is None:
         try:
@@ -117,7 +118,7 @@ def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> 
                 plan = room.found() or _new_plan(files, room, out, options, workers, say)
         except LockedError:
             if not told:
-                say(f"{out}: waiting for the plan, which another process makes")
+                say(f"{out}: waiting for the plan, which another process is making")
             told = True
             time.sleep(_LOOK_EVERY)
         else:
@@ -125,7 +126,7 @@ def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> 
     if other := differing(plan, options):
         raise UsageError(
             f"{room.folder}: its plan was made with other options: {', '.join(other)}. Give the same, or remove that "
-            "folder, with all that is made, to begin anew"
+            "folder, with everything in it, to begin again"
         )
     return plan
 

@@ -1,4 +1,4 @@
-"""Where single images lie, by kind of place: files, memory, sources as prep reads them, shard sets."""
+"""Single images by kind of place: files, memory, sources as prep reads them, shard sets; also at URLs."""
 
 import os
 import tempfile
@@ -16,6 +16,7 @@ from headrace.prep.sources.folder import FolderReader
 from headrace.prep.sources.kinds import has_image_ending
 from headrace.prep.sources.parquet import ParquetFiles
 from headrace.prep.sources.paths import TEXT, listed_paths, stat_listed
+from headrace.prep.sources.servers import Servers, shown
 from headrace.prep.sources.survey import survey
 from headrace.shards import regular
 from headrace.shards.encoded import Given, Ready, Unreadable
@@ -23,10 +24,11 @@ from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.headers import refuse_unsafe
 from headrace.shards.prepared import Prepared
 from headrace.shards.shardset import ShardSet
+from headrace.shards.urls import is_url, location
 
 
 class Part(Protocol):
-    """Images of one kind of place."""
+    """Images in one kind of place."""
 
     def __len__(self) -> int: ...
 
@@ -56,20 +58,24 @@ def _admitted(part: Part, place: int, prepared: Prepared) -> Given:
 
 
 class Files:
-    """Single files."""
+    """Single files, on a disk or at URLs. What is called a URL has no query, which may be a secret."""
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
+        self._servers = Servers()
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def name(self, place: int) -> str:
         """What the image is called."""
-        return self._paths[place]
+        path = self._paths[place]
+        return shown(path) if is_url(path) else path
 
     def data(self, place: int) -> bytes:
         """Its file."""
+        if is_url(self._paths[place]):
+            return self._servers.read(self._paths[place], MAX_FILE_BYTES)
         path = Path(self._paths[place])
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
             raise DataError(f"{size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
@@ -103,12 +109,12 @@ class Memory:
 
 
 class Source:
-    """The images of a folder, archive or Parquet file, as prep reads them; those that it does not read come last."""
+    """The images of a folder, archive or Parquet file, as prep reads them; unsupported ones come last."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        # Held as long as images are wanted: the unpacked copy of an archive goes with it.
-        self._files = open_files(Path(path), Path(tempfile.gettempdir()))
+        self._path = shown(path) if is_url(path) else path
+        # Held while images are needed: the unpacked copy of an archive is removed with it.
+        self._files = open_files(location(path), Path(tempfile.gettempdir()))
         self._entries, self._left_out = _images_in(self._files)
         self._reader = self._files.reader("")
 
@@ -133,7 +139,7 @@ class Source:
 
 
 def _images_in(files: SourceFiles) -> tuple[list[Entry], LeftOut]:
-    """What is read, and what is an image that is not read, with the reason."""
+    """The images that are read, and those that are not, with the reason."""
     if isinstance(files, ParquetFiles):
         return list(files.table()), files.left_out
     seen = survey(files)
@@ -143,16 +149,21 @@ def _images_in(files: SourceFiles) -> tuple[list[Entry], LeftOut]:
 
 
 class Listing:
-    """What a listing names, in its order, labelled or not: a path that cannot be read is there with the reason."""
+    """The images of a listing in order, labelled or not; an unreadable path is included with the reason.
+
+    Paths may be URLs.
+    """
 
     def __init__(self, path: str) -> None:
         self._path, self._folder = path, Path(path).absolute().parent
         self._paths = listed_paths(Path(path))
         self._without = "a row without a path"
-        self._reader = FolderReader(self._folder, "")
-        if Path(path).suffix.lower() == TEXT and not any(os.path.lexists(self._folder / one) for one in self._paths):
+        self._reader, self._servers = FolderReader(self._folder, ""), Servers()
+        if Path(path).suffix.lower() == TEXT and not any(
+            is_url(one) or os.path.lexists(self._folder / one) for one in self._paths
+        ):
             none = f"no image, and no list of images: none of its lines is a file in {self._folder}"
-            self._paths, self._without = [""], none  # of any text, one row says so, and not one for each line
+            self._paths, self._without = [""], none  # for arbitrary text, one row says so instead of one per line
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -160,6 +171,8 @@ class Listing:
     def name(self, place: int) -> str:
         """What the image is called."""
         path = self._paths[place]
+        if is_url(path):
+            return shown(path)
         return str(Path(self._path).parent / path) if path else self._path
 
     def data(self, place: int) -> bytes:
@@ -167,6 +180,8 @@ class Listing:
         path = self._paths[place]
         if not path:
             raise DataError(self._without)
+        if is_url(path):
+            return self._servers.read(path, MAX_FILE_BYTES)
         size = stat_listed(self._folder, path).st_size
         return self._reader.read(Entry(path, size, UNKNOWN_CRC, 0, size, 0))
 
@@ -176,12 +191,15 @@ class Listing:
 
 
 class Samples:
-    """The samples of a shard set, of all its splits: they were admitted when it was made."""
+    """The samples of all splits of a shard set, which were admitted when it was made."""
 
     def __init__(self, path: str) -> None:
-        self._path, self._shards = path, ShardSet.open(path)
+        self._shards = ShardSet.open(path)
+        self._path = str(self._shards.where)
         refuse_unsafe(self._shards)
         self._splits = [self._shards.split(name) for name in self._shards.split_names]
+        for split in self._splits:
+            split.read_in_order(0, len(split))
         self._starts = np.cumsum([0, *map(len, self._splits)]).tolist()
 
     def __len__(self) -> int:

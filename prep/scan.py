@@ -1,4 +1,4 @@
-"""What one WebDataset tar holds: its usable samples, each decoded once, and why others cannot be used."""
+"""Scans one WebDataset tar: its usable samples, each decoded once, and why others cannot be used."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ from headrace.shards.sample import Row
 from headrace.shards.tar import LABEL_EXTENSION
 
 EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "jp2", "gif", "avif", "heic")
-"""Of members that are images; where a sample has several, the first of these counts."""
+"""Extensions of images; if a sample has several, the first of these counts."""
 
 
 class Found(NamedTuple):
@@ -33,10 +33,11 @@ class Found(NamedTuple):
 
 @dataclass
 class Scan:
-    """What one tar holds."""
+    """The contents of one tar."""
 
     path: Path
     sha256: str = ""
+    bytes: int = 0
     samples: list[Found] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
@@ -46,6 +47,7 @@ def scan_tar(path: Path) -> Scan:
     scan = Scan(path)
     try:
         with path.open("rb") as stream:
+            scan.bytes = os.fstat(stream.fileno()).st_size
             scan.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             for key, parts in groupby(all_members(path), key=lambda member: _key_and_extension(member.name)[0]):
                 try:
@@ -61,7 +63,7 @@ def scan_tar(path: Path) -> Scan:
 
 
 def _key_and_extension(name: str) -> tuple[str, str]:
-    """As the webdataset library splits names: at the first dot of the last part."""
+    """Split a name as the webdataset library does: at the first dot of the last part."""
     folder, slash, last = name.rpartition("/")
     return folder + slash + last.partition(".")[0], idx.extension_of(name)
 
@@ -69,7 +71,9 @@ def _key_and_extension(name: str) -> tuple[str, str]:
 def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> Found:
     _check_names(key, parts)
     named = [(_key_and_extension(one.name)[1], _file(one)) for one in parts]
-    of = {extension: member for extension, member in named if extension}  # without one it is no part of a sample
+    of = {
+        extension: member for extension, member in named if extension
+    }  # without an extension it is not a part of a sample
     picture = next((of[one] for one in EXTENSIONS if one in of), None)
     label = of.get(LABEL_EXTENSION)
     if picture is None or label is None:
@@ -89,7 +93,7 @@ def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> F
 
 
 def _file(one: Member | Link | Unread) -> Member:
-    """The member, which is a regular file. BadImageError where it is none: an index has no place for it."""
+    """The member as a regular file. Raises BadImageError if it is not one, because an index cannot hold it."""
     if isinstance(one, Member):
         return one
     what = "a link" if isinstance(one, Link) else one.what
@@ -97,10 +101,10 @@ def _file(one: Member | Link | Unread) -> Member:
 
 
 def _check_names(key: str, parts: list[Member | Link | Unread]) -> None:
-    """Names that the indexes cannot hold, or that other readers of WebDataset understand in another way."""
+    """Refuse names that the indexes cannot hold, or that other readers of WebDataset interpret differently."""
     extensions = [_key_and_extension(one.name)[1] for one in parts]
     if not key.rpartition("/")[2]:
-        raise BadImageError("a name that begins with a dot, which is no sample's")
+        raise BadImageError("a name that begins with a dot, which is not allowed for samples")
     if len(set(extensions)) < len(extensions):
         raise BadImageError(f"two members of the same kind ({', '.join(extensions)})")
     if any(

@@ -1,4 +1,4 @@
-"""A contact sheet of a shard set: real samples, a row for each class, with the names of the classes."""
+"""Draws a contact sheet of a shard set: samples in a row for each class, with the names of the classes."""
 
 import textwrap
 import zlib
@@ -14,7 +14,7 @@ from headrace.shards.errors import DataError
 from headrace.shards.shardset import ShardSet, Split
 from headrace.shards.sheet import FAINT, GAP, SIDE, Sheet, refuse_name
 
-_CLASSES = 40  # shown; of more classes, as many evenly spread over the list
+_CLASSES = 40  # classes to show; if there are more, they are evenly spread over the list
 _COLUMNS = 2
 _BETWEEN = 16  # pixels between splits
 _TEXT = 160  # pixels for the name of a class
@@ -23,7 +23,7 @@ _QUOTAS = {1: (8,), 2: (6, 2), 3: (4, 2, 2)}  # pictures of a class from each sp
 
 
 def write_sheet(shards: ShardSet, path: Path) -> str:
-    """Write the sheet to `path`; what to tell the user about it."""
+    """Write the sheet to `path`; return a line for the user."""
     refuse_name(path)
     labels = _labels(len(shards.class_ids))
     _sheet(shards, labels).save(path)
@@ -31,7 +31,7 @@ def write_sheet(shards: ShardSet, path: Path) -> str:
 
 
 def _labels(classes: int) -> list[int]:
-    """All labels, or some evenly spread over them."""
+    """All labels, or some that are evenly spread over them."""
     shown = min(classes, _CLASSES)
     return [place * classes // shown for place in range(shown)]
 
@@ -45,7 +45,7 @@ def _sheet(shards: ShardSet, labels: list[int]) -> Sheet:
     columns = -(-len(labels) // rows)
     sheet = Sheet(columns * row_width, _HEAD + rows * (SIDE + GAP))
     counts = ", ".join(f"{quota} {name}" for name, quota in quotas.items())
-    sheet.write((8, 8), f"{shards.root.absolute().name}   {counts} samples a class   digest {shards.digest[:16]}", 15)
+    sheet.write((8, 8), f"{shards.name}   {counts} samples a class   digest {shards.digest[:16]}", 15)
     splits = [(shards.split(name), quota) for name, quota in quotas.items()]
     for place, label in enumerate(labels):
         left, top = place // rows * row_width, _HEAD + place % rows * (SIDE + GAP)

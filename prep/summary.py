@@ -1,39 +1,43 @@
-"""What prep says at its end."""
+"""The summary that prep prints at its end."""
 
 from collections import Counter
-from pathlib import Path
 
-from headrace.prep.command.counts import counted, first_of
 from headrace.prep.command.options import MEGABYTE
 from headrace.prep.convert import Result
 from headrace.prep.make.tally import Tally
 from headrace.prep.sources.files import READ, SYMBOLIC
+from headrace.shards.counts import counted, first_of
 from headrace.shards.manifest import VALIDATION, Manifest
 from headrace.shards.names import REPORT
+from headrace.shards.urls import Location
 
 _SHOWN = 20  # names in a line
 
 
-def summary(result: Result, out: Path) -> str:
-    """What the set consists of, and how it came about."""
+def summary(result: Result, out: Location) -> str:
+    """The contents of the set, and how it was made."""
     manifest = result.manifest
     if result.reused:
-        end = f"  reused: made before from the same source with the same options ({result.seconds:.2f} s)"
+        end = f"  reused: it was made before from the same source with the same options ({result.seconds:.2f} s)"
+    elif result.added is not None:
+        what = f"{counted(result.added, 'sample')} appended" if result.added else "nothing appended: it has all of them"
+        end = f"  {what} ({result.seconds:.1f} s)"
     else:
         end = (
             f"  made in {result.seconds:.1f} s, {manifest.samples / result.seconds:,.0f} images/s, every image decoded"
         )
-    return "\n".join([contents(manifest, out), *account(result.tally), end])
+    return "\n".join([contents(manifest, out), *account(result.tally, reported=result.added != 0), end])
 
 
-def contents(manifest: Manifest, out: Path) -> str:
-    """What a set consists of."""
+def contents(manifest: Manifest, out: Location) -> str:
+    """The contents of a set."""
     splits = ", ".join(f"{split.samples:,} {split_name(manifest, split.name)}" for split in manifest.splits)
     shards = [shard for split in manifest.splits for shard in split.shards]
     size = sum(shard.bytes for shard in shards)
     each = size / max(manifest.samples, 1)
+    parts = f" in {len(manifest.parts)} parts" if manifest.appended else ""
     lines = [
-        f"{out}: {splits} samples, {counted(len(manifest.classes), 'class', 'classes')}",
+        f"{out}: {splits} samples, {counted(len(manifest.classes), 'class', 'classes')}{parts}",
         f"  {counted(len(shards), 'shard')}, {size / MEGABYTE:,.1f} MB, {each:,.0f} bytes a sample",
         f"  digest {manifest.digest}",
     ]
@@ -41,17 +45,20 @@ def contents(manifest: Manifest, out: Path) -> str:
 
 
 def split_name(manifest: Manifest, name: str) -> str:
-    """The name of a split; of a validation split also what the source calls it, if that was asked for."""
+    """The name of a split; for a validation split also the source's name, if that was given."""
     chosen = manifest.options.get("val")
     return f"{name} (the source's {chosen})" if name == VALIDATION and chosen is not None else name
 
 
-def account(tally: Tally) -> list[str]:
-    """Lines about the files of the source that are no samples, or not as they were, and about classes that lack any."""
+def account(tally: Tally, *, reported: bool = True) -> list[str]:
+    """Lines about files of the source that are not samples or were changed, and about classes without samples.
+
+    `reported`: whether report.jsonl names them.
+    """
     lines = []
     if tally.bad:
         lines.append(
-            f"{tally.bad.total():,} of {counted(tally.images, 'image')} left out, as they do not decode: "
+            f"{tally.bad.total():,} of {counted(tally.images, 'image')} omitted because they do not decode: "
             f"{_by(tally.bad)}"
         )
     lines += [f"{counted(count, 'image')}: {why}" for why, count in tally.converted.most_common()]
@@ -59,7 +66,7 @@ def account(tally: Tally) -> list[str]:
         files = counted(count, "file")
         more = "; --follow-links reads what those in a folder lead to" if why == SYMBOLIC else ""
         lines.append(f"{files} {why}" if why == READ else f"{files} not used: {why}{more}")
-    if lines:
+    if lines and reported:
         lines[-1] += f" ({REPORT} names all these)"
     if tally.empty:
         lines.append(f"folders without a file, so no classes: {first_of(tally.empty, _SHOWN)}")

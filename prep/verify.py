@@ -3,21 +3,22 @@
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from headrace.prep.command.progress import Say, progress
 from headrace.prep.images.admit import sides
 from headrace.shards.cores import usable_cores
 from headrace.shards.errors import DataError
-from headrace.shards.manifest import ShardInfo, load
-from headrace.shards.verify import Report, verify
+from headrace.shards.manifest import ShardInfo
+from headrace.shards.urls import Location
+from headrace.shards.verify import Report
+from headrace.shards.verify_remote import manifest_at, verify_at
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What a verification came to."""
+    """The result of a verification."""
 
-    root: Path
+    root: Location
     deep: bool  # whether every image was decoded
     report: Report
     seconds: float
@@ -31,12 +32,10 @@ class Checked:
         """Raise DataError if there is any."""
         if count := len(self.report.problems):
             what = "1 problem" if count == 1 else f"{count:,} problems"
-            raise DataError(
-                f"{self.root}: {what}, listed above. It must not be trained on as it is. {self.report.remedy}"
-            )
+            raise DataError(f"{self.root}: {what}, listed above. Do not train on it as it is. {self.report.remedy}")
 
     def line(self) -> str:
-        """The closing line of a set that is sound."""
+        """The closing line about an intact set."""
         what = "sizes, SHA-256, index against tars" + (", every image decoded" if self.deep else "")
         return (
             f"{self.root}: sound. {self.report.manifest.samples:,} samples in {len(self.shards):,} shards, "
@@ -44,7 +43,7 @@ class Checked:
         )
 
     def as_object(self) -> str:
-        """All of it as one JSON object."""
+        """The result as one JSON object."""
         record = {
             "root": str(self.root),
             "sound": not self.report.problems,
@@ -59,16 +58,16 @@ class Checked:
         return json.dumps(record, indent=1)
 
 
-def examine(root: Path, *, deep: bool) -> Checked:
-    """Check a set, and show how far that is. Raises what `headrace.shards.verify.verify` raises."""
+def examine(root: Location, *, deep: bool) -> Checked:
+    """Check a set with progress. Raises what `headrace.shards.verify.verify` raises."""
     began = time.monotonic()
-    with progress(load(root).samples, "verify") as report:
-        found = verify(root, decode=sides if deep else None, threads=usable_cores(), progress=report)
+    with progress(manifest_at(root).samples, "verify") as report:
+        found = verify_at(root, decode=sides if deep else None, threads=usable_cores(), progress=report)
     return Checked(root, deep, found, time.monotonic() - began)
 
 
-def check(root: Path, *, deep: bool, say: Say) -> str:
-    """Say each problem, then raise if there was one; else the closing line."""
+def check(root: Location, *, deep: bool, say: Say) -> str:
+    """Print each problem, then raise DataError if there was any; otherwise return the closing line."""
     found = examine(root, deep=deep)
     for problem in found.report.problems:
         say(problem)

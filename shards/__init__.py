@@ -1,1 +1,1 @@
-"""Shard sets on disk: write, open, check and order their samples. Imports neither `prep` nor `train`."""
+"""Shard sets on disk: writes, opens, checks and orders their samples. Imports neither `prep` nor `train`."""

@@ -1,4 +1,4 @@
-"""The number columns of a split that training reads, checked row by row against the manifest."""
+"""The numeric columns of a split that training reads, checked row by row against the manifest."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,10 +16,10 @@ _READ = ("shard", "offset", "size", "label", "width", "height", "crc32")
 
 
 class Columns(NamedTuple):
-    """A row for each of n samples, (n,) each; shards need no column, as the rows are in their order."""
+    """One row for each of n samples, (n,) each. Shards need no column, because rows are in the order of shards."""
 
     labels: NDArray[np.int64]
-    widths: NDArray[np.int32]  # pixels, as the next
+    widths: NDArray[np.int32]  # pixels, like the next
     heights: NDArray[np.int32]
     offsets: NDArray[np.int64]  # first byte in the tar
     sizes: NDArray[np.int32]  # bytes
@@ -37,7 +37,7 @@ KINDS: dict[str, np.dtype[Any]] = {
 
 
 def read_columns(root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
-    """Those of a split, in memory of this process. Raises DataError when the index is damaged or senseless."""
+    """The columns of a split, in this process's memory. Raises DataError if the index is damaged or inconsistent."""
     columns = Columns(**{name: np.empty(split.samples, kind) for name, kind in KINDS.items()})
     for first, part in column_parts(root, split, manifest):
         for column, values in zip(_arrays(columns), _arrays(part), strict=True):
@@ -46,12 +46,12 @@ def read_columns(root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
 
 
 def column_parts(root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[tuple[int, Columns]]:
-    """The same a row group at a time, each with the id of its first row. Raises DataError as `read_columns`."""
+    """The columns one row group at a time, with the id of its first row. Raises DataError like `read_columns`."""
     path, first = root / split.index.name, 0
     with closing(index.Index(root, split.index)) as found:
         if found.rows != split.samples:
             raise DataError(
-                f"{path}: {found.rows:,} rows, the manifest says {split.samples:,}. {remedy.of_indexes(root)}"
+                f"{path}: {found.rows:,} rows, but the manifest says {split.samples:,}. {remedy.of_indexes(root)}"
             )
         rules = _Rules(root, split, len(manifest.classes))
         for number, rows in enumerate(found.group_rows):
@@ -70,7 +70,7 @@ def _arrays(columns: Columns) -> tuple[NDArray[Any], ...]:
 
 
 class _Rules:
-    """Rows agree with the manifest, so that no read can leave its tar and no label its list."""
+    """Checks rows against the manifest, so that no read can leave its tar and every label is in the class list."""
 
     def __init__(self, root: Path, split: SplitInfo, classes: int) -> None:
         self._path, self._remedy, self._classes = root / split.index.name, remedy.of_indexes(root), classes
@@ -78,7 +78,7 @@ class _Rules:
         self._ends = np.cumsum([shard.samples for shard in split.shards], dtype=np.int64)
 
     def check(self, arrays: dict[str, NDArray[Any]], first: int) -> None:
-        """Raise DataError for rows, the first of which has this id, that are not as they must be."""
+        """Raise DataError for invalid rows; `first` is the id of the first row."""
         shard, labels = arrays["shard"], arrays["label"]
         if not len(shard):
             return
@@ -95,5 +95,5 @@ class _Rules:
     def _any_outside(self, arrays: dict[str, NDArray[Any]]) -> bool:
         offsets, sizes = arrays["offset"], arrays["size"]
         smallest = min(arrays[name].min() for name in ("size", "width", "height"))
-        outside = offsets > self._sizes[arrays["shard"]] - sizes  # no sum, which might be too large for its type
+        outside = offsets > self._sizes[arrays["shard"]] - sizes  # a difference, because a sum might overflow
         return bool(smallest <= 0 or offsets.min() < 0 or outside.any())

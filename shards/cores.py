@@ -1,15 +1,15 @@
-"""How many cores a process may use."""
+"""The number of cores that a process may use."""
 
 import os
 
 
 def allowed_cores() -> int:
-    """Cores of this process's affinity mask, whatever share of them it is given."""
+    """Cores in this process's affinity mask, whatever share of them it gets."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: its affinity mask, cut down to the control group's quota."""
+    """Cores that this process may use: those of its affinity mask, up to the control group's quota."""
     cores = allowed_cores()
     try:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123  a kernel file

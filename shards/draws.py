@@ -1,10 +1,11 @@
-"""Counter-based draws: every random number is a pure function of the seed and of what it is for.
+"""Counter-based draws: every random number is a pure function of the seed and of its purpose.
 
 There is no generator state to keep, pass on or restore. The hash is SplitMix64's finalizer (Steele, Lea and
-Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014) absorbed once per counter. It is written
-out here because numpy does not promise equal streams across versions; golden values in the tests hold it still.
+Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), applied once per counter. It is implemented
+here because NumPy does not promise equal streams across versions; golden values in the tests fix it.
 """
 
+import random
 from enum import IntEnum
 
 import numpy as np
@@ -15,7 +16,7 @@ _MASK = (1 << 64) - 1
 
 
 class Stream(IntEnum):
-    """What a draw is for. Streams never share a number; a value, once used, is never given to another purpose."""
+    """The purpose of a draw. Streams never share a number, and a number is never reused for another purpose."""
 
     ORDER = 1
     CROP = 2
@@ -31,10 +32,11 @@ class Stream(IntEnum):
     ERASE = 12
     SHARD_ORDER = 13
     RESIDENT = 14
+    NETWORK = 15
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finalizer: a bijection of 64-bit words. Works in place on the array that it is given."""
+    """SplitMix64's finalizer: a bijection of 64-bit words. Works in place."""
     x ^= x >> np.uint64(30)
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)
@@ -46,7 +48,7 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def hash64(seed: int, stream: Stream, *counters: ArrayLike) -> NDArray[np.uint64]:
     """64-bit hashes of (seed, stream, *counters); counters are integers that broadcast against each other.
 
-    For fixed other arguments the map from the last counter to the hash is a bijection: no two ids collide.
+    If the other arguments are fixed, the map from the last counter to the hash is a bijection: no two ids collide.
     """
     state = _mix(np.array([(seed & _MASK)], np.uint64) + _GOLDEN)
     for counter in (np.uint64(stream), *counters):
@@ -65,3 +67,11 @@ def uniforms(seed: int, stream: Stream, *counters: ArrayLike, count: int) -> NDA
 def seed64(seed: int, stream: Stream, *counters: int) -> int:
     """One non-negative 63-bit integer, to seed a library's own generator."""
     return int(hash64(seed, stream, *counters)[0] >> np.uint64(1))
+
+
+def global_state() -> bytes:
+    """The state of the global generators of Python's `random` and of NumPy, for comparison.
+
+    Headrace never draws from them; a changed state shows that other code did.
+    """
+    return repr((random.getstate(), [np.asarray(part).tolist() for part in np.random.get_state()])).encode()  # noqa: NPY002

@@ -1,4 +1,4 @@
-"""Images as files: what is decoded from, and what a source of images hands out."""
+"""Images as files: the source of a decoder, and the items that it yields."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -8,40 +8,40 @@ from numpy.typing import NDArray
 
 from headrace.shards.prepared import Prepared
 
-_PART = 1 << 18  # images that are looked at together
+_PART = 1 << 18  # images that are processed together
 
 
 class Encoded(Protocol):
-    """Where encoded images come from, by their ids. A split of a shard set is one, a list of loose files another."""
+    """A source of encoded images by id, such as a split of a shard set or a list of loose files."""
 
     @property
     def heights(self) -> NDArray[np.int32]:
-        """Of the upright images, pixels."""
+        """Heights of the upright images in pixels."""
 
     @property
     def widths(self) -> NDArray[np.int32]:
-        """The same."""
+        """Widths of the upright images in pixels."""
 
     def __len__(self) -> int: ...
 
     def file_sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Of the files of these images, bytes."""
+        """Sizes of the files of these images in bytes."""
 
     def jpegs(self, ids: NDArray[np.int64]) -> Sequence[NDArray[np.uint8]]:
-        """The files of these images, uint8 (bytes,) each. DataError where one is not what it was."""
+        """The files of these images, uint8 (bytes,) each. Raises DataError if one has changed."""
 
     def describe(self, sample_id: int) -> str:
         """The name of an image, for messages."""
 
 
 def mean_pixels(images: Encoded) -> float:
-    """Mean area of the images, at least one, in pixels; a part of a large set at a time."""
+    """Mean area of the images (at least one) in pixels; a large set is processed in parts."""
     areas = (images.heights[part].astype(np.int64) * images.widths[part] for part in _parts(images))
     return sum(int(some.sum()) for some in areas) / len(images)
 
 
 def mean_file_size(images: Encoded) -> float:
-    """Mean size of the files, at least one, in bytes."""
+    """Mean size of the files (at least one) in bytes."""
     ids = (np.arange(part.start, part.stop) for part in _parts(images))
     return sum(int(images.file_sizes(some).sum(dtype=np.int64)) for some in ids) / len(images)
 
@@ -60,7 +60,7 @@ class Ready(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """An image that cannot be used, and why."""
+    """An image that cannot be used, and the reason."""
 
     name: str
     reason: str
@@ -70,9 +70,9 @@ Given = Ready | Unreadable
 
 
 class Images(Protocol):
-    """Images in order, each read when it is asked for."""
+    """Images in order, each read on request."""
 
     def __len__(self) -> int: ...
 
     def read(self, places: Iterable[int], prepared: Prepared) -> Iterator[Given]:
-        """The images at these places, in that order, as prep would store them with these options."""
+        """The images with these indices, in this order, as prep would store them with these options."""

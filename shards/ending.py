@@ -1,4 +1,4 @@
-"""How an error ends a command or a rank: one line for what a user can act on, a traceback for a fault of Headrace."""
+"""How an error ends a command or a rank: one line if a user can act on it, a traceback for a fault of Headrace."""
 
 import os
 import traceback
@@ -8,15 +8,15 @@ from headrace.shards.open_files import LimitError, refuse_limit
 from headrace.shards.version import running_version
 
 REPORT = (
-    f"headrace {running_version()}: this is a fault of Headrace, not of what you did. Report it, with all lines above, "
-    "on the issues page of its repository"
+    f"headrace {running_version()}: this is a fault of Headrace, not of your input. Please report it, with all "
+    "lines above, on the issues page of its repository"
 )
 
 
 def expected(error: BaseException) -> HeadraceError | None:
-    """The error as one that a user can act on; None where it is a fault of Headrace.
+    """The error as one that a user can act on; None if it is a fault of Headrace.
 
-    An OSError that names a file is the system's word on that file, which nobody on the way knew better words for.
+    An OSError that names a file is one that a user can act on: it is the system's message about that file.
     """
     if isinstance(error, HeadraceError):
         return error
@@ -33,15 +33,15 @@ def _of_file(error: OSError) -> HeadraceError:
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     where = " and ".join(names) or f"descriptor {error.filename}"
     found = HeadraceError(
-        f"{where}: {error.strerror or type(error).__name__}. Mend that and start again; HEADRACE_DEBUG=1 shows what "
-        "was done with it"
+        f"{where}: {error.strerror or type(error).__name__}. Fix that and start again; HEADRACE_DEBUG=1 shows "
+        "where it happened"
     )
     found.__cause__ = error
     return found
 
 
 def lines_of(error: HeadraceError) -> str:
-    """What the command ends with: the error's one line, after its traceback with all causes if HEADRACE_DEBUG=1."""
+    """The last lines of a command: the error's one line, after a traceback with all causes if HEADRACE_DEBUG=1."""
     line = error_line(error)
     if os.environ.get("HEADRACE_DEBUG") != "1":
         return line

@@ -5,17 +5,15 @@
     `-- DataError       3  data failed verification
         `-- NewerError  3  a newer Headrace wrote the data; nothing is wrong with it
 
-Messages follow one form: what, where, seen against expected, what to do next.
+Messages follow one form: what happened, where, the actual and the expected value, what to do next.
 """
-
-from pathlib import Path
 
 from headrace.shards.printable import printable
 from headrace.shards.version import running_version
 
 
 class HeadraceError(Exception):
-    """The run failed, in a way that its message explains."""
+    """The run failed; the message explains why."""
 
     exit_code = 1
 
@@ -33,14 +31,14 @@ class DataError(HeadraceError):
 
 
 class NewerError(DataError):
-    """The data is of a newer version of its format, or has a field that only later versions know."""
+    """The data has a newer version of its format, or a field that only later versions know."""
 
     @classmethod
-    def of(cls, where: Path | str, what: str) -> "NewerError":
-        """That of a file, or of something else that was saved; `what` in it this version does not know."""
+    def of(cls, where: object, what: str) -> "NewerError":
+        """The error about a file or other saved data; `what` tells what this version does not know."""
         return cls(f"{where}: {what}: made by a newer Headrace: upgrade (this is {running_version()})")
 
 
 def error_line(error: HeadraceError) -> str:
-    """The error as the one line that the command ends with: what a file or a user put into it is escaped."""
+    """The error as the one line that ends the command; text from files and users is escaped."""
     return printable(f"headrace: error: {error}".replace("\n", " "))

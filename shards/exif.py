@@ -1,4 +1,4 @@
-"""EXIF data, which have the form of TIFF: the orientation in them, and whether every reader finds the same one."""
+"""EXIF data, which have TIFF format: their orientation, and whether all readers agree about it."""
 
 import struct
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _ORDERS: dict[bytes, Order] = {b"II*\0": "little", b"MM\0*": "big"}
 _FIELDS: dict[Order, str] = {"little": "<HHII", "big": ">HHII"}
 _PNG, _RIFF = b"\x89PNG", b"RIFF"
 _ORIENTATION = 0x0112
-_ENTRY = 12  # bytes of an entry: tag, type, number of values, the values or where they lie
+_ENTRY = 12  # bytes of an entry: tag, type, number of values, the values or their offset
 _SIDES = (0x0100, 0x0101)  # width and height
 _SHORT = 3
 _COUNTS = ((_SHORT, 1), (4, 1))  # type and number of values of a count of pixels
@@ -18,19 +18,19 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 
 
 def readable(found: Iterable[bytes]) -> int:
-    """The first orientation in these EXIF data that can be read, 1 to 8; 1 when there is none."""
+    """The first readable orientation in these EXIF data, 1 to 8; 1 if there is none."""
     firsts = (next(iter(orientations(one)), 0) for one in found)
     return next((value for value in firsts if 1 <= value <= 8), 1)
 
 
 def orientations(exif: bytes) -> list[int]:
-    """The value of each entry for the orientation in the first directory, as far as its entries are there."""
+    """The value of each orientation entry in the first directory, as far as its entries exist."""
     order, places, _ = _directory(exif)
     return [int.from_bytes(exif[at + 8 : at + 10], order) for at in places if _is_orientation(exif, at, order)]
 
 
 def without_turn(tiff: bytes) -> bytes:
-    """The TIFF file with orientation 1 in every entry for it in the first directory."""
+    """The TIFF file with every orientation entry in the first directory set to 1."""
     order, places, _ = _directory(tiff)
     changed = bytearray(tiff)
     for at in places:
@@ -40,7 +40,7 @@ def without_turn(tiff: bytes) -> bytes:
 
 
 def is_plain(exif: bytes) -> bool:
-    """Whether the first directory is as the format wants it, so that no reader stops before its end."""
+    """Whether the first directory follows the format, so that no reader stops before its end."""
     order, places, whole = _directory(exif)
     fields = [struct.unpack_from(_FIELDS[order], exif, at) for at in places]
     tags = {tag: (kind, number) for tag, kind, number, _ in fields}
@@ -63,7 +63,7 @@ def _is_orientation(exif: bytes, at: int, order: Order) -> bool:
 
 
 def _directory(exif: bytes) -> tuple[Order, list[int], bool]:
-    """Byte order, where the entries of the first directory lie, and whether all are there that are announced."""
+    """Byte order, the offsets of the entries of the first directory, and whether all announced entries exist."""
     order = _ORDERS.get(exif[:4])
     if order is None:
         return "little", [], False
@@ -73,12 +73,12 @@ def _directory(exif: bytes) -> tuple[Order, list[int], bool]:
 
 
 def is_tiff(data: bytes) -> bool:
-    """Whether the file begins as a TIFF does."""
+    """Whether the file begins like a TIFF."""
     return data[:4] in _ORDERS
 
 
 def exif_in(data: bytes) -> list[bytes]:
-    """The EXIF data of a PNG, WebP or TIFF file, which is its own; none of another file."""
+    """The EXIF data of a PNG, WebP or TIFF file (a TIFF is its own EXIF data); none for other files."""
     if is_tiff(data):
         return [data]
     if data[:4] == _PNG:
@@ -89,7 +89,7 @@ def exif_in(data: bytes) -> list[bytes]:
 
 
 def _chunks(data: bytes, at: int, head: str, name: bytes, around: int, even: int) -> list[bytes]:
-    """The content of all chunks of this name. `around` are the bytes of a chunk besides its content."""
+    """The content of all chunks with this name. `around` is the number of bytes of a chunk around its content."""
     found = []
     while at + 8 <= len(data):
         fields = struct.unpack_from(head, data, at)

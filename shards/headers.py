@@ -1,34 +1,33 @@
-"""One look at the headers of all images of a set, before a decoder sees any of them; a note says that it was done.
+"""Checks the headers of all images of a set once, before a decoder sees any of them; a note records that.
 
-The note is an empty file in the user's private cache, so a set that lies anywhere, read-only too, is looked at once.
+The note is an empty file in the user's private cache, so that any set, even a read-only one, is checked only once.
 Its name is a hash of the set's digest and its indexes, which say where the images begin.
 """
 
 import hashlib
 import json
-import os
 from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 
-from headrace.shards import jpeg, store
+from headrace.shards import store
 from headrace.shards.encoded import Encoded
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.manifest import Manifest
 from headrace.shards.shardset import ShardSet, Split
-from headrace.shards.unsafe import why_unsafe
+from headrace.shards.unsafe import RULE, why_unsafe_at
 from headrace.shards.user_cache import private_folder
 
-_RULE = 1  # raised when `why_unsafe` comes to refuse more: sets are then looked at again
-_TOGETHER = 1024  # samples whose places are looked up at once
-_FIRST, _LONGER = 4 << 10, 128 << 10  # bytes read of an image: most headers end there, those with a thumbnail here
+_TOGETHER = 1024  # samples whose offsets are looked up at once
 
 
 def refuse_unsafe(shards: ShardSet) -> None:
-    """Raise DataError for the first image that must not be decoded. Costs nothing where the set's note exists."""
-    note = _note(shards.manifest)
-    if note is not None and note.exists():
+    """Raise DataError for the first image that must not be decoded. Costs nothing if the set's note exists.
+
+    For a set at a URL each tar is checked when it is staged.
+    """
+    if shards.remote is not None or remembered(shards.manifest):
         return
     for name in shards.split_names:
         with closing(shards.split(name)) as split:
@@ -36,17 +35,23 @@ def refuse_unsafe(shards: ShardSet) -> None:
     remember(shards.manifest)
 
 
+def remembered(manifest: Manifest) -> bool:
+    """Whether there is a note that no image of this set is unsafe."""
+    note = _note(manifest)
+    return note is not None and note.exists()
+
+
 def remember(manifest: Manifest) -> None:
-    """Note that no image of this set is unsafe, where there is a place for it."""
+    """Note that no image of this set is unsafe, if there is a folder for the note."""
     note = _note(manifest)
     if note is not None:
-        with suppress(HeadraceError):  # a full disk, say: the next run looks again
+        with suppress(HeadraceError):  # such as a full disk: the next run checks again
             store.write_bytes(note, b"")
 
 
 def _note(manifest: Manifest) -> Path | None:
     folder = private_folder("headers")
-    content = [_RULE, manifest.digest, [split.index.sha256 for split in manifest.splits]]
+    content = [RULE, manifest.digest, [split.index.sha256 for split in manifest.splits]]
     return folder / hashlib.sha256(json.dumps(content).encode()).hexdigest() if folder else None
 
 
@@ -58,25 +63,13 @@ def _look(split: Split) -> None:
         for sample_id, *place in zip(*columns, strict=True):
             fault = why_unsafe_at(*place)
             if fault:
-                split.jpegs(np.array([sample_id]))  # raises where it is damage, which has another remedy
+                split.jpegs(np.array([sample_id]))  # raises if the bytes are damaged, which has another remedy
                 raise unsafe(split, sample_id, fault)
 
 
 def unsafe(source: Encoded, sample_id: int, fault: str) -> DataError:
-    """The user's error for a sample that `why_unsafe` finds fault with."""
+    """The error for the user about a sample that `why_unsafe` objects to."""
     return DataError(
-        f"{source.describe(sample_id)}: the image does not decode safely: it has {fault}. Find all such samples with "
+        f"{source.describe(sample_id)}: the image cannot be decoded safely: it has {fault}. Find all such samples with "
         "`headrace verify` on the shard set"
     )
-
-
-def why_unsafe_at(descriptor: int, offset: int, size: int) -> str:
-    """`why_unsafe` of an image in a tar, of which no more is read than the headers of a JPEG."""
-    for length in (_FIRST, _LONGER):
-        data = os.pread(descriptor, min(size, length), offset)
-        if size <= length or data[:2] != jpeg.START:
-            break
-        fault = jpeg.read_headers(data).fault
-        if fault != jpeg.CUT:
-            return fault
-    return why_unsafe(data if size <= len(data) else os.pread(descriptor, size, offset))

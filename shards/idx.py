@@ -1,9 +1,9 @@
-"""DALI's text index of one tar, format v1.2: where each member of each sample lies.
+"""DALI's text index of one tar, format v1.2: the position of each member of each sample.
 
     v1.2 <samples>
     <extension> <offset> <size> <member name> [<extension> <offset> <size> <member name> ...]
 
-Equal, byte for byte, to what DALI's own wds2idx writes for the same tar.
+It equals, byte for byte, what DALI's own wds2idx writes for the same tar.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ _DIGITS = 19  # of the largest offset in 64 bits
 
 
 def sample_line(key: str, offset: int, size: int, label: int) -> str:
-    """The line of a sample as `TarWriter.add` lays it out."""
+    """The line of a sample that `TarWriter.add` wrote."""
     label_offset = offset + size + -size % BLOCK + BLOCK
     return (
         f"{JPEG_EXTENSION} {offset} {size} {key}.{JPEG_EXTENSION} "
@@ -30,21 +30,21 @@ def render(lines: Sequence[str]) -> bytes:
 
 
 def parse(text: str) -> Iterable[dict[str, tuple[int, int, str]]]:
-    """Per sample: extension -> (offset, size, member name)."""
+    """For each sample: extension -> (offset, size, member name)."""
     first, *lines = text.splitlines() or [""]
     if first.split() != [VERSION, str(len(lines))]:
         raise DataError(f"first line is {first[:40]!r}, expected '{VERSION} {len(lines)}'")
     for number, line in enumerate(lines, start=2):
         words = line.split()
         if not words or len(words) % 4 or not all(map(_is_count, words[1::4] + words[2::4])):
-            raise DataError(f"line {number} is not made of 'extension offset size name': {line[:80]!r}")
+            raise DataError(f"line {number} does not consist of 'extension offset size name': {line[:80]!r}")
         if len(set(words[::4])) < len(words[::4]):
-            raise DataError(f"line {number} has two members of one extension: {line[:80]!r}")
+            raise DataError(f"line {number} has two members with the same extension: {line[:80]!r}")
         yield {words[i]: (int(words[i + 1]), int(words[i + 2]), words[i + 3]) for i in range(0, len(words), 4)}
 
 
 def extension_of(name: str) -> str:
-    """The extension of a member, as the webdataset library splits names: behind the first dot of the last part."""
+    """The extension of a member, as in the webdataset library: what follows the first dot in the last part."""
     return name.rpartition("/")[2].partition(".")[2].lower()
 
 

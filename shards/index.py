@@ -1,6 +1,6 @@
-"""`SPLIT.parquet`: one row a sample, for training (number columns only) and for people (DuckDB, pandas).
+"""`SPLIT.parquet`: one row for each sample, for training (numeric columns only) and for people (DuckDB, pandas).
 
-The rows are in the order of the tars: row number = sample id. What is read is checked before it is parsed.
+The rows are in the order of the tars: row number = sample id. Bytes are checked before they are parsed.
 """
 
 import errno
@@ -23,10 +23,9 @@ from headrace.shards.parts import PART, CheckedReader, OtherFileError
 
 
 class Index:
-    """The index of a split, open for reading row group by row group. To be closed.
+    """The index of a split, open for reading row group by row group. Close it after use.
 
-    Raises DataError, when it is opened or read, for a file that is damaged, and NewerError for one with columns that
-    are not known here.
+    Opening and reading raise DataError for a damaged file, and NewerError for a file with unknown columns.
     """
 
     def __init__(self, root: Path, info: FileInfo) -> None:
@@ -48,12 +47,12 @@ class Index:
         self._known = names
 
     def close(self) -> None:
-        """Close the file, and give back the memory that reading it took."""
+        """Close the file, and release the memory that reading it took."""
         self._file.close()
         pa.default_memory_pool().release_unused()
 
     def read(self, columns: Sequence[str], group: int | None = None) -> dict[str, Any]:
-        """Columns of a row group, or of all of them, as Arrow arrays without nulls."""
+        """Columns of one row group, or of all, as Arrow arrays without nulls."""
         self._refuse_columns(columns)
         try:
             if group is None:
@@ -72,7 +71,7 @@ class Index:
         return {name: table.column(name).combine_chunks() for name in columns}
 
     def check_whole(self) -> None:
-        """Raise DataError unless all bytes together have the SHA-256 of the manifest."""
+        """Raise DataError unless the whole file has the SHA-256 in the manifest."""
         seen = hashlib.sha256()
         self._file.seek(0)
         try:
@@ -81,7 +80,7 @@ class Index:
         except (OSError, OtherFileError) as error:
             raise self._error(error) from error
         if seen.hexdigest() != self._info.sha256:
-            raise self._error(OtherFileError("other bytes"))
+            raise self._error(OtherFileError("its SHA-256 differs"))
 
     def _refuse_columns(self, columns: Sequence[str]) -> None:
         if missing := sorted(set(columns) - set(self._known)):
@@ -104,26 +103,26 @@ def _error(root: Path, info: FileInfo, error: Exception) -> DataError:
 
 
 def read_numbers(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Number columns as numpy arrays. Raises what `Index` raises."""
+    """Numeric columns as NumPy arrays. Raises what `Index` raises."""
     with closing(Index(root, info)) as found:
         return {name: column.to_numpy() for name, column in found.read(columns).items()}
 
 
 def read_texts(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Any columns as Python lists: keys, sources, hashes. Raises what `Index` raises."""
+    """Any columns, such as keys, sources and hashes, as Python lists. Raises what `Index` raises."""
     with closing(Index(root, info)) as found:
         return {name: column.to_pylist() for name, column in found.read(columns).items()}
 
 
 def read_groups(root: Path, info: FileInfo, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Columns as Arrow arrays, a row group at a time. Raises what `Index` raises."""
+    """Columns as Arrow arrays, one row group at a time. Raises what `Index` raises."""
     with closing(Index(root, info)) as found:
         for number in range(len(found.group_rows)):
             yield found.read(columns, number)
 
 
 def check_size(root: Path, info: FileInfo) -> None:
-    """Raise DataError unless the file is there with the size that the manifest gives; none of it is read."""
+    """Raise DataError unless the file exists with the size in the manifest; the file is not read."""
     try:
         seen = (root / info.name).stat()
     except OSError as error:
@@ -135,13 +134,13 @@ def check_size(root: Path, info: FileInfo) -> None:
 
 
 def check_whole(root: Path, info: FileInfo) -> None:
-    """Raise DataError unless the whole file has its SHA-256: one with sums of its parts is else read in parts alone."""
+    """Raise DataError unless the whole file has its SHA-256; readers of a file with sums only check what they read."""
     with closing(Index(root, info)) as found:
         found.check_whole()
 
 
 def refuse_newer(root: Path, info: FileInfo) -> None:
-    """Raise NewerError for a file with columns that are not known here; one that is lost or damaged has none."""
+    """Raise NewerError for a file with unknown columns; a missing or damaged file is ignored."""
     try:
         with closing(Index(root, info)) as found:
             found.read(())

@@ -1,4 +1,4 @@
-"""`SPLIT.parquet` written as its rows come: what is held is a row group, however many rows there are."""
+"""Writes `SPLIT.parquet` as rows arrive: only one row group is in memory, however many rows there are."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,9 +15,9 @@ from headrace.shards.parts import SummingWriter
 from headrace.shards.sample import ROW, Rows
 
 LARGE = 1 << 22
-"""Samples of a split above which row groups follow its shards, and the manifest has the sums of the file's parts."""
-_MOST = 1 << 20  # rows of a group; those of smaller splits have as many, wherever a shard ends
-_LEAST = 1 << 18  # rows from which on a group of a large split ends with the shard
+"""In a split with more samples row groups end with shards, and the manifest has the sums of the file's parts."""
+_MOST = 1 << 20  # most rows of a group; groups of smaller splits have this many, wherever shards end
+_LEAST = 1 << 18  # a group of a large split with at least this many rows ends with the shard
 NUMBERS = [name for name in ROW.names or () if name != "sha256"]
 TYPES = {
     "key": pa.string(),
@@ -33,15 +33,15 @@ class _Part(NamedTuple):
     sources: Any
 
     def between(self, first: int, last: int) -> "_Part":
-        """Some of its rows."""
+        """The rows from `first` to `last` (excluded)."""
         return _Part(self.rows[first:last], self.keys[first:last], self.sources[first:last])
 
 
 class IndexWriter:
-    """Rows in the order of the tars, in parts of any number: the bytes of the file do not depend on how they come."""
+    """Writes rows in the order of the tars, in any number of parts; the parts do not affect the bytes of the file."""
 
     def __init__(self, stream: BinaryIO, name: str, samples: int) -> None:
-        """`samples` of the split, in all; they decide the layout."""
+        """`samples` is the number of samples in the split; it determines the layout."""
         self._name, self._samples, self._by_shard = name, samples, samples > LARGE
         self._sums = SummingWriter(stream)
         schema = pa.schema(list(TYPES.items()))
@@ -51,7 +51,7 @@ class IndexWriter:
         self._written = 0
 
     def add(self, rows: Rows, keys: Sequence[str], sources: Sequence[str]) -> None:
-        """The next rows; `sources` has the path of each sample inside its source."""
+        """Add the next rows; `sources` has the path of each sample inside its source."""
         if not len(rows):
             return
         self._waiting.append(_Part(rows, pa.array(keys, pa.string()), pa.array(sources, pa.string())))
@@ -59,7 +59,7 @@ class IndexWriter:
             self._write(count)
 
     def close(self) -> None:
-        """Write what is left. Raises ValueError where not all samples came."""
+        """Write the remaining rows. Raises ValueError if samples are missing."""
         left = sum(len(part.rows) for part in self._waiting)
         if self._written + left != self._samples:
             raise ValueError(f"{self._name}: {self._written + left:,} rows for {self._samples:,} samples")
@@ -69,18 +69,18 @@ class IndexWriter:
 
     def abandon(self) -> None:
         """Leave the file unfinished."""
-        with suppress(Exception):  # as the writer would when it is collected, where nobody can catch it
+        with suppress(Exception):  # otherwise it would be raised at garbage collection, where nobody can catch it
             self._out.close()
 
     @property
     def info(self) -> FileInfo:
-        """What the manifest says of the file, once it is closed."""
+        """The file's entry for the manifest, once the file is closed."""
         sums = self._sums
         parts = sums.parts if self._by_shard else None
         return FileInfo(name=self._name, bytes=sums.bytes, sha256=sums.sha256, parts=parts)
 
     def _complete(self) -> int:
-        """Rows of the next group, 0 while more rows may still belong to it."""
+        """The number of rows in the next group; 0 while more rows may still belong to it."""
         waiting = sum(len(part.rows) for part in self._waiting)
         if self._by_shard and waiting > _LEAST:
             shards = np.concatenate([part.rows["shard"] for part in self._waiting])
@@ -90,7 +90,7 @@ class IndexWriter:
         return _MOST if waiting >= _MOST else 0
 
     def _write(self, count: int) -> None:
-        """A row group of the first rows that wait."""
+        """Write the first waiting rows as a row group."""
         parts = []
         while count:
             part = self._waiting.pop(0)
@@ -99,14 +99,15 @@ class IndexWriter:
                 part = part.between(0, count)
             parts.append(part)
             count -= len(part.rows)
-        rows = np.concatenate([np.empty(0, ROW), *(part.rows for part in parts)])
-        self._out.write_table(_table(rows, [part.keys for part in parts], [part.sources for part in parts]), _MOST)
-        self._written += len(rows)
+        table = _table(parts)
+        parts.clear()  # the table has copied their rows, so they can be released while it is written
+        self._out.write_table(table, _MOST)
+        self._written += len(table)
 
 
 @contextmanager
 def writing(path: Path, samples: int) -> Iterator[IndexWriter]:
-    """A writer of the index at `path`, which is there when the block ends well; its `info` holds from then on."""
+    """A context with a writer of the index at `path`, which appears when the block succeeds; `info` is valid then."""
     with store.replacing(path) as stream:
         writer = IndexWriter(stream, path.name, samples)
         try:
@@ -117,9 +118,13 @@ def writing(path: Path, samples: int) -> Iterator[IndexWriter]:
             raise
 
 
-def _table(rows: Rows, keys: Sequence[Any], sources: Sequence[Any]) -> Any:
-    numbers = {name: pa.array(np.ascontiguousarray(rows[name])) for name in NUMBERS}
-    sums = pa.py_buffer(np.ascontiguousarray(rows["sha256"]))
-    hashes = pa.FixedSizeBinaryArray.from_buffers(TYPES["sha256"], len(rows), [None, sums])
-    texts = {name: pa.chunked_array(part, pa.string()) for name, part in (("key", keys), ("source", sources))}
-    return pa.table({"key": texts["key"], **numbers, "sha256": hashes, "source": texts["source"]})
+def _table(parts: Sequence[_Part]) -> Any:
+    """The rows of all parts, joined column by column, so that they are never in memory twice."""
+    rows = [np.empty(0, ROW), *(part.rows for part in parts)]
+    numbers = {name: pa.array(np.concatenate([one[name] for one in rows])) for name in NUMBERS}
+    # NumPy joins several parts of one row each in column order, which would interleave their hashes in the buffer.
+    sums = np.ascontiguousarray(np.concatenate([one["sha256"] for one in rows]))
+    hashes = pa.FixedSizeBinaryArray.from_buffers(TYPES["sha256"], len(sums), [None, pa.py_buffer(sums)])
+    keys = pa.chunked_array([part.keys for part in parts], pa.string())
+    sources = pa.chunked_array([part.sources for part in parts], pa.string())
+    return pa.table({"key": keys, **numbers, "sha256": hashes, "source": sources})

@@ -1,4 +1,4 @@
-"""What is in a shard set: counts, sizes, and images that occur more than once."""
+"""Describes a shard set: counts, sizes, and images that occur more than once."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ PERCENTILES = (0, 5, 50, 95, 100)
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """Figures of one split."""
+    """The figures of one split."""
 
     name: str
     samples: int
@@ -28,14 +28,14 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Figures of a set. `shared`: for two splits, the samples of the second whose image is also in the first."""
+    """The figures of a set. `shared`: for two splits, the samples of the second whose image is also in the first."""
 
     splits: tuple[SplitFacts, ...]
     shared: dict[tuple[str, str], int]
 
 
 def inspect(shards: ShardSet) -> Facts:
-    """Read the index of every split; no image is read."""
+    """Inspect a set by the index of every split, without reading images."""
     repeats = count_repeats(shards.root, shards.manifest.splits)
     splits = (_facts(shards.split(name), repeats, len(shards.class_ids)) for name in shards.split_names)
     return Facts(tuple(splits), repeats.shared)
@@ -58,7 +58,7 @@ def _facts(split: Split, repeats: Repeats, classes: int) -> SplitFacts:
 
 
 def _spread(values: NDArray[np.float64]) -> list[float]:
-    """The values at the percentiles, each one that occurs."""
+    """The values at the percentiles; each is one that occurs."""
     if not len(values):
         return [0.0] * len(PERCENTILES)
     found: list[float] = np.percentile(values, PERCENTILES, method="nearest").tolist()

@@ -1,4 +1,4 @@
-"""What stands before the pixels of a JPEG: its markers, sides and EXIF orientation. Pure functions over bytes."""
+"""The headers of a JPEG before its pixels: markers, sides and EXIF orientation. Pure functions of bytes."""
 
 import struct
 from typing import NamedTuple
@@ -7,31 +7,31 @@ from headrace.shards.exif import PREFIX, readable
 
 START = b"\xff\xd8"
 CUT = "an end before its pixels"
-_HEAD = struct.Struct(">HH").unpack_from  # a marker, and the length of its segment, which counts itself
+_HEAD = struct.Struct(">HH").unpack_from  # a marker, and the length of its segment, which includes itself
 _FRAME = struct.Struct(">HHB").unpack_from  # height, width, components
 _APP1, _SCAN, _FILL = 0xFFE1, 0xFFDA, 0xFFFF
 _ALONE = frozenset({0xFF01, *range(0xFFD0, 0xFFD8)})  # TEM and RST: markers without a segment
 _SEGMENTS = frozenset(range(0xFFC0, 0xFFFF)) - frozenset(range(0xFFD0, 0xFFDA))
-_FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}  # but DHT, JPG and DAC
+_FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}  # except DHT, JPG and DAC
 
 
 class Headers(NamedTuple):
-    """What the markers say. The sides are those of the pixels as they are stored, not yet turned."""
+    """The contents of the markers. The sides are those of the stored pixels, before any rotation."""
 
-    fault: str  # why decoders may read them in different ways; "" where they are plain
+    fault: str  # why decoders may disagree about them; "" if they are plain
     width: int
     height: int
     components: int
-    exifs: tuple[tuple[int, int], ...]  # first byte and end of each EXIF segment, from its marker
-    frame: int  # the marker of the frame header: 0xFFC0 is baseline, 0xFFC2 progressive; 0 where there is none
+    exifs: tuple[tuple[int, int], ...]  # start and end of each EXIF segment, including its marker
+    frame: int  # the marker of the frame header: 0xFFC0 is baseline, 0xFFC2 progressive; 0 if there is none
 
 
 def read_headers(jpeg: bytes) -> Headers:
-    """Walk over the markers of a JPEG, to its first scan (4 microseconds for the usual ten).
+    """Walk over the markers of a JPEG to its first scan (4 microseconds for the usual ten).
 
-    Plain are segments with a length, one after another, with one frame and at most one EXIF segment. Fill bytes and
-    markers without a segment are legal, but readers of EXIF stumble over them; of two EXIF segments they take this one
-    or that. A decoder that asks two readers then writes pixels of one shape into memory of another.
+    Headers are plain if they are segments with a length, one after another, with one frame and at most one EXIF
+    segment. Fill bytes and markers without a segment are legal, but some EXIF readers fail on them, and they disagree
+    about two EXIF segments. A decoder that uses two readers may then write pixels of one shape into memory of another.
     """
     at, fault, frame = 2, "", (0, 0, 0, 0)
     exifs: list[tuple[int, int]] = []
@@ -60,14 +60,14 @@ def read_headers(jpeg: bytes) -> Headers:
 
 
 def _skipped(marker: int) -> tuple[int, str]:
-    """Bytes that a decoder skips where no segment begins, 0 where it would not go on, and what is there."""
+    """The number of bytes that a decoder skips if no segment begins, 0 if it stops, and what they are."""
     if marker == _FILL:
         return 1, "fill bytes before a marker"
     if marker in _ALONE:
         return 2, "a marker without a segment before its pixels"
-    return 0, "something that is no segment before its pixels"
+    return 0, "bytes before its pixels that are not a segment"
 
 
 def orientation(jpeg: bytes, headers: Headers) -> int:
-    """The first EXIF orientation that can be read, 1 to 8; 1 when there is none."""
+    """The first readable EXIF orientation, 1 to 8; 1 if there is none."""
     return readable(jpeg[first + 10 : end] for first, end in headers.exifs if jpeg[first + 4 : first + 10] == PREFIX)

@@ -1,32 +1,32 @@
-"""The label of a sample, as its .cls member says it: one rule for `headrace index` and `headrace verify`.
+"""The label of a sample in its .cls member: one rule for `headrace index` and `headrace verify`.
 
-A label is the member's text in UTF-8 without white space around it. It is an integer if it is 0, or digits of ASCII of
-which the first is not 0; "007", "-1", "1.0" and everything else is a word. Where all labels of a set are integers they
-are class numbers; where one is a word, all are words, and the classes are these in sorted order.
+A label is the member's text in UTF-8 without surrounding white space. It is an integer if it is 0, or ASCII digits of
+which the first is not 0; "007", "-1", "1.0" and everything else is a word. If all labels of a set are integers, they
+are class numbers. If any is a word, all are words, and the classes are these words in sorted order.
 """
 
-import os
 import re
 from collections.abc import Iterable
 
+from headrace.shards import system
 from headrace.shards.manifest import Manifest
 
-LONGEST = 255  # bytes, white space included
+LONGEST = 255  # bytes, including white space
 BEYOND = 21_841  # the classes of ImageNet-21k, so that labels of any part of it keep their numbers
 _INTEGER = re.compile("0|[1-9][0-9]*")
 
 
 def read(descriptor: int, offset: int, size: int) -> str:
-    """The label in a member of an open tar. Raises ValueError, saying what is wrong with it."""
+    """The label in a member of an open tar. Raises ValueError, which says what is wrong with it."""
     if size > LONGEST:
-        raise ValueError(f"its label has {size:,} bytes; the limit is {LONGEST}")
-    data = os.pread(descriptor, size, offset)
+        raise ValueError(f"its label has {size:,} bytes, but the limit is {LONGEST}")
+    data = system.pread(descriptor, size, offset)
     try:
         text = data.decode("utf-8").strip()
     except UnicodeDecodeError as error:
         raise ValueError(f"its label is not UTF-8: {data[:40]!r}") from error
     if not text or not text.isprintable():
-        raise ValueError(f"its label is not a word or a number: {text[:40]!r}")
+        raise ValueError(f"its label is neither a word nor a number: {text[:40]!r}")
     return text
 
 
@@ -36,23 +36,23 @@ def are_integers(labels: Iterable[str]) -> bool:
 
 
 def classes_of(labels: set[str]) -> list[str]:
-    """The class for each label number, from all labels of a set that is adopted.
+    """The class for each label number, from all labels of an adopted set.
 
-    Raises ValueError where the largest integer is more than BEYOND above the number of labels: a stray one would
-    make a million classes.
+    Raises ValueError if the largest integer exceeds the number of labels by more than BEYOND: a single stray label
+    could otherwise make a million classes.
     """
     if not are_integers(labels):
         return sorted(labels)
     largest = max(labels, key=lambda label: (len(label), label))
     if len(largest) > 9 or int(largest) >= len(labels) + BEYOND:
         raise ValueError(
-            f"all its labels are integers, so class numbers, and the largest is {largest[:40]}, with {len(labels):,} "
-            f"different ones: at most {len(labels) + BEYOND - 1:,} is taken for one. Number the classes from 0, or "
-            'write their labels as words ("n7", say)'
+            f"all its labels are integers and so class numbers, but the largest of {len(labels):,} labels is "
+            f"{largest[:40]}, and the limit is {len(labels) + BEYOND - 1:,}. Number the classes from 0, or "
+            'write the labels as words such as "n7"'
         )
     return [str(number) for number in range(int(largest) + 1)]
 
 
 def text_of(manifest: Manifest, label: int) -> str:
-    """What a .cls member says for the class of this number: prep writes the number, an adopted set has its own text."""
+    """The text of a .cls member for this class number: prep writes the number, an adopted set has its own text."""
     return manifest.classes[label].id if manifest.made is None else str(label)

@@ -1,14 +1,20 @@
-"""The right to write a target: one lock each keeps two writers apart."""
+"""The right to write a target: a lock for each target excludes a second writer."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from headrace.shards import system
 from headrace.shards.errors import HeadraceError
 from headrace.shards.store import make_folder, storage_error
 from headrace.shards.targets import followed, is_mount_point
+
+# From file systems without locks, and NFS without a lock server.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 class LockedError(HeadraceError):
@@ -16,17 +22,17 @@ class LockedError(HeadraceError):
 
 
 def lock_of(target: Path) -> Path:
-    """The file whose lock is the right to write `target`."""
+    """The file whose lock gives the right to write `target`."""
     meant = followed(target)
     return meant / ".headrace.lock" if is_mount_point(meant) else meant.with_name(f".{meant.name}.lock")
 
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Hold the only right to write `target`; the kernel takes it back when the process dies, however it dies.
+    """Hold the exclusive right to write `target`; the kernel releases it when the process dies, however it dies.
 
-    Its file lies beside the target, whichever link leads there; in the target where that is a mount point: the folder
-    that a container's volume is mounted in may be another disk, and read-only.
+    The lock file is beside the target, whichever link leads there. If the target is a mount point, it is inside: the
+    folder in which a container's volume is mounted may be on another, read-only disk.
     """
     name = lock_of(target)
     make_folder(name.parent)
@@ -34,13 +40,57 @@ def locked(target: Path) -> Iterator[None]:
         lock = FileLock(name)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise LockedError(
-            f"{target}: another headrace command is writing it now. Wait until it ends, or choose another folder"
-        ) from error
+        raise refusal(target) from error
     except OSError as error:
         raise storage_error(error, target) from error
     try:
         yield
     finally:
-        name.unlink(missing_ok=True)  # while it is still held: no waiter can hold the name that goes away
-        lock.release()
+        if system.POSIX:
+            name.unlink(missing_ok=True)  # while the lock is held, so that no waiter can hold the removed name
+        lock.release()  # on Windows this removes the name
+
+
+@contextmanager
+def locked_if_possible(target: Path) -> Iterator[bool]:
+    """Hold the same lock if the file system has locks; yield whether it has. Without locks nobody is excluded.
+
+    Raises LockedError if another process holds it.
+    """
+    name = lock_of(target)
+    make_folder(name.parent)
+    try:
+        descriptor, held = _flock(name)
+    except BlockingIOError as error:
+        raise refusal(target) from error
+    except OSError as error:
+        raise storage_error(error, target) from error
+    try:
+        yield held
+    finally:
+        if held:
+            name.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _flock(name: Path) -> tuple[int, bool]:
+    """A descriptor of the file, and whether it holds the lock. Raises BlockingIOError if another process does."""
+    while True:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | system.CLOEXEC, 0o644)
+        try:
+            system.lock(descriptor, wait=False)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return descriptor, False
+            os.close(descriptor)
+            raise
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, True
+        os.close(descriptor)  # the last holder removed the name between these two lines
+
+
+def refusal(target: Path) -> LockedError:
+    """The error if another command holds the right."""
+    return LockedError(
+        f"{target}: another headrace command is writing it now. Wait until it ends, or choose another folder"
+    )

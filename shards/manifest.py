@@ -1,10 +1,10 @@
-"""`shardset.json`: what a shard set consists of. No manifest, no shard set."""
+"""`shardset.json`: the contents of a shard set. Without a manifest there is no shard set."""
 
 import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import (
     BaseModel,
@@ -17,21 +17,25 @@ from pydantic import (
 )
 
 from headrace.shards import regular, remedy
+from headrace.shards.counts import counted
 from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.names import MANIFEST, STAMP
 from headrace.shards.parts import PART
 from headrace.shards.paths import refuse_impossible
+from headrace.shards.urls import Location
 
 FORMAT = 2
-"""The version that is written; all from 1 on are read. docs/formats.md says what each may hold."""
-_DIGESTED = 1  # stands for ever: raised, it would give sets of equal content other digests (docs/decisions/0023)
+"""The version that is written; all versions from 1 on are read. docs/formats.md lists their contents."""
+_DIGESTED = 1  # never change it: sets of equal content would get other digests (docs/decisions/0023)
 NAME = MANIFEST
-ADOPTED = "webdataset"  # layout of a set whose tars were there before
+ADOPTED = "webdataset"  # layout of a set made of existing tars
+SUBSET = "subset"  # layout of a set with samples copied from another set
 TRAIN, VALIDATION = "train", "val"
-"""Names of the splits that a training uses."""
-_LIMIT = 256 << 20  # bytes; a manifest takes about 150 bytes a shard
+"""Names of the splits that training uses."""
+LIMIT = 256 << 20
+"""The largest size of a manifest in bytes; it takes about 150 bytes per shard."""
 
-# File names have no folder parts and start with a letter or digit: nothing leads out of the set's own folder.
+# File names have no folders and start with a letter or digit, so that none leads out of the set's folder.
 _FILE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*"
 TAR_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,190}\.tar$"
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
@@ -41,8 +45,9 @@ TarName = Annotated[str, Field(pattern=TAR_NAME, max_length=200)]
 SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=32)]
 MAX_ID, MAX_TEXT = 255, 4096  # characters
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
-Content = bytes  # a name for what the `bytes` fields below count
+Content = bytes  # an alias, because fields below are called `bytes`
 Scalar = bool | int | float | Text | None
+OptionValues = Annotated[dict[Annotated[str, Field(max_length=64)], Scalar], Field(max_length=64)]
 
 
 class _Part(BaseModel):
@@ -50,14 +55,14 @@ class _Part(BaseModel):
 
 
 class ClassInfo(_Part):
-    """One class. Its label is its position in the manifest's list, for ever."""
+    """One class. Its label is its position in the manifest's list and never changes."""
 
     id: Annotated[str, Field(min_length=1, max_length=MAX_ID)]
     name: Text
 
 
-def class_list(names: Iterable[tuple[str, str]], where: Path) -> tuple[ClassInfo, ...]:
-    """The class list of these (id, name) pairs, in their order. `where` they come from, for the error."""
+def class_list(names: Iterable[tuple[str, str]], where: Location) -> tuple[ClassInfo, ...]:
+    """The class list of these (id, name) pairs, in this order. `where` is their origin, for errors."""
     found = []
     for one, name in names:
         try:
@@ -78,7 +83,7 @@ class ShardInfo(_Part):
 
 
 class FileInfo(_Part):
-    """A file derived from the tars; of a large one also the SHA-256 of each MiB, so that it can be read in parts."""
+    """A file derived from the tars; for a large one also the SHA-256 of each MiB, so that it can be read in parts."""
 
     name: FileName
     bytes: Count
@@ -87,7 +92,7 @@ class FileInfo(_Part):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        """The parts are as many as the file has."""
+        """Check that the number of parts fits the size of the file."""
         if self.parts is not None and len(self.parts) != -(-self.bytes // PART):
             raise ValueError(f"{len(self.parts):,} parts of {PART:,} bytes do not make {self.bytes:,} bytes")
         return self
@@ -99,7 +104,7 @@ class FileInfo(_Part):
 
     @classmethod
     def of(cls, name: str, content: "Content") -> "FileInfo":
-        """The description of a file with this content."""
+        """The entry for a file with this content."""
         return cls(name=name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
@@ -113,26 +118,46 @@ class SplitInfo(_Part):
 
 
 class SourceInfo(_Part):
-    """Where the samples come from: the fingerprint is over sorted (path, size, CRC-32) of the files that were used."""
+    """The origin of the samples. The fingerprint covers the sorted (path, size, CRC-32) of the files that were used."""
 
     layout: Text
     files: Count
     fingerprint: Sha256
 
 
+class AppendedInfo(_Part):
+    """What `headrace prep --append` added: its source, its options, and its numbers of classes and tars.
+
+    `classes` is the number of new classes, `shards` that of tars by split. They follow those of the parts before.
+    """
+
+    source: SourceInfo
+    options: OptionValues
+    classes: Count
+    shards: Annotated[dict[SplitName, Count], Field(max_length=64)]
+
+
+class MadeOf(NamedTuple):
+    """A part of a set: its source, and the options that it was made with."""
+
+    source: SourceInfo
+    options: dict[str, Scalar]
+
+
 class Manifest(_Part):
-    """The whole set. `digest` names its content: the tars and the class list, nothing derived."""
+    """The whole set. `digest` identifies its content: the tars and the class list, without derived files."""
 
     format: Annotated[int, Field(ge=1, le=FORMAT)]
     digest: Sha256
     classes: Annotated[tuple[ClassInfo, ...], Field(min_length=1, max_length=1_000_000)]
     splits: Annotated[tuple[SplitInfo, ...], Field(min_length=1, max_length=64)]
     source: SourceInfo
-    options: Annotated[dict[Annotated[str, Field(max_length=64)], Scalar], Field(max_length=64)]
+    options: OptionValues
+    appended: Annotated[tuple[AppendedInfo, ...], Field(max_length=100_000)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        """Names occur once, sums agree, and the digest is that of the content."""
+        """Check that names are unique, sums agree, and the digest fits the content."""
         names = [shard.name for split in self.splits for shard in split.shards]
         names += [split.index.name for split in self.splits] + [split.name for split in self.splits]
         if len(set(names)) < len(names):
@@ -143,8 +168,23 @@ class Manifest(_Part):
             if sum(shard.samples for shard in split.shards) != split.samples:
                 raise ValueError(f"split {split.name}: its shards do not add up to {split.samples} samples")
         if self.digest != digest_of(self.classes, self.splits):
-            raise ValueError("the digest is not that of the content: the file was edited or damaged")
+            raise ValueError("the digest does not match the content: the file was edited or damaged")
+        self._refuse_odd_parts()
         return self
+
+    def _refuse_odd_parts(self) -> None:
+        """Check that the parts have no more classes and tars than the set."""
+        if sum(one.classes for one in self.appended) > len(self.classes):
+            raise ValueError("more classes were appended than there are")
+        tars = {split.name: len(split.shards) for split in self.splits}
+        for name in {name for one in self.appended for name in one.shards}:
+            if sum(one.shards.get(name, 0) for one in self.appended) > tars.get(name, 0):
+                raise ValueError(f"more tars were appended to split {name} than it has")
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return fields if self.appended else {name: value for name, value in fields.items() if name != "appended"}
 
     @classmethod
     def make(
@@ -153,28 +193,47 @@ class Manifest(_Part):
         splits: tuple[SplitInfo, ...],
         source: SourceInfo,
         options: dict[str, Scalar],
+        appended: tuple[AppendedInfo, ...] = (),
     ) -> "Manifest":
-        """A manifest with its digest."""
+        """A manifest with its digest. `source` and `options` are those of the first part."""
         digest = digest_of(classes, splits)
-        return cls(format=FORMAT, digest=digest, classes=classes, splits=splits, source=source, options=options)
+        return cls(
+            format=FORMAT,
+            digest=digest,
+            classes=classes,
+            splits=splits,
+            source=source,
+            options=options,
+            appended=appended,
+        )
 
     def render(self) -> bytes:
         """The file's content."""
         return (json.dumps(self.model_dump(), indent=1, ensure_ascii=False) + "\n").encode()
 
     @property
-    def made(self) -> dict[str, Scalar] | None:
-        """The options that prep made the set with; None where its tars were adopted."""
-        return None if self.source.layout == ADOPTED else self.options
+    def parts(self) -> tuple[MadeOf, ...]:
+        """The parts of the set in order: the first one, and those that were appended."""
+        return MadeOf(self.source, self.options), *(MadeOf(one.source, one.options) for one in self.appended)
+
+    @property
+    def made(self) -> tuple[dict[str, Scalar], ...] | None:
+        """The options that prep, or `headrace subset`, made each part with; None if its tars were adopted."""
+        return None if self.source.layout == ADOPTED else tuple(part.options for part in self.parts)
+
+    def first_tars(self, split: str) -> int:
+        """The number of tars of a split that belong to the first part."""
+        (info,) = (one for one in self.splits if one.name == split)
+        return len(info.shards) - sum(one.shards.get(split, 0) for one in self.appended)
 
     @property
     def samples(self) -> int:
-        """Samples of all splits."""
+        """The number of samples in all splits."""
         return sum(split.samples for split in self.splits)
 
 
 def digest_of(classes: tuple[ClassInfo, ...], splits: tuple[SplitInfo, ...]) -> str:
-    """SHA-256 over the class list and the tars; the same whichever version of the format the manifest has."""
+    """SHA-256 over the class list and the tars; independent of the version of the manifest's format."""
     content = [_DIGESTED, [[one.id, one.name] for one in classes]]
     content += [[split.name, [[s.name, s.samples, s.bytes, s.sha256] for s in split.shards]] for split in splits]
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
@@ -183,40 +242,48 @@ def digest_of(classes: tuple[ClassInfo, ...], splits: tuple[SplitInfo, ...]) -> 
 def load(root: Path) -> Manifest:
     """The manifest of the set in folder `root`.
 
-    Raises UsageError when there is none, DataError when it is damaged, NewerError when a newer Headrace wrote it.
+    Raises UsageError if there is none, DataError if it is damaged, NewerError if a newer Headrace wrote it.
     """
     refuse_impossible(root)
     path = root / NAME
     try:
-        if path.stat().st_size > _LIMIT:
+        if path.stat().st_size > LIMIT:
             raise DataError(
-                f"{path}: {path.stat().st_size:,} bytes, a manifest has at most {_LIMIT:,}. {remedy.of_manifest(root)}"
+                f"{path}: {path.stat().st_size:,} bytes, but the limit is {LIMIT:,}. {remedy.of_manifest(root)}"
             )
-        return Manifest.model_validate_json(regular.read(path))
+        return parse(root, regular.read(path))
     except FileNotFoundError as error:
         raise UsageError(_missing(root)) from error
     except NotADirectoryError as error:
         raise UsageError(f"{root}: not a folder. Give the folder of a shard set, made by `headrace prep`") from error
     except PermissionError as error:
-        raise UsageError(f"{path}: you may not read it ({error.strerror}). Have its owner allow it") from error
+        raise UsageError(
+            f"{path}: no permission to read it ({error.strerror}). Ask its owner for permission"
+        ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). {remedy.of_manifest(root)}") from error
+
+
+def parse(root: Location, content: bytes) -> Manifest:
+    """Parse the manifest of the set at `root`. Raises DataError if it is damaged, NewerError if it is newer."""
+    try:
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
         raise _refusal(root, error) from error
 
 
-def _refusal(root: Path, error: ValidationError) -> DataError:
-    """What to say of a manifest that is not as it should be here."""
+def _refusal(root: Location, error: ValidationError) -> DataError:
+    """The error about an invalid manifest."""
     problems = error.errors(include_url=False)
     kinds = {(problem["loc"], problem["type"]) for problem in problems}
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"]) or "as a whole"
     if (("format",), "less_than_equal") in kinds:
-        return NewerError.of(root / NAME, f"it has a format above {FORMAT}, the last that this version reads")
-    if {kind for _, kind in kinds} == {"extra_forbidden"}:  # with a field missing too, a name would be damaged
+        return NewerError.of(root / NAME, f"it has a format above {FORMAT}, the last one that this version reads")
+    if {kind for _, kind in kinds} == {"extra_forbidden"}:  # if a field is missing too, a name is damaged
         return NewerError.of(root / NAME, f"it has a field that this version does not know, {where[:MAX_ID]}")
     return DataError(
-        f"{root / NAME}: not a valid manifest: {where}: {first['msg']} ({len(problems)} problems). "
+        f"{root / NAME}: not a valid manifest: {where}: {first['msg']} ({counted(len(problems), 'problem')}). "
         f"{remedy.of_manifest(root)}"
     )
 

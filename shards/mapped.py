@@ -1,9 +1,8 @@
-"""The columns of a large split, mapped by all processes of a host from one file in the user's private cache folder.
+"""Maps the columns of a large split into all processes of a host, from one file in the user's private cache folder.
 
-A file has a header with a CRC-32 for each MiB of what follows, and then the columns, each from a page's beginning.
+The file has a header with a CRC-32 for each MiB after it, and then the columns, each at the beginning of a page.
 """
 
-import fcntl
 import hashlib
 import json
 import mmap
@@ -18,24 +17,23 @@ from zlib import crc32
 
 import numpy as np
 
-from headrace.shards import index, remains, store
+from headrace.shards import index, remains, store, system
 from headrace.shards.columns import KINDS, Columns, column_parts, read_columns
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.manifest import Manifest, SplitInfo
 from headrace.shards.user_cache import private_folder
 
 FEWEST = 1 << 18
-"""Samples from which on a split is mapped: a copy of fewer takes at most 8 MB."""
+"""A split with at least this many samples is mapped; a copy of a smaller one takes at most 8 MB."""
 _FOLDER, _ENDING, _LOCK = "columns", ".columns", ".lock"
 _MAGIC = b"headrace columns, version 1.\n\0\0\0"  # 32 bytes
 _BLOCK = 1 << 20  # bytes of a checksum
 _SUM = np.dtype(np.uint32)
-_MOST_FILES, _UNUSED_SECONDS = 8, 30 * 86400.0  # what is kept of other splits
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_MOST_FILES, _UNUSED_SECONDS = 8, 30 * 86400.0  # limits for files of other splits
 
 
 class _Layout(NamedTuple):
-    """Where what is in the file of n samples."""
+    """The layout of the file for n samples."""
 
     header: int  # bytes
     starts: dict[str, int]  # first byte of each column
@@ -53,7 +51,7 @@ class _Layout(NamedTuple):
         return cls(header, starts, at)
 
     def columns(self, memory: mmap.mmap, samples: int) -> Columns:
-        """Views of a mapped file."""
+        """The columns as views of a mapped file."""
         views: dict[str, Any] = {
             name: np.frombuffer(memory, kind, samples, self.starts[name]) for name, kind in KINDS.items()
         }
@@ -61,23 +59,23 @@ class _Layout(NamedTuple):
 
 
 class Mapped:
-    """Columns of splits. `trouble` is empty where all is well; else it says why processes have copies of their own."""
+    """Columns of splits. `trouble` is empty if all is well; otherwise it says why processes have their own copies."""
 
     def __init__(self) -> None:
         self.trouble = ""
 
     def open(self, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
-        """The columns of a split, read-only where they are mapped.
+        """The columns of a split, read-only if they are mapped.
 
-        They were checked when the file was made, and its bytes are when it is mapped; a damaged one is made again.
-        Raises DataError where the index is damaged or senseless, also, by its size alone, where it need not be read.
+        They are checked when the file is made, and its bytes again when it is mapped; a damaged file is made again.
+        Raises DataError if the index is damaged or inconsistent; if it need not be read, only its size is checked.
         """
         if split.samples < FEWEST:
             return read_columns(root, split, manifest)
         index.check_size(root, split.index)
         folder = private_folder(_FOLDER)
         if folder is None:
-            place = f"no folder headrace/{_FOLDER} in $XDG_CACHE_HOME or ~/.cache that this user alone can write"
+            place = f"no folder headrace/{_FOLDER} in $XDG_CACHE_HOME or ~/.cache that only this user can write"
             return self._copy(place, root, split, manifest)
         key = _key(split, manifest)
         path = folder / f"{key.hex()}{_ENDING}"
@@ -94,7 +92,7 @@ class Mapped:
         return found
 
     def _copy(self, why: str, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
-        self.trouble = f"the columns of large splits cannot be shared, so every process has a copy of its own: {why}"
+        self.trouble = f"the columns of large splits cannot be shared, so every process has its own copy: {why}"
         return read_columns(root, split, manifest)
 
 
@@ -106,14 +104,14 @@ def _to_page(size: int) -> int:
 
 
 def _key(split: SplitInfo, manifest: Manifest) -> bytes:
-    """What the columns follow from: the index, and what its rows were checked against, which the digest covers."""
+    """Everything that determines the columns: the index, and what its rows are checked against (the digest)."""
     return hashlib.sha256(json.dumps([manifest.digest, split.name, split.index.sha256]).encode()).digest()
 
 
 def _map(path: Path, key: bytes, samples: int) -> Columns | None:
-    """The columns of a file; None where there is none, or it is not as it was written. Raises OSError."""
+    """The columns in a file; None if there is none, or if it has changed since it was written. Raises OSError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | system.NOFOLLOW | system.NONBLOCK | system.CLOEXEC)
     except FileNotFoundError:
         return None
     try:
@@ -121,22 +119,22 @@ def _map(path: Path, key: bytes, samples: int) -> Columns | None:
         if not _is_sound(descriptor, key, layout):
             return None
         with suppress(OSError):
-            os.utime(descriptor)  # what is used counts as new
+            os.utime(descriptor)  # a used file counts as new
         return layout.columns(mmap.mmap(descriptor, layout.end, access=mmap.ACCESS_READ), samples)
     finally:
         os.close(descriptor)
 
 
 def _is_sound(descriptor: int, key: bytes, layout: _Layout) -> bool:
-    """Whether the file is this user's, and has the key and the checksums that are in its header.
+    """Whether the file belongs to this user and has the key and the checksums in its header.
 
-    Read, not mapped: pages that nobody needs take no place in the process.
+    It is read, not mapped, so that unneeded pages take no memory of the process.
     """
     seen = os.fstat(descriptor)
-    own = stat.S_ISREG(seen.st_mode) and seen.st_uid == os.geteuid() and not seen.st_mode & _OTHERS_WRITE
+    own = stat.S_ISREG(seen.st_mode) and system.is_own(seen)
     if not own or seen.st_size != layout.end:
         return False
-    header = os.pread(descriptor, layout.header, 0)
+    header = system.pread(descriptor, layout.header, 0)
     sums = _sums(descriptor, layout)
     return header == _header(key, sums, layout)
 
@@ -146,27 +144,27 @@ def _header(key: bytes, sums: bytes, layout: _Layout) -> bytes:
 
 
 def _sums(descriptor: int, layout: _Layout) -> bytes:
-    """The CRC-32 of each block behind the header."""
+    """The CRC-32 of each block after the header."""
     buffer, found = memoryview(bytearray(_BLOCK)), []
     for first in range(layout.header, layout.end, _BLOCK):
-        size = os.preadv(descriptor, [buffer[: min(_BLOCK, layout.end - first)]], first)
+        size = system.pread_into(descriptor, buffer[: min(_BLOCK, layout.end - first)], first)
         found.append(crc32(buffer[:size]))
     return np.array(found, _SUM).tobytes()
 
 
 @contextmanager
 def _only(path: Path) -> Iterator[None]:
-    """Wait until no other process is in this block. A lock that dies with its process, however that dies."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    """Wait until no other process is in this block. The lock ends with its process, however that dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | system.NOFOLLOW | system.CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        system.lock(descriptor)
         yield
     finally:
         os.close(descriptor)
 
 
 def _make(path: Path, key: bytes, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
-    """Write the file and map it. Raises DataError for the index, HeadraceError where the file cannot be written."""
+    """Write the file and map it. Raises DataError for the index, HeadraceError if the file cannot be written."""
     layout = _Layout.of(split.samples)
     _clean(path)
     with store.replacing(path, layout.end, durable=False) as stream:
@@ -181,15 +179,15 @@ def _make(path: Path, key: bytes, root: Path, split: SplitInfo, manifest: Manife
         stream.write(header)
     found = _map(path, key, split.samples)
     if found is None:
-        raise HeadraceError(f"{path}: it does not hold what was written to it")
+        raise HeadraceError(f"{path}: its content differs from what was written")
     return found
 
 
 def _clean(path: Path) -> None:
-    """Remove what was not used for long, what is beyond a number of files, and what dead processes left."""
+    """Remove files that were not used for long, files beyond the limit, and remains of dead processes."""
     used: dict[Path, float] = {}
     for one in path.parent.iterdir():
-        with suppress(FileNotFoundError):  # another process cleans, too
+        with suppress(FileNotFoundError):  # another process is cleaning too
             used[one] = one.lstat().st_mtime
     end = time.time() - _UNUSED_SECONDS
     kept = sorted((one for one in used if one.suffix == _ENDING), key=used.__getitem__, reverse=True)

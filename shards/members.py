@@ -1,7 +1,7 @@
-"""A walk over the members of any tar (ustar, GNU or PAX), which reads headers only.
+"""Walks over the members of any tar (ustar, GNU or PAX), reading only headers.
 
-What is a regular file for GNU tar and for Python's tarfile is one here. Nothing is passed over but folders: links and
-files that are not read come by name, and what makes no sense is a DataError.
+Regular files are those that GNU tar and Python's tarfile take for regular files. Only folders are skipped: links and
+unsupported members are reported by name, and anything inconsistent is a DataError.
 """
 
 import os
@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from headrace.shards import regular
+from headrace.shards import regular, system
 from headrace.shards.errors import DataError
 from headrace.shards.tar import BLOCK
 from headrace.shards.tarheader import Header, NoHeaderError, Records, long_name, parse, sparse_map_follows
+from headrace.shards.urls import Location
 
 _MAX_EXTENSION = 1 << 20  # bytes of a PAX header or a GNU long name
 _LONG_NAME, _LONG_LINK, _PAX_GLOBAL, _PAX = b"L", b"K", b"g", (b"x", b"X")
-_EXTENSIONS = (_LONG_NAME, _LONG_LINK, _PAX_GLOBAL, *_PAX)  # they say something of the members that follow
+_EXTENSIONS = (_LONG_NAME, _LONG_LINK, _PAX_GLOBAL, *_PAX)  # they describe the members that follow
 _HARD_LINK, _SYMBOLIC_LINK, _FOLDER, _DUMPED_FOLDER, _SPARSE = b"1", b"2", b"5", b"D", b"S"
 _SPARSE_FILE = "a sparse file, which is not read"
 _UNREAD = {
@@ -41,7 +42,7 @@ class Member(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A member that is another name: of an earlier member of the tar, or, when symbolic, of any path."""
+    """A member that is another name for an earlier member of the tar or, if symbolic, for any path."""
 
     name: str
     target: str
@@ -49,23 +50,23 @@ class Link(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A member that is neither, and what it is."""
+    """A member that is neither, and its kind."""
 
     name: str
     what: str
 
 
 def members(path: Path) -> Iterator[Member]:
-    """The regular files of a tar. Bytes of names that are not UTF-8 are lone surrogates."""
+    """The regular files of a tar. Bytes in names that are not UTF-8 become lone surrogates."""
     return (one for one in all_members(path) if isinstance(one, Member))
 
 
 def all_members(
-    path: Path, name: Path | None = None, folders: list[str] | None = None
+    path: Path, name: Location | None = None, folders: list[str] | None = None
 ) -> Iterator[Member | Link | Unread]:
-    """The same with links, which are not followed here, and with what is not read; names of folders go to `folders`.
+    """All members: also links, which are not followed, and unsupported ones; names of folders go to `folders`.
 
-    Raises DataError, which calls the tar by `name` if it is read from another place.
+    Raises DataError, which names the tar by `name` if that is given.
     """
     descriptor = regular.descriptor(path)
     try:
@@ -77,7 +78,7 @@ def all_members(
 
 @dataclass
 class _Ahead:
-    """What extensions say of the member that follows them. PAX goes before GNU's long names, as in GNU tar."""
+    """What extensions say about the member after them. PAX takes precedence over GNU's long names, as in GNU tar."""
 
     name: str = ""
     target: str = ""
@@ -85,7 +86,7 @@ class _Ahead:
     seen: list[bytes] = field(default_factory=list)
 
     def read(self, kind: bytes, data: bytes) -> None:
-        """Take over what an extension of this kind holds. ValueError where one of the kind was there."""
+        """Add the content of an extension of this kind. Raises ValueError if there was one of the same kind."""
         kind = _PAX[0] if kind in _PAX else kind
         if kind in self.seen:
             raise ValueError(f"a second header of type {kind.decode()!r} for one member")
@@ -99,17 +100,17 @@ class _Ahead:
 
 
 class _Walk:
-    """Goes from header to header of one open tar."""
+    """Goes from header to header in one open tar."""
 
-    def __init__(self, path: Path, descriptor: int, end: int, folders: list[str]) -> None:
+    def __init__(self, path: Location, descriptor: int, end: int, folders: list[str]) -> None:
         self._path, self._descriptor, self._end, self._folders = path, descriptor, end, folders
         self._position = 0
-        self._everywhere = Records()  # of global PAX headers
+        self._everywhere = Records()  # from global PAX headers
 
     def members(self) -> Iterator[Member | Link | Unread]:
-        """Every member but folders."""
+        """All members except folders."""
         ahead = _Ahead()
-        while any(block := os.pread(self._descriptor, BLOCK, self._position)) or len(block) < BLOCK:
+        while any(block := system.pread(self._descriptor, BLOCK, self._position)) or len(block) < BLOCK:
             began = self._position
             try:
                 head = parse(block)
@@ -135,7 +136,7 @@ class _Walk:
         if head.size > _MAX_EXTENSION:
             raise ValueError(f"a name of {head.size:,} bytes")
         content = self._advance(head.name, head.size)
-        data = os.pread(self._descriptor, head.size, content)
+        data = system.pread(self._descriptor, head.size, content)
         if head.kind == _PAX_GLOBAL:
             records = Records.of(data)
             if records and self._everywhere:
@@ -145,7 +146,7 @@ class _Walk:
             ahead.read(head.kind, data)
 
     def _member(self, head: Header, block: bytes, ahead: _Ahead) -> Member | Link | Unread | None:
-        """The member of this header, None for a folder; the walk stands behind its content then."""
+        """The member of this header, None for a folder; afterwards the walk is at the end of its content."""
         records = Records({**self._everywhere, **ahead.records})
         name = records.path or ahead.name or head.name
         if not name:
@@ -168,30 +169,30 @@ class _Walk:
         )
 
     def _pass_sparse_map(self, block: bytes) -> None:
-        """Pass over the blocks of an old sparse file's map that stand between its header and its content."""
+        """Skip the blocks of an old sparse file's map, which are between its header and its content."""
         first = True
         while sparse_map_follows(block, first=first):
             first = False
             self._position += BLOCK
-            block = os.pread(self._descriptor, BLOCK, self._position)
+            block = system.pread(self._descriptor, BLOCK, self._position)
             if len(block) < BLOCK:
                 raise ValueError("the map of a sparse file is cut short")
 
     def _advance(self, name: str, size: int) -> int:
-        """Go behind a header and its content of `size` bytes; the place of that content."""
+        """Skip a header and its content of `size` bytes; return the offset of the content."""
         content = self._position + BLOCK
         self._position = content + size + -size % BLOCK
         if content + size > self._end:
             raise DataError(
-                f"{self._path}: cut short: {name} needs bytes to {content + size:,}, the file has {self._end:,}. "
-                "Get it again"
+                f"{self._path}: cut short: {name} ends at byte {content + size:,}, but the file has only "
+                f"{self._end:,} bytes. Get it again"
             )
         return content
 
     def _check_rest(self) -> None:
-        """Raise where members follow the end of the archive: zeros over a part of it, or two tars in one file."""
+        """Raise DataError if members follow the end of the archive: a zeroed part, or two tars in one file."""
         for start in range(self._position, self._end, _SCAN):
-            data = os.pread(self._descriptor, _SCAN, start)
+            data = system.pread(self._descriptor, _SCAN, start)
             if not data.strip(b"\0"):
                 continue
             for at in range(0, len(data), BLOCK):

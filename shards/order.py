@@ -1,25 +1,32 @@
-"""Which sample comes when, and on which rank: pure functions of (set size, seed, step).
+"""The order of samples, and their division among ranks: pure functions of (set size, seed, step).
 
 Training is one endless sequence of positions: the permutation of epoch 0, then that of epoch 1, and so on.
-Step s takes positions [s*B, (s+1)*B) of it, B the global batch, so a batch may straddle two epochs and nothing
-is ever dropped or repeated. The global batch consists of consecutive *groups*, the samples of one forward pass;
-ranks take whole, consecutive groups.
+Step s takes positions [s*B, (s+1)*B) of it, where B is the global batch, so a batch may straddle two epochs and
+nothing is ever dropped or repeated. The global batch consists of consecutive *groups*, the samples of one forward
+pass; ranks take whole, consecutive groups.
 
-The permutation of an epoch is over the whole set, or drawn in *windows* for storage that is slow at random reads: the
-shards in a random order, and the samples in a random order within each window of so many consecutive ones of these.
+The permutation of an epoch covers the whole set, or is drawn in *windows* for storage that is slow at random reads: the
+shards in random order, and the samples in random order within each window of consecutive shards.
+With partitions, each partition has fixed places in every batch, its own endless sequence, and its own windows.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.shards.draws import Stream, hash64
+from headrace.shards.line import Line, Pieces
+from headrace.shards.partitions import Partitions
+
+T = TypeVar("T")
 
 
 class Positions(NamedTuple):
-    """A stretch of the endless sequence: `epochs` and `ids`, both int64 of shape (n,)."""
+    """A section of the endless sequence: `epochs` and `ids`, both int64 of shape (n,)."""
 
     epochs: NDArray[np.int64]
     ids: NDArray[np.int64]
@@ -31,54 +38,45 @@ class Windows(NamedTuple):
     length: int
     shards: tuple[int, ...]
 
-    @property
-    def open_shards(self) -> int:
-        """Shards that are read from at a time: those of two windows, as a batch may straddle them."""
-        return 2 * self.length
-
 
 class _Epoch:
-    """The order of one epoch, made a window at a time: the ids of two windows at most are held."""
+    """The order of a partition's part of an epoch, made window by window; at most two windows of ids are in memory."""
 
-    def __init__(self, seed: int, epoch: int, windows: Windows) -> None:
-        self._seed, self._epoch = seed, epoch
-        self._sizes = np.array(windows.shards, np.int64)
-        self._starts = np.cumsum(self._sizes) - self._sizes
-        keys = hash64(seed, Stream.SHARD_ORDER, epoch, np.arange(len(self._sizes)))
-        drawn = np.argsort(keys, kind="stable")
-        self._windows = [drawn[first : first + windows.length] for first in range(0, len(drawn), windows.length)]
-        self._ends = np.cumsum([self._sizes[shards].sum() for shards in self._windows])
+    def __init__(self, seed: int, epoch: int, pieces: Pieces, length: int) -> None:
+        self._seed, self._epoch, self._pieces, self._length = seed, epoch, pieces, length
+        self._ends = np.cumsum(np.add.reduceat(pieces.sizes, np.arange(0, len(pieces.sizes), length)))
         self._held: dict[int, NDArray[np.int64]] = {}
 
     def ids(self, first: int, last: int) -> NDArray[np.int64]:
-        """The ids at places first (included) to last (excluded), at least one."""
-        pieces = []
+        """The ids at places `first` to `last` (excluded); at least one."""
+        found = []
         begins, ends = np.searchsorted(self._ends, (first, last - 1), side="right").tolist()
         for number in range(begins, ends + 1):
-            ids = self._window(number)
+            ids = _kept(self._held, number, self._window)
             start = int(self._ends[number]) - len(ids)
-            pieces.append(ids[max(first - start, 0) : last - start])
-        return np.concatenate(pieces)
+            found.append(ids[max(first - start, 0) : last - start])
+        return np.concatenate(found)
 
     def _window(self, number: int) -> NDArray[np.int64]:
-        if number not in self._held:
-            while len(self._held) > 1:  # a batch straddles two windows at most when it is shorter than each
-                self._held.pop(min(self._held))
-            shards = self._windows[number]
-            spans = zip(self._starts[shards].tolist(), self._sizes[shards].tolist(), strict=True)
-            ids = np.concatenate([np.arange(start, start + size) for start, size in spans])
-            self._held[number] = ids[np.argsort(hash64(self._seed, Stream.ORDER, self._epoch, ids), kind="stable")]
-        return self._held[number]
+        mine = slice(number * self._length, (number + 1) * self._length)
+        spans = zip(self._pieces.starts[mine].tolist(), self._pieces.sizes[mine].tolist(), strict=True)
+        ids = np.concatenate([np.arange(start, start + size) for start, size in spans])
+        return ids[np.argsort(hash64(self._seed, Stream.ORDER, self._epoch, ids), kind="stable")]
 
 
 @dataclass(frozen=True)
 class Order:
-    """The endless training sequence over `samples` ids under one seed, over the whole set or in windows."""
+    """The endless training sequence over `samples` ids under one seed: over the whole set, in windows, in partitions.
+
+    With several partitions a position is step * batch + place in the batch.
+    """
 
     samples: int
     seed: int
     windows: Windows | None = None
-    _cache: dict[int, _Epoch] = field(default_factory=dict, compare=False, repr=False)
+    partitions: Partitions | None = None
+    _lines: dict[int, Line] = field(default_factory=dict, compare=False, repr=False)
+    _epochs: dict[int, dict[int, _Epoch]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.windows is not None and (self.windows.length < 1 or sum(self.windows.shards) != self.samples):
@@ -86,33 +84,69 @@ class Order:
                 f"windows of {self.windows.length} shards with {sum(self.windows.shards)} samples: expected at least 1 "
                 f"shard, and the set's {self.samples} samples"
             )
+        if self.partitions is not None and self.partitions.samples != self.samples:
+            raise ValueError(
+                f"partitions of shards with {self.partitions.samples} samples: expected the set's {self.samples}"
+            )
+
+    @classmethod
+    def of(cls, shards: tuple[int, ...], seed: int, window: int | None, partitions: int, batch: int) -> "Order":
+        """The order over shards with these numbers of samples, for the values of a recipe."""
+        windows = None if window is None else Windows(window, shards)
+        return cls(sum(shards), seed, windows, Partitions(partitions, batch, shards) if partitions > 1 else None)
+
+    @property
+    def open_shards(self) -> int | None:
+        """The number of shards that are read at a time: two windows of each partition; None without windows."""
+        return None if self.windows is None else 2 * self.windows.length * self._parts.count
 
     def permutation(self, epoch: int) -> NDArray[np.int64]:
-        """All ids in the order of this epoch: in each window, the stable argsort of a hash of (seed, epoch, id)."""
-        return self._of(epoch).ids(0, self.samples)
+        """All ids of this epoch, partition by partition; each window is the stable argsort of hashes of its ids."""
+        spans = [(one, *self._parts.part(epoch, one)) for one in range(self._parts.count)]
+        return np.concatenate([self._of(one, epoch).ids(0, last - first) for one, first, last in spans if first < last])
 
     def positions(self, first: int, last: int) -> Positions:
-        """Epochs and ids at positions first (included) to last (excluded). O(window) memory, O(n log n) an epoch."""
-        if first >= last:
-            return Positions(np.empty(0, np.int64), np.empty(0, np.int64))
-        pieces = []
-        for epoch in range(first // self.samples, (last - 1) // self.samples + 1):
-            start = epoch * self.samples
-            ids = self._of(epoch).ids(max(first - start, 0), min(last - start, self.samples))
-            pieces.append(Positions(np.full(len(ids), epoch), ids))
+        """Epochs and ids at positions `first` to `last` (excluded). O(window) memory, O(n log n) per epoch."""
+        pieces = [Positions(np.empty(0, np.int64), np.empty(0, np.int64))]
+        if first < last:
+            pieces += [piece for stretch in self._parts.stretches(first, last) for piece in self._read(*stretch)]
         return Positions(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
-    def _of(self, epoch: int) -> _Epoch:
-        if epoch not in self._cache:
-            while len(self._cache) > 1:  # a batch straddles two epochs at most when it is shorter than the set
-                self._cache.pop(min(self._cache))
-            self._cache[epoch] = _Epoch(self.seed, epoch, self.windows or Windows(1, (self.samples,)))
-        return self._cache[epoch]
+    def _read(self, partition: int, first: int, last: int) -> Iterator[Positions]:
+        """Places of a partition's own sequence, one epoch at a time."""
+        while first < last:
+            epoch = self._parts.epoch_at(first, partition)
+            begin, end = (self._parts.given(one, partition) for one in (epoch, epoch + 1))
+            ids = self._of(partition, epoch).ids(first - begin, min(last, end) - begin)
+            yield Positions(np.full(len(ids), epoch), ids)
+            first = end
+
+    @cached_property
+    def _parts(self) -> Partitions:
+        whole = self.windows.shards if self.windows else (self.samples,)
+        return self.partitions or Partitions(1, 1, whole)
+
+    def _of(self, partition: int, epoch: int) -> _Epoch:
+        return _kept(self._epochs.setdefault(partition, {}), epoch, lambda epoch: self._part(partition, epoch))
+
+    def _part(self, partition: int, epoch: int) -> _Epoch:
+        line = _kept(self._lines, epoch, lambda epoch: Line(self.seed, epoch, self._parts.shards))
+        pieces = line.part(*self._parts.part(epoch, partition))
+        return _Epoch(self.seed, epoch, pieces, self.windows.length if self.windows else len(pieces.shards))
+
+
+def _kept(held: dict[int, T], number: int, make: Callable[[int], T]) -> T:
+    """The object held under a number, made if missing. Two are held, because a short batch straddles at most two."""
+    if number not in held:
+        while len(held) > 1:
+            held.pop(min(held))
+        held[number] = make(number)
+    return held[number]
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How the sequence is cut into optimizer steps, counted in samples: nothing here knows a number of processes."""
+    """How the sequence is divided into optimizer steps, counted in samples, independent of the number of processes."""
 
     samples: int
     global_batch: int
@@ -124,11 +158,11 @@ class Steps:
         return self.global_batch // self.group
 
     def ends(self, epoch: int) -> int:
-        """Number of steps after which `epoch` (from 0) is complete: ceil((epoch + 1) * samples / global_batch)."""
+        """The number of steps after which `epoch` (from 0) is complete: ceil((epoch + 1) * samples / global_batch)."""
         return -(-(epoch + 1) * self.samples // self.global_batch)
 
     def groups_of(self, ranks: int, rank: int) -> range:
-        """The consecutive groups of every step that this rank computes; earlier ranks take the odd ones."""
+        """The consecutive groups of every step that this rank computes; the first ranks take the remainder."""
         return deal(self.groups, ranks, rank)
 
     def group_span(self, step: int, group: int) -> tuple[int, int]:
@@ -138,12 +172,12 @@ class Steps:
 
 
 def deal(items: int, ranks: int, rank: int) -> range:
-    """The consecutive share of `rank` in `items`, as even as possible; earlier ranks take the odd ones."""
+    """The consecutive share of `rank` in `items`, as equal as possible; the first ranks take the remainder."""
     share, odd = divmod(items, ranks)
     first = rank * share + min(rank, odd)
     return range(first, first + share + (rank < odd))
 
 
 def validation_batches(samples: int, batch: int) -> list[tuple[int, int]]:
-    """Fixed batches (first id, past-the-last id) that cover each id once, whatever the number of ranks."""
+    """Fixed batches (first id, past-the-last id) that cover each id once, for any number of ranks."""
     return [(first, min(first + batch, samples)) for first in range(0, samples, batch)]

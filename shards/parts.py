@@ -1,4 +1,4 @@
-"""A file with a SHA-256 for each of its parts: whoever reads some bytes of it checks these, and not gigabytes more."""
+"""A file with a SHA-256 for each of its parts, so that reading some bytes does not mean checking gigabytes."""
 
 import hashlib
 import io
@@ -6,18 +6,18 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from headrace.shards import regular
+from headrace.shards import regular, system
 
 PART = 1 << 20
-"""Bytes of a part; the last one may have fewer."""
+"""The size of a part in bytes; the last one may be shorter."""
 
 
 class OtherFileError(Exception):
-    """The file is not the one that is described."""
+    """The file does not match its description."""
 
 
 class SummingWriter(io.RawIOBase):
-    """Hands bytes on to `stream`, and has the sums of what went through: `bytes`, `sha256` and `parts`, in hex."""
+    """Passes bytes on to `stream` and computes their sums: `bytes`, `sha256` and `parts`, in hex."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -30,11 +30,11 @@ class SummingWriter(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Bytes so far."""
+        """The number of bytes so far."""
         return self.bytes
 
     def write(self, data: object) -> int:
-        """Write all of it."""
+        """Write all of `data`."""
         view = memoryview(data).cast("B")  # type: ignore[arg-type]
         self._stream.write(view)
         self._whole.update(view)
@@ -51,20 +51,20 @@ class SummingWriter(io.RawIOBase):
 
     @property
     def sha256(self) -> str:
-        """Of all bytes."""
+        """The SHA-256 of all bytes."""
         return self._whole.hexdigest()
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Of each part."""
+        """The SHA-256 of each part."""
         return (*self._done, *([self._part.hexdigest()] if self.bytes % PART else []))
 
 
 class CheckedReader(io.RawIOBase):
-    """A file of which no byte is handed out before its part has the SHA-256 that it should have.
+    """Reads a file, and returns no byte before the SHA-256 of its part has been verified.
 
-    Each part is read once for the bytes that are asked for, and the last one is kept. Of a file with one sum alone the
-    part is all of it, which is then held in memory. Raises OtherFileError, and OSError as reading does.
+    A part is read when one of its bytes is requested, and the last part is kept. A file with a single sum is one part,
+    which is then held in memory as a whole. Raises OtherFileError, and OSError like any read.
     """
 
     def __init__(self, path: Path, size: int, sha256: str, parts: tuple[str, ...] | None) -> None:
@@ -87,11 +87,11 @@ class CheckedReader(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """The place of the next byte."""
+        """The position of the next byte."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place."""
+        """Go to a position."""
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
 
@@ -117,14 +117,14 @@ class CheckedReader(io.RawIOBase):
         if self._kept[0] != number:
             data = self._bytes(number * self._length)
             if hashlib.sha256(data).hexdigest() != self._sums[number]:
-                raise OtherFileError("other bytes")
+                raise OtherFileError("its SHA-256 differs")
             self._kept = number, memoryview(data)
         return self._kept[1]
 
     def _bytes(self, first: int) -> bytearray:
-        """Those of the part that begins there; fewer where the file was cut meanwhile."""
+        """The bytes of the part that begins there; fewer if the file was cut meanwhile."""
         data = bytearray(min(self._length, self._size - first))
         done = 0
-        while done < len(data) and (more := os.preadv(self._descriptor, [memoryview(data)[done:]], first + done)):
+        while done < len(data) and (more := system.pread_into(self._descriptor, memoryview(data)[done:], first + done)):
             done += more
         return data[:done]

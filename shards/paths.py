@@ -1,4 +1,4 @@
-"""Paths that no system call takes, or that this user may not follow: refused before anything is done with them."""
+"""Refuses impossible paths, and paths that this user may not follow, before anything is done with them."""
 
 import errno
 from pathlib import Path
@@ -8,17 +8,27 @@ from headrace.shards.errors import UsageError
 _WHY = {
     errno.ENAMETOOLONG: "it, or a name in it, is longer than file systems allow (255 bytes). Choose a shorter one",
     errno.ELOOP: "its symbolic links lead in a circle. Choose another",
-    errno.EACCES: "you may not look into a folder on the way (Permission denied). Have its owner allow it",
-    errno.EPERM: "you may not look there (Operation not permitted). Have its owner allow it",
+    errno.EACCES: "no permission to enter a folder on the way (Permission denied). Ask its owner for permission",
+    errno.EPERM: "no permission to look there (Operation not permitted). Ask its owner for permission",
 }
 
 
 def refuse_impossible(path: Path) -> None:
-    """Raise UsageError where the system cannot say whether anything is at `path`. Nothing has to be there."""
+    """Raise UsageError if the system cannot say whether `path` exists. It need not exist."""
     try:
         path.stat()
     except ValueError as error:
-        raise UsageError(f"{path}: no file has such a name ({error}). Give another path") from error
+        raise UsageError(f"{path}: not a possible file name ({error}). Give another path") from error
     except OSError as error:
         if error.errno in _WHY:
             raise UsageError(f"{path}: {_WHY[error.errno]}") from error
+
+
+def refuse_without_folder(path: Path) -> None:
+    """Raise UsageError unless the folder that a file is to be written to exists."""
+    refuse_impossible(path)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        if folder.exists():
+            raise UsageError(f"{path}: {path.parent} is a file, not a folder. Give another name")
+        raise UsageError(f"{path}: the folder {path.parent} does not exist. Make it first, or give another name")

@@ -1,4 +1,4 @@
-"""One sample as people look at it: its JPEG and label, and its pixels if they are asked for."""
+"""One sample for people: its JPEG and label, and its pixels on request."""
 
 import io
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +12,7 @@ from headrace.shards.errors import DataError, UsageError
 if TYPE_CHECKING:
     from PIL import Image
 
-# Of Pillow's transpose, by EXIF orientation: what makes a stored image upright.
+# Arguments of Pillow's transpose that make a stored image upright, by EXIF orientation.
 _TURNS = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
@@ -48,5 +48,5 @@ class Picture(NamedTuple):
         return found.transpose(Image.Transpose[turn]) if turn else found
 
     def array(self) -> NDArray[np.uint8]:
-        """The same as an array, uint8 (height, width, 3)."""
+        """The upright image as an array, uint8 (height, width, 3)."""
         return np.array(self.image(), np.uint8)

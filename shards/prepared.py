@@ -1,33 +1,33 @@
-"""What prep does to images before it stores them, as far as options decide that: in manifests and checkpoints."""
+"""The options of prep that change images before they are stored, as recorded in manifests and checkpoints."""
 
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 _COLOURS = {"white": "#ffffff", "black": "#000000", "grey": "#808080", "gray": "#808080"}
-QUALITY = 95  # of JPEGs that prep makes, without chroma subsampling
+QUALITY = 95  # JPEG quality of images that prep encodes, without chroma subsampling
 Colour = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
+"""Red, green and blue, from 0 to 255."""
 
 
 class Prepared(NamedTuple):
-    """The names are those of the options of prep, so of a manifest and of a checkpoint."""
+    """The options, named as in prep, in a manifest and in a checkpoint."""
 
-    max_side: int | None = None  # pixels; larger images are made smaller
-    quality: int = QUALITY  # of the JPEGs that are made; those of the source are kept as they are
+    max_side: int | None = None  # pixels; larger images are shrunk
+    quality: int = QUALITY  # of encoded JPEGs; source JPEGs are copied unchanged
     background: Colour = (255, 255, 255)  # seen through transparent pixels
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Prepared":
-        """From options as a file holds them: others are ignored, and those that are missing have their defaults.
+        """Read the options of a file: unknown ones are ignored, and missing ones get their defaults.
 
-        Raises ValueError, naming the option, for a value that prep would not take.
+        Raises ValueError, which names the option, for a value that prep would not accept.
         """
         side, quality = options.get("max_side"), options.get("quality", QUALITY)
         if side is not None and (type(side) is not int or side < 1):
-            raise ValueError(f"max_side is {side!r}: pixels are needed")
+            raise ValueError(f"max_side is {side!r}: expected a number of pixels")
         if type(quality) is not int or not 1 <= quality <= 100:
-            raise ValueError(f"quality is {quality!r}: a number from 1 to 100 is needed")
+            raise ValueError(f"quality is {quality!r}: expected a number from 1 to 100")
         background = str(options.get("background", "white"))
         try:
             return cls(side, quality, colour_of(background))
@@ -36,13 +36,13 @@ class Prepared(NamedTuple):
 
     @classmethod
     def among(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the options that `of` reads, and that have a value."""
+        """The options that `of` reads and that have a value."""
         return {name: options[name] for name in cls._fields if options.get(name) is not None}
 
 
 def colour_of(text: str) -> Colour:
-    """The colour of a name or a code such as #7f7f7f. Raises ValueError for anything else."""
+    """The colour with this name, or of a code such as #7f7f7f. Raises ValueError for anything else."""
     code = _COLOURS.get(text.strip().lower(), text.strip())
     if not re.fullmatch("#[0-9a-fA-F]{6}", code):
-        raise ValueError(f"one of {', '.join(_COLOURS)}, or a code such as #7f7f7f, is needed")
+        raise ValueError(f"expected one of {', '.join(_COLOURS)}, or a code such as #7f7f7f")
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:], 16)

@@ -1,14 +1,14 @@
-"""Text with foreign parts, as a terminal may show it."""
+"""Makes text from outside safe to show on a terminal."""
 
 
 def printable(line: str) -> str:
-    r"""The line with characters that do not print as their codes: \u001b for ESC, \udcff for a byte that is no UTF-8.
+    r"""The line with unprintable characters as codes: \u001b for ESC, \udcff for a byte that is not UTF-8.
 
-    Names in archives are others' words; as they are, they could move the cursor, hide lines or retitle the window.
+    Names in archives come from others; unescaped, they could move the cursor, hide lines or retitle the window.
     """
     return line if line.isprintable() else "".join(one if one.isprintable() else _code(ord(one)) for one in line)
 
 
 def _code(number: int) -> str:
-    """As JSON, TOML and Python write it."""
+    """The code of a character as in JSON, TOML and Python."""
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

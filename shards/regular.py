@@ -1,4 +1,4 @@
-"""Reading ordinary files only: a FIFO or a device in the place of one would hold a command up for ever."""
+"""Reads only regular files: a FIFO or a device in place of one could block a command forever."""
 
 import errno
 import os
@@ -6,16 +6,17 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+from headrace.shards import system
 from headrace.shards.open_files import refuse_limit
 
 
 def descriptor(path: Path) -> int:
-    """The file, open for reading. Raises OSError, also where it is anything but a regular file.
+    """The file, open for reading. Raises OSError, also if it is not a regular file.
 
-    Raises LimitError instead where one more file may not be opened: that says nothing of this one.
+    Raises LimitError instead if no further file may be opened, which says nothing about this file.
     """
     try:
-        found = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        found = os.open(path, os.O_RDONLY | system.NONBLOCK | system.CLOEXEC)
     except OSError as error:
         refuse_limit(error)
         raise
@@ -26,7 +27,7 @@ def descriptor(path: Path) -> int:
 
 
 def state(path: Path) -> os.stat_result:
-    """Of the file. Raises OSError, also where it is anything but a regular file."""
+    """The state of the file. Raises OSError, also if it is not a regular file."""
     seen = path.lstat()
     if not stat.S_ISREG(seen.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
@@ -34,11 +35,11 @@ def state(path: Path) -> os.stat_result:
 
 
 def opened(path: Path) -> BufferedReader:
-    """The same as a stream."""
+    """The file as an open stream. Raises like `descriptor`."""
     return os.fdopen(descriptor(path), "rb")
 
 
 def read(path: Path) -> bytes:
-    """All bytes of the file. Raises OSError as `descriptor` does."""
+    """All bytes of the file. Raises like `descriptor`."""
     with opened(path) as stream:
         return stream.read()

@@ -1,9 +1,8 @@
-"""What processes that died left of files they wrote: removed by who writes the same file next.
+"""Removes unfinished files of processes that died, when the same file is written again.
 
-The names are those that `headrace.shards.store` gives to unfinished files; what a living process writes is locked.
+Their names are those that `headrace.shards.store` gives to unfinished files; a living process locks what it writes.
 """
 
-import fcntl
 import glob
 import os
 import re
@@ -11,31 +10,33 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from headrace.shards import system
 from headrace.shards.store import PARTIAL
 
-_WRITER = re.compile(r"([A-Za-z0-9-]{0,24}\.)?\d+(\.[0-9a-f]{8})?")  # of such a file; earlier ones had a number alone
+# The part of the name that identifies the writer; earlier versions used only a number.
+_WRITER = re.compile(r"([A-Za-z0-9-]{0,24}\.)?\d+(\.[0-9a-f]{8})?")
 
 
 def remove_remains(path: Path) -> None:
-    """Remove what processes that died while they wrote `path` left of it; what a living one writes is locked."""
+    """Remove what processes that died while writing `path` left; a living process locks what it writes."""
     for one in path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"):
         if _WRITER.fullmatch(one.name.removeprefix(f"{path.name}.").removesuffix(PARTIAL)):
-            with suppress(OSError):  # of another user, or locked
+            with suppress(OSError):  # it belongs to another user, or is locked
                 _remove_unlocked(one)
 
 
 def remove_all_remains(folder: Path) -> None:
-    """The same for all files in a folder that has no others of such names."""
+    """Remove remains of all files in a folder that has no other files with such names."""
     for one in folder.glob(f"*{PARTIAL}"):
         with suppress(OSError):
             _remove_unlocked(one)
 
 
 def _remove_unlocked(path: Path) -> None:
-    """Raises OSError where the file is locked, somebody else's, or not a regular one."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    """Remove a file. Raises OSError if it is locked, belongs to somebody else, or is not a regular file."""
+    descriptor = os.open(path, os.O_RDWR | system.NOFOLLOW | system.NONBLOCK | system.CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        system.lock(descriptor, wait=False)
         mine, there = os.fstat(descriptor), os.lstat(path)
         if stat.S_ISREG(mine.st_mode) and mine.st_uid == os.geteuid() and os.path.samestat(mine, there):
             path.unlink()

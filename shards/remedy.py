@@ -1,91 +1,132 @@
-"""What to do about a damaged shard set: for each kind of file, and each kind of set, a command that can be copied.
+"""Remedies for a damaged shard set: a command to copy, for each kind of file and each kind of set.
 
-The tars of an adopted set may be the only ones that its owner has, so no command that stands here removes a tar that
-prep did not make, and none gives damaged bytes a manifest that calls them sound.
+The tars of an adopted set may be the owner's only copy, so no command here removes a tar that prep did not make, and
+none gives damaged bytes a manifest that declares them intact.
 """
 
-import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from headrace.shards import regular
-from headrace.shards.names import MANIFEST, STAMP
+from headrace.shards import regular, stamps
+from headrace.shards.names import MANIFEST, SOURCE_URL, STAMP
 from headrace.shards.store import free_name
+from headrace.shards.urls import Location, Url
 
-Made = Mapping[str, object] | None  # the options that prep made the set with; None: it was adopted
-_DAMAGED = "damaged"  # folders that tars are moved into; `headrace index` does not look into folders
+Made = Sequence[Mapping[str, object]] | None  # the options that prep made each part with; None: the set was adopted
+_DAMAGED = "damaged"  # name of folders that tars are moved into; `headrace index` ignores folders
 
 
 def of_indexes(root: Path) -> str:
-    """For files that are derived from the tars: .idx and Parquet."""
+    """The remedy for files derived from the tars: .idx and Parquet."""
+    if fetched := _of_copy(root):
+        return fetched
     return f"Make the indexes again: `headrace index {_quoted(root)}`"
 
 
 def of_tars(root: Path, names: Iterable[str], made: Made) -> str:
-    """For these tars, which are missing or not those of the manifest."""
+    """The remedy for these tars, which are missing or do not match the manifest."""
+    if fetched := _of_copy(root):
+        return fetched
     if made is not None:
         return f"Make the set again: `{_rebuild(root, made)}`"
     names = sorted(names)
     what = "this tar" if len(names) == 1 else f"these {len(names):,} tars"
     if all(path.name in names for path in root.glob("*.tar")):
-        return f"Get {what} again: no other is left"
-    return f"Get {what} again, or go on with those that are left: `{_without(root, names)}`"
+        return f"Get {what} again: there is no other"
+    return f"Get {what} again, or continue with the others: `{_without(root, names)}`"
 
 
 def of_images(root: Path, made: Made) -> str:
-    """For images that cannot be used, in tars that are those of the manifest."""
+    """The remedy for unusable images in tars that match the manifest."""
+    if fetched := _of_copy(root):
+        return fetched
     if made is not None:
         return f"Make the set again: `{_rebuild(root, made)}`"
-    return f"Leave them out: `headrace index {_quoted(root)}`"
+    return f"Omit them: `headrace index {_quoted(root)}`"
 
 
-def of_manifest(root: Path) -> str:
-    """For a manifest that is missing, that cannot be read, or that is of another set."""
+def of_manifest(root: Location) -> str:
+    """The remedy for a manifest that is missing, unreadable, or of another set."""
+    if isinstance(root, Url):
+        return _of_url(str(root))
+    if fetched := _of_copy(root):
+        return fetched
     if (root / STAMP).exists():
-        return f"Make the set again: `{_rebuild(root, _stamp(root).get('options'))}`"
+        return f"Make the set again: `{_rebuild(root, [one.get('options') for one in stamps.read(root)])}`"
     return f"Make the manifest again from the tars: `{_without_manifest(root)}headrace index {_quoted(root)}`"
 
 
+def _of_copy(root: Path) -> str:
+    """The remedy for any fetched file; "" in a folder that is not a copy of a set at a URL."""
+    try:
+        url, *again = regular.read(root / SOURCE_URL).decode("utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    if again:
+        return "Upload it again from an intact copy, or make the set again at another place"
+    return f"Remove damaged copies with `headrace cache verify` and start again. {_of_url(url)}"
+
+
+def _of_url(url: str) -> str:
+    """The remedy for files that are damaged at their origin: a set there is never made again in place."""
+    return (
+        f"If `headrace verify {_quoted(url)}` finds it too, upload the files it names from an intact copy, or make the "
+        "set again at another place"
+    )
+
+
 def _without_manifest(root: Path) -> str:
-    """The start of a command that takes the manifest away; a folder in its place may hold anything, and is kept."""
+    """The start of a command that removes the manifest; a folder in its place may hold anything, and is kept."""
     path = root / MANIFEST
     if path.is_dir():
         return f"mv {_quoted(path)} {_quoted(free_name(path))} && "
     return f"rm {_quoted(path)} && " if path.exists() else ""
 
 
-def _rebuild(root: Path, made: object) -> str:
-    """The command with every option that has a value: defaults may be others in another version."""
+def _rebuild(root: Path, made: Sequence[object]) -> str:
+    """The commands that make the set again. One of several parts is moved away first: a rebuild would lose some."""
+    first = made[0] if made else None
+    if isinstance(first, dict) and "subset_of" in first:
+        return _subset_anew(root, first)
+    if len(made) < 2:
+        return f"{_prep(root, 0, first)} --if-exists rebuild"
+    more = [f"{_prep(root, number, one)} --append --new-classes" for number, one in enumerate(made) if number]
+    return " && ".join([f"mv {_quoted(root)} {_quoted(free_name(root))}", _prep(root, 0, first), *more])
+
+
+def _prep(root: Path, number: int, made: object) -> str:
+    """The command of a part with every option that has a value, because another version may have other defaults."""
     chosen = sorted(made.items()) if isinstance(made, dict) else []
     given = [
         ("--" + name.replace("_", "-"), value) for name, value in chosen if value is not None and value is not False
     ]
     options = [_quoted(name) if value is True else f"{_quoted(name)} {_quoted(value)}" for name, value in given]
-    return " ".join(["headrace prep", _source(root), _quoted(root), *options, "--if-exists rebuild"])
+    return " ".join(["headrace prep", _source(root, number=number), _quoted(root), *options])
 
 
-def _source(root: Path) -> str:
-    """Where the source was at the last prep, if it is still there; else a word for the user to replace."""
-    source = _stamp(root).get("source")
+def _subset_anew(root: Path, made: dict[str, object]) -> str:
+    """The commands that make a subset again: it replaces nothing, so the old one is moved away first."""
+    where = made.get("where")
+    choice = "--ids FILE" if where is None else f"--where {_quoted(where)}"
+    drop = " --drop-empty-classes" if made.get("drop_empty_classes") else ""
+    aside = f"mv {_quoted(root)} {_quoted(free_name(root))}"
+    return f"{aside} && headrace subset {_source(root, 'SHARDS')} {_quoted(root)} {choice}{drop}"
+
+
+def _source(root: Path, word: str = "SOURCE", number: int = 0) -> str:
+    """The path of a part's source at the last prep, if it still exists; otherwise a word for the user to replace."""
+    noted = stamps.read(root)
+    source = noted[number].get("source") if number < len(noted) else None
     try:
         there = isinstance(source, str) and Path(source).is_absolute() and Path(source).exists()
-    except (OSError, ValueError):  # a path that no system has
+    except (OSError, ValueError):  # an impossible path
         there = False
-    return _quoted(source) if there else "SOURCE"
-
-
-def _stamp(root: Path) -> dict[str, object]:
-    """What prep noted of itself beside the set; nothing where that is damaged."""
-    try:
-        found = json.loads(regular.read(root / STAMP))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return _quoted(source) if there else word
 
 
 def _without(root: Path, names: list[str]) -> str:
-    """The commands that leave these tars out and make a set of the others."""
+    """The commands that move these tars away and make a set of the others."""
     there = [root / name for name in names if (root / name).exists()]
     aside = free_name(root / _DAMAGED, "")
     steps = [f"mkdir {_quoted(aside)}", f"mv {' '.join(map(_quoted, there))} {_quoted(aside)}"] if there else []

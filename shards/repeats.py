@@ -1,7 +1,7 @@
-"""Which images occur more than once in a set, counted on arrays: no image has a Python object.
+"""Counts images that occur more than once in a set, on arrays without a Python object for each image.
 
-Equal images have equal SHA-256. Of each the first eight bytes are held; the rest is looked at only where these occur
-twice.
+Equal images have equal SHA-256. The first eight bytes of each are held in memory; the rest is only read for values that
+occur twice.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _WORDS = 4  # of 64 bits, in a SHA-256
 
 
 class Repeats(NamedTuple):
-    """Samples whose image occurs earlier in the split, and different images of it under more than one label; by split.
+    """By split: samples whose image occurs earlier in the split, and images with more than one label.
 
     `shared`: for two splits, the samples of the second whose image is also in the first.
     """
@@ -30,7 +30,7 @@ class Repeats(NamedTuple):
 
 
 class _Suspects(NamedTuple):
-    """Samples whose image may occur again: `words` (k, 4) of its SHA-256, its label and the number of its split."""
+    """Samples whose image may occur again: `words` (k, 4) of its SHA-256, the label, and the index of the split."""
 
     words: NDArray[np.uint64]
     labels: NDArray[np.int32]
@@ -38,7 +38,7 @@ class _Suspects(NamedTuple):
 
 
 def count_repeats(root: Path, splits: tuple[SplitInfo, ...]) -> Repeats:
-    """Read the sums and labels of every split, row group by row group, twice. DataError where an index is damaged."""
+    """Read the hashes and labels of every split, by row group, twice. Raises DataError if an index is damaged."""
     twice = _first_words_that_occur_twice(root, splits)
     found = _suspects(root, splits, twice)
     images = _numbered(found.words)
@@ -74,19 +74,19 @@ def _suspects(root: Path, splits: tuple[SplitInfo, ...], twice: NDArray[np.uint6
 
 
 def _groups(root: Path, split: SplitInfo) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int32]]]:
-    """Words (n, 4) and labels (n,) of each row group."""
+    """The words (n, 4) and labels (n,) of each row group."""
     for group in index.read_groups(root, split.index, ("sha256", "label")):
         yield _words(group["sha256"]), group["label"].to_numpy()
 
 
 def _words(sums: Any) -> NDArray[np.uint64]:
-    """An Arrow array of 32 bytes each, without a copy."""
+    """View an Arrow array of 32 bytes each as words, without a copy."""
     count, first = len(sums) * _WORDS, sums.offset * _WORDS * 8
     return np.frombuffer(sums.buffers()[1], np.uint64, count, first).reshape(-1, _WORDS)
 
 
 def _numbered(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """A number for each row, the same for equal rows."""
+    """A number for each row; equal rows get the same number."""
     order = np.lexsort(words.T)
     ordered = words[order]
     new = np.ones(len(words), bool)
@@ -97,7 +97,7 @@ def _numbered(words: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def _with_several(images: NDArray[np.int64], labels: NDArray[np.int32]) -> int:
-    """Images that occur with different labels."""
+    """The number of images that occur with different labels."""
     pairs = np.unique(np.column_stack([images, labels]), axis=0)
     _, counts = np.unique(pairs[:, 0], return_counts=True)
     return int((counts > 1).sum())

@@ -1,6 +1,6 @@
-"""What is known of one sample, as a row of numbers: the columns of the Parquet index.
+"""The facts about one sample as a row of numbers: the columns of the Parquet index.
 
-*sample*: key, JPEG, label. Its id is its row in its split, which is also its place in the tars in order.
+A *sample* is a key, a JPEG and a label. Its id is its row in the split, which is also its position in the tars.
 """
 
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 # Widths and heights are those of the upright image: after the EXIF orientation is applied.
 ROW = np.dtype(
     [
-        ("shard", "<i4"),  # number of the tar in its split
+        ("shard", "<i4"),  # index of the tar in its split
         ("offset", "<i8"),  # first byte of the JPEG in the tar
         ("size", "<i4"),  # bytes of the JPEG
         ("label", "<i4"),  # position in the class list
         ("width", "<i4"),
         ("height", "<i4"),
         ("crc32", "<u4"),  # of the JPEG; checked at every read
-        ("sha256", "u1", (32,)),  # of the JPEG; finds equal images
+        ("sha256", "u1", (32,)),  # of the JPEG; identifies equal images
         ("source_size", "<i8"),  # bytes of the source file that the JPEG comes from
-        ("source_crc32", "<u4"),  # of that file; the fingerprint of the source is made of these
+        ("source_crc32", "<u4"),  # of that file; the fingerprint of the source is computed from these
     ]
 )
-Row = tuple[int, int, int, int, int, int, int, bytes, int, int]  # the same, as Python has it
+Row = tuple[int, int, int, int, int, int, int, bytes, int, int]  # the same as a Python tuple
 Rows = NDArray[np.void]
 
 
 def rows_of(rows: Sequence[Row]) -> Rows:
-    """Rows as an array; a column at a time, which is several times as fast as a row at a time."""
+    """Rows as an array, converted by column, which is several times as fast as by row."""
     table = np.zeros(len(rows), ROW)
     for name, column in zip(ROW.names or (), zip(*rows, strict=True), strict=False):
         if name == "sha256":
@@ -39,5 +39,5 @@ def rows_of(rows: Sequence[Row]) -> Rows:
 
 
 def key_of(position: int) -> str:
-    """The key of the sample that the plan puts at `position` of its split. No dots: they would end a key."""
+    """The key of the sample that the plan puts at `position` of its split. It has no dots, which would end a key."""
     return f"{position:09d}"

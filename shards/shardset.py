@@ -1,7 +1,6 @@
-"""Reading a shard set: its classes, and the JPEG bytes of any samples by their ids."""
+"""Reads a shard set: its classes, and the JPEG bytes of any samples by their ids."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,34 +10,63 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.shards import index
+from headrace.shards import index, system
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import Manifest, SplitInfo, load
 from headrace.shards.mapped import FEWEST, MAPPED
 from headrace.shards.picture import Picture
-from headrace.shards.tars import Tars, check_size
+from headrace.shards.remote_set import RemoteSet
+from headrace.shards.shard_needs import shards_of
+from headrace.shards.stage import Stage
+from headrace.shards.staging import StagedTars
+from headrace.shards.tars import LocalTars, Tars, check_size
 from headrace.shards.texts import Texts
+from headrace.shards.urls import Location, Url, location
+
+_TOGETHER = 4  # tars in a window for samples that are read in order
 
 
 class ShardSet:
-    """A finished shard set. Opening checks the manifest and the size of every tar, and reads no tar."""
+    """A finished shard set. Opening checks the manifest and the size of every tar, and reads no tar.
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
+    `where` is its folder or URL; `root` is a folder of this host with its manifest and indexes.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest, remote: RemoteSet | None = None) -> None:
         self.root = root
+        self.where: Location = root if remote is None else remote.url
+        self.remote = remote
         self.manifest = manifest
         self.digest = manifest.digest
         self.class_ids = tuple(one.id for one in manifest.classes)
         self.class_names = tuple(one.name for one in manifest.classes)
 
     @classmethod
-    def open(cls, root: Path | str) -> "ShardSet":
-        """Open the set in folder `root`. Raises UsageError if it is not there, DataError if it is damaged."""
-        root = Path(root)
+    def open(cls, where: Location | str, stage: Stage | None = None) -> "ShardSet":
+        """Open the set in a folder or at a URL; for a URL, the manifest and the indexes are fetched.
+
+        `stage` says where the tars of a URL are stored; by default the environment does. Raises UsageError if there is
+        no set, DataError if it is damaged.
+        """
+        root = location(where)
+        if isinstance(root, Url):
+            remote = RemoteSet.open(root, stage or Stage.of())
+            return cls(remote.root, remote.manifest, remote)
         manifest = load(root)
         for split in manifest.splits:
             for shard in split.shards:
                 check_size(root, shard, manifest)
         return cls(root, manifest)
+
+    @property
+    def name(self) -> str:
+        """The last part of its path or URL."""
+        return self.where.name if isinstance(self.where, Url) else self.where.absolute().name
+
+    @property
+    def beside(self) -> Path:
+        """The folder beside which further files of the set may be stored; for a URL, a folder of this host."""
+        return self.root.absolute() if self.remote is None else self.remote.depot.stage.decoded(self.digest)
 
     @property
     def split_names(self) -> tuple[str, ...]:
@@ -50,19 +78,19 @@ class ShardSet:
         return self.split(name)
 
     def __iter__(self) -> Iterator[str]:
-        """Names of the splits, as a dictionary has its keys."""
+        """Iterate over the names of the splits, like the keys of a dictionary."""
         return iter(self.split_names)
 
     def __len__(self) -> int:
-        """Number of splits."""
+        """The number of splits."""
         return len(self.split_names)
 
     def split(self, name: str) -> "Split":
-        """Open one split for reading. Raises UsageError if there is none of this name."""
-        return Split(self.root, self._info(name), self.manifest)
+        """Open one split for reading. Raises UsageError if there is none with this name."""
+        return Split(self.root, self._info(name), self.manifest, self.remote)
 
     def median_side(self, name: str) -> int:
-        """Median of the shorter sides of a split's images, pixels; the smaller of two in the middle, 0 without images.
+        """Median of the shorter sides of a split's images in pixels (the smaller of two); 0 without images.
 
         Reads no tar. Raises UsageError if there is no such split, DataError if its index is damaged.
         """
@@ -76,13 +104,13 @@ class ShardSet:
         for split in self.manifest.splits:
             if split.name == name:
                 return split
-        raise UsageError(f"{self.root}: no split {name!r}; there are: {', '.join(self.split_names)}")
+        raise UsageError(f"{self.where}: no split {name!r}; it has {', '.join(self.split_names)}")
 
 
 class Places(NamedTuple):
-    """Where n samples lie: a file, and their bytes in it, with the CRC-32 that they were written with."""
+    """The positions of n samples: the file, the bytes in it, and the CRC-32 with which they were written."""
 
-    descriptors: NDArray[np.int64]  # (n,), open for as long as somebody holds `tars`
+    descriptors: NDArray[np.int64]  # (n,), open while `tars` is referenced
     offsets: NDArray[np.int64]  # (n,)
     sizes: NDArray[np.int32]  # (n,), bytes
     crcs: NDArray[np.uint32]  # (n,)
@@ -90,24 +118,30 @@ class Places(NamedTuple):
 
 
 class Split:
-    """One split: number columns with a row for each sample, and the samples' bytes."""
+    """One split: numeric columns with a row for each sample, and the samples' bytes."""
 
-    def __init__(self, root: Path, info: SplitInfo, manifest: Manifest) -> None:
+    def __init__(self, root: Path, info: SplitInfo, manifest: Manifest, remote: RemoteSet | None = None) -> None:
         self.name = info.name
-        self._root = root
+        self._root, self._where = root, root if remote is None else remote.url
         self._manifest = manifest
         self._info = info
         columns = MAPPED.open(root, info, manifest)
         self.labels, self.widths, self.heights = columns.labels, columns.widths, columns.heights
         self._offsets, self._sizes, self._crcs = columns.offsets, columns.sizes, columns.crcs
         self._ends = np.cumsum(self.shard_sizes, dtype=np.int64)
-        self._tars = Tars(root, info, manifest)
+        self.staged: StagedTars | None = None
+        """Fetches the tars of a set at a URL; None for a set in a folder."""
+        self._tars: Tars
+        if remote is None:
+            self._tars = LocalTars(root, info, manifest)
+        else:
+            self._tars = self.staged = remote.tars(info, columns)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, sample: int | str) -> Picture:
-        """One sample, by its id or its key. Raises IndexError or KeyError where there is none."""
+        """One sample, by its id or its key. Raises IndexError or KeyError if there is none."""
         if isinstance(sample, str):
             sample = self._ids[sample]
         sample_id = range(len(self))[sample]
@@ -122,8 +156,8 @@ class Split:
         return {key: sample_id for sample_id, key in enumerate(self.keys)}
 
     def jpegs(self, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
-        """The JPEG files of these samples, each checked against its CRC-32 (about 3 microseconds a sample)."""
-        pread, frombuffer, uint8 = os.pread, np.frombuffer, np.uint8
+        """The JPEG files of these samples, each checked against its CRC-32 (about 3 microseconds per sample)."""
+        pread, frombuffer, uint8 = system.pread, np.frombuffer, np.uint8
         images: list[NDArray[np.uint8]] = []
         places = self.places(ids)
         columns = (column.tolist() for column in places[:4])
@@ -135,21 +169,31 @@ class Split:
         return images
 
     def file_sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The bytes of these samples' JPEG files."""
+        """The sizes of these samples' JPEG files in bytes."""
         return self._sizes[ids]
 
     def places(self, ids: NDArray[np.int64]) -> Places:
-        """Where these samples lie."""
-        descriptors, tars = self._tars.descriptors(self._shards_of(ids))
+        """The positions of these samples. Waits for tars that are being fetched."""
+        shards = self._shards_of(ids)
+        self._tars.want(shards)
+        descriptors, tars = self._tars.descriptors(shards)
         return Places(descriptors, self._offsets[ids], self._sizes[ids], self._crcs[ids], tars)
 
+    def read_in_order(self, first: int, last: int) -> None:
+        """Announce that samples `first` to `last` (excluded) are read next, so that tars of a URL are fetched ahead."""
+        if self.staged is not None and first < last:
+            tars = shards_of(self.shard_sizes, first, last)
+            together = [tars[place : place + _TOGETHER] for place in range(0, len(tars), _TOGETHER)]
+            self.keep_open(2 * _TOGETHER)  # an open tar stays staged
+            self.staged.plan(iter(together), _TOGETHER * max(self.tar_bytes))
+
     def keep_open(self, tars: int) -> None:
-        """Hold at most so many tars open, if the split has so many that they are opened when they are needed."""
+        """Keep at most `tars` tars open, if the split has so many that they are only opened when needed."""
         self._tars.keep(tars)
 
     @property
     def shard_of(self) -> NDArray[np.int64]:
-        """The number of the tar of each sample, (n,)."""
+        """The index of the tar of each sample, (n,)."""
         return np.repeat(np.arange(len(self._ends)), self.shard_sizes)
 
     def _shards_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -160,12 +204,16 @@ class Split:
         what = (
             f"{seen:,} bytes read of {expected:,}"
             if seen != expected
-            else "the bytes are not those that were written (CRC-32)"
+            else "the bytes have changed since they were written (CRC-32)"
         )
         return DataError(
-            f"{self._root / self.describe(sample_id)}: {what}: the tar changed or the disk is failing. "
-            f"See all damage, and what to do about it, with `headrace verify {self._root}`"
+            f"{self._where}/{self.describe(sample_id)}: {what}: the tar changed or the disk is failing. "
+            f"`headrace {self._verify}` lists all damage, and what to do about it"
         )
+
+    @property
+    def _verify(self) -> str:
+        return f"verify {self._where}" if self.staged is None else "cache verify"
 
     def describe(self, sample_id: int) -> str:
         """Shard, key and source path of a sample, for messages."""
@@ -191,7 +239,7 @@ class Split:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over what each row says of its image, in order: which images these are, and how large."""
+        """SHA-256 over the facts about each image, in order: its identity and its size."""
         seen = hashlib.sha256()
         columns: tuple[NDArray[Any], ...] = (self._crcs, self._sizes, self.widths, self.heights)
         for column in columns:
@@ -200,9 +248,14 @@ class Split:
 
     @property
     def shard_sizes(self) -> tuple[int, ...]:
-        """Samples in each tar, in the order of their ids."""
+        """The number of samples in each tar, in order."""
         return tuple(shard.samples for shard in self._info.shards)
 
+    @property
+    def tar_bytes(self) -> tuple[int, ...]:
+        """The size of each tar in bytes."""
+        return tuple(shard.bytes for shard in self._info.shards)
+
     def close(self) -> None:
-        """Close the tars, as happens too when nobody holds the split any more. Reading afterwards is an error."""
+        """Close the tars; this also happens at garbage collection. Reading afterwards is an error."""
         self._tars.close()

@@ -1,4 +1,4 @@
-"""Contact sheets: images with text beside or below them, as one PNG. Pillow sets the text and writes the file."""
+"""Contact sheets: images with text beside or below them, as one PNG. Pillow draws the text and writes the file."""
 
 import io
 from collections.abc import Sequence
@@ -11,37 +11,37 @@ from PIL import Image, ImageDraw, ImageFont
 
 from headrace.shards import store
 from headrace.shards.errors import UsageError
-from headrace.shards.paths import refuse_impossible
+from headrace.shards.paths import refuse_without_folder
 
-SIDE, GAP = 64, 4  # pixels: an image's square, and between squares
+SIDE, GAP = 64, 4  # pixels: side of an image's square, and gap between squares
 INK, FAINT = (20, 20, 20), (120, 120, 120)
 _PAPER = (255, 255, 255)
-_COLUMNS, _TILE, _LINE = 6, 168, 14  # of a sheet of tiles; pixels a tile is wide, and a line of text high
+_COLUMNS, _TILE, _LINE = 6, 168, 14  # of a sheet of tiles; width of a tile and height of a line in pixels
 _CUT = 27  # characters that fit below a tile
 _HEAD = 36  # pixels for the title
 
 
 class Tile(NamedTuple):
-    """An image, uint8 (height, width, 3), and what is written below it. Without an image its square stays empty."""
+    """An image, uint8 (height, width, 3), and the lines below it. Without an image its square is empty."""
 
     pixels: NDArray[np.uint8] | None
     lines: tuple[str, ...]
 
 
 class Sheet:
-    """A white page to put images and text on; places are (left, top) in pixels."""
+    """A white page for images and text; positions are (left, top) in pixels."""
 
     def __init__(self, width: int, height: int) -> None:
         self._page = Image.new("RGB", (width, height), _PAPER)
         self._pen = ImageDraw.Draw(self._page)
 
     def write(self, at: tuple[int, int], text: str, size: int, ink: tuple[int, int, int] = INK) -> None:
-        """Set a line of text; characters that do not print are question marks."""
+        """Write a line of text; unprintable characters become question marks."""
         shown = "".join(one if one.isprintable() else "?" for one in text)
         self._pen.text(at, shown, ink, ImageFont.load_default(size))
 
     def show(self, at: tuple[int, int], pixels: NDArray[np.uint8], side: int = SIDE) -> None:
-        """Put an image into the middle of a square of `side` pixels; its longer side fills it."""
+        """Put an image at the centre of a square of `side` pixels, scaled so that its longer side fills it."""
         height, width, _ = pixels.shape
         longer = max(width, height)
         fitting = [max(1, (2 * one * side + longer) // (2 * longer)) for one in (width, height)]
@@ -49,23 +49,21 @@ class Sheet:
         self._page.paste(image, (at[0] + (side - image.width) // 2, at[1] + (side - image.height) // 2))
 
     def save(self, path: Path) -> None:
-        """Write the PNG in one visible step."""
+        """Write the PNG atomically."""
         out = io.BytesIO()
         self._page.save(out, "PNG")
         store.write_bytes(path, out.getvalue())
 
 
 def refuse_name(path: Path) -> None:
-    """Raise UsageError unless `path` is a PNG's, in a folder that is there."""
-    refuse_impossible(path)
+    """Raise UsageError unless `path` is the name of a PNG in an existing folder."""
+    refuse_without_folder(path)
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path}: a contact sheet is a PNG. Give a name that ends with .png")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path}: there is no folder {path.parent}. Make it, or give another name")
 
 
 def write_tiles(path: Path, title: str, tiles: Sequence[Tile]) -> None:
-    """Write a sheet of images with lines of text below each, six in a row."""
+    """Write a sheet of images with lines of text below each, six per row."""
     lines = max((len(tile.lines) for tile in tiles), default=0)
     high = _TILE + lines * _LINE
     rows = max(1, -(-len(tiles) // _COLUMNS))

@@ -1,42 +1,83 @@
-"""How well an order mixes the classes: distinct classes in a batch, against what drawing without order would give."""
+"""Measures how well an order mixes the classes: distinct classes in a batch, compared with a full shuffle."""
 
 from dataclasses import dataclass
 from math import exp, lgamma
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.shards.order import Order, Windows
+from headrace.shards.order import Order
 
-_BATCHES = 200  # of an epoch, evenly spread, that are looked at
+_BATCHES = 200  # batches of an epoch, evenly spread, that are examined
+
+
+class Classes(NamedTuple):
+    """Average number of distinct classes in a batch and in one of its groups."""
+
+    batch: float
+    group: float
 
 
 @dataclass(frozen=True)
 class ShuffleQuality:
-    """Distinct classes in a batch, on average: expected, over the whole set, and for windows of so many shards."""
+    """Distinct classes: expected, with a shuffle of the whole set, by length of windows and by number of partitions."""
 
     batch: int
-    expected: float
-    whole: float
-    windows: dict[int, float]
+    group: int
+    expected: Classes
+    whole: Classes
+    windows: dict[int, Classes]
+    partitions: dict[int, Classes]
 
 
 def shuffle_quality(
-    labels: NDArray[np.int64], shards: tuple[int, ...], batch: int, lengths: tuple[int, ...]
+    labels: NDArray[np.int64], shards: tuple[int, ...], batch: int, group: int, lengths: tuple[int, ...]
 ) -> ShuffleQuality:
     """Measure epoch 0 of seed 0 for a split with these labels, int64 (n,), and samples in each shard.
 
-    A set smaller than the batch is one batch. Windows that hold the whole set are left out: they are the whole set.
+    A set smaller than the batch is one batch, without partitions. Windows of `lengths` that hold the whole set are
+    omitted. Partitions are the powers of two that divide the groups of a batch.
     """
-    batch = min(batch, len(labels))
-    whole = Order(len(labels), 0)
-    windows = {length: Order(len(labels), 0, Windows(length, shards)) for length in lengths if length < len(shards)}
+    whole = len(labels) >= batch
+    batch, groups = min(batch, len(labels)), batch // group
+    group = min(group, batch)
+    counts = [2**power for power in range(1, groups.bit_length()) if whole and groups % 2**power == 0]
+
+    def seen(window: int | None, partitions: int = 1) -> Classes:
+        return seen_classes(labels, Order.of(shards, 0, window, partitions, batch), batch, group)
+
     return ShuffleQuality(
         batch,
-        expected_classes(np.bincount(labels), batch),
-        seen_classes(labels, whole, batch),
-        {length: seen_classes(labels, order, batch) for length, order in windows.items()},
+        group,
+        Classes(*(expected_classes(np.bincount(labels), samples) for samples in (batch, group))),
+        seen(None),
+        {length: seen(length) for length in lengths if length < len(shards)},
+        {count: seen(None, count) for count in counts},
     )
+
+
+class Shares(NamedTuple):
+    """The smallest and the largest share of some samples in a batch, 0 to 1."""
+
+    smallest: float
+    largest: float
+
+    def __str__(self) -> str:
+        return f"{self.smallest:.1%} to {self.largest:.1%}"
+
+
+def shares(
+    chosen: NDArray[np.bool_], shards: tuple[int, ...], batch: int, lengths: tuple[int, ...]
+) -> tuple[Shares, dict[int, Shares]]:
+    """The shares of the chosen samples, bool (n,), in batches of epoch 0: over the whole set, by length of windows."""
+
+    def seen(window: int | None) -> Shares:
+        order = Order.of(shards, 0, window, 1, min(batch, len(chosen)))
+        found = [float(chosen[ids].mean()) for ids in _batches(order, len(chosen), min(batch, len(chosen)))]
+        return Shares(min(found), max(found))
+
+    return seen(None), {length: seen(length) for length in lengths if length < len(shards)}
 
 
 def expected_classes(counts: NDArray[np.int64], batch: int) -> float:
@@ -55,9 +96,15 @@ def _missed(samples: int, size: int, batch: int) -> float:
     return exp(lgamma(others + 1) - lgamma(others - batch + 1) - lgamma(samples + 1) + lgamma(samples - batch + 1))
 
 
-def seen_classes(labels: NDArray[np.int64], order: Order, batch: int) -> float:
-    """Mean number of distinct classes in whole batches of epoch 0."""
-    batches = len(labels) // batch
+def seen_classes(labels: NDArray[np.int64], order: Order, batch: int, group: int) -> Classes:
+    """Mean number of distinct classes in the whole batches of epoch 0, and in their whole groups."""
+    found = [labels[ids] for ids in _batches(order, len(labels), batch)]
+    groups = [one[first : first + group] for one in found for first in range(0, batch - group + 1, group)]
+    return Classes(*(float(np.mean([len(np.unique(one)) for one in several])) for several in (found, groups)))
+
+
+def _batches(order: Order, samples: int, batch: int) -> list[NDArray[np.int64]]:
+    """The ids in some whole batches of epoch 0, evenly spread."""
+    batches = samples // batch
     chosen = np.unique(np.linspace(0, batches - 1, min(batches, _BATCHES)).astype(np.int64)).tolist()
-    found = [len(np.unique(labels[order.positions(one * batch, (one + 1) * batch).ids])) for one in chosen]
-    return float(np.mean(found))
+    return [order.positions(one * batch, (one + 1) * batch).ids for one in chosen]

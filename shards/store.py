@@ -1,85 +1,89 @@
-"""How a file becomes visible: written under another name, flushed to the disk, then renamed.
+"""Makes files visible atomically: writes them under another name, flushes them to the disk, then renames them.
 
-Whatever has its final name is complete. A folder is filled beside its target and renamed as a whole, so that a
-reader sees either the finished set or nothing.
+A file with its final name is complete. A folder is filled beside its target and renamed as a whole, so that a reader
+sees either the finished set or nothing.
 """
 
 import ctypes
 import errno
-import fcntl
 import os
+import platform
 import re
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from headrace.shards import regular
+from headrace.shards import regular, system
 from headrace.shards.errors import HeadraceError, UsageError
 from headrace.shards.open_files import refuse_limit
 from headrace.shards.targets import is_folder, refuse_of_others
 
 PARTIAL = ".partial"  # ending of a file that is being written
-_HOST = re.sub("[^A-Za-z0-9-]", "-", os.uname().nodename)[:24]
-_HERE, _RENAME_EXCHANGE = -100, 2  # of Linux: AT_FDCWD, and the flag of renameat2
-_AN_INODE = 1 << 20  # bytes: more than any file system needs to make inodes, which some do while there is space
+_HOST = re.sub("[^A-Za-z0-9-]", "-", platform.node())[:24]
+_HERE, _RENAME_EXCHANGE = -100, 2  # constants of Linux: AT_FDCWD, and the flag of renameat2
+_AN_INODE = 1 << 20  # bytes: more than a file system needs to create inodes, which some do while there is space
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_FOLDER = {errno.EEXIST, errno.ENOTDIR}
+_NO_LINK = {errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS}
 _NO_ACCESS = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class FullError(HeadraceError):
-    """A disk takes no more: it has no space or no inode left, or the user's quota is used up."""
+    """A disk is full: it has no space or no inode left, or the user's quota is used up."""
 
 
 def storage_error(error: OSError, path: Path) -> HeadraceError:
-    """The error for a failed write to `path`, in words that say what to do.
+    """The error for a failed write to `path`, with advice.
 
-    Raises LimitError where one more file may not be opened, which is no fault of the disk.
+    Raises LimitError if no further file may be opened, which is not a fault of the disk.
     """
     refuse_limit(error)
     if error.errno in _NO_SPACE:
         return FullError(f"{path}: {_what_is_full(error, path)} and try again")
     if error.errno in _NO_ACCESS:
-        return UsageError(f"{path}: cannot write there ({error.strerror}). Choose a folder that you may write to")
+        return UsageError(f"{path}: cannot write there ({error.strerror}). Choose a folder that is writable")
     if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"{path}: its name is too long, with the ending that an unfinished file has. Shorten it")
+        return UsageError(f"{path}: the name is too long, because unfinished files need a longer one. Shorten it")
     if error.errno in _NO_FOLDER:
         return UsageError(f"{path}: cannot write there: a part of this path is a file, not a folder. Choose another")
     return HeadraceError(f"{path}: {error.strerror or error}. Nothing unfinished is visible; try again")
 
 
 def _what_is_full(error: OSError, path: Path) -> str:
-    """What there is no more of on the disk of `path`, and what to do about it."""
-    disk = os.statvfs(_existing(path))
+    """What the disk of `path` has run out of, and what to do about it."""
     nothing = "Nothing unfinished is visible"
     if error.errno == errno.EDQUOT:
-        return f"your quota on this disk is used up. {nothing}; free some space, or have it raised,"
+        return f"the user's quota on this disk is used up. {nothing}; free some space, or ask for a larger quota,"
     free = free_bytes(path)
-    if disk.f_files and not disk.f_favail and free > _AN_INODE:
+    disk = os.statvfs(_existing(path)) if hasattr(os, "statvfs") else None
+    if disk and disk.f_files and not disk.f_favail and free > _AN_INODE:
         return (
             f"the disk has no inode left for another file (all {disk.f_files:,} are in use; {free:,} bytes are free). "
-            f"{nothing}; remove files, however small,"
+            f"{nothing}; remove some files, however small,"
         )
     return f"the disk is full ({free:,} bytes free). {nothing}; free some space"
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes that may still be written on the file system of `path`, which need not exist yet."""
+    """Bytes that can still be written to the file system of `path`, which need not exist yet."""
     return shutil.disk_usage(_existing(path)).free
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
+    """The path, or the nearest existing folder above it."""
     while not path.exists():
         path = path.parent
     return path
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
+    """Make the names in `folder` durable; Windows has no such call."""
+    if not system.POSIX:
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -89,7 +93,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise what goes wrong on the disk in this block as the error for a failed write to `path`."""
+    """A context that turns errors of the disk into the error for a failed write to `path`."""
     try:
         yield
     except OSError as error:
@@ -97,7 +101,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, where it is not there yet."""
+    """Make a folder, and those above it, if missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -105,55 +109,62 @@ def make_folder(folder: Path) -> None:
 
 
 def partial_of(path: Path) -> Path:
-    """A name beside `path` for what will become it, that no other writer has, be it a thread or on another host."""
+    """A name beside `path` for its unfinished version, unique among threads, processes and hosts."""
     return path.with_name(f"{path.name}.{_HOST}.{os.getpid()}.{os.urandom(4).hex()}{PARTIAL}")
 
 
 @contextmanager
-def replacing(path: Path, size: int = 0, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """A stream that becomes `path` when the block ends well; after an error nothing of it is left.
+def replacing(
+    path: Path, size: int = 0, *, durable: bool = True, first: Callable[[], None] = lambda: None
+) -> Iterator[BinaryIO]:
+    """A context with a stream that becomes `path` if the block succeeds; after an error nothing of it is left.
 
-    One that need not be durable is not flushed to the disk first: whoever reads it must find out whether it is whole.
+    `first` is called just before the rename, and an exception from it prevents the rename.
 
-    Disk space for `size` bytes is taken at once: a disk that is too full for them is an error before any work is done.
-    The unfinished file is locked for as long as it has its name, which tells it from one of a dead process.
+    If it need not be durable, it is not flushed to the disk first: readers must then check that it is complete.
+
+    Disk space for `size` bytes is reserved at once, so that a full disk is an error before any work is done. The
+    unfinished file is locked while it has its name, which distinguishes it from the file of a dead process.
     """
     partial = partial_of(path)
     try:
         with _locked_file(partial) as stream:
-            if size:
+            if size and hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(stream.fileno(), 0, size)
             yield stream
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
+            first()
+            if not system.POSIX:  # which renames open files too
+                stream.close()
             partial.replace(path)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
-        with suppress(OSError):  # it is not there, as all went well or the disk is read-only
+        with suppress(OSError):  # it does not exist, because all went well or the disk is read-only
             partial.unlink()
 
 
 def _locked_file(path: Path) -> BinaryIO:
-    """A new file for writing, locked; without a lock where the file system has none: there nothing is ever removed."""
+    """A new locked file for writing. File systems without locks get no lock, and remains are never removed there."""
     while True:
         stream = path.open("w+b")
         with suppress(OSError):
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            system.lock(stream)
         if os.fstat(stream.fileno()).st_nlink:
             return stream
-        stream.close()  # between the two lines `remains` took it for a dead one's
+        stream.close()  # between these two lines `remains` took it for the file of a dead process
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file in one visible step."""
-    with replacing(path) as stream:
+def write_bytes(path: Path, data: bytes | memoryview, first: Callable[[], None] = lambda: None) -> None:
+    """Write a whole file atomically; `first` is called before the rename, as in `replacing`."""
+    with replacing(path, first=first) as stream:
         stream.write(data)
 
 
 def write_link(path: Path, target: Path) -> None:
-    """Make `path` a link to `target` (relative to it) in one visible step; an older link is replaced."""
+    """Make `path` a link to `target` (relative to it) atomically; an older link is replaced."""
     partial = partial_of(path)
     try:
         partial.unlink(missing_ok=True)
@@ -163,31 +174,44 @@ def write_link(path: Path, target: Path) -> None:
         raise storage_error(error, path) from error
 
 
+def link(path: Path, target: Path) -> None:
+    """Make `target` another name of the file `path`, or a copy of it if no link can be made; not atomic."""
+    with writing(target):
+        target.unlink(missing_ok=True)
+        try:
+            os.link(path, target)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            with replacing(target) as stream, regular.opened(path) as source:
+                shutil.copyfileobj(source, stream)
+
+
 def finish_file(partial: Path, path: Path) -> None:
-    """Make a file that was written elsewhere durable, and give it its final name."""
-    with partial.open("rb") as stream:
+    """Flush a file that was written elsewhere, and give it its final name."""
+    with partial.open(system.SYNCED) as stream:
         os.fsync(stream.fileno())
     partial.replace(path)
     sync_folder(path.parent)
 
 
 def work_folder(target: Path) -> Path:
-    """Where `target` is made: a hidden neighbour, so that the final rename stays on one file system."""
+    """The folder in which `target` is made: a hidden neighbour, so that the final rename stays on one file system."""
     return target.with_name(f".{target.name}{PARTIAL}")
 
 
 @contextmanager
 def filling(path: Path) -> Iterator[BinaryIO]:
-    """A new file in a folder that `publish_folder` makes durable and visible, if that is ever done."""
+    """A context with a new file in a folder that `publish_folder` may later make durable and visible."""
     with writing(path), path.open("x+b") as stream:
         yield stream
 
 
 def publish_folder(finished: Path, target: Path) -> None:
-    """Give a finished folder its final name, its files being durable by then; what had that name is removed."""
+    """Flush the files of a finished folder and give it its final name; an older folder with that name is removed."""
     with writing(target):
         for path in finished.iterdir():
-            with path.open("rb") as stream:
+            with path.open(system.SYNCED) as stream:
                 os.fsync(stream.fileno())
         sync_folder(finished)
         discard(target)
@@ -198,7 +222,7 @@ def publish_folder(finished: Path, target: Path) -> None:
 def publish(work: Path, target: Path) -> None:
     """Turn the finished folder `work` into `target`; an older `target` is swapped out and removed.
 
-    Where the file system can exchange two names in one step, `target` is there at every moment.
+    If the file system can exchange two names atomically, `target` exists at every moment.
     """
     old = _old(target)
     try:
@@ -213,7 +237,7 @@ def publish(work: Path, target: Path) -> None:
         else:
             target.rename(old)
             work.rename(target)
-        for leftover in target.glob(f"*{PARTIAL}"):  # of a process that began it since; now it cannot
+        for leftover in target.glob(f"*{PARTIAL}"):  # from a process that began meanwhile; now none can
             leftover.unlink()
         sync_folder(target.parent)
         discard(old)
@@ -222,7 +246,7 @@ def publish(work: Path, target: Path) -> None:
 
 
 def set_aside(target: Path) -> Path:
-    """Give `target` a name beside it that is free; return that."""
+    """Rename `target` to a free name beside it; return that name."""
     aside = free_name(target)
     try:
         target.rename(aside)
@@ -233,20 +257,20 @@ def set_aside(target: Path) -> Path:
 
 
 def copy_aside(path: Path) -> Path:
-    """Copy a file to a name beside it that is free; return that. The file itself stays where it is at every moment."""
+    """Copy a file to a free name beside it; return that name. The file itself stays in place at every moment."""
     aside = free_name(path)
     write_bytes(aside, regular.read(path))
     return aside
 
 
 def free_name(path: Path, mark: str = ".old") -> Path:
-    """A name beside `path` that nothing has: its own, with the mark and a number."""
+    """A free name beside `path`: its own name with the mark and a number."""
     names = (path.with_name(f"{path.name}{mark}-{number}") for number in count(1))
     return next(name for name in names if not os.path.lexists(name))
 
 
 def recover(target: Path) -> None:
-    """Bring the older `target` back where a swap ended between its two renames."""
+    """Restore the older `target` if a swap ended between its two renames."""
     try:
         if not target.exists() and is_folder(_old(target)):
             refuse_of_others(_old(target))
@@ -260,8 +284,8 @@ def _old(target: Path) -> Path:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where the system (not Linux) or the file system (NFS, say) cannot."""
-    exchange = getattr(ctypes.CDLL(None), "renameat2", None)
+    """Exchange two names atomically; False if the system (not Linux) or the file system (such as NFS) cannot."""
+    exchange = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     if exchange is None:
         return False
     done: int = exchange(_HERE, os.fsencode(one.absolute()), _HERE, os.fsencode(other.absolute()), _RENAME_EXCHANGE)
@@ -269,7 +293,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder that may be there; of a link in its place the link alone."""
+    """Remove a folder, if it exists; if it is a link, remove only the link."""
     if folder.is_symlink():
         folder.unlink()
     elif folder.exists():

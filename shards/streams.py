@@ -1,4 +1,4 @@
-"""Printing, with foreign parts escaped, to standard streams that may go away: what they do not take is dropped."""
+"""Prints to standard streams that may go away, with text from outside escaped; what they do not accept is dropped."""
 
 import io
 import os
@@ -11,12 +11,12 @@ from headrace.shards.printable import printable
 
 
 class _Lasting(io.FileIO):
-    """A descriptor that takes whatever is written to it. `lost` is the first error that it met, and kept to itself."""
+    """A descriptor that accepts everything written to it. `lost` is the first error, which is not raised."""
 
     lost: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """All or a part of the bytes. A pipe that does not block is waited for, as for one that does."""
+        """Write all or a part of the bytes. A non-blocking pipe is waited for, like a blocking one."""
         try:
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
@@ -27,17 +27,17 @@ class _Lasting(io.FileIO):
 
 
 def make_lasting() -> None:
-    """Have sys.stdout and sys.stderr of this process drop what a reader who left, or a full disk, does not take.
+    """Make sys.stdout and sys.stderr drop output that a closed pipe or a full disk does not accept.
 
-    They then raise nothing, at the interpreter's end neither. Streams that somebody has put in their place stay. A
-    standard descriptor that is closed leads to /dev/null from now on: a file that is opened later would otherwise get
-    its number, and with it what libraries print.
+    They then raise no errors, not even at the interpreter's exit. Replaced streams are left alone. A closed standard
+    descriptor is opened on /dev/null: otherwise a file that is opened later would get its number, and with it the
+    output of libraries.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number
     if sys.stdout is sys.__stdout__:
         sys.stdout = _lasting(sys.stdout, 1)
     if sys.stderr is sys.__stderr__:
@@ -45,31 +45,31 @@ def make_lasting() -> None:
 
 
 def _lasting(stream: TextIO | None, descriptor: int) -> TextIO:
-    """The stream anew, over a descriptor that it does not close; one that is not there writes UTF-8."""
+    """A new stream over a descriptor that it does not close; in UTF-8 if there was no stream."""
     encoding, errors = (stream.encoding, stream.errors) if stream else ("utf-8", "backslashreplace")
     raw = _Lasting(descriptor, "w", closefd=False)
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
 
 
 def lost() -> OSError | None:
-    """What standard output could not take, as the error of its first write that failed; None while all is well."""
+    """The error of the first failed write to standard output; None if there was none."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return raw.lost if isinstance(raw, _Lasting) else None
 
 
 def say(line: str, *, error: bool = False) -> None:
-    """Print one line, with foreign parts escaped; `error`: on standard error."""
+    """Print one line, with text from outside escaped; `error`: on standard error."""
     print(printable(line), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def say_all(text: str, *, error: bool = False) -> None:
-    """Print lines of our own, with foreign parts escaped; `error`: on standard error."""
+    """Print several lines, with text from outside escaped; `error`: on standard error."""
     for line in text.split("\n"):
         say(line, error=error)
 
 
 def print_result(text: str) -> None:
-    """Print what a command is there to tell. Raises HeadraceError if it is not written whole; a reader may leave."""
+    """Print the result of a command. Raises HeadraceError if it is incomplete, unless the reader closed the pipe."""
     say_all(text)
     error = lost()
     if error is not None and not isinstance(error, BrokenPipeError):
@@ -77,7 +77,7 @@ def print_result(text: str) -> None:
 
 
 def print_bytes(data: bytes) -> None:
-    """Write a part of a result, text in UTF-8, as it is. Raises HeadraceError as `print_result`."""
+    """Write a part of a result, as UTF-8 text without escaping. Raises HeadraceError like `print_result`."""
     sys.stdout.write(data.decode("utf-8"))
     error = lost()
     if error is not None and not isinstance(error, BrokenPipeError):

@@ -1,7 +1,7 @@
-"""Plain ustar tars: a writer for samples. `shards/members.py` walks over the members of any tar.
+"""Writes samples to plain ustar tars. `shards/members.py` walks over the members of any tar.
 
 The writer makes headers from a template (mtime 0, uid and gid 0, mode 0644): the same input gives the same bytes,
-and it takes a fraction of the time of the standard library (docs/decisions/0001-own-tar-writer.md has the figure).
+in a fraction of the standard library's time (docs/decisions/0001-own-tar-writer.md has the figure).
 """
 
 import hashlib
@@ -21,7 +21,8 @@ _BUFFER = 1 << 20
 _BEFORE_SIZE = b"0000644\0" + b"0000000\0" + b"0000000\0"  # mode, uid, gid
 _BEFORE_SUM = b"00000000000\0"  # mtime
 _AFTER_SUM = (b"0" + b"\0" * 100 + b"ustar\x0000").ljust(BLOCK - 156, b"\0")  # type, link, magic, version, the rest
-_FIXED_SUM = sum(_BEFORE_SIZE) + sum(_BEFORE_SUM) + sum(_AFTER_SUM) + 8 * ord(" ")  # the sum counts itself as spaces
+# The checksum field counts as spaces.
+_FIXED_SUM = sum(_BEFORE_SIZE) + sum(_BEFORE_SUM) + sum(_AFTER_SUM) + 8 * ord(" ")
 
 
 def header(name: bytes, size: int) -> bytes:
@@ -32,19 +33,19 @@ def header(name: bytes, size: int) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """Zeros from the end of a content of `size` bytes to the next block."""
+    """Zeros from the end of `size` bytes of content to the next block."""
     return b"\0" * (-size % BLOCK)
 
 
 @lru_cache(maxsize=4096)
 def _label_content(label: int) -> tuple[int, bytes]:
-    """Size and padded content of a label member: the integer in ASCII, as the webdataset library decodes it."""
+    """Size and padded content of a label member: the integer in ASCII, as the webdataset library expects it."""
     text = b"%d" % label
     return len(text), text.ljust(BLOCK, b"\0")
 
 
 class TarWriter:
-    """Writes samples one after another and keeps the running position and SHA-256 of the file."""
+    """Writes samples one after another, and tracks the position and the SHA-256 of the file."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -58,7 +59,7 @@ class TarWriter:
         name, size = key.encode("ascii"), len(jpeg)
         if len(name) + 4 > _MAX_NAME or size > _MAX_SIZE:
             raise DataError(
-                f"{key[:80]}: a ustar member holds names to {_MAX_NAME} and contents to {_MAX_SIZE:,} bytes"
+                f"{key[:80]}: a ustar member allows names up to {_MAX_NAME} and contents up to {_MAX_SIZE:,} bytes"
             )
         digits, content = _label_content(label)
         offset = self.position + BLOCK

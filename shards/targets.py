@@ -1,7 +1,6 @@
-"""Folders that a command is about to write: which folder a path means, and whether it may be replaced as a whole."""
+"""Checks folders that a command is about to write: what a path refers to, and whether it may be replaced."""
 
 import os
-import pwd
 import re
 import stat
 import tempfile
@@ -11,44 +10,44 @@ from headrace.shards.errors import UsageError
 from headrace.shards.paths import refuse_impossible
 
 _MOUNTS = Path("/proc/self/mountinfo")
-_ESCAPED = re.compile(rb"\\([0-7]{3})")  # a space, tab, newline or backslash in a mount point
+_ESCAPED = re.compile(rb"\\([0-7]{3})")  # an escaped space, tab, newline or backslash in a mount point
 
 
 def followed(path: Path) -> Path:
-    """The folder that is meant, absolute, with links followed: once, so that a link at its end stays what it is.
+    """The absolute folder that a path refers to, with links followed, so that a link at its end stays a link.
 
-    Raises UsageError for the root of the file system, which has no name, and for paths that cannot be.
+    Raises UsageError for the root of the file system, which has no name, and for impossible paths.
     """
     refuse_impossible(path)
     found = Path(os.path.realpath(path))
     if not found.name:
-        raise UsageError(f"{path}: the root of the file system cannot be written as a whole. Give a folder in it")
+        raise UsageError(f"{path}: the root of the file system cannot be replaced. Give a folder in it")
     return found
 
 
 def is_mount_point(folder: Path) -> bool:
-    """Whether a file system, or a part of one, is mounted there; `folder` has no links in it."""
+    """Whether a file system, or a part of one, is mounted there; `folder` must not contain links."""
     try:
         lines = _MOUNTS.read_bytes().splitlines()
-    except OSError:  # not Linux: a part of the same file system is then not seen
+    except OSError:  # not Linux: a mounted part of the same file system is then missed
         return folder.is_mount()
     points = (_ESCAPED.sub(lambda code: bytes([int(code[1], 8)]), line.split()[4]) for line in lines)
     return os.fsencode(folder) in points
 
 
 def refuse_mount_point(folder: Path, inside: str) -> None:
-    """Raise UsageError where a finished folder could not take this one's place by a rename; one `inside` it could."""
+    """Raise UsageError for a mount point, which a finished folder cannot replace by a rename; suggest one inside it."""
     if is_mount_point(folder):
         raise UsageError(
-            f"{folder}: a disk or volume is mounted there, and what is finished takes its name by a rename, which a "
-            f"mount point does not allow. Give a folder in it, such as {folder / inside}"
+            f"{folder}: a disk or volume is mounted there, so the folder cannot be replaced by a rename. "
+            f"Give a folder in it, such as {folder / inside}"
         )
 
 
 def refuse_of_others(folder: Path) -> None:
-    """Raise UsageError where `folder` is there and another user's, who may have put anything into it.
+    """Raise UsageError if `folder` exists and belongs to another user, who may have put anything into it.
 
-    Who owns what this process makes is seen by making a file: network and FUSE disks have rules of their own.
+    The owner of files made by this process is found by making one, because network and FUSE disks have their own rules.
     """
     try:
         seen = folder.lstat()
@@ -59,13 +58,13 @@ def refuse_of_others(folder: Path) -> None:
     if seen.st_uid != own:
         owner = _name(seen.st_uid)
         raise UsageError(
-            f"{folder}: it belongs to {owner}, and files made here to {_name(own)}: only what one's own run left is "
-            f"used. Have {owner} remove it, or choose another OUT"
+            f"{folder}: it belongs to {owner}, but files made here belong to {_name(own)}; only files of the same "
+            f"user are used. Ask {owner} to remove it, or choose another OUT"
         )
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder, and not a link to one."""
+    """Whether this is a folder and not a link to one."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except FileNotFoundError:
@@ -74,6 +73,8 @@ def is_folder(path: Path) -> bool:
 
 def _name(user: int) -> str:
     try:
+        import pwd  # noqa: PLC0415  Windows has none
+
         return f"{pwd.getpwuid(user).pw_name} (user {user})"
-    except KeyError:
+    except (ImportError, KeyError):
         return f"user {user}"

@@ -1,7 +1,7 @@
-"""What the headers of a tar say: numbers, names, checksums, and the records of PAX headers.
+"""Parses the headers of a tar: numbers, names, checksums, and the records of PAX headers.
 
-The formats are those of POSIX (ustar and pax), and of GNU tar's manual: numbers in base 256, long names, sparse files.
-What is said twice or makes no sense is a ValueError with the reason, never a guess.
+The formats are those of POSIX (ustar and pax) and of GNU tar's manual: numbers in base 256, long names, sparse files.
+Duplicate or inconsistent values raise ValueError with the reason; nothing is guessed.
 """
 
 import re
@@ -11,18 +11,18 @@ from typing import NamedTuple
 from headrace.shards.tar import BLOCK
 
 _RECORD_LENGTH = re.compile(rb"(\d{1,19}) ")
-_SIZE = re.compile("0*([0-9]{1,19})")  # decimal digits of 64 bits
+_SIZE = re.compile("0*([0-9]{1,19})")  # decimal digits of a 64-bit number
 _USED, _SPARSE = ("path", "linkpath", "size"), "GNU.sparse."
 _SIZE_FIELD, _SUM_FIELD, _KIND = slice(124, 136), slice(148, 156), slice(156, 157)
 _MORE_SPARSE, _MORE_SPARSE_YET = (
     482,
     504,
-)  # whether a block of a sparse file's map follows: in a header, in such a block
+)  # offsets of the flag that a block of a sparse file's map follows: in a header, in such a block
 _HIGH_BYTES = bytes(range(128, 256))
 
 
 class Header(NamedTuple):
-    """One header. Names are as in `text`."""
+    """One header. Names are decoded as by `text`."""
 
     name: str
     size: int  # bytes of content; only some kinds have any
@@ -31,16 +31,16 @@ class Header(NamedTuple):
 
 
 class NoHeaderError(ValueError):
-    """These 512 bytes are no header."""
+    """These 512 bytes are not a header."""
 
 
 def text(name: bytes) -> str:
-    """A name as Python has it: bytes that are not UTF-8 become lone surrogates, so that no two names become one."""
+    """Decode a name: bytes that are not UTF-8 become lone surrogates, so that different names stay different."""
     return name.decode("utf-8", "surrogateescape")
 
 
 def parse(block: bytes) -> Header:
-    """The header in a block. NoHeaderError unless its checksum is right."""
+    """Parse the header in a block. Raises NoHeaderError unless its checksum is right."""
     if len(block) < BLOCK or not _sums_up(block):
         raise NoHeaderError
     name = _until_nul(block[:100])
@@ -50,7 +50,7 @@ def parse(block: bytes) -> Header:
 
 
 def _sums_up(block: bytes) -> bool:
-    """Whether the checksum is right: the sum of all bytes, which some old programs took for signed."""
+    """Whether the checksum is right: the sum of all bytes, which some old programs treated as signed."""
     try:
         expected = _number(block[_SUM_FIELD])
     except ValueError:
@@ -65,7 +65,7 @@ def _until_nul(field: bytes) -> bytes:
 
 
 def _number(field: bytes) -> int:
-    """A number: octal digits, or in base 256 after a byte 0x80. Never below 0, which would lead a walk backwards."""
+    """A number: octal digits, or base 256 after a byte 0x80. Never negative, which would move the walk backwards."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:])
     digits = _until_nul(field).strip()
@@ -80,11 +80,11 @@ def long_name(data: bytes) -> str:
 
 
 class Records(dict[str, str]):
-    """The records of PAX headers that say something of a member's name, size or form."""
+    """The records of PAX headers about a member's name, size or form."""
 
     @classmethod
     def of(cls, data: bytes) -> "Records":
-        """Those in a PAX header's content."""
+        """The records in the content of a PAX header."""
         used = {key: value for key, value in _records(data) if key in _USED or _is_sparse(key)}
         empty = [key for key in _USED if used.get(key) == ""]
         if empty:
@@ -93,12 +93,12 @@ class Records(dict[str, str]):
 
     @property
     def path(self) -> str:
-        """The member's name; empty where there is none."""
+        """The member's name; empty if there is none."""
         return self.get(_SPARSE + "name", "") or self.get("path", "")
 
     @property
     def size(self) -> int | None:
-        """The size of the content, where it is given."""
+        """The size of the content, or None if it is not given."""
         value = self.get("size")
         if value is None:
             return None
@@ -109,7 +109,7 @@ class Records(dict[str, str]):
 
     @property
     def sparse(self) -> bool:
-        """Whether the member is a sparse file of one of the PAX forms."""
+        """Whether the member is a sparse file in one of the PAX forms."""
         return any(_is_sparse(key) for key in self if key != _SPARSE + "name")
 
 
@@ -120,16 +120,16 @@ def _is_sparse(key: str) -> bool:
 def _records(data: bytes) -> Iterator[tuple[str, str]]:
     """The `length key=value` lines of a PAX header."""
     at = 0
-    while at < len(data) and data[at]:  # some programs count zeros behind the last line
+    while at < len(data) and data[at]:  # some programs count zeros after the last line
         found = _RECORD_LENGTH.match(data, at)
         end = at + int(found[1]) if found else 0
         key, equals, value = data[found.end() if found else at : max(end - 1, at)].partition(b"=")
         if not found or end <= found.end() or data[end - 1 : end] != b"\n" or not equals or not key:
-            raise ValueError(f"a PAX header with a record that is none: {data[at : at + 20]!r}")
+            raise ValueError(f"a PAX header with an invalid record: {data[at : at + 20]!r}")
         yield text(key), text(value)
         at = end
 
 
 def sparse_map_follows(block: bytes, *, first: bool) -> bool:
-    """Whether a block of the map of an old GNU sparse file follows this header (`first`) or block of a map."""
+    """Whether a block of an old GNU sparse file's map follows this header (`first`) or this block of the map."""
     return bool(block[_MORE_SPARSE if first else _MORE_SPARSE_YET])

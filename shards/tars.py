@@ -1,4 +1,4 @@
-"""The open tars of a split: all of them from the start, or of very many those that were read last."""
+"""The open tars of a split: all of them from the start or, if there are very many, the most recently read ones."""
 
 import os
 import stat
@@ -17,7 +17,7 @@ from headrace.shards.open_files import LimitError, may_be_open, most_tars, too_m
 
 
 def check_size(root: Path, shard: ShardInfo, manifest: Manifest) -> None:
-    """Raise unless the tar is there with the size that the manifest gives."""
+    """Raise DataError unless the tar exists with the size in the manifest."""
     try:
         seen = os.stat(f"{root}/{shard.name}")  # noqa: PTH116 - half of a Path's time, of 50,000 tars
     except OSError as error:
@@ -29,7 +29,7 @@ def check_size(root: Path, shard: ShardInfo, manifest: Manifest) -> None:
 
 def _compare_size(root: Path, shard: ShardInfo, manifest: Manifest, seen: int) -> None:
     if seen != shard.bytes:
-        raise _bad_tar(root, shard, manifest, f"{seen:,} bytes, the manifest says {shard.bytes:,}")
+        raise _bad_tar(root, shard, manifest, f"{seen:,} bytes, but the manifest says {shard.bytes:,}")
 
 
 def _bad_tar(root: Path, shard: ShardInfo, manifest: Manifest, what: str | None) -> DataError:
@@ -37,40 +37,35 @@ def _bad_tar(root: Path, shard: ShardInfo, manifest: Manifest, what: str | None)
 
 
 class OpenTar:
-    """A tar that is open for as long as somebody holds this. Its size is checked on the open file itself."""
+    """A tar that stays open while this object is referenced."""
 
-    def __init__(self, root: Path, shard: ShardInfo, manifest: Manifest) -> None:
-        try:
-            self.descriptor = regular.descriptor(root / shard.name)
-        except OSError as error:
-            raise _bad_tar(root, shard, manifest, error.strerror) from error
-        weakref.finalize(self, os.close, self.descriptor)
-        _compare_size(root, shard, manifest, os.fstat(self.descriptor).st_size)
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        weakref.finalize(self, os.close, descriptor)
 
 
 class Tars:
-    """Descriptors by shard. Threads may share it.
+    """Descriptors of the most recently needed shards. Threads may share it.
 
-    Those of a split that has no more than `may_be_open` are all open from the start, so that the bytes stay whatever
-    happens to the files' names. Of a split that has more, tars are opened when they are needed, and beyond a number
-    those that were not needed for longest are let go of; `keep` says beyond which.
+    Beyond a limit, which `keep` sets, the least recently needed ones are closed.
     """
 
-    def __init__(self, root: Path, split: SplitInfo, manifest: Manifest) -> None:
-        self._root, self._split, self._manifest = root, split, manifest
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
         self._most = most_tars()
         self._open: OrderedDict[int, OpenTar] = OrderedDict()
         self._lock = Lock()
-        self._all: NDArray[np.int64] | None = None
-        if may_be_open(len(split.shards)):
-            self._all = np.array([tar.descriptor for tar in self._open_all()], np.int64)
+        self._all: NDArray[np.int64] | None = None  # if all are open from the start
 
     def keep(self, tars: int) -> None:
-        """Let at most so many stay open, if not all are."""
+        """Keep at most `tars` open, unless all are."""
         self._most = min(tars, most_tars())
 
+    def want(self, shards: NDArray[np.int64]) -> None:
+        """Wait until these can be opened. Called for every batch; no effect if the tars exist."""
+
     def descriptors(self, shards: NDArray[np.int64]) -> tuple[NDArray[np.int64], object]:
-        """A descriptor for each of these shards, and what must be held for as long as they are read from."""
+        """A descriptor for each of these shards, and an object to hold while they are being read."""
         if self._all is not None:
             return self._all[shards], None
         wanted, places = np.unique(shards, return_inverse=True)
@@ -79,7 +74,7 @@ class Tars:
         return np.array([tar.descriptor for tar in tars], np.int64)[places], tars
 
     def close(self) -> None:
-        """Close all. Asking for descriptors afterwards is an IndexError."""
+        """Close all. A later request for descriptors raises IndexError."""
         with self._lock:
             self._open.clear()
             self._all = np.empty(0, np.int64)
@@ -92,20 +87,45 @@ class Tars:
         return tar
 
     def _opened(self, number: int) -> OpenTar:
-        shard = self._split.shards[number]
         try:
-            return OpenTar(self._root, shard, self._manifest)
+            return self._open_one(number)
         except LimitError:
             if not self._open:
                 raise
-            self._open.clear()  # others of the process need files too
-            return OpenTar(self._root, shard, self._manifest)
+            self._open.clear()  # other parts of the process need files too
+            return self._open_one(number)
+
+    def _open_one(self, number: int) -> OpenTar:
+        raise NotImplementedError
+
+
+class LocalTars(Tars):
+    """The tars of a split in a folder; the size of each is checked on the open file.
+
+    If `may_be_open` allows it, all are open from the start, so that the bytes stay available whatever happens to the
+    names of the files. Otherwise tars are opened when they are needed.
+    """
+
+    def __init__(self, root: Path, split: SplitInfo, manifest: Manifest) -> None:
+        super().__init__(len(split.shards))
+        self._root, self._split, self._manifest = root, split, manifest
+        if may_be_open(len(split.shards)):
+            self._all = np.array([tar.descriptor for tar in self._open_all()], np.int64)
+
+    def _open_one(self, number: int) -> OpenTar:
+        shard = self._split.shards[number]
+        try:
+            tar = OpenTar(regular.descriptor(self._root / shard.name))
+        except OSError as error:
+            raise _bad_tar(self._root, shard, self._manifest, error.strerror) from error
+        _compare_size(self._root, shard, self._manifest, os.fstat(tar.descriptor).st_size)
+        return tar
 
     def _open_all(self) -> list[OpenTar]:
         try:
-            for number, shard in enumerate(self._split.shards):
-                self._open[number] = OpenTar(self._root, shard, self._manifest)
+            for number in range(self._shards):
+                self._open[number] = self._open_one(number)
         except LimitError as error:
             self._open.clear()
-            raise too_many_tars(len(self._split.shards)) from error
+            raise too_many_tars(self._shards) from error
         return list(self._open.values())

@@ -1,4 +1,4 @@
-"""A column of texts of a large split, read a row group at a time when one of its samples is asked for."""
+"""A text column of a large split, whose row groups are read on request."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -12,9 +12,9 @@ from headrace.shards.manifest import SplitInfo
 
 
 class Texts(Sequence[str]):
-    """The texts of a column, `key` or `source`; what was read once stays, as Arrow holds it.
+    """The texts of a column, `key` or `source`; row groups that were read stay in memory, in Arrow's format.
 
-    Raises DataError, when a text is asked for, if the index is damaged.
+    Raises DataError, when a text is requested, if the index is damaged.
     """
 
     def __init__(self, root: Path, split: SplitInfo, column: str) -> None:
@@ -44,7 +44,7 @@ class Texts(Sequence[str]):
             yield from self._group(number).to_pylist()
 
     def _bounds(self) -> list[int]:
-        """The last id and one of each row group."""
+        """The end (last id plus one) of each row group."""
         if not self._ends:
             with closing(Index(self._root, self._split.index)) as index:
                 self._ends = np.cumsum(index.group_rows).tolist()
@@ -53,7 +53,7 @@ class Texts(Sequence[str]):
     def _group(self, number: int) -> Any:
         if number not in self._groups:
             with closing(Index(self._root, self._split.index)) as index:
-                # a file with one sum alone is read as a whole anyway
+                # a file with a single sum is read as a whole anyway
                 wanted = range(len(self._bounds())) if self._split.index.parts is None else (number,)
                 self._groups |= {one: index.read((self._column,), one)[self._column] for one in wanted}
         return self._groups[number]

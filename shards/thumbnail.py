@@ -1,4 +1,4 @@
-"""Small pictures as bytes, for pages: photographs as JPEG, tables of colours as PNG. Pillow writes both."""
+"""Small pictures as bytes, for pages: photographs as JPEG, tables of colours as PNG, both written by Pillow."""
 
 import io
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-SIDE = 96  # pixels at the most
+SIDE = 96  # largest side in pixels
 _QUALITY = 80
 
 

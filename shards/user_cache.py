@@ -1,21 +1,22 @@
-"""The user's private cache folder, for what can be made again: nobody else can write what is read there."""
+"""The user's private cache folder, for files that can be made again; nobody else can write to it."""
 
 import os
 import stat
 from pathlib import Path
 
+from headrace.shards import system
+
 _NAME = "headrace"
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def private_folder(name: str) -> Path | None:
-    """The folder `name` of Headrace's own in $XDG_CACHE_HOME or ~/.cache, made with mode 0700 where it is not there.
+    """Headrace's folder `name` in $XDG_CACHE_HOME or ~/.cache, made with mode 0700 if missing.
 
-    None where there is no such place, it cannot be written, or it is not the user's alone: a link, another user's, or
-    one that others may write to. Whoever asks then does without.
+    None if there is no such place, if it cannot be written, or if it is not private: a link, another user's folder, or
+    one that others may write to. Callers then work without it.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111 - home() may raise
-    if not base.is_absolute():  # also where the user has no home
+    if not base.is_absolute():  # also if the user has no home
         return None
     try:
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -30,4 +31,4 @@ def private_folder(name: str) -> Path | None:
 
 def _is_private(folder: Path) -> bool:
     seen = folder.lstat()
-    return stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid() and not seen.st_mode & _OTHERS_WRITE
+    return stat.S_ISDIR(seen.st_mode) and system.is_own(seen)

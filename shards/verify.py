@@ -1,9 +1,10 @@
-"""Whether a shard set still is what its manifest says, and what to do about each thing that is not."""
+"""Checks whether a shard set still matches its manifest, and tells what to do about each problem."""
 
 import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,23 +14,26 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.shards import headers, idx, index, labels, regular, remedy
+from headrace.shards import headers, idx, index, labels, regular, remedy, system
 from headrace.shards.errors import DataError, NewerError
 from headrace.shards.labels import text_of
 from headrace.shards.manifest import Manifest, ShardInfo, SplitInfo, load
 from headrace.shards.members import Member, members
 from headrace.shards.tar import LABEL_EXTENSION
 from headrace.shards.tars import check_size
+from headrace.shards.unsafe import why_unsafe_at
 
-Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataError when an image does not decode
+Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataError if an image does not decode
+Present = Callable[[ShardInfo], AbstractContextManager[object]]
+"""A context in which a tar and its .idx are in the folder for checking."""
 Columns = dict[str, NDArray[Any]]
 _COLUMNS = ("shard", "offset", "size", "label", "crc32", "width", "height")
-_SHOWN = 3  # problems of a kind that a shard names one by one
-_INDEX, _IMAGE = "index", "image"  # to blame where a tar is the manifest's: what is derived from it, or an image in it
+_SHOWN = 3  # problems that are listed one by one for a shard
+_INDEX, _IMAGE = "index", "image"  # what is to blame if a tar matches the manifest: a derived file, or an image in it
 
 
 class _Problem(NamedTuple):
-    """What is wrong, in words, and what is to blame: a file that is not the manifest's, or _INDEX, or _IMAGE."""
+    """A problem in words, and what is to blame: a file that does not match the manifest, or _INDEX, or _IMAGE."""
 
     words: str
     blame: str
@@ -37,17 +41,24 @@ class _Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What a verification found. No problems: the set is sound, and needs no remedy."""
+    """The findings of a verification. Without problems the set is intact and needs no remedy."""
 
     manifest: Manifest
     problems: list[str]
-    remedy: str  # of all problems together
+    remedy: str  # for all problems together
 
 
-def verify(root: Path, *, decode: Decode | None, threads: int, progress: Callable[[int], None]) -> Report:
+def verify(
+    root: Path,
+    *,
+    decode: Decode | None,
+    threads: int,
+    progress: Callable[[int], None],
+    present: Present = nullcontext,
+) -> Report:
     """Check sizes, SHA-256 and index of every tar against each other; with `decode`, also every image.
 
-    `progress` gets the samples checked so far.
+    `progress` is called with the number of samples checked so far.
     """
     manifest = load(root)
     problems: list[_Problem] = []
@@ -64,7 +75,8 @@ def verify(root: Path, *, decode: Decode | None, threads: int, progress: Callabl
 
             def check(number: int, split: SplitInfo = split, rows: Columns | None = rows) -> list[_Problem]:
                 own = None if rows is None else _part(rows, number)
-                return list(_check_shard(root, manifest, split.shards[number], own, decode))
+                with present(split.shards[number]):
+                    return list(_check_shard(root, manifest, split.shards[number], own, decode))
 
             for shard, found in zip(split.shards, pool.map(check, range(len(split.shards))), strict=True):
                 problems += found
@@ -76,10 +88,10 @@ def verify(root: Path, *, decode: Decode | None, threads: int, progress: Callabl
 
 
 def _remedy(root: Path, manifest: Manifest, wrong: set[str]) -> str:
-    """What mends all that is wrong; what mends the tars also mends the files that are derived from them."""
+    """The remedy for all problems; a remedy for tars also repairs the files derived from them."""
     tars = {shard.name for split in manifest.splits for shard in split.shards}
     if wrong >= tars | {split.index.name for split in manifest.splits}:
-        return f"Not one file is the manifest's, so that may be of another set. {remedy.of_manifest(root)}"
+        return f"No file matches the manifest, which may belong to another set. {remedy.of_manifest(root)}"
     if wrong & tars:
         return remedy.of_tars(root, wrong & tars, manifest.made)
     if _IMAGE in wrong:
@@ -107,14 +119,16 @@ def _part(columns: Columns, number: int) -> Columns:
 def _check_shard(
     root: Path, manifest: Manifest, shard: ShardInfo, rows: Columns | None, decode: Decode | None
 ) -> Iterator[_Problem]:
-    """The problems of one tar and its .idx. Without `rows` of a sound index, only what needs none is checked."""
+    """The problems of one tar and its .idx. Without `rows` of an intact index, only the rest is checked."""
     path, bad = root / shard.name, remedy.of_tars(root, [shard.name], manifest.made)
     try:
         check_size(root, shard, manifest)
         with regular.opened(path) as stream:
             seen = hashlib.file_digest(stream, "sha256").hexdigest()
         if seen != shard.sha256:
-            yield _Problem(f"{path}: SHA-256 {seen[:12]}..., the manifest says {shard.sha256[:12]}... {bad}", path.name)
+            yield _Problem(
+                f"{path}: SHA-256 {seen[:12]}..., but the manifest says {shard.sha256[:12]}... {bad}", path.name
+            )
         found = {member.offset: member for member in members(path)}
     except DataError as error:
         yield _Problem(str(error), path.name)
@@ -124,7 +138,7 @@ def _check_shard(
         return
     if rows is None:
         return
-    blame = None if seen == shard.sha256 else path.name  # a tar that changed need not fit its indexes
+    blame = None if seen == shard.sha256 else path.name  # a changed tar need not match its indexes
     for file, problems in (
         (path, _check_rows(path, rows, found, decode)),
         (path.with_suffix(".idx"), _check_idx(path, rows, found, partial(text_of, manifest))),
@@ -133,7 +147,7 @@ def _check_shard(
 
 
 def _short(root: Path, manifest: Manifest, file: Path, problems: list[_Problem]) -> Iterator[_Problem]:
-    """The first problems with the remedy of each, and how many there are beyond."""
+    """The first problems, each with its remedy, and the number of further ones."""
     for words, blame in problems[:_SHOWN]:
         yield _Problem(f"{file}: {words}. {_remedy(root, manifest, {blame})}", blame)
     if len(problems) > _SHOWN:
@@ -142,39 +156,41 @@ def _short(root: Path, manifest: Manifest, file: Path, problems: list[_Problem])
 
 
 def _check_rows(path: Path, rows: Columns, found: dict[int, Member], decode: Decode | None) -> Iterator[_Problem]:
-    """Each row of the Parquet index: a member where it says, and in the member the bytes that it says."""
+    """Check each row of the Parquet index: the member must be at its position and have its bytes."""
     descriptor = regular.descriptor(path)
     try:
         columns = ("offset", "size", "crc32", "width", "height")
         for offset, size, crc, *sides in zip(*(rows[name].tolist() for name in columns), strict=True):
             member = found.get(offset)
             if member is None or member.size != size:
-                yield _Problem(f"no member of {size:,} bytes at byte {offset:,}, where the index has a sample", _INDEX)
+                yield _Problem(
+                    f"no member of {size:,} bytes at byte {offset:,}, where the index lists a sample", _INDEX
+                )
             elif decode is None:
-                if fault := headers.why_unsafe_at(descriptor, offset, size):
-                    yield _Problem(f"{member.name}: the image does not decode safely: it has {fault}", _IMAGE)
-            elif problem := _image_problem(path, os.pread(descriptor, size, offset), crc, sides, decode):
+                if fault := why_unsafe_at(descriptor, offset, size):
+                    yield _Problem(f"{member.name}: the image cannot be decoded safely: it has {fault}", _IMAGE)
+            elif problem := _image_problem(path, system.pread(descriptor, size, offset), crc, sides, decode):
                 yield _Problem(f"{member.name}: {problem.words}", problem.blame)
     finally:
         os.close(descriptor)
 
 
 def _image_problem(path: Path, data: bytes, crc: int, sides: list[int], decode: Decode) -> _Problem | None:
-    """What is wrong with the bytes of an image in the tar `path`, or with what the index says of them."""
+    """The problem with the bytes of an image in the tar `path`, or with its entry in the index."""
     if crc32(data) != crc:
-        return _Problem("its bytes are not those that the index describes (CRC-32)", path.name)
+        return _Problem("its bytes do not match the index (CRC-32)", path.name)
     try:
         seen = decode(data)
     except DataError as error:
         return _Problem(str(error), _IMAGE)
     if list(seen) != sides:
         expected = f"{sides[0]:,} x {sides[1]:,}"
-        return _Problem(f"decodes to {seen[0]:,} x {seen[1]:,} pixels, the index says {expected}", _INDEX)
+        return _Problem(f"decodes to {seen[0]:,} x {seen[1]:,} pixels, but the index says {expected}", _INDEX)
     return None
 
 
 def _check_idx(path: Path, rows: Columns, found: dict[int, Member], text: Callable[[int], str]) -> Iterator[_Problem]:
-    """Each line of the .idx: members where it says, among them the row's JPEG and its label, which says `text`."""
+    """Check each line of the .idx: its members must exist, and include the row's JPEG and a label with `text`."""
     try:
         lines = list(idx.parse(regular.read(path.with_suffix(".idx")).decode("utf-8")))
         descriptor = regular.descriptor(path)
@@ -186,7 +202,7 @@ def _check_idx(path: Path, rows: Columns, found: dict[int, Member], text: Callab
         return
     try:
         if len(lines) != len(rows["offset"]):
-            yield _Problem(f"{len(lines):,} samples, the index has {len(rows['offset']):,}", _INDEX)
+            yield _Problem(f"{len(lines):,} samples, but the index has {len(rows['offset']):,}", _INDEX)
             return
         places = zip(*(rows[name].tolist() for name in ("offset", "size", "label")), strict=True)
         for line, (offset, size, label) in zip(lines, places, strict=True):
@@ -199,21 +215,21 @@ def _check_idx(path: Path, rows: Columns, found: dict[int, Member], text: Callab
 
 
 def _line_fault(line: dict[str, tuple[int, int, str]], found: dict[int, Member], offset: int, size: int) -> str:
-    """What is wrong with the line of the sample whose image lies at `offset`, empty where nothing is."""
+    """The problem with the line of the sample whose image is at `offset`; empty if there is none."""
     for extension, (at, length, name) in line.items():
         if found.get(at) != (name, at, length):
             return f"names a member that the tar does not have: {name}"
         if extension != idx.extension_of(name):
-            return f"has {extension!r} for the extension of {name}"
+            return f"gives {extension!r} as the extension of {name}"
     if (offset, size) not in [(at, length) for at, length, _ in line.values()]:
-        return f"byte {offset:,}: not the sample that the index has there"
+        return f"byte {offset:,}: not the sample that the index lists there"
     return "" if LABEL_EXTENSION in line else f"byte {offset:,}: a sample without its label"
 
 
 def _label_fault(descriptor: int, place: tuple[int, int, str], expected: str) -> str:
-    """What is wrong with a label member, empty where nothing is."""
+    """The problem with a label member; empty if there is none."""
     try:
         seen = labels.read(descriptor, *place[:2])
     except ValueError as error:
         return str(error)
-    return "" if seen == expected else f"its label is {seen!r}, the index has {expected!r}"
+    return "" if seen == expected else f"its label is {seen!r}, but the index has {expected!r}"

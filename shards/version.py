@@ -1,4 +1,4 @@
-"""The version of Headrace that is running."""
+"""The running version of Headrace."""
 
 from functools import cache
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @cache
 def running_version() -> str:
-    """That of the installed package; in a checkout that is not installed, what its project file says."""
+    """The version of the installed package or, in a checkout that is not installed, of its project file."""
     from importlib import metadata  # noqa: PLC0415  half of the time that a command needs to start
 
     try:

@@ -37,7 +37,7 @@ def one_copy_of_each_module() -> Iterator[None]:
 def cache_of_these_tests(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[None]:
     """What tests and the processes that they start keep for the user lies in a folder of this session.
 
-    Loops that the last session compiled are there from the start: they take longer than many tests.
+    Loops that earlier sessions compiled are there from the start: they take longer than many tests.
     """
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     loops = private_folder("loops")
@@ -48,8 +48,13 @@ def cache_of_these_tests(tmp_path_factory: pytest.TempPathFactory, pytestconfig:
     for path in earlier.iterdir():
         shutil.copy2(path, loops)
     yield
-    shutil.rmtree(earlier)
-    shutil.copytree(loops, earlier)
+    for path in loops.iterdir():  # one by one and by rename: other workers of this session do the same
+        part = earlier.with_name(f"{os.getpid()}.part")
+        shutil.copy2(path, part)
+        part.replace(earlier / path.name)
+    for path in earlier.iterdir():
+        if not (loops / path.name).exists():  # the least recently used go, beyond a limit
+            path.unlink(missing_ok=True)
 
 
 TRAIN, VAL = 40, 10  # images a class of the tiny source

@@ -1,1 +1,1 @@
-"""From a shard set to a trained model: pipeline, step, loop, checkpoint. Never imports `prep`."""
+"""Trains a model from a shard set: pipeline, step, loop and checkpoint. This package never imports `prep`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.doctor.slowdowns import Slowdown, run_slowly
-from benchmarks.harness.processes import ENVIRONMENT
+from benchmarks.harness.processes import ENVIRONMENT, child
 
 _HEADRACE = (sys.executable, "-P", "-m", "headrace")
 _RANDOM = ("model.init=random", "model.head=new")  # as the doctor has them: no weights are at hand for larger networks
@@ -24,9 +24,16 @@ class Shown:
     recipe: str
     settings: tuple[str, ...]
 
-    def examined(self, slow: Slowdown | None = None, *more: str) -> dict[str, Any]:
+    def examined(self, *options: str, slow: Slowdown | None = None) -> dict[str, Any]:
         """What `headrace doctor --json` says of it. It is told the job, and nothing of a slow-down."""
-        found: dict[str, Any] = json.loads(self.said("--json", *more, slow=slow))
+        found: dict[str, Any] = json.loads(self.said("--json", *options, slow=slow))
+        return found
+
+    def examined_within(self, seconds: float, slow: Slowdown) -> dict[str, Any]:
+        """The same as with --try, with this many seconds per rung instead of eight."""
+        settings = [*self.settings, *slow.settings]
+        command = child(__file__, "examine_within", seconds, self.shards, self.recipe, settings)
+        found: dict[str, Any] = json.loads(run_slowly(command, slow, _environment()).splitlines()[-1])
         return found
 
     def said(self, *options: str, slow: Slowdown | None = None) -> str:
@@ -48,6 +55,16 @@ class Shown:
 
     def _set(self, slow: Slowdown | None) -> list[str]:
         return [f"--set={setting}" for setting in (*self.settings, *(slow.settings if slow else ()))]
+
+
+def examine_within(seconds: float, shards: str, recipe: str, settings: list[str]) -> dict[str, Any]:
+    """What the command does with --json --try, in a process of its own that loads no torch."""
+    from headrace.train.doctor.answer import answer
+    from headrace.train.doctor.asked import Asked
+    from headrace.train.doctor.examination import examine
+    from headrace.train.doctor.shape import Budget
+
+    return answer(examine(Asked(Path(shards), recipe, tuple(settings)), attempt=True, budget=Budget(seconds)))
 
 
 def _environment() -> dict[str, str]:

@@ -31,6 +31,8 @@ class Slowdown:
     """Processes that take the cores beside it."""
     quota: float = 0.0
     """Cores that its control group may use, 0 for any."""
+    cores: int = 0
+    """Cores of its affinity mask, 0 for those of this process."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Base:
 def quota(base: Base, left: float) -> Slowdown:
     """A control group's quota of so much of the cores."""
     return Slowdown("quota", left, "cpu", quota=left * base.cores)
+
+
+def affinity(base: Base, left: float) -> Slowdown:
+    """So much of the cores, by the affinity mask. The job has a thread for each, so its own computing binds it."""
+    return Slowdown("affinity", left, "compute", cores=max(1, round(left * base.cores)))
 
 
 def others(base: Base, left: float) -> Slowdown:
@@ -74,7 +81,7 @@ def model(_: Base, left: float) -> Slowdown:
     return Slowdown("larger model", left, "compute", settings=(f"model.name={name}",))
 
 
-KINDS = (quota, others, disk, file_system, model)
+KINDS = (quota, affinity, others, disk, file_system, model)
 
 
 def _preloaded(base: Base, **values: str) -> dict[str, str]:
@@ -97,6 +104,7 @@ def run_slowly(command: Sequence[str], slow: Slowdown | None, environment: Mappi
         start = stack.enter_context(_limited(slow.quota))
         for _ in range(slow.spinning):
             stack.enter_context(_spinning())
+        stack.enter_context(_pinned(slow.cores))
         whole = {**environment, **slow.environment}
         done = subprocess.run(
             [which("nice") or "nice", f"-n{slow.nice}", *start, *command],
@@ -108,6 +116,17 @@ def run_slowly(command: Sequence[str], slow: Slowdown | None, environment: Mappi
     if done.returncode:
         raise RuntimeError(f"{command[-1]} ended with {done.returncode}: {done.stderr[-500:]}")
     return done.stdout
+
+
+@contextmanager
+def _pinned(cores: int) -> Iterator[None]:
+    """Processes that are started within have so many cores of this one's affinity mask; 0 means all."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(own)[: cores or len(own)])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
 
 
 @contextmanager

@@ -4,7 +4,7 @@
     python -m benchmarks.gpu --dry --out FILE                                                   on a CPU, tiny
 
 Each part runs in a process of its own, so one that fails takes no other with it. A row is written as soon as it is
-measured, to OUT.PART.jsonl, and the result anew after each part; what would not end in time is left out, and named.
+measured, to OUT.PART.jsonl, and the result again after each part; what would not end in time is omitted, and named.
 What a part that failed wrote to stderr stays in OUT.PART.stderr. Measured results go to benchmarks/results; a dry
 run's never do.
 """

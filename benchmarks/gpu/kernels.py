@@ -1,8 +1,8 @@
 """A profile of real steps: the kernels that take longest, what kinds of them take, and when the GPU is idle.
 
 Eager, as it is and in two other ways: kernels padded in place of images (`runtime.padding`), and with torch's own
-gradient of a mean, which lays a tensor out anew in each block. The kind `input` is what crop, resize and decoding take
-of the GPU, and so what R_real / R_synth cannot reach.
+gradient of a mean, which changes the layout of a tensor in each block. The kind `input` is what crop, resize and
+decoding take of the GPU, and so what R_real / R_synth cannot reach.
 """
 
 from collections import Counter

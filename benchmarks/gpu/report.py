@@ -1,4 +1,4 @@
-"""The result as one JSON and one page of tables, written anew after every part, so that nothing is lost on the way."""
+"""The result as one JSON and one page of tables, rewritten after every part, so that nothing is lost on the way."""
 
 import subprocess
 from pathlib import Path

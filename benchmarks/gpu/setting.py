@@ -112,7 +112,7 @@ class Setting:
             return list(csv.DictReader(file))
 
     def rates(self, work: Callable[[int], int], accelerator: Accelerator, repeats: int | None = None) -> list[float]:
-        """Images a second of `work`, which takes so many steps and returns their images, once for each repetition.
+        """Images a second of `work`, which takes this many steps and returns their images, once for each repetition.
 
         Some steps go before each window and do not count: batches that lay ready would make it too fast.
         """

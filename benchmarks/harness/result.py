@@ -16,7 +16,7 @@ BUSY = 1.0
 def facts(command: str, **more: Any) -> dict[str, Any]:
     """What a reader needs to judge or repeat the figures; nothing that names a place."""
     from headrace.shards.cores import usable_cores
-    from headrace.train.machine.environment import commit, processor, versions
+    from headrace.train.record.installation import commit, processor, versions
 
     return {
         "command": command,

@@ -9,7 +9,7 @@ from benchmarks.harness.processes import Run
 def time_steps(
     step: Callable[[], int], seconds: float, at_least: int = 1, cpu_seconds: Callable[[], float] = time.process_time
 ) -> Run:
-    """Images a second and CPU microseconds an image over the given seconds and at least so many steps.
+    """Images a second and CPU microseconds an image over the given seconds and at least this many steps.
 
     `step` returns the images that it handled; `cpu_seconds` counts those of this process where nothing else is given.
     """

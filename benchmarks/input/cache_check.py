@@ -26,7 +26,7 @@ BATCH, THREADS = 256, 2
 
 
 def cache_file(side: int, folder: Path) -> Any:
-    """The cache of these images; its file is made where it is not there."""
+    """The cache of these images; its file is made if missing."""
     import numpy as np
 
     from headrace.train.input.decode.cache import CacheFile

@@ -6,7 +6,7 @@ The task is that of `benchmarks.input.peers`. The choices: a thread takes a whol
 threads would leave each its fixed share of a batch; small images are decoded by libjpeg-turbo itself
 (docs/decisions/0027); of all others only what is seen is decoded; a batch is read and checked in one call; and draws
 are made for many samples together (docs/decisions/0017). Each run is a process of its own, as chance places the
-decoder's small blocks of memory anew in each. A ratio below 1 is what the input loses without the choice.
+decoder's small blocks of memory again in each. A ratio below 1 is what the input loses without the choice.
 """
 
 from functools import partial

@@ -34,7 +34,7 @@ FIRST, LATER, COPIES = "first", "later", "copies"
 
 
 def make_set(folder: str, images: int, shards: int) -> Run:
-    """A set of so many samples in so many tars; what making its index took."""
+    """A set of this many samples in this many tars; what making its index took."""
     import numpy as np
 
     from headrace.shards.index_writer import writing

@@ -40,7 +40,7 @@ def headrace(images: Any, without: str, *, bf16: bool) -> Callable[[], int]:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     from headrace.train.model import efficientnet, same_padding
-    from headrace.train.model.build import build_model
+    from headrace.train.model.build import random_network
     from headrace.train.run.process import keep_freed_memory
 
     if without == DEPTHWISE:
@@ -49,7 +49,7 @@ def headrace(images: Any, without: str, *, bf16: bool) -> Callable[[], int]:
         mock.patch.object(efficientnet, "_on_vectors", lambda conv, x: conv(x[:, :, None, None]).flatten(1)).start()
     if without != "allocator that keeps":
         keep_freed_memory()
-    network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
+    network = random_network("efficientnet-b0", CLASSES, seed=0)
     keep = torch.ones(len(images), len(network.drop_rates(0.2)))
     noise = (keep, torch.ones(len(images), network.features))
     layout = torch.contiguous_format if without == "channels_last" else torch.channels_last

@@ -30,9 +30,9 @@ def stepper(world: Any, mib: int | None, side: int, batch: int, *, exchange: boo
     """A step of this rank; it returns the rank's images."""
     import torch
 
-    from headrace.train.model.build import build_model
+    from headrace.train.model.build import random_network
 
-    network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
+    network = random_network("efficientnet-b0", CLASSES, seed=0)
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     model = world.wrap(network, mib)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=True)

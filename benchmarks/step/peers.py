@@ -40,11 +40,11 @@ def headrace(batch: int) -> Built:
     """The product's network, with the allocator as its runs set it."""
     import torch
 
-    from headrace.train.model.build import build_model
+    from headrace.train.model.build import random_network
     from headrace.train.run.process import keep_freed_memory
 
     keep_freed_memory()
-    network = build_model("efficientnet-b0", CLASSES, init="random", weights=None, seed=0).network
+    network = random_network("efficientnet-b0", CLASSES, seed=0)
     keep = torch.ones(batch, len(network.drop_rates(0.2)))
     return Built(network, (keep, torch.ones(batch, network.features)))
 

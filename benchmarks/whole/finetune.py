@@ -3,7 +3,7 @@
     python -m benchmarks.whole.finetune TINY PACKAGE WORK [--seeds 0 1 2] [--sets few many photographs]
 
 TINY is the official zip of TinyImageNet, PACKAGE the folder into which the Debian package ufoai-textures was unpacked
-(`dpkg -x`), WORK a folder for sets and runs, which is kept; a run that is there already is not made again.
+(`dpkg -x`), WORK a folder for sets and runs, which is kept; an existing run is not made again.
 
 Sets: `few` and `many` are the first 4 and 20 classes of TinyImageNet with 50 and 500 training images each, measured on
 the official validation images of these classes, 50 each; `photographs` are those of surfaces in PACKAGE whose shorter
@@ -49,7 +49,7 @@ class Set(NamedTuple):
 
 
 def make(name: str, asked: Any) -> Set:
-    """The set of this name, made where it is not there yet."""
+    """The set of this name, made if missing."""
     found = Set(name, asked.work / name / "shards", asked.work / name / "tree")
     if not (found.shards / "shardset.json").exists():
         if name in PARTS:

@@ -1,1 +1,1 @@
-"""What the commands of prep have in common: their options, and how far they are."""
+"""What the commands of prep share: options and progress."""

@@ -1,4 +1,4 @@
-"""What a user may choose about a shard set. Equal options and an equal source give equal bytes."""
+"""The options of a shard set. Equal options and an equal source give equal bytes."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -8,6 +8,7 @@ from pathlib import Path
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import Scalar
 from headrace.shards.prepared import QUALITY, Prepared, colour_of
+from headrace.shards.urls import Location, location
 
 MEGABYTE = 1_000_000
 _BOUND = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(%)|(\d{1,15})")  # a share or a number
@@ -15,29 +16,31 @@ _BOUND = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(%)|(\d{1,15})")  # a share or a nu
 
 @dataclass(frozen=True)
 class Options:
-    """The choices that decide about bytes, and `max_bad`; the number of workers is not among them."""
+    """The options that determine the bytes of a set, and `max_bad`; the number of workers is not one of them."""
 
     seed: int = 0
     samples_per_shard: int | None = None  # None: as `shard_size` says
-    shard_size: int = 32  # megabytes, about; larger where that would give more than plan.MAX_SHARDS
+    shard_size: int = 32  # approximate megabytes; larger if that would give more than plan.MAX_SHARDS
     classes: int | None = None  # None: all
     per_class: int | None = None  # None: all
     follow_links: bool = False  # of folders
     columns: str | None = None  # of a listing: in order, or as path=HEADER,label=HEADER; None: the usual headers
-    classes_from: str | Path | None = None  # a shard set, or a file with a class a line, in this order; None: sorted
-    val_fraction: float | None = None  # share of every class for validation, where the source has no such split
-    val: str | None = None  # what the source calls the split that is taken for validation; None: the usual names
+    classes_from: str | Location | None = None  # a set, or a file with one class per line, in order; None: sorted
+    val_fraction: float | None = None  # share of every class for validation, if the source has no such split
+    val: str | None = None  # the source's name for the validation split; None: the usual names
     on_bad: str = "error"
-    max_bad: str | int | None = None  # images that --on-bad skip may leave out, "P%" of all; None: see `most_bad`
-    on_empty_class: str = "error"  # of a class all of whose files are refused: "drop" or "keep" it
-    max_side: int | None = None  # pixels; larger images are made smaller
-    quality: int = QUALITY  # of the JPEGs that are made here; those of the source are kept as they are
+    max_bad: str | int | None = None  # most images that --on-bad skip may omit, or "P%" of all; None: see `most_bad`
+    on_empty_class: str = "error"  # for a class without usable files: "error", "drop" or "keep"
+    dedupe: str = "none"  # "exact": keep one of several files with the same bytes
+    on_conflict: str = "error"  # for equal files in different classes: "drop" omits all of them
+    max_side: int | None = None  # pixels; larger images are shrunk
+    quality: int = QUALITY  # of images that are converted or resized; source JPEGs are copied unchanged
 
     background: str = "white"  # seen through transparent pixels
 
     def __post_init__(self) -> None:
         if self.classes_from is not None:
-            object.__setattr__(self, "classes_from", str(Path(self.classes_from).absolute()))
+            object.__setattr__(self, "classes_from", _absolute(location(self.classes_from)))
         for name in ("samples_per_shard", "shard_size", "classes", "per_class", "max_side"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -54,6 +57,10 @@ class Options:
             raise UsageError("give --val or --val-fraction, not both")
         self._refuse_other_than("on_bad", "error", "skip")
         self._refuse_other_than("on_empty_class", "error", "drop", "keep")
+        self._refuse_other_than("dedupe", "none", "exact")
+        self._refuse_other_than("on_conflict", "error", "drop")
+        if self.on_conflict == "drop" and self.dedupe == "none":
+            raise UsageError("--on-conflict drop needs --dedupe exact, which finds equal files")
         self.most_bad(0)
         _ = self.prepared
 
@@ -63,14 +70,14 @@ class Options:
 
     @cached_property
     def prepared(self) -> Prepared:
-        """What is done to images."""
+        """The options that change images."""
         try:
             return Prepared(self.max_side, self.quality, colour_of(self.background))
         except ValueError as error:
             raise UsageError(f"--background {self.background}: {error}") from error
 
     def most_bad(self, images: int) -> int:
-        """How many of so many images may be left out as bad: 1 % or 10, whichever is more, if nothing is asked for."""
+        """The number of `images` that may be omitted as bad; by default 1 % or 10, whichever is more."""
         if self.max_bad is None:
             return max(10, images // 100)
         found = _BOUND.fullmatch(str(self.max_bad).strip())
@@ -79,14 +86,28 @@ class Options:
         return int(images * float(found[1]) / 100) if found[2] else int(found[3])
 
     def record(self) -> dict[str, Scalar]:
-        """The options as the manifest keeps them."""
+        """The options for the manifest, without those about duplicates if duplicates are not searched for."""
+        late = {"dedupe", "on_conflict"} if self.dedupe == "none" else set()
+        return {name: value for name, value in self.values().items() if name not in late}
+
+    def values(self) -> dict[str, Scalar]:
+        """All options."""
         return asdict(self)
 
     def deciding(self) -> dict[str, Scalar]:
-        """Those of them that decide what the set is, as `decisive` compares them."""
-        return {name: decisive(name, value) for name, value in self.record().items() if name != "max_bad"}
+        """The options that determine the set, in the form in which `decisive` compares them."""
+        return {name: decisive(name, value) for name, value in self.values().items() if name != "max_bad"}
+
+
+def _absolute(where: Location) -> str:
+    """The absolute path, or the URL, for the manifest. Raises UsageError for a URL with a query."""
+    if isinstance(where, Path):
+        return str(where.absolute())
+    if where.parts.query:
+        raise UsageError(f"--classes-from {where}: a set names it, so it must be a URL without a query")
+    return str(where)
 
 
 def decisive(name: str, value: Scalar) -> Scalar:
-    """What of an option decides: of --classes-from that it is given, as the classes themselves are compared."""
+    """The decisive part of an option: for --classes-from only its presence, as the classes themselves are compared."""
     return value is not None if name == "classes_from" else value

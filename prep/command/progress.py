@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a long command: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ Say = Callable[[str], None]  # prints a line for the user
 
 
 class Progress(Protocol):
-    """Told how many of the samples are done."""
+    """Called with the number of finished samples."""
 
     def __call__(self, done: int) -> None:
         """`done` samples so far."""

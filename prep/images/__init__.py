@@ -1,1 +1,1 @@
-"""Images one at a time: admitted, resized, drawn."""
+"""Admits, resizes and draws images one at a time."""

@@ -1,10 +1,10 @@
-"""Admission of images: the only home of decoding and encoding.
+"""Admission of images; the only module that decodes and encodes them.
 
-Every image is decoded in full before it may enter a shard, because a damaged one ends a training run later, without
-its name. JPEGs go through libjpeg-turbo with its warnings as errors, which finds damaged scans that other decoders
-accept; their bytes are kept as they are where the decoder that trains sees the same upright image in them. PNG, WebP,
-BMP, TIFF and PNM go through nvImageCodec, what formats.py names through Pillow, and all become JPEGs. No decoder of
-NVIDIA turns a file that `headrace.shards.unsafe` refuses.
+Every image is decoded in full before it may enter a shard, because a damaged one would end a training run later,
+without its name. JPEGs are decoded by libjpeg-turbo with its warnings as errors, which finds damaged scans that other
+decoders accept. Their bytes are kept unchanged if the decoder for training sees the same upright image. PNG, WebP, BMP,
+TIFF and PNM are decoded by nvImageCodec, the formats in formats.py by Pillow, and all become JPEGs. No NVIDIA decoder
+gets a file that `headrace.shards.unsafe` refuses.
 """
 
 import os
@@ -30,7 +30,8 @@ from headrace.shards.unsafe import UNCLEAR, why_unsafe
 MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or needs another tool
 _SAME = 3  # levels of mean difference: two decoders see the same image
 _one_thread = threading.Lock()
-# What may be handed to nvImageCodec: formats whose damaged files it refuses. A damaged JPEG 2000 file ends its process.
+
+# Formats for nvImageCodec: it refuses their damaged files. A damaged JPEG 2000 file would end the process.
 _FOREIGN = "a format that training does not decode"
 _ADMITTED = re.compile(rb"\xff\xd8|\x89PNG|BM|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s", re.DOTALL)
 _RAISED = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)  # by libraries, about an odd file
@@ -39,7 +40,7 @@ Pixels = NDArray[np.uint8]
 
 
 class BadImageError(DataError):
-    """An image that cannot be admitted. The message is the reason alone; who calls adds the path."""
+    """An image that cannot be admitted. The message is only the reason; the caller adds the path."""
 
 
 class Admitted(NamedTuple):
@@ -52,16 +53,16 @@ class Admitted(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """An image as it is to be seen, and what its file is."""
+    """The upright image, and facts about its file."""
 
     pixels: Pixels
     form: str
     storable: bool  # whether a shard made by prep may hold the file: an RGB or grey JPEG
-    fault: str  # why training must not decode the file; "" where it may
+    fault: str  # why training must not decode the file; "" if it may
 
 
 def admit(data: bytes, prepared: Prepared = Prepared()) -> Admitted:  # noqa: B008  it is immutable
-    """Decode an image file; the JPEG to store. BadImageError when it does not decode."""
+    """Decode an image file and return the JPEG to store. Raises BadImageError if it does not decode."""
     seen = _see(data, prepared.background)
     height, width, _ = seen.pixels.shape
     max_side = prepared.max_side
@@ -84,7 +85,7 @@ def admit(data: bytes, prepared: Prepared = Prepared()) -> Admitted:  # noqa: B0
 def sides(data: bytes) -> tuple[int, int]:
     """Width and height of the upright image that training decodes from this very file, of any admitted format.
 
-    BadImageError when it does not decode, or must not be decoded there as it is.
+    Raises BadImageError if it does not decode, or if training must not decode it as it is.
     """
     seen = _see(data)
     if seen.fault:
@@ -93,7 +94,7 @@ def sides(data: bytes) -> tuple[int, int]:
 
 
 def decode(data: bytes) -> Pixels:
-    """Upright RGB pixels, to look at. BadImageError when the image does not decode."""
+    """Upright RGB pixels for display. Raises BadImageError if the image does not decode."""
     return _see(data).pixels
 
 
@@ -103,7 +104,7 @@ def encode(pixels: Pixels, quality: int = QUALITY) -> bytes:
 
 
 def _see(data: bytes, background: Colour | None = None) -> _Seen:
-    """The image; what is transparent is left as training would see it where there is no background."""
+    """The image; without a background, transparent pixels stay as training would see them."""
     is_jpeg = data[: len(jpeg.START)] == jpeg.START
     try:
         if is_jpeg:
@@ -119,7 +120,7 @@ def _see(data: bytes, background: Colour | None = None) -> _Seen:
 
 
 def _see_jpeg(data: bytes) -> _Seen:
-    """Decode by libjpeg-turbo, turn by our own reader of EXIF, and compare with what training would see."""
+    """Decode with libjpeg-turbo, rotate by Headrace's own EXIF reader, and compare with what training would see."""
     headers = jpeg.read_headers(data)
     _check_pixels(headers.width, headers.height)
     cmyk = headers.components == 4  # which libjpeg-turbo does not convert
@@ -136,12 +137,12 @@ def _see_jpeg(data: bytes) -> _Seen:
 
 
 def _see_other(data: bytes, background: Colour | None) -> _Seen:
-    """The same for a file that prep converts and a tar of others keeps."""
+    """The same for a file that prep converts and that an adopted tar keeps."""
     fault, orientation = why_unsafe(data), readable(exif_in(data))
     if is_tiff(data):
         if fault:
             raise BadImageError(f"not a sound TIFF: it has {fault}")
-        # Where its pixels are damaged, an orientation does harm even if it shall not be applied.
+        # If the pixels are damaged, an orientation does harm even if it is not applied.
         stored, form = _codec_rgb(without_turn(data), turn=False)
     else:
         stored, form = _codec_rgb(data, turn=False)
@@ -154,7 +155,7 @@ def _see_other(data: bytes, background: Colour | None) -> _Seen:
 
 
 def _trains_alike(data: bytes, pixels: Pixels) -> bool:
-    """Whether the decoder that trains sees these pixels."""
+    """Whether the decoder for training sees these pixels."""
     try:
         return _same(pixels, _codec_rgb(data, turn=True)[0])
     except BadImageError:
@@ -166,7 +167,7 @@ def _same(one: Pixels, other: Pixels) -> bool:
 
 
 def _turned(stored: Pixels, orientation: int) -> Pixels:
-    """The upright image of one that is stored in an EXIF orientation."""
+    """The upright version of an image that is stored with an EXIF orientation."""
     pixels = stored.transpose(1, 0, 2) if orientation >= 5 else stored
     down, across = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
     return np.ascontiguousarray(pixels[:: -1 if down else 1, :: -1 if across else 1])
@@ -179,7 +180,7 @@ def _check_pixels(width: int, height: int) -> None:
 
 @cache
 def _codec_decoder() -> Any:
-    """The nvImageCodec library on the CPU, in one thread: workers are the parallelism. Imported late (0.3 s)."""
+    """A decoder of nvImageCodec on the CPU, in one thread, as workers run in parallel. Imported late (0.3 s)."""
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
     return codec.Decoder(
@@ -191,7 +192,7 @@ def _codec_decoder() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's own complaints off the terminal: what is wrong is in the error. One thread at a time."""
+    """Keep the library's own messages off the terminal: the error has the reason. One thread at a time."""
     with _one_thread:
         saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
@@ -221,9 +222,9 @@ def _stream(data: bytes) -> tuple[Any, str, int, int]:
 
 
 def _codec_rgb(data: bytes, *, turn: bool) -> tuple[Pixels, str]:
-    """What nvImageCodec, which also trains, sees in a file, and the format's name.
+    """The pixels that nvImageCodec, which training also uses, sees in a file, and the format's name.
 
-    It may `turn` the image by its orientation only where `why_unsafe` has nothing against that.
+    It may `turn` the image by its orientation only if `why_unsafe` does not object.
     """
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 

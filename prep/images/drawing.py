@@ -68,12 +68,12 @@ def draw(label: int, ids: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
 
 
 def _scale(u: Array) -> Array:
-    """Half the size of the shape in pixels: 11 to 25."""
+    """Half of the shape's size in pixels: 11 to 25."""
     return 11 + 14 * u[:, 2]
 
 
 def _coordinates(u: Array) -> tuple[Array, Array]:
-    """Each pixel's place in the shape's own square: moved, scaled, turned, mirrored."""
+    """Each pixel's position in the shape's own square: moved, scaled, rotated, mirrored."""
     grid = np.arange(SIDE) + 0.5 - SIDE / 2
     centre = (u[:, :2] - 0.5) * 24
     x = (grid[None, None, :] - centre[:, 0, None, None]) / _scale(u)[:, None, None]
@@ -92,7 +92,7 @@ def _rgb(hue: Array, saturation: Array, value: Array) -> Array:
 
 
 def _background(u: Array) -> Array:
-    """A soft run between two muted colours, from any side."""
+    """A gradient between two muted colours in any direction."""
     first, second = _rgb(u[:, 13], u[:, 14] * 0.6, u[:, 15]), _rgb(u[:, 16], u[:, 17] * 0.6, u[:, 18])
     ramp = np.arange(SIDE) / (SIDE - 1)
     across, down = u[:, 19, None, None], u[:, 20, None, None]
@@ -101,7 +101,7 @@ def _background(u: Array) -> Array:
 
 
 def _patch(image: Array, u: Array) -> Array:
-    """A grey square laid over each image, of 4 to 14 pixels."""
+    """A grey square of 4 to 14 pixels over each image."""
     grid = np.arange(SIDE)
     side = 4 + np.floor(10 * u[:, 21])
     left, top = np.floor(u[:, 22] * SIDE), np.floor(u[:, 23] * SIDE)
@@ -111,7 +111,7 @@ def _patch(image: Array, u: Array) -> Array:
 
 
 def _noise(label: int, ids: NDArray[np.int64], seed: int) -> Array:
-    """Grey noise in -1..1, one number a pixel."""
+    """Grey noise in -1..1, one number per pixel."""
     words = hash64(seed, Stream.PREP, label, ids[:, None], _DRAWS + np.arange(SIDE * SIDE // 4))
     noise: Array = words.view("<u2").reshape(-1, 1, SIDE, SIDE) * 2.0**-15 - 1  # four pixels from each word
     return noise

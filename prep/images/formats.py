@@ -1,7 +1,7 @@
-"""Formats that the decoder of training is never handed: GIF, JPEG 2000, AVIF and HEIC, decoded by Pillow.
+"""Formats that the decoder for training never gets: GIF, JPEG 2000, AVIF and HEIC, decoded by Pillow.
 
-nvImageCodec ends its process over a damaged JPEG 2000 file, so the others go the same way. The number of pixels is
-checked before any is decoded. Of an animation the first picture counts. Also transparency, of every format.
+nvImageCodec ends its process on a damaged JPEG 2000 file, so the others take the same way. The number of pixels is
+checked before any is decoded. Only the first picture of an animation counts. Also handles transparency of all formats.
 """
 
 import io
@@ -31,9 +31,9 @@ class MissingExtraError(ValueError):
 
 @cache
 def plugins() -> dict[str, Any]:
-    """Pillow's plugins, by our names of the formats. Imported late: most data sets need none.
+    """Pillow's plugins, by Headrace's names of the formats. Imported late: most data sets need none.
 
-    They are called by name: Image.open would ask others too, and compare with a limit that is the process's.
+    They are called by name: Image.open would try others too, and apply the limit of the whole process.
     """
     from PIL import (  # noqa: PLC0415
         AvifImagePlugin,
@@ -53,7 +53,7 @@ def plugins() -> dict[str, Any]:
 
 
 def _damage() -> tuple[type[Exception], ...]:
-    """What Pillow raises about damaged files."""
+    """The errors that Pillow raises for damaged files."""
     from PIL import Image  # noqa: PLC0415
 
     known = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError)
@@ -61,12 +61,12 @@ def _damage() -> tuple[type[Exception], ...]:
 
 
 def kind_of(data: bytes) -> str:
-    """The name of the format, if it is one of those that are decoded here; else ""."""
+    """The name of the format if it is decoded here; else ""."""
     return next((name for name, start in _KINDS.items() if start.match(data[:64])), "")
 
 
 def decode(data: bytes, kind: str, most: int, background: Colour) -> tuple[Pixels, int]:
-    """RGB pixels, (height, width, 3), over the background where they are transparent, and their EXIF orientation.
+    """RGB pixels, (height, width, 3), with transparent ones over the background, and their EXIF orientation.
 
     Raises ValueError for damage and for more than `most` pixels, MissingExtraError for a format whose extra is not
     installed.
@@ -81,7 +81,7 @@ def decode(data: bytes, kind: str, most: int, background: Colour) -> tuple[Pixel
 
 
 def _checked(image: Any, most: int) -> Any:
-    """The image, of which nothing is decoded yet, if it is not too large."""
+    """The image, not decoded yet, if it is not too large."""
     width, height = image.size
     if width * height > most:
         raise ValueError(f"{width} x {height} pixels; the limit is {most:,}")
@@ -89,7 +89,7 @@ def _checked(image: Any, most: int) -> Any:
 
 
 def _heic(data: bytes, most: int) -> Any:
-    """The picture that a HEIC file shows first, already upright."""
+    """The primary picture of a HEIC file, already upright."""
     try:
         import pillow_heif  # noqa: PLC0415  the extra `formats`
     except ImportError as error:
@@ -100,7 +100,7 @@ def _heic(data: bytes, most: int) -> Any:
 
 
 def _rgb(image: Any, background: Colour) -> Pixels:
-    """Eight bits a channel, over the background."""
+    """Convert to eight bits per channel, over the background."""
     if image.mode.startswith("I;16"):
         grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(grey[..., None], 3, 2))

@@ -1,4 +1,4 @@
-"""Making an image smaller, with equal bytes on every machine.
+"""Shrinks an image, with equal bytes on every machine.
 
 Weights are whole numbers, so that every product and sum is a whole number below 2**53: floating-point matrix products
 are then exact, in whatever order a machine adds them up.

@@ -1,1 +1,1 @@
-"""From a source to the files of a shard set, shard by shard."""
+"""Makes the files of a shard set from a source, shard by shard."""

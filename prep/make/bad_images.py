@@ -1,6 +1,6 @@
-"""Images that do not decode and are left out: how many there may be, and which classes are left without a sample.
+"""Images that do not decode and are omitted: their limit, and the classes that they leave without samples.
 
-What is certain ends the run at once, while shards are still being made: those that are finished stay.
+An error ends the run as soon as it is certain, while shards are still being made; finished shards are kept.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ NOT_DECODED = "do not decode"
 
 
 class BadImages:
-    """The bad images so far, of all splits. `before` are those of classes that are dropped, with their ids."""
+    """The bad images so far, of all splits. `before` are those of dropped classes, with the ids of the classes."""
 
     def __init__(self, files: Files, plan: Plan, options: Options, before: list[tuple[str, Bad]]) -> None:
         self._found: list[Bad] = []
@@ -28,7 +28,7 @@ class BadImages:
         self._check_bound()
 
     def add(self, bad: list[Bad]) -> None:
-        """Count these. Raises DataError where they are too many, or leave a class without a training image."""
+        """Count these. Raises DataError if there are too many, or if a class has no training image left."""
         for one in bad:
             self._found.append(one)
             if one.split == TRAIN:

@@ -1,34 +1,35 @@
-"""Shards that are finished already, by an interrupted run or by parts: which of them are those that are wanted now."""
+"""Finds shards that an interrupted run or parts have finished and that can be used now."""
 
-import os
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from headrace.prep.command.counts import counted
 from headrace.prep.command.progress import Say
 from headrace.prep.make.planned import Job
 from headrace.prep.make.record import Record, digest_of, load_contents, load_record
 from headrace.prep.make.shard import Work
 from headrace.prep.sources.files import UNKNOWN_CRC, Entry
+from headrace.shards.counts import counted
 from headrace.shards.errors import DataError
 
-_THREADS = min(16, 4 * (os.cpu_count() or 1))  # that wait for a disk
+_THREADS = 16  # threads that wait for a disk
 
 
 def finished(jobs: Sequence[Job], work: Work) -> dict[str, Record]:
-    """The records, by name, of the jobs of which the shard is there and whole, and made of what the plan says."""
+    """The records, by name, of jobs whose shard exists undamaged and was made from the files in the plan."""
+    if work.uploads is not None:
+        return work.uploads.finished(jobs, work.plan, work.records)
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda job: _record(job, work), jobs)
         return {record.name: record for record in found if record is not None}
 
 
 def without_changed(records: dict[str, Record], jobs: Sequence[Job], work: Work, say: Say) -> dict[str, Record]:
-    """Those of them whose files have the contents of which they were made.
+    """The records whose source files still have the same contents.
 
-    A file that has the time of then was not changed; of another, as in a copy of the source, the CRC-32 is compared.
+    A file with an unchanged time is unchanged; for other files, as in a copy of the source, the CRC-32 is compared.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         own = [job for job in jobs if job.name in records]
@@ -38,7 +39,7 @@ def without_changed(records: dict[str, Record], jobs: Sequence[Job], work: Work,
         files = sum(map(len, others.values()))
         if files:
             say(
-                f"{counted(files, 'file')} of finished shards changed since, or lie in another copy: comparing contents"
+                f"{counted(files, 'file')} of finished shards changed since, or are in another copy: comparing contents"
             )
         same = pool.map(lambda name: all(_has_crc(entry, crc, work) for entry, crc in others[name]), others)
         return {name: records[name] for name, equal in zip(others, same, strict=True) if equal}
@@ -50,7 +51,7 @@ def _record(job: Job, work: Work) -> Record | None:
 
 
 def _of_other_times(job: Job, work: Work) -> list[tuple[Entry, int]]:
-    """The files of a finished shard that were read at another time of change than they have now, and their CRC-32s."""
+    """The files of a finished shard whose time of change differs from the recorded one, and their CRC-32s."""
     contents, files = load_contents(work.records, job.name), work.plan.listed(job).files
     rows = np.flatnonzero((contents.times != files.times) & (files.crcs == UNKNOWN_CRC))
     return list(zip(files.take(rows), contents.crcs[rows].tolist(), strict=True))
@@ -62,5 +63,5 @@ def _has_crc(entry: Entry, crc: int, work: Work) -> bool:
         for data in work.reader.chunks(entry):
             seen = zlib.crc32(data, seen)
     except DataError:
-        return False  # the shard is made again, and the error is said there
+        return False  # the shard is made again, and the error is reported there
     return seen == crc

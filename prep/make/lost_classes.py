@@ -1,6 +1,6 @@
-"""Classes of which no training image decodes, found before any shard is made, where such classes are dropped.
+"""Finds classes without a decodable training image before any shard is made, if such classes are dropped.
 
-Without a class the others have other labels, and samples other places: found out later, all shards would be made again.
+Dropping a class changes the labels of others and the positions of samples, so later all shards would be made again.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headrace.prep.command.options import Options
 from headrace.prep.images.admit import BadImageError, admit
 from headrace.prep.make.bad_images import NOT_DECODED
+from headrace.prep.make.duplicates import Duplicates
 from headrace.prep.make.record import Bad
 from headrace.prep.sources.imagefolder import empty_classes
 from headrace.prep.sources.source import Source
@@ -19,18 +20,21 @@ from headrace.prep.sources.table import Chunk
 from headrace.shards.manifest import TRAIN
 
 
-def lost_classes(source: Source, options: Options, workers: int) -> list[Bad]:
-    """The training images of these classes, all of them bad; DataError where these are all classes.
+def lost_classes(source: Source, options: Options, workers: int, duplicates: Duplicates) -> list[Bad]:
+    """The training images of these classes, all of them bad. Raises DataError if these are all classes.
 
-    Of every other class one sound image is decoded, and none where no class is to be dropped.
+    For every other class one good image is decoded; none if no class is to be dropped. Omitted duplicates do not count.
     """
     if options.on_empty_class != "drop" or options.on_bad != "skip":
         return []
-    bad: dict[int, list[Bad]] = {}  # of classes of which no sound image was seen
+    bad: dict[int, list[Bad]] = {}  # of classes without a good image so far
     sound: set[int] = set()
+    first, train = 0, source.names.index(TRAIN)
     with ThreadPoolExecutor(workers) as pool:
         for chunk in source.chunks():
-            rows = _by_class(chunk, source.names.index(TRAIN), sound)
+            kept = ~duplicates.among(first, len(chunk.paths))
+            first += len(chunk.paths)
+            rows = _by_class(chunk, kept & (chunk.rows["split"] == train), sound)
             judged = pool.map(partial(_all_bad, source, options, chunk), rows.values())
             for label, found in zip(rows, judged, strict=True):
                 if found is None:
@@ -44,9 +48,9 @@ def lost_classes(source: Source, options: Options, workers: int) -> list[Bad]:
     return [one for _, found in sorted(bad.items()) for one in found]
 
 
-def _by_class(chunk: Chunk, train: int, sound: set[int]) -> dict[int, NDArray[np.int64]]:
-    """The rows of each class that has training images in the chunk, but for those that are known to be sound."""
-    own = np.flatnonzero(chunk.rows["split"] == train)
+def _by_class(chunk: Chunk, train: NDArray[np.bool_], sound: set[int]) -> dict[int, NDArray[np.int64]]:
+    """The rows of each class with training images in the chunk, except classes known to have a good image."""
+    own = np.flatnonzero(train)
     labels = chunk.rows["label"][own]
     order = np.argsort(labels, kind="stable")
     classes, firsts = np.unique(labels[order], return_index=True)
@@ -55,7 +59,7 @@ def _by_class(chunk: Chunk, train: int, sound: set[int]) -> dict[int, NDArray[np
 
 
 def _all_bad(source: Source, options: Options, chunk: Chunk, rows: NDArray[np.int64]) -> list[Bad] | None:
-    """The images in these rows, if all are bad; None as soon as one is sound."""
+    """The images in these rows if all are bad; None as soon as one is good."""
     bad = []
     for row in rows:
         (entry,) = chunk.files.take(np.array([row]))

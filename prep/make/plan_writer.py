@@ -1,4 +1,4 @@
-"""Writing a plan: samples in the order of the shards, by two sorts on the disk, and a hash of what decides."""
+"""Writes a plan: samples in the order of the shards, by two sorts on the disk, and a hash of everything decisive."""
 
 import hashlib
 import json
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from headrace.prep.command.options import MEGABYTE, Options
 from headrace.prep.make import plan
+from headrace.prep.make.base import Base
+from headrace.prep.make.duplicates import Duplicates
 from headrace.prep.make.planned import ABOUT, ALL, DROPPED, PATHS, ROWS, WRITER, Plan
 from headrace.prep.sources.files import BY_EMPTY_CLASS, UNKNOWN_CRC, Unused
 from headrace.prep.sources.source import Source, crc32_of
@@ -21,11 +23,20 @@ from headrace.shards.manifest import TRAIN
 
 
 def write_plan(
-    folder: Path, source: Source, options: Options, lost: Mapping[str, str], labels: Sequence[int], *, by_parts: bool
+    folder: Path,
+    source: Source,
+    options: Options,
+    lost: Mapping[str, str],
+    labels: Sequence[int],
+    duplicates: Duplicates,
+    *,
+    by_parts: bool,
+    base: Base | None = None,
 ) -> tuple[Plan, list[Unused]]:
-    """Write the plan of a source into an empty folder, and say which images are of classes that are dropped.
+    """Write the plan of a source to an empty folder; return dropped images: duplicates, or images of dropped classes.
 
-    `labels` are those of these classes; `lost` are their training images, and why each does not decode.
+    `labels` are those of dropped classes; `lost` are their training images, with the reason why each does not decode.
+    With a `base` tars and keys continue after its own, and a split without samples is left out.
     """
     number = np.cumsum(~np.isin(np.arange(len(source.classes)), labels)) - 1
     number[list(labels)] = DROPPED
@@ -37,18 +48,21 @@ def write_plan(
         "prefix": source.reader.prefix,
         "classes": [[one.id, one.name] for one in classes],
     }
+    if base is not None:
+        facts |= {"onto": base.id, "behind": {name: base.behind(name) for name in source.names}}
     with _table(folder, ALL) as every, Room(folder) as room:
         splits = [_Split(name, room, source.samples, len(classes), options.seed) for name in source.names]
-        dropped = _gather(source, number, every, splits, lost)
+        dropped = _gather(source, number, every, splits, lost, duplicates)
         identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for split in splits:
             split.write(folder, options)
             identity.update(split.identity)
+    before = 0 if base is None else base.counts(TRAIN, len(classes))
     about = facts | {
         "id": identity.hexdigest(),
-        "splits": {split.name: (split.samples, split.shards) for split in splits},
+        "splits": {split.name: (split.samples, split.shards) for split in splits if split.samples or base is None},
         "images": len(every),
-        "training": next(split.counts.tolist() for split in splits if split.name == TRAIN),
+        "training": (next(split.counts for split in splits if split.name == TRAIN) + before).tolist(),
         "by_parts": by_parts,
     }
     with store.filling(folder / ABOUT) as stream:
@@ -57,17 +71,27 @@ def write_plan(
 
 
 def _gather(
-    source: Source, number: NDArray[np.int64], every: Table, splits: Sequence["_Split"], lost: Mapping[str, str]
+    source: Source,
+    number: NDArray[np.int64],
+    every: Table,
+    splits: Sequence["_Split"],
+    lost: Mapping[str, str],
+    duplicates: Duplicates,
 ) -> list[Unused]:
-    """Give all samples, sorted by path, to `every` and to their splits; what is dropped gets its CRC-32 now."""
+    """Give all samples, sorted by path, to `every` and to their splits; the CRC-32 of dropped ones is computed now."""
     dropped = []
     for chunk in source.chunks():
         rows = chunk.rows.copy()
         rows["label"] = number[rows["label"]]
-        for row in np.flatnonzero(rows["label"] == DROPPED).tolist():
+        twice = duplicates.among(len(every), len(rows))
+        for row in np.flatnonzero(twice).tolist():
+            reason, rows["crcs"][row] = duplicates.gone[len(every) + row]
+            dropped.append(Unused(chunk.paths[row], reason))
+        for row in np.flatnonzero(~twice & (rows["label"] == DROPPED)).tolist():
             (entry,) = chunk.files.take(np.array([row]))
             rows["crcs"][row] = entry.crc32 if entry.crc32 != UNKNOWN_CRC else crc32_of(entry, source.reader)
             dropped.append(Unused(entry.path, lost.get(entry.path, BY_EMPTY_CLASS)))
+        rows["label"][twice] = DROPPED
         rows["split"][rows["label"] == DROPPED] = DROPPED
         rows["rank"] = np.arange(len(every), len(every) + len(rows))
         whole = Chunk(rows, chunk.paths)
@@ -80,7 +104,7 @@ def _gather(
 
 
 class _Split:
-    """A split while its samples are sorted: their numbers, and the hash of what decides about its bytes."""
+    """A split while its samples are sorted: their counts, and the hash of everything that determines its bytes."""
 
     def __init__(self, name: str, room: Room, most: int, classes: int, seed: int) -> None:
         self.name, self._seed = name, seed
@@ -90,7 +114,7 @@ class _Split:
         self._sorter = ByKey(room, most)
 
     def add(self, chunk: Chunk) -> None:
-        """The next samples, sorted by path."""
+        """Add the next samples, sorted by path."""
         places = np.arange(self.samples, self.samples + len(chunk.paths))
         chunk.rows["key"] = plan.keys(places, self._seed, self.name)
         self.samples += len(chunk.paths)
@@ -99,8 +123,8 @@ class _Split:
         self._sorter.add(chunk)
 
     def write(self, folder: Path, options: Options) -> None:
-        """Write the samples in the order of the shards, and say into how many they are cut."""
-        paths, numbers = hashlib.sha256(), hashlib.sha256()  # which do not depend on how rows come in chunks
+        """Write the samples in the order of the shards, and choose the number of shards."""
+        paths, numbers = hashlib.sha256(), hashlib.sha256()  # they do not depend on the division into chunks
         with _table(folder, self.name) as table:
             for chunk in self._sorter.sorted():
                 table.add(chunk)

@@ -1,12 +1,12 @@
-"""The plan of a set on the disk: what each shard is made of, for any number of processes and hosts.
+"""The plan of a set on the disk: the contents of each shard, for any number of processes and hosts.
 
-A plan is a folder of tables (headrace/prep/sources/table.py). SPLIT.rows and SPLIT.paths have a sample a row in the
-order of the shards, as `headrace.prep.make.plan` puts them; all.files has all of them sorted by path, as the
-fingerprint of the source takes them; plan.json says what they belong to and is written last. A shard is a range of
-rows, so that a job is a few numbers, and who makes it reads the rows of it alone. Nobody holds a plan in memory.
+A plan is a folder of tables (headrace/prep/sources/table.py). SPLIT.rows and SPLIT.paths have one sample per row in the
+order of the shards, as `headrace.prep.make.plan` defines it; all.files has all samples sorted by path, for the
+fingerprint of the source; plan.json describes them and is written last. A shard is a range of rows, so that a job is a
+few numbers, and a worker reads only the rows of its job. No process holds a plan in memory.
 
-The id of a plan is a hash of all that decides about bytes: paths, sizes, labels, CRC-32s that are known, and options,
-but neither times nor the place of anything, so that two copies of one source have one plan.
+The id of a plan is a hash of everything that determines the bytes: paths, sizes, labels, known CRC-32s and options, but
+neither times nor locations, so that two copies of a source have the same plan.
 """
 
 import json
@@ -28,60 +28,61 @@ from headrace.shards.errors import DataError
 from headrace.shards.manifest import ClassInfo, Scalar
 
 WRITER = 5
-"""Raised when the same source and options come to give other bytes, or records or plans another form."""
+"""The version. Increase it when the same source and options give other bytes, or if records or plans change."""
 ABOUT = "plan.json"
 ROWS, PATHS = ".rows", ".paths"
 ALL = "all.files"
 """The table of all files, sorted by path. No split can have this name."""
 DROPPED = -1
-"""Split and label of images of classes that are dropped."""
+"""The split and label of images in dropped classes."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A shard to make: its samples are those from place `first` of its split on."""
+    """A shard to make: its samples are those from index `first` of its split on."""
 
     name: str  # without ending
     number: int  # of the shard in its split
     first: int
     samples: int
+    key: int  # of the first sample
 
     @property
     def split(self) -> str:
-        """The split that the shard is of."""
+        """The split that the shard belongs to."""
         return self.name.rpartition("-")[0]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan that is on the disk."""
+    """A plan on the disk."""
 
     folder: Path
     about: dict[str, Any]
 
     @property
     def id(self) -> str:
-        """Hash of all that decides about bytes."""
+        """Hash of everything that determines the bytes."""
         return str(self.about["id"])
 
     @property
     def options(self) -> dict[str, Scalar]:
-        """Those that decide."""
+        """The options that determine the bytes."""
         return dict(self.about["options"])
 
     @property
     def by_parts(self) -> bool:
-        """Whether it was made for parts, which other processes may be making."""
+        """Whether it was made for parts, which other processes may be making now."""
         return bool(self.about["by_parts"])
 
     @property
     def prefix(self) -> str:
-        """What a reader takes off the paths."""
+        """The prefix that a reader removes from paths."""
         return str(self.about["prefix"])
 
     @property
     def images(self) -> int:
-        """How many were found, with those of classes that are dropped."""
+        """The number of images found, including those of dropped classes."""
         return int(self.about["images"])
 
     @property
@@ -91,21 +92,22 @@ class Plan:
 
     @cached_property
     def classes(self) -> tuple[ClassInfo, ...]:
-        """In the order of their labels."""
+        """The classes in the order of their labels."""
         return tuple(ClassInfo(id=one, name=name) for one, name in self.about["classes"])
 
     def jobs(self) -> dict[str, list[Job]]:
         """The shards of each split."""
         found = {}
         for split, (samples, shards) in self.about["splits"].items():
+            tars, key = self.about.get("behind", {}).get(split, (0, 0))
             found[split] = [
-                Job(plan.shard_name(split, number), number, first, last - first)
-                for number, (first, last) in enumerate(plan.cuts(samples, shards))
+                Job(plan.shard_name(split, number), number, first, last - first, key + first)
+                for number, (first, last) in enumerate(plan.cuts(samples, shards), tars)
             ]
         return found
 
     def chunk(self, job: Job) -> Chunk:
-        """The rows of a shard. Raises DataError where the plan is gone or damaged."""
+        """The rows of a shard. Raises DataError if the plan is missing or damaged."""
         try:
             with (
                 (self.folder / f"{job.split}{ROWS}").open("rb") as rows,
@@ -121,11 +123,11 @@ class Plan:
         return Listed(chunk.files, chunk.rows["label"].astype(np.int64))
 
     def bytes_of(self, job: Job) -> int:
-        """Of its files."""
+        """The size of a shard's files in bytes."""
         return int(self.chunk(job).rows["sizes"].sum())
 
     def all(self) -> Iterator[Chunk]:
-        """All files that are samples, or of classes that are dropped, sorted by path."""
+        """All files that are samples or belong to dropped classes, sorted by path."""
         rows, paths = self.folder / f"{ALL}{ROWS}", self.folder / f"{ALL}{PATHS}"
         try:
             with rows.open("rb") as first, paths.open("rb") as second:
@@ -143,7 +145,7 @@ class Plan:
 
 
 def load_plan(folder: Path) -> Plan | None:
-    """The plan in a folder; None where there is none that this version can use."""
+    """The plan in a folder; None if there is none that this version can use."""
     try:
         about = json.loads(regular.read(folder / ABOUT))
     except (OSError, ValueError, RecursionError):
@@ -152,7 +154,7 @@ def load_plan(folder: Path) -> Plan | None:
 
 
 def differing(made: Plan, options: Options) -> list[str]:
-    """The options in which a plan is another than these, in words."""
+    """The options in which a plan differs from these, in words."""
     now: Sequence[tuple[str, Scalar]] = sorted(options.deciding().items())
     return [
         f"--{name.replace('_', '-')} {made.options.get(name)} (now {value})"

@@ -1,55 +1,97 @@
-"""From a source to its plan: what is in it, what is left out, and which shards it becomes."""
+"""Plans a source: its contents, omitted files, and the division into shards."""
 
 from pathlib import Path
 from typing import NamedTuple
 
-from headrace.prep.command.counts import counted
 from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say
+from headrace.prep.make.base import Base
+from headrace.prep.make.duplicates import NONE, Duplicates, find_duplicates
+from headrace.prep.make.known import find_known, remaining
 from headrace.prep.make.lost_classes import lost_classes
 from headrace.prep.make.plan_writer import write_plan
 from headrace.prep.make.planned import Plan
 from headrace.prep.make.record import Bad
 from headrace.prep.sources import kinds
+from headrace.prep.sources.class_order import with_more_classes
 from headrace.prep.sources.detect import open_source
 from headrace.prep.sources.files import REPLACED, SYMBOLIC, Files, Unused
+from headrace.prep.sources.imagefolder import empty_classes
 from headrace.prep.sources.source import Source
+from headrace.shards.counts import counted
 from headrace.shards.errors import DataError, UsageError
+from headrace.shards.labels import are_integers
 
 
 class Planned(NamedTuple):
-    """A source that was looked through, and its plan."""
+    """A source and its plan."""
 
     plan: Plan
     source: Source
-    dropped: list[Unused]  # images of classes that are dropped
+    dropped: list[Unused]  # images of dropped classes, and duplicates
     before: list[tuple[str, Bad]]  # those of them that do not decode, with their class
+    base: Base | None = None  # the set that it is appended to
 
 
 def plan_source(
-    files: Files, options: Options, folder: Path, workers: int, say: Say, *, by_parts: bool = False
+    files: Files,
+    options: Options,
+    folder: Path,
+    workers: int,
+    say: Say,
+    *,
+    by_parts: bool = False,
+    base: Base | None = None,
 ) -> Planned:
-    """Look through a source and write its plan into an empty folder.
+    """Examine a source and write its plan to an empty folder. With a `base` the plan has what that set does not have.
 
-    Raises DataError or UsageError where it is no data set, or a split has no sample.
+    Raises DataError or UsageError if it is not a data set, or if a split has no samples.
     """
     source = open_source(files, options)
     _refuse_lost_images(files, options)
     for remark in source.remarks:
         say(f"{files.root}: {remark}")
-    lost = lost_classes(source, options, workers)
+    known = NONE
+    if base is not None:
+        source = with_more_classes(source, base.manifest.classes, base.where, more=base.new_classes)
+        known = find_known(source, base, options, workers)
+    duplicates = find_duplicates(source, options, folder, workers, known)
+    stay = range(0 if base is None else len(base.manifest.classes))  # labels, whatever becomes of what is appended
+    duplicates.emptied = {label: count for label, count in duplicates.emptied.items() if label not in stay}
+    _refuse_emptied(source, options, duplicates)
+    lost = [one for one in lost_classes(source, options, workers, duplicates) if one.label not in stay]
     before = [(source.classes[one.label].id, one) for one in lost]
-    labels = sorted({one.label for one in lost})
+    labels = {one.label for one in lost} | (duplicates.emptied.keys() if options.on_empty_class == "drop" else set())
+    labels |= _never_new(source, stay, duplicates)
     reasons = {one.path: one.reason for one in lost}
-    plan, dropped = write_plan(folder, source, options, reasons, labels, by_parts=by_parts)
+    plan, dropped = write_plan(
+        folder, source, options, reasons, sorted(labels), duplicates, by_parts=by_parts, base=base
+    )
     for name, (samples, _) in plan.about["splits"].items():
         if not samples:
             raise UsageError(f"{files.root}: split {name} has no samples")
-    return Planned(plan, source, dropped, before)
+    return Planned(plan, source, dropped, before, base)
+
+
+def _never_new(source: Source, stay: range, gone: Duplicates) -> set[int]:
+    """The labels of new classes all of whose images the set has already; none if classes are integers."""
+    new = range(len(stay), len(source.classes))
+    if not len(stay) or not new or are_integers(one.id for one in source.classes):
+        return set()
+    left = remaining(source.chunks(), gone, len(source.classes))
+    return {label for label in new if not left[label]}
+
+
+def _refuse_emptied(source: Source, options: Options, duplicates: Duplicates) -> None:
+    """Raise DataError if all training images of a class are omitted as duplicates, unless that is allowed."""
+    emptied = duplicates.emptied
+    if emptied and (options.on_empty_class == "error" or len(emptied) == len(source.classes)):
+        why = {source.classes[label].id: ("are duplicates", count) for label, count in emptied.items()}
+        raise empty_classes(source.files, why)
 
 
 def _refuse_lost_images(files: Files, options: Options) -> None:
-    """Raise DataError where an image is lost, as it is a link, say, unless such are skipped."""
+    """Raise DataError if an image would be lost, for example because it is a link, unless such images are skipped."""
     lost = ((path, reason) for path, reason in files.left_out if reason != REPLACED)
     images = [
         one for one in lost if kinds.has_image_ending(one[0]) and not any(map(kinds.is_hidden, one[0].split("/")))

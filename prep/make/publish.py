@@ -2,59 +2,85 @@
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.prep.make.base import Base
 from headrace.prep.make.planned import DROPPED, Job
 from headrace.prep.make.record import Contents, Note, Record, load_contents
 from headrace.prep.make.shard import Work
 from headrace.prep.sources.files import READ, FileTable, Unused
 from headrace.prep.sources.source import State, fingerprint, states
-from headrace.shards import index_writer, store
+from headrace.shards import index_writer, stamps, store
 from headrace.shards.errors import DataError
-from headrace.shards.manifest import NAME, Manifest, ShardInfo, SourceInfo, SplitInfo
+from headrace.shards.manifest import NAME, AppendedInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
 from headrace.shards.names import REPORT, STAMP
 from headrace.shards.sample import key_of
 
 
 class Written(NamedTuple):
-    """What stands in the folder of a set that is whole, and what its summary says of it."""
+    """The contents of a finished set's folder, and facts for its summary."""
 
     manifest: Manifest
-    notes: list[Note]  # of images that were converted or left out
+    notes: list[Note]  # about images that were converted or omitted
     samples: dict[str, NDArray[np.int64]]  # of each class in each split
 
 
 def write_set(
-    work: Work, layout: str, others: FileTable, records: dict[str, Record], unused: list[Unused], stamp: bytes
+    work: Work,
+    layout: str,
+    others: FileTable,
+    records: dict[str, Record],
+    unused: list[Unused],
+    stamp: bytes,
+    base: Base | None = None,
 ) -> Written:
-    """Write all that stands beside the tars, the manifest last.
+    """Write all files beside the tars, the manifest last. With a `base` they cover its samples and the appended ones.
 
-    `others` are the files that decide about labels and names, `unused` all that are no samples.
+    `others` are the files that determine labels and names, `unused` all files that are not samples.
 
-    The fingerprint is of the whole source, with the images of classes that are dropped: it is compared with a source
-    of which nobody has decoded anything yet.
+    The fingerprint covers the whole source, including images of dropped classes, because it is later compared with a
+    source of which nothing has been decoded yet.
     """
-    crcs, notes, samples, splits = _Crcs(work), list[Note](), dict[str, NDArray[np.int64]](), list[SplitInfo]()
+    crcs, notes, samples = _Crcs(work), list[Note](), dict[str, NDArray[np.int64]]()
+    splits = dict[str, SplitInfo]()
+    if base is not None:
+        splits = {one.name: one for one in base.manifest.splits}
+        samples = {name: base.counts(name, len(work.plan.classes)) for name in splits}
     for name, jobs in work.plan.jobs().items():
-        split = _Split(work, name, [(job, records[job.name]) for job in jobs])
-        splits.append(split.write(crcs))
+        split = _Split(work, name, [(job, records[job.name]) for job in jobs], base)
+        splits[name] = split.write(crcs)
         notes += split.notes
-        samples[name] = split.samples
-    _write_report(work.folder, notes + [Note(one.path, _action(one), one.reason, one.files) for one in unused])
+        samples[name] = samples.get(name, 0) + split.samples
+    notes_of_unused = [Note(one.path, _action(one), one.reason, one.files) for one in unused]
+    _write_report(work.folder, notes + notes_of_unused, base)
     digest, files = fingerprint(crcs.states(), states(others, work.reader))
     about = SourceInfo(layout=layout, files=files, fingerprint=digest)
-    manifest = Manifest.make(work.plan.classes, tuple(splits), about, work.options.record())
-    store.write_bytes(work.folder / STAMP, stamp)
+    manifest = _manifest(work, tuple(splits.values()), about, base)
+    store.write_bytes(work.folder / STAMP, _stamps(stamp, base))
     store.write_bytes(work.folder / NAME, manifest.render())
     return Written(manifest, notes, samples)
 
 
+def _manifest(work: Work, splits: tuple[SplitInfo, ...], about: SourceInfo, base: Base | None) -> Manifest:
+    classes, options = work.plan.classes, work.options.record()
+    if base is None:
+        return Manifest.make(classes, splits, about, options)
+    old, shards = base.manifest, {name: len(jobs) for name, jobs in work.plan.jobs().items()}
+    new = AppendedInfo(source=about, options=options, classes=len(classes) - len(old.classes), shards=shards)
+    return Manifest.make(classes, splits, old.source, old.options, (*old.appended, new))
+
+
+def _stamps(stamp: bytes, base: Base | None) -> bytes:
+    return stamp if base is None else stamps.with_line(base.stamps, len(base.manifest.parts), stamp)
+
+
 class _Crcs:
-    """The CRC-32 of every file of a plan, by its place among all paths: numbers in a file, of any length."""
+    """The CRC-32 of every file in a plan, by its index among all paths, stored in a file."""
 
     def __init__(self, work: Work) -> None:
         self._plan = work.plan
@@ -63,11 +89,11 @@ class _Crcs:
             self._crcs = np.memmap(path, np.uint32, "w+", shape=(work.plan.images,))
 
     def add(self, places: NDArray[np.int64], crcs: NDArray[np.uint32]) -> None:
-        """Those of the files at these places."""
+        """Add those of the files with these indices."""
         self._crcs[places] = crcs
 
     def states(self) -> Iterator[list[State]]:
-        """Path, size and CRC-32 of all files, sorted by path, some at a time."""
+        """Path, size and CRC-32 of all files, sorted by path, in chunks."""
         first = 0
         for chunk in self._plan.all():
             crcs = self._crcs[first : first + len(chunk.paths)].astype(np.int64)
@@ -77,30 +103,42 @@ class _Crcs:
 
 
 class _Split:
-    """A split whose shards are finished, and what is gathered of it while its index is written, a shard at a time."""
+    """A split with finished shards, and the facts gathered while its index is written shard by shard."""
 
-    def __init__(self, work: Work, name: str, shards: list[tuple[Job, Record]]) -> None:
-        self._work, self._name, self._shards = work, name, shards
+    def __init__(self, work: Work, name: str, shards: list[tuple[Job, Record]], base: Base | None) -> None:
+        self._work, self._name, self._shards, self._base = work, name, shards, base
         self.notes: list[Note] = []
         self.samples = np.zeros(len(work.plan.classes), np.int64)  # of each class
 
     def write(self, crcs: _Crcs) -> SplitInfo:
-        """Write the Parquet index of the split; its entry in the manifest."""
-        samples, path = sum(record.samples for _, record in self._shards), self._work.folder / f"{self._name}.parquet"
-        with index_writer.writing(path, samples) as index:
+        """Write the Parquet index of the split; return its entry for the manifest."""
+        before = self._base.split(self._name) if self._base else None
+        samples = sum(record.samples for _, record in self._shards) + (before.samples if before else 0)
+        with index_writer.writing(self._work.folder / self._index_name(), samples) as index:
+            for part in self._base.rows(self._name) if self._base else ():
+                index.add(*part)
             for job, _ in self._shards:
                 contents, chunk = self._contents(job), self._work.plan.chunk(job)
                 kept = contents.kept.tolist()
-                keys = [key_of(job.first + place) for place in kept]
+                keys = [key_of(job.key + place) for place in kept]
                 index.add(contents.rows, keys, [chunk.paths[place] for place in kept])
                 crcs.add(chunk.rows["rank"], contents.crcs)
                 self.notes += contents.notes
                 self.samples += np.bincount(contents.rows["label"], minlength=len(self.samples))
-        shards = (
+        shards = [
             ShardInfo(name=f"{one.name}.tar", samples=one.samples, bytes=one.tar.bytes, sha256=one.tar.sha256)
             for _, one in self._shards
-        )
-        return SplitInfo(name=self._name, samples=samples, index=index.info, shards=tuple(shards))
+        ]
+        there = before.shards if before else ()
+        return SplitInfo(name=self._name, samples=samples, index=index.info, shards=(*there, *shards))
+
+    def _index_name(self) -> str:
+        """The name of the index: not that of an earlier one, which readers of the set before the append still need."""
+        if self._base is None:
+            return f"{self._name}.parquet"
+        taken = {one.index.name for one in self._base.manifest.splits}
+        names = (f"{self._name}-{number}.parquet" for number in count(len(self._base.manifest.parts) + 1))
+        return next(name for name in names if name not in taken)
 
     def _contents(self, job: Job) -> Contents:
         try:
@@ -115,18 +153,21 @@ def _action(unused: Unused) -> str:
     return "read" if unused.reason == READ else "skipped"
 
 
-def _write_report(folder: Path, notes: list[Note]) -> None:
-    """One line for each image that was changed and each file that is no sample; no file when there is none."""
-    if notes:
-        store.write_bytes(folder / REPORT, report(notes))
+def _write_report(folder: Path, notes: list[Note], base: Base | None) -> None:
+    """Write one line for each changed image and each file that is not a sample; no file if there are none."""
+    content = base.report + report(notes, len(base.manifest.parts) + 1) if base else report(notes)
+    if content:
+        store.write_bytes(folder / REPORT, content)
 
 
-def report(notes: list[Note]) -> bytes:
-    """The report's content, sorted. What is not ASCII is escaped: names are foreign, and a terminal may show it."""
-    return "".join(json.dumps(_line(note)) + "\n" for note in sorted(notes)).encode()
+def report(notes: list[Note], part: int = 1) -> bytes:
+    """The report's content, sorted. Non-ASCII text is escaped, because a terminal may show names from outside."""
+    return "".join(json.dumps(_line(note, part)) + "\n" for note in sorted(notes)).encode()
 
 
-def _line(note: Note) -> dict[str, str | int]:
-    """The fields of a line; `files` is there where it stands for a folder."""
+def _line(note: Note, part: int) -> dict[str, str | int]:
+    """The fields of a line; it has `files` if it stands for a folder, `part` from the second part of a set on."""
     fields: dict[str, str | int] = note._asdict()
-    return fields if note.source.endswith("/") else {name: fields[name] for name in ("source", "action", "reason")}
+    if not note.source.endswith("/"):
+        del fields["files"]
+    return fields if part == 1 else fields | {"part": part}

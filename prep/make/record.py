@@ -1,8 +1,8 @@
-"""What came out of one shard, kept beside it until the set is finished.
+"""The result of one shard, kept beside it until the set is finished.
 
-A file begins with the SHA-256 of the rest, so that no damaged one is ever parsed; then come the length of a JSON, the
-JSON (a Record), and numpy arrays (its Contents). It holds the SHA-256 of the shard's tar and .idx: a shard counts as
-finished only where all three are as they were written.
+A file begins with the SHA-256 of the rest, so that a damaged one is never parsed; then come the length of a JSON, the
+JSON (a Record), and NumPy arrays (its Contents). It holds the SHA-256 of the shard's tar and .idx: a shard counts as
+finished only if all three are unchanged.
 """
 
 import hashlib
@@ -19,23 +19,23 @@ from numpy.typing import NDArray
 from headrace.prep.sources.source import Listed
 from headrace.shards import regular
 from headrace.shards.sample import Rows
-from headrace.shards.store import write_bytes
+from headrace.shards.store import write_bytes, writing
 
 _DIGEST = hashlib.sha256().digest_size
 _LENGTH = 8  # bytes of a little-endian number
 
 
 class Note(NamedTuple):
-    """A file of the source that was changed, left out, or read for something else than its pixels, for the report."""
+    """An entry for the report: a source file that was changed, omitted, or read for something other than pixels."""
 
-    source: str  # a folder, with a slash at its end, where it stands for several files
+    source: str  # a folder, with a slash at its end, if it stands for several files
     action: str  # "converted", "skipped" or "read"
     reason: str
     files: int = 1
 
 
 class Bad(NamedTuple):
-    """An image that does not decode and was left out."""
+    """An image that does not decode and was omitted."""
 
     path: str
     reason: str
@@ -48,16 +48,17 @@ class Written(NamedTuple):
 
     sha256: str
     bytes: int
-    time: int  # of its last change, nanoseconds; while that and the size are the same, nobody hashes it again
+    time: int  # of its last change, in nanoseconds; it is not hashed again while this and the size stay the same
 
     @classmethod
     def of(cls, path: Path, sha256: str) -> "Written":
-        """A file that is there, of which the hash is known."""
-        seen = path.stat()
+        """The entry for a file that was just written, with known hash. Raises HeadraceError if it is gone."""
+        with writing(path):
+            seen = path.stat()
         return cls(sha256, seen.st_size, seen.st_mtime_ns)
 
     def is_at(self, path: Path) -> bool:
-        """Whether the file is there and whole. Raises OSError where it cannot be read."""
+        """Whether the file exists undamaged. Raises OSError if it cannot be read."""
         seen = regular.state(path)
         return (seen.st_size, seen.st_mtime_ns) == self[1:] or (
             seen.st_size == self.bytes and _sha256(path) == self.sha256
@@ -66,9 +67,9 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class Contents:
-    """A row for each sample that was written, the place in the job that it came from, and the job's files as read.
+    """A row for each written sample, the index in the job that it came from, and the job's files as read.
 
-    `crcs` (CRC-32) and `times` are those of all files of the job, also of files that were left out.
+    `crcs` (CRC-32) and `times` cover all files of the job, including omitted ones.
     """
 
     rows: Rows
@@ -80,7 +81,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Record:
-    """What everybody needs to know of a finished shard."""
+    """The facts about a finished shard that other code needs."""
 
     name: str  # of the shard, without ending
     made_of: str  # the digest of its files and labels, as planned
@@ -91,7 +92,7 @@ class Record:
 
 
 def digest_of(listed: Listed) -> str:
-    """SHA-256 of what a shard is planned to be made of."""
+    """SHA-256 of the files and labels that are planned for a shard."""
     state = hashlib.sha256("\0".join(listed.files.paths).encode())
     for column in (listed.labels, listed.files.sizes, listed.files.crcs):
         state.update(np.ascontiguousarray(column, np.int64).tobytes())
@@ -99,12 +100,12 @@ def digest_of(listed: Listed) -> str:
 
 
 def record_path(folder: Path, name: str) -> Path:
-    """Where the record of shard `name` lies while the set is being made."""
+    """The path of the record of shard `name` while the set is being made."""
     return folder / f"{name}.record"
 
 
 def save_record(record: Record, contents: Contents, folder: Path) -> None:
-    """Write the record; with that its shard is finished."""
+    """Write the record, which completes its shard."""
     texts = (record.made_of, record.samples, record.tar, record.idx, record.bad)
     about = json.dumps([texts, contents.notes]).encode()
     arrays = io.BytesIO()
@@ -114,7 +115,7 @@ def save_record(record: Record, contents: Contents, folder: Path) -> None:
 
 
 def load_record(folder: Path, made: Path, name: str) -> Record | None:
-    """The record in `folder` of a finished shard whose files in `made` are there and whole, else None."""
+    """The record in `folder` of a finished shard whose files in `made` are undamaged, else None."""
     try:
         record = load_header(folder, name)
         whole = record.tar.is_at(made / f"{name}.tar") and record.idx.is_at(made / f"{name}.idx")
@@ -124,12 +125,12 @@ def load_record(folder: Path, made: Path, name: str) -> Record | None:
 
 
 def load_header(folder: Path, name: str) -> Record:
-    """A record, whatever became of the shard. Raises OSError or ValueError where it is gone or damaged."""
+    """A record, whatever became of the shard. Raises OSError or ValueError if it is missing or damaged."""
     return _record(name, _content(folder, name)[0][0])
 
 
 def load_contents(folder: Path, name: str) -> Contents:
-    """What a record that was loaded has besides. Raises OSError or ValueError where it was changed since."""
+    """The contents that belong to a loaded record. Raises OSError or ValueError if it has changed since."""
     (_, notes), arrays = _content(folder, name)
     with np.load(io.BytesIO(arrays), allow_pickle=False) as saved:
         rows, kept, crcs, times = (saved[one] for one in ("rows", "kept", "crcs", "times"))
@@ -137,7 +138,7 @@ def load_contents(folder: Path, name: str) -> Contents:
 
 
 class _DamagedError(ValueError):
-    """A record is not as it was written."""
+    """A record has changed since it was written."""
 
 
 def _content(folder: Path, name: str) -> tuple[Any, bytes]:

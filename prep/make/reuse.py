@@ -1,151 +1,95 @@
-"""Whether a shard set that is already there is the one that was asked for, and if not, what differs."""
+"""Checks whether an existing shard set is the requested one, and if not, what differs."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from headrace.prep.command.options import Options, decisive
 from headrace.prep.command.progress import Say
+from headrace.prep.make.changes import changes
 from headrace.prep.sources.class_order import read_classes
 from headrace.prep.sources.detect import open_source
 from headrace.prep.sources.files import Files
-from headrace.prep.sources.source import State, fingerprint, states
-from headrace.shards import index, regular, store
+from headrace.prep.sources.source import Source, State, fingerprint, states
+from headrace.shards import regular, stamps, store
+from headrace.shards.counts import counted
 from headrace.shards.errors import DataError, HeadraceError, NewerError, UsageError
-from headrace.shards.manifest import NAME, Manifest, load
+from headrace.shards.manifest import NAME, SUBSET, Manifest, Scalar, load
 from headrace.shards.names import REPORT, STAMP
 from headrace.shards.shardset import ShardSet
+from headrace.shards.stamps import Stamp
+from headrace.shards.urls import Location, Url, location
 
 _REBUILD = "Give --if-exists rebuild to replace it, or another OUT"
+_ELSEWHERE = "Choose another OUT: others may be reading this set"
 
 
 def stamp_record(files: Files, stamp: str, options: Options) -> bytes:
-    """What `source.stat` holds: where the source was on this machine, its stamp, and the options, for a rebuild.
-
-    No digest covers it.
-    """
-    found = {"source": str(files.root.absolute()), "stamp": stamp, "options": options.record()}
-    return (json.dumps(found) + "\n").encode()
+    """The line of `source.stat` for a part: where its source was, its stamp, and the options, for a rebuild."""
+    where = files.root.absolute() if isinstance(files.root, Path) else files.root
+    return stamps.stamp_of(where, stamp, options.record())
 
 
 def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: Say) -> Manifest | None:
-    """The manifest when `out` may be reused; None when it may be replaced; an error in all other cases."""
+    """The manifest if `out` may be reused; None if it may be replaced. Raises an error in all other cases."""
     if _is_empty(out):
         return None
-    _manifest_of_prep(out)
+    found = _manifest_of_prep(out)
     if if_exists == "error":
         raise UsageError(f"{out}: it exists already. {_REBUILD}")
     if if_exists == "rebuild":
+        _refuse_loss(out, found)
         return None
     manifest = ShardSet.open(out).manifest
-    _check_options(out, manifest, options)
-    _check_classes(out, manifest, options)
-    stamp = stamp_record(files, files.stamp(), options)
-    try:
-        known = regular.read(out / STAMP)
-    except OSError:
-        known = b""
-    if _without_options(known) != _without_options(stamp):
+    refuse_others(out, manifest, options)
+    number = part_by_stamp(files, manifest, options, stamps.read(out))
+    if number is None:
         say(f"{files.root}: not the same file as at the last prep; comparing contents")
-        _check_source(files, out, manifest, options)
-        _remember(out, stamp, say)
+        number = check_source(files, out, manifest, options, out)
+        remember(files, out, options, number, say)
     return manifest
 
 
+def _refuse_loss(out: Path, manifest: Manifest | None) -> None:
+    """Raise UsageError if a rebuild from one source would lose what was appended from others."""
+    if manifest is not None and manifest.appended:
+        raise UsageError(
+            f"{out}: {counted(len(manifest.appended), 'part')} from other sources appended to it would be lost by "
+            "--if-exists rebuild. Move it away first, or choose another OUT"
+        )
+
+
 def published(out: Path, options: Options) -> Manifest | None:
-    """The manifest where a set is at `out`; None where nothing is. Raises UsageError where its options are others."""
+    """The manifest of the set at `out`; None if there is none. Raises UsageError if its options differ."""
     if not out.exists() or _is_empty(out):
         return None
     _manifest_of_prep(out)
     manifest = ShardSet.open(out).manifest
+    refuse_others(out, manifest, options)
+    return manifest
+
+
+def refuse_others(out: Location, manifest: Manifest, options: Options) -> None:
+    """Raise UsageError if the set at `out` was made with other options or classes than requested."""
     _check_options(out, manifest, options)
     _check_classes(out, manifest, options)
-    return manifest
 
 
-def _without_options(stamp: bytes) -> object:
-    """A stamp without the options, which are compared by the manifest: earlier versions had fewer of them, or none."""
-    try:
-        found = json.loads(stamp)
-    except (ValueError, RecursionError):
-        return None
-    return (found.get("source"), found.get("stamp")) if isinstance(found, dict) else None
+def parts_with(out: Location, manifest: Manifest, options: Options) -> list[int]:
+    """The parts of a set that were made with these options. Raises NewerError for an unknown option."""
+    return [number for number, part in enumerate(manifest.parts) if not _differences(out, part.options, options)]
 
 
-def _remember(out: Path, stamp: bytes, say: Say) -> None:
-    """Keep the stamp, so that contents need not be compared again. A disk that cannot be written keeps none."""
-    try:
-        store.write_bytes(out / STAMP, stamp)
-    except HeadraceError as error:
-        say(f"the next prep will compare contents again: {error}")
+def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: list[Stamp]) -> int | None:
+    """The part that was made from this source with these options, by its stamp; None if no stamp matches."""
+    (own,) = stamps.parse(stamp_record(files, files.stamp(), options))
+    numbers = parts_with(files.root, manifest, options)
+    return next((one for one in numbers if one < len(known) and stamps.same_source(known[one], own)), None)
 
 
-def _is_empty(out: Path) -> bool:
-    return out.is_dir() and not any(out.iterdir())
-
-
-def _manifest_of_prep(out: Path) -> Manifest | None:
-    """The manifest of the set in `out`; None where it cannot be read. UsageError for what prep did not make.
-
-    NewerError for what a newer Headrace made, which is neither damaged nor to be replaced unseen.
-    """
-    if not (out / NAME).exists() and not (out / STAMP).exists():
-        raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
-    try:
-        manifest = load(out)
-    except NewerError:
-        raise
-    except (DataError, UsageError):
-        return None
-    if manifest.made is None:
-        raise UsageError(
-            f"{out}: its tars were not made by prep, they were there before `headrace index` adopted them, and may be "
-            "the only ones. Choose another OUT"
-        )
-    return manifest
-
-
-def made_by_prep(out: Path) -> bool:
-    """Whether all that is in the folder `out` is known to come from prep, so that nothing is lost with it."""
-    if _is_empty(out):
-        return True
-    manifest = _manifest_of_prep(out)
-    if manifest is None or not (out / STAMP).exists():
-        return False
-    tars = [shard.name for split in manifest.splits for shard in split.shards]
-    known = {NAME, STAMP, REPORT, *tars, *(split.index.name for split in manifest.splits)}
-    known |= {Path(name).with_suffix(".idx").name for name in tars}
-    return all(path.name in known or path.name.endswith(store.PARTIAL) for path in out.iterdir())
-
-
-def _check_options(out: Path, manifest: Manifest, options: Options) -> None:
-    asked = options.record()
-    made = Options().record() | manifest.options  # an option that came later has the default in earlier sets
-    if unknown := [name for name, value in made.items() if name not in asked and value is not None]:
-        raise NewerError.of(out, f"it was made with an option that this version does not know, {unknown[0]}")
-    differences = [
-        f"--{name.replace('_', '-')} {made[name]} (now {asked[name]})"
-        for name, value in sorted(options.deciding().items())
-        if decisive(name, made[name]) != value
-    ]
-    if differences:
-        raise UsageError(f"{out}: it was made with other options: {', '.join(differences)}. {_REBUILD}")
-
-
-def _check_classes(out: Path, manifest: Manifest, options: Options) -> None:
-    """Raise where the classes that are asked for by name of a file are not those of the set any more."""
-    if options.classes_from is not None:
-        asked = read_classes(Path(options.classes_from))[: options.classes]
-        if options.on_empty_class == "drop":
-            kept = set(manifest.classes)
-            asked = tuple(one for one in asked if one in kept)
-        if asked != manifest.classes:
-            raise UsageError(f"{out}: the classes in {options.classes_from} are not those of the set. {_REBUILD}")
-
-
-def _check_source(files: Files, out: Path, manifest: Manifest, options: Options) -> None:
-    """Raise, saying what changed, unless the source's contents are those that the set was made from."""
-    source = open_source(files, options)
+def part_by_contents(
+    files: Files, source: Source, manifest: Manifest, options: Options
+) -> tuple[int | None, list[State]]:
+    """The part that was made from these contents, which are read; and the states of the images."""
     seen: list[State] = []
 
     def images() -> Iterator[list[State]]:
@@ -155,21 +99,123 @@ def _check_source(files: Files, out: Path, manifest: Manifest, options: Options)
             yield found
 
     digest, _ = fingerprint(images(), states(source.others, source.reader))
-    if digest != manifest.source.fingerprint:
-        raise UsageError(f"{out}: its source changed: {_changes(out, manifest, seen)}. {_REBUILD}")
+    numbers = parts_with(files.root, manifest, options)
+    return next((one for one in numbers if manifest.parts[one].source.fingerprint == digest), None), seen
 
 
-def _changes(out: Path, manifest: Manifest, now: list[State]) -> str:
-    """What differs among the images, in words."""
-    before: dict[str, tuple[int, int]] = {}
-    for split in manifest.splits:
-        columns = index.read_texts(out, split.index, ("source", "source_size", "source_crc32"))
-        before |= zip(columns["source"], zip(columns["source_size"], columns["source_crc32"], strict=True), strict=True)
-    after = {path: (size, crc) for path, size, crc in now}
-    parts = {
-        "removed": sorted(before.keys() - after.keys()),
-        "changed": sorted(path for path in before.keys() & after.keys() if before[path] != after[path]),
-        "added": sorted(after.keys() - before.keys()),
-    }
-    said = [f"{len(paths):,} {what} (first {paths[0]})" for what, paths in parts.items() if paths]
-    return ", ".join(said) or "the files that give labels and class names"
+def remember(files: Files, out: Path, options: Options, number: int, say: Say) -> None:
+    """Store the stamp of a part, so that contents need not be compared again; not possible on a read-only disk."""
+    line = stamp_record(files, files.stamp(), options)
+    try:
+        known = regular.read(out / STAMP)
+    except OSError:
+        known = b""
+    try:
+        store.write_bytes(out / STAMP, stamps.with_line(known, number, line))
+    except HeadraceError as error:
+        say(f"the next prep will compare contents again: {error}")
+
+
+def _is_empty(out: Path) -> bool:
+    return out.is_dir() and not any(out.iterdir())
+
+
+def _manifest_of_prep(out: Path) -> Manifest | None:
+    """The manifest of the set in `out`; None if it is unreadable. Raises UsageError if prep did not make it.
+
+    Raises NewerError if a newer Headrace made it, because that is neither damaged nor to be replaced unchecked.
+    """
+    if not (out / NAME).exists() and not (out / STAMP).exists():
+        raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
+    try:
+        manifest = load(out)
+    except NewerError:
+        raise
+    except (DataError, UsageError):
+        return None
+    if manifest.source.layout == SUBSET:
+        raise UsageError(f"{out}: it is a subset of another set, which prep did not make. Choose another OUT")
+    if manifest.made is None:
+        raise UsageError(
+            f"{out}: its tars were not made by prep, they were there before `headrace index` adopted them, and may be "
+            "the only ones. Choose another OUT"
+        )
+    return manifest
+
+
+def made_by_prep(out: Path) -> bool:
+    """Whether prep made everything in the folder `out`, so that nothing else is lost with it."""
+    if _is_empty(out):
+        return True
+    manifest = _manifest_of_prep(out)
+    return manifest is not None and (out / STAMP).exists() and not foreign(out, manifest)
+
+
+def foreign(out: Path, manifest: Manifest) -> list[str]:
+    """The files in the folder of a set that do not belong to it; its indexes from before an append belong to it."""
+    tars = [shard.name for split in manifest.splits for shard in split.shards]
+    known = {NAME, STAMP, REPORT, *tars, *(split.index.name for split in manifest.splits)}
+    known |= {Path(name).with_suffix(".idx").name for name in tars}
+    earlier = ["", *(f"-{number}" for number in range(2, len(manifest.parts) + 1))] if manifest.appended else []
+    known |= {f"{split.name}{ending}.parquet" for split in manifest.splits for ending in earlier}
+    return sorted(
+        path.name for path in out.iterdir() if path.name not in known and not path.name.endswith(store.PARTIAL)
+    )
+
+
+def _check_options(out: Location, manifest: Manifest, options: Options) -> None:
+    differences = [_differences(out, part.options, options) for part in manifest.parts]
+    if all(differences):
+        which = "it was made" if len(differences) == 1 else f"none of its {len(differences)} parts was made"
+        words = ", ".join(differences[0]) + (" in the first" if len(differences) > 1 else "")
+        kind = "other" if len(differences) == 1 else "these"
+        raise UsageError(f"{out}: {which} with {kind} options: {words}. {_remedy(out, manifest)}")
+
+
+def _differences(out: Location, part: Mapping[str, Scalar], options: Options) -> list[str]:
+    """The options in which a part differs from these, in words."""
+    asked = options.values()
+    made = Options().values() | dict(part)  # an option that came later has the default in earlier sets
+    if unknown := [name for name, value in made.items() if name not in asked and value is not None]:
+        raise NewerError.of(out, f"it was made with an option that this version does not know, {unknown[0]}")
+    return [
+        f"--{name.replace('_', '-')} {made[name]} (now {asked[name]})"
+        for name, value in sorted(options.deciding().items())
+        if decisive(name, made[name]) != value
+    ]
+
+
+def _check_classes(out: Location, manifest: Manifest, options: Options) -> None:
+    """Raise UsageError if the classes in the given file are no longer those of the set."""
+    if options.classes_from is not None:
+        asked = read_classes(location(options.classes_from))[: options.classes]
+        own = manifest.classes[: len(manifest.classes) - sum(one.classes for one in manifest.appended)]
+        if options.on_empty_class == "drop":
+            kept = set(own)
+            asked = tuple(one for one in asked if one in kept)
+        if asked != own:
+            raise UsageError(
+                f"{out}: the classes in {options.classes_from} are not those of the set. {_remedy(out, manifest)}"
+            )
+
+
+def check_source(files: Files, out: Location, manifest: Manifest, options: Options, beside: Path) -> int:
+    """The part that was made from the source, by its contents. If none was, raises UsageError, which says what changed.
+
+    The indexes and the report of the set are in the folder `beside`.
+    """
+    number, seen = part_by_contents(files, open_source(files, options), manifest, options)
+    if number is None and not manifest.appended:
+        raise UsageError(f"{out}: its source changed: {changes(beside, manifest, seen)}. {_remedy(out, manifest)}")
+    if number is None:
+        raise UsageError(
+            f"{out}: none of its {len(manifest.parts)} parts was made of {files.root} as it is now. Give --append to "
+            "add what it does not have yet, or choose another OUT"
+        )
+    return number
+
+
+def _remedy(out: Location, manifest: Manifest) -> str:
+    if isinstance(out, Url):
+        return _ELSEWHERE
+    return "Choose another OUT" if manifest.appended else _REBUILD

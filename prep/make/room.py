@@ -1,11 +1,11 @@
-"""Where a set is made: a folder beside its place, that the processes of all hosts share.
+"""The folder in which a set is made, beside its target and shared by the processes of all hosts.
 
-    .OUT.partial/ID/            the tars and their .idx; in the end it is renamed and is the set
-    .OUT.partial/ID.records/    what came out of each finished shard
-    .OUT.partial/ID.plan/       the plan, if other processes shall find it
+    .OUT.partial/ID/            the tars and their .idx; renamed at the end to become the set
+    .OUT.partial/ID.records/    the result of each finished shard
+    .OUT.partial/ID.plan/       the plan, if other processes need it
 
-ID is that of the plan. Who makes shards never makes these folders: if another plan takes the room, or the set is
-published, a process that comes late finds no place for what it made, and can do no harm.
+ID is that of the plan. Processes that make shards never create these folders: if another plan takes over, or the set
+is published, a late process finds no folder for its results, and can do no harm.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _ID = 16  # characters of a plan's id
 
 
 class Room:
-    """The room beside the target `out`. Only who has the right to write the target makes or removes folders in it."""
+    """The room beside the target `out`. Only the holder of the target's lock makes or removes folders in it."""
 
     def __init__(self, out: Path) -> None:
         self.folder = store.work_folder(out)
@@ -35,13 +35,13 @@ class Room:
         return self.folder / f"{plan.id[:_ID]}{_RECORDS}"
 
     def found(self) -> Plan | None:
-        """The plan that is published in the room; None where there is none that this version can use."""
+        """The plan that is published in the room; None if there is none that this version can use."""
         plans = (load_plan(one) for one in sorted(self.folder.glob(f"*{_PLAN}")))
         return next((one for one in plans if one is not None and self.set_of(one).is_dir()), None)
 
     @contextmanager
     def planning(self) -> Iterator[Path]:
-        """An empty folder for a plan. It is gone after the block, and so is the room, if nothing else is in it."""
+        """A context with an empty folder for a plan. Afterwards it is removed, and so is the room if it is empty."""
         self._make()
         folder = store.partial_of(self.folder / "plan")
         with store.writing(folder):
@@ -54,13 +54,13 @@ class Room:
                 self.folder.rmdir()
 
     def enter(self, plan: Plan) -> None:
-        """Have the folders of a plan."""
+        """Make the folders of a plan."""
         with store.writing(self.folder):
             for folder in (self.set_of(plan), self.records_of(plan)):
                 folder.mkdir(exist_ok=True)
 
     def remove_others(self, plan: Plan) -> None:
-        """Remove what belongs to no plan or to another one."""
+        """Remove everything that does not belong to this plan."""
         keep = {self.set_of(plan), self.records_of(plan), self._plan_of(plan), plan.folder}
         with store.writing(self.folder):
             for one in self.folder.iterdir():
@@ -68,14 +68,14 @@ class Room:
                     _remove(one)
 
     def publish_plan(self, plan: Plan) -> Plan:
-        """Have other processes find a plan."""
+        """Publish a plan for other processes."""
         target = self._plan_of(plan)
-        store.publish_folder(plan.folder, target)  # in the place of one that `found` could not use
+        store.publish_folder(plan.folder, target)  # instead of one that `found` could not use
         return Plan(target, plan.about)
 
     def close(self) -> None:
-        """Remove the room, after its set was published."""
-        with suppress(OSError):  # which a process that comes late may still write in
+        """Remove the room after its set was published."""
+        with suppress(OSError):  # a late process may still be writing in it
             store.discard(self.folder)
 
     def _make(self) -> None:

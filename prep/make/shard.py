@@ -1,7 +1,7 @@
-"""One shard, from its list of files to a finished tar: the work that is handed to worker processes.
+"""Makes one shard, from its list of files to a finished tar; this is the work of worker processes.
 
-A shard is finished when its record exists (prep/make/record.py). It is written last, so that a run that was killed at
-any moment knows which shards it may keep.
+A shard is finished when its record exists (prep/make/record.py). The record is written last, so that after a kill at
+any moment it is known which shards can be kept.
 """
 
 import hashlib
@@ -16,7 +16,9 @@ from headrace.prep.command.options import Options
 from headrace.prep.images.admit import Admitted, BadImageError, admit
 from headrace.prep.make.planned import Job, Plan
 from headrace.prep.make.record import Bad, Contents, Note, Record, Written, digest_of, save_record
+from headrace.prep.make.uploads import Uploads
 from headrace.prep.sources.files import UNKNOWN_CRC, Entry, Reader
+from headrace.prep.sources.read_ahead import read_all
 from headrace.prep.sources.source import Listed
 from headrace.shards import idx
 from headrace.shards.errors import DataError
@@ -29,17 +31,21 @@ TICK = 64  # samples between two reports of progress
 
 @dataclass(frozen=True)
 class Work:
-    """How the jobs of one run are done: `folder` takes the tars, `records` their records."""
+    """The setting for the jobs of one run: `folder` is for tars, `records` for their records.
+
+    With `uploads` a finished tar is uploaded and removed from the folder.
+    """
 
     folder: Path
     records: Path
     plan: Plan
     reader: Reader
     options: Options
+    uploads: Uploads | None = None
 
 
 Tick = Callable[[int, list[Bad]], None]
-"""Told how many samples were done since the last call, and which of them were bad."""
+"""Called with the number of samples done since the last call, and the bad ones among them."""
 
 
 def make_shard(job: Job, work: Work, tick: Tick) -> Record:
@@ -56,11 +62,13 @@ def make_shard(job: Job, work: Work, tick: Tick) -> Record:
     written = Written.of(tar, sha256), Written.of(index, hashlib.sha256(text).hexdigest())
     record = Record(job.name, digest_of(listed), len(making.rows), *written, making.bad)
     save_record(record, making.contents(), work.records)
+    if work.uploads is not None:
+        work.uploads.keep(record, work.folder, work.records, work.plan)
     return record
 
 
 class _Making:
-    """What comes of a shard while it is made."""
+    """The results of a shard while it is being made."""
 
     def __init__(self, job: Job, work: Work) -> None:
         self._job, self._work = job, work
@@ -75,16 +83,12 @@ class _Making:
 
     def fill(self, writer: TarWriter, listed: Listed, tick: Tick) -> None:
         """Read, check and write all files of the job."""
-        read, time, first, number = self._work.reader.read, self._work.reader.time, self._job.first, self._job.number
-        for place, (entry, label) in enumerate(zip(listed.files, listed.labels.tolist(), strict=True)):
+        first, number = self._job.key, self._job.number
+        files = read_all(self._work.reader, listed.files)
+        for place, ((entry, since, data), label) in enumerate(zip(files, listed.labels.tolist(), strict=True)):
             if place % TICK == 0 and place:
                 tick(TICK, self._news())
-            crc, since = entry.crc32, 0
-            if crc == UNKNOWN_CRC:
-                since = time(entry)  # before the file is read: one that is replaced then looks older
-            data = read(entry)
-            if crc == UNKNOWN_CRC:
-                crc = zlib.crc32(data)
+            crc = zlib.crc32(data) if entry.crc32 == UNKNOWN_CRC else entry.crc32
             self._crcs.append(crc)
             self._times.append(since)
             image = _admit(entry, data, self._work, self._notes)
@@ -105,13 +109,13 @@ class _Making:
         return news
 
     def contents(self) -> Contents:
-        """What the record keeps."""
+        """The contents for the record."""
         crcs, times = np.array(self._crcs, np.uint32), np.array(self._times, np.int64)
         return Contents(rows_of(self.rows), np.array(self._kept, np.int64), crcs, times, self._notes)
 
 
 def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted | None:
-    """The image as it will be stored, or None when it is left out."""
+    """The image as it will be stored, or None if it is omitted."""
     try:
         image = admit(data, work.options.prepared)
     except BadImageError as error:
@@ -127,7 +131,7 @@ def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted
 
 
 def _row(shard: int, offset: int, label: int, image: Admitted, source: tuple[int, int]) -> Row:
-    """What the index keeps of a sample. `source`: size and CRC-32 of the source file."""
+    """The row of the index about a sample. `source`: size and CRC-32 of the source file."""
     jpeg = image.jpeg
     crc = zlib.crc32(jpeg) if image.change else source[1]
     return (shard, offset, len(jpeg), label, image.width, image.height, crc, hashlib.sha256(jpeg).digest(), *source)

@@ -1,7 +1,7 @@
-"""The order of classes, which decides their labels: of words, of integers, and of another set or a list.
+"""The order of classes, which determines their labels: for words, for integers, and from another set or a list.
 
-Words are sorted, as folders are. Where all labels are integers they are class numbers, label 7 being class 7, as for
-tars that are adopted (shards/labels.py). --classes-from takes the classes of another set, or of a file.
+Words are sorted, like folders. If all labels are integers, they are class numbers, so that label 7 is class 7, as for
+adopted tars (shards/labels.py). --classes-from takes the classes from another set or from a file.
 """
 
 from collections import Counter
@@ -10,18 +10,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.prep.command.counts import counted, first_of
+from headrace.prep.sources.file_at import RemoteFile
 from headrace.prep.sources.source import Source
 from headrace.shards import labels, regular
+from headrace.shards.counts import counted, first_of
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import ClassInfo, class_list, load
+from headrace.shards.remote import AbsentError
+from headrace.shards.remote_set import read_manifest
+from headrace.shards.urls import Location, Url
 
 _SHOWN = 10  # classes that a line names
 _LIMIT = 64 << 20  # bytes of a file of classes
+_TEXT = ".txt"
 
 
-def classes_of(found: set[str], where: Path) -> list[str]:
-    """The class for each label number. Raises DataError where a stray integer would make thousands of classes."""
+def classes_of(found: set[str], where: Location) -> list[str]:
+    """The class for each label number. Raises DataError if a stray integer would make thousands of classes."""
     odd = sorted(label for label in found if not label.isprintable())
     if odd:
         raise DataError(
@@ -34,7 +39,7 @@ def classes_of(found: set[str], where: Path) -> list[str]:
 
 
 def gaps(classes: list[str], counts: NDArray[np.int64]) -> list[str]:
-    """A line where labels are integers and leave classes out; a list of names may well have some without an image.
+    """A line if labels are integers with gaps; a list of names may well have some without images.
 
     `counts` are the images of each class.
     """
@@ -45,7 +50,7 @@ def gaps(classes: list[str], counts: NDArray[np.int64]) -> list[str]:
 
 
 def integers_as_text(classes: list[str]) -> list[str]:
-    """A line where folders that are named by integers are in the order of text, so that labels are not these integers.
+    """A line if folders named by integers are sorted as text, so that the labels differ from these integers.
 
     The order is ImageFolder's.
     """
@@ -56,14 +61,19 @@ def integers_as_text(classes: list[str]) -> list[str]:
     return [f"{line}; --classes-from FILE, with a folder a line, gives another order"]
 
 
-def read_classes(path: Path) -> tuple[ClassInfo, ...]:
-    """The classes of the shard set or file at `path`: a class a line, and perhaps its name behind a tab."""
-    if path.is_dir():
+def read_classes(path: Location) -> tuple[ClassInfo, ...]:
+    """The classes of the shard set or file at `path`: one class per line, optionally with its name after a tab.
+
+    At a URL a name that ends in .txt is a file, any other a set.
+    """
+    if isinstance(path, Url) and not path.name.endswith(_TEXT):
+        return read_manifest(path)[1].classes
+    if isinstance(path, Path) and path.is_dir():
         return load(path).classes
     try:
-        data = regular.read(path)
+        data = RemoteFile(path).read(_LIMIT) if isinstance(path, Url) else regular.read(path)
         lines = data.decode("utf-8-sig").splitlines() if len(data) <= _LIMIT else []
-    except FileNotFoundError as error:
+    except (FileNotFoundError, AbsentError) as error:
         raise UsageError(f"--classes-from {path}: no such shard set or file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"--classes-from {path}: cannot be read as text in UTF-8 ({error})") from error
@@ -74,25 +84,65 @@ def read_classes(path: Path) -> tuple[ClassInfo, ...]:
     return infos
 
 
-def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> Source:
-    """The source with these classes in their order: found by id, or by name, or integers by their place in the list."""
+def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Location, *, more: bool) -> Source:
+    """The source with the classes of the set at `where`, matched by id or name; new ones follow at the end.
+
+    If the classes are the integers from 0 on, the next integers follow, up to the largest label. Raises DataError for
+    new classes unless `more`.
+    """
     used = source.used()
     names = [source.classes[label].id for label in used]
-    often = Counter(one.name for one in infos)  # a name of two classes says neither
-    tables = (
-        {one.id: label for label, one in enumerate(infos)},
-        {one.name: label for label, one in enumerate(infos) if often[one.name] == 1},
-    )
-    found = next((table for table in tables if set(names) <= table.keys()), None)
+    found = _labels_among(names, infos)
+    if found is None:
+        by_id, by_name = _tables(infos)
+        found = by_name | by_id
+        new = [source.classes[label] for label, name in zip(used, names, strict=True) if name not in found]
+        if not more:
+            raise DataError(
+                f"{source.files.root}: {counted(len(new), 'class is', 'classes are')} not among the {len(infos):,} of "
+                f"{where}: {first_of([one.id for one in new], _SHOWN)}. Give --new-classes to put "
+                f"{'it' if len(new) == 1 else 'them'} at the end of its list, or leave the images out of the source"
+            )
+        if [*by_id] == [str(number) for number in range(len(infos))] and labels.are_integers(names):
+            every = classes_of({*by_id, *names}, source.files.root)
+            new = [ClassInfo(id=one, name=one) for one in every[len(infos) :]]
+        found |= {one.id: label for label, one in enumerate(new, len(infos))}
+        infos = (*infos, *new)
+    return _numbered(source, used, [found[name] for name in names], infos)
+
+
+def _numbered(source: Source, used: list[int], own: list[int], infos: tuple[ClassInfo, ...]) -> Source:
+    """The source with the classes `infos`; the `used` labels become `own`."""
+    number = np.full(len(source.classes), -1, np.int64)
+    number[used] = own
+    return source.renumbered(number, infos)
+
+
+def _tables(infos: tuple[ClassInfo, ...]) -> tuple[dict[str, int], dict[str, int]]:
+    """Labels by id, and labels by name for names of only one class."""
+    often = Counter(one.name for one in infos)  # a name shared by two classes identifies neither
+    by_name = {one.name: label for label, one in enumerate(infos) if often[one.name] == 1}
+    return {one.id: label for label, one in enumerate(infos)}, by_name
+
+
+def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, int] | None:
+    """The label of each class, by id, by name, or for integers by position in the list; None if one is missing."""
+    found = next((table for table in _tables(infos) if set(names) <= table.keys()), None)
     if found is None and labels.are_integers(names) and all(len(name) < 9 and int(name) < len(infos) for name in names):
         found = {name: int(name) for name in names}
+    return found
+
+
+def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> Source:
+    """The source with these classes in their order, matched by id, by name, or for integers by position in the list."""
+    used = source.used()
+    names = [source.classes[label].id for label in used]
+    found = _labels_among(names, infos)
     if found is None:
-        unknown = min(([name for name in names if name not in table] for table in tables), key=len)
+        unknown = min(([name for name in names if name not in table] for table in _tables(infos)), key=len)
         raise DataError(
-            f"{source.files.root}: {counted(len(unknown), 'class is', 'classes are')} none of the {len(infos):,} of "
+            f"{source.files.root}: {counted(len(unknown), 'class is', 'classes are')} not among the {len(infos):,} of "
             f"--classes-from {where}: "
             f"{first_of(unknown, _SHOWN)}. Add them there, or leave them out of the source"
         )
-    number = np.full(len(source.classes), -1, np.int64)
-    number[used] = [found[name] for name in names]
-    return source.renumbered(number, infos)
+    return _numbered(source, used, [found[name] for name in names], infos)

@@ -1,15 +1,15 @@
-"""Which columns of a table of images hold path, label and split: by the usual headers, or as --columns says."""
+"""Finds the columns of path, label and split in a table of images: by the usual headers, or as --columns says."""
 
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from headrace.prep.command.options import Options
 from headrace.shards.errors import DataError, UsageError
+from headrace.shards.urls import Location
 
-_HEADERS = {  # what people write over them; of several the first counts
+_HEADERS = {  # usual headers; of several the first counts
     "path": (
         *("path", "filepath", "file_path", "filename", "file_name", "file", "image_path", "img_path", "image", "img"),
         *("image_file", "image_name"),
@@ -19,30 +19,33 @@ _HEADERS = {  # what people write over them; of several the first counts
         *("class_id", "label_id", "category_id"),
     ),
     "split": ("split", "subset", "set", "partition"),
+    "bytes": ("bytes", "size", "file_size", "filesize"),
 }
 _NEEDED = ("path", "label")
 _UNUSED = "-"  # stands in --columns for a column that is none of them
 
 
 class MissingColumnError(DataError):
-    """No column of a table has the header that is needed."""
+    """No column of a table has the required header."""
 
 
 class Columns(NamedTuple):
-    """The headers, as they are written, of the columns that are used."""
+    """The headers, as written, of the columns that are used."""
 
     path: str
     label: str
     split: str | None
+    bytes: str | None = None
+    """The column of file sizes, which is used for files at URLs."""
 
 
 def has_header(options: Options) -> bool:
-    """Whether the first line of a listing names its columns: not where --columns lists them in order."""
+    """Whether the first line of a listing names its columns: not if --columns lists them in order."""
     return options.columns is None or "=" in options.columns
 
 
 def in_order(options: Options) -> list[str]:
-    """The columns of a listing without a header. Raises UsageError where --columns makes no sense."""
+    """The columns of a listing without a header. Raises UsageError if --columns is invalid."""
     words = [word.strip().lower() for word in (options.columns or "").split(",")]
     used = [word for word in words if word != _UNUSED]
     if len(set(used)) < len(used) or not set(_NEEDED) <= set(used) <= set(_HEADERS):
@@ -50,14 +53,14 @@ def in_order(options: Options) -> list[str]:
     return [word if word != _UNUSED else f"{_UNUSED}{place}" for place, word in enumerate(words)]
 
 
-def find_columns(where: Path, headers: list[str], options: Options) -> Columns:
-    """The columns among these headers. Raises MissingColumnError where path or label is none of them."""
-    path, label, split = (find_column(what, where, headers, options) for what in _HEADERS)
-    return Columns(str(path), str(label), split)
+def find_columns(where: Location, headers: list[str], options: Options) -> Columns:
+    """The columns among these headers. Raises MissingColumnError if path or label is missing."""
+    path, label, split, size = (find_column(what, where, headers, options) for what in _HEADERS)
+    return Columns(str(path), str(label), split, size)
 
 
-def find_column(what: str, where: Path, headers: list[str], options: Options) -> str | None:
-    """The header of the column for "path", "label" or "split"; None where there is no split."""
+def find_column(what: str, where: Location, headers: list[str], options: Options) -> str | None:
+    """The header of the column for "path", "label" or "split"; None if there is no split."""
     by_name = {name.strip().lower(): name for name in reversed(headers)}
     chosen = _chosen(options) if options.columns is not None and has_header(options) else {}
     asked = (chosen[what],) if what in chosen else _HEADERS[what]
@@ -72,7 +75,7 @@ def find_column(what: str, where: Path, headers: list[str], options: Options) ->
 
 
 def _chosen(options: Options) -> dict[str, str]:
-    """What `--columns path=HEADER,label=HEADER` says, in small letters."""
+    """The headers in `--columns path=HEADER,label=HEADER`, in lower case."""
     pairs = [pair.partition("=") for pair in (options.columns or "").split(",")]
     chosen = {what.strip().lower(): header.strip().lower() for what, _, header in pairs}
     if not set(chosen) <= set(_HEADERS) or not all(chosen.values()) or len(chosen) < len(pairs):
@@ -87,7 +90,7 @@ def _senseless(options: Options) -> UsageError:
     )
 
 
-def rows_of_csv(lines: Iterable[str], where: Path, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows_of_csv(lines: Iterable[str], where: Location, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and cells (path, label, split if there is one) of each row of a CSV."""
     if has_header(options):
         table = csv.DictReader(lines, strict=True)
@@ -95,21 +98,22 @@ def rows_of_csv(lines: Iterable[str], where: Path, options: Options) -> Iterator
         first = 2
     else:
         table = csv.DictReader(lines, in_order(options), strict=True)
-        columns, first = Columns("path", "label", "split" if "split" in in_order(options) else None), 1
+        more = (word if word in in_order(options) else None for word in ("split", "bytes"))
+        columns, first = Columns("path", "label", *more), 1
     for number, row in enumerate(table, first):
         yield number, cells(row, columns)
 
 
-def rows_of_jsonl(lines: Iterable[str], where: Path, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The same of a JSON object a line."""
+def rows_of_jsonl(lines: Iterable[str], where: Location, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and cells of each line of a JSON lines file."""
     columns: Columns | None = None
     for number, row in objects_of(lines, where):
         columns = columns or find_columns(where, list(row), options)
         yield number, cells(row, columns)
 
 
-def objects_of(lines: Iterable[str], where: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Number and object of each line that is not empty. Raises DataError for a line that is none."""
+def objects_of(lines: Iterable[str], where: Location) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and object of each non-empty line. Raises DataError for a line that is not an object."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -123,13 +127,17 @@ def objects_of(lines: Iterable[str], where: Path) -> Iterator[tuple[int, dict[st
 
 
 def cells(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
-    """The cells that are used, by what they are; no split where there is no such column."""
+    """The used cells, by their meaning; without split and bytes if there are no such columns."""
     found = {"path": row.get(columns.path), "label": row.get(columns.label)}
-    return found if columns.split is None else {**found, "split": row.get(columns.split)}
+    return found | {
+        name: row.get(header)
+        for name, header in (("split", columns.split), ("bytes", columns.bytes))
+        if header is not None
+    }
 
 
 def text_of(value: object) -> str:
-    """A cell as text, empty where there is none. Binary columns, as some programs write text, hold UTF-8."""
+    """A cell as text, "" if it is empty. Binary columns, which some programs use for text, hold UTF-8."""
     if value is None or value != value:  # noqa: PLR0124  NaN, which stands for nothing too
         return ""
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""The demo data set: drawn images in TinyImageNet's layout, in a zip that the ordinary source then reads."""
+"""The demo data set: drawn images in TinyImageNet's layout, in a zip that is then read like any other source."""
 
 import zipfile
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from headrace.shards.remains import remove_remains
 from headrace.shards.store import make_folder, replacing
 from headrace.shards.targets import followed
 
-TRAIN, VAL = 500, 100  # images a class
+TRAIN, VAL = 500, 100  # images per class
 _VERSION = 1  # of the drawings
 _ROOT = "headrace-demo"
-_BATCH = 10  # images drawn at a time: what fits in a cache
+_BATCH = 10  # images drawn at a time, which fit in a CPU cache
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def demo_source(out: Path, seed: int, *, say: Say, train: int | None = None, val: int | None = None) -> Path:
-    """The zip of drawn images beside `out`, at most so many of each class; drawn unless it is there already."""
+    """The zip of drawn images beside `out`, with a limit for each class; drawn unless it exists already."""
     train, val = min(train or TRAIN, TRAIN), min(val or VAL, VAL)
     out = followed(out)
     path = out.with_name(f"{out.name}.source.zip")

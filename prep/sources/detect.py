@@ -1,15 +1,17 @@
-"""From a path to a source: where its files lie, and which layout they have."""
+"""Finds the source at a path: its files, and their layout."""
 
 from pathlib import Path
 
 from headrace.prep.command.options import Options
+from headrace.prep.sources.bucket import BucketFiles
 from headrace.prep.sources.class_order import read_classes, with_classes
+from headrace.prep.sources.file_at import RemoteFile
 from headrace.prep.sources.files import Files
 from headrace.prep.sources.folder import FolderFiles
 from headrace.prep.sources.imagefolder import KNOWN, open_imagefolder
 from headrace.prep.sources.listing import ENDINGS, ListingFiles, open_listing
 from headrace.prep.sources.metadata import find_metadata, open_metadata
-from headrace.prep.sources.parquet import ParquetFiles, open_parquet, parquet_files
+from headrace.prep.sources.parquet import ParquetFiles, open_parquet, parquet_below, parquet_files
 from headrace.prep.sources.source import Source
 from headrace.prep.sources.survey import survey
 from headrace.prep.sources.tar import TarFiles, is_tar
@@ -18,11 +20,16 @@ from headrace.prep.sources.zip import ZipFiles
 from headrace.shards import regular
 from headrace.shards.errors import UsageError
 from headrace.shards.open_files import refuse_limit
+from headrace.shards.urls import Location, Url, location
+
+_OF_FILES = (".zip", ".tar", ".tgz", *ENDINGS)  # endings of files, not of folders
 
 
-def open_files(path: Path, room: Path, options: Options | None = None) -> Files:
+def open_files(path: Location, room: Path, options: Options | None = None) -> Files:
     """The files at `path`: a folder, zip, tar or listing. The disk of folder `room` may hold an unpacked copy."""
     options = options or Options()
+    if isinstance(path, Url):
+        return open_files_at(path, room, options)
     try:
         if parquet := parquet_files(path):
             return ParquetFiles(path, parquet, room, options)
@@ -44,11 +51,32 @@ def open_files(path: Path, room: Path, options: Options | None = None) -> Files:
     raise UsageError(f"{path}: not a folder, zip, tar or listing (it starts with {start[:8]!r}). Give {KNOWN}")
 
 
+def open_files_at(url: Url, room: Path, options: Options) -> Files:
+    """The files at a URL: those below it in object storage, or those in the one file that it names."""
+    file = RemoteFile(url)
+    name = url.name.lower()
+    if url.in_bucket and not any(mark in name for mark in _OF_FILES):
+        found = BucketFiles(url)
+        if paths := found.table().paths:
+            parquet = parquet_below(url, paths)
+            return ParquetFiles(url, parquet, room, options) if parquet else found
+    if parquet := parquet_files(url):
+        return ParquetFiles(url, parquet, room, options)
+    if name.endswith(ENDINGS):
+        return ListingFiles(url, room, options)
+    start = file.pread(512, 0) if file.size else b""
+    if start[:2] == b"PK" or name.endswith(".zip"):
+        return ZipFiles(url)
+    if is_tar(start) or ".tar" in name:
+        return TarFiles(url, room)
+    raise UsageError(f"{url}: not a zip, tar or listing (it starts with {start[:8]!r}). Give {KNOWN}")
+
+
 def open_source(files: Files, options: Options) -> Source:
-    """The data set among these files, cut down to the part that the options ask for."""
+    """The data set among these files, restricted by the options."""
     source = _whole_source(files, options)
     if options.classes_from is not None:
-        source = with_classes(source, read_classes(Path(options.classes_from)), str(options.classes_from))
+        source = with_classes(source, read_classes(location(options.classes_from)), str(options.classes_from))
     return source.limited(options.classes, options.per_class)
 
 

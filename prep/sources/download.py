@@ -14,7 +14,7 @@ from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.store import PARTIAL, finish_file, storage_error
 
 _CHUNK = 1 << 20
-_TRIES = 8  # connections that brought nothing, one after another
+_TRIES = 8  # consecutive connections without a byte
 _TIMEOUT = 30.0  # seconds without a byte
 _PAUSE = 1.0  # seconds before the second try; doubled for each further one
 
@@ -38,7 +38,7 @@ OFFERS = {
 
 
 def download(offer: Offer, folder: Path, *, pause: float = _PAUSE) -> Path:
-    """The offered file in `folder`; fetched unless it is there. A broken-off transfer goes on where it ended."""
+    """The offered file in `folder`; fetched if missing. An interrupted transfer is resumed."""
     path = folder / offer.name
     partial = path.with_name(path.name + PARTIAL)
     failed, reason = 0, ""
@@ -70,7 +70,7 @@ def download(offer: Offer, folder: Path, *, pause: float = _PAUSE) -> Path:
 
 
 def _fetch(offer: Offer, partial: Path, have: int) -> bool:
-    """Add to the partial file what the server sends; whether the transfer came to its end."""
+    """Append what the server sends to the partial file; return whether the transfer is complete."""
     request = urllib.request.Request(offer.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
     try:
         answer = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310 - the address is one of OFFERS
@@ -89,7 +89,7 @@ def _fetch(offer: Offer, partial: Path, have: int) -> bool:
 
 
 def _check(path: Path, offer: Offer) -> None:
-    """The MD5 that the publisher gives: it guards against damage, not against malice."""
+    """Check the publisher's MD5, which guards against damage but not against malice."""
     with regular.opened(path) as stream:
         seen = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if seen != offer.md5:

@@ -1,18 +1,18 @@
-"""The files of a source, wherever they lie: a table of what there is, and a reader that workers can be handed.
+"""The files of a source, wherever they are: a table of files, and a reader that can be passed to workers.
 
-A table is columns, not objects: it takes about 150 bytes a file, which bounds the memory of a large prep.
+A table consists of columns, not objects: it takes about 150 bytes per file, which bounds the memory of a large prep.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.shards.errors import DataError
+from headrace.shards.urls import Location
 
 UNKNOWN_CRC = -1
 SYMBOLIC = "a symbolic link, which is not followed"
@@ -27,15 +27,20 @@ UNLABELLED = "of a split without labels"
 BY_CLASSES = "left out by an option: --classes"
 BY_PER_CLASS = "left out by an option: --per-class"
 BY_EMPTY_CLASS = "left out by an option: --on-empty-class drop"
-LeftOut = list[tuple[str, str]]  # path in the source, and why
-CHUNK = 1 << 16  # bytes of a file of which only a part is in memory at a time
+DUPLICATE = "a duplicate of a file that is kept"
+CONFLICT = "a duplicate of a file of another class"
+KNOWN = "in the set already, as an image with the same bytes"
+KNOWN_OTHERWISE = "in the set already, as an image with the same bytes and of another class"
+KNOWN_PATH = "in the set already by its path, with other bytes"
+LeftOut = list[tuple[str, str]]  # path in the source, and the reason
+CHUNK = 1 << 16  # bytes per part of a file that is read in parts
 MAX_FILE_BYTES = 512 << 20  # no image file is larger; a header that says so is damaged or hostile
 
 
 class Entry(NamedTuple):
-    """One file: its path inside the source, its size and CRC-32 (or UNKNOWN_CRC), and where an archive keeps it.
+    """One file: its path inside the source, its size and CRC-32 (or UNKNOWN_CRC), and its position in an archive.
 
-    `time` is when it was last changed, in nanoseconds: that of the archive it is in; 0 where the CRC-32 is known.
+    `time` is when it was last changed, in nanoseconds, or the time of its archive; 0 if the CRC-32 is known.
     """
 
     path: str
@@ -48,7 +53,7 @@ class Entry(NamedTuple):
 
 
 class Unused(NamedTuple):
-    """A file of the source that is no sample, and why; or a folder of such files, with a slash at its end."""
+    """A source file that is not a sample, and the reason; or a folder of such files, ending with a slash."""
 
     path: str
     reason: str
@@ -85,7 +90,7 @@ class FileTable:
         return FileTable([paths[row] for row in rows.tolist()], *(column[rows] for column in self._numbers()))
 
     def below(self, folder: str, rows: NDArray[np.int64]) -> "FileTable":
-        """The entries at `rows`, which lie below `folder` ("" or with a slash at its end), by their paths in there."""
+        """The entries at `rows` below `folder` ("" or with a slash at its end), with paths relative to it."""
         part = self.take(rows)
         return part.renamed([path[len(folder) :] for path in part.paths])
 
@@ -101,14 +106,18 @@ class Reader(Protocol):
     """Reads entries. It can be pickled, and opens what it needs at its first read."""
 
     prefix: str
-    """What was taken off the paths of its entries."""
+    """The prefix that was removed from the paths of its entries."""
+
+    def is_remote(self, path: str) -> bool:
+        """Whether reading that file means waiting for a server, so that parallel requests help."""
+        ...
 
     def read(self, entry: Entry) -> bytes:
-        """The file's bytes, checked against the table; DataError when they differ or are gone."""
+        """The file's bytes, checked against the table. Raises DataError if they differ or are missing."""
         ...
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The same in parts of at most CHUNK bytes; that they differ may come out only at the end."""
+        """The bytes in parts of at most CHUNK bytes; a difference may only be found at the end."""
         ...
 
     def start(self, entry: Entry, size: int) -> bytes:
@@ -116,21 +125,24 @@ class Reader(Protocol):
         ...
 
     def time(self, entry: Entry) -> int:
-        """When the file was last changed, as in the table; 0 where its CRC-32 is known."""
+        """When the file was last changed, as in the table; 0 if its CRC-32 is known."""
         ...
 
 
 class Files(Protocol):
     """A source's files."""
 
-    root: Path
+    @property
+    def root(self) -> Location:
+        """The location of the source."""
+
     left_out: LeftOut
-    """What `table` has no entry for: links, which are not followed, and what is not read."""
+    """Files without an entry in `table`: links, which are not followed, and unsupported kinds."""
     empty: list[str]
-    """Folders without any file in them, each with a slash at its end; as far as they are known."""
+    """Folders without any file, each with a slash at its end, as far as they are known."""
 
     def stamp(self) -> str:
-        """Changes whenever the files may have changed; needs no reading of contents."""
+        """A value that changes whenever the files may have changed; computed without reading contents."""
         ...
 
     def table(self) -> FileTable:
@@ -138,30 +150,31 @@ class Files(Protocol):
         ...
 
     def reader(self, prefix: str) -> Reader:
-        """A reader of entries whose paths had `prefix` taken off."""
+        """A reader of entries whose paths had `prefix` removed."""
         ...
 
     def unpack(self) -> None:
-        """Have ready what `reader` reads, if nobody asks for the table: a copy, where the files are packed."""
+        """Prepare what `reader` reads without using the table: a copy, if the files are packed."""
         ...
 
     def close(self) -> None:
-        """Remove what was only needed for reading."""
+        """Remove everything that was only needed for reading."""
         ...
 
 
 def without_files(folders: Iterable[str], *paths: list[str]) -> list[str]:
     """The folders, each with a slash at its end, that lead to none of the paths; `paths` are sorted lists."""
-    return sorted(one for one in set(folders) if not any(_leads_to(one, some) for some in paths))
+    return sorted(one for one in set(folders) if not any(leads_to(one, some) for some in paths))
 
 
-def _leads_to(folder: str, paths: list[str]) -> bool:
+def leads_to(folder: str, paths: list[str]) -> bool:
+    """Whether any of the sorted paths is in the folder, a path with a slash at its end."""
     at = bisect_left(paths, folder)
     return at < len(paths) and paths[at].startswith(folder)
 
 
-def changed(root: Path, path: str, what: str) -> DataError:
-    """The error for a file that is not what the table says."""
+def changed(root: Location, path: str, what: str) -> DataError:
+    """The error for a file that differs from the table."""
     return DataError(
         f"{root}: {path}: {what}. Check the source (is it complete, is something writing it?), then run prep again"
     )

@@ -1,4 +1,4 @@
-"""A source that lies in a folder, as plain files. Links are followed only if that is asked for."""
+"""A source of plain files in a folder. Links are followed only on request."""
 
 import errno
 import hashlib
@@ -72,10 +72,10 @@ class FolderFiles:
         return FolderReader(self.root, prefix, follow=self._follow)
 
     def unpack(self) -> None:
-        """Files are read where they are."""
+        """Do nothing: files are read in place."""
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""
 
 
 class FolderReader:
@@ -88,6 +88,10 @@ class FolderReader:
         self._follow = follow
         self._flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
 
+    def is_remote(self, _: str) -> bool:
+        """False for all files."""
+        return False
+
     def read(self, entry: Entry) -> bytes:
         """The file's bytes; its size must still be that of the table."""
         if entry.size > MAX_FILE_BYTES:
@@ -95,7 +99,7 @@ class FolderReader:
         return b"".join(self._parts(entry, entry.size + 1))
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The same in parts."""
+        """The file's bytes in parts."""
         return self._parts(entry, CHUNK)
 
     def start(self, entry: Entry, size: int) -> bytes:
@@ -109,7 +113,7 @@ class FolderReader:
             os.close(descriptor)
 
     def time(self, entry: Entry) -> int:
-        """When the file was last changed; 0 where that cannot be told, and no read will succeed."""
+        """When the file was last changed; 0 if that is unknown, in which case no read will succeed."""
         try:
             return os.stat(self._path(entry), follow_symlinks=self._follow).st_mtime_ns  # noqa: PTH116  the hot loop's
         except OSError:
@@ -119,7 +123,7 @@ class FolderReader:
         return entry.path if entry.path.startswith("/") else self._start + entry.path  # of a listing
 
     def _parts(self, entry: Entry, most: int) -> Iterator[bytes]:
-        """The file in parts of at most `most` bytes; one byte beyond its size is asked for, and may not be there."""
+        """The file in parts of at most `most` bytes; one byte beyond its size is requested, and must not exist."""
         descriptor = self._open(entry)
         left = entry.size
         try:
@@ -140,28 +144,28 @@ class FolderReader:
         except OSError as error:
             refuse_limit(error)
             raise changed(
-                self._root, entry.path, f"cannot be read ({error.strerror}); it was there when prep began"
+                self._root, entry.path, f"cannot be read ({error.strerror}); it existed when prep began"
             ) from error
 
 
 class _Walk:
-    """A walk over all that lies below a folder.
+    """Walks over everything below a folder.
 
-    What is neither file nor folder is added to `left_out`, and each folder to `folders`, with a slash at its end.
+    What is neither a file nor a folder is added to `left_out`, each folder to `folders`, with a slash at its end.
     """
 
     def __init__(self, root: Path, left_out: LeftOut, folders: list[str], *, follow: bool) -> None:
         self._root, self._left_out, self._folders, self._follow = root, left_out, folders, follow
 
     def files(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Path and state of each file, however deep. Raises DataError where a folder cannot be listed."""
+        """Path and state of each file at any depth. Raises DataError if a folder cannot be listed."""
         try:
             yield from self._walk()
         except OSError as error:
             refuse_limit(error)
             raise DataError(
-                f"{error.filename or self._root}: cannot be read ({error.strerror}). Have its owner allow it, or move "
-                "it out of the source"
+                f"{error.filename or self._root}: cannot be read ({error.strerror}). Ask its owner for permission, or "
+                "move it out of the source"
             ) from error
 
     def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
@@ -181,7 +185,7 @@ class _Walk:
                         pending.append((one.path, f"{path}/", inside))
 
     def _inside(self, one: "os.DirEntry[str]", path: str, around: "_Places") -> "_Places | None":
-        """The folders that what lies in this one is in, if links are followed; None for a link back to one of them."""
+        """The folders around the content of this one, if links are followed; None for a link back to one of them."""
         if not self._follow:
             return ()
         place = _place(one.stat())
@@ -198,7 +202,7 @@ class _Walk:
             return False
 
     def _file(self, one: "os.DirEntry[str]", path: str) -> os.stat_result | None:
-        """The state of a file; what is none is left out."""
+        """The state of a file, or None for anything else, which is added to `left_out`."""
         if one.is_symlink() and not self._follow:
             self._left_out.append((path, SYMBOLIC))
             return None
@@ -222,6 +226,6 @@ def _place(seen: os.stat_result) -> tuple[int, int]:
 
 
 def _refuse_unless_nowhere(one: "os.DirEntry[str]", error: OSError) -> None:
-    """Raise the error again unless it says that a link leads nowhere: what only may not be read is not left out."""
+    """Raise the error again unless it says that a link leads nowhere: unreadable files are not omitted."""
     if not one.is_symlink() or error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
         raise error

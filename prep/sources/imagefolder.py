@@ -3,19 +3,18 @@
 train/CLASS/**/*.jpg  with val/ and perhaps test/ beside it, by all their usual names (splits.py)
 CLASS/**/*.jpg        one tree; --val-fraction takes a part of every class for validation
 
-Images elsewhere, beside the folders of classes or in a folder that is no split, are in no class: the report names them.
-A folder without any file is no class; a class all of whose files are refused ends the run, or --on-empty-class decides.
+Images elsewhere, beside the folders of classes or in a folder that is not a split, have no class and are reported. A
+folder without any file is not a class; a class without usable files ends the run unless --on-empty-class says
+otherwise.
 """
 
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.prep.command.counts import counted, first_of
 from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import integers_as_text
 from headrace.prep.sources.files import BY_EMPTY_CLASS, SYMBOLIC, UNLABELLED, Files, FileTable
@@ -23,8 +22,10 @@ from headrace.prep.sources.folder import FolderFiles
 from headrace.prep.sources.source import Listed, TableSource
 from headrace.prep.sources.splits import divided, is_like_a_split, refuse_two_validations, split_of
 from headrace.prep.sources.survey import Survey, relative
+from headrace.shards.counts import counted, first_of
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.manifest import TRAIN, VALIDATION, class_list
+from headrace.shards.urls import Location
 
 LAYOUT = "imagefolder"
 KNOWN = (
@@ -39,7 +40,7 @@ _SHOWN = 5  # classes that an error lists
 def find_trees(paths: list[str], rows: list[int], options: Options) -> tuple[str, dict[str, list[int]]] | None:
     """The root of the trees, and the rows of each folder of a split, or of "" for one tree, of the images in `rows`.
 
-    None when no image lies in a folder of a class.
+    None if no image is in a folder of a class.
     """
     folders = [paths[row].count("/") for row in rows]
     depth = 0
@@ -63,14 +64,14 @@ def find_trees(paths: list[str], rows: list[int], options: Options) -> tuple[str
 
 
 def _has_train(paths: list[str], rows: list[int], depth: int) -> bool:
-    """Whether train/ lies at `depth`, with an image in a folder of it."""
+    """Whether there is a train/ folder at `depth` with an image in one of its folders."""
     return any(
         paths[row].count("/") > depth + 1 and split_of(_folder(paths[row], depth), Options()) == TRAIN for row in rows
     )
 
 
 def _folder(path: str, depth: int) -> str:
-    """The name of the folder at `depth` of a path; one object for all paths that share it."""
+    """The name of the folder at `depth` in a path; one object for all paths that share it."""
     return sys.intern(path.split("/", depth + 1)[depth])
 
 
@@ -114,8 +115,8 @@ def open_imagefolder(seen: Survey, options: Options) -> TableSource:
     return TableSource(LAYOUT, infos, divided_up, FileTable.of([]), files, files.reader(root), rest, empty, remarks)
 
 
-def _refuse_splits_as_classes(where: Path, paths: list[str]) -> None:
-    """Raise where folders that were taken for classes are splits by their names: as classes they would be nonsense."""
+def _refuse_splits_as_classes(where: Location, paths: list[str]) -> None:
+    """Raise UsageError if folders that were taken for classes are splits by their names; such classes are useless."""
     deep, shallow = set[str](), set[str]()
     for path in paths:
         name, _, rest = path.partition("/")
@@ -133,7 +134,7 @@ def _refuse_splits_as_classes(where: Path, paths: list[str]) -> None:
 def _without_labels(
     seen: Survey, root: str, splits: dict[str, tuple[str, NDArray[np.int64]]], options: Options
 ) -> dict[str, str]:
-    """The folders of a test split, if it is none of the splits."""
+    """The folders of a test split without labels, which is not used."""
     if "test" in splits or any(not tree for tree, _ in splits.values()):
         return {}
     depth = root.count("/")
@@ -143,9 +144,9 @@ def _without_labels(
 
 
 def _splits(
-    where: Path, names: dict[str, list[str]], label_of: dict[str, int], refused: set[str], options: Options
+    where: Location, names: dict[str, list[str]], label_of: dict[str, int], refused: set[str], options: Options
 ) -> dict[str, tuple[str, NDArray[np.int64]]]:
-    """Of each split its tree, and the label of each image there: -1 in classes that are refused.
+    """The tree of each split, and the label of each image in it: -1 in refused classes.
 
     `names` are the classes of the images of each tree. A test tree without any of these classes has no labels.
     """
@@ -167,7 +168,7 @@ def _splits(
 
 
 def _refused(seen: Survey, top: str, classes: set[str], options: Options) -> set[str]:
-    """The folders of classes below `top` in which there are files, but no image."""
+    """The folders of classes below `top` that have files but no images."""
     why: dict[str, Counter[str]] = defaultdict(Counter)
     rows = (row for row, reason in enumerate(seen.why_not) if reason)
     others = [*((seen.table.paths[row], seen.why_not[row]) for row in rows), *seen.left_out]
@@ -180,7 +181,7 @@ def _refused(seen: Survey, top: str, classes: set[str], options: Options) -> set
 
 
 def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
-    """The error for classes of whose files none can be used: of each class a reason and for how many it holds."""
+    """The error for classes without a usable file, with a reason for each class and the number of files."""
     shown = first_of([f"{name} ({count:,} {reason})" for name, (reason, count) in why.items()], _SHOWN)
     links = sum(reason == SYMBOLIC for reason, _ in why.values())
     return DataError(
@@ -191,18 +192,18 @@ def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
 
 
 def _follow(files: Files, links: int) -> str:
-    """What to do about links that were not followed; only those on a disk can be."""
+    """Advice about links that were not followed; only links on a disk can be followed."""
     return "Give --follow-links to read what links lead to. " if links and isinstance(files, FolderFiles) else ""
 
 
 def _class(path: str, top: str) -> str:
-    """The folder right below `top` that the path leads through; "" where there is none."""
+    """The folder directly below `top` on the path; "" if there is none."""
     inside = path[len(top) :] if path.startswith(top) else ""
     return inside.partition("/")[0] if "/" in inside else ""
 
 
 def _empty(seen: Survey, root: str, trees: Iterable[str]) -> list[str]:
-    """The folders of classes without any file, hidden ones apart."""
+    """The folders of classes without any file, except hidden folders."""
     tops = [root + (f"{tree}/" if tree else "") for tree in trees]
 
     def classes(paths: Iterable[str]) -> set[str]:

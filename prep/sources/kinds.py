@@ -1,21 +1,22 @@
-"""What a file is, by its name and its first bytes: hidden, an image that is read, an image of another kind, no image.
+"""The kind of a file by name and first bytes: hidden, a supported image, an unsupported image, or not an image.
 
-A known ending makes a file a candidate, which is judged when it is decoded. Other files are asked for their first
-bytes: a JPEG is a JPEG whatever it is called.
+A file with a known ending is a candidate, which is checked when it is decoded. For other files the first bytes decide:
+a JPEG is a JPEG whatever its name.
 """
 
 import re
 
 from headrace.prep.sources.files import NOT_AN_IMAGE, OTHER_KIND
 
-START = 32  # bytes that tell what a file is
+START = 32  # bytes that identify a file
 ENDINGS = frozenset(
     (
         *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"),
         *("jp2", "j2k", "jpf", "jpx", "gif", "avif", "heic", "heif", "hif"),
     )
 )
-# Kinds that no decoder here reads, or that it would take for another: raw photographs are TIFFs of their thumbnails.
+
+# Kinds that no decoder here reads, or that it would mistake: raw photographs look like TIFFs of their thumbnails.
 _RAW = "3fr arw cr2 cr3 crw dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
 _OTHERS = (
     "ai bpg dcm dds djvu emf eps exr fits hdr icns ico jbig2 jxl jxr pam pcx psb psd qoi svg svgz tga wdp wmf xcf xpm"
@@ -42,24 +43,24 @@ _HIDDEN = frozenset(
 
 
 def has_image_ending(path: str) -> bool:
-    """Whether the file is a candidate by its name alone."""
-    dot = path.rfind(".")  # of a name that begins with it, this is a hidden file
+    """Whether the file is a candidate because of its name."""
+    dot = path.rfind(".")  # a name that begins with a dot is a hidden file
     return dot >= 0 and path[dot + 1 :].lower() in ENDINGS
 
 
 def ending(path: str) -> str:
-    """What stands behind the last dot of the file's name, in small letters; "" where there is none."""
+    """The part of the file's name after the last dot, in lower case; "" if there is none."""
     name, dot, last = path.rsplit("/", 1)[-1].rpartition(".")
     return last.lower() if dot and name else ""
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is one that programs keep for themselves."""
+    """Whether a file or folder with this name is hidden, such as those that programs keep for themselves."""
     return (name.startswith(".") and name not in {".", ".."}) or name.lower() in _HIDDEN
 
 
 def why_not_read(path: str, start: bytes) -> str:
-    """Why a file that begins so is no candidate; "" where it is one."""
+    """Why a file with these first bytes is not a candidate; "" if it is one."""
     raw = ending(path) in _RAW_ENDINGS
     if _READ.match(start) and not raw:
         return ""

@@ -1,8 +1,7 @@
-"""From rows with a label and a split to a source, as listings, metadata files and Parquet files have them."""
+"""Makes a source from rows with a label and a split, as in listings, metadata files and Parquet files."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,26 +13,27 @@ from headrace.prep.sources.source import Listed, TableSource
 from headrace.prep.sources.splits import divided, refuse_two_validations, split_of
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import class_list
+from headrace.shards.urls import Location
 
 _USUAL = ("train", "val", "test")
 
 
 class Labelled(NamedTuple):
-    """A row of a table of files that is a sample."""
+    """A row in a table of files that is a sample."""
 
     row: int
     label: str
-    split: str  # as the source calls it
+    split: str  # the source's name for it
 
 
 class Layout(NamedTuple):
-    """What the three kinds of sources do not have in common."""
+    """The differences between the three kinds of sources."""
 
     name: str
-    others: FileTable  # which decide about labels, by their paths in the data set
-    classes: Sequence[str] = ()  # in their order; empty where the labels say it
-    words: Iterable[str] = ()  # what the source calls its splits, where the rows do not have it as it is written
-    without_train: str = "Give some, or omit the column"  # what to do if no row is of the training split
+    others: FileTable  # files that determine labels, by their paths in the data set
+    classes: Sequence[str] = ()  # in order; empty if the labels determine them
+    words: Iterable[str] = ()  # the source's names for its splits, if rows have them in another form
+    without_train: str = "Give some, or omit the column"  # advice if no row belongs to the training split
 
 
 def labelled_source(
@@ -45,9 +45,9 @@ def labelled_source(
     unused: list[Unused],
     options: Options,
 ) -> TableSource:
-    """The source of these rows of `table`, which has the paths that `reader` reads. They keep their order.
+    """The source of these rows of `table`, which has the paths that `reader` reads. Rows keep their order.
 
-    Raises DataError or UsageError where labels or splits make no data set.
+    Raises DataError or UsageError if labels or splits do not form a data set.
     """
     where = files.root
     classes = list(layout.classes) or classes_of({one.label for one in samples}, where)
@@ -80,8 +80,8 @@ def usual_first(name: str) -> tuple[int, str]:
     return (_USUAL.index(name) if name in _USUAL else len(_USUAL), name)
 
 
-def check_splits(where: Path, splits: Collection[str], options: Options, without_train: str) -> None:
-    """Raise where there is no training split, or not the one that is asked for as validation."""
+def check_splits(where: Location, splits: Collection[str], options: Options, without_train: str) -> None:
+    """Raise UsageError if the training split or the requested validation split is missing."""
     if "train" not in splits:
         raise UsageError(f"{where}: no row is of split train (there are: {', '.join(splits)}). {without_train}")
     if options.val is not None and "val" not in splits:
@@ -89,6 +89,6 @@ def check_splits(where: Path, splits: Collection[str], options: Options, without
 
 
 def odd_splits(splits: Iterable[str]) -> list[str]:
-    """A line for each split that no training uses."""
+    """A line for each split that training does not use."""
     others = [name for name in splits if name not in _USUAL]
     return [f"split {name} is neither for training nor for validation; it keeps its name" for name in others]

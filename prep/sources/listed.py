@@ -1,4 +1,4 @@
-"""A listing as a source: its rows lie sorted on the disk, and what the options ask for is done chunk by chunk."""
+"""A listing as a source: its rows are sorted on the disk, and the options are applied chunk by chunk."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -8,21 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.prep.sources.files import BY_CLASSES, BY_PER_CLASS, Files, FileTable, Reader, Unused
-from headrace.prep.sources.source import Listed
 from headrace.prep.sources.splits import keys_of, quotas, takes_none
-from headrace.prep.sources.table import Chunk, Table, joined
+from headrace.prep.sources.table import Chunk, Table
 from headrace.shards.manifest import TRAIN, VALIDATION, ClassInfo
 
-_BINS = 256  # of keys, in which the first look counts them
+_BINS = 256  # bins of keys for the first count
 _SHIFT = np.uint64(56)
 _Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Share:
-    """The part of the training images that is for validation: of each class those with the smallest keys.
+    """The part of the training images that is used for validation: in each class those with the smallest keys.
 
-    `last` and `place` are key and place of the last one of each class; `any` says whether it has one.
+    `last` and `place` are key and index of the last one of each class; `any` says whether it has one.
     """
 
     seed: int
@@ -31,7 +30,7 @@ class Share:
     any: NDArray[np.bool_]
 
     def of(self, labels: _Labels, first: int) -> NDArray[np.bool_]:
-        """Which of these training images, of which the first is at place `first` among all, are for validation."""
+        """Which of these training images are for validation; `first` is the index of the first among all."""
         places = np.arange(first, first + len(labels))
         keys, last = keys_of(places, self.seed), self.last[labels]
         chosen: NDArray[np.bool_] = (keys < last) | ((keys == last) & (places <= self.place[labels]))
@@ -39,17 +38,17 @@ class Share:
 
 
 def share_of(labels: Callable[[], Iterable[_Labels]], classes: int, fraction: float, seed: int) -> Share:
-    """The share of the training images that `labels` gives, in their order, as often as it is called.
+    """The share of the training images that `labels` yields, in order, each time it is called.
 
-    It equals `validation_part`, in memory for 256 counts a class: they find the bin in which a class's quota ends, and
-    only the keys in that bin are sorted.
+    It equals `validation_part`, with memory for 256 counts per class: they find the bin in which a class's quota ends,
+    and only the keys in that bin are sorted.
     """
     counts = np.zeros((classes, _BINS), np.int64)
     for some, keys, _ in _keyed(labels(), seed):
         np.add.at(counts, (some, (keys >> _SHIFT).astype(np.int64)), 1)
     quota = np.maximum(quotas(counts.sum(axis=1), fraction), 0)
     before = np.cumsum(counts, axis=1)
-    bins = np.minimum((before < quota[:, None]).sum(axis=1), _BINS - 1)  # in which the quota is reached
+    bins = np.minimum((before < quota[:, None]).sum(axis=1), _BINS - 1)  # the bin in which the quota is reached
     inside = quota - np.where(bins > 0, before[np.arange(classes), bins - 1], 0)
     parts = [(np.zeros(0, np.int64), np.zeros(0, np.uint64), np.zeros(0, np.int64))]
     for some, keys, places in _keyed(labels(), seed):
@@ -72,14 +71,14 @@ def _keyed(labels: Iterable[_Labels], seed: int) -> Iterator[tuple[_Labels, NDAr
 
 
 class _FirstOfEach:
-    """Which samples are among the first of their class in their split, in a sequence that comes in chunks."""
+    """Finds the samples that are among the first of their class and split, in a sequence of chunks."""
 
     def __init__(self, classes: int, splits: int, per_class: int) -> None:
         self._seen = np.zeros(classes * splits, np.int64)
         self._classes, self._per_class = classes, per_class
 
     def of(self, labels: _Labels, splits: _Labels) -> NDArray[np.bool_]:
-        """The same of the next samples."""
+        """The same for the next samples."""
         groups = splits * self._classes + labels
         order = np.argsort(groups, kind="stable")
         ordered = groups[order]
@@ -94,7 +93,7 @@ class _FirstOfEach:
 class ListedSource:
     """A source whose samples are in a table, sorted by path, with numbers for labels and splits.
 
-    `number` has the label, `code` the split, of each of the table's; `share` is what becomes the validation part.
+    `number` maps the table's numbers to labels, `code` to splits; `share` becomes the validation part.
     """
 
     layout: str
@@ -114,7 +113,7 @@ class ListedSource:
 
     @property
     def samples(self) -> int:
-        """How many there are at most."""
+        """An upper bound of the number of samples."""
         return len(self.table)
 
     def chunks(self) -> Iterator[Chunk]:
@@ -125,7 +124,7 @@ class ListedSource:
 
     @cached_property
     def unused(self) -> list[Unused]:
-        """What the options leave out."""
+        """The samples that the options omit."""
         if self.first_classes is None and self.per_class is None:
             return []
         found = []
@@ -134,21 +133,10 @@ class ListedSource:
                 found += [Unused(chunk.paths[row], reason) for row in np.flatnonzero(cut).tolist()]
         return found
 
-    @property
-    def splits(self) -> dict[str, Listed]:
-        """All samples in memory, by split."""
-        whole = joined(list(self.chunks()))
-        rows = [np.flatnonzero(whole.rows["split"] == code) for code in range(len(self.names))]
-        parts = [whole.take(own) for own in rows]
-        return {
-            name: Listed(part.files, part.rows["label"].astype(np.int64))
-            for name, part in zip(self.names, parts, strict=True)
-        }
-
     def divided(self, fraction: float, seed: int) -> "ListedSource":
         """The source with this share of every class of its training part as the validation part; 0 takes none.
 
-        Raises UsageError where that is no image at all.
+        Raises UsageError if that is not a single image.
         """
         if not fraction:
             return self
@@ -167,7 +155,7 @@ class ListedSource:
         return replace(self, names=names, code=moved[self.code], share=share)
 
     def used(self) -> list[int]:
-        """The labels that a sample has: the table has no other."""
+        """The labels with samples; the table has no others."""
         found: list[int] = np.unique(self.number).tolist()
         return found
 
@@ -176,11 +164,11 @@ class ListedSource:
         return replace(self, classes=classes, number=number[self.number])
 
     def limited(self, classes: int | None, per_class: int | None) -> "ListedSource":
-        """The source cut down to its first classes and their first files."""
+        """The source restricted to its first classes and their first files."""
         return replace(self, classes=self.classes[:classes], first_classes=classes, per_class=per_class)
 
     def _judged(self) -> Iterator[tuple[Chunk, NDArray[np.bool_], NDArray[np.bool_]]]:
-        """All rows with their labels and splits; which are of a class that is wanted, and of these the first ones."""
+        """All rows with labels and splits; which belong to a wanted class, and which of these are the first ones."""
         classes = max(int(self.number.max()) + 1, len(self.classes))
         limit = _FirstOfEach(classes, len(self.names), self.per_class) if self.per_class is not None else None
         trained = 0

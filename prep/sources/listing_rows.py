@@ -1,4 +1,4 @@
-"""The rows of a listing, read and checked one by one: CSV, JSON lines or Parquet."""
+"""Reads and checks the rows of a listing one by one: CSV, JSON lines or Parquet."""
 
 import csv
 import re
@@ -13,9 +13,10 @@ from headrace.prep.command.options import Options
 from headrace.prep.sources.columns import cells, find_columns, rows_of_csv, rows_of_jsonl, text_of
 from headrace.shards.errors import DataError
 from headrace.shards.open_files import refuse_limit
+from headrace.shards.urls import Location, without_secrets
 
-SPLIT = re.compile("[a-z][a-z0-9_-]{0,31}")  # what a manifest takes for the name of one
-_ROWS = 4096  # of a Parquet file in memory at a time
+SPLIT = re.compile("[a-z][a-z0-9_-]{0,31}")  # the names that a manifest allows for a split
+_ROWS = 4096  # rows of a Parquet file in memory at a time
 
 
 class Item(NamedTuple):
@@ -25,17 +26,18 @@ class Item(NamedTuple):
     path: str
     label: str
     split: str
+    bytes: str = ""
 
 
 _Rows = Iterable[tuple[int, dict[str, Any]]]
 
 
-def rows_of(root: Path, options: Options) -> Iterator[Item]:
-    """The rows of a listing, checked, but for paths that occur twice far from each other."""
-    read = _parquet if root.suffix.lower() == ".parquet" else _text_file
+def rows_of(root: Location, at: Path, options: Options) -> Iterator[Item]:
+    """The checked rows of a listing read from `at`; duplicate paths are only found here if they are adjacent."""
+    read = _parquet if root.name.lower().endswith(".parquet") else _text_file
     before = None
-    for item in read(root, options):
-        if before is not None and before.path == item.path:  # others are found when rows are sorted
+    for item in read(root, at, options):
+        if before is not None and before.path == item.path:  # other duplicates are found when rows are sorted
             raise wrong_row(root, item.number, item.path, "occurs twice")
         before = item
         yield item
@@ -43,18 +45,18 @@ def rows_of(root: Path, options: Options) -> Iterator[Item]:
         raise _no_images(root)
 
 
-def _text_file(root: Path, options: Options) -> Iterator[Item]:
-    rows = rows_of_jsonl if root.suffix.lower() == ".jsonl" else rows_of_csv
+def _text_file(root: Location, at: Path, options: Options) -> Iterator[Item]:
+    rows = rows_of_jsonl if root.name.lower().endswith(".jsonl") else rows_of_csv
     try:
-        with root.open(encoding="utf-8-sig", newline="") as stream:
+        with at.open(encoding="utf-8-sig", newline="") as stream:
             yield from _checked(root, rows(stream, root, options))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{root}: not a CSV file in UTF-8 ({error}). Correct it and try again") from error
 
 
-def _parquet(root: Path, options: Options) -> Iterator[Item]:
+def _parquet(root: Location, at: Path, options: Options) -> Iterator[Item]:
     try:
-        with pq.ParquetFile(root, page_checksum_verification=True) as file:
+        with pq.ParquetFile(at, page_checksum_verification=True) as file:
             yield from _checked(root, enumerate(_parquet_rows(root, file, options), start=1))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError):
@@ -62,8 +64,8 @@ def _parquet(root: Path, options: Options) -> Iterator[Item]:
         raise DataError(f"{root}: not a sound Parquet file ({error}). Get it again") from error
 
 
-def _parquet_rows(root: Path, file: pq.ParquetFile, options: Options) -> Iterator[dict[str, Any]]:
-    """The rows, of which some thousands are in memory at a time: a few bytes can hold millions of equal ones."""
+def _parquet_rows(root: Location, file: pq.ParquetFile, options: Options) -> Iterator[dict[str, Any]]:
+    """The rows, a few thousand in memory at a time, because a few bytes can encode millions of equal rows."""
     columns = find_columns(root, file.schema_arrow.names, options)
     names = [name for name in columns if name is not None]
     for batch in file.iter_batches(_ROWS, columns=names):
@@ -71,7 +73,7 @@ def _parquet_rows(root: Path, file: pq.ParquetFile, options: Options) -> Iterato
             yield cells(dict(zip(names, row, strict=True)), columns)
 
 
-def items_of(root: Path, rows: _Rows) -> list[tuple[str, str, str]]:
+def items_of(root: Location, rows: _Rows) -> list[tuple[str, str, str]]:
     """Path, label and split of each row, checked and in memory. Every path occurs once."""
     items: dict[str, tuple[str, str, str]] = {}
     texts: dict[str, str] = {}  # one copy of each label is kept
@@ -84,8 +86,8 @@ def items_of(root: Path, rows: _Rows) -> list[tuple[str, str, str]]:
     return list(items.values())
 
 
-def _checked(root: Path, rows: _Rows) -> Iterator[Item]:
-    """Each row as it is meant. Raises DataError for one that is not."""
+def _checked(root: Location, rows: _Rows) -> Iterator[Item]:
+    """Each row, checked. Raises DataError for an invalid one."""
     for number, row in rows:
         try:
             path, label, split = (text_of(row.get(name, "train")).strip() for name in ("path", "label", "split"))
@@ -96,13 +98,16 @@ def _checked(root: Path, rows: _Rows) -> Iterator[Item]:
             raise wrong_row(root, number, path, "has unprintable characters")
         if not path or not label or not SPLIT.fullmatch(split):
             raise wrong_row(root, number, path, "needs a path, a label, and a split as train, val or test")
-        yield Item(number, path, label, split)
+        size = row.get("bytes")
+        yield Item(number, path, label, split, "" if size is None else str(size))
 
 
-def wrong_row(root: Path, number: int, path: str, why: str) -> DataError:
+def wrong_row(root: Location, number: int, path: str, why: str) -> DataError:
     """The error for a row that cannot be used."""
-    return DataError(f"{root}: row {number} ({ascii(path)[1:-1] or 'no path'}): {why}. Correct the listing")
+    return DataError(
+        f"{root}: row {number} ({ascii(without_secrets(path))[1:-1] or 'no path'}): {why}. Correct the listing"
+    )
 
 
-def _no_images(root: Path) -> DataError:
+def _no_images(root: Location) -> DataError:
     return DataError(f"{root}: it lists no images")

@@ -1,7 +1,8 @@
 """Hugging Face's imagefolder layout: metadata.csv or metadata.jsonl beside the images gives each its label.
 
-A metadata file speaks of images in its own folder and below. Where no column says so, the split of an image is that of
-the first folder that is named like one. Metadata files without labels say nothing here: the folders do.
+A metadata file describes images in its own folder and below. If no column gives the split of an image, it is that of
+the first folder that is named like a split. Metadata files without labels are ignored: the folders then give the
+labels.
 """
 
 import csv
@@ -29,7 +30,7 @@ _NAMES = {"metadata.csv": rows_of_csv, "metadata.jsonl": rows_of_jsonl}
 
 
 def find_metadata(seen: Survey, options: Options) -> list[int]:
-    """The rows of the metadata files that have a column for labels. Raises DataError for what cannot be read."""
+    """The rows of metadata files with a column for labels. Raises DataError for unreadable files."""
     rows = [row for row, path in enumerate(seen.table.paths) if path.rpartition("/")[2] in _NAMES]
     return [row for row in rows if _has_labels(seen, row, options)]
 
@@ -42,14 +43,14 @@ def _has_labels(seen: Survey, row: int, options: Options) -> bool:
             raise
         return False
     except csv.Error:
-        return True  # which is told when its rows are read
+        return True  # the error is reported when its rows are read
     return True
 
 
 def _cells(seen: Survey, row: int, options: Options, words: set[str]) -> Cells:
-    """Number and cells of each row of a metadata file, with the split that the folders say where no column does.
+    """Number and cells of each row of a metadata file, with the split given by folders if no column gives it.
 
-    What the source calls these splits is added to `words`.
+    The source's names for these splits are added to `words`.
     """
     (entry,) = seen.table.take(np.array([row]))
     text = (line for _, line in lines(seen.files.root, entry, seen.files.reader("")))
@@ -62,7 +63,7 @@ def _cells(seen: Survey, row: int, options: Options, words: set[str]) -> Cells:
 
 
 def _labelled(seen: Survey, files: list[int], options: Options, words: set[str]) -> list[Labelled]:
-    """The images that the metadata files name, in the order of the table."""
+    """The images named in the metadata files, in the order of the table."""
     row_of = {path: row for row, path in enumerate(seen.table.paths)}
     found: dict[int, Labelled] = {}
     for file in files:
@@ -76,7 +77,7 @@ def _labelled(seen: Survey, files: list[int], options: Options, words: set[str])
             inside = posixpath.normpath(posixpath.join(folder, path))
             row = row_of.get(inside) if not folder or inside.startswith(f"{folder}/") else None
             if row is None or row in found:
-                why = "there is no such file in its folder" if row is None else "it is labelled twice"
+                why = "no such file in its folder" if row is None else "it is labelled twice"
                 raise DataError(f"{where}: {path}: {why}. Correct the file")
             found[row] = Labelled(row, label, word)
     return sorted(found.values())

@@ -1,8 +1,8 @@
 """Parquet files with the bytes of images in them, as Hugging Face's datasets writes them (image: {bytes, path}).
 
-Samples are wanted in a permuted order, but a row group must be read as a whole: so all bytes are copied once, row
-group by row group, to a file without a name on the disk of OUT, and read there by their place. Class names are in the
-schema's metadata, splits in the names of the files.
+Samples are needed in a permuted order, but a row group must be read as a whole. So all bytes are copied once, row group
+by row group, to an unnamed file on the disk of OUT, and read from it by position. Class names are in the schema's
+metadata, splits in the names of the files.
 """
 
 import hashlib
@@ -10,17 +10,21 @@ import json
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, cast
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.prep.command.options import Options
 from headrace.prep.sources.beside import others_in
+from headrace.prep.sources.bucket import BucketFiles
 from headrace.prep.sources.columns import MissingColumnError, find_column
-from headrace.prep.sources.files import UNLABELLED, Entry, FileTable, LeftOut, Unused
+from headrace.prep.sources.file_at import file_at
+from headrace.prep.sources.files import UNLABELLED, Entry, Files, FileTable, LeftOut, Unused
+from headrace.prep.sources.folder import FolderFiles
 from headrace.prep.sources.labelled import Labelled, Layout, labelled_source
 from headrace.prep.sources.listing_rows import SPLIT
 from headrace.prep.sources.source import TableSource
@@ -31,6 +35,7 @@ from headrace.shards import store
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.manifest import TRAIN
 from headrace.shards.open_files import refuse_limit
+from headrace.shards.urls import Location, Url
 
 LAYOUT = "parquet"
 _BATCH = 256  # rows in memory at a time, with their images
@@ -41,31 +46,54 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 class _Row(NamedTuple):
     entry: Entry
-    label: str  # "" where there is none
-    split: str  # as the source calls it
+    label: str  # "" if there is none
+    split: str  # the source's name for it
 
 
-def parquet_files(path: Path) -> list[Path]:
+def parquet_files(path: Location) -> list[Location]:
     """The Parquet files with images at `path`: the file itself, or those in the folder, or in its folder data/."""
-    if path.is_dir():
+    found: list[Location]
+    if isinstance(path, Url):
+        found = [path] if path.name.lower().endswith(".parquet") else []
+    elif path.is_dir():
         found = _files(path) or _files(path / "data")
     else:
         found = [path] if path.suffix.lower() == ".parquet" and path.is_file() else []
     return found if any(image_column(one) is not None for one in found) else []
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.parquet") if path.is_file())
+def parquet_below(root: Url, names: Collection[str]) -> list[Location]:
+    """The same for the folder at a URL, which has files with these names."""
+    own = sorted(name for name in names if name.lower().endswith(".parquet"))
+    here = [name for name in own if "/" not in name] or [name for name in own if name.rpartition("/")[0] == "data"]
+    found: list[Location] = [root / name for name in here]
+    return found if any(image_column(one) is not None for one in found) else []
 
 
-def image_column(path: Path) -> str | None:
-    """The column of images with their bytes; None where there is none, or where the file cannot be read."""
+def _files(folder: Path) -> list[Location]:
+    return [*sorted(path for path in folder.glob("*.parquet") if path.is_file())]
+
+
+def image_column(path: Location) -> str | None:
+    """The column of images with their bytes; None if there is none, or if the file cannot be read."""
     try:
-        return _image_in(pq.read_schema(path))
+        return _image_in(pq.read_schema(_readable(path)))
     except _DAMAGE as error:
         if isinstance(error, OSError):
             refuse_limit(error)
         return None
+
+
+def _below(root: Location, path: Location) -> str:
+    """The path of a file in the folder `root`."""
+    if isinstance(root, Url):
+        return unquote(str(path).removeprefix(f"{root}/"))
+    return Path(str(path)).relative_to(root).as_posix()
+
+
+def _readable(path: Location) -> Any:
+    """An object from which pyarrow reads the file."""
+    return path if isinstance(path, Path) else file_at(path).stream()
 
 
 def _image_in(schema: pa.Schema) -> str | None:
@@ -81,29 +109,29 @@ def _has_bytes(kind: pa.StructType) -> bool:
 class ParquetFiles:
     """The images in some Parquet files."""
 
-    def __init__(self, root: Path, paths: list[Path], room: Path, options: Options) -> None:
+    def __init__(self, root: Location, paths: list[Location], room: Path, options: Options) -> None:
         self.root = root
         self.paths = paths
         self.left_out: LeftOut = []
         self.empty: list[str] = []
         self.rows: list[_Row] = []
         self.names: list[str] = []
-        """Of the classes, in their order; empty where the files do not say them."""
+        """Names of the classes in order; empty if the files do not have them."""
         self.unlabelled: MissingColumnError | None = None
-        """That a file has no column for labels, which only a data set needs."""
+        """The error that a file has no column for labels, which only data sets need."""
         self._room, self._options = room, options
         self._spool: BinaryIO | None = None
 
     def stamp(self) -> str:
         """Hash of names, sizes and modification times of the files."""
-        seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in self.paths]
+        seen = [(path.name, file.size, file.time) for path in self.paths for file in [file_at(path)]]
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
     def table(self) -> FileTable:
-        """All rows with an image, which are copied out first."""
+        """All rows with an image, which are copied first."""
         self.close()
         free = store.free_bytes(self._room)
-        needed = sum(path.stat().st_size for path in self.paths)
+        needed = sum(file_at(path).size for path in self.paths)
         if needed > free // 2:
             raise HeadraceError(
                 f"{self.root}: its images, about {needed:,} bytes, are copied to {self._room} first, where {free:,} "
@@ -119,7 +147,7 @@ class ParquetFiles:
             raise store.storage_error(error, self._room) from error
         return FileTable.of([row.entry for row in self.rows])
 
-    def _copy(self, path: Path, spool: BinaryIO) -> None:
+    def _copy(self, path: Location, spool: BinaryIO) -> None:
         """Copy the images of one file, and note their labels."""
         split = TRAIN if path == self.root else _split_in(path, self._options)
         for number, (data, label) in enumerate(self._images(path)):
@@ -131,18 +159,18 @@ class ParquetFiles:
             spool.write(data)
             self.rows.append(_Row(entry, label, split))
 
-    def _label_column(self, path: Path, headers: list[str]) -> str:
-        """The column for labels; "" where there is none, which is noted."""
+    def _label_column(self, path: Location, headers: list[str]) -> str:
+        """The column for labels; "" if there is none, which is noted."""
         try:
             return str(find_column("label", path, headers, self._options))
         except MissingColumnError as error:
             self.unlabelled = error
             return ""
 
-    def _images(self, path: Path) -> Iterator[tuple[Any, str]]:
+    def _images(self, path: Location) -> Iterator[tuple[Any, str]]:
         """Bytes and label of each row of a file."""
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with pq.ParquetFile(_readable(path), page_checksum_verification=True) as file:
                 schema = file.schema_arrow
                 if (image := _image_in(schema)) is None:
                     raise DataError(f"{path}: it has no images, as the files beside it have. Move it out of the folder")
@@ -163,15 +191,29 @@ class ParquetFiles:
                 refuse_limit(error)
             raise DataError(f"{path}: not a sound Parquet file ({error}). Get it again") from error
 
+    @property
+    def folder(self) -> Files | None:
+        """All files of the folder, if one was given."""
+        if self.paths == [self.root]:
+            return None
+        if isinstance(self.root, Url):
+            return BucketFiles(self.root)
+        return FolderFiles(self.root, follow=self._options.follow_links)
+
+    @property
+    def names_read(self) -> set[str]:
+        """The paths of the files in that folder."""
+        return {_below(self.root, path) for path in self.paths}
+
     def reader(self, prefix: str) -> TarReader:
-        """A reader of images; they are found by place, as members of a tar are."""
+        """A reader of images, which are found by position like members of a tar."""
         del prefix
         if self._spool is None:
             raise ValueError("the images are not copied yet")
         return TarReader(self.root, path_of(self._spool))
 
     def unpack(self) -> None:
-        """Copy the images, if that was not done for the table."""
+        """Copy the images, unless that was done for the table."""
         if self._spool is None:
             self.table()
 
@@ -182,7 +224,7 @@ class ParquetFiles:
 
 
 def class_names(schema: pa.Schema, label: str) -> list[str]:
-    """The names of the classes in the order of their numbers, from the metadata that datasets writes; else nothing."""
+    """The names of the classes in the order of their numbers, from metadata written by datasets; empty without it."""
     try:
         about = json.loads((schema.metadata or {})[b"huggingface"])
         names = about["info"]["features"][label]["names"]
@@ -192,7 +234,7 @@ def class_names(schema: pa.Schema, label: str) -> list[str]:
 
 
 def _label(value: object, names: list[str]) -> str:
-    """The class of a row; "" where it has none, which datasets writes as -1."""
+    """The class of a row; "" if it has none, which datasets writes as -1."""
     if value is None or value == -1 or value != value:  # noqa: PLR0124  NaN
         return ""
     if names and isinstance(value, int):
@@ -200,12 +242,12 @@ def _label(value: object, names: list[str]) -> str:
     return value.decode("utf-8").strip() if isinstance(value, bytes) else str(value).strip()
 
 
-def _split_in(path: Path, options: Options) -> str:
-    """What the name of a file calls its split: all of it before the numbers in extra-00000-of-00002.parquet.
+def _split_in(path: Location, options: Options) -> str:
+    """The split in the name of a file: everything before the numbers in extra-00000-of-00002.parquet.
 
-    Of a name without such numbers it is the first word that is usual for a split; train where none is.
+    In a name without such numbers it is the first word that is usual for a split, or else train.
     """
-    stem = path.stem.lower()
+    stem = PurePosixPath(path.name).stem.lower()
     if (part := _PART.fullmatch(stem)) is None:
         return split_word(stem, options)
     if not split_of(part[1], options) and not SPLIT.fullmatch(part[1]):
@@ -223,8 +265,8 @@ def open_parquet(files: ParquetFiles, options: Options) -> TableSource:
         raise DataError(f"{files.root}: none of its {len(table):,} images has a label")
     unused = [Unused(path, why) for path, why in files.left_out]
     unused += [Unused(one.entry.path, UNLABELLED) for one in files.rows if not one.label]
-    if files.root.is_dir():
-        unused += others_in(files.root, files.paths, options)
+    if files.folder is not None:
+        unused += others_in(files.folder, files.names_read)
     layout = Layout(
         LAYOUT,
         FileTable.of([]),

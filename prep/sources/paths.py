@@ -1,6 +1,6 @@
-"""The paths that a listing names, with labels or without: a text file with a path a line, CSV, JSON lines or Parquet.
+"""The paths in a listing with or without labels: a text file with one path per line, CSV, JSON lines or Parquet.
 
-Relative paths begin in the listing's own folder and stay inside it; absolute ones lead anywhere.
+Relative paths are relative to the listing's own folder and stay inside it; absolute ones may lead anywhere.
 """
 
 import codecs
@@ -24,15 +24,15 @@ from headrace.shards.open_files import refuse_limit
 
 TEXT = ".txt"
 LEADS_OUT = "leads out of the listing's folder"
-_ROWS = 4096  # of a Parquet file in memory at a time
+_ROWS = 4096  # rows of a Parquet file in memory at a time
 
 
 Real = Callable[[Path], str]
-"""Says where a folder really lies, as os.path.realpath does, perhaps from memory."""
+"""Gives the real path of a folder like os.path.realpath, perhaps from a cache."""
 
 
 def stat_listed(folder: Path, path: str, *, follow: bool = False, real: Real = os.path.realpath) -> os.stat_result:
-    """Of a file that a listing in `folder` names. DataError, the reason alone, for what is not read."""
+    """The state of a file in a listing in `folder`. Raises DataError, with only the reason, if it is not read."""
     try:
         inside = folder / path
         bound = not follow and not path.startswith("/")
@@ -55,9 +55,9 @@ def _lies_in(path: str, folder: Path, real: Real) -> bool:
 
 
 def listed_paths(root: Path) -> list[str]:
-    """The paths in the listing's order, as they stand there: "" of a row without one, and some perhaps twice.
+    """The paths as written, in the listing's order: "" for a row without one, and possibly with duplicates.
 
-    Raises DataError where the listing cannot be read, or has no column of paths.
+    Raises DataError if the listing cannot be read or has no column of paths.
     """
     kind = root.suffix.lower()
     try:
@@ -77,7 +77,7 @@ def listed_paths(root: Path) -> list[str]:
 
 
 def _in_csv(root: Path, lines: Iterable[str]) -> Iterator[Any]:
-    """A first row with the name of an image in it is no header."""
+    """The paths in a CSV; a first row that contains the name of an image is not a header."""
     rows = csv.reader(lines, strict=True)
     first = next(rows, [])
     try:
@@ -113,5 +113,5 @@ def _path_column(root: Path, headers: list[str]) -> str:
     except MissingColumnError as error:
         raise MissingColumnError(
             f"{root}: its columns are {', '.join(headers[:20]) or 'none'}; none of them is called as paths are (path, "
-            "file, file_name, image, ...). Rename one, or give a text file (.txt) with a path a line"
+            "file, file_name, image, ...). Rename one, or give a text file (.txt) with one path per line"
         ) from error

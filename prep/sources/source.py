@@ -1,4 +1,4 @@
-"""What a source is to the rest of prep: splits of labelled files, a class list, and a fingerprint."""
+"""The interface of a source: splits of labelled files, a class list, and a fingerprint."""
 
 import hashlib
 import zlib
@@ -20,6 +20,7 @@ from headrace.prep.sources.files import (
     Reader,
     Unused,
 )
+from headrace.prep.sources.read_ahead import each
 from headrace.prep.sources.table import CHUNK, Chunk, chunk_of, joined
 from headrace.shards.manifest import ClassInfo
 
@@ -32,11 +33,11 @@ class Listed:
     labels: NDArray[np.int64]
 
     def part(self, chosen: NDArray[np.bool_]) -> "Listed":
-        """The samples that are chosen."""
+        """The chosen samples."""
         return Listed(self.files.take(np.flatnonzero(chosen)), self.labels[chosen])
 
     def first_of_each(self, keep: NDArray[np.bool_], per_class: int | None) -> NDArray[np.bool_]:
-        """Which of the samples to keep are among the first `per_class` of their label; all if that is None."""
+        """Which of the kept samples are among the first `per_class` of their label; all if it is None."""
         keep = keep.copy()
         if per_class is not None:
             by_label = np.argsort(np.where(keep, self.labels, np.iinfo(np.int64).max), kind="stable")
@@ -54,19 +55,19 @@ class Source(Protocol):
 
     @property
     def layout(self) -> str:
-        """What kind of source it is, as the manifest says it."""
+        """The kind of source, as named in the manifest."""
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
-        """In the order of their labels."""
+        """The classes in the order of their labels."""
 
     @property
     def others(self) -> FileTable:
-        """Files that decide about labels or names."""
+        """Files that determine labels or names."""
 
     @property
     def files(self) -> Files:
-        """All files, whatever they are."""
+        """All files of any kind."""
 
     @property
     def reader(self) -> Reader:
@@ -74,33 +75,29 @@ class Source(Protocol):
 
     @property
     def unused(self) -> list[Unused]:
-        """What is no sample, and why."""
+        """Files that are not samples, with the reason."""
 
     @property
     def empty(self) -> list[str]:
-        """Folders for classes that have no file."""
+        """Folders of classes without files."""
 
     @property
     def remarks(self) -> list[str]:
-        """What to tell the user about how the source was understood, a line each."""
+        """Lines for the user about how the source was interpreted."""
 
     @property
     def names(self) -> list[str]:
-        """Of the splits; in a chunk a split is its place in this list."""
-
-    @property
-    def splits(self) -> dict[str, Listed]:
-        """All samples in memory, by split."""
+        """The names of the splits; in a chunk a split is its index in this list."""
 
     @property
     def samples(self) -> int:
-        """How many there are at most."""
+        """An upper bound of the number of samples."""
 
     def chunks(self) -> Iterator[Chunk]:
-        """All samples, sorted by path, some at a time."""
+        """All samples, sorted by path, in chunks."""
 
     def used(self) -> list[int]:
-        """The labels that a sample has, sorted."""
+        """The labels with samples, sorted."""
 
     def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "Source":
         """The source with other classes: `number` has the new label of each."""
@@ -125,12 +122,12 @@ class TableSource:
 
     @property
     def names(self) -> list[str]:
-        """Of the splits."""
+        """The names of the splits."""
         return list(self.splits)
 
     @property
     def samples(self) -> int:
-        """How many there are."""
+        """The number of samples."""
         return sum(len(listed.labels) for listed in self.splits.values())
 
     def chunks(self) -> Iterator[Chunk]:
@@ -141,7 +138,7 @@ class TableSource:
             yield whole.take(order[first : first + CHUNK])
 
     def used(self) -> list[int]:
-        """The labels that a sample has."""
+        """The labels with samples."""
         found: list[int] = np.unique(np.concatenate([listed.labels for listed in self.splits.values()])).tolist()
         return found
 
@@ -169,9 +166,9 @@ State = tuple[str, int, int]
 
 
 def fingerprint(images: Iterable[Sequence[State]], others: Sequence[State]) -> tuple[str, int]:
-    """SHA-256 over the states sorted by path, and how many there are.
+    """SHA-256 over the states sorted by path, and the number of images.
 
-    It is equal exactly when the same files hold the same bytes. `images` come in chunks that are sorted already.
+    It is equal exactly if the same files hold the same bytes. `images` are chunks that are already sorted.
     """
     state, count, left = hashlib.sha256(), 0, sorted(others)
     for chunk in images:
@@ -191,15 +188,17 @@ def _add(state: Any, states: Sequence[State]) -> None:
 
 
 def states(table: FileTable, reader: Reader) -> list[State]:
-    """Path, size and CRC-32 of each file; what the table does not know is read."""
-    return [
-        (entry.path, entry.size, entry.crc32 if entry.crc32 != UNKNOWN_CRC else crc32_of(entry, reader))
-        for entry in table
-    ]
+    """Path, size and CRC-32 of each file; files with unknown CRC-32 are read."""
+
+    def state(entry: Entry) -> State:
+        known = entry.crc32 != UNKNOWN_CRC
+        return entry.path, entry.size, entry.crc32 if known else crc32_of(entry, reader)
+
+    return list(each(reader, table, state))
 
 
 def crc32_of(entry: Entry, reader: Reader) -> int:
-    """Of the whole file, which is read."""
+    """The CRC-32 of the whole file, which is read."""
     crc = 0
     for data in reader.chunks(entry):
         crc = zlib.crc32(data, crc)

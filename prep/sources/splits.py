@@ -1,9 +1,8 @@
-"""The splits of a data set: what people call them, and a validation part taken from training images."""
+"""The splits of a data set: their usual names, and a validation part taken from training images."""
 
 import re
 import zlib
 from collections.abc import Collection, Iterable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from headrace.prep.sources.source import Listed
 from headrace.shards.draws import Stream, hash64
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import TRAIN, VALIDATION
+from headrace.shards.urls import Location
 
 _WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -26,7 +26,7 @@ _LIKE_ONE = re.compile(
 
 
 def split_of(name: str, options: Options) -> str:
-    """The split that a folder, or a word in a listing, of this name means, in capitals or not; "" if none."""
+    """The split that the name of a folder or a word in a listing means, in any case; "" if none."""
     word = name.strip().lower()
     if options.val is not None and word == options.val.strip().lower():
         return VALIDATION
@@ -34,12 +34,12 @@ def split_of(name: str, options: Options) -> str:
 
 
 def split_word(name: str, options: Options) -> str:
-    """The first word in the name of a file that is usual for a split, in small letters; train where none is."""
+    """The first word in a file's name that is usual for a split, in lower case; train if there is none."""
     return next((word for word in re.findall("[a-z]+", name.lower()) if split_of(word, options)), TRAIN)
 
 
-def refuse_two_validations(where: Path, names: Iterable[str], options: Options) -> None:
-    """Raise UsageError where --val takes a split for validation, and among the names of splits is one that is one."""
+def refuse_two_validations(where: Location, names: Iterable[str], options: Options) -> None:
+    """Raise UsageError if --val names a split for validation although there is already a validation split."""
     if options.val is None:
         return
     asked = options.val.strip().lower()
@@ -49,14 +49,14 @@ def refuse_two_validations(where: Path, names: Iterable[str], options: Options) 
 
 
 def is_like_a_split(name: str) -> bool:
-    """Whether the name of a folder looks as if a split was meant, of the names above or others."""
+    """Whether the name of a folder looks like a split, with one of the names above or others."""
     return bool(_LIKE_ONE.fullmatch(name.strip().lower()))
 
 
 def fraction_to_take(files: Files, splits: Collection[str], options: Options) -> float:
-    """The share of the training part that is to become the validation part; 0 where there is one or none is wanted.
+    """The share of the training part to use for validation; 0 if there is a validation part or none is wanted.
 
-    Raises UsageError where the options do not go with these splits.
+    Raises UsageError if the options do not fit these splits.
     """
     fraction = options.val_fraction
     if "val" in splits:
@@ -78,7 +78,7 @@ def fraction_to_take(files: Files, splits: Collection[str], options: Options) ->
 
 
 def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[str, Listed]:
-    """The splits, with a validation part taken from the training part where the source has none."""
+    """The splits, with a validation part taken from the training part if the source has none."""
     fraction = fraction_to_take(files, splits, options)
     if not fraction:
         return splits
@@ -94,23 +94,23 @@ def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[s
 
 
 def takes_none(files: Files, fraction: float) -> UsageError:
-    """The error for a share that is less than an image of each class."""
+    """The error for a share that is less than one image of each class."""
     return UsageError(f"{files.root}: --val-fraction {fraction} takes no image of any class. Give a larger one")
 
 
 def keys_of(places: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """By which training images, at these places among them, are chosen for validation: the smallest of each class."""
+    """Keys of training images by index; those with the smallest keys in each class become validation images."""
     return hash64(seed, Stream.PREP, zlib.crc32(b"--val-fraction"), places)
 
 
 def quotas(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
-    """How many images of each class are for validation; one is always left for training."""
+    """The number of validation images in each class; at least one image is left for training."""
     found: NDArray[np.int64] = np.minimum(np.floor(counts * fraction + 0.5).astype(np.int64), counts - 1)
     return found
 
 
 def validation_part(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Which samples are for validation: of every class the same share, rounded, chosen by a hash of (seed, place).
+    """Which samples are for validation: the same share of every class, rounded, chosen by a hash of (seed, index).
 
     One sample of each class is always left for training.
     """

@@ -1,7 +1,7 @@
-"""What a source consists of, before anybody asks for a layout: hidden files apart, images told from other files.
+"""Surveys a source before its layout is known: separates hidden files, and images from other files.
 
-Of files without the ending of an image the first bytes are read, in threads where they lie in a folder, which may be
-on a network's disk. Every file ends as a candidate, as a line of the report, or as what a layout makes of it.
+For files without the ending of an image the first bytes are read; in folders and buckets by threads, because they may
+be on a network. Every file becomes a candidate, a line of the report, or whatever a layout makes of it.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -11,23 +11,24 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.prep.command.counts import first_of
 from headrace.prep.sources import kinds
+from headrace.prep.sources.bucket import BucketFiles
 from headrace.prep.sources.files import BESIDE, HIDDEN, Files, FileTable, LeftOut, Reader, Unused
 from headrace.prep.sources.folder import FolderFiles
+from headrace.shards.counts import first_of
 from headrace.shards.errors import DataError
 
 _SHOWN = 20  # names that an error lists
-_THREADS = 16  # that wait for a disk
-_BLOCK = 64  # files that a thread asks one after another
+_THREADS = 16  # threads that wait for a disk
+_BLOCK = 64  # files that a thread reads one after another
 
 
 @dataclass(frozen=True)
 class Survey:
     """The files of a source that are not hidden.
 
-    `why_not` says of each row of the table why it is no image; "" of candidates. `left_out` are links and what is not
-    read, `empty` the folders without any file, `hidden` what is hidden: a line for a file or a whole folder.
+    `why_not` tells for each row of the table why it is not an image; "" for candidates. `left_out` are links and
+    unsupported files, `empty` the folders without any file, `hidden` hidden files and whole hidden folders.
     """
 
     files: Files
@@ -45,11 +46,11 @@ class Survey:
     def unused(
         self, root: str, rows: NDArray[np.bool_], reasons: dict[int, str], parts: dict[str, str]
     ) -> list[Unused]:
-        """What of the source is no sample, by paths relative to the folder `root` of it.
+        """The files of the source that are not samples, by paths relative to its folder `root`.
 
-        `rows` are those of the table that the layout has no use for, `reasons` what it knows of some of them (of other
-        images: that they are beside the class folders), and
-        `parts` are whole folders of which one line is enough, each with a slash at its end, and why.
+        `rows` are rows of the table that the layout does not use, and `reasons` its reasons for some of them; other
+        images count as being beside the class folders. `parts` are whole folders that get one line, each with a slash
+        at its end, and the reason.
         """
         found = [Unused(path, reason) for path, reason in self.left_out]
         found += [
@@ -69,7 +70,7 @@ class Survey:
 
 
 def survey(files: Files) -> Survey:
-    """Look at all files of a source. Raises DataError for names that readers could not tell apart."""
+    """Survey all files of a source. Raises DataError for names that readers could not distinguish."""
     table = files.table()
     hidden_at = _Hidden()
     shown = np.array([not hidden_at.add(path) for path in table.paths], bool)
@@ -82,7 +83,7 @@ def survey(files: Files) -> Survey:
 
 
 def relative(path: str, root: str) -> str:
-    """The path as it is seen from the folder `root`, which has a slash at its end or is ""."""
+    """The path relative to the folder `root`, which has a slash at its end or is ""."""
     if path.startswith(root):
         return path[len(root) :]
     parts, folders = path.split("/"), root.split("/")[:-1]
@@ -93,14 +94,14 @@ def relative(path: str, root: str) -> str:
 
 
 class _Hidden:
-    """Counts what is hidden: files, and folders with all that is in them."""
+    """Counts hidden files, and hidden folders with everything in them."""
 
     def __init__(self) -> None:
         self._top: dict[str, str] = {"": ""}  # folder -> its first hidden part, with a slash, or ""
         self._counts: dict[str, int] = {}
 
     def add(self, path: str) -> bool:
-        """Whether the file is hidden, which is then counted."""
+        """Whether the file is hidden; if so, it is counted."""
         folder, _, name = path.rpartition("/")
         key = self._top.get(folder)
         if key is None:
@@ -132,12 +133,12 @@ class _Hidden:
 
 
 def _why_not(files: Files, table: FileTable) -> list[str]:
-    """Why each file is no candidate."""
+    """Why each file is not a candidate; "" if it is one."""
     why = [""] * len(table)
     asked = np.array([row for row, path in enumerate(table.paths) if not kinds.has_image_ending(path)], np.int64)
     blocks = [asked[first : first + _BLOCK] for first in range(0, len(asked), _BLOCK)]
     look = partial(_look, files.reader(""), table)
-    if isinstance(files, FolderFiles) and len(blocks) > 1:
+    if isinstance(files, FolderFiles | BucketFiles) and len(blocks) > 1:
         with ThreadPoolExecutor(_THREADS) as pool:
             found = list(pool.map(look, blocks))
     else:
@@ -149,13 +150,13 @@ def _why_not(files: Files, table: FileTable) -> list[str]:
 
 
 def _look(reader: Reader, table: FileTable, rows: NDArray[np.int64]) -> list[str]:
-    """Why the files of these rows are no candidates, by their first bytes."""
+    """Why the files in these rows are not candidates, by their first bytes."""
     entries = table.take(rows)
     return [kinds.why_not_read(one.path, reader.start(one, kinds.START) if one.size else b"") for one in entries]
 
 
 def _refuse_odd_names(files: Files, paths: list[str]) -> None:
-    """Raise where names are not UTF-8 or have unprintable characters: readers could not tell them apart."""
+    """Raise DataError for names that are not UTF-8 or have unprintable characters, which readers confuse."""
     odd = [path for path in paths if not path.isprintable()]
     if odd:
         raise DataError(

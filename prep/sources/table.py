@@ -1,8 +1,8 @@
 """A table of files on the disk, for listings of any length: numbers in one file, paths in another, read in chunks.
 
-And its two orders: by path, and by a number. Rows are dealt into buckets by ranges, each is sorted in memory, and
-their sequence is the sorted table (an external bucket sort: Knuth, The Art of Computer Programming 3, 5.4.7). Memory
-is that of a bucket, whatever the number of rows, up to `_MOST` buckets of `_BUCKET` rows.
+It can be sorted by path or by a number. Rows are distributed to buckets by range, each bucket is sorted in memory, and
+their sequence is the sorted table (an external bucket sort: Knuth, The Art of Computer Programming 3, 5.4.7). The
+memory is that of one bucket for any number of rows, up to `_MOST` buckets of `_BUCKET` rows.
 """
 
 import os
@@ -28,14 +28,14 @@ ROW = np.dtype(
         ("label", "<i4"),
         ("split", "<i4"),
         *((name, "<i8") for name in NUMBERS),
-        ("key", "<u8"),  # by which rows are sorted
-        ("rank", "<i8"),  # where the row stands in another order
-        ("end", "<i8"),  # of its path, among all paths
+        ("key", "<u8"),  # the key for sorting rows
+        ("rank", "<i8"),  # index of the row in another order
+        ("end", "<i8"),  # end of its path among all paths
     ]
 )
 _BUCKET = 1 << 17  # rows
 _MOST = 128  # buckets, each with two open files
-_SAMPLED = 256  # paths a bucket
+_SAMPLED = 256  # sampled paths per bucket
 
 
 class Chunk(NamedTuple):
@@ -46,7 +46,7 @@ class Chunk(NamedTuple):
 
     @property
     def files(self) -> FileTable:
-        """The files as prep knows them."""
+        """The files as a FileTable."""
         return FileTable(self.paths, *(np.ascontiguousarray(self.rows[name]) for name in NUMBERS))
 
     def take(self, order: NDArray[np.int64]) -> "Chunk":
@@ -65,7 +65,7 @@ def chunk_of(files: FileTable, labels: NDArray[np.int64], splits: NDArray[np.int
 
 
 class Table:
-    """Rows in two streams, which are written at their ends and read anywhere."""
+    """Rows in two streams, which are written at the end and read anywhere."""
 
     def __init__(self, rows: BinaryIO, paths: BinaryIO) -> None:
         self._rows, self._paths = rows, paths
@@ -86,7 +86,7 @@ class Table:
         self._paths.write(b"".join(texts))
 
     def chunks(self, size: int = CHUNK) -> Iterator[Chunk]:
-        """All rows, so many at a time."""
+        """All rows, `size` at a time."""
         self._rows.flush()
         self._paths.flush()
         files = self._rows.fileno(), self._paths.fileno()
@@ -94,7 +94,7 @@ class Table:
 
 
 def read_rows(rows: int, paths: int, first: int, last: int) -> Chunk:
-    """Rows of the table in two files that are open. Raises OSError or ValueError where they are damaged."""
+    """Rows of the table in two open files. Raises OSError or ValueError if they are damaged."""
     before = 1 if first else 0
     size = ROW.itemsize
     data = os.pread(rows, (last - first + before) * size, (first - before) * size)
@@ -109,14 +109,14 @@ def read_rows(rows: int, paths: int, first: int, last: int) -> Chunk:
 
 
 class Room:
-    """Tables without a name in a folder: nothing of them outlives the process, or `close`."""
+    """Unnamed tables in a folder: nothing of them outlives the process, or `close`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open = ExitStack()
 
     def table(self) -> Table:
-        """A new one, which is there until the room is closed."""
+        """A new table, which exists until the room is closed."""
         return Table(self._file(), self._file())
 
     def close(self) -> None:
@@ -135,14 +135,14 @@ class Room:
 
 
 class _Sorter:
-    """Rows that are dealt into buckets as they come, and come back sorted. Rows that are equal keep their order."""
+    """Distributes rows to buckets as they come, and yields them sorted. Equal rows keep their order."""
 
     def __init__(self, room: Room, count: int) -> None:
         self._buckets = [room.table() for _ in range(count)] if count > 1 else []
         self._whole: list[Chunk] = []  # a single bucket would be read at once anyway
 
     def add(self, chunk: Chunk) -> None:
-        """The next rows."""
+        """Add the next rows."""
         if not self._buckets:
             self._whole.append(chunk)
             return
@@ -154,7 +154,7 @@ class _Sorter:
                 self._buckets[number].add(chunk.take(order[first:last]))
 
     def sorted(self) -> Iterator[Chunk]:
-        """All rows in their order, some at a time."""
+        """All rows in order, in chunks."""
         wholes = (joined(list(one.chunks(max(len(one), 1)))) for one in self._buckets)
         for whole in wholes if self._buckets else [joined(self._whole)]:
             order = self._order(whole)
@@ -171,7 +171,7 @@ class _Sorter:
 
 
 class ByPath(_Sorter):
-    """Sorts by path: buckets are ranges of paths between some that were sampled."""
+    """Sorts by path: buckets are ranges of paths between sampled ones."""
 
     def __init__(self, room: Room, table: Table) -> None:
         count = _buckets(len(table))
@@ -187,7 +187,7 @@ class ByPath(_Sorter):
 
 
 def _sample(table: Table, size: int) -> Iterator[str]:
-    """About so many paths, from places that have no pattern in common with how listings are made; at least one."""
+    """About `size` paths, from positions unrelated to the pattern of the listing; at least one."""
     first, bound = 0, max(1, (size << 32) // len(table))
     for chunk in table.chunks():
         places = np.arange(first, first + len(chunk.paths), dtype=np.uint64)
@@ -197,7 +197,7 @@ def _sample(table: Table, size: int) -> Iterator[str]:
 
 
 class ByKey(_Sorter):
-    """Sorts by key, a number that is spread evenly over 64 bits; of at most `samples` rows."""
+    """Sorts at most `samples` rows by key, a number that is distributed evenly over 64 bits."""
 
     def __init__(self, room: Room, samples: int) -> None:
         self._count = _buckets(samples)
@@ -215,6 +215,6 @@ def _buckets(samples: int) -> int:
 
 
 def joined(chunks: Sequence[Chunk]) -> Chunk:
-    """Chunks as one."""
+    """Join chunks into one."""
     rows: Any = np.concatenate([chunk.rows for chunk in chunks]) if chunks else np.zeros(0, ROW)
     return Chunk(rows, [path for chunk in chunks for path in chunk.paths])

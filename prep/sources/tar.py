@@ -1,10 +1,11 @@
-"""A source that lies in a tar: plain ones are read in place, compressed ones through an unpacked copy."""
+"""A source in a tar: a plain tar is read in place, a compressed one through an unpacked copy."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from headrace.prep.sources.file_at import LocalFile, RemoteFile, file_at
 from headrace.prep.sources.files import (
     CHUNK,
     MAX_FILE_BYTES,
@@ -17,38 +18,47 @@ from headrace.prep.sources.files import (
     changed,
     without_files,
 )
-from headrace.prep.sources.unpacked import opener, path_of, unpack
+from headrace.prep.sources.unpacked import Opener, opener, path_of, unpack
 from headrace.shards.members import Link, Member, Unread, all_members
 from headrace.shards.open_files import refuse_limit
+from headrace.shards.urls import Location
 
 
 def is_tar(start: bytes) -> bool:
-    """Whether a file with these first 512 bytes is a tar, or compressed as tars are."""
+    """Whether a file with these first 512 bytes is a tar, possibly compressed."""
     return start[257:262] == b"ustar" or opener(start) is not None
 
 
-class TarFiles:
-    """The members of a tar. A compressed one is unpacked, as one tar, on the disk of the folder `room`."""
+def _copied_by(file: LocalFile | RemoteFile) -> Opener | None:
+    """The function that opens a tar to be copied; None for a tar that is read in place."""
+    packed = opener(file.pread(8, 0))
+    file.close()
+    if isinstance(file, LocalFile):
+        return packed
+    return (lambda _: file.once()) if packed is None else lambda _: packed(file.once())
 
-    def __init__(self, root: Path, room: Path) -> None:
+
+class TarFiles:
+    """The members of a tar. A compressed or remote tar is copied to the disk of the folder `room`."""
+
+    def __init__(self, root: Location, room: Path) -> None:
         self.root = root
+        self._file = file_at(root)
         self.left_out: LeftOut = []
         self.empty: list[str] = []
         self._room = room
         self._unpacked: BinaryIO | None = None
         self._time = 0
-        with root.open("rb") as stream:
-            self._opener = opener(stream.read(8))
+        self._opener = _copied_by(self._file)
 
     def stamp(self) -> str:
         """Size and modification time of the tar."""
-        seen = self.root.stat()
-        return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
+        return self._file.stamp()
 
     def table(self) -> FileTable:
-        """All regular members, sorted by name; of equal names the last, as tar(1) unpacks them.
+        """All regular members, sorted by name; of equal names the last one, as tar(1) unpacks them.
 
-        A hard link is the earlier member that it names; GNU tar writes one for the second name of a file.
+        A hard link stands for the earlier member that it names; GNU tar writes one for the second name of a file.
         """
         self.unpack()
         found: dict[str, Member] = {}
@@ -79,17 +89,17 @@ class TarFiles:
         return table
 
     def unpack(self) -> None:
-        """Copy what a compressed one holds."""
-        self._time = self.root.stat().st_mtime_ns
+        """Copy the content of a compressed or remote tar."""
+        self._time = self._file.time
         if self._opener is not None:
             self.close()
             self._unpacked = unpack(self.root, self._opener, self._room)
 
     def _plain(self) -> Path:
-        return self.root if self._unpacked is None else path_of(self._unpacked)
+        return Path(str(self.root)) if self._unpacked is None else path_of(self._unpacked)
 
     def reader(self, prefix: str) -> "TarReader":
-        """A reader of members; they are found by place, so `prefix` does not matter."""
+        """A reader of members, which are found by position, so `prefix` does not matter."""
         del prefix
         return TarReader(self.root, self._plain(), self._time)
 
@@ -100,12 +110,12 @@ class TarFiles:
 
 
 def _as_unpacked(name: str) -> str:
-    """The path at which tar(1) unpacks a member of this name, so that one file has one path."""
+    """The path at which tar(1) unpacks a member with this name, so that a file has one path."""
     return "/".join(part for part in name.split("/") if part not in {"", "."}) or name
 
 
 def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str:
-    """The file that this member is, also by another name; else why it is none."""
+    """The file of this member, also for a second name of it; or else why it is not a file."""
     if isinstance(one, Member):
         return one
     if isinstance(one, Unread):
@@ -120,11 +130,15 @@ class TarReader:
 
     prefix = ""
 
-    def __init__(self, root: Path, plain: Path, time: int = 0) -> None:
+    def __init__(self, root: Location, plain: Path, time: int = 0) -> None:
         self._root = root
         self._plain = plain
         self._time = time
         self._descriptor = -1
+
+    def is_remote(self, _: str) -> bool:
+        """False for all: a tar at a URL is copied first."""
+        return False
 
     def read(self, entry: Entry) -> bytes:
         """The member's bytes."""
@@ -133,7 +147,7 @@ class TarReader:
         return self._bytes(entry, 0, entry.size)
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The same in parts."""
+        """The member's bytes in parts."""
         return (self._bytes(entry, at, min(CHUNK, entry.size - at)) for at in range(0, entry.size, CHUNK))
 
     def start(self, entry: Entry, size: int) -> bytes:
@@ -145,7 +159,7 @@ class TarReader:
         return self._time
 
     def _bytes(self, entry: Entry, at: int, size: int) -> bytes:
-        """So many bytes of the member, from this place in it on."""
+        """`size` bytes of the member, from this offset in it on."""
         try:
             if self._descriptor < 0:
                 self._descriptor = os.open(self._plain, os.O_RDONLY | os.O_CLOEXEC)

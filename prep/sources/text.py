@@ -1,18 +1,18 @@
-"""The text files of a source, line by line: one that unpacks to gigabytes never is in memory as a whole."""
+"""Reads text files of a source line by line: a file that unpacks to gigabytes is never in memory as a whole."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from headrace.prep.sources.files import Entry, Reader
 from headrace.shards.errors import DataError
+from headrace.shards.urls import Location
 
 LONGEST = 1 << 20  # bytes of a line
 
 
-def lines(root: Path, entry: Entry, reader: Reader) -> Iterator[tuple[int, str]]:
-    """Number and text of each line of a file of the source at `root`, with str.splitlines' idea of an end.
+def lines(root: Location, entry: Entry, reader: Reader) -> Iterator[tuple[int, str]]:
+    """Number and text of each line in a file of the source at `root`, with line endings as in str.splitlines.
 
-    Raises DataError where a line is longer than LONGEST or not UTF-8, and what the reader raises.
+    Raises DataError if a line is longer than LONGEST or not UTF-8, and what the reader raises.
     """
     number = 0
     for data in _pieces(root, entry, reader):
@@ -27,7 +27,7 @@ def lines(root: Path, entry: Entry, reader: Reader) -> Iterator[tuple[int, str]]
             yield number, line
 
 
-def _pieces(root: Path, entry: Entry, reader: Reader) -> Iterator[bytes]:
+def _pieces(root: Location, entry: Entry, reader: Reader) -> Iterator[bytes]:
     """The file's bytes, cut at each newline."""
     rest = b""
     for chunk in reader.chunks(entry):

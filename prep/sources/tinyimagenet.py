@@ -6,7 +6,7 @@ train/WNID/images/*.JPEG
 val/images/*.JPEG              labelled by val/val_annotations.txt: file <tab> wnid <tab> box
 test/                          has no labels and is not read; it may be missing
 
-Whatever else there is, is named in the report.
+All other files are listed in the report.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _WNIDS, _WORDS, _ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.tx
 
 
 def find_root(table: FileTable) -> str | None:
-    """The folder inside the source that holds wnids.txt, with a slash at its end; None when this is not the layout."""
+    """The folder inside the source that holds wnids.txt, with a slash at its end; None if the layout differs."""
     found = [path for path in table.paths if path.rsplit("/", 1)[-1] == _WNIDS and path.count("/") <= 1]
     return min(found, key=len).removesuffix(_WNIDS) if found else None
 
@@ -61,7 +61,7 @@ def open_tinyimagenet(seen: Survey, root: str) -> TableSource:
 
 
 def _unused(seen: Survey, root: str, used: list[Rows], others: FileTable) -> list[Unused]:
-    """What is in no split; of test/, which has no labels, one line."""
+    """Files outside the splits; test/, which has no labels, gets one line."""
     unused = np.ones(len(seen.table), bool)
     unused[np.concatenate(used)] = False
     rest = seen.unused(root, unused, {}, {f"{root}test/": UNLABELLED})
@@ -69,7 +69,7 @@ def _unused(seen: Survey, root: str, used: list[Rows], others: FileTable) -> lis
 
 
 def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInfo, ...]:
-    """The classes with their names; only the names that are used are kept."""
+    """The classes with their names; only names in use are kept."""
     names = dict.fromkeys(sorted(_wnids(files, texts[_WNIDS], most)), "")
     for _, line in texts.get(_WORDS, ()):
         wnid, _, name = line.partition("\t")
@@ -79,12 +79,12 @@ def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInf
 
 
 def _wnids(files: Files, text: Lines, most: int) -> set[str]:
-    """The words of wnids.txt, of which there are fewer than files in the source: each has a folder of images."""
+    """The words of wnids.txt; there must be fewer than files in the source, because each has a folder of images."""
     found: set[str] = set()
     for number, line in text:
         for wnid in line.split():
             if wnid in found or len(found) == most or len(wnid) > MAX_ID:
-                what = "is there already" if wnid in found else f"is one of more classes than files ({most:,})"
+                what = "exists already" if wnid in found else f"is one of more classes than files ({most:,})"
                 what = f"has more than {MAX_ID} characters" if len(wnid) > MAX_ID else what
                 raise DataError(
                     f"{files.root}: {_WNIDS} must list each class once: {wnid[:60]} in line {number} {what}. "
@@ -118,7 +118,7 @@ def _train(files: Files, inside: FileTable, images: list[int], label_of: dict[st
 
 
 def _val(files: Files, inside: FileTable, images: list[int], labels: dict[int, int]) -> tuple[Rows, Rows]:
-    """The same of the validation images."""
+    """The rows of the validation images, and their labels."""
     rows = [row for row in images if inside.paths[row].startswith("val/images/")]
     for row in rows:
         if row not in labels:
@@ -127,7 +127,7 @@ def _val(files: Files, inside: FileTable, images: list[int], labels: dict[int, i
 
 
 def _annotations(files: Files, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> dict[int, int]:
-    """The label of each row that is labelled: a file that is there, so that as much is kept as there are files."""
+    """The label of each labelled row; only labels of existing files are kept, which bounds the memory."""
     labels: dict[int, int] = {}
     for number, line in text:
         if not line.strip():

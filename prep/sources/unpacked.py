@@ -1,4 +1,4 @@
-"""The tar inside a compressed one, in a file without a name: nothing of it outlives the process, however that ends."""
+"""Unpacks a compressed tar into an unnamed file, of which nothing outlives the process, however that ends."""
 
 import bz2
 import gzip
@@ -13,21 +13,22 @@ from typing import Any, BinaryIO, cast
 
 from headrace.shards import store
 from headrace.shards.errors import DataError, HeadraceError
+from headrace.shards.urls import Location
 
-Opener = Callable[[Path], Any]
+Opener = Callable[[Any], Any]
 _COMPRESSED: dict[bytes, Opener] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _CHUNK = 1 << 20
 
 
 def opener(start: bytes) -> Opener | None:
-    """What reads a file that begins with these bytes, if it is compressed."""
+    """The function that opens a compressed file with these first bytes; None if it is not compressed."""
     return next((found for magic, found in _COMPRESSED.items() if start.startswith(magic)), None)
 
 
-def unpack(root: Path, opened_by: Opener, folder: Path) -> BinaryIO:
-    """What the compressed file `root` holds, on the disk of `folder`; closing it gives the space back.
+def unpack(root: Location, opened_by: Opener, folder: Path) -> BinaryIO:
+    """Unpack the file `root` to the disk of `folder`; closing the returned stream frees the space.
 
-    Stops at half of the space that is free there: the set that is made of it needs about as much again.
+    It stops at half of the free space, because the set made from it needs about as much again.
     """
     free = store.free_bytes(folder)
     bound = free // 2
@@ -49,12 +50,12 @@ def unpack(root: Path, opened_by: Opener, folder: Path) -> BinaryIO:
 
 
 def path_of(stream: BinaryIO) -> Path:
-    """By which this process and its workers open a file without a name, for as long as the stream is open."""
+    """A path by which this process and its workers can open an unnamed file while the stream is open."""
     return Path(f"/proc/{os.getpid()}/fd/{stream.fileno()}")
 
 
-def _chunks(root: Path, packed: Any) -> Iterator[bytes]:
-    """The unpacked bytes. OSError is what gzip and bz2 raise for damage, apart from that of a full disk."""
+def _chunks(root: Location, packed: Any) -> Iterator[bytes]:
+    """The unpacked bytes. gzip and bz2 raise OSError for damage, which differs from that of a full disk."""
     try:
         while chunk := packed.read(_CHUNK):
             yield chunk

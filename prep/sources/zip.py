@@ -1,16 +1,17 @@
-"""A source that lies in a zip, read in place: nothing is unpacked, and no path from it is ever a path on the disk."""
+"""A source in a zip, read in place: nothing is unpacked, and its paths are never used as paths on the disk."""
 
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
+from headrace.prep.sources.file_at import File, file_at
 from headrace.prep.sources.files import CHUNK, MAX_FILE_BYTES, Entry, FileTable, LeftOut, changed
 from headrace.prep.sources.zip_directory import read_directory
 from headrace.shards.errors import DataError
 from headrace.shards.open_files import refuse_limit
+from headrace.shards.urls import Location
 
 _LOCAL_HEADER = 30  # bytes before the name in a local file header
 _MAX_NAME = 0xFFFF
@@ -20,45 +21,49 @@ _LOCAL_EXTRA = 64  # bytes of extra field that the first read covers; longer one
 class ZipFiles:
     """The members of a zip."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Location) -> None:
         self.root = root
+        self._file = file_at(root)
         self.left_out: LeftOut = []
         self.empty: list[str] = []
 
     def stamp(self) -> str:
         """Size and modification time of the zip."""
-        seen = self.root.stat()
-        return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
+        return self._file.stamp()
 
     def table(self) -> FileTable:
         """All regular members, sorted by name, from the zip's directory."""
-        directory = read_directory(self.root)
+        with closing(file_at(self.root)) as file:  # as it is now
+            directory = read_directory(file)
         self.left_out, self.empty = directory.left_out, directory.empty
         return directory.files
 
     def reader(self, prefix: str) -> "ZipReader":
         """A reader of members below `prefix`."""
-        return ZipReader(self.root, prefix)
+        return ZipReader(self._file if self._file.remote else file_at(self.root), prefix)  # asked for its size once
 
     def unpack(self) -> None:
-        """Members are read where they are."""
+        """Do nothing: members are read in place."""
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""
 
 
 def _is_name(path: str, data: bytes) -> bool:
-    """Whether the bytes are that name. Only the directory says for sure in which of the two codes they are."""
+    """Whether the bytes are this name, in either of two encodings; only the directory tells which one."""
     return path in (data.decode("utf-8", "surrogateescape"), data.decode("cp437"))
 
 
 class ZipReader:
     """Reads members by one `pread` each, and checks their CRC-32."""
 
-    def __init__(self, root: Path, prefix: str) -> None:
-        self._root = root
+    def __init__(self, file: File, prefix: str) -> None:
+        self._file, self._root = file, file.where
         self.prefix = prefix
-        self._descriptor = -1
+
+    def is_remote(self, _: str) -> bool:
+        """True for all members or for none."""
+        return self._file.remote
 
     def read(self, entry: Entry) -> bytes:
         """The member's bytes; CRC-32 and size must be those of the zip's directory."""
@@ -69,7 +74,7 @@ class ZipReader:
         return data
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The same in parts; size and CRC-32 are checked after the last one."""
+        """The member's bytes in parts; size and CRC-32 are checked after the last one."""
         size = crc = 0
         for data in self._parts(entry):
             size, crc = size + len(data), zlib.crc32(data, crc)
@@ -83,7 +88,7 @@ class ZipReader:
         return next(iter(self._parts(entry)), b"")[:size]
 
     def time(self, _: Entry) -> int:
-        """The directory has the CRC-32 of every member."""
+        """Always 0: the directory has the CRC-32 of every member."""
         return 0
 
     def _check(self, entry: Entry, size: int, crc: int) -> None:
@@ -99,7 +104,7 @@ class ZipReader:
         return block[start : start + entry.packed]
 
     def _start(self, entry: Entry, block: bytes) -> int:
-        """Where the packed bytes begin in a member that begins with this block."""
+        """The offset of the packed bytes in a member that begins with this block."""
         if len(block) < _LOCAL_HEADER or block[:4] != b"PK\3\4":
             raise changed(self._root, entry.path, f"no zip member at byte {entry.offset:,}")
         end = _LOCAL_HEADER + int.from_bytes(block[26:28], "little")
@@ -110,9 +115,7 @@ class ZipReader:
 
     def _bytes(self, entry: Entry, size: int, offset: int) -> bytes:
         try:
-            if self._descriptor < 0:
-                self._descriptor = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
-            return os.pread(self._descriptor, size, offset)
+            return self._file.pread(size, offset)
         except OSError as error:
             refuse_limit(error)
             raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
@@ -137,7 +140,7 @@ class ZipReader:
             yield inflater.flush()  # the rest of the last copy, 258 bytes at most
 
     def _inflater(self, entry: Entry) -> Any:
-        """What unpacks the member; None where it is stored as it is."""
+        """The object that unpacks the member; None if it is stored uncompressed."""
         if entry.method == zipfile.ZIP_STORED:
             return None
         if entry.method != zipfile.ZIP_DEFLATED:
@@ -151,6 +154,3 @@ class ZipReader:
             return bytes(inflater.decompress(packed, most))
         except zlib.error as error:
             raise changed(self._root, entry.path, f"does not unpack ({error})") from error
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"_root": self._root, "prefix": self.prefix, "_descriptor": -1}

@@ -1,37 +1,37 @@
-"""The directory at the end of a zip, as columns.
+"""Reads the directory at the end of a zip as columns.
 
-The standard library makes an object of 0.8 KB for each member, which decided the memory of a large prep. Here a member
-costs its path and five numbers. The format is PKWARE's APPNOTE 6.3.10: sections 4.3.12 (entries of the directory),
-4.3.14 to 4.3.16 (its end, also in 64 bits), 4.4.4 (flags) and 4.5.3 (the extra field with numbers of 64 bits).
+The standard library makes an object of 0.8 KB for each member, which dominated the memory of a large prep. Here a
+member takes its path and five numbers. The format is PKWARE's APPNOTE 6.3.10: sections 4.3.12 (entries of the
+directory), 4.3.14 to 4.3.16 (its end, also in 64 bits), 4.4.4 (flags) and 4.5.3 (the extra field with numbers of 64
+bits).
 """
 
-import os
 import stat
 import struct
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from headrace.prep.sources.file_at import File
 from headrace.prep.sources.files import SPECIAL, SYMBOLIC, FileTable, LeftOut, without_files
-from headrace.shards import regular
 from headrace.shards.errors import DataError
+from headrace.shards.urls import Location
 
 _END = struct.Struct("<4s4H2LH")  # signature, disks, entries here, entries, bytes, offset, comment's length
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _MAX_COMMENT = 0xFFFF
-_IN_EXTRA = 0xFFFFFFFF  # a number of 32 bits that says: look for 64 of them in the extra field
+_IN_EXTRA = 0xFFFFFFFF  # a 32-bit value that means: see the 64-bit number in the extra field
 _ENCRYPTED, _UTF8 = 0x1, 0x800
-_HUGE = 1 << 50  # bytes of a member that is not there
+_HUGE = 1 << 50  # impossible size of a member in bytes
 
 
 class _Damaged(Exception):  # noqa: N818 - becomes a DataError that names the zip
-    """What is wrong with a directory."""
+    """A directory is damaged; the message says how."""
 
 
 class _End(NamedTuple):
@@ -40,44 +40,43 @@ class _End(NamedTuple):
     entries: int
     size: int
     start: int  # in the file
-    shift: int  # bytes that stand before the zip in its file, to be added to all offsets
-    wide: bool  # whether entries is a number of 64 bits
+    shift: int  # bytes before the zip in its file, to be added to all offsets
+    wide: bool  # whether `entries` is a 64-bit number
 
 
 @dataclass(frozen=True)
 class Directory:
-    """The regular files of a zip, sorted by path; what else it holds, links and devices; folders without a file."""
+    """The regular files of a zip, sorted by path; other members such as links and devices; folders without files."""
 
     files: FileTable
     left_out: LeftOut
     empty: list[str]
 
 
-def read_directory(root: Path) -> Directory:
-    """The directory of the zip at `root`. Raises DataError when it is damaged, names a path twice, or is encrypted."""
+def read_directory(file: File) -> Directory:
+    """Read the directory of a zip. Raises DataError if it is damaged, has a duplicate path, or is encrypted."""
     try:
-        with regular.opened(root) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            end = _find_end(stream.fileno(), size)
-            data = os.pread(stream.fileno(), end.size, end.start)
-        return _parse(root, data, end, size)
+        size = file.size
+        end = _find_end(file, size)
+        data = file.pread(end.size, end.start)
+        return _parse(file.where, data, end, size)
     except (_Damaged, OSError, struct.error) as error:
         raise DataError(
-            f"{root}: not a complete zip ({error}); it has {root.stat().st_size:,} bytes. "
+            f"{file.where}: not a complete zip ({error}); it has {file.size:,} bytes. "
             "It was probably cut short: get it again"
         ) from error
 
 
-def _find_end(descriptor: int, size: int) -> _End:
-    """The last end record whose comment fits, and its 64-bit form where one stands before it."""
+def _find_end(file: File, size: int) -> _End:
+    """The last end record whose comment fits, and its 64-bit form if there is one before it."""
     first = max(0, size - _END.size - _MAX_COMMENT)
-    tail = os.pread(descriptor, size - first, first)
+    tail = file.pread(size - first, first)
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) < at + _END.size:
         raise _Damaged("File is not a zip file: no directory at its end")
     _, _, _, _, entries, length, offset, _ = _END.unpack_from(tail, at)
     place, wide = first + at, False
-    before = os.pread(descriptor, _END64.size + _LOCATOR.size, max(0, place - _END64.size - _LOCATOR.size))
+    before = file.pread(_END64.size + _LOCATOR.size, max(0, place - _END64.size - _LOCATOR.size))
     if before[_END64.size : _END64.size + 4] == b"PK\6\7" and before[:4] == b"PK\6\6":
         *_, entries, length, offset = _END64.unpack_from(before)
         place, wide = place - _END64.size - _LOCATOR.size, True
@@ -87,7 +86,7 @@ def _find_end(descriptor: int, size: int) -> _End:
     return _End(entries, length, start, start - offset, wide)
 
 
-def _parse(root: Path, data: bytes, end: _End, size: int) -> Directory:
+def _parse(root: Location, data: bytes, end: _End, size: int) -> Directory:
     paths: list[str] = []
     left_out: LeftOut = []
     folders: list[str] = []
@@ -108,8 +107,8 @@ def _parse(root: Path, data: bytes, end: _End, size: int) -> Directory:
             numbers.extend(values)
         elif not stat.S_ISDIR(mode) or values[0]:
             left_out.append((path, SYMBOLIC if stat.S_ISLNK(mode) else SPECIAL))
-    if end.entries != (count if end.wide else count & 0xFFFF):  # writers without the 64-bit form count round
-        raise _Damaged(f"its directory holds {count:,} members, and says that they are {end.entries:,}")
+    if end.entries != (count if end.wide else count & 0xFFFF):  # writers without the 64-bit form let the count overflow
+        raise _Damaged(f"its directory holds {count:,} members, but says that there are {end.entries:,}")
     if encrypted:
         raise DataError(f"{root}: its members are encrypted. Unpack it and give the folder")
     table = _sorted(root, paths, numbers)
@@ -136,20 +135,20 @@ def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int
 
 
 def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
-    """The numbers with those that are too large for 32 bits taken from the extra field."""
+    """The numbers, with values too large for 32 bits taken from the extra field."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == 1:
             found = iter(struct.unpack(f"<{length // 8}Q", extra[4 : 4 + length // 8 * 8]))
             try:
                 return tuple(next(found) if one == _IN_EXTRA else one for one in numbers)
-            except RuntimeError as error:  # what a StopIteration inside a generator becomes
+            except RuntimeError as error:  # from a StopIteration inside a generator
                 raise _Damaged("a number of 64 bits is missing in its directory") from error
         extra = extra[4 + length :]
     return numbers
 
 
-def _sorted(root: Path, paths: list[str], numbers: "array[int]") -> FileTable:
+def _sorted(root: Location, paths: list[str], numbers: "array[int]") -> FileTable:
     order = np.array(sorted(range(len(paths)), key=paths.__getitem__), np.int64)
     columns = np.array(numbers, np.int64).reshape(-1, 5)
     columns = np.column_stack([columns, np.zeros(len(columns), np.int64)])  # no times: every CRC-32 is known

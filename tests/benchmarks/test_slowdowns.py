@@ -1,6 +1,7 @@
 """What the trial of the doctor slows jobs down with: that it does, and nothing besides."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,8 +57,16 @@ def test_nice_value_and_programs_beside_it(base: Base, files: list[Path]) -> Non
     """The command has its nice value; the other programs are over when it is."""
     slow = Slowdown("nice", 0.5, "cpu", nice=3, spinning=1)
     _, nice = json.loads(run_slowly([sys.executable, "-c", READING, str(files[1])], slow, {}))
-    assert nice == 3
+    assert nice == min(19, os.nice(0) + 3)
     assert base.cores == 2
+
+
+def test_fewer_cores() -> None:
+    """The command has one core; this process has its own again afterwards."""
+    own = os.sched_getaffinity(0)
+    asking = "import os; print(len(os.sched_getaffinity(0)))"
+    assert run_slowly([sys.executable, "-c", asking], Slowdown("affinity", 0.5, "compute", cores=1), {}).strip() == "1"
+    assert os.sched_getaffinity(0) == own
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -66,7 +75,7 @@ def test_every_strength_can_be_drawn(kind: Callable[[Base, float], Slowdown]) ->
     for left in (0.3, 0.5, 0.7):
         slow = kind(Base(500, 2000, 2, 2, Path("library")), left)
         load_recipe("demo", slow.settings)
-        assert slow.environment or slow.settings or slow.spinning or slow.quota
+        assert slow.environment or slow.settings or slow.spinning or slow.quota or slow.cores == 1
         assert slow.expected in ("cpu", "storage", "compute")
 
 

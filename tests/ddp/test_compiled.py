@@ -10,6 +10,7 @@ from tests.ddp.conftest import SETTINGS, Outcome, Outcomes
 from tests.ddp.processes import run_ranks
 
 
+@pytest.mark.faults  # each rank traces the network, for ten seconds and more; tests/train/step compiles in one process
 def test_compiled_ranks_agree_with_one_plain_process(outcomes: Outcomes, tiny_set: Path, tmp_path: Path) -> None:
     """Two ranks, three micro-batches each, gradients in memory of their own as under CUDA graphs: the same to 1e-9."""
     settings = (*SETTINGS, "runtime.compile=reduce-overhead", "runtime.bucket_mib=1")

@@ -12,16 +12,17 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
 from headrace.train.input.batch import Batch
 from headrace.train.machine.signals import StoppedError, StopRequest
+from headrace.train.model.build import Built
 from headrace.train.run.process import entered
 from headrace.train.run.request import Request
-from headrace.train.run.resolve import resolve
+from headrace.train.run.resolve import Setup, resolve
 from headrace.train.run.training import carry_out
 from headrace.train.step.update import TrainStep
 from tests.train.networks import built_narrow
@@ -56,8 +57,13 @@ def note_pixels(rows: list[tuple[int, int, int, str]]) -> None:
     TrainStep.__call__ = noting  # type: ignore[assignment]
 
 
-def main() -> None:
-    """Train, and end with exit code 0 also when stopped as asked."""
+def built_of(setup: Setup) -> Built:
+    """The narrow network."""
+    return built_narrow(len(setup.shards.class_ids), setup.recipe.train.seed)
+
+
+def main(build: Callable[[Setup], Built] = built_of) -> None:
+    """Train the network that is built, and end with exit code 0 also when stopped as asked."""
     parser = argparse.ArgumentParser()
     parser.add_argument("shards", type=Path)
     parser.add_argument("out", type=Path)
@@ -73,11 +79,9 @@ def main() -> None:
         given.shards, None if given.resume else "demo", tuple(given.settings), None, given.out, given.resume
     )
     setup = resolve(request, int(os.environ["WORLD_SIZE"]))
-    classes, seed = len(setup.shards.class_ids), setup.recipe.train.seed
-    built = built_narrow(classes, seed)
     try:
         with StopRequest() as stop, entered(setup.recipe.runtime) as place:
-            carry_out(setup, place, stop, built)
+            carry_out(setup, place, stop, build(setup))
     except StoppedError as stopped:
         sys.stdout.write(f"{stopped}\n")
     if torch.distributed.is_initialized():

@@ -15,8 +15,8 @@ import numpy as np
 
 from headrace.prep.images.admit import BadImageError, Pixels, admit, sides
 from headrace.prep.images.resize import shrink
-from headrace.shards.headers import why_unsafe_at
 from headrace.shards.prepared import Prepared
+from headrace.shards.unsafe import why_unsafe_at
 from headrace.train.input.decode import dali
 from headrace.train.input.decode.regions import Regions
 from tests.prep.odd_jpegs import OddJpeg, odd_jpeg

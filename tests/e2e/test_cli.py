@@ -44,7 +44,7 @@ def test_run_says_what_it_does_and_leaves_its_results(run: tuple[Path, str]) -> 
     folder, printed = run
     assert "6 groups" not in printed
     assert "2 groups of 12 over 2 processes (1, 1; balance 100%)" in printed
-    assert "6 of 24 samples in 1 epochs" in printed
+    assert "6 of 24 samples in 1 epoch at" in printed
     assert printed.count("Train Loss") == 1
     assert f"results are in {folder}" in printed
     names = {path.name for path in folder.iterdir()}
@@ -101,7 +101,7 @@ def test_finished_run_is_not_overwritten(run: tuple[Path, str], shards: Path) ->
     """Training into a folder that holds a run is refused, and the run stays as it is."""
     folder, _ = run
     before = entries(folder)
-    refused(here("train", shards, "--out", folder, *SMALL), 2, str(folder), "holds a run already", "--resume")
+    refused(here("train", shards, "--out", folder, *SMALL), 2, str(folder), "already holds a run", "--resume")
     assert entries(folder) == before
 
 
@@ -151,7 +151,7 @@ def test_tar_of_another_size_is_refused(copy: Path, tmp_path: Path) -> None:
         (("--set", "optim.lr=-1"), ("optim.lr", "greater than 0")),
         (("--recipe", "no-such"), ("no-such", "b0-224")),
         (("--weights", "gone.pth"), ("gone.pth", "no such file")),
-        (("--nproc", "3"), ("3 processes, but the global batch has 2 groups", "start at most 2")),
+        (("--nproc", "3"), ("3 processes, but the global batch has only 2 groups", "start at most 2")),
         (("--nproc", "2", "--weights", "gone.pth"), ("gone.pth", "no such file")),
     ],
 )
@@ -177,7 +177,7 @@ def test_absent_cuda_is_refused(shards: Path, tmp_path: Path, processes: int) ->
     """CUDA that is asked for and absent is one line for all processes together; the CPU is not taken silently."""
     out = tmp_path / "run"
     given = ("train", shards, "--out", out, *SMALL, "--device=cuda", "--nproc", processes)
-    refused(here(*given), 2, "cuda was asked for", "--device cpu")
+    refused(here(*given), 2, "cuda was requested", "--device cpu")
     assert not out.exists()
 
 

@@ -100,7 +100,7 @@ CACHE = ("runtime.cache=decoded", r'runtime.cache_dir="a\u0000b"')
 def test_nul_in_a_path_is_refused(call: Callable[[Path], object], shards: Path) -> None:
     """No command line can have one, but programs and recipes can."""
     as_zip(small(), shards.parent / "a.zip")
-    with pytest.raises(UsageError, match="no file has such a name"):
+    with pytest.raises(UsageError, match="not a possible file name"):
         call(shards.parent)
     assert sorted(path.name for path in shards.parent.iterdir()) == ["a.zip", "set"]
 
@@ -135,7 +135,7 @@ def test_group_of_one_value_is_refused(tiny_set: Path, tmp_path: Path) -> None:
     common = ["--recipe=demo", "--device=cpu", "--set=augment.sizes=[[0.0, 32], [0.5, 64]]"]
     for setting in ("--set=train.group=1", "--batch-per-process=1"):
         ended = here("train", tiny_set, "--out", tmp_path / "run", *common, setting)
-        refused(ended, 2, "train.group = 1 at 32 px", "train.group = 2 or more, or images from 64 px on")
+        refused(ended, 2, "train.group = 1 at 32 px", "train.group = 2 or more, or images of at least 64 px")
 
 
 def test_manifest_that_is_a_folder(shards: Path, tiny_zip: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_unreadable_manifest_is_refused(shards: Path) -> None:
         path.chmod(0)
         for command in ("verify", "inspect", "index", "train"):
             done = bound_by_permissions(*HEADRACE, command, shards)
-            refused_by(done, 2, str(shards), "Permission denied", "Have its owner allow it")
+            refused_by(done, 2, str(shards), "Permission denied", "Ask its owner for permission")
         path.chmod(0o755)
 
 
@@ -173,7 +173,7 @@ def test_unreadable_folder_in_a_source_is_refused(tmp_path: Path) -> None:
     (source / "train/n01").chmod(0)
     done = bound_by_permissions(*HEADRACE, "prep", source, tmp_path / "out")
     (source / "train/n01").chmod(0o755)
-    refused_by(done, 3, f"{source}/train/n01: cannot be read (Permission denied)", "Have its owner allow it")
+    refused_by(done, 3, f"{source}/train/n01: cannot be read (Permission denied)", "Ask its owner for permission")
 
 
 def refused_by(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -> None:

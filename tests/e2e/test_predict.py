@@ -217,6 +217,7 @@ def test_formats_say_the_same(run: Path, folder: Path, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "a.png").height > 100
     refused(here(*words, "--format=parquet"), 2, "--out FILE")
     refused(here("predict", run, tmp_path / "nothing"), 2, "no such file or folder")
+    refused(here("predict", run, folder, "--out", tmp_path / "a" / "b.csv"), 2, "a does not exist. Make it first")
     (tmp_path / "empty").mkdir()
     refused(here("predict", run, tmp_path / "empty"), 2, "no image in it")
 
@@ -253,4 +254,6 @@ def test_no_table_begins_before_an_error(run: Path, tmp_path: Path, kind: str) -
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes((run / "best.pt").read_bytes()[:1000])
     Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
-    refused(here("predict", damaged, tmp_path / "one.png", "--format", kind), 3, "damaged.pt", "not a checkpoint")
+    refused(
+        here("predict", damaged, tmp_path / "one.png", "--format", kind), 3, "damaged.pt", "not a readable checkpoint"
+    )

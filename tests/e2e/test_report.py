@@ -32,7 +32,7 @@ def test_run_leaves_its_page(run: Path) -> None:
 def test_page_is_made_anew_elsewhere(run: Path, tmp_path: Path) -> None:
     """From the folder alone: but for its date and its links it is the page that the run wrote."""
     result = here("report", run, "--out", tmp_path / "page.html")
-    assert (result.code, result.stdout) == (0, f"{tmp_path / 'page.html'} is written\n")
+    assert (result.code, result.stdout) == (0, f"wrote {tmp_path / 'page.html'}\n")
     pages = [path.read_text("utf-8").splitlines() for path in (run / "report.html", tmp_path / "page.html")]
     differing = [(one, other) for one, other in zip(*pages, strict=True) if one != other]
     assert all("<a href=" in one or "Written by" in one for one, _ in differing)
@@ -52,6 +52,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     refused(here("report", tmp_path), 2, "not a run folder")
     refused(here("report", tmp_path / "nowhere"), 2, "not a run folder")
     refused(here("report", drawn_run(tmp_path / "run"), "--out", tmp_path), 2, "this is a folder")
+    refused(here("report", drawn_run(tmp_path / "other"), "--out", tmp_path / "a" / "b.html"), 2, "does not exist")
     refused(here("runs", tmp_path / "nowhere"), 2, "no such folder")
 
 

@@ -73,7 +73,7 @@ def test_finished_run_says_so_at_once(finished: tuple[Path, str], tiny_set: Path
     assert time.perf_counter() - began < 5
     assert resumed.code == 0, resumed.stderr
     assert resumed.stdout.startswith("this run is finished: ")
-    assert "of epoch 2, and train.epochs = 2" in resumed.stdout
+    assert "of epoch 2, with train.epochs = 2" in resumed.stdout
     assert "--override recipe" in resumed.stdout
     assert best in resumed.stdout
     assert len(resumed.stdout.splitlines()) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.train.model.build import build_model
 from headrace.train.run import assemble
-from tests.faults.runs import arguments, here, running
+from tests.faults.runs import arguments, complete, here
 from tests.train.networks import NARROW
 
 
@@ -32,7 +32,5 @@ def undisturbed(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def pair(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of an undisturbed run on two processes."""
     out = tmp_path_factory.mktemp("pair") / "run"
-    with running(arguments(tiny_set, out, "--nproc", "2")) as process:
-        output, errors = process.communicate(timeout=250)
-    assert process.returncode == 0, output + errors
+    complete(arguments(tiny_set, out, "--nproc", "2"))
     return out

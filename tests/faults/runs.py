@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from headrace import cli
 from headrace.train.checkpoint import files
 from tests.checkout import ROOT, SEARCH
+from tests.ddp.processes import free_port
 
 WORKER = ROOT / "tests" / "faults" / "worker.py"
 VALUES = {
@@ -51,19 +52,19 @@ def start(
     fault: dict[str, Any] | None = None,
     prefix: Sequence[str] = (),
     path: Sequence[Path] = (),
+    log: Path | None = None,
 ) -> "subprocess.Popen[str]":
     """Start the command in a process of its own, or under a launcher, in a session of its own.
 
-    `prefix` is what stands before the interpreter, `path` what stands first in its search path.
+    `prefix` is what stands before the interpreter, `path` what stands first in its search path, `log` takes all output.
     """
     env = {key: value for key, value in os.environ.items() if key != "FAULT"}
     env["PYTHONPATH"] = os.pathsep.join(map(str, (*path, SEARCH)))
     if fault is not None:
         env["FAULT"] = json.dumps(fault)
     command = [*prefix, sys.executable, *launcher, str(WORKER), *given]
-    return subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    with log.open("a") if log else nullcontext(subprocess.PIPE) as output:
+        return subprocess.Popen(command, env=env, stdout=output, stderr=output, text=True, start_new_session=True)
 
 
 @contextmanager
@@ -76,6 +77,24 @@ def running(*given: Any, **named: Any) -> Iterator["subprocess.Popen[str]"]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
+
+
+def complete(given: list[str], seconds: float = 280.0) -> None:
+    """Run the command in a process of its own to its end, which must be a good one."""
+    with running(given) as process:
+        output, errors = process.communicate(timeout=seconds)
+    assert process.returncode == 0, output + errors
+
+
+def complete_on_two_agents(given: list[str], seconds: float = 280.0, fault: dict[str, Any] | None = None) -> str:
+    """The output of both agents of torchrun, which count as two hosts although they share one; both end well."""
+    meeting = ("--master-addr=127.0.0.1", f"--master-port={free_port()}")
+    launcher = ("-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", *meeting)
+    with ExitStack() as stack:
+        agents = [stack.enter_context(running(given, *launcher, f"--node-rank={one}", fault=fault)) for one in range(2)]
+        told = [agent.communicate(timeout=seconds) for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], told
+    return "".join(output for output, _ in told)
 
 
 def steps_done(out: Path) -> int:

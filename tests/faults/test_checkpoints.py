@@ -39,9 +39,9 @@ def test_damaged_newest_is_reported_and_the_one_before_used(tiny_set: Path, undi
         break_file(path)
     result = here(*arguments(tiny_set, run, "--resume", "auto"))
     assert result.exit_code == 0, result.output
-    warnings = [line for line in result.output.splitlines() if "damaged: its sha256" in line]
+    warnings = [line for line in result.output.splitlines() if "damaged: its SHA-256" in line]
     assert len(warnings) == 2
-    assert all(line.startswith("warning: ") and "the one before it is used" in line for line in warnings)
+    assert all(line.startswith("warning: ") and "using the checkpoint before it" in line for line in warnings)
     assert_same_run(undisturbed, run)
 
 
@@ -63,7 +63,7 @@ def test_resume_from_nowhere(tiny_set: Path, tmp_path: Path) -> None:
 
 def test_folder_that_holds_a_run_is_not_begun_again(tiny_set: Path, run: Path) -> None:
     """Without --resume, and from an older checkpoint, a folder with later ones is refused: two runs would mix."""
-    one_line(here(*arguments(tiny_set, run)), 2, "holds a run already", "--resume")
+    one_line(here(*arguments(tiny_set, run)), 2, "already holds a run", "--resume")
     oldest = newest_files(run)[-1]
     one_line(here(*arguments(tiny_set, run, "--resume", str(oldest))), 2, "holds later checkpoints")
 
@@ -83,17 +83,17 @@ def test_resume_from_a_path(tiny_set: Path, undisturbed: Path, run: Path, tmp_pa
 def test_other_recipe_is_refused_unless_overridden(tiny_set: Path, run: Path) -> None:
     """A changed value is refused with what it was and is; --override recipe accepts it, and says so."""
     given = arguments(tiny_set, run, "--resume", optim__lr=0.5, train__epochs=2)
-    one_line(here(*given), 2, "optim.lr was 0.003, is 0.5", "train.epochs was 1, is 2", "--override recipe")
+    one_line(here(*given), 2, "optim.lr was 0.003, now 0.5", "train.epochs was 1, now 2", "--override recipe")
     result = here(*given, "--override", "recipe")
     assert result.exit_code == 0, result.output
-    assert "(accepted by --override recipe)" in result.output
+    assert "(accepted with --override recipe)" in result.output
     assert files.load(run / "last.pt").state["progress"]["step"] == 2 * STEPS
 
 
 def test_other_global_batch_is_refused(tiny_set: Path, run: Path) -> None:
     """What decides the step that a checkpoint is of cannot be overridden."""
     given = arguments(tiny_set, run, "--resume", "--override", "recipe", train__global_batch=24)
-    one_line(here(*given), 2, "train.global_batch was 48, is 24")
+    one_line(here(*given), 2, "train.global_batch was 48, now 24")
 
 
 def test_other_shard_set_is_refused_unless_overridden(tiny_zip: Path, run: Path, tmp_path: Path) -> None:
@@ -148,13 +148,13 @@ def test_keeps_the_newest_and_the_best(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_saves_by_the_clock(tiny_set: Path, tmp_path: Path) -> None:
-    """runtime.checkpoint_minutes saves when so much time has passed, and each save's pause and size is logged."""
+    """runtime.checkpoint_minutes saves when so much time has passed, once a step; a save has its pause and size."""
     out = tmp_path / "run"
     given = arguments(tiny_set, out, runtime__checkpoint_steps=None, runtime__checkpoint_minutes=1e-6)
     assert here(*given).exit_code == 0
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     saves = [row for row in rows if row["kind"] == "save"]
-    assert [row["step"] for row in saves] == [*range(1, STEPS + 1), STEPS]
+    assert [row["step"] for row in saves] == list(range(1, STEPS + 1))
     assert all(row["seconds"] > 0 and row["bytes"] > 0 for row in saves)
 
 

@@ -24,10 +24,11 @@ def kill_and_resume(given: list[str], out: Path, targets: list[int], draw: rando
         assert process.returncode == 0, output + errors
 
 
-def test_killed_twice(tiny_set: Path, undisturbed: Path, tmp_path: Path) -> None:
-    """A run killed by SIGKILL at two random moments and resumed each time ends with the same bits, and rows."""
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.faults)])
+def test_killed_and_resumed(tiny_set: Path, undisturbed: Path, tmp_path: Path, times: int) -> None:
+    """A run killed by SIGKILL at random moments and resumed each time ends with the same bits, and rows."""
     out, draw = tmp_path / "run", random.Random(7)
-    kill_and_resume(arguments(tiny_set, out), out, sorted(draw.sample(range(1, STEPS), 2)), draw)
+    kill_and_resume(arguments(tiny_set, out), out, sorted(draw.sample(range(1, STEPS), times)), draw)
     assert_same_run(undisturbed, out)
 
 

@@ -17,8 +17,8 @@ def test_run_says_that_it_keeps_no_loops(
         output, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
     first, second = (line for line in output.splitlines() if "loops" in line)
-    assert first == "compiles the loops over pixels for this processor, for some seconds"
-    assert second.startswith("warning: compiled loops cannot be kept, so every start compiles them anew")
+    assert first == "compiling the loops over pixels for this processor, which takes some seconds"
+    assert second.startswith("warning: compiled loops cannot be kept, so every start compiles them again")
     assert_same_run(tmp_path / "run", undisturbed)
     with running(["eval", str(tmp_path / "run/best.pt"), str(tiny_set)]) as process:
         output, errors = process.communicate(timeout=250)

@@ -52,7 +52,7 @@ def test_run_goes_on_without_output(tiny_set: Path, undisturbed: Path, tmp_path:
     code, errors = in_shell(arguments(tiny_set, tmp_path / "run"), reader, tmp_path / "run")
     assert code == 0, errors
     assert_whole(tmp_path / "run", undisturbed)
-    said = [] if "2>" in reader or reader == ">&-" else [f"Training goes on; its log is in {tmp_path / 'run'}"]
+    said = [] if "2>" in reader or reader == ">&-" else [f"Training continues; the log is in {tmp_path / 'run'}"]
     assert [line[-len(end) :] for line, end in zip(errors.splitlines(), said, strict=True)] == said
 
 
@@ -74,8 +74,9 @@ def test_prep_goes_on_without_output(tmp_path: Path, reader: str) -> None:
     assert (tmp_path / "set" / "shardset.json").exists()
 
 
+@pytest.mark.parametrize("beside_mb", [0, 1e6], ids=["beside", "waited"])
 def test_line_of_an_epoch_comes_after_its_checkpoint(
-    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_mb: float
 ) -> None:
     """Whoever reads the line finds the epoch saved: a reader who stands still, or leaves, keeps no epoch from it."""
     from headrace.train.record.epoch import EpochReport
@@ -85,10 +86,10 @@ def test_line_of_an_epoch_comes_after_its_checkpoint(
     out, say_epoch, after = tmp_path / "run", RunLog.say_epoch, []
 
     def watched(self: RunLog, report: EpochReport) -> None:
-        kinds = [row["kind"] for row in self.rows()]
-        after.append(kinds[kinds.index("epoch") + 1])
+        after.append([row["kind"] for row in self.rows() if row["kind"] in ("epoch", "save")])
         say_epoch(self, report)
 
     monkeypatch.setattr(RunLog, "say_epoch", watched)
-    assert here(*arguments(tiny_set, out, runtime__checkpoint_steps=None)).exit_code == 0
-    assert after == ["save"]
+    given = arguments(tiny_set, out, runtime__checkpoint_steps=None, runtime__async_save_mb=beside_mb)
+    assert here(*given).exit_code == 0
+    assert after == [["epoch", "save"]]

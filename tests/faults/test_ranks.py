@@ -78,7 +78,7 @@ def test_hanging_rank_is_noticed(tiny_set: Path, tmp_path: Path) -> None:
         wait_for(out, 3, process)
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    hung = r"rank [02]: rank 1 ended, or kept this one waiting for 0\.1 minutes \(runtime\.timeout_minutes\)"
+    hung = r"rank [02]: rank 1 ended, or kept rank [02] waiting for 0\.1 minutes \(runtime\.timeout_minutes\)"
     assert re.search(hung, errors), errors
     assert "Traceback" not in errors
 

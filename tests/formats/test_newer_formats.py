@@ -51,7 +51,7 @@ def unknown_column(root: Path) -> None:
 
 def unknown_option(root: Path) -> None:
     """Have the set made with an option that does not exist yet."""
-    _edit(root, {"options": load(root).options | {"dedupe": "exact"}})
+    _edit(root, {"options": load(root).options | {"tint": "exact"}})
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -105,7 +105,7 @@ def test_newer_option(shards: Path) -> None:
     """A set made with an option of a later prep is read as any other; only a prep that would reuse it must know."""
     unknown_option(shards)
     assert here("verify", str(shards)).exit_code == 0
-    one_line(here(*map(str, COMMANDS["prep"](shards))), 3, "dedupe", UPGRADE)
+    one_line(here(*map(str, COMMANDS["prep"](shards))), 3, "tint", UPGRADE)
 
 
 @pytest.mark.parametrize("changes", [{"format": 99}, {"format": 1, "teacher": {}}])

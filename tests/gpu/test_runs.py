@@ -49,7 +49,7 @@ def test_more_processes_than_gpus(tiny_set: Path, tmp_path: Path) -> None:
     count = Accelerator.look().count + 1
     done = command(tiny_set, tmp_path / "run", "--nproc", str(count), "--set", "train.group=1")
     assert done.returncode == 2
-    assert "NCCL cannot share one among processes" in done.stderr
+    assert "NCCL cannot share a GPU among processes" in done.stderr
 
 
 def test_one_process_a_gpu(tiny_set: Path, tmp_path: Path) -> None:
@@ -79,5 +79,5 @@ def test_memory_that_runs_out_is_explained(tiny_set: Path, tmp_path: Path) -> No
     assert done.returncode == 1, done.stdout
     assert "out of memory on" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "GiB more were asked for. It has " in done.stderr
+    assert "GiB more were requested. The device has " in done.stderr
     assert "Lower train.group, which is 480" in done.stderr

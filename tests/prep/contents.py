@@ -28,6 +28,13 @@ def small(train: int = 6, val: int = 2) -> Contents:
     return files
 
 
+def more_of_the_demo(root: Path, seed: int, count: int) -> Path:
+    """So many other images of each class of the demo data set, as CLASS/ folders with names of their own."""
+    pictures = {f"n{90_000_000 + label}": draw(label, np.arange(count), seed) for label in range(12)}
+    files = {f"{one}/{seed}-{k}.jpg": encode(pixels) for one, own in pictures.items() for k, pixels in enumerate(own)}
+    return as_folder(files, root)
+
+
 def as_folder(files: Contents, root: Path) -> Path:
     """The files written below `root`."""
     for path, data in files.items():

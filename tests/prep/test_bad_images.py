@@ -57,7 +57,7 @@ def test_too_many_bad_images_end_the_run(workers: int, tmp_path: Path) -> None:
         made(source, tmp_path / "out", workers)
     assert not (tmp_path / "out").exists()
     result = made(source, tmp_path / "out", workers, max_bad=11)
-    assert "  11 of 111 images left out, as they do not decode: cat 11" in summary(result, tmp_path / "out")
+    assert "  11 of 111 images omitted because they do not decode: cat 11" in summary(result, tmp_path / "out")
     assert made(source, tmp_path / "out", max_bad="50%").reused
 
 

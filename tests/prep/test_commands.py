@@ -71,7 +71,7 @@ def test_usage_errors_end_with_2(source: Path, tmp_path: Path) -> None:
         (["prep", tmp_path / "none", out], "no such file or folder. Give TinyImageNet"),
         (["prep", tmp_path / "text", out], "not a folder, zip, tar or listing"),
         (["prep", source], "give SOURCE and OUT; got 1 paths"),
-        (["prep", "--demo", source, out], "give OUT alone with --demo"),
+        (["prep", "--demo", source, out], "give only OUT with --demo"),
         (["prep", source, out, "--if-exists", "maybe"], "--if-exists"),
         (["prep", source, out, "--seed", "-1"], "--seed -1: a number from 0"),
         (["prep", source, tmp_path / "text" / "out"], "cannot"),
@@ -222,7 +222,7 @@ def test_full_disk(source: Path, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     script = 'mount -t tmpfs -o size=9m tmpfs "$2"; "$3" -P -m headrace prep "$1" "$2/out"'
     done = in_namespace(script, source, tmp_path / "disk", sys.executable)
-    assert (done.returncode, "bytes are free there, about" in one_line(done)) == (1, True)
+    assert (done.returncode, "bytes are free there, but about" in one_line(done)) == (1, True)
 
 
 def test_read_only_target(source: Path, tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def test_source_that_changes_meanwhile(source: Path, tmp_path: Path, monkeypatch
 def test_too_small_a_disk_is_said_before_work(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the set cannot fit, nothing is begun."""
     monkeypatch.setattr(store, "free_bytes", lambda _: 1000)
-    with pytest.raises(HeadraceError, match="1,000 bytes are free there, about"):
+    with pytest.raises(HeadraceError, match="1,000 bytes are free there, but about"):
         make(source, tmp_path / "out")
 
 

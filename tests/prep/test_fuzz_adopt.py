@@ -93,8 +93,8 @@ def test_odd_names(form: str, tmp_path: Path) -> None:
         ({b"._b.jpg": JPEGS[1], b"._b.cls": b"1"}, "begins with a dot"),
         ({b"b.jpg": JPEGS[1], b"b.cls": b"\xff"}, "its label is not UTF-8"),
         ({b"b.jpg": JPEGS[1], b"b.cls": b"w" * 256}, "its label has 256 bytes"),
-        ({b"b.jpg": JPEGS[1], b"b.cls": b" "}, "its label is not a word"),
-        ({b"b.jpg": JPEGS[1], b"b.cls": b"1\x1b[0m"}, "its label is not a word"),
+        ({b"b.jpg": JPEGS[1], b"b.cls": b" "}, "its label is neither a word"),
+        ({b"b.jpg": JPEGS[1], b"b.cls": b"1\x1b[0m"}, "its label is neither a word"),
     ],
 )
 def test_odd_samples(members: dict[bytes, bytes], words: str | None, tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_link_that_may_not_be_followed_is_not_left_out(tmp_path: Path) -> None:
     done = bound_by_permissions(*words)
     locked.chmod(0o755)
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
-    assert f"{root}/train/linked: cannot be read (Permission denied). Have its owner allow it" in done.stderr
+    assert f"{root}/train/linked: cannot be read (Permission denied). Ask its owner for permission" in done.stderr
 
 
 @pytest.mark.parametrize("follow", [False, True])

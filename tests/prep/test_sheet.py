@@ -90,7 +90,7 @@ def test_wrong_names_are_refused(tiny_set: Path, tmp_path: Path) -> None:
     shards = ShardSet.open(tiny_set)
     with pytest.raises(UsageError, match=r"ends with \.png"):
         write_sheet(shards, tmp_path / "a.jpg")
-    with pytest.raises(UsageError, match=r"there is no folder"):
+    with pytest.raises(UsageError, match=r"does not exist"):
         write_sheet(shards, tmp_path / "none" / "a.png")
 
 

@@ -139,7 +139,7 @@ def test_folder_without_a_readable_manifest_is_kept(source: Path, tmp_path: Path
     manifest.unlink() if content is None else manifest.write_bytes(content)
     before = contents(tmp_path / "out")
     said = said_by_rebuild(source, tmp_path / "out")
-    assert f"kept as {tmp_path / 'out.old-2'}" in said[-1]
+    assert f"kept the previous content as {tmp_path / 'out.old-2'}" in said[-1]
     assert contents(tmp_path / "out.old-2") == before
 
 
@@ -160,7 +160,7 @@ def test_what_prep_did_not_make_is_kept(source: Path, tmp_path: Path, change: st
         out.rename(tmp_path / "in" / "gone")
         tars.rename(out)
     before = contents(out)
-    assert "kept as" in said_by_rebuild(source, out)[-1]
+    assert "kept the previous content as" in said_by_rebuild(source, out)[-1]
     assert contents(tmp_path / "out.old-1") == before
 
 

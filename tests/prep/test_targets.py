@@ -162,7 +162,7 @@ def test_empty_folder_is_taken_over(source: Path, room: Path, monkeypatch: pytes
 def test_root_is_refused(source: Path, out: str) -> None:
     """The root of the file system has no name that a set could take, nor has a demo beside it."""
     for begin in (lambda: make(source, Path(out)), lambda: demo_source(Path(out), 0, say=quiet)):
-        with pytest.raises(UsageError, match="the root of the file system cannot be written as a whole"):
+        with pytest.raises(UsageError, match="the root of the file system cannot be replaced"):
             begin()
 
 
@@ -189,7 +189,9 @@ def test_what_another_user_left_is_refused(source: Path, foreign: Path, name: st
     make(source, foreign / "out")
     left = (foreign / "out").rename(foreign / name)
     os.chown(left, NOBODY, NOBODY)
-    with pytest.raises(UsageError, match=rf"{name}: it belongs to \w+ \(user {NOBODY}\), and files made here to"):
+    with pytest.raises(
+        UsageError, match=rf"{name}: it belongs to \w+ \(user {NOBODY}\), but files made here belong to"
+    ):
         make(source, foreign / "out")
     assert [path.name for path in foreign.iterdir()] == [name]
     os.chown(left, os.geteuid(), os.getegid())

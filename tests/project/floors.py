@@ -10,7 +10,7 @@ PREP = (  # from the ground up
     ("prep/command", "prep/images"),
     ("prep/sources",),
     ("prep/make",),
-    ("prep/make/engines",),
+    ("prep/make/engines", "prep/make/subset"),
     ("prep",),
 )
 TRAIN = (

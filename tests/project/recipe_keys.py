@@ -1,8 +1,8 @@
-"""All keys of a recipe, as the program itself has them, as a page: docs/recipe-keys.md is the committed one.
+"""A page with all keys of a recipe, made from the program itself: docs/recipe-keys.md is the committed copy.
 
     python -m tests.project.recipe_keys
 
-writes that page anew, from the root of the checkout.
+rewrites that page; run it from the root of the checkout.
 """
 
 import ast
@@ -19,7 +19,7 @@ _TABLE = "| key | values | default | what it is |\n|---|---|---|---|\n"
 _HEAD = """\
 # The keys of a recipe
 
-A recipe is a TOML file of these sections. What it leaves out has the default.
+A recipe is a TOML file with these sections. A key that it omits has the default.
 `headrace recipes show NAME` prints a recipe with every value written out.
 `--set SECTION.KEY=VALUE` changes a value for one run.
 """
@@ -62,8 +62,9 @@ def descriptions(model: Any) -> dict[str, str]:
 def _values(schema: dict[str, Any]) -> str:
     """What a field takes, in words."""
     if "oneOf" in schema:
-        number, auto = schema["oneOf"]
-        return f"{_values(number)}, or `{auto['const']}`"
+        return ", or ".join(_values(one) for one in schema["oneOf"])
+    if word := schema.get("const") or next(iter(schema.get("examples", [])), ""):
+        return f"`{word}`" if "const" in schema else f"text as `{word}`"
     if "anyOf" in schema:
         return " or none".join(_values(one) for one in schema["anyOf"] if one.get("type") != "null") + " or none"
     if "enum" in schema:

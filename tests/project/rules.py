@@ -58,6 +58,8 @@ HOMES = (
         ("PIL",),
         also=("shards/picture.py", "shards/thumbnail.py", "prep/images/formats.py"),
     ),
+    Home("object storage", "shards/remote.py", ("obstore",)),
+    Home("conditions in SQL", "prep/make/subset/condition.py", ("duckdb",)),
     Home("pages", "train/record/page/render.py", ("jinja2",)),
     Home("HEIC", "prep/images/formats.py", ("pillow_heif",)),
     Home("random draws", "shards/draws.py", ("random", "secrets", "numpy.random")),

@@ -69,10 +69,3 @@ def test_help_of_each_command_needs_no_torch() -> None:
     """The help of a command loads neither torch nor DALI nor pyarrow."""
     for path, _ in commands(root_command()):
         assert loaded_by(*path, "--help") & set(LIGHT_FOR_ALL) == set(), path
-
-
-def test_readme_lists_the_commands() -> None:
-    """The README's table has every command, and none that is not there."""
-    page = (ROOT / "README.md").read_text("utf-8")
-    table = re.findall(r"^\| `headrace ([a-z]+(?: [a-z]+)*)[ `][^|]*\|", page, re.MULTILINE)
-    assert sorted(table) == sorted(" ".join(path) for path, _ in commands(root_command()))

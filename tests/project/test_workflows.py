@@ -8,6 +8,7 @@ import pytest
 from tests.checkout import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+RELEASE = ["release-version", "lint", "test", "dist", "installed", "demo", "sbom"]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
@@ -26,10 +27,25 @@ def loose(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflow_calls_the_makefile_alone(path: Path) -> None:
-    """Each step is a pinned action or a target, and the token may read the contents and nothing else."""
+    """Each step is a pinned action or a target, and the token may read the contents alone, but to publish."""
     text = path.read_text("utf-8")
     assert loose(text) == []
-    assert re.findall(r"permissions:\n((?:  .*\n)+)", text) == ["  contents: read\n"]
+    assert re.findall(r"^permissions:\n((?:  .*\n)+)", text, re.MULTILINE) == ["  contents: read\n"]
+    more = re.findall(r"^ +permissions:.*", text, re.MULTILINE)
+    assert more == (["    permissions: { id-token: write }"] if path.name == "release.yml" else [])
+    assert "secrets." not in text
+
+
+def test_only_what_passed_every_step_is_published() -> None:
+    """The job with the right to publish needs the one with all checks, runs no command, and starts by a tag only."""
+    text = (ROOT / ".github/workflows/release.yml").read_text("utf-8")
+    build, _, publish = text.partition("\n  publish:\n")
+    assert 'on:\n  push: { tags: ["v*"] }\npermissions' in build
+    assert re.findall(r"run: make (\S+)", build) == RELEASE
+    assert "id-token" not in build
+    assert "    needs: build\n" in publish
+    assert "    environment: release\n" in publish
+    assert "run:" not in publish
 
 
 def test_gpu_runner_takes_no_change_from_a_fork() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headrace.shards.index_writer import writing
 from headrace.shards.manifest import NAME, ClassInfo, Manifest, ShardInfo, SourceInfo, SplitInfo
@@ -15,14 +16,12 @@ CLASSES = 100
 def made_set(root: Path, samples: int, each: int = 100_000, side: int = 64) -> Path:
     """A set with one split, `train`, of so many samples, `each` in a shard; its tars are holes."""
     root.mkdir(parents=True)
-    counts = [min(each, samples - first) for first in range(0, samples, each)]
     with writing(root / "train.parquet", samples) as index:
-        first = 0
-        for number, count in enumerate(counts):
-            ids = range(first, first + count)
+        for first in range(0, samples, 100_000):
+            ids = range(first, min(first + 100_000, samples))
             keys = [key_of(one) for one in ids]
-            index.add(rows_of_shard(number, first, count, side), keys, [f"train/{key}.JPEG" for key in keys])
-            first += count
+            index.add(made_rows(np.array(ids), each, side), keys, [f"train/{key}.JPEG" for key in keys])
+    counts = [min(each, samples - first) for first in range(0, samples, each)]
     shards = tuple(_tar(root, number, count) for number, count in enumerate(counts))
     split = SplitInfo(name="train", samples=samples, index=index.info, shards=shards)
     classes = tuple(ClassInfo(id=f"n{number:04d}", name=f"class {number}") for number in range(CLASSES))
@@ -31,11 +30,10 @@ def made_set(root: Path, samples: int, each: int = 100_000, side: int = 64) -> P
     return root
 
 
-def rows_of_shard(number: int, first: int, count: int, side: int) -> Rows:
-    """Rows that name bytes inside the tar."""
-    rows = np.zeros(count, ROW)
-    ids = np.arange(first, first + count)
-    rows["shard"], rows["offset"], rows["size"] = number, 512 + np.arange(count) * 4096, SIZE + ids % 1000
+def made_rows(ids: NDArray[np.int64], each: int, side: int) -> Rows:
+    """Rows that name bytes inside the tars."""
+    rows = np.zeros(len(ids), ROW)
+    rows["shard"], rows["offset"], rows["size"] = ids // each, 512 + ids % each * 4096, SIZE + ids % 1000
     rows["label"], rows["width"], rows["height"] = ids % CLASSES, side + ids % 7, side + ids % 5
     rows["crc32"] = rows["source_crc32"] = ids * 2_654_435_761 % (1 << 32)
     rows["source_size"] = rows["size"]

@@ -29,7 +29,7 @@ def test_no_inode_left_is_not_called_a_full_disk(tmp_path: Path) -> None:
         assert lines[-1] == "out"
         (error,) = [line for line in done.stderr.splitlines() if "error" in line]
         assert "the disk has no inode left for another file (all 18 are in use; 4" in error
-        assert "remove files, however small, and try again: finished shards are kept" in error
+        assert "remove some files, however small, and try again: finished shards are kept" in error
         assert "disk is full" not in error
 
 
@@ -37,5 +37,5 @@ def test_quota_is_named(tmp_path: Path) -> None:
     """A quota that is used up is no full disk either."""
     error = storage_error(OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), tmp_path / "none" / "file")
     assert isinstance(error, FullError)
-    assert "your quota on this disk is used up" in str(error)
+    assert "the user's quota on this disk is used up" in str(error)
     assert "shards" not in str(error)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headrace.shards import headers
+from headrace.shards import headers, system
 from headrace.shards.errors import DataError
-from headrace.shards.headers import refuse_unsafe, why_unsafe_at
+from headrace.shards.headers import refuse_unsafe
 from headrace.shards.manifest import load
 from headrace.shards.shardset import ShardSet
-from headrace.shards.unsafe import why_unsafe
+from headrace.shards.unsafe import why_unsafe, why_unsafe_at
 from tests.prep.odd_jpegs import after_start, base, exif, segment
 from tests.shards.older_sets import KEY, TWO_EXIF, older_set
 
@@ -34,7 +34,7 @@ def test_a_set_is_looked_at_once(tiny_set: Path, notes: Path, monkeypatch: pytes
     (note,) = notes.iterdir()
     assert (note.parent.stat().st_mode & 0o777, note.stat().st_size) == (0o700, 0)
     assert sorted(tiny_set.iterdir()) == before
-    monkeypatch.setattr(os, "pread", no_reading)
+    monkeypatch.setattr(system, "pread", no_reading)
     refuse_unsafe(ShardSet.open(tiny_set))
 
 

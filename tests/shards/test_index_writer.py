@@ -61,7 +61,8 @@ def rendered_at_once(rows: Rows) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("rows", "cuts"), [(0, []), (1, []), (700, [0, 100, 100, 699]), (1_200_000, [5, 400_000, 1_048_577, 1_048_577])]
+    ("rows", "cuts"),
+    [(0, []), (1, []), (2, [1]), (700, [0, 100, 100, 699]), (1_200_000, [5, 400_000, 1_048_577, 1_048_577])],
 )
 def test_bytes_are_those_of_one_table(tmp_path: Path, rows: int, cuts: list[int]) -> None:
     """However the rows come, more than a row group of them too, the file is the one that a single table gives."""

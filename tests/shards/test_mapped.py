@@ -123,7 +123,7 @@ def test_link_in_the_place_of_the_file_is_not_followed(tiny_set: Path, tmp_path:
     file.symlink_to(tmp_path / "elsewhere")
     ours, columns = opened(tiny_set)
     assert same(columns, tiny_set)
-    assert "copy of its own" in ours.trouble
+    assert "its own copy" in ours.trouble
 
 
 @pytest.mark.usefixtures("small_ones_too")
@@ -164,7 +164,7 @@ def test_folder_that_may_not_be_written(tmp_path: Path, folder: Path, there: str
     figures, *trouble = result.stdout.splitlines()
     assert figures == f"{SAMPLES} 1 True"
     assert len(trouble) == 1
-    assert "every process has a copy of its own: no folder headrace/columns" in trouble[0]
+    assert "every process has its own copy: no folder headrace/columns" in trouble[0]
 
 
 MOUNTED = """
@@ -202,7 +202,7 @@ def test_without_a_private_folder(tiny_set: Path, tmp_path: Path, folder: Path) 
     ours, columns = opened(tiny_set)
     assert same(columns, tiny_set)
     assert not is_mapped(columns)
-    assert "cannot be shared, so every process has a copy of its own: no folder headrace/columns" in ours.trouble
+    assert "cannot be shared, so every process has its own copy: no folder headrace/columns" in ours.trouble
     (tmp_path / "cache" / "headrace").unlink()
     folder.mkdir(parents=True)
     folder.chmod(0o777)

@@ -14,6 +14,7 @@ from headrace.shards import open_files
 from headrace.shards.errors import DataError
 from headrace.shards.shardset import ShardSet
 from tests.checkout import ROOT
+from tests.shards.made_sets import made_set
 
 PROGRAM = """
 import os, resource, sys
@@ -69,7 +70,7 @@ def test_files_of_the_program_count_too(many_tars: Path) -> None:
     """Where there is no room beside the program's own files, it is said how to raise the limit."""
     error, unchanged = printed(PROGRAM.format(limit=124, first=TAKE), many_tars)
     assert error.startswith("1 ")
-    assert "the split has 60 tars, and this process may open 124 files (RLIMIT_NOFILE" in error
+    assert "the split has 60 tars, but this process may open 124 files (RLIMIT_NOFILE" in error
     assert "Raise the limit first: `ulimit -n 1084`" in error
     assert unchanged == "True"
 
@@ -140,5 +141,21 @@ def test_tar_that_is_lost_or_cut_later_is_named(tiny_zip: Path, tmp_path: Path, 
     split.jpegs(np.array([2, 5]))
     with pytest.raises(DataError, match=r"train-000003\.tar: No such file"):
         split.jpegs(np.array([2, 3]))
-    with pytest.raises(DataError, match=r"train-000004\.tar: 1,000 bytes, the manifest says"):
+    with pytest.raises(DataError, match=r"train-000004\.tar: 1,000 bytes, but the manifest says"):
         split.jpegs(np.array([4]))
+
+
+def test_fifty_thousand_tars(tmp_path: Path, few: int) -> None:
+    """Opening checks the size of each, and batches from all of them get the right tars, few of which stay open."""
+    root = made_set(tmp_path / "many", 100_000, each=2)
+    split = ShardSet.open(root)["train"]
+    shards = np.random.default_rng(0).permutation(50_000)
+    for batch in np.split(shards, 200):
+        places = split.places(2 * batch + 1)
+        names = [Path(f"/proc/self/fd/{descriptor}").readlink().name for descriptor in places.descriptors]
+        assert names == [f"train-{number:06d}.tar" for number in batch]
+        del places
+        assert len(open_tars()) == few
+    (root / "train-049999.tar").write_bytes(b"cut")
+    with pytest.raises(DataError, match=r"train-049999\.tar: 3 bytes, but the manifest says 9,216"):
+        ShardSet.open(root)

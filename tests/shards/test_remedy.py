@@ -15,7 +15,7 @@ WORDS = st.text(st.characters(exclude_characters="\0`/", exclude_categories=["Cs
 def test_a_command_is_only_what_it_seems(options: dict[str, object], folder: str, tars: list[str]) -> None:
     """Whatever options a stranger's manifest names, and whatever a folder is called, a shell sees words alone."""
     root = Path("/nowhere") / folder
-    said = remedy.of_tars(root, ["x.tar"], options).partition("`")[2].removesuffix("`")
+    said = remedy.of_tars(root, ["x.tar"], [options]).partition("`")[2].removesuffix("`")
     chosen = [(name, value) for name, value in sorted(options.items()) if value is not None]
     words = [word for name, value in chosen for word in ("--" + name.replace("_", "-"), str(value))]
     assert shlex.split(said) == ["headrace", "prep", "SOURCE", str(root), *words, "--if-exists", "rebuild"]

@@ -76,7 +76,7 @@ def test_changed_size_is_found_at_opening(copy: Path) -> None:
     size = tar.stat().st_size
     tar.write_bytes(tar.read_bytes() + b"\0" * 512)
     with pytest.raises(
-        DataError, match=rf"train-000002\.tar: {size + 512:,} bytes, the manifest says {size:,}.*rebuild"
+        DataError, match=rf"train-000002\.tar: {size + 512:,} bytes, but the manifest says {size:,}.*rebuild"
     ):
         ShardSet.open(copy)
 

@@ -39,5 +39,5 @@ def test_names_that_are_no_png(tmp_path: Path) -> None:
     """Said before any work is done."""
     with pytest.raises(UsageError, match=r"ends with \.png"):
         refuse_name(tmp_path / "a.jpg")
-    with pytest.raises(UsageError, match="there is no folder"):
+    with pytest.raises(UsageError, match="does not exist"):
         refuse_name(tmp_path / "none" / "a.png")

@@ -98,3 +98,13 @@ def test_damaged_header_is_never_another_member(
         assert next(members(path)) == Member("a.jpg", BLOCK, 600)
     except DataError as error:
         assert "no tar header" in str(error)  # noqa: PT017
+
+
+def test_cut_tar_says_where_it_ends(tmp_path: Path) -> None:
+    """A member far inside is small; the message has the byte at which it would end, and that at which the file does."""
+    content, offsets, _ = write([("a", b"1" * 5000, 0), ("b", b"2" * 100, 1)])
+    path = tmp_path / "a.tar"
+    path.write_bytes(content[: offsets[1] + 50])
+    said = rf"b\.jpg ends at byte {offsets[1] + 100:,}, but the file has only {offsets[1] + 50:,} bytes"
+    with pytest.raises(DataError, match=said):
+        list(members(path))

@@ -59,17 +59,23 @@ def test_sound_set_has_no_problems(tiny_set: Path, deep: bool) -> None:
         (lambda root: (root / "train-000000.tar").unlink(), "train-000000.tar: No such file"),
         (lambda root: patch(root / "train-000001.tar", 700, b"\1\2\3"), "train-000001.tar: SHA-256"),
         (lambda root: (root / "val-000000.idx").unlink(), "val-000000.idx: "),
-        (lambda root: (root / "val-000000.idx").write_text("v1.2 0\n"), "val-000000.idx: 0 samples, the index has 60"),
+        (
+            lambda root: (root / "val-000000.idx").write_text("v1.2 0\n"),
+            "val-000000.idx: 0 samples, but the index has 60",
+        ),
         (
             lambda root: (root / "val-000001.idx").write_bytes((root / "val-000000.idx").read_bytes()),
             "val-000001.idx: ",
         ),
-        (lambda root: in_idx(root, "\njpg ", "\njqg "), "val-000000.idx: has 'jqg' for the extension of 000000000.jpg"),
-        (lambda root: in_idx(root, " cls ", " clx "), "val-000000.idx: has 'clx' for the extension of 000000000.cls"),
+        (
+            lambda root: in_idx(root, "\njpg ", "\njqg "),
+            "val-000000.idx: gives 'jqg' as the extension of 000000000.jpg",
+        ),
+        (lambda root: in_idx(root, " cls ", " clx "), "val-000000.idx: gives 'clx' as the extension of 000000000.cls"),
         (lambda root: in_idx(root, r" cls .*", ""), "val-000000.idx: byte 512: a sample without its label"),
         (
             lambda root: in_idx(root, r"\n(jpg .*) (cls .*)", r"\n\1 \2 \2"),
-            "val-000000.idx: line 2 has two members of one",
+            "val-000000.idx: line 2 has two members with the same",
         ),
         (lambda root: patch(root / "train.parquet", 900, b"\1\2\3"), "train.parquet: not the file"),
         (lambda root: (root / "train.parquet").unlink(), "train.parquet: No such file"),
@@ -94,7 +100,7 @@ def test_deep_finds_what_a_forged_manifest_hides(copy: Path) -> None:
     forged = Manifest.make(manifest.classes, (train, *others), manifest.source, manifest.options)
     (copy / NAME).write_bytes(forged.render())
     assert problems(copy) == []
-    assert ["000000000.jpg: its bytes are not those" in problem for problem in problems(copy, deep=True)] == [True]
+    assert ["000000000.jpg: its bytes do not match" in problem for problem in problems(copy, deep=True)] == [True]
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -137,7 +143,7 @@ def test_deep_compares_sides_with_the_index(copy: Path) -> None:
     )
     assert problems(copy) == []
     (found,) = problems(copy, deep=True)
-    assert "decodes to 64 x 64 pixels, the index says 1 x 64" in found
+    assert "decodes to 64 x 64 pixels, but the index says 1 x 64" in found
 
 
 def test_many_problems_of_a_shard_are_summed_up(copy: Path) -> None:

@@ -1,4 +1,4 @@
-import os
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.prep.figures import report
+from headrace.shards import system
 from headrace.shards.order import Order, Steps, Windows
 from headrace.shards.shardset import ShardSet
 from headrace.shards.shuffling import expected_classes, seen_classes, shuffle_quality
@@ -120,13 +121,13 @@ def test_reads_stay_within_a_window(tiny_set: Path, monkeypatch: pytest.MonkeyPa
     """Counted at the system call: a stretch of batches reads one tar with a window of 1, all without windows."""
     split = ShardSet.open(tiny_set).split("train")
     read: list[int] = []
-    pread = os.pread
+    pread = system.pread
 
     def counted(descriptor: int, size: int, offset: int) -> bytes:
         read.append(descriptor)
         return pread(descriptor, size, offset)
 
-    monkeypatch.setattr(os, "pread", counted)
+    monkeypatch.setattr(system, "pread", counted)
 
     def tars(order: Order) -> list[int]:
         """How many tars each of the epoch's batches of 32 reads."""
@@ -156,17 +157,26 @@ def test_expected_classes() -> None:
 def test_sorted_shards_are_told_from_mixed_ones() -> None:
     """Where each shard has a class of its own, small windows mix badly, which the figures show; mixed shards do not."""
     labels, shards = np.repeat(np.arange(20), 100), (100,) * 20
-    found = shuffle_quality(labels, shards, 64, (1, 2, 8, 20))
+    found = shuffle_quality(labels, shards, 64, 16, (1, 2, 8, 20))
     assert sorted(found.windows) == [1, 2, 8]
-    assert found.whole == pytest.approx(found.expected, rel=0.02)
-    assert found.windows[1] < 2
-    assert found.windows[1] < found.windows[2] < found.windows[8] < 0.6 * found.expected
+    assert found.whole == pytest.approx(found.expected, rel=0.03)
+    in_batch = {length: classes.batch for length, classes in found.windows.items()}
+    assert in_batch[1] < 2
+    assert in_batch[1] < in_batch[2] < in_batch[8] < 0.6 * found.expected.batch
+    assert sorted(found.partitions) == [2, 4]
+    assert found.partitions[4].batch > 0.9 * found.expected.batch
+    assert 4 < found.partitions[4].group < 6 < found.partitions[2].group  # as 5 of 20 shards, of a class each, give
     mixed = labels[Order(2000, 5).permutation(0)]
-    assert seen_classes(mixed, order_of(shards, 2), 64) == pytest.approx(found.expected, rel=0.02)
+    assert seen_classes(mixed, order_of(shards, 2), 64, 16) == pytest.approx(found.expected, rel=0.02)
 
 
 def test_inspect_prints_the_quality(tiny_set: Path) -> None:
     """The figures of a set say how many classes a batch has, over the whole set and in windows."""
     lines = report(ShardSet.open(tiny_set)).splitlines()
     assert "  classes in a batch of 256: 12.0 expected, 12.0 over the whole set" in lines
+    assert any(line.startswith("  classes in a group of 32: 11.3 expected, 11.") for line in lines)
+    assert any(line.startswith("    in partitions (train.partitions): 12.0 with 2, ") for line in lines)
+    (read,) = (line for line in lines if line.startswith("  MB that a host reads in an epoch: "))
+    whole, *parts = [float(number) for number in re.findall(r"\d+\.\d", read)]
+    assert parts == pytest.approx([whole / 2, whole * 3 / 8, whole / 4, whole / 8], abs=0.1)
     assert any(line.startswith("    in windows of shards (train.window): 12.0 with 1, ") for line in lines)

@@ -7,9 +7,8 @@ from efficientnet_pytorch import EfficientNet as PackageEfficientNet
 from efficientnet_pytorch.utils import BlockDecoder, efficientnet
 from torch import nn
 
-from headrace.train.model.build import Built, build_model
+from headrace.train.model.build import Built, build_model, random_network
 from headrace.train.model.efficientnet import EfficientNet
-from headrace.train.model.network import Network
 
 
 class Shape(TypedDict):
@@ -27,9 +26,9 @@ def built_narrow(classes: int = 12, seed: int = 0) -> Built:
     return build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **NARROW)
 
 
-def narrow(classes: int = 12, seed: int = 0) -> Network:
+def narrow(classes: int = 12, seed: int = 0) -> EfficientNet:
     """The network alone."""
-    return built_narrow(classes, seed).network
+    return random_network("efficientnet-b0", classes, seed, **NARROW)
 
 
 def shallow(classes: int = 12) -> EfficientNet:

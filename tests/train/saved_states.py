@@ -13,6 +13,7 @@ from headrace.train.checkpoint.progress import Progress
 from headrace.train.machine.place import Place
 from headrace.train.model.build import Built
 from headrace.train.model.normalisation import normalisation_of
+from headrace.train.record.attempts import Attempt
 from headrace.train.run.assemble import build_numerics, build_saver, build_step
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import resolve
@@ -51,7 +52,9 @@ def save_one(shards: Path, out: Path, *settings: str) -> Path:
             parameter.grad = parameter.detach() * 0.1 + 0.01
         step.optimizer.step()
     out.mkdir()
-    build_saver(setup, place, step)(PROGRESS, best=False)
+    saver = build_saver(setup, place, step, Attempt())
+    saver(PROGRESS, best=False)
+    saver.done(wait=True)
     return out / "last.pt"
 
 

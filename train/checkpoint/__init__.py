@@ -1,1 +1,1 @@
-"""What a run saves, and what a later run resumes from."""
+"""Writes and reads checkpoints: the files that a run saves and from which a later run resumes."""

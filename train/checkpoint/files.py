@@ -1,16 +1,19 @@
-"""Checkpoints: one file each, whole or absent, with the hash of its bytes in its name.
+"""Writes, reads and removes checkpoint files: each is complete or absent, with the hash of its bytes in its name.
 
-    RUN/checkpoints/step-00000782-<16 hex of sha256>.pt     the states; the newest few and the best are kept
-    RUN/last.pt, RUN/best.pt                                links to two of them
+    RUN/checkpoints/step-00000782-000003-<16 hex of sha256>.pt   the states; the newest few and the best are kept
+    RUN/last.pt, RUN/best.pt                                     links to two of them, for people
 
-A file holds plain values and dense tensors only: `torch.load(..., weights_only=True)` reads it, and what is something
-else in it is refused before anything looks at it. It holds no state of any random generator and none of the pipeline:
-both are functions of the step.
+The second number is the attempt that wrote the file; a name without one belongs to attempt 0. The newest checkpoint is
+that of the highest attempt and, within an attempt, of the highest step. Each checkpoint records which checkpoint is the
+best so far, and programs trust the record of the newest checkpoint.
+
+A file holds only plain values and dense tensors: `torch.load(..., weights_only=True)` reads the file, and values of
+other kinds are refused before any use. No state of random generators or of the pipeline is saved, because both are
+functions of the step.
 """
 
 import hashlib
 import io
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
@@ -22,74 +25,75 @@ from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.open_files import refuse_limit
 from headrace.shards.paths import refuse_impossible
 from headrace.train.checkpoint.formats import checked
+from headrace.train.checkpoint.names import CHECKPOINTS, THIS, age, hash_in, is_name, name_of, newest_first
+from headrace.train.checkpoint.pointer import BEST, LAST
 from headrace.train.model.safe_load import first_line, safe_load
+from headrace.train.record.attempts import Attempt
 
-_BEST = "best.pt"
-_NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.pt")
+_FIRST = Attempt()
 
 
 class Written(NamedTuple):
-    """The file that a checkpoint was written to, the SHA-256 of its bytes in hex, and their number."""
+    """A written checkpoint: the path of its file, the SHA-256 of the file's bytes in hex, and their number."""
 
     path: Path
     sha256: str
     bytes: int
 
 
-def save(run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int) -> Written:
-    """Write a checkpoint and point `last.pt`, and `best.pt` where it is the best, at it.
+def save(
+    run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int, attempt: Attempt = _FIRST, before: str = ""
+) -> Written:
+    """Write a checkpoint and point the link `last.pt` at it; point `best.pt` at it too if `best`, else at `before`.
 
-    All but the newest `keep` and the best are then removed. Raises HeadraceError when it cannot be written; what was
-    there before then stays.
+    Then remove the checkpoints of this and earlier attempts, except the newest `keep` and the best. Raises
+    HeadraceError if the file cannot be written; earlier checkpoints are then kept. Raises SupersededError, before
+    anything is visible, if there is a later attempt.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    data = buffer.getvalue()
+    data = buffer.getbuffer()
     digest = hashlib.sha256(data).hexdigest()
-    path = run / "checkpoints" / f"step-{step:08d}-{digest[:16]}.pt"
+    path = run / CHECKPOINTS / name_of(step, attempt.number, digest)
     try:
         path.parent.mkdir(exist_ok=True)
-        store.write_bytes(path, data)
-        for link in ("last.pt", _BEST) if best else ("last.pt",):
-            store.write_link(run / link, Path("checkpoints") / path.name)
-        store.sync_folder(path.parent)  # the new one is on the disk before an old one goes
-        _remove_old(run, keep)
+        store.write_bytes(path, data, attempt.look)
+        link(run, path.name, path.name if best else before, attempt)
+        store.sync_folder(path.parent)  # the new one is on the disk before an old one is removed
+        _remove_old(run, keep, attempt, {path.name, path.name if best else before})
     except OSError as error:
         raise store.storage_error(error, path) from error
     return Written(path, digest, len(data))
 
 
-def _remove_old(run: Path, keep: int) -> None:
-    kept = {path.resolve() for path in (*_newest_first(run)[:keep], run / "last.pt", run / _BEST)}
-    for path in _newest_first(run):
-        if path.resolve() not in kept:
+def link(run: Path, last: str, best: str, attempt: Attempt) -> None:
+    """Point the links `last.pt` and `best.pt` at the checkpoints of these names; "" leaves a link unchanged."""
+    for name, target in ((LAST, last), (BEST, best)):
+        if target:
+            attempt.look()
+            store.write_link(run / name, Path(CHECKPOINTS) / target)
+
+
+def _remove_old(run: Path, keep: int, attempt: Attempt, named: set[str]) -> None:
+    own = [path for path in newest_first(run) if age(path.name)[0] <= attempt.number]
+    if not attempt.number:  # the files do not say which one is the best
+        named = named | {path.resolve().name for path in (run / LAST, run / BEST)}
+    kept = {path.name for path in own[:keep]} | named
+    for path in own:
+        if path.name not in kept:
+            attempt.look()
             path.unlink()
 
 
-def exists(run: Path) -> bool:
-    """Whether the run folder holds any checkpoint, damaged or not."""
-    return bool(_newest_first(run))
-
-
-def later(run: Path, step: int) -> list[Path]:
-    """Checkpoints in the run folder of steps after `step`, the newest first."""
-    return [path for path in _newest_first(run) if int(path.name.split("-")[1]) > step]
-
-
 def remove_unfinished(run: Path) -> None:
-    """Remove what a process that was killed while it wrote has left."""
-    for folder in (run, run / "checkpoints"):
+    """Remove the partial files of a process that was killed while writing."""
+    for folder in (run, run / CHECKPOINTS):
         for path in folder.glob(f"*{store.PARTIAL}"):
             path.unlink(missing_ok=True)
 
 
-def _newest_first(run: Path) -> list[Path]:
-    found = [path for path in (run / "checkpoints").glob("step-*.pt") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: (int(path.name.split("-")[1]), path.stat().st_mtime_ns), reverse=True)
-
-
 class Stored(NamedTuple):
-    """What a checkpoint file holds, which file that is, and the SHA-256 of its bytes in hex."""
+    """The contents of a checkpoint file, the path of the file, and the SHA-256 of its bytes in hex."""
 
     state: dict[str, Any]
     path: Path
@@ -97,64 +101,92 @@ class Stored(NamedTuple):
 
 
 class Newest(NamedTuple):
-    """The newest undamaged checkpoint of a run folder, and a line for each damaged one that was passed over."""
+    """The newest undamaged checkpoint of a run folder, and a line for each damaged checkpoint that was skipped."""
 
     stored: Stored
     passed_over: list[str]
 
 
 def load(path: Path, sha256: str | None = None) -> Stored:
-    """Read a checkpoint file once, of a run folder its best.pt; `sha256` is that of its bytes if it was read before.
+    """Read a checkpoint file, or the best checkpoint of a run folder.
 
-    Raises UsageError when there is none, DataError when it is damaged or is not the one that was read before,
-    NewerError when a newer Headrace wrote it.
+    `sha256` is the hash of the file's bytes at an earlier reading, if there was one. Raises UsageError if there is no
+    checkpoint, DataError if the file is damaged or has another hash, NewerError if a newer Headrace wrote it.
     """
     refuse_impossible(path)
-    path = path / _BEST if path.is_dir() else path
+    path = _best_of(path) if path.is_dir() else path
     try:
         data = path.read_bytes()
     except OSError as error:
         refuse_limit(error)
         raise UsageError(
-            f"{path}: no checkpoint that can be read ({error.strerror}). "
-            "Give a run folder, for its best.pt, or a file that a run wrote: RUN/best.pt, RUN/last.pt, or one of "
-            "RUN/checkpoints"
+            f"{path}: no readable checkpoint ({error.strerror}). "
+            "Give a run folder, which means its best.pt, or a file that a run wrote: RUN/best.pt, RUN/last.pt, or a "
+            "file in RUN/checkpoints"
         ) from error
-    named = _NAME.fullmatch(path.resolve().name)
+    named = hash_in(path.resolve().name)
     digest = hashlib.sha256(data).hexdigest()
     if sha256 and digest != sha256:
         raise DataError(
-            f"{path}: changed while the run was starting: its sha256 begins {digest[:16]}, before {sha256[:16]}. "
-            "Start again"
+            f"{path}: the file changed while the run was starting: its SHA-256 began with {sha256[:16]} and now begins "
+            f"with {digest[:16]}. Start the run again"
         )
-    if named and not digest.startswith(named[2]):
+    if named and not digest.startswith(named):
         raise DataError(
-            f"{path}: damaged: its sha256 begins {digest[:16]}, its name says {named[2]}. Use an earlier checkpoint"
+            f"{path}: the file is damaged: its SHA-256 begins with {digest[:16]}, but its name says {named}. "
+            "Use an earlier checkpoint"
         )
     try:
-        if named is None and sha256 is None:  # renamed, so the hash is lost; the members' own CRC-32 are left
+        if not named and sha256 is None:  # renamed, so the hash is lost; the CRC-32 of the members remain
             _check_members(data)
         state = safe_load(data)
-    except Exception as error:  # zipfile raises many kinds for a damaged file
-        raise DataError(f"{path}: not a checkpoint that can be read ({first_line(error)}). Use another") from error
+    except Exception as error:  # zipfile raises many kinds of errors for a damaged file
+        raise DataError(f"{path}: not a readable checkpoint ({first_line(error)}). Use another checkpoint") from error
     return Stored(checked(path, state), path, digest)
+
+
+def _best_of(run: Path) -> Path:
+    """Return the file that the newest undamaged checkpoint of the run names as the best; best.pt if it names none."""
+    for path in newest_first(run):
+        try:
+            said = load(path).state.get("best")
+        except NewerError:
+            raise
+        except DataError:
+            continue
+        if said == THIS:
+            return path
+        return run / CHECKPOINTS / said if said else run / BEST
+    return run / BEST
+
+
+def best_before(run: Path, resumed: Path, said: str | None) -> str:
+    """Return the name of the best checkpoint in `run` according to the resumed checkpoint; "" if the file is missing.
+
+    `said` is the field `best` of the resumed checkpoint. If `said` is None, as in older versions, best.pt decides.
+    """
+    link = run / BEST
+    name = resumed.resolve().name if said == THIS else said
+    if name is None:
+        name = link.resolve().name if link.exists() else ""
+    return name if is_name(name) and (run / CHECKPOINTS / name).exists() else ""
 
 
 def _check_members(data: bytes) -> None:
     with ZipFile(io.BytesIO(data)) as archive:
         if (damaged := archive.testzip()) is not None:
-            raise ValueError(f"its member {damaged} is damaged")
+            raise ValueError(f"the file's member {damaged} is damaged")
 
 
 def newest(run: Path) -> Newest:
-    """The newest undamaged checkpoint in a run folder.
+    """Read the newest undamaged checkpoint in a run folder.
 
-    Raises UsageError when there is no checkpoint, DataError when all are damaged, NewerError when the newest undamaged
-    one is of a newer Headrace: the run is further than those before it.
+    Raises UsageError if there is no checkpoint, DataError if all are damaged. Raises NewerError if a newer Headrace
+    wrote the newest undamaged checkpoint, because resuming from an older checkpoint would lose progress.
     """
-    candidates = _newest_first(run)
+    candidates = newest_first(run)
     if not candidates:
-        raise UsageError(f"{run}: no checkpoint to resume from. Start without --resume, or name the right folder")
+        raise UsageError(f"{run}: no checkpoint to resume from. Start without --resume, or give the folder of a run")
     passed_over: list[str] = []
     for path in candidates:
         try:

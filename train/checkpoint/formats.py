@@ -1,7 +1,7 @@
-"""The versions of the checkpoint format, and which fields each may hold: docs/formats.md in code.
+"""Defines the versions of the checkpoint format and the fields of each version, as described in docs/formats.md.
 
-Every version from 1 on is a file of `torch.save` with a table in it that has an integer `format`. So a later version
-is known for what it is before anything else in it is looked at.
+A file of any version is made by `torch.save` and holds a table with the integer `format`. Thus a file of a later
+version is recognised before any other field of the file is used.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from headrace.shards.errors import DataError, NewerError
 from headrace.train.checkpoint.plain import plain
 
 FORMAT = 2
-"""The version that is written; all from 1 on are read."""
+"""The version of the checkpoint format that is written; all versions from 1 to this one are read."""
 _FIRST = {
     "format": int,
     "headrace": str,
@@ -29,19 +29,24 @@ _FIRST = {
 }
 _SECOND = {"class_names": list, "mean": list, "std": list, "network": dict}
 FIELDS: dict[int, dict[str, type]] = {1: _FIRST, 2: _FIRST | _SECOND}
-"""What a checkpoint of each version has, with its type."""
-OPTIONAL: dict[int, dict[str, type]] = {1: {}, 2: {"size": int, "crop": float, "prepared": dict, "decode": str}}
-"""What it may have besides. A field that is added to version 2 gets its line in docs/formats.md too."""
+"""The required fields of each version of the format, with their types."""
+OPTIONAL: dict[int, dict[str, type]] = {
+    1: {},
+    2: {"size": int, "crop": float, "prepared": dict, "decode": str, "best": str},
+}
+"""The optional fields of each version. A field that is added to version 2 also needs a line in docs/formats.md."""
 
 
 def checked(path: Path, loaded: object) -> dict[str, Any]:
-    """What was read from `path`, as plain values and dense tensors under the fields of its version.
+    """Check the object that was read from `path`; return it as a table of plain values and dense tensors.
 
-    Raises NewerError for a later version or a field that is not known here, DataError for anything else that is not a
-    checkpoint.
+    Raises NewerError for a later version of the format or an unknown field, DataError if `loaded` is not a checkpoint.
     """
     if not isinstance(loaded, dict):
-        raise DataError(f"{path}: not a Headrace checkpoint: it holds a {type(loaded).__name__}")
+        raise DataError(
+            f"{path}: not a Headrace checkpoint: the file holds a {type(loaded).__name__}, not a dict. "
+            "Give a file that `headrace train` wrote"
+        )
     _refuse_newer(path, loaded)
     try:
         state: dict[str, Any] = plain(loaded)
@@ -49,7 +54,10 @@ def checked(path: Path, loaded: object) -> dict[str, Any]:
         raise DataError(f"{path}: not a Headrace checkpoint: {error}. Use an earlier checkpoint") from error
     version = _version(state)
     if version is not None and version not in FIELDS:
-        raise DataError(f"{path}: not a Headrace checkpoint: format {version}, the first is 1. Use an earlier one")
+        raise DataError(
+            f"{path}: not a Headrace checkpoint: the field format is {version}, but formats begin at 1. "
+            "Use an earlier checkpoint"
+        )
     fields = FIELDS[version or 1]
     wrong = [key for key, kind in fields.items() if type(state.get(key)) is not kind]
     wrong += [key for key, kind in OPTIONAL[version or 1].items() if key in state and type(state[key]) is not kind]
@@ -57,27 +65,32 @@ def checked(path: Path, loaded: object) -> dict[str, Any]:
         raise DataError(f"{path}: not a Headrace checkpoint: {', '.join(wrong)} missing or of the wrong kind")
     for key in ("classes", "class_names"):
         if not all(isinstance(one, str) for one in state.get(key, [])):
-            what = "its classes are not all names" if key == "classes" else "its class names are not all texts"
+            what = f"not all values of the field {key} are text"
             raise DataError(f"{path}: not a Headrace checkpoint: {what}. Use an earlier checkpoint")
     return state
 
 
 def _refuse_newer(path: Path, loaded: dict[Any, Any]) -> None:
-    """Raise NewerError for a later version, or a field of one."""
+    """Raise NewerError for a checkpoint of a later version, or with a field that only a later version has."""
     version = _version(loaded)
     if version is None or version < 1:
         return
     if version > FORMAT:
-        raise NewerError.of(path, f"it has a format above {FORMAT}, the last that this version reads")
+        raise NewerError.of(path, f"the file has a format above {FORMAT}, the last format that this version reads")
     refuse_unknown(path, loaded, FIELDS[version], OPTIONAL[version])
 
 
 def refuse_unknown(
-    path: Path, found: dict[Any, Any], required: Collection[str], optional: Collection[str] = (), where: str = "it"
+    path: Path,
+    found: dict[Any, Any],
+    required: Collection[str],
+    optional: Collection[str] = (),
+    where: str = "the file",
 ) -> None:
-    """Raise NewerError for a table of the file with all the fields that are required, and one that is not known here.
+    """Raise NewerError if the table `found` has all required fields and also an unknown field.
 
-    With one of those missing it is not of a later version but damaged, or foreign: others find that.
+    A table without a required field is not of a later version: it is damaged or from another program, which other
+    checks find.
     """
     there = [key for key in dict.keys(found) if type(key) is str]
     unknown = [key for key in there if key not in required and key not in optional]
@@ -86,7 +99,7 @@ def refuse_unknown(
 
 
 def _version(loaded: dict[Any, Any]) -> int | None:
-    """The number of the format; None where that is no integer."""
-    # by the class's own method: an OrderedDict from a file may bring an attribute called `get`
+    """Return the number of the file's format; None if that field is missing or not an integer."""
+    # use the class's own method: an OrderedDict from a file may have an attribute called `get`
     found = dict.get(loaded, "format")
     return found if type(found) is int else None

@@ -1,7 +1,7 @@
-"""Plain values and dense tensors: all that a checkpoint may consist of.
+"""Checks that a loaded checkpoint holds only plain values and dense tensors.
 
-What `torch.load(..., weights_only=True)` lets through runs no code, but it is not harmless: dictionaries with methods
-of their own, lists that hold themselves, sparse tensors whose indices nobody has checked, tensors without memory.
+The objects that `torch.load(..., weights_only=True)` accepts run no code, but some of them are harmful: dictionaries
+with overridden methods, lists that contain themselves, sparse tensors with unchecked indices, tensors without memory.
 """
 
 from collections import OrderedDict
@@ -19,26 +19,27 @@ _SCALARS = (str, int, float, bool, type(None))
 
 
 def plain(value: object, name: str = "", levels: int = _NESTED) -> Any:
-    """The same values in dictionaries, lists and tuples made here, tensors without history.
+    """Return a copy of `value` made of new dictionaries, lists and tuples, with detached tensors.
 
-    Tensors may still share their memory, or repeat it. Raises ValueError that names what is something else.
+    Tensors of the copy may still share memory, or repeat elements by a stride of 0. Raises ValueError, which names the
+    first value that is neither plain nor a dense tensor.
     """
     if type(value) in _SCALARS:
         if isinstance(value, int) and not -_MOST <= value <= _MOST:
-            raise ValueError(f"{name} is an integer beyond 64 bits")
+            raise ValueError(f"{name or 'the value'} is an integer beyond 64 bits")
         return value
     if isinstance(value, Tensor) and type(value) is Tensor:
         return _dense(value, name)
     if not levels:
-        raise ValueError(f"{name or 'it'} is nested in more than {_NESTED} levels")
+        raise ValueError(f"{name or 'the value'} is nested in more than {_NESTED} levels")
     if isinstance(value, dict) and type(value) in (dict, OrderedDict):
-        # by the class's own method: an OrderedDict from a file may bring an attribute called `items`
+        # use the class's own method: an OrderedDict from a file may have an attribute called `items`
         pairs = list(dict.items(value))
         return {_key(key, name): plain(one, _inside(name, key), levels - 1) for key, one in pairs}
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         made = [plain(one, _inside(name, place), levels - 1) for place, one in enumerate(value)]
         return made if type(value) is list else tuple(made)
-    raise ValueError(f"{name or 'it'} is a {type(value).__name__}, neither a plain value nor a tensor")
+    raise ValueError(f"{name or 'the value'} is a {type(value).__name__}, neither a plain value nor a tensor")
 
 
 def _inside(name: str, key: object) -> str:
@@ -48,12 +49,12 @@ def _inside(name: str, key: object) -> str:
 def _key(key: object, name: str) -> str | int:
     if isinstance(key, str | int) and type(key) in (str, int):
         return key
-    raise ValueError(f"{name or 'it'} has a key that is a {type(key).__name__}")
+    raise ValueError(f"{name or 'the table'} has a key of type {type(key).__name__}, not str or int")
 
 
 def _dense(value: Tensor, name: str) -> Tensor:
     if not is_dense(value):
-        raise ValueError(f"{name} is a tensor of another kind than dense numbers in memory")
+        raise ValueError(f"{name} is not a dense tensor in main memory")
     if value.dtype not in _DTYPES:
         raise ValueError(f"{name} is a tensor of {value.dtype}, not of {', '.join(map(str, _DTYPES))}")
     return torch.detach(value)

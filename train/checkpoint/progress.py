@@ -1,4 +1,4 @@
-"""How far a run is, in numbers that a checkpoint carries."""
+"""Counts the progress of a run in steps, epochs and seconds, as a checkpoint holds it."""
 
 import math
 from dataclasses import asdict, dataclass, field, fields
@@ -12,7 +12,7 @@ _MOST = 1 << 53  # steps, epochs or samples
 
 @dataclass
 class Progress:
-    """Steps taken, epochs evaluated, the sums of the unfinished epoch, and the best validation accuracy so far."""
+    """The steps taken, the epochs evaluated, the sums of the unfinished epoch, and the best accuracy in % so far."""
 
     step: int = 0
     epochs_done: int = 0
@@ -21,15 +21,15 @@ class Progress:
     epoch_stalled: float = 0.0
     best_accuracy: float = -1.0
     best_epoch: int = 0
-    seconds: float = 0.0  # of all epochs that are done, evaluations included
+    seconds: float = 0.0  # of all finished epochs, including evaluations
 
     def state(self) -> dict[str, Any]:
-        """Plain values, for a checkpoint."""
+        """Return the progress as plain values, for a checkpoint."""
         return {**asdict(self), "epoch_sums": list(self.epoch_sums)}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
-        """The progress that `state` describes. Raises ValueError or TypeError when it cannot be one."""
+        """Return the progress that `state` describes. Raises ValueError or TypeError if `state` is invalid."""
         kinds = {one.name: list if one.type is Sums else one.type for one in fields(cls)}
         refuse_other_names(state, kinds, "progress")
         if wrong := [name for name, kind in kinds.items() if type(state[name]) is not kind]:
@@ -49,7 +49,7 @@ class Progress:
         return whole and counted and all(0 <= one <= _MOST for one in times)
 
     def end_epoch(self, accuracy: float, seconds: float) -> bool:
-        """Count an epoch as done, with its validation accuracy and length; whether it is the best so far."""
+        """Record accuracy in % and duration of a finished epoch; return whether that epoch is the best so far."""
         self.epochs_done += 1
         self.seconds += seconds
         self.epoch_sums, self.epoch_seconds, self.epoch_stalled = Sums(), 0.0, 0.0

@@ -1,4 +1,4 @@
-"""The states of a step into a checkpoint, and back."""
+"""Collects the states of the training step for a checkpoint, and loads them from a checkpoint."""
 
 from typing import Any
 
@@ -10,10 +10,12 @@ from headrace.train.step.update import TrainStep
 
 
 def restore(step: TrainStep, saved: Checkpoint) -> None:
-    """Load the states of a checkpoint. Raises DataError when they do not fit the step."""
+    """Load the states of a checkpoint into the training step. Raises DataError if the states do not fit the step."""
     with saved.explaining():
         load_network(step.network, saved.model, "model")
-        load_optimizer(step.optimizer, saved.optimizer, saved.progress.step)
+        updates = saved.progress.step
+        trained = set(step.network.head.parameters()) if updates <= step.thaws_at else None
+        load_optimizer(step.optimizer, saved.optimizer, updates, trained)
         _refuse_lost_quantities(step, saved)
         load_scaler(step.scaler, saved.scaler)
         if step.average is not None:
@@ -21,14 +23,14 @@ def restore(step: TrainStep, saved: Checkpoint) -> None:
 
 
 def _refuse_lost_quantities(step: TrainStep, saved: Checkpoint) -> None:
-    """Raise ValueError where there are none, although there were updates; in fp16 each may have been skipped."""
+    """Raise ValueError if the saved optimizer state is empty after updates, unless fp16 can have skipped them all."""
     updates, skipped = saved.progress.step, bool(saved.scaler)
     if updates and kept_quantities(step.optimizer) and not step.optimizer.state and not skipped:
         raise ValueError(f"optimizer.state is empty after {updates} updates")
 
 
 def state_of(step: TrainStep) -> dict[str, Any]:
-    """The states that `restore` loads: tensors and plain values."""
+    """Return the states of the training step that `restore` loads: tables of tensors and plain values."""
     return {
         "model": step.network.state_dict(),
         "average": step.average.network.state_dict() if step.average else {},

@@ -1,26 +1,36 @@
-"""What goes into a checkpoint besides the states of the step, and which rank writes it."""
+"""Saves checkpoints: completes the states of the training step, and decides whether training waits for the save."""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from headrace.shards.errors import HeadraceError
 from headrace.shards.version import running_version
 from headrace.train.checkpoint import files, formats
+from headrace.train.checkpoint.names import THIS
 from headrace.train.checkpoint.progress import Progress
+from headrace.train.checkpoint.snapshot import Snapshot, bytes_of
+from headrace.train.checkpoint.writer import Writer
+from headrace.train.machine.device import Accelerator
 from headrace.train.model.states import not_finite, tensors_of
+from headrace.train.record.attempts import Attempt, SupersededError
 from headrace.train.record.moments import Saved
 from headrace.train.step.tally import NotFiniteError
 
+_MB = 10**6
 
-@dataclass(frozen=True)
+
+@dataclass
 class Saver:
-    """Saves a run in the folder `out`. Every rank calls it, the one that `writes` does.
+    """Saves checkpoints of a run in the folder `out`. Every rank calls the saver; only a rank with `writes` writes.
 
-    `states` gives the tables of tensors and numbers as they are at the time. `about` is what stays the same from
-    checkpoint to checkpoint: recipe, precision, network, normalisation, classes, shard set, processes.
+    `states` returns the current tables of tensors and numbers. `about` holds the fields that are the same in all
+    checkpoints: recipe, precision, network, normalisation, classes, shard set, processes. A state of more than
+    `beside_mb` MB is copied and written while training continues. Use the saver in a `with` block; the end of the block
+    waits for the last save.
     """
 
     out: Path
@@ -28,30 +38,85 @@ class Saver:
     about: Mapping[str, Any]
     states: Callable[[], Mapping[str, Any]]
     writes: bool
+    accelerator: Accelerator
+    beside_mb: float
+    attempt: Attempt
+    best: str  # the name of the best checkpoint so far, "" if there is none
+    last: str = ""  # the name of the last checkpoint that this attempt wrote
+    _writer: Writer = field(default_factory=Writer)
+    _snapshot: Snapshot | None = None
 
-    def __call__(self, progress: Progress, *, best: bool) -> Saved | None:
-        """Write a checkpoint of the run as it is now; None on ranks that do not write.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises NotFiniteError instead when its weights are not numbers. A loss may still have been finite when the
-        update after it was not.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.done(wait=True)
+        except Exception:
+            if error is None:  # otherwise report what ended the run, not this
+                raise
+
+    def __call__(self, progress: Progress, *, best: bool) -> None:
+        """Begin to save the current state; `done` returns the result. An earlier save must have finished.
+
+        Raises NotFiniteError, without saving, if a weight is not finite: the loss of a step can be finite although the
+        update after it was not. Raises HeadraceError, here or from `done`, if the file cannot be written.
         """
         if not self.writes:
-            return None
-        began = time.perf_counter()
-        state = self._state(progress)
+            return
+        began, step = time.perf_counter(), progress.step
+        state = self._state(progress, best=best)
         if (name := not_finite(tensors_of(state))) is not None:
-            raise NotFiniteError(progress.step - 1, f"the loss was finite, but the update made {name} infinite")
-        try:
-            written = files.save(self.out, state, progress.step, best=best, keep=self.keep)
-        except HeadraceError as error:
-            raise type(error)(f"{error}. The checkpoints before it are whole: then go on by --resume") from error
-        return Saved(progress.step, *written, time.perf_counter() - began, best)
+            raise NotFiniteError(step - 1, f"the loss was finite, but the update made {name} infinite")
+        beside = bytes_of(state) > self.beside_mb * _MB
+        ready = None
+        if beside:
+            self._snapshot = self._snapshot or Snapshot(self.accelerator)
+            state = self._snapshot.take(state)
+            ready = self.accelerator.mark()
+        stood = time.perf_counter() - began
 
-    def _state(self, progress: Progress) -> dict[str, Any]:
+        def save() -> Saved:
+            self.accelerator.finish(ready)
+            written = self._save(state, step, best=best)
+            return Saved(step, *written, stood if beside else time.perf_counter() - began, best)
+
+        self._writer.write(save, beside=beside)
+
+    def done(self, *, wait: bool = False) -> Saved | None:
+        """Return the save that finished since the last call, or None. With `wait`, wait for a save under way."""
+        began = time.perf_counter()
+        saved = self._writer.result(wait=wait)
+        if saved is None:
+            return None
+        self.last = saved.path.name
+        self.best = self.last if saved.best else self.best
+        return replace(saved, seconds=saved.seconds + time.perf_counter() - began)  # the run paused here too
+
+    def end(self) -> None:
+        """Set the links last.pt and best.pt again, because a stale attempt may have changed them meanwhile."""
+        if self.writes:
+            files.link(self.out, self.last, self.best, self.attempt)
+
+    def _save(self, state: dict[str, Any], step: int, *, best: bool) -> files.Written:
+        try:
+            return files.save(self.out, state, step, best=best, keep=self.keep, attempt=self.attempt, before=self.best)
+        except SupersededError:
+            raise
+        except HeadraceError as error:
+            self.attempt.look()  # a later attempt removes what this one began
+            raise type(error)(
+                f"{error}. The earlier checkpoints are intact: solve this problem, then resume with --resume"
+            ) from error
+
+    def _state(self, progress: Progress, *, best: bool) -> dict[str, Any]:
         return {
             "format": formats.FORMAT,
             "headrace": running_version(),
             **self.states(),
             "progress": progress.state(),
+            "best": THIS if best else self.best,
             **self.about,
         }

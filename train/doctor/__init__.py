@@ -1,1 +1,1 @@
-"""Where a job loses time, measured a part at a time, and what to change."""
+"""Finds where a training job loses time, by measuring the job part by part, and which setting to change."""

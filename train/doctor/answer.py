@@ -1,9 +1,10 @@
-"""What was found, as one object for programs: plain values, format 1. docs/doctor.md lists its keys."""
+"""Turns the doctor's findings into one object for programs, in plain values; docs/doctor.md lists its keys."""
 
 from typing import Any
 
 from headrace.train.doctor.examination import Examination
 from headrace.train.doctor.measured import Timed
+from headrace.train.doctor.reading import Reading
 from headrace.train.doctor.stalls import Stalls
 from headrace.train.doctor.words import finding
 
@@ -11,7 +12,11 @@ FORMAT = 1
 
 
 def answer(found: Examination) -> dict[str, Any]:
-    """The object. Rates are images a second over all processes, times microseconds, all else fractions."""
+    """Return the findings as one object in format 1.
+
+    Rates are in images a second over all processes, times in microseconds unless the key ends in `_seconds`, and shares
+    are fractions.
+    """
     reading, verdict = found.reading, found.reading.verdict
     resource, gain = reading.binding
     measured = reading.measured
@@ -34,6 +39,7 @@ def answer(found: Examination) -> dict[str, Any]:
         "finding": finding(reading),
         "knob": _knob(found),
         "cold": _cold(found),
+        "network": _network(reading),
         "scale": _scale(found),
         "gate": None if found.min_ratio is None else {"min_ratio": found.min_ratio, "passes": found.passes},
     }
@@ -64,6 +70,11 @@ def _knob(found: Examination) -> dict[str, Any] | None:
         "predicted_gain": found.knob.gain,
         "tried": None if tried is None else {"before": tried.before, "after": tried.after, "gain": tried.gain},
     }
+
+
+def _network(reading: Reading) -> dict[str, Any] | None:
+    network = reading.measured.network
+    return None if network is None else {**network.model_dump(mode="json"), "waits": reading.fetching}
 
 
 def _cold(found: Examination) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Measuring in processes of its own: this one stays light, and each measurement begins in a fresh state."""
+"""Measures a job in separate processes, so that each measurement starts in a fresh state."""
 
 import os
 import subprocess
@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from headrace.shards.errors import HeadraceError
+from headrace.shards.urls import Url
 from headrace.train.doctor.asked import Asked, Part
 from headrace.train.doctor.measured import Measured
 from headrace.train.machine.parent import launcher_environment
 
 
 def measure_apart(asked: Asked, part: Part, cores: int | None = None) -> Measured:
-    """Measure a part of a job in ranks of its own, on the first `cores` that this process may use, or on all of them.
+    """Measure a part of a job in new ranks, on the first `cores` of this process's cores, or on all cores if None.
 
-    A process that fails has said why; then this one ends with the same exit code.
+    A measuring process that fails prints the reason; then this process ends with the same exit code.
     """
-    command = [sys.executable, "-P", "-m", "headrace", "doctor", str(asked.shards), f"--nproc={asked.processes}"]
+    where = asked.shards.text if isinstance(asked.shards, Url) else str(asked.shards)
+    command = [sys.executable, "-P", "-m", "headrace", "doctor", where, f"--nproc={asked.processes}"]
     command += [] if asked.recipe is None else [f"--recipe={asked.recipe}"]
     command += [f"--set={setting}" for setting in asked.settings]
     environment = {
@@ -34,13 +36,13 @@ def measure_apart(asked: Asked, part: Part, cores: int | None = None) -> Measure
         sys.exit(process.returncode if process.returncode > 0 else 128 - process.returncode)
     lines = output.splitlines()
     if not lines:
-        raise HeadraceError("the measuring process ended without a result; try again")
-    return Measured.model_validate_json(lines[-1])  # anything before it is a library's chatter
+        raise HeadraceError("the process that measures the job ended without a result. Run headrace doctor again")
+    return Measured.model_validate_json(lines[-1])  # anything before it is output of libraries
 
 
 @contextmanager
 def _on(cores: int | None) -> Iterator[None]:
-    """Processes that are started within may use the first so many cores of those that this one may use."""
+    """Within this context, new processes may use only the first `cores` of the cores that this process may use."""
     if cores is None or not hasattr(os, "sched_setaffinity"):
         yield
         return

@@ -1,39 +1,40 @@
-"""What a user asks of the doctor about one job."""
+"""Describes a user's request to the doctor about one job, and the part of it that a process must measure."""
 
 import os
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import NamedTuple
 
+from headrace.shards.urls import Location
 from headrace.train.doctor.shape import Budget
 from headrace.train.run.request import DEFAULT_RECIPE, Request
 
-_PART = "HEADRACE_DOCTOR"  # what a process that the doctor started is to measure; its ranks have it too
-_RANDOM = ("model.init=random", "model.head=new")  # no weights are read or downloaded; they cost no time in a step
+_PART = "HEADRACE_DOCTOR"  # what a process started by the doctor must measure; its ranks inherit it
+# No weights are read or downloaded; they do not change the time of a step.
+_RANDOM = ("model.init=random", "model.head=new")
 
 
 class Kind(StrEnum):
-    """What is measured in one process, or its ranks."""
+    """The kinds of measurement that the doctor assigns to a process and its ranks."""
 
     LADDER = "ladder"
-    COLD = "cold"  # the ladder, and the whole on a cold set
-    WHOLE = "whole"  # R_synth and R_real alone
+    COLD = "cold"  # the ladder, and the whole job on a cold set
+    WHOLE = "whole"  # only R_synth and R_real
 
 
 class Part(NamedTuple):
-    """What is measured in one process, or its ranks, and in which time."""
+    """The measurement that the doctor assigns to a process and its ranks, and the time for each part of the job."""
 
     kind: Kind
     budget: Budget = Budget()
 
     def environment(self) -> dict[str, str]:
-        """What tells a process that this is its part."""
+        """Return environment variables that assign this part to a new process."""
         return {_PART: f"{self.kind} {self.budget.seconds:g}"}
 
     @classmethod
     def of_this_process(cls) -> "Part | None":
-        """The part that the doctor gave to this process; None where it is the doctor."""
+        """Return the part that the doctor assigned to this process; None in the doctor's own process."""
         if _PART not in os.environ:
             return None
         kind, seconds = os.environ[_PART].split()
@@ -42,18 +43,18 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """A job, as `headrace train` is asked for it."""
+    """The job to examine, described by the same arguments as for `headrace train`."""
 
-    shards: Path
+    shards: Location
     recipe: str | None = None
     settings: tuple[str, ...] = ()
     processes: int = 1
 
     @property
     def recipe_name(self) -> str:
-        """What the recipe is called."""
+        """The name of the job's recipe, by default that of `headrace train`."""
         return self.recipe or DEFAULT_RECIPE
 
     def request(self) -> Request:
-        """The job, from random weights."""
+        """Return the job as a training request with random weights, which take the same time as trained weights."""
         return Request(self.shards, self.recipe, (*self.settings, *_RANDOM))

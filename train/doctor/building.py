@@ -1,4 +1,4 @@
-"""The user's job, built as a run builds it, and cut so that it can be measured in turns."""
+"""Builds the user's job as a run does, and shortens its steps so that the job can be measured in turns."""
 
 import copy
 import time
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from math import gcd
 from pathlib import Path
 
 from headrace.shards.headers import refuse_unsafe
@@ -13,6 +14,7 @@ from headrace.shards.manifest import TRAIN
 from headrace.shards.order import Steps
 from headrace.train.doctor.asked import Asked
 from headrace.train.doctor.job import Job
+from headrace.train.doctor.network import stage_some
 from headrace.train.doctor.shape import Shape, fit
 from headrace.train.input.batch import resident_batch
 from headrace.train.input.decode.cached import Decoded
@@ -26,19 +28,19 @@ from headrace.train.run.process import entered, round_products
 from headrace.train.run.resolve import Setup, resolve
 from headrace.train.step.compilation import compile_step
 
-_TRIED = 8  # images of the pass that tells how long an image takes
+_TRIED = 8  # images in the pass that measures the time of an image
 
 
 @contextmanager
 def opened(asked: Asked, most: float) -> Iterator[Job]:
-    """The job on this rank, together with the other ranks until the block ends, in steps of at most so many seconds.
+    """Within this context, the job is built on this rank, connected to the other ranks; yields the job.
 
-    Nothing of it is written or downloaded.
+    The job's steps take at most `most` seconds. Nothing is downloaded or written, except that tars of a URL are staged.
 
-    Raises what `headrace.train.run.resolve.resolve` raises, and DataError for images that must not be decoded.
+    Raises the errors of `headrace.train.run.resolve.resolve`, and DataError for images that must not be decoded.
     """
     world = World.from_environment()
-    setup = resolve(asked.request(), world.size)
+    setup = _thawed(resolve(asked.request(), world.size))
     if world.local_rank == 0:
         refuse_unsafe(setup.shards)
     with entered(setup.recipe.runtime) as place:
@@ -47,33 +49,47 @@ def opened(asked: Asked, most: float) -> Iterator[Job]:
         numerics = build_numerics(cut, place, built)
         round_products(numerics, place.accelerator)
         step = build_step(cut, place, numerics, built)
-        plans, stage_remarks = _last_stage(build_plans(cut))
+        plans, size_remarks = _last_stage(build_plans(cut))
+        span = stage_some(plans, world)
         resident = resident_batch(cut.steps.group, plans.size_at(0), place.accelerator)
         compile_step(step, cut.recipe.runtime.compile, [resident])
         step.warm_up(resident)
         decoded, cache_remarks = _cache(cut)
-        yield Job(asked, cut, place, step, plans, resident, decoded, shape_remarks + stage_remarks + cache_remarks)
+        remarks = shape_remarks + size_remarks + cache_remarks
+        yield Job(asked, cut, place, step, plans, resident, decoded, remarks, span)
+
+
+def _thawed(setup: Setup) -> Setup:
+    """Return the job without the first steps that train only the classifier, because these take less time."""
+    model = setup.recipe.model.model_copy(update={"freeze_epochs": 0.0})
+    return replace(setup, recipe=setup.recipe.model_copy(update={"model": model}))
 
 
 def _cut(setup: Setup, place: Place, built: Built, most: float) -> tuple[Setup, tuple[str, ...]]:
-    """The same job with steps of at most so many seconds, and what there is to say of it."""
+    """Return the job with steps of at most `most` seconds, and remarks for the user if the steps were shortened."""
     own = Shape(setup.steps.group, setup.steps.groups)
     seconds = place.accelerator.either(cpu=partial(_image_seconds, setup, place, built), gpu=partial(float, 0))()
     shape = fit(own, place.world.size, float(place.world.from_main(seconds)) * own.group, most)
     if shape == own:
         return setup, ()
     batch = shape.group * shape.groups
-    train = setup.recipe.train.model_copy(update={"global_batch": batch, "group": shape.group})
+    partitions = gcd(setup.recipe.train.partitions, shape.groups)
+    train = setup.recipe.train.model_copy(
+        update={"global_batch": batch, "group": shape.group, "partitions": partitions}
+    )
     recipe = setup.recipe.model_copy(update={"train": train})
     remark = (
-        f"measured in steps of {shape.groups} x {shape.group} images instead of {own.groups} x {own.group}, which take "
+        f"measured in steps of {shape.groups} x {shape.group} images, because steps of {own.groups} x {own.group} take "
         f"longer than {most:g} s"
     )
     return replace(setup, recipe=recipe, steps=Steps(setup.steps.samples, batch, shape.group)), (remark,)
 
 
 def _image_seconds(setup: Setup, place: Place, built: Built) -> float:
-    """Roughly how long an image takes on a CPU, forward and backward. On a GPU a step is short, and nobody asks."""
+    """Measure the approximate time in seconds of an image on a CPU, forward and backward.
+
+    A GPU needs no such estimate, because its steps are short.
+    """
     count, size = min(_TRIED, setup.steps.group), setup.recipe.augment.stages[-1][1]
     step = build_step(setup, place, Numerics("fp32"), replace(built, network=copy.deepcopy(built.network)))
     resident = resident_batch(count, size, place.accelerator)
@@ -84,24 +100,24 @@ def _image_seconds(setup: Setup, place: Place, built: Built) -> float:
 
 
 def _last_stage(plans: TrainPlans) -> tuple[TrainPlans, tuple[str, ...]]:
-    """The plans at the size that a run ends with, from the first step on."""
+    """Return the plans with all images at the size with which a run ends, and remarks for the user."""
     sides = [side for _, side in plans.sizes]
     if len(sides) == 1:
         return plans, ()
     others = ", ".join(str(side) for side in sides[:-1])
     remark = (
-        f"measured at {sides[-1]} px, which the run ends with; at {others} px steps are shorter, and the input's share "
-        "is larger"
+        f"measured at {sides[-1]} px, with which the run ends; at {others} px steps are shorter, and the input takes a "
+        "larger share"
     )
     return replace(plans, sizes=((0, sides[-1]),)), (remark,)
 
 
 def _cache(setup: Setup) -> tuple[Decoded | None, tuple[str, ...]]:
-    """The decoded training split where it is there; nothing is decoded for it."""
+    """Return the cache of the decoded training split if it exists, and remarks for the user if it is missing."""
     files = [file for file in setup.caches if file.split == TRAIN]
     if not files:
         return None, ()
     if files[0].ready:
         return Decoded(files[0], setup.shards), ()
     name = Path(files[0].path).name
-    return None, (f"measured without runtime.cache=decoded: {name} is not made yet, and nothing is written here",)
+    return None, (f"measured without runtime.cache=decoded: {name} does not exist yet, and doctor writes nothing",)

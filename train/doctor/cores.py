@@ -1,4 +1,4 @@
-"""How much CPU this process is given: threads that compute and wait for each other, as those of a step do."""
+"""Measures how many cores this process gets, by threads that compute and wait for each other as in a step."""
 
 import threading
 import time
@@ -9,23 +9,26 @@ from typing import NamedTuple
 
 from headrace.train.doctor.measured import Cause
 
-_SECONDS = 0.4  # several periods of a control group's quota, which are 0.1 s
+_SECONDS = 0.4  # several periods of a control group's quota, which last 0.1 s
 _BLOCK = bytes(1 << 17)
-_PART_SECONDS = 0.0004  # of computing before threads wait for each other: an operator of torch takes about so long
-_TRIED = 64  # blocks by which a part is measured
-_CLEAR = 0.1  # share of the time that a cause has to explain
+_PART_SECONDS = 0.0004  # computing time before threads wait for each other, about as long as an operator of torch
+_TRIED = 64  # blocks used to measure a part
+_CLEAR = 0.1  # smallest share of the time that a cause must explain
 
 
 class Probe(NamedTuple):
-    """What a probe saw: busy cores, and fractions of the time that threads were kept from them."""
+    """The result of a probe: the mean number of busy cores, and the fractions of time in which threads had no core."""
 
     got: float
     throttled: float  # by the quota of the control group
-    queued: float  # behind other programs, a thread's mean
+    queued: float  # because of other programs, mean over threads
 
 
 def probe(threads: int, seconds: float = _SECONDS) -> Probe:
-    """Compute in so many threads for about so long: all do the same, and wait for one another after each part."""
+    """Measure the cores that `threads` threads get in about `seconds` seconds.
+
+    All threads compute the same, and wait for one another after each part.
+    """
     rounds = max(1, round(seconds / _PART_SECONDS))
     count = _blocks_of_a_part()
     barrier = threading.Barrier(threads)
@@ -50,7 +53,7 @@ def probe(threads: int, seconds: float = _SECONDS) -> Probe:
 
 
 def cause_of(probes: list[Probe], share: float) -> Cause:
-    """What keeps a process from its cores, if it got this share of them, 0 to 1."""
+    """Return the reason why a process got only `share`, from 0 to 1, of its cores."""
     if share >= 1 - _CLEAR:
         return Cause.NONE
     if max(one.throttled for one in probes) > _CLEAR:
@@ -61,7 +64,7 @@ def cause_of(probes: list[Probe], share: float) -> Cause:
 
 
 def _blocks_of_a_part() -> int:
-    """How many blocks a thread sums up in its part, by its own CPU time: others on the cores change nothing."""
+    """Return the number of blocks in a thread's part, measured by CPU time, which other programs do not affect."""
     zlib.crc32(_BLOCK)
     began = time.thread_time()
     for _ in range(_TRIED):
@@ -70,16 +73,16 @@ def _blocks_of_a_part() -> int:
 
 
 def _queued_seconds() -> float:
-    """How long this thread has waited for a core so far; zero where the system does not tell."""
+    """Return the seconds that this thread has waited for a core so far; 0 if the system does not tell."""
     with suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
     return 0.0
 
 
 def _throttled_seconds() -> float:
-    """How long the control group of this process was kept from computing so far; zero where the system does not tell.
+    """Return the seconds that this process's control group has been throttled so far; 0 if the system does not tell.
 
-    Version 2 counts in microseconds, version 1 in nanoseconds.
+    Version 2 of control groups counts in microseconds, version 1 in nanoseconds.
     """
     with suppress(OSError, ValueError):
         for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
@@ -93,6 +96,6 @@ def _throttled_seconds() -> float:
 
 
 def _figure(path: Path, key: str) -> int:
-    """A figure of a file of the control group; zero where there is none of this name."""
+    """Return the figure called `key` in a file of the control group; 0 if the file has no such figure."""
     lines = path.read_text(encoding="ascii").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{key} ")), 0)

@@ -1,4 +1,4 @@
-"""The whole on a cold set: its files are evicted before each turn."""
+"""Measures the whole job on a cold shard set, whose files are evicted from memory before each turn."""
 
 import os
 from collections.abc import Sequence
@@ -13,9 +13,10 @@ from headrace.train.machine.place import Place
 
 
 def measure_cold(place: Place, paths: Sequence[Path], whole: WholeRunner, units: int, rounds: int) -> Cold | None:
-    """The whole in turns of so many units; before each the training shards are evicted. None but on rank 0.
+    """Run the whole job in turns of `units` units, and evict the training shards from memory before each turn.
 
-    Raises UsageError when another process has one of them open: it would read anew what it has in memory.
+    Returns None except on rank 0. Raises UsageError if another process has a training shard open, because that process
+    would have to read the shard again.
     """
     size = sum(path.stat().st_size for path in paths)
     ours = {int(pid) for pid in place.world.to_main(str(os.getpid()).encode())}
@@ -25,8 +26,8 @@ def measure_cold(place: Place, paths: Sequence[Path], whole: WholeRunner, units:
             if users := users_of(paths, ours):
                 number, path = next(iter(users.items()))
                 raise UsageError(
-                    f"--cold: process {number} has {path} open, and would have to read it anew. Try again when it has "
-                    "ended, or leave out --cold"
+                    f"--cold: process {number} has {path} open and would have to read that file again. Try again when "
+                    "the process has ended, or omit --cold"
                 )
             evict(paths)
             left.append(resident_bytes(paths))

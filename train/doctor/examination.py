@@ -1,10 +1,11 @@
-"""The doctor's visit: the ladder, and what is asked besides. It loads no torch; the processes that it starts do."""
+"""Examines a job for `headrace doctor`: measures its parts in new processes, so that this one need not load torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from headrace.shards.cores import usable_cores
+from headrace.shards.counts import counted
 from headrace.shards.errors import UsageError
 from headrace.train.doctor.apart import measure_apart
 from headrace.train.doctor.asked import Asked, Kind, Part
@@ -15,7 +16,10 @@ from headrace.train.doctor.shape import Budget
 
 
 class Tried(NamedTuple):
-    """A knob that was applied: R_real without and with it, images a second, each in a process of its own."""
+    """A setting that was tried: the job's rate without and with the setting, in images a second.
+
+    Each rate was measured in a separate process.
+    """
 
     knob: Knob
     before: float
@@ -23,23 +27,26 @@ class Tried(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """What it gave."""
+        """The factor by which the setting changed the job's rate."""
         return self.after / self.before
 
 
 class Scaled(NamedTuple):
-    """The job on one number of processes."""
+    """The measurement of the job on one number of processes, with `rate` in images a second."""
 
     processes: int
     rate: float
     epoch_seconds: float
     efficiency: float
-    """Rate a process, as a fraction of that of the fewest processes."""
+    """The rate per process as a fraction of the rate per process on the fewest processes."""
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found. `tried` and `scaled` are empty where nobody asked, or no knob can be tried."""
+    """The findings about a job.
+
+    `tried` is None if no trial was requested or no setting can be tried; `scaled` is empty if it was not requested.
+    """
 
     reading: Reading
     knob: Knob | None
@@ -51,7 +58,7 @@ class Examination:
 
     @property
     def passes(self) -> bool:
-        """Whether the ratio, as a fraction of what the machine allows, is what was asked for."""
+        """Whether the ratio of the rates, as a fraction of what the machine allows, is at least `min_ratio`."""
         return self.min_ratio is None or self.reading.verdict.reached >= self.min_ratio
 
 
@@ -64,9 +71,10 @@ def examine(
     min_ratio: float | None = None,
     budget: Budget = Budget(),  # noqa: B008  a tuple, so it cannot change
 ) -> Examination:
-    """Measure a job and read the figures; each rung has the time of `budget`.
+    """Measure a job and interpret the figures; the measurement of each part of the job takes the time of `budget`.
 
-    Raises UsageError for more processes than there are cores; what the measuring processes raise, they say themselves.
+    Raises UsageError if `scale` has more processes than there are cores. The measuring processes report their own
+    errors.
     """
     cores_each, whole = _cores_each(scale), Part(Kind.WHOLE, budget)
     reading = Reading(measure_apart(asked, Part(Kind.COLD if cold else Kind.LADDER, budget)))
@@ -78,27 +86,27 @@ def examine(
 
 
 def _cores_each(scale: Sequence[int]) -> int:
-    """Cores of each process; 0 where no scale is asked for."""
+    """Return the number of cores for each process; 0 if no scaling was requested."""
     if not scale:
         return 0
     cores = usable_cores()
     if max(scale) > cores:
         raise UsageError(
-            f"--scale: {max(scale)} processes, and this one may use {cores} cores: each needs one of its own, or the "
-            f"figures would be those of their quarrel. Give at most {cores}"
+            f"--scale: {max(scale)} processes were requested, but headrace may use only {counted(cores, 'core')}. Each "
+            f"process needs its own core, or the processes would slow each other down. Give at most {cores}"
         )
     return cores // max(scale)
 
 
 def _tried(asked: Asked, knob: Knob, part: Part) -> Tried:
-    """The job without and with a knob."""
+    """Measure the job without and with a setting."""
     changed = replace(asked, settings=(*asked.settings, knob.setting))
     before, after = (Reading(measure_apart(one, part)).real for one in (asked, changed))
     return Tried(knob, before, after)
 
 
 def _scaled(asked: Asked, scale: Sequence[int], cores_each: int, part: Part) -> tuple[Scaled, ...]:
-    """The job on each number of processes, each process with as many cores."""
+    """Measure the job on each number of processes, with the same number of cores for each process."""
     settings = (*asked.settings, f"runtime.threads={cores_each}")
     found: list[Scaled] = []
     for processes in scale:

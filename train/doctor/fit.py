@@ -1,25 +1,25 @@
-"""How the time of an epoch depends on the number of processes: T(N) = a + b / N, by least squares."""
+"""Fits the time of an epoch as a function of the number of processes, T(N) = a + b / N, by least squares."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class Fit(NamedTuple):
-    """Seconds of an epoch: `fixed` of them do not get fewer with more processes, `shared` are divided among them."""
+    """The seconds of an epoch: `fixed` are the same for any number of processes; `shared` are divided among them."""
 
     fixed: float
     shared: float
 
     def seconds(self, processes: int) -> float:
-        """T(N)."""
+        """Return the predicted seconds of an epoch on this number of processes, T(N)."""
         return self.fixed + self.shared / processes
 
 
 def fit_scaling(processes: Sequence[int], seconds: Sequence[float]) -> Fit | None:
-    """The fit with neither part negative; None for less than two different numbers of processes.
+    """Fit the seconds of an epoch, with neither part negative; None for fewer than two different numbers of processes.
 
-    Errors count in proportion: each point weighs 1 / T(N)^2, so that the shortest epoch is fitted as well as the
-    longest.
+    The fit minimises relative errors: each point has the weight 1 / T(N)^2, so that the shortest epoch is fitted as
+    well as the longest.
     """
     if len(set(processes)) < 2:
         return None

@@ -1,5 +1,6 @@
-"""What is measured on this rank: the parts of the user's job."""
+"""Holds the parts of the user's job on this rank, which the doctor measures."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,19 +12,20 @@ from headrace.train.input.batch import Batch
 from headrace.train.input.decode.cache import CacheFile, lack_of_room
 from headrace.train.input.decode.cached import Decoded
 from headrace.train.input.decode.placement import place_decoder
-from headrace.train.input.plans import TrainPlans
-from headrace.train.machine.environment import processor
+from headrace.train.input.plans import Plan, TrainPlans
 from headrace.train.machine.place import Place
 from headrace.train.record.bottleneck import sharing
+from headrace.train.record.installation import processor
 from headrace.train.run.resolve import Setup
 from headrace.train.step.update import TrainStep
 
 _MOST_LANES = 8
+_FAR = 1 << 40  # steps: a stream that does not end
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is measured on this rank."""
+    """The user's job on this rank, built and ready to be measured."""
 
     asked: Asked
     setup: Setup
@@ -33,29 +35,46 @@ class Job:
     resident: Batch
     decoded: Decoded | None
     remarks: tuple[str, ...]
+    span: int | None = None
+    """The number of first steps whose tars are staged; only these are measured, repeatedly. None means all steps."""
 
     @property
     def decode(self) -> str:
-        """Where JPEGs are decoded."""
+        """Where the job's JPEGs are decoded: "cpu" or "mixed"."""
         return place_decoder(self.setup.recipe.runtime.decode, self.plans.split, self.place.accelerator).where
 
     @property
     def lanes(self) -> int:
-        """Threads that take batches through side by side, as far as turns care."""
+        """The number of batches that threads process at the same time; the length of turns depends on this number."""
         return self.place.accelerator.either(cpu=min(_MOST_LANES, self.place.threads), gpu=1)
+
+    def stream(self, first: int) -> Iterator[Plan]:
+        """Yield plans of this rank from step `first` on, without end; with a span, its steps are repeated."""
+        steps, world = self.setup.steps, self.place.world
+        groups = steps.groups_of(world.size, world.rank)
+        if self.span is None:
+            yield from self.plans.stream(first, _FAR, groups)
+            return
+        yield from self.plans.stream(first % self.span, self.span, groups)
+        while True:
+            yield from self.plans.stream(0, self.span, groups)
 
     @property
     def shard_paths(self) -> list[Path]:
-        """The training shards."""
-        (info,) = (split for split in self.setup.shards.manifest.splits if split.name == TRAIN)
-        return [self.setup.shards.root / shard.name for shard in info.shards]
+        """The paths of the training shards; for a set at a URL, the paths of the staged shards."""
+        shards = self.setup.shards
+        (info,) = (split for split in shards.manifest.splits if split.name == TRAIN)
+        if shards.remote is None:
+            return [shards.root / shard.name for shard in info.shards]
+        tars = (shards.remote.depot.stage.tar(shard.sha256) for shard in info.shards)
+        return [tar for tar in tars if tar.exists()]
 
     def facts(self) -> measured.Job:
-        """The same as plain values."""
+        """Return the facts about the job as plain values."""
         setup, place = self.setup, self.place
         accelerator, world = place.accelerator, place.world
         return measured.Job(
-            shards=str(setup.shards.root),
+            shards=str(setup.shards.where),
             recipe=self.asked.recipe_name,
             model=setup.recipe.model.name,
             samples=setup.steps.samples,
@@ -77,6 +96,6 @@ class Job:
 
 
 def _lack(setup: Setup) -> str:
-    """What there is too little of for the decoded training split, in words."""
+    """Return which room the cache of the decoded training split lacks, on disk or in memory, in words; "" if none."""
     folder = setup.recipe.runtime.cache_dir
     return lack_of_room(CacheFile.of(setup.shards, TRAIN, Path(folder) if folder else None))

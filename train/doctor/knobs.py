@@ -1,4 +1,4 @@
-"""Which setting to change, and what it would give: pure functions of what was read."""
+"""Chooses the setting to change and predicts its effect, by pure functions of the measurements."""
 
 from typing import NamedTuple
 
@@ -8,23 +8,23 @@ from headrace.train.doctor.stalls import gain_of_waiting
 
 
 class Knob(NamedTuple):
-    """A setting of the recipe's section `runtime`, and the factor by which R_real is predicted to grow."""
+    """A setting of the recipe's section `runtime`, and the factor by which the job is predicted to become faster."""
 
     setting: str
     gain: float
     words: str
     writes: str = ""
-    """What it writes, so that nobody tries it unasked."""
+    """The data that the setting makes a run write; a setting that writes data is not tried."""
 
 
 def best_knob(reading: Reading) -> Knob | None:
-    """The knob with the largest predicted gain; None where none is worth a word."""
+    """Return the setting with the largest predicted gain; None if no gain is worth mentioning."""
     knobs = [knob for knob in (_threads(reading), _mixed(reading), _cache(reading)) if knob and knob.gain >= WORTH]
     return max(knobs, key=lambda knob: knob.gain, default=None)
 
 
 def _threads(reading: Reading) -> Knob | None:
-    """All cores that a process may use, where it has fewer threads."""
+    """Predict the gain from a thread for each core that a process may use; None if it has as many already."""
     job = reading.measured.job
     if job.threads >= job.usable:
         return None
@@ -39,7 +39,7 @@ def _threads(reading: Reading) -> Knob | None:
 
 
 def _mixed(reading: Reading) -> Knob | None:
-    """The decoder on the GPU."""
+    """Predict the gain from decoding JPEGs on the GPU; None if that was not measured."""
     own, other = reading.rate(Rung.INPUT), reading.rate(Rung.MIXED)
     if own is None or other is None:
         return None
@@ -47,7 +47,10 @@ def _mixed(reading: Reading) -> Knob | None:
 
 
 def _cache(reading: Reading) -> Knob | None:
-    """Images that are decoded once: what is left of each is to read it, resize and augment it."""
+    """Predict the gain from a cache of decoded images, which then need only be read, resized and augmented.
+
+    Returns None if there is such a cache already or no room for one.
+    """
     job, timed = reading.measured.job, reading.measured.rungs
     if job.cached or job.cache_lacks or not {Rung.READ, Rung.DECODE, Rung.INPUT} <= timed.keys():
         return None
@@ -63,7 +66,7 @@ def _cache(reading: Reading) -> Knob | None:
 
 
 def _fed(reading: Reading, factor: float) -> float:
-    """The gain of an input that is `factor` times as fast, on cores of its own."""
+    """Return the gain from an input that is `factor` times as fast, on cores that the step does not use."""
     rate = reading.rate(Rung.INPUT)
     if rate is None:
         return 1.0

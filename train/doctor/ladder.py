@@ -1,4 +1,4 @@
-"""The ladder of one job on this rank: its rungs timed in turns, and put together over all ranks."""
+"""Measures the ladder of a job: times its rungs (parts of the job) in turns, and combines the times over all ranks."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from headrace.train.doctor.building import opened
 from headrace.train.doctor.cores import Probe, cause_of, probe
 from headrace.train.doctor.evicted import measure_cold
 from headrace.train.doctor.job import Job
-from headrace.train.doctor.measured import Cold, Cores, Measured, Rung, Timed
+from headrace.train.doctor.measured import Cold, Cores, Measured, Network, Rung, Timed
+from headrace.train.doctor.network import measure_network
 from headrace.train.doctor.rungs import Rungs
 from headrace.train.doctor.runners import WholeRunner
 from headrace.train.doctor.shape import units_of
@@ -21,24 +22,28 @@ from headrace.train.machine.abort import one_of_many
 from headrace.train.machine.device import Accelerator
 from headrace.train.run.resolve import resolve
 
-_FAST_READING = 4  # times the rate of the whole, from which on storage cannot be what holds it up
+_FAST_READING = 4  # times the rate of the whole job; above it storage cannot be the bottleneck
 
 
 def check_first(asked: Asked) -> None:
-    """Raise what `measure` would raise on every rank, before they are started."""
+    """Check the request before the ranks are started; raises the errors that `measure` would raise on every rank."""
     setup = resolve(asked.request(), asked.processes)
     Accelerator.look().choose(setup.recipe.runtime.device, asked.processes)
 
 
 def measure(asked: Asked, part: Part) -> Measured | None:
-    """Measure a part of a job on all ranks; None but on rank 0. Raises what `opened` and the input raise."""
+    """Measure a part of a job on all ranks; return None except on rank 0.
+
+    Raises the errors of `opened` and of the input pipeline.
+    """
     most = part.budget.seconds if part.kind is Kind.WHOLE else part.budget.turn
     with one_of_many(), opened(asked, most) as job, ExitStack() as stack:
         return climb(job, Rungs(job, stack), part)
 
 
 def climb(job: Job, rungs: Rungs, part: Part) -> Measured | None:
-    """The figures of a job that is open, on all ranks; None but on rank 0."""
+    """Measure a job that is already built, on all ranks; return None except on rank 0."""
+    network = None if part.kind is Kind.WHOLE else measure_network(job, part.budget.seconds)
     turns, seconds = _planned(job, rungs, part)
     rounds = part.budget.rounds(max(seconds[runner.rung] * runner.multiple for runner, _ in turns))
     if job.place.world.is_main:
@@ -55,11 +60,14 @@ def climb(job: Job, rungs: Rungs, part: Part) -> Measured | None:
     cores = _cores(job, probes)
     if cores is None:
         return None
-    return _put_together(job, [runner.rung for runner, _ in turns], columns, cores, evicted)
+    return _put_together(job, [runner.rung for runner, _ in turns], columns, cores, evicted, network)
 
 
 def _planned(job: Job, rungs: Rungs, part: Part) -> tuple[list[Turn], dict[Rung, float]]:
-    """The turns of a round, R_synth before and after the whole, and the seconds that a unit of each rung takes."""
+    """Return the turns of a round and the seconds per unit of each rung.
+
+    In a round, the step alone (R_synth) is measured before and after the whole job.
+    """
     *others, step = rungs.step()
     whole, turn = rungs.whole(), part.budget.turn
     first: list[Runner] = [] if part.kind is Kind.WHOLE else [*rungs.input(), *rungs.mixed(), *others]
@@ -73,9 +81,14 @@ def _planned(job: Job, rungs: Rungs, part: Part) -> tuple[list[Turn], dict[Rung,
 
 
 def _put_together(
-    job: Job, names: Sequence[Rung], columns: Sequence[Timed | None], cores: Cores, cold: Cold | None
+    job: Job,
+    names: Sequence[Rung],
+    columns: Sequence[Timed | None],
+    cores: Cores,
+    cold: Cold | None,
+    network: Network | None,
 ) -> Measured:
-    """The values of rank 0, which has the turns of all; R_synth stands there twice, and each turn has its mean."""
+    """Make the result on rank 0 from the turns of all ranks; the two turns of R_synth in each round are averaged."""
     timed: dict[Rung, list[Timed]] = {}
     for name, column in zip(names, columns, strict=True):
         if column is not None:
@@ -88,11 +101,12 @@ def _put_together(
         after=after.rates,
         cores=cores,
         cold=cold,
+        network=network,
     )
 
 
 def mean_of(parts: Sequence[Timed]) -> Timed:
-    """The mean of a rung's turns in each round."""
+    """Return the mean over several turns of a rung, for each round."""
     mean = {
         name: tuple(fmean(turn) for turn in zip(*(getattr(part, name) for part in parts), strict=True))
         for name in ("rates", "cpu", "waited")
@@ -101,18 +115,18 @@ def mean_of(parts: Sequence[Timed]) -> Timed:
 
 
 def _asked_for(job: Job) -> int:
-    """How many cores this rank asks for: one for each of its threads, as far as there are so many."""
+    """Return the number of cores that this rank needs: one for each of its threads, up to the number available."""
     return min(job.place.threads, max(1, allowed_cores() // job.place.world.local_size))
 
 
 def _probe(job: Job) -> Probe:
-    """How many cores this rank gets while all ranks ask for theirs."""
+    """Measure the number of cores that this rank gets while all ranks compute."""
     job.place.world.any(flag=False)
     return probe(_asked_for(job))
 
 
 def _cores(job: Job, probes: Sequence[Probe]) -> Cores | None:
-    """What the ranks of this machine got together; None but on rank 0."""
+    """Return the cores that the ranks of this machine got together; None except on rank 0."""
     told = job.place.world.to_main(json.dumps(probes).encode())
     if not told:
         return None

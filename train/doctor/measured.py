@@ -1,4 +1,4 @@
-"""What was measured of a job, as plain values: the measuring processes write them, and the command reads them."""
+"""Defines the measurements of a job as plain values, which measuring processes write and the command reads."""
 
 from enum import StrEnum
 from statistics import median
@@ -7,13 +7,16 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Rung(StrEnum):
-    """What is run alone. Each of the first four does what the one before does, and more."""
+    """The parts of a job that are timed by themselves, called rungs.
+
+    Each of the first four rungs does the work of the rung before it, and more.
+    """
 
     READ = "read"
     DECODE = "decode"
-    COPY = "copy"  # decoded and on the GPU
-    INPUT = "input"  # cropped, resized, augmented, in the step's hands
-    COMPUTE = "compute"  # the step on a resident batch, gradients not exchanged
+    COPY = "copy"  # decoded and copied to the GPU
+    INPUT = "input"  # cropped, resized, augmented and passed to the step
+    COMPUTE = "compute"  # the step on a resident batch, without exchange of gradients
     STEP = "step"  # the same with the exchange: R_synth
     WHOLE = "whole"  # the step on real batches: R_real
     MEMORY = "memory"  # the same, with the files in memory
@@ -22,12 +25,12 @@ class Rung(StrEnum):
 
 
 class Cause(StrEnum):
-    """What keeps a process from its cores."""
+    """The reason why a process does not get its cores."""
 
     NONE = "none"
-    QUOTA = "quota"  # of the control group
+    QUOTA = "quota"  # the quota of the control group
     OTHERS = "others"  # other programs
-    STOPPED = "stopped"  # neither: it was stopped again and again, or its machine is slow to schedule
+    STOPPED = "stopped"  # neither: it was stopped repeatedly, or its machine is slow to schedule
 
 
 class _Values(BaseModel):
@@ -35,63 +38,63 @@ class _Values(BaseModel):
 
 
 class Timed(_Values):
-    """One rung's turns, over all ranks."""
+    """The measured turns of one rung, over all ranks."""
 
     rates: tuple[float, ...]
-    """Images a second."""
+    """The rate of each turn, in images a second."""
     cpu: tuple[float, ...]
-    """CPU microseconds an image."""
+    """The CPU time of each turn, in microseconds per image."""
     waited: tuple[float, ...]
-    """Fraction of the time that the step waited for data; zeros for rungs without a step."""
+    """The fraction of each turn's time in which the step waited for data; 0 for rungs without a step."""
 
     @property
     def rate(self) -> float:
-        """The median rate."""
+        """The median rate over the turns, in images a second."""
         return median(self.rates)
 
     @property
     def cpu_microseconds(self) -> float:
-        """The median CPU time of an image."""
+        """The median CPU time over the turns, in microseconds per image."""
         return median(self.cpu)
 
     @property
     def stall(self) -> float:
-        """The median fraction of waiting."""
+        """The median fraction of time in which the step waited for data."""
         return median(self.waited)
 
 
 class Cores(_Values):
-    """What all processes together got of the cores that they ask for, one for each thread of the step."""
+    """The number of cores that all processes together got, and the number that they need: one for each thread."""
 
     asked: int
     got: tuple[float, ...]
-    """Busy cores, a figure a turn."""
+    """The mean number of busy cores, one figure for each round."""
     cause: Cause
 
     @property
     def share(self) -> float:
-        """The median of what they got, as a fraction of what they ask for."""
+        """The median number of busy cores as a fraction of the cores that the processes need."""
         return median(self.got) / self.asked
 
 
 class Job(_Values):
-    """What was measured, and how it is shared."""
+    """The facts about the measured job, and how the job is divided among processes."""
 
     shards: str
     recipe: str
     model: str
     samples: int
-    """Of the training split."""
+    """The number of samples in the training split."""
     size: int
-    """Side of the training images, pixels."""
+    """The side of the training images in pixels."""
     group: int
     groups: int
-    """Groups of a step, over all processes."""
+    """The number of groups in a step, over all processes."""
     processes: int
     threads: int
-    """CPU threads of each process."""
+    """The number of CPU threads of each process."""
     usable: int
-    """Cores that each process may use for itself."""
+    """The number of cores that each process may use without sharing them with another process of the job."""
     device: str
     gpu: bool
     precision: str
@@ -99,30 +102,44 @@ class Job(_Values):
     cached: bool
     """Whether images come from the decoded cache."""
     cache_lacks: str
-    """What there is too little of for the decoded cache, in words; nothing where it fits."""
+    """The room that the decoded cache lacks, on disk or in memory, in words; "" if there is room."""
     shares_cores: bool
     """Whether step and input compute on the same cores."""
     remarks: tuple[str, ...]
 
 
 class Cold(_Values):
-    """The whole after the set's files were evicted from memory."""
+    """The measurement of the whole job on files that were evicted from memory."""
 
     timed: Timed
     files: int
     bytes: int
     left: float | None
-    """Fraction of the bytes that stayed in memory all the same, at the most; None where the system does not tell."""
+    """The largest fraction of the bytes that stayed in memory nevertheless; None if the system does not tell."""
+
+
+class Network(_Values):
+    """The rates at which tars of a shard set at a URL arrive on this host, and the need to fetch tars again."""
+
+    images_per_second: float
+    bytes_per_second: float
+    missed: float
+    """The share of the set for which the stage folder has no room, so that it is fetched in every epoch."""
+    ahead: bool
+    """Whether training continues while tars arrive, as in an order with windows; otherwise all tars arrive first."""
+    epochs: int
+    """The number of epochs of the run."""
 
 
 class Measured(_Values):
-    """All of it."""
+    """All measurements of one job."""
 
     job: Job
     rungs: dict[Rung, Timed]
     before: tuple[float, ...]
-    """R_synth of each turn, measured before the whole."""
+    """The rate of the step alone (R_synth) in each round, measured before the whole job."""
     after: tuple[float, ...]
-    """The same, measured after it."""
+    """The rate of the step alone (R_synth) in each round, measured after the whole job."""
     cores: Cores
     cold: Cold | None = None
+    network: Network | None = None

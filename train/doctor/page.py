@@ -1,11 +1,11 @@
-"""What was found, as lines for people."""
+"""Formats the doctor's findings as lines for people."""
 
 from collections.abc import Iterator, Sequence
 
 from headrace.train.doctor.examination import Examination
 from headrace.train.doctor.measured import Rung
 from headrace.train.doctor.reading import Reading
-from headrace.train.doctor.words import advice, cold_line, finding
+from headrace.train.doctor.words import advice, cold_line, finding, network_line
 
 LABELS = {
     Rung.READ: "read",
@@ -23,7 +23,7 @@ _HEADS = ("rung", "images/s", "min to max", "CPU us/image", "times R_real")
 
 
 def page(found: Examination) -> str:
-    """All of it."""
+    """Return the findings as the text that `headrace doctor` prints."""
     return "\n".join([*_about(found.reading), "", *_ladder(found.reading), "", *_verdict(found), *_scale(found)])
 
 
@@ -34,7 +34,7 @@ def _about(reading: Reading) -> Iterator[str]:
         f"device   {job.device}, {job.processes} x {job.threads} CPU threads, {job.precision}, "
         f"{'pixels from the decoded cache' if job.cached else f'decode on {job.decode}'}"
     )
-    yield f"cores    {cores.share * cores.asked:.2f} of the {cores.asked} that its threads ask for"
+    yield f"cores    {cores.share * cores.asked:.2f} of the {cores.asked} cores that the job's threads need"
     yield from (f"note     {remark}" for remark in job.remarks)
 
 
@@ -49,7 +49,7 @@ def _ladder(reading: Reading) -> Iterator[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows of cells in columns: the first to the left, the others to the right."""
+    """Yield rows of cells as lines with aligned columns: the first column to the left, all others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
@@ -69,17 +69,19 @@ def _verdict(found: Examination) -> Iterator[str]:
         )
     stalls = reading.stalls
     yield f"stalls   prep {stalls.prep:.1%}, fetch {stalls.fetch:.1%}; the step waited {reading.stall:.1%} of the time"
+    if line := network_line(reading):
+        yield f"network  {line}"
     if line := cold_line(found):
         yield f"cold     {line}"
     yield f"finding  {finding(reading)}"
     yield f"knob     {advice(found)}"
     if found.min_ratio is not None:
         says = "reached" if found.passes else "missed"
-        yield f"gate     ratio / ceiling = {verdict.reached:.3f}, at least {found.min_ratio:g} was asked for: {says}"
+        yield f"gate     ratio / ceiling = {verdict.reached:.3f}, required: at least {found.min_ratio:g}: {says}"
 
 
 def extent(values: Sequence[float]) -> str:
-    """From the least to the largest."""
+    """Return the smallest and the largest value as text."""
     return f"{min(values):.3f} to {max(values):.3f}"
 
 
@@ -95,9 +97,9 @@ def _scale(found: Examination) -> Iterator[str]:
     yield from aligned([heads, *rows])
     cores = f"{found.cores_each} core{'s' if found.cores_each > 1 else ''} each"
     if found.fit is None:
-        yield f"scale    {cores}; give several numbers of processes for what does not scale"
+        yield f"scale    {cores}; give several numbers of processes to see what does not scale"
         return
     yield (
-        f"scale    {cores}; T(N) = {found.fit.fixed:,.1f} s + {found.fit.shared:,.1f} s / N an epoch: "
-        f"{found.fit.fixed:,.1f} s of it do not scale"
+        f"scale    {cores}; T(N) = {found.fit.fixed:,.1f} s + {found.fit.shared:,.1f} s / N for an epoch: "
+        f"{found.fit.fixed:,.1f} s do not scale"
     )

@@ -1,4 +1,4 @@
-"""Which bytes of files are in memory: asked, and evicted."""
+"""Finds out which bytes of files are in memory, and evicts them."""
 
 import ctypes
 import mmap
@@ -13,9 +13,9 @@ _PROC = Path("/proc")
 
 
 def resident_bytes(paths: Sequence[Path]) -> int | None:
-    """Bytes of these files that the kernel holds in memory; None where the system does not tell.
+    """Return how many bytes of these files the kernel holds in memory; None if the system does not tell.
 
-    Linux tells of files that this user owns or may write, and calls all of others resident.
+    Linux answers only for files that this user owns or may write, and reports all other files as resident.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "mincore"):
@@ -33,23 +33,23 @@ def _resident(path: Path, libc: ctypes.CDLL) -> int:
             pages = np.zeros(-(-size // mmap.PAGESIZE), np.uint8)
             address, into = ctypes.c_void_p(view.ctypes.data), ctypes.c_void_p(pages.ctypes.data)
             failed = libc.mincore(address, ctypes.c_size_t(size), into)
-            del view  # a mapping that is looked at cannot be closed
+            del view  # a mapping with a view cannot be closed
         if failed:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
     return min(size, int((pages & 1).sum()) * mmap.PAGESIZE)
 
 
 def evict(paths: Sequence[Path]) -> None:
-    """Ask the kernel to drop what it holds of these files. What others have mapped, or nobody has written, stays."""
+    """Tell the kernel to drop these files from memory. Dirty pages, and pages that a process has mapped, stay."""
     for path in paths:
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def users_of(paths: Sequence[Path], ours: Collection[int]) -> dict[int, Path]:
-    """Processes that have one of these files open or mapped, each with a file; `ours` are passed over.
+    """Return the ids of processes that have some of these files open or mapped, each with one such file.
 
-    Only those are seen that this user may look at.
+    The processes `ours` are skipped. Only processes that this user may inspect are found.
     """
     files = {_identity(path.stat()): path for path in paths}
     names = {str(path.resolve()): path for path in paths}
@@ -65,7 +65,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _opened(process: Path, files: Mapping[tuple[int, int], Path]) -> Path | None:
-    """One of the files that the process has open."""
+    """Return one of `files` that the process has open, or None."""
     with suppress(OSError):
         for entry in (process / "fd").iterdir():
             with suppress(OSError):
@@ -75,7 +75,7 @@ def _opened(process: Path, files: Mapping[tuple[int, int], Path]) -> Path | None
 
 
 def _mapped(process: Path, names: Mapping[str, Path]) -> Path | None:
-    """One of the files that the process has mapped."""
+    """Return one of the files in `names` that the process has mapped, or None."""
     with suppress(OSError):
         for line in (process / "maps").read_text("utf-8", "replace").splitlines():
             if path := names.get(line.partition("/")[1] + line.partition("/")[2]):

@@ -1,4 +1,4 @@
-"""What the figures say: which resource binds the job, and what relieving it would give. Pure functions."""
+"""Interprets the measurements of a job: which resource limits the job, and how much faster it would be without that."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,16 +8,17 @@ from headrace.train.doctor.measured import Measured, Rung
 from headrace.train.doctor.stalls import Stalls, gain_of_waiting, stalls
 from headrace.train.record.bottleneck import COMPUTE_BOUND, Verdict, ceiling
 
-_DEPRIVED = 0.85  # share of its cores below which a process is kept from them
+_DEPRIVED = 0.85  # a process with a smaller share of its cores counts as short of CPU
 WORTH = 1 / COMPUTE_BOUND
-"""The least gain that is worth a word."""
+"""The smallest gain, as a factor, that is worth mentioning."""
 
 
 class Resource(StrEnum):
-    """What can bind a job."""
+    """The resources that can limit a job."""
 
     STORAGE = "storage"
-    CPU = "cpu"  # kept from this job by a quota or by other programs
+    NETWORK = "network"  # from which the shards of a URL come
+    CPU = "cpu"  # withheld from this job by a quota or by other programs
     PREP = "prep"  # decoding, resizing, augmenting
     COPY = "copy"  # to the device
     EXCHANGE = "exchange"  # of gradients
@@ -26,49 +27,49 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True)
 class Reading:
-    """A measured job, read."""
+    """The interpretation of a job's measurements."""
 
     measured: Measured
 
     def rate(self, rung: Rung) -> float | None:
-        """Images a second of a rung; None where it was not measured."""
+        """Return the rate of a rung in images a second; None if the rung was not measured."""
         timed = self.measured.rungs.get(rung)
         return None if timed is None else timed.rate
 
     @property
     def real(self) -> float:
-        """R_real, images a second."""
+        """The rate of the whole job, R_real, in images a second."""
         return self.measured.rungs[Rung.WHOLE].rate
 
     @property
     def synthetic(self) -> float:
-        """R_synth, images a second."""
+        """The rate of the step alone, R_synth, in images a second."""
         return self.real / self.ratio
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """R_real / R_synth of each turn."""
+        """The ratio R_real / R_synth of each round."""
         whole, step = self.measured.rungs[Rung.WHOLE], self.measured.rungs[Rung.STEP]
         return tuple(one / other for one, other in zip(whole.rates, step.rates, strict=True))
 
     @property
     def itself(self) -> tuple[float, ...]:
-        """R_synth after the whole as a multiple of that before it, turn by turn: what the machine alone changes."""
+        """R_synth after the whole job divided by R_synth before it, for each round; this shows the machine's drift."""
         return tuple(one / other for one, other in zip(self.measured.after, self.measured.before, strict=True))
 
     @property
     def ratio(self) -> float:
-        """The median of R_real / R_synth."""
+        """The median over the rounds of R_real / R_synth."""
         return median(self.ratios)
 
     @property
     def cpu_step(self) -> float:
-        """CPU microseconds of an image in the step."""
+        """The CPU time of the step, in microseconds per image."""
         return self.measured.rungs[Rung.STEP].cpu_microseconds
 
     @property
     def cpu_input(self) -> float:
-        """CPU microseconds of an image in the input; of the whole without the step where the input was not measured."""
+        """The CPU time of the input in microseconds per image; if not measured, the whole job's minus the step's."""
         timed = self.measured.rungs.get(Rung.INPUT)
         if timed is not None:
             return timed.cpu_microseconds
@@ -76,41 +77,42 @@ class Reading:
 
     @property
     def verdict(self) -> Verdict:
-        """As a run judges itself at its end."""
+        """The verdict about the bottleneck, as a run prints it at its end."""
         most = ceiling(self.cpu_step, self.cpu_input, shared=self.measured.job.shares_cores)
         return Verdict(self.real, self.synthetic, 100 * self.stall, most)
 
     @property
     def stall(self) -> float:
-        """Fraction of the whole's time that the step waited for data."""
+        """The fraction of the whole job's time in which the step waited for data."""
         return self.measured.rungs[Rung.WHOLE].stall
 
     @property
     def stalls(self) -> Stalls:
-        """Prep and fetch stall, files as they lie."""
+        """The prep stall and the fetch stall, without evicting files from memory."""
         return stalls(self.synthetic, self.rate(Rung.MEMORY) or self.real, self.real)
 
     @property
     def cold_stalls(self) -> Stalls | None:
-        """The same on a cold set."""
+        """The prep stall and the fetch stall on a cold shard set; None if that was not measured."""
         cold = self.measured.cold
         return None if cold is None else stalls(self.synthetic, self.real, cold.timed.rate)
 
     @property
     def feeds(self) -> float | None:
-        """How many times R_real the input alone gives."""
+        """The rate of the input alone as a multiple of R_real; None if the input was not measured."""
         rate = self.rate(Rung.INPUT)
         return None if rate is None else rate / self.real
 
     @property
     def gains(self) -> dict[Resource, float]:
-        """By what factor R_real would grow if a resource bound nothing; 1 where it does not bind."""
+        """The factor by which R_real would grow without each resource's limit; 1 for a resource that is no limit."""
         job, allowed = self.measured.job, self.verdict.ceiling
         memory = self.rate(Rung.MEMORY) or self.real
         prep = gain_of_waiting(self.synthetic * allowed / memory, self.stall)
         deprived = 1 / self.measured.cores.share if self.measured.cores.share < _DEPRIVED else 1.0
         gains = {
             Resource.STORAGE: gain_of_waiting(memory / self.real, self.stall),
+            Resource.NETWORK: self._gain_of_network(),
             Resource.CPU: min(deprived, prep) if job.gpu else 1 / (self.stall + (1 - self.stall) / deprived),
             Resource.PREP: 1.0 if deprived > 1 else prep,
             Resource.COPY: self._gain_of_copy(prep),
@@ -120,17 +122,34 @@ class Reading:
 
     @property
     def binding(self) -> tuple[Resource, float]:
-        """What binds the job, and what relieving it would give; the step itself where nothing else is worth a word."""
+        """The limiting resource and the gain without its limit; COMPUTE if no gain is worth mentioning."""
         resource, gain = max(self.gains.items(), key=lambda pair: pair[1])
         return (resource, gain) if gain >= WORTH else (Resource.COMPUTE, 1.0)
 
+    @property
+    def fetching(self) -> float:
+        """The fraction of the run's time in which the run waits for shards of a URL."""
+        return 1 - 1 / self._gain_of_network()
+
+    def _gain_of_network(self) -> float:
+        """Return the gain if all shards were staged before the run.
+
+        Otherwise all shards arrive in the first epoch, and in later epochs those for which the stage has no room.
+        """
+        network = self.measured.network
+        if network is None:
+            return 1.0
+        behind = self.real / network.images_per_second  # the time to fetch an image over the time to train on it
+        first = max(1.0, behind) if network.ahead else 1.0 + behind
+        return (first + (network.epochs - 1) * max(1.0, network.missed * behind)) / network.epochs
+
     def _gain_of_copy(self, prep: float) -> float:
-        """If the input is that much too slow, what a copy that takes no time would give."""
+        """Return the gain if copying took no time, where the input is too slow by the factor `prep`."""
         decode, copy = self.rate(Rung.DECODE), self.rate(Rung.COPY)
         return 1.0 if decode is None or copy is None else min(prep, decode / copy)
 
     def _gain_of_exchange(self) -> float:
-        """If the step alone is that much faster than with its exchange, what an exchange without cost would give."""
+        """Return the gain if the exchange of gradients took no time, from the rate of the step without an exchange."""
         compute = self.rate(Rung.COMPUTE)
         if compute is None or compute <= self.synthetic:
             return 1.0

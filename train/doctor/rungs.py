@@ -1,4 +1,4 @@
-"""The rungs of a job, built: which there are, and from what each is made."""
+"""Builds the rungs of a job, which are the parts that the doctor times by themselves."""
 
 import time
 from contextlib import ExitStack, closing
@@ -18,21 +18,20 @@ from headrace.train.input.decode.parts import Part
 from headrace.train.input.plans import Plan
 from headrace.train.run.process import computing_in
 
-_FAR = 1 << 40  # steps: a stream that does not end
-_HELD_GROUPS = 64  # whose files are held in memory
+_HELD_GROUPS = 64  # groups whose files are held in memory
 _HELD_BYTES = 1 << 28
-_HELD_SECONDS = 2.0  # of reading them; one group is held in any case
+_HELD_SECONDS = 2.0  # limit for reading them; one group is held in any case
 
 
 @dataclass(frozen=True)
 class Rungs:
-    """Builds the rungs of a job; `stack` closes them."""
+    """Builds the rungs of a job; leaving `stack` closes their pipelines and threads."""
 
     job: Job
     stack: ExitStack
 
     def input(self) -> list[Runner]:
-        """Those of the input, each of which does more than the one before."""
+        """Build the rungs of the input, each of which does more work than the rung before it."""
         made = self._made(self.job.plans.split)
         runner = self._fed(Rung.INPUT, made, 0)
         if self.job.decoded is not None:
@@ -42,7 +41,10 @@ class Rungs:
         return [*(self._part(part, made) for part in parts), runner]
 
     def mixed(self) -> list[Runner]:
-        """The input with the decoder on the GPU, where it is not there already, and where DALI has that decoder."""
+        """Build the rung of the input with the decoder on the GPU.
+
+        The list is empty if the job already decodes on the GPU, if images are cached or if DALI lacks the decoder.
+        """
         if self.job.decoded is not None or self.job.decode == "mixed":
             return []
 
@@ -56,7 +58,10 @@ class Rungs:
         return self.job.place.accelerator.either(cpu=list[Runner], gpu=on_gpu)()
 
     def step(self) -> list[Runner]:
-        """The step on a resident batch, in the ways that differ here; the last is R_synth."""
+        """Build the rungs of the step on a resident batch, in each variant that differs for this job.
+
+        The last rung gives R_synth.
+        """
         step, resident, world = self.job.step, self.job.resident, self.job.place.world
         found: list[Runner] = []
         facts = self.job.facts()
@@ -68,16 +73,16 @@ class Rungs:
         return [*found, StepRunner(Rung.STEP, step, resident)]
 
     def whole(self) -> WholeRunner:
-        """The step on real batches: other ones than the rungs before it have read."""
+        """Build the rung of the whole job: the step on real batches that no earlier rung has read."""
         steps = self.job.setup.steps
         fed = self._fed(Rung.INPUT, self._made(self.job.plans.split), steps.ends(0) // 2)
         return WholeRunner(Rung.WHOLE, self.job.step, self.job.resident, fed)
 
     def memory(self) -> WholeRunner:
-        """The step on some real batches, over and over, whose files are held in memory."""
+        """Build the rung of the step on a few repeated real batches whose files are held in memory."""
         job, held = self.job, Held(self.job.plans.split)
         plans, size, began = list[Plan](), 0, time.perf_counter()
-        for plan in islice(job.plans.stream(0, _FAR, self._mine), _HELD_GROUPS):
+        for plan in islice(job.stream(0), _HELD_GROUPS):
             size += held.add(plan.ids)
             plans.append(plan)
             if size > _HELD_BYTES or time.perf_counter() - began > _HELD_SECONDS:
@@ -85,24 +90,27 @@ class Rungs:
         fed = FeedRunner(Rung.INPUT, self._made(held), cycle(plans), job.lanes)
         return WholeRunner(Rung.MEMORY, job.step, job.resident, self._closed(fed))
 
-    @property
-    def _mine(self) -> range:
-        world = self.job.place.world
-        return self.job.setup.steps.groups_of(world.size, world.rank)
-
     def _made(self, source: Split | Held, decode: str | None = None) -> Input:
         job = self.job
         decoded = job.decoded if isinstance(source, Split) else None
-        return Input(source, job.setup.steps.group, job.place, decode=decode or job.decode, decoded=decoded)
+        interpolation = job.setup.recipe.augment.interpolation
+        return Input(
+            source,
+            job.setup.steps.group,
+            job.place,
+            decode=decode or job.decode,
+            decoded=decoded,
+            interpolation=interpolation,
+        )
 
     def _part(self, part: Part, made: Input) -> Runner:
-        taken, plans = made.part(part), self.job.plans.stream(0, _FAR, self._mine)
+        taken, plans = made.part(part), self.job.stream(0)
         runner = PartRunner(Rung(part.value), taken, plans, self.job.lanes)
         self.stack.enter_context(closing(runner))
         return runner
 
     def _fed(self, rung: Rung, made: Input, first: int) -> FeedRunner:
-        return self._closed(FeedRunner(rung, made, self.job.plans.stream(first, _FAR, self._mine), self.job.lanes))
+        return self._closed(FeedRunner(rung, made, self.job.stream(first), self.job.lanes))
 
     def _closed(self, runner: FeedRunner) -> FeedRunner:
         self.stack.enter_context(closing(runner))

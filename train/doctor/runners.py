@@ -1,4 +1,4 @@
-"""What each rung runs: parts of the input, the step, and the whole."""
+"""Runs the work of the rungs: parts of the input, the step, and the whole job."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +15,13 @@ from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 
 Around = Callable[[], AbstractContextManager[object]]
-_DEPTH = 3  # batches that a run's feed makes ahead
-_WAITED = 0.001  # seconds: what takes longer was not lying ready
-_STALLED = 0.02  # fraction of a turn: below that batches lie ready
+_DEPTH = 3  # batches that the feed of a run makes ahead
+_WAITED = 0.001  # seconds: an item that takes longer was not ready
+_STALLED = 0.02  # fraction of a turn: with a smaller stall batches were ready
 
 
 class PartRunner:
-    """A part of the input alone. A unit is a group."""
+    """Runs a part of the input alone. A unit is a group."""
 
     waited = 0.0
 
@@ -30,23 +30,23 @@ class PartRunner:
         self._taken, self._run = taken, taken.run(plans)
 
     def begin(self) -> None:
-        """Pass over what was finished while it stood still."""
+        """Discard the groups that were finished during the pause."""
         discard(lambda: next(self._run), self.multiple + 1)
 
     def take(self, units: int) -> int:
-        """Groups, one after another."""
+        """Take `units` groups, one after another; return the number of their images."""
         return sum(len(next(self._run).ids) for _ in range(units))
 
     def rest(self) -> None:
-        """It stands still while nobody asks."""
+        """Do nothing, because the threads pause until the next request."""
 
     def close(self) -> None:
-        """End its threads."""
+        """End the threads of this part of the input."""
         self._taken.close()
 
 
 class FeedRunner:
-    """The whole input, up to batches in the hands of the step. A unit is a group."""
+    """Runs the whole input, up to batches passed to the step. A unit is a group."""
 
     waited = 0.0
 
@@ -57,31 +57,31 @@ class FeedRunner:
         self._most_ready = _DEPTH + 2 + lanes
 
     def go_on(self) -> None:
-        """Let the feed run again."""
+        """Let the input pipeline continue."""
         self._valve.open()
 
     def begin(self) -> None:
-        """Let it run, and pass over what lies ready."""
+        """Let the input pipeline continue, and discard the batches that are ready."""
         self.go_on()
         discard(lambda: next(self.feed), self._most_ready)
 
     def take(self, units: int) -> int:
-        """Groups, one after another."""
+        """Take batches of `units` groups, one after another; return the number of their images."""
         return sum(len(next(self.feed).labels) for _ in range(units))
 
     def rest(self) -> None:
-        """Hold the next plan back; what is begun is finished."""
+        """Hold the next plan back; the threads finish the batches that they have begun."""
         self._valve.shut()
 
     def close(self) -> None:
-        """End its threads."""
+        """End the threads of the input."""
         self._valve.end()
         self.feed.close()
         self._made.close()
 
 
 class StepRunner:
-    """The step on a batch that is there. A unit is a step."""
+    """Runs the step on a resident batch. A unit is a step."""
 
     multiple, waited = 1, 0.0
 
@@ -90,26 +90,26 @@ class StepRunner:
         self._step, self._resident, self._around = step, resident, around
 
     def begin(self) -> None:
-        """Nothing is ahead."""
+        """Do nothing, because no batch is made ahead."""
 
     def take(self, units: int) -> int:
-        """Steps, one after another."""
+        """Run `units` steps, one after another; return the number of their images."""
         with self._around():
             train(self._step, repeat(self._resident), units)
         return units * images_a_step(self._step, self._resident)
 
     def rest(self) -> None:
-        """Nothing runs on."""
+        """Do nothing, because no thread keeps running between turns."""
 
     def close(self) -> None:
-        """It has no threads of its own."""
+        """Do nothing, because this runner has no threads."""
 
 
 class WholeRunner:
-    """The step on real batches. A unit is a step.
+    """Runs the step on real batches. A unit is a step.
 
-    Each turn goes on where the last one was: if the step had to wait then, what was made while it stood still is passed
-    over; if batches lay ready, they lie ready now.
+    Each turn continues in the state of the last turn. If the step had to wait for batches then, batches made during the
+    pause are discarded; otherwise the turn begins with batches that are ready.
     """
 
     def __init__(self, rung: Rung, step: TrainStep, resident: Batch, batches: FeedRunner) -> None:
@@ -120,30 +120,30 @@ class WholeRunner:
         self._stalls = True
 
     def distrust(self) -> None:
-        """Pass over all that lies ready when the next turn begins: it was made under other conditions."""
+        """Discard all ready batches when the next turn begins, because they were made under other conditions."""
         self._stalls = True
 
     @property
     def waited(self) -> float:
-        """Seconds that the step has waited for data so far."""
+        """The seconds that the step has waited for data so far."""
         return self._input.feed.stalled
 
     def begin(self) -> None:
-        """Go on."""
+        """Continue in the state of the last turn."""
         if self._stalls:
             self._input.begin()
         else:
             self._input.go_on()
 
     def take(self, units: int) -> int:
-        """Steps, one after another."""
+        """Run `units` steps, one after another; return the number of their images."""
         waited, began = self.waited, time.perf_counter()
         train(self._step, self._input.feed, units)
         self._stalls = self.waited - waited > _STALLED * (time.perf_counter() - began)
         return units * self._images
 
     def rest(self) -> None:
-        """Hold the input back."""
+        """Pause the input."""
         self._input.rest()
 
     def close(self) -> None:
@@ -152,19 +152,19 @@ class WholeRunner:
 
 
 def images_a_step(step: TrainStep, resident: Batch) -> int:
-    """Images of this rank in a step."""
+    """Return the number of images of this rank in a step."""
     return step.micro_batches * len(resident.labels)
 
 
 def train(step: TrainStep, batches: Iterator[Batch], steps: int) -> None:
-    """Take so many updates, each with the rate of the first one of a run. Asks the device nothing."""
+    """Make `steps` updates, each with the learning rate of a run's first update. Does not wait for the device."""
     tally, losses = Tally(step.accelerator), LossRing(steps, step.accelerator, 0)
     for _ in range(steps):
         step(0, batches, tally, losses)
 
 
 def discard(take_next: Callable[[], object], most: int) -> None:
-    """Take what lies ready, and drop it: all up to the first that is waited for, and at the most so many."""
+    """Discard at most `most` items, ending with the first item that takes longer than 1 ms and so was not ready."""
     for _ in range(most):
         began = time.perf_counter()
         take_next()

@@ -1,39 +1,39 @@
-"""How a job is cut so that its parts can be measured within their time: steps and groups that fit into a turn."""
+"""Shortens the steps and groups of a job so that its parts can be measured in the time of a turn."""
 
 from typing import NamedTuple
 
 _ROUNDS = 5
-_FEWEST_ROUNDS = 3  # of which there is a median
+_FEWEST_ROUNDS = 3  # the fewest rounds with a median
 
 
 class Budget(NamedTuple):
-    """The time of one rung."""
+    """The time in seconds for measuring one rung."""
 
     seconds: float = 8.0
 
     @property
     def turn(self) -> float:
-        """Seconds of one of its turns."""
+        """The seconds of one turn of the rung."""
         return self.seconds / _ROUNDS
 
     def rounds(self, longest: float) -> int:
-        """How many rounds there are, if the longest turn takes so many seconds."""
+        """Return the number of rounds if the longest turn takes `longest` seconds."""
         return _ROUNDS if longest <= self.turn else max(_FEWEST_ROUNDS, min(_ROUNDS, int(self.seconds / longest)))
 
 
 class Shape(NamedTuple):
-    """Samples of a group, and groups of a step over all processes."""
+    """The number of samples in a group, and of groups in a step over all processes."""
 
     group: int
     groups: int
 
 
 def fit(whole: Shape, processes: int, group_seconds: float, most: float) -> Shape:
-    """The shape of the steps that are measured, for a job whose group of `whole.group` samples takes so long.
+    """Return the shape of the steps to measure, for a job whose group of `whole.group` samples takes `group_seconds`.
 
-    It is the job's own wherever a step takes at most `most` seconds. Else steps have fewer groups, as many for each
-    process; and where one group alone takes longer, groups are smaller. An image then costs nearly the same: most of a
-    step's time is that of its images, and where it is long its update is short beside it.
+    The result is the job's own shape if a step takes at most `most` seconds. Otherwise steps have fewer groups, the
+    same number for each process; and if even one group takes longer, groups are smaller. The time per image stays
+    nearly the same, because most of a long step is spent on its images and little on the update.
     """
     rounds = -(-whole.groups // processes)
     if rounds * group_seconds <= most:
@@ -45,5 +45,5 @@ def fit(whole: Shape, processes: int, group_seconds: float, most: float) -> Shap
 
 
 def units_of(unit_seconds: float, seconds: float, multiple: int) -> int:
-    """How many units fill a turn of so many seconds: at least one, and a multiple of `multiple`."""
+    """Return the number of units in a turn of `seconds` seconds: a multiple of `multiple`, and at least that."""
     return max(1, round(seconds / unit_seconds / multiple)) * multiple

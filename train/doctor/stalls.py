@@ -1,22 +1,24 @@
-"""Prep stall and fetch stall, and what each resource would give if it were not there: pure functions of rates."""
+"""Computes the prep stall, the fetch stall, and the gain from removing a resource's limit, from measured rates."""
 
 from typing import NamedTuple
 
 
 class Stalls(NamedTuple):
-    """Fractions of the time that an image takes in the whole."""
+    """The stalls of a job, as fractions of the time per image in the whole job."""
 
     prep: float
-    """Lost although the files are in memory: to decoding, resizing, handing over, or to sharing cores with them."""
+    """The time lost even with the files in memory: to decoding, resizing and transfer, or to sharing cores with these.
+    """
     fetch: float
-    """Lost besides, to reading the files."""
+    """The further time lost to reading the files."""
 
 
 def stalls(synthetic: float, memory: float, real: float) -> Stalls:
-    """As DS-Analyzer takes them, by difference (Mohan et al., "Analyzing and Mitigating Data Stalls in DNN Training").
+    """Compute the stalls from the differences of the times per image.
 
-    Images a second of the step alone, of the whole with its files in memory, and of the whole. Neither is negative,
-    whatever the noise of the rates, and together they are at most 1.
+    The method is that of DS-Analyzer (Mohan et al., "Analyzing and Mitigating Data Stalls in DNN Training").
+    The arguments are the images a second of the step alone, of the whole job with its files in memory, and of the whole
+    job. No stall is negative, whatever the noise of the rates, and the sum of the stalls is at most 1.
     """
     alone, prepared, whole = 1 / synthetic, 1 / memory, 1 / real
     prepared = min(max(prepared, alone), max(whole, alone))
@@ -25,8 +27,9 @@ def stalls(synthetic: float, memory: float, real: float) -> Stalls:
 
 
 def gain_of_waiting(gain: float, stall: float) -> float:
-    """By what factor the whole gets faster, at the most, if one resource is relieved and the step waited so long.
+    """Return the largest possible gain of the whole job without one resource's limit, given the step's waiting time.
 
-    `gain` is what the rungs promise. A step that waits for a fraction `stall` of its time cannot win more than that.
+    `gain` is the factor that the rates of the rungs predict. A step that waits for a fraction `stall` of its time can
+    gain only that time.
     """
     return max(1.0, min(gain, 1 / (1 - min(stall, 0.999))))

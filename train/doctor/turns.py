@@ -1,4 +1,4 @@
-"""Turns: each rung runs for a while, one after another, round after round, so that what changes meets all alike."""
+"""Runs the rungs in turns, one after another in several rounds, so that changes of the machine affect all alike."""
 
 import json
 import time
@@ -9,44 +9,44 @@ from headrace.train.doctor.measured import Rung, Timed
 from headrace.train.doctor.shape import units_of
 from headrace.train.machine.place import Place
 
-_LONG_ENOUGH = 0.3  # seconds from which the time of a unit is known well enough to count units of a turn
-_GROWTH = 4  # of the number of units that are tried
-_FREE = 10  # units at the most that go before a turn and do not count: kernels and caches are cold
+_LONG_ENOUGH = 0.3  # seconds after which the time of a unit is known well enough to choose the units of a turn
+_GROWTH = 4  # factor between numbers of units that are tried
+_FREE = 10  # most units that are run before a turn without counting, because kernels and caches are cold
 
 
 class Runner(Protocol):
-    """What a rung runs. A unit is what it hands out at a time: a group, or a step."""
+    """Runs the work of a rung in units; a unit is a group or a step, depending on the rung."""
 
     rung: Rung
     multiple: int
-    """Units of a turn are a multiple of this: results of threads that work side by side come in bunches."""
+    """A turn has a multiple of this number of units, because parallel threads finish several groups at a time."""
 
     @property
     def waited(self) -> float:
-        """Seconds that its step has waited for data so far."""
+        """The seconds that the step has waited for data so far."""
 
     def begin(self) -> None:
-        """Come from standing still into the state that lasts."""
+        """End the pause, and bring the work to a steady state."""
 
     def take(self, units: int) -> int:
-        """Run so many units; the images of this rank in them."""
+        """Run `units` units; return the number of images of this rank in them."""
 
     def rest(self) -> None:
-        """Stand still."""
+        """Pause the work until the next turn."""
 
     def close(self) -> None:
-        """End its threads."""
+        """End the threads of the runner."""
 
 
 class Turn(NamedTuple):
-    """Whose turn it is, and for about how long."""
+    """A turn in a round: the runner of its rung, and its approximate duration in seconds."""
 
     runner: Runner
     seconds: float
 
 
 class Window(NamedTuple):
-    """One turn of one rung on one rank."""
+    """The measurement of one turn of one rung on one rank."""
 
     images: int
     seconds: float
@@ -55,12 +55,12 @@ class Window(NamedTuple):
 
     @property
     def stall(self) -> float:
-        """Fraction of the time that the step waited."""
+        """The fraction of the time in which the step waited for data."""
         return self.waited / self.seconds
 
 
 def calibrate(runner: Runner, place: Place) -> float:
-    """Seconds of a unit, the same on every rank: that of rank 0. What happens at first use only is over afterwards."""
+    """Measure the seconds per unit on rank 0, after a first turn that is not counted; return them on every rank."""
     run_turn(runner, place, runner.multiple)
     units = runner.multiple
     while (window := run_turn(runner, place, units))[0] < _LONG_ENOUGH:
@@ -69,7 +69,10 @@ def calibrate(runner: Runner, place: Place) -> float:
 
 
 def run_turn(runner: Runner, place: Place, units: int) -> tuple[float, Window]:
-    """One turn of so many units: seconds of rank 0, and this rank's window. All ranks begin together."""
+    """Run one turn of `units` units, which all ranks begin together; return its seconds on rank 0, and its measurement.
+
+    The measurement is that of this rank.
+    """
     place.world.any(flag=False)
     runner.begin()
     if units > _FREE * runner.multiple:
@@ -88,7 +91,10 @@ def run_turn(runner: Runner, place: Place, units: int) -> tuple[float, Window]:
 def take_turns(
     turns: Sequence[Turn], unit_seconds: Mapping[Rung, float], rounds: int, place: Place, between: Callable[[], None]
 ) -> list[list[Window]]:
-    """The windows of these turns, a row a round, on this rank. `between` is called before each round."""
+    """Run these turns in `rounds` rounds; return this rank's measurements, with one row for each round.
+
+    `between` is called before each round.
+    """
     rows = []
     for _ in range(rounds):
         between()
@@ -101,7 +107,7 @@ def take_turns(
 
 
 def over_ranks(windows: Sequence[Window], place: Place) -> Timed | None:
-    """A rung's turns, over all ranks; None but on rank 0. Rates of ranks add up, waiting is their mean."""
+    """Combine a rung's turns over all ranks, summing rates and averaging waits. Returns None except on rank 0."""
     told = place.world.to_main(json.dumps(windows).encode())
     if not told:
         return None

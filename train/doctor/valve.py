@@ -1,4 +1,4 @@
-"""A stream of plans that comes only while it is open, so that whoever is fed by it stands still between turns."""
+"""Lets a stream of plans flow only while it is open, so that the consumer of the stream pauses between turns."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 
 
 class Valve(Generic[Item]):
-    """Iterates `items`, in whichever thread asks for them; it makes that thread wait while it is shut."""
+    """Iterates over `items` in any thread; while the valve is shut, the thread waits."""
 
     def __init__(self, items: Iterator[Item]) -> None:
         self._items = items
@@ -24,7 +24,7 @@ class Valve(Generic[Item]):
         return next(self._items)
 
     def open(self) -> None:
-        """Let items pass."""
+        """Let items pass again."""
         self._passing.set()
 
     def shut(self) -> None:
@@ -32,6 +32,6 @@ class Valve(Generic[Item]):
         self._passing.clear()
 
     def end(self) -> None:
-        """Be at the end, for whoever waits too."""
+        """End the stream, even for threads that are waiting."""
         self._ended = True
         self._passing.set()

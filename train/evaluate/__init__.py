@@ -1,1 +1,1 @@
-"""What is done with a trained network."""
+"""Uses a trained network: for evaluation, prediction and export."""

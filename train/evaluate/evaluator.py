@@ -1,4 +1,4 @@
-"""Accuracy on a validation split, each image counted once, for any number of ranks."""
+"""Evaluates a network on a split, counting each image once for any number of ranks."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,10 +23,11 @@ from headrace.train.step.tally import Tally
 
 
 class Evaluator:
-    """Measures a network on the fixed batches of a validation split. Ranks take whole batches.
+    """Evaluates a network on the fixed batches of a validation split. Ranks take whole batches.
 
-    With `flip` an image's logits are the mean of its own and its mirror image's. With `one_shape` a batch that is short
-    is padded, so that a GPU plans its kernels for one shape alone, before the clock starts (`warm_up`).
+    With `flip`, an image's logits are the mean over the image and its mirror image. With `one_shape`, a short batch is
+    padded to the size of a full batch; a GPU then chooses kernels for only one shape, in `warm_up`, before time is
+    measured.
     """
 
     def __init__(
@@ -49,9 +50,11 @@ class Evaluator:
     def __call__(
         self, network: Network, cut_short: Callable[[], bool] | None = None, scores: Scores | None = None
     ) -> Sums:
-        """Loss, correct and seen over all ranks; incomplete where `cut_short` became true on any of them.
+        """Return loss, correct predictions and samples over all ranks.
 
-        This rank's samples are added to `scores`. Leaves the network in the mode that it was in.
+        The sums are incomplete if `cut_short` returns true on any rank.
+
+        The results of this rank's samples are added to `scores`. The network's training mode is restored at the end.
         """
         training = network.training
         network.eval()
@@ -70,12 +73,12 @@ class Evaluator:
         network.train(training)
         sums, expected = tally.total(self._world), len(self._plans.split)
         if sums.seen > expected or (sums.seen < expected and cut_short is None):
-            raise HeadraceError(f"validation counted {sums.seen} images, the split has {expected}")
+            raise HeadraceError(f"validation counted {sums.seen} images, but the split has {expected} images")
         return sums
 
     @torch.no_grad()
     def warm_up(self, network: Network) -> None:
-        """A forward pass of the one shape that all batches have, where they have one. Leaves no trace."""
+        """Run a forward pass on a batch of the shape that all batches have; do nothing without `one_shape`."""
         if not self._rows:
             return
         training = network.training
@@ -86,12 +89,12 @@ class Evaluator:
         network.train(training)
 
     def _logits(self, network: Network, images: Tensor) -> Tensor:
-        """Of these images, (b, classes), whatever else the network saw beside them."""
+        """Return the logits of these images, (b, classes), without the logits of padding."""
         count = len(images)
         if count < self._rows:
             images = F.pad(images, [0, 0, 0, 0, 0, 0, 0, self._rows - count])
         return logits_of(network, images, self._normalise, flip=self._flip)[:count]
 
     def complete(self, sums: Sums) -> bool:
-        """Whether the sums count the whole split."""
+        """Return whether the sums count every sample of the split."""
         return sums.seen == len(self._plans.split)

@@ -1,4 +1,4 @@
-"""What `headrace eval --out` leaves: the predictions, the mistakes as a table and as a sheet, the confusion matrix."""
+"""Writes the files of `headrace eval --out`: predictions, a table and a sheet of mistakes, and the confusion matrix."""
 
 import csv
 import io
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.shards import store
+from headrace.shards.counts import counted
 from headrace.shards.errors import HeadraceError
 from headrace.shards.shardset import ShardSet, Split
 from headrace.shards.sheet import Tile, write_tiles
@@ -17,19 +18,19 @@ from headrace.train.record.metrics import confusion, mistakes
 from headrace.train.record.predictions import Predictions
 
 _SHOWN = 60  # mistakes on the sheet
-_MOST_CLASSES = 4096  # of a confusion matrix as a table: 17 million numbers
+_MOST_CLASSES = 4096  # limit for a confusion matrix as a table: 17 million numbers
 MISTAKES = ("key", "source", "label", "class", "name", "predicted", "predicted_class", "predicted_name", "probability")
 
 
 def write_files(folder: Path, predictions: Predictions, shards: ShardSet) -> list[str]:
-    """Write them into the folder, which is made if it is not there; a line for each, to tell the user."""
+    """Write the files into the folder, which is made if missing; return a line for the user about each file."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise store.storage_error(error, folder) from error
     predictions.write(folder / kept.NAME)
     wrong = mistakes(predictions)
-    lines = [f"{folder / kept.NAME}: what was predicted for each of {len(predictions.ids):,} samples"]
+    lines = [f"{folder / kept.NAME}: the predictions for {counted(len(predictions.ids), 'sample')}"]
     with closing(shards.split(predictions.origin.split)) as split:
         _write_mistakes(folder / "mistakes.csv", predictions, split, wrong)
         lines.append(f"{folder / 'mistakes.csv'}: all {len(wrong):,} mistakes, the most confident first")
@@ -49,7 +50,7 @@ def write_files(folder: Path, predictions: Predictions, shards: ShardSet) -> lis
 
 
 def _write_mistakes(path: Path, predictions: Predictions, split: Split, rows: NDArray[np.int64]) -> None:
-    """A line for each mistake; the columns are those of MISTAKES."""
+    """Write a CSV table with a line for each mistake and the columns of MISTAKES."""
     origin = predictions.origin
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
@@ -69,7 +70,7 @@ def _write_mistakes(path: Path, predictions: Predictions, split: Split, rows: ND
 
 
 def _tile(predictions: Predictions, split: Split, row: int) -> Tile:
-    """The image of a mistake, with what was predicted and what it is."""
+    """Return a tile of the sheet: the image of a mistake, with the prediction and the true class below."""
     names = [name.split(",", 1)[0] for name in predictions.origin.class_names]
     predicted, label = int(predictions.top_labels[row, 0]), int(predictions.labels[row])
     chance = 100 * float(predictions.top_probabilities[row, 0])
@@ -81,7 +82,7 @@ def _tile(predictions: Predictions, split: Split, row: int) -> Tile:
 
 
 def _write_confusion(path: Path, predictions: Predictions) -> None:
-    """The class ids stand above the columns and before the rows."""
+    """Write the confusion matrix as a CSV table, with class ids in the header line and in the first column."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     classes = predictions.origin.classes

@@ -1,4 +1,4 @@
-"""What a network makes of images as they are evaluated: one forward pass, or the mean of an image and its mirror."""
+"""Computes logits for evaluation: those of the image, or their mean with those of its mirror image."""
 
 from torch import Tensor
 
@@ -7,7 +7,10 @@ from headrace.train.model.network import Network
 
 
 def logits_of(network: Network, images: Tensor, normalise: Normalise, *, flip: bool) -> Tensor:
-    """Logits (b, classes) of images, uint8 (b, size, size, 3); with `flip` their mean with the mirror images'."""
+    """Return the logits (b, classes) of images, uint8 (b, size, size, 3).
+
+    With `flip`, each image's logits are the mean over the image and its mirror image.
+    """
     logits: Tensor = network(normalise(images))
     if not flip:
         return logits

@@ -1,14 +1,16 @@
-"""The accuracy of a checkpoint on a split of a shard set, as its run measured it."""
+"""Measures the accuracy of a checkpoint on a split of a shard set in the same way as its run did."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.shards.counts import counted
 from headrace.shards.headers import refuse_unsafe
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
+from headrace.shards.stage import Stage
+from headrace.shards.urls import Location, Url, location
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.resume import refuse_other_classes
 from headrace.train.evaluate.evaluator import Evaluator
@@ -25,7 +27,7 @@ from headrace.train.record.sums import Sums
 
 @dataclass(frozen=True)
 class Measured:
-    """What an evaluation came to."""
+    """The result of evaluating a checkpoint: sums over all ranks, and on rank 0 the predictions."""
 
     sums: Sums
     predictions: Predictions | None  # on rank 0
@@ -34,19 +36,19 @@ class Measured:
     averaged: bool
 
     def line(self) -> str:
-        """The result in words, with the numbers in the form of the epoch line."""
+        """Return the result as a line of text, with numbers in the same format as in the line of an epoch."""
         weights = "averaged weights" if self.averaged else "weights"
         split = VALIDATION if self.predictions is None else self.predictions.origin.split
         of = "" if split == VALIDATION else f" of split {split}"
         return (
             f"Test Loss: {self.sums.mean_loss:.5f}, Test Acc: {self.sums.accuracy:.2f}% "
-            f"({self.sums.correct:,} of {self.sums.seen:,} images{of}; {weights} after step {self.step})"
+            f"({self.sums.correct:,} of {counted(self.sums.seen, 'image')}{of}; {weights} after step {self.step})"
         )
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A checkpoint that can be evaluated on a shard set, and the recipe to do it by."""
+    """A checkpoint to evaluate, the shard set and split to evaluate on, and the recipe of the evaluation."""
 
     checkpoint: Checkpoint
     recipe: Settled
@@ -54,19 +56,24 @@ class Measurement:
     split: str
 
     @classmethod
-    def of(cls, saved: Checkpoint, shards: Path, settings: tuple[str, ...], split: str = VALIDATION) -> "Measurement":
-        """That of a checkpoint with its own recipe, changed by `settings`.
+    def of(
+        cls, saved: Checkpoint, shards: Location | str, settings: tuple[str, ...], split: str = VALIDATION
+    ) -> "Measurement":
+        """Return the measurement of a checkpoint with its own recipe, changed by `settings`.
 
-        Raises UsageError when the class lists differ, DataError when the set is damaged.
+        Raises UsageError if checkpoint and shard set differ in their classes, DataError if the shard set is damaged.
         """
-        shard_set = ShardSet.open(shards)
+        recipe = own_recipe(saved, settings)
+        runtime, where = recipe.runtime, location(shards)
+        stage = Stage.of(runtime.stage_dir, runtime.stage_limit) if isinstance(where, Url) else None
+        shard_set = ShardSet.open(where, stage)
         refuse_other_classes(saved, shard_set)
-        if World.from_environment().local_rank == 0:  # the others of this node wait for it where all join
+        if World.from_environment().local_rank == 0:  # the other ranks of this host wait for it when they join
             refuse_unsafe(shard_set)
-        return cls(saved, own_recipe(saved, settings), shard_set, split)
+        return cls(saved, recipe, shard_set, split)
 
     def take(self, evaluate: Evaluator, place: Place, numerics: Numerics) -> Measured:
-        """What `evaluate` makes of the checkpoint's network, at this place. Raises DataError if it is damaged."""
+        """Evaluate the checkpoint's network with `evaluate` at `place`. Raises DataError if weights are damaged."""
         saved = self.checkpoint
         network = build_network(saved)
         place.accelerator.place(network, numerics.master_dtype)

@@ -1,4 +1,4 @@
-"""`headrace.load_model`: a trained network as a module that also takes image files."""
+"""Loads a trained network as a module that also takes image files, for `headrace.load_model`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,14 +20,14 @@ from headrace.train.machine.world import World
 from headrace.train.record.answers import Answer
 
 Device = torch.device | str | None
-"""As torch names it; None for the current GPU, or the CPU where there is none."""
+"""A device as torch names it; None means the current GPU, or the CPU if there is no GPU."""
 
 
 class Model(nn.Module):
     """A trained network in evaluation mode.
 
-    `classes` are the ids of its classes, `class_names` their names, in the order of the labels; `size` and `crop` are
-    those of its evaluation. `predict` takes image files, calling the module takes pixels.
+    `classes` are the ids of the network's classes and `class_names` their names, in the order of the labels; `size` and
+    `crop` are those of its evaluation. `predict` takes image files; a call of the module takes pixels.
     """
 
     def __init__(self, predictor: Predictor, prepared: Prepared, gather: Callable[[Sequence[Any]], Images]) -> None:
@@ -40,7 +40,10 @@ class Model(nn.Module):
 
     @classmethod
     def of(cls, path: Path, device: Device, gather: Callable[[Sequence[Any]], Images]) -> "Model":
-        """That of a checkpoint file or run folder. Raises UsageError if there is none, DataError if it is damaged."""
+        """Load the model of a checkpoint or of a run folder's best checkpoint, onto `device`.
+
+        Raises UsageError if there is no checkpoint, DataError if the checkpoint is damaged.
+        """
         saved = Checkpoint.of(files.load(path))
         recipe = own_recipe(saved, ())
         place = Place(World(), Accelerator.of(device), recipe.runtime.threads or usable_cores())
@@ -48,16 +51,16 @@ class Model(nn.Module):
         return cls(Predictor.of(saved, place, numerics, recipe.evaluate, recipe.runtime.decode), saved.prepared, gather)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) of images, uint8 (n, size, size, 3), RGB, resized and cut already."""
+        """Return the logits (n, classes) of RGB images, uint8 (n, size, size, 3), already resized and cropped."""
         return self._predictor.logits(images)
 
     def predict(self, images: Any, top_k: int = 5) -> list[Answer]:
-        """What is predicted for images, in order, as `headrace prep` followed by `headrace eval` would have it.
+        """Predict the classes of images, in order; results equal those of `headrace prep` followed by `headrace eval`.
 
         `images` is a path (file, folder, glob, listing, zip, tar, shard set), the bytes of an image file, an RGB array
-        uint8 (height, width, 3), or a sequence of these. An answer has `file`, and the `top_k` likeliest `labels` with
-        their `classes`, `names` and `probabilities`; or an `error` if the image cannot be read.
-        Raises UsageError for a path that is not there.
+        uint8 (height, width, 3), or a sequence of these. An answer has `file`, and the `top_k` most likely `labels`
+        with their `classes`, `names` and `probabilities`; or an `error` if the image cannot be read.
+        Raises UsageError for a path that does not exist.
         """
         alone = isinstance(images, str | Path | bytes) or getattr(images, "ndim", 0) == 3
         chosen = self._gather([images] if alone else list(images))

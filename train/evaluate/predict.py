@@ -1,4 +1,4 @@
-"""What a network says of images that come one after another, wherever they come from."""
+"""Predicts the classes of a stream of images from any source."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -29,14 +29,14 @@ from headrace.train.model.network import Network
 from headrace.train.recipe.settled import SettledEvaluate
 from headrace.train.record.answers import Answer
 
-_MOST_BYTES = 1 << 30  # of decoded images in work at a time, over all threads; one image at least
+_MOST_BYTES = 1 << 30  # largest size of decoded images in work over all threads, but at least one image
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained network with all that is done to an image before it: the same pixels and numbers as in evaluation.
+    """A trained network and its preparation of images, with the same pixels and numbers as in evaluation.
 
-    `settings` are those of evaluation; `classes` and `names` stand in the order of the labels.
+    `settings` are the recipe's settings of evaluation; `classes` and `names` are in the order of the labels.
     """
 
     network: Network
@@ -44,6 +44,7 @@ class Predictor:
     numerics: Numerics
     place: Place
     settings: SettledEvaluate
+    interpolation: str
     decode: str
     classes: tuple[str, ...]
     names: tuple[str, ...]
@@ -52,24 +53,29 @@ class Predictor:
     def of(
         cls, saved: Checkpoint, place: Place, numerics: Numerics, settings: SettledEvaluate, decode: str
     ) -> "Predictor":
-        """That of a checkpoint. Raises DataError if it is damaged. Classes without names are called by their ids."""
+        """Return the predictor of a checkpoint, in which class ids replace missing class names.
+
+        Raises DataError if the checkpoint's weights are damaged.
+        """
         network = build_network(saved)
         place.accelerator.place(network, numerics.master_dtype)
         network.eval()
         normalise = Normalise(*saved.normalisation, place.accelerator, numerics.master_dtype)
         names = saved.class_names or saved.classes
-        return cls(network, normalise, numerics, place, settings, decode, saved.classes, names)
+        interpolation = saved.recipe.augment.interpolation
+        return cls(network, normalise, numerics, place, settings, interpolation, decode, saved.classes, names)
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """Logits (b, classes) of images, uint8 (b, size, size, 3) on the device."""
+        """Return the logits (b, classes) of images, uint8 (b, size, size, 3), on the device."""
         with self.numerics.autocast():
             return logits_of(self.network, images, self.normalise, flip=self.settings.flip)
 
     def predict(self, images: Iterable[Given], top: int) -> Iterator[Answer]:
-        """The `top` likeliest labels of each image, in order; with the reason where it cannot be read.
+        """Yield an answer for each image, in order: the `top` most likely labels, or why the image cannot be read.
 
-        An image that passed admission and still does not decode costs only itself: its batch is done one by one.
+        An image that prep's check accepts may still fail to decode. The images of its batch are then predicted one by
+        one, so that no other image is affected.
         """
         given = iter(images)
         while True:
@@ -87,7 +93,9 @@ class Predictor:
         return _MOST_BYTES // (2 * (self.place.threads + 1))
 
     def _answers(self, stream: "_Stream", top: int) -> Iterator[Answer]:
-        images = Input(stream.source, self.settings.batch, self.place, decode=self.decode)
+        images = Input(
+            stream.source, self.settings.batch, self.place, decode=self.decode, interpolation=self.interpolation
+        )
         with closing(images), images.feed(stream.plans(self.settings)) as feed:
             for batch in feed:
                 found = likeliest(self.logits(batch.images), top)
@@ -114,16 +122,16 @@ class Predictor:
 
 
 class _Stream:
-    """Images in batches: plans for the pipeline, and beside them whom each row is of."""
+    """Divides a stream of images into batches: makes plans for the pipeline, and remembers the image of each row."""
 
     def __init__(self, given: Iterator[Given], most_bytes: int) -> None:
         self.source = Loose()
         self._given, self._most_bytes = given, most_bytes
         self._begun: deque[_Begun] = deque()
-        self._read: list[Given] = []  # of the batch that is being put together
+        self._read: list[Given] = []  # images of the batch that is being assembled
 
     def plans(self, settings: SettledEvaluate) -> Iterator[Plan]:
-        """A plan for each batch, of at least one image that is ready."""
+        """Yield a plan for each batch; a batch has at least one readable image."""
         ids, size = list[int](), 0
         for number, one in enumerate(self._given):
             if not isinstance(one, Ready):
@@ -151,19 +159,19 @@ class _Stream:
         return Plan(0, number, nothing, nothing, Wanted(rows, views, settings.size))
 
     def done(self) -> list[Given]:
-        """The images of the first batch that is begun; their bytes are let go of."""
+        """Remove the first pending batch and release the bytes of its images; return the images."""
         images, ids = self._begun.popleft()
         for one in ids:
             self.source.forget(one)
         return images
 
     def left(self) -> list[Given]:
-        """All images that were taken and have no answer yet."""
+        """Return all images that have been read but have no answer yet."""
         return [*chain.from_iterable(one.images for one in self._begun), *self._read]
 
 
 class _Begun(NamedTuple):
-    """A batch on its way: its images, those that cannot be read too, and the ids of those that can."""
+    """A pending batch: all its images, and the ids of the readable images."""
 
     images: list[Given]
     ids: list[int]

@@ -1,4 +1,4 @@
-"""From the rows of an evaluation to predictions with keys and class names."""
+"""Turns the rows of an evaluation into predictions with keys and class names."""
 
 from contextlib import closing
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from headrace.train.record.predictions import TOP, Origin, Predictions
 
 
 class Source(NamedTuple):
-    """Whose weights were evaluated: the checkpoint's SHA-256 in hex, its step, and whether they are averaged."""
+    """The source of evaluated weights: the checkpoint's SHA-256 in hex, its step, and whether weights are averaged."""
 
     checkpoint: str
     step: int
@@ -19,7 +19,10 @@ class Source(NamedTuple):
 
 
 def predictions_of(rows: NDArray[np.float64], shards: ShardSet, name: str, source: Source) -> Predictions:
-    """Those of `Scores.total`'s rows on the split of this name. Raises DataError if its index is damaged."""
+    """Return the predictions in the rows of `Scores.total` for the split `name`.
+
+    Raises DataError if the split's index is damaged.
+    """
     top = min(TOP, len(shards.class_ids))
     ids = rows[:, 0].astype(np.int64)
     with closing(shards.split(name)) as split:

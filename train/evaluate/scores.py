@@ -1,4 +1,4 @@
-"""What a network says of samples: the loss and the likeliest labels of each, from all ranks."""
+"""Collects the loss and the most likely labels of each evaluated sample, over all ranks."""
 
 from typing import NamedTuple
 
@@ -13,42 +13,45 @@ from headrace.train.record.predictions import TOP
 
 
 class Likeliest(NamedTuple):
-    """The k likeliest labels of n samples and their probabilities, (n, k) each, the likeliest first."""
+    """The k most likely labels of n samples, and the labels' probabilities, each (n, k), the most likely first."""
 
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 
 
 def likeliest(logits: Tensor, count: int = TOP) -> Likeliest:
-    """The `count` likeliest labels, or all of fewer classes; of equal ones the smaller label comes first."""
+    """Return the `count` most likely labels, or all labels if there are fewer than `count`.
+
+    Of labels with equal logits the smaller label comes first.
+    """
     order, chances = _likeliest(logits, count)
     return Likeliest(order.cpu().numpy(), chances.cpu().numpy())
 
 
 def _likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    wide = logits.detach().double()  # so that a probability does not depend on how many samples are taken at once
+    wide = logits.detach().double()  # so that a probability does not depend on the number of samples in the batch
     order = torch.sort(wide, dim=1, descending=True, stable=True).indices[:, :count]
     return order, torch.softmax(wide, 1).gather(1, order).float()
 
 
 class Scores:
-    """Collects what is said of the samples of a split, batch by batch."""
+    """Collects the results for the samples of a split, batch by batch."""
 
     def __init__(self) -> None:
         self._rows: list[Tensor] = []
         self._ids: list[NDArray[np.int64]] = []
 
     def add(self, ids: NDArray[np.int64], logits: Tensor, labels: Tensor) -> None:
-        """Add the samples of one batch; all numbers fit in float64. Never asks the device."""
+        """Add the results of one batch, as float64, which holds labels exactly. Never waits for the device."""
         losses = F.cross_entropy(logits.detach().double(), labels, reduction="none")
         order, chances = _likeliest(logits, TOP)
         self._ids.append(ids)
         self._rows.append(torch.column_stack([labels.double(), losses, order.double(), chances.double()]))
 
     def total(self, world: World) -> NDArray[np.float64]:
-        """On rank 0 the rows of all ranks by their ids: id, label, loss, top labels, top probabilities. Elsewhere none.
+        """Return on rank 0 the rows of all ranks in order of id, on other ranks no rows.
 
-        Every rank calls it.
+        A row has id, label, loss, top labels and their probabilities. Every rank must call this method.
         """
         mine = np.empty((0, 3))
         if self._rows:

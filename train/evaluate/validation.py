@@ -1,4 +1,4 @@
-"""An evaluator of a split of a shard set, with a pipeline of its own."""
+"""Builds the evaluator of a split of a shard set, with its own pipeline."""
 
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
@@ -21,12 +21,19 @@ def build_evaluator(
     numerics: Numerics,
     decoded: Decoded | None = None,
     name: str = VALIDATION,
+    interpolation: str = "bilinear",
 ) -> Evaluator:
-    """The evaluator of the split of this name; `decode` as in a recipe. Raises UsageError if the set has none."""
+    """Build the evaluator of the split `name`; `decode` and `interpolation` have the same values as in a recipe.
+
+    Raises UsageError if the shard set has no split of this name.
+    """
     split = shards.split(name)
+    if split.staged is not None:
+        split.staged.keep_staged()
     plans = ValidationPlans(split, settings.batch, settings.crop, settings.size)
-    images = Input(split, settings.batch, place, decode=decode, decoded=decoded)
-    one_shape = place.accelerator.either(cpu=False, gpu=True)  # a CPU chooses no kernels, and would only compute more
+    images = Input(split, settings.batch, place, decode=decode, decoded=decoded, interpolation=interpolation)
+    # A CPU does not choose kernels by shape, so padding would only cost time
+    one_shape = place.accelerator.either(cpu=False, gpu=True)
     return Evaluator(
         plans,
         images.feed,

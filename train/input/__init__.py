@@ -1,1 +1,1 @@
-"""From a shard set to batches on the device; usable without the trainer."""
+"""The input: turns a shard set into batches on the device. Usable without the trainer."""

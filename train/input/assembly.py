@@ -1,4 +1,4 @@
-"""The input put together. Nothing else builds an ImagePipeline or a Feed: runs, evaluation and `Loader` take this."""
+"""Assembles the input. Runs, evaluation and `Loader` all build their ImagePipeline and Feed through this module."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -6,6 +6,7 @@ from typing import Self
 from torch import Tensor
 
 from headrace.shards.encoded import Encoded
+from headrace.shards.shardset import Split
 from headrace.train.input.decode.cached import Decoded
 from headrace.train.input.decode.parts import Part, Taken, build_part
 from headrace.train.input.decode.pipeline import ImagePipeline
@@ -16,14 +17,22 @@ from headrace.train.machine.place import Place
 
 
 class Input:
-    """Makes batches of a split in this process, from whichever plans it is given.
+    """Makes batches of a split in this process from any plans.
 
-    A plan has at most `max_batch` samples. `decode` is that of a recipe's runtime section; pixels come from the
-    `decoded` cache if there is one. Raises UsageError where `decode` asks for a GPU that is not there.
+    A plan has at most `max_batch` samples. `decode` is as in a recipe's runtime section, `interpolation` as in its
+    augment section; pixels come from the `decoded` cache if there is one. Raises UsageError if `decode` requests a GPU
+    that does not exist.
     """
 
     def __init__(
-        self, split: Encoded, max_batch: int, place: Place, *, decode: str = "auto", decoded: Decoded | None = None
+        self,
+        split: Encoded,
+        max_batch: int,
+        place: Place,
+        *,
+        decode: str = "auto",
+        decoded: Decoded | None = None,
+        interpolation: str = "bilinear",
     ) -> None:
         self._accelerator = place.accelerator
         self._split, self._max_batch, self._threads = split, max_batch, place.threads
@@ -35,24 +44,30 @@ class Input:
             threads=self._threads,
             decode=self._decode,
             decoded=decoded,
+            cubic=interpolation == "bicubic",
         )
 
     def feed(self, plans: Iterator[Plan], depth: int = 3) -> Feed:
-        """The batches of `plans`, in order, `depth` of them ahead. One feed at a time; close it before the next."""
-        return Feed(self._pipeline, plans, self._accelerator, depth)
+        """The batches of `plans` in order, made `depth` ahead. Only one feed at a time; close it before the next."""
+        return Feed(self._pipeline, plans, self._accelerator, depth, self._waited)
+
+    def _waited(self) -> float:
+        """Seconds of waiting for tars of a URL."""
+        staged = self._split.staged if isinstance(self._split, Split) else None
+        return staged.waited if staged else 0.0
 
     def images(self, plans: Iterator[Plan]) -> Iterator[tuple[Plan, Tensor]]:
-        """Each plan with its images as they are resized, uint8 (b, size, size, 3), without changes and uploads."""
+        """Each plan with its resized images, uint8 (b, size, size, 3), before augmentation and upload."""
         return self._pipeline.run(plans)
 
     def part(self, part: Part) -> Taken[Plan]:
-        """The first part of what makes these batches, with threads of its own, to be timed. Close it."""
+        """The first part of the pipeline for these batches, with its own threads, for timing. Close it after use."""
         return build_part(
             part, self._split, self._max_batch, self._accelerator, threads=self._threads, decode=self._decode
         )
 
     def close(self) -> None:
-        """End the threads. The feed has been closed."""
+        """End the threads. The feed must be closed before."""
         self._pipeline.close()
 
     def __enter__(self) -> Self:

@@ -16,23 +16,23 @@ _NOISE_WORDS = 1 << 16  # repeated to fill a batch
 
 
 class Batch(NamedTuple):
-    """The same on the device: ready for one forward pass."""
+    """A micro-batch on the device, ready for one forward pass."""
 
     images: Tensor  # uint8 (b, size, size, 3)
     labels: Tensor  # int64 (b,)
-    partner: Tensor | None  # int64 (b,), whom each image is mixed with
+    partner: Tensor | None  # int64 (b,), the image that each one is mixed with
     plan: Plan
 
     @classmethod
     def of(cls, plan: Plan, images: Tensor, accelerator: Accelerator) -> "Batch":
-        """The resized images of a plan, changed as it says, with the rest of it on their device."""
+        """A batch from the resized images of a plan: applies its changes and moves the rest of it to the device."""
         images = changed(images, plan.changes, accelerator)
         partner = None if plan.mix is None else accelerator.upload(plan.mix.partner)
         return cls(images, accelerator.upload(plan.labels), partner, plan)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All that lies on the device."""
+        """All tensors on the device."""
         found = (self.images, self.labels)
         return found if self.partner is None else (*found, self.partner)
 
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 def resident_batch(samples: int, size: int, accelerator: Accelerator) -> Batch:
     """A batch that is already on the device, for warming up and timing the step.
 
-    Its pixels are noise: devices may compute faster on equal numbers than on those of images.
+    Its pixels are noise, because devices may compute faster with equal numbers than with images.
     """
     ids, corners = np.zeros(samples, np.int64), np.zeros((samples, 2), np.float32)
     plan = Plan(0, 0, ids, ids, Wanted(ids, Views(corners, corners), size))

@@ -1,4 +1,4 @@
-"""Batches made ahead of the step by a thread, and the time that the step waited for them.
+"""A thread that makes batches ahead of the step, and the time that the step waited for them.
 
 plans --> [ImagePipeline] --> Batch --> queue of `depth` --> training step
 `------------- feed thread ----------'
@@ -7,7 +7,7 @@ plans --> [ImagePipeline] --> Batch --> queue of `depth` --> training step
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from headrace.train.input.batch import Batch
@@ -18,19 +18,27 @@ from headrace.train.machine.profile import Part, marked
 
 _END = object()
 _POLL_SECONDS = 0.1
-_PATIENCE_SECONDS = 5.0  # for a thread that is to end; the collector may hold a lock that it needs
+_PATIENCE_SECONDS = 5.0  # for the thread to end; the garbage collector may hold a lock that it needs
 
 
 class Feed:
-    """Iterates the batches of `plans`. `stalled` grows by the seconds that the consumer waited.
+    """Iterates over the batches of `plans`. `stalled` grows by the seconds that the consumer waited.
 
-    An error in the thread is raised to the consumer, at the latest in place of the batch that it hit, and again
-    whenever it asks for more. Close it, or use it as a context manager: the thread ends with it, also in the middle
-    of the stream.
+    An error in the thread is raised in the consumer, at the latest in place of the affected batch, and again at each
+    further request. Close the feed or use it as a context manager: that ends the thread, even in the middle of the
+    stream.
     """
 
-    def __init__(self, pipeline: Way[Plan], plans: Iterator[Plan], accelerator: Accelerator, depth: int = 3) -> None:
+    def __init__(
+        self,
+        pipeline: Way[Plan],
+        plans: Iterator[Plan],
+        accelerator: Accelerator,
+        depth: int = 3,
+        fetching: Callable[[], float] = float,
+    ) -> None:
         self.stalled = 0.0
+        self._fetching = fetching
         self._accelerator = accelerator
         self._queue: queue.Queue[Any] = queue.Queue(depth)
         self._closing, self._begun = threading.Event(), threading.Event()
@@ -46,7 +54,7 @@ class Feed:
             item = self._queue.get()
         self.stalled += time.perf_counter() - began
         if item is _END or isinstance(item, Exception):
-            self._queue.put(item)  # the thread is over: asking again must not wait for it
+            self._queue.put(item)  # the thread has ended: a further request must not wait for it
             if isinstance(item, Exception):
                 raise item
             raise StopIteration
@@ -61,22 +69,27 @@ class Feed:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def wait_for_first(self) -> float:
-        """Wait until there is a batch to take, an error or the end. Returns the seconds that it took.
+    @property
+    def fetching(self) -> float:
+        """Seconds in which a batch could not be made because one of its tars was being fetched."""
+        return self._fetching()
 
-        What a stream's first batch takes, files that are opened and loops that are compiled, is no stall.
+    def wait_for_first(self) -> float:
+        """Wait for the first batch, an error or the end. Returns the seconds that it took.
+
+        This time, in which files are opened and loops compiled, does not count as a stall.
         """
         began = time.perf_counter()
         self._begun.wait()
         return time.perf_counter() - began
 
     def close(self) -> None:
-        """End the thread, wherever it is, and wait for it."""
+        """End the thread, whatever it is doing, and wait for it."""
         self._closing.set()
         self._thread.join()
 
     def abandon(self) -> None:
-        """The same for a garbage collector, which may run in any thread, also in one that the feed waits for."""
+        """Close from the garbage collector, which may run in any thread, even one that the feed waits for."""
         self._closing.set()
         if threading.current_thread() is threading.main_thread():
             self._thread.join(_PATIENCE_SECONDS)

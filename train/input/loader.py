@@ -1,4 +1,4 @@
-"""`headrace.Loader`: the input as a library, for anybody's training loop."""
+"""`headrace.Loader`: the input as a library, for any training loop."""
 
 import weakref
 from collections.abc import Iterator, Mapping
@@ -13,6 +13,7 @@ from torch import Tensor
 from headrace.shards.errors import UsageError
 from headrace.shards.manifest import TRAIN
 from headrace.shards.shardset import ShardSet
+from headrace.shards.urls import Location
 from headrace.train.input.augment.views import Views
 from headrace.train.input.loader_settings import Settings, augment_of, normalise_of, sizes_of
 from headrace.train.input.loader_source import Source, Where
@@ -23,12 +24,12 @@ from headrace.train.recipe.sections import Augment
 
 
 class Planned(NamedTuple):
-    """A batch before any image is read, over all ranks: columns of length n, in order."""
+    """The plan of a batch over all ranks, before any image is read: columns of length n, in order."""
 
     ids: NDArray[np.int64]
     keys: list[str]
     labels: NDArray[np.int64]
-    epochs: NDArray[np.int64]  # each sample's own, by which its draws are made
+    epochs: NDArray[np.int64]  # the epoch of each sample, which determines its draws
     views: Views
     size: int  # side of the images, pixels
 
@@ -37,36 +38,41 @@ class Loader:
     """Batches of a shard set as `(images, targets)` on the device: a pure function of the set, the arguments, the step.
 
     Images are (b, 3, size, size) in `dtype`, channels_last; or uint8 with `normalise=None`. b is `batch` divided by the
-    number of ranks. Targets are int64 (b,); or float32 (b, classes) where `augment` mixes images or `smoothing` is on.
+    number of ranks. Targets are int64 (b,), or float32 (b, classes) if `augment` mixes images or `smoothing` is on.
 
-    Training (`split="train"`, or `train=True`) is one endless sequence of steps in an order that is shuffled over the
-    whole set in each epoch. Each `iter()` hands out `len(self)` batches from `step` on; only the first after `seek` or
-    `load_state_dict` ends where that epoch ends. A `break` loses nothing: `step` counts batches that were handed out.
-    Validation: each `iter()` hands out the whole split once, in its order. All ranks have equal numbers of equal
-    batches: the last one's samples are spread evenly over the ranks, and rows that are no sample are zeros with the
-    target -100. So add up losses and counts, and divide once, at the end. Of several sizes the last one counts.
+    Training (`split="train"`, or `train=True`) is one endless sequence of steps. In each epoch the whole set is
+    shuffled again. Each `iter()` yields `len(self)` batches from `step` on; only the first one after `seek` or
+    `load_state_dict` stops at the end of that epoch. A `break` loses nothing: `step` counts the batches that were
+    yielded.
 
-    `shards`: a folder or a ShardSet. `batch`: samples of a step, over all ranks. `size`: side of the images, or
+    Validation: each `iter()` yields the whole split once, in order. All ranks get the same number of batches of the
+    same size: the samples of the last batch are spread evenly over the ranks, and padding rows are zeros whose target
+    is -100. So add up losses and counts, and divide once at the end. Of several sizes the last one is used.
+
+    `shards`: a folder, a URL or a ShardSet. `batch`: samples in a step, over all ranks. `size`: side of the images, or
     ((first step, side), ...). `augment`: a recipe's name or file, an Augment section, or its values; None resizes and
-    crops as in evaluation. `group`: samples that are mixed with one another, and with no others. `crop`: the central
-    square of this fraction of the shorter side, where nothing is drawn. `normalise`: (mean, std) of pixels in 0 to 1,
-    or a mapping that has both. `device`: None is the current GPU, or the CPU where there is none. `rank`, `world`: None
-    is the initialised process group's, else torchrun's variables', else alone. `threads`: of the CPU, for this rank.
-    `cache="decoded"`: decode each image once, into a file in `cache_dir` or beside the set, which all ranks of a host
-    share. `decode="mixed"`: JPEGs are decoded on the GPU. `pad=False`, on one rank: a short last batch in validation.
+    crops as in evaluation. `group`: samples that are mixed only with one another. `window`: shuffle this many shards
+    together, for storage that is slow at random reads. `partitions`: divide the order into this many partitions, each
+    with fixed places in every batch and other shards in each epoch, for hosts that fetch shards. `crop`: without random
+    crops, use the central square of this fraction of the shorter side. `interpolation`: "bilinear" or "bicubic"; None
+    means that of `augment`, or bilinear. `normalise`: (mean, std) for pixels in 0 to 1, or a mapping that has both.
+    `device`: None means the current GPU, or the CPU if there is none. `rank`, `world`: None means those of the
+    initialised process group, else of torchrun's variables, else a single process. `threads`: CPU threads of this rank.
+    `cache="decoded"`: decode each image once into a file in `cache_dir` or beside the set, which all ranks of a host
+    share. `decode="mixed"`: decode JPEGs on the GPU. `pad=False`, for a single rank: a short last batch in validation.
 
-    Ranks and device are looked up at the first `next`, which is also when threads start; nothing of the process is set,
-    nothing is forked, and no collective is called. Close it, or let go of it: threads and files end with it.
+    Ranks and device are looked up at the first `next`, when threads start too. The loader changes no settings of the
+    process, forks nothing and calls no collective. Threads and files end when it is closed or garbage-collected.
 
-    Raises UsageError for arguments that do not fit, DataError for a set that is damaged.
+    Raises UsageError for arguments that do not fit, DataError for a damaged set.
     """
 
     dataset = sampler = batch_sampler = None
-    """For loops that look for them, as timm's does: the order is this loader's own."""
+    """Attributes that some loops, such as timm's, look for; the loader determines the order itself."""
 
     def __init__(
         self,
-        shards: ShardSet | Path | str,
+        shards: ShardSet | Location | str,
         split: str = TRAIN,
         *,
         batch: int,
@@ -74,10 +80,12 @@ class Loader:
         augment: str | Path | Augment | Mapping[str, Any] | None = None,
         seed: int = 0,
         window: int | None = None,
+        partitions: int = 1,
         train: bool | None = None,
         group: int | None = None,
         smoothing: float = 0.0,
         crop: float = 1.0,
+        interpolation: str | None = None,
         normalise: Any = IMAGENET,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | int | None = None,
@@ -89,20 +97,23 @@ class Loader:
         decode: str = "auto",
         pad: bool = True,
     ) -> None:
-        self._shards = shards if isinstance(shards, ShardSet) else ShardSet.open(Path(shards))
+        self._shards = shards if isinstance(shards, ShardSet) else ShardSet.open(shards)
+        section = augment_of(augment)
         self._settings = Settings(
             split=split,
             train=split == TRAIN if train is None else train,
             batch=batch,
             group=group,
             sizes=sizes_of(size),
-            augment=augment_of(augment),
+            augment=section,
             seed=seed,
             window=window,
+            partitions=partitions,
             crop=crop,
             smoothing=smoothing,
             normalise=normalise_of(normalise),
             pad=pad,
+            interpolation=interpolation or (section.interpolation if section else "bilinear"),
         )
         where = Where(
             device, rank, world, threads, cache, None if cache_dir is None else Path(cache_dir), decode, dtype
@@ -110,20 +121,20 @@ class Loader:
         self._source = Source(self._shards, self._settings, where)
         self._identity = {"shard_set": self._shards.digest, **self._settings.identity()}
         self._step = 0
-        self._to_epoch_end = True  # of the next iterator
-        self._current: object = None  # the pass that may be advanced
+        self._to_epoch_end = True  # whether the next iterator stops at the end of its epoch
+        self._current: object = None  # the only pass that may be advanced
         weakref.finalize(self, self._source.abandon)
 
     def __len__(self) -> int:
-        """Batches of an epoch, the same on every rank. Opens nothing."""
+        """The number of batches in an epoch, the same on every rank. Opens no files."""
         return self._source.batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch. Starts nothing before the first `next`, and ends the iterator before it."""
+        """The batches of an epoch. The first `next` starts the work, and ends the previous iterator."""
         return self._batches(None, None, bounded=False)
 
     def steps(self, first: int | None = None, last: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of training steps `first` (None is `step`) to `last`, excluded (None is without end)."""
+        """The batches of training steps from `first` (None: `step`) up to but excluding `last` (None: no end)."""
         self._refuse_validation("steps")
         if first is not None and (first < 0 or (last is not None and last < first)):
             raise UsageError(f"steps({first}, {last}): expected 0 <= first <= last")
@@ -131,17 +142,17 @@ class Loader:
 
     @property
     def step(self) -> int:
-        """The next step: how many batches have been handed out since step 0; in validation, since its `iter()`."""
+        """The next step: the number of batches yielded since step 0, or in validation since its `iter()`."""
         return self._step
 
     @property
     def epoch(self) -> int:
-        """The epoch that `step` lies in, from 0; 0 in validation."""
+        """The epoch of `step`, counted from 0; 0 in validation."""
         return self._step // len(self) if self._settings.train else 0
 
     @property
     def classes(self) -> int:
-        """Number of classes of the set."""
+        """The number of classes in the set."""
         return len(self._shards.class_ids)
 
     @property
@@ -151,48 +162,46 @@ class Loader:
 
     @property
     def mixup_enabled(self) -> bool:
-        """Whether images are mixed, which timm's loop asks."""
+        """Whether images are mixed; timm's loop reads this."""
         return self._settings.mixes
 
     @mixup_enabled.setter
     def mixup_enabled(self, wanted: bool) -> None:
-        """Refuse to end the mixing in mid-run, as timm's loop may want: batches would not be those of the arguments."""
+        """Refuse to change the mixing during a run, which timm's loop may try: the arguments decide about it."""
         if wanted != self._settings.mixes:
             raise UsageError(
-                f"mixup_enabled = {wanted}: whether images are mixed is decided by augment. For epochs without mixing "
-                "make another Loader, and seek the step"
+                f"mixup_enabled = {wanted}: augment decides whether images are mixed. For epochs without mixing "
+                "make another Loader and seek the step"
             )
 
     def seek(self, step: int) -> None:
-        """Go to a step, in O(1). The next iterator ends where that step's epoch ends; a running one is over."""
+        """Go to a step, in O(1). The next iterator stops at the end of that step's epoch; a running one is over."""
         self._refuse_validation("seek")
         if step < 0:
             raise UsageError(f"seek({step}): expected a step from 0 on")
         self._step, self._to_epoch_end, self._current = step, True, None
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch, unless `step` lies in it already. Nothing in validation."""
+        """Go to the start of an epoch, unless `step` is already in it. No effect in validation."""
         if self._settings.train and epoch != self.epoch:
             self.seek(epoch * len(self))
 
     def state_dict(self) -> dict[str, Any]:
-        """The step and what must match, under 1 kB, equal on all ranks and on any number of them; {} in validation."""
+        """The step and the values that must match: under 1 kB, the same for any number of ranks; {} in validation."""
         return state_of(self._step, self._identity) if self._settings.train else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where the state was taken, in O(1).
+        """Go to the step at which the state was taken, in O(1).
 
-        Raises UsageError that names each value of the state which differs from this loader's.
+        Raises UsageError, which names each value of the state that differs from this loader's.
         """
         if self._settings.train:
             self.seek(step_in(state, self._identity))
         elif state:
-            raise UsageError(
-                f"the split {self._settings.split!r} is validated on, which has no state; it was given one"
-            )
+            raise UsageError(f"the split {self._settings.split!r} is used for validation, which has no state to load")
 
     def plan(self, step: int) -> Planned:
-        """What a step's batch consists of over all ranks; in validation, that batch. Reads no image."""
+        """The samples of a step's batch over all ranks; in validation, of the batch with that number."""
         if step < 0 or (not self._settings.train and step >= len(self)):
             bound = "" if self._settings.train else f", and below {len(self)}"
             raise UsageError(f"plan({step}): expected a step from 0 on{bound}")
@@ -200,7 +209,7 @@ class Loader:
         return Planned(plan.ids, [keys[row] for row in plan.ids.tolist()], plan.labels, plan.epochs, *plan.wanted[1:])
 
     def close(self) -> None:
-        """End the threads and close the files. Iterating again would start them anew."""
+        """End the threads and close the files. Iterating again starts them again."""
         self._current = None
         self._source.close()
 
@@ -212,10 +221,12 @@ class Loader:
 
     def _refuse_validation(self, what: str) -> None:
         if not self._settings.train:
-            raise UsageError(f"{what}: the split {self._settings.split!r} is validated on: each iter() begins anew")
+            raise UsageError(
+                f"{what}: the split {self._settings.split!r} is used for validation: each iter() begins at its start"
+            )
 
     def _batches(self, first: int | None, last: int | None, *, bounded: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass: nothing happens before its first `next`, with which it becomes the current one."""
+        """One pass: its first `next` makes it the current one; nothing happens before."""
         this = self._current = object()
         end = self._begin(first, last, bounded=bounded)
         while end is None or self._step < end:
@@ -225,11 +236,11 @@ class Loader:
             if self._current is not this:
                 raise UsageError(
                     "this iterator of a Loader is over: another one was advanced, or the loader was closed or moved by "
-                    "seek, set_epoch or load_state_dict. One pass at a time; for two at once make two loaders"
+                    "seek, set_epoch or load_state_dict. Only one pass at a time; for two at once make two loaders"
                 )
 
     def _begin(self, first: int | None, last: int | None, *, bounded: bool) -> int | None:
-        """Go to where a pass begins. Returns the step that it ends before; None is without end."""
+        """Go to the first step of a pass. Returns the step before which it stops; None means no end."""
         if not self._settings.train:
             self._step = 0
             self._source.rewind()

@@ -1,4 +1,4 @@
-"""What a `Loader` was asked for, checked and resolved: which samples, how they look, how a batch is cut."""
+"""The arguments of a `Loader`, checked and resolved: samples, appearance of images, division of a batch."""
 
 import json
 from collections.abc import Mapping
@@ -16,16 +16,23 @@ from headrace.train.recipe.recipe import load_recipe
 from headrace.train.recipe.sections import Augment
 
 _MOST = 1_000_000
-_WHOLE = {"batch": (1, _MOST), "group": (1, _MOST), "window": (1, _MOST), "seed": (0, 2**63 - 1)}
+_WHOLE = {
+    "batch": (1, _MOST),
+    "group": (1, _MOST),
+    "window": (1, _MOST),
+    "partitions": (1, _MOST),
+    "seed": (0, 2**63 - 1),
+}
 _SHARES = {"crop": (0.1, 1.0), "smoothing": (0.0, 0.999)}
 _SIDES = range(8, 4097)  # pixels
-_LONG = 120  # characters of a value that a state holds as it is; a longer one is held as its hash
-_UNUSED = ("size", "sizes")  # of a recipe's augmentation: a loader is told its sizes in steps
+_LONG = 120  # most characters of a value that a state holds; for a longer one it holds the hash
+_UNUSED = ("size", "sizes")  # keys of a recipe's augmentation: a loader has sizes by step
+_INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The part of a loader's arguments that decides what its batches hold; none depends on the ranks."""
+    """The arguments of a loader that decide what its batches hold; none depends on the ranks."""
 
     split: str
     train: bool
@@ -35,23 +42,25 @@ class Settings:
     augment: Augment | None
     seed: int
     window: int | None
+    partitions: int
     crop: float
     smoothing: float
     normalise: tuple[Colour, Colour] | None  # mean and deviation, in 0 to 255
     pad: bool
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         self._check_numbers()
         if self.train:
             self._check_training()
-        elif asked := [name for name in ("group", "augment", "smoothing") if getattr(self, name)]:
+        elif asked := self._for_training():
             raise UsageError(
-                f"{asked[0]} is for training, and the split {self.split!r} is validated on: omit "
+                f"{asked[0]} is for training, but the split {self.split!r} is used for validation: omit "
                 f"{' and '.join(asked)}, or give train=True"
             )
 
     def _check_numbers(self) -> None:
-        """Refuse numbers that are out of range, by name."""
+        """Raise UsageError, with the argument's name, for numbers that are out of range."""
         for name, (least, most) in _WHOLE.items():
             value = getattr(self, name)
             if value is not None and (type(value) is not int or not least <= value <= most):
@@ -60,22 +69,37 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not low <= value <= high:
                 raise UsageError(f"{name} = {value!r}: expected {low:g} to {high:g}")
+        if self.interpolation not in _INTERPOLATIONS:
+            raise UsageError(f"interpolation = {self.interpolation!r}: expected {' or '.join(_INTERPOLATIONS)}")
+
+    def _for_training(self) -> list[str]:
+        """The given arguments that only apply to training."""
+        asked = [name for name in ("group", "augment", "smoothing") if getattr(self, name)]
+        return asked + ["partitions"] * (self.partitions > 1)
 
     def _check_training(self) -> None:
         if self.group and self.batch % self.group:
             raise UsageError(f"group = {self.group} does not divide batch = {self.batch}")
+        self._check_partitions()
         if self.mixes and not self.group:
             raise UsageError(
-                "augment mixes images (mixup or cutmix), so it must be said which ones with one another: give group, "
-                "the number of samples that are mixed among themselves. It divides batch / world on every number of "
-                "ranks that you will use; the same group gives the same images on each of them"
+                "augment mixes images (mixup or cutmix), so group is required: the number of samples that are mixed "
+                "only with one another. It must divide batch / world for every number of ranks that you will use; "
+                "the same group gives the same images on any of them"
             )
         if self.augment and self.augment.mixup and self.normalise is None:
             raise UsageError("mixup blends images, which uint8 cannot hold: give normalise, or augment without mixup")
 
+    def _check_partitions(self) -> None:
+        groups = self.batch // (self.group or 1)
+        if groups % self.partitions:
+            what = f"the {groups} groups of a batch" if self.group else f"batch = {self.batch}"
+            fitting = ", ".join(str(count) for count in range(1, groups + 1) if groups % count == 0)
+            raise UsageError(f"partitions = {self.partitions} does not divide {what}; these do: {fitting}")
+
     @property
     def mean(self) -> Colour:
-        """The mean colour, 0 to 255, that erased pixels take."""
+        """The mean colour, 0 to 255, of erased pixels."""
         return (self.normalise or normalise_of(IMAGENET) or ((0.0, 0.0, 0.0),))[0]
 
     @property
@@ -85,22 +109,22 @@ class Settings:
 
     @property
     def soft(self) -> bool:
-        """Whether targets are shares of classes."""
+        """Whether targets are shares of classes instead of labels."""
         return self.train and (self.mixes or self.smoothing > 0)
 
     def share(self, ranks: int) -> int:
-        """Samples of a batch on each of so many ranks. Raises UsageError where the batch cannot be dealt evenly."""
+        """Samples of a batch on each of `ranks` ranks. Raises UsageError if the batch cannot be divided equally."""
         if self.batch % (ranks * (self.group or 1)):
             fitting = [n for n in range(1, self.batch + 1) if self.batch % (n * (self.group or 1)) == 0]
             what = f"batch = {self.batch}" + (f" in groups of {self.group}" if self.group else "")
             raise UsageError(
-                f"{what} cannot be dealt evenly to {ranks} ranks; numbers of ranks that it can: "
+                f"{what} cannot be divided equally among {ranks} ranks; possible numbers of ranks: "
                 f"{', '.join(map(str, fitting))}"
             )
         return self.batch // ranks
 
     def identity(self) -> dict[str, Any]:
-        """What must be equal where a state is loaded, by name; long values as their hash."""
+        """The values that must be equal to load a state, by name; long values as their hash."""
         augment = None if self.augment is None else self.augment.model_dump(mode="json", exclude_defaults=True)
         values = {
             "split": self.split,
@@ -111,10 +135,13 @@ class Settings:
             "augment": augment,
             "seed": self.seed,
             "window": self.window,
+            "partitions": self.partitions,
             "crop": self.crop,
             "smoothing": self.smoothing,
             "normalise": None if self.normalise is None else [list(colour) for colour in self.normalise],
         }
+        if self.interpolation != "bilinear":  # states from before there was a choice have no such field
+            values["interpolation"] = self.interpolation
         return {name: _short(value) for name, value in values.items()}
 
 
@@ -124,7 +151,7 @@ def _short(value: Any) -> Any:
 
 
 def sizes_of(size: int | Sizes) -> Sizes:
-    """The sizes by step. Raises UsageError for sides that are none, and steps out of order."""
+    """The sizes by step. Raises UsageError for invalid sides, and for steps out of order."""
     try:
         stages: Sizes = ((0, size),) if isinstance(size, int) else tuple((first, side) for first, side in size)
     except (TypeError, ValueError) as error:
@@ -138,9 +165,9 @@ def sizes_of(size: int | Sizes) -> Sizes:
 
 
 def augment_of(augment: str | Path | Augment | Mapping[str, Any] | None) -> Augment | None:
-    """The augmentation that is meant: a recipe's, by its name or file; a section; or its values.
+    """The augmentation: that of a recipe, by name or file; a section; or its values.
 
-    Raises UsageError that names the key and what it may be.
+    Raises UsageError, which names the key and the values that it allows.
     """
     if augment is None:
         return None
@@ -164,7 +191,7 @@ def _explain(error: ValidationError | TypeError) -> str:
 
 
 def normalise_of(normalise: Any) -> tuple[Colour, Colour] | None:
-    """Mean and deviation in 0 to 255, from a pair in 0 to 1 or a mapping that has both, as timm's data config.
+    """Mean and deviation in 0 to 255, from a pair in 0 to 1 or a mapping with both such as timm's data config.
 
     Raises UsageError for anything else.
     """
@@ -176,7 +203,7 @@ def normalise_of(normalise: Any) -> tuple[Colour, Colour] | None:
     except (TypeError, ValueError) as error:
         raise UsageError(f"normalise = {normalise!r}: expected (mean, std), three numbers each; {error}") from error
     if not all(0 <= value <= 1 for value in mean) or not all(0 < value <= 1 for value in std):
-        raise UsageError(f"normalise = {normalise!r}: mean and std are of pixels in 0 to 1, such as {IMAGENET}")
+        raise UsageError(f"normalise = {normalise!r}: mean and std must be for pixels in 0 to 1, such as {IMAGENET}")
     return _of_pixels(mean), _of_pixels(std)
 
 

@@ -1,4 +1,4 @@
-"""Where a `Loader` gets its batches from: opened at the first one, and let go of as a whole."""
+"""The source of a `Loader`'s batches: opened at the first batch, and closed as a whole."""
 
 import logging
 import warnings
@@ -13,7 +13,7 @@ from torch import Tensor
 from headrace.shards.errors import UsageError
 from headrace.shards.headers import refuse_unsafe
 from headrace.shards.mapped import MAPPED
-from headrace.shards.order import Order, Steps, Windows, deal
+from headrace.shards.order import Order, Steps, deal
 from headrace.shards.shardset import ShardSet, Split
 from headrace.train.input.assembly import Input
 from headrace.train.input.decode.cache_fill import open_cache_alone
@@ -23,6 +23,7 @@ from headrace.train.input.kernels.kept import LOOPS
 from headrace.train.input.loader_settings import Settings
 from headrace.train.input.normalise import Normalise
 from headrace.train.input.plans import Plan, TrainPlans, ValidationPlans, side_at
+from headrace.train.input.read_ahead import read_ahead, refuse_too_large
 from headrace.train.input.whole_batch import WholeBatch
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.place import Place
@@ -33,7 +34,7 @@ _log = logging.getLogger("headrace")
 
 
 class Where(NamedTuple):
-    """The part of a loader's arguments that is about the machine: it decides no batch."""
+    """The arguments of a loader that concern the machine and do not change any batch."""
 
     device: torch.device | str | int | None
     rank: int | None
@@ -46,33 +47,33 @@ class Where(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    """What is opened at the first batch, on this rank."""
+    """What this rank opens at the first batch."""
 
     world: World
-    rows: int  # of this rank in a whole batch
+    rows: int  # rows of this rank in a whole batch
     together: int  # groups of this rank in a step
     input: Input
     whole: WholeBatch
 
 
 class Source:
-    """Batches by step. It knows no `Loader`, so that one which nobody holds any more can be collected."""
+    """Batches by step. It does not refer to its `Loader`, so that an unused loader can be garbage-collected."""
 
     def __init__(self, shards: ShardSet, settings: Settings, where: Where) -> None:
         self._shards, self._settings, self._where = shards, settings, where
         self._samples = _samples_of(shards, settings)
         self.batches = self._samples // settings.batch if settings.train else -(-self._samples // settings.batch)
         self._split: Split | None = None
-        self._training_plans: TrainPlans | None = None  # of whole batches; they remember an epoch's order
+        self._training_plans: TrainPlans | None = None  # for whole batches; they remember an epoch's order
         self._opened: _Opened | None = None
         self._feed: Feed | None = None
-        self._next = 0  # the step whose groups the feed hands out next
-        self._stalled = 0.0  # in feeds that are over
+        self._next = 0  # the step whose groups the feed yields next
+        self._stalled = 0.0  # in feeds that have ended
         _refuse_early(settings, where)
 
     @property
     def stalled(self) -> float:
-        """Seconds that were waited for images."""
+        """Seconds spent waiting for images."""
         return self._stalled + (self._feed.stalled if self._feed else 0.0)
 
     def take(self, step: int) -> tuple[Tensor, Tensor]:
@@ -87,7 +88,7 @@ class Source:
             groups, rows = min(mine, 1), rows if self._settings.pad else mine
         try:
             batches = list(islice(self._feed or (), groups))
-        except BaseException:  # Ctrl-C too: some groups of the step may be gone, so the next batch begins anew
+        except BaseException:  # Ctrl-C too: some groups of the step may be lost, so the next batch starts again
             self.close()
             raise
         self._next += 1
@@ -103,7 +104,7 @@ class Source:
         return plan, self._splits().keys
 
     def rewind(self) -> None:
-        """Forget what was made ahead: the next batch is any."""
+        """Discard what was made ahead: the next batch can be any."""
         self._next = -1
 
     def close(self) -> None:
@@ -116,7 +117,7 @@ class Source:
         self._opened = self._split = self._training_plans = None
 
     def abandon(self) -> None:
-        """The same for a garbage collector: it may run in any thread, so it waits for none that may wait for it."""
+        """Close from the garbage collector, which may run in any thread and must not wait for one that waits for it."""
         if self._feed is not None:
             self._feed.abandon()
         self._feed = self._opened = self._split = self._training_plans = None
@@ -127,9 +128,18 @@ class Source:
         rows = settings.share(world.size)
         _refuse_short_batch(settings, world.size)
         refuse_unsafe(self._shards)
+        if settings.train and not settings.window:
+            refuse_too_large(self._shards, "window=8, which belongs to the result")
         place = Place(world, Accelerator.of(where.device), world.threads(where.threads))
         size_of_group = (settings.group or rows) if settings.mixes else rows
-        made = Input(self._splits(), size_of_group, place, decode=where.decode, decoded=self._decoded(place.threads))
+        made = Input(
+            self._splits(),
+            size_of_group,
+            place,
+            decode=where.decode,
+            decoded=self._decoded(place.threads),
+            interpolation=settings.interpolation,
+        )
         self._opened = _Opened(world, rows, rows // size_of_group, made, self._whole(place.accelerator))
         return self._opened
 
@@ -152,11 +162,12 @@ class Source:
         return open_cache_alone(self._shards, self._settings.split, self._where.cache_dir, threads, _log.info)
 
     def _start(self, opened: _Opened, step: int) -> None:
-        """A feed of this rank's groups from `step` on, in place of the one before."""
+        """Replace the feed by one for this rank's groups from `step` on."""
         self._end_feed()
         world = opened.world
         if self._settings.train:
             plans = self._training(opened.rows // opened.together)
+            read_ahead(plans, world, step, _ENDLESS)
             stream = plans.stream(step, _ENDLESS, plans.steps.groups_of(world.size, world.rank))
         else:
             stream = self._validation().shares(world.size, world.rank)
@@ -178,13 +189,13 @@ class Source:
         return self._split
 
     def _training(self, group: int) -> TrainPlans:
-        """The plans of training in groups of so many samples: nothing but the mixing depends on their size."""
+        """The training plans in groups of `group` samples; only mixing depends on the size of groups."""
         settings, split = self._settings, self._splits()
         augment = settings.augment
-        windows = Windows(settings.window, split.shard_sizes) if settings.window else None
-        if windows is not None:
-            split.keep_open(windows.open_shards)
-        order, steps = Order(len(split), settings.seed, windows), Steps(len(split), settings.batch, group)
+        order = Order.of(split.shard_sizes, settings.seed, settings.window, settings.partitions, settings.batch)
+        steps = Steps(len(split), settings.batch, group)
+        if order.open_shards is not None:
+            split.keep_open(order.open_shards)
         if augment is None:
             return TrainPlans(split, order, steps, settings.crop, settings.sizes)
         return TrainPlans.of(augment, split, order, steps, settings.sizes, settings.mean)
@@ -194,27 +205,27 @@ class Source:
         return ValidationPlans(self._splits(), settings.batch, settings.crop, self._side(0))
 
     def _side(self, step: int) -> int:
-        """Side of the images of a step; in validation that of the last stage."""
+        """Side of the images in a step; in validation that of the last stage."""
         if not self._settings.train:
             return self._settings.sizes[-1][1]
         return side_at(self._settings.sizes, step)
 
 
 def _samples_of(shards: ShardSet, settings: Settings) -> int:
-    """Samples of the split. Raises UsageError if there is no such split, or less than a batch to train on."""
+    """Number of samples in the split. Raises UsageError if there is no such split, or less than a training batch."""
     samples = {split.name: split.samples for split in shards.manifest.splits}
     if settings.split not in samples:
-        raise UsageError(f"{shards.root}: no split {settings.split!r}; there are: {', '.join(samples)}")
+        raise UsageError(f"{shards.where}: no split {settings.split!r}; there are: {', '.join(samples)}")
     if settings.train and settings.batch > samples[settings.split]:
         raise UsageError(
-            f"batch = {settings.batch} is more than the {samples[settings.split]} samples of the split "
-            f"{settings.split!r}: lower it"
+            f"batch = {settings.batch} is larger than the split {settings.split!r} "
+            f"({samples[settings.split]} samples): lower it"
         )
     return samples[settings.split]
 
 
 def _refuse_early(settings: Settings, where: Where) -> None:
-    """Raise UsageError for what cannot work, as far as it is known before the ranks are."""
+    """Raise UsageError for what cannot work, as far as that is known before the ranks."""
     if where.cache not in ("none", "decoded"):
         raise UsageError(f"cache = {where.cache!r}: expected 'none' or 'decoded'")
     if where.decode not in ("auto", "cpu", "mixed"):
@@ -228,6 +239,6 @@ def _refuse_early(settings: Settings, where: Where) -> None:
 
 
 def _refuse_short_batch(settings: Settings, ranks: int) -> None:
-    """Raise UsageError where several ranks would have last batches of different sizes."""
+    """Raise UsageError if several ranks would have last batches of different sizes."""
     if ranks > 1 and not settings.pad and not settings.train:
         raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share: omit it")

@@ -1,4 +1,4 @@
-"""The state of a `Loader`: a step, and what must be the same where it is loaded. Equal on all ranks."""
+"""The state of a `Loader`: a step, and the values that must match to load it. The same on all ranks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from headrace.shards.errors import DataError, NewerError, UsageError
 
 FORMAT = 1
+_BEFORE = {"partitions": 1}
+"""Values for a state that lacks them: what the loader did before there was a choice."""
 
 
 def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -14,27 +16,28 @@ def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
-    """The step of a state for a loader of this identity.
+    """The step of a state, for a loader with this identity.
 
-    Raises UsageError that names each value which differs, DataError for what is no state, and NewerError for the state
-    of a later version.
+    Raises UsageError, which names each differing value; DataError if it is not a state; NewerError for the state of a
+    later version.
     """
     kind, step = state.get("format"), state.get("step")
     if isinstance(kind, int) and kind > FORMAT:
-        raise NewerError.of("the state of the Loader", f"it has format {kind}, and this version reads {FORMAT}")
+        raise NewerError.of("the state of the Loader", f"it has format {kind}, but this version reads {FORMAT}")
+    state = {**_BEFORE, **state}
     unknown = sorted(state.keys() - {"format", "step", *identity})
     if kind == FORMAT and unknown:
         raise NewerError.of("the state of the Loader", f"it has a field that this version does not know, {unknown[0]}")
     if kind != FORMAT or not isinstance(step, int) or step < 0:
         raise DataError(f"not the state of a Loader: format is {kind!r} and step is {step!r}")
     other = [
-        f"{name} is {value!r}, the state has {state.get(name)!r}"
+        f"{name} is {value!r}, but the state has {state.get(name)!r}"
         for name, value in identity.items()
         if state.get(name) != value
     ]
     if other:
         raise UsageError(
-            f"the state is of another Loader: {'; '.join(other)}. Give this one the same values; or, to train on from "
-            "other values on purpose, make a new one and seek the step"
+            f"the state belongs to another Loader: {'; '.join(other)}. Give this one the same values; or, to continue "
+            "with other values on purpose, make a new one and seek the step"
         )
     return step

@@ -1,8 +1,8 @@
-"""Memory of batches that is used again when nobody holds the batch any more.
+"""Reuses the memory of batches that are no longer referenced.
 
-Batches are of the same size again and again, and large: C libraries map such memory anew each time, and the system
-fills it with zeros, page by page, which takes longer than to write the batch. A run tells the C library to keep it
-(`train/run/process.py`); the Loader, which leaves its process as it is, keeps it here.
+Batches are large and mostly of the same size. C libraries map such memory again each time, and the system zeroes it
+page by page, which takes longer than writing the batch. A run tells the C library to keep the memory
+(`train/run/process.py`); the Loader, which must not change its process, keeps it here.
 """
 
 from collections import deque
@@ -14,29 +14,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_MOST_KEPT = 4  # blocks: of one batch that is looked at, one that is made, and a few that were held longer
+_MOST_KEPT = 4  # blocks: for a batch in use, one being made, and a few that are held longer
 
 
 class Memory:
-    """Makes tensors on the CPU, in any thread, from memory of those of the same size that are gone.
+    """Makes CPU tensors, in any thread, from the memory of earlier tensors of the same size.
 
-    A tensor's memory is free when neither it nor anything that shares its memory is there any more.
+    A tensor's memory is free once neither the tensor nor anything that shares its memory exists.
     """
 
     def __init__(self) -> None:
         self._free: deque[NDArray[np.uint8]] = deque(maxlen=_MOST_KEPT)
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor whose values are what was there before."""
+        """A tensor with uninitialised values."""
         size = prod(shape) * dtype.itemsize
         return torch.from_numpy(np.asarray(_Block(self._take(size), self._free))).view(dtype).view(shape)
 
     def _take(self, size: int) -> NDArray[np.uint8]:
-        """Memory of so many bytes; what is free of other sizes is let go, as sizes change once in a while at most."""
+        """A block of `size` bytes. Free blocks of other sizes are released, because sizes rarely change."""
         while self._free:
             try:
                 held = self._free.pop()
-            except IndexError:  # another thread was faster
+            except IndexError:  # another thread took it
                 break
             if len(held) == size:
                 return held
@@ -44,7 +44,7 @@ class Memory:
 
 
 class _Block:
-    """What an array and all that shares its memory hold, so that it ends with the last of them."""
+    """Referenced by an array and everything that shares its memory; it is deleted with the last of them."""
 
     def __init__(self, memory: NDArray[np.uint8], free: deque[NDArray[np.uint8]]) -> None:
         self._memory, self._free = memory, free

@@ -1,4 +1,4 @@
-"""What is learnt from where images are mixed: their pixels, and targets of two classes."""
+"""Mixed images: their pixels, and their targets with two classes."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from headrace.train.input.augment.mixing import Mix
 
 
 def mix_images(images: Tensor, partner: Tensor | None, mix: Mix | None) -> None:
-    """Give each of the images (b, 3, size, size) its part of its partner's, in place; nothing where none is mixed."""
+    """Mix each of the images (b, 3, size, size) with its partner, in place; do nothing without a mix."""
     if mix is None or partner is None:
         return
     pixels = images.permute(0, 2, 3, 1)
@@ -23,11 +23,11 @@ def mix_images(images: Tensor, partner: Tensor | None, mix: Mix | None) -> None:
 def soft_targets(
     labels: Tensor, partner: Tensor | None, mix: Mix | None, classes: int, smoothing: float = 0.0
 ) -> Tensor:
-    """The share of each class in each image: float32 (b, classes) from int64 (b,), rows that sum to 1.
+    """The share of each class in each image: float32 (b, classes) from int64 (b,); rows sum to 1.
 
-    A label has 1 - smoothing + smoothing / classes and each other class smoothing / classes; those of a sample and of
-    its partner are weighted as their images are. So `timm.data.Mixup` has it; smoothing is that of Szegedy et al.,
-    arXiv:1512.00567.
+    A label gets 1 - smoothing + smoothing / classes and each other class smoothing / classes; the targets of a sample
+    and its partner are weighted like their images. This is what `timm.data.Mixup` does; label smoothing is that of
+    Szegedy et al., arXiv:1512.00567.
     """
     own = F.one_hot(labels, classes).to(torch.float32)
     if mix is not None and partner is not None:

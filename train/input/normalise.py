@@ -1,4 +1,4 @@
-"""From uint8 pixels to what the network expects, on the device."""
+"""Normalises uint8 pixels for the network, on the device."""
 
 import torch
 from torch import Tensor
@@ -6,16 +6,16 @@ from torch import Tensor
 from headrace.train.machine.device import Accelerator
 
 Colour = tuple[float, float, float]
-"""Red, green, blue, in 0 to 255."""
+"""Red, green and blue, from 0 to 255."""
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation of ImageNet's pixels in 0 to 1, as torchvision and timm give them."""
+"""Mean and standard deviation of ImageNet's pixels in 0 to 1, as in torchvision and timm."""
 
 
 class Normalise:
     """uint8 (b, h, w, 3) to (b, 3, h, w) in `dtype`: (x - mean) / std, channels_last without a copy.
 
-    Scale and shift are kept as whole rows of pixels: an operand of three numbers would be broadcast along the
-    innermost axis, where a CPU cannot use its vector units.
+    Scale and shift are stored as whole rows of pixels: an operand of three numbers would be broadcast along the
+    innermost axis, and a CPU could not use its vector units.
     """
 
     def __init__(self, mean: Colour, std: Colour, accelerator: Accelerator, dtype: torch.dtype = torch.float32) -> None:
@@ -26,7 +26,7 @@ class Normalise:
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalised images; their memory stays height, width, channel where the run is channels_last."""
+        """Normalised images; in a channels_last run their memory stays in the order height, width, channel."""
         made = torch.empty(images.shape, dtype=self._scale.dtype, device=images.device)
         self.write(images, made)
         return self._accelerator.lay_out(made.permute(0, 3, 1, 2))
@@ -53,7 +53,7 @@ def _scaled_on_gpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -
 
 
 def _scaled_on_cpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -> None:
-    """The same in one pass over the memory."""
+    """Compute the same on a CPU, in one pass over the memory."""
     from headrace.train.input.kernels.scale import scale_rows  # noqa: PLC0415  a run on a GPU needs no compiler of loops
 
     scale_rows(pixels.numpy(), scale.numpy(), shift.numpy(), made.numpy())

@@ -1,4 +1,4 @@
-"""What micro-batches consist of, before any byte is read: a pure function of (recipe, step, group)."""
+"""The contents of micro-batches, planned before any byte is read: a pure function of (recipe, step, group)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +18,10 @@ from headrace.train.input.augment.views import Crop, Samples, Views, centre_view
 from headrace.train.input.decode.wanted import Wanted
 from headrace.train.recipe.sections import Augment
 
-_DRAWN_TOGETHER = 4096  # samples: each call of NumPy may wait for the lock of the interpreter, which the lanes take too
+# Samples; fewer calls of NumPy mean fewer waits for the interpreter's lock, which lanes need too
+_DRAWN_TOGETHER = 4096
 Sizes = tuple[tuple[int, int], ...]
-"""(first step, side of the images from there on in pixels), by step."""
+"""Pairs (first step, side of the images in pixels from that step on), in order of the step."""
 
 
 def side_at(sizes: Sizes, step: int) -> int:
@@ -29,19 +30,19 @@ def side_at(sizes: Sizes, step: int) -> int:
 
 
 class Plan(NamedTuple):
-    """What a micro-batch consists of, before any byte is read."""
+    """The contents of a micro-batch, before any byte is read."""
 
     step: int
-    group: int  # which of the step's groups; for validation, which of the fixed batches
+    group: int  # index of the step's group; in validation, of the fixed batch
     epochs: NDArray[np.int64]  # (b,)
     labels: NDArray[np.int64]  # (b,)
     wanted: Wanted
-    mix: Mix | None = None  # how the group is mixed, where it is
-    changes: tuple[Change, ...] = ()  # what is done to the resized images
+    mix: Mix | None = None  # how the group is mixed, if it is
+    changes: tuple[Change, ...] = ()  # augmentation of the resized images
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """The samples, (b,)."""
+        """The ids of the samples, (b,)."""
         return self.wanted.ids
 
 
@@ -52,7 +53,7 @@ class TrainPlans:
     split: Split
     order: Order
     steps: Steps
-    crop: Crop | float  # random boxes; or central squares of this fraction of the shorter side, without a draw
+    crop: Crop | float  # random boxes, or central squares of this fraction of the shorter side
     sizes: Sizes
     mixing: Mixing = Mixing()  # noqa: RUF009  a tuple, so it cannot change
     policy: Policy = Policy()  # noqa: RUF009  as above
@@ -61,7 +62,7 @@ class TrainPlans:
     def of(
         cls, augment: Augment, split: Split, order: Order, steps: Steps, sizes: Sizes, mean: tuple[float, float, float]
     ) -> "TrainPlans":
-        """Those of a recipe's augmentation; `mean` is the network's mean colour, 0 to 255."""
+        """The plans for a recipe's augmentation; `mean` is the network's mean colour, 0 to 255."""
         return cls(
             split=split,
             order=order,
@@ -78,7 +79,7 @@ class TrainPlans:
         return plan
 
     def _plans(self, places: list[tuple[int, int]]) -> Iterator[Plan]:
-        """Those of some (step, group), drawn together: most of a draw's cost is that of numpy's calls."""
+        """The plans of some (step, group), drawn together: most of a draw's cost is the overhead of NumPy calls."""
         positions = [self.order.positions(*self.steps.group_span(*place)) for place in places]
         epochs, ids = (np.concatenate(column) for column in zip(*positions, strict=True))
         seed = self.order.seed
@@ -110,7 +111,7 @@ class TrainPlans:
 
 @dataclass(frozen=True)
 class ValidationPlans:
-    """The validation set in fixed batches, dealt whole to ranks: each forward sees the same samples for any N."""
+    """The validation split in fixed batches; ranks get whole batches, so each forward pass sees the same for any N."""
 
     split: Split
     batch: int
@@ -127,11 +128,14 @@ class ValidationPlans:
 
     def stream(self, batches: range) -> Iterator[Plan]:
         """Plans of these batches, in order."""
+        if batches:
+            self.split.read_in_order(self.spans[batches.start][0], self.spans[batches.stop - 1][1])
         for number in batches:
             yield self._plan(number, *self.spans[number])
 
     def shares(self, ranks: int, rank: int) -> Iterator[Plan]:
-        """Plans of what a rank has of every batch, in order, where each is dealt out; none where it has nothing."""
+        """Plans of a rank's share of every batch, in order, if batches are divided; none for an empty share."""
+        self.split.read_in_order(0, len(self.split))
         for number, (first, last) in enumerate(self.spans):
             mine = deal(last - first, ranks, rank)
             if mine:

@@ -1,4 +1,4 @@
-"""From the groups of a step to one batch, as other people's training loops take it: images and targets."""
+"""Joins the groups of a step into one batch of images and targets, for other training loops."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from headrace.train.input.normalise import Normalise
 from headrace.train.machine.device import Accelerator
 
 PADDING = -100
-"""The target of a row that is no sample: what `torch.nn.functional.cross_entropy` ignores, and no argmax equals."""
+"""The target of a padding row: `torch.nn.functional.cross_entropy` ignores it, and no argmax equals it."""
 
 
 class WholeBatch:
-    """Puts groups together: normalises them, mixes each within itself, and pads.
+    """Joins groups: normalises them, mixes each within itself, and pads.
 
     Without `normalise` images stay uint8. `soft` targets are float32 (b, classes), others int64 (b,).
     """
@@ -44,7 +44,7 @@ class WholeBatch:
         return images.permute(0, 3, 1, 2), targets[0] if len(targets) == 1 else torch.cat(targets)
 
     def _images(self, groups: Sequence[Batch], rows: int, size: int) -> Tensor:
-        """(rows, size, size, 3) of all groups."""
+        """The images of all groups, (rows, size, size, 3)."""
         if self._normalise is None and len(groups) == 1 and len(groups[0].images) == rows and groups[0].partner is None:
             return groups[0].images
         kind = torch.uint8 if self._normalise is None else torch.float32

@@ -1,1 +1,1 @@
-"""Where a run happens: its device, its number formats, its ranks, their start and their end."""
+"""Describes where a run happens: its device, its number formats, its ranks, and how ranks start and end."""

@@ -1,4 +1,4 @@
-"""How the end of one rank becomes the end of all: at once, with the first error on top."""
+"""Ends all ranks at once when one rank fails, with the first error on top."""
 
 import os
 import sys
@@ -8,22 +8,24 @@ from contextlib import contextmanager
 
 from headrace.shards.ending import REPORT, expected, lines_of
 from headrace.shards.errors import error_line
+from headrace.train.machine.lost_rank import FailedElsewhereError
 from headrace.train.machine.parent import stop_with_parent
 from headrace.train.machine.signals import StoppedError, StopRequest
-from headrace.train.machine.world import FailedElsewhereError, World
+from headrace.train.machine.world import World
 
-_PATIENCE_SECONDS = 3.0  # for the launcher to see who failed first, and to end the others
+_PATIENCE_SECONDS = 3.0  # time for the launcher to see which rank failed first, and to end the others
 
 
 @contextmanager
 def ending_together(stop: StopRequest) -> Iterator[None]:
-    """Around the work of a rank. An error ends the process here, without the teardown that would wait for others.
+    """Within this context, an error ends the rank's process without the teardown that would wait for other ranks.
 
-    The rank that failed prints why and goes; its connections close with it, which tells the others. Those leave the
-    word, and the exit code of the run, to it: they wait for the launcher's SIGTERM, and only where none comes they
-    say what they know. A process that is alone is left to its caller.
+    The failed rank prints the reason and exits. Its connections close, which informs the other ranks. The other ranks
+    let the failed rank give the message and the exit code of the run: they wait for the launcher's SIGTERM, and print
+    their own error only if no SIGTERM comes. The context does nothing for a single process, or in a process group of
+    another framework: the caller handles the error.
     """
-    if World.from_environment().size == 1:
+    if World.around().size == 1 or World.is_met():
         yield
         return
     stop_with_parent()
@@ -33,27 +35,31 @@ def ending_together(stop: StopRequest) -> Iterator[None]:
         raise
     except FailedElsewhereError as error:
         told = stop.comes_within(_PATIENCE_SECONDS)
-        _end("" if told else error_line(error), error.exit_code)
+        end_process("" if told else error_line(error), error.exit_code)
     except BaseException as error:  # noqa: BLE001  whatever it is, it must not hold up the others
         known = expected(error)
         if known is not None:
-            _end(lines_of(known), known.exit_code)
+            end_process(lines_of(known), known.exit_code)
         if isinstance(error, Exception):
             error.add_note(REPORT)
-        _end("".join(traceback.format_exception(error)).rstrip(), 1)
+        end_process("".join(traceback.format_exception(error)).rstrip(), 1)
 
 
 @contextmanager
 def one_of_many() -> Iterator[None]:
-    """Around the work of a rank that saves nothing: an error or a signal ends all ranks. Alone, nothing changes."""
-    if World.from_environment().size == 1:
+    """Within this context, for a rank that saves nothing, an error or a signal ends all ranks.
+
+    The context has no effect on a single process.
+    """
+    if World.around().size == 1 or World.is_met():
         yield
         return
     with StopRequest() as stop, ending_together(stop):
         yield
 
 
-def _end(text: str, code: int) -> None:
+def end_process(text: str, code: int) -> None:
+    """Print `text` to standard error and end this process at once with exit code `code`, waiting for nothing."""
     sys.stdout.flush()
     sys.stderr.write(f"{text}\n" if text else "")
     sys.stderr.flush()

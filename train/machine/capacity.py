@@ -1,4 +1,4 @@
-"""How much disk and memory is left to use, in bytes and in words."""
+"""Measures how much memory a process may still use, and formats numbers of bytes as text."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ _RECLAIMABLE = ("active_file ", "inactive_file ")
 
 
 def usable_memory() -> int | None:
-    """Bytes that may still be filled: what the kernel calls available, cut down to the control group's limit.
+    """Return the bytes of memory that may still be used: the kernel's "available" memory within the cgroup's limit.
 
-    Pages of files count as available: the kernel drops them for others. None where the system does not say.
+    Cached pages of files count as available, because the kernel drops them if needed. Returns None if the system gives
+    neither number.
     """
     known = [found for found in (_available(), _left_in_group()) if found is not None]
     return min(known, default=None)
@@ -37,5 +38,5 @@ def _left_in_group() -> int | None:
 
 
 def in_words(size: int) -> str:
-    """Bytes as people say them: in megabytes, from 100 MB on in gigabytes (10^9)."""
+    """Return a number of bytes as text in megabytes (10^6 bytes) or, from 100 MB on, in gigabytes (10^9 bytes)."""
     return f"{size / 1e9:.2f} GB" if size >= 10**8 else f"{size / 1e6:.1f} MB"

@@ -1,7 +1,7 @@
-"""The only place that knows whether the device is a CPU or a GPU: placement, precision, layout, streams, sync.
+"""Hides from all other modules whether the device is a CPU or a GPU: placement, precision, layout, streams, sync.
 
-Everything else calls the same methods on both; on a CPU those that concern streams do nothing. To have one changes
-nothing of the process: what holds for all of it is set by `headrace.train.run.process`.
+All other code calls the same methods for both; on a CPU the methods for streams do nothing. Making an Accelerator does
+not change the process: `headrace.train.run.process` changes the settings of the whole process.
 """
 
 import os
@@ -22,24 +22,24 @@ Choice = TypeVar("Choice")
 
 
 def has_avx512() -> bool:
-    """Whether torch uses AVX-512 on this processor."""
+    """Return whether torch uses AVX-512 on this processor."""
     return torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def computes_in_bf16(x: Tensor) -> bool:
-    """Whether a convolution of x, on a CPU, computes in bf16: by autocast, or by what x is."""
+    """Return whether a convolution of `x` on a CPU computes in bf16, because of autocast or of the dtype of `x`."""
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") == torch.bfloat16
     return x.dtype == torch.bfloat16
 
 
 def lies_on_cpu(x: Tensor) -> bool:
-    """Whether the numbers of x lie in main memory."""
+    """Return whether the values of `x` are in main memory."""
     return x.device.type == "cpu"
 
 
 class Memory(NamedTuple):
-    """Bytes of device memory: in all, at the most in tensors, and held by others than torch (decoder, programs)."""
+    """Bytes of device memory: the total, the peak in tensors, and the use by the decoder and other programs."""
 
     total: int
     peak: int
@@ -47,7 +47,7 @@ class Memory(NamedTuple):
 
 
 class Accelerator:
-    """One process's device: the GPU of this number, or the CPU where it is None."""
+    """The device of one process: the GPU with number `index`, or the CPU if `index` is None."""
 
     def __init__(self, index: int | None) -> None:
         self._index = index
@@ -57,14 +57,17 @@ class Accelerator:
 
     @classmethod
     def choose(cls, wanted: str, local_rank: int, local_size: int) -> "Accelerator":
-        """The device for this rank: "cpu", "cuda", or "auto" for a GPU where there is one. Refuses as `Gpus` does."""
+        """Return the device of this rank for "cpu", "cuda", or "auto", which means a GPU if there is one.
+
+        Raises the errors of `Gpus.choose`.
+        """
         return cls(local_rank if cls.look().choose(wanted, local_size) else None)
 
     @classmethod
     def of(cls, device: torch.device | str | int | None) -> "Accelerator":
-        """That of a device as torch names it; for None the current GPU, or the CPU where torch has none.
+        """Return the Accelerator for a device of torch; None means the current GPU, or the CPU if torch has no GPU.
 
-        Raises UsageError for another kind of device.
+        Raises UsageError for any other kind of device.
         """
         if device is None:
             return cls(torch.cuda.current_device() if torch.cuda.is_available() else None)
@@ -75,14 +78,14 @@ class Accelerator:
         if chosen.type == "cpu":
             return cls(None)
         if chosen.type != "cuda" or not torch.cuda.is_available():
-            raise UsageError(f"device {str(chosen)!r} is not available: give cpu, or a GPU that torch can use here")
+            raise UsageError(f"device {str(chosen)!r} is not available: give cpu, or a GPU that torch can use")
         return cls(torch.cuda.current_device() if chosen.index is None else chosen.index)
 
     @staticmethod
     def look() -> Gpus:
-        """The GPUs that torch can use here, and if there are none, what torch says about it."""
+        """Return the GPUs that torch can use on this machine, with torch's message if there are none."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they say is asked for below, and said in one line
+            warnings.simplefilter("ignore")  # the reason is requested below, and told in one line
             count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         said = ""
         if not count and torch.version.cuda:
@@ -93,33 +96,33 @@ class Accelerator:
         return Gpus(count, torch.__version__, torch.version.cuda, os.environ.get("CUDA_VISIBLE_DEVICES"), said)
 
     def either(self, *, cpu: Choice, gpu: Choice) -> Choice:
-        """That of the two which is meant for this kind of device; so nobody else needs to know which kind it is."""
+        """Return `cpu` on a CPU and `gpu` on a GPU, so that callers need not know the kind of device."""
         return cpu if self._index is None else gpu
 
     @property
     def ordinal(self) -> int | None:
-        """The GPU's number, as other libraries take it; None for the CPU."""
+        """The number of the GPU, for other libraries; None for the CPU."""
         return self._index
 
     def has(self, precision: str) -> bool:
-        """Whether this device computes in this number format; "auto" is one that it has."""
+        """Return whether this device supports this precision; True for "auto"."""
         return precision != "tf32" or self._index is not None
 
     def refuse(self, precision: str) -> None:
-        """Raise UsageError for a precision that this device does not have."""
+        """Raise UsageError for a precision that this device does not support."""
         if not self.has(precision):
             raise UsageError("runtime.precision is tf32, which needs a GPU; this run is on the CPU. Use fp32 or auto")
 
     @property
     def name(self) -> str:
-        """The device in words."""
+        """The name of the device, to show to people."""
         return "cpu" if self._index is None else torch.cuda.get_device_name(self._index)
 
     def pci_address(self) -> str | None:
-        """Where the GPU is plugged in, as Linux writes it; None for a CPU, and where torch does not say."""
+        """Return the GPU's PCI address in Linux notation; None for a CPU, or if torch does not know the address."""
         if self._index is None:
             return None
-        slot: Any = torch.cuda.get_device_properties(self._index)  # whose stub does not know these
+        slot: Any = torch.cuda.get_device_properties(self._index)  # the stub lacks these fields
         if not hasattr(slot, "pci_domain_id"):
             return None
         return f"{slot.pci_domain_id:04x}:{slot.pci_bus_id:02x}:{slot.pci_device_id:02x}.0"
@@ -130,27 +133,31 @@ class Accelerator:
         return "gloo" if self._index is None else "nccl"
 
     def decode_placement(self, wanted: str) -> str:
-        """Where JPEGs are decoded: "cpu", or "mixed" (nvJPEG). "auto" is the CPU, as where nothing is known of them.
+        """Return where JPEGs are decoded: "cpu", or "mixed" (nvJPEG).
 
-        Raises UsageError when mixed decoding is asked for without a GPU.
+        "auto" gives "cpu", because this method knows nothing about the images. Raises UsageError if mixed decoding is
+        requested without a GPU.
         """
         if wanted == "mixed" and self._index is None:
             raise UsageError("runtime.decode is mixed, which needs a GPU; this run is on the CPU. Use cpu or auto")
         return "mixed" if wanted == "mixed" else "cpu"
 
     def candidate_precisions(self) -> list[str]:
-        """What "auto" chooses from: bf16 needs hardware for it, and on a CPU does not always pay."""
+        """Return the precisions that "auto" chooses from.
+
+        bf16 needs hardware support. On a CPU bf16 is not always faster, so fp32 is a candidate too.
+        """
         if self._index is not None:
             return ["bf16"] if torch.cuda.is_bf16_supported(including_emulation=False) else ["fp16"]
         return ["fp32", "bf16"] if torch.cpu._is_avx512_bf16_supported() else ["fp32"]  # noqa: SLF001
 
     def place(self, model: nn.Module, dtype: torch.dtype) -> None:
-        """Move the model to the device, in the layout, its numbers in `dtype`."""
+        """Move the model to the device, in the device's memory format, with its values in `dtype`."""
         model.to(self.device, dtype)
         model.to(memory_format=self._memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def lay_out(self, images: Tensor) -> Tensor:
-        """Images (b, 3, h, w) in the layout, without a copy where they have it."""
+        """Return images (b, 3, h, w) in the device's memory format; images that have it already are not copied."""
         return images.contiguous(memory_format=self._memory_format)
 
     @property
@@ -158,13 +165,13 @@ class Accelerator:
         return torch.contiguous_format if self.layout == "contiguous" else torch.channels_last
 
     def upload(self, array: NDArray[Any]) -> Tensor:
-        """A numpy array as a tensor on the device, without waiting for the copy."""
+        """Return a NumPy array as a tensor on the device, without waiting for the copy."""
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         return tensor if self._index is None else tensor.pin_memory().to(self.device, non_blocking=True)
 
     @contextmanager
     def side_stream(self) -> Iterator[torch.cuda.Stream | None]:
-        """Work issued inside goes to a stream of its own, beside the training step's."""
+        """Within this context, GPU work goes to a stream separate from that of the training step."""
         if self._side is None:
             yield None
         else:
@@ -172,11 +179,11 @@ class Accelerator:
                 yield self._side
 
     def named(self, name: str) -> AbstractContextManager[Any]:
-        """What is done inside has this name in NVIDIA's tools, as an NVTX range; on a CPU nothing has."""
+        """Return a context whose work NVIDIA's tools show under `name`, as an NVTX range; it does nothing on a CPU."""
         return nullcontext() if self._index is None else torch.cuda.nvtx.range(name)
 
     def mark(self) -> torch.cuda.Event | None:
-        """A point in the current stream's work, to be waited for by another stream."""
+        """Record a point in the current stream's work that another stream can wait for; None on a CPU."""
         if self._index is None:
             return None
         event = torch.cuda.Event()
@@ -184,20 +191,49 @@ class Accelerator:
         return event
 
     def wait(self, mark: torch.cuda.Event | None, *tensors: Tensor) -> None:
-        """Later work on the current stream starts after `mark`; the tensors made before it are safe to use."""
+        """Make later work on the current stream start after `mark`; `tensors`, made before it, are then safe to use."""
         if mark is not None:
             stream = torch.cuda.current_stream(self.device)
             stream.wait_event(mark)
             for tensor in tensors:
                 tensor.record_stream(stream)
 
+    @contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        """Within this context, torch's random numbers on this device and on the CPU follow from the seed.
+
+        The states of the generators are restored afterwards; other GPUs' generators are not changed. Nothing waits for
+        the device.
+        """
+        generators = [torch.default_generator]
+        if self._index is not None:
+            generators.append(torch.cuda.default_generators[self._index])
+        before = [generator.get_state() for generator in generators]
+        try:
+            for generator in generators:
+                generator.manual_seed(seed)
+            yield
+        finally:
+            for generator, state in zip(generators, before, strict=True):
+                generator.set_state(state)
+
+    def finish(self, mark: torch.cuda.Event | None) -> None:
+        """Wait until the device has finished all work before `mark`."""
+        if mark is not None:
+            mark.synchronize()
+
+    def host_buffer(self, size: int) -> torch.UntypedStorage:
+        """Return `size` bytes of main memory; with a GPU, pinned memory, into which the GPU copies by itself."""
+        buffer = torch.UntypedStorage(size)
+        return buffer if self._index is None else buffer.pin_memory()
+
     def synchronize(self) -> None:
-        """Wait until the device has done all that it was given."""
+        """Wait until the device has finished all its work."""
         if self._index is not None:
             torch.cuda.synchronize(self.device)
 
     def memory(self) -> Memory | None:
-        """What torch and the driver say of the device's memory; None on a CPU."""
+        """Return the device's memory as torch and the driver report it; None on a CPU."""
         if self._index is None:
             return None
         free, total = torch.cuda.mem_get_info(self.device)
@@ -205,7 +241,7 @@ class Accelerator:
         return Memory(total, torch.cuda.max_memory_allocated(self.device), total - free - reserved)
 
     def release(self) -> None:
-        """Give back what torch keeps without using it, and measure the peak of memory anew."""
+        """Release device memory that torch holds unused, and reset the recorded peak of memory."""
         if self._index is not None:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)

@@ -1,11 +1,12 @@
-"""`--nproc N`: start N ranks of the same command on this machine, and pass on how they ended. It opens no port."""
+"""Starts N ranks of the same command on this machine, for `--nproc N`, and returns their outcome. Opens no port."""
 
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,26 +18,29 @@ from headrace.train.machine.signals import StopRequest, exit_code
 from headrace.train.machine.world import World
 
 _POLL_SECONDS = 0.1
-_GRACE_SECONDS = 30  # for the ranks to save and end
+_GRACE_SECONDS = 30  # time for the ranks to save and exit
 
 
 def launch(processes: int, arguments: Sequence[str], told: Mapping[str, str] | None = None) -> int:
-    """Run this interpreter with `arguments` in `processes` ranks; the exit code of the first that failed, or 0.
+    """Run this interpreter with `arguments` in `processes` ranks; return 0, or the exit code of the first failed rank.
 
-    `told` is added to their environment. They find modules where this process does, however it was started.
-    A signal that asks to stop goes to the ranks, which save and end; a second one kills them. Raises HeadraceError
-    if a rank was killed or cannot be started.
+    The variables `told` are added to the environment of the ranks. The ranks find modules in the same places as this
+    process. A signal to stop is passed on to the ranks, which save and exit; a second signal kills them. Raises
+    HeadraceError if a rank was killed or cannot be started.
     """
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the ranks' own error line says it better
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the error line of the rank itself is clearer
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ""  # torch's handlers would replace those of StopRequest
-    with StopRequest(at_once=_kill_ranks) as stop, _meeting_file() as store:
-        stop.something_to_save = True  # only the ranks know whether there is, so the signal is passed on to them
+    kill = partial(_kill_children_but, _children())
+    with StopRequest(at_once=kill) as stop, _meeting_file() as store:
+        stop.something_to_save = True  # only the ranks know, so the signal is passed on to them
         environment = {**(told or {}), **launcher_environment(), "PYTHONPATH": os.pathsep.join(sys.path)}
-        return _outcome(_start(processes, tuple(arguments), store, environment), stop)
+        return _outcome(_start(processes, tuple(arguments), store, environment, kill), stop)
 
 
-def _start(processes: int, arguments: tuple[str, ...], store: str, environment: Mapping[str, str]) -> PContext:
-    """The ranks, started with a command and not a function: nothing is pickled, no queue or log folder is made."""
+def _start(
+    processes: int, arguments: tuple[str, ...], store: str, environment: Mapping[str, str], kill: Callable[[], None]
+) -> PContext:
+    """Start the ranks as commands rather than as functions: nothing is pickled, and no queue or log folder is made."""
     try:
         return start_processes(
             name="headrace",
@@ -46,12 +50,12 @@ def _start(processes: int, arguments: tuple[str, ...], store: str, environment: 
             logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
         )
     except OSError as error:
-        _kill_ranks()
+        kill()
         raise HeadraceError(f"cannot start {processes} processes ({error}); start fewer with --nproc") from error
 
 
 def _outcome(ranks: PContext, stop: StopRequest) -> int:
-    """The exit code, once all ranks ended: by themselves, or because one failed, or because a signal asked for it."""
+    """Wait until all ranks have ended, stop them if one fails or a signal comes, and return the exit code."""
     while (result := ranks.wait(timeout=0)) is None and not stop.comes_within(_POLL_SECONDS):
         pass
     if result is None:
@@ -65,7 +69,10 @@ def _outcome(ranks: PContext, stop: StopRequest) -> int:
 
 
 def _of_first_failure(failures: Mapping[int, ProcessFailure]) -> int:
-    """Exit code of the rank that failed first. A rank that was killed leaves no message, so it is reported here."""
+    """Return the exit code of the first failed rank. Raises HeadraceError if a signal killed that rank.
+
+    A killed rank leaves no message, so the error reports the signal.
+    """
     rank = min(failures, key=lambda number: failures[number].timestamp)
     failure = failures[rank]
     if failure.exitcode > 0:
@@ -78,10 +85,10 @@ def _of_first_failure(failures: Mapping[int, ProcessFailure]) -> int:
 
 @contextmanager
 def _meeting_file() -> Iterator[str]:
-    """The path of a new empty file for the ranks to meet in, which only this user can open.
+    """Within this context, there is a new empty file through which the ranks connect; yields its path.
 
-    It lies in this process's memory and is gone with it, also after SIGKILL. If the system has no such files, it lies
-    in a new folder of mode 0700, which is removed at the end.
+    Only this user can open the file. The file is in this process's memory and disappears with the process, even after
+    SIGKILL. On a system without files in memory, the file is in a new folder of mode 0700, which is removed at the end.
     """
     number = _memory_file()
     if number is None:
@@ -95,7 +102,7 @@ def _meeting_file() -> Iterator[str]:
 
 
 def _memory_file() -> int | None:
-    """Descriptor of a file in memory that other processes of this user can open; None if the system has none."""
+    """Return the descriptor of a new file in memory that this user's processes can open; None if not supported."""
     try:
         number = os.memfd_create("headrace")
     except (AttributeError, OSError):
@@ -111,9 +118,17 @@ def _path_of(descriptor: int) -> str:
     return f"/proc/{os.getpid()}/fd/{descriptor}"
 
 
-def _kill_ranks() -> None:
-    """Kill all ranks that are left."""
+def _children() -> set[int]:
+    """Return the ids of this process's children, including those that it had before an exec."""
+    found = set()
     for listing in Path("/proc/self/task").glob("*/children"):
-        for number in listing.read_text(encoding="ascii").split():
-            with suppress(ProcessLookupError):
-                os.kill(int(number), signal.SIGKILL)
+        with suppress(OSError):  # its thread has ended since
+            found |= {int(number) for number in listing.read_text(encoding="ascii").split()}
+    return found
+
+
+def _kill_children_but(others: set[int]) -> None:
+    """Kill the remaining ranks, which are all children of this process except `others`, its earlier children."""
+    for number in _children() - others:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Which cores are near a GPU: those of the socket that its PCIe slot belongs to."""
+"""Finds the cores near a GPU, which are those of the socket that the GPU's PCIe slot belongs to."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ _SYSTEM = Path("/sys")
 
 
 def keep_near(accelerator: Accelerator) -> None:
-    """Let this process, and the threads that it starts from now on, run on cores near its GPU only.
+    """Restrict this process, and the threads that it starts later, to the cores near its GPU.
 
-    The step's launches and the copies of pixels then stay on one socket. Where the system does not say which cores are
-    near, or this process may use none of them, nothing changes.
+    Kernel launches and copies of pixels then stay on one socket. Nothing changes if the system does not tell which
+    cores are near the GPU, or if this process may use none of these cores.
     """
     address = accelerator.pci_address()
     if address is None:
@@ -23,7 +23,7 @@ def keep_near(accelerator: Accelerator) -> None:
 
 
 def cores_near(address: str, system: Path = _SYSTEM) -> set[int]:
-    """The cores near the device at this PCI address; none where the kernel does not say."""
+    """Return the numbers of the cores near the device at this PCI address; empty if the kernel does not tell."""
     try:
         listed = (system / "bus" / "pci" / "devices" / address / "local_cpulist").read_text(encoding="ascii")
     except OSError:
@@ -32,6 +32,6 @@ def cores_near(address: str, system: Path = _SYSTEM) -> set[int]:
 
 
 def cores_of(listed: str) -> set[int]:
-    """The cores of a list as the kernel writes it, such as 0-3,8,10-11."""
+    """Parse the kernel's notation of a list of cores, such as 0-3,8,10-11; return the numbers of the cores."""
     ends = [part.partition("-") for part in listed.strip().split(",") if part]
     return {core for first, _, last in ends for core in range(int(first), int(last or first) + 1)}

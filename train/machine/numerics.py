@@ -1,4 +1,4 @@
-"""The number formats of a run: chosen once, before anything is built from them, and then the same to its end."""
+"""Describes the number formats of a run, which are chosen once, before the network is built, and then fixed."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,44 +18,44 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class Numerics:
-    """What a run computes in: `precision` by its name in a recipe, on torch's kind of `device`, "cpu" or "cuda"."""
+    """The number formats of a run: `precision` as named in a recipe; `device` is torch's type, "cpu" or "cuda"."""
 
     precision: str = "fp32"
     device: str = "cpu"
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the forward pass computes in."""
+        """The dtype that the forward pass computes in."""
         return _DTYPES[self.precision]
 
     @property
     def master_dtype(self) -> torch.dtype:
-        """What weights and normalised images are kept in."""
+        """The dtype of weights and normalised images."""
         return torch.float64 if self.precision == "fp64" else torch.float32
 
     @property
     def mixed(self) -> bool:
-        """Whether the forward pass computes in 16 bits beside weights in 32."""
+        """Whether the forward pass computes in 16 bits while the weights have 32 bits."""
         return self.dtype != self.master_dtype
 
     @property
     def exact(self) -> bool:
-        """Whether no product is rounded to fewer bits than its factors have, as TF32 is."""
+        """Whether products use all bits of their factors, unlike products in TF32."""
         return self.precision in ("fp32", "fp64")
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Mixed precision for the forward pass; a no-op in fp32, tf32 and fp64."""
+        """Return a context of mixed precision for the forward pass; it does nothing in fp32, tf32 and fp64."""
         return torch.autocast(self.device, dtype=self.dtype if self.mixed else torch.bfloat16, enabled=self.mixed)
 
     def scaler(self) -> Scaler:
-        """Loss scaling for fp16; a no-op otherwise."""
+        """Return a loss scaler for fp16; for other precisions, a scaler that does nothing."""
         return Scaler(self.device, enabled=self.precision == "fp16")
 
 
 def load_scaler(scaler: Scaler, saved: dict[str, Any]) -> None:
-    """Take the loss scale of a checkpoint; where this run has none, or the checkpoint, there is nothing to take.
+    """Load the loss scale of a checkpoint; do nothing if this run or the checkpoint has no loss scale.
 
-    Raises ValueError when it cannot be one.
+    Raises ValueError if the saved value is not a valid loss scale.
     """
     if not scaler.is_enabled() or not saved:
         return

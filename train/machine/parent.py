@@ -1,29 +1,30 @@
-"""A rank ends with the process that started it: none outlives the launcher, or the agent of torchrun."""
+"""Makes a rank end with the process that started it, so that no rank outlives the launcher or torchrun's agent."""
 
 import ctypes
 import os
 import signal
 
 _LAUNCHER = "HEADRACE_LAUNCHER"  # the launcher's process id, which may be 1 in a container
-_FIRST_PARENT = os.getppid()  # cli imports this before torch, which takes seconds in which the parent may end
+_FIRST_PARENT = os.getppid()  # cli imports this before torch, because the parent may end in the seconds that takes
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def launcher_environment() -> dict[str, str]:
-    """What tells the processes that this one starts who started them."""
+    """Return environment variables that tell child processes the id of this process, the launcher."""
     return {_LAUNCHER: str(os.getpid())}
 
 
 def stop_with_launcher() -> None:
-    """`stop_with_parent` if the launcher started this process; the first thing that a rank does."""
+    """Call `stop_with_parent` if Headrace's launcher started this process. A rank calls this function first."""
     if _LAUNCHER in os.environ:
         stop_with_parent()
 
 
 def stop_with_parent() -> None:
-    """Have the kernel send SIGTERM when the parent ends, and send it now if it has ended. Linux only, else nothing.
+    """Make the kernel send SIGTERM to this process when its parent ends, or send it now if the parent has ended.
 
-    Under torchrun, which does not say who it is, the parent is that which this process had when it began.
+    Works only on Linux. torchrun does not pass on its process id; under torchrun, the parent is the process that was
+    the parent when this module was imported.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "prctl"):

@@ -1,4 +1,4 @@
-"""Where a run happens: this rank, its device, its CPU threads."""
+"""Finds the place of a run on this machine: this rank, its device, and its CPU threads."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from headrace.train.recipe.sections import Runtime
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run happens: this rank, its device, its CPU threads."""
+    """The place of a run on this machine: this rank, its device, and the number of its CPU threads."""
 
     world: World
     accelerator: Accelerator
@@ -17,8 +17,8 @@ class Place:
 
     @classmethod
     def find(cls, runtime: Runtime) -> "Place":
-        """The place of this process. Raises UsageError when the device that is asked for is not there."""
-        world = World.from_environment()
+        """Return the place of this process. Raises UsageError if the requested device is not available."""
+        world = World.around()
         accelerator = Accelerator.choose(runtime.device, world.local_rank, world.local_size)
         accelerator.refuse(runtime.precision)
         if runtime.layout != "auto":

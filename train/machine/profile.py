@@ -1,6 +1,6 @@
-"""A trace of few steps of a run, a file a rank, in which the parts of a step have names; NVTX ranges beside them.
+"""Traces a few steps of a run into one file for each rank; the parts of a step have names, also as NVTX ranges.
 
-Parts are marked only while a run is traced; at all other times marking one costs the call of a function.
+Parts are marked only while a run is traced; at other times marking a part costs only a function call.
 """
 
 import gzip
@@ -17,15 +17,16 @@ from torch._C._profiler import _ExperimentalConfig
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
 from headrace.shards import store
+from headrace.shards.counts import counted
 from headrace.train.machine.device import Accelerator
 
-_COLD, _WARM_UP = 2, 1  # steps before those of the trace: not recorded, recorded and thrown away
+_COLD, _WARM_UP = 2, 1  # steps before the trace: not recorded; recorded and thrown away
 _COLLECTIVES = ("gloo:all_reduce", "nccl:all_reduce")  # what torch calls the exchange of gradients
 _NOTHING = nullcontext()
 
 
 class Part(StrEnum):
-    """The parts of a step, and of its input in threads beside it."""
+    """The parts of a training step, and of the input's work in other threads, that a trace shows."""
 
     FEED = "feed"  # the step waits for a batch
     DECODE = "decode"  # a batch is read, decoded and resized
@@ -36,19 +37,19 @@ class Part(StrEnum):
 
 
 class _Marking:
-    """How parts are marked in this process, in all of its threads: not at all, or in a trace."""
+    """Holds the function with which all threads of this process mark parts; None while no trace is recorded."""
 
     mark: Callable[[str], AbstractContextManager[Any]] | None = None
 
 
 def marked(part: Part) -> AbstractContextManager[Any]:
-    """What is done inside is a part of a step."""
+    """Return a context whose work is marked as this part of a step while a trace is recorded."""
     mark = _Marking.mark
     return _NOTHING if mark is None else mark(part.value)
 
 
 class Trace:
-    """Records `steps` steps after the first ones of a run, and writes them to `path`; then `say` tells so."""
+    """Records `steps` steps after the first few of a run, writes the trace to `path`, and reports the file by `say`."""
 
     def __init__(self, steps: int, path: Path, accelerator: Accelerator, say: Callable[[str], None]) -> None:
         self._path, self._say, self._steps = path, say, steps
@@ -71,10 +72,13 @@ class Trace:
         if self._left > 0:
             self._end()
             if kind is None:
-                self._say(f"warning: no trace: the run ended {self._left} steps before the last one of --profile")
+                self._say(
+                    f"warning: no trace was written: the run ended {counted(self._left, 'step')} before the last step "
+                    "of --profile"
+                )
 
     def step(self) -> None:
-        """A step is over."""
+        """Count a finished step; after the last step to record, write the trace."""
         if self._left > 0:
             self._left -= 1
             self._profile.step()
@@ -94,19 +98,22 @@ class Trace:
 
     def _write(self, recorded: profile) -> None:
         if self._left:
-            return  # cut short: what is there is no whole step
+            return  # cut short within a step
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             raw = Path(folder, "trace.json")
             recorded.export_chrome_trace(str(raw))
             trace = json.loads(raw.read_bytes())
-        trace.pop("traceName", None)  # a file that is gone
+        trace.pop("traceName", None)  # names a temporary file that is gone
         _rename(trace["traceEvents"])
         store.write_bytes(self._path, gzip.compress(json.dumps(trace).encode(), 6))
-        self._say(f"profile  {self._steps} steps in {self._path.name}, a file a rank: open them at ui.perfetto.dev")
+        self._say(
+            f"profile  {counted(self._steps, 'step')} traced in {self._path.name}, one file for each rank: open the "
+            "file at ui.perfetto.dev"
+        )
 
 
 def _rename(events: list[dict[str, Any]]) -> None:
-    """Give the exchange of gradients the name of its part, and threads of Python the names that they have there."""
+    """Rename events in place: exchanges of gradients get the name of their part, threads their names in Python."""
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
     for event in events:
         if event.get("name") in _COLLECTIVES:
@@ -119,17 +126,20 @@ def _rename(events: list[dict[str, Any]]) -> None:
 def trace_of(
     steps: int | None, folder: Path, rank: int, accelerator: Accelerator, say: Callable[[str], None]
 ) -> AbstractContextManager[Callable[[], None]]:
-    """Around a run: a function to be called after each step. With None steps nothing is recorded."""
+    """Return a context for a run that yields a function to call after each step.
+
+    If `steps` is None, nothing is recorded.
+    """
     return nullcontext(_leave) if steps is None else _stepping(Trace(steps, path_of(folder, rank), accelerator, say))
 
 
 def path_of(folder: Path, rank: int) -> Path:
-    """The trace of a rank."""
+    """Return the path of a rank's trace."""
     return folder / f"trace-rank{rank}.json.gz"
 
 
 def _leave() -> None:
-    """Nothing is recorded."""
+    """Do nothing after a step of a run that is not traced."""
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""How ranks agree on a name for their meeting that no earlier one had.
+"""Lets ranks agree on a name for their rendezvous that no earlier attempt to start has used.
 
-After a restart the elastic launcher may hand out the very store in which the last attempt's ranks left their addresses
-(seen in torch 2.13; nothing in the environment tells attempts apart when a node comes back). Whoever reads those
-connects to the dead. So nothing in the store is believed until its writer has shown that it is alive:
+After a restart the elastic launcher may hand out the same store in which the ranks of the last attempt left their
+addresses (seen in torch 2.13; nothing in the environment distinguishes attempts when a host comes back). A rank that
+reads these addresses would connect to dead processes. So an entry counts only once its writer has shown to be alive:
 
     rank 0              challenge = C (new)              waits for answer/C/1 ... answer/C/N-1
     rank r              reads C, answer/C/r = A (new)    waits for go/A, and reads C again meanwhile
@@ -18,24 +18,24 @@ _POLL_SECONDS = 0.05
 
 
 class AbsentError(RuntimeError):
-    """Some rank did not come in time."""
+    """A rank did not arrive at the rendezvous in time."""
 
 
 class Store(Protocol):
-    """What is needed of the launcher's key-value store."""
+    """The methods that a rendezvous needs of the launcher's key-value store."""
 
     def set(self, key: str, value: str, /) -> None:
-        """Write a value."""
+        """Write a value under a key of the store."""
 
     def get(self, key: str, /) -> bytes:
-        """Read a value that is there."""
+        """Return the value of a key that exists in the store."""
 
     def check(self, keys: list[str], /) -> bool:
-        """Whether all of these keys are there."""
+        """Return whether all of these keys exist in the store."""
 
 
 def meet(store: Store, rank: int, size: int, seconds: float) -> str:
-    """The name, equal on all ranks and new. Raises AbsentError if some rank does not come in time."""
+    """Return a new name, the same on all ranks, for the rendezvous. Raises AbsentError if a rank is not in time."""
     own, end = uuid.uuid4().hex, time.monotonic() + seconds
     return _lead(store, size, own, end) if rank == 0 else _follow(store, rank, own, end)
 
@@ -43,7 +43,7 @@ def meet(store: Store, rank: int, size: int, seconds: float) -> str:
 def _lead(store: Store, size: int, challenge: str, end: float) -> str:
     store.set("challenge", challenge)
     answers = [f"answer/{challenge}/{rank}" for rank in range(1, size)]
-    for _ in _until(end, f"all of the {size} ranks"):
+    for _ in _until(end, f"all {size} ranks"):
         if store.check(answers):
             break
     for answer in answers:

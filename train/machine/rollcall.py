@@ -1,4 +1,7 @@
-"""Which ranks are silent: when a collective fails, each rank that still can answers in the store, and listens there."""
+"""Finds silent ranks after a collective has failed: each healthy rank answers in the key-value store.
+
+Each rank then watches the store for the answers of the other ranks.
+"""
 
 import atexit
 import time
@@ -7,14 +10,14 @@ from threading import Event, Thread
 from headrace.train.machine.rendezvous import Store
 
 _POLL_SECONDS = 0.1
-_LISTEN_SECONDS = 2.0  # ranks that wait for the same one give up at about the same time
+_LISTEN_SECONDS = 2.0  # ranks that wait for the same rank give up at about the same time
 _END_SECONDS = 30.0
 
 
 class RollCall:
-    """Answers for this rank at once, and notes who else does.
+    """Answers for this rank at once, and then records which other ranks answer.
 
-    In a thread of its own: a store on a machine that is gone may keep its callers waiting for ever.
+    A thread does this work, because a store on a machine that is down may block its callers forever.
     """
 
     def __init__(self, store: Store, rank: int, size: int) -> None:
@@ -27,7 +30,7 @@ class RollCall:
         atexit.register(self._stop)
 
     def silent(self) -> list[int]:
-        """The ranks that have not answered; none if they still have time to, or if the store itself is silent."""
+        """Return the ranks that have not answered; empty within the time for answers, or if the store is silent."""
         if self._rank in self._missing or time.monotonic() - self._began < _LISTEN_SECONDS:
             return []
         return sorted(self._missing)
@@ -39,11 +42,11 @@ class RollCall:
                 self._missing = {other for other in self._missing if not store.check([_answer(other)])}
                 if self._over.wait(_POLL_SECONDS):
                     break
-        except RuntimeError:  # the store is gone: then nobody can say who is silent
+        except RuntimeError:  # the store is gone, so nobody can tell who is silent
             self._missing = set()
 
     def _stop(self) -> None:
-        """An interpreter that ends while the thread is inside the store would abort."""
+        """Stop the thread and wait for it: an interpreter that exits while the thread is inside the store aborts."""
         self._over.set()
         self._thread.join(_LISTEN_SECONDS)
 

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP ask the run to stop at the next step; a second one stops it at once."""
+"""Handles SIGTERM, SIGINT and SIGHUP: the first one stops the run at the next step, a second one at once."""
 
 import os
 import select
@@ -10,21 +10,22 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
-_SAME_SECONDS = 1.0  # a shell and a launcher may both pass one key press on
+_SAME_SECONDS = 1.0  # a shell and a launcher may both pass on the same key press
 _POLL_SECONDS = 0.05
-_SILENT_SECONDS = 10.0  # after a signal, without a beat: the process waits for a rank that is gone
-_SILENT_INTERVALS = 3  # of the longest time between two beats, where these are further apart
-_KNOWN_BEATS = 2  # before which nobody knows how far apart they are
+_SILENT_SECONDS = 10.0  # without a beat after a signal: the process is waiting for a rank that is gone
+_SILENT_INTERVALS = 3  # times the longest interval between two beats, if beats are further apart
+_KNOWN_BEATS = 2  # with fewer beats the interval is unknown
 
 
 class StopRequest:
-    """A context in which signals are noted. `number` is the first signal that came, 0 before.
+    """A context that records signals. `number` is that of the first signal, or 0 as long as none has come.
 
-    The first is only noted while there is `something_to_save`; else it ends the process at once, as the second does.
-    Python runs handlers between two of its own instructions, so never while the process waits inside a collective.
-    What must not wait goes another way: the interpreter writes each signal's number to a pipe at once, and a thread
-    that reads it calls `at_once` and ends the process. It also ends one of several ranks, `among_others`, that makes no
-    `beat` any more after a signal: NCCL waits for a rank that is gone for as long as nobody ends the process.
+    While there is `something_to_save`, the first signal is only recorded; otherwise it ends the process at once, as a
+    second signal does. Python runs signal handlers between two of its own instructions, so never while the process
+    waits inside a collective. To end the process at once, a pipe is used instead: the interpreter writes each signal's
+    number to the pipe, and a thread that reads the pipe calls `at_once` and ends the process. The thread also ends a
+    process whose rank is `among_others` and makes no `beat` after a signal, because NCCL would wait for a lost rank
+    forever.
     """
 
     def __init__(self, at_once: Callable[[], None] = lambda: None) -> None:
@@ -39,6 +40,8 @@ class StopRequest:
         self._wakeup_before = -1
 
     def __enter__(self) -> Self:
+        if not _handles_signals():
+            return self
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
@@ -50,13 +53,15 @@ class StopRequest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._pipe == (-1, -1):
+            return
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         signal.set_wakeup_fd(self._wakeup_before)
-        os.close(self._pipe[1])  # the thread reads the end of the pipe, and ends
+        os.close(self._pipe[1])  # the thread reads the end of the pipe and exits
 
     def beat(self) -> None:
-        """The run got on by a step, or by a batch of an evaluation."""
+        """Record that a training step, or a batch of an evaluation, is done."""
         now = time.monotonic()
         if self._beats:
             self._longest = max(self._longest, now - self._last_beat)
@@ -64,7 +69,7 @@ class StopRequest:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Inside, silence does not end the process: a file would be left in its middle."""
+        """Within this context, silence does not end the process, because a file would be left half written."""
         self._writes = True
         try:
             yield
@@ -73,7 +78,7 @@ class StopRequest:
             self.beat()
 
     def comes_within(self, seconds: float) -> bool:
-        """Whether a signal came already, or comes within so many seconds."""
+        """Return whether a signal has come already, or comes within `seconds`."""
         end = time.monotonic() + seconds
         while not self.number and time.monotonic() < end:
             time.sleep(_POLL_SECONDS)
@@ -83,7 +88,7 @@ class StopRequest:
         self.number = self.number or number
 
     def _watch(self, pipe: int) -> None:
-        """Read signal numbers until the pipe is closed, and end the process where it should not wait."""
+        """Read signal numbers until the pipe is closed; end the process after a signal that must not wait."""
         first, asked = 0.0, 0
         while True:
             ready, _, _ = select.select([pipe], [], [], 1.0 if first else None)
@@ -104,29 +109,37 @@ class StopRequest:
         os.close(pipe)
 
     def _silent(self, now: float, asked_at: float) -> bool:
-        """Whether the run makes no progress any more, long after it was asked to stop."""
+        """Return whether the run has made no progress for a long time after the signal to stop."""
         if not self.among_others or self._writes or self._beats < _KNOWN_BEATS:
             return False
         return now - max(asked_at, self._last_beat) > max(_SILENT_SECONDS, _SILENT_INTERVALS * self._longest)
 
     def _end(self, number: int) -> None:
         self._at_once()
-        os._exit(exit_code(number))  # nothing may hold it up, not even a pending collective
+        os._exit(exit_code(number))  # nothing may delay the exit, not even a pending collective
+
+
+def _handles_signals() -> bool:
+    """Return whether this is the main thread, which receives signals; a framework may call a run in another thread."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _asking() -> list[signal.Signals]:
-    """The signals that ask to stop; SIGHUP, which a closing terminal sends, only if `nohup` did not have it ignored."""
+    """Return the signals that stop a run: SIGTERM, SIGINT and, unless the process ignores SIGHUP, SIGHUP.
+
+    A closing terminal sends SIGHUP; `nohup` makes a process ignore SIGHUP.
+    """
     hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGTERM, signal.SIGINT, *hangup]
 
 
 def exit_code(number: int) -> int:
-    """What a shell expects of a process ended by this signal: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM."""
+    """Return the exit code that shells expect after a signal: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM."""
     return 128 + number
 
 
 class StoppedError(Exception):
-    """The run stopped as asked, after saving. `number` is the signal's."""
+    """A signal stopped the run, which has saved a checkpoint. `number` is the number of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")

@@ -1,4 +1,4 @@
-"""Ranks act at the same step: what each wishes for after a step, and how all hear of it."""
+"""Makes ranks stop or save at the same step: each rank casts its wishes after a step, and all learn the outcome."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,16 +7,17 @@ from headrace.train.machine.world import World
 
 
 class Wishes(NamedTuple):
-    """What a rank asks all to do after this step. `stop`: the signal that asks for it, or 0; `save`: a checkpoint."""
+    """The wishes of a rank after a step: `stop` is the number of a signal to stop, or 0; `save` asks to save now."""
 
     stop: int = 0
     save: bool = False
 
 
 class Votes:
-    """Ranks get signals at different steps and have different clocks; this makes them act at the same step.
+    """Makes ranks stop or save at the same step, although signals reach them at different steps and clocks differ.
 
-    Each step every rank casts its wishes as host integers. They are read one step later, so nobody waits for them.
+    At each step every rank casts its wishes as integers in main memory. The outcome is read one step later, so that no
+    rank waits for it.
     """
 
     def __init__(self, world: World) -> None:
@@ -24,7 +25,10 @@ class Votes:
         self._pending: Callable[[], list[int]] | None = None
 
     def cast(self, wishes: Wishes) -> Wishes:
-        """Cast this step's wishes; returns what any rank wished at the step before, the same on every rank."""
+        """Cast this rank's wishes of this step; return the wishes of all ranks together at the step before.
+
+        The result is the same on every rank.
+        """
         if self._world.size == 1:
             return wishes
         heard = self.heard()
@@ -32,7 +36,7 @@ class Votes:
         return heard
 
     def heard(self) -> Wishes:
-        """The outcome of the last cast; no wishes when there is none."""
+        """Return the outcome of the last cast; no wishes if nothing was cast."""
         if self._pending is None:
             return Wishes()
         stop, save = self._pending()
@@ -40,6 +44,6 @@ class Votes:
         return Wishes(stop, bool(save))
 
     def now(self, wishes: Wishes) -> Wishes:
-        """Cast and hear at once, where all ranks are at the same place anyway."""
+        """Cast wishes and wait for their outcome, at a point that all ranks reach together anyway."""
         before, wishes = self.cast(wishes), self.heard() if self._world.size > 1 else wishes
         return Wishes(max(before.stop, wishes.stop), before.save or wishes.save)

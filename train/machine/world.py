@@ -1,6 +1,6 @@
-"""The only place that knows whether there is one process or many: ranks, reductions, DDP, launch, thread shares.
+"""Hides from all other modules whether a run has one process or many: ranks, reductions, DDP, launch, thread shares.
 
-A world of one has the same methods, which then do nothing; nobody else asks how many there are.
+A world of one process has the same methods, which then do nothing, so no other code needs to distinguish the cases.
 """
 
 import inspect
@@ -22,96 +22,81 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from headrace.shards.cores import usable_cores
-from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.errors import UsageError
 from headrace.train.machine.device import lies_on_cpu
+from headrace.train.machine.interface import choose_interface
+from headrace.train.machine.lost_rank import LostRankError
 from headrace.train.machine.rendezvous import AbsentError, meet
 from headrace.train.machine.rollcall import RollCall
 from headrace.train.machine.signals import StoppedError
+from headrace.train.machine.slurm import Task
 
-_GLOO = re.compile(r"\[\S+/gloo/\S+:\d+\] ")  # its errors are RuntimeErrors that begin with a line of its sources
+_GLOO = re.compile(r"\[\S+/gloo/\S+:\d+\] ")  # its errors are RuntimeErrors that begin with a line of its source code
 _FILE_STORE = ("Wait timeout", "Timeout waiting for key")  # RuntimeErrors too
-_STORE = "HEADRACE_STORE"  # the path of the file in which ranks of one machine meet
+_STORE = "HEADRACE_STORE"  # the path of the file through which ranks on one machine connect
 _LOOPBACK = "lo"
 _PARTED: list[Any] = []
-"""Process groups that this process has left. DDP's reducer must not be the last to hold one: it frees a gloo group
-with the interpreter lock held, and the group's thread may wait for that lock to free the last collective's tensor."""
-
-
-class FailedElsewhereError(HeadraceError):
-    """A sound rank cannot go on: another one failed, and says why if it can."""
-
-
-class LostRankError(FailedElsewhereError):
-    """Another rank does not take part in a collective. The text names it as soon as the roll call has."""
-
-    def __init__(self, rank: int, minutes: float, cause: RuntimeError, roll: RollCall | None) -> None:
-        super().__init__(rank, minutes, cause)
-        self._roll = roll
-
-    def __str__(self) -> str:
-        rank, minutes, cause = self.args
-        silent = self._roll.silent() if self._roll else []
-        who = f"rank{'s'[: len(silent) - 1]} {', '.join(map(str, silent))}" if silent else "another rank"
-        first = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-        return (
-            f"rank {rank}: {who} ended, or kept this one waiting for {minutes:g} minutes (runtime.timeout_minutes); "
-            f"its own message, if it had time for one, is above ({first})"
-        )
+"""Process groups that this process has left. DDP's reducer must not be the last object to hold a group: it would free a
+gloo group with the interpreter lock held, and the group's thread may wait for that lock to free a tensor."""
 
 
 def of_others(error: RuntimeError) -> bool:
-    """Whether a collective or a store failed, as both do when another rank is gone or silent, and not this rank."""
+    """Return whether the error, of a collective or of the store, means that another rank is gone or silent."""
     return isinstance(error, dist.DistError | AbsentError) or _GLOO.search(str(error)) is not None
 
 
 @dataclass
 class World:
-    """One process among all. `rank` is global; `local_rank` counts within the machine."""
+    """One process among all processes of a run; `rank` counts over all machines, `local_rank` within this machine."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
-    _host: Any = None  # the gloo group that carries host integers beside the gradients' backend
+    _host: Any = None  # the gloo group for host integers, beside the backend for gradients
     _met_in: Any = None  # the store
+    _is_guest: bool = False  # in a process group that other code made
 
     @classmethod
     def from_environment(cls) -> "World":
-        """Ranks as torchrun sets them; alone where it did not."""
+        """Return the world in torchrun's environment variables; a world of one process if they are not set."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         if not cls.launched():
             return cls()
         try:
-            return cls(*(int(os.environ[name]) for name in names))
+            rank, size, local_rank, local_size = (int(os.environ[name]) for name in names)
         except (KeyError, ValueError) as error:
             raise UsageError(
-                f"RANK is set, but {', '.join(names)} are not all whole numbers ({error}); start with torchrun"
+                f"RANK is set, but {', '.join(names)} are not all whole numbers ({error}). Start with torchrun, or "
+                "unset RANK"
             ) from error
+        return cls(rank, size, local_rank, local_size)
 
     @classmethod
     def around(cls, rank: int | None = None, size: int | None = None) -> "World":
-        """The ranks among which this process already is; it joins nobody.
+        """Return the world that this process already belongs to, without connecting to other ranks.
 
-        They are those given, else an initialised process group's, else torchrun's, else it is alone. All ranks count
-        as this machine's where torchrun's variables do not say otherwise.
-        Raises UsageError for a rank without a size, or beyond it.
+        Rank and size are the arguments, or those of an initialised process group, or torchrun's; without any of these
+        the world has one process. All ranks are taken to be on this machine unless torchrun's variables say otherwise.
+        Raises UsageError for a rank without a size, or a rank that is not below the size.
         """
         if (rank is None) != (size is None):
-            raise UsageError(f"rank is {rank} and world is {size}: give both, or neither")
+            raise UsageError(f"rank is {rank} and world is {size}: give both arguments, or neither")
         if rank is None or size is None:
-            if not (dist.is_available() and dist.is_initialized()):
+            if not cls.is_met():
                 return cls.from_environment()
             rank, size = dist.get_rank(), dist.get_world_size()
         if not 0 <= rank < size:
-            raise UsageError(f"rank {rank} of {size}: expected 0 to {size - 1}")
+            raise UsageError(f"rank {rank} of world {size}: expected a rank from 0 to {size - 1}")
         local_rank, local_size = (os.environ.get(name) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
         return cls(rank, size, int(local_rank or rank), int(local_size or size))
 
     @staticmethod
     def environment(rank: int, size: int, store: str) -> dict[str, str]:
-        """What makes a process this rank of `size` on this machine; they meet in the new, empty file `store`.
+        """Return the environment variables that make a process rank `rank` of `size` on this machine.
 
-        Whatever the shell says, they listen on the loopback interface alone.
+        The ranks connect through the new, empty file `store`. They listen only on the loopback interface, whatever the
+        shell's environment says.
         """
         return {
             "RANK": str(rank),
@@ -120,28 +105,46 @@ class World:
             "LOCAL_WORLD_SIZE": str(size),
             _STORE: store,
             "GLOO_SOCKET_IFNAME": _LOOPBACK,
-            "NCCL_SOCKET_IFNAME": f"={_LOOPBACK}",  # without "=" also any interface whose name begins so
+            "NCCL_SOCKET_IFNAME": f"={_LOOPBACK}",  # without "=" also interfaces whose names begin like this
             "TORCH_NCCL_ASYNC_ERROR_HANDLING": os.environ.get("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1"),  # as torchrun
         }
 
     @staticmethod
     def launched() -> bool:
-        """Whether this process was started as one of several ranks."""
+        """Return whether a launcher started this process as a rank."""
         return "RANK" in os.environ
+
+    @staticmethod
+    def follow(task: Task) -> None:
+        """Make this process the rank of the scheduler's `task`. Raises UsageError if RANK is set already."""
+        if World.launched():
+            raise UsageError(
+                "--launcher slurm was given, but RANK is set: torchrun or another launcher has already made this "
+                "process a rank. Omit --launcher, or start without the other launcher"
+            )
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+        os.environ.update(zip(names, map(str, task), strict=True))
+
+    @staticmethod
+    def is_met() -> bool:
+        """Return whether the ranks are already connected, in a process group that a surrounding framework made."""
+        return dist.is_available() and dist.is_initialized()
 
     @property
     def is_main(self) -> bool:
-        """Whether this process prints and writes."""
+        """Whether this process is rank 0, which alone prints and writes."""
         return self.rank == 0
 
     @contextmanager
     def joined(self, backend: str, timeout_minutes: float, device: torch.device | None = None) -> Iterator[None]:
-        """Together with the other ranks until the block ends; `backend` carries the gradients, those of `device`.
+        """Within this context, this rank is connected with the others; `backend` exchanges gradients on `device`.
 
-        With a device NCCL connects here, where a GPU that another process holds is found, not at the first reduction.
-        Raises LostRankError if another rank ended, or kept this one waiting longer than the time-out.
-        After an error nobody is waited for: the ranks part only if all of them reach the end of the block, or stop as
-        a signal asked.
+        An existing process group is used, and kept at the end.
+
+        With a device, NCCL connects here rather than at the first reduction, so that a GPU held by another process is
+        noticed early. Raises LostRankError if another rank ended, or kept this rank waiting longer than the time-out.
+        After an error no rank waits for other ranks. The ranks disconnect in order only if all of them reach the end of
+        the block, or stop after a signal.
         """
         if self.size == 1:
             yield
@@ -160,8 +163,16 @@ class World:
         self.leave()
 
     def _meet(self, backend: str, timeout: timedelta, device: torch.device | None) -> None:
+        self._is_guest = self.is_met()
+        if self._is_guest:
+            self._host = dist.new_group(backend="gloo", timeout=timeout)
+            return
         try:
             store = self._met_in = self._store(timeout)
+            if self.local_size < self.size:
+                way = PrefixStore("interface", store)
+                main = os.environ.get("MASTER_ADDR", "")
+                choose_interface(way, self.rank, self.size, main, tries=self.local_rank == 0)
             dist.init_process_group(
                 backend, timeout=timeout, store=store, rank=self.rank, world_size=self.size, device_id=device
             )
@@ -172,7 +183,7 @@ class World:
             raise
 
     def _store(self, timeout: timedelta) -> Store:
-        """A key-value store in which these ranks meet, and none of an earlier start: a file, or torchrun's."""
+        """Return a key-value store for these ranks, in a file or torchrun's, without entries of an earlier start."""
         if path := os.environ.get(_STORE):
             file: Store = dist.FileStore(path, self.size)  # type: ignore[attr-defined]
             file.set_timeout(timeout)
@@ -180,16 +191,22 @@ class World:
         store, rank, size = next(rendezvous("env://", timeout=timeout))
         return PrefixStore(meet(store, rank, size, timeout.total_seconds()), store)
 
+    def store_of_thread(self) -> Store | None:
+        """Return a store of its own for a thread; None on a single host, or in another framework's process group."""
+        return self._met_in.clone() if self._met_in is not None and self.local_size < self.size else None
+
     def leave(self) -> None:
-        """Part from the other ranks."""
-        if self.size > 1 and dist.is_initialized():
+        """Disconnect from the other ranks."""
+        if self._is_guest:
+            dist.destroy_process_group(self._host)
+        elif self.size > 1 and dist.is_initialized():
             _PARTED.append(dist.group.WORLD)
             dist.destroy_process_group()
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The tensor summed over ranks, in place.
+        """Sum the tensor over ranks, in place, and return it.
 
-        Where it lies on a GPU, gloo first asks whether all ranks are there: NCCL would wait for one that is gone.
+        For a tensor on a GPU, gloo first checks that all ranks are alive, because NCCL would wait for a lost rank.
         """
         if self.size > 1:
             if not lies_on_cpu(tensor):
@@ -198,7 +215,7 @@ class World:
         return tensor
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank, the same on every rank. For the host's own matters, not each step."""
+        """Return, on every rank, whether the flag is set on any rank. Too slow to be called at every step."""
         if self.size == 1:
             return flag
         box = torch.tensor([int(flag)])
@@ -206,7 +223,7 @@ class World:
         return bool(box.item())
 
     def largest(self, numbers: Sequence[int]) -> Callable[[], list[int]]:
-        """Begin to find the largest of each of these int32 numbers over ranks; the function waits for them."""
+        """Begin to compute the maximum over ranks of each int32 number; return a function that returns the maxima."""
         box = torch.tensor(numbers, dtype=torch.int32)
         if self.size == 1:
             return box.tolist
@@ -219,7 +236,7 @@ class World:
         return found
 
     def from_main(self, value: Any) -> Any:
-        """What rank 0 holds, on every rank: a value that JSON can carry. Nothing is unpickled."""
+        """Return rank 0's value on every rank. The value must be representable in JSON; nothing is unpickled."""
         if self.size == 1:
             return value
         text = json.dumps(value).encode() if self.is_main else b""
@@ -230,7 +247,7 @@ class World:
         return json.loads(bytes(box.tolist()))
 
     def to_main(self, data: bytes) -> list[bytes]:
-        """On rank 0 what each rank has, by rank; elsewhere nothing. Every rank calls it. Nothing is unpickled."""
+        """Return all ranks' data on rank 0, [] on other ranks. Every rank must call this. Nothing is unpickled."""
         if self.size == 1:
             return [data]
         length = self.largest([len(data)])()[0]
@@ -243,36 +260,38 @@ class World:
         return [one[: int.from_bytes(one[-8:], "little")] for one in padded]
 
     def wrap(self, network: nn.Module, bucket_mib: int | None) -> nn.Module:
-        """The network with gradients averaged over ranks, exchanged in messages of so many MiB.
+        """Wrap the network in DDP, which averages gradients over ranks in messages of `bucket_mib` MiB.
 
-        Between two processes of one machine sizes from 1 to 100 MiB are within 4 % of torch's own
-        (benchmarks/results/buckets-2026-11-23.md).
-        Buffers stay each rank's own: broadcasting them would discard the other ranks' running statistics. The graph is
-        not declared static: that saves a search which is off anyway, and forbids `no_sync` in the first iteration.
+        Between two processes on one machine, the rates with sizes from 1 to 100 MiB are within 4 % of the rate with
+        torch's default size (benchmarks/results/buckets-2026-11-23.md).
+        Each rank keeps its own buffers: broadcasting them would discard the other ranks' running statistics. The graph
+        is not declared static: that would save a search which is off anyway, and forbid `no_sync` in the first
+        iteration.
         """
         if self.size == 1:
             return network
         with warnings.catch_warnings():
-            # Newer releases rename the argument; the one that both kinds know still means the same.
+            # Newer releases rename the argument; the old name still works in all of them.
             warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
             return DistributedDataParallel(
                 network,
                 broadcast_buffers=False,
                 gradient_as_bucket_view=True,
                 bucket_cap_mb=bucket_mib,
-                **_if_known(DistributedDataParallel, batched_grad_copy=True),  # two kernels a bucket, not one a tensor
+                # two kernels per bucket instead of one per tensor
+                **_if_known(DistributedDataParallel, batched_grad_copy=True),
             )
 
     def accumulating(self, model: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
-        """Forward and backward inside keep their gradients here unless this micro-batch is the step's last."""
+        """Return a context in which gradients stay on this rank, unless its micro-batch is the `last` of the step."""
         return nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
 
     def threads(self, wanted: int | None) -> int:
-        """CPU threads of this process: `wanted`, or an even share of the cores that this machine's ranks may use."""
+        """Return the CPU threads of this process: `wanted`, or an equal share of the cores for this machine's ranks."""
         return wanted or max(1, usable_cores() // self.local_size)
 
 
 def _if_known(make: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """Those of the arguments that this release of torch has."""
+    """Return those of `arguments` that the function `make` accepts in the installed release of torch."""
     known = inspect.signature(make).parameters
     return {name: value for name, value in arguments.items() if name in known}

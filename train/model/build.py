@@ -1,4 +1,4 @@
-"""Models by name: architecture, and where the first weights come from."""
+"""Builds models by name: the architecture, with initial weights from the given source."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +9,23 @@ from efficientnet_pytorch import EfficientNet as PackageEfficientNet
 from torch import nn
 
 from headrace.shards.draws import Stream, seed64
+from headrace.shards.errors import UsageError
 from headrace.train.model.efficientnet import EfficientNet
 from headrace.train.model.matched_head import Matched
+from headrace.train.model.names import TIMM
 from headrace.train.model.network import Network
 from headrace.train.model.normalisation import Normalisation, normalisation_of
-from headrace.train.model.weights import first_weights, load_weights
+from headrace.train.model.preferences import preferred_by
+from headrace.train.model.timm_network import timm_network
+from headrace.train.model.timm_weights import converted
+from headrace.train.model.weight_files import read_weights
+from headrace.train.model.weights import first_weights, put_weights
+from headrace.train.recipe.sections import Model
 
 
 @dataclass(frozen=True)
 class Built:
-    """A model and the sentence that says where its weights come from."""
+    """A model, and a sentence about the source of its weights."""
 
     network: Network
     normalisation: Normalisation
@@ -33,26 +40,55 @@ def build_model(
     weights: Path | None,
     seed: int,
     matched: Matched | None = None,
+    model: Model | None = None,
     **overrides: float,
 ) -> Built:
     """The model called `name` with a head for `classes`.
 
-    `init` and `weights` say where its first weights come from: see `headrace.train.model.weights.first_weights`. The
-    head is drawn from `seed` unless they bring one for as many classes, or the rows that `matched` names. `overrides`
-    go to the architecture (width_coefficient, depth_coefficient).
+    `init` and `weights` name the source of its initial weights: see `headrace.train.model.weights.first_weights`. The
+    head is drawn from `seed` unless the weights have one for the same number of classes, or rows that `matched` names.
+    `model` holds the noise rates for networks that draw their own noise. `overrides` go to the architecture of
+    Headrace's own networks (width_coefficient, depth_coefficient).
 
-    Raises UsageError when weights are missing or their shapes do not fit, HeadraceError when a download fails.
+    Raises UsageError if weights are missing or their shapes do not fit, HeadraceError if a download fails.
     """
+    network: Network
+    if name.startswith(TIMM):
+        rates = {} if model is None else {"dropout": model.dropout, "drop_connect": model.drop_connect}
+        network = timm_network(name, classes, seed, **rates)
+    else:
+        network = random_network(name, classes, seed, **overrides)
+    path = first_weights(name, init, weights)
+    if path is None:
+        return Built(network, normalisation_of(name), "random initialisation")
+    origin = _loaded(network, name, path, matched)
+    if init == "pretrained":
+        licence = preferred_by(name).licence
+        origin += f", licence {licence}" if licence else ", licence not stated: look it up before publishing"
+    return Built(network, normalisation_of(name, weights if init == "file" else None), origin)
+
+
+def _loaded(network: Network, name: str, path: Path, matched: Matched | None) -> str:
+    """Load a file and describe what was loaded; also a file in its authors' format, if timm can convert it."""
+    held = read_weights(path)
+    try:
+        return put_weights(network, path, held, held.tensors, matched)
+    except UsageError:
+        found = converted(name, path) if name.startswith(TIMM) else None
+        if found is None:
+            raise
+        return put_weights(network, path, held, found, matched)
+
+
+def random_network(name: str, classes: int, seed: int, **overrides: float) -> EfficientNet:
+    """One of the EfficientNets, with weights drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed64(seed, Stream.INIT))
-        network = _architecture(name, classes, overrides)
-    path = first_weights(name, init, weights)
-    origin = "random initialisation" if path is None else load_weights(network, path, matched)
-    return Built(network, normalisation_of(name), origin)
+        return _architecture(name, classes, overrides)
 
 
 def _architecture(name: str, classes: int, overrides: dict[str, float]) -> EfficientNet:
-    if name != "efficientnet-lite0":
+    if not name.startswith("efficientnet-lite"):
         package = PackageEfficientNet.from_name(name, num_classes=classes, **overrides)
         return EfficientNet(package, nn.SiLU(inplace=False))
     package = LiteEfficientNet.from_name(name, **{"num_classes": classes, **overrides})

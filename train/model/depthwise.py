@@ -1,11 +1,12 @@
-"""Depthwise convolution whose gradients are fast on a CPU where torch's own are not. The forward pass stays torch's.
+"""Depthwise convolution with gradients that are fast on a CPU where torch's are slow. The forward pass is torch's.
 
-On an image that is hardly larger than its 5 x 5 kernel torch computes the weight gradient up to 30 times slower than it
-need be, and EfficientNet's late stages at 64 to 128 pixels are just that. Each element of the gradient is the sum, over
-samples and places, of input times output gradient at one shift, and is computed here as that: one product a shift.
+If an image is hardly larger than its 5 x 5 kernel, torch computes the weight gradient up to 30 times slower than
+necessary, and EfficientNet's late stages at 64 to 128 pixels are such cases. Each element of the gradient is the sum,
+over samples and positions, of input times output gradient at one shift; here it is computed that way, with one product
+for each shift.
 
-In bf16 torch has fast gradients of 3 x 3 kernels with stride 1 alone; others take several times as long as in float32,
-and a third of a step at 224 pixels (docs/decisions/0014). They are computed in float32 here.
+In bf16 torch's gradients are fast only for 3 x 3 kernels with stride 1; others take several times as long as in
+float32, and a third of a step at 224 pixels (docs/decisions/0014). Here they are computed in float32.
 """
 
 from typing import Any
@@ -17,13 +18,13 @@ from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.train.machine.device import computes_in_bf16, has_avx512, lies_on_cpu
 
-# Side of the input in pixels up to which shifts are faster, for 3 x 3 kernels and for larger ones: torch's for AVX-512
-# are the better ones.
+# Largest side of the input in pixels for which shifts are faster, for 3 x 3 kernels and for larger ones. torch's
+# gradients are better with AVX-512.
 _LARGEST = (0, 2) if has_avx512() else (2, 8)
 
 
 def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
-    """Whether the gradients of this module are faster than torch's; seen on CPUs with AVX2, with AVX-512, with bf16."""
+    """Whether this module's gradients are faster than torch's, as measured on CPUs with AVX2, AVX-512 and bf16."""
     if not lies_on_cpu(x) or not torch.is_grad_enabled():
         return False
     kernel = weight.shape[-1]
@@ -31,16 +32,16 @@ def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
 
 
 def by_shifts(side: int, kernel: int) -> bool:
-    """Whether shifts are the faster way to the weight gradient."""
+    """Whether the weight gradient is faster by shifts."""
     return side <= _LARGEST[kernel > 3]
 
 
 class DepthwiseConv(torch.autograd.Function):
-    """One k x k filter a channel over x (b, c, h, w) padded with `before` and `after` zeros on each axis."""
+    """One k x k filter per channel over x (b, c, h, w), padded with `before` and `after` zeros on each axis."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, before: int, after: int) -> Tensor:
-        """(b, c, h', w'), as conv2d gives it; weight is (c, 1, k, k)."""
+        """The output (b, c, h', w') of conv2d; weight is (c, 1, k, k)."""
         ctx.save_for_backward(x, weight)
         ctx.place = stride, before, after
         padded, rest = _padded(x, before, after)
@@ -49,7 +50,7 @@ class DepthwiseConv(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        """Gradients of x and of the weight, in float32 at least, each handed on as its input is."""
+        """Gradients of x and of the weight, computed in at least float32 and returned in the dtype of their inputs."""
         x, weight = ctx.saved_tensors
         stride, before, after = ctx.place
         exact = torch.promote_types(grad.dtype, torch.float32)
@@ -69,14 +70,14 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, before: int, after: int) -
 
 
 def _padded(x: Tensor, before: int, after: int) -> tuple[Tensor, int]:
-    """Zeros around x, and how many the convolution is left to add on each side: it adds them without a copy."""
+    """Pad x with zeros; also return the padding left to the convolution on each side, which adds it without a copy."""
     return (x, before) if before == after else (F.pad(x, [before, after, before, after]), 0)
 
 
 def gradients(
     grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int, after: int, *, with_weight: bool
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of x, without the part that falls on the padding, and of the weight, torch's own."""
+    """Compute torch's own gradients of the weight and of x, the latter without the part in the padding."""
     padded, rest = _padded(x, before, after)
     wanted = [True, with_weight, False]
     whole, of_weight, _ = torch.ops.aten.convolution_backward(
@@ -101,7 +102,7 @@ def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, before
 
 
 def _overlap(shift: int, stride: int, side: int, out_side: int) -> tuple[slice, slice]:
-    """The places y of an output whose input place y * stride + shift is inside, as slices of input and output."""
+    """Slices of input and output for the output positions y whose input position y * stride + shift is inside."""
     first = max(0, -(shift // stride))
     last = min(out_side, (side - 1 - shift) // stride + 1)
     if last <= first:

@@ -1,4 +1,4 @@
-"""Head dropout keyed by (seed, step, group): the mask of a group is the same on whichever rank it runs."""
+"""Head dropout keyed by (seed, step, group): the mask of a group is the same on every rank."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from headrace.train.machine.device import Accelerator
 
 
 class HeadDropout:
-    """Draws the mask (b, features) of one group: 0 with chance `rate`, else 1 / (1 - rate)."""
+    """Draws the mask (b, features) of one group: 0 with probability `rate`, else 1 / (1 - rate)."""
 
     def __init__(self, rate: float, features: int, seed: int, accelerator: Accelerator) -> None:
         self._keep, self._features, self._seed = 1 - rate, features, seed
@@ -16,7 +16,7 @@ class HeadDropout:
         self._generator = torch.Generator(accelerator.device)
 
     def __call__(self, step: int, group: int, samples: int) -> Tensor | None:
-        """The mask for `samples` samples; None when nothing is dropped."""
+        """The mask for `samples` samples; None if nothing is dropped."""
         if self._keep == 1:
             return None
         self._generator.manual_seed(seed64(self._seed, Stream.DROPOUT, step, group))

@@ -1,10 +1,10 @@
 """EfficientNet as a pure function of (images, noise), built from efficientnet_pytorch's modules.
 
-The package gives the architecture, its names and its weights. What is replaced here leaves every output equal:
+The package provides the architecture, the names and the weights. The replacements here leave every output equal:
 
-- random draws come in as arguments (`keep`, `dropout`), never from a generator inside;
-- activations are torch's own (SiLU) instead of an autograd function written in Python;
-- the "same" padding is the convolution's own where it is even, and only stride 2 pads apart (`same_padding.py`).
+- random draws are arguments (`keep`, `dropout`), never made by a generator inside;
+- activations are torch's SiLU instead of an autograd function written in Python;
+- symmetric "same" padding is left to the convolution, and only stride 2 pads separately (`same_padding.py`).
 """
 
 from typing import Any
@@ -13,13 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  torch's own convention
 
+from headrace.train.machine.device import Accelerator
+from headrace.train.model.dropout import HeadDropout
+from headrace.train.model.masks import KeyedMasks
 from headrace.train.model.mean import spatial_mean
 from headrace.train.model.network import Network
 from headrace.train.model.same_padding import SameConv2d
+from headrace.train.model.stochastic_depth import StochasticDepth
+from headrace.train.recipe.sections import Model
 
 
 class Block(nn.Module):
-    """Mobile inverted bottleneck (arXiv:1801.04381) with squeeze-and-excitation where `block` has it."""
+    """Mobile inverted bottleneck (arXiv:1801.04381), with squeeze-and-excitation if `block` has it."""
 
     _expand_conv: nn.Module
     _bn0: nn.Module
@@ -72,7 +77,7 @@ class EfficientNet(Network):
 
     @property
     def features(self) -> int:
-        """Width of the layer before the classifier: the size of a sample's dropout mask."""
+        """Width of the layer before the classifier, which is the size of a sample's dropout mask."""
         return int(self._fc.in_features)
 
     @property
@@ -81,15 +86,36 @@ class EfficientNet(Network):
         head: nn.Linear = self._fc
         return head
 
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """The names of the classifier's tensors."""
+        return "_fc.weight", "_fc.bias"
+
+    def depths(self) -> list[int]:
+        """Layer numbers: 0 is the stem, then come the blocks, the layers after them, and the classifier."""
+        last = len(self._blocks) + 1
+        numbers = {"_conv_stem": 0, "_bn0": 0, "_fc": last + 1}
+        parts = [name.split(".") for name, _ in self.named_parameters()]
+        return [int(rest[0]) + 1 if first == "_blocks" else numbers.get(first, last) for first, *rest in parts]
+
+    def never_decayed(self) -> frozenset[str]:
+        """Empty: only vectors are exempt from decay."""
+        return frozenset()
+
+    def noise(self, model: Model, seed: int, accelerator: Accelerator) -> KeyedMasks:
+        """Masks keyed by sample, so that a sample skips the same blocks in any group."""
+        depth = StochasticDepth(self.drop_rates(model.drop_connect), seed, accelerator)
+        return KeyedMasks(depth, HeadDropout(model.dropout, self.features, seed, accelerator))
+
     def drop_rates(self, drop_connect: float) -> list[float]:
-        """Each block's chance to be dropped: grows linearly with depth, 0 where there is no skip connection."""
+        """Each block's probability to be dropped: grows linearly with depth, 0 if there is no skip connection."""
         blocks: Any = self._blocks
         return [drop_connect * i / len(blocks) * block.skips for i, block in enumerate(blocks)]
 
     def forward(self, images: Tensor, keep: Tensor | None = None, dropout: Tensor | None = None) -> Tensor:
         """Logits (b, classes) of normalised images (b, 3, size, size).
 
-        `keep` (b, blocks) and `dropout` (b, features) multiply; None leaves them out, as evaluation does.
+        `keep` (b, blocks) and `dropout` (b, features) are multiplied in; None omits them, as in evaluation.
         """
         x = self.activation(self._bn0(self._conv_stem(images)))
         for i, block in enumerate(self._blocks):
@@ -102,14 +128,14 @@ class EfficientNet(Network):
 
 
 def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
-    """A 1 x 1 convolution of images of one pixel, (b, c) to (b, out), as a product: that takes far less time."""
+    """A 1 x 1 convolution of images of one pixel, (b, c) to (b, out), as a product, which is much faster."""
     weight: Any = conv.weight
     bias: Any = conv.bias
-    channels_last = weight.stride(2) != 1  # DDP wants the gradient to have the strides of the parameter
+    channels_last = weight.stride(2) != 1  # DDP needs the gradient to have the strides of the parameter
     matrix = weight.permute(0, 2, 3, 1) if channels_last else weight
     return F.linear(x, matrix.flatten(1), bias)
 
 
 def _plain(module: nn.Module) -> nn.Module:
-    """The package's padded convolution as ours, with the same parameters; other modules unchanged."""
+    """Replace the package's padded convolution by SameConv2d with the same parameters; return others unchanged."""
     return SameConv2d.of(module) if isinstance(module, nn.Conv2d) else module

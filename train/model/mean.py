@@ -1,4 +1,4 @@
-"""The mean of each channel over an image, with a gradient in the layout of the rest."""
+"""The mean of each channel over an image, with a gradient in the memory format of the network."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from torch import Tensor
 def spatial_mean(x: Tensor) -> Tensor:
     """(b, c, h, w) to (b, c).
 
-    torch divides the gradient after it has expanded it to every pixel, which makes a whole tensor, and one that is not
-    channels_last; what it is added to is then read in two layouts.
+    torch expands the gradient to every pixel and then divides it, which makes a full tensor that is not channels_last;
+    adding it to another gradient then mixes two layouts.
     """
     mean: Tensor = _Mean.apply(x)  # type: ignore[no-untyped-call]  # torch's stub gives no types
     return mean
 
 
 class _Mean(torch.autograd.Function):
-    """The same numbers; the gradient is divided first, and what is handed back is a view of it."""
+    """Gives the same numbers, but divides the gradient first and returns a view of it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -1,20 +1,21 @@
 """Running statistics of batch normalisation that do not depend on the number of processes.
 
 One step sees G groups, wherever they run, and should move the statistics once: new = (1 - p) old + p mean(groups).
-A rank that runs a of them one after another uses the momentum m = p / a for each, and scales the statistics before
-each, so that the first one leaves 1 - p of the old ones and the others leave all that is there. The momentum of a layer
-is a constant then, which a compiled network can hold. The statistics are linear in the groups, so the mean over ranks,
-weighted by their groups, equals what one process would hold; it may be taken as rarely as one likes.
+A rank that runs a of them one after another uses the momentum m = p / a for each. It scales the statistics before each
+group, so that the first group keeps 1 - p of the old ones and the others keep everything. So the momentum of a layer is
+a constant, which suits a compiled network. The statistics are linear in the groups, so their mean over ranks, weighted
+by the number of groups, equals those of one process; it can be computed as rarely as desired.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from headrace.train.machine.world import World
 
 
 def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
-    """The momentum of each of `count` micro-batches, and by what the statistics are scaled before each of them."""
+    """The momentum of each of `count` micro-batches, and the factor that scales the statistics before each of them."""
     part = momentum / count
     if count == 1:
         return part, [1.0]
@@ -22,9 +23,9 @@ def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
 
 
 class RunningStatistics:
-    """The batch-norm layers of the trained network, and of its average where one is kept.
+    """The batch-norm layers of the trained network, and of its moving average if there is one.
 
-    `micro_batches` are this rank's in a step, `weight` is their share of all ranks' together.
+    `micro_batches` is this rank's number in a step, `weight` their share of those of all ranks.
     """
 
     def __init__(
@@ -62,5 +63,5 @@ def _statistics(network: nn.Module) -> list[Tensor]:
     return [b for layer in _layers(network) for b in (layer.running_mean, layer.running_var) if b is not None]
 
 
-def _layers(network: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+def _layers(network: nn.Module) -> list[_BatchNorm]:
+    return [module for module in network.modules() if isinstance(module, _BatchNorm)]

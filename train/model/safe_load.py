@@ -1,6 +1,6 @@
-"""Files of torch, read without running what is in them; and in our own words what is wrong with one that is not read.
+"""Reads torch files without running code in them, and rewords torch's errors.
 
-torch's words advise to load the file with weights_only=False, which would run whatever code it brings.
+torch's own messages advise loading the file with weights_only=False, which would run any code in it.
 """
 
 import io
@@ -15,26 +15,26 @@ _ADVICE = re.compile(r"weights[_ -]only", re.IGNORECASE)
 
 
 def safe_load(data: bytes) -> Any:
-    """What `torch.save` wrote: tensors, on the CPU, and plain values. Raises ValueError where it is anything else."""
+    """Tensors, on the CPU, and plain values from a file of `torch.save`. Raises ValueError for anything else."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about kinds of tensors that callers refuse
+            warnings.simplefilter("ignore")  # warnings about kinds of tensors that callers refuse
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+    except Exception as error:  # torch raises many kinds of errors for a damaged or foreign file
         if (words := _own_words(str(error))) is not None:
-            raise ValueError(words) from None  # HEADRACE_DEBUG=1 shows causes, and this one has the advice
+            raise ValueError(words) from None  # HEADRACE_DEBUG=1 shows causes, and this cause has the advice
         raise ValueError(first_line(error)) from error
 
 
 def _own_words(text: str) -> str | None:
-    """What to say instead of a message with that advice; None for any other message."""
+    """A replacement for a message with that advice; None for any other message."""
     if not _ADVICE.search(text):
         return None
     if foreign := _FOREIGN.search(text):
-        return f"it holds {foreign[1]}, neither a tensor nor a plain value, which could run code: it was not loaded"
-    return "it is damaged, or no file of tensors and plain values alone"
+        return f"it was not loaded because it could run code: it holds {foreign[1]}, not a tensor or a plain value"
+    return "it is damaged, or holds more than tensors and plain values"
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says, or its kind."""
+    """The first line of an error's message, or else its type."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

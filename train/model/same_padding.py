@@ -1,4 +1,4 @@
-"""Convolution with TensorFlow's "same" padding at any size, as EfficientNet's weights expect it."""
+"""Convolution with TensorFlow's "same" padding at any size, as EfficientNet's weights require."""
 
 from typing import Self
 
@@ -15,7 +15,7 @@ class SameConv2d(nn.Conv2d):
 
     @classmethod
     def of(cls, module: nn.Conv2d) -> Self:
-        """One with the parameters of `module`, the same objects."""
+        """A SameConv2d that shares the parameters of `module`."""
         same = cls(
             module.in_channels,
             module.out_channels,
@@ -46,10 +46,10 @@ class SameConv2d(nn.Conv2d):
 
 
 def pad_weights(network: nn.Module, wanted: str) -> None:
-    """Have convolutions that need a zero more on one side than on the other put it where `wanted` says, in training.
+    """Choose, for training, where convolutions with uneven padding put the additional zero: where `wanted` says.
 
-    With "weights" it becomes a first row and column of the kernel, beside even padding: the same sums in another order,
-    without a copy of the images. With "images", as evaluation has it anyway, they are copied with their zeros.
+    With "weights" it becomes a first row and column of the kernel, with symmetric padding: the same sums in another
+    order, without a copy of the images. With "images", as always in evaluation, the images are copied with their zeros.
     """
     for module in network.modules():
         if isinstance(module, SameConv2d):
@@ -57,6 +57,6 @@ def pad_weights(network: nn.Module, wanted: str) -> None:
 
 
 def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after an axis; where they are odd in number, one more after it."""
+    """Zeros before and after an axis; if their number is odd, there is one more after it."""
     total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
     return total // 2, total - total // 2

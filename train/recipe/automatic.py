@@ -1,65 +1,84 @@
-"""What "auto" comes to in a recipe: a pure function of the training split, never of the machine.
+"""The numbers that "auto" and "model" stand for in a recipe. They depend on the training split and the network only.
 
-The rules are few and coarse on purpose. docs/recipes.md has them as a table and says where they come from.
+The rules are few and coarse on purpose. docs/recipes.md lists them in a table and says where they come from.
 """
 
 import math
 from typing import NamedTuple
 
 from headrace.shards.errors import UsageError
+from headrace.train.recipe.preferred import Preferred
 from headrace.train.recipe.recipe import Recipe
-from headrace.train.recipe.settled import Settled, automatic_keys
+from headrace.train.recipe.settled import Settled, Values, automatic_keys, value_of
 
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
 SEEN = 300
-"""Images that a training passes, augmented copies counted, per square root of the number of images there are."""
+"""Images that a run trains on, repeats counted, divided by the square root of the number of training images."""
 VIEWS = 150
-"""Images that it passes at least for each class."""
+"""The least number of images that a run trains on for each class, repeats counted."""
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 SMALLEST_GROUP, LARGEST_GROUP = 8, 32
-"""Samples that batch normalisation sees at once, where the batch leaves the choice."""
+"""Bounds of the samples that batch normalisation sees at once, if the batch allows them."""
 SIZES = ((64, 128), (128, 160))
-"""(median side of the images at most, side that they are trained at); larger ones are trained at LARGEST_SIZE."""
+"""Pairs (largest median side of the images, side to train at). Larger images are trained at LARGEST_SIZE."""
 LARGEST_SIZE = 192
 STRIDE = 32
-"""Sides are multiples of this."""
+"""Every side is a multiple of this, in pixels."""
 
 
 class Facts(NamedTuple):
-    """What a training split is, as far as numbers are chosen by it."""
+    """The properties of a training split that the numbers depend on."""
 
     samples: int
     classes: int
     side: int  # median of the images' shorter sides, pixels
 
 
-def settle(recipe: Recipe, facts: Facts, name: str) -> Settled:
-    """The recipe with a number for each "auto", in accord with the numbers that it gives itself.
+def settle(recipe: Recipe, facts: Facts, name: str, preferred: Preferred | None = None) -> Settled:
+    """Return the recipe with a number for each "auto" and "model" that fits the numbers it already has.
 
-    `name` is what errors call it. Raises UsageError if there are no samples, or if its values do not fit one another.
+    `name` is the recipe's name in errors; `preferred` holds the values for "model". Raises UsageError if there are no
+    samples, or if the values contradict one another.
     """
     wanted = automatic_keys(recipe)
-    if wanted and facts.samples < 1:
-        raise UsageError(f"recipe {name}: {wanted[0]} = auto, but there are no training images to choose it by")
-    return Settled.of(recipe, _numbers(recipe, facts) if wanted else {}, name)
+    auto = [key for key in wanted if value_of(recipe, key) == "auto"]
+    if auto and facts.samples < 1:
+        raise UsageError(f"recipe {name}: {auto[0]} = auto, but there are no training images to derive it from")
+    return Settled.of(recipe, _values(recipe, facts, preferred, name) if wanted else {}, name)
 
 
-def _numbers(recipe: Recipe, facts: Facts) -> dict[str, int]:
+def _values(recipe: Recipe, facts: Facts, preferred: Preferred | None, name: str) -> Values:
+    """The value that replaces "auto" or "model", for every key that allows one of them."""
+    own = preferred.values() if preferred else {}
+    words = [key for key in automatic_keys(recipe) if value_of(recipe, key) == "model"]
+    if missing := [key for key in words if key not in own]:
+        raise UsageError(f"recipe {name}: {missing[0]} = model, but the network is not known here. Give a number")
+    auto = any(value_of(recipe, key) == "auto" for key in automatic_keys(recipe))
+    numbers = _numbers(recipe, facts, preferred) if auto else {}
+    return {**own, **numbers, **{key: own[key] for key in words}}
+
+
+def _numbers(recipe: Recipe, facts: Facts, preferred: Preferred | None) -> Values:
     train, augment = recipe.train, recipe.augment
     batch = _batch(facts.samples) if train.global_batch == "auto" else train.global_batch
-    if train.group == "auto":
-        group = _group(batch)
+    unit = train.partitions * (1 if train.group == "auto" else train.group)
+    if train.global_batch == "auto":
+        batch = max(batch // unit, 1) * unit
+    share = batch // train.partitions if batch % train.partitions == 0 else batch
+    group = _group(share) if train.group == "auto" else train.group
+    if preferred is not None and (preferred.fixed or augment.size == "model"):
+        size = preferred.size
+    elif isinstance(augment.size, int):
+        size = augment.size
     else:
-        group = train.group
-        batch = max(batch // group, 1) * group  # only a batch that is chosen here may change
-    size = _size(facts.side) if augment.size == "auto" else augment.size
+        size = _size(facts.side)
     last = augment.sizes[-1][1] if augment.sizes else size
     return {
         "train.epochs": _epochs(facts.samples, facts.classes),
         "train.global_batch": batch,
         "train.group": group,
         "augment.size": size,
-        "evaluate.size": _evaluated(last),
+        "evaluate.size": last if preferred is not None and preferred.fixed else _evaluated(last),
     }
 
 
@@ -69,13 +88,13 @@ def _epochs(samples: int, classes: int) -> int:
 
 
 def _batch(samples: int) -> int:
-    """The power of two next to the square root of the number of samples."""
+    """The power of two nearest to the square root of the number of samples."""
     nearest = 1 << round(math.log2(samples) / 2)
     return min(max(nearest, SMALLEST_BATCH), LARGEST_BATCH, 1 << (samples.bit_length() - 1))
 
 
 def _group(batch: int) -> int:
-    """A divisor of the batch: the largest that is not above LARGEST_GROUP, unless batch normalisation had too few."""
+    """The largest divisor of the batch up to LARGEST_GROUP, or a larger one if that is too few for batch norm."""
     divisors = [number for number in range(1, batch + 1) if batch % number == 0]
     fitting = [number for number in divisors if SMALLEST_GROUP <= number <= LARGEST_GROUP]
     return fitting[-1] if fitting else min([number for number in divisors if number > LARGEST_GROUP] or [batch])
@@ -86,5 +105,20 @@ def _size(side: int) -> int:
 
 
 def _evaluated(size: int) -> int:
-    """A little larger than trained: a random crop shows things larger than the whole image does (arXiv:1906.06423)."""
+    """A little larger than in training: random crops show objects larger than whole images do (arXiv:1906.06423)."""
     return min(size + STRIDE, 1024)
+
+
+def refuse_other_sides(recipe: Settled, preferred: Preferred) -> None:
+    """Raise UsageError if a network that takes one size only would get images of another."""
+    if not preferred.fixed:
+        return
+    name, size = recipe.model.name, preferred.size
+    if recipe.augment.sizes and any(side != size for _, side in recipe.augment.sizes):
+        raise UsageError(
+            f"augment.sizes: {name} takes images of {size} px only, so it cannot have a schedule of sizes. "
+            "Set augment.sizes=[] and augment.size=model"
+        )
+    seen = {"augment.size": recipe.augment.stages[0][1], "evaluate.size": recipe.evaluate.size}
+    if wrong := [f"{key} = {side}" for key, side in seen.items() if side != size]:
+        raise UsageError(f"{', '.join(wrong)}: {name} takes images of {size} px only. Set {size}, or model")

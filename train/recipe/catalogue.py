@@ -1,11 +1,14 @@
-"""`headrace recipes`: what ships, what a recipe says in full, and where two differ."""
+"""`headrace recipes`: the shipped recipes, one recipe in full, the differences of two, and a schema for editors."""
 
+import json
+
+from headrace.shards.counts import counted
 from headrace.train.recipe.recipe import Recipe, load_recipe, shipped_recipes
-from headrace.train.recipe.settled import automatic_keys
+from headrace.train.recipe.settled import automatic_keys, value_of
 
 
 def listing() -> str:
-    """A paragraph for each shipped recipe: what it trains, what for, and what was measured."""
+    """A paragraph for each shipped recipe: what it trains, its purpose, and what was measured."""
     return "\n".join(_paragraph(name) for name in shipped_recipes())
 
 
@@ -18,17 +21,18 @@ def _paragraph(name: str) -> str:
 
 
 def _numbers(recipe: Recipe) -> str:
-    """Size, epochs and batch in words; last the names of those that the training split decides."""
-    train, automatic = recipe.train, automatic_keys(recipe)
+    """Size, epochs and batch in words; those that depend on the training split are only named, at the end."""
+    train, automatic = recipe.train, [key for key in automatic_keys(recipe) if value_of(recipe, key) == "auto"]
+    sides = " then ".join(str(side) for _, side in recipe.augment.stages)
     batch = f"{train.batch_per_process} a process" if train.batch_per_process else str(train.global_batch)
     texts = {
-        "augment.size": f"{' then '.join(str(side) for _, side in recipe.augment.stages)} px",
-        "train.epochs": f"{train.epochs} epochs",
+        "augment.size": "its own size" if recipe.augment.size == "model" else f"{sides} px",
+        "train.epochs": "" if train.epochs == "auto" else counted(train.epochs, "epoch"),
         "train.global_batch": f"batch {batch}",
     }
     known = [text for key, text in texts.items() if key not in automatic]
     chosen = [key.partition(".")[2].replace("global_", "") for key in texts if key in automatic]
-    return ", ".join([*known, *([f"{', '.join(chosen)} by the training images"] if chosen else [])])
+    return ", ".join([*known, *([f"{', '.join(chosen)} chosen by the training images"] if chosen else [])])
 
 
 def differences(one: str, other: str) -> str:
@@ -42,3 +46,9 @@ def differences(one: str, other: str) -> str:
             if value != second[section][key]:
                 lines.append(f"{section}.{key}: {value} in {one}, {second[section][key]} in {other}")
     return "\n".join(lines) or f"{one} and {other} are the same"
+
+
+def schema() -> str:
+    """A JSON schema (draft 2020-12) for recipe files: sections, keys, bounds and defaults."""
+    own = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Headrace recipe"}
+    return json.dumps({**Recipe.model_json_schema(), **own}, indent=2)

@@ -1,6 +1,6 @@
-"""What a run is: every value that decides its result, counted in samples and epochs, never in processes.
+"""A recipe: every value that decides the result of a run, counted in samples and epochs, never in processes.
 
-A recipe is a TOML file with these sections. Unknown keys and values out of range are errors that name the key.
+It is a TOML file with the sections below. An unknown key or a value out of range is an error that names the key.
 """
 
 import json
@@ -15,11 +15,12 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from headrace.shards.errors import UsageError
 from headrace.shards.paths import refuse_impossible
-from headrace.train.recipe.sections import NUMBER, About, Augment, Evaluate, Model, Optim, Runtime, Section, Train
+from headrace.train.recipe.sections import About, Augment, Evaluate, Model, Optim, Runtime, Section, Train
+from headrace.train.recipe.values import CHOICES
 
 
 class Recipe(Section):
-    """All of it. Values may be "auto"; `headrace.train.recipe.settled.Settled` has none of those left."""
+    """A whole recipe. Values may be "auto"; in `headrace.train.recipe.settled.Settled` they are all numbers."""
 
     about: About = About()
     model: Model = Model()
@@ -47,7 +48,7 @@ class Recipe(Section):
         return self.model_dump(mode="json", exclude={"about", "runtime"})
 
     def for_processes(self, processes: int) -> Self:
-        """The recipe on this many processes: itself, unless its batch is counted by the process."""
+        """The recipe for this number of processes; unchanged unless its batch is given per process."""
         batch = self.train.batch_per_process
         if batch is None:
             return self
@@ -55,7 +56,7 @@ class Recipe(Section):
         return self.model_copy(update={"train": train})
 
     def with_settings(self, name: str, settings: Sequence[str]) -> "Recipe":
-        """A copy with `section.key=value` settings applied; `name` is what errors call it."""
+        """A copy with `section.key=value` settings applied; `name` is the recipe's name in errors."""
         return _validated(self.model_dump(mode="json", exclude_none=True), name, settings)
 
 
@@ -68,9 +69,9 @@ def shipped_recipes() -> list[str]:
 def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
     """The shipped recipe called `name`, or the TOML file at that path, with `section.key=value` settings applied.
 
-    Values that are "auto" stay so: a run has numbers for them, by its shard set.
+    Values that are "auto" stay "auto": a run replaces them with numbers that suit its shard set.
 
-    Raises UsageError that names the key and what it may be.
+    Raises UsageError, which names the key and the values that it allows.
     """
     return _validated(_read(name), name, settings)
 
@@ -79,10 +80,10 @@ def _validated(values: dict[str, Any], name: str, settings: Sequence[str]) -> Re
     for setting in settings:
         _apply(values, setting)
     try:
-        # As JSON, strictly: arrays are tuples and whole numbers are floats there, but "5" or 5.0 is no whole number.
+        # Strict JSON takes arrays as tuples and whole numbers as floats, but neither "5" nor 5.0 as a whole number.
         return Recipe.model_validate_json(json.dumps(values, default=str), strict=True)
     except RecursionError as error:
-        raise UsageError(f"recipe {name}: a value in it is nested far deeper than any key of a recipe") from error
+        raise UsageError(f"recipe {name}: a value in it is nested far deeper than any recipe key allows") from error
     except ValidationError as error:
         raise UsageError(explain(name, error)) from error
 
@@ -94,7 +95,9 @@ def _read(name: str) -> dict[str, Any]:
     elif Path(name).is_file():
         text = Path(name).read_bytes()
     else:
-        raise UsageError(f"recipe {name}: no such file, nor a shipped recipe; those are {', '.join(shipped_recipes())}")
+        raise UsageError(
+            f"recipe {name}: not a file, and not a shipped recipe; these ship: {', '.join(shipped_recipes())}"
+        )
     try:
         return tomllib.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # TOML, UTF-8, numbers of thousands of digits
@@ -119,12 +122,12 @@ def explain(name: str, error: ValidationError) -> str:
     """What is wrong with the values of the recipe called `name`, each problem with its key."""
     lines = []
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"] if part != NUMBER)
+        key = ".".join(str(part) for part in problem["loc"] if part not in CHOICES)
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key{_known(problem['loc'])}")
         else:
             seen = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
-            choice = ', or "auto"' if NUMBER in problem["loc"] else ""
+            choice = "".join(CHOICES[part] for part in problem["loc"] if part in CHOICES and isinstance(part, str))
             what = problem["msg"].removeprefix("Value error, ") + choice + seen
             lines.append(f"{key}: {what}" if key else what)
     return f"recipe {name}: " + "; ".join(lines)

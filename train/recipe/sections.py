@@ -1,123 +1,127 @@
-"""The sections of a recipe and the values in each, with what they may be."""
+"""The sections of a recipe: the keys of each and the values that they allow."""
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Chance = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, le=2**53)]
-Side = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
-Epochs = Annotated[int, Field(ge=1, le=100_000)]
-Batch = Annotated[int, Field(ge=1, le=1_000_000)]
-Group = Annotated[int, Field(ge=1)]
+from headrace.shards.stage_folder import LIMIT_FORM
+from headrace.train.recipe.values import (
+    OWN,
+    TIMM,
+    Batch,
+    Chance,
+    Count,
+    CropOrModel,
+    Epochs,
+    Fraction,
+    Group,
+    OrAuto,
+    OwnNetwork,
+    Positive,
+    Share,
+    Side,
+    SideOrWord,
+    TimmNetwork,
+    network_kind,
+)
 
-NUMBER = "number"
-"""In errors of a value that may be "auto": what follows is about the number."""
 
-
-def _kind(value: Any) -> str:
-    return "auto" if value == "auto" else NUMBER
-
-
-_T = TypeVar("_T")
-OrAuto = Annotated[
-    Annotated[_T, Tag(NUMBER)] | Annotated[Literal["auto"], Tag("auto")],
-    Discriminator(_kind),
-]
-"""A number, or "auto": `headrace.train.recipe.automatic` then chooses it by the training split."""
+def uneven_partitions(partitions: int, groups: int) -> str:
+    """The error for a number of partitions that does not divide the groups of a step, with the numbers that do."""
+    divisors = [number for number in range(1, groups + 1) if groups % number == 0]
+    return f"partitions = {partitions} does not divide the {groups} groups of a step; these do: {divisors}"
 
 
 class Section(BaseModel):
-    """Values that belong together: frozen, and without unknown keys."""
+    """A group of values; frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Model(Section):
-    """The network and its first weights."""
+    """The network and its initial weights."""
 
-    name: Literal[
-        "efficientnet-b0",
-        "efficientnet-b1",
-        "efficientnet-b2",
-        "efficientnet-b3",
-        "efficientnet-b4",
-        "efficientnet-b5",
-        "efficientnet-b6",
-        "efficientnet-b7",
-        "efficientnet-lite0",
+    name: Annotated[
+        Annotated[OwnNetwork, Tag(OWN)] | Annotated[TimmNetwork, Tag(TIMM)], Discriminator(network_kind)
     ] = "efficientnet-b0"
-    """The network: efficientnet_pytorch's, or efficientnet_lite_pytorch's lite0, which is made for CPUs."""
+    """The network: one of efficientnet_pytorch, one of efficientnet_lite_pytorch (made for CPUs), or any network of
+    timm as timm/NAME, which needs the extra timm."""
     init: Literal["random", "pretrained", "file"] = "random"
-    """The first weights: drawn at random, those published for ImageNet, or a file (`--weights`)."""
+    """The initial weights: random, the published ones, or a file or folder (`--weights`)."""
     head: Literal["new", "matched"] = "new"
-    """The first classifier: drawn at random, or with the published one's rows for those classes that are ImageNet's,
-    named by synset as in n01443537. Such a start needs no `head_lr` of its own."""
+    """The initial classifier: random, or matched. matched copies the published classifier's rows for the classes that
+    are ImageNet classes, recognised by synset names such as n01443537; it needs no separate `head_lr`."""
     dropout: Chance = 0.2
-    """The chance that an input of the classifier is left out."""
+    """The probability that an input of the classifier is dropped; timm's drop_rate."""
     drop_connect: Chance = 0.2
-    """The chance that the last block is skipped; earlier blocks have less (stochastic depth, arXiv:1603.09382)."""
+    """The probability that the last block is skipped; earlier blocks are skipped less often (stochastic depth,
+    arXiv:1603.09382); timm's drop_path_rate."""
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """The weight of a new step in the running statistics (torch's sense; efficientnet_pytorch's own is 0.01)."""
+    """The weight of a new step in the running statistics, as torch defines it; efficientnet_pytorch uses 0.01."""
+
+    freeze_epochs: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """Epochs, possibly a fraction, in which only the classifier is trained and the rest runs as in evaluation."""
 
     @model_validator(mode="after")
     def _rows_to_match(self) -> Self:
         if self.head == "matched" and self.init == "random":
-            raise ValueError("head = matched takes rows of the weights that init names, and init is random")
+            raise ValueError("head = matched copies rows of the weights that init names, but init is random")
         return self
 
 
 class Augment(Section):
-    """What training images go through."""
+    """How training images are cropped, resized and augmented."""
 
-    size: OrAuto[Side] = 64
-    """Side of the training images, pixels. The network halves it five times. auto chooses by the images' own size."""
+    size: SideOrWord = 64
+    """Pixels of a side in training. auto goes by the median side of the source images, or is the only size that the
+    network takes; model is the size that the weights were trained at."""
     sizes: tuple[tuple[Annotated[float, Field(ge=0, lt=1)], Side], ...] = ()
-    """Resolution schedule in place of `size`: [share of the run, side], as in [[0.0, 128], [0.5, 160]]."""
+    """Resolution schedule that replaces `size`: pairs [share of the run, side], as in [[0.0, 128], [0.5, 160]]."""
+    interpolation: Literal["bilinear", "bicubic", "model"] = "bilinear"
+    """Antialiased filter for resizing, also in evaluation. model uses the one that the weights were trained with."""
     crop_area: tuple[Fraction, Fraction] = (0.35, 1.0)
-    """Share of the image's area that a random box has. This and the next are torchvision's RandomResizedCrop."""
+    """The random crop's share of the image's area. This key and the next are torchvision's RandomResizedCrop."""
     crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
-    """Width of the box divided by its height."""
+    """The random crop's width divided by its height."""
     flip: Share = 0.5
-    """The chance that an image is mirrored."""
+    """The probability that an image is mirrored."""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Degrees to either side, about the middle. This and the next three are one warp, torchvision's RandomAffine."""
+    """Largest rotation about the centre, in degrees to either side. This key and the next three are applied as one
+    warp, torchvision's RandomAffine."""
     shear: Annotated[float, Field(ge=0, le=80)] = 0.0
-    """Degrees to either side, along x."""
+    """Largest shear along x, in degrees to either side."""
     translate: Share = 0.0
-    """Share of the side, along x and y each."""
+    """Largest shift as a share of the side, along x and along y."""
     scale: tuple[Annotated[float, Field(ge=0.1, le=10)], Annotated[float, Field(ge=0.1, le=10)]] = (1.0, 1.0)
-    """Factors of size."""
+    """Smallest and largest scale factor."""
     brightness: Share = 0.0
-    """A factor from [1 - b, 1 + b]. This and the next three are torchvision's ColorJitter, in an order drawn too."""
+    """With a value b, pixels are multiplied by a factor from [1 - b, 1 + b]. This key and the next three are
+    torchvision's ColorJitter, applied in random order."""
     contrast: Share = 0.0
-    """A factor for the distance from the image's own mean grey."""
+    """The same for the difference from the image's mean grey."""
     saturation: Share = 0.0
-    """A factor for the distance from the pixel's own grey."""
+    """The same for the difference from the pixel's own grey."""
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    """Turns of the colour circle, to either side."""
+    """Largest shift of the hue to either side; 1 is the whole colour circle."""
     trivial_augment: bool = False
-    """One operator of random strength an image: TrivialAugmentWide (arXiv:2103.10158)."""
+    """Apply one random operator of random strength to each image: TrivialAugmentWide (arXiv:2103.10158)."""
     erase: Share = 0.0
-    """The chance that a rectangle of an image becomes the network's mean colour (arXiv:1708.04896)."""
+    """The probability that a rectangle of an image is filled with the network's mean colour (arXiv:1708.04896)."""
     erase_area: tuple[Fraction, Fraction] = (0.02, 0.33)
-    """The rectangle's share of the image."""
+    """The rectangle's share of the image's area."""
     erase_ratio: tuple[Positive, Positive] = (0.3, 3.3)
-    """Its height divided by its width."""
+    """The rectangle's height divided by its width."""
     mixup: Share = 0.0
-    """Alpha of mixup's Beta distribution, 0 for off. For long runs: a short one needs its images as they are."""
+    """Alpha of mixup's Beta distribution; 0 turns it off. It helps long runs; short ones learn more without it."""
     cutmix: Share = 0.0
-    """Alpha of CutMix's, 0 for off. With both on, each group draws one of them."""
+    """Alpha of CutMix's Beta distribution; 0 turns it off. If both are on, each group draws one of them."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         for name in ("crop_area", "crop_ratio", "scale", "erase_area", "erase_ratio"):
             low, high = getattr(self, name)
             if low > high:
-                raise ValueError(f"{name} is [{low}, {high}]: the first may not exceed the second")
+                raise ValueError(f"{name} is [{low}, {high}]: the first must not exceed the second")
         shares = [share for share, _ in self.sizes]
         if shares and (shares[0] != 0 or shares != sorted(set(shares))):
             raise ValueError(
@@ -126,34 +130,37 @@ class Augment(Section):
         return self
 
     @property
-    def stages(self) -> tuple[tuple[float, int | Literal["auto"]], ...]:
+    def stages(self) -> tuple[tuple[float, int | Literal["auto", "model"]], ...]:
         """(share of the run, side) of every stage of the resolution schedule, at least one."""
         return self.sizes or ((0.0, self.size),)
 
 
 class Train(Section):
-    """How long and in what pieces."""
+    """How long a run trains, and how it divides the samples."""
 
     epochs: OrAuto[Epochs] = 10
-    """Passes over the training split. auto chooses by its numbers of images and classes."""
+    """Passes over the training split. auto chooses by the numbers of images and classes."""
     global_batch: OrAuto[Batch] = 128
-    """Samples of one optimizer update, over all processes together. auto chooses by the number of training images."""
+    """Samples in one optimizer update, over all processes. auto chooses by the number of training images."""
     group: OrAuto[Group] = 32
-    """Samples of one forward pass: what batch normalisation sees. Processes take whole groups. auto divides the global
-    batch."""
+    """Samples in a training pass, also for batch normalisation. Processes take whole groups; auto divides a batch."""
     batch_per_process: Annotated[int, Field(ge=1, le=65_536)] | None = None
-    """Plain DDP's way of counting, on purpose only: every process takes this many samples as its one group, so the
-    global batch and the number of updates depend on the number of processes. Overrides the two above."""
+    """Count as plain DDP does: every process takes this many samples as its one group, so the global batch and the
+    number of updates depend on the number of processes. For comparisons only; overrides the two keys above."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the order and of every draw."""
+    """Seed of the order and of every random draw."""
     window: Count | None = None
-    """Draw the order in windows of so many shards, for storage that is slow at random reads; none given means over the
-    whole set, or, of more than 10 million training images, in windows of a million and more. `headrace inspect` says
-    how well windows mix the classes."""
+    """Shuffle within windows of this many shards, for storage that is slow at random reads. The default shuffles the
+    whole set, or within windows of at least a million images if there are more than 10 million. `headrace inspect`
+    says how well windows mix the classes."""
+    partitions: Count = 1
+    """Divide the order into this many partitions, for sets that hosts fetch from storage. A partition fills the same
+    places of every batch and reads a different part of the shards in each epoch, so a host fetches only the parts of
+    its own groups. Must divide the groups of a batch. `headrace inspect` says how well they mix classes."""
     label_smoothing: Chance = 0.0
-    """The share of each target that is spread over all classes (arXiv:1512.00567)."""
+    """Label smoothing: the share of each target that is spread over all classes (arXiv:1512.00567)."""
     until: Annotated[float, Field(gt=0, le=100)] | None = None
-    """Stop after the epoch whose validation accuracy reaches this many percent."""
+    """Stop after the first epoch whose validation accuracy reaches this many percent."""
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
@@ -162,108 +169,132 @@ class Train(Section):
         if self.global_batch % self.group:
             divisors = [d for d in range(1, self.global_batch + 1) if self.global_batch % d == 0]
             raise ValueError(
-                f"group = {self.group} does not divide global_batch = {self.global_batch}; what does: {divisors}"
+                f"group = {self.group} does not divide global_batch = {self.global_batch}; these do: {divisors}"
             )
+        groups = self.global_batch // self.group
+        if self.batch_per_process is None and groups % self.partitions:
+            raise ValueError(uneven_partitions(self.partitions, groups))
         return self
 
 
 class Optim(Section):
-    """The optimizer and its learning rate over the run."""
+    """The optimizer, and its learning rate over the run."""
 
     name: Literal["sgd", "adamw", "rmsprop"] = "sgd"
-    """torch's optimizer of that name."""
+    """The optimizer of that name in torch."""
     lr: Annotated[float, Field(gt=0)] = 0.1
-    """Peak learning rate for `reference_batch` samples a step; another global batch scales it by rule."""
+    """Peak learning rate for a global batch of `reference_batch` samples; `scaling` adapts it to another batch."""
     reference_batch: Count | None = None
-    """The global batch that `lr` was chosen for; none given means this recipe's own."""
+    """The global batch that `lr` was chosen for; by default this recipe's global batch."""
     scaling: Literal["auto", "none"] = "auto"
-    """How `lr` follows another global batch: by the optimizer's rule, or not at all."""
+    """How `lr` changes with the global batch: by the optimizer's usual rule, or not at all."""
     head_lr: Annotated[float, Field(gt=0)] = 1.0
-    """The classifier's learning rate as a multiple of the rest's."""
+    """The classifier's learning rate as a multiple of the other layers' rate."""
+    layer_decay: Fraction = 1.0
+    """The learning rate of each layer as a multiple of the rate of the layer after it; 1 gives all the same rate."""
     momentum: Chance = 0.9
-    """Of sgd and rmsprop."""
+    """Momentum of sgd and rmsprop."""
     nesterov: bool = False
-    """Of sgd."""
+    """Whether sgd uses Nesterov momentum."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """L2 penalty; with adamw decoupled from the gradient. Norms and biases have none, see `decay_all`."""
+    """L2 penalty, decoupled from the gradient with adamw. Norms and biases are exempt unless `decay_all` is set."""
     decay_all: bool = False
-    """Also decay norms and biases."""
+    """Also apply weight decay to norms and biases."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
-    """How the rate falls after the warm-up, to 0 at the last step, or that it stays."""
+    """The rate after the warm-up: cosine and linear fall to 0 at the last step; constant does not change."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """Epochs in which the rate rises to its peak in a straight line; may be a fraction."""
+    """Epochs, possibly a fraction, in which the rate rises linearly to its peak."""
     ema_half_life: Count | None = None
-    """Average the weights with this half-life in samples; evaluation and `best` then use the average."""
+    """Half-life, in samples, of a moving average of the weights. If set, evaluation and `best` use the average."""
 
 
 class Evaluate(Section):
-    """How the validation split is measured."""
+    """How the validation split is evaluated."""
 
-    size: OrAuto[Side] = 64
-    """Side of the images, pixels. auto follows the size of the training images."""
+    size: SideOrWord = 64
+    """Pixels of a side. auto adds 32 to the last training size if the network takes other sizes; model is the size that
+    the weights were evaluated at."""
     batch: Annotated[int, Field(ge=1, le=65_536)] = 100
-    """Samples of one forward pass, the same on any number of processes."""
-    crop: Annotated[float, Field(ge=0.1, le=1)] = 1.0
-    """Central square of this fraction of the shorter side; 224 / 256 is torchvision's habit."""
+    """Samples in one forward pass, the same for any number of processes."""
+    crop: CropOrModel = 1.0
+    """Side of the central square that is evaluated, as a fraction of the image's shorter side. torchvision uses
+    224 / 256; model uses the fraction that belongs to the weights."""
     flip: bool = False
-    """Average the logits of each image and its mirror image: two forward passes, a little more accuracy."""
+    """Average the logits of each image and its mirror image: twice the forward passes for a little more accuracy."""
 
 
 class Runtime(Section):
-    """How the machine is used. The order, draws and updates do not depend on it."""
+    """How the machine is used. The order of samples, the random draws and the updates do not depend on it."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto is the GPU where there is one."""
+    """auto is the GPU if there is one, else the CPU."""
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "fp64"] = "auto"
-    """fp32 is exact, also on a GPU; tf32 rounds there what is multiplied, and is kept in the same 32 bits."""
+    """The number format of the network's arithmetic. auto is bf16 on a GPU that has it, else fp16; on a CPU fp32, or
+    bf16 if the CPU has it and it is faster. fp32 is full precision, also on a GPU; tf32 rounds only factors there."""
     layout: Literal["auto", "channels_last", "contiguous"] = "auto"
-    """Memory order of images and weights; auto is channels_last, which convolutions prefer on every device."""
+    """Memory format of images and weights; auto is channels_last, which suits convolutions on every device."""
     compile: Literal["auto", "off", "default", "reduce-overhead"] = "auto"
-    """torch.compile of the forward and backward pass: by inductor, or also as CUDA graphs. auto is off on every
-    device, until it has been measured on a GPU what compiling costs and saves."""
+    """Compile the forward and backward pass with torch.compile: default uses inductor, reduce-overhead also CUDA
+    graphs. auto is off on every device, because what compiling costs and saves has not been measured on a GPU yet."""
     padding: Literal["images", "weights"] = "images"
-    """Where convolutions of stride 2 have the zeros of "same" padding in training: around images, which copies them, or
-    as a row and column of the kernel, which copies none but may keep a GPU from its fast kernels. Not measured yet."""
+    """Where convolutions of stride 2 put the zeros of "same" padding in training: around images, which copies the
+    images, or into the kernel as a row and a column, which copies nothing but may prevent the fast kernels of a GPU.
+    Not measured yet."""
     decode: Literal["auto", "cpu", "mixed"] = "auto"
-    """Where JPEGs are decoded in a run on a GPU: mixed is the GPU's nvJPEG; auto the CPU for images of at most 128 x
-    128 pixels on average, else mixed. A resumed run keeps to what it began with, as the pixels differ."""
+    """Where a run on a GPU decodes JPEGs. mixed uses nvJPEG on the GPU; auto uses the CPU for images of up to 128 x 128
+    pixels on average, else mixed. A resumed run keeps its first choice, because the two give different pixels."""
     cache: Literal["none", "decoded"] = "none"
-    """decoded: decode each image once into a file, and read the pixels from there in every epoch and every later run.
-    It takes 3 bytes a pixel of disk, and as much memory of each machine, shared by its processes."""
+    """decoded: decode each image once into a file, and read the pixels from it in every epoch and every later run. The
+    file takes 3 bytes a pixel on disk and as much memory on each machine, shared by its processes."""
     cache_dir: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """The folder for it; none given means beside the shard set. Caches may be removed between runs."""
+    """The folder for the cache; by default beside the shard set. Caches may be removed between runs."""
+    stage_dir: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """A local folder for the tars of a set at a URL; by default HEADRACE_STAGE_DIR, or headrace/stage in the cache."""
+    stage_limit: Annotated[str, Field(pattern=LIMIT_FORM, examples=["200GB"])] | None = None
+    """The most that all tars in that folder may take, such as "200GB"; by default HEADRACE_STAGE_LIMIT, or else three
+    quarters of the space on the disk that is free or already taken by staged tars."""
+    mirror: Annotated[str, Field(min_length=6, max_length=4096)] | None = None
+    """A URL of object storage, such as "s3://bucket/run", to which a thread copies the run folder during training;
+    `--resume URL` resumes the run from it."""
     bucket_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Gradients that processes exchange in one message, in MiB; none given means torch's own: 1, then 25."""
+    """MiB of gradients that processes exchange in one message; by default as in torch: 1 in the first, then 25."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """CPU threads of each process; none given means its share of the cores that it may use."""
+    """CPU threads of each process; by default its share of the available cores."""
     deterministic: bool = False
-    """Same bits on the same device and number of processes, at some cost in speed on a GPU."""
+    """Give bit-identical results on the same device and number of processes, at some cost in speed on a GPU."""
     log_every: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     """Steps between lines in metrics.jsonl."""
     checkpoint_steps: Count | None = None
-    """Save also every so many steps, besides the end of each epoch."""
+    """Also save every this many steps, in addition to the end of each epoch."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] | None = None
-    """Save also when so many minutes have passed since the last checkpoint, by the clock of rank 0."""
+    """Also save when this many minutes have passed since the last checkpoint, by the clock of rank 0."""
     keep_checkpoints: Annotated[int, Field(ge=1, le=10_000)] = 3
-    """The newest checkpoints that stay; the best one stays besides."""
+    """How many of the newest checkpoints are kept, in addition to the best one."""
     timeout_minutes: Annotated[float, Field(gt=0, le=10_000)] = 10.0
-    """A rank that does nothing for so long while others wait for it ends the run."""
+    """A rank that does nothing for this many minutes while others wait for it ends the run."""
+    silent_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    """On several hosts, after this many seconds without a sign of life from one, the run ends on the others and can be
+    resumed. A busy rank does give signs of life."""
+    async_save_mb: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+    """Checkpoints above this many MB are written while training continues, from a copy of the state in memory."""
     loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
-    """Where a run's figures go besides metrics.jsonl and epochs.csv. Each needs the extra of its name."""
+    """Where a run's figures go in addition to metrics.jsonl and epochs.csv. Each logger needs the extra of its name."""
     verdict: bool = True
-    """End the run by timing the step on a resident batch, to say whether the input was the bottleneck."""
+    """At the end of the run, time the step on a batch in memory, to tell whether the input was the bottleneck."""
 
     @model_validator(mode="after")
     def _decoded_on_the_cpu(self) -> Self:
         if self.cache == "decoded" and self.decode == "mixed":
-            raise ValueError("cache = decoded holds what the CPU decodes, so decode = mixed does not go with it")
+            raise ValueError(
+                "cache = decoded stores what the CPU decodes, so it cannot be combined with decode = mixed"
+            )
         return self
 
 
 class About(Section):
-    """Words for the reader; they decide nothing."""
+    """Text for the reader, without effect on a run."""
 
     purpose: Annotated[str, Field(max_length=500)] = ""
-    """What the recipe is for, in a sentence."""
+    """The recipe's purpose, in one sentence."""
     measured: Annotated[str, Field(max_length=500)] = "not yet measured"
-    """What it came to, where, and the file with the evidence."""
+    """The measured result, where it was measured, and the file with the evidence."""

@@ -1,22 +1,29 @@
-"""A recipe without "auto": what a run consists of, and what its folder and its checkpoints hold."""
+"""A recipe without "auto" and "model": what a run uses, and what its folder and its checkpoints hold."""
 
 import json
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError
 
 from headrace.shards.errors import UsageError
 from headrace.train.recipe.recipe import Recipe, explain
-from headrace.train.recipe.sections import Augment, Batch, Epochs, Evaluate, Group, Side, Train
+from headrace.train.recipe.sections import Augment, Evaluate, Train
+from headrace.train.recipe.values import Batch, CropShare, Epochs, Group, Side
 
 AUTOMATIC = ("train.epochs", "train.global_batch", "train.group", "augment.size", "evaluate.size")
 """The keys whose value may be "auto"."""
+BY_MODEL = ("augment.size", "augment.interpolation", "evaluate.size", "evaluate.crop")
+"""The keys whose value may be "model"."""
+OPEN = tuple(dict.fromkeys(AUTOMATIC + BY_MODEL))
+Values = dict[str, int | float | str]
 
 
 class SettledAugment(Augment):
-    """What training images go through, at a known size."""
+    """How training images are cropped, resized and augmented, at a known size."""
 
     size: Side
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     @property
     def stages(self) -> tuple[tuple[float, int], ...]:
@@ -25,7 +32,7 @@ class SettledAugment(Augment):
 
 
 class SettledTrain(Train):
-    """How long and in what pieces, in numbers."""
+    """How long a run trains, and how it divides the samples, in numbers."""
 
     epochs: Epochs
     global_batch: Batch
@@ -33,23 +40,24 @@ class SettledTrain(Train):
 
 
 class SettledEvaluate(Evaluate):
-    """How the validation split is measured, at a known size."""
+    """How the validation split is evaluated, at a known size."""
 
     size: Side
+    crop: CropShare = 1.0
 
 
 class Settled(Recipe):
-    """A recipe in which every value is known."""
+    """A recipe without "auto" and "model"."""
 
     augment: SettledAugment
     train: SettledTrain
     evaluate: SettledEvaluate
 
     @classmethod
-    def of(cls, recipe: Recipe, numbers: dict[str, int], name: str) -> Self:
-        """The recipe with a number for each of its keys that are "auto"; `name` is what errors call it.
+    def of(cls, recipe: Recipe, numbers: Mapping[str, int | float | str], name: str) -> Self:
+        """Return the recipe with a value for each key that is "auto" or "model"; `name` is its name in errors.
 
-        Raises UsageError if the numbers do not fit its other values.
+        Raises UsageError if the numbers contradict its other values.
         """
         values = recipe.model_dump(mode="json", exclude_none=True)
         for key in automatic_keys(recipe):
@@ -60,20 +68,21 @@ class Settled(Recipe):
         except ValidationError as error:
             raise UsageError(explain(name, error)) from error
 
-    def numbers(self) -> dict[str, int]:
-        """The value of every key that may be "auto"."""
-        return {key: _value(self, key) for key in AUTOMATIC}
+    def numbers(self) -> Values:
+        """The value of every key that can be "auto"."""
+        return {key: value_of(self, key) for key in AUTOMATIC}
 
     def completing(self, recipe: Recipe, name: str) -> "Settled":
-        """The recipe with this one's number for each of its keys that are "auto"."""
-        return Settled.of(recipe, self.numbers(), name)
+        """Return `recipe`, with this recipe's value for each key that is "auto" or "model" there."""
+        return Settled.of(recipe, {key: value_of(self, key) for key in OPEN}, name)
 
 
 def automatic_keys(recipe: Recipe) -> list[str]:
-    """The keys of a recipe whose value is "auto"."""
-    return [key for key in AUTOMATIC if _value(recipe, key) == "auto"]
+    """The keys of a recipe whose value is "auto" or "model"."""
+    return [key for key in OPEN if value_of(recipe, key) in ("auto", "model")]
 
 
-def _value(recipe: Recipe, key: str) -> Any:
+def value_of(recipe: Recipe, key: str) -> Any:
+    """The value of SECTION.KEY."""
     section, _, field = key.partition(".")
     return getattr(getattr(recipe, section), field)

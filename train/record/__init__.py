@@ -1,1 +1,1 @@
-"""What a run says and leaves behind, as plain values and text; without torch."""
+"""Records a run: the lines that it prints and the files that it writes, as plain values and text, without torch."""

@@ -1,4 +1,4 @@
-"""What a run is, for those who look at its folder later: `run.json`, written when it starts, and `recipe.toml`."""
+"""Reads and writes the description of a run in its folder: `run.json`, written at the start, and `recipe.toml`."""
 
 import json
 import tomllib
@@ -14,10 +14,10 @@ NAME = "run.json"
 
 @dataclass(frozen=True)
 class About:
-    """What a run is. A field that the file does not have, or that is of another kind, is as below."""
+    """The contents of run.json. A field that is missing or of the wrong type has its default value."""
 
-    recipe: str = ""  # a shipped one's name, or a file; "" where a checkpoint had it
-    settings: tuple[str, ...] = ()  # what was changed of it, as "section.key=value"
+    recipe: str = ""  # a shipped one's name, or a file; "" if a checkpoint held it
+    settings: tuple[str, ...] = ()  # changes to it, as "section.key=value"
     model: str = ""
     shard_set: str = ""  # its digest
     train_samples: int = 0
@@ -29,7 +29,7 @@ class About:
 
     @classmethod
     def of(cls, start: Start, before: "About") -> Self:
-        """That of a run that starts; one that is resumed without a recipe keeps the name that it had `before`."""
+        """Describe a run that starts. A run that is resumed without a recipe keeps the recipe's name of `before`."""
         return cls(
             recipe=start.recipe_name or before.recipe,
             settings=(*(() if start.recipe_name else before.settings), *start.settings),
@@ -45,7 +45,7 @@ class About:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """That of a run folder; with nothing in it where it cannot be read."""
+        """Read the run.json of a run folder; if the file cannot be read, all fields have their default values."""
         try:
             found = json.loads(regular.read(folder / NAME))
         except (OSError, ValueError, RecursionError):
@@ -57,12 +57,12 @@ class About:
         return cls(**kept)
 
     def write(self, folder: Path) -> None:
-        """Write the file in one visible step."""
+        """Write run.json atomically."""
         store.write_bytes(folder / NAME, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 def read_recipe(folder: Path) -> dict[str, dict[str, Any]]:
-    """The values of recipe.toml by section and key; none where it cannot be read."""
+    """Return the values of recipe.toml by section and key; empty if the file cannot be read."""
     try:
         found = tomllib.loads(regular.read(folder / "recipe.toml").decode("utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -71,7 +71,7 @@ def read_recipe(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _like(value: Any, default: Any) -> Any:
-    """The value if it is of the default's kind, else the default."""
+    """Return the value if it has the default's type, otherwise the default; a list of strings becomes a tuple."""
     if isinstance(default, tuple):
         sound = isinstance(value, list) and all(isinstance(one, str) for one in value)
         return tuple(value) if sound else default

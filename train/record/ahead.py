@@ -1,10 +1,10 @@
-"""What is still to be done of an epoch and of the run, in steps."""
+"""Describes the steps that remain of an epoch and of the run, for the progress bar."""
 
 from typing import NamedTuple
 
 
 class Ahead(NamedTuple):
-    """An epoch that begins, or goes on after a resume, in steps."""
+    """An epoch that begins, or continues after a resume: its steps, and the steps of later epochs."""
 
     epoch: int  # from 1
     epochs: int

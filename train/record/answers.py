@@ -1,6 +1,7 @@
-"""What was predicted for images, as CSV, JSON or Parquet: one row for each image and rank. Without torch.
+"""Writes predictions for images as CSV, JSON or Parquet, with one row for each image and predicted label.
 
-An image that cannot be read has one row, with the reason in its column `error`.
+The column `rank` numbers the labels of an image from 1, the most likely first. An image that cannot be read has one
+row, with the reason in the column `error`. This module works without torch.
 """
 
 import csv
@@ -15,13 +16,13 @@ import pyarrow.parquet as pq
 from headrace.shards.printable import printable
 
 KEPT = 60
-"""Answers that are kept to be looked at."""
+"""The number of answers that are kept for the picture that --sheet writes."""
 COLUMNS = ("file", "rank", "label", "class", "name", "probability", "error")
 _TYPES = (pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string(), pa.float32(), pa.string())
 
 
 class Answer(NamedTuple):
-    """What was predicted for one image: its likeliest labels with their probabilities; or why it has none."""
+    """The prediction for one image: its most likely labels with their probabilities, or the error that prevented it."""
 
     file: str
     labels: tuple[int, ...]
@@ -31,7 +32,7 @@ class Answer(NamedTuple):
     error: str = ""
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Its rows, in the order of COLUMNS; None for what it does not have."""
+        """Yield the rows of this image, with values in the order of COLUMNS; a missing value is None."""
         if self.error:
             yield self.file, None, None, None, None, None, self.error
         columns = (self.labels, self.classes, self.names, self.probabilities)
@@ -40,37 +41,37 @@ class Answer(NamedTuple):
 
 
 class Table(Protocol):
-    """Answers as the text or bytes of a file, part by part."""
+    """Turns answers into the bytes of a file, part by part."""
 
     def begin(self) -> bytes:
-        """What stands before the first answer."""
+        """Return the bytes before the first answer."""
 
     def add(self, answer: Answer) -> bytes:
-        """What an answer adds."""
+        """Return the bytes of an answer."""
 
     def end(self) -> bytes:
-        """What stands after the last."""
+        """Return the bytes after the last answer."""
 
 
 def table_of(kind: str) -> Table:
-    """The table called "csv", "json" or "parquet"."""
+    """Return a new table of the kind "csv", "json" or "parquet"."""
     kinds: dict[str, type[Table]] = {"csv": CsvTable, "json": JsonTable, "parquet": ParquetTable}
     return kinds[kind]()
 
 
 class CsvTable:
-    """A line a row, below the names of the columns."""
+    """Turns answers into CSV: a header line with the names of the columns, then one line for each row."""
 
     def begin(self) -> bytes:
-        """The names."""
+        """Return the header line."""
         return _line(COLUMNS)
 
     def add(self, answer: Answer) -> bytes:
-        """The lines of an answer; foreign characters that do not print are escaped."""
+        """Return the lines of an answer; characters that cannot be printed are escaped."""
         return b"".join(_line([_told(value) for value in row]) for row in answer.rows())
 
     def end(self) -> bytes:
-        """Nothing."""
+        """Return nothing: a CSV file ends with its last row."""
         return b""
 
 
@@ -87,17 +88,17 @@ def _line(values: Sequence[str]) -> bytes:
 
 
 class JsonTable:
-    """An array with an object a row, each on its own line."""
+    """Turns answers into JSON: an array with one object for each row, each on its own line."""
 
     def __init__(self) -> None:
         self._between = "\n"
 
     def begin(self) -> bytes:
-        """The bracket."""
+        """Return the opening bracket of the array."""
         return b"["
 
     def add(self, answer: Answer) -> bytes:
-        """The objects of an answer."""
+        """Return the objects of an answer, with a comma before each except the first of the file."""
         text = ""
         for row in answer.rows():
             text += self._between + json.dumps(dict(zip(COLUMNS, row, strict=True)))
@@ -105,27 +106,27 @@ class JsonTable:
         return text.encode()
 
     def end(self) -> bytes:
-        """The other bracket."""
+        """Return the closing bracket of the array."""
         return b"\n]\n"
 
 
 class ParquetTable:
-    """Columns with types; the whole file comes at the end."""
+    """Turns answers into Parquet, with typed columns; the whole file is made after the last answer."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
 
     def begin(self) -> bytes:
-        """Nothing yet."""
+        """Return nothing, because the whole file is made after the last answer."""
         return b""
 
     def add(self, answer: Answer) -> bytes:
-        """Nothing yet."""
+        """Remember the rows of an answer; return nothing."""
         self._rows += [tuple(printable(one) if isinstance(one, str) else one for one in row) for row in answer.rows()]
         return b""
 
     def end(self) -> bytes:
-        """The file."""
+        """Return the whole file."""
         columns = list(zip(*self._rows, strict=True)) or [()] * len(COLUMNS)
         made = {name: pa.array(column, kind) for name, column, kind in zip(COLUMNS, columns, _TYPES, strict=True)}
         out = io.BytesIO()
@@ -134,9 +135,10 @@ class ParquetTable:
 
 
 class Writing:
-    """Writes answers as they come: a context. `first` are the first of them, `unreadable` counts those with an error.
+    """Writes answers as they come; used as a context, at whose end the table is complete.
 
-    `put` takes each part of the table, `report` the number of answers so far.
+    `put` receives each part of the table, and `report` the number of answers so far. `first` holds the first answers,
+    at most KEPT; `unreadable` counts the answers with an error.
     """
 
     def __init__(self, table: Table, put: Callable[[bytes], object], report: Callable[[int], None]) -> None:
@@ -162,5 +164,8 @@ class Writing:
             self._put(self._begin() + self._table.end())
 
     def _begin(self) -> bytes:
-        """The table's head, once: where there is an error before any answer, there is no table."""
+        """Return the head of the table before the first answer, later nothing.
+
+        So an error before the first answer leaves no table at all.
+        """
         return b"" if self._count else self._table.begin()

@@ -1,4 +1,4 @@
-"""A callback in a thread of its own: what it does takes no time of the run, and its errors are warnings."""
+"""Runs a callback in a thread of its own, so that it does not delay the run; its errors become warnings."""
 
 import queue
 import threading
@@ -10,18 +10,18 @@ from headrace.train.record.callback import Callback, Callbacks
 from headrace.train.record.epoch import EpochReport
 from headrace.train.record.moments import End, Saved, Start, StepLogged
 
-_WAITING = 10_000  # moments that wait for a slow one; further ones are dropped
+_WAITING = 10_000  # moments that may wait for a slow callback; further ones are dropped
 _PATIENCE_SECONDS = {"finished": 30.0, "stopped": 5.0, "failed": 2.0}
-"""How long the end of a run waits for what is still to be done. Who stops a run gives it little time to go."""
+"""The seconds that a run waits at its end for the remaining work, by reason of the end. A signal leaves little time."""
 
 Moment = Start | StepLogged | EpochReport | Saved | End
 
 
 class Aside(Callback):
-    """Tells `callback` of the moments one after another, aside of the run. `name` is what warnings call it.
+    """Passes the moments of a run to `callback` one after another, in a thread. Warnings call the callback `name`.
 
-    One that fails at the start is told nothing more; one that fails later is told the next moments all the same.
-    The first error is a warning, those after it are not worth a line each. The thread does not keep the process alive.
+    A callback that fails at the start of the run gets no further moments; a callback that fails later still gets the
+    next moments. Only the first error is shown, as a warning. The thread does not keep the process alive.
     """
 
     def __init__(self, callback: Callback, name: str, warn: Callable[[str], None]) -> None:
@@ -31,40 +31,43 @@ class Aside(Callback):
         self._warned = self._given_up = False
 
     def on_start(self, start: Start) -> None:
-        """Start the thread, and tell."""
+        """Start the thread, and queue the start of the run for the callback."""
         self._thread = threading.Thread(target=self._work, name=f"headrace-{self._name}", daemon=True)
         self._tell(self._callback.on_start, start)
         self._thread.start()
 
     def on_step_logged(self, logged: StepLogged) -> None:
-        """Tell."""
+        """Queue the losses of the last steps for the callback."""
         self._tell(self._callback.on_step_logged, logged)
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Tell."""
+        """Queue the results of an epoch for the callback."""
         self._tell(self._callback.on_epoch, report)
 
     def on_saved(self, saved: Saved) -> None:
-        """Tell."""
+        """Queue the news of a saved checkpoint for the callback."""
         self._tell(self._callback.on_saved, saved)
 
     def on_end(self, end: End) -> None:
-        """Tell, and wait for the thread; not for ever."""
+        """Queue the end of the run for the callback, and wait a limited time for the thread."""
         self.tell_end(end)
         self.wait(end, time.monotonic())
 
     def tell_end(self, end: End) -> None:
-        """Tell it, and do not wait."""
+        """Queue the end of the run for the callback without waiting."""
         self._tell(self._callback.on_end, end)
 
     def wait(self, end: End, since: float) -> None:
-        """Wait for the thread; no longer than an end of this kind allows from this moment of the monotonic clock."""
+        """Wait until the thread ends, at most the time that the reason of `end` allows after `since`.
+
+        `since` is a time of the monotonic clock, in seconds.
+        """
         if self._thread is None:
             return
         seconds = _PATIENCE_SECONDS[end.reason]
         self._thread.join(max(0.0, since + seconds - time.monotonic()))
         if self._thread.is_alive():
-            self._complain(f"not done after {seconds:g} s; the run ends without it")
+            self._complain(f"not finished after {seconds:g} s; the run ends without waiting longer")
 
     def _tell(self, method: Callable[[Any], None], moment: Moment) -> None:
         if self._given_up:
@@ -72,7 +75,7 @@ class Aside(Callback):
         try:
             self._waiting.put_nowait((method, moment))
         except queue.Full:
-            self._complain(f"{_WAITING:,} moments wait for it; those that come are dropped")
+            self._complain(f"{_WAITING:,} moments of the run are waiting; further moments are dropped")
 
     def _work(self) -> None:
         moment: Moment | None = None
@@ -93,14 +96,14 @@ class Aside(Callback):
 
 
 class AllAside(Callbacks):
-    """Several callbacks, each in a thread of its own. At the end all of them are waited for together."""
+    """Runs several callbacks, each in a thread of its own. At its end a run waits for all callbacks together."""
 
     def __init__(self, callbacks: Iterable[Aside]) -> None:
         self._aside = tuple(callbacks)
         super().__init__(self._aside)
 
     def on_end(self, end: End) -> None:
-        """Tell all, then wait."""
+        """Queue the end of the run for all callbacks, then wait a limited time for all threads together."""
         since = time.monotonic()
         for one in self._aside:
             one.tell_end(end)

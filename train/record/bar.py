@@ -1,4 +1,4 @@
-"""The bar of an epoch on a terminal: steps, images a second, loss, time left for the epoch and for the run."""
+"""Draws the progress bars of a run: one for staging, and one for an epoch, with its rate, loss and the time left."""
 
 import time
 from typing import Any, TextIO
@@ -14,7 +14,7 @@ _FORM = (
 
 
 class EpochBar(tqdm):  # type: ignore[misc]  # tqdm has no types
-    """A bar of tqdm. `evaluation` is how long the last evaluation took, in seconds."""
+    """A tqdm progress bar of one epoch. `evaluation` is the duration of the last evaluation in seconds."""
 
     def __init__(self, ahead: Ahead, evaluation: float, stream: TextIO) -> None:
         tqdm.monitor_interval = 0  # no extra thread
@@ -34,7 +34,7 @@ class EpochBar(tqdm):  # type: ignore[misc]  # tqdm has no types
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """What the form is filled with."""
+        """The values for the placeholders of the bar's format."""
         found: dict[str, Any] = super().format_dict
         rate = found["rate"] or (found["n"] - found["initial"]) / (found["elapsed"] or 1.0)
         left = "?"
@@ -46,10 +46,18 @@ class EpochBar(tqdm):  # type: ignore[misc]  # tqdm has no types
         return {**found, "images": f"{rate * self._ahead.images:,.0f}", "loss": loss, "run": left}
 
     def evaluate(self) -> None:
-        """Say that the epoch is evaluated, which begins now."""
+        """Show that the evaluation of the epoch begins now."""
         self._evaluating_since = time.monotonic()
-        self.set_description_str(f"[{self._ahead.epoch}/{self._ahead.epochs}] evaluates")
+        self.set_description_str(f"[{self._ahead.epoch}/{self._ahead.epochs}] evaluating")
 
     def evaluated_for(self) -> float:
-        """Seconds of the evaluation so far; of the last one before there is one."""
+        """Return the seconds of the running evaluation so far, or of the last evaluation if none is running."""
         return self._evaluation if self._evaluating_since is None else time.monotonic() - self._evaluating_since
+
+
+def staging_bar(here: int, total: int, stream: TextIO) -> Any:
+    """Return a progress bar of the bytes that are fetched before a run begins."""
+    tqdm.monitor_interval = 0  # no extra thread
+    return tqdm(
+        desc="stage", total=total, initial=here, unit="B", unit_scale=True, file=stream, leave=False, dynamic_ncols=True
+    )

@@ -1,74 +1,80 @@
-"""Was the input the bottleneck? The rate on real data against that of the same step on a batch that is already there.
+"""Finds out whether the input was the bottleneck: compares the rate on real data with that on a batch in memory.
 
-R_real counts training on real data, R_synth the same step on a resident batch. Their ratio is the accelerator
-utilisation of MLPerf Storage; the 95 % line is the 5 % of step time that TensorFlow's profiler takes for "not
-input-bound". A run's last line and `headrace doctor` both judge by this module.
+R_real is the rate of training on real data, and R_synth the rate of the same step on a resident batch. MLPerf Storage
+calls the ratio R_real / R_synth accelerator utilisation. The threshold of 95 % matches TensorFlow's profiler, which
+calls a step "not input-bound" up to 5 % of waiting. A run's last lines and `headrace doctor` both use this module.
 """
 
 from dataclasses import dataclass
 
 COMPUTE_BOUND = 0.95
-"""Of the rate that the machine allows: from there on the input is not the bottleneck."""
+"""The input counts as the bottleneck below this fraction of the rate that the machine allows."""
 
 
 def ceiling(cpu_step: float, cpu_input: float, *, shared: bool) -> float:
-    """The largest R_real / R_synth that there can be, 0 to 1, if step and input take so much CPU time an image.
+    """Return the largest possible R_real / R_synth, 0 to 1, given the CPU times per image of step and input.
 
-    Where they have cores of their own that is 1. Where they share cores, and the step alone keeps them busy, each
-    image also costs its input: cpu_step / (cpu_step + cpu_input). Both in the same unit; cpu_step is positive.
+    The result is 1 if step and input have separate cores. With `shared` cores, which the step alone keeps busy, the
+    result is cpu_step / (cpu_step + cpu_input), because each image also costs its input. Both times have the same unit;
+    cpu_step is positive.
     """
     return cpu_step / (cpu_step + max(0.0, cpu_input)) if shared else 1.0
 
 
 def sharing(threads: int, processes: int, cores: int) -> bool:
-    """Whether a step on the CPU and its input share cores, if each has so many threads in each of the processes."""
+    """Return whether step and input share cores, if each uses `threads` CPU threads in each process."""
     return 2 * threads * processes > cores
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Images a second over all ranks, of the run and of the step alone; percent of time that it waited for data.
+    """The comparison of the run's rate with the rate of the step alone, in images a second over all ranks.
 
-    `ceiling` is the largest ratio of the two that the machine allows.
+    `stall` is the percentage of time in which the step waited for data, and `fetching` the part of it in which shards
+    were being fetched from a URL. `ceiling` is the largest ratio of the two rates that the machine allows.
     """
 
     real: float
     synthetic: float
     stall: float
     ceiling: float = 1.0
+    fetching: float = 0.0
 
     @property
     def ratio(self) -> float:
-        """R_real / R_synth."""
+        """The rate of the run divided by the rate of the step alone, R_real / R_synth."""
         return self.real / self.synthetic
 
     @property
     def reached(self) -> float:
-        """The ratio as a fraction of the ceiling: what is judged."""
+        """The ratio of the rates as a fraction of its ceiling; this fraction decides the finding."""
         return self.ratio / self.ceiling
 
     @property
     def compute_bound(self) -> bool:
-        """Whether a faster input would not make the run faster."""
+        """Whether a faster input would make the run no faster."""
         return self.reached >= COMPUTE_BOUND
 
     @property
     def finding(self) -> str:
-        """What bounds the run, in words."""
+        """A phrase that tells what limits the run."""
         if self.ratio >= COMPUTE_BOUND:
             return "compute-bound: the input is not the bottleneck"
         if self.compute_bound:
-            return (
-                "compute-bound: step and input share the cores, and a ratio of at most "
-                f"{self.ceiling:.3f} is left to the step"
-            )
+            return f"compute-bound: step and input share the cores, which allows a ratio of at most {self.ceiling:.3f}"
         if self.stall < 100 * (1 - COMPUTE_BOUND):
             return (
-                f"compute-bound: the step waited for data only {self.stall:.1f} % of the time, but was slower than "
-                "alone: it shares its device or its cores with the decoding or with other programs"
+                f"compute-bound: the step waited for data only {self.stall:.1f} % of the time, but ran slower than "
+                "on its own: the step shares its device or its cores with decoding or with other programs"
             )
-        return f"input-bound: the step waited for data {self.stall:.1f} % of the time; `headrace doctor` says for what"
+        waited = f"input-bound: the step waited for data {self.stall:.1f} % of the time"
+        if self.fetching >= 0.5 * self.stall:
+            return (
+                f"{waited}, {self.fetching:.1f} % for shards that were being fetched: storage or network is too slow, "
+                "or too little of the set stays staged (runtime.stage_limit)"
+            )
+        return f"{waited}; `headrace doctor` finds out why"
 
     def line(self) -> str:
-        """The rates and the finding."""
+        """Return the rates and the finding as a line of text."""
         return f"R_real / R_synth = {self.real:.1f} / {self.synthetic:.1f} images/s = {self.ratio:.3f}: {self.finding}"

@@ -1,4 +1,4 @@
-"""`headrace.Callback`: code that is told of a few moments of a run."""
+"""Defines `headrace.Callback`, the base class of user code that is called at a few moments of a run."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,56 +7,57 @@ from headrace.train.record.moments import End, Saved, Start, StepLogged
 
 
 class Callback:
-    """Told of the moments of a run, on rank 0. Override the methods that you need; each of them does nothing.
+    """Base class of objects whose methods are called at certain moments of a run, on rank 0.
 
-    They are called between steps, so the run waits for them. What they are given is frozen and plain: no tensor, no
-    part of the run. An exception ends the run as an error of its own would; raise none to be rid of a moment.
+    Override the methods that you need; by default they do nothing. The methods are called between steps, and the run
+    waits until they return. Their arguments are plain, frozen values: no tensors and no parts of the run. An exception
+    in a method ends the run like any other error, so do not raise an exception to skip a moment.
     """
 
     def on_start(self, start: Start) -> None:
-        """Tell that the first step comes next; the run folder, recipe.toml and environment.json are there."""
+        """Called before the first step, when the run folder, recipe.toml and environment.json exist."""
 
     def on_step_logged(self, logged: StepLogged) -> None:
-        """Tell the losses of the last steps: every `runtime.log_every` steps, and before an evaluation or a save."""
+        """Called with the losses of the last steps: every `runtime.log_every` steps, and before evaluation and save."""
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Tell what an epoch came to, after its evaluation. Its rows are in metrics.jsonl and epochs.csv."""
+        """Called with an epoch's results after its evaluation, when metrics.jsonl and epochs.csv have its rows."""
 
     def on_saved(self, saved: Saved) -> None:
-        """Tell that a checkpoint is on the disk: at the end of each epoch, and where the recipe or a signal asks."""
+        """Called when a checkpoint is on the disk: after each epoch, and after a save that recipe or signal request."""
 
     def on_end(self, end: End) -> None:
-        """Tell that the run is over, also after an error. It is told to each callback, even if another one fails."""
+        """Called when the run is over, even after an error, and even if another callback has failed."""
 
 
 class Callbacks(Callback):
-    """Several as one, each told in turn."""
+    """Combines several callbacks into one, which calls each of them in turn."""
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self._all = tuple(callbacks)
 
     def on_start(self, start: Start) -> None:
-        """Tell each."""
+        """Pass the start of the run to each callback."""
         for callback in self._all:
             callback.on_start(start)
 
     def on_step_logged(self, logged: StepLogged) -> None:
-        """Tell each."""
+        """Pass the losses of the last steps to each callback."""
         for callback in self._all:
             callback.on_step_logged(logged)
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Tell each."""
+        """Pass the results of an epoch to each callback."""
         for callback in self._all:
             callback.on_epoch(report)
 
     def on_saved(self, saved: Saved) -> None:
-        """Tell each."""
+        """Pass the news of a saved checkpoint to each callback."""
         for callback in self._all:
             callback.on_saved(saved)
 
     def on_end(self, end: End) -> None:
-        """Tell each, and then raise the first error that one of them raised."""
+        """Pass the end of the run to each callback; then raise the first error that a callback raised."""
         errors = [error for callback in self._all if (error := _error_of(callback.on_end, end))]
         if errors:
             raise errors[0]

@@ -1,4 +1,4 @@
-"""What one epoch came to: its line for people, its row for programs."""
+"""Formats the results of one epoch: as a line for people and as a row for programs."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,20 +23,24 @@ EPOCH_FIELDS = (
 
 @dataclass(frozen=True)
 class Reading:
-    """Seconds of training since the epoch began, and how many of them the step waited for data."""
+    """The seconds of training since the epoch began, and the seconds of them in which the step waited for data.
+
+    `fetching` is an upper bound of the seconds in which the step waited for shards that were being fetched.
+    """
 
     seconds: float
     stalled: float
+    fetching: float = 0.0
 
     @property
     def stall(self) -> float:
-        """Percent of the time that the step waited for data."""
+        """The percentage of the time in which the step waited for data."""
         return 100.0 * self.stalled / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
 class EpochPart:
-    """How far an epoch has come."""
+    """The progress within an epoch."""
 
     epoch: int  # from 1
     epochs: int
@@ -47,7 +51,7 @@ class EpochPart:
     reading: Reading
 
     def line(self, now: datetime) -> str:
-        """In the form of the epoch's line."""
+        """Return the progress as a line of text, in the format of the line about a finished epoch."""
         rate = self.images / self.reading.seconds if self.reading.seconds else 0.0
         return (
             f"[{now:%Y-%m-%d %H:%M:%S.%f}]: [{self.epoch}/{self.epochs}] step {self.step:,} of {self.steps:,}, "
@@ -57,7 +61,7 @@ class EpochPart:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch came to. `seconds` counts training and evaluation."""
+    """The results of one epoch. `seconds` covers training and evaluation."""
 
     epoch: int  # from 1
     epochs: int
@@ -70,11 +74,11 @@ class EpochReport:
 
     @property
     def images_per_second(self) -> float:
-        """Training images a second, over all ranks, evaluation not counted."""
+        """The training images a second over all ranks, without the time of the evaluation."""
         return self.train.seen / self.reading.seconds if self.reading.seconds else 0.0
 
     def line(self, now: datetime) -> str:
-        """The epoch in the form of the 2023 log, with more at its end."""
+        """Return the epoch as a line in the format of the original program of 2023, with more figures at the end."""
         return (
             f"[{now:%Y-%m-%d %H:%M:%S.%f}]: [{self.epoch}/{self.epochs}] "
             f"Train Loss: {self.train.mean_loss:.5f}, Train Acc: {self.train.accuracy:.2f}%, "
@@ -84,7 +88,7 @@ class EpochReport:
         )
 
     def row(self) -> dict[str, Any]:
-        """The same for epochs.csv and metrics.jsonl."""
+        """Return the epoch as a row of epochs.csv and metrics.jsonl."""
         values = (
             self.epoch,
             self.step,

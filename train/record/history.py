@@ -1,9 +1,11 @@
-"""metrics.jsonl for readers: its rows by kind, read on from where the last look ended."""
+"""Reads metrics.jsonl incrementally, and sorts its rows by kind."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from headrace.train.record.rows import Newest
 
 Row = dict[str, Any]
 _LARGEST = 1e300
@@ -11,7 +13,7 @@ _LARGEST = 1e300
 
 @dataclass
 class History:
-    """What a run has logged. Rows are as they were written; damaged ones are left out."""
+    """The logged rows of a run, sorted by kind, exactly as they were written; damaged rows are omitted."""
 
     epochs: list[Row] = field(default_factory=list)
     steps: list[tuple[int, float, float]] = field(default_factory=list)  # update, mean loss, learning rate
@@ -20,13 +22,14 @@ class History:
     memory: list[Row] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # each text once
     verdict: str = ""  # whether the input was the bottleneck, in words
-    state: str = ""  # "running" (or killed), or as a part of a run ends; "" where no row says it
+    state: str = ""  # "running" (or killed), or how the last part of the run ended; "" if no row says so
     error: str = ""  # of the last end
+    newest: Newest = field(default_factory=Newest, repr=False, compare=False)
 
     def add(self, row: Any) -> None:
-        """Take a row; what is not as it should be is left out."""
+        """Add a row of metrics.jsonl; a malformed or stale row is skipped."""
         kind = row.get("kind") if isinstance(row, dict) else None
-        if not isinstance(kind, str):
+        if not isinstance(kind, str) or self.newest.is_stale(row):
             return
         lists = {"epoch": self.epochs, "save": self.saves, "memory": self.memory}
         if kind in lists and all(type(row.get(key)) is int for key in ("step", "epoch")[: 1 + (kind == "epoch")]):
@@ -47,13 +50,13 @@ class History:
 
     @property
     def best(self) -> Row | None:
-        """The epoch with the best validation accuracy, the first of equal ones."""
+        """The row of the epoch with the best validation accuracy, the first of equal ones; None before any epoch."""
         known = [row for row in self.epochs if number(row, "validation_accuracy") is not None]
         return max(known, key=lambda row: float(row["validation_accuracy"]), default=None)
 
 
 class HistoryReader:
-    """Reads a run's metrics.jsonl; what was read before is not read again."""
+    """Reads a run's metrics.jsonl repeatedly; each call reads only the new rows."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "metrics.jsonl"
@@ -61,10 +64,10 @@ class HistoryReader:
         self._history = History()
 
     def read(self) -> History:
-        """All whole rows so far; none where there is no file."""
+        """Return the history of all complete rows so far; empty if the file does not exist."""
         try:
             with self._path.open("rb") as file:
-                if file.seek(0, 2) < self._read:  # written anew
+                if file.seek(0, 2) < self._read:  # rewritten
                     self._read, self._history = 0, History()
                 file.seek(self._read)
                 data = file.read()
@@ -82,6 +85,6 @@ class HistoryReader:
 
 
 def number(row: Row, key: str) -> float | None:
-    """The row's number under this key; None where it has none, or one that is not finite."""
+    """Return the row's number under `key`; None if the value is missing, not a number or not finite."""
     value = row.get(key)
     return float(value) if isinstance(value, int | float) and abs(value) < _LARGEST else None

@@ -1,4 +1,4 @@
-"""What a run folder says of the run itself: run.json at its start, and how each part of it ended in metrics.jsonl."""
+"""Records the description of a run in run.json at its start, and in metrics.jsonl how each part of the run ended."""
 
 from headrace.train.record.about import About
 from headrace.train.record.callback import Callback
@@ -7,15 +7,15 @@ from headrace.train.record.moments import End, Start
 
 
 class Ledger(Callback):
-    """Writes them."""
+    """A callback that writes run.json at the start of a run, and a row of metrics.jsonl at its end."""
 
     def __init__(self, log: RunLog) -> None:
         self._log = log
 
     def on_start(self, start: Start) -> None:
-        """What the run is."""
+        """Write run.json to the run folder."""
         About.of(start, About.read(start.folder)).write(start.folder)
 
     def on_end(self, end: End) -> None:
-        """How this part of it ended."""
+        """Write a row of metrics.jsonl that tells how this part of the run ended."""
         self._log.ended(end)

@@ -1,4 +1,4 @@
-"""`headrace runs`: the runs in a folder, the best first."""
+"""Lists the runs in a folder, the best first, for `headrace runs`."""
 
 import json
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from headrace.train.record.about import About, read_recipe
 from headrace.train.record.history import HistoryReader, number
 
 _HEADS = ("accuracy", "epoch", "epochs", "images/s", "time", "state", "model", "recipe", "run")
-_DEPTH = 3  # folders between FOLDER and a run, at the most
+_DEPTH = 3  # largest number of levels from FOLDER down to a run
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A run in a line. What is not known is None or ""."""
+    """A run as one line of the list. Unknown values are None or ""."""
 
     run: str  # its folder
-    accuracy: float | None  # percent, the best of the validation split
-    epoch: int | None  # which had it
+    accuracy: float | None  # percent, the best on the validation split
+    epoch: int | None  # the epoch of that accuracy
     epochs_done: int
     epochs: int | None
     images_per_second: float | None  # in training, the last epoch
@@ -31,13 +31,13 @@ class Listed:
 
 
 def find_runs(folder: Path) -> list[Listed]:
-    """The runs in a folder, or in folders inside it; the best first, those without an epoch last.
+    """Return the runs in a folder and its subfolders, the best first, and runs without a finished epoch last.
 
-    Raises UsageError if the folder is not there.
+    Raises UsageError if the folder does not exist.
     """
     refuse_impossible(folder)
     if not folder.is_dir():
-        raise UsageError(f"{folder}: there is no such folder. Give one that holds the --out folders of trainings")
+        raise UsageError(f"{folder}: no such folder. Give a folder that holds the --out folders of training runs")
     patterns = ["/".join(["*"] * depth + ["metrics.jsonl"]) for depth in range(_DEPTH + 1)]
     paths = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)})
     found = [_listed(path) for path in paths]
@@ -45,14 +45,14 @@ def find_runs(folder: Path) -> list[Listed]:
 
 
 def as_object(runs: Sequence[Listed]) -> str:
-    """One JSON object with the list `runs`."""
+    """Return one JSON object with the list `runs`."""
     return json.dumps({"runs": [asdict(one) for one in runs]}, indent=1)
 
 
 def as_table(runs: Sequence[Listed]) -> str:
-    """A line for each run, below the names of the columns."""
+    """Return the runs as a table: the names of the columns, then a line for each run."""
     if not runs:
-        return "no runs there"
+        return "no runs found"
     rows = [_HEADS, *(_row(one) for one in runs)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""What predictions come to: accuracy, loss, recall, precision, confusion, calibration. Plain numpy, without torch."""
+"""Computes metrics of predictions with NumPy: accuracy, loss, recall, precision, confusion, calibration."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,26 +9,29 @@ from numpy.typing import NDArray
 from headrace.train.record.predictions import Predictions
 
 BINS = 15
-"""Equal bins of the calibration error, as in Guo et al. 2017 (arXiv:1706.04599)."""
+"""The number of equally wide bins of the calibration error, as in Guo et al. 2017 (arXiv:1706.04599)."""
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one split. Those of a class are not numbers (NaN) where it has no sample, or is never predicted."""
+    """The metrics of one split.
+
+    A class without samples has recall NaN; a class that is never predicted has precision NaN.
+    """
 
     samples: int
     correct: int
-    top1: float  # share of the samples whose label is the likeliest
-    top5: float  # share of those whose label is among the five likeliest
+    top1: float  # share of samples whose label is the most likely class
+    top5: float  # share of samples whose label is among the five most likely
     loss: float  # mean cross-entropy
     calibration_error: float
     counts: NDArray[np.int64]  # (classes,), samples of each
     recall: NDArray[np.float64]  # (classes,), share of a class's samples that are predicted as it
-    precision: NDArray[np.float64]  # (classes,), share of the samples predicted as a class that are of it
+    precision: NDArray[np.float64]  # (classes,), share of the samples predicted as a class that belong to it
 
     @classmethod
     def of(cls, predictions: Predictions) -> "Metrics":
-        """Those of at least one sample."""
+        """Compute the metrics of predictions, which must have at least one sample."""
         labels, first = predictions.labels, predictions.top_labels[:, 0]
         classes = len(predictions.origin.classes)
         right = labels == first
@@ -47,7 +50,7 @@ class Metrics:
         )
 
     def record(self, predictions: Predictions) -> dict[str, Any]:
-        """The figures as plain values, with one row a class in the order of the labels; None for no number."""
+        """Return the metrics as plain values, with one row for each class in the order of the labels; None for NaN."""
         origin = predictions.origin
         columns = (origin.classes, origin.class_names, self.counts.tolist(), self.recall, self.precision)
         return {
@@ -73,13 +76,13 @@ class Metrics:
         }
 
     def lines(self, predictions: Predictions) -> list[str]:
-        """What a person reads after the accuracy: top-5, calibration, the classes that are found least."""
+        """Return lines to print after the accuracy: top-5, calibration, and the classes with the least recall."""
         origin = predictions.origin
         kept = predictions.top_labels.shape[1]
         few = f", always so with {kept} classes" if kept == len(origin.classes) else ""
         lines = [
-            f"top-5 {100 * self.top5:.2f}% (the label is among the {kept} likeliest{few})",
-            f"calibration error {self.calibration_error:.4f} ({BINS} bins of the likeliest class's probability)",
+            f"top-5 {100 * self.top5:.2f}% (the label is among the {kept} most likely{few})",
+            f"calibration error {self.calibration_error:.4f} ({BINS} bins of the most likely class's probability)",
         ]
         there = np.flatnonzero(self.counts)
         worst = there[np.argsort(self.recall[there], kind="stable")[:_WORST]].tolist()
@@ -91,16 +94,19 @@ _WORST = 3  # classes that are named
 
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """How many samples of the row's class were predicted as the column's, (c, c); rows sum to the class counts."""
+    """Return the confusion matrix (c, c): samples of the row's class that were predicted as the column's class.
+
+    A row sums to the number of samples of its class.
+    """
     classes = len(predictions.origin.classes)
     pairs = predictions.labels * classes + predictions.top_labels[:, 0]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def calibration_error(confidence: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
-    """The mean distance between confidence and accuracy over the bins, each weighted with its samples.
+    """Return the expected calibration error: the mean absolute difference of confidence and accuracy over the bins.
 
-    Bin b of B holds (b / B, (b + 1) / B].
+    A bin's weight is its number of samples. Bin b of B contains the confidences in (b / B, (b + 1) / B].
     """
     bins = np.clip(np.ceil(confidence.astype(np.float64) * BINS).astype(np.int64) - 1, 0, BINS - 1)
     gaps = np.bincount(bins, right - confidence.astype(np.float64), BINS)
@@ -108,7 +114,7 @@ def calibration_error(confidence: NDArray[np.float32], right: NDArray[np.bool_])
 
 
 def mistakes(predictions: Predictions) -> NDArray[np.int64]:
-    """Rows whose likeliest label is not theirs, the most confident first."""
+    """Return the numbers of the rows whose most likely label is wrong, the most confident first."""
     wrong = np.flatnonzero(predictions.labels != predictions.top_labels[:, 0])
     return wrong[np.argsort(-predictions.top_probabilities[wrong, 0], kind="stable")]
 

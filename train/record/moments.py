@@ -1,4 +1,4 @@
-"""The moments of a run that callbacks are told of, as plain values. `EpochReport` is one more."""
+"""Defines the moments of a run that callbacks receive, as plain values; `EpochReport` is defined in `epoch.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from typing import Any, Literal
 from headrace.train.record.epoch import Reading
 
 Reason = Literal["finished", "stopped", "failed"]
-"""How a run ended. Stopped is by a signal, after a save."""
+"""The ways in which a run can end; "stopped" means that a signal stopped the run after a save."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """A run, or a part of one that is resumed, is about to take its first step."""
+    """A new or resumed run is about to take its first step."""
 
     folder: Path
     recipe: Mapping[str, Mapping[str, Any]]  # every value that was used, by section and key
-    recipe_name: str | None  # as it was asked for: a shipped recipe or a file; None where a checkpoint had it
-    settings: tuple[str, ...]  # what was changed of it, as "section.key=value"
-    step: int  # updates that were made before: 0 for a new run
+    recipe_name: str | None  # as given: a shipped recipe or a file; None if a checkpoint held it
+    settings: tuple[str, ...]  # changes to it, as "section.key=value"
+    step: int  # updates made before: 0 for a new run
     steps: int  # updates of the whole run
     epochs: int
     shard_set: str  # its digest
@@ -31,20 +31,20 @@ class Start:
 
 @dataclass(frozen=True)
 class StepLogged:
-    """Steps whose losses were read from the device, up to update number `step`."""
+    """The losses of the last steps, up to update number `step`, read from the device."""
 
     step: int  # updates made
-    losses: tuple[float, ...]  # of each step since the last such moment: the global batch's mean
+    losses: tuple[float, ...]  # the global batch's mean for each step since the last such moment
     lr: float  # of the last of them
     reading: Reading  # of the epoch so far
 
     @property
     def loss(self) -> float:
-        """Their mean."""
+        """The mean of the losses of the last steps."""
         return sum(self.losses) / len(self.losses)
 
     def row(self) -> dict[str, Any]:
-        """The same for metrics.jsonl."""
+        """Return the values as fields of a row of metrics.jsonl."""
         return {
             "loss": self.loss,
             "losses": list(self.losses),
@@ -62,11 +62,11 @@ class Saved:
     path: Path
     sha256: str  # of the file, in hex
     bytes: int
-    seconds: float  # that the run stood still for it
+    seconds: float  # that the run paused for it
     best: bool  # whether it is the best so far
 
     def row(self) -> dict[str, Any]:
-        """What metrics.jsonl has of it."""
+        """Return the fields of the row of metrics.jsonl about this checkpoint."""
         return {"seconds": self.seconds, "bytes": self.bytes}
 
 

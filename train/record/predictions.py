@@ -1,7 +1,7 @@
-"""`validation.parquet`: what a network said of each sample of a split. Plain columns, without torch.
+"""Reads and writes `validation.parquet`, a network's predictions for each sample of a split, without torch.
 
-One row a sample: id, key, label, loss, and label_1 to label_5 with probability_1 to probability_5, the likeliest
-first; fewer where there are fewer classes.
+The file has one row for each sample, with the columns id, key, label, loss, and label_1 to label_5 with probability_1
+to probability_5, the most likely label first. With fewer than five classes there are fewer such columns.
 """
 
 import io
@@ -21,14 +21,14 @@ from headrace.shards.errors import DataError, NewerError, UsageError
 FORMAT = 1
 NAME = "validation.parquet"
 TOP = 5
-"""Labels that are kept of each sample, or all of them where there are fewer."""
+"""The number of labels that are kept for each sample; with fewer classes, all labels are kept."""
 _META = b"headrace"
 _FIRST = {"id": pa.int64(), "key": pa.string(), "label": pa.int64(), "loss": pa.float64()}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What was measured on what."""
+    """The origin of predictions: the evaluated checkpoint, and the split that it was evaluated on."""
 
     split: str
     shard_set: str  # its digest
@@ -41,18 +41,18 @@ class Origin:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Columns of n samples, with the k likeliest labels of each."""
+    """The predictions for n samples as columns, with the k most likely labels of each sample."""
 
     origin: Origin
     ids: NDArray[np.int64]  # (n,)
     keys: list[str]
     labels: NDArray[np.int64]  # (n,)
     losses: NDArray[np.float64]  # (n,), cross-entropy
-    top_labels: NDArray[np.int64]  # (n, k), the likeliest first
+    top_labels: NDArray[np.int64]  # (n, k), the most likely first
     top_probabilities: NDArray[np.float32]  # (n, k)
 
     def write(self, path: Path) -> None:
-        """Write the file in one visible step."""
+        """Write the predictions to a Parquet file, atomically."""
         columns: dict[str, Any] = {"id": self.ids, "key": self.keys, "label": self.labels, "loss": self.losses}
         for place in range(self.top_labels.shape[1]):
             columns[f"label_{place + 1}"] = np.ascontiguousarray(self.top_labels[:, place])
@@ -66,19 +66,21 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
-        """Those of a file.
+        """Read the predictions from a file.
 
-        Raises UsageError when it cannot be read, DataError when it is damaged or another kind of file, NewerError when
-        a newer Headrace wrote it.
+        Raises UsageError if the file cannot be read, DataError if it is damaged or a file of another kind, NewerError
+        if a newer Headrace wrote it.
         """
         try:
             data = regular.read(path)
         except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}). `headrace eval --out` writes it") from error
+            raise UsageError(
+                f"{path}: the file cannot be read ({error.strerror}). `headrace eval --out` writes such a file"
+            ) from error
         try:
             table = pq.read_table(pa.BufferReader(data))
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: not a Parquet file that can be read ({error}). {_AGAIN}") from error
+            raise DataError(f"{path}: not a readable Parquet file ({error}). {_AGAIN}") from error
         origin = _origin(table.schema.metadata or {}, path)
         top = min(TOP, len(origin.classes))
         _check_columns(table, top, path)
@@ -93,22 +95,22 @@ class Predictions:
             np.stack([column[f"probability_{place + 1}"] for place in range(top)], 1),
         )
         if not made._possible():
-            raise DataError(f"{path}: labels or probabilities that cannot be. {_AGAIN}")
+            raise DataError(f"{path}: the file has impossible labels, losses or probabilities. {_AGAIN}")
         return made
 
     def _possible(self) -> bool:
-        """Whether labels are those of classes, losses numbers, and probabilities in 0 to 1."""
+        """Return whether labels belong to classes, losses are finite, and probabilities lie between 0 and 1."""
         classes = len(self.origin.classes)
         labels = all(bool(((part >= 0) & (part < classes)).all()) for part in (self.labels, self.top_labels))
         chances = bool(((self.top_probabilities >= 0) & (self.top_probabilities <= 1)).all())
         return labels and chances and bool(np.isfinite(self.losses).all())
 
 
-_AGAIN = "`headrace eval --out` writes it anew"
+_AGAIN = "`headrace eval --out` writes the file again"
 
 
 def _columns(top: int) -> dict[str, pa.DataType]:
-    """Name and type of each column."""
+    """Return the names and types of the columns in a file with `top` labels for each sample."""
     kinds = dict(_FIRST)
     for place in range(1, top + 1):
         kinds |= {f"label_{place}": pa.int64(), f"probability_{place}": pa.float32()}
@@ -116,17 +118,20 @@ def _columns(top: int) -> dict[str, pa.DataType]:
 
 
 def _origin(metadata: dict[bytes, bytes], path: Path) -> Origin:
-    """What the file says of itself."""
+    """Return the origin of the predictions from the file's metadata.
+
+    Raises DataError if the metadata are not those of predictions, NewerError if they are of a later version.
+    """
     try:
         about = json.loads(metadata[_META])
         version, names = about.pop("format"), (about["classes"], about["class_names"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: not predictions of `headrace eval` ({error!r}). {_AGAIN}") from error
     if type(version) is int and version > FORMAT:
-        raise NewerError.of(path, f"it has format {version}, the last that this version reads is {FORMAT}")
+        raise NewerError.of(path, f"the file has format {version}; this version reads formats up to {FORMAT}")
     known = {field.name for field in fields(Origin)}
     if known < about.keys():
-        raise NewerError.of(path, f"it has a field that this version does not know, {min(about.keys() - known)}")
+        raise NewerError.of(path, f"the file has a field that this version does not know, {min(about.keys() - known)}")
     lists = all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in names)
     if version != FORMAT or known != about.keys() or not lists or not 0 < len(names[0]) == len(names[1]):
         raise DataError(
@@ -136,11 +141,11 @@ def _origin(metadata: dict[bytes, bytes], path: Path) -> Origin:
 
 
 def _check_columns(table: pa.Table, top: int, path: Path) -> None:
-    """Raise unless the table has the columns of the format, and no others."""
+    """Raise NewerError if the table has an unknown column, DataError if a column is missing or of the wrong kind."""
     kinds = _columns(top)
     found = dict(zip(table.column_names, table.schema.types, strict=True))
     if kinds.keys() < found.keys():
-        raise NewerError.of(path, f"it has a column that this version does not know, {min(found.keys() - kinds)}")
+        raise NewerError.of(path, f"the file has a column that this version does not know, {min(found.keys() - kinds)}")
     wrong = [name for name, kind in kinds.items() if found.get(name) != kind or table.column(name).null_count]
     if wrong:
-        raise DataError(f"{path}: columns missing or of the wrong kind: {', '.join(wrong)}. {_AGAIN}")
+        raise DataError(f"{path}: columns are missing or of the wrong kind: {', '.join(wrong)}. {_AGAIN}")

@@ -1,10 +1,10 @@
-"""What a pass over samples came to: loss, correct, seen."""
+"""Defines the sums over the samples of a pass through a split: loss, correct predictions and samples."""
 
 from typing import NamedTuple
 
 
 class Sums(NamedTuple):
-    """What a pass over samples came to."""
+    """The sums over the samples of a pass: of the loss, of correct predictions, and of samples seen."""
 
     loss: float = 0.0
     correct: int = 0
@@ -12,12 +12,12 @@ class Sums(NamedTuple):
 
     @property
     def mean_loss(self) -> float:
-        """Loss per sample; not a number before the first."""
+        """The mean loss per sample; NaN before the first sample."""
         return self.loss / self.seen if self.seen else float("nan")
 
     @property
     def accuracy(self) -> float:
-        """Percent of samples whose label was ranked first."""
+        """The percentage of samples whose label was the most likely class; NaN before the first sample."""
         return 100.0 * self.correct / self.seen if self.seen else float("nan")
 
 

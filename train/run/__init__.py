@@ -1,1 +1,1 @@
-"""From a request to a finished run."""
+"""Carries out training, evaluation and prediction, from the user's request to the result."""

@@ -1,6 +1,7 @@
-"""The last lines of a run: whether the input was the bottleneck, what it came to, or that nothing was left to do."""
+"""Prints the last lines of a run: whether the input was the bottleneck, and the result."""
 
 from headrace.shards.cores import usable_cores
+from headrace.shards.counts import counted
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.input.batch import Batch
@@ -12,16 +13,16 @@ from headrace.train.step.rate import StepRate, count_for, synthetic_rate
 
 
 def conclude(run: Run, setup: Setup, place: Place, resident: Batch) -> None:
-    """The closing lines: the bottleneck, the best accuracy against chance, and where the results are."""
+    """Print the closing lines: the bottleneck, the best accuracy compared with chance, and the folder of results."""
     last = run.world.from_main(run.log.last_epoch())
     real, stall = (last.get(key) or 0.0 for key in ("images_per_second", "stall_percent"))
     if setup.recipe.runtime.verdict and real > 0:
         step_seconds = setup.steps.global_batch / real
         count = count_for(step_seconds)
-        run.log.say(f"verdict  runs the step alone for about {(count + 1) * step_seconds:.1f} s")
+        run.log.say(f"verdict  running the step alone for about {(count + 1) * step_seconds:.1f} s")
         synthetic = synthetic_rate(run.step, resident, run.progress.step, count)
         most = _ceiling(place, run.cpu_seconds, synthetic)
-        verdict = Verdict(real, synthetic.images_per_second, stall, most)
+        verdict = Verdict(real, synthetic.images_per_second, stall, most, run.fetching)
         run.log.verdict(run.progress.step, verdict)
     if used := run.step.accelerator.memory():
         gib = [f"{number / 2**30:.1f}" for number in (used.peak, used.others, used.total)]
@@ -35,7 +36,10 @@ def conclude(run: Run, setup: Setup, place: Place, resident: Batch) -> None:
 
 
 def _ceiling(place: Place, cpu_seconds: float | None, synthetic: StepRate) -> float:
-    """The largest ratio of the rates that this machine allows, if the last epoch took so much CPU time an image."""
+    """Return the largest possible ratio of the run's rate to the rate of the step alone on this machine.
+
+    `cpu_seconds` is the CPU time per image in the last epoch, for step and input together.
+    """
     if cpu_seconds is None:
         return 1.0
     processes = place.world.local_size
@@ -44,21 +48,22 @@ def _ceiling(place: Place, cpu_seconds: float | None, synthetic: StepRate) -> fl
 
 
 def finished_line(setup: Setup, resumed: Checkpoint) -> str:
-    """What there is to say about a run of whose checkpoint nothing is left to train."""
+    """Return the line that tells the user that the resumed checkpoint leaves nothing to train."""
     progress, train = resumed.progress, setup.recipe.train
     bound = f"train.epochs = {train.epochs}"
     if progress.epochs_done < train.epochs:
         bound = f"train.until = {train.until:g} %"
     return (
-        f"this run is finished: {resumed.path} is of epoch {progress.epochs_done}, and {bound}. "
-        f"{_best_line(setup, progress)}. To train on, change that with --set and give --override recipe"
+        f"this run is finished: {resumed.path} is of epoch {progress.epochs_done}, with {bound}. "
+        f"{_best_line(setup, progress)}. To continue training, change {bound.split()[0]} with --set and add "
+        "--override recipe"
     )
 
 
 def _best_line(setup: Setup, progress: Progress) -> str:
-    """The best accuracy, against chance."""
+    """Return a phrase with the best validation accuracy, compared with chance."""
     classes = len(setup.shards.class_ids)
     return (
         f"best validation accuracy {progress.best_accuracy:.2f}% in epoch {progress.best_epoch} "
-        f"({classes} classes, chance is {100 / classes:.2f}%)"
+        f"({counted(classes, 'class', 'classes')}, chance is {100 / classes:.2f}%)"
     )

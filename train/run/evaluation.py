@@ -1,4 +1,4 @@
-"""`headrace eval` on this rank, from its process to the result."""
+"""Carries out `headrace eval` on this rank, from the settings of the process to the result."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +7,7 @@ from headrace.shards.errors import UsageError
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.mapped import MAPPED
 from headrace.shards.streams import say
+from headrace.shards.urls import Location
 from headrace.train.checkpoint.resume import Found
 from headrace.train.evaluate.evaluator import Evaluator
 from headrace.train.evaluate.measure import Measured, Measurement
@@ -24,18 +25,18 @@ from headrace.train.run.process import entered, round_products
 
 
 class Evaluation(NamedTuple):
-    """What is measured: a checkpoint file or run folder, on a split of a shard set, with settings of the recipe."""
+    """A request to evaluate a checkpoint file or a run folder on a split of a shard set, with changes to its recipe."""
 
     checkpoint: Path
-    shards: Path
+    shards: Location
     settings: tuple[str, ...] = ()
     split: str = VALIDATION
 
 
 def check_first(asked: Evaluation, processes: int) -> dict[str, str]:
-    """Check what `processes` ranks of this machine will do; what their environment shall tell them.
+    """Check the request for `processes` ranks on this machine; return environment variables for these ranks.
 
-    Raises what `evaluate` raises.
+    Raises the same errors as `evaluate`.
     """
     measurement = _measurement(asked)
     measurement.shards.split(asked.split).close()
@@ -44,9 +45,9 @@ def check_first(asked: Evaluation, processes: int) -> dict[str, str]:
 
 
 def evaluate(asked: Evaluation) -> Measured:
-    """Measure a checkpoint on a split; ranks share its batches, and rank 0 has the predictions.
+    """Evaluate a checkpoint on a split; ranks share its batches, and rank 0 gets the predictions.
 
-    Raises what `Measurement` raises, and UsageError when the split or the device is not there.
+    Raises the errors of `Measurement.of`, and UsageError if the split or the device does not exist.
     """
     with one_of_many():
         measurement = _measurement(asked)
@@ -64,7 +65,7 @@ def evaluate(asked: Evaluation) -> Measured:
 
 
 def tell_aside(line: str) -> None:
-    """Tell the user what is not the result."""
+    """Print a line that is not part of the result to standard error."""
     say(f"headrace: {line}", error=True)
 
 
@@ -73,19 +74,26 @@ def _measurement(asked: Evaluation) -> Measurement:
 
 
 def _refuse_unequal(measurement: Measurement, world: World) -> None:
-    """Raise UsageError when this rank sees another checkpoint or shard set than rank 0, as hosts may."""
+    """Raise UsageError if this rank, perhaps on another host, sees another checkpoint or shard set than rank 0."""
     mine = [measurement.checkpoint.sha256, measurement.shards.digest]
     if world.from_main(mine) != mine:
         raise UsageError(
-            f"rank {world.rank}: another checkpoint or shard set than rank 0 has. Give all hosts the same files"
+            f"rank {world.rank}: the checkpoint or shard set differs from rank 0's. Give all hosts the same files"
         )
 
 
 def evaluator_of(measurement: Measurement, place: Place, numerics: Numerics) -> Evaluator:
-    """The evaluator of the split that is measured on."""
+    """Build the evaluator of the requested split."""
     recipe, saved = measurement.recipe, measurement.checkpoint
     decode = saved.decode_on(place.accelerator, recipe.runtime.decode)
     normalise = Normalise(*saved.normalisation, place.accelerator, numerics.master_dtype)
     return build_evaluator(
-        measurement.shards, recipe.evaluate, decode, normalise, place, numerics, name=measurement.split
+        measurement.shards,
+        recipe.evaluate,
+        decode,
+        normalise,
+        place,
+        numerics,
+        name=measurement.split,
+        interpolation=recipe.augment.interpolation,
     )

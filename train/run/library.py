@@ -1,15 +1,16 @@
-"""`headrace.fit`: the command train on one rank, as a function."""
+"""Offers `headrace train` as the function `headrace.fit`, which runs on one rank."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from headrace.shards.urls import Location, location
 from headrace.train.record.callback import Callback
 from headrace.train.run.request import DEFAULT_RECIPE, Request
 from headrace.train.run.training import train
 
 
 def fit(
-    shards: Path | str,
+    shards: Location | str,
     recipe: str = DEFAULT_RECIPE,
     *,
     out: Path | str,
@@ -18,21 +19,27 @@ def fit(
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
 ) -> Path:
-    """Train on a shard set as `headrace train` does, on this process alone, and return the run folder `out`.
+    """Train on a shard set in a folder or at a URL, as `headrace train` does; return `out`.
 
-    `recipe` is a shipped one's name or a TOML file, `settings` are changes of it such as "train.epochs=5". `resume` is
-    "last" (the last checkpoint in `out`), "auto" (the same if there is one), or a file; its recipe is then used.
-    `callbacks` are told of its moments, see `headrace.Callback`; an exception that one raises ends the run.
-    Lines go to standard output, unless it is `quiet`, and to the logger "headrace".
-    The run sets what holds for the whole process, as the command does: memory, threads, torch's flags. SIGTERM, SIGINT
-    and SIGHUP save and stop it, if this is the main thread.
+    Training happens in this process only or, if the process is in a process group, in all processes of the group, each
+    of which must call this function.
 
-    Raises UsageError, DataError and HeadraceError as the command ends with them.
+    `recipe` is the name of a shipped recipe or a TOML file; `settings` are changes to the recipe, such as
+    "train.epochs=5". `resume` is "last" (the last checkpoint in `out`), "auto" (the same, or a new run if `out` has no
+    checkpoint), or a checkpoint file; the run then uses the checkpoint's recipe unless `recipe` is given.
+    `callbacks` are called at moments of the run, see `headrace.Callback`; an exception in a callback ends the run.
+    The lines of the run go to the logger "headrace" and, unless `quiet`, to standard output.
+    Like the command, the run changes settings of the whole process: memory, threads, torch's flags. If this is the main
+    thread, SIGTERM, SIGINT and SIGHUP make the run save a checkpoint and stop.
+
+    Raises UsageError, DataError and HeadraceError in the same cases as the command.
     """
     resumed = None if resume is None else str(resume)
     name = None if resumed and recipe == DEFAULT_RECIPE else recipe
     train(
-        Request(Path(shards), name, tuple(settings), out=Path(out), resume=resumed, show="quiet" if quiet else "lines"),
+        Request(
+            location(shards), name, tuple(settings), out=Path(out), resume=resumed, show="quiet" if quiet else "lines"
+        ),
         callbacks,
     )
     return Path(out)

@@ -1,6 +1,7 @@
-"""The run as a table of contents: epochs of steps, each followed by evaluation and a checkpoint."""
+"""Runs the training loop: epochs of steps, with an evaluation and a checkpoint after each epoch."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,40 +27,49 @@ from headrace.train.run.clock import EpochClock, Interval
 from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 
+Keeper = Callable[[Scores], Callable[[Saved], None]]
+"""A function that takes the scores of the best evaluation so far and returns a function that stores the scores.
+
+The returned function is called once the evaluated weights are saved.
+"""
+
 
 @dataclass
 class Run:
-    """The parts of a training run, assembled."""
+    """All parts of a training run, as the training loop uses them."""
 
     steps: Steps
     epochs: int
     until: float | None
     feed: Feed
-    batches: Iterator[Batch]  # of the feed
+    batches: Iterator[Batch]  # from the feed
     step: TrainStep
     evaluate: Evaluator
     progress: Progress
     losses: LossRing
     log: RunLog
-    told: Callback  # all that are told of its moments; nobody on other ranks than 0
+    told: Callback  # all callbacks; none on ranks other than 0
     stop: StopRequest
     world: World
     checkpoint_steps: int | None
     interval: Interval  # between checkpoints
-    silence: Interval  # between lines of an epoch that is long
+    silence: Interval  # between lines in a long epoch
     save: Saver
-    traced: Callable[[], None]  # a step is over
-    keep: Callable[[Scores, Saved | None], None]  # what the best evaluation so far said of each sample
-    cpu_seconds: float | None = None  # of this rank for each of its images in the last epoch; None before one ended
+    traced: Callable[[], None]  # called after each step
+    thaw: Callable[[], None]  # trains the whole network from now on
+    keep: Keeper
+    once_saved: Callable[[Saved], None] | None = None  # called once the epoch's checkpoint is on the disk
+    fetching: float = 0.0  # percent of the last epoch's time in which the step waited for shards being fetched
+    cpu_seconds: float | None = None  # of this rank, per image, in the last epoch; None before the first ends
 
     @property
     def measured(self) -> Network:
-        """The network that evaluation is about: the weights' average where the recipe keeps one."""
+        """The network to evaluate: with averaged weights if the recipe keeps an average, otherwise the trained one."""
         return self.step.average.network if self.step.average else self.step.network
 
 
 def fit(run: Run) -> None:
-    """Train to the last epoch or the accuracy that is enough. Raises StoppedError after saving, when a signal asked."""
+    """Train to the last epoch or the target accuracy. Raises StoppedError, after saving, if a signal stops the run."""
     votes = Votes(run.world)
     run.stop.something_to_save = True
     for epoch in range(run.progress.epochs_done, run.epochs):
@@ -70,6 +80,8 @@ def fit(run: Run) -> None:
         first = run.progress.step
         run.log.console.begin_epoch(ahead(run, epoch))
         while run.progress.step < run.steps.ends(epoch):
+            if run.step.frozen and run.progress.step >= run.step.thaws_at:
+                run.thaw()
             run.step(run.progress.step, run.batches, tally, run.losses)
             run.progress.step += 1
             run.log.console.advance()
@@ -80,41 +92,48 @@ def fit(run: Run) -> None:
             wished = votes.cast(wishes(run))
             if wished.stop:
                 stop(run, clock, tally, wished)
-            if wished.save or (run.checkpoint_steps and run.progress.step % run.checkpoint_steps == 0):
+            tell_saved(run)
+            due = wished.save or (run.checkpoint_steps and run.progress.step % run.checkpoint_steps == 0)
+            if due and run.progress.step < run.steps.ends(epoch):  # the end of the epoch saves anyway
                 save_unfinished(run, clock, tally)
         images = (run.progress.step - first) * run.step.micro_batches * run.steps.group
         run.cpu_seconds = clock.cpu_seconds / images if images else None
         finish_epoch(run, clock, tally, votes)
     votes.heard()
+    tell_saved(run, wait=True)
     run.stop.something_to_save = False
 
 
 def ahead(run: Run, epoch: int) -> Ahead:
-    """What is still to be done of this epoch, counted from 0, and of the run."""
+    """Return the steps of the current epoch, those done and those of later epochs, for the progress bar.
+
+    `epoch` counts from 0.
+    """
     before, end = run.steps.ends(epoch - 1), run.steps.ends(epoch)
     later = run.steps.ends(run.epochs - 1) - end
     return Ahead(epoch + 1, run.epochs, end - before, run.progress.step - before, later, run.steps.global_batch)
 
 
 def wishes(run: Run) -> Wishes:
-    """What this rank wants: to stop where a signal came, and on rank 0, whose clock counts, a save when it is due."""
+    """Return the wishes of this rank: a stop after a signal and, on rank 0 only, whose clock decides, a due save."""
     return Wishes(run.stop.number, run.world.is_main and run.interval.over)
 
 
 def cut_short(stop: StopRequest) -> bool:
-    """Whether an evaluation shall end at this batch."""
+    """Return whether a signal requires the evaluation to end at this batch."""
     stop.beat()
     return bool(stop.number)
 
 
 def stop(run: Run, clock: EpochClock, tally: Tally, wished: Wishes) -> None:
-    """Save, and leave the run as all ranks agreed."""
+    """Save the unfinished epoch, then end the run with the signal that all ranks have agreed on."""
     save_unfinished(run, clock, tally)
+    tell_saved(run, wait=True)
     raise StoppedError(wished.stop)
 
 
 def log_steps(run: Run, clock: EpochClock) -> None:
-    """The logging branch: the one place between epochs that asks the device for numbers."""
+    """Log the losses of the last steps. Within an epoch, only this function waits for numbers from the device."""
     losses = run.losses.read(run.world)
     if not losses:
         return
@@ -128,7 +147,7 @@ def log_steps(run: Run, clock: EpochClock) -> None:
 
 
 def say_how_far(run: Run, logged: StepLogged) -> None:
-    """A line inside an epoch that is long."""
+    """Print a line about the progress within a long epoch."""
     epoch = run.progress.epochs_done
     before = run.steps.ends(epoch - 1)
     done, steps = logged.step - before, run.steps.ends(epoch) - before
@@ -138,7 +157,7 @@ def say_how_far(run: Run, logged: StepLogged) -> None:
 
 
 def save_unfinished(run: Run, clock: EpochClock, tally: Tally) -> None:
-    """A checkpoint in the middle of an epoch, with the epoch's sums so far."""
+    """Save a checkpoint in the middle of an epoch, with the epoch's sums so far."""
     log_steps(run, clock)
     reading = clock.read()
     run.progress.epoch_sums = tally.total(run.world)
@@ -148,9 +167,10 @@ def save_unfinished(run: Run, clock: EpochClock, tally: Tally) -> None:
 
 
 def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> None:
-    """Evaluate, report, and save the state that the next epoch begins with. A signal cuts the evaluation short."""
+    """Evaluate, report, and save the state with which the next epoch begins. A signal ends the evaluation early."""
     log_steps(run, clock)
     train, reading = tally.total(run.world), clock.read()
+    run.fetching = 100.0 * reading.fetching / reading.seconds if reading.seconds else 0.0
     run.log.console.evaluate()
     run.step.share_statistics()
     scores = Scores()
@@ -163,22 +183,42 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
     epoch = progress.epochs_done
     report = EpochReport(epoch, run.epochs, progress.step, train, validation, seconds, reading, rate)
     run.log.epoch(report)
-    saved = save(run, best=best)
-    if best:
-        run.keep(scores, saved)
-    run.log.memory(progress.step, peak_resident(), device_memory(run.step.accelerator))
-    run.told.on_epoch(report)
+    tell_saved(run, wait=True)
+    run.once_saved = partial(tell_epoch, run, report, run.keep(scores) if best else None)
     run.log.console.clear()
     run.silence.start()
-    run.log.say_epoch(report)  # last: whoever reads it may keep the run waiting
+    save(run, best=best)
+    run.log.memory(progress.step, peak_resident(), device_memory(run.step.accelerator))
 
 
-def save(run: Run, *, best: bool) -> Saved | None:
-    """Write a checkpoint and log how long the run stood still for it; None on ranks that do not write."""
+def tell_epoch(run: Run, report: EpochReport, kept: Callable[[Saved], None] | None, saved: Saved) -> None:
+    """Report the end of an epoch once its checkpoint is on the disk, perhaps some steps later."""
+    if kept is not None:
+        kept(saved)
+    run.told.on_epoch(report)
+    run.log.say_epoch(report)  # last, because a reader of the line may block the run
+
+
+def save(run: Run, *, best: bool) -> None:
+    """Wait for the previous save and report it; then save the run, or begin to save it in a thread."""
+    tell_saved(run, wait=True)
     with run.stop.writing():
-        saved = run.save(run.progress, best=best)
-    if saved is not None:
-        run.log.saved(saved)
-        run.told.on_saved(saved)
+        run.save(run.progress, best=best)
     run.interval.start()
-    return saved
+    tell_saved(run)
+
+
+def tell_saved(run: Run, *, wait: bool = False) -> None:
+    """Report a checkpoint whose save finished since the last call. Only rank 0 saves checkpoints.
+
+    Raises the error of a save that failed.
+    """
+    with run.stop.writing() if wait else nullcontext():
+        saved = run.save.done(wait=wait)
+    if saved is None:
+        return
+    run.log.saved(saved)
+    run.told.on_saved(saved)
+    if run.once_saved is not None:
+        told, run.once_saved = run.once_saved, None
+        told(saved)

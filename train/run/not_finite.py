@@ -1,4 +1,4 @@
-"""A loss that is not finite: what its step consisted of, for whoever looks for the cause."""
+"""Explains a loss that is not finite: lists the samples of the step, to help the user find the cause."""
 
 import csv
 import io
@@ -6,7 +6,8 @@ import io
 from headrace.shards import store
 from headrace.shards.errors import HeadraceError
 from headrace.shards.manifest import TRAIN
-from headrace.train.machine.world import FailedElsewhereError, World
+from headrace.train.machine.lost_rank import FailedElsewhereError
+from headrace.train.machine.world import World
 from headrace.train.run.resolve import Setup
 from headrace.train.step.tally import NotFiniteError
 
@@ -14,9 +15,10 @@ _SHOWN = 3  # samples that the message names
 
 
 def explanation(error: NotFiniteError, setup: Setup, world: World) -> HeadraceError:
-    """The error that ends the run. Rank 0 also writes the samples of the step to the run folder."""
+    """Return the error that ends the run. Rank 0 also writes the samples of the step to the run folder."""
     if not world.is_main:
-        return FailedElsewhereError(f"rank {world.rank}: {error}; rank 0 has written its samples to {setup.out}")
+        what = f"rank {world.rank}: {error}; rank 0 writes the samples of that step to {setup.out}"
+        return FailedElsewhereError(what)
     split, batch = setup.shards.split(TRAIN), setup.steps.global_batch
     epochs, ids = setup.order(split).positions(error.step * batch, (error.step + 1) * batch)
     rows = [
@@ -29,7 +31,7 @@ def explanation(error: NotFiniteError, setup: Setup, world: World) -> HeadraceEr
     store.write_bytes(path, text.getvalue().encode())
     first = ", ".join(f"{number} (key {key})" for _, number, key, _ in rows[:_SHOWN])
     return HeadraceError(
-        f"{error}, of samples {first} and {len(rows) - len(rows[:_SHOWN])} more, all in {path}. Nothing was saved "
-        f"since: {setup.out}/last.pt is sound. Go on from it by --resume with --override recipe and a lower optim.lr, "
-        "a longer optim.warmup_epochs, or runtime.precision=fp32"
+        f"{error}, for samples {first} and {len(rows) - len(rows[:_SHOWN])} more, all listed in {path}. No "
+        f"checkpoint was saved since: {setup.out}/last.pt is intact. Resume from this checkpoint with --resume, "
+        "--override recipe and a lower optim.lr, a longer optim.warmup_epochs, or runtime.precision=fp32"
     )

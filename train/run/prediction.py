@@ -1,4 +1,4 @@
-"""`headrace predict` on this rank, from its process to the answers."""
+"""Carries out `headrace predict` on this rank, from the settings of the process to the answers."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from headrace.train.run.process import entered, round_products
 
 
 class Prediction(NamedTuple):
-    """Which network is asked, how its recipe is changed, and how many labels each image gets."""
+    """A request to predict: the checkpoint, changes to its recipe, and the number of labels for each image."""
 
     checkpoint: Path
     settings: tuple[str, ...] = ()
@@ -30,16 +30,16 @@ class Prediction(NamedTuple):
 
 
 def check_first(asked: Prediction, processes: int) -> dict[str, str]:
-    """Check what `processes` ranks of this machine will do; what their environment shall tell them."""
+    """Check the request for `processes` ranks on this machine; return environment variables for these ranks."""
     saved = chosen_checkpoint(asked.checkpoint)
     Accelerator.look().choose(own_recipe(saved, asked.settings).runtime.device, processes)
     return hand_over(Found(saved))
 
 
 def predict(asked: Prediction, images: Images, tell: Callable[[Answer], None]) -> None:
-    """Tell what is predicted for each image, in order; ranks share the images, and rank 0 tells.
+    """Predict each image and pass the answers to `tell` in order; ranks share the images, and rank 0 calls `tell`.
 
-    Raises UsageError when there is no such checkpoint or device, DataError when the checkpoint is damaged.
+    Raises UsageError if the checkpoint or the device does not exist, DataError if the checkpoint is damaged.
     """
     with one_of_many():
         saved = chosen_checkpoint(asked.checkpoint)
@@ -60,22 +60,25 @@ def predict(asked: Prediction, images: Images, tell: Callable[[Answer], None]) -
 
 
 def _refuse_unequal(sha256: str, images: Images, world: World) -> None:
-    """Raise UsageError when this rank sees another checkpoint or other images than rank 0."""
+    """Raise UsageError if this rank sees another checkpoint or other images than rank 0."""
     mine = [sha256, len(images)]
     if world.from_main(mine) != mine:
         raise UsageError(
-            f"rank {world.rank}: another checkpoint or other images than rank 0 has. Leave them as they are"
+            f"rank {world.rank}: the checkpoint or the images differ from rank 0's. Do not change either during the run"
         )
 
 
 def _share(count: int, batch: int, world: World) -> Iterator[int]:
-    """The places of this rank's images: of every `size` batches one."""
+    """Yield the indices of this rank's images, which are one of every `world.size` batches."""
     for first in range(world.rank * batch, count, world.size * batch):
         yield from range(first, min(first + batch, count))
 
 
 def _together(answers: Iterator[Answer], count: int, batch: int, world: World) -> Iterator[Answer]:
-    """On rank 0 the answers of all ranks in the images' order, a batch of each rank at a time; elsewhere nothing."""
+    """Yield on rank 0 the answers of all ranks, in the order of the images; on other ranks yield nothing.
+
+    Rank 0 receives the answers to one batch of each rank at a time.
+    """
     if world.size == 1:
         yield from answers
         return

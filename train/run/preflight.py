@@ -1,7 +1,7 @@
-"""What can be refused before ranks are started is refused here, once and not by every rank.
+"""Checks a request once, before ranks are started, instead of on every rank.
 
-The ranks are handed the checkpoint that was chosen: its path and the hash of its bytes. So none of them looks for one,
-reads a damaged one before it, or finds another than the rest (docs/decisions/0022).
+The ranks receive the path of the chosen checkpoint and the hash of its bytes. So no rank has to look for a checkpoint,
+reads a damaged one first, or chooses another checkpoint than the other ranks (docs/decisions/0022).
 """
 
 import json
@@ -20,10 +20,10 @@ _CHOSEN = "HEADRACE_CHECKPOINT"  # null for a new run, else [path, SHA-256 in he
 
 
 def preflight(request: Request, processes: int) -> dict[str, str]:
-    """Check a request that `processes` ranks of this machine will carry out; weights are downloaded here once.
+    """Check a request for `processes` ranks on this machine, and download the first weights if needed.
 
-    Returns what the environment of the ranks tells them. Raises what `resolve` raises, UsageError if the device is not
-    there for so many processes, and the errors of `headrace.train.model.weights.first_weights`.
+    Returns environment variables for the ranks. Raises the errors of `resolve` and of
+    `headrace.train.model.weights.first_weights`, and UsageError if there are fewer devices than processes.
     """
     found = find(request.resume, request.out)
     setup = resolve(request, processes, found)
@@ -34,24 +34,24 @@ def preflight(request: Request, processes: int) -> dict[str, str]:
 
 
 def hand_over(found: Found) -> dict[str, str]:
-    """What tells ranks which checkpoint was chosen, as variables of their environment."""
+    """Return environment variables that tell the ranks which checkpoint was chosen."""
     chosen = found.checkpoint and (str(found.checkpoint.path), found.checkpoint.sha256, found.warnings)
     return {_CHOSEN: json.dumps(chosen)}
 
 
 def chosen_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint that the launcher chose for this rank, or the one at `path` where no launcher of ours did.
+    """Read the checkpoint that Headrace's launcher chose; if another program started this rank, the one at `path`.
 
-    Raises UsageError when there is none, DataError when it is damaged or has changed since.
+    Raises UsageError if there is no checkpoint, DataError if the file is damaged or has changed since the choice.
     """
     found = handed_over()
     return found.checkpoint if found and found.checkpoint else Checkpoint.of(files.load(path))
 
 
 def handed_over() -> Found | None:
-    """The checkpoint that the launcher chose for this rank; None if no launcher of ours started it.
+    """Read the checkpoint that Headrace's launcher chose; return None if another program started this rank.
 
-    Raises DataError when the file has changed since.
+    Raises DataError if the file has changed since the launcher chose it.
     """
     if _CHOSEN not in os.environ:
         return None

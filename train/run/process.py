@@ -1,7 +1,7 @@
-"""What a run sets for its whole process: memory, threads, the current device, torch's flags. Nothing else does.
+"""Changes settings of the whole process, as no other module does: memory, threads, the current device, torch's flags.
 
-A library leaves its process as it is; only runs and commands may call this. How OpenMP's threads wait is set even
-before torch is loaded: see `headrace.train.machine.openmp`.
+A library must not change its process, so only runs and commands may use this module. One setting is made earlier,
+before torch is loaded: how OpenMP threads wait, in `headrace.train.machine.openmp`.
 """
 
 import ctypes
@@ -14,6 +14,7 @@ import torch
 
 from headrace.shards.user_cache import private_folder
 from headrace.train.machine.device import Accelerator
+from headrace.train.machine.heartbeat import beating
 from headrace.train.machine.near import keep_near
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
@@ -24,23 +25,25 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # <malloc.h>
 
 @contextmanager
 def entered(runtime: Runtime) -> Iterator[Place]:
-    """The place of this process, which is prepared for a run and together with the other ranks until the block ends.
+    """Within this context, the process is prepared for a run and connected to the other ranks. Yields its place.
 
-    Raises UsageError when the device that is asked for is not there.
+    Raises UsageError if the requested device is not available.
     """
     place = Place.find(runtime)
     prepare(place, deterministic=runtime.deterministic)
     accelerator = place.accelerator
     connected = accelerator.either(cpu=None, gpu=accelerator.device)
-    with place.world.joined(accelerator.backend, runtime.timeout_minutes, connected):
+    joined = place.world.joined(accelerator.backend, runtime.timeout_minutes, connected)
+    with joined, beating(place.world, runtime.silent_seconds):
         yield place
 
 
 def prepare(place: Place, *, deterministic: bool) -> None:
-    """Set what holds for the whole process of a run at this place."""
-    torch.set_num_threads(place.threads)  # torchrun would have left it at 1
+    """Set memory, threads and torch's flags of the whole process for a run at `place`."""
+    torch.set_num_threads(place.threads)  # torchrun sets it to 1
     keep_kernels_private()
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(place.threads))  # its default is a rank's: all cores
+    # By default each rank would use all cores
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(place.threads))
     begin: Callable[[], None] = partial(_prepare_gpu, place.accelerator)
     place.accelerator.either(cpu=keep_freed_memory, gpu=begin)()
     if deterministic:
@@ -49,7 +52,7 @@ def prepare(place: Place, *, deterministic: bool) -> None:
 
 @contextmanager
 def computing_in(threads: int) -> Iterator[None]:
-    """Have torch compute on the CPU in so many threads until the block ends."""
+    """Within this context, torch computes on the CPU with this number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -59,11 +62,11 @@ def computing_in(threads: int) -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory instead of giving it back and asking for it again every step.
+    """Tell glibc to keep freed memory instead of returning it and requesting it again at every step.
 
-    Activations of tens of megabytes are otherwise mapped, zeroed and unmapped each time. Threads share one arena: those
-    of their own, which the batches of the feed would come from, give large blocks back whatever the threshold.
-    Other C libraries are left alone.
+    Otherwise activations of tens of megabytes are mapped, zeroed and unmapped at every step. Threads share one arena:
+    the feed's batches would come from the arenas of other threads, which return large blocks whatever the threshold.
+    Has no effect with other C libraries.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version"):
@@ -73,10 +76,10 @@ def keep_freed_memory() -> None:
 
 
 def keep_kernels_private() -> None:
-    """Have torch keep compiled kernels in the user's own cache folder, unless the user named another.
+    """Make torch keep compiled kernels in the user's own cache folder, unless the user chose another folder.
 
-    Its default is a folder in the temporary one, under a name that other users can take first; it is made even where
-    nothing is compiled, with the first optimizer. To be called before that.
+    torch's default folder is among the temporary files, under a name that other users can take first. torch makes the
+    folder with the first optimizer, even if nothing is compiled, so call this function earlier.
     """
     folder = private_folder("kernels")
     if folder is not None:
@@ -84,7 +87,7 @@ def keep_kernels_private() -> None:
 
 
 def round_products(numerics: Numerics, accelerator: Accelerator) -> None:
-    """On a GPU, let products of float32 be rounded to TF32 unless the formats are exact; autocast expects it."""
+    """On a GPU, let float32 products be rounded to TF32, as autocast expects, unless `numerics` is exact."""
     accelerator.either(cpu=_leave_tf32, gpu=_allow_tf32)(not numerics.exact)
 
 
@@ -100,11 +103,11 @@ def _allow_tf32(allowed: bool) -> None:
 
 
 def _leave_tf32(_: bool) -> None:
-    """A CPU has none."""
+    """Do nothing: a CPU has no TF32."""
 
 
 def _make_deterministic() -> None:
-    """Only algorithms that give the same bits every time, or an error from torch where there is none."""
+    """Allow only algorithms that always give the same bits; torch raises an error for an operation without one."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first use
     torch.use_deterministic_algorithms(mode=True)
     torch.backends.cudnn.benchmark = False

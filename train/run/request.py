@@ -1,4 +1,4 @@
-"""What the user asked for, and what is wrong with it that can be told before torch and DALI are loaded."""
+"""Defines the user's request for a run, with the checks that are possible before torch and DALI are loaded."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from headrace.shards import manifest
 from headrace.shards.paths import refuse_impossible
+from headrace.shards.remote import Remote
+from headrace.shards.urls import Location, Url, is_url
 from headrace.train.recipe.recipe import Recipe, load_recipe
 from headrace.train.record.console import Show
 
@@ -14,39 +16,46 @@ DEFAULT_RECIPE = "finetune"
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. `resume`: None, "last" (must exist), "auto" (may), or a path; `override`: see resume."""
+    """The user's request for a training run.
 
-    shards: Path
+    `resume` is None for a new run, "last" for a checkpoint that must exist in `out`, "auto" for one that may exist, or
+    the path or URL of a checkpoint.
+    """
+
+    shards: Location
     recipe: str | None = None
     settings: tuple[str, ...] = ()
     weights: Path | None = None
     out: Path | None = None
     resume: str | None = None
     override: tuple[str, ...] = ()
-    profile: int | None = None  # steps of a trace
+    profile: int | None = None  # number of steps to trace
     show: Show = field(default="lines", compare=False)
-    made: float = field(default_factory=time.monotonic, compare=False)  # when: seconds of the monotonic clock
+    made: float = field(default_factory=time.monotonic, compare=False)  # when, in seconds of the monotonic clock
 
     def __post_init__(self) -> None:
         for path in (self.weights, self.out, self.resume):
-            if path is not None:
+            if path is not None and not is_url(str(path)):
                 refuse_impossible(Path(path))
 
     @property
     def recipe_name(self) -> str:
-        """The recipe that is named, or the default one."""
+        """The name of the requested recipe, or of the default recipe if none was requested."""
         return self.recipe or DEFAULT_RECIPE
 
     def read_recipe(self) -> Recipe:
-        """The recipe of that name with the settings applied. Raises UsageError."""
+        """Read the requested recipe and apply the settings. Raises UsageError if either is invalid."""
         settings = [*self.settings, 'model.init="file"'] if self.weights is not None else self.settings
         return load_recipe(self.recipe_name, settings)
 
     def refuse_early(self) -> None:
-        """Raise the errors of a set that is not there and of a recipe that is none, in a fraction of a second.
+        """Raise errors about a missing shard set or an invalid recipe within a fraction of a second.
 
-        `resolve` refuses the rest. A recipe that comes from a checkpoint is not looked at here.
+        `headrace.train.run.resolve.resolve` makes all other checks, such as that of a recipe from a checkpoint.
         """
-        manifest.load(self.shards)
+        if isinstance(self.shards, Url):
+            Remote(self.shards)  # checks only the URL and the package; where tars go depends on the recipe
+        else:
+            manifest.load(self.shards)
         if self.resume is None or self.recipe is not None:
             self.read_recipe()

@@ -1,39 +1,51 @@
-"""Numbers that a recipe leaves open: those of the checkpoint that is resumed, or chosen by the training split."""
+"""Chooses the values that a recipe leaves open: from the resumed checkpoint, or from training split and network."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from headrace.shards.manifest import TRAIN, SplitInfo
 from headrace.shards.shardset import ShardSet
 from headrace.train.checkpoint.fields import Checkpoint
-from headrace.train.recipe.automatic import Facts, settle
+from headrace.train.model.preferences import preferred_by
+from headrace.train.recipe.automatic import Facts, refuse_other_sides, settle
 from headrace.train.recipe.recipe import Recipe
-from headrace.train.recipe.settled import Settled, automatic_keys
+from headrace.train.recipe.settled import Settled, automatic_keys, value_of
 from headrace.train.recipe.window import LARGE, window_for
 
 
 class Choice(NamedTuple):
-    """A recipe without "auto", and a sentence on the numbers that were put there; "" if there were none."""
+    """A recipe in which no value is "auto" or "model" any more, and a sentence about the chosen values, "" for none."""
 
     recipe: Settled
     said: str
 
 
-def settle_run(recipe: Recipe, name: str, shards: ShardSet, resumed: Checkpoint | None) -> Choice:
-    """The recipe called `name` with a number for each "auto", and with a window where the set is very large.
+def settle_run(
+    recipe: Recipe, name: str, shards: ShardSet, resumed: Checkpoint | None, weights: Path | None = None
+) -> Choice:
+    """Choose a value for each "auto" and "model" in a recipe, and a window if the shard set is very large.
 
-    Those of a checkpoint that is resumed, so that a run goes on as it began, whatever a set or a later version would
-    choose. Raises UsageError if there are no training images, or if the numbers do not fit the recipe's other values.
+    A resumed run keeps the values of its checkpoint, even if a later version of Headrace would choose others. `name` is
+    the recipe's name in errors. `weights` is a file of the user's own weights, which may state how they were trained.
+    Raises UsageError if there are no training images, or if the values do not fit the recipe or the network.
     """
     keys = automatic_keys(recipe)
+    auto = [key for key in keys if value_of(recipe, key) == "auto"]
+    preferred = preferred_by(recipe.model.name, None if resumed else weights)
     if resumed is not None:
-        settled, why = resumed.recipe.completing(recipe, name), "as the run began"
+        settled, why = resumed.recipe.completing(recipe, name), "as at the start of the run"
     else:
-        facts = facts_of(shards) if keys else Facts(0, 0, 0)
-        settled = settle(recipe, facts, name)
+        facts = facts_of(shards) if auto else Facts(0, 0, 0)
+        settled = settle(recipe, facts, name, preferred)
         why = f"for {facts.samples:,} training images of {facts.classes:,} classes, median side {facts.side} px"
-    numbers = settled.numbers()
-    chosen = ", ".join(f"{key} = {numbers[key]}" for key in keys)
-    said = [f"{chosen}: {why}"] if keys else []
+    refuse_other_sides(settled, preferred)
+    said = []
+    for some, reason in (
+        (auto, why),
+        ([key for key in keys if key not in auto], f"as preferred by {recipe.model.name}"),
+    ):
+        if some:
+            said.append(f"{', '.join(f'{key} = {value_of(settled, key)}' for key in some)}: {reason}")
     split = _training(shards)
     if settled.train.window is None and split.samples > LARGE:
         settled, window = _in_windows(settled, split, resumed)
@@ -42,16 +54,16 @@ def settle_run(recipe: Recipe, name: str, shards: ShardSet, resumed: Checkpoint 
 
 
 def _in_windows(recipe: Settled, split: SplitInfo, resumed: Checkpoint | None) -> tuple[Settled, str]:
-    """The recipe of a very large set, with the window that the run began with, or a new one, and a sentence on it.
+    """Return the recipe with a window for a very large shard set, and a sentence about the window.
 
-    A checkpoint without the key is of a run over the whole set.
+    A resumed run keeps the window of its checkpoint; if the checkpoint has none, its run shuffles the whole set.
     """
     shards = len(split.shards)
     window = resumed.recipe.train.window if resumed else window_for(split.samples, shards)
     if window is None:
         return recipe, ""
     train = recipe.train.model_copy(update={"window": window})
-    why = "as the run began" if resumed else f"for {split.samples:,} training images; {shards} would be the whole set"
+    why = "as at the start of the run" if resumed else f"for {split.samples:,} training images"
     return recipe.model_copy(update={"train": train}), f"train.window = {window} of {shards:,} shards: {why}"
 
 
@@ -60,5 +72,8 @@ def _training(shards: ShardSet) -> SplitInfo:
 
 
 def facts_of(shards: ShardSet) -> Facts:
-    """What numbers are chosen by. Raises DataError when the index of the training split is damaged."""
+    """Return the facts about the training split that automatic values depend on.
+
+    Raises DataError if the index of the training split is damaged.
+    """
     return Facts(_training(shards).samples, len(shards.class_ids), shards.median_side(TRAIN))

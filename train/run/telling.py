@@ -1,4 +1,4 @@
-"""Telling callbacks that a run begins, and how it ended."""
+"""Tells callbacks that a run begins, and how the run ended."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from headrace.train.run.resolve import Setup
 
 
 def start_of(setup: Setup) -> Start:
-    """What callbacks are told of a run before its first step."""
+    """Return the description of a run that callbacks get before the first step."""
     resumed, train, shards = setup.resumed, setup.recipe.train, setup.shards
     samples = {split.name: split.samples for split in shards.manifest.splits}
     return Start(
@@ -33,9 +33,10 @@ def start_of(setup: Setup) -> Start:
 
 @contextmanager
 def telling(told: Callback, start: Start, progress: Progress) -> Iterator[Callback]:
-    """The callbacks, told of the start and, however the block ends, of the end; `progress` is what the run counts in.
+    """Tell callbacks of the start of the run, and at the end of this context how the run ended.
 
-    They are told of the end of a run that fails at its start too.
+    `progress` is the object that the training loop updates. If a callback fails at the start, callbacks are told of the
+    end all the same.
     """
 
     def over(reason: Reason, error: str = "") -> None:

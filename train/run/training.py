@@ -1,16 +1,17 @@
-"""A training run: build the parts, hand them to the loop, say how it went."""
+"""Carries out a training run: builds its parts, passes them to the loop, and reports the outcome."""
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from headrace.shards import store
 from headrace.shards.errors import UsageError
 from headrace.shards.headers import refuse_unsafe
-from headrace.shards.lock import locked
 from headrace.shards.manifest import TRAIN, VALIDATION
 from headrace.shards.mapped import MAPPED
+from headrace.train.checkpoint import names
 from headrace.train.checkpoint.progress import Progress
 from headrace.train.evaluate.validation import build_evaluator
 from headrace.train.input.batch import resident_batch
@@ -25,6 +26,7 @@ from headrace.train.machine.signals import StopRequest
 from headrace.train.machine.world import World
 from headrace.train.model.build import Built
 from headrace.train.record.aside import AllAside, Aside
+from headrace.train.record.attempts import claimed
 from headrace.train.record.callback import Callback, Callbacks
 from headrace.train.record.console import Console, cleared, console_of
 from headrace.train.record.folder import RunLog
@@ -37,33 +39,37 @@ from headrace.train.run.assemble import build_feed, build_keeper, build_network,
 from headrace.train.run.clock import Interval
 from headrace.train.run.closing import conclude, finished_line
 from headrace.train.run.loop import Run, fit
+from headrace.train.run.mirroring import mirror_of, mirror_trouble
 from headrace.train.run.opening import start_lines
 from headrace.train.run.preflight import handed_over
 from headrace.train.run.process import entered, round_products
 from headrace.train.run.request import Request
 from headrace.train.run.resolve import Setup, open_run_folder, resolve
+from headrace.train.run.shared_folder import refuse_unshared
+from headrace.train.run.staging import named, stage_whole
 from headrace.train.run.telling import start_of, telling
 from headrace.train.run.watching import watched
 from headrace.train.step.compilation import Compilation, compile_step
+from headrace.train.step.freezing import thaw
 from headrace.train.step.tally import LossRing, NotFiniteError
 from headrace.train.step.update import TrainStep
 
-_MINUTES_OF_SILENCE = 1.0  # in an epoch that is long
+_MINUTES_OF_SILENCE = 1.0  # in a long epoch
 
 
 def train(request: Request, callbacks: Sequence[Callback] = ()) -> None:
-    """Carry out a request on this rank, from its start or from a checkpoint to the last epoch.
+    """Carry out a request for training on this rank, from the start or from a checkpoint to the last epoch.
 
-    `callbacks` are told of its moments if this is rank 0.
-    Raises StoppedError after saving when a signal asked for it, and the errors of `resolve`; with several ranks, an
-    error ends the process.
+    On rank 0, `callbacks` are called at moments of the run; see `headrace.Callback`.
+    Raises StoppedError, after saving, if a signal stops the run, and the errors of `resolve`. With several ranks, an
+    error ends the process instead.
     """
     console = console_of(request.show)
     with StopRequest(console.clear_at_once) as stop, ending_together(stop), cleared(console):
-        world = World.from_environment()
+        world = World.around()
         stop.among_others = world.size > 1
         setup = resolve(request, world.size, handed_over())
-        if world.local_rank == 0:  # the others of this node wait for it where all join
+        if world.local_rank == 0:  # the other ranks of this host wait for it when they join
             refuse_unsafe(setup.shards)
         with entered(setup.recipe.runtime) as place:
             carry_out(setup, place, stop, build_network(setup), callbacks, console)
@@ -77,7 +83,7 @@ def carry_out(
     callbacks: Sequence[Callback] = (),
     console: Console | None = None,
 ) -> None:
-    """Train the network that was built, as the setup says, on this rank."""
+    """Train the network `built` on this rank, as `setup` describes."""
     refuse_unequal(setup, place.world)
     if setup.finished:
         RunLog(setup.out if place.world.is_main else None, console).say(finished_line(setup, setup.finished))
@@ -85,17 +91,32 @@ def carry_out(
     if not place.world.is_main:
         _carry_out(setup, place, stop, built, RunLog(None), ())
         return
-    with locked(setup.out):  # two runs that write one folder would leave neither
+    trouble = mirror_trouble(setup)
+    shown = console or Console()
+    later = names.newest_attempt(setup.out)
+    with claimed(setup.out, shown.say, later) as attempt:  # two runs writing the same folder would destroy each other
         open_run_folder(setup)
-        log = RunLog(setup.out, console)
+        log = RunLog(setup.out, shown, attempt)
         LOOPS.tell = log.say
+        if trouble:
+            log.say_warning(trouble)
         page = Aside(PageRenewal(setup.shards), PAGE, log.say_warning)
         loggers = loggers_of(setup.recipe.runtime.loggers, log.say_warning)
-        _carry_out(setup, place, stop, built, log, [Ledger(log), AllAside([page, *loggers]), *callbacks])
+        _carry_out(
+            setup,
+            place,
+            stop,
+            built,
+            log,
+            [Ledger(log), AllAside([page, *loggers]), *mirror_of(setup, log), *callbacks],
+        )
 
 
 def refuse_unequal(setup: Setup, world: World) -> None:
-    """Raise UsageError when this rank sees another shard set, recipe or checkpoint than rank 0, as nodes may."""
+    """Raise UsageError if this rank sees another shard set, recipe or checkpoint than rank 0.
+
+    On several hosts the same paths can lead to different files.
+    """
     resumed = setup.resumed
     mine = {
         "shard set": setup.shards.digest,
@@ -106,13 +127,14 @@ def refuse_unequal(setup: Setup, world: World) -> None:
     if different := [f"{key} is {mine[key]}, rank 0 has {main[key]}" for key in mine if mine[key] != main[key]]:
         raise UsageError(
             f"rank {world.rank}: {'; '.join(different)}. "
-            "Give all nodes the same shard set, and a run folder that they share"
+            "Give all hosts the same shard set, and a run folder that they share"
         )
 
 
 def _carry_out(
     setup: Setup, place: Place, stop: StopRequest, built: Built, log: RunLog, callbacks: Sequence[Callback]
 ) -> None:
+    refuse_unshared(setup.out, place.world, own=setup.request.out is not None)
     setup = setup.on(place.accelerator)
     numerics = build_numerics(setup, place, built)
     round_products(numerics, place.accelerator)
@@ -127,22 +149,44 @@ def _carry_out(
         for line in start_lines(setup, place, numerics.precision, origin, compilation):
             log.say(line)
         _write_environment(setup, place, numerics, compilation)
-        progress = replace(setup.resumed.progress) if setup.resumed else Progress()  # a copy: the loop counts in it
+        progress = replace(setup.resumed.progress) if setup.resumed else Progress()  # a copy, which the loop updates
         log.keep_until(progress.step, progress.epochs_done)
         with telling(Callbacks(callbacks), start_of(setup), progress) as told:
-            conclude(_trained(setup, place, stop, step, log, told, progress), setup, place, residents[-1])
+            conclude(
+                _trained(setup, place, stop, step, log, told, progress, partial(thaw, step, residents)),
+                setup,
+                place,
+                residents[-1],
+            )
 
 
 def _trained(
-    setup: Setup, place: Place, stop: StopRequest, step: TrainStep, log: RunLog, told: Callback, progress: Progress
+    setup: Setup,
+    place: Place,
+    stop: StopRequest,
+    step: TrainStep,
+    log: RunLog,
+    told: Callback,
+    progress: Progress,
+    thawing: Callable[[], None],
 ) -> Run:
-    """The run, trained to its end."""
+    """Build the run, train it to its end, and return it."""
     recipe = setup.recipe
     caches = open_caches(setup.shards, setup.caches, place.world, place.threads, log.say)
+    if setup.shards.remote is not None:
+        setup.shards.remote.depot.room.tell = log.say_warning
+    stage_whole(setup, place.world, log)
     evaluate = build_evaluator(
-        setup.shards, recipe.evaluate, setup.decode, step.normalise, place, step.numerics, caches.get(VALIDATION)
+        setup.shards,
+        recipe.evaluate,
+        setup.decode,
+        step.normalise,
+        place,
+        step.numerics,
+        caches.get(VALIDATION),
+        interpolation=recipe.augment.interpolation,
     )
-    evaluate.warm_up(step.network)  # before the feed begins: what it does beside a capture or a choice may spoil it
+    evaluate.warm_up(step.network)  # before the feed begins, whose work could disturb a capture or a timing
     tracing = trace_of(setup.request.profile, setup.out, place.world.rank, place.accelerator, log.say)
     with build_feed(setup, place, progress.step, caches.get(TRAIN)) as feed, tracing as traced:
         run = Run(
@@ -162,9 +206,10 @@ def _trained(
             checkpoint_steps=recipe.runtime.checkpoint_steps,
             interval=Interval(recipe.runtime.checkpoint_minutes),
             silence=Interval(_MINUTES_OF_SILENCE),
-            save=build_saver(setup, place, step),
+            save=build_saver(setup, place, step, log.attempt),
             traced=traced,
-            keep=build_keeper(setup, place, step),
+            thaw=thawing,
+            keep=build_keeper(setup, place, step, log.attempt),
         )
         waited = feed.wait_for_first()
         log.say(f"input    waited {waited:.1f} s for the first batch")
@@ -172,9 +217,11 @@ def _trained(
         for trouble in filter(None, (LOOPS.trouble, MAPPED.trouble)):
             log.say(f"warning: {trouble}")
         try:
-            fit(run)
+            with run.save:
+                fit(run)
         except NotFiniteError as error:
             raise not_finite.explanation(error, setup, place.world) from error
+        run.save.end()
     return run
 
 
@@ -183,5 +230,5 @@ def _write_environment(setup: Setup, place: Place, numerics: Numerics, compilati
         digest = setup.shards.digest
         values = environment.describe(place.accelerator, place.world, place.threads, numerics.precision, digest)
         values["compile"] = str(compilation)
-        values["shards"] = str(setup.shards.root.absolute())
+        values["shards"] = named(setup.shards)
         store.write_bytes(setup.out / "environment.json", (json.dumps(values, indent=1) + "\n").encode())

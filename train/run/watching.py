@@ -1,4 +1,4 @@
-"""The first training images as the network sees them, kept as pictures for people to look at."""
+"""Stores pictures of the first training images as the network sees them, for people to look at."""
 
 from collections.abc import Iterable, Iterator
 
@@ -18,7 +18,10 @@ from headrace.train.step.update import TrainStep
 
 
 def watched(batches: Iterable[Batch], setup: Setup, step: TrainStep, log: RunLog) -> Iterator[Batch]:
-    """The same batches; on rank 0 images of the first are kept in the run folder. A failure of that is a warning."""
+    """Yield the batches unchanged; rank 0 also stores pictures of the first batch in the run folder.
+
+    A failure to store the pictures is only a warning.
+    """
     first = step.world.is_main
     for batch in batches:
         if first:
@@ -26,14 +29,14 @@ def watched(batches: Iterable[Batch], setup: Setup, step: TrainStep, log: RunLog
             try:
                 write_training(setup.out, seen_images(batch, step, setup.normalisation), setup.shards.class_names)
             except (HeadraceError, OSError) as error:
-                log.say_warning(f"the pictures of training images are not there: {error}")
+                log.say_warning(f"the pictures of training images could not be made: {error}")
         yield batch
 
 
 def seen_images(batch: Batch, step: TrainStep, colours: Normalisation) -> SeenImages:
-    """Some images of a batch as they enter the network: augmented, mixed and normalised, and from there back to pixels.
+    """Return the first images of a batch as the network sees them: augmented, mixed and normalised.
 
-    Reads from the device.
+    The normalised values are converted back to pixels. Waits for the device.
     """
     plan, mix = batch.plan, batch.plan.mix
     images = step.normalise(batch.images)
@@ -44,7 +47,7 @@ def seen_images(batch: Batch, step: TrainStep, colours: Normalisation) -> SeenIm
 
 
 def _pixels(images: Tensor, colours: Normalisation) -> NDArray[np.uint8]:
-    """Normalised images (n, 3, size, size) as uint8 (n, size, size, 3)."""
+    """Convert normalised images, float (n, 3, size, size), back to pixels, uint8 (n, size, size, 3)."""
     mean, std = (torch.tensor(values, dtype=images.dtype, device=images.device) for values in colours)
     pixels = images.permute(0, 2, 3, 1) * std + mean
     return pixels.round().clamp(0, 255).to(torch.uint8).cpu().numpy()

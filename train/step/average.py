@@ -1,4 +1,4 @@
-"""The average of the weights."""
+"""The moving average of the weights."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Which number format a run computes in: the one that is named, or by timing steps made for that."""
+"""Chooses the number format of a run: the one that the recipe names, or the fastest one in timed trial steps."""
 
 import time
 from collections.abc import Callable
@@ -21,11 +21,11 @@ def choose_numerics(
     *,
     deterministic: bool,
 ) -> Numerics:
-    """The formats of the precision `wanted`, or for "auto" of the one that is fastest here.
+    """The formats of the precision `wanted`, or for "auto" of the fastest one here.
 
-    That is bf16 on a GPU that has it, fp16 on one that has not; on a CPU with bf16 units the faster of fp32 and bf16,
-    on others fp32. What is timed are steps that `trial` makes, which are thrown away, on the batch that `resident`
-    makes; every rank chooses the same. A deterministic run times nothing, and takes fp32 there.
+    On a GPU that is bf16 if it has it, else fp16. On a CPU with bf16 units it is the faster of fp32 and bf16, on other
+    CPUs fp32. Steps from `trial` are timed on the batch from `resident` and then thrown away; every rank makes the same
+    choice. A deterministic run times nothing, and uses fp32 where a CPU would be timed.
     """
     if wanted == "auto":
         wanted = _fastest(place, trial, resident, timing=not deterministic)
@@ -45,7 +45,7 @@ def _fastest(
 
 
 def _seconds(step: TrainStep, resident: Batch) -> float:
-    """Seconds of some passes of a step."""
+    """Seconds that a few passes of a step take."""
     step.warm_up(resident)
     began = time.perf_counter()
     for _ in range(_TIMED_PASSES):

@@ -1,4 +1,4 @@
-"""The step's network compiled as `runtime.compile` says, on all ranks or on none, before the clock starts."""
+"""Compiles the step's network as `runtime.compile` says, on all ranks or none, before the clock starts."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _SETTLING_PASSES = 3  # a CUDA graph is recorded at the second pass and replayed
 
 
 class Compilation(NamedTuple):
-    """How the network is computed, and the seconds that compiling took before the first batch."""
+    """The mode of compilation, and the seconds that it took before the first batch."""
 
     mode: str
     seconds: float = 0.0
@@ -23,9 +23,9 @@ class Compilation(NamedTuple):
 
 
 def compile_step(step: TrainStep, wanted: str, residents: Sequence[Batch]) -> Compilation:
-    """Compile the network as `wanted` for the sizes of all `residents`, batches on the device; "auto" is "off".
+    """Compile the network in the mode `wanted` for the sizes of all `residents`, batches on the device.
 
-    Raises HeadraceError on every rank if it does not compile on one of them.
+    "auto" means "off". Raises HeadraceError on every rank if compiling fails on any of them.
     """
     mode = "off" if wanted == "auto" else wanted
     if mode == "off":
@@ -35,7 +35,7 @@ def compile_step(step: TrainStep, wanted: str, residents: Sequence[Batch]) -> Co
         step.compilable.use(mode)
         for resident in residents:
             step.warm_up(resident, _SETTLING_PASSES, together=False)
-    except (RuntimeError, OSError, SubprocessError) as error:  # the latter two where Triton's own gcc call fails
+    except (RuntimeError, OSError, SubprocessError) as error:  # the latter two if Triton's call of gcc fails
         problem = (str(error).strip() or type(error).__name__).splitlines()[0]
     if step.world.any(bool(problem)):
         step.compilable.use("off")

@@ -1,8 +1,9 @@
-"""The home of torch.compile: the network's forward and backward pass as they are, or compiled.
+"""The only user of torch.compile: the network's forward and backward pass, plain or compiled.
 
-The module that DDP wraps is the plain network's holder, so checkpoints, evaluation and the exchange of gradients know
-nothing of it: only what happens between images and logits is compiled. Shapes are compiled in, one graph a size.
-Splitting the graph at DDP's buckets is off: gradients of this network take far less time to exchange than to compute.
+The module that DDP wraps holds the plain network, so checkpoints, evaluation and the exchange of gradients are not
+affected: only the way from images to logits is compiled. Shapes are compiled in, with one graph for each size.
+Splitting the graph at DDP's buckets is off: exchanging this network's gradients takes far less time than computing
+them.
 """
 
 from collections.abc import Callable
@@ -15,15 +16,15 @@ from headrace.train.input.normalise import Normalise
 
 GRAPHS = "reduce-overhead"
 """The mode that also records the kernels as CUDA graphs."""
-_SHAPES = 64  # sizes and batches that may be compiled; beyond it torch raises instead of going on slowly
+_SHAPES = 64  # most sizes and batches to compile; beyond that torch raises instead of continuing slowly
 _BACKWARD_LOST_ITS_LAYOUT = (2, 13)  # of torch
 
 
 class Compilable(nn.Module):
-    """The network as the step calls it. `backend` is torch.compile's, `layout` that of the network's images.
+    """The network as the step calls it. `backend` is that of torch.compile, `layout` the memory format of the images.
 
-    Compiled, it also takes pixels, uint8 (b, h, w, 3), which `normalise` makes images of inside the graph: a quarter of
-    what a CUDA graph copies in, and no pass over memory of its own.
+    If compiled, it also accepts pixels, uint8 (b, h, w, 3), which `normalise` turns into images inside the graph: a
+    CUDA graph then copies in a quarter of the bytes, and no separate pass over memory is needed.
     """
 
     def __init__(
@@ -40,19 +41,19 @@ class Compilable(nn.Module):
         self._call: Callable[..., Tensor] = network.__call__
 
     def forward(self, *inputs: Tensor | None) -> Tensor:
-        """What the network gives."""
+        """The network's output."""
         if self.mode != GRAPHS:
             return self._call(*inputs)
         torch.compiler.cudagraph_mark_step_begin()
-        return self._call(*inputs).clone()  # the graph's own memory is written again by the next micro-batch
+        return self._call(*inputs).clone()  # the next micro-batch overwrites the graph's memory
 
     @property
     def takes_pixels(self) -> bool:
-        """Whether it normalises what it is given as pixels."""
+        """Whether it accepts pixels and normalises them itself."""
         return self.mode != "off" and self._normalise is not None
 
     def _pass(self, images: Tensor, *noise: Tensor | None) -> Tensor:
-        """What is compiled."""
+        """The function that is compiled."""
         if self._normalise is not None and images.dtype == torch.uint8:
             images = self._normalise.traced(images)
         logits: Tensor = self.network(images, *noise)
@@ -60,15 +61,15 @@ class Compilable(nn.Module):
 
     @property
     def keeps_gradients(self) -> bool:
-        """Whether gradients must lie in memory of their own from step to step, and be zeroed, not dropped.
+        """Whether gradients must keep their own memory between steps, and be zeroed instead of dropped.
 
-        A CUDA graph writes them to the same place each time, so one that is only handed over would be overwritten
-        by the next micro-batch instead of added to.
+        A CUDA graph writes gradients to the same memory each time, so the next micro-batch would overwrite a gradient
+        that was only passed on, instead of adding to it.
         """
         return self.mode == GRAPHS
 
     def use(self, mode: str) -> None:
-        """Compile from now on as `mode` says, at the first pass of each size; "off" is the plain network again."""
+        """From now on compile in this mode, at the first pass of each size; "off" returns to the plain network."""
         if self.mode != "off":
             torch.compiler.reset()  # graphs and their memory
         self.mode = mode
@@ -81,18 +82,18 @@ class Compilable(nn.Module):
         compiled = torch.compile(
             self._pass, backend=self._backend, fullgraph=True, dynamic=False, mode=None if mode == "default" else mode
         )
-        self._call = partial(compiled)  # as it is, it would be registered as a second network
+        self._call = partial(compiled)  # a plain module would be registered as a second network
         for parameter in self.network.parameters():
-            if self.keeps_gradients and parameter.grad is None:
+            if self.keeps_gradients and parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
 
 
 def keep_layout(layout: str) -> None:
-    """Have inductor keep a channels_last network channels_last in its backward pass too.
+    """Make inductor keep a channels_last network channels_last in its backward pass too.
 
-    From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) it decides by the forward convolutions in a graph.
-    A backward graph has none, so depthwise gradients are laid out as their weights' strides look, channels first, and
-    all around them is copied there and back.
+    From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) inductor decides by the forward convolutions in a
+    graph. A backward graph has none, so depthwise gradients get the layout that the strides of their weights suggest,
+    channels first, and everything around them is copied back and forth.
     """
     if _torch_version() >= _BACKWARD_LOST_ITS_LAYOUT:
         torch._inductor.config.force_layout_optimization = layout == "channels_last"  # noqa: SLF001  documented under this name

@@ -1,4 +1,4 @@
-"""The optimizer, and the quantities that it keeps."""
+"""The optimizer and its running quantities."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -12,19 +12,21 @@ from headrace.train.recipe.sections import Optim
 
 
 def make_optimizer(network: Network, optim: Optim) -> torch.optim.Optimizer:
-    """The optimizer over up to four groups: head and rest, decayed and not. Each carries its `multiple` of the rate."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    head = set(network.head.parameters())
-    for parameter in network.parameters():
-        decayed = optim.decay_all or parameter.ndim > 1  # norms and biases are vectors
-        groups.setdefault((parameter in head, decayed), []).append(parameter)
+    """The optimizer, with parameters in groups of equal rate and decay; each group holds its `multiple` of the rate."""
+    groups: dict[tuple[int, bool, bool], list[nn.Parameter]] = {}
+    head, spared = set(network.head.parameters()), network.never_decayed()
+    depths = [0] * len(list(network.parameters())) if optim.layer_decay == 1 else network.depths()
+    for (name, parameter), depth in zip(network.named_parameters(), depths, strict=True):
+        decayed = optim.decay_all or (parameter.ndim > 1 and name not in spared)  # norms and biases are vectors
+        groups.setdefault((depth, parameter in head, decayed), []).append(parameter)
+    last = max(depths)
     settings = [
         {
             "params": parameters,
             "weight_decay": optim.weight_decay if decayed else 0.0,
-            "multiple": optim.head_lr if in_head else 1.0,
+            "multiple": (optim.head_lr if in_head else 1.0) * optim.layer_decay ** (last - depth),
         }
-        for (in_head, decayed), parameters in groups.items()
+        for (depth, in_head, decayed), parameters in groups.items()
     ]
     if optim.name == "adamw":
         return torch.optim.AdamW(settings, lr=optim.lr, fused=True)
@@ -35,7 +37,7 @@ def make_optimizer(network: Network, optim: Optim) -> torch.optim.Optimizer:
 
 
 def kept_quantities(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    """The names of the running quantities that the optimizer keeps of each parameter, once it has made an update."""
+    """The names of the quantities that the optimizer keeps for each parameter after its first update."""
     if isinstance(optimizer, torch.optim.AdamW):
         return "step", "exp_avg", "exp_avg_sq"
     momentum = ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
@@ -43,19 +45,25 @@ def kept_quantities(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
 
 
 @torch.no_grad()
-def load_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any], updates: int) -> None:
-    """Copy the running quantities of each parameter, as they are after `updates` or fewer; none before the first.
+def load_optimizer(
+    optimizer: torch.optim.Optimizer,
+    saved: Mapping[str, Any],
+    updates: int,
+    trained: Collection[nn.Parameter] | None = None,
+) -> None:
+    """Load the running quantities of each parameter after at most `updates` updates; there are none before the first.
 
-    Each gets memory of its own that is laid out like its parameter, whatever the layout in the file is. Rates and
-    decay stay those of the recipe. Raises ValueError or TypeError when the quantities cannot be those
-    of this optimizer.
+    Quantities of parameters outside `trained` may be missing; None means that all were trained. Each quantity gets its
+    own memory in the layout of its parameter, whatever the layout in the file. Rates and decay stay those of the
+    recipe. Raises ValueError or TypeError if the quantities do not fit this optimizer.
     """
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
     kept = saved.get("state")
     if not isinstance(kept, dict):
-        raise TypeError("optimizer.state is missing, or is no table of parameters")
+        raise TypeError("optimizer.state is missing, or is not a table of parameters")
     if kept:
-        refuse_other_names(kept, range(len(parameters)), "optimizer.state")
+        needed = [n for n, one in enumerate(parameters) if n in kept or trained is None or one in trained]
+        refuse_other_names(kept, needed, "optimizer.state")
     state = {
         number: _quantities(kept[number], parameters[number], kept_quantities(optimizer), number, updates)
         for number in kept
@@ -80,10 +88,10 @@ def _quantities(
 
 
 def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
-    """Give SGD a momentum of zero where it has none yet, for runs whose first update may be skipped, as in fp16.
+    """Set SGD's momentum to zero if it has none yet, for runs that may skip their first update, as in fp16.
 
-    torch's fused SGD allocates its momentum in the first update; where the loss scaler skips that one, it would stay
-    as the memory was, and the second update would take it for what is known of the gradients.
+    torch's fused SGD allocates its momentum in the first update. If the loss scaler skips that update, the memory stays
+    uninitialised, and the second update would use it as momentum.
     """
     if isinstance(optimizer, torch.optim.SGD) and optimizer.defaults["momentum"]:
         for group in optimizer.param_groups:
@@ -92,6 +100,6 @@ def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Write this step's learning rate, times each group's multiple."""
+    """Set this step's learning rate, times each group's multiple."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["multiple"]

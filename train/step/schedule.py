@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of samples."""
+"""The learning rate as a pure function of the number of samples."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from headrace.train.recipe.settled import Settled
 
 @dataclass(frozen=True)
 class ScaledRate:
-    """The peak learning rate after the rule for another global batch, and the rule in words."""
+    """The peak learning rate, scaled to the global batch, and the rule as text."""
 
     peak: float
     rule: str
@@ -43,13 +43,13 @@ class Schedule:
 
     @classmethod
     def of(cls, recipe: Settled, samples: int) -> "Schedule":
-        """The schedule of a recipe over a training split of `samples`."""
+        """The schedule of a recipe for a training split of `samples`."""
         train, optim = recipe.train, recipe.optim
         peak = scaled_rate(optim, train.global_batch).peak
         return cls(peak, optim.schedule, optim.warmup_epochs * samples, train.epochs * samples, train.global_batch)
 
     def rate(self, step: int) -> float:
-        """The learning rate of step `step`."""
+        """The learning rate at this step."""
         seen = step * self.global_batch
         if seen < self.warmup:
             return self.peak * min(1.0, (seen + self.global_batch) / self.warmup)

@@ -1,6 +1,7 @@
 """One optimizer update: this rank's micro-batches of the global batch, forward, backward, reduce, update."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,14 +11,13 @@ from torch import Tensor, nn
 from headrace.train.input.batch import Batch
 from headrace.train.input.mixed import mix_images
 from headrace.train.input.normalise import Normalise
+from headrace.train.input.plans import Plan
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.numerics import Numerics, Scaler
 from headrace.train.machine.profile import Part, marked
 from headrace.train.machine.world import World
-from headrace.train.model.dropout import HeadDropout
-from headrace.train.model.network import Network
+from headrace.train.model.network import Network, Noise
 from headrace.train.model.running_statistics import RunningStatistics
-from headrace.train.model.stochastic_depth import StochasticDepth
 from headrace.train.step.average import WeightAverage
 from headrace.train.step.compiled import Compilable
 from headrace.train.step.loss import heavier_labels, mixed_loss
@@ -28,7 +28,7 @@ from headrace.train.step.tally import LossRing, Tally
 
 @dataclass
 class TrainStep:
-    """What an update needs. `model` is `network`, as `compilable` calls it, with its gradients averaged over ranks."""
+    """What an update needs. `model` is `network` inside `compilable`, with gradients averaged over ranks."""
 
     network: Network
     compilable: Compilable
@@ -37,8 +37,7 @@ class TrainStep:
     scaler: Scaler
     schedule: Schedule
     normalise: Normalise
-    depth: StochasticDepth
-    dropout: HeadDropout
+    noise: Noise
     statistics: RunningStatistics
     average: WeightAverage | None
     accelerator: Accelerator
@@ -47,12 +46,16 @@ class TrainStep:
     micro_batches: int
     global_batch: int
     label_smoothing: float
+    bucket_mib: int | None = None  # size of the messages in which gradients are exchanged
+    thaws_at: int = 0  # the step until which only the classifier is trained
+    frozen: bool = False  # whether only the classifier is trained now
 
     def __call__(self, step: int, batches: Iterator[Batch], tally: Tally, losses: LossRing) -> None:
-        """Take this rank's micro-batches of `step` from `batches` and update the weights. Never asks the device."""
+        """Take this rank's micro-batches of `step` from `batches` and update the weights; never wait for the device."""
         set_rate(self.optimizer, self.schedule.rate(step))
         for turn, batch in enumerate(islice(batches, self.micro_batches)):
-            self.statistics.before(turn)
+            if not self.frozen:
+                self.statistics.before(turn)
             with self.world.accumulating(self.model, last=turn == self.micro_batches - 1):
                 with marked(Part.FORWARD):
                     loss, logits = self._forward(batch, step)
@@ -66,19 +69,22 @@ class TrainStep:
 
     def _forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """The micro-batch's summed loss and its logits."""
-        plan, mix = batch.plan, batch.plan.mix
-        keep, dropout = self.depth(plan.epochs, plan.ids), self.dropout(step, plan.group, len(batch.labels))
-        images = batch.images
+        plan, mix, images = batch.plan, batch.plan.mix, batch.images
         if mix is not None or not self.compilable.takes_pixels:
             images = self.normalise(images)
             mix_images(images, batch.partner, mix)
-        with self.numerics.autocast():
-            logits = self.model(images, keep, dropout)
+        with self._noise(step, plan) as noise, self.numerics.autocast():
+            logits = self.model(images, *noise)
             loss = mixed_loss(logits, batch.labels, batch.partner, mix, self.label_smoothing)
         return loss, logits
 
+    def _noise(self, step: int, plan: Plan) -> AbstractContextManager[tuple[Tensor | None, ...]]:
+        if self.frozen:
+            return nullcontext(())
+        return self.noise.around(step, plan.group, plan.epochs, plan.ids)
+
     def _backward(self, loss: Tensor) -> None:
-        """Gradients of the global batch's mean loss: DDP averages over ranks, so each counts `size` times."""
+        """Compute gradients of the global batch's mean loss: DDP averages over ranks, so each is scaled by `size`."""
         self.scaler.scale(loss * (self.world.size / self.global_batch)).backward()
 
     def _update(self) -> None:
@@ -92,16 +98,20 @@ class TrainStep:
         self.optimizer.zero_grad(set_to_none=not self.compilable.keeps_gradients)
 
     def share_statistics(self) -> None:
-        """Give every rank the running statistics of all, in the network and in its average."""
-        self.statistics.average(self.world)
+        """Average the running statistics over all ranks, in the network and in its moving average.
+
+        While they are frozen they are equal on all ranks, and a mean over three ranks would only round them.
+        """
+        if not self.frozen:
+            self.statistics.average(self.world)
 
     def warm_up(self, resident: Batch, passes: int = 2, *, together: bool = True) -> None:
-        """Passes on a resident batch that leave no trace in weights or statistics.
+        """Run passes on a resident batch that leave weights and statistics unchanged.
 
-        DDP rebuilds its buckets after the first backward pass and sums in another order from then on. With the
-        rebuilding behind it, a resumed run sums in the order of the undisturbed one. Kernels that are chosen or
-        compiled at first use are ready too before the clock starts. Unless `together`, ranks exchange nothing, so
-        that one may fail alone.
+        DDP rebuilds its buckets after the first backward pass and sums in another order from then on. After these
+        passes a resumed run sums in the same order as an uninterrupted one, and kernels that are chosen or compiled at
+        first use are ready before the clock starts. Unless `together`, ranks exchange nothing, so that one may fail
+        alone.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
         try:

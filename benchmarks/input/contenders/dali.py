@@ -100,7 +100,7 @@ def decoder(given: Given) -> Iterator[Any]:
 
 
 def decoded_cache(shards: Path, folder: Path) -> Any:
-    """The product's cache of decoded images, made where it is not there yet."""
+    """The product's cache of decoded images, made if missing."""
     from headrace.shards.shardset import ShardSet
     from headrace.train.input.decode.cache import plan_caches
     from headrace.train.input.decode.cache_fill import open_caches

@@ -78,11 +78,11 @@ def ffcv(given: Given) -> Iterator[Any]:
             yield images
 
 
-def write_mds(shards: Path, out: Path) -> None:
-    """mosaicml-streaming's shards, 64 MiB each as is its default."""
+def write_mds(shards: Path, out: Path, size: int = 1 << 26) -> None:
+    """mosaicml-streaming's shards, 64 MiB each as is its default, or of another size."""
     from streaming import MDSWriter
 
-    with MDSWriter(out=str(out), columns={"jpeg": "bytes", "label": "int"}) as writer:
+    with MDSWriter(out=str(out), columns={"jpeg": "bytes", "label": "int"}, size_limit=size) as writer:
         for jpeg, label in jpegs(shards):
             writer.write({"jpeg": jpeg, "label": label})
 
@@ -103,12 +103,12 @@ def mosaicml(given: Given) -> Iterator[Any]:
     return loaded(Images(local=str(given.prepared), shuffle=True, batch_size=BATCH))
 
 
-def write_litdata(shards: Path, out: Path) -> None:
-    """Chunks of litData, each worker reading through a split that is opened once."""
+def write_litdata(shards: Path, out: Path, size: int | str = "64MB") -> None:
+    """Chunks of litData of this size, each worker reading through a split that is opened once."""
     from benchmarks.litdata_chunks import write_chunks
 
     found = split(shards)
-    write_chunks(partial(_litdata_samples, found), list(range(len(found))), out, THREADS)
+    write_chunks(partial(_litdata_samples, found), list(range(len(found))), out, THREADS, size)
 
 
 def _litdata_samples(found: Any, ids: list[int]) -> Iterator[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""Where shards are made: in worker processes of this machine."""
+"""Makes shards in worker processes of this machine."""

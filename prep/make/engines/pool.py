@@ -1,7 +1,7 @@
 """Worker processes that make shards. A worker that dies ends the run; a parent that dies takes its workers along.
 
 Each worker has a pipe to its parent and nothing else in common with it: the locks and queues of multiprocessing have
-names in shared memory, which stay for ever when the whole group of processes is killed.
+names in shared memory, which stay forever if the whole group of processes is killed.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1
 _main_hidden = threading.Lock()
 _REPORT_EVERY = 0.1  # seconds
 News = tuple[int, list[Bad]]  # samples done since the last news, and those of them that were bad
-Answer = News | Record | HeadraceError  # of a worker: how far it is, or what came out of a job
+Answer = News | Record | HeadraceError  # from a worker: its progress, or the result of a job
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error: the run is being given up
@@ -37,7 +37,7 @@ class _Stopped(Exception):  # noqa: N818 - not an error: the run is being given 
 
 
 def make_shards(jobs: list[Job], work: Work, workers: int, tick: Tick) -> Iterator[Record]:
-    """The records of all jobs, in the order in which they finish. What `tick` raises ends the run."""
+    """The records of all jobs, in the order in which they finish. An error from `tick` ends the run."""
     if workers == 1 or len(jobs) <= 1:
         for job in jobs:
             yield make_shard(job, work, tick)
@@ -88,18 +88,18 @@ class _Worker:
             self._process.start()
 
     def give(self, job: Job) -> None:
-        """Have it do this job; it must have answered the one before."""
+        """Give it a job; it must have answered the one before."""
         with _death_is_an_error():
             self.pipe.send(job)
 
     def answer(self) -> Answer:
-        """How far it is, or what came out of the job."""
+        """Its progress, or the result of the job."""
         with _death_is_an_error():
             answer: Answer = self.pipe.recv()
         return answer
 
     def close(self) -> None:
-        """Have it end: at once where it has no job, else at its next report."""
+        """Let it end: at once if it has no job, else at its next report."""
         self.pipe.close()
 
     def join(self) -> None:
@@ -108,14 +108,14 @@ class _Worker:
 
 
 def _with_news(workers: set[_Worker]) -> list[_Worker]:
-    """Those that have answered or died; there is at least one."""
+    """The workers that have answered or died; there is at least one."""
     ready = wait([one.pipe for one in workers])
     return [one for one in workers if one.pipe in ready]
 
 
 @contextmanager
 def _death_is_an_error() -> Iterator[None]:
-    """What a pipe raises when nobody is at its other end, in words."""
+    """A context that explains the error of a pipe whose other end is gone."""
     try:
         yield
     except (EOFError, OSError) as error:
@@ -127,7 +127,7 @@ def _death_is_an_error() -> Iterator[None]:
 
 @contextmanager
 def _no_start_is_an_error(workers: int) -> Iterator[None]:
-    """What the system raises when it starts no more processes, or opens no more pipes to them, in words."""
+    """A context that explains the system's error if no further process or pipe can be created."""
     try:
         yield
     except OSError as error:
@@ -140,7 +140,7 @@ def _no_start_is_an_error(workers: int) -> Iterator[None]:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """Keep the caller's program out of a worker, which needs nothing of it and would run it once more."""
+    """Keep the caller's program out of a worker, which does not need it and would run it again."""
     with _main_hidden:
         program, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         try:
@@ -151,7 +151,7 @@ def _without_main() -> Iterator[None]:
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back: a worker that starts now inherits that, until it ignores it by itself."""
+    """Block Ctrl-C: a worker that starts now inherits that until it ignores the signal itself."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -160,7 +160,7 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, work: Work, parent: int) -> None:
-    """What a worker does: its parent's jobs, until that closes the pipe."""
+    """The main loop of a worker: do the parent's jobs until it closes the pipe."""
     _follow(parent)
     telling = _Telling(pipe)
     with suppress(_Stopped, EOFError, ConnectionResetError):
@@ -189,14 +189,14 @@ class _Telling:
         self._due = 0.0
 
     def count(self, samples: int, bad: list[Bad]) -> None:
-        """Add so many finished samples, of which these were bad."""
+        """Add finished samples, of which these were bad."""
         self._samples += samples
         self._bad += bad
         if time.monotonic() >= self._due:
             self._report()
 
     def answer(self, answer: Record | HeadraceError) -> None:
-        """Report what came out of a job, after all its samples."""
+        """Report the result of a job, after all its samples."""
         self._report()
         self._send(answer)
 
@@ -212,7 +212,7 @@ class _Telling:
 
 
 def _follow(parent: int) -> None:
-    """An interrupt is the parent's to handle, and the parent's death is ours."""
+    """Leave interrupts to the parent, and end with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":

@@ -66,7 +66,7 @@ def test_servers_that_are_not_there_end_no_run(tiny_set: Path, tmp_path: Path, s
     ran = train(tiny_set, tmp_path / "run", servers)
     assert is_whole(ran, tmp_path / "run")
     assert [len(ran.warnings(name)) for name in ("mlflow", "wandb")] == [1, 1]
-    assert "see `wandb sync`" in ran.warnings("wandb")[0]
+    assert "`wandb sync` can send it later" in ran.warnings("wandb")[0]
     assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
 
 

@@ -56,11 +56,11 @@ def test_pax_size_that_is_no_number(size: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"12 path=short\n", "a record that is none"),
-        (b"9" * 5000 + b" path=x\n", "a record that is none"),
-        (b"0 path=x\n", "a record that is none"),
-        (b"9 path=xy", "a record that is none"),
-        (b"6 =xy\n", "a record that is none"),
+        (b"12 path=short\n", "an invalid record"),
+        (b"9" * 5000 + b" path=x\n", "an invalid record"),
+        (b"0 path=x\n", "an invalid record"),
+        (b"9 path=xy", "an invalid record"),
+        (b"6 =xy\n", "an invalid record"),
         (fields.record(b"path", b""), "an empty path"),
     ],
 )
@@ -249,7 +249,7 @@ def test_zip_whose_directory_lost_members(tmp_path: Path) -> None:
     shorter = whole[: end - length] + whole[second:end]
     resized = (len(shorter) - (end - length)).to_bytes(4, "little")
     (tmp_path / "a.zip").write_bytes(shorter + whole[end : end + 12] + resized + whole[end + 16 :])
-    with pytest.raises(DataError, match=f"holds {len(contents) - 1} members, and says that they are {len(contents)}"):
+    with pytest.raises(DataError, match=f"holds {len(contents) - 1} members, but says that there are {len(contents)}"):
         ZipFiles(tmp_path / "a.zip").table()
 
 

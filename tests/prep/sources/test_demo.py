@@ -8,6 +8,7 @@ from headrace.prep.command.options import Options
 from headrace.prep.images.drawing import CLASSES, SIDE, draw
 from headrace.prep.sources.demo import demo_source
 from headrace.prep.sources.detect import open_files, open_source
+from tests.prep.sources.gathered import splits_of
 from tests.prep.test_commands import start
 from tests.shards.test_store import pid_in
 
@@ -38,7 +39,7 @@ def test_drawn_once(tmp_path: Path) -> None:
     for train in (2, 2, 3):
         path = demo_source(tmp_path / "a", 0, say=said.append, train=train, val=1)
     assert len(said) == 2
-    assert len(open_source(open_files(path, tmp_path), Options()).splits["train"].labels) == 3 * len(CLASSES)
+    assert len(splits_of(open_source(open_files(path, tmp_path), Options()))["train"].labels) == 3 * len(CLASSES)
 
 
 def test_killed_drawing_leaves_nothing_after_the_next(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from headrace.prep.sources.splits import validation_part
 from headrace.shards.errors import DataError, HeadraceError
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import Contents, as_folder, as_zip, small
+from tests.prep.sources.gathered import splits_of
 
 NONE = Options(val_fraction=0)
 
@@ -43,7 +44,7 @@ def seen(source: Source) -> dict[str, list[tuple[str, str]]]:
         name: [
             (path, source.classes[label].id) for path, label in zip(one.files.paths, one.labels.tolist(), strict=True)
         ]
-        for name, one in source.splits.items()
+        for name, one in splits_of(source).items()
     }
 
 
@@ -65,7 +66,7 @@ def test_one_tree(tmp_path: Path) -> None:
     """A tree of class folders is one split; a part of every class may be taken from it."""
     files = tree(*(f"{name}/{k}.jpg" for name in ("ant", "cat") for k in range(5)))
     source = opened(as_folder(files, tmp_path / "in"), NONE)
-    assert list(source.splits) == ["train"]
+    assert list(splits_of(source)) == ["train"]
     parts = seen(opened(tmp_path / "in", Options(val_fraction=0.4)))
     assert Counter(label for _, label in parts["val"]) == {"ant": 2, "cat": 2}
     assert sorted(parts["train"] + parts["val"]) == sorted(seen(source)["train"])

@@ -13,6 +13,7 @@ from headrace.prep.make import reuse
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import as_folder
+from tests.prep.sources.gathered import splits_of
 from tests.prep.sources.test_imagefolder import NONE, opened, seen, tree
 
 ROWS = [("a.jpg", "cat"), ("b.jpg", "ant"), ("c.jpg", "cat")]
@@ -126,10 +127,10 @@ INTEGERS = [("a.jpg", "7"), ("b.jpg", "0"), ("c.jpg", "3")]
 def test_integers_keep_their_numbers(tmp_path: Path) -> None:
     """Label 7 is class 7, and the gaps are told."""
     source = opened(listing(tmp_path, csv_of("path,label", list(INTEGERS))), NONE)
-    assert source.splits["train"].labels.tolist() == [7, 0, 3]
+    assert splits_of(source)["train"].labels.tolist() == [7, 0, 3]
     assert [one.id for one in source.classes] == [str(number) for number in range(8)]
     assert source.remarks == ["labels are integers, so class numbers; no image has 1, 2, 4, 5, 6"]
-    with pytest.raises(DataError, match="the largest is 99999"):
+    with pytest.raises(DataError, match=r"the largest of .* labels is 99999"):
         opened(listing(tmp_path, csv_of("path,label", [("a.jpg", "99999")])), NONE)
 
 
@@ -140,9 +141,9 @@ def test_names_file_gives_integers_names_and_count(tmp_path: Path) -> None:
     path = listing(tmp_path, csv_of("path,label", list(INTEGERS)))
     source = opened(path, Options(val_fraction=0, classes_from=str(names)))
     assert [one.id for one in source.classes] == list("abcdefghij")
-    assert source.splits["train"].labels.tolist() == [7, 0, 3]
+    assert splits_of(source)["train"].labels.tolist() == [7, 0, 3]
     names.write_text("a\nb\n")
-    with pytest.raises(DataError, match=r"3 classes are none of the 2 of --classes-from .*: 0, 3, 7"):
+    with pytest.raises(DataError, match=r"3 classes are not among the 2 of --classes-from .*: 0, 3, 7"):
         opened(path, Options(val_fraction=0, classes_from=str(names)))
 
 
@@ -164,7 +165,7 @@ def test_classes_of_another_set(tmp_path: Path) -> None:
     split = ShardSet.open(tmp_path / "two").split("train")
     assert dict(zip(split.sources, split.labels.tolist(), strict=True)) == {"cat/1.jpg": 1, "ant/2.jpg": 2}
     as_folder(tree("dog/1.jpg"), second)
-    with pytest.raises(DataError, match=r"1 class is none of the 3 of --classes-from .*one: dog"):
+    with pytest.raises(DataError, match=r"1 class is not among the 3 of --classes-from .*one: dog"):
         prep(second, tmp_path / "three", like, workers=1, if_exists="error", say=lambda _: None)
 
 
@@ -230,7 +231,7 @@ def test_name_of_two_classes_says_neither(tmp_path: Path) -> None:
     (tmp_path / "names").write_text("n02012849\tcrane\nn03126707\tcrane\nn01440764\ttench\n")
     options = Options(val_fraction=0, classes_from=tmp_path / "names")
     rows = [("a.jpg", "tench"), ("b.jpg", "crane")]
-    with pytest.raises(DataError, match=r": 1 class is none of the 3 of --classes-from .*names: crane\. "):
+    with pytest.raises(DataError, match=r": 1 class is not among the 3 of --classes-from .*names: crane\. "):
         opened(listing(tmp_path, csv_of("path,label", rows)), options)
 
 

@@ -68,11 +68,11 @@ def test_metadata_without_labels_leaves_them_to_the_folders(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (("1.jpg,cat", "9.jpg,cat"), "metadata.csv: 9.jpg: there is no such file"),
+        (("1.jpg,cat", "9.jpg,cat"), "metadata.csv: 9.jpg: no such file"),
         (("1.jpg,cat", "../train/1.jpg,cat"), "it is labelled twice"),
         (("1.jpg,cat", "1.jpg,ant"), "row 3 .*occurs twice"),
         (("1.jpg,",), "row 2 .*needs a path, a label"),
-        (("../../1.jpg,cat",), "there is no such file"),
+        (("../../1.jpg,cat",), "no such file in its folder"),
         (('1.jpg,"cat',), "not a CSV"),
     ],
 )
@@ -93,7 +93,7 @@ def test_nothing_in_it(tmp_path: Path) -> None:
 def test_labels_never_meet_the_pixels_of_another_folder(tmp_path: Path) -> None:
     """A path that leads out of the folder of its metadata file is refused, though there is such a file."""
     files = tree("train/2.jpg", "photo/1.jpg") | {"train/metadata.csv": as_csv("2.jpg,cat", "../photo/1.jpg,dog")}
-    with pytest.raises(DataError, match=r"\.\./photo/1\.jpg: there is no such file in its folder"):
+    with pytest.raises(DataError, match=r"\.\./photo/1\.jpg: no such file in its folder"):
         opened(as_folder(files, tmp_path / "in"), NONE)
 
 

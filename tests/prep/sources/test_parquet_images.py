@@ -18,6 +18,7 @@ from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.open_files import LimitError
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import as_folder
+from tests.prep.sources.gathered import splits_of
 from tests.prep.sources.test_imagefolder import NONE, jpegs, opened, seen, tree
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -39,6 +40,14 @@ def written(
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"image": images, "label": labels}, schema=schema), path, row_group_size=2)
     return path
+
+
+def test_folder_that_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given as a dot; the report does not name the files that were read."""
+    written(tmp_path / "in/train.parquet", [0, 1, 2, 0, 1, 2])
+    monkeypatch.chdir(tmp_path / "in")
+    prep(Path(), tmp_path / "out", NONE, workers=1, if_exists="error", say=lambda _: None)
+    assert not (tmp_path / "out/report.jsonl").exists()
 
 
 def test_folder_of_files(tmp_path: Path) -> None:
@@ -165,7 +174,7 @@ def test_files_beside_them_are_reported(tmp_path: Path) -> None:
     written(tmp_path / "in/data/train.parquet", [0])
     as_folder(tree("pictures/1.jpg") | {"README.md": b"A card.", ".gitattributes": b"x"}, tmp_path / "in")
     source = opened(tmp_path / "in", NONE)
-    assert len(source.splits["train"].labels) == 3
+    assert len(splits_of(source)["train"].labels) == 3
     assert sorted((one.path, one.reason) for one in source.unused) == [
         (".gitattributes", "hidden"),
         ("README.md", "not an image"),

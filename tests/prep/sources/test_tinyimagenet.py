@@ -13,6 +13,7 @@ from headrace.prep.sources.files import Files
 from headrace.prep.sources.source import Source, fingerprint, states
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from tests.prep.contents import WNIDS, Contents, as_folder, as_zip, small
+from tests.prep.sources.gathered import splits_of
 
 
 def open_files(path: Path) -> Files:
@@ -32,7 +33,7 @@ def seen(source: Source) -> dict[str, list[tuple[str, int, bytes]]]:
             (entry.path, label, source.reader.read(entry))
             for entry, label in zip(listed.files, listed.labels.tolist(), strict=True)
         ]
-        for name, listed in source.splits.items()
+        for name, listed in splits_of(source).items()
     }
 
 
@@ -96,14 +97,14 @@ def test_first_classes_and_first_images(tmp_path: Path) -> None:
     source = source_of(open_files(as_folder(small(), tmp_path)))
     part = source.limited(2, 3)
     assert [one.id for one in part.classes] == ["n01", "n02"]
-    assert {name: np.bincount(one.labels).tolist() for name, one in part.splits.items()} == {
+    assert {name: np.bincount(one.labels).tolist() for name, one in splits_of(part).items()} == {
         "train": [3, 3],
         "val": [2, 2],
     }
-    assert [entry.path for entry in part.splits["train"].files] == [
+    assert [entry.path for entry in splits_of(part)["train"].files] == [
         f"train/{wnid}/images/{wnid}_{k}.JPEG" for wnid in ("n01", "n02") for k in range(3)
     ]
-    assert source.limited(None, None).splits["val"].files.paths == source.splits["val"].files.paths
+    assert splits_of(source.limited(None, None))["val"].files.paths == splits_of(source)["val"].files.paths
 
 
 def without(*paths: str) -> Callable[[Contents], None]:
@@ -206,7 +207,7 @@ def test_file_that_vanishes_or_grows_is_named(tmp_path: Path) -> None:
     source = source_of(open_files(root))
     (root / "train/n01/images/n01_0.JPEG").unlink()
     (root / "train/n01/images/n01_1.JPEG").write_bytes(b"other")
-    first, second, *_ = source.splits["train"].files
+    first, second, *_ = splits_of(source)["train"].files
     with pytest.raises(DataError, match=r"n01_0\.JPEG: cannot be read"):
         source.reader.read(first)
     with pytest.raises(DataError, match=r"n01_1\.JPEG: its size changed"):

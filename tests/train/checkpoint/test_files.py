@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from headrace.shards.errors import DataError, HeadraceError, NewerError, UsageError
-from headrace.train.checkpoint import files, formats
+from headrace.train.checkpoint import files, formats, names
 from headrace.train.checkpoint.fields import NETWORK
+from headrace.train.record.attempts import Attempt, SupersededError, claimed
 
 STATE: dict[str, Any] = {
     "format": formats.FORMAT,
@@ -31,11 +32,23 @@ STATE: dict[str, Any] = {
 }
 
 
-def save(run: Path, step: int, *, best: bool = False, keep: int = 3, **changes: Any) -> Path:
-    """Save a state that differs by its step; the file that `last.pt` leads to."""
+def save(
+    run: Path,
+    step: int,
+    *,
+    best: bool = False,
+    keep: int = 3,
+    attempt: Attempt | None = None,
+    before: str = "",
+    said: str | None = None,
+    **changes: Any,
+) -> Path:
+    """Save a state that differs by its step; the file. `said`: what it says of the best one."""
     run.mkdir(exist_ok=True)
-    files.save(run, STATE | {"progress": {"step": step}} | changes, step, best=best, keep=keep)
-    return (run / "last.pt").resolve()
+    state = STATE | {"progress": {"step": step}} | changes | ({} if said is None else {"best": said})
+    return files.save(
+        run, state, step, best=best, keep=keep, attempt=attempt or Attempt(), before=before
+    ).path.resolve()
 
 
 def steps(run: Path) -> list[int]:
@@ -55,7 +68,7 @@ def test_state_comes_back(tmp_path: Path) -> None:
 def test_run_folder_is_its_best(tmp_path: Path) -> None:
     """A folder is taken for its best.pt; one without a best.pt is told what to give."""
     save(tmp_path / "run", 1)
-    with pytest.raises(UsageError, match=r"run/best\.pt: no checkpoint that can be read .*RUN/last\.pt"):
+    with pytest.raises(UsageError, match=r"run/best\.pt: no readable checkpoint .*RUN/last\.pt"):
         files.load(tmp_path / "run")
     best = save(tmp_path / "run", 2, best=True)
     save(tmp_path / "run", 3)
@@ -90,7 +103,7 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
     """A file that would run code on loading is damaged data, and its code is not run."""
     mark, path = tmp_path / "executed", tmp_path / "given.pt"
     torch.save(STATE | {"scaler": Trap(mark)}, path)
-    with pytest.raises(DataError, match=r"given\.pt: not a checkpoint that can be read"):
+    with pytest.raises(DataError, match=r"given\.pt: not a readable checkpoint"):
         files.load(path)
     assert not mark.exists()
     pickle.loads(pickle.dumps(Trap(mark)))  # noqa: S301  the trap works where nobody guards
@@ -134,7 +147,8 @@ def test_flipped_bit_is_found(tmp_path: Path, place: int) -> None:
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"damaged: its sha256 begins [0-9a-f]{16}, its name says [0-9a-f]{16}"):
+    words = r"is damaged: its SHA-256 begins with [0-9a-f]{16}, but its name says [0-9a-f]{16}"
+    with pytest.raises(DataError, match=words):
         files.load(tmp_path / "last.pt")
 
 
@@ -147,7 +161,7 @@ def test_renamed_file_is_still_checked(tmp_path: Path) -> None:
     at = content.index(torch.arange(6.0).numpy().tobytes())
     for damaged in (content[:-100], content[:at] + b"\x01" + content[at + 1 :]):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"mine\.pt: not a checkpoint that can be read"):
+        with pytest.raises(DataError, match=r"mine\.pt: not a readable checkpoint"):
             files.load(path)
 
 
@@ -189,16 +203,16 @@ def test_no_checkpoint_is_never_a_fresh_start(tmp_path: Path) -> None:
         files.newest(tmp_path)
     with pytest.raises(UsageError, match=r"gone\.pt"):
         files.load(tmp_path / "gone.pt")
-    assert not files.exists(tmp_path)
+    assert not names.exists(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([1, 2], "it holds a list"),
+        ([1, 2], "the file holds a list"),
         ({"state_dict": {}}, "missing or of the wrong kind"),
         (STATE | {"classes": "ab"}, "classes missing or of the wrong kind"),
-        (STATE | {"format": 0}, "format 0, the first is 1"),
+        (STATE | {"format": 0}, "the field format is 0, but formats begin at 1"),
         ({key: value for key, value in STATE.items() if key != "recipe"}, "recipe missing"),
     ],
 )
@@ -253,8 +267,8 @@ def test_each_version_has_its_fields(tmp_path: Path, version: int) -> None:
 def test_later_checkpoints_are_found(tmp_path: Path) -> None:
     """Those of later steps are listed, the newest first."""
     paths = [save(tmp_path, step, keep=9) for step in (3, 5, 9)]
-    assert [path.name for path in files.later(tmp_path, 3)] == [paths[2].name, paths[1].name]
-    assert files.later(tmp_path, 9) == []
+    assert [path.name for path in names.later(tmp_path, 3)] == [paths[2].name, paths[1].name]
+    assert names.later(tmp_path, 9) == []
 
 
 def test_leftovers_of_a_killed_save_are_removed(tmp_path: Path) -> None:
@@ -279,3 +293,44 @@ def test_save_that_fails_leaves_the_last_one(tmp_path: Path) -> None:
     blocked.unlink()
     (tmp_path / "aside").rename(blocked)
     assert files.load(tmp_path / "last.pt").state["progress"] == {"step": 1}
+
+
+def test_newest_is_by_attempt_then_by_step(tmp_path: Path) -> None:
+    """A checkpoint of a later attempt is newer, whatever its step; one without an attempt is of attempt 0."""
+    save(tmp_path, 9)
+    later = save(tmp_path, 5, attempt=Attempt(7))
+    save(tmp_path, 8, attempt=Attempt(6))  # late, by a writer that was taken for dead
+    assert files.newest(tmp_path).stored.path == later
+    save(tmp_path, 6, attempt=Attempt(7))
+    assert files.newest(tmp_path).stored.state["progress"] == {"step": 6}
+
+
+def test_run_folder_is_what_its_newest_calls_the_best(tmp_path: Path) -> None:
+    """A run folder as a checkpoint goes by the newest one's word, wherever the links lead."""
+    best = save(tmp_path, 4, said="this", attempt=Attempt(7))
+    save(tmp_path, 5, attempt=Attempt(7), said=best.name)
+    stale = save(tmp_path, 9, attempt=Attempt(6), said="this")
+    assert (tmp_path / "last.pt").resolve() == stale
+    assert files.load(tmp_path).path.name == best.name
+    assert files.best_before(tmp_path, tmp_path / "last.pt", best.name) == best.name
+    save(tmp_path, 6, attempt=Attempt(8), said="this")
+    assert files.load(tmp_path).state["progress"] == {"step": 6}
+
+
+def test_stale_writer_removes_nothing_of_a_later_one(tmp_path: Path) -> None:
+    """An attempt removes its own and older files only, and what was best before stays."""
+    first = save(tmp_path, 1)
+    kept = [save(tmp_path, step, attempt=Attempt(7)) for step in (2, 3)]
+    for step in (4, 5, 6):
+        stale = save(tmp_path, step, keep=1, attempt=Attempt(6), before=first.name)
+    assert sorted((tmp_path / "checkpoints").iterdir()) == sorted([first, *kept, stale])
+
+
+def test_superseded_attempt_publishes_nothing(tmp_path: Path) -> None:
+    """With a later attempt there, a save ends before anything is visible, and nothing unfinished stays."""
+    with claimed(tmp_path) as first:
+        before = save(tmp_path, 1, attempt=first)
+    with claimed(tmp_path), pytest.raises(SupersededError):
+        save(tmp_path, 2, attempt=first)
+    assert list((tmp_path / "checkpoints").iterdir()) == [before]
+    assert (tmp_path / "last.pt").resolve() == before

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headrace.train.doctor.measured import Cause, Cold, Cores, Job, Measured, Rung, Timed
+from headrace.train.doctor.measured import Cause, Cold, Cores, Job, Measured, Network, Rung, Timed
 from headrace.train.doctor.reading import Reading
 
 ON_CPU = Job(
@@ -59,3 +59,8 @@ def ladder(
 def cold(rate: float, left: float | None = 0.0) -> Cold:
     """A cold set."""
     return Cold(timed=timed(rate, waited=0.5), files=2, bytes=1_000_000, left=left)
+
+
+def network(rate: float, *, missed: float = 0.0, ahead: bool = True, epochs: int = 1) -> Network:
+    """Shards that come at so many images a second, of 100 kB each."""
+    return Network(images_per_second=rate, bytes_per_second=1e5 * rate, missed=missed, ahead=ahead, epochs=epochs)

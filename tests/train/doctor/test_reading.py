@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from headrace.train.doctor.measured import Cause, Rung
 from headrace.train.doctor.reading import Resource
-from tests.train.doctor.figures import ON_GPU, cold, job_with, ladder, timed
+from tests.train.doctor.figures import ON_GPU, cold, job_with, ladder, network, timed
 
 rates = st.floats(1, 1e5)
 fractions = st.floats(0.01, 0.99)
@@ -102,3 +102,25 @@ def test_whole_alone_has_its_input_by_difference() -> None:
     reading = job_with({rung: rungs[rung] for rung in [Rung.STEP, Rung.WHOLE]})
     assert math.isclose(reading.cpu_input, 50)
     assert reading.feeds is None
+
+
+@given(rates, fractions, fractions, st.integers(1, 100), st.booleans())
+def test_network_is_the_time_of_the_run(rate: float, part: float, missed: float, epochs: int, ahead: bool) -> None:
+    """Counted epoch by epoch: all shards come in the first, those without room in each later one."""
+    found = network(part * rate, missed=missed, ahead=ahead, epochs=epochs)
+    reading = job_with(ladder(rate, rate), job=ON_GPU, network=found)
+    train, fetch = 1000 / rate, 1000 / (part * rate)
+    first = max(train, fetch) if ahead else train + fetch
+    whole = first + sum(max(train, missed * fetch) for _ in range(1, epochs))
+    assert math.isclose(reading.gains[Resource.NETWORK], whole / (epochs * train), rel_tol=1e-6)
+    assert math.isclose(reading.fetching, 1 - epochs * train / whole, abs_tol=1e-9)
+
+
+def test_network_binds_where_it_is_the_slowest() -> None:
+    """Half as fast as the job, in the only epoch; in one of a hundred it is not worth a word."""
+    once, often = (job_with(ladder(100, 100), job=ON_GPU, network=network(50, epochs=epochs)) for epochs in (1, 100))
+    assert once.binding == (Resource.NETWORK, 2.0)
+    assert often.binding[0] is Resource.COMPUTE
+    full = job_with(ladder(100, 100), job=ON_GPU, network=network(50, missed=0.9, epochs=100))
+    assert full.binding[0] is Resource.NETWORK
+    assert job_with(ladder(100, 100), job=ON_GPU).fetching == 0

@@ -2,8 +2,8 @@ from headrace.train.doctor.examination import Examination, Tried
 from headrace.train.doctor.knobs import best_knob
 from headrace.train.doctor.measured import Cause
 from headrace.train.doctor.page import page
-from headrace.train.doctor.words import advice, cold_line, finding
-from tests.train.doctor.figures import ON_CPU, ON_GPU, cold, job_with, ladder, timed
+from headrace.train.doctor.words import advice, cold_line, finding, network_line
+from tests.train.doctor.figures import ON_CPU, ON_GPU, cold, job_with, ladder, network, timed
 
 
 def test_each_finding_has_its_words() -> None:
@@ -24,12 +24,12 @@ def test_short_of_cpu_says_why() -> None:
     assert all("1.00 of 2 cores" in words for words in said.values())
     assert "quota" in said[Cause.QUOTA]
     assert "other programs leave" in said[Cause.OTHERS]
-    assert "stopped again" in said[Cause.STOPPED]
+    assert "stopped repeatedly" in said[Cause.STOPPED]
 
 
 def test_slower_than_alone_is_not_called_fine() -> None:
     """A step that does not wait and yet is slower than alone has its own words, those of a run's verdict."""
-    assert "slower than alone" in finding(job_with(ladder(100, 80), job=ON_GPU))
+    assert "slower than on its own" in finding(job_with(ladder(100, 80), job=ON_GPU))
 
 
 def test_advice_names_a_setting_or_says_that_there_is_none() -> None:
@@ -37,20 +37,39 @@ def test_advice_names_a_setting_or_says_that_there_is_none() -> None:
     nothing = job_with(ladder(100, 99, cpu_input=0.1))
     assert advice(Examination(nothing, None)) == "no setting of the input would make this job faster"
     reading = job_with(ladder(100, 60, cpu_step=60, cpu_input=40))
-    assert "so --try leaves it out" in advice(Examination(reading, best_knob(reading)))
+    assert "so --try does not test it" in advice(Examination(reading, best_knob(reading)))
     few = job_with(ladder(100, 100, cpu_input=0.1, threads=timed(180)), job=ON_CPU.model_copy(update={"threads": 1}))
     knob = best_knob(few)
     assert knob is not None
     said = advice(Examination(few, knob, Tried(knob, 100, 175)))
     assert "--set runtime.threads=2" in said
-    assert "predicted to give x1.80; tried: 100.0 images/s before, 175.0 with it, x1.75" in said
+    assert "predicted to give x1.80; tried: 100.0 images/s without this setting, 175.0 with it, x1.75" in said
 
 
 def test_cold_line_says_whether_it_was_cold() -> None:
     """Evicted whole, in part, or not to be known."""
-    for left, words in ((0.0, "none of them stayed"), (0.4, "40.0% of them stayed"), (None, "not known")):
+    for left, words in ((0.0, "none of them stayed"), (0.4, "40.0% of them stayed"), (None, "unknown")):
         assert words in cold_line(Examination(job_with(ladder(100, 100), cold=cold(50, left)), None))
     assert cold_line(Examination(job_with(ladder(100, 100)), None)) == ""
+
+
+def test_network_has_its_words() -> None:
+    """How fast shards arrive, and what that means for the run: before it, in its first epoch, or in every one."""
+    for found, words in (
+        (network(50, ahead=False, epochs=4), "all shards arrive before the first step, in 20 s: the run waits 33.3%"),
+        (
+            network(50, epochs=4),
+            "all shards arrive in the first epoch and stay on this host: the run waits 20.0% of its time",
+        ),
+        (network(50, missed=0.8, epochs=2), "and the 80% for which there is no room in every epoch"),
+    ):
+        reading = job_with(ladder(100, 100), job=ON_GPU, network=found)
+        assert network_line(reading).startswith("shards arrive at 5.0 MB/s, 50.0 images/s; ")
+        assert words in network_line(reading)
+        assert finding(reading).startswith("network-bound: shards arrive at 50.0 images/s")
+        assert ("runtime.stage_limit" in finding(reading)) == bool(found.missed)
+        assert any(line.startswith("network  ") for line in page(Examination(reading, None)).splitlines())
+    assert network_line(job_with(ladder(100, 100))) == ""
 
 
 def test_page_is_aligned() -> None:

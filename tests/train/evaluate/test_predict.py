@@ -26,7 +26,7 @@ def predictor() -> Predictor:
     network = narrow().eval()
     normalise = Normalise(*normalisation_of("efficientnet-b0"), CPU)
     settings = SettledEvaluate(size=32, batch=4)
-    return Predictor(network, normalise, Numerics(), Place(World(), CPU, 2), settings, "auto", NAMES, NAMES)
+    return Predictor(network, normalise, Numerics(), Place(World(), CPU, 2), settings, "bilinear", "auto", NAMES, NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -87,6 +87,17 @@ def test_resume_on_another_number_of_ranks(tiny_set: Path, opened: list[Loader])
         assert torch.equal(whole[step][0], torch.cat([part[step - 3][0] for part in parts]))
 
 
+def test_state_of_before_has_one_partition(tiny_set: Path, opened: list[Loader]) -> None:
+    """A state that says nothing of partitions is loaded, but not into a loader that has several."""
+    plain, two = load(tiny_set, opened), load(tiny_set, opened, partitions=2)
+    state = {name: value for name, value in plain.state_dict().items() if name != "partitions"}
+    plain.load_state_dict({**state, "step": 3})
+    assert plain.step == 3
+    with pytest.raises(UsageError, match="partitions is 2, but the state has 1"):
+        two.load_state_dict(state)
+    assert two.plan(0).ids.tolist() != plain.plan(0).ids.tolist()
+
+
 def test_iterations_go_on_where_the_last_one_stopped(tiny_set: Path, opened: list[Loader]) -> None:
     """`break` loses nothing; the first pass after a seek ends with its epoch, later ones have `len` batches."""
     loader = load(tiny_set, opened)

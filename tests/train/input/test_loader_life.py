@@ -5,8 +5,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+import pyarrow as pa
+import pytest
 
 from headrace.train.input.loader import Loader
 from tests.checkout import ROOT
@@ -38,6 +42,18 @@ def other_threads() -> list[str]:
     return [name for name in names if name != "jemalloc_bg_thd"]
 
 
+@pytest.fixture
+def small_arrow_pools() -> Iterator[None]:
+    """Arrow starts the threads of its pools when work waits for one, thus at any time: here it has one of each."""
+    before = pa.cpu_count(), pa.io_thread_count()
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    yield
+    pa.set_cpu_count(before[0])
+    pa.set_io_thread_count(before[1])
+
+
+@pytest.mark.usefixtures("small_arrow_pools")
 def test_nothing_stays_of_loaders(tiny_set: Path) -> None:
     """Fifty loaders, half of them read from, some left in their middle: threads and descriptors are as before."""
 

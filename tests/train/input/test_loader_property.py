@@ -43,6 +43,7 @@ def check(shards: Path, data: st.DataObject) -> None:
         "batch": group * groups,
         "group": group,
         "size": draw(st.sampled_from([8, 11]), label="size"),
+        "partitions": draw(st.sampled_from([count for count in (1, 2, 3) if groups % count == 0]), label="partitions"),
         "seed": draw(st.integers(0, 2**63 - 1), label="seed"),
         "augment": draw(st.sampled_from([None, MIXED]), label="augment"),
         "smoothing": draw(st.sampled_from([0.0, 0.1]), label="smoothing"),

@@ -78,10 +78,11 @@ def test_step_never_asks_the_device(tiny_set: Path, tmp_path: Path, optimizer: s
     )
     setup = resolve(Request(tiny_set, "demo", settings, out=tmp_path), 1)
     place = Place.find(setup.recipe.runtime)
-    built = Built(narrow(), normalisation_of("efficientnet-b0"), "")
+    network = narrow()
+    built = Built(network, normalisation_of("efficientnet-b0"), "")
     step = build_step(setup, place, build_numerics(setup, place, built), built)
     tally, losses = Tally(place.accelerator), LossRing(2, place.accelerator, 0)
-    before = step.network.head.weight.clone()
+    before = network.head.weight.clone()
     with build_feed(setup, place, 0) as feed:
         for number in range(2):
             with nothing_read():
@@ -89,7 +90,7 @@ def test_step_never_asks_the_device(tiny_set: Path, tmp_path: Path, optimizer: s
     assert step.micro_batches == 4
     assert tally.total(place.world).seen == 64
     assert [one for one, _ in losses.read(place.world)] == [0, 1]
-    assert not torch.equal(step.network.head.weight, before)
+    assert not torch.equal(network.head.weight, before)
 
 
 @pytest.mark.parametrize(

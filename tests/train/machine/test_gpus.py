@@ -48,8 +48,8 @@ def test_driver_missing_or_too_old(message: str) -> None:
     """Torch's own message is in ours, with what to check."""
     said = refusal(replace(NONE, said=message))
     assert message in said
-    assert "check that nvidia-smi shows one" in said
-    assert "new enough for CUDA 13.0" in said
+    assert "check that nvidia-smi shows a GPU" in said
+    assert "supports CUDA 13.0" in said
     assert replace(NONE, said=message).hint == message
 
 
@@ -62,8 +62,8 @@ def test_more_processes_than_gpus() -> None:
     """Two processes on one GPU are refused also where the device was left open, with the number that works."""
     for wanted in ("auto", "cuda"):
         said = refusal(replace(FOUR, count=1), wanted, 2)
-        assert "2 processes were started here, but 1 GPU is visible" in said
-        assert "NCCL cannot share one among processes: start 1" in said
+        assert "2 processes were started on this machine, but 1 GPU is visible" in said
+        assert "NCCL cannot share a GPU among processes: start 1" in said
     assert "4 GPUs are visible (CUDA_VISIBLE_DEVICES is '0,1,2,3')" in refusal(
         replace(FOUR, visible="0,1,2,3"), "auto", 6
     )
@@ -72,7 +72,7 @@ def test_more_processes_than_gpus() -> None:
 def test_processes_on_a_mig_instance() -> None:
     """Several processes on MIG instances are refused for their own reason."""
     mig = replace(FOUR, count=1, visible="MIG-aaaa,MIG-bbbb")
-    assert "a process sees one MIG instance at most" in refusal(mig, "auto", 2)
+    assert "a process can use only one MIG instance" in refusal(mig, "auto", 2)
     assert mig.choose("auto", 1) == 1
 
 

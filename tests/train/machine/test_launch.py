@@ -101,10 +101,13 @@ def test_killed_rank_is_reported(tmp_path: Path) -> None:
 
 
 def test_ranks_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the system while processes are started is one line."""
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
-    with pytest.raises(HeadraceError, match=r"cannot start 2 processes .*gone"):
-        launch(2, [script(tmp_path, "")])
+    """An error of the system while processes are started is one line; the caller's own children are let be."""
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as own:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+        with pytest.raises(HeadraceError, match=r"cannot start 2 processes .*gone"):
+            launch(2, [script(tmp_path, "")])
+        own.communicate()  # its input ends, and so does it
+    assert own.returncode == 0
 
 
 @pytest.mark.parametrize(("ends", "code"), [(143, 143), (0, 0), (1, 1)])

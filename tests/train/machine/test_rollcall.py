@@ -6,8 +6,8 @@ import pytest
 import torch.distributed as dist
 
 from headrace.train.machine import rollcall
+from headrace.train.machine.lost_rank import LostRankError
 from headrace.train.machine.rollcall import RollCall
-from headrace.train.machine.world import LostRankError
 
 SIZE = 4
 
@@ -48,7 +48,7 @@ def test_error_names_the_silent(monkeypatch: pytest.MonkeyPatch, silent: list[in
     monkeypatch.setattr(RollCall, "silent", lambda _: silent)
     monkeypatch.setattr(RollCall, "_listen", lambda *_: None)
     error = LostRankError(2, 10, RuntimeError("timed out\nin C++"), RollCall(Silent(), 2, SIZE))
-    assert str(error).startswith(f"rank 2: {named} ended, or kept this one waiting for 10 minutes (")
+    assert str(error).startswith(f"rank 2: {named} ended, or kept rank 2 waiting for 10 minutes (")
     assert str(error).endswith("(timed out)")
 
 

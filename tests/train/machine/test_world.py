@@ -6,9 +6,10 @@ from torch import nn
 
 from headrace.shards.errors import UsageError
 from headrace.train.machine import world
+from headrace.train.machine.lost_rank import LostRankError
 from headrace.train.machine.rendezvous import AbsentError
 from headrace.train.machine.votes import Votes, Wishes
-from headrace.train.machine.world import LostRankError, World
+from headrace.train.machine.world import World
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
@@ -46,7 +47,7 @@ def test_half_an_environment_is_refused(bare: pytest.MonkeyPatch, name: str, val
         bare.delenv(name)
     else:
         bare.setenv(name, value)
-    with pytest.raises(UsageError, match="start with torchrun"):
+    with pytest.raises(UsageError, match="Start with torchrun"):
         World.from_environment()
 
 
@@ -112,7 +113,7 @@ def test_rank_that_nobody_meets_blames_the_others(bare: pytest.MonkeyPatch, tmp_
     """A rank that waits alone for the time-out ends with an error that says so."""
     for name, value in World.environment(0, 2, str(tmp_path / "store")).items():
         bare.setenv(name, value)
-    waited = r"kept this one waiting for 0\.005 minutes"
+    waited = r"kept rank [01] waiting for 0\.005 minutes"
     with pytest.raises(LostRankError, match=waited), World.from_environment().joined("gloo", 0.005):
         pass
     assert not torch.distributed.is_initialized()

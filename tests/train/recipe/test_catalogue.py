@@ -24,15 +24,17 @@ def test_listing_says_which_numbers_the_set_decides() -> None:
     """A recipe of numbers shows them; one that leaves them open says by what they are chosen."""
     text = listing().splitlines()
     assert "b0-224: efficientnet-b0, pretrained weights, 224 px, 5 epochs, batch 256" in text
-    assert "finetune: efficientnet-lite0, pretrained weights, size, epochs, batch by the training images" in text
+    assert "finetune: efficientnet-lite0, pretrained weights, size, epochs, batch chosen by the training images" in text
     assert "train.epochs: auto in finetune, 5 in b0-224" in differences("finetune", "b0-224").splitlines()
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
-def test_readme_has_each_recipe_with_what_was_measured(name: str) -> None:
-    """The README's table says the same as the recipe, and a result that it names is there."""
+def test_page_has_each_recipe_with_what_was_measured(name: str) -> None:
+    """The table of docs/recipes.md says the same as the recipe, and a result that it names is there."""
     about = load_recipe(name).about
-    assert f"| `{name}` | {about.purpose} | {about.measured} |" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"| `{name}` | {about.purpose} | {about.measured} |" in (ROOT / "docs/recipes.md").read_text(
+        encoding="utf-8"
+    )
     for path in re.findall(r"benchmarks/results/[\w.-]+\w", about.measured):
         assert (ROOT / path).exists()
 

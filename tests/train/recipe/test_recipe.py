@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from headrace.shards.errors import UsageError
 from headrace.train.recipe.recipe import Recipe, load_recipe, shipped_recipes
-from headrace.train.recipe.sections import Model
+from headrace.train.recipe.values import OwnNetwork
 
 SECTIONS = {
     name: field.annotation
@@ -78,15 +78,21 @@ def test_any_recipe_survives_writing(area: tuple[float, float], **values: Any) -
     [
         ("train.epochs=0", ("train.epochs", "greater than or equal to 1", "not 0")),
         ("train.epochs=many", ("train.epochs", "integer", "'many'")),
-        ("train.group=5", ("train", "group = 5 does not divide global_batch", "what does: [1, 2, 4,")),
+        ("train.group=5", ("train", "group = 5 does not divide global_batch", "these do: [1, 2, 4,")),
+        ("train.partitions=3", ("train", "partitions = 3 does not divide the 2 groups", "these do: [1, 2]")),
         ("train.seed=-1", ("train.seed", "greater than or equal to 0", "-1")),
         ("train.label_smoothing=1.0", ("train.label_smoothing", "less than 1", "1.0")),
-        ("model.name=resnet50", ("model.name", "'efficientnet-b0'", "'efficientnet-lite0'", "'resnet50'")),
+        (
+            "model.name=resnet50",
+            ("model.name", "'efficientnet-b0'", "'efficientnet-lite0'", "or timm/NAME", "'resnet50'"),
+        ),
         ("model.init=imagenet", ("model.init", "'random', 'pretrained' or 'file'", "'imagenet'")),
         ("model.batch_norm_momentum=0", ("model.batch_norm_momentum", "greater than 0")),
-        ("augment.size=33", ("augment.size", "multiple of 32", "33")),
+        ("augment.size=31", ("augment.size", "greater than or equal to 32", 'or "auto", or "model"', "31")),
+        ("evaluate.crop=1.5", ("evaluate.crop", "less than or equal to 1", 'or "model"', "1.5")),
+        ("model.name=timm/../x", ("model.name", "match pattern", "timm/../x")),
         ("augment.size=2048", ("augment.size", "1024", "2048")),
-        ("augment.crop_area=[0.9, 0.1]", ("augment", "crop_area is [0.9, 0.1]", "may not exceed")),
+        ("augment.crop_area=[0.9, 0.1]", ("augment", "crop_area is [0.9, 0.1]", "must not exceed")),
         ("augment.crop_area=[0.0, 0.1]", ("augment.crop_area.0", "greater than 0")),
         ("augment.crop_area=[0.1]", ("augment.crop_area.1", "required")),
         ("augment.flip=1.5", ("augment.flip", "less than or equal to 1", "1.5")),
@@ -194,7 +200,7 @@ def test_settings_apply_in_order_over_the_file() -> None:
 def test_unknown_recipe_lists_the_shipped_ones() -> None:
     """A name that is neither a file nor a recipe is answered with the recipes there are."""
     said = refusal(name="b0-225")
-    assert "no such file" in said
+    assert "not a file" in said
     assert "b0-224" in said
 
 
@@ -231,6 +237,6 @@ def test_batch_counts_in_samples_unless_asked_otherwise(processes: int) -> None:
 
 
 def test_every_model_has_a_builder() -> None:
-    """The names that a recipe may give are B0 to B7 and Lite0."""
-    names = get_args(Model.model_fields["name"].annotation)
-    assert names == (*(f"efficientnet-b{number}" for number in range(8)), "efficientnet-lite0")
+    """The names that a recipe may give are B0 to B7 and Lite0 to Lite2."""
+    names = get_args(OwnNetwork)
+    assert names == (*(f"efficientnet-b{number}" for number in range(8)), *(f"efficientnet-lite{n}" for n in range(3)))

@@ -92,7 +92,7 @@ def test_end_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     told.on_start(start(tmp_path))
     told.on_epoch(report(1))
     told.on_end(end("failed"))
-    assert warnings == ["server: not done after 0.2 s; the run ends without it"]
+    assert warnings == ["server: not finished after 0.2 s; the run ends without waiting longer"]
     held.may.set()
 
 
@@ -105,7 +105,7 @@ def test_moments_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     told.on_epoch(report(1))
     for step in range(20):
         told.on_step_logged(logged(step))
-    assert warnings == ["server: 5 moments wait for it; those that come are dropped"]
+    assert warnings == ["server: 5 moments of the run are waiting; further moments are dropped"]
     held.may.set()
 
 

@@ -39,8 +39,11 @@ def test_findings_in_words() -> None:
     """Each of the four has its own words: not bound, at the ceiling, slower without waiting, waiting."""
     assert "not the bottleneck" in Verdict(99, 100, 0).finding
     assert "at most 0.630" in Verdict(62, 100, 0.1, 0.63).finding
-    assert "slower than alone" in Verdict(62, 100, 0.1).finding
+    assert "slower than on its own" in Verdict(62, 100, 0.1).finding
     assert Verdict(62, 100, 30).finding.startswith("input-bound: the step waited for data 30.0 %")
+    fetched = Verdict(62, 100, 30, fetching=29.0).finding
+    assert "30.0 % of the time, 29.0 % for shards that were being fetched" in fetched
+    assert "being fetched" not in Verdict(62, 100, 30, fetching=2.0).finding
     assert Verdict(62, 100, 30).line().startswith("R_real / R_synth = 62.0 / 100.0 images/s = 0.620: input-bound")
 
 

@@ -70,7 +70,7 @@ def test_bar_is_gone_when_the_epoch_is(capsys: pytest.CaptureFixture[str]) -> No
     tell_run(Terminal(screen))
     assert capsys.readouterr().out == "warning: between steps\nepoch line\nlast line\n"
     text = screen.getvalue()
-    for words in ("[2/10]", "100/500 steps", "loss 1.5000", "images/s", "left, run", "evaluates"):
+    for words in ("[2/10]", "100/500 steps", "loss 1.5000", "images/s", "left, run", "evaluating"):
         assert words in text, words
     assert seen(text) == []
 

@@ -148,7 +148,7 @@ def test_damaged_row_is_left_out_and_counted(written: Path, capsys: pytest.Captu
     harmed = path.read_bytes()
     RunLog(written).keep_until(20, 2)
     assert rows(written) == before
-    said = "1 damaged rows are left out; the file with them is kept as metrics.jsonl.old-1"
+    said = "removed 1 damaged row; the original file is kept as metrics.jsonl.old-1"
     assert capsys.readouterr().out == f"warning: {path}: {said}\n"
     assert (written / "metrics.jsonl.old-1").read_bytes() == harmed
 
@@ -176,7 +176,7 @@ def test_log_that_cannot_be_read_is_set_aside(written: Path, capsys: pytest.Capt
     (written / name).mkdir()
     (written / name / "mine").write_text("kept")
     RunLog(written).keep_until(20, 2)
-    assert f"set aside as {name}.old-1" in capsys.readouterr().out
+    assert f"renamed to {name}.old-1" in capsys.readouterr().out
     assert (written / f"{name}.old-1" / "mine").read_text() == "kept"
     assert (written / name).is_file()
 
@@ -185,7 +185,7 @@ def test_rows_that_end_too_early_are_said(written: Path, capsys: pytest.CaptureF
     """A log that was cut has lost rows of which nothing is left to count; a new folder has none to lose."""
     path = written / "metrics.jsonl"
     RunLog(written).keep_until(25, 2)
-    assert capsys.readouterr().out == f"warning: {path}: its rows end at step 20, and the run goes on from step 25\n"
+    assert capsys.readouterr().out == f"warning: {path}: the rows end at step 20, but the run continues from step 25\n"
     path.unlink()
     RunLog(written).keep_until(25, 2)
     assert capsys.readouterr().out == ""

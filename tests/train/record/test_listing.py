@@ -62,4 +62,4 @@ def test_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """It is not as if there were no runs."""
     with pytest.raises(UsageError, match="no such folder"):
         find_runs(tmp_path / "nowhere")
-    assert as_table(find_runs(tmp_path)) == "no runs there"
+    assert as_table(find_runs(tmp_path)) == "no runs found"

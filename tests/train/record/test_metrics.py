@@ -85,7 +85,7 @@ def test_plain_values_are_json() -> None:
 
 def test_top5_below_five_classes_is_said() -> None:
     """With three classes the label is always among the likeliest; with five too; with six it is not said."""
-    for classes, said in ((3, "3 likeliest, always so with 3 classes"), (5, "always so"), (6, "5 likeliest)")):
+    for classes, said in ((3, "3 most likely, always so with 3 classes"), (5, "always so"), (6, "5 most likely)")):
         made = some(classes)
         assert said in Metrics.of(made).lines(made)[0]
 

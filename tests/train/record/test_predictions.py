@@ -57,7 +57,7 @@ def test_later_versions_are_not_called_damaged(tmp_path: Path) -> None:
     """A later format, a field and a column that are not known ask for an upgrade."""
     path = tmp_path / NAME
     cases: list[tuple[dict[str, object], str]]
-    cases = [({"format": FORMAT + 1}, "it has format"), ({"recipe": "x"}, "does not know, recipe")]
+    cases = [({"format": FORMAT + 1}, "the file has format"), ({"recipe": "x"}, "does not know, recipe")]
     for about, words in cases:
         some().write(path)
         rewritten(path, about)
@@ -77,13 +77,13 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         Predictions.read(path)
     some().write(path)
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(DataError, match="not a Parquet file"):
+    with pytest.raises(DataError, match="not a readable Parquet file"):
         Predictions.read(path)
     pq.write_table(pa.table({"id": [1]}), path)
     with pytest.raises(DataError, match="not predictions of"):
         Predictions.read(path)
     replace(some(), labels=np.full(20, 3)).write(path)
-    with pytest.raises(DataError, match="that cannot be"):
+    with pytest.raises(DataError, match="impossible labels, losses or probabilities"):
         Predictions.read(path)
     some().write(path)
     rewritten(path, {}, pq.read_table(path).drop_columns(["loss"]))

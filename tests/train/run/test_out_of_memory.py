@@ -76,12 +76,14 @@ def told(*arguments: object, **named: bool) -> str:
 def test_line_names_what_was_asked_and_what_to_lower(tiny_set: Path, tmp_path: Path) -> None:
     """One line: what torch asked for, what the device has, what passes through the network, which values to lower."""
     said = told(tiny_set, tmp_path / "run", failing(), Small(None), "train.group=48")
-    assert "out of memory on cpu when 2.50 GiB more were asked for. It has 8.0 GiB, of which tensors held" in said
+    assert (
+        "out of memory on cpu when 2.50 GiB more were requested. The device has 8.0 GiB, of which tensors held" in said
+    )
     assert "at most 6.5 GiB and the decoder and other programs hold 1.0 GiB" in said
     assert "48 images of 32 px through efficientnet-b0 at once, evaluation 50 of 32 px" in said
     assert "Lower train.group, which is 48 and must divide train.global_batch, 96, or evaluate.batch" in said
-    assert "another one changes the result" in said
-    assert "checkpoint is whole" not in said
+    assert "another group size changes the result" in said
+    assert "checkpoint is intact" not in said
 
 
 def test_nothing_is_tried_again(tiny_set: Path, tmp_path: Path) -> None:
@@ -107,14 +109,14 @@ def test_batch_counted_by_the_process(tiny_set: Path, tmp_path: Path) -> None:
 def test_device_that_tells_no_memory(tiny_set: Path, tmp_path: Path) -> None:
     """Figures that nobody gives are omitted."""
     said = told(tiny_set, tmp_path / "run", failing(), Accelerator(None), "train.group=48")
-    assert "GiB more were asked for. Training passes 48 images" in said
+    assert "GiB more were requested. Training passes 48 images" in said
 
 
 def test_late_failure_loses_no_checkpoint(tiny_set: Path, tmp_path: Path) -> None:
     """Memory that runs out in the second epoch leaves the checkpoint of the first, from which the run goes on."""
     out = tmp_path / "run"
     said = told(tiny_set, out, failing(passes=4 + 5 * 8 + 3), Small(None), "train.group=12")
-    assert f"The last checkpoint is whole: {out}/last.pt" in said
+    assert f"The last checkpoint is intact: {out}/last.pt" in said
     assert files.load(out / "last.pt").state["progress"]["step"] == 5
     run(tiny_set, out, shallow(), Accelerator(None), resume=True)
     assert files.load(out / "last.pt").state["progress"]["step"] == 10
@@ -124,4 +126,4 @@ def test_evaluation_runs_out(tiny_set: Path, tmp_path: Path) -> None:
     """Evaluation that runs out of memory ends the run in the same line."""
     said = told(tiny_set, tmp_path / "run", failing(training=False), Small(None), "train.group=8")
     assert "evaluation 50 of 32 px" in said
-    assert "or evaluate.batch if it was evaluation that failed" in said
+    assert "or evaluate.batch if evaluation failed" in said

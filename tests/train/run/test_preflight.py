@@ -92,7 +92,7 @@ def test_file_that_changed_is_refused(
     given.write_bytes(save(request_, state, 3).read_bytes())
     told = preflight(replace(request_, resume=str(given), out=tmp_path / "other"), 2)
     given.write_bytes(save(request_, state, 4).read_bytes())
-    with pytest.raises(DataError, match=r"given\.pt: changed while the run was starting"):
+    with pytest.raises(DataError, match=r"given\.pt: the file changed while the run was starting"):
         rank(told, monkeypatch)
 
 

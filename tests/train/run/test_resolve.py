@@ -54,7 +54,7 @@ def saved(request: Request, step: int = 3, **changes: Any) -> Path:
     assert request.out is not None
     request.out.mkdir(exist_ok=True)
     recipe = load_recipe("demo", request.settings)
-    files.save(request.out, state(request.shards, recipe, **changes), step, best=False, keep=9)
+    files.save(request.out, state(Path(str(request.shards)), recipe, **changes), step, best=False, keep=9)
     return request.out
 
 
@@ -85,7 +85,7 @@ def test_set_that_is_none(request_: Request, tmp_path: Path) -> None:
 
 def test_tar_of_another_size(request_: Request, tmp_path: Path) -> None:
     """A tar that lost a byte is damaged data, found before anything starts."""
-    copy = Path(shutil.copytree(request_.shards, tmp_path / "copy"))
+    copy = Path(shutil.copytree(str(request_.shards), tmp_path / "copy"))
     tar = copy / "train-000003.tar"
     tar.write_bytes(tar.read_bytes()[:-1])
     assert "train-000003.tar" in refusal(replace(request_, shards=copy), kind=DataError)
@@ -94,14 +94,14 @@ def test_tar_of_another_size(request_: Request, tmp_path: Path) -> None:
 def test_more_processes_than_groups(request_: Request) -> None:
     """Each process needs a group: the most there may be is said, and what lowering the group changes."""
     said = refusal(request_, processes=3)
-    assert "3 processes, but the global batch has 2 groups" in said
+    assert "3 processes, but the global batch has only 2 groups" in said
     assert "start at most 2" in said
 
 
 def test_batch_larger_than_the_set(request_: Request) -> None:
     """A step that holds samples twice is refused with the number of samples."""
     said = refusal(replace(request_, settings=("train.global_batch=496",)))
-    assert "train.global_batch = 496 is more than the 480 training samples" in said
+    assert "train.global_batch = 496 is larger than the training split (480 samples)" in said
 
 
 def test_batch_counted_by_the_process(request_: Request) -> None:
@@ -113,7 +113,7 @@ def test_batch_counted_by_the_process(request_: Request) -> None:
 def test_unknown_key_and_recipe(request_: Request) -> None:
     """Mistakes in the recipe are refused before anything starts."""
     assert "train.epoch: unknown key" in refusal(replace(request_, settings=("train.epoch=3",)))
-    assert "nor a shipped recipe" in refusal(replace(request_, recipe="no-such"))
+    assert "not a shipped recipe" in refusal(replace(request_, recipe="no-such"))
 
 
 def test_weights_mean_init_from_a_file(request_: Request, tmp_path: Path) -> None:
@@ -124,7 +124,12 @@ def test_weights_mean_init_from_a_file(request_: Request, tmp_path: Path) -> Non
 def test_weights_and_resume_exclude_each_other(request_: Request, tmp_path: Path) -> None:
     """A run that goes on has its weights already."""
     both = replace(request_, resume="auto", weights=tmp_path / "w.pth")
-    assert "give one of them" in refusal(both)
+    assert "give only one of them" in refusal(both)
+
+
+def test_override_without_resume_is_not_ignored(request_: Request) -> None:
+    """It accepts what differs from a checkpoint, and there is none."""
+    assert "--override needs --resume" in refusal(replace(request_, override=("recipe",)))
 
 
 def test_warm_up_longer_than_the_run(request_: Request) -> None:
@@ -136,7 +141,7 @@ def test_warm_up_longer_than_the_run(request_: Request) -> None:
 def test_folder_that_holds_a_run(request_: Request) -> None:
     """A second run never writes over a first one."""
     saved(request_)
-    assert "holds a run already. Go on with it by --resume" in refusal(request_)
+    assert "already holds a run. Continue that run with --resume" in refusal(request_)
 
 
 def test_resume_takes_the_newest(request_: Request) -> None:
@@ -151,7 +156,7 @@ def test_resume_without_checkpoint_is_no_fresh_start(request_: Request, tmp_path
     """--resume that leads nowhere is an error in every form; only `auto` may begin anew."""
     assert "no checkpoint to resume from" in refusal(replace(request_, resume="last"))
     assert "gone.pt" in refusal(replace(request_, resume=str(tmp_path / "gone.pt")))
-    assert "--resume needs --out" in refusal(replace(request_, resume="last", out=None))
+    assert "--resume needs the run folder to continue, --out DIR" in refusal(replace(request_, resume="last", out=None))
     assert resolve(replace(request_, resume="auto"), 1).resumed is None
 
 
@@ -172,7 +177,7 @@ def test_other_classes(request_: Request) -> None:
         saved(request_, classes=classes, class_names=classes)
         said = refusal(replace(request_, resume="last"))
         assert f"trained on {len(classes)} classes" in said
-        assert f"differ first at label {label}" in said
+        assert f"the first difference is at label {label}" in said
 
 
 def test_other_shard_set(request_: Request) -> None:
@@ -184,14 +189,14 @@ def test_other_shard_set(request_: Request) -> None:
     assert "--override shards" in said
     setup = resolve(replace(asked, override=("shards",)), 1)
     assert setup.resumed is not None
-    assert "accepted by --override shards" in setup.warnings[0]
+    assert "accepted with --override shards" in setup.warnings[0]
 
 
 def test_other_recipe(request_: Request) -> None:
     """A value that decides the result may not change within a run, unless accepted; the difference is spelled out."""
     saved(request_)
     asked = replace(request_, resume="last", settings=(*BASE, "optim.lr=0.5"))
-    assert "optim.lr was 0.25, is 0.5" in refusal(asked)
+    assert "optim.lr was 0.25, now 0.5" in refusal(asked)
     assert resolve(replace(asked, override=("recipe",)), 1).recipe.optim.lr == 0.5
 
 

@@ -14,9 +14,10 @@ from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.evaluate.trained import own_recipe
 from headrace.train.recipe import window
-from headrace.train.recipe.automatic import Facts, settle
+from headrace.train.recipe.automatic import Facts, refuse_other_sides, settle
+from headrace.train.recipe.preferred import Preferred
 from headrace.train.recipe.recipe import load_recipe
-from headrace.train.recipe.settled import AUTOMATIC, Settled, automatic_keys
+from headrace.train.recipe.settled import AUTOMATIC, Settled, automatic_keys, value_of
 from headrace.train.run import settling
 from headrace.train.run.request import DEFAULT_RECIPE, Request
 from headrace.train.run.resolve import Setup, open_run_folder, resolve
@@ -83,7 +84,7 @@ def test_resume_takes_the_numbers_of_the_checkpoint(request_: Request, recipe: s
     assert setup.recipe == setup.resumed.recipe
     assert setup.recipe.numbers() == NUMBERS
     assert setup.warnings == ()
-    assert setup.chosen.endswith("as the run began") == (recipe is not None)
+    assert setup.chosen.endswith("as at the start of the run") == (recipe is not None)
 
 
 def test_auto_by_setting_is_the_checkpoints_number(request_: Request) -> None:
@@ -91,7 +92,7 @@ def test_auto_by_setting_is_the_checkpoints_number(request_: Request) -> None:
     begun(request_)
     asked = replace(request_, resume="last", settings=("train.epochs=auto",))
     assert resolve(asked, 1).recipe.train.epochs == 7
-    with pytest.raises(UsageError, match=r"train\.epochs was 7, is 9"):
+    with pytest.raises(UsageError, match=r"train\.epochs was 7, now 9"):
         resolve(replace(asked, settings=("train.epochs=9",)), 1)
 
 
@@ -129,7 +130,7 @@ def test_sets_of_format_1_have_what_is_needed(name: str) -> None:
 
 def test_damaged_index_is_named(request_: Request, tmp_path: Path) -> None:
     """The sides come from it, so it is checked before anything starts."""
-    copy = Path(shutil.copytree(request_.shards, tmp_path / "copy"))
+    copy = Path(shutil.copytree(str(request_.shards), tmp_path / "copy"))
     index = copy / "train.parquet"
     index.write_bytes(index.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"train\.parquet"):
@@ -169,7 +170,7 @@ def test_very_large_set_gets_a_window(demo: Request) -> None:
     """It is said, drawn in, and written to the run's recipe."""
     setup = resolve(demo, 1)
     assert setup.recipe.train.window == 2
-    assert setup.chosen == "train.window = 2 of 5 shards: for 480 training images; 5 would be the whole set"
+    assert setup.chosen == "train.window = 2 of 5 shards: for 480 training images"
     assert setup.order(setup.shards.split("train")).windows == Windows(2, (96,) * 5)
     open_run_folder(setup)
     assert load_recipe(str(setup.out / "recipe.toml")).train.window == 2
@@ -210,8 +211,8 @@ def test_resume_keeps_the_window(demo: Request, recipe: str | None, monkeypatch:
     assert setup.resumed is not None
     assert setup.recipe == setup.resumed.recipe
     assert setup.recipe.train.window == 2
-    assert (setup.chosen == "train.window = 2 of 5 shards: as the run began") == (recipe is not None)
-    with pytest.raises(UsageError, match=r"train\.window was 2, is 4"):
+    assert (setup.chosen == "train.window = 2 of 5 shards: as at the start of the run") == (recipe is not None)
+    with pytest.raises(UsageError, match=r"train\.window was 2, now 4"):
         resolve(replace(again, settings=(*again.settings, "train.window=4")), 1)
 
 
@@ -226,3 +227,31 @@ def test_checkpoint_without_a_window_means_the_whole_set(
     setup = resolve(replace(demo, recipe=recipe, settings=demo.settings if recipe else (), resume="last"), 1)
     assert (setup.recipe.train.window, setup.chosen) == (None, "")
     assert setup.order(setup.shards.split("train")).windows is None
+
+
+def test_model_is_what_the_weights_want(request_: Request) -> None:
+    """Size, filters and crop of the network's own weights; numbers of the recipe win; both are said and kept."""
+    keys = ("augment.size", "augment.interpolation", "evaluate.size", "evaluate.crop")
+    words = tuple(f"{key}=model" for key in keys)
+    asked = replace(request_, recipe="demo", settings=(*words, "model.name=efficientnet-lite2"))
+    setup = resolve(asked, 1)
+    assert tuple(value_of(setup.recipe, key) for key in keys) == (260, "bicubic", 260, 0.89)
+    assert setup.chosen.endswith("evaluate.crop = 0.89: as preferred by efficientnet-lite2")
+    setup = resolve(replace(asked, settings=(*asked.settings, "augment.size=96", "evaluate.size=auto")), 1)
+    assert (setup.recipe.augment.size, setup.recipe.evaluate.size, setup.recipe.evaluate.crop) == (96, 128, 0.89)
+    assert "evaluate.size = 128: for 480 training images" in setup.chosen
+
+
+def test_networks_of_one_size_take_no_other() -> None:
+    """Schedules and other sides are refused with the side that is taken."""
+    fixed = Preferred((124.0, 116.0, 104.0), (58.0, 57.0, 57.0), 224, 224, 0.9, "bicubic", fixed=True)
+    for settings, words in (
+        (("augment.sizes=[[0.0, 96], [0.5, 224]]", "evaluate.size=224"), "it cannot have a schedule of sizes"),
+        (("augment.size=96", "evaluate.size=128"), r"augment\.size = 96, evaluate\.size = 128: .* 224 px only"),
+    ):
+        recipe = settle(load_recipe("demo", settings), FACTS, "demo")
+        with pytest.raises(UsageError, match=words):
+            refuse_other_sides(recipe, fixed)
+    chosen = settle(load_recipe("finetune"), FACTS, "finetune", fixed)
+    assert (chosen.augment.size, chosen.evaluate.size) == (224, 224)
+    refuse_other_sides(chosen, fixed)

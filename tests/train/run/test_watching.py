@@ -83,4 +83,4 @@ def test_pictures_that_cannot_be_written_are_a_warning(
     plans = build_plans(setup)
     with Input(ShardSet.open(tiny_set)[TRAIN], 24, PLACE).feed(iter([plans.plan(4, 0)])) as feed:
         assert len(list(watched(feed, setup, step, RunLog(tmp_path)))) == 1
-    assert capsys.readouterr().out.startswith("warning: the pictures of training images are not there: ")
+    assert capsys.readouterr().out.startswith("warning: the pictures of training images could not be made: ")

@@ -32,7 +32,8 @@ STEPS = 5  # an epoch
 
 def setup_of(shards: Path, out: Path, *settings: str, resume: str | None = None) -> Setup:
     """A run whose precision is left open."""
-    asked = Request(shards, "demo", (*SETTINGS, *AUTO, *settings), out=out, resume=resume, override=("recipe",))
+    override = ("recipe",) if resume else ()
+    asked = Request(shards, "demo", (*SETTINGS, *AUTO, *settings), out=out, resume=resume, override=override)
     return resolve(asked, 1)
 
 
@@ -143,7 +144,7 @@ def test_format_that_the_device_has_not(tiny_set: Path, tmp_path: Path, fp32: by
     path = tmp_path / "given.pt"
     path.write_bytes(changed(fp32, ("precision",), lambda _: "tf32"))
     said = refusal(lambda: resumed(tiny_set, path, "runtime.precision=auto"))
-    assert "given.pt: trained in tf32, which needs a GPU" in said
+    assert "given.pt: the checkpoint was trained in tf32, which needs a GPU" in said
     assert resumed(tiny_set, path, "runtime.precision=fp32").numerics == Numerics("fp32", "cpu")
 
 

@@ -282,4 +282,24 @@ def test_average_leaves_the_live_weights_alone() -> None:
     before = network.head.weight.clone()
     average.update()
     assert torch.equal(network.head.weight, before)
-    assert not torch.equal(average.network.head.weight, before)
+    assert not torch.equal(average.network.state_dict()["_fc.weight"], before)
+
+
+def test_layers_have_rates_that_fall_towards_the_images() -> None:
+    """Each layer has the next one's rate times the factor; the classifier has the whole, times its own multiple."""
+    network = narrow()
+    optimizer = make_optimizer(network, Optim(layer_decay=0.5, head_lr=3.0, weight_decay=0.1))
+    multiples = {id(one): group["multiple"] for group in optimizer.param_groups for one in group["params"]}
+    decays = {id(one): group["weight_decay"] for group in optimizer.param_groups for one in group["params"]}
+    last = max(network.depths())
+    for (name, parameter), depth in zip(network.named_parameters(), network.depths(), strict=True):
+        head = 3.0 if name.startswith("_fc") else 1.0
+        assert multiples[id(parameter)] == head * 0.5 ** (last - depth), name
+        assert decays[id(parameter)] == (0.1 if parameter.ndim > 1 else 0.0), name
+
+
+def test_groups_are_as_ever_without_layer_decay() -> None:
+    """Checkpoints number parameters by their groups: rest, then head, each as matrices and vectors."""
+    optimizer = make_optimizer(narrow(), Optim())
+    assert [(len(group["params"]), group["multiple"]) for group in optimizer.param_groups][2:] == [(1, 1.0), (1, 1.0)]
+    assert len(optimizer.param_groups) == 4

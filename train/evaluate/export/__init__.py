@@ -1,1 +1,1 @@
-"""A trained network in files that others read without Headrace. Neither DALI nor the input is loaded for it."""
+"""Exports a trained network to files that other programs read without Headrace; needs neither DALI nor the pipeline."""

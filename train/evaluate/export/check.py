@@ -1,4 +1,4 @@
-"""Whether what was written is the network of the checkpoint: the same pixels through both, before anybody sees it."""
+"""Compares the exported network with the checkpoint's network on the same pixels, before the export is published."""
 
 import subprocess
 import sys
@@ -16,43 +16,48 @@ from headrace.shards.draws import Stream, hash64
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
+from headrace.shards.urls import Location, Url
 from headrace.train.evaluate.export.facts import Facts
 from headrace.train.evaluate.export.writers import Pixels, Written, preprocess_source
 
 IMAGES = 200
 LARGEST = 1e-3
-"""How far a logit of the file may be from that of the checkpoint."""
+"""The largest difference allowed between a logit of the exported network and the checkpoint's logit."""
 _BATCH = 25
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What the comparison came to. Ties are images whose two likeliest logits are closer than twice the difference."""
+    """The result of a comparison: `largest` is the largest difference between two logits.
+
+    `other` counts images with another class; `ties` counts images whose two largest logits differ by less than twice
+    `largest`; `right` counts correctly classified images.
+    """
 
     images: int
     noise: bool
     largest: float
     other: int
     ties: int
-    right: int | None  # of the images with labels
+    right: int | None  # among the images with labels
 
     def sentence(self) -> str:
-        """The result in words."""
+        """Return the result of the comparison as a sentence."""
         what = f"{self.images} images of noise" if self.noise else f"{self.images} images decoded by Pillow"
         ties = f" ({self.other} other classes, all near ties)" if self.other else ""
-        proof = "; noise proves less than images do: give --check SHARDS or FOLDER" if self.noise else ""
-        accuracy = "" if self.right is None else f"; {self.right} of them are right"
+        proof = "; images prove more than noise: give --check SHARDS or FOLDER" if self.noise else ""
+        accuracy = "" if self.right is None else f"; {self.right} of them are classified correctly"
         return (
             f"compared with the checkpoint on {what}: logits differ by at most {self.largest:.1e}, same class for "
             f"{self.images - self.other} of {self.images}{ties}{accuracy}{proof}"
         )
 
 
-def compare(reference: Written, written: Written, facts: Facts, source: Path | None) -> Checked:
-    """Compare two networks on images of a shard set or folder; without one on noise.
+def compare(reference: Written, written: Written, facts: Facts, source: Location | None) -> Checked:
+    """Compare two networks on images of a shard set or folder, or on noise if `source` is None.
 
-    Raises HeadraceError where they are not the same network, UsageError where there are no images.
+    Raises HeadraceError if the logits of the networks differ too much, UsageError if `source` has no images.
     """
     if source is None:
         words = hash64(0, Stream.RESIDENT, np.arange(_BATCH * facts.size * facts.size * 3 // 8 + 1))
@@ -76,17 +81,18 @@ def _compared(
     other = ours.argmax(1) != theirs.argmax(1)
     if not largest <= LARGEST or (other & ~ties).any():
         raise HeadraceError(
-            f"the exported network is not that of the checkpoint: logits differ by {largest:.2e} (at most {LARGEST:g} "
-            f"is allowed), {int((other & ~ties).sum())} of {len(ours)} images get another class. Nothing was written"
+            f"the exported network differs from the checkpoint's: logits differ by {largest:.2e} (at most {LARGEST:g} "
+            f"is allowed) and {int((other & ~ties).sum())} of {len(ours)} images get another class. Nothing was written"
         )
     there = [one for one in labels if one is not None]
     right = int((theirs.argmax(1) == np.concatenate(there)).sum()) if len(there) == len(labels) else None
     return Checked(len(ours), noise, largest, int(other.sum()), int(ties.sum()), right)
 
 
-def _batches(source: Path, facts: Facts) -> Iterator[tuple[Pixels, NDArray[np.int64] | None]]:
-    """Images decoded by Pillow and made ready by preprocess.py, with their labels where they are known."""
-    images = list(_of_set(source, facts) if (source / manifest.NAME).exists() else _of_folder(source))
+def _batches(source: Location, facts: Facts) -> Iterator[tuple[Pixels, NDArray[np.int64] | None]]:
+    """Yield batches of images decoded by Pillow and prepared by preprocess.py, with their labels if known."""
+    of_set = isinstance(source, Url) or (source / manifest.NAME).exists()
+    images = list(_of_set(source, facts) if of_set else _of_folder(Path(str(source))))
     labels = [label for _, label in images if label is not None]
     pixels = _ready([data for data, _ in images], facts)
     for first in range(0, len(images), _BATCH):
@@ -95,7 +101,7 @@ def _batches(source: Path, facts: Facts) -> Iterator[tuple[Pixels, NDArray[np.in
 
 
 def _ready(files: list[bytes], facts: Facts) -> Pixels:
-    """What preprocess.py makes of them, in a process of its own, as a user would run it."""
+    """Return the pixels that preprocess.py makes of the files; it runs in a separate process, as for a user."""
     with TemporaryDirectory(prefix="headrace-") as folder:
         program, paths = Path(folder, "preprocess.py"), [Path(folder, str(row)) for row in range(len(files))]
         program.write_text(preprocess_source(facts), "utf-8")
@@ -110,12 +116,13 @@ def _ready(files: list[bytes], facts: Facts) -> Pixels:
         return pixels
 
 
-def _of_set(source: Path, facts: Facts) -> Iterator[tuple[bytes, int | None]]:
-    """Samples spread over the validation split, or the first split of a set without one."""
+def _of_set(source: Location, facts: Facts) -> Iterator[tuple[bytes, int | None]]:
+    """Yield samples spread evenly over the validation split, or over the first split if the set has no such split."""
     shards = ShardSet.open(source)
     name = VALIDATION if VALIDATION in shards.split_names else shards.split_names[0]
     same = shards.class_ids == facts.classes
     with closing(shards.split(name)) as split:
+        split.read_in_order(0, len(split))
         for place in np.unique(np.linspace(0, len(split) - 1, IMAGES).astype(np.int64)).tolist():
             sample = split[place]
             yield sample.jpeg, sample.label if same else None
@@ -125,7 +132,7 @@ def _of_folder(source: Path) -> Iterator[tuple[bytes, int | None]]:
     paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
     if not paths:
         raise UsageError(
-            f"{source}: no shard set, and no image file below it. Give --check SHARDS or a folder of images"
+            f"{source}: neither a shard set nor a folder with image files. Give --check SHARDS or a folder of images"
         )
     for place in np.unique(np.linspace(0, len(paths) - 1, IMAGES).astype(np.int64)).tolist():
         yield paths[place].read_bytes(), None

@@ -1,4 +1,4 @@
-"""`headrace export`: from a checkpoint to a folder that others can use, checked before it is there."""
+"""Runs `headrace export`: writes a checkpoint's network for other programs, and compares it before publishing."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from headrace.shards.lock import locked
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
 from headrace.shards.targets import followed, refuse_mount_point
+from headrace.shards.urls import Location
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.evaluate.export.card import card
@@ -21,16 +22,17 @@ from headrace.train.evaluate.export.writers import WRITERS, logits_by
 CARD = "MODEL_CARD.md"
 
 
-def export(path: Path, out: Path, kind: str, check: Path | None) -> list[str]:
-    """Write the network of a checkpoint into the new folder `out`; lines for the user.
+def export(path: Path, out: Path, kind: str, check: Location | None) -> list[str]:
+    """Write the network of a checkpoint into the new folder `out`; return lines to print for the user.
 
-    `check` is a shard set or a folder of images to compare on; by default the set that the run was trained on, if it
-    is still there. Raises UsageError when `out` is there already, the extra is missing or there is no checkpoint;
-    HeadraceError when what was written does not give the checkpoint's logits: then there is nothing.
+    `check` is a shard set, also at a URL, or a folder of images for the comparison. By default it is the shard set that
+    the run was trained on, if that still exists. Raises UsageError if `out` exists, if the extra `export` is missing or
+    if there is no checkpoint; HeadraceError, leaving no folder, if the written network's logits differ from the
+    checkpoint's.
     """
     out = followed(out)
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"{out}: it is there already. Give the name of a new folder")
+        raise UsageError(f"{out}: the path exists already. Give the name of a new folder")
     refuse_mount_point(out, "model")
     saved = Checkpoint.of(files.load(path))
     facts, graph = Facts.of(saved), Graph(saved)
@@ -41,7 +43,7 @@ def export(path: Path, out: Path, kind: str, check: Path | None) -> list[str]:
             store.discard(work)
             work.mkdir(parents=True)
             written = WRITERS[kind](graph, facts, work)
-            checked = compare(logits_by(graph), written, facts, check or (trained_on.root if trained_on else None))
+            checked = compare(logits_by(graph), written, facts, check or (trained_on.where if trained_on else None))
             page = card(facts, kind, accuracy(saved, trained_on), checked.sentence(), flip=saved.recipe.evaluate.flip)
             store.write_bytes(work / CARD, page.encode())
             names = sorted(one.name for one in work.iterdir())
@@ -50,7 +52,7 @@ def export(path: Path, out: Path, kind: str, check: Path | None) -> list[str]:
             raise store.storage_error(error, out) from error
         finally:
             store.discard(work)
-    flip = ["the recipe averages mirror images when it evaluates; what was exported does not"]
+    flip = ["the recipe's evaluation averages mirror images; the exported network does not"]
     return [
         f"{out}: {', '.join(names)}",
         checked.sentence(),
@@ -59,7 +61,7 @@ def export(path: Path, out: Path, kind: str, check: Path | None) -> list[str]:
 
 
 def _trained_on(saved: Checkpoint) -> ShardSet | None:
-    """The shard set that its run names in environment.json, if it is there and still the same."""
+    """Return the shard set that the run's environment.json names, or None unless the set still exists unchanged."""
     real = saved.path.resolve()
     for folder in (real.parent, real.parent.parent):
         try:
@@ -73,13 +75,13 @@ def _trained_on(saved: Checkpoint) -> ShardSet | None:
 
 
 def accuracy(saved: Checkpoint, trained_on: ShardSet | None) -> str:
-    """What the run measured, with the number of images where the set is still there to say it."""
+    """Return a sentence about the accuracy that the run measured, with the number of images if `trained_on` is set."""
     progress = saved.progress
     if progress.best_accuracy < 0:
         return "not measured."
     counts = {split.name: split.samples for split in trained_on.manifest.splits} if trained_on else {}
     among = f" of {counts[VALIDATION]:,} validation images" if VALIDATION in counts else " of the validation images"
-    best = f"{progress.best_accuracy:.2f}%{among} in epoch {progress.best_epoch}, measured while it was trained"
+    best = f"{progress.best_accuracy:.2f}%{among} in epoch {progress.best_epoch}, measured during training"
     if progress.best_epoch == progress.epochs_done and not progress.epoch_sums.seen:
         return f"{best}."
-    return f"not measured of these weights; the run's best was {best}."
+    return f"not measured for these weights; the run's best was {best}."

@@ -1,4 +1,4 @@
-"""What an export says of a network: plain values, nothing of the machine that it was trained on."""
+"""Collects the facts about a network that an export states: plain values, none about the machine that trained it."""
 
 import math
 from dataclasses import dataclass
@@ -6,15 +6,16 @@ from typing import Any
 
 from headrace.shards.version import running_version
 from headrace.train.checkpoint.fields import Checkpoint
+from headrace.train.model.preferences import preferred_by
 
 FORMAT = 1
-"""The version of the metadata, which is written into every file."""
+"""The version of the metadata format in the exported files."""
 KEY = "headrace"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a checkpoint's network, and how images are made ready for it."""
+    """Facts about a checkpoint's network and about the preparation of images for the network."""
 
     model: str
     classes: tuple[str, ...]
@@ -23,18 +24,20 @@ class Facts:
     short: int
     mean: tuple[float, ...]  # for pixels in 0..255
     std: tuple[float, ...]
+    interpolation: str  # "bilinear" or "bicubic"
+    licence: str  # of the published weights of its architecture; "" if unknown
     shard_set: str
     checkpoint: str
     step: int
     averaged: bool
-    max_side: int | None  # of the images of its set, where prep made larger ones smaller
+    max_side: int | None  # of the images of its set, if prep shrank larger ones
     recipe: dict[str, Any]
 
     @classmethod
     def of(cls, saved: Checkpoint) -> "Facts":
-        """Those of a checkpoint. Classes without names are called by their ids."""
+        """Collect the facts about a checkpoint's network. A class without a name gets its id as the name."""
         recipe = saved.recipe.model_dump(mode="json", exclude_none=True)
-        recipe.pop("runtime", None)  # says how a machine was used
+        recipe.pop("runtime", None)  # it describes how a machine was used
         return cls(
             model=saved.recipe.model.name,
             classes=saved.classes,
@@ -43,6 +46,8 @@ class Facts:
             short=round(saved.size / saved.crop),
             mean=saved.normalisation.mean,
             std=saved.normalisation.std,
+            interpolation=saved.recipe.augment.interpolation,
+            licence=preferred_by(saved.recipe.model.name).licence,
             shard_set=saved.shard_set,
             checkpoint=saved.sha256,
             step=saved.progress.step,
@@ -52,7 +57,7 @@ class Facts:
         )
 
     def metadata(self, inputs: str) -> dict[str, Any]:
-        """What is written into a file: what its input is, that its output is logits, and the classes in order."""
+        """Return the metadata of an exported file: the network's input and output, and its classes in label order."""
         return {
             "format": FORMAT,
             "headrace": running_version(),
@@ -63,6 +68,7 @@ class Facts:
             "class_names": list(self.names),
             "size": self.size,
             "resized_short_side": self.short,
+            "interpolation": self.interpolation,
             "mean": list(self.mean),
             "std": list(self.std),
             "shard_set": self.shard_set,
@@ -72,6 +78,9 @@ class Facts:
 
 
 def crop_pct(size: int, short: int) -> float:
-    """The fraction for which timm's floor(size / fraction) is `short`, the shorter side before the central crop."""
+    """Return the fraction with which timm resizes an image's shorter side to `short` before it crops the centre.
+
+    timm computes floor(size / fraction).
+    """
     exact = size / short
     return exact if math.floor(size / exact) == short else size / (short + 0.5)

@@ -1,4 +1,4 @@
-"""The network as it is exported: from pixels to logits in plain operations, float32."""
+"""Wraps a checkpoint's network for export: plain operations in float32, from pixels to logits."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ INPUT = "images, uint8 (n, size, size, 3), RGB; the normalisation is inside"
 
 
 class Graph(nn.Module):
-    """uint8 (n, size, size, 3) to logits (n, classes). A mirror image is not averaged in, whatever the recipe says."""
+    """Maps uint8 images (n, size, size, 3) to logits (n, classes), without the mirror images of `evaluate.flip`."""
 
     mean: Tensor
     std: Tensor
@@ -23,7 +23,7 @@ class Graph(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of images that are resized and cut already."""
+        """Return the logits of images that have been resized and cropped."""
         pixels = images.permute(0, 3, 1, 2).float()
         logits: Tensor = self.network((pixels - self.mean) / self.std)
         return logits

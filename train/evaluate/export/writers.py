@@ -1,6 +1,7 @@
-"""One writer for each format: each writes its files into a folder, and gives back what was written, to be compared.
+"""Writes an exported network, with one function for each format.
 
-What is given back takes uint8 (n, size, size, 3) to float32 (n, classes), read from the files by their own library.
+Each writer returns the written network for comparison: a function that maps uint8 images (n, size, size, 3) to float32
+logits (n, classes) and uses the format's own library to read the files.
 """
 
 import contextlib
@@ -30,13 +31,13 @@ Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
 Written = Callable[[Pixels], Logits]
 MOST = 4096
-"""Images at once, where a graph has to say."""
+"""The largest batch that an exported graph accepts, in images."""
 FLOATS = "images, float32 (n, 3, size, size), RGB, (pixel - mean) / std with pixels, mean and std in 0..255"
 
 
 @contextmanager
 def extra(folder_format: str) -> Iterator[None]:
-    """Imports inside are optional; where one is missing the error says how to install it."""
+    """Within this context, raise an ImportError as a UsageError that tells how to install the missing package."""
     try:
         yield
     except ImportError as error:
@@ -45,7 +46,7 @@ def extra(folder_format: str) -> Iterator[None]:
 
 
 def write_timm(graph: Graph, facts: Facts, folder: Path) -> Written:
-    """config.json and model.safetensors, which timm and transformers open."""
+    """Write config.json and model.safetensors, which timm and transformers open."""
     written = _save_tensors(renamed(graph.network), facts, folder, "timm")
     text = json.dumps(config(facts, graph.network), indent=1)
     store.write_bytes(folder / "config.json", text.encode())
@@ -54,13 +55,13 @@ def write_timm(graph: Graph, facts: Facts, folder: Path) -> Written:
 
 
 def write_safetensors(graph: Graph, facts: Facts, folder: Path) -> Written:
-    """model.safetensors under the names that a checkpoint has."""
+    """Write model.safetensors, in which tensors have the same names as in a checkpoint."""
     tensors = {name: tensor.contiguous() for name, tensor in graph.network.state_dict().items()}
     return _with_tensors(graph, _save_tensors(tensors, facts, folder, "safetensors"))
 
 
 def _save_tensors(tensors: dict[str, Tensor], facts: Facts, folder: Path, kind: str) -> dict[str, Tensor]:
-    """Write them, with the facts in the metadata; what the file then holds."""
+    """Write the tensors to model.safetensors with the facts as metadata; return the tensors read from the file."""
     with extra(kind):
         from safetensors.torch import load, save  # noqa: PLC0415  optional
     metadata = {"format": "pt", KEY: json.dumps(facts.metadata(FLOATS))}
@@ -71,14 +72,14 @@ def _save_tensors(tensors: dict[str, Tensor], facts: Facts, folder: Path, kind: 
 
 
 def _with_tensors(graph: Graph, tensors: dict[str, Tensor]) -> Written:
-    """The graph with the tensors that a file holds."""
+    """Return a copy of the graph as a written network, with its tensors replaced by `tensors`."""
     same = copy.deepcopy(graph)
     same.network.load_state_dict(tensors)
     return logits_by(same)
 
 
 def write_onnx(graph: Graph, facts: Facts, folder: Path) -> Written:
-    """model.onnx in one file, and preprocess.py beside it."""
+    """Write the network to the single file model.onnx, and preprocess.py beside it."""
     with extra("onnx"):
         import onnxruntime  # noqa: PLC0415  optional
         import onnxscript  # noqa: F401, PLC0415  torch needs it
@@ -107,7 +108,7 @@ def write_onnx(graph: Graph, facts: Facts, folder: Path) -> Written:
 
 
 def write_torch(graph: Graph, facts: Facts, folder: Path) -> Written:
-    """model.pt2 of torch.export, and preprocess.py beside it."""
+    """Write model.pt2 with torch.export, and preprocess.py beside it."""
     shapes = ({0: torch.export.Dim("batch", min=1, max=MOST)},)
     with torch.no_grad():
         program = torch.export.export(graph, (_example(facts),), dynamic_shapes=shapes)
@@ -122,7 +123,7 @@ WRITERS = {"timm": write_timm, "safetensors": write_safetensors, "onnx": write_o
 
 
 def logits_by(module: Callable[[Tensor], Tensor]) -> Written:
-    """A module of torch, as what was written."""
+    """Wrap a torch module as a function from uint8 images (n, size, size, 3) to float32 logits (n, classes)."""
 
     def run(pixels: Pixels) -> Logits:
         with torch.no_grad():
@@ -137,9 +138,10 @@ def _example(facts: Facts) -> Tensor:
 
 
 def preprocess_source(facts: Facts) -> str:
-    """preprocess.py: from image files to the pixels that the graph takes."""
+    """Return the source of preprocess.py, which turns image files into the pixels that the exported graph takes."""
     text = resources.files("headrace.train.evaluate.export").joinpath("preprocess.template").read_text("utf-8")
-    return text.replace("@SIZE@", str(facts.size)).replace("@SHORT@", str(facts.short))
+    text = text.replace("@SIZE@", str(facts.size)).replace("@SHORT@", str(facts.short))
+    return text.replace("@FILTER@", facts.interpolation.upper())
 
 
 def _write_preprocess(facts: Facts, folder: Path) -> None:
@@ -148,7 +150,7 @@ def _write_preprocess(facts: Facts, folder: Path) -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep torch's remarks on its own work off the terminal; what goes wrong is an exception."""
+    """Within this context, keep torch's messages and warnings off the terminal."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,1 +1,1 @@
-"""What is drawn for each sample, and what each operator does to it."""
+"""Augmentation: the random draws for each sample, and the operators that change it."""

@@ -1,6 +1,6 @@
-"""Rotation, shift, scale and shear in one warp a sample: torchvision's RandomAffine, drawn by (seed, epoch, sample id).
+"""Rotation, shift, scale and shear in one warp: torchvision's RandomAffine, drawn by (seed, epoch, sample id).
 
-The warp takes the nearest pixel, as torchvision does by default. What comes from outside the image is black.
+The warp takes the nearest pixel, as torchvision does by default. Areas outside the image are black.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from headrace.train.input.augment.warp import inverse_matrix
 
 
 class Affine(NamedTuple):
-    """Ranges of torchvision's RandomAffine: degrees, degrees along x, share of the side, factors."""
+    """Ranges of torchvision's RandomAffine: rotation and shear in degrees, shift as a share of the side, scale."""
 
     rotate: float = 0.0
     shear: float = 0.0
@@ -24,9 +24,9 @@ class Affine(NamedTuple):
 
 
 def affine_changes(affine: Affine, seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """The warp of each image of `size` pixels; nothing where all ranges are empty.
+    """The warp of each image of `size` pixels; nothing if all ranges are empty.
 
-    As `torchvision.transforms.RandomAffine.get_params`: all uniform, the shift rounded to whole pixels.
+    Draws as `torchvision.transforms.RandomAffine.get_params` does: all uniform, the shift rounded to whole pixels.
     """
     if affine == Affine():
         return

@@ -1,4 +1,4 @@
-"""Random erasing (Zhong et al., arXiv:1708.04896): a rectangle of some images becomes the mean colour."""
+"""Random erasing (Zhong et al., arXiv:1708.04896): fills a rectangle in some images with the mean colour."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from headrace.train.input.augment.views import ATTEMPTS, Samples, tried_sides
 
 
 class Erasing(NamedTuple):
-    """The chance of an image, shares of its area, height-to-width ratios, and what is put there (red, green, blue)."""
+    """The probability per image, shares of its area, height-to-width ratios, and the colour (red, green, blue)."""
 
     chance: float = 0.0
     area: tuple[float, float] = (0.02, 0.33)
@@ -20,11 +20,11 @@ class Erasing(NamedTuple):
 
 
 def erasing_changes(erasing: Erasing, seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """The rectangles of those images of `size` pixels that get one, by (seed, epoch, sample id).
+    """The rectangles, drawn by (seed, epoch, sample id), in those images of `size` pixels that get one.
 
     Follows `torchvision.transforms.RandomErasing`: up to ten tries of (area, log-uniform ratio), the first rectangle
-    that is smaller than the image in both directions, and has a pixel, is placed uniformly; where none is, the image
-    stays as it is.
+    that is smaller than the image in both directions and has at least one pixel is placed uniformly; if there is none,
+    the image is not changed.
     """
     if not erasing.chance:
         return

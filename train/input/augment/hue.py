@@ -1,7 +1,7 @@
-"""Hue shifted as torchvision's `adjust_hue` does it on Pillow images: through 8-bit HSV and back, rounding included.
+"""Shifts the hue as torchvision's `adjust_hue` does on Pillow images: through 8-bit HSV and back, with its rounding.
 
 Pillow's conversions (`rgb2hsv_row` and `hsv2rgb` in libImaging/Convert.c) compute partly in float and partly in double.
-The tables and formulas here do the same operations one at a time, so the bytes are the same on every device.
+The tables and formulas here do the same operations one by one, so the bytes are the same on every device.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ _DELTAS = 511  # differences of two 8-bit values
 
 
 class _Tables(NamedTuple):
-    """What depends on so few bits that it is looked up, on one device."""
+    """Lookup tables, on one device, for values that depend on few bits."""
 
     hue: Tensor  # uint8 (3 * 511 * 256,) by largest channel, difference of the two others + 255, spread
     saturation: Tensor  # uint8 (65536,) by spread * 256 + value
@@ -25,14 +25,14 @@ class _Tables(NamedTuple):
 
 
 def shift_hue(images: Tensor, steps: Tensor) -> Tensor:
-    """uint8 images (n, s, s, 3), each with its steps (n, 1, 1) of 1 / 256 turn added to its hue, which wraps around."""
+    """Add to the hue of uint8 images (n, s, s, 3) their steps (n, 1, 1) of 1 / 256 turn; the hue wraps around."""
     tables = _tables(images.device)
     hue, saturation, value = _to_hsv(images, tables)
     return _to_rgb(hue + steps.to(torch.uint8), saturation, value, tables)  # uint8 wraps
 
 
 def _to_hsv(images: Tensor, tables: _Tables) -> tuple[Tensor, Tensor, Tensor]:
-    """8-bit hue, saturation and value, each uint8 (n, s, s)."""
+    """Convert to 8-bit hue, saturation and value, each uint8 (n, s, s)."""
     channels = images.unbind(-1)
     high = torch.maximum(torch.maximum(channels[0], channels[1]), channels[2])
     low = torch.minimum(torch.minimum(channels[0], channels[1]), channels[2])
@@ -46,7 +46,7 @@ def _to_hsv(images: Tensor, tables: _Tables) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _to_rgb(hue: Tensor, saturation: Tensor, value: Tensor, tables: _Tables) -> Tensor:
-    """uint8 (n, s, s, 3)."""
+    """Convert back to uint8 (n, s, s, 3)."""
     low = _looked_up(tables.low, saturation.int() * 256 + value)
     by_hue = hue.int()
     taken = (saturation.double() / 255.0).float().double() * _looked_up(tables.weight, by_hue)
@@ -61,7 +61,7 @@ def _looked_up(table: Tensor, places: Tensor) -> Tensor:
 
 
 def _rounded(x: Tensor) -> Tensor:
-    """C's round() of numbers in 0 to 255: halves go up."""
+    """C's round() for numbers from 0 to 255: halves are rounded up."""
     return (x + 0.5).to(torch.uint8)
 
 
@@ -87,7 +87,7 @@ def _tables(device: torch.device) -> _Tables:
 
 
 def _hues(device: torch.device) -> Tensor:
-    """uint8 (3, 511, 256). Of the two channels that do not lead one is the lowest, at distance 1 in Pillow's terms."""
+    """uint8 (3, 511, 256). One of the two smaller channels is the smallest, at distance 1 in Pillow's terms."""
     leader = torch.arange(3, device=device)[:, None, None]
     delta = torch.arange(-255, 256, device=device)[None, :, None]
     spread = torch.arange(256, device=device)[None, None, :]

@@ -1,8 +1,8 @@
-"""mixup and CutMix within one group: who is mixed with whom, and how much, by (seed, step, group).
+"""mixup and CutMix within one group: which samples are mixed, and how much, drawn by (seed, step, group).
 
 mixup (Zhang et al., arXiv:1710.09412) blends each image with its partner; CutMix (Yun et al., arXiv:1905.04899) puts
-a rectangle of the partner into it. Both weigh the two labels by what is seen of each image. A pair never crosses a
-group, so the mixed images are the same on whichever process the group runs.
+a rectangle of the partner into it. Both weight the two labels by the visible share of each image. Pairs are always
+within a group, so the mixed images are the same on whichever process the group runs.
 """
 
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from headrace.shards.draws import Stream, hash64, uniforms
 
-_TRIES = 64  # of the Beta draw; each is accepted at least every second time
+_TRIES = 64  # of the Beta draw; each is accepted with probability of at least one half
 
 
 class Mixing(NamedTuple):
-    """Parameters of the Beta distributions, 0 for off. With both on, each group draws which of them it gets."""
+    """Parameters of the Beta distributions, 0 for off. If both are on, each group draws which of them it gets."""
 
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -25,13 +25,13 @@ class Mixing(NamedTuple):
 class Mix(NamedTuple):
     """How one group is mixed."""
 
-    partner: NDArray[np.int64]  # (b,) whom each sample is mixed with: a permutation of the group
+    partner: NDArray[np.int64]  # (b,) the partner of each sample: a permutation of the group
     share: float  # the weight of a sample's own label
-    box: tuple[int, int, int, int] | None  # top, left, bottom, right in pixels come from the partner; None blends
+    box: tuple[int, int, int, int] | None  # rectangle from the partner: top, left, bottom, right in pixels; None blends
 
 
 def draw_mix(mixing: Mixing, seed: int, step: int, group: int, samples: int, size: int) -> Mix | None:
-    """The mix of `samples` images of `size` pixels; None where mixing is off."""
+    """The mix of `samples` images of `size` pixels; None if mixing is off."""
     if not (mixing.mixup or mixing.cutmix):
         return None
     draws = uniforms(seed, Stream.MIX, step, group, count=3 + 2 * _TRIES)[0]
@@ -54,6 +54,6 @@ def beta(alpha: float, pairs: NDArray[np.float64]) -> float:
 
 
 def _span(centre: float, share: float, size: int) -> tuple[int, int]:
-    """First and past-the-last pixel of one side of the box: sqrt(1 - share) of the image, cut off at its edges."""
+    """First and past-the-last pixel of the box along one axis: sqrt(1 - share) of the image, clipped at its edges."""
     half = size * np.sqrt(1 - share) / 2
     return int(max(0, round(centre * size - half))), int(min(size, round(centre * size + half)))

@@ -1,6 +1,6 @@
-"""What is done to resized images: an operator, whom it is done to, and its numbers.
+"""Changes of resized images: an operator, the images it applies to, and its numbers.
 
-Numpy only. The draws decide all of it before any pixel is there, so the device is told what to do and never asked.
+NumPy only. All draws are made before any pixel exists, so nothing has to wait for the device.
 """
 
 from enum import Enum, auto
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Op(Enum):
-    """An operator on uint8 images, with the columns of its values. `operators.py` carries them out."""
+    """An operator on uint8 images, with the columns of its values. `operators.py` implements them."""
 
     BRIGHTNESS = auto()  # factor
     CONTRAST = auto()  # factor
@@ -30,5 +30,5 @@ class Change(NamedTuple):
     """One operator on some images of a group."""
 
     op: Op
-    rows: NDArray[np.int64]  # (n,) which of the group, each at most once
-    values: NDArray[np.float64]  # (n, k) the numbers of each, as `op` has them
+    rows: NDArray[np.int64]  # (n,) rows of the group, each at most once
+    values: NDArray[np.float64]  # (n, k) the numbers for each row, as described at `op`

@@ -1,8 +1,8 @@
-"""The operators of `train/input/augment/operation.py` on uint8 images (n, s, s, 3), on whatever device they lie.
+"""The operators of `train/input/augment/operation.py` for uint8 images (n, s, s, 3) on any device.
 
-Each gives bit for bit what torchvision gives on Pillow images (held by tests against Pillow; `_warp` has the one
-exception): integers, or float operations one at a time in Pillow's own precision, so that the result is the same on
-every device and in any batch. Sums are of integers, whose order does not matter. Nothing here waits for the device.
+Each gives the same bits as torchvision on Pillow images (tests compare with Pillow; `_warp` is the one exception). They
+use integers, or float operations one by one in Pillow's precision, so the result is the same on every device and in any
+batch. Sums are of integers, whose order does not matter. Nothing here waits for the device.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,13 @@ from headrace.train.machine.device import Accelerator
 
 
 def changed(images: Tensor, changes: Sequence[Change], accelerator: Accelerator) -> Tensor:
-    """uint8 images (b, s, s, 3) after all changes, in order; the given tensor itself where there are none."""
+    """Apply all changes to uint8 images (b, s, s, 3) in order; without changes return the same tensor."""
     if not changes:
         return images
     rows = accelerator.upload(np.concatenate([change.rows for change in changes]))
     values = accelerator.upload(np.concatenate([change.values.ravel() for change in changes]))
     sizes = [change.values.size for change in changes]
-    images = images.clone()  # they may lie in a buffer of the pipeline
+    images = images.clone()  # they may be in a buffer of the pipeline
     for change, some, numbers in zip(
         changes, rows.split([len(c.rows) for c in changes]), values.split(sizes), strict=True
     ):
@@ -39,7 +39,7 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _blended(background: Tensor | float, pixels: Tensor, factors: Tensor) -> Tensor:
-    """`PIL.Image.blend(background, pixels, factor)`: in float32, cut off towards zero, clipped."""
+    """`PIL.Image.blend(background, pixels, factor)`: in float32, truncated towards zero, clipped."""
     factors = factors.float().view(-1, *[1] * (pixels.dim() - 1))
     return pixels.float().sub_(background).mul_(factors).add_(background).clamp_(0, 255).to(torch.uint8)
 
@@ -61,7 +61,7 @@ def _saturation(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def _sharpness(images: Tensor, factors: Tensor) -> Tensor:
-    """Against Pillow's SMOOTH filter, 1 around 5 over 13, which leaves the outermost pixels as they are."""
+    """Blend with Pillow's SMOOTH filter, 1 around 5 over 13, which leaves the outermost pixels unchanged."""
     pixels = images.int()
     rows = pixels[:, :-2] + pixels[:, 1:-1] + pixels[:, 2:]
     around = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
@@ -81,7 +81,7 @@ def _solarize(images: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def _autocontrast(images: Tensor, _: Tensor) -> Tensor:
-    """Each channel stretched to 0 to 255, in float64 as Pillow's table is; a channel of one value stays."""
+    """Stretch each channel to 0 to 255, in float64 like Pillow's table; a channel with one value is unchanged."""
     low, high = images.amin((1, 2), keepdim=True).double(), images.amax((1, 2), keepdim=True).double()
     one_value = high <= low
     scale = torch.where(one_value, 1.0, torch.full_like(high, 255.0) / torch.where(one_value, 1.0, high - low))
@@ -90,7 +90,7 @@ def _autocontrast(images: Tensor, _: Tensor) -> Tensor:
 
 
 def _equalize(images: Tensor, _: Tensor) -> Tensor:
-    """Each channel through its own table, made from its histogram as `PIL.ImageOps.equalize` does."""
+    """Map each channel through a table made from its histogram, as `PIL.ImageOps.equalize` does."""
     samples, pixels = len(images), images.shape[1] * images.shape[2]
     planes = images.permute(0, 3, 1, 2).reshape(samples * 3, pixels).long()
     counts = torch.zeros(samples * 3, 256, dtype=torch.int64, device=images.device)
@@ -105,10 +105,10 @@ def _equalize(images: Tensor, _: Tensor) -> Tensor:
 
 
 def _warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """The nearest pixel where the matrix leads inside the image, black elsewhere.
+    """Take the nearest pixel where the matrix leads inside the image, black elsewhere.
 
-    In whole 1 / 65536 of a pixel and from middle to middle, as Pillow's `affine_fixed` does. What is only scaled Pillow
-    computes in double: there fewer than 1 in 1,000 pixels are the next one.
+    Coordinates are multiples of 1 / 65536 pixel between pixel centres, as in Pillow's `affine_fixed`. Pillow computes
+    pure scaling in double precision, so there fewer than 1 in 1,000 pixels are off by one.
     """
     samples, side = len(images), images.shape[1]
     a, b, c, d, e, f = matrices.unbind(1)

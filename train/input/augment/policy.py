@@ -1,4 +1,4 @@
-"""All that training images go through after the resize, put together: pure functions of (seed, epoch, sample id)."""
+"""The whole augmentation of training images after the resize: pure functions of (seed, epoch, sample id)."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from headrace.train.recipe.sections import Augment
 
 
 class Policy(NamedTuple):
-    """What is on. As it stands here, nothing is."""
+    """The augmentations that are on; by default none."""
 
     affine: Affine = Affine()
     jitter: Jitter = Jitter()
@@ -21,7 +21,7 @@ class Policy(NamedTuple):
 
     @classmethod
     def of(cls, augment: Augment, mean: tuple[float, float, float]) -> "Policy":
-        """What a recipe asks for. Erased pixels take the network's mean colour, grey levels 0 to 255."""
+        """The policy of a recipe. Erased pixels get the network's mean colour, in levels of 0 to 255."""
         red, green, blue = map(round, mean)
         return cls(
             Affine(augment.rotate, augment.shear, augment.translate, augment.scale),
@@ -32,9 +32,9 @@ class Policy(NamedTuple):
 
 
 def draw_changes(policy: Policy, seed: int, samples: Samples, size: int) -> tuple[Change, ...]:
-    """What is done to the images of `size` pixels of a group, in this order; nothing is done for what is off.
+    """The changes to the images of a group, of `size` pixels, in this order; none for what is off.
 
-    `rows` of a change count within `samples`; all else about a sample is the same in whatever group it is.
+    `rows` of a change are indices within `samples`; everything else about a sample is the same in any group.
     """
     return (
         *affine_changes(policy.affine, seed, samples, size),

@@ -1,8 +1,8 @@
-"""TrivialAugment (Müller and Hutter, arXiv:2103.10158): one operator with one strength for each sample, not tuned.
+"""TrivialAugment (Müller and Hutter, arXiv:2103.10158): one operator with one strength for each sample, without tuning.
 
-Operators and strengths are those of `torchvision.transforms.TrivialAugmentWide` with its 31 bins, also that shears
-turn about the top left corner and that shifts count pixels, up to 32, whatever the size of the image. One strength
-differs: torchvision's float32 makes a shift of 16 pixels one of 15.
+Operators and strengths are those of `torchvision.transforms.TrivialAugmentWide` with its 31 bins. As there, shears are
+about the top left corner, and shifts are of up to 32 pixels, whatever the size of the image. One strength differs:
+because of its float32, torchvision shifts by 15 pixels instead of 16.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ class Choice(NamedTuple):
     strengths: Numbers  # (31,)
     signed: bool  # half of the samples get the negative of a strength
     values: Callable[[Numbers, int], Numbers]
-    """From strengths (n,) and the side of the images to the operator's values (n, k)."""
+    """Maps strengths (n,) and the side of the images to the operator's values (n, k)."""
 
 
 def _none(strengths: Numbers, _: int) -> Numbers:
@@ -89,7 +89,7 @@ CHOICES = (
 
 
 def trivial_changes(seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """The operator of each sample, by (seed, epoch, sample id); samples that draw Identity are in none."""
+    """The operator of each sample, drawn by (seed, epoch, sample id); samples that draw Identity have none."""
     choice, strength = trivial_draws(seed, samples)
     for number, one in enumerate(CHOICES):
         rows = np.flatnonzero(choice == number)
@@ -98,7 +98,7 @@ def trivial_changes(seed: int, samples: Samples, size: int) -> Iterator[Change]:
 
 
 def trivial_draws(seed: int, samples: Samples) -> tuple[NDArray[np.int64], Numbers]:
-    """Which of CHOICES each sample gets, and how strong, with its sign: both (n,), all uniform."""
+    """The index in CHOICES for each sample, and its signed strength: both (n,), all uniform."""
     draws = uniforms(seed, Stream.TRIVIAL, samples.epochs, samples.ids, count=3)
     choice = (draws[:, 0] * len(CHOICES)).astype(np.int64)
     table = np.stack([one.strengths for one in CHOICES])

@@ -1,7 +1,7 @@
-"""Which part of each image is seen, and whether it is mirrored: pure functions of (seed, epoch, sample id).
+"""Which part of each image is used, and whether it is mirrored: pure functions of (seed, epoch, sample id).
 
-A *view* is a rectangle of the decoded image that the pipeline resizes to the training size. A mirrored view has
-its left and right edges exchanged, which the resize follows at no cost.
+A *view* is a rectangle of the decoded image that the pipeline resizes to the training size. In a mirrored view the left
+and right edges are exchanged, and the resize mirrors it at no cost.
 """
 
 from typing import Any, NamedTuple
@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from headrace.shards.draws import Stream, uniforms
 
-ATTEMPTS = 10  # torchvision tries as often before it takes the central box, or erases nothing
-_TOGETHER = (range(1), range(1, ATTEMPTS))  # of the tries: most fit at once, and of the rest most within a few
+ATTEMPTS = 10  # torchvision also tries this often before it takes the central box, or erases nothing
+
+# Tries to draw at once: most boxes fit at the first try, and most others within a few
+_TOGETHER = (range(1), range(1, ATTEMPTS))
 
 
 class Views(NamedTuple):
-    """Rectangles in pixels of the decoded image: float32 (n, 2) corners as (y, x); start x > end x mirrors.
+    """Rectangles in pixels of the decoded image: float32 (n, 2) corners as (y, x); start x > end x means mirrored.
 
-    They lie on whole pixels and are cut out before they are resized, as RandomResizedCrop does. Or images are resized
+    Rectangles on whole pixels are cut out and then resized, as RandomResizedCrop does. Otherwise images are resized
     before squares are cut out of them, as Resize and CenterCrop do: then `short` is the shorter side in between.
     """
 
@@ -27,12 +29,12 @@ class Views(NamedTuple):
     short: int = 0
 
     def only(self, rows: NDArray[Any] | slice) -> "Views":
-        """Some of them."""
+        """The views of these rows."""
         return self._replace(start=self.start[rows], end=self.end[rows])
 
 
 class Samples(NamedTuple):
-    """Which images, in which epoch: columns of equal length n."""
+    """Images and the epochs they are used in: columns of equal length n."""
 
     epochs: NDArray[np.int64]
     ids: NDArray[np.int64]
@@ -40,12 +42,12 @@ class Samples(NamedTuple):
     heights: NDArray[np.int32]
 
     def only(self, rows: NDArray[Any] | slice) -> "Samples":
-        """Some of them."""
+        """The samples of these rows."""
         return Samples(self.epochs[rows], self.ids[rows], self.widths[rows], self.heights[rows])
 
 
 class Crop(NamedTuple):
-    """Random resized crop: fractions of the image's area, width-to-height ratios, chance to mirror."""
+    """Random resized crop: fractions of the image's area, width-to-height ratios, probability to mirror."""
 
     area: tuple[float, float]
     ratio: tuple[float, float]
@@ -56,8 +58,8 @@ def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
     """Random resized crop and mirror of each sample.
 
     Follows `torchvision.transforms.RandomResizedCrop`: up to ten tries of (area, log-uniform ratio), the first
-    box that fits is placed uniformly on whole pixels, and where none fits the largest central box within the
-    ratio bounds is taken.
+    box that fits is placed uniformly on whole pixels; if none fits, the largest central box within the ratio bounds is
+    used.
     """
     height, width = _box_shapes(crop, seed, samples)
     place = uniforms(seed, Stream.CROP, samples.epochs, samples.ids, 2 * ATTEMPTS, count=2)
@@ -72,7 +74,7 @@ def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
 
 
 def _box_shapes(crop: Crop, seed: int, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Heights and widths of the boxes, negative where no try fitted and the central box is meant."""
+    """Heights and widths of the boxes; negative values stand for the central box, if no try fitted."""
     limits = samples.widths.astype(np.float64), samples.heights.astype(np.float64)
     width, height = tried_sides(seed, Stream.CROP, samples, crop.area, crop.ratio, limits)
     central_height, central_width = _central_box(crop, samples.widths, samples.heights)
@@ -88,10 +90,10 @@ def tried_sides(
     ratio: tuple[float, float],
     limits: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sides (first, second) of a rectangle for each sample, whole pixels, both 0 where none of ten tries fitted.
+    """Sides (first, second) of a rectangle for each sample, in whole pixels; both 0 if none of ten tries fitted.
 
-    A try draws a share of the image's area, uniform, and first / second, log-uniform; it fits when each side has a
-    pixel and at most as many as its limit, (n,) each. So do RandomResizedCrop and RandomErasing of torchvision.
+    A try draws a uniform share of the image's area and a log-uniform ratio first / second. It fits if each side has at
+    least one pixel and at most its limit, (n,) each. torchvision's RandomResizedCrop and RandomErasing do the same.
     """
     draws = Tries(seed, stream, area, ratio)
     first, second = np.zeros(len(samples.ids)), np.zeros(len(samples.ids))
@@ -109,7 +111,7 @@ def tried_sides(
 
 
 class Tries(NamedTuple):
-    """What the tries at a rectangle are drawn from."""
+    """The distributions that tries for a rectangle are drawn from."""
 
     seed: int
     stream: Stream
@@ -117,7 +119,7 @@ class Tries(NamedTuple):
     ratio: tuple[float, float]
 
     def sides(self, tries: range, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sides (first, second) that some tries draw for each sample, whole pixels, (n, tries) each."""
+        """Sides (first, second) from these tries for each sample, in whole pixels, (n, tries) each."""
         columns = samples.epochs[:, None], samples.ids[:, None], np.array(tries)
         draw = uniforms(self.seed, self.stream, *columns, count=2)
         whole = samples.widths.astype(np.float64) * samples.heights
@@ -130,7 +132,7 @@ class Tries(NamedTuple):
 def _central_box(
     crop: Crop, widths: NDArray[np.int32], heights: NDArray[np.int32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Heights and widths of the largest boxes within the ratio bounds; of at least one pixel, whatever the bounds."""
+    """Heights and widths of the largest boxes within the ratio bounds; at least one pixel, whatever the bounds."""
     wide, high = widths.astype(np.float64), heights.astype(np.float64)
     too_tall, too_wide = wide / high < crop.ratio[0], wide / high > crop.ratio[1]
     height = np.where(too_tall, np.rint(wide / crop.ratio[0]), high)
@@ -139,10 +141,10 @@ def _central_box(
 
 
 def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Views:
-    """The central squares that become size x size, of about `fraction` of the shorter side.
+    """The central squares, of about `fraction` of the shorter side, that become size x size.
 
-    Follows `torchvision.transforms.Resize(size / fraction)` and `CenterCrop(size)`, to the pixel: 256 and 224 are
-    `fraction = 224 / 256`.
+    Follows `torchvision.transforms.Resize(size / fraction)` and `CenterCrop(size)` to the pixel: 256 and 224 correspond
+    to `fraction = 224 / 256`.
     """
     short, shorter = round(size / fraction), np.minimum(widths, heights)
     corners = []
@@ -156,7 +158,7 @@ def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights:
 def resized_then_cut(
     short: int, size: int, sides: NDArray[np.integer], shorter: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sides of images after Resize(short), and where CenterCrop(size) begins there, rounded as torchvision does.
+    """Sides of images after Resize(short), and the start of CenterCrop(size) in them, rounded as in torchvision.
 
     `shorter` are the shorter sides of the images.
     """

@@ -14,10 +14,10 @@ def inverse_matrix(
     scale: ArrayLike = 1,
     shear: tuple[ArrayLike, ArrayLike] = (0, 0),
 ) -> Numbers:
-    """From output to input coordinates, (n, 6) as a, b, c, d, e, f: x_in = a x + b y + c, y_in = d x + e y + f.
+    """The map from output to input coordinates, (n, 6): x_in = a x + b y + c, y_in = d x + e y + f.
 
-    torchvision's `_get_inverse_affine_matrix` about (centre, centre): degrees clockwise, pixels, factor, degrees along
-    x and y; every one a number or (n,). The first pixel's middle is at 0.5, as `PIL.Image.transform` has it.
+    It is torchvision's `_get_inverse_affine_matrix` about (centre, centre): degrees clockwise, pixels, factor, degrees
+    along x and y; each a number or (n,). The centre of the first pixel is at 0.5, as in `PIL.Image.transform`.
     """
     turn, (along_x, along_y) = np.radians(angle), np.radians(np.broadcast_arrays(*shear))
     a = np.cos(turn - along_y) / np.cos(along_y)

@@ -1,1 +1,1 @@
-"""Encoded bytes and views in, resized uint8 images out."""
+"""Decoding: turns encoded bytes and views into resized uint8 images."""

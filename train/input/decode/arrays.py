@@ -1,4 +1,4 @@
-"""Images as they lie in memory, encoded and decoded."""
+"""The layout of encoded and decoded images in memory."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Jpegs = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
-"""n files: rows of one array, (n, longest), each a file and zeros after it; or an array (bytes,) for each."""
+"""n files: rows of one array, (n, longest), each a file followed by zeros; or an array (bytes,) for each file."""
 
 
 class Images(NamedTuple):
@@ -28,7 +28,7 @@ class Images(NamedTuple):
 
     @classmethod
     def of(cls, images: Sequence[NDArray[np.uint8]]) -> "Images":
-        """Those of separate arrays, copied together."""
+        """Copy separate arrays into one."""
         heights, widths = np.array([image.shape[:2] for image in images]).T
         return cls.one_after_another(np.concatenate([image.reshape(-1) for image in images]), heights, widths)
 

@@ -1,4 +1,4 @@
-"""Every image of a split, decoded in order; and which sample it was where one does not decode."""
+"""Decodes every image of a split in order, and finds the sample that does not decode."""
 
 from collections.abc import Iterator
 
@@ -16,8 +16,8 @@ from headrace.train.input.decode import dali
 def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDArray[np.uint8]]]:
     """All images of a split in order of their ids, `batch` at a time: uint8 (height, width, 3), decoded on the CPU.
 
-    They lie in DALI's memory, which it takes back for the next batch.
-    Raises DataError when a sample's bytes changed, do not decode, or are of another size than the index says.
+    They are in DALI's memory, which it reuses for the next batch.
+    Raises DataError if a sample's bytes changed, do not decode, or have another size than the index says.
     """
     spans = validation_batches(len(split), batch)
     ids = iter(np.arange(first, last) for first, last in spans)
@@ -35,24 +35,24 @@ def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDA
 
 
 def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError | MemoryError) -> HeadraceError:
-    """The user's error where DALI, whose own names no sample, could not decode one of these: each is tried alone."""
+    """The error for the user if DALI fails on one of these samples: DALI does not name it, so each is tried alone."""
     faults = (_fault(split, sample_id) for sample_id in ids.tolist())
     return next((fault for fault in faults if fault), None) or unexplained(error)
 
 
 def blamed(split: Encoded, sample_id: int) -> DataError:
-    """The user's error for a sample that a graph failed on: it is of another size, or does not decode."""
+    """The error for the user about a sample that a graph failed on: it has another size, or does not decode."""
     return _fault(split, sample_id) or _undecodable(split, sample_id)
 
 
 def refused(split: Encoded, sample_id: int) -> DataError | None:
-    """The user's error for a sample that must not be decoded, to look at it least of all."""
+    """The error for the user about a sample that must not be decoded, not even to examine it."""
     fault = why_unsafe(split.jpegs(np.array([sample_id]))[0].tobytes())
     return unsafe(split, sample_id, fault) if fault else None
 
 
 def _fault(split: Encoded, sample_id: int) -> DataError | None:
-    """What is wrong with a sample, which is decoded alone."""
+    """The problem with a sample, found by decoding it alone."""
     if found := refused(split, sample_id):
         return found
     jpegs = split.jpegs(np.array([sample_id]))
@@ -71,8 +71,8 @@ def _check_shape(split: Encoded, sample_id: int, seen: tuple[int, ...]) -> None:
     expected = (int(split.heights[sample_id]), int(split.widths[sample_id]), 3)
     if seen != expected:
         raise DataError(
-            f"{split.describe(sample_id)}: decodes to {seen}, the index says {expected}. "
-            "See all that is wrong with `headrace verify --deep` on the shard set"
+            f"{split.describe(sample_id)}: decodes to {seen}, but the index says {expected}. "
+            "`headrace verify --deep` on the shard set lists all such problems"
         )
 
 
@@ -84,6 +84,6 @@ def _undecodable(split: Encoded, sample_id: int) -> DataError:
 
 
 def unexplained(error: RuntimeError | MemoryError) -> HeadraceError:
-    """The user's error for one of DALI's that no sample explains."""
+    """The error for the user if no sample explains DALI's error."""
     reason = str(error).rpartition("encountered:")[2].strip().splitlines()
     return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")

@@ -1,4 +1,4 @@
-"""Filling the decoded cache: one rank of each node decodes every image once, the others wait for it."""
+"""Fills the decoded cache: one rank of each host decodes every image once while the others wait."""
 
 import time
 from collections.abc import Callable, Generator
@@ -9,6 +9,7 @@ import numpy as np
 
 from headrace.shards import store
 from headrace.shards.errors import UsageError
+from headrace.shards.local_copies import note_decoded
 from headrace.shards.lock import LockedError, locked
 from headrace.shards.shardset import ShardSet
 from headrace.train.input.decode.blame import decode_all
@@ -18,32 +19,32 @@ from headrace.train.machine.capacity import in_words
 from headrace.train.machine.world import World
 
 _BATCH = 256
-_TURN_SECONDS = 1.0  # of decoding, between two words with the ranks that wait
+_TURN_SECONDS = 1.0  # of decoding, between two messages to the waiting ranks
 Say = Callable[[str], None]
 Work = Generator[bool, None, None]
-"""True now and then: there is more to do."""
+"""Yields True now and then while there is more to do."""
 
 
 def open_caches(
     shards: ShardSet, files: tuple[CacheFile, ...], world: World, threads: int, say: Say
 ) -> dict[str, Decoded]:
-    """The decoded splits by name, from these files; those that are not there yet are made first.
+    """The decoded splits by name, from these files; missing files are made first.
 
-    `threads` are the CPU threads of one rank: a rank that fills has those of the node, as the others wait. They wait in
-    turns, so that a fill may take longer than their time-out, and one that fails ends all.
+    `threads` are the CPU threads of one rank; the rank that fills uses those of the whole host, because the others
+    wait. They wait in turns, so that a fill may take longer than their time-out; if it fails, all ranks end.
     """
     fills = world.local_rank == 0
     with closing(_prepare(shards, files, threads * world.local_size, say) if fills else _nothing()) as work:
         while world.any(next(work, False)):
             pass
-    # The first is wanted by all; whether there is room for the others is the word of the rank that fills.
+    # All ranks need the first; the rank that fills decides whether there is room for the others.
     return {file.split: Decoded(file, shards) for place, file in enumerate(files) if place == 0 or file.ready}
 
 
 def open_cache_alone(shards: ShardSet, split: str, folder: Path | None, threads: int, say: Say) -> Decoded:
-    """The same of one split, in `folder` or beside the set, without a word to other ranks.
+    """The decoded cache of one split, in `folder` or beside the set, without messages between ranks.
 
-    The lock of the file alone decides who makes it; others wait until it is there. Raises UsageError without room.
+    Only the lock of the file decides which process makes it; others wait for it. Raises UsageError if it does not fit.
     """
     file = CacheFile.of(shards, split, folder)
     if lacking := lack_of_room(file):
@@ -58,17 +59,18 @@ def _nothing() -> Work:
 
 
 def _prepare(shards: ShardSet, files: tuple[CacheFile, ...], threads: int, say: Say) -> Work:
-    """Make what is not there, and say how it went."""
+    """Make the missing caches, and report the result."""
     for file in files:
         began, reused = time.perf_counter(), file.ready
         if not reused:
             yield from _fill_or_wait(shards, file, threads, say)
+        note_decoded(file.path)
         took = "reused" if reused else f"made in {time.perf_counter() - began:.1f} s"
         say(f"cache    {file.path}: {len(file.widths):,} decoded images, {in_words(file.size)}, {took}")
 
 
 def _fill_or_wait(shards: ShardSet, file: CacheFile, threads: int, say: Say) -> Work:
-    """Fill the cache, or see another run do it."""
+    """Fill the cache, or wait while another run does."""
     waiting = False
     while not file.ready:
         try:
@@ -84,7 +86,7 @@ def _fill_or_wait(shards: ShardSet, file: CacheFile, threads: int, say: Say) -> 
 
 
 def _fill(shards: ShardSet, file: CacheFile, threads: int) -> Work:
-    """Decode the split into the file, whose space is taken first; only a complete one gets its name."""
+    """Decode the split into a file whose space is reserved first; it gets its name only when it is complete."""
     from headrace.train.input.decode.strips import Keys, strip_sums  # noqa: PLC0415  a run on a GPU without a cache needs no compiler of loops
 
     keys, sums = Keys.for_widths(file.widths), [np.zeros(0, np.uint64)]

@@ -1,4 +1,4 @@
-"""Pixels from the decoded cache, and what is said where they are not those that were written."""
+"""Reads pixels from the decoded cache, and reports pixels that have changed since they were written."""
 
 import os
 import weakref
@@ -25,9 +25,9 @@ class Checking(Enum):
 
 
 class Decoded:
-    """Reads the decoded images of a split from its cache, by threads that may be several.
+    """Reads the decoded images of a split from its cache; safe for several threads.
 
-    The file may be cut or changed meanwhile: what is read of it is an error then.
+    If the file is cut or changed meanwhile, reading it raises an error.
     """
 
     def __init__(self, file: CacheFile, shards: ShardSet, checking: Checking = Checking.EACH_READ) -> None:
@@ -47,22 +47,22 @@ class Decoded:
             explain=self._unsound,
         )
 
-    def resample(self, ids: NDArray[np.int64], views: Views, size: int) -> Tensor:
-        """The views of these samples as uint8 (n, size, size, 3), made without the interpreter's lock.
+    def resample(self, ids: NDArray[np.int64], views: Views, size: int, *, cubic: bool = False) -> Tensor:
+        """The views of these samples as uint8 (n, size, size, 3), made without holding the interpreter's lock.
 
-        Raises DataError where the cache is not as it was written, naming the sample.
+        Raises DataError, which names the sample, if the cache has changed since it was written.
         """
-        return self._strips.resample(ids, views, size)
+        return self._strips.resample(ids, views, size, cubic=cubic)
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Rows of these samples that include the regions, and which part of the images these rows are.
+        """Rows of these samples that include the regions, and the part of each image that these rows are.
 
-        Raises DataError as `resample`.
+        Raises DataError like `resample`.
         """
         return self._strips.read(ids, regions)
 
     def _unsound(self, sample_id: int) -> DataError:
-        """What is wrong with the cache, which goes away with it: the next run makes another from the shards."""
+        """The error about the cache, which is removed: the next run makes another from the shards."""
         path, split = self._file.path, self._shards.split(self._file.split)
         what, remedy = self._fault(sample_id), self._remove()
         sample = split.describe(sample_id)
@@ -70,7 +70,7 @@ class Decoded:
         return DataError(f"{path}: the decoded pixels of {sample}: {what}. {remedy}")
 
     def _fault(self, sample_id: int) -> str:
-        """What one sees of it."""
+        """The problem with the file, in words."""
         first, last = self._file.starts[sample_id : sample_id + 2].tolist()
         try:
             seen = os.fstat(self._descriptor).st_size
@@ -78,11 +78,11 @@ class Decoded:
         except OSError as error:
             return f"cannot be read ({error.strerror})"
         if seen < self._file.size:
-            return f"the file has {seen:,} bytes instead of {self._file.size:,}: it was cut while the run read it"
-        return "are not those that were written (checksum): the file changed or the disk is failing"
+            return f"the file has {seen:,} bytes instead of {self._file.size:,}: it was cut during the run"
+        return "do not match their checksum: the file changed or the disk is failing"
 
     def _remove(self) -> str:
-        """Remove the cache, unless another run has made it again already; what to do next."""
+        """Remove the cache, unless another run has already made it again; return what to do next."""
         path = self._file.path
         try:
             if path.stat().st_ino == os.fstat(self._descriptor).st_ino:
@@ -90,12 +90,14 @@ class Decoded:
         except FileNotFoundError:
             pass
         except OSError as error:
-            return f"Remove this file, which this run may not ({error.strerror}), and start again: it is made again"
-        return "This cache was removed: start again, and it is made again"
+            return (
+                f"Remove this file, as this run is not permitted to ({error.strerror}), and start again to rebuild it"
+            )
+        return "This cache was removed. Start again to rebuild it"
 
 
 def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
-    """A descriptor of the cache, and its checksums. Raises DataError where it is not the one that is wanted."""
+    """A descriptor of the cache, and its checksums. Raises DataError if it is not the expected cache."""
     try:
         with file.path.open("rb") as stream:
             header, seen = stream.read(HEADER), os.fstat(stream.fileno()).st_size
@@ -103,10 +105,10 @@ def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
             sums = stream.read()
             if header != file.header or int(file.starts[-1]) + len(sums) != file.size:
                 raise DataError(
-                    f"{file.path}: not the cache that this run wants, or {seen:,} bytes instead of {file.size:,}. "
-                    "Start again: the next run makes it again"
+                    f"{file.path}: not the cache that this run needs, or {seen:,} bytes instead of {file.size:,}. "
+                    "Start again: the next run rebuilds it"
                 )
             return os.dup(stream.fileno()), np.frombuffer(sums, "<u8").astype(np.uint64)
     except OSError as error:
         refuse_limit(error)
-        raise DataError(f"{file.path}: {error.strerror}. Start again: a cache that is gone is made again") from error
+        raise DataError(f"{file.path}: {error.strerror}. Start again: a missing cache is rebuilt") from error

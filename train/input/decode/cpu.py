@@ -1,4 +1,4 @@
-"""Resized images on a CPU: read, decode, resize, in one thread."""
+"""Makes resized images on a CPU: reads, decodes and resizes in one thread."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -18,48 +18,48 @@ from headrace.train.input.decode.regions import Regions, seen
 from headrace.train.input.decode.turbo import Files, TurboDecoder
 from headrace.train.input.decode.wanted import Planned
 
-_COPIES = 2  # of a decoded batch that a lane holds: DALI's decoder puts images together after decoding them
-_MOST_MEMORY = 1 << 30  # bytes of decoded images in all lanes of a process, where they are more than two
+_COPIES = 2  # copies of a decoded batch in a lane: DALI's decoder joins images after decoding them
+_MOST_MEMORY = 1 << 30  # bytes of decoded images in all lanes of a process, if there are more than two
 
 
 class Pixels(NamedTuple):
-    """Decoded images of a batch: small ones whole, and of the others, at the rows `left`, the regions that are seen."""
+    """Decoded images of a batch: small images whole; of the others, at the rows `left`, only the visible regions."""
 
     small: Images
     left: NDArray[np.int64]
-    others: tuple[Images, Regions] | None  # where rows are left
+    others: tuple[Images, Regions] | None  # if rows are left
 
 
 class OnCpu:
-    """Makes the images of one batch at a time: small ones are decoded by libjpeg-turbo, all others by DALI."""
+    """Makes the images of one batch at a time: libjpeg-turbo decodes small images, DALI all others."""
 
-    def __init__(self, split: Encoded, max_batch: int, threads: int) -> None:
-        self._split, self._max_batch, self._threads = split, max_batch, threads
+    def __init__(self, split: Encoded, max_batch: int, threads: int, *, cubic: bool = False) -> None:
+        self._split, self._max_batch, self._threads, self._cubic = split, max_batch, threads, cubic
         self._turbo = TurboDecoder()
 
     def __call__(self, plan: Planned) -> Tensor:
-        """uint8 (b, size, size, 3). Raises DataError when a sample's bytes changed or do not decode, naming it."""
+        """Images, uint8 (b, size, size, 3). Raises DataError for a sample whose bytes changed or do not decode."""
         ids, views, size = plan.wanted
         pixels = self.decode(plan)
         if pixels.others is None:
-            return resample(pixels.small, views, size)
+            return resample(pixels.small, views, size, cubic=self._cubic)
         images, regions = pixels.others
-        others = resample(images, regions.moved(views.only(pixels.left)), size)
+        others = resample(images, regions.moved(views.only(pixels.left)), size, cubic=self._cubic)
         if len(pixels.left) == len(ids):
             return others
         done = np.setdiff1d(np.arange(len(ids)), pixels.left, assume_unique=True)
         made = torch.empty(len(ids), size, size, 3, dtype=torch.uint8)
-        made[torch.from_numpy(done)] = resample(pixels.small, views.only(done), size)
+        made[torch.from_numpy(done)] = resample(pixels.small, views.only(done), size, cubic=self._cubic)
         made[torch.from_numpy(pixels.left)] = others
         return made
 
     def read(self, plan: Planned) -> Files:
-        """The files of the batch. Raises DataError when a sample's bytes changed, naming it."""
+        """The files of the batch. Raises DataError, which names the sample, if its bytes changed."""
         ids, split = plan.wanted.ids, self._split
         return Files(read(split, ids), split.file_sizes(ids), split.heights[ids], split.widths[ids])
 
     def decode(self, plan: Planned) -> Pixels:
-        """The images before they are resized, in memory that the next batch takes. Raises DataError as the call."""
+        """The images before the resize, in memory that the next batch reuses. Raises DataError like the call."""
         files = self.read(plan)
         done, small = self._turbo(files)
         left = np.flatnonzero(~done)
@@ -73,14 +73,14 @@ class OnCpu:
 
     @cached_property
     def _dali(self) -> Decoder:
-        return Decoder(self._max_batch, self._threads)  # where all images are small, there is none
+        return Decoder(self._max_batch, self._threads)  # if all images are small, there is no such decoder
 
 
 def lanes_on_cpu(threads: int, batch_bytes: float) -> tuple[int, int]:
-    """How many lanes take batches of so many decoded bytes through, and the threads that decode in each of them.
+    """The number of lanes for batches of `batch_bytes` decoded bytes, and of decoding threads in each lane.
 
-    A lane a thread wastes least. Large images have fewer, so that memory stays bounded; decoding, which takes nearly
-    all of their time, is then shared by the threads of a lane.
+    One lane per thread wastes least. For large images there are fewer lanes, so that memory stays bounded; the threads
+    of a lane then share the decoding, which takes nearly all of the time.
     """
     fitting = int(_MOST_MEMORY // (_COPIES * batch_bytes))
     lanes = min(threads, max(2, fitting))

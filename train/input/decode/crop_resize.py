@@ -1,4 +1,4 @@
-"""Views of decoded images, cut and resized on the CPU, to torchvision's pixels."""
+"""Cuts and resizes views of decoded images on the CPU, with torchvision's pixels."""
 
 import numpy as np
 from torch import Tensor
@@ -9,9 +9,12 @@ from headrace.train.input.decode.view_boxes import as_images, boxes_of
 from headrace.train.input.kernels.resize import resize_boxes
 
 
-def resample(images: Images, views: Views, size: int) -> Tensor:
-    """The views of n images as uint8 (n, size, size, 3). It does not hold the interpreter's lock meanwhile."""
+def resample(images: Images, views: Views, size: int, *, cubic: bool = False) -> Tensor:
+    """The views of n images as uint8 (n, size, size, 3), bilinear or bicubic, antialiased.
+
+    It does not hold the interpreter's lock.
+    """
     made = np.empty((len(views.start), size, 3 * size), np.uint8)
-    boxes = boxes_of(images.heights, images.widths, views, size)
+    boxes = boxes_of(images.heights, images.widths, views, size, cubic=cubic)
     resize_boxes(images.pixels, images.starts, 3 * images.widths, boxes, made)
     return as_images(made)

@@ -1,7 +1,7 @@
-"""The only home of NVIDIA DALI: its graphs, which have no reader and no random operator.
+"""The only user of NVIDIA DALI: its graphs, which have neither a reader nor random operators.
 
-All that varies from batch to batch arrives as an argument, so the pixels of a sample depend on its bytes and its view
-alone, and one graph serves training and evaluation at any size.
+Everything that varies between batches is an argument, so the pixels of a sample depend only on its bytes and its view,
+and one graph serves training and evaluation at any size.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,17 +19,17 @@ from headrace.train.input.decode.arrays import Images, Jpegs
 from headrace.train.input.decode.nvjpeg import refuse_without_nvjpeg
 from headrace.train.input.decode.regions import Regions
 
-AHEAD = 3  # batches that a graph on the CPU asks for before it returns the first
+AHEAD = 3  # batches that a CPU graph requests before it returns the first
 _ON_GPU: dict[str, Any] = {
-    "jpeg_fancy_upsampling": True,  # nvJPEG's own default repeats chroma, libjpeg interpolates it
-    "device_memory_padding": 1 << 20,  # bytes a thread, as the next; they grow at need
+    "jpeg_fancy_upsampling": True,  # nvJPEG's default repeats chroma, libjpeg interpolates it
+    "device_memory_padding": 1 << 20,  # bytes per thread, like the next; they grow as needed
     "host_memory_padding": 1 << 20,
 }
 _VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
 
 
 def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipeline:
-    """On the CPU: a list of JPEGs from `source`, each uint8 (bytes,), becomes images uint8 (height, width, 3)."""
+    """A CPU graph that decodes a list of JPEGs from `source`, uint8 (bytes,), to images uint8 (height, width, 3)."""
     pipeline = Pipeline(
         batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=AHEAD, exec_dynamic=True
     )
@@ -41,25 +41,25 @@ def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipelin
 
 
 def _build(pipeline: Pipeline) -> None:
-    """Build a graph for the CPU. Raises HeadraceError where that fails, before any image is seen: none is to blame."""
+    """Build a graph for the CPU. Raises HeadraceError if that fails; no image is to blame, as none was read yet."""
     try:
         pipeline.build()
     except RuntimeError as error:
         reason = (str(error).rpartition("encountered:")[2].strip() or type(error).__name__).splitlines()[0]
         raise HeadraceError(
-            f"the image decoder cannot start on this machine now ({reason}), which is no image's fault. Raise what it "
-            "lacks and start again: open files (`ulimit -n`), threads (`ulimit -u`) or memory"
+            f"the image decoder cannot start on this machine now ({reason}); no image is to blame. Raise the limit "
+            "that it hit and start again: open files (`ulimit -n`), threads (`ulimit -u`) or memory"
         ) from error
 
 
 def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
-    """Arrays as DALI's own list, not copied yet: given as arrays, it would ask of each one what it is."""
-    make: Any = TensorListCPU  # whose stub does not know the last argument
+    """Arrays as DALI's own list type, without a copy; DALI would inspect each one if it were given arrays."""
+    make: Any = TensorListCPU  # the stub lacks the last argument
     return make([TensorCPU(array) for array in arrays], contiguous=False)
 
 
 def arrays(batch: Any) -> list[NDArray[np.uint8]]:
-    """The images of a batch on the CPU, in DALI's memory, which it takes back for the next one."""
+    """The images of a batch on the CPU, in DALI's memory, which it reuses for the next batch."""
     if batch.is_dense_tensor():
         whole: NDArray[np.uint8] = np.asarray(batch.as_tensor())
         return list(whole)
@@ -67,7 +67,7 @@ def arrays(batch: Any) -> list[NDArray[np.uint8]]:
 
 
 class Decoder:
-    """Decodes a batch of JPEGs on the CPU: one thread is that of the caller, several are DALI's."""
+    """Decodes a batch of JPEGs on the CPU: in the caller's thread, or in DALI's threads if there are several."""
 
     def __init__(self, max_batch: int, threads: int) -> None:
         self._pipeline = Pipeline(
@@ -87,9 +87,9 @@ class Decoder:
         _build(self._pipeline)
 
     def __call__(self, jpegs: Jpegs, regions: Regions) -> Images:
-        """The regions of the images, in DALI's memory, which it takes back for the next batch.
+        """The regions of the images, in DALI's memory, which it reuses for the next batch.
 
-        Raises RuntimeError where an image does not decode, as far as its region reaches, or is smaller than that.
+        Raises RuntimeError if the region of an image does not decode, or if the image is smaller than the region.
         """
         self._pipeline.feed_input("jpegs", TensorListCPU(jpegs) if isinstance(jpegs, np.ndarray) else listed(jpegs))
         for name, corners in regions._asdict().items():
@@ -101,12 +101,19 @@ class Decoder:
 
 
 def viewing(
-    source: Callable[[], Any], max_batch: int, threads: int, *, device: int | None, decode: str | None
+    source: Callable[[], Any],
+    max_batch: int,
+    threads: int,
+    *,
+    device: int | None,
+    decode: str | None,
+    cubic: bool = False,
 ) -> Pipeline:
-    """(images, *arguments(views, regions, size)) from `source` become views, uint8 (size, size, 3), on GPU `device`.
+    """A graph that turns (images, *arguments(views, regions, size)) from `source` into views on GPU `device`.
 
-    `decode` says where JPEGs are decoded, "cpu" or "mixed" (nvJPEG on the GPU); None takes images that are decoded.
-    Without a device all of it runs on the CPU, as tests do.
+    Views are uint8 (size, size, 3), resized by antialiased bilinear or bicubic filters. `decode` says where JPEGs are
+    decoded, "cpu" or "mixed" (nvJPEG on the GPU); None accepts decoded images.
+    Without a device everything runs on the CPU, as in tests.
     """
 
     def together() -> tuple[Any, ...]:
@@ -132,9 +139,8 @@ def viewing(
             images = images.gpu()
         if decode != "cpu":
             images = fn.slice(images, **part)
-        images = fn.resize(
-            images, size=size, roi_start=start, roi_end=end, interp_type=types.INTERP_LINEAR, antialias=True
-        )
+        filters = types.INTERP_CUBIC if cubic else types.INTERP_LINEAR
+        images = fn.resize(images, size=size, roi_start=start, roi_end=end, interp_type=filters, antialias=True)
         pipeline.set_outputs(images)
     return _built(pipeline, decode)
 
@@ -142,9 +148,9 @@ def viewing(
 def decoding_alone(
     source: Callable[[], Any], max_batch: int, threads: int, *, device: int | None, decode: str, copy: bool
 ) -> Pipeline:
-    """The first part of `viewing`, to be timed: images of `source` decoded whole, and with `copy` on the GPU.
+    """The first part of `viewing`, for timing: decodes images of `source` whole and, with `copy`, moves them to a GPU.
 
-    Without it they stay where `decode` makes them: in main memory for "cpu", on GPU `device` for "mixed".
+    Without `copy` they stay where `decode` makes them: in main memory for "cpu", on GPU `device` for "mixed".
     """
     alone = decode == "cpu" and not copy
     pipeline = Pipeline(max_batch, threads, device_id=None if alone else device, prefetch_queue_depth=2)
@@ -165,10 +171,10 @@ def _built(pipeline: Pipeline, decode: str | None) -> Pipeline:
 
 
 def copy(images: Any, made: Tensor, stream: Any) -> None:
-    """Copy a dense batch of DALI's into a tensor of its shape, as work of this CUDA stream.
+    """Copy a dense DALI batch into a tensor of the same shape, as work of this CUDA stream.
 
-    The host waits for nothing: DALI takes its buffer back after the stream's copy (CopyToExternalImplGPU in
-    dali/python/backend_impl.cc). A tensor shared by DLPack would end with a cudaDeviceSynchronize for each batch.
+    The host does not wait: DALI reuses its buffer after the stream's copy (CopyToExternalImplGPU in
+    dali/python/backend_impl.cc). A tensor shared by DLPack would cost a cudaDeviceSynchronize for each batch.
     """
     from nvidia.dali.plugin.pytorch import feed_ndarray  # noqa: PLC0415  the plugin loads much, and only a GPU needs it
 
@@ -176,10 +182,10 @@ def copy(images: Any, made: Tensor, stream: Any) -> None:
 
 
 def arguments(views: Views, regions: Regions, size: int) -> tuple[NDArray[Any], ...]:
-    """What the graph `viewing` is told of n views: what to cut out, what to resize of it, and to which size.
+    """The arguments of the graph `viewing` for n views: what to cut out, what part of it to resize, and the size.
 
-    Corners and sides (n, 2), int32 and float32. A resize of a part sees the pixels around it, so what shall not be
-    seen has to be cut off before.
+    Corners and sides are (n, 2), int32 and float32. Resizing a part of an image also uses pixels around it, so pixels
+    that must not be used have to be cut off before.
     """
     moved = regions.moved(views)
     return regions.start, regions.sides, moved.start, moved.end, np.full(regions.start.shape, size, np.float32)

@@ -1,4 +1,4 @@
-"""Resized images on a GPU: one graph of DALI does all, or all but the decoding."""
+"""Makes resized images on a GPU: one DALI graph does everything, or everything except the decoding."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -24,14 +24,14 @@ _NO_MEMORY = ("CUDA allocation failed", "Can't allocate", "cudaErrorMemoryAlloca
 
 
 class Rows(Protocol):
-    """Images that are decoded already."""
+    """Images that have been decoded already."""
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Rows of these samples that include the regions, and which part of the images these rows are."""
+        """Rows of these samples that include the regions, and the part of each image that these rows are."""
 
 
 class OnGpu(Generic[Some]):
-    """Feeds the graph with plans, ahead of the images that it returns, and says what its errors mean."""
+    """Feeds the graph with plans, ahead of the images that it returns, and explains its errors."""
 
     def __init__(
         self,
@@ -42,10 +42,11 @@ class OnGpu(Generic[Some]):
         threads: int,
         decode: str,
         decoded: Rows | None = None,
+        cubic: bool = False,
     ) -> None:
-        self._split, self._accelerator, self._decoded = split, accelerator, decoded
+        self._split, self._accelerator, self._decoded, self._cubic = split, accelerator, decoded, cubic
         self._decode = decode if decoded is None else None
-        self._ahead: deque[Some] = deque()  # DALI asks for input ahead of the batch that it returns
+        self._ahead: deque[Some] = deque()  # DALI requests input ahead of the batch that it returns
         self._plans: Iterator[Some] = iter(())
         self._graph = self._built(self._next_inputs, max_batch, threads)
 
@@ -53,9 +54,9 @@ class OnGpu(Generic[Some]):
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in order.
 
         On a GPU they are ready for work on the side stream, and for other streams after a mark of it.
-        Without a GPU they lie in DALI's memory, which it takes back for the next batch.
-        Raises DataError when a sample's bytes changed or do not decode, naming it, and HeadraceError for what is not
-        a sample's fault.
+        Without a GPU they are in DALI's memory, which it reuses for the next batch.
+        Raises DataError, which names the sample, if its bytes changed or do not decode, and HeadraceError for other
+        failures.
         """
         self._plans = plans
         while True:
@@ -69,10 +70,11 @@ class OnGpu(Generic[Some]):
             yield self._ahead.popleft(), images
 
     def close(self) -> None:
-        """Nothing to do: the graph's threads end with it."""
+        """Do nothing: the graph's threads end with the graph."""
 
     def _built(self, source: Callable[[], Any], max_batch: int, threads: int) -> Any:
-        return dali.viewing(source, max_batch, threads, device=self._accelerator.ordinal, decode=self._decode)
+        device, cubic = self._accelerator.ordinal, self._cubic
+        return dali.viewing(source, max_batch, threads, device=device, decode=self._decode, cubic=cubic)
 
     def _images(self) -> Tensor:
         with marked(Part.DECODE), self._accelerator.side_stream() as stream:
@@ -101,13 +103,13 @@ class OnGpu(Generic[Some]):
         return images.arrays(), *dali.arguments(rows.moved(views), regions, size)
 
     def _explain(self, error: RuntimeError | MemoryError) -> HeadraceError:
-        """The user's error for one of DALI's, which names no sample: those in question are tried one by one."""
-        if any(words in str(error) for words in _NO_MEMORY):  # trying again would blame a sample for it
+        """The error for the user: DALI's error names no sample, so the possible ones are tried one by one."""
+        if any(words in str(error) for words in _NO_MEMORY):  # trying again would blame a sample
             return HeadraceError(
                 "the image pipeline ran out of GPU memory. Lower train.group, which changes what batch normalisation "
-                "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint stays as it is"
+                "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint is kept"
             )
-        if self._decode is not None and self._ahead:  # the CPU may say it without a graph for each sample
+        if self._decode is not None and self._ahead:  # the CPU may find it without a graph for each sample
             found = explained(self._split, np.concatenate([plan.wanted.ids for plan in self._ahead]), error)
             if self._decode == "cpu" or isinstance(found, DataError):
                 return found

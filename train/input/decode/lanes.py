@@ -1,4 +1,4 @@
-"""Jobs done several at a time by threads that each have tools of their own; results come in the order of the jobs."""
+"""Runs jobs in several threads, each with its own worker; results come in the order of the jobs."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,16 +14,16 @@ Tool = Callable[[Job], Made]
 
 
 class Lanes(Generic[Job, Made]):
-    """So many threads; `make` makes the tool of one, which turns a job into what is made of it."""
+    """A pool of `count` threads. Each builds its own worker with `make()`; a worker turns one job into one result."""
 
     def __init__(self, count: int, make: Callable[[], Tool[Job, Made]]) -> None:
         self._make = make
-        self._in_work = count + 1  # begun or waiting: a thread that is done finds its next job there
+        self._in_work = count + 1  # jobs begun or waiting, so that a finished thread finds its next job
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="headrace-lane")
         self._idle: SimpleQueue[Tool[Job, Made]] = SimpleQueue()
 
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
-        """Each job with what was made of it, in order. A job's error is raised in its place, and ends the run."""
+        """Each job with its result, in order. An error in a job is raised in its place, and ends the run."""
         begun: deque[tuple[Job, Future[Made]]] = deque()
         try:
             for job in jobs:
@@ -37,17 +37,17 @@ class Lanes(Generic[Job, Made]):
                 future.cancel()
 
     def close(self) -> None:
-        """End the threads, after the jobs that they are at."""
+        """End the threads after their current jobs."""
         self._pool.shutdown(cancel_futures=True)
 
     def _do(self, job: Job) -> Made:
         try:
             tool = self._idle.get_nowait()
-        except Empty:  # at most one a thread is ever made, in that thread
+        except Empty:  # at most one is made in each thread
             tool = self._make()
         with marked(Part.DECODE):
             made = tool(job)
-        self._idle.put(tool)  # not after an error: nobody knows what it is good for then
+        self._idle.put(tool)  # not after an error, which may leave it unusable
         return made
 
 

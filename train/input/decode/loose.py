@@ -1,4 +1,4 @@
-"""Images that come one after another and belong to no shard set."""
+"""A stream of images that do not belong to a shard set."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,9 @@ _FIRST = 1024
 
 
 class Loose:
-    """A source of encoded images that grows: an image is added, decoded by its id, and forgotten.
+    """A growing source of encoded images: an image is added, decoded by its id, and forgotten.
 
-    One thread adds; others may read what was added before.
+    One thread adds images; other threads may read those that were added before.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Loose:
         self._images: dict[int, Ready] = {}
 
     def add(self, image: Ready) -> int:
-        """Take an image in; its id."""
+        """Add an image; return its id."""
         number = self._count
         if number == len(self._heights):
             self._heights = np.concatenate([self._heights, np.zeros_like(self._heights)])
@@ -32,24 +32,24 @@ class Loose:
         return number
 
     def forget(self, sample_id: int) -> None:
-        """Let go of an image's bytes."""
+        """Release the bytes of an image."""
         del self._images[sample_id]
 
     @property
     def heights(self) -> NDArray[np.int32]:
-        """Of the upright images, pixels."""
+        """Heights of the upright images in pixels."""
         return self._heights
 
     @property
     def widths(self) -> NDArray[np.int32]:
-        """The same."""
+        """Widths of the upright images in pixels."""
         return self._widths
 
     def __len__(self) -> int:
         return self._count
 
     def file_sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Of the files of these images, bytes."""
+        """Sizes of the files of these images in bytes."""
         return np.array([len(self._images[one].data) for one in ids.tolist()], np.int32)
 
     def jpegs(self, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:

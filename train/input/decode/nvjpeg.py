@@ -1,4 +1,4 @@
-"""Whether DALI has nvJPEG, the GPU's decoder: without it "mixed" would decode on the CPU, and say nothing."""
+"""Checks that DALI has nvJPEG, the GPU's decoder: without it "mixed" would silently decode on the CPU."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ _FILES_OF_THIS_PROCESS = Path("/proc/self/maps")
 
 
 class NoNvjpegError(HeadraceError):
-    """Images that a GPU is to decode would be decoded on the CPU."""
+    """Images meant for the GPU's decoder would be decoded on the CPU."""
 
 
 def refuse_without_nvjpeg() -> None:
     """Raise NoNvjpegError if this process has no libnvjpeg, although it has built a decoder.
 
-    nvImageCodec, which decodes for DALI, looks for the library when it makes a process's first decoder. If it cannot be
-    loaded, decoders that need it are left out ("Decoders and encoders will not be registered", its nvjpeg extension).
+    nvImageCodec, which decodes for DALI, loads the library when it makes a process's first decoder. If that fails, it
+    omits the decoders that need it ("Decoders and encoders will not be registered", its nvjpeg extension).
     """
     if "/libnvjpeg.so" not in _FILES_OF_THIS_PROCESS.read_text(encoding="utf-8", errors="replace"):
         raise NoNvjpegError(
-            "runtime.decode is mixed, but DALI finds no libnvjpeg and would decode on the CPU without a word. Install "
+            "runtime.decode is mixed, but DALI finds no libnvjpeg and would silently decode on the CPU. Install "
             "nvidia-nvjpeg-cu12 (for DALI's wheel for CUDA 13 nvidia-nvjpeg), or set runtime.decode=cpu"
         )

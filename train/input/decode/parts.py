@@ -1,6 +1,6 @@
-"""The first parts of the way from files to images, each on its own, for those who time them.
+"""The first parts of the pipeline from files to images, each by itself, for timing.
 
-A part does what the pipeline does up to there, with the pipeline's threads, and drops the result.
+A part does what the pipeline does up to some point, with the pipeline's threads, and discards the result.
 """
 
 from collections import deque
@@ -16,27 +16,27 @@ from headrace.train.machine.device import Accelerator
 
 
 class Part(Enum):
-    """How far images are taken."""
+    """The last stage of a part."""
 
     READ = "read"
     DECODE = "decode"
-    COPY = "copy"  # decoded and copied to the GPU; on a CPU there is nothing to copy
+    COPY = "copy"  # decoded and copied to the GPU; a CPU has nothing to copy
 
 
 class Taken(Protocol[Some]):
-    """Plans that are taken through a part."""
+    """A part of the pipeline that processes plans."""
 
     def run(self, plans: Iterator[Some]) -> Iterator[Some]:
-        """Each plan, in order, once its images are so far. It stands still while nobody asks for the next."""
+        """Each plan, in order, once its images have passed the part. It pauses until the next one is requested."""
 
     def close(self) -> None:
-        """End its threads."""
+        """End the threads of the part."""
 
 
 def build_part(
     part: Part, split: Encoded, max_batch: int, accelerator: Accelerator, *, threads: int, decode: str
 ) -> Taken[Some]:
-    """A part of the pipeline of these arguments, which are those of `ImagePipeline`."""
+    """A part of the pipeline with these arguments, which are those of `ImagePipeline`."""
 
     def on_cpu() -> Taken[Some]:
         return _OnCpu(part, split, max_batch, threads)
@@ -50,7 +50,7 @@ def build_part(
 
 
 class _OnCpu(Generic[Some]):
-    """In lanes, as the pipeline on a CPU."""
+    """Runs in lanes, like the pipeline on a CPU."""
 
     def __init__(self, part: Part, split: Encoded, max_batch: int, threads: int) -> None:
         from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no compiler of loops
@@ -70,7 +70,7 @@ class _OnCpu(Generic[Some]):
 
 
 class _Read(Generic[Some]):
-    """In the thread that asks, as the pipeline on a GPU reads."""
+    """Reads in the caller's thread, like the pipeline on a GPU."""
 
     def __init__(self, split: Encoded) -> None:
         self._split = split
@@ -81,18 +81,18 @@ class _Read(Generic[Some]):
             yield plan
 
     def close(self) -> None:
-        """It has no threads."""
+        """Do nothing: there are no threads."""
 
 
 class _OnGpu(Generic[Some]):
-    """By a graph that ends early."""
+    """Runs a graph that ends early."""
 
     def __init__(
         self, part: Part, split: Encoded, max_batch: int, accelerator: Accelerator, threads: int, decode: str
     ) -> None:
         self._split = split
         self._plans: Iterator[Some] = iter(())
-        self._ahead: deque[Some] = deque()  # DALI asks for input ahead of the batch that it returns
+        self._ahead: deque[Some] = deque()  # DALI requests input ahead of the batch that it returns
         self._graph = dali.decoding_alone(
             self._next_jpegs, max_batch, threads, device=accelerator.ordinal, decode=decode, copy=part is Part.COPY
         )
@@ -108,7 +108,7 @@ class _OnGpu(Generic[Some]):
             yield self._ahead.popleft()
 
     def close(self) -> None:
-        """Nothing to do: the graph's threads end with it."""
+        """Do nothing: the graph's threads end with the graph."""
 
     def _next_jpegs(self) -> object:
         plan = next(self._plans)

@@ -1,4 +1,4 @@
-"""Encoded bytes and views in, resized uint8 images out: on the CPU, from the decoded cache, or on a GPU."""
+"""Turns encoded bytes and views into resized uint8 images: on the CPU, from the decoded cache, or on a GPU."""
 
 from collections.abc import Iterator
 from typing import Generic
@@ -12,19 +12,20 @@ from headrace.train.input.decode.lanes import Lanes
 from headrace.train.input.decode.wanted import Some, Way
 from headrace.train.machine.device import Accelerator
 
-_OTHER_THREADS = 2  # of a rank with a GPU: the training step's, which launches, and the feed's
+_OTHER_THREADS = 2  # of a rank with a GPU: one for the step, which launches kernels, and one for the feed
 
 
 def threads_beside(threads: int) -> int:
-    """Of a rank's CPU threads, those that may decode: a GPU's step and feed must not wait for a core."""
+    """The number of a rank's CPU threads that may decode: a GPU's step and feed must not wait for a core."""
     return max(1, threads - _OTHER_THREADS)
 
 
 class ImagePipeline(Generic[Some]):
     """Decodes the samples of a split and resizes their views, on the CPU or on the GPU of `accelerator`.
 
-    `threads` are CPU threads; `decode` places the JPEG decoder: "cpu", or "mixed" (nvJPEG on the GPU). Images that are
-    `decoded` are taken as they are: the pixels are the same as with "cpu".
+    `threads` are CPU threads; `decode` places the JPEG decoder: "cpu", or "mixed" (nvJPEG on the GPU). Images that have
+    been `decoded` are used as they are, with the same pixels as for "cpu". `cubic` selects bicubic filters instead of
+    bilinear ones.
     """
 
     def __init__(
@@ -36,13 +37,17 @@ class ImagePipeline(Generic[Some]):
         threads: int,
         decode: str,
         decoded: Decoded | None = None,
+        cubic: bool = False,
     ) -> None:
 
         def on_cpu() -> Way[Some]:
-            return _OnCpu(split, max_batch, threads) if decoded is None else _FromCache(decoded, threads)
+            if decoded is None:
+                return _OnCpu(split, max_batch, threads, cubic=cubic)
+            return _FromCache(decoded, threads, cubic=cubic)
 
         def on_gpu() -> Way[Some]:
-            return OnGpu(split, max_batch, accelerator, threads=threads_beside(threads), decode=decode, decoded=decoded)
+            beside = threads_beside(threads)
+            return OnGpu(split, max_batch, accelerator, threads=beside, decode=decode, decoded=decoded, cubic=cubic)
 
         self._running = False
         self._way = accelerator.either(cpu=on_cpu, gpu=on_gpu)()
@@ -50,28 +55,29 @@ class ImagePipeline(Generic[Some]):
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
 
-        Raises DataError when a sample's bytes changed or do not decode, naming it. On a GPU it may come a batch early:
-        DALI asks for input ahead. A run that failed or was left in its middle is the pipeline's last.
+        Raises DataError, which names the sample, if its bytes changed or do not decode. On a GPU the error may come a
+        batch early, because DALI requests input ahead. After a run that failed or was abandoned, the pipeline is
+        unusable.
         """
         if self._running:
-            raise RuntimeError("an earlier run of this pipeline did not end: batches of it are still inside")
+            raise RuntimeError("an earlier run of this pipeline did not finish: its batches are still inside")
         self._running = True
         yield from self._way.run(plans)
         self._running = False
 
     def close(self) -> None:
-        """End the threads. A run in its middle has been left."""
+        """End the threads. An unfinished run is abandoned."""
         self._way.close()
 
 
 class _OnCpu(Generic[Some]):
-    """Each lane takes a batch through from the files to the pixels (docs/decisions/0017)."""
+    """Each lane processes a whole batch, from files to pixels (docs/decisions/0017)."""
 
-    def __init__(self, split: Encoded, max_batch: int, threads: int) -> None:
+    def __init__(self, split: Encoded, max_batch: int, threads: int, *, cubic: bool) -> None:
         from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no compiler of loops
 
         lanes, each = lanes_on_cpu(threads, max_batch * mean_bytes(split))
-        self._lanes: Lanes[Some, Tensor] = Lanes(lanes, lambda: OnCpu(split, max_batch, each))
+        self._lanes: Lanes[Some, Tensor] = Lanes(lanes, lambda: OnCpu(split, max_batch, each, cubic=cubic))
 
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         return self._lanes.run(plans)
@@ -81,11 +87,11 @@ class _OnCpu(Generic[Some]):
 
 
 class _FromCache(Generic[Some]):
-    """All is decoded: what is left is to read, check and resize."""
+    """Everything is decoded: it remains to read, check and resize."""
 
-    def __init__(self, decoded: Decoded, threads: int) -> None:
+    def __init__(self, decoded: Decoded, threads: int, *, cubic: bool) -> None:
         def resized(plan: Some) -> Tensor:
-            return decoded.resample(*plan.wanted)
+            return decoded.resample(*plan.wanted, cubic=cubic)
 
         self._lanes: Lanes[Some, Tensor] = Lanes(threads, lambda: resized)
 

@@ -1,4 +1,4 @@
-"""Where the JPEGs of a run on a GPU are decoded: on the CPU, or by the GPU's nvJPEG ("mixed")."""
+"""Chooses where a run on a GPU decodes JPEGs: on the CPU, or with the GPU's nvJPEG ("mixed")."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ from headrace.shards.encoded import Encoded, mean_file_size, mean_pixels
 from headrace.train.machine.device import Accelerator
 
 LARGE_PIXELS = 128 * 128
-"""Of an image on average, above which a GPU decodes. Not measured on a GPU: below it a CPU takes 30 to 60 microseconds
-an image, which few cores keep up with, and a GPU's many small launches would be in the training step's way."""
+"""Average pixels per image above which a GPU decodes. Not measured on a GPU: below it a CPU takes 30 to 60
+microseconds per image, so a few cores keep up, and a GPU's many small launches would disturb the training step."""
 
 
 class Placement(NamedTuple):
-    """The choice, "cpu" or "mixed", and why."""
+    """The choice, "cpu" or "mixed", and the reason."""
 
     where: str
     reason: str = ""
@@ -21,9 +21,10 @@ class Placement(NamedTuple):
 
 
 def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Placement:
-    """Where the decoder of these images belongs, if `wanted` is "auto", and else what is wanted.
+    """The place of the decoder: chosen for these images if `wanted` is "auto", otherwise `wanted`.
 
-    The two give other pixels, so a run keeps to one. Raises UsageError when mixed decoding is asked for without a GPU.
+    The two give different pixels, so a run keeps its choice. Raises UsageError if mixed decoding is requested without
+    a GPU.
     """
     if wanted != "auto" or not len(images):
         return Placement(accelerator.decode_placement(wanted))
@@ -31,7 +32,7 @@ def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Pla
 
 
 def by_size(images: Encoded) -> Placement:
-    """The rule for a GPU: small images are decoded by the CPU."""
+    """The rule for a GPU: the CPU decodes small images."""
     pixels = mean_pixels(images)
     kilobytes = mean_file_size(images) / 1000
     where, relation = ("mixed", "above") if pixels > LARGE_PIXELS else ("cpu", "at most")

@@ -1,4 +1,4 @@
-"""The JPEG files of a batch, read and checked in one call that does not hold the interpreter's lock."""
+"""Reads and checks the JPEG files of a batch in one call that does not hold the interpreter's lock."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,15 +8,15 @@ from headrace.shards.shardset import Split
 from headrace.train.input.decode.arrays import Jpegs
 from headrace.train.input.kernels.read import read_rows
 
-_MOST_PADDING = 4  # times the bytes of the files: one long file among short ones is not worth so much memory
+_MOST_PADDING = 4  # times the bytes of the files: one long file among short ones would waste memory
 
 
 def read(source: Encoded, ids: NDArray[np.int64]) -> Jpegs:
-    """The JPEG files of these samples, at least one; those of a split are checked against their CRC-32.
+    """The JPEG files of these samples (at least one); those of a split are checked against their CRC-32.
 
-    These come as one array, which DALI takes at once, where every file ends with the marker that ends an image: no
-    decoder looks beyond it, so zeros after it change nothing. Zeros after a file that was cut would hide the cut.
-    Raises DataError when a sample's bytes changed, naming it.
+    They come as one array, which DALI takes at once, if every file ends with the marker for the end of an image. No
+    decoder reads beyond that marker, so zeros after it change nothing; after a file that was cut they would hide the
+    cut. Raises DataError, which names the sample, if its bytes changed.
     """
     if not isinstance(source, Split):
         return source.jpegs(ids)

@@ -1,4 +1,4 @@
-"""Which part of each image has to be decoded for its view: pixels that nobody sees are left out."""
+"""The part of each image that must be decoded for its view; invisible pixels are skipped."""
 
 from typing import NamedTuple
 
@@ -9,28 +9,28 @@ from headrace.train.input.augment.views import Views
 
 
 class Regions(NamedTuple):
-    """Rectangles of n images, on whole pixels: int32 (n, 2) as (y, x), and (height, width)."""
+    """Rectangles of n images on whole pixels: int32 (n, 2) as (y, x), and (height, width)."""
 
     start: NDArray[np.int32]
     sides: NDArray[np.int32]
 
     @classmethod
     def whole(cls, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> "Regions":
-        """All of images of these sizes."""
+        """Regions that cover whole images of these sizes."""
         sides = np.stack([heights, widths], 1).astype(np.int32)
         return cls(np.zeros_like(sides), sides)
 
     def moved(self, views: Views) -> Views:
-        """The views of the images as views of these regions."""
+        """Convert views of the images to views of these regions."""
         start, end = ((corner - self.start).astype(np.float32) for corner in (views.start, views.end))
         return views._replace(start=start, end=end)
 
 
 def seen(views: Views, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> Regions:
-    """What the views show of images of these heights and widths, (n,) each; all of them where they are resized first.
+    """The regions that the views show of images with these heights and widths, (n,) each; all if resized first.
 
-    Of an image's first or last column, two are wanted: nvImageCodec decodes a region with a column of context at each
-    side, which these do not have, and libjpeg-turbo interpolates a single sample of the colours differently.
+    A region of only the first or last column gets two columns: nvImageCodec decodes a region with a column of context
+    on each side, which is missing there, and libjpeg-turbo interpolates a single chroma sample differently.
     """
     if views.short:
         return Regions.whole(heights, widths)

@@ -1,9 +1,9 @@
-"""Decoded images in strips of rows: each strip has a checksum, and what is read of a file is checked before it is seen.
+"""Decoded images in strips of rows; each strip has a checksum, which is verified before its pixels are used.
 
 A checksum is NH (Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: Fast and Secure Message Authentication",
-CRYPTO 1999): words of 32 bits are added to keys and multiplied in pairs, and the products, of 64 bits, are summed. For
-keys that are random, any two strips of equal length have the same sum with a chance of 2^-32 at most, whatever differs
-between them; and it is a sum of products, for which every processor has vectors.
+CRYPTO 1999): words of 32 bits are added to keys and multiplied in pairs, and the products, of 64 bits, are summed. With
+random keys, two different strips of equal length have the same sum with a probability of at most 2^-32, whatever the
+difference; and a sum of products suits the vector units of every processor.
 """
 
 import hashlib
@@ -24,25 +24,25 @@ from headrace.train.input.kernels.strips import read_strips, sum_strips
 
 
 class Keys(NamedTuple):
-    """What is added to the words of a strip, as numbers of 64 bits: for the lower word of each pair, and the upper."""
+    """The keys that are added to the words of a strip, as 64-bit numbers: for the lower and upper word of each pair."""
 
     low: Sums
     high: Sums
 
     @classmethod
     def for_widths(cls, widths: NDArray[np.integer]) -> "Keys":
-        """Keys for strips of images of these widths: those for narrow ones are the first of those for wide ones."""
+        """Keys for strips of images with these widths; keys for narrow images are a prefix of those for wide ones."""
         words = -(-3 * STRIP_ROWS * int(widths.max(initial=1)) // WORD)
         drawn = np.frombuffer(hashlib.shake_256(b"headrace strips").digest(WORD * words), "<u4").astype(np.uint64)
         return cls(drawn[0::2].copy(), drawn[1::2].copy())
 
 
 class Strips:
-    """Reads images of an open file, in strips that are checked; the file stays the caller's.
+    """Reads images of an open file in checked strips; the caller keeps the file.
 
-    `starts` are their places in the file, `first_strips` those of their checksums in `sums`. With `once` a strip is
-    checked when it is read for the first time, otherwise each time. `explain` makes the error that is raised where an
-    image cannot be read, or is not what was written.
+    `starts` are their offsets in the file, `first_strips` the indices of their checksums in `sums`. With `once` a strip
+    is checked only when it is read for the first time, otherwise each time. `explain` makes the error for an image that
+    cannot be read, or that has changed since it was written.
     """
 
     def __init__(
@@ -61,15 +61,15 @@ class Strips:
         self._stored = Stored(descriptor, starts, widths, heights, first_strips, sums, *keys, sound)
         self._once, self._explain = once, explain
 
-    def resample(self, ids: Integers, views: Views, size: int) -> Tensor:
-        """The views of these images as uint8 (n, size, size, 3). It does not hold the interpreter's lock meanwhile."""
+    def resample(self, ids: Integers, views: Views, size: int, *, cubic: bool = False) -> Tensor:
+        """The views of these images as uint8 (n, size, size, 3), made without holding the interpreter's lock."""
         stored, made = self._stored, np.empty((len(ids), size, 3 * size), np.uint8)
-        boxes = boxes_of(stored.heights[ids], stored.widths[ids], views, size)
+        boxes = boxes_of(stored.heights[ids], stored.widths[ids], views, size, cubic=cubic)
         self._refuse(ids, resize_strips(stored, self._once, ids, boxes, made))
         return as_images(made)
 
     def read(self, ids: Integers, regions: Regions) -> tuple[Images, Regions]:
-        """The strips of these images in which the regions lie, and which part of the images they are."""
+        """The strips of these images that contain the regions, and the part of each image that they are."""
         heights, widths = self._stored.heights[ids], self._stored.widths[ids]
         first, last = regions.start[:, 0].astype(np.int64), (regions.start + regions.sides)[:, 0].astype(np.int64)
         top, bottom = first - first % STRIP_ROWS, np.minimum(-(-last // STRIP_ROWS) * STRIP_ROWS, heights)

@@ -1,7 +1,7 @@
-"""Small JPEGs decoded by libjpeg-turbo, whole, into memory that is kept from batch to batch.
+"""Decodes small JPEGs whole with libjpeg-turbo, into memory that is reused from batch to batch.
 
-The only home of simplejpeg in train, which calls libjpeg-turbo without the interpreter's lock. What it decodes here has
-DALI's pixels to the bit, and everything else is left to DALI (docs/decisions/0027).
+The only user of simplejpeg in train, which calls libjpeg-turbo without the interpreter's lock. What it decodes here has
+exactly DALI's pixels; everything else is left to DALI (docs/decisions/0027).
 """
 
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from headrace.train.input.kernels.headers import find_simple
 from headrace.train.input.kernels.plain import is_simple
 
 MOST_PIXELS = 1 << 14
-"""Of an image that is small: beyond that DALI, which decodes only what is seen, is as fast."""
+"""Most pixels of a small image: for larger ones DALI, which decodes only the visible region, is as fast."""
 
 
 class Files(NamedTuple):
-    """n files, and what the index says of each."""
+    """The bytes of n files, and what the index says about each."""
 
     jpegs: Jpegs
     sizes: NDArray[np.int32]  # (n,), bytes
@@ -27,14 +27,14 @@ class Files(NamedTuple):
     widths: NDArray[np.int32]  # (n,)
 
     def only(self, rows: NDArray[np.int64]) -> "Files":
-        """Those of these rows; all of them as they are."""
+        """The files in these rows; the same object if these are all."""
         if len(rows) == len(self.sizes):
             return self
         some = self.jpegs[rows] if isinstance(self.jpegs, np.ndarray) else [self.jpegs[row] for row in rows]
         return Files(some, self.sizes[rows], self.heights[rows], self.widths[rows])
 
     def small(self) -> NDArray[np.bool_]:
-        """Which are small, (n,): both decoders see the same in their headers, and that is what the index says."""
+        """Which files are small, (n,): both decoders agree about their headers, which match the index."""
         few = self.heights.astype(np.int64) * self.widths <= MOST_PIXELS
         if not few.any():
             return few
@@ -44,7 +44,7 @@ class Files(NamedTuple):
         return np.array([small and is_simple(jpeg.tobytes(), *sides) for jpeg, small, *sides in columns], np.bool_)
 
     def bytes_of(self, row: int) -> NDArray[np.uint8]:
-        """One file, without zeros after it: they would hide that it was cut."""
+        """One file, without zeros after it, which would hide that it was cut."""
         return self.jpegs[row][: self.sizes[row]]
 
 
@@ -55,9 +55,9 @@ class TurboDecoder:
         self._memory = np.empty(0, np.uint8)
 
     def __call__(self, files: Files) -> tuple[NDArray[np.bool_], Images]:
-        """Which of n files it has decoded, (n,), and their images, in memory that it takes back for the next batch.
+        """Which of n files it has decoded, (n,), and their images, in memory that it reuses for the next batch.
 
-        It leaves a file about which libjpeg-turbo has any warning: DALI decides what becomes of that.
+        It skips a file for which libjpeg-turbo gives any warning, and leaves the decision about it to DALI.
         """
         taken = files.small()
         heights, widths = files.heights.astype(np.int64), files.widths.astype(np.int64)
@@ -75,5 +75,5 @@ class TurboDecoder:
 
     def _have_room_for(self, size: int) -> None:
         if len(self._memory) < size:
-            self._memory = np.empty(0, np.uint8)  # given back before more is asked for
+            self._memory = np.empty(0, np.uint8)  # released before more is requested
             self._memory = np.empty(size, np.uint8)

@@ -1,4 +1,4 @@
-"""Views as boxes of whole pixels, as the loops that resize take them, and what those make as images."""
+"""Converts views to boxes of whole pixels for the resize loops, and their results to images."""
 
 import numpy as np
 import torch
@@ -10,17 +10,19 @@ from headrace.train.input.kernels.arguments import Boxes
 
 
 def as_images(made: NDArray[np.uint8]) -> Tensor:
-    """Squares of rows, (n, size, 3 * size), as images, (n, size, size, 3)."""
+    """View squares made of rows, (n, size, 3 * size), as images, (n, size, size, 3)."""
     return torch.from_numpy(made).view(*made.shape[:2], -1, 3)
 
 
-def boxes_of(heights: NDArray[np.int64], widths: NDArray[np.int64], views: Views, size: int) -> Boxes:
-    """RandomResizedCrop with the boxes of the views, or Resize and CenterCrop of whole images, of these sides."""
+def boxes_of(
+    heights: NDArray[np.int64], widths: NDArray[np.int64], views: Views, size: int, *, cubic: bool = False
+) -> Boxes:
+    """Boxes for the views of images with these sides: RandomResizedCrop, or Resize and CenterCrop of whole images."""
     count = len(heights)
     if views.short:
         sides = np.stack([heights, widths], 1)
         resized, cut = resized_then_cut(views.short, size, sides, sides.min(1, keepdims=True))
-        return Boxes(np.zeros_like(sides), sides, resized, cut, np.zeros(count, bool))
+        return Boxes(np.zeros_like(sides), sides, resized, cut, np.zeros(count, bool), cubic)
     (top, one), (bottom, other) = (corner.astype(np.int64).T for corner in (views.start, views.end))
     corners, sides = np.stack([top, np.minimum(one, other)], 1), np.stack([bottom - top, np.abs(other - one)], 1)
-    return Boxes(corners, sides, np.full((count, 2), size), np.zeros((count, 2), np.int64), one > other)
+    return Boxes(corners, sides, np.full((count, 2), size), np.zeros((count, 2), np.int64), one > other, cubic)

@@ -1,1 +1,1 @@
-"""Loops over pixels compiled by numba, or the same without it; only this room imports numba, and never for a GPU."""
+"""Loops over pixels, compiled by numba or without it. Only this package imports numba, and never for a GPU."""

@@ -1,4 +1,4 @@
-"""What loops over pixels are given, whoever runs them."""
+"""The arguments of the loops over pixels, compiled or not."""
 
 from typing import NamedTuple
 
@@ -15,11 +15,12 @@ UNSOUND = -1  # in the place of a row: the bytes are not there, or not those tha
 
 
 class Boxes(NamedTuple):
-    """What becomes of n images, int64 (n, 2) each but for the last: a box of an image is resized and cut to a square.
+    """What n images become: a box of each becomes a square. int64 (n, 2) each, except for the last two.
 
     Box i has its first pixel at corners[i] = (row, column), and sides[i] = (height, width). It is resized to resized[i]
-    = (height, width); of that the square whose first pixel is cut[i] = (row, column) is kept, and turned from left to
-    right where mirrored[i], (n,). Nothing outside the box is seen.
+    = (height, width). Of the result the square whose first pixel is cut[i] = (row, column) is kept, and mirrored if
+    mirrored[i], (n,). Pixels outside the box are not used. `cubic` selects bicubic filters for all instead of bilinear
+    ones.
     """
 
     corners: Integers
@@ -27,17 +28,18 @@ class Boxes(NamedTuple):
     resized: Integers
     cut: Integers
     mirrored: NDArray[np.bool_]
+    cubic: bool = False
 
 
 class Stored(NamedTuple):
-    """Images in a file, and what is known of them. Within an image there are no gaps."""
+    """Images in a file, and what is known about them. There are no gaps within an image."""
 
     descriptor: int
     starts: Integers  # (n,), bytes of the file
     widths: Integers  # (n,)
     heights: Integers  # (n,)
-    strips: Integers  # (n,), the first of each image
+    strips: Integers  # (n,), the first strip of each image
     sums: Sums  # (strips,)
     low: Sums  # keys, added to the lower word of each pair
     high: Sums  # and to the upper
-    sound: NDArray[np.bool_]  # (strips,), those that need no check any more
+    sound: NDArray[np.bool_]  # (strips,), strips that need no further check

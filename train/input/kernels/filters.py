@@ -1,8 +1,8 @@
-"""The filters of an antialiased bilinear resize: which pixels each new one sees, and what each counts.
+"""The filters of an antialiased bilinear or bicubic resize: the old pixels of each new pixel, with their weights.
 
 The arithmetic is that of torch's kernel for uint8 (aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h), which
-torchvision's transforms of tensors call and which follows Pillow's: weights are rounded to 16-bit fixed point, with as
-many fractional bits as the largest weight of an axis leaves.
+torchvision's transforms of tensors use and which follows Pillow's: weights are rounded to 16-bit fixed point, with as
+many fractional bits as the largest weight of an axis allows.
 """
 
 from typing import NamedTuple
@@ -15,11 +15,12 @@ from headrace.train.input.kernels.jit import jit
 
 Weights = NDArray[np.int32]
 _MOST_BITS = 22
+_SHARPNESS = -0.5  # of the cubic: that of torch's antialiased resize, of Pillow and of DALI
 MOST_FILTERS, _MOST_WEIGHTS = 64, 1 << 20  # that are kept
 
 
 class Space(NamedTuple):
-    """What resizing needs besides pixels, made once for many boxes; it holds the filters that were made last."""
+    """Working memory for resizing, made once for many boxes; it holds the most recent filters."""
 
     rows: Bytes
     sums: Weights
@@ -33,7 +34,7 @@ class Space(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The filters of a box: how many pixels they see, bits of their weights, and the rows of the box that are seen."""
+    """The filters of a box: the pixels that they cover, the bits of their weights, and the rows of the box in use."""
 
     taps: int
     bits: int
@@ -44,8 +45,8 @@ class Chosen(NamedTuple):
 
 @jit
 def space_for(boxes: Boxes, size: int) -> Space:
-    """The space in which these boxes become squares of this side."""
-    high, wide, longest, reach = _largest(boxes.sides, boxes.resized)
+    """The working memory in which these boxes become squares of this side."""
+    high, wide, longest, reach = _largest(boxes.sides, boxes.resized, boxes.cubic)
     kept = max(1, min(MOST_FILTERS, _MOST_WEIGHTS // (longest * reach)))
     return Space(
         np.empty(high * 3 * size + 2, np.uint8),
@@ -62,58 +63,59 @@ def space_for(boxes: Boxes, size: int) -> Space:
 
 @jit
 def choose_filters(boxes: Boxes, i: int, space: Space) -> Chosen:
-    """The filters of box i, to be used before those of another are chosen: they may take the same place."""
+    """The filters of box i. Use them before choosing those of another box, which may overwrite them."""
     (height, width), (top, left), size = boxes.sides[i], boxes.cut[i], len(space.first)
     known, firsts, weights = space.known, space.firsts, space.weights
-    column = _filter(width, boxes.resized[i, 1], known, firsts, weights, space.exact)
+    column = _filter(width, boxes.resized[i, 1], boxes.cubic, known, firsts, weights, space.exact)
     taps, bits, kept = known[column, 2], known[column, 3], slice(left, left + size)
     _copy(firsts[column, kept], weights[column, kept], boxes.mirrored[i], space.first, space.across)
-    row = _filter(height, boxes.resized[i, 0], known, firsts, weights, space.exact)
+    row = _filter(height, boxes.resized[i, 0], boxes.cubic, known, firsts, weights, space.exact)
     end = min(firsts[row, top + size - 1] + known[row, 2], height)
     return Chosen(taps, bits, row, firsts[row, top], end)
 
 
 @jit
-def _largest(sides: Integers, resized: Integers) -> tuple[int, int, int, int]:
+def _largest(sides: Integers, resized: Integers, cubic: bool) -> tuple[int, int, int, int]:
     """The largest height and width of a box, side that one is resized to, and reach of a pixel; at least 1 each."""
     high, wide, longest, reach = 1, 1, 1, 1
     for i in range(len(sides)):
         high, wide = max(high, sides[i, 0]), max(wide, sides[i, 1])
         longest = max(longest, resized[i, 0], resized[i, 1])
-        reach = max(reach, _reach(sides[i, 0], resized[i, 0]), _reach(sides[i, 1], resized[i, 1]))
+        reach = max(reach, _reach(sides[i, 0], resized[i, 0], cubic), _reach(sides[i, 1], resized[i, 1], cubic))
     return high, wide, longest, reach
 
 
 @jit
-def _reach(old: int, new: int) -> int:
-    """How many pixels of `old` one of `new` may see along an axis."""
-    return 2 * int(np.ceil(max(old / new, 1.0))) + 1
+def _reach(old: int, new: int, cubic: bool) -> int:
+    """The largest number of old pixels that one new pixel uses along an axis."""
+    return 2 * int(np.ceil((2.0 if cubic else 1.0) * max(old / new, 1.0))) + 1
 
 
 @jit
 def _filter(
     old: int,
     new: int,
+    cubic: bool,
     known: Integers,
     firsts: Integers,
     weights: Weights,
     exact: NDArray[np.float64],
 ) -> int:
-    """The place of the filter for an axis of `old` pixels that becomes `new`, made where it is not there from before.
+    """The index of the filter for an axis of `old` pixels that becomes `new`; the filter is made if it is missing.
 
-    known[place] is (old, new, taps, bits); what lies at the same place in `firsts` and `weights` is said by `_weigh`.
-    Images of one size, cut at random, share few filters, which otherwise cost as much as the pixels of a small image.
+    known[place] is (old, new, taps, bits); `_weigh` describes the entries at the same index in `firsts` and `weights`.
+    Random crops of images of one size share few filters, which would otherwise cost as much as a small image's pixels.
     """
     place = old % len(known)
     if known[place, 0] != old or known[place, 1] != new:
-        taps, bits = _weigh(old, new, firsts[place], weights[place], exact)
+        taps, bits = _weigh(old, new, cubic, firsts[place], weights[place], exact)
         known[place, 0], known[place, 1], known[place, 2], known[place, 3] = old, new, taps, bits
     return place
 
 
 @jit
 def _copy(first: Integers, weights: Weights, mirrored: bool, to_first: Integers, to_weights: Weights) -> None:
-    """The part of a filter that is kept, in the order of the pixels that are made."""
+    """Copy the part of a filter that is kept, in the order of the new pixels."""
     count = len(first)
     for i in range(count):
         j = count - 1 - i if mirrored else i
@@ -123,22 +125,27 @@ def _copy(first: Integers, weights: Weights, mirrored: bool, to_first: Integers,
 
 
 @jit
-def _weigh(old: int, new: int, first: Integers, weights: Weights, exact: NDArray[np.float64]) -> tuple[int, int]:
-    """The triangle filter along an axis: for each of `new` pixels the first that it sees, and what each counts.
+def _weigh(
+    old: int, new: int, cubic: bool, first: Integers, weights: Weights, exact: NDArray[np.float64]
+) -> tuple[int, int]:
+    """Compute the filter along an axis: for each new pixel the first old pixel that it uses, and the weights.
 
-    Fills `first` (new,) and `weights` (new, reach), with zeros after those that are seen, and uses `exact` meanwhile.
-    Returns how many pixels one sees at the most, two at the least, and the fractional bits of the weights.
+    Fills `first` (new,) and `weights` (new, reach), with zeros after those in use; `exact` is working memory.
+    Returns the largest number of pixels in use and the fractional bits of the weights. The number is at least two for
+    a triangle, whose weights are packed into a third place, and at least three for a cubic, so that the two differ.
     """
     scale = old / new
-    support, shrink = max(scale, 1.0), 1.0 / max(scale, 1.0)
-    most, largest = 2, 0.0
+    shrink = 1.0 / max(scale, 1.0)
+    support = (2.0 if cubic else 1.0) * max(scale, 1.0)
+    most, largest = 3 if cubic else 2, 0.0
     for i in range(new):
         centre = scale * (i + 0.5)
         first[i] = max(int(centre - support + 0.5), 0)
         count = min(int(centre + support + 0.5), old) - first[i]
         total = 0.0
         for j in range(count):
-            exact[i, j] = max(1.0 - abs((j + first[i] - centre + 0.5) * shrink), 0.0)
+            distance = abs((j + first[i] - centre + 0.5) * shrink)
+            exact[i, j] = _cubic(distance) if cubic else max(1.0 - distance, 0.0)
             total += exact[i, j]
         for j in range(count):
             exact[i, j] /= total
@@ -150,7 +157,18 @@ def _weigh(old: int, new: int, first: Integers, weights: Weights, exact: NDArray
         bits += 1
     for i in range(new):
         for j in range(most):
-            weights[i, j] = int(0.5 + exact[i, j] * (1 << bits))
+            weights[i, j] = int((0.5 if exact[i, j] >= 0.0 else -0.5) + exact[i, j] * (1 << bits))
         if most == 2:
             weights[i, 2] = weights[i, 0] | (weights[i, 1] << 16)
     return most, bits
+
+
+@jit
+def _cubic(x: float) -> float:
+    """Keys's cubic convolution at a distance of x pixels (IEEE TASSP 29, 1981)."""
+    a = _SHARPNESS
+    if x < 1.0:
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+    if x < 2.0:
+        return ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
+    return 0.0

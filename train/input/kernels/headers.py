@@ -1,4 +1,4 @@
-"""Which JPEGs of a batch have headers that every reader understands in the same way, found in one compiled loop."""
+"""Finds, in one compiled loop, the JPEGs of a batch whose headers every reader understands in the same way."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,8 +7,8 @@ from headrace.train.input.kernels import plain
 from headrace.train.input.kernels.arguments import Bytes
 from headrace.train.input.kernels.jit import jit, jit_or
 
-_FRAMES, _OTHERS = (0xC0, 0xC1, 0xC2), (0xC3, 0xCF)  # of Huffman codes; first and last of the others
-_TABLES = (0xC4, 0xC8, 0xCC)  # among them: no frames
+_FRAMES, _OTHERS = (0xC0, 0xC1, 0xC2), (0xC3, 0xCF)  # frames with Huffman codes; first and last marker of the others
+_TABLES = (0xC4, 0xC8, 0xCC)  # markers among them that are not frames
 _SCAN, _APP1 = 0xDA, 0xE1
 
 
@@ -16,9 +16,9 @@ _SCAN, _APP1 = 0xDA, 0xE1
 def find_simple(
     rows: Bytes, sizes: NDArray[np.int32], heights: NDArray[np.int32], widths: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
-    """Whether each file, the first sizes[i] bytes of rows[i], is a simple JPEG of the height and width given: (n,).
+    """Whether each file, the first sizes[i] bytes of rows[i], is a simple JPEG of the given height and width: (n,).
 
-    `plain.is_simple` says what that is.
+    `plain.is_simple` defines what a simple JPEG is.
     """
     simple = np.zeros(len(rows), np.bool_)
     for i in range(len(rows)):
@@ -50,7 +50,7 @@ def _number(jpeg: Bytes, at: int) -> int:
 
 @jit
 def _is_as_told(jpeg: Bytes, at: int, height: int, width: int) -> bool:
-    """Whether a frame header, from its marker, has these sides and is grey or of three colours."""
+    """Whether a frame header, from its marker on, has these sides and is grey or has three colours."""
     if at + 10 > len(jpeg):
         return False
     grey_or_colours: bool = jpeg[at + 9] in (1, 3)
@@ -59,7 +59,7 @@ def _is_as_told(jpeg: Bytes, at: int, height: int, width: int) -> bool:
 
 @jit
 def _is_exif(jpeg: Bytes, at: int) -> bool:
-    """Whether a segment, from its marker, has EXIF data."""
+    """Whether a segment, from its marker on, has EXIF data."""
     if at + 8 > len(jpeg):
         return False
     return _number(jpeg, at + 4) == 0x4578 and _number(jpeg, at + 6) == 0x6966

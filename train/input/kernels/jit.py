@@ -1,4 +1,4 @@
-"""Loops over pixels, compiled by numba where there is one: the only home of its decorator and of what is kept."""
+"""Compiles loops over pixels with numba, if it is installed; the only user of its decorator and its caches."""
 
 import pickle
 import sys
@@ -12,7 +12,7 @@ from headrace.train.input.kernels.kept import LOOPS
 
 Function = TypeVar("Function", bound=Callable[..., object])
 MISSING = ""
-"""Why numba cannot be imported: it is not installed, it is broken, or it does not know this NumPy. "" where it can."""
+"""Why numba cannot be imported: not installed, broken, or it does not support this NumPy. "" if it can."""
 try:
     from llvmlite import __version__ as llvmlite_version
     from numba import __version__ as numba_version
@@ -23,10 +23,10 @@ try:
 except (ImportError, OSError) as error:  # OSError: llvmlite without its library
     MISSING = " ".join(f"{type(error).__name__}: {error}".split())
     LOOPS.trouble = (
-        f"numba cannot be imported ({MISSING}), so images are read, resized and scaled without it: the same pixels, "
-        "more slowly; `pip install --force-reinstall numba` may mend that"
+        f"numba cannot be imported ({MISSING}), so images are read, resized and scaled without it: the pixels are the "
+        "same, but it takes longer. `pip install --force-reinstall numba` may help"
     )
-    NullCache = object  # type: ignore[assignment, misc]  # the base of a class that is not used then
+    NullCache = object  # type: ignore[assignment, misc]  # the base of a class that is unused then
 else:
     _DUMP: Any = dumps
     _REBUILD: Any = CompileResult._rebuild  # noqa: SLF001  its own cache calls it, too
@@ -35,11 +35,11 @@ else:
 
 
 def jit(function: Function) -> Function:
-    """The function as machine code for this processor, made at its first call; it runs without the interpreter's lock.
+    """Compile the function to machine code at its first call; it then runs without the interpreter's lock.
 
-    It adds and multiplies in the order that is written. Where there is a private folder for it, later processes find
-    it there; otherwise each compiles it anew, which takes a few seconds, and `LOOPS.trouble` says why.
-    Without numba it stays as it is, for nobody to call: what others call is decorated by `jit_or`.
+    Additions and multiplications keep the written order. If there is a private folder for the code, later processes
+    find it there; otherwise each process compiles it again, in a few seconds, and `LOOPS.trouble` says why.
+    Without numba the function stays uncompiled and unused: functions for other modules are decorated by `jit_or`.
     """
     if MISSING:
         return function
@@ -50,7 +50,7 @@ def jit(function: Function) -> Function:
 
 
 def jit_or(plain: Function) -> Callable[[Function], Function]:
-    """As `jit`, but without numba the function is `plain`, which makes the same bits."""
+    """Like `jit`, but without numba the function is replaced by `plain`, which gives the same bits."""
 
     def choose(function: Function) -> Function:
         return plain if MISSING else jit(function)
@@ -59,12 +59,12 @@ def jit_or(plain: Function) -> Callable[[Function], Function]:
 
 
 def _is_all_in_its_file(function: Any) -> bool:
-    """Whether the source says all about a function: not of one that was made from a string, or around values."""
+    """Whether the source determines the function: false for one made from a string, or as a closure over values."""
     return function.__closure__ is None and function.__code__.co_filename == function.__globals__.get("__file__")
 
 
 class _Cache(NullCache):
-    """What numba asks of a cache of one function; its own would not see an edit in a file that the function calls."""
+    """numba's interface for the cache of one function; numba's own cache would miss an edit in a called file."""
 
     def __init__(self, function: Any) -> None:
         self._module, self._file = function.__module__, f"{function.__module__}.{function.__qualname__}"
@@ -72,7 +72,7 @@ class _Cache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The function compiled for these types by another process, or None."""
-        target_context.refresh()  # it may hold what other modules have registered since
+        target_context.refresh()  # other modules may have registered types meanwhile
         key = self._key(sig, target_context.codegen())
         data = LOOPS.get(self._file, key) if key else None
         if data is None:
@@ -82,13 +82,13 @@ class _Cache(NullCache):
         return _REBUILD(target_context, *reduced)
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what numba has compiled for these types."""
+        """Store what numba has compiled for these types."""
         key = self._key(sig, data.codegen)
         if key and not data.lifted and not data.library.has_dynamic_globals:
             LOOPS.put(self._file, key, _DUMP(data._reduce()))  # noqa: SLF001
 
     def _key(self, types: Any, codegen: Any) -> bytes | None:
-        """All that decides about the machine code: sources, this file among them, versions, processor, types."""
+        """Everything that determines the machine code: sources including this file, versions, processor, types."""
         stamp = origins.stamp(self._module)
         if stamp is None:
             return None

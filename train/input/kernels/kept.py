@@ -1,4 +1,4 @@
-"""Compiled loops between processes: files in the user's private cache folder, each checked before it is used."""
+"""Keeps compiled loops for later processes: files in the user's private cache folder, checked before use."""
 
 import hashlib
 import logging
@@ -13,22 +13,22 @@ from headrace.shards.errors import HeadraceError
 from headrace.shards.user_cache import private_folder
 
 _log = logging.getLogger("headrace")
-_MOST = 256  # files that stay; one version of the code makes about 30, of about 40 KB each
+_MOST = 256  # files to keep; one version of the code makes about 30, of about 40 KB each
 _ENDING = ".loop"
 _DIGEST = 32  # bytes of a SHA-256
-_ABANDONED_SECONDS = 3600.0  # after which no living process still writes a file
+_ABANDONED_SECONDS = 3600.0  # after this time no living process is still writing a file
 
 
 class Kept:
-    """Bytes by name and key in a folder of the user's own, with mode 0700.
+    """Bytes by name and key in a folder of the user, with mode 0700.
 
-    A file is a SHA-256 of its key and its bytes, and the bytes; it appears by a rename, so that processes may write
-    the same one at once. Whoever may write the folder could write a hash that fits too: hence the private folder.
-    `trouble` is empty where all is well. `tell` is told, once, when something has to be made.
+    A file holds a SHA-256 of its key and its bytes, then the bytes. It appears by a rename, so that several processes
+    may write the same file at once. Anybody who can write to the folder could forge the hash: hence the private folder.
+    `trouble` is empty if all is well. `tell` is called once if something has to be compiled.
     """
 
     def __init__(self, name: str, lost: str) -> None:
-        """`name` of the folder; `lost` says what it means that nothing is kept, before `trouble` says why."""
+        """`name` is that of the folder; `lost` is the first part of `trouble`: the effect of nothing being kept."""
         self.trouble = ""
         self.tell: Callable[[str], None] = _log.info
         self._told = False
@@ -36,7 +36,7 @@ class Kept:
         self._name = name
 
     def get(self, name: str, key: bytes) -> bytes | None:
-        """What was put there with this key; None where nothing was, or any bit of it has changed."""
+        """The bytes stored with this key; None if there are none, or if any bit has changed."""
         path = self._path(name, key)
         if path is None:
             return None
@@ -44,19 +44,19 @@ class Kept:
             kept = path.read_bytes()
             digest, data = kept[:_DIGEST], kept[_DIGEST:]
             if digest == _digest(key, data):
-                os.utime(path)  # what is used counts as new
+                os.utime(path)  # a used file counts as new
                 return data
         return None
 
     def missed(self) -> None:
-        """Tell, once, that something that is not kept is made now: it takes seconds in which nothing else is seen."""
+        """Announce once that something is compiled now, because that takes seconds without other output."""
         if not self._told:
             self._told = True
-            later = "" if self.trouble else "; later starts find them"
-            self.tell(f"compiles the loops over pixels for this processor, for some seconds{later}")
+            later = "" if self.trouble else "; later starts reuse them"
+            self.tell(f"compiling the loops over pixels for this processor, which takes some seconds{later}")
 
     def put(self, name: str, key: bytes, data: bytes) -> None:
-        """Keep bytes, in the place of what is there; and remove what was used longest ago, beyond a number of files."""
+        """Store bytes in place of earlier ones, and remove the least recently used files beyond a limit."""
         path = self._path(name, key)
         if path is None:
             return
@@ -71,12 +71,12 @@ class Kept:
         folder = private_folder(self._name)
         if folder is None:
             place = f"headrace/{self._name} in $XDG_CACHE_HOME or ~/.cache"
-            self.trouble = f"{self._lost}: there is no folder {place} that this user, and nobody else, can write"
+            self.trouble = f"{self._lost}: there is no folder {place} that only this user can write"
             return None
         return folder / f"{name}-{hashlib.sha256(key).hexdigest()}{_ENDING}"
 
 
-LOOPS = Kept("loops", "compiled loops cannot be kept, so every start compiles them anew, for some seconds")
+LOOPS = Kept("loops", "compiled loops cannot be kept, so every start compiles them again, which takes some seconds")
 
 
 def _digest(key: bytes, data: bytes) -> bytes:
@@ -84,10 +84,10 @@ def _digest(key: bytes, data: bytes) -> bytes:
 
 
 def _clear(folder: Path) -> None:
-    """Remove the files beyond the newest, and what processes that were killed left unfinished."""
+    """Remove the oldest files beyond the limit, and unfinished files of killed processes."""
     ages: dict[Path, float] = {}
     for path in folder.iterdir():
-        with suppress(FileNotFoundError):  # another process clears, too
+        with suppress(FileNotFoundError):  # another process is clearing too
             ages[path] = path.stat().st_mtime
     old = sorted((path for path in ages if path.suffix == _ENDING), key=ages.__getitem__, reverse=True)[_MOST:]
     end = time.time() - _ABANDONED_SECONDS

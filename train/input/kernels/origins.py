@@ -1,4 +1,4 @@
-"""Which files of ours the code of a module comes from: its own, those of the modules that it imports, and so on."""
+"""Finds the source files behind a module: its own file and those of all modules that it imports, recursively."""
 
 import hashlib
 import re
@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 _TOP, _ROOM = __name__.partition(".")[0], __name__.rpartition(".")[0]
-_OURS = {_TOP: Path(__file__).resolve().parents[3]}  # by its name, the folder of our package
-# The facade loads what it is asked for; these modules say where compiled code lies, not what it is.
+_OURS = {_TOP: Path(__file__).resolve().parents[3]}  # the folder of Headrace's package, by its name
+
+# The facade loads modules on demand; these modules decide where compiled code is stored, not what it is.
 _LEFT_OUT = (_TOP, f"{_ROOM}.kept", f"{_ROOM}.origins")
 _FROM = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
 _IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n]*)", re.MULTILINE)
@@ -18,10 +19,10 @@ _BEGAN = time.time()
 
 @cache
 def stamp(module: str) -> str | None:
-    """A hash of the files that a loaded module's code comes from. None where it cannot be told.
+    """A hash of the source files behind a loaded module; None if it cannot be determined.
 
-    That is so where a file cannot be read, as for what was typed in, and where one has changed since this process
-    began: what was loaded of it may be older than what is read now.
+    That is the case if a file cannot be read, as for interactive input, or has changed since this process began: the
+    loaded code may then be older than the file.
     """
     total = hashlib.sha256()
     try:
@@ -35,9 +36,9 @@ def stamp(module: str) -> str | None:
 
 
 def files(module: str) -> set[Path]:
-    """The files of a loaded module and of all that it imports, directly or not, of ours or of its own package.
+    """The files of a loaded module and of everything that it imports from Headrace or from its own package.
 
-    Raises OSError where the module has no file that can be read.
+    Raises OSError if the module has no readable file.
     """
     own = Path(getattr(sys.modules.get(module), "__file__", None) or module).resolve()
     found: dict[Path, str] = {own: own.read_text(encoding="utf-8")}
@@ -54,7 +55,7 @@ def files(module: str) -> set[Path]:
 
 
 def _file(name: str, package: Path | None) -> Path | None:
-    """The file of a module in the folder of its package; None where there is none, as for a function or a library."""
+    """The file of a module in the folder of its package; None if there is none, as for a function or a library."""
     if package is None:
         return None
     path = package.joinpath(*name.split(".")[1:])
@@ -62,7 +63,7 @@ def _file(name: str, package: Path | None) -> Path | None:
 
 
 def _imported(text: str) -> list[str]:
-    """All names in the import statements of a source, each with its packages; some are of functions or constants."""
+    """All names in the import statements of a source, with their packages; some are functions or constants."""
     names = [name for line in _IMPORT.findall(text) for name in re.findall(r"[\w.]+", line)]
     for package, members in _FROM.findall(text):
         names += [package, *(f"{package}.{member}" for member in re.findall(r"\w+", members))]

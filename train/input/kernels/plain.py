@@ -1,6 +1,6 @@
-"""What the compiled loops do, without numba: the same bits from torch, numpy and zlib, an image at a time.
+"""The compiled loops without numba: the same bits from torch, NumPy and zlib, one image at a time.
 
-Each function has the name, the arguments and the result of its compiled counterpart, which says what they mean.
+Each function has the name, the arguments and the result of its compiled counterpart, which documents them.
 """
 
 import os
@@ -16,12 +16,12 @@ from headrace.shards.jpeg import START, read_headers
 from headrace.train.input.kernels.arguments import STRIP_ROWS, UNSOUND, WORD, Boxes, Bytes, Integers, Stored, Sums
 
 _END_OF_IMAGE = b"\xff\xd9"
-_FRAMES = (0xFFC0, 0xFFC1, 0xFFC2)  # of Huffman codes in 8 or 12 bits: baseline, extended, progressive
+_FRAMES = (0xFFC0, 0xFFC1, 0xFFC2)  # frames with Huffman codes in 8 or 12 bits: baseline, extended, progressive
 _LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)  # the lower word of a pair, and the bits below the upper
 
 
 def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxes, made: Bytes) -> None:
-    """Boxes of images in memory become squares."""
+    """Turn boxes of images in memory into squares."""
     for i in range(len(starts)):
         (top, left), (height, width) = boxes.corners[i], boxes.sides[i]
         first = starts[i] + top * pitches[i]
@@ -30,7 +30,7 @@ def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxe
 
 
 def scale_rows(pixels: Bytes, scale: NDArray[Any], shift: NDArray[Any], made: NDArray[Any]) -> None:
-    """Pixels times scale, rounded, and then shifted."""
+    """Multiply pixels by scale, round, and then add shift."""
     np.multiply(pixels, scale, out=made)
     made += shift
 
@@ -38,7 +38,7 @@ def scale_rows(pixels: Bytes, scale: NDArray[Any], shift: NDArray[Any], made: ND
 def read_rows(
     descriptors: Integers, offsets: Integers, sizes: NDArray[np.int32], crcs: NDArray[np.uint32], rows: Bytes
 ) -> bool:
-    """Files as rows of one array, where all of them are as expected."""
+    """Read files as rows of one array; return whether all are as expected."""
     for row, descriptor, offset, size, crc in zip(rows, descriptors, offsets, sizes, crcs, strict=True):
         file = row[:size]
         if not _read(int(descriptor), file, int(offset)):
@@ -52,15 +52,15 @@ def read_rows(
 def find_simple(
     rows: Bytes, sizes: NDArray[np.int32], heights: NDArray[np.int32], widths: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
-    """Whether each file is a simple JPEG of the height and width given."""
+    """Whether each file is a simple JPEG of the given height and width."""
     files = (row[:size].tobytes() for row, size in zip(rows, sizes, strict=True))
     return np.array([is_simple(*each) for each in zip(files, heights, widths, strict=True)], np.bool_)
 
 
 def is_simple(file: bytes, height: int, width: int) -> bool:
-    """Whether a file is a JPEG with plain headers (`shards/jpeg.py`), without EXIF data, grey or of three colours.
+    """Whether a file is a JPEG with plain headers (`shards/jpeg.py`), without EXIF data, in grey or three colours.
 
-    Its frame is one that decoders agree on, and its sides are the ones given.
+    Its frame is of a type that decoders agree on, and its sides are the given ones.
     """
     if file[: len(START)] != START:
         return False
@@ -70,13 +70,13 @@ def is_simple(file: bytes, height: int, width: int) -> bool:
 
 
 def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> None:
-    """The checksum of each strip."""
+    """Compute the checksum of each strip."""
     for strip in range(len(sums)):
         sums[strip] = _sum_of(words[strip * each : (strip + 1) * each], low, high)
 
 
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
-    """Boxes of images in a file become squares; only strips that are seen are read."""
+    """Turn boxes of images in a file into squares; read only visible strips."""
     for i, image in enumerate(ids.tolist()):
         (corner, left), (height, width) = boxes.corners[i].tolist(), boxes.sides[i].tolist()
         begin, end = _rows_seen(boxes, i, made.shape[1])
@@ -94,7 +94,7 @@ def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Strips of images as they lie in the file."""
+    """Read strips of images as they are in the file."""
     for i, image in enumerate(ids.tolist()):
         if _read_rows(stored, once, image, int(first[i]), int(last[i]), held[starts[i] :]) == UNSOUND:
             return i
@@ -102,24 +102,25 @@ def read_strips(
 
 
 def _resized(box: Bytes, boxes: Boxes, i: int, size: int) -> Bytes:
-    """Box i, (height, width, 3), as rows of its square: by the kernel of torch whose bits the compiled loops have."""
+    """Box i, (height, width, 3), as rows of its square, by the torch kernel that the compiled loops reproduce."""
     channels_first = torch.from_numpy(np.ascontiguousarray(box)).permute(2, 0, 1)[None]
-    whole = interpolate(channels_first, boxes.resized[i].tolist(), mode="bilinear", antialias=True)
+    mode = "bicubic" if boxes.cubic else "bilinear"
+    whole = interpolate(channels_first, boxes.resized[i].tolist(), mode=mode, antialias=True)
     top, left = boxes.cut[i]
     square = whole[0].permute(1, 2, 0).numpy()[top : top + size, left : left + size]
     return (square[:, ::-1] if boxes.mirrored[i] else square).reshape(size, 3 * size)
 
 
 def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
-    """The rows of box i that the compiled loops look at for its square: the first, and the first that they do not.
+    """The rows of box i that the compiled loops read for its square: the first, and the end (excluded).
 
-    Each of its rows sees those under a triangle, and they look at as many for all rows as for the one that sees most.
+    Each new row uses the rows under its filter; the loops read as many for all rows as for the one with the most.
     """
     old, new, top = int(boxes.sides[i, 0]), int(boxes.resized[i, 0]), int(boxes.cut[i, 0])
-    centres, reach = old / new * (np.arange(new) + 0.5), max(old / new, 1.0)
+    centres, reach = old / new * (np.arange(new) + 0.5), (2.0 if boxes.cubic else 1.0) * max(old / new, 1.0)
     firsts = np.maximum((centres - reach + 0.5).astype(np.int64), 0)
     counts = np.minimum((centres + reach + 0.5).astype(np.int64), old) - firsts
-    return int(firsts[top]), min(int(firsts[top + size - 1] + max(2, counts.max())), old)
+    return int(firsts[top]), min(int(firsts[top + size - 1] + max(3 if boxes.cubic else 2, counts.max())), old)
 
 
 def _padded_rows(stored: Stored, image: int, count: int) -> int:
@@ -128,7 +129,7 @@ def _padded_rows(stored: Stored, image: int, count: int) -> int:
 
 
 def _read_rows(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
-    """The strips in which rows `first` to `last` lie, checked; the row that comes first, or UNSOUND."""
+    """Read and check the strips with rows `first` to `last`; return the first row in them, or UNSOUND."""
     pitch, strip, end = 3 * int(stored.widths[image]), first // STRIP_ROWS, -(-last // STRIP_ROWS)
     top = strip * STRIP_ROWS
     size, each = (min(end * STRIP_ROWS, int(stored.heights[image])) - top) * pitch, STRIP_ROWS * pitch // WORD
@@ -153,7 +154,7 @@ def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
 
 
 def _read(descriptor: int, held: Bytes, offset: int) -> bool:
-    """Fill `held` from a byte of a file on; False where that fails, or the file ends before."""
+    """Fill `held` from an offset in a file; False if that fails or the file ends too early."""
     try:
         return os.preadv(descriptor, [held.data], offset) == len(held)
     except OSError:

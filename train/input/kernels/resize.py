@@ -1,6 +1,6 @@
-"""Antialiased bilinear resizing of 8-bit images on a CPU: the bits of torch, several times as fast.
+"""Antialiased bilinear and bicubic resizing of 8-bit images on a CPU: the same bits as torch, several times as fast.
 
-The filters are those of `train/input/kernels/filters.py`; rows go first and are rounded to bytes, then columns.
+The filters are those of `train/input/kernels/filters.py`. Rows are resized first and rounded to bytes, then columns.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ from headrace.train.input.kernels.jit import MISSING, jit, jit_or
 from headrace.train.input.kernels.strips import read_checked
 
 if not MISSING:
-    from headrace.train.input.kernels.simd import blended_pixels, weighted_pixel
+    from headrace.train.input.kernels.simd import blended_pixels, clamped_pixel, weighted_pixel
 
 
 @jit_or(plain.resize_boxes)
 def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxes, made: Bytes) -> None:
-    """Boxes of images in `pixels` (bytes,) become squares `made`, (n, size, 3 * size) of red, green, blue.
+    """Turn boxes of images in `pixels` (bytes,) into squares `made`, (n, size, 3 * size) of red, green, blue.
 
     Image i begins at byte starts[i], and each row pitches[i] bytes after the one before.
     """
@@ -29,7 +29,7 @@ def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxe
 
 @jit_or(plain.resize_strips)
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
-    """As `resize_boxes`, an image at a time from the file. Returns the place of the first that is unsound, or -1."""
+    """Like `resize_boxes`, one image at a time from the file. Returns the index of the first damaged image, or -1."""
     space, longest = space_for(boxes, made.shape[1]), 0
     for image in ids:
         longest = max(longest, 3 * stored.widths[image] * stored.heights[image])
@@ -48,19 +48,20 @@ def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made:
 def resize_box(
     pixels: Bytes, start: int, pitch: int, boxes: Boxes, i: int, chosen: Chosen, space: Space, made: Bytes
 ) -> None:
-    """Box i becomes `made`, (size, 3 * size), with the filters that were chosen for it.
+    """Turn box i into `made`, (size, 3 * size), with the filters chosen for it.
 
-    Its first row begins, with the first pixel of the image, at byte `start`; only rows that are seen are looked at.
+    Its first row begins, with the first pixel of the image, at byte `start`; only rows in use are read.
     """
     size, top, count = len(made), boxes.cut[i, 0], chosen.end - chosen.begin
     at = start + chosen.begin * pitch + 3 * boxes.corners[i, 1]
     _along_rows(
-        pixels, at, pitch, boxes.sides[i, 1], count, space.first, space.across, chosen.taps, chosen.bits, space.edge,
-        space.rows, size,
+        pixels, at, pitch, boxes.sides[i, 1], count, space.first, space.across, chosen.taps, chosen.bits, boxes.cubic,
+        space.edge, space.rows, size,
     )  # fmt: skip
     kept, taps = slice(top, top + size), space.known[chosen.row, 2]
     first, weights = space.firsts[chosen.row, kept], space.weights[chosen.row, kept]
-    _down_columns(space.rows, first, chosen.begin, count, weights, taps, space.known[chosen.row, 3], space.sums, made)
+    bits = space.known[chosen.row, 3]
+    _down_columns(space.rows, first, chosen.begin, count, weights, taps, bits, boxes.cubic, space.sums, made)
 
 
 @jit
@@ -74,27 +75,37 @@ def _along_rows(
     weights: Weights,
     taps: int,
     bits: int,
+    cubic: bool,
     edge: Bytes,
     rows: Bytes,
     size: int,
 ) -> None:
-    """`count` rows of one box, resized and cut, one after another into `rows`. Uses `edge` meanwhile."""
+    """Resize and cut `count` rows of one box, one after another, into `rows`. `edge` is working memory."""
     for row in range(count):
         at = start + row * pitch
         if at + 3 * (width + taps) < len(pixels):
-            _along_row(pixels, at, first, weights, taps, bits, rows, row * 3 * size, size)
-        else:  # more bytes are read than pixels have, and pixels of weight 0 beyond the row
+            _along_row(pixels, at, first, weights, taps, bits, cubic, rows, row * 3 * size, size)
+        else:  # reads more bytes than a pixel has, and pixels of weight 0 beyond the row
             edge[: 3 * width] = pixels[at : at + 3 * width]
-            _along_row(edge, 0, first, weights, taps, bits, rows, row * 3 * size, size)
+            _along_row(edge, 0, first, weights, taps, bits, cubic, rows, row * 3 * size, size)
 
 
 @jit
 def _along_row(
-    pixels: Bytes, at: int, first: Integers, weights: Weights, taps: int, bits: int, rows: Bytes, to: int, size: int
+    pixels: Bytes,
+    at: int,
+    first: Integers,
+    weights: Weights,
+    taps: int,
+    bits: int,
+    cubic: bool,
+    rows: Bytes,
+    to: int,
+    size: int,
 ) -> None:
-    """One row of them, into rows[to : to + 3 * size]; two bytes after it are overwritten, too.
+    """Resize one row into rows[to : to + 3 * size]; two bytes after it are overwritten too.
 
-    From left to right, so that what a pixel overwrites is written again by the next one.
+    It goes from left to right, so that the next pixel rewrites what a pixel has overwritten.
     """
     done = 0
     if taps == 2:
@@ -102,6 +113,10 @@ def _along_row(
         for x in range(0, done, 2):
             one, other = at + 3 * first[x], at + 3 * first[x + 1]
             blended_pixels(pixels, one, other, weights[x, 2], weights[x + 1, 2], bits, rows, to + 3 * x)
+    if cubic:
+        for x in range(size):
+            clamped_pixel(pixels, at + 3 * first[x], weights, x, taps, bits, rows, to + 3 * x)
+        return
     for x in range(done, size):
         weighted_pixel(pixels, at + 3 * first[x], weights, x, taps, bits, rows, to + 3 * x)
 
@@ -115,10 +130,11 @@ def _down_columns(
     weights: Weights,
     taps: int,
     bits: int,
+    cubic: bool,
     sums: Weights,
     made: Bytes,
 ) -> None:
-    """All rows of the result, of `count` rows from `begin` on that were resized along. Uses `sums` meanwhile."""
+    """Make all rows of the result from `count` resized rows from `begin` on. `sums` is working memory."""
     pitch, half, shift = made.shape[1], np.int32(1 << (bits - 1)), np.int32(bits)  # of 32 bits, as all that they meet
     for y in range(len(made)):
         to = made[y]
@@ -134,5 +150,9 @@ def _down_columns(
                 one = rows[at : at + pitch]
                 for x in range(pitch):
                     sums[x] += np.int32(one[x]) * this
-            for x in range(pitch):
-                to[x] = sums[x] >> shift
+            if cubic:
+                for x in range(pitch):
+                    to[x] = min(max(sums[x] >> shift, np.int32(0)), np.int32(255))
+            else:
+                for x in range(pitch):
+                    to[x] = sums[x] >> shift

@@ -1,4 +1,4 @@
-"""A pixel or two at a time on the vector units: what numba cannot say in Python, as code for LLVM."""
+"""Processes one or two pixels at a time on vector units, with LLVM code for what numba cannot express in Python."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,8 @@ from numba.extending import intrinsic
 
 _INTEGER, _INDEX = ir.IntType(32), ir.IntType(64)
 _FOUR_INTEGERS, _FOUR_BYTES = ir.VectorType(_INTEGER, 4), ir.VectorType(ir.IntType(8), 4)
-# Two runs of (red, green, blue, red, green, blue, -, -): each colour beside that of its neighbour
+
+# Two runs of (red, green, blue, red, green, blue, -, -): each colour next to that of its neighbour
 _SIDE_BY_SIDE = [0, 3, 1, 4, 2, 5, 6, 7, 8, 11, 9, 12, 10, 13, 14, 15]
 Generator = Callable[[Any, Any, Any, Any], ir.Value]
 
@@ -22,11 +23,23 @@ def _vector(bits: int, numbers: int) -> ir.VectorType:
 def _weighted_pixel(
     _context: Any, pixels: Any, _at: Any, weights: Any, _row: Any, _taps: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """made[to : to + 3] becomes the sum of `taps` neighbouring pixels from byte `at` on, weighted by weights[row].
+    """Like `_sum_of_pixels`, if no sum is below 0 or above 255."""
+    return _sum_of_pixels(pixels, weights, made, clamped=False)
+
+
+def _clamped_pixel(
+    _context: Any, pixels: Any, _at: Any, weights: Any, _row: Any, _taps: Any, _bits: Any, made: Any, _to: Any
+) -> tuple[Any, Generator]:
+    """Like `_sum_of_pixels`, if weights may be negative: sums are limited to 0..255."""
+    return _sum_of_pixels(pixels, weights, made, clamped=True)
+
+
+def _sum_of_pixels(pixels: Any, weights: Any, made: Any, *, clamped: bool) -> tuple[Any, Generator]:
+    """Set made[to : to + 3] to the sum of `taps` neighbouring pixels from byte `at` on, weighted by weights[row].
 
     The sum is rounded by `bits`. pixels and made are uint8 (bytes,), weights int32 (rows, columns). Red, green, blue
-    and the byte that follows are computed together, as a vector of four, and written together: after the last pixel a
-    byte more is read and written.
+    and the byte after them are computed and written together, as a vector of four, so one more byte is read and written
+    after the last pixel.
     """
     signature = types.void(pixels, types.intp, weights, types.intp, types.intp, types.int32, made, types.intp)
 
@@ -51,7 +64,14 @@ def _weighted_pixel(
             counted = builder.add(builder.mul(row, columns), loop.index)
             weight = spread(builder.load(builder.gep(array(2).data, [counted])))
             builder.store(builder.add(builder.load(total), builder.mul(pixel, weight)), total)
-        rounded = builder.trunc(builder.lshr(builder.load(total), spread(bits)), _FOUR_BYTES)
+        if clamped:
+            shifted = builder.ashr(builder.load(total), spread(bits))
+            least, largest = (ir.Constant(_FOUR_INTEGERS, [limit] * 4) for limit in (0, 255))
+            shifted = builder.select(builder.icmp_signed("<", shifted, least), least, shifted)
+            shifted = builder.select(builder.icmp_signed(">", shifted, largest), largest, shifted)
+        else:
+            shifted = builder.lshr(builder.load(total), spread(bits))
+        rounded = builder.trunc(shifted, _FOUR_BYTES)
         builder.store(rounded, four(array(6).data, to), align=1)
         return context.get_dummy_value()
 
@@ -59,15 +79,16 @@ def _weighted_pixel(
 
 
 weighted_pixel: Any = intrinsic(_weighted_pixel)
+clamped_pixel: Any = intrinsic(_clamped_pixel)
 
 
 def _blended_pixels(
     _context: Any, pixels: Any, _at: Any, _next_at: Any, _pair: Any, _next_pair: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """made[to : to + 6] becomes two pixels, of which each blends two neighbours: those from `at` and from `next_at` on.
+    """Set made[to : to + 6] to two pixels, each a blend of two neighbours: those from `at` and from `next_at` on.
 
-    A pair is the weights of two neighbours, the first in its low 16 bits. The sums are rounded by `bits`. pixels and
-    made are uint8 (bytes,). Eight bytes are read for six, and written.
+    A pair holds the weights of two neighbours, the first in its low 16 bits. The sums are rounded by `bits`. pixels and
+    made are uint8 (bytes,). Eight bytes are read and written for six.
     """
     at, number = types.intp, types.int32
     signature = types.void(pixels, at, at, number, number, number, made, at)

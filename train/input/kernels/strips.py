@@ -1,4 +1,4 @@
-"""Strips of rows read from a file and checked, in compiled loops; `train/input/decode/strips.py` says what they are."""
+"""Reads and checks strips of rows from a file in compiled loops; `train/input/decode/strips.py` defines strips."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ if not MISSING:
     from headrace.train.input.kernels.libc import pread
 
 _LOW = np.uint64(0xFFFFFFFF)
-_HIGH = np.uint64(32)  # bits below them
+_HIGH = np.uint64(32)  # shift to the upper word
 
 
 @jit_or(plain.sum_strips)
 def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> None:
-    """The sums of the strips that these words are, `each` of them a strip, but for the last."""
+    """The sums of the strips in these words; a strip has `each` words, the last one perhaps fewer."""
     for strip in range(len(sums)):
         sums[strip] = _sum_of(words[strip * each : (strip + 1) * each], low, high)
 
@@ -33,7 +33,10 @@ def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Rows first[i] to last[i] of each image, with the rest of their strips, at byte starts[i]; returns as above."""
+    """Read rows first[i] to last[i] of each image, with the rest of their strips, to byte starts[i].
+
+    Returns the index of the first damaged image, or -1.
+    """
     for i in range(len(ids)):
         if read_checked(stored, once, ids[i], first[i], last[i], held[starts[i] :]) == UNSOUND:
             return i
@@ -42,9 +45,9 @@ def read_strips(
 
 @jit
 def read_checked(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
-    """The strips in which rows `first` to `last` of an image lie, into `held`, with zeros to the end of a word.
+    """Read the strips with rows `first` to `last` of an image into `held`, with zeros to the end of a word.
 
-    Returns the row of the image that comes first, or UNSOUND.
+    Returns the first row in them, or UNSOUND.
     """
     pitch, strip, end = 3 * stored.widths[image], first // STRIP_ROWS, -(-last // STRIP_ROWS)
     top = strip * STRIP_ROWS

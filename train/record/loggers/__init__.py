@@ -1,1 +1,1 @@
-"""Loggers by name: what a run measures, for TensorBoard, Weights & Biases and MLflow. Each is a callback."""
+"""Sends the figures of a run to TensorBoard, Weights & Biases or MLflow; each logger is a callback."""

@@ -1,4 +1,4 @@
-"""From names to loggers, and whether what they need is installed."""
+"""Makes loggers from their names, and checks that the packages they need are installed."""
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -18,21 +18,21 @@ _LOGGERS: dict[str, Callable[[Callable[[str], None]], Callback]] = {
 
 
 def refuse_missing(names: Sequence[str]) -> None:
-    """Raise UsageError where a logger is named whose package is not installed."""
+    """Raise UsageError if a logger is named whose package is not installed."""
     missing = [name for name in names if not _is_installed(name)]
     if missing:
         raise UsageError(
-            f"runtime.loggers: {', '.join(missing)}: not installed. "
-            f"`pip install 'headrace[{','.join(missing)}]'`, or leave it out with --set runtime.loggers=[...]"
+            f"runtime.loggers: {', '.join(missing)}: not installed. Install with "
+            f"`pip install 'headrace[{','.join(missing)}]'`, or name other loggers with --set runtime.loggers=[...]"
         )
 
 
 def _is_installed(name: str) -> bool:
-    """Whether the package is there; a folder of that name, as a logger may have left one, is no package."""
+    """Return whether a package is installed; a mere folder of that name, which a logger may write, does not count."""
     found = find_spec(name)
     return found is not None and found.origin is not None
 
 
 def loggers_of(names: Sequence[str], warn: Callable[[str], None]) -> list[Aside]:
-    """The loggers of these names, each aside of the run; `warn` is told what went wrong with one."""
+    """Make the loggers of these names, each in a thread of its own; `warn` receives their errors."""
     return [Aside(_LOGGERS[name](warn), name, warn) for name in dict.fromkeys(names)]

@@ -1,4 +1,4 @@
-"""Which run of a tracking server a run folder is: loggers.json, so that a resumed run goes on there."""
+"""Stores in loggers.json which run on a tracking server belongs to a run folder, so that a resumed run continues it."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ NAME = "loggers.json"
 
 
 def known(folder: Path, logger: str) -> str | None:
-    """The id that this logger's run was given before; None if it has none, or the file cannot be read."""
+    """Return the id of this logger's run on its server; None if there is no run yet or the file cannot be read."""
     try:
         found = json.loads(regular.read(folder / NAME))[logger]
     except (OSError, ValueError, KeyError, TypeError):
@@ -18,7 +18,7 @@ def known(folder: Path, logger: str) -> str | None:
 
 
 def keep(folder: Path, logger: str, identity: str) -> None:
-    """Remember it, beside those of other loggers."""
+    """Store the id of this logger's run in loggers.json, beside the ids of other loggers."""
     try:
         before = json.loads(regular.read(folder / NAME))
     except (OSError, ValueError):

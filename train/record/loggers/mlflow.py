@@ -1,7 +1,7 @@
-"""MLflow: a run on the tracking server that MLFLOW_TRACKING_URI names.
+"""Sends figures to MLflow, to a run on the tracking server that MLFLOW_TRACKING_URI names.
 
-MLFLOW_EXPERIMENT_NAME says in which experiment; by default "headrace". How long it tries is MLFLOW_HTTP_REQUEST_TIMEOUT
-and MLFLOW_HTTP_REQUEST_MAX_RETRIES.
+MLFLOW_EXPERIMENT_NAME names the experiment, by default "headrace". MLFLOW_HTTP_REQUEST_TIMEOUT and
+MLFLOW_HTTP_REQUEST_MAX_RETRIES limit how long MLflow tries to send.
 """
 
 import os
@@ -18,24 +18,27 @@ from headrace.train.record.moments import End, Start, StepLogged
 _NAME = "mlflow"
 _ENDED = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _LONGEST = 500  # characters of a parameter's value
-_SECONDS, _TRIES = "30", "2"  # of a request; MLflow's own patience is a quarter of an hour
+_SECONDS, _TRIES = "30", "2"  # of a request; MLflow itself tries for a quarter of an hour
 
 
 class MlflowLogger(Callback):
-    """Sends scalars over the step, with the recipe as the run's parameters."""
+    """Sends scalars by step to MLflow, with the recipe as the run's parameters."""
 
     def __init__(self, _: Callable[[str], None]) -> None:
         self._client: Any = None
         self._run = ""
 
     def on_start(self, start: Start) -> None:
-        """Begin a run, or resume the one that this folder has. Raises UsageError if no server is named."""
+        """Begin a run of MLflow, or resume the one of this run folder. Raises UsageError if no server is named."""
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         if not uri:
-            raise UsageError("MLFLOW_TRACKING_URI names no server, so nothing is sent")
+            raise UsageError(
+                "MLFLOW_TRACKING_URI names no server, so no figures are sent. Set the variable to the server's URL"
+            )
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _SECONDS)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _TRIES)
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with --json all lines there are JSON
+        # With --json standard output holds only JSON
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow import MlflowClient  # noqa: PLC0415  optional
         from mlflow.entities import Param  # noqa: PLC0415  as above
 
@@ -56,11 +59,11 @@ class MlflowLogger(Callback):
         return str(found.experiment_id if found else self._client.create_experiment(name))
 
     def on_step_logged(self, logged: StepLogged) -> None:
-        """Send what the last steps came to."""
+        """Send the figures of the last steps."""
         self._send(scalars.of_steps(logged), logged.step)
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Send what the epoch came to."""
+        """Send the figures of the epoch."""
         self._send(scalars.of_epoch(report), report.step)
 
     def _send(self, values: dict[str, float], step: int) -> None:
@@ -70,5 +73,5 @@ class MlflowLogger(Callback):
         self._client.log_batch(self._run, metrics=[Metric(key, value, now, step) for key, value in values.items()])
 
     def on_end(self, end: End) -> None:
-        """Say how it ended."""
+        """Report how the run ended."""
         self._client.set_terminated(self._run, status=_ENDED[end.reason])

@@ -1,4 +1,4 @@
-"""The numbers that loggers are given, under the names that metrics.jsonl has for them."""
+"""Makes the tables of numbers that loggers receive, under the same names as in metrics.jsonl."""
 
 import math
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from headrace.train.record.moments import StepLogged
 
 
 def of_steps(logged: StepLogged) -> dict[str, float]:
-    """Those of the last steps: their mean loss, and the learning rate."""
+    """Return the mean loss of the last steps and the learning rate, without values that are not finite."""
     return _finite({"step/loss": logged.loss, "step/lr": logged.lr})
 
 
 def of_epoch(report: EpochReport) -> dict[str, float]:
-    """Those of an epoch: all columns of epochs.csv but `step`."""
+    """Return the figures of an epoch: all columns of epochs.csv except `step`, without values that are not finite."""
     return _finite({f"epoch/{key}": float(value) for key, value in report.row().items() if key != "step"})
 
 
 def settings(recipe: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The recipe as one table, "section.key" to value."""
+    """Return the recipe as one table, from "section.key" to value."""
     return {f"{section}.{key}": value for section, keys in recipe.items() for key, value in keys.items()}
 
 

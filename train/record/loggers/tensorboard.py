@@ -1,4 +1,4 @@
-"""TensorBoard: event files in RUN/tensorboard. Written by TensorBoard's own writer, without torch or TensorFlow."""
+"""Writes TensorBoard's event files to RUN/tensorboard by TensorBoard's own writer, without torch or TensorFlow."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +14,13 @@ FOLDER = "tensorboard"
 
 
 class TensorBoardLogger(Callback):
-    """Writes scalars. A resumed run writes a further file, and what earlier ones have of later steps is removed."""
+    """Writes scalars to event files. A resumed run opens a new file and removes later steps from the earlier files."""
 
     def __init__(self, _: Callable[[str], None]) -> None:
         self._writer: Any = None
 
     def on_start(self, start: Start) -> None:
-        """Open a file."""
+        """Open a new event file, after removing the steps that a resumed run will repeat."""
         from tensorboard.summary import Writer  # noqa: PLC0415  optional
 
         folder = start.folder / FOLDER
@@ -29,16 +29,16 @@ class TensorBoardLogger(Callback):
         self._writer = Writer(str(folder))
 
     def on_step_logged(self, logged: StepLogged) -> None:
-        """Add what the last steps came to."""
+        """Add the figures of the last steps."""
         self._add(scalars.of_steps(logged), logged.step)
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Add what the epoch came to, and have it on the disk."""
+        """Add the figures of the epoch, and flush them to the disk."""
         self._add(scalars.of_epoch(report), report.step)
         self._writer.flush()
 
     def on_end(self, _: End) -> None:
-        """Close the file."""
+        """Close the event file."""
         self._writer.close()
 
     def _add(self, values: dict[str, float], step: int) -> None:
@@ -47,9 +47,9 @@ class TensorBoardLogger(Callback):
 
 
 def _drop_after(folder: Path, step: int) -> None:
-    """Remove what an earlier part of the run wrote of steps after `step`: they are taken again.
+    """Remove events after step `step` from the event files, because the resumed run repeats these steps.
 
-    TensorBoard would do so itself when it meets a SessionLog, but not for scalars as this writer stores them.
+    When TensorBoard finds a SessionLog, it ignores such events itself, but not scalars in the form of its own writer.
     """
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # noqa: PLC0415  optional
     from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415  as above

@@ -1,7 +1,7 @@
-"""Weights & Biases: a run on its server, or one that is kept in RUN/wandb until `wandb sync` sends it.
+"""Sends figures to Weights & Biases: to a run on its server, or to a local run in RUN/wandb for `wandb sync`.
 
-It never asks: without a key, or if the server cannot be reached, the run is kept. WANDB_MODE and its other variables
-hold as usual.
+The logger never prompts: without an API key, or if the server cannot be reached, the run stays local. WANDB_MODE and
+the other environment variables of wandb work as usual.
 """
 
 import os
@@ -20,7 +20,7 @@ _END_SECONDS = 10  # to send the rest; also after a signal, when this process en
 
 
 class WandbLogger(Callback):
-    """Sends scalars over the step, with the recipe as the run's config."""
+    """Sends scalars by step to Weights & Biases, with the recipe as the run's config."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
@@ -28,14 +28,14 @@ class WandbLogger(Callback):
         self._run: Any = None
 
     def on_start(self, start: Start) -> None:
-        """Begin a run, or resume the one that this folder has."""
-        os.environ.setdefault("WANDB_SILENT", "true")  # its lines would stand between those of the run
-        # Where the server does not answer, reports of its own errors hold the end of the process up by 12 to 22 s.
+        """Begin a run of Weights & Biases, or resume the one that belongs to this run folder."""
+        os.environ.setdefault("WANDB_SILENT", "true")  # its lines would mix with those of the run
+        # If the server does not answer, reports of wandb's own errors delay the exit of the process by 12 to 22 s.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb  # noqa: PLC0415  optional
 
         self._folder = start.folder
-        mode = os.environ.get("WANDB_MODE") or self._mode(wandb)  # whoever chose a mode has it
+        mode = os.environ.get("WANDB_MODE") or self._mode(wandb)  # the user's choice wins
         try:
             self._run = self._begun(wandb, start, mode)
         except wandb.Error as error:
@@ -47,14 +47,14 @@ class WandbLogger(Callback):
         self._run.define_metric("*", step_metric="step")  # a resumed run may have taken some steps before
 
     def _mode(self, wandb: Any) -> str:
-        """Without a key it would ask for one on a terminal."""
+        """Return wandb's mode: "offline" without an API key, because wandb would prompt for a key on a terminal."""
         if wandb.login(prompt=False, verify=False):
             return "online"
-        self._complain("there is no API key, so nothing is sent (WANDB_MODE=offline says that this is meant)")
+        self._complain("there is no API key, so no figures are sent (set WANDB_MODE=offline if this is intended)")
         return "offline"
 
     def _complain(self, what: str) -> None:
-        self._warn(f"wandb: {what}. The run is kept in {self._folder}: see `wandb sync`")
+        self._warn(f"wandb: {what}. The run is kept in {self._folder}; `wandb sync` can send it later")
 
     def _begun(self, wandb: Any, start: Start, mode: str) -> Any:
         quiet = wandb.Settings(
@@ -75,17 +75,17 @@ class WandbLogger(Callback):
         )
 
     def on_step_logged(self, logged: StepLogged) -> None:
-        """Send what the last steps came to."""
+        """Send the figures of the last steps."""
         self._run.log({**scalars.of_steps(logged), "step": logged.step})
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Send what the epoch came to."""
+        """Send the figures of the epoch."""
         self._run.log({**scalars.of_epoch(report), "step": report.step})
 
     def on_end(self, end: End) -> None:
-        """Send the rest, and say how it ended."""
+        """Send the remaining figures, and report how the run ended."""
         self._run.summary["best_accuracy"] = end.best_accuracy
         try:
             self._run.finish(exit_code=int(end.reason == "failed"))
         except TimeoutError:
-            self._complain(f"the server did not take all within {_END_SECONDS} s")
+            self._complain(f"the server did not accept all figures within {_END_SECONDS} s")

@@ -1,1 +1,1 @@
-"""A run as a page that needs nothing but a browser: what it shows, how it is drawn, and when it is renewed."""
+"""Makes a web page of a run that needs only a browser: collects its contents, renders it, and renews it."""

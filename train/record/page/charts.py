@@ -1,4 +1,4 @@
-"""Which curves a page shows: of one run, or of several in the same frames."""
+"""Makes the charts on a page: of one run, or of several runs with their curves in the same frames."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ _COLUMNS = {  # of an epoch: title, unit
 
 
 def charts_of(facts: Facts) -> list[Chart]:
-    """Those of one run: training beside validation."""
+    """Return the charts of one run, with training and validation in the same frame."""
     history = facts.history
     by_epoch, by_step = _by_epoch(history), _by_step(facts)
     charts = [
@@ -43,7 +43,7 @@ def charts_of(facts: Facts) -> list[Chart]:
 
 
 def comparing_charts(runs: Sequence[Facts]) -> list[Chart]:
-    """Those of several runs, a curve for each."""
+    """Return the charts that compare several runs, with a curve for each run."""
     charts = []
     for column, (title, unit) in _COLUMNS.items():
         curves = [Series(one.name, _by_epoch(one.history)(column), place) for place, one in enumerate(runs)]
@@ -65,7 +65,10 @@ def _by_epoch(history: History) -> Callable[[str], list[Point]]:
 
 
 def _by_step(facts: Facts) -> Callable[[int], list[Point]]:
-    """Points of a column of `History.steps`, over epochs as far as their length is known."""
+    """Return a function that gives the points of a column of `History.steps`, with x in epochs.
+
+    There are no points if the length of an epoch is unknown.
+    """
     length = updates_an_epoch(facts)
 
     def points(column: int) -> list[Point]:
@@ -75,7 +78,7 @@ def _by_step(facts: Facts) -> Callable[[int], list[Point]]:
 
 
 def updates_an_epoch(facts: Facts) -> float:
-    """How many updates an epoch has; 0 where nothing says it."""
+    """Return the number of updates in an epoch; 0 if that number is unknown."""
     if facts.about.steps and facts.about.epochs:
         return facts.about.steps / facts.about.epochs
     rows: list[Row] = facts.history.epochs

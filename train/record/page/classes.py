@@ -1,4 +1,4 @@
-"""Which classes a network finds and which it takes for others; the confusion matrix as a picture."""
+"""Makes the page's section about classes: which a network recognises or confuses, and the confusion matrix."""
 
 import base64
 from typing import NamedTuple
@@ -10,25 +10,25 @@ from headrace.shards.thumbnail import palette_png
 from headrace.train.record.metrics import Metrics
 from headrace.train.record.predictions import Predictions
 
-_SHOWN = 10  # best and worst classes, and confusions
-_CELLS = 1000  # a side of the picture, at the most
+_SHOWN = 10  # number of best classes, worst classes and confusions
+_CELLS = 1000  # largest side of the picture
 _LEVELS = 120  # of each colour
 _RIGHT, _WRONG = (0x2B, 0x7B, 0xD6), (0xD9, 0x5F, 0x0E)
 
 
 class ClassRow(NamedTuple):
-    """A class and how it fares: shares of its samples, or None where they cannot be told."""
+    """A class and its results; `recall` and `precision` are shares from 0 to 1, None if undefined."""
 
     id: str
     name: str
     samples: int
     recall: float
     precision: float | None
-    mistaken_for: str  # the class that most of its mistakes are taken for; "" without one
+    mistaken_for: str  # the class it is most often mistaken for; "" if none
 
 
 class Confusion(NamedTuple):
-    """How often samples of one class were taken for another."""
+    """The number of images of the class `name` that were predicted as the class `predicted`."""
 
     name: str
     predicted: str
@@ -36,18 +36,18 @@ class Confusion(NamedTuple):
 
 
 class Classes(NamedTuple):
-    """What there is to say of the classes."""
+    """The contents of the page's section about classes."""
 
     metrics: Metrics
     best: list[ClassRow]
     worst: list[ClassRow]
     confusions: list[Confusion]
     picture: str  # the confusion matrix, a PNG in base64
-    cells: int  # a side of it
+    cells: int  # side of the picture
 
 
 def classes_of(predictions: Predictions) -> Classes:
-    """Those of predictions of at least one sample."""
+    """Make the section about classes from predictions, which must have at least one sample."""
     metrics, names = Metrics.of(predictions), predictions.origin.class_names
     labels, predicted = predictions.labels, predictions.top_labels[:, 0]
     wrong = np.flatnonzero(labels != predicted)
@@ -84,9 +84,10 @@ def classes_of(predictions: Predictions) -> Classes:
 
 
 def _matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, cells: int) -> bytes:
-    """Rows are labels and columns predictions, each row as shares of its samples; neighbours share a cell if need be.
+    """Draw the confusion matrix as a PNG: rows are labels, columns predictions, values shares of the row's samples.
 
-    A share shows as its square root, so that a few per cent can be seen; nothing is transparent.
+    With more classes than cells, neighbouring classes share a cell. The opacity follows the square root of the share,
+    so that a few per cent are visible; a cell without samples is transparent.
     """
     rows, columns = labels * cells // classes, predicted * cells // classes
     counts = np.bincount(rows * cells + columns, minlength=cells**2).reshape(cells, cells)

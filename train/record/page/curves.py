@@ -1,4 +1,4 @@
-"""Curves as inline SVG: a picture of a few kilobytes that needs neither script nor style sheet."""
+"""Draws curves as inline SVG of a few kilobytes, which needs neither a script nor a style sheet."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 400, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 8, 24  # pixels around the plot
-_MOST = 300  # points of a curve
+_MOST = 300  # largest number of points of a curve
 COLOURS = ("#0b5fb0", "#b34700", "#2c7a2c", "#7b3fb5", "#b5174b", "#00767d", "#6b5a00", "#555555")
-"""Of the curves where no style sheet is read. The page's own has others for a dark one, under the classes s0, s1 ..."""
+"""The colours of curves without a style sheet; in dark mode the page's style sheet sets others, by class s0, s1, ..."""
 DASHES = ("", "5 3", "1 3")
 
 Point = tuple[float, float]
 
 
 class Series(NamedTuple):
-    """A curve: its name, its points by x, and which colour and dash it has."""
+    """A curve: its name, its points in order of x, and the number of its colour and dash."""
 
     name: str
     points: Sequence[Point]
@@ -26,14 +26,14 @@ class Series(NamedTuple):
 
     @property
     def strokes(self) -> Markup:
-        """How its line looks, as attributes of SVG."""
+        """The style of the curve's line, as attributes of SVG."""
         number, dash = self.style % len(COLOURS), DASHES[self.style // len(COLOURS) % len(DASHES)]
         dashed = Markup(' stroke-dasharray="{}"').format(dash) if dash else ""
         return Markup('class="s{}" stroke="{}"{}').format(number, COLOURS[number], dashed)
 
 
 class Chart(NamedTuple):
-    """Curves in one frame; x is in epochs."""
+    """A chart: several curves in one frame, with x in epochs."""
 
     title: str
     unit: str
@@ -41,11 +41,11 @@ class Chart(NamedTuple):
 
     @property
     def drawn(self) -> list[Series]:
-        """The curves that have points."""
+        """The curves that have points, which are those to draw."""
         return [one for one in self.series if one.points]
 
     def svg(self) -> Markup:
-        """The picture; "" without a point."""
+        """Return the chart as an SVG element; "" if there are no points."""
         curves = [one._replace(points=thinned(one.points)) for one in self.drawn]
         if not curves:
             return Markup("")
@@ -56,20 +56,20 @@ class Chart(NamedTuple):
         )
 
     def summary(self) -> str:
-        """The chart in words, for who does not see it."""
+        """Return the chart in words, for readers who cannot see the picture."""
         ends = "; ".join(f"{one.name} ends at {one.points[-1][1]:.4g}" for one in self.drawn)
         return f"{self.title} over epochs: {ends} {self.unit}".strip()
 
 
 class _Frame(NamedTuple):
-    """From numbers to pixels."""
+    """The ranges of x and y in a chart; converts points to positions in pixels."""
 
     x: tuple[float, float]
     y: tuple[float, float]
 
     @classmethod
     def around(cls, points: Sequence[Point]) -> "_Frame":
-        """With all points inside, and a little room above and below."""
+        """Return a frame that contains all points, with a small margin above and below."""
         xs, ys = [x for x, _ in points], [y for _, y in points]
         low, high = min(ys), max(ys)
         room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
@@ -77,14 +77,14 @@ class _Frame(NamedTuple):
         return cls((min(0.0, *xs), max(xs) or 1.0), (bottom, high + room))
 
     def place(self, point: Point) -> Point:
-        """Where a point is, in pixels."""
+        """Return the position of a point in pixels."""
         (x0, x1), (y0, y1) = self
         across = (point[0] - x0) / (x1 - x0)
         up = (point[1] - y0) / (y1 - y0)
         return _LEFT + across * (WIDTH - _LEFT - _RIGHT), HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM)
 
     def grid(self) -> Markup:
-        """Lines and numbers of both axes."""
+        """Return the lines and numbers of both axes as an SVG group."""
         rows = Markup("")
         for value in ticks(*self.y):
             _, y = self.place((self.x[0], value))
@@ -99,7 +99,7 @@ class _Frame(NamedTuple):
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
-    """At most 300 points: each the mean of as many neighbours as needed; the last one stays as it is."""
+    """Return at most 300 points, each the mean of neighbouring points; the last point is kept unchanged."""
     if len(points) <= _MOST:
         return list(points)
     bounds = [number * len(points) // (_MOST - 1) for number in range(_MOST)]
@@ -111,7 +111,7 @@ def thinned(points: Sequence[Point]) -> list[Point]:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers within [low, high], about `count` of them: steps of 1, 2 or 5 times a power of ten."""
+    """Return about `count` round numbers within [low, high], in steps of 1, 2 or 5 times a power of ten."""
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)

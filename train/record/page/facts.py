@@ -1,4 +1,4 @@
-"""What a run folder tells a page. Every file may be missing or damaged: then the page shows what is left."""
+"""Collects the facts for a page from a run folder; the page omits the contents of missing or damaged files."""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _SIGNS = ("metrics.jsonl", "recipe.toml", "run.json")
 
 @dataclass(frozen=True)
 class Facts:
-    """A run, as its folder has it."""
+    """The facts about a run, read from the files in its folder."""
 
     folder: Path
     about: About
@@ -33,17 +33,17 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
+        """The name of the run folder."""
         return self.folder.absolute().name
 
     @property
     def epochs(self) -> int:
-        """Epochs of the whole run; 0 where nothing says it."""
+        """The number of epochs of the whole run; 0 if unknown."""
         return self.about.epochs or _whole(self.recipe.get("train", {}).get("epochs"))
 
 
 class FactsReader:
-    """Reads a run folder, again and again while the run goes on; what has not changed is not read anew."""
+    """Reads a run folder repeatedly during a run; unchanged files are not read again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,17 +52,18 @@ class FactsReader:
         self._predictions: Predictions | None = None
 
     def read(self) -> Facts:
-        """The run as it is now. Raises UsageError if this is no run folder."""
+        """Read the current facts about the run. Raises UsageError if the folder is not a run folder."""
         folder = self._folder
         if not any((folder / name).exists() for name in _SIGNS):
             raise UsageError(
-                f"{folder}: not a run folder: none of {', '.join(_SIGNS)} is there. Give the --out of a training"
+                f"{folder}: not a run folder: the folder has none of {', '.join(_SIGNS)}. "
+                "Give the --out folder of a run"
             )
         seen, training = pictures.read(folder, pictures.TRAINING)
         predictions = self._read_predictions()
         of, mistakes = pictures.read(folder, pictures.MISTAKES)
         if predictions is None or of.get("checkpoint") != predictions.origin.checkpoint:
-            mistakes = []  # those of an earlier evaluation
+            mistakes = []  # they belong to an earlier evaluation
         return Facts(
             folder,
             About.read(folder),

@@ -1,4 +1,4 @@
-"""Where the time of a run went."""
+"""Computes how a run spent its time: starting, training, waiting for data, evaluating and saving."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ STILL = ("start", "training", "waiting for data", "evaluation", "saving")
 
 
 class Phase(NamedTuple):
-    """What a run did, and for how many seconds."""
+    """An activity of a run, and its duration in seconds."""
 
     name: str
     seconds: float
@@ -16,9 +16,9 @@ class Phase(NamedTuple):
 
 
 def phases(history: History) -> list[Phase]:
-    """The phases of all epochs that are done; empty before the first.
+    """Return the phases of all finished epochs; empty before the first epoch has finished.
 
-    A save in the middle of an epoch is counted in that epoch's training time, from which it is taken out here.
+    The log counts a save in the middle of an epoch as training time, so this function subtracts such saves from it.
     """
     training = waiting = evaluation = 0.0
     for row in history.epochs:

@@ -1,7 +1,7 @@
-"""Pictures that outlive the shards: training images as the network saw them, and the most confident mistakes.
+"""Stores pictures in a run folder: training images as the network saw them, and the most confident mistakes.
 
-RUN/pictures/training.json and RUN/pictures/mistakes.json: a list of JPEGs in base64, at most 96 pixels a side, each
-with what is to be said of it.
+RUN/pictures/training.json and RUN/pictures/mistakes.json hold lists of JPEGs in base64, with sides of at most 96
+pixels, each with its caption.
 """
 
 import base64
@@ -24,30 +24,33 @@ from headrace.train.record.predictions import Predictions
 FOLDER = "pictures"
 TRAINING, MISTAKES = "training.json", "mistakes.json"
 MOST = 20
-"""Pictures of each kind."""
+"""The largest number of pictures of each kind."""
 
 
 @dataclass(frozen=True)
 class Captioned:
-    """A picture and the lines below it."""
+    """A picture and the lines of its caption."""
 
-    jpeg: str  # base64; "" for one that cannot be shown
+    jpeg: str  # base64; "" if it cannot be shown
     lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SeenImages:
-    """Images as the network saw them: uint8 (n, size, size, 3), labels, and whom each is mixed with."""
+    """Training images as the network saw them, uint8 (n, size, size, 3), with their labels.
+
+    If images were mixed in pairs, `partners` are the labels of the images mixed in.
+    """
 
     step: int
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]  # (n,)
-    partners: NDArray[np.int64] | None  # (n,), labels of those that are mixed in
-    share: float  # of the image's own label, where they are mixed
+    partners: NDArray[np.int64] | None  # (n,), labels of the images mixed in
+    share: float  # share of the image's own label, if images are mixed
 
 
 def write_training(folder: Path, seen: SeenImages, names: Sequence[str]) -> None:
-    """Keep the first of these images, with the names of their classes."""
+    """Store the first MOST of these images in the run folder, with the names of their classes as captions."""
     pictures = [
         Captioned(_encoded(pixels), _seen_lines(seen, number, names))
         for number, pixels in enumerate(seen.pixels[:MOST])
@@ -56,7 +59,7 @@ def write_training(folder: Path, seen: SeenImages, names: Sequence[str]) -> None
 
 
 def write_mistakes(folder: Path, predictions: Predictions, shards: ShardSet) -> None:
-    """Keep the most confident mistakes, with the images of the set."""
+    """Store the most confident mistakes in the run folder, with their images from the shard set."""
     split = shards.split(predictions.origin.split)
     try:
         pictures = []
@@ -72,7 +75,7 @@ def write_mistakes(folder: Path, predictions: Predictions, shards: ShardSet) -> 
 
 
 def read(folder: Path, name: str) -> tuple[dict[str, Any], list[Captioned]]:
-    """What was kept under this name, and what is said of all of it; nothing where it cannot be read."""
+    """Read the file `name` of pictures; return facts about all pictures, and the pictures; empty if unreadable."""
     try:
         found = json.loads(regular.read(folder / FOLDER / name))
         pictures = [Captioned(_checked(one["jpeg"]), tuple(map(str, one["lines"]))) for one in found.pop("pictures")]
@@ -88,7 +91,10 @@ def _write(folder: Path, name: str, pictures: Iterable[Captioned], **about: Any)
 
 
 def _checked(jpeg: str) -> str:
-    """The text again, which must be base64: it comes to stand in an address."""
+    """Return the picture's base64 text in canonical form, because it becomes part of an address in the page.
+
+    Raises ValueError if the text is not base64.
+    """
     return base64.b64encode(base64.b64decode(jpeg, validate=True)).decode()
 
 

@@ -1,7 +1,7 @@
-"""From runs to HTML: the only home of Jinja2.
+"""Renders runs as HTML pages by Jinja2, which no other module uses.
 
-A page is one file: styles, curves and pictures are inside it. It has no script and its Content-Security-Policy allows
-none, nor any request; foreign text is escaped wherever it stands.
+A page is one file, with styles, curves and pictures inside it. It has no script, and its Content-Security-Policy allows
+neither scripts nor requests. Text from outside is escaped everywhere.
 """
 
 import base64
@@ -29,7 +29,7 @@ from headrace.train.record.page.facts import Facts
 from headrace.train.record.page.phases import phases
 
 NAME = "report.html"
-_ROWS = 300  # of the table of epochs, the last ones
+_ROWS = 300  # the last rows of the table of epochs are shown
 _FILES = (
     "best.pt",
     "last.pt",
@@ -45,7 +45,7 @@ _FILES = (
 
 
 def render_run(facts: Facts, out: Path) -> bytes:
-    """The page of one run, for a file at `out`, which its links count from."""
+    """Render the page of one run, to be written to the file `out`; the page's links are relative to `out`."""
     history = facts.history
     return _page(
         "run.html",
@@ -63,7 +63,7 @@ def render_run(facts: Facts, out: Path) -> bytes:
 
 
 def render_comparison(runs: Sequence[Facts], out: Path) -> bytes:
-    """The page of several runs beside one another, for a file at `out`."""
+    """Render the page that compares several runs, to be written to the file `out`; links are relative to `out`."""
     pages = [_link(one.folder / NAME, out) if (one.folder / NAME).exists() else "" for one in runs]
     return _page(
         "compare.html",
@@ -111,7 +111,7 @@ def _style() -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Foreign text with characters that do not print as their codes: some would turn the lines around them."""
+    """Escape unprintable characters in text from outside, because some of them reverse the text around them."""
     return printable(value) if type(value) is str else value
 
 
@@ -124,7 +124,7 @@ def _percent(share: float | None) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    """A length of time in two units at the most."""
+    """Return a duration as text in at most two units."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

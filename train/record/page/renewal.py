@@ -1,4 +1,4 @@
-"""The page of a run while it goes on: written anew after each epoch, aside of the run."""
+"""Renews the page of a run after each epoch, in a thread beside training."""
 
 import time
 from pathlib import Path
@@ -12,34 +12,34 @@ from headrace.train.record.page.facts import FactsReader
 from headrace.train.record.page.pictures import write_mistakes
 from headrace.train.record.page.render import NAME, render_run
 
-_SHARE = 0.1  # of the time, at the most: epochs may be shorter than what a page takes
+_SHARE = 0.1  # largest share of the time; a page can take longer than a short epoch
 
 
 class PageRenewal(Callback):
-    """Writes RUN/report.html at the start, after each epoch and at the end; and the pictures of mistakes.
+    """Writes RUN/report.html at the start, after each epoch and at the end, with the pictures of mistakes.
 
-    Where epochs are so short that this would take more than a tenth of the time, some are left out.
+    The page is not renewed after every epoch if epochs are so short that this would take over a tenth of the time.
     """
 
     def __init__(self, shards: ShardSet) -> None:
         self._shards = shards
-        self._pictured = ""  # the checkpoint whose mistakes there are pictures of
+        self._pictured = ""  # the checkpoint whose mistakes the pictures show
         self._folder = Path()
         self._reader = FactsReader(self._folder)
         self._not_before = 0.0
 
     def on_start(self, start: Start) -> None:
-        """The page has what is known of the run."""
+        """Write the page with the facts known at the start of the run."""
         self._folder, self._reader = start.folder, FactsReader(start.folder)
         self._renew()
 
     def on_epoch(self, _: EpochReport) -> None:
-        """The page has the epoch."""
+        """Write the page again with the finished epoch, unless the page was written too recently."""
         if time.monotonic() >= self._not_before:
             self._renew()
 
     def on_end(self, _: End) -> None:
-        """The page has all of the run."""
+        """Write the page of the whole run."""
         self._renew()
 
     def _renew(self) -> None:

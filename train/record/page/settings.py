@@ -1,4 +1,4 @@
-"""The values of runs beside one another: a recipe beside the shipped one, several runs, their environments."""
+"""Compares settings: a recipe with the shipped recipe, the recipes of several runs, and their environments."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,18 +7,18 @@ from headrace.shards.errors import HeadraceError
 from headrace.train.recipe.recipe import load_recipe, shipped_recipes
 from headrace.train.record.page.facts import Facts
 
-_WORDS = "about"  # the section that decides nothing
+_WORDS = "about"  # the section without effect on a run
 
 
 class Difference(NamedTuple):
-    """A value that differs: its name, and what it is in each."""
+    """A setting that differs between runs: its key, and its value in each run as text."""
 
     key: str
     values: list[str]
 
 
 def from_shipped(facts: Facts) -> list[Difference] | None:
-    """Where a run's recipe differs from the shipped one of its name; None if it has no such name."""
+    """Return the differences of a run's recipe from the shipped recipe of the same name; None if there is none."""
     if not facts.recipe or facts.about.recipe not in shipped_recipes():
         return None
     try:
@@ -29,17 +29,17 @@ def from_shipped(facts: Facts) -> list[Difference] | None:
 
 
 def between(runs: Sequence[Facts]) -> list[Difference]:
-    """Where the recipes of several runs differ."""
+    """Return the differences between the recipes of several runs."""
     return differences([flat(one.recipe) for one in runs])
 
 
 def between_environments(runs: Sequence[Facts]) -> list[Difference]:
-    """Where their machines and versions differ."""
+    """Return the differences between the machines and the installed versions of several runs."""
     return differences([environment_rows(one.environment) for one in runs])
 
 
 def environment_rows(environment: Mapping[str, Any]) -> dict[str, str]:
-    """What a run was made with, as one table."""
+    """Return the environment of a run as one table, from key to value as text."""
     versions = environment.get("versions")
     rows = {key: told(value) for key, value in environment.items() if key != "versions"}
     return (
@@ -50,7 +50,7 @@ def environment_rows(environment: Mapping[str, Any]) -> dict[str, str]:
 
 
 def flat(recipe: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """A recipe as one table, "section.key" to value in words."""
+    """Return a recipe as one table, from "section.key" to the value as text."""
     return {
         f"{section}.{key}": told(value)
         for section, values in recipe.items()
@@ -60,14 +60,14 @@ def flat(recipe: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def differences(tables: Sequence[Mapping[str, str]]) -> list[Difference]:
-    """The rows in which these tables differ; a value that one does not have is "none"."""
+    """Return the rows in which the tables differ; a missing value is shown as "none"."""
     keys = dict.fromkeys(key for table in tables for key in table)
     rows = [Difference(key, [table.get(key, "none") for table in tables]) for key in keys]
     return [row for row in rows if len(set(row.values)) > 1]
 
 
 def told(value: Any) -> str:
-    """A value as TOML has it, near enough for people."""
+    """Return a value as text for people, in a form close to TOML."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -170,7 +170,7 @@ def test_folder_that_is_there_stays(run: Path, tmp_path: Path) -> None:
     """It is refused before any work; a folder of check without an image too."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
-    refused(here("export", run, tmp_path / "out", "--format=torch"), 2, "it is there already")
+    refused(here("export", run, tmp_path / "out", "--format=torch"), 2, "exists already")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
 
 
@@ -210,8 +210,8 @@ def test_what_it_is_compared_on(run: Path, tiny_set: Path, tmp_path: Path, monke
     alone.write_bytes((run / "best.pt").read_bytes())
     lines = "".join(export(alone, tmp_path / "b", "torch", None))
     assert "25 images of noise" in lines
-    assert "proves less" in lines
-    assert "proves less" in (tmp_path / "b" / "MODEL_CARD.md").read_text("utf-8")
+    assert "prove more than noise" in lines
+    assert "prove more than noise" in (tmp_path / "b" / "MODEL_CARD.md").read_text("utf-8")
     (tmp_path / "images").mkdir()
     for row in range(3):
         (tmp_path / "images" / f"{row}.jpg").write_bytes(ShardSet.open(tiny_set)["val"][row].jpeg)
@@ -226,5 +226,5 @@ def test_card_gives_no_accuracy_of_other_weights(saved: Checkpoint) -> None:
     sums = progress.epoch_sums._replace(seen=24)
     for later in (replace(progress, epochs_done=2), replace(progress, epoch_sums=sums)):
         assert accuracy(replace(saved, progress=later), None).startswith(
-            "not measured of these weights; the run's best"
+            "not measured for these weights; the run's best"
         )

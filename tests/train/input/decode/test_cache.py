@@ -60,7 +60,7 @@ def test_harmed_cache_is_refused_and_made_again(tiny_set: Path, tmp_path: Path, 
     file = CacheFile.of(shards, "train", tmp_path)
     sound = file.path.read_bytes()
     harm(file.path)  # type: ignore[operator]
-    with pytest.raises(DataError, match="Start again: the next run makes it again"):
+    with pytest.raises(DataError, match="Start again: the next run rebuilds it"):
         Decoded(file, shards)
     made(shards, tmp_path)
     assert file.path.read_bytes() == sound
@@ -81,13 +81,15 @@ def test_full_disk_is_refused_with_numbers(tiny_set: Path, tmp_path: Path) -> No
     """Before anything is made, the run says what it needs and what there is; a smaller split alone does without."""
     shards = ShardSet.open(tiny_set)
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=3m", "headrace-test") as disk:
-        with pytest.raises(UsageError, match=r"needs 5\.9 MB, free 3\.1 MB in .*disk.*runtime\.cache_dir"):
+        with pytest.raises(UsageError, match=r"needs 5\.9 MB, but only 3\.1 MB are free in .*disk.*runtime\.cache_dir"):
             plan_caches(shards, ("train", "val"), disk)
         assert list(disk.iterdir()) == []
     with mounted(tmp_path / "larger", "-t", "tmpfs", "-o", "size=6m", "headrace-test") as disk:
         files, remark = plan_caches(shards, ("train", "val"), disk)
         assert [file.split for file in files] == ["train"]
-        assert remark.startswith("the split val is decoded each time: the decoded split val needs 1.5 MB, free 0.4 MB")
+        assert remark.startswith(
+            "the split val is decoded each time: the decoded split val needs 1.5 MB, but only 0.4 MB"
+        )
 
 
 def test_small_memory_is_refused_with_numbers(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +99,7 @@ def test_small_memory_is_refused_with_numbers(tiny_set: Path, tmp_path: Path, mo
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9000 kB\nMemAvailable:    5000 kB\n")
     monkeypatch.setattr(capacity, "_MEMINFO", meminfo)
-    with pytest.raises(UsageError, match=r"needs 5\.9 MB of memory .* 4\.1 MB may be used"):
+    with pytest.raises(UsageError, match=r"needs 5\.9 MB of memory .* may use only 4\.1 MB"):
         plan_caches(shards, ("train",), tmp_path / "new")
     files, remark = plan_caches(shards, ("train", "val"), tmp_path / "there")
     assert [file.split for file in files] == ["train"]
@@ -106,5 +108,5 @@ def test_small_memory_is_refused_with_numbers(tiny_set: Path, tmp_path: Path, mo
 
 def test_mixed_decoding_does_not_go_with_it() -> None:
     """Pixels of the cache are the CPU's, so asking for the GPU's at the same time is refused."""
-    with pytest.raises(UsageError, match="cache = decoded holds what the CPU decodes"):
+    with pytest.raises(UsageError, match="cache = decoded stores what the CPU decodes"):
         load_recipe("demo", ["runtime.cache=decoded", "runtime.decode=mixed"])

@@ -130,5 +130,5 @@ def test_sample_that_does_not_decode_ends_the_fill(
 def test_image_of_another_size_ends_the_fill(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels are placed by the index's widths and heights, so an image that has others is an error."""
     shards = spoiled(tiny_set, tmp_path, monkeypatch, lambda _: np.frombuffer(picture(32, 128), np.uint8))
-    with pytest.raises(DataError, match=r"key 000000300 .*decodes to \(128, 32, 3\), the index says \(64, 64, 3\)"):
+    with pytest.raises(DataError, match=r"key 000000300 .*decodes to \(128, 32, 3\), but the index says \(64, 64, 3\)"):
         made(shards, tmp_path / "cache")

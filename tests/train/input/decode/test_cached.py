@@ -78,7 +78,7 @@ def test_pixels_that_changed_are_an_error(tiny_set: Path, tmp_path: Path, way: s
         stream.write(bytes(255 - byte for byte in sound[HEADER + 300 * IMAGE : HEADER + 301 * IMAGE]))
     pipe = cached(split, pixels) if way == "on a CPU" else graph_for_gpus(split, 16, pixels)
     message = (
-        rf"{file.path}: the decoded pixels of train-000003.tar, key 000000300 .*checksum.* was removed: start again"
+        rf"{file.path}: the decoded pixels of train-000003.tar, key 000000300 .*checksum.* was removed. Start again"
     )
     with pytest.raises(DataError, match=message):
         list(pipe.run(training(split).stream(0, 10, range(3))))
@@ -96,7 +96,7 @@ def test_cut_while_batches_are_read(tiny_set: Path, tmp_path: Path) -> None:
         batches = pipe.run(training(split, group=48).stream(0, 100_000, range(1)))
         next(batches)
         Timer(0.02, os.truncate, (file.path, left)).start()
-        message = rf"{file.path}: .*: the file has {left:,} bytes instead of {file.size:,}.* removed: start again"
+        message = rf"{file.path}: .*: the file has {left:,} bytes instead of {file.size:,}.* removed. Start again"
         with pytest.raises(DataError, match=message):
             deque(batches, maxlen=0)
 
@@ -109,6 +109,6 @@ def test_a_cache_that_was_made_again_meanwhile_stays(tiny_set: Path, tmp_path: P
     (tmp_path / "new").write_bytes(sound)
     os.truncate(file.path, HEADER)
     (tmp_path / "new").replace(file.path)
-    with pytest.raises(DataError, match="start again"):
+    with pytest.raises(DataError, match="Start again"):
         pixels.read(np.arange(3), Regions.whole(*np.full((2, 3), 64, np.int32)))
     assert file.path.read_bytes() == sound

@@ -16,10 +16,10 @@ from headrace.train.input.plans import Plan, ValidationPlans
 from tests.train.pictures import CPU, Pixels, evaluated, picture, spoiled
 
 MADE_BAD: dict[str, tuple[Callable[[Pixels], Pixels], str]] = {
-    "cut": (lambda jpeg: jpeg[:300], "the image does not decode"),
+    "cut": (lambda jpeg: jpeg[:300], "the image cannot be decoded"),
     "smaller": (
         lambda _: np.frombuffer(picture(32, 128), np.uint8),
-        r"decodes to \(128, 32, 3\), the index says \(64, 64, 3\)",
+        r"decodes to \(128, 32, 3\), but the index says \(64, 64, 3\)",
     ),
 }
 

@@ -144,14 +144,14 @@ def test_changed_byte_names_the_sample(tiny_set: Path, tmp_path: Path) -> None:
 def test_image_that_does_not_decode_is_named(split: Split, tmp_path: Path) -> None:
     """DALI's error names no sample; ours has its shard, key and source."""
     pictures.spoiled(split, 37, lambda jpeg: jpeg[:300], tmp_path)
-    with pytest.raises(DataError, match=r"train-000000\.tar, key 000000037 \(source train/.*does not decode"):
+    with pytest.raises(DataError, match=r"train-000000\.tar, key 000000037 \(source train/.*cannot be decoded"):
         list(pipeline(split).run(ValidationPlans(split, 16, 1.0, 32).stream(range(30))))
 
 
 def test_image_of_another_size_is_named(split: Split, tmp_path: Path) -> None:
     """An image that is smaller than the index says is an error of the data, before any pixel beyond it is read."""
     pictures.spoiled(split, 37, lambda _: np.frombuffer(picture(32, 128), np.uint8), tmp_path)
-    with pytest.raises(DataError, match=r"key 000000037 .*decodes to \(128, 32, 3\), the index says \(64, 64, 3\)"):
+    with pytest.raises(DataError, match=r"key 000000037 .*decodes to \(128, 32, 3\), but the index says \(64, 64, 3\)"):
         list(pipeline(split).run(ValidationPlans(split, 16, 1.0, 32).stream(range(30))))
 
 
@@ -159,5 +159,5 @@ def test_unfinished_run_is_the_last(split: Split) -> None:
     """After a run that was left in its middle, batches of it are still inside, and no second run may get them."""
     pipe, plans = pipeline(split), ValidationPlans(split, 16, 1.0, 32)
     next(pipe.run(plans.stream(range(4))))
-    with pytest.raises(RuntimeError, match="did not end"):
+    with pytest.raises(RuntimeError, match="did not finish"):
         next(pipe.run(plans.stream(range(4))))

@@ -167,7 +167,7 @@ def test_processes_that_fill_it_at_once(tmp_path: Path) -> None:
 def test_without_a_place_it_compiles_and_says_so(tmp_path: Path) -> None:
     """Where no private folder can be made, the result is right, and there is a line for the user."""
     write_kernel(tmp_path, 2, 1)
-    said = "compiled loops cannot be kept, so every start compiles them anew, for some seconds: there is no folder"
+    said = "compiled loops cannot be kept, so every start compiles them again, which takes some seconds: there is no"
     assert seen(run(tmp_path, XDG_CACHE_HOME="/dev/null")).startswith(f"11 0 {said}")
 
 

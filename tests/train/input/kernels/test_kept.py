@@ -138,5 +138,5 @@ def test_what_has_to_be_made_is_told_once(folder: Path, loops: Kept, monkeypatch
     assert homeless.get("one", KEY) is None
     homeless.missed()
     assert list(folder.iterdir()) == []
-    line = "compiles the loops over pixels for this processor, for some seconds"
-    assert told == [f"{line}; later starts find them", line]
+    line = "compiling the loops over pixels for this processor, which takes some seconds"
+    assert told == [f"{line}; later starts reuse them", line]

@@ -35,6 +35,7 @@ def drawn_boxes(draw: np.random.Generator, heights: Integers, widths: Integers, 
         resized=resized,
         cut=draw.integers(0, resized - size + 1),
         mirrored=draw.random(len(heights)) < 0.5,
+        cubic=bool(draw.random() < 0.5),
     )
 
 

@@ -50,7 +50,7 @@ def test_page_has_what_it_is_for(run: Path) -> None:
         "best validation accuracy", "30.00 %", "epoch 1", "chance is 33.33 %", "top-5 accuracy", "3 of 3", "800 MiB",
         "only few updates <b>", "Where the time went", "waiting for data", "Confusion matrix", "Least recall",
         "Most frequent confusions", "Most confident mistakes", "Training images as the network saw them",
-        "Where it differs from the shipped recipe demo", "optim.lr", "0.25", "version of torch", "2.13", "5" * 64,
+        "Differences from the shipped recipe demo", "optim.lr", "0.25", "version of torch", "2.13", "5" * 64,
     ):  # fmt: skip
         assert words in text, words
 
@@ -147,7 +147,7 @@ def test_page_of_a_run_that_begins(tmp_path: Path) -> None:
 
 def test_other_folder_is_refused(tmp_path: Path) -> None:
     """The error says what a run folder has."""
-    with pytest.raises(UsageError, match=r"not a run folder: none of metrics\.jsonl"):
+    with pytest.raises(UsageError, match=r"not a run folder: the folder has none of metrics\.jsonl"):
         FactsReader(tmp_path).read()
 
 

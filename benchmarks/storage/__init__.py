@@ -1,0 +1,1 @@
+"""Sets behind a web server, and how they come to a host."""

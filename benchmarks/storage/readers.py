@@ -1,0 +1,237 @@
+"""Who is compared by `benchmarks.storage.staging`: each in a process of its own, as `be` says.
+
+Nothing of Headrace or a peer is imported before it is needed: s3fs may have a Python of its own, without the others.
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+BATCH, WINDOW, AHEAD = 64, 2, 3  # samples; tars of a window; batches that a loader makes ahead
+_SETTLED = 4.0  # seconds after the first batch, from which on the state is steady
+_SIX = 6  # downloads at a time, as many as Headrace has
+KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
+"""Credentials that clients insist on; a web server of static files reads none."""
+
+
+class Given(NamedTuple):
+    """Where the set of a contender is, and an empty folder."""
+
+    server: str
+    prefix: str
+    folder: Path
+    shuffle: bool
+
+
+def _names(given: Given) -> list[str]:
+    """Those of the training tars, as Headrace's manifest has them."""
+    import json
+    from urllib.request import urlopen
+
+    with urlopen(f"{given.server}/bucket/{given.prefix}/shardset.json") as answer:  # noqa: S310  a server of ours
+        splits = json.load(answer)["splits"]
+    return [shard["name"] for split in splits if split["name"] == "train" for shard in split["shards"]]
+
+
+def _opened(given: Given) -> Any:
+    os.environ["AWS_ALLOW_HTTP"] = "true"
+    from headrace.shards.shardset import ShardSet
+    from headrace.shards.stage import Stage
+
+    return ShardSet.open(f"{given.server}/bucket/{given.prefix}", Stage(given.folder)).split("train")
+
+
+def staged(given: Given) -> None:
+    """All training tars on the disk, each hashed and flushed."""
+    split = _opened(given)
+    split.staged.fetch_all()
+    while split.staged.missing:
+        split.staged.check()
+        time.sleep(0.005)
+    split.close()
+
+
+def ours(given: Given) -> Iterator[list[bytes]]:
+    """Batches in the order of training, in windows, or in that of validation; tars come ahead of them."""
+    import numpy as np
+
+    from headrace.shards.order import Order, Steps
+    from headrace.shards.shard_needs import training_needs
+
+    split = _opened(given)
+    if not given.shuffle:
+        split.read_in_order(0, len(split))
+        for first in range(0, len(split), BATCH):
+            yield [one.tobytes() for one in split.jpegs(np.arange(first, min(first + BATCH, len(split))))]
+        return
+    order = Order.of(split.shard_sizes, 0, WINDOW, 1, BATCH)
+    needs = training_needs(order, split.shard_sizes, Steps(len(split), BATCH, BATCH), range(1))
+    split.keep_open(order.open_shards)
+    split.staged.plan((need.shards for need in needs), sum(sorted(split.tar_bytes)[-WINDOW:]))
+    step = 0
+    while True:
+        ids = order.positions(step * BATCH, (step + 1) * BATCH).ids
+        yield [one.tobytes() for one in split.jpegs(ids)]
+        step += 1
+
+
+def by_boto3(given: Given) -> None:
+    """All training tars on the disk, six at a time."""
+    import boto3
+    from boto3.s3.transfer import TransferConfig
+
+    client, config = boto3.client("s3", endpoint_url=given.server), TransferConfig(use_threads=False)
+
+    def fetch(name: str) -> None:
+        client.download_file("bucket", f"{given.prefix}/{name}", str(given.folder / name), Config=config)
+
+    with ThreadPoolExecutor(_SIX) as pool:
+        list(pool.map(fetch, _names(given)))
+
+
+def by_s3fs(given: Given) -> None:
+    """The same, with the concurrency that it chooses itself."""
+    import s3fs
+
+    files = s3fs.S3FileSystem(anon=True, endpoint_url=given.server)
+    names = _names(given)
+    files.get([f"bucket/{given.prefix}/{name}" for name in names], [str(given.folder / name) for name in names])
+
+
+def by_streaming(given: Given) -> Iterator[list[bytes]]:
+    """mosaicml-streaming's data set, from the MDS shards that lie beside ours."""
+    os.environ["S3_ENDPOINT_URL"] = given.server
+    from streaming import StreamingDataset
+    from streaming.base.util import clean_stale_shared_memory
+
+    clean_stale_shared_memory()
+    dataset = StreamingDataset(
+        remote="s3://bucket/mds", local=str(given.folder), shuffle=given.shuffle, batch_size=BATCH
+    )
+    while True:
+        yield from _batches(sample["jpeg"] for sample in dataset)
+        if not given.shuffle:
+            return
+
+
+def by_litdata(given: Given) -> Iterator[list[bytes]]:
+    """The data set of litData, from its chunks. It fetches them by obstore, and has no option for plain http."""
+    from litdata import StreamingDataset
+    from litdata.streaming import downloader
+
+    downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = True  # noqa: SLF001
+    options = {"endpoint_url": given.server, "aws_access_key_id": "none", "aws_secret_access_key": "none"}
+    dataset = StreamingDataset(
+        "s3://bucket/litdata", cache_dir=str(given.folder), shuffle=given.shuffle, storage_options=options
+    )
+    while True:
+        yield from _batches(sample["jpeg"] for sample in dataset)
+        if not given.shuffle:
+            return
+
+
+def _batches(samples: Iterator[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for sample in samples:
+        batch.append(sample)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class Contender(NamedTuple):
+    """One of those that are compared. Some only fetch, others hand out samples."""
+
+    title: str
+    module: str
+    fetch: Callable[[Given], None] | None = None
+    batches: Callable[[Given], Iterator[list[bytes]]] | None = None
+    prefix: str = "set"
+
+
+CONTENDERS = {
+    "staged": Contender("Headrace: tars staged and checked by SHA-256", "obstore", fetch=staged),
+    "boto3": Contender("boto3: the same tars, not checked", "boto3", fetch=by_boto3),
+    "s3fs": Contender("s3fs: the same tars, not checked", "s3fs", fetch=by_s3fs),
+    "ours": Contender("Headrace: staged, checked, and each sample read", "obstore", batches=ours),
+    "streaming": Contender("mosaicml-streaming: each sample read", "streaming", batches=by_streaming, prefix="mds"),
+    "litdata": Contender("litData: each sample read", "litdata", batches=by_litdata, prefix="litdata"),
+}
+
+
+def be(name: str, what: str, server: str, folder: str, need: float, seconds: float) -> dict[str, float]:
+    """Be a contender: "whole", "first" or "steady". What it measured, by name."""
+    os.environ.update(KEYS)
+    contender = CONTENDERS[name]
+    given = Given(server, contender.prefix, Path(folder), shuffle=what != "whole")
+    __import__(contender.module)
+    if what == "whole":
+        return _whole(contender, given)
+    if contender.batches is None:
+        raise ValueError(f"{name} hands out no samples")
+    batches = contender.batches(given)
+    return _first(batches, given) if what == "first" else _steady(batches, given, need, seconds)
+
+
+def _cpu() -> float:
+    """CPU seconds of this process and of those that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _whole(contender: Contender, given: Given) -> dict[str, float]:
+    began, cpu, samples, size = time.perf_counter(), _cpu(), 0, 0
+    if contender.fetch is not None:
+        contender.fetch(given)
+    for batch in contender.batches(given) if contender.batches is not None else ():
+        samples += len(batch)
+        size += sum(map(len, batch))
+    wall, cpu = time.perf_counter() - began, _cpu() - cpu
+    return {"seconds": wall, "cpu_seconds": cpu, "samples": samples, "bytes": size, "fetched": _size(given.folder)}
+
+
+def _first(batches: Iterator[list[bytes]], given: Given) -> dict[str, float]:
+    began = time.perf_counter()
+    samples, ended, now = len(next(batches)), time.perf_counter(), time.time()
+    return {"seconds": ended - began, "at": now, "samples": samples, "fetched": _size(given.folder)}
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _steady(batches: Iterator[list[bytes]], given: Given, need: float, seconds: float) -> dict[str, float]:
+    """A step that takes as long as its bytes would at `need` bytes a second; a thread makes batches ahead of it.
+
+    The first batch and what follows it in the next seconds do not count.
+    """
+    ready: queue.Queue[list[bytes]] = queue.Queue(AHEAD)
+
+    def feed() -> None:
+        for batch in batches:
+            ready.put(batch)
+
+    def steps(seconds: float) -> tuple[int, float]:
+        size, waited, began = 0, 0.0, time.perf_counter()
+        while (asked := time.perf_counter()) - began < seconds:
+            batch = ready.get()
+            waited += time.perf_counter() - asked
+            size += sum(map(len, batch))
+            time.sleep(sum(map(len, batch)) / need)
+        return size, waited
+
+    threading.Thread(target=feed, daemon=True).start()
+    ready.get()
+    steps(_SETTLED)
+    before, began = _size(given.folder), time.perf_counter()
+    size, waited = steps(seconds)
+    wall = time.perf_counter() - began
+    meanwhile = _size(given.folder) - before
+    return {"stall": waited / wall, "rate": size / wall, "before": before, "meanwhile": meanwhile}

@@ -1,0 +1,68 @@
+"""The accuracy of one recipe on one shard set, for several seeds.
+
+    python -m benchmarks.whole.seeds SHARDS WORK [--recipe lite0-cpu] [--set KEY=VALUE ...] [--seeds 0 1 2]
+
+A run for each seed, with nothing else changed, on one process; WORK is a folder for the runs. A run that is there is
+resumed; a finished one has nothing left to do. Accuracy is that after the last epoch, on all validation
+images; seconds are of training and evaluation.
+"""
+
+import csv
+import statistics
+from argparse import Namespace
+from pathlib import Path
+
+from benchmarks.harness.benchmark import Benchmark, path
+from benchmarks.harness.tables import Row
+from benchmarks.whole.invariance import headrace
+from headrace.shards.counts import counted
+from headrace.shards.shardset import ShardSet
+
+
+def run(seed: int, asked: Namespace) -> Row:
+    """The row of one run, made if missing."""
+    out: Path = asked.work / f"seed-{seed}"
+    given = [f"train.seed={seed}", *asked.settings]
+    settings = [word for setting in given for word in ("--set", setting)]
+    headrace("train", asked.shards, "--recipe", asked.recipe, "--out", out, "--resume", "auto", *settings)
+    with (out / "epochs.csv").open() as file:
+        epochs = list(csv.DictReader(file))
+    accuracies = [f"{float(epoch['validation_accuracy']):.2f}" for epoch in epochs]
+    return {
+        "seed": seed,
+        "updates": int(epochs[-1]["step"]),
+        "accuracy after each epoch, %": ", ".join(accuracies),
+        "accuracy, %": accuracies[-1],
+        "seconds": round(sum(float(epoch["seconds"]) for epoch in epochs)),
+    }
+
+
+def summary(rows: list[Row]) -> Row:
+    """Mean and spread."""
+    last = [float(row["accuracy, %"]) for row in rows]
+    return {
+        "n": len(last),
+        "mean, %": f"{statistics.mean(last):.2f}",
+        "standard deviation": f"{statistics.stdev(last):.2f}" if len(last) > 1 else "",
+        "min to max": f"{min(last):.2f} to {max(last):.2f}",
+    }
+
+
+def main() -> None:
+    """Make the runs that are missing and write the result."""
+    benchmark = Benchmark(__file__, __doc__, "seeds", "Accuracy for several seeds")
+    benchmark.add("shards", type=path, help="a shard set with validation images")
+    benchmark.add("work", type=path, help="a folder for the runs, kept")
+    benchmark.add("--recipe", default="lite0-cpu", help="a recipe's name or file")
+    benchmark.add("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="as in the command")
+    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="a run of each")
+    asked = benchmark.parse()
+    shards = ShardSet.open(asked.shards)
+    images = ", ".join(f"{len(shards[split.name]):,} of {split.name}" for split in shards.manifest.splits)
+    benchmark.note(data=f"{counted(len(shards.class_ids), 'class', 'classes')}, images: {images}")
+    rows = [run(seed, asked) for seed in asked.seeds]
+    benchmark.write({"Each seed": rows, "All": [summary(rows)]})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""`headrace cache`: files that are kept on this machine and can be made again."""
+
+import click
+
+from headrace.commands.examples import examples
+from headrace.shards.counts import counted
+from headrace.shards.errors import DataError
+from headrace.shards.streams import print_result, say
+
+
+@click.group("cache", epilog=examples("headrace cache list", "headrace cache clear"))
+def cache_command() -> None:
+    """Show, clear or check what this machine keeps: staged tars, decoded images, compiled loops.
+
+    All of it is made or fetched again when it is needed. Files that a process has open are never removed.
+    """
+
+
+@cache_command.command("list")
+def list_command() -> None:
+    """List what is kept, how large it is, and whether a process uses it."""
+    from headrace.shards.local_copies import list_copies
+    from headrace.shards.stage import Stage
+
+    stage = Stage.of()
+    found = list_copies(stage)
+    lines = [
+        f"{one.bytes:>18,} bytes  {one.files:>7,} files  {'in use' if one.used else 'unused'}  {one.what}  {one.where}"
+        for one in found
+    ]
+    total = f"{sum(one.bytes for one in found):>18,} bytes in all; tars are staged in {stage.folder}"
+    print_result("\n".join([*lines, total]))
+
+
+@cache_command.command("clear")
+def clear_command() -> None:
+    """Remove everything that no process uses."""
+    from headrace.shards.local_copies import clear_copies
+    from headrace.shards.stage import Stage
+
+    print_result(f"{clear_copies(Stage.of()):,} bytes removed")
+
+
+@cache_command.command("verify")
+def verify_command() -> None:
+    """Check staged tars and indexes against their SHA-256 and remove damaged ones; then the exit code is 3."""
+    from headrace.shards.local_copies import verify_copies
+    from headrace.shards.stage import Stage
+
+    stage = Stage.of()
+    if damaged := verify_copies(stage, say):
+        raise DataError(
+            f"{stage.folder}: {counted(damaged, 'damaged file')}, listed above and removed. A run fetches them again"
+        )
+    print_result(f"{stage.folder}: all staged tars and indexes are intact")

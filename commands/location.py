@@ -1,0 +1,17 @@
+"""Arguments that are folders or URLs."""
+
+from typing import Any
+
+import click
+
+from headrace.shards.urls import Location, location
+
+
+class LocationType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions
+    """A folder, or a URL of object storage or of a web server. Raises UsageError for another URL."""
+
+    name = "location"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:  # noqa: ARG002
+        """Convert the argument."""
+        return location(value)

@@ -1,0 +1,54 @@
+"""`headrace subset`: copies some samples of a shard set into a new set."""
+
+from pathlib import Path
+
+import click
+
+from headrace.commands.examples import examples
+from headrace.commands.location import LocationType
+from headrace.shards.streams import say, say_all
+from headrace.shards.urls import Location, Url
+
+
+@click.command(
+    "subset",
+    epilog=examples(
+        "headrace subset shards/drawn shards/tenth --where 'crc32 % 10 = 0'",
+        "headrace subset shards/drawn shards/chosen --ids chosen.txt",
+    ),
+)
+@click.argument("parent", metavar="SHARDS", type=LocationType())
+@click.argument("out", type=LocationType())
+@click.option(
+    "--where",
+    metavar="SQL",
+    help='A condition over the columns of the index, and split, id and class: "label < 10 and width >= 96".',
+)
+@click.option(
+    "--ids",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file with a split and an id on each line: train 17.",
+)
+@click.option("--drop-empty-classes", is_flag=True, help="Drop classes without samples; the others are renumbered.")
+def subset_command(
+    parent: Location, out: Location, where: str | None, ids: Path | None, drop_empty_classes: bool
+) -> None:
+    """Copy some samples of the shard set SHARDS into the new set OUT.
+
+    Choose them by a condition in SQL (run by DuckDB, `pip install "headrace[query]"`) or by a list. JPEGs are copied
+    unchanged in the order of their ids; each is checked, none is decoded. Repeating the command finds the set and does
+    nothing.
+    """
+    from headrace.prep.subset import subset
+    from headrace.prep.summary import contents
+
+    if (where is None) == (ids is None):
+        raise click.UsageError("give either --where or --ids")
+    if isinstance(out, Url):
+        raise click.UsageError(f"{out}: headrace subset writes only to folders. Give a folder as OUT")
+    result = subset(parent, out, where=where, ids=ids, drop_empty_classes=drop_empty_classes, say=say)
+    ends = (
+        "reused: it was made before from the same set with the same choice" if result.reused else "copied, none decoded"
+    )
+    say_all(f"{contents(result.manifest, out)}\n  {ends} ({result.seconds:.2f} s)")

@@ -1,0 +1,39 @@
+"""Makes shard sets in a folder or at a URL."""
+
+from headrace.prep import append as appending
+from headrace.prep import append_at, convert, part, upload
+from headrace.prep.command.options import Options
+from headrace.prep.command.progress import Say
+from headrace.prep.convert import Result
+from headrace.prep.part import Part
+from headrace.shards.urls import Location, Url
+
+
+def prep(source: Location, out: Location, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
+    """Make the shard set `out` from `source`, or find that it exists already."""
+    if isinstance(out, Url):
+        return upload.prep_to_url(source, out, options, workers=workers, if_exists=if_exists, say=say)
+    return convert.prep(source, out, options, workers=workers, if_exists=if_exists, say=say)
+
+
+def append(source: Location, out: Location, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
+    """Append to the shard set `out` the images of `source` that it does not have."""
+    if isinstance(out, Url):
+        return append_at.append_to_url(source, out, options, new_classes=new_classes, workers=workers, say=say)
+    return appending.append(source, out, options, new_classes=new_classes, workers=workers, say=say)
+
+
+def make_plan(source: Location, out: Location, options: Options, *, workers: int, say: Say) -> None:
+    """Make only the plan, so that no part has to wait for it."""
+    if isinstance(out, Url):
+        upload.make_plan_at(source, out, options, workers=workers, say=say)
+    else:
+        part.make_plan(source, out, options, workers=workers, say=say)
+
+
+def prep_part(source: Location, out: Location, options: Options, share: Part, *, workers: int, say: Say) -> None:
+    """Make the missing shards of a part; publish nothing."""
+    if isinstance(out, Url):
+        upload.prep_part_at(source, out, options, share, workers=workers, say=say)
+    else:
+        part.prep_part(source, out, options, share, workers=workers, say=say)

@@ -1,0 +1,119 @@
+"""`headrace prep SOURCE OUT --append`: adds images to a shard set, as tars after its own.
+
+The old tars stay: each gets a second name in the new folder, which is then exchanged with the old one. A process that
+has the old set open can continue to read it.
+"""
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+from headrace.prep.command.options import Options
+from headrace.prep.command.progress import Say
+from headrace.prep.convert import Made, Result, held, make_set, target
+from headrace.prep.make import reuse
+from headrace.prep.make.base import Base, refuse_as_base
+from headrace.prep.make.planning import Planned, plan_source
+from headrace.prep.make.room import Room
+from headrace.prep.make.shard import Work
+from headrace.prep.make.tally import Tally, reasons_of
+from headrace.prep.sources.detect import open_files, open_source
+from headrace.prep.sources.files import Files
+from headrace.shards import headers, regular, stamps, store
+from headrace.shards.counts import first_of
+from headrace.shards.errors import UsageError
+from headrace.shards.manifest import NAME, Manifest
+from headrace.shards.names import REPORT, STAMP
+from headrace.shards.shardset import ShardSet
+from headrace.shards.targets import refuse_mount_point
+from headrace.shards.urls import Location
+
+_SHOWN = 5  # names in a line
+
+
+def append(source: Location, out: Path, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
+    """Append to the set `out` the images of `source` that it does not have, or find that this was done already.
+
+    Raises UsageError if there is no such set, or if nothing can be appended to it.
+    """
+    began = time.monotonic()
+    out = target(source, out)
+    with held(out), closing(open_files(source, out.parent, options)) as files:
+        store.recover(out)
+        base = _base(out, options, new_classes=new_classes)
+        known = stamps.read(out)
+        number = part_of(files, base, options, known, say)
+        if number is not None:
+            if reuse.part_by_stamp(files, base.manifest, options, known) is None:
+                reuse.remember(files, out, options, number, say)
+            return Result(base.manifest, reused=True, seconds=time.monotonic() - began)
+        refuse_mount_point(out, "shards")
+        return _append(files, out, base, options, workers, began, say)
+
+
+def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp], say: Say) -> int | None:
+    """The part of a set that was made from this source with these options; None if there is none."""
+    numbers = reuse.parts_with(base.where, base.manifest, options)
+    found = reuse.part_by_stamp(files, base.manifest, options, known)
+    if found is not None or not numbers:
+        return found
+    source = open_source(files, options)
+    count = sum(len(chunk.paths) for chunk in source.chunks()) + len(source.others)
+    if count not in {base.manifest.parts[one].source.files for one in numbers}:
+        return None  # known without reading any file
+    say(f"{files.root}: as many files as a part of {base.where} was made of; comparing contents")
+    return reuse.part_by_contents(files, source, base.manifest, options)[0]
+
+
+def nothing_new(planned: Planned, base: Base, began: float) -> Result:
+    """The result if the set has every image already and stays as it is."""
+    left_out = reasons_of([*planned.source.unused, *planned.dropped])
+    account = Tally(planned.plan.images, unused=left_out)
+    return Result(base.manifest, reused=False, seconds=time.monotonic() - began, tally=account, added=0)
+
+
+def appended(made: Made, base: Base, began: float) -> Result:
+    """The result if samples were appended."""
+    if headers.remembered(base.manifest):
+        headers.remember(made.manifest)  # every other image was admitted just now
+    added = made.manifest.samples - base.manifest.samples
+    return Result(made.manifest, reused=False, seconds=time.monotonic() - began, tally=made.tally, added=added)
+
+
+def _base(out: Path, options: Options, *, new_classes: bool) -> Base:
+    """The existing set. Raises UsageError if there is none, or if nothing can be appended to it."""
+    if not (out / NAME).exists():
+        raise UsageError(f"{out}: no shard set is there to append to. Omit --append to make one, or give its folder")
+    manifest = ShardSet.open(out).manifest
+    refuse_as_base(out, manifest, options)
+    if names := reuse.foreign(out, manifest):
+        raise UsageError(
+            f"{out}: it holds files that prep did not put there, and that the new folder would not have: "
+            f"{first_of(names, _SHOWN)}. Move them elsewhere first"
+        )
+    return Base.of(out, out, manifest, regular.read(out / NAME), new_classes=new_classes)
+
+
+def _append(files: Files, out: Path, base: Base, options: Options, workers: int, began: float, say: Say) -> Result:
+    stamp, room = files.stamp(), Room(out)
+    with room.planning() as folder:
+        planned = plan_source(files, options, folder, workers, say, base=base)
+        plan = planned.plan
+        if not plan.jobs():
+            return nothing_new(planned, base, began)
+        room.enter(plan)
+        room.remove_others(plan)
+        work = Work(room.set_of(plan), room.records_of(plan), plan, planned.source.reader, options)
+        made = make_set(planned, work, stamp, workers, out, say)
+        _link(out, base.manifest, made.manifest, work.folder)
+        store.publish(work.folder, out)
+        room.close()
+    return appended(made, base, began)
+
+
+def _link(out: Path, old: Manifest, new: Manifest, folder: Path) -> None:
+    """Link all files of the old set into the new folder, including its indexes, which its readers still need."""
+    indexes = {split.index.name for split in new.splits} - {split.index.name for split in old.splits}
+    for path in sorted(out.iterdir()):
+        if path.name not in {NAME, STAMP, REPORT, *indexes} and not path.name.endswith(store.PARTIAL):
+            store.link(path, folder / path.name)

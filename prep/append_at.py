@@ -1,0 +1,66 @@
+"""`headrace prep SOURCE URL --append`: adds images to a set in object storage. Existing tars are not uploaded again."""
+
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+from headrace.prep.append import appended, nothing_new, part_of
+from headrace.prep.command.options import Options
+from headrace.prep.command.progress import Say
+from headrace.prep.convert import Result, make_set
+from headrace.prep.make.additions import Additions
+from headrace.prep.make.base import Base, refuse_as_base
+from headrace.prep.make.planning import plan_source
+from headrace.prep.make.reuse_url import fetch_indexes
+from headrace.prep.make.room import Room
+from headrace.prep.make.shard import Work
+from headrace.prep.sources.detect import open_files
+from headrace.prep.sources.files import Files
+from headrace.prep.upload import desk_for, refuse_url
+from headrace.shards import stamps, store
+from headrace.shards.names import STAMP
+from headrace.shards.remote import AbsentError
+from headrace.shards.urls import Location, Url
+
+
+def append_to_url(source: Location, out: Url, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
+    """Append to the set at `out` the images of `source` that it lacks, or find that this was done already.
+
+    Raises UsageError if there is no such set, or if nothing can be appended to it; HeadraceError if another prep
+    changes it meanwhile.
+    """
+    began = time.monotonic()
+    refuse_url(out)
+    additions = Additions(out)
+    with desk_for(out) as desk, closing(open_files(source, desk.parent, options)) as files:
+        base = _base(additions, desk, options, new_classes=new_classes)
+        if part_of(files, base, options, stamps.parse(base.stamps), say) is not None:
+            return Result(base.manifest, reused=True, seconds=time.monotonic() - began)
+        return _append(files, additions, desk, base, options, workers, began, say)
+
+
+def _base(additions: Additions, folder: Path, options: Options, *, new_classes: bool) -> Base:
+    """The existing set, with its indexes, report and stamps in a folder."""
+    content, manifest = additions.read_set()
+    refuse_as_base(additions.url, manifest, options)
+    fetch_indexes(additions, manifest, folder)
+    with suppress(AbsentError), store.writing(folder), (folder / STAMP).open("wb") as stream:
+        additions.remote.download(STAMP, stream)
+    return Base.of(additions.url, folder, manifest, content, new_classes=new_classes)
+
+
+def _append(
+    files: Files, additions: Additions, desk: Path, base: Base, options: Options, workers: int, began: float, say: Say
+) -> Result:
+    stamp, room = files.stamp(), Room(desk)
+    with room.planning() as folder:
+        planned = plan_source(files, options, folder, workers, say, base=base)
+        plan = planned.plan
+        if not plan.jobs():
+            return nothing_new(planned, base, began)
+        additions.claim(plan)
+        room.enter(plan)
+        work = Work(room.set_of(plan), room.records_of(plan), plan, planned.source.reader, options, additions)
+        made = make_set(planned, work, stamp, workers, desk.parent, say)
+        additions.publish(work.folder, made.records.values())
+    return appended(made, base, began)

@@ -1,0 +1,74 @@
+"""Adds images to a set at a URL: its manifest is replaced if it is still the one that the new part was made for.
+
+    OUT/SPLIT-NNNNNN.tar, .idx      after the existing ones; no manifest names them yet
+    OUT/SPLIT-2.parquet             the index of both parts; readers of the old set keep theirs
+    OUT/shardset.json               replaced last, if it still has its tag
+
+A claim names the manifest for which its plan was made. A claim for another manifest comes from a dead process, or from
+one that can no longer publish.
+"""
+
+from headrace.prep.make.planned import Plan
+from headrace.prep.make.uploads import CLAIM, Uploads
+from headrace.shards import manifest
+from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.manifest import Manifest
+from headrace.shards.names import MANIFEST, WORK
+from headrace.shards.remote import AbsentError, Tag
+from headrace.shards.urls import Url
+
+
+class Additions(Uploads):
+    """The uploads of one process that adds to a set at a URL."""
+
+    def __init__(self, url: Url) -> None:
+        super().__init__(url)
+        self._tag: Tag = {}
+        self._plan: Plan | None = None
+
+    def read_set(self) -> tuple[bytes, Manifest]:
+        """The manifest that will be replaced, as bytes and parsed. Raises UsageError if there is none."""
+        try:
+            content, self._tag = self.remote.read_tagged(MANIFEST, manifest.LIMIT)
+        except AbsentError as error:
+            raise UsageError(
+                f"{self.url}: no shard set is there to append to. Omit --append to make one, or give its URL"
+            ) from error
+        return content, manifest.parse(self.url, content)
+
+    def claim(self, plan: Plan) -> None:
+        """As for a new set. Raises HeadraceError if the set has changed: new tars would have the same names."""
+        self._refuse_change()
+        there = self._claimed()
+        if there is not None and there.get("onto") != plan.about["onto"]:
+            self._remove([one.name for one in self.remote.list(WORK)])
+        super().claim(plan)
+        self._plan = plan
+        try:
+            self._refuse_change()
+        except HeadraceError:
+            self._release()
+            raise
+
+    def _refuse_change(self) -> None:
+        if self.remote.read_tagged(MANIFEST, manifest.LIMIT)[1] != self._tag:
+            raise self._changed()
+
+    def _changed(self) -> HeadraceError:
+        return HeadraceError(
+            f"{self.url / MANIFEST}: another prep has changed the set since this one read it (its tag is another). "
+            "Give the same command again, to append to the set as it is now"
+        )
+
+    def _finish(self, content: bytes) -> None:
+        if not self.remote.replace(MANIFEST, content, self._tag):
+            raise self._changed()
+        self._release()
+
+    def _release(self) -> None:
+        """Remove what was kept for this plan, and nothing of a later one."""
+        if self._plan is not None:
+            own = tuple(f"{self._folder(self._plan)}{ending}" for ending in ("/", ".plan/"))
+            self._remove([one.name for one in self.remote.list(WORK) if one.name.startswith(own)])
+            if (self._claimed() or {}).get("id") == self._plan.id:
+                self._remove([CLAIM])

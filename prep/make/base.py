@@ -1,0 +1,151 @@
+"""The set to which images are appended: the facts about it that the new part needs."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.prep.command.options import Options
+from headrace.shards import index, regular
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.index_writer import NUMBERS, TYPES
+from headrace.shards.manifest import SUBSET, Manifest, SplitInfo
+from headrace.shards.names import REPORT, STAMP
+from headrace.shards.prepared import Prepared
+from headrace.shards.sample import ROW, Rows
+from headrace.shards.urls import Location
+
+_TOGETHER = 1 << 16  # rows whose texts are Python objects at a time
+
+
+class IndexRows(NamedTuple):
+    """Rows of an index, in the form in which they are written again."""
+
+    rows: Rows
+    keys: list[str]
+    sources: list[str]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A set at `where`. The folder `root` has its indexes, its report and its stamps.
+
+    `id` is the SHA-256 of its manifest; `new_classes`: whether it may get more classes.
+    """
+
+    where: Location
+    root: Path
+    manifest: Manifest
+    id: str
+    new_classes: bool
+
+    @classmethod
+    def of(cls, where: Location, root: Path, manifest: Manifest, content: bytes, *, new_classes: bool) -> "Base":
+        """The set with this manifest, which has this content."""
+        return cls(where, root, manifest, hashlib.sha256(content).hexdigest(), new_classes)
+
+    def split(self, name: str) -> SplitInfo | None:
+        """The entry of a split in the manifest; None if there is none of this name."""
+        return next((one for one in self.manifest.splits if one.name == name), None)
+
+    def behind(self, name: str) -> tuple[int, int]:
+        """The number of tars of a split, and the key after its last one."""
+        info = self.split(name)
+        return (0, 0) if info is None else (len(info.shards), self._next_key(info))
+
+    def counts(self, name: str, classes: int) -> NDArray[np.int64]:
+        """Samples of each class in a split, (classes,)."""
+        info, found = self.split(name), np.zeros(classes, np.int64)
+        if info is not None:
+            for columns in index.read_groups(self.root, info.index, ("label",)):
+                found += np.bincount(columns["label"].to_numpy(), minlength=classes)
+        return found
+
+    def rows(self, name: str) -> Iterator[IndexRows]:
+        """The index of a split, some rows at a time."""
+        info = self.split(name)
+        for columns in index.read_groups(self.root, info.index, tuple(TYPES)) if info is not None else ():
+            rows = np.zeros(len(columns["size"]), ROW)
+            for column in NUMBERS:
+                rows[column] = columns[column].to_numpy()
+            if len(rows):
+                data = b"".join(columns["sha256"].to_pylist())
+                rows["sha256"] = np.frombuffer(data, np.uint8).reshape(len(rows), -1)
+            for first in range(0, len(rows), _TOGETHER):
+                part = slice(first, first + _TOGETHER)
+                keys, sources = (columns[one][part].to_pylist() for one in ("key", "source"))
+                yield IndexRows(rows[part], keys, sources)
+
+    def file(self, name: str) -> bytes:
+        """The content of the report or of the stamps; empty if there are none. Raises DataError if it is unreadable."""
+        try:
+            return regular.read(self.root / name)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise DataError(
+                f"{self.where / name}: cannot be read ({error.strerror or error}), and the set would lose it. "
+                "Make it readable, or remove it"
+            ) from error
+
+    @property
+    def report(self) -> bytes:
+        """report.jsonl, without lines of unpublished parts: at a URL it is uploaded before the manifest."""
+        lines, parts = self.file(REPORT).splitlines(keepends=True), len(self.manifest.parts)
+        return b"".join(line for line in lines if _part_of(line) <= parts)
+
+    @property
+    def stamps(self) -> bytes:
+        """source.stat, with no more lines than there are parts."""
+        return b"".join(self.file(STAMP).splitlines(keepends=True)[: len(self.manifest.parts)])
+
+    def _next_key(self, info: SplitInfo) -> int:
+        if not info.samples:
+            return 0
+        with closing(index.Index(self.root, info.index)) as found:
+            last = max(number for number, rows in enumerate(found.group_rows) if rows)
+            key = found.read(["key"], last)["key"][-1].as_py()
+        if not key.isdecimal():
+            raise DataError(f"{self.where}: its last sample in {info.name} has the key {key!r}, which no prep gave it")
+        return int(key) + 1
+
+
+def _part_of(line: bytes) -> int:
+    """The part that a line of the report is about, from 1 on; a damaged line stays, as one of the first."""
+    try:
+        return int(json.loads(line).get("part", 1))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return 1
+
+
+def refuse_as_base(where: Location, manifest: Manifest, options: Options) -> None:
+    """Raise UsageError for a set that nothing can be appended to, or not with these options."""
+    if manifest.made is None:
+        raise UsageError(
+            f"{where}: its tars were not made by prep, and --append needs what prep records about each file. Give a "
+            "set that `headrace prep` made"
+        )
+    if manifest.source.layout == SUBSET:
+        raise UsageError(
+            f"{where}: it is a subset of another set, and with more images it would not be. Append to that one, and "
+            "make the subset again"
+        )
+    for name in ("classes", "classes_from"):
+        if getattr(options, name) is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')} cannot be combined with --append: the classes are those of {where}"
+            )
+    ours, theirs = options.prepared, Prepared.of(manifest.options)
+    if ours != theirs:
+        name = next(one for one in Prepared._fields if getattr(ours, one) != getattr(theirs, one))
+        asked, made = options.values()[name], (Options().values() | manifest.options)[name]
+        raise UsageError(
+            f"--{name.replace('_', '-')} {asked}: the images of {where} were made with {made}, and all images of "
+            "a set are made alike, because predict relies on it. Give the same value"
+        )

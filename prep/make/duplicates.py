@@ -1,0 +1,167 @@
+"""Finds files of a source with the same bytes before planning, and chooses which one is kept.
+
+Samples are sorted by size on the disk, so that only files of equal size are compared: by CRC-32 if an archive knows it,
+then by SHA-256. In memory are all files of one size, some thousands of others, and the omitted ones.
+"""
+
+import hashlib
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.prep.command.options import Options
+from headrace.prep.sources.files import CONFLICT, DUPLICATE, UNKNOWN_CRC, Entry, Reader
+from headrace.prep.sources.source import Source
+from headrace.prep.sources.table import ByKey, Chunk, Room, joined
+from headrace.shards.counts import counted
+from headrace.shards.draws import Stream, hash64
+from headrace.shards.errors import DataError
+from headrace.shards.manifest import TRAIN
+
+_STAYS = ("test", "val", "train")  # of equal files, the one in the first of these splits is kept, then one in any other
+
+
+class Gone(NamedTuple):
+    """An omitted file: the reason, and its CRC-32."""
+
+    reason: str
+    crc: int
+
+
+@dataclass
+class Duplicates:
+    """Omitted files, by their index among all samples sorted by path."""
+
+    gone: dict[int, Gone] = field(default_factory=dict)
+    emptied: dict[int, int] = field(default_factory=dict)
+    """Labels of classes without remaining training images, and the numbers of omitted ones."""
+
+    def among(self, first: int, count: int) -> NDArray[np.bool_]:
+        """Which of `count` samples from index `first` on are omitted, (count,)."""
+        left_out = (place in self.gone for place in range(first, first + count))
+        return np.fromiter(left_out, bool, count) if self.gone else np.zeros(count, bool)
+
+
+NONE = Duplicates()
+
+
+class Conflict(NamedTuple):
+    """Two equal files in different classes."""
+
+    path: str
+    other: str
+
+
+def find_duplicates(
+    source: Source, options: Options, folder: Path, workers: int, known: Duplicates = NONE
+) -> Duplicates:
+    """The duplicates of a source, if requested; temporary tables are in `folder`.
+
+    `known` files are omitted anyway, so no other file is omitted as their duplicate.
+
+    Raises DataError for equal files in different classes, unless these are dropped, and for unreadable files.
+    """
+    found = Duplicates(dict(known.gone))
+    if options.dedupe != "exact":
+        return found
+    train = source.names.index(TRAIN)
+    images, left = Counter[int](), Counter[int]()  # training images of each class: all, and those that are left out
+    conflicts: list[Conflict] = []
+    with Room(folder) as room, ThreadPoolExecutor(workers) as pool:
+        for chunk in _by_size(source, room, known):
+            rows = chunk.rows
+            images.update(rows["label"][rows["split"] == train].tolist())
+            own = _of_equal_size(rows)
+            sums = pool.map(partial(sums_of, source.reader), chunk.files.take(own))
+            groups: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)
+            for row, (sha256, crc) in zip(own.tolist(), sums, strict=True):
+                rows["crcs"][row] = crc
+                groups[int(rows["sizes"][row]), sha256].append(row)
+            for group in groups.values():
+                for row, reason in _judge(chunk, group, source.names, conflicts):
+                    found.gone[int(rows["rank"][row])] = Gone(reason, int(rows["crcs"][row]))
+                    left[int(rows["label"][row])] += int(rows["split"][row] == train)
+    if conflicts and options.on_conflict != "drop":
+        raise conflict_error(source, conflicts)
+    found.emptied = {label: count for label, count in sorted(left.items()) if count and count == images[label]}
+    return found
+
+
+def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
+    """All samples except `known`, sorted by file size, those of equal size in one chunk; `rank` is their index."""
+    sorter, first = ByKey(room, source.samples), 0
+    for chunk in source.chunks():
+        rows = chunk.rows.copy()
+        rows["rank"] = np.arange(first, first + len(rows))
+        rows["key"] = hash64(0, Stream.PREP, rows["sizes"])
+        own = np.flatnonzero(~known.among(first, len(rows)))
+        first += len(rows)
+        sorter.add(Chunk(rows, chunk.paths).take(own))
+    held: list[Chunk] = []  # their last size may continue
+    for chunk in sorter.sorted():
+        if held and chunk.rows["key"][0] != held[-1].rows["key"][-1]:
+            yield joined(held)
+            held = []
+        cut = int(np.searchsorted(chunk.rows["key"], chunk.rows["key"][-1]))
+        if cut:
+            yield joined([*held, chunk.take(np.arange(cut))])
+            held = []
+        held.append(chunk.take(np.arange(cut, len(chunk.paths))))
+    yield joined(held)
+
+
+def _of_equal_size(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """The rows that may have an equal one: with the same size and, if all have one, the same CRC-32."""
+    if not len(rows):
+        return np.zeros(0, np.int64)
+    known = bool((rows["crcs"] != UNKNOWN_CRC).all())
+    columns = np.column_stack([rows["sizes"], rows["crcs"] if known else np.zeros(len(rows), np.int64)])
+    _, inverse, counts = np.unique(columns, axis=0, return_inverse=True, return_counts=True)
+    return np.flatnonzero(counts[inverse.reshape(-1)] > 1)
+
+
+def sums_of(reader: Reader, entry: Entry) -> tuple[bytes, int]:
+    """SHA-256 and CRC-32 of a file."""
+    state, crc = hashlib.sha256(), 0
+    for data in reader.chunks(entry):
+        state.update(data)
+        crc = zlib.crc32(data, crc)
+    return state.digest(), crc
+
+
+def _judge(chunk: Chunk, group: list[int], names: list[str], conflicts: list[Conflict]) -> Iterator[tuple[int, str]]:
+    """The omitted rows among equal files, each with the reason; conflicts between classes are all noted."""
+    if len(group) == 1:
+        return
+    labels = chunk.rows["label"]
+
+    def order(row: int) -> tuple[int, str]:
+        name = names[chunk.rows["split"][row]]
+        return (_STAYS.index(name) if name in _STAYS else len(_STAYS), chunk.paths[row])
+
+    first, *others = sorted(group, key=order)
+    odd = next((row for row in others if labels[row] != labels[first]), None)
+    if odd is None:
+        yield from ((row, f"{DUPLICATE}: {chunk.paths[first]}") for row in others)
+        return
+    conflicts.append(Conflict(*sorted((chunk.paths[first], chunk.paths[odd]))))
+    for row in group:
+        yield row, f"{CONFLICT}: {chunk.paths[odd if labels[row] == labels[first] else first]}"
+
+
+def conflict_error(source: Source, conflicts: list[Conflict]) -> DataError:
+    """The error for images of more than one class."""
+    path, other = min(conflicts)
+    images = counted(len(conflicts), "image")
+    return DataError(
+        f"{source.files.root}: {images} of more than one class: {path} and {other} hold the same bytes, for example. "
+        "Correct the labels, or omit all such files with --on-conflict drop"
+    )

@@ -1,0 +1,140 @@
+"""Finds files of a source that a set has already, by path or by bytes: they are not appended again.
+
+The index of the set is read twice, a row group at a time; in memory are the paths and sizes of the source. Equal size
+and CRC-32 of the source file are not enough to leave an image out: the SHA-256 of the JPEG that is stored decides.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.prep.command.options import Options
+from headrace.prep.images.admit import BadImageError, admit
+from headrace.prep.make.base import Base
+from headrace.prep.make.duplicates import Conflict, Duplicates, Gone, conflict_error, sums_of
+from headrace.prep.sources.files import KNOWN, KNOWN_OTHERWISE, KNOWN_PATH, Entry
+from headrace.prep.sources.source import Source
+from headrace.prep.sources.table import Chunk, joined
+from headrace.shards import index
+
+_COLUMNS = ("source_size", "source_crc32", "size", "crc32", "sha256", "label", "source")
+
+
+class _Sample(NamedTuple):
+    """A sample of the set whose file had the size and the CRC-32 of one of the source."""
+
+    sha256: bytes  # of the JPEG
+    kept: bool  # whether that is the file itself
+    label: int
+    path: str
+
+
+class _Judge:
+    """Decides whether a file of the source is left out, and notes images of another class."""
+
+    def __init__(self, source: Source, options: Options) -> None:
+        self._source, self._options = source, options
+        self.conflicts: list[Conflict] = []
+
+    def reason(self, entry: Entry, label: int, sha256: bytes, alike: list[_Sample], has_path: bool) -> str:
+        """Why the file is left out; "" if it is not."""
+        stored = sha256 if all(one.kept for one in alike) else self._admitted(entry)
+        same = [one for one in alike if one.sha256 == (sha256 if one.kept else stored)]
+        if same and (own := [one for one in same if one.label == label]):
+            return f"{KNOWN}: {min(one.path for one in own)}"
+        if same:
+            other = min(one.path for one in same)
+            self.conflicts.append(Conflict(entry.path, other))
+            return f"{KNOWN_OTHERWISE}: {other}"
+        return KNOWN_PATH if has_path else ""
+
+    def _admitted(self, entry: Entry) -> bytes:
+        """SHA-256 of the JPEG that the file becomes; empty if it is not an image."""
+        try:
+            return hashlib.sha256(admit(self._source.reader.read(entry), self._options.prepared).jpeg).digest()
+        except BadImageError:
+            return b""
+
+
+def find_known(source: Source, base: Base, options: Options, workers: int) -> Duplicates:
+    """The files of a source, with the labels of the set, that are left out because the set has them.
+
+    With --dedupe exact, raises DataError for an image that the set has under another label, unless these are dropped.
+    """
+    chunks = [chunk for chunk in source.chunks() if chunk.paths]
+    if not chunks:
+        return Duplicates()
+    whole = joined(chunks)
+    places = {path: place for place, path in enumerate(whole.paths)}
+    sizes = whole.rows["sizes"]
+    paths, own_sizes = _first_look(base, places, sizes)
+    wanted = np.flatnonzero(np.isin(sizes, own_sizes))
+    wanted = np.union1d(wanted, np.array(sorted(paths), np.int64)).astype(np.int64)
+    files, labels = whole.files.take(wanted), whole.rows["label"][wanted].tolist()
+    judge, found = _Judge(source, options), Duplicates()
+    with ThreadPoolExecutor(workers) as pool:
+        hashes, crcs = zip(*pool.map(partial(sums_of, source.reader), files), strict=True) if len(files) else ((), ())
+        alike = _second_look(base, files.sizes, np.array(crcs, np.int64))
+        samples = [alike.get(_mark(*key), []) for key in zip(files.sizes.tolist(), crcs, strict=True)]
+        has_path = [place in paths for place in wanted.tolist()]
+        reasons = pool.map(judge.reason, files, labels, hashes, samples, has_path)
+        for place, crc, reason in zip(wanted.tolist(), crcs, reasons, strict=True):
+            if reason:
+                found.gone[place] = Gone(reason, crc)
+    if judge.conflicts and options.dedupe == "exact" and options.on_conflict != "drop":
+        raise conflict_error(source, judge.conflicts)
+    return found
+
+
+def _first_look(base: Base, places: dict[str, int], sizes: NDArray[np.int64]) -> tuple[set[int], NDArray[np.int64]]:
+    """The indices of paths that the set has, and the sizes that occur in it too."""
+    paths, found, asked = set[int](), [np.zeros(0, np.int64)], np.unique(sizes)
+    for info in base.manifest.splits:
+        for columns in index.read_groups(base.root, info.index, ("source", "source_size")):
+            paths.update(places[one] for one in columns["source"].to_pylist() if one in places)
+            found.append(np.intersect1d(asked, columns["source_size"].to_numpy()))
+    return paths, np.unique(np.concatenate(found))
+
+
+def _second_look(base: Base, sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> dict[int, list[_Sample]]:
+    """The samples of the set whose files had the size and CRC-32 of one of these, by their mark."""
+    asked, found = np.unique(_marks(sizes, crcs)), dict[int, list[_Sample]]()
+    for columns in _columns(base):
+        size, crc = columns["source_size"].to_numpy(), columns["source_crc32"].to_numpy()
+        marks = _marks(size, crc)
+        rows = np.flatnonzero(np.isin(marks, asked))
+        kept = (columns["size"].to_numpy()[rows] == size[rows]) & (columns["crc32"].to_numpy()[rows] == crc[rows])
+        own = {name: columns[name].take(rows).to_pylist() for name in ("sha256", "label", "source")}
+        samples = zip(own["sha256"], kept.tolist(), own["label"], own["source"], strict=True)
+        for mark, sample in zip(marks[rows].tolist(), samples, strict=True):
+            found.setdefault(mark, []).append(_Sample(*sample))
+    return found
+
+
+def _columns(base: Base) -> Iterator[dict[str, Any]]:
+    for info in base.manifest.splits:
+        yield from index.read_groups(base.root, info.index, _COLUMNS)
+
+
+def _mark(size: int, crc: int) -> int:
+    return size << 32 | crc
+
+
+def _marks(sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Size and CRC-32 as one number; no file of a source has 2 GB."""
+    return sizes.astype(np.int64) << 32 | crcs.astype(np.int64)
+
+
+def remaining(chunks: Iterable[Chunk], gone: Duplicates, classes: int) -> NDArray[np.int64]:
+    """Samples of each class that are not left out, (classes,)."""
+    found, first = np.zeros(classes, np.int64), 0
+    for chunk in chunks:
+        kept = ~gone.among(first, len(chunk.paths))
+        first += len(chunk.paths)
+        found += np.bincount(chunk.rows["label"][kept], minlength=classes)
+    return found

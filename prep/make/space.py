@@ -1,0 +1,16 @@
+"""Checks that a disk has room for what is about to be written."""
+
+from pathlib import Path
+
+from headrace.shards import store
+from headrace.shards.errors import HeadraceError
+
+
+def refuse_small_disk(path: Path, needed: int) -> None:
+    """Raise HeadraceError if fewer than about `needed` bytes are free on the disk of `path`."""
+    free = store.free_bytes(path)
+    if free < needed:
+        raise HeadraceError(
+            f"{path}: {free:,} bytes are free there, but about {needed:,} are needed. Free some space or choose "
+            "another disk"
+        )

@@ -1,0 +1,1 @@
+"""Copies some samples of a shard set into a new set."""

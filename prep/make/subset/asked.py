@@ -1,0 +1,97 @@
+"""The definition of a subset: its parent and the chosen samples, as options and as the source in the manifest.
+
+The parent's own options are kept with them: they tell what was done to images and how tars are divided.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.errors import UsageError
+from headrace.shards.manifest import MAX_TEXT, NAME, SUBSET, Manifest, Scalar, SourceInfo, load
+from headrace.shards.shardset import ShardSet
+from headrace.shards.stamps import stamp_of
+from headrace.shards.urls import Location
+
+Ids = dict[str, NDArray[np.int64]]
+"""Ids of samples, (n,) each, in ascending order, by the name of their split."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The samples of `parent` that meet a condition, or whose ids have this SHA-256."""
+
+    parent: Manifest
+    where: str | None
+    ids: str | None
+    drop_empty_classes: bool
+
+    def __post_init__(self) -> None:
+        if self.where is not None and len(self.where) > MAX_TEXT:
+            raise UsageError(
+                f"--where: {len(self.where):,} characters, but the limit is {MAX_TEXT:,}. List the samples with --ids"
+            )
+
+    @property
+    def own(self) -> dict[str, Scalar]:
+        """The options that determine the samples."""
+        return {
+            "subset_of": self.parent.digest,
+            "where": self.where,
+            "ids": self.ids,
+            "drop_empty_classes": self.drop_empty_classes,
+        }
+
+    @property
+    def options(self) -> dict[str, Scalar]:
+        """The options for the manifest."""
+        return self.parent.options | self.own
+
+    def source(self, samples: int) -> SourceInfo:
+        """The entry about the source in the manifest."""
+        content = json.dumps(self.own, sort_keys=True).encode()
+        return SourceInfo(layout=SUBSET, files=samples, fingerprint=hashlib.sha256(content).hexdigest())
+
+    def stamp(self, where: Location) -> bytes:
+        """The content of `source.stat`: the parent's path and the options, for the command that makes it again."""
+        return stamp_of(where.absolute() if isinstance(where, Path) else where, "", self.options)
+
+
+def digest_of(ids: Ids) -> str:
+    """SHA-256 over the ids in a file, independent of their order."""
+    state = hashlib.sha256()
+    for name, own in sorted(ids.items()):
+        state.update(f"{name} {len(own)}\n".encode())
+        state.update(own.astype("<i8").tobytes())
+    return state.hexdigest()
+
+
+def existing(out: Path, asked: Asked) -> Manifest | None:
+    """The manifest of the set in `out` if it is this subset; None if there is none. UsageError in all other cases."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    if not (out / NAME).exists():
+        raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
+    manifest = load(out)
+    if manifest.source.layout != SUBSET:
+        raise UsageError(f"{out}: it exists and is not a subset. Choose another OUT")
+    if other := _differing(manifest.options, asked.own):
+        raise UsageError(
+            f"{out}: it is another subset: {', '.join(other)}. Choose another OUT, or remove it to make it again"
+        )
+    return ShardSet.open(out).manifest
+
+
+def _differing(made: Mapping[str, Scalar], asked: Mapping[str, Scalar]) -> list[str]:
+    """The differences between a subset and the requested one, in words."""
+    words = {"subset_of": "of the set", "ids": "of ids with SHA-256"}
+    return [
+        f"{words.get(name, '--' + name.replace('_', '-'))} {made.get(name)} (now {value})"
+        for name, value in asked.items()
+        if made.get(name) != value
+    ]

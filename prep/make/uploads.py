@@ -1,0 +1,182 @@
+"""Makes a set at a URL: uploads shards one by one, each followed by its record, and the manifest last.
+
+    OUT/NAME.tar, OUT/NAME.idx      as soon as the shard is made; all preps with the same plan upload equal bytes
+    OUT/.prep/plan.json             the plan that is made there; a prep with another plan is refused
+    OUT/.prep/ID/NAME.record        the result of a finished shard
+    OUT/.prep/ID.plan/              the tables of the plan, for parts
+
+Object storage has neither locks nor renames, and needs none here: a file is complete or absent, the plan's file is only
+created, and all preps with the same plan write the same.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from headrace.prep.make.planned import ABOUT, Job, Plan, load_plan
+from headrace.prep.make.record import Record, digest_of, load_header, record_path
+from headrace.shards import store
+from headrace.shards.errors import DataError, HeadraceError, UsageError
+from headrace.shards.names import MANIFEST, WORK
+from headrace.shards.remote import AbsentError, Remote
+from headrace.shards.urls import Url
+
+CLAIM = f"{WORK}/{ABOUT}"
+_MOST = 1 << 30  # bytes of a record or of the plan's file
+_ID = 16  # characters of a plan's id
+_THREADS = 16  # threads that wait for storage
+_AT_ONCE = 1000  # files removed by one request
+
+
+class Uploads:
+    """The uploads of one process to a set at a URL; a copy in a worker opens its own store."""
+
+    def __init__(self, url: Url) -> None:
+        self.url = url
+        self._remote: Remote | None = None
+
+    @property
+    def remote(self) -> Remote:
+        """The storage, opened at its first use."""
+        if self._remote is None:
+            self._remote = Remote(self.url)
+        return self._remote
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "_remote": None}
+
+    def sizes(self) -> dict[str, int]:
+        """The size of each existing file in bytes."""
+        return {one.name: one.bytes for one in self.remote.list()}
+
+    def claim(self, plan: Plan) -> None:
+        """Announce to other processes that this plan is made here.
+
+        Raises UsageError if another plan is, or if there are files that prep did not put there.
+        """
+        there = self._claimed()
+        if there is None:
+            if (
+                "onto" not in plan.about
+                and (other := next(self.remote.list(), None)) is not None
+                and not other.name.startswith(f"{WORK}/")
+            ):
+                raise UsageError(
+                    f"{self.url}: not a shard set: there are files ({other.name}), but no {MANIFEST}. Choose "
+                    "another OUT"
+                )
+            for path in sorted(plan.folder.iterdir()):
+                if path.name != ABOUT and path.is_file():
+                    self.remote.put(f"{self._folder(plan)}.plan/{path.name}", path)
+            if self.remote.create(CLAIM, json.dumps(plan.about).encode()):
+                return
+            there = self._claimed()
+        if there is None or there.get("id") != plan.id:
+            raise UsageError(
+                f"{self.url}: a set of another source, or with other options, is being made there. Choose another OUT; "
+                f"if that one was abandoned, remove {self.url}/{WORK} and the files beside it first"
+            )
+
+    def fetch_plan(self, folder: Path) -> Plan | None:
+        """The plan that is made here, copied to an empty folder; None if there is no usable one."""
+        there = self._claimed()
+        if there is None:
+            return None
+        try:
+            prefix = f"{self._folder(Plan(folder, there))}.plan"
+            for one in self.remote.list(prefix):
+                path = folder / Path(one.name).name
+                with store.writing(path), path.open("wb") as stream:
+                    self.remote.download(one.name, stream)
+            store.write_bytes(folder / ABOUT, json.dumps(there).encode())
+        except (KeyError, TypeError):
+            return None
+        return load_plan(folder)
+
+    def _claimed(self) -> dict[str, Any] | None:
+        with suppress(AbsentError):
+            try:
+                found = json.loads(self.remote.read(CLAIM, _MOST))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{self.url / CLAIM}: damaged ({error}). Choose another OUT") from error
+            return found if isinstance(found, dict) else {}
+        return None
+
+    def keep(self, record: Record, made: Path, records: Path, plan: Plan) -> None:
+        """Upload a shard from the folder `made`, then its record; the shard's local files are removed."""
+        for name in (f"{record.name}.tar", f"{record.name}.idx"):
+            self.remote.put(name, made / name)
+        self.remote.put(self._record(plan, record.name), record_path(records, record.name))
+        for name in (f"{record.name}.tar", f"{record.name}.idx"):
+            (made / name).unlink(missing_ok=True)
+
+    def finished(self, jobs: Collection[Job], plan: Plan, records: Path) -> dict[str, Record]:
+        """The records of jobs whose shard exists and was made from the files in the plan; fetched into `records`."""
+        sizes = self.sizes()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = pool.map(lambda job: self._fetch(job, plan, records, sizes), jobs)
+            return {record.name: record for record in found if record is not None}
+
+    def _fetch(self, job: Job, plan: Plan, records: Path, sizes: Mapping[str, int]) -> Record | None:
+        name = self._record(plan, job.name)
+        if name not in sizes:
+            return None
+        try:
+            store.write_bytes(record_path(records, job.name), self.remote.read(name, _MOST))
+            record = load_header(records, job.name)
+        except (AbsentError, ValueError):  # damaged: it is made again
+            return None
+        whole = _are_there([record], sizes)
+        return record if whole and record.made_of == digest_of(plan.listed(job)) else None
+
+    def forget(self, names: Collection[str], plan: Plan) -> None:
+        """Remove records: their shards are made again, and a record must never exist beside a later shard."""
+        self._remove([self._record(plan, name) for name in names])
+
+    def publish(self, made: Path, records: Collection[Record]) -> None:
+        """Upload the files beside the tars, the manifest last. Raises HeadraceError if shards are missing or changed.
+
+        The prep's own files there are then removed.
+        """
+        if not _are_there(records, self.sizes()):
+            raise HeadraceError(
+                f"{self.url}: shards that were made there are missing or changed. Start again to repair it"
+            )
+        manifest = made / MANIFEST
+        for path in sorted(made.iterdir()):
+            if path.is_file() and path != manifest and not path.name.endswith(store.PARTIAL):
+                self.remote.put(path.name, path)
+        self._finish(manifest.read_bytes())
+
+    def _finish(self, content: bytes) -> None:
+        """Upload the manifest, and remove what the prep kept there for itself."""
+        if not self.remote.create(MANIFEST, content):
+            raise HeadraceError(
+                f"{self.url / MANIFEST}: another set was published there meanwhile, or the server changes uploads "
+                f"(SHA-256 of ours {hashlib.sha256(content).hexdigest()[:16]}). Choose another OUT"
+            )
+        self._remove([one.name for one in self.remote.list(WORK)])
+
+    def _remove(self, names: list[str]) -> None:
+        for first in range(0, len(names), _AT_ONCE):
+            self.remote.remove(*names[first : first + _AT_ONCE])
+
+    def _folder(self, plan: Plan) -> str:
+        return f"{WORK}/{plan.id[:_ID]}"
+
+    def _record(self, plan: Plan, name: str) -> str:
+        return f"{self._folder(plan)}/{name}.record"
+
+
+def _are_there(records: Collection[Record], sizes: Mapping[str, int]) -> bool:
+    """Whether tars and .idx of these shards exist, each with the size in its record."""
+    files = ((f"{one.name}{ending}", file.bytes) for one in records for ending, file in _files(one))
+    return all(sizes.get(name) == size for name, size in files)
+
+
+def _files(record: Record) -> tuple[tuple[str, Any], ...]:
+    return (".tar", record.tar), (".idx", record.idx)

@@ -1,0 +1,135 @@
+"""A source of plain files below a URL of object storage, found by one listing."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from headrace.prep.sources.file_at import nanoseconds
+from headrace.prep.sources.files import CHUNK, MAX_FILE_BYTES, UNKNOWN_CRC, Entry, FileTable, LeftOut, changed, leads_to
+from headrace.shards.remote import AbsentError, Remote
+from headrace.shards.urls import Location, Url, is_url
+
+
+class BucketFiles:
+    """The files below a URL."""
+
+    def __init__(self, root: Url) -> None:
+        self.root: Location = root
+        self._url = root
+        self.left_out: LeftOut = []
+        self.empty: list[str] = []
+        self._found: FileTable | None = None
+        self._stamped = False
+
+    def stamp(self) -> str:
+        """Hash of all paths, sizes and times; the first call uses the table if it was requested before."""
+        table = self._list() if self._found is None or self._stamped else self._found
+        self._found, self._stamped = table, True
+        state = hashlib.sha256()
+        for path, size, time in zip(table.paths, table.sizes.tolist(), table.times.tolist(), strict=True):
+            state.update(f"{path}\0{size}\0{time}\n".encode("utf-8", "surrogateescape"))
+        return state.hexdigest()
+
+    def table(self) -> FileTable:
+        """All files, as the last stamp saw them."""
+        if self._found is None:
+            self._found = self._list()
+        return self._found
+
+    def _list(self) -> FileTable:
+        """All files sorted by path, without names that consoles create for folders."""
+        found = sorted(Remote(self._url).list())
+        names = [one.name for one in found]
+        kept = [one for one in found if one.bytes or not leads_to(f"{one.name}/", names)]
+        sizes = np.array([one.bytes for one in kept], np.int64)
+        times = np.array([nanoseconds(one.modified) for one in kept], np.int64)
+        nothing, crcs = np.zeros(len(kept), np.int64), np.full(len(kept), UNKNOWN_CRC, np.int64)
+        return FileTable([one.name for one in kept], sizes, crcs, nothing, sizes, nothing, times)
+
+    def reader(self, prefix: str) -> "UrlReader":
+        """A reader of files below `prefix`."""
+        return UrlReader(self._url, prefix)
+
+    def unpack(self) -> None:
+        """Do nothing: files are read in place."""
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to free."""
+
+
+class UrlReader:
+    """Reads files below a URL, or at the path if that is a URL. Each file is one request."""
+
+    def __init__(self, root: Location, prefix: str) -> None:
+        self._root, self.prefix = root, prefix
+        self._stores: dict[str, Remote] = {}
+
+    def is_remote(self, _: str) -> bool:
+        """True for all files."""
+        return True
+
+    def read(self, entry: Entry) -> bytes:
+        """The file's bytes; its size must still be that of the table."""
+        if entry.size > MAX_FILE_BYTES:
+            raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+        return b"".join(self._parts(entry))
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The file's bytes in parts."""
+        for piece in self._parts(entry):
+            yield from (bytes(piece[at : at + CHUNK]) for at in range(0, len(piece), CHUNK))
+
+    def start(self, entry: Entry, size: int) -> bytes:
+        """The file's first bytes."""
+        store, name = self._place(entry)
+        try:
+            return store.range(name, 0, min(size, entry.size))
+        except AbsentError as error:
+            raise self._gone(entry) from error
+
+    def time(self, entry: Entry) -> int:
+        """When the file was last changed, according to the listing."""
+        return entry.time
+
+    def _parts(self, entry: Entry) -> Iterator[memoryview]:
+        store, name = self._place(entry)
+        left = entry.size
+        try:
+            for piece in store.stream(name):
+                left -= len(piece)
+                if left < 0:
+                    break
+                yield piece
+        except AbsentError as error:
+            raise self._gone(entry) from error
+        if left:
+            raise changed(self._root, entry.path, f"its size is not {entry.size:,} bytes, as it was listed")
+
+    def _gone(self, entry: Entry) -> Exception:
+        return changed(self._root, entry.path, "it is missing, but existed when prep began")
+
+    def _place(self, entry: Entry) -> tuple[Remote, str]:
+        """The store of the file, and its name there."""
+        if is_url(entry.path):
+            bucket, name = split_url(entry.path)
+            return self._store(bucket), name
+        where = self._root.text if isinstance(self._root, Url) else ""
+        return self._store(where), self.prefix + entry.path
+
+    def _store(self, url: str) -> Remote:
+        if url not in self._stores:
+            self._stores[url] = Remote(Url(url))
+        return self._stores[url]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_stores": {}}
+
+
+def split_url(path: str) -> tuple[str, str]:
+    """Split a URL into its bucket or server, as a URL, and the name of the file there."""
+    scheme, _, rest = path.partition("://")
+    host, _, name = rest.partition("/")
+    return f"{scheme}://{host}", unquote(name)

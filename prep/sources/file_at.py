@@ -1,0 +1,223 @@
+"""One file of a source, on a disk or at a URL: its size, its time of change, and bytes at any position.
+
+Both kinds can be pickled, and open what they need at their first read.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+from urllib.parse import unquote, urlunsplit
+
+from headrace.shards import regular
+from headrace.shards.errors import DataError
+from headrace.shards.remote import Entry, Remote
+from headrace.shards.urls import Location, Url
+
+_BLOCK = 1 << 20  # bytes that a stream of a remote file requests at once
+_SECOND = 1_000_000_000
+
+
+class File(Protocol):
+    """A file that is read in parts."""
+
+    where: Location
+    remote: bool
+
+    @property
+    def size(self) -> int:
+        """The size in bytes. Raises OSError or HeadraceError if it cannot be determined."""
+
+    def stamp(self) -> str:
+        """Size and time of the last change."""
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """At most `size` bytes from `offset` on; fewer only at the end of the file."""
+
+    def stream(self) -> BinaryIO:
+        """The whole file as a seekable stream."""
+
+
+class LocalFile:
+    """A file on a disk."""
+
+    remote = False
+
+    def __init__(self, where: Path) -> None:
+        self.where: Location = where
+        self._path = where
+        self.folder: Location = where.absolute().parent
+        self._descriptor = -1
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._path.stat().st_size
+
+    @property
+    def time(self) -> int:
+        """When it was last changed, in nanoseconds."""
+        return self._path.stat().st_mtime_ns
+
+    def stamp(self) -> str:
+        """Size and time of the last change."""
+        seen = self._path.stat()
+        return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """At most `size` bytes."""
+        if self._descriptor < 0:
+            self._descriptor = regular.descriptor(self._path)
+        return os.pread(self._descriptor, size, offset)
+
+    def stream(self) -> BinaryIO:
+        """All of it."""
+        return regular.opened(self._path)
+
+    def close(self) -> None:
+        """Close what reading has opened."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_descriptor": -1}
+
+
+class RemoteFile:
+    """A file at a URL, in its state at the first access."""
+
+    remote = True
+
+    def __init__(self, where: Url) -> None:
+        self.where: Location = where
+        folder, _, name = where.parts.path.rpartition("/")
+        self.url = where
+        self.folder, self.name = Url(urlunsplit(where.parts._replace(path=folder))), unquote(name)
+        self._store: Remote | None = None
+        self._entry: Entry | None = None
+
+    @property
+    def store(self) -> Remote:
+        """The storage that holds the file."""
+        if self._store is None:
+            self._store = Remote(self.folder)
+        return self._store
+
+    @property
+    def entry(self) -> Entry:
+        """The entry of the file on the server. Raises AbsentError if it does not exist."""
+        if self._entry is None:
+            self._entry = self.store.entry(self.name)
+        return self._entry
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.entry.bytes
+
+    @property
+    def time(self) -> int:
+        """When it was last changed, in nanoseconds."""
+        return nanoseconds(self.entry.modified)
+
+    def stamp(self) -> str:
+        """The current size and time of the last change."""
+        self._entry = seen = self.store.entry(self.name)
+        return f"{seen.bytes} bytes, modified {seen.modified.isoformat()}"
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """At most `size` bytes."""
+        return self.store.range(self.name, offset, max(0, min(size, self.size - offset)))
+
+    def read(self, most: int) -> bytes:
+        """The whole file, by one request. Raises DataError if it has more than `most` bytes."""
+        return self.store.read(self.name, most)
+
+    def stream(self) -> BinaryIO:
+        """The whole file as a seekable stream, read by ranges, one block ahead."""
+        return cast(BinaryIO, io.BufferedReader(_Ranges(self), _BLOCK))
+
+    def pieces(self) -> Iterator[memoryview]:
+        """The whole file, by one request. Raises DataError if its length has changed."""
+        left = self.size
+        for piece in self.store.stream(self.name):
+            left -= len(piece)
+            yield piece
+        if left:
+            raise DataError(f"{self.where}: {self.size - left:,} bytes came, expected {self.size:,}. Start again")
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
+
+    def once(self) -> BinaryIO:
+        """The whole file as a stream that is read once from beginning to end."""
+        return cast(BinaryIO, io.BufferedReader(_Pieces(self), _BLOCK))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_store": None}
+
+
+class _Ranges(io.RawIOBase):
+    """A remote file as a raw stream of Python."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file, self._place = file, 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._file.size}[whence]
+        self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        """The position."""
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer."""
+        data = self._file.pread(len(buffer), self._place)
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+
+class _Pieces(io.RawIOBase):
+    """A remote file as a stream that is read once."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._pieces = file.pieces()
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a part of a buffer."""
+        if not self._rest:
+            self._rest = next(self._pieces, memoryview(b""))
+        part = self._rest[: len(buffer)]
+        buffer[: len(part)] = part
+        self._rest = self._rest[len(part) :]
+        return len(part)
+
+
+def file_at(where: Location) -> LocalFile | RemoteFile:
+    """The file at a location."""
+    return RemoteFile(where) if isinstance(where, Url) else LocalFile(where)
+
+
+def nanoseconds(time: datetime) -> int:
+    """A time in nanoseconds, like that of files on a disk."""
+    return round(time.timestamp()) * _SECOND

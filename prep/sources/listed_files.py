@@ -1,0 +1,139 @@
+"""The files that a listing names, on a disk or at URLs: their sizes and times, and how to read them.
+
+The size of a file at a URL comes from the listing's column `bytes`, or from one listing of the common folder in the
+bucket; a server is never asked for the size of a single image. A web server cannot list, so it needs the column.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from headrace.prep.sources.bucket import UrlReader, split_url
+from headrace.prep.sources.file_at import nanoseconds
+from headrace.prep.sources.files import Entry
+from headrace.prep.sources.folder import FolderReader
+from headrace.prep.sources.listing_rows import Item
+from headrace.prep.sources.paths import LEADS_OUT, stat_listed
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.remote import Remote
+from headrace.shards.urls import OF_BUCKETS, Location, Url, is_url
+
+_FOLDERS = 4096  # folders whose real paths one pass over a listing remembers
+Items = Callable[[], Iterator[Item]]
+"""Reads all rows of the listing from its beginning."""
+
+
+class Seen(NamedTuple):
+    """Size of a file in bytes, and its time of change in nanoseconds; 0 if only the listing gives its size."""
+
+    bytes: int
+    time: int
+
+
+class States:
+    """The states of the files in a listing in `folder`, for one pass over its rows."""
+
+    def __init__(self, folder: Location, items: Items, *, follow: bool) -> None:
+        self._folder, self._items, self._follow = folder, items, follow
+        self._real = lru_cache(_FOLDERS)(os.path.realpath)
+        self._listed: dict[str, dict[str, Seen]] = {}  # by bucket and name
+
+    def of(self, item: Item) -> Seen:
+        """The state of a row's file. Raises DataError, with only the reason, for files that are not read."""
+        url = _url_of(self._folder, item.path)
+        if url is None and isinstance(self._folder, Path):
+            found = stat_listed(self._folder, item.path, follow=self._follow, real=self._real)
+            return Seen(found.st_size, found.st_mtime_ns)
+        bucket, name = split_url(url or "")
+        if item.bytes:
+            if not item.bytes.isdecimal():
+                raise DataError(f"its size {item.bytes[:20]!r} is not a number of bytes")
+            return Seen(int(item.bytes), 0)
+        if not bucket.startswith(OF_BUCKETS):
+            raise DataError("a web server cannot list files: give the size in a column `bytes`")
+        if not self._listed:
+            self._listed = self._list()
+        seen = self._listed[bucket].get(name)
+        if seen is None:
+            raise DataError("no such file")
+        return seen
+
+    def _list(self) -> dict[str, dict[str, Seen]]:
+        """List the folders in each bucket that hold the files of rows without a size."""
+        folders: dict[str, str] = {}
+        for item in self._items():
+            if not item.bytes and (url := _url_of(self._folder, item.path)) is not None:
+                bucket, name = split_url(url)
+                folder = name.rpartition("/")[0]
+                folders[bucket] = common_folder(folders.get(bucket, folder), folder)
+        return {
+            bucket: {one.name: Seen(one.bytes, nanoseconds(one.modified)) for one in Remote(Url(bucket)).list(folder)}
+            for bucket, folder in folders.items()
+            if bucket.startswith(OF_BUCKETS)
+        }
+
+
+def common_folder(one: str, other: str) -> str:
+    """The deepest common folder of both folders."""
+    if one == other:
+        return one
+    parts = zip(one.split("/"), other.split("/"), strict=False)
+    same = []
+    for mine, theirs in parts:
+        if mine != theirs:
+            break
+        same.append(mine)
+    return "/".join(same)
+
+
+def _url_of(folder: Location, path: str) -> str | None:
+    """The URL of a file in a listing in `folder`; None for a file on a disk. Raises DataError for unsupported ones."""
+    if is_url(path):
+        try:
+            url = Url(path)
+        except UsageError as error:
+            raise DataError(str(error)) from error
+        if url.parts.query or url.parts.fragment:
+            raise DataError("a URL with a query or fragment, which the set would disclose")
+        return path
+    if isinstance(folder, Path):
+        return None
+    if path.startswith("/") or ".." in path.split("/"):
+        raise DataError(LEADS_OUT)
+    return f"{folder.parts.scheme}://{folder.parts.netloc}{unquote(folder.parts.path)}/{path}"
+
+
+def listed_reader(folder: Location, prefix: str, *, follow: bool) -> "UrlReader | ListedReader":
+    """A reader of the files in a listing in `folder`."""
+    return UrlReader(folder, prefix) if isinstance(folder, Url) else ListedReader(folder, prefix, follow=follow)
+
+
+class ListedReader(FolderReader):
+    """Reads files below a folder, or at the path if that is a URL."""
+
+    def __init__(self, root: Path, prefix: str, *, follow: bool = False) -> None:
+        super().__init__(root, prefix, follow=follow)
+        self._remote = UrlReader(root, prefix)
+
+    def is_remote(self, path: str) -> bool:
+        """True for files at URLs."""
+        return is_url(path)
+
+    def read(self, entry: Entry) -> bytes:
+        """The file's bytes."""
+        return self._remote.read(entry) if is_url(entry.path) else super().read(entry)
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The file's bytes in parts."""
+        return self._remote.chunks(entry) if is_url(entry.path) else super().chunks(entry)
+
+    def start(self, entry: Entry, size: int) -> bytes:
+        """The file's first bytes."""
+        return self._remote.start(entry, size) if is_url(entry.path) else super().start(entry, size)
+
+    def time(self, entry: Entry) -> int:
+        """When the file was last changed."""
+        return self._remote.time(entry) if is_url(entry.path) else super().time(entry)

@@ -1,0 +1,41 @@
+"""Reads files in order; files at a URL are requested ahead, by threads."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from headrace.prep.sources.files import UNKNOWN_CRC, Entry, FileTable, Reader
+
+T = TypeVar("T")
+_THREADS = 16
+_AHEAD = 32  # files in memory
+
+
+def read_all(reader: Reader, files: FileTable) -> Iterator[tuple[Entry, int, bytes]]:
+    """Each file with the time of its last change (0 if its CRC-32 is known) and its bytes.
+
+    The time is taken before reading, so that a replaced file looks older. Raises what the reader raises.
+    """
+
+    def read(entry: Entry) -> tuple[Entry, int, bytes]:
+        return entry, reader.time(entry) if entry.crc32 == UNKNOWN_CRC else 0, reader.read(entry)
+
+    yield from each(reader, files, read)
+
+
+def each(reader: Reader, files: FileTable, work: Callable[[Entry], T]) -> Iterator[T]:
+    """The result of `work` for each file with this reader, in order. Raises what `work` raises."""
+    if not any(map(reader.is_remote, files.paths)):
+        yield from map(work, files)
+        return
+    pool, waiting = ThreadPoolExecutor(_THREADS), deque[Future[T]]()
+    try:
+        for entry in files:
+            waiting.append(pool.submit(work, entry))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,48 @@
+"""Reads single whole files at URLs that a program or a listing names."""
+
+from threading import Lock
+
+from headrace.prep.sources.bucket import split_url
+from headrace.prep.sources.file_at import RemoteFile
+from headrace.shards.errors import DataError, UsageError
+from headrace.shards.remote import Remote
+from headrace.shards.urls import Url
+
+
+class Servers:
+    """Reads files at any URLs; a bucket or server is connected to once. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._stores: dict[str, Remote] = {}
+        self._lock = Lock()
+
+    def read(self, path: str, most: int) -> bytes:
+        """The file at a URL, of at most `most` bytes.
+
+        Raises DataError if it does not exist, may not be read or is not a URL; HeadraceError if a server fails.
+        """
+        try:
+            store, name = self._place(path)
+            return store.read(name, most)
+        except UsageError as error:
+            raise DataError(str(error)) from error
+
+    def _place(self, path: str) -> tuple[Remote, str]:
+        """Its store and its name there. A query belongs to one file, so it has a store of its own."""
+        url = Url(path)
+        if url.parts.query:
+            one = RemoteFile(url)
+            return one.store, one.name
+        root, name = split_url(path)
+        with self._lock:
+            if root not in self._stores:
+                self._stores[root] = Remote(Url(root))
+            return self._stores[root], name
+
+
+def shown(path: str) -> str:
+    """What a file is called: of a URL without its query, which may be a secret; a word that is none as it is."""
+    try:
+        return str(Url(path))
+    except UsageError:
+        return path.partition("?")[0].rpartition("@")[2]

@@ -1,0 +1,133 @@
+"""Downloads a file from object storage to this host's disk: one process at a time, resumable, checked before use."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from headrace.shards import system
+from headrace.shards.errors import DataError, HeadraceError
+from headrace.shards.remote import AbsentError, BeyondError, BrokenError, NoRangesError, Remote
+from headrace.shards.stage_lock import is_still, remove_unused, try_lock
+from headrace.shards.store import PARTIAL, finish_file, make_folder, writing
+
+_TRIES = 5  # consecutive attempts without a byte; each includes obstore's own retries
+_BLOCK = 1 << 20  # bytes
+_POLL_SECONDS = 0.05  # while waiting for another process's download
+
+
+class File(NamedTuple):
+    """A file as a manifest describes it."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+Told = Callable[[int], None]
+"""Called with the number of bytes as they arrive. It may raise; the bytes so far are kept."""
+
+
+def fetch(remote: Remote, file: File, path: Path, told: Told = lambda _: None) -> None:
+    """Download the file to `path`. If several processes or threads want it, one downloads it and the others wait.
+
+    The part left by a process that died is hashed and completed. If the hash is wrong at the end, the whole file is
+    fetched again. Raises DataError, which names both hashes, if it is wrong again, or if the file does not exist; also
+    what `Remote` raises.
+    """
+    make_folder(path.parent)
+    partial = path.with_suffix(PARTIAL)
+    with writing(path):
+        while not path.exists():
+            with closing(_opened(partial)) as stream:
+                if not try_lock(stream.fileno()):
+                    time.sleep(_POLL_SECONDS)
+                    told(0)
+                elif not path.exists() and is_still(partial, stream.fileno()):
+                    _fill(remote, file, stream, told)
+                    finish_file(partial, path)
+        remove_unused(partial)  # made by a process that looked for the file just before it appeared
+
+
+def _opened(partial: Path) -> BinaryIO:
+    flags = os.O_RDWR | os.O_CREAT | system.NOFOLLOW | system.CLOEXEC
+    return os.fdopen(os.open(partial, flags, 0o600), "r+b")
+
+
+def _fill(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None:
+    """Write the rest of the file after the part that exists."""
+    try:
+        _fill_from(remote, file, stream, told)
+    except AbsentError as error:
+        raise DataError(
+            f"{remote.url / file.name}: no such file, although the manifest names it. Upload it again from an intact "
+            "copy and start again"
+        ) from error
+
+
+def _fill_from(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None:
+    seen, wrong = _resumed(stream, file), 0
+    refused: HeadraceError | None = None
+    for _ in range(_TRIES):
+        try:
+            complete(remote, file, stream, seen, told)
+            if _is(file, stream, seen):
+                stream.flush()
+                return
+            wrong += 1
+        except NoRangesError as error:
+            refused = error  # the connection broke, and the server can only send the whole file
+        if wrong > 1:
+            break
+        found, seen = seen.hexdigest(), hashlib.sha256()
+        stream.seek(0)
+        stream.truncate(0)
+    if refused is not None:
+        raise refused
+    raise DataError(
+        f"{remote.url / file.name}: fetched twice, but its SHA-256 is {found}; the manifest says {file.bytes:,} bytes "
+        f"with {file.sha256}. Upload it again from an intact copy"
+    )
+
+
+def _is(file: File, stream: BinaryIO, seen: Any) -> bool:
+    return stream.tell() == file.bytes and seen.hexdigest() == file.sha256
+
+
+def _resumed(stream: BinaryIO, file: File) -> Any:
+    """The hash of the existing part; the part is discarded if it is longer than the file."""
+    if os.fstat(stream.fileno()).st_size > file.bytes:
+        stream.truncate(0)
+    seen = hashlib.sha256()
+    while piece := stream.read(_BLOCK):
+        seen.update(piece)
+    return seen
+
+
+def complete(remote: Remote, file: File, stream: BinaryIO, seen: Any, told: Told) -> None:
+    """Write the missing part after the stream's position; a broken connection is resumed.
+
+    The result may be longer or shorter than the manifest says. Raises NoRangesError if it cannot be resumed, and what
+    `Remote` raises if several consecutive requests bring nothing.
+    """
+    failed = 0
+    while (at := stream.tell()) < file.bytes:
+        try:
+            for piece in remote.stream(file.name, at):
+                told(len(piece))
+                seen.update(piece)
+                stream.write(piece)
+                if stream.tell() > file.bytes:
+                    return
+        except BeyondError:
+            return
+        except BrokenError:
+            failed = failed + 1 if stream.tell() == at else 0
+            if failed == _TRIES:
+                raise
+        else:
+            if stream.tell() == at:
+                return

@@ -1,0 +1,71 @@
+"""Finds files at the URL of a shard set that belong to no set: remains of an abandoned prep."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from headrace.shards import manifest as manifests
+from headrace.shards.errors import UsageError
+from headrace.shards.manifest import Manifest
+from headrace.shards.names import MANIFEST, REPORT, STAMP, WORK
+from headrace.shards.remote import AbsentError, Entry, Remote
+
+YOUNG = timedelta(days=1)
+"""Files that changed within this time may belong to a running prep."""
+_AT_ONCE = 1000  # files removed by one request
+_OF_PREP = re.compile(r"[a-z][a-z0-9_-]{0,31}(-\d{6}\.(tar|idx)|\.parquet)")
+
+
+class Leftovers(NamedTuple):
+    """Old files that no manifest names, the number of younger ones, and whether a prep is active there."""
+
+    old: list[Entry]
+    young: int
+    busy: bool
+
+
+def find_leftovers(remote: Remote, now: datetime) -> Leftovers:
+    """The leftovers at a URL. Raises UsageError if there is no set, finished or not, DataError if it is damaged."""
+    found: Manifest | None = None
+    try:
+        found = manifests.parse(remote.url, remote.read(MANIFEST, manifests.LIMIT))
+    except AbsentError as error:
+        if next(remote.list(WORK), None) is None:
+            raise UsageError(
+                f"{remote.url}: neither a shard set nor an unfinished one. Give the URL of a set"
+            ) from error
+    return leftovers(remote.list(), found, now)
+
+
+def leftovers(there: Iterable[Entry], manifest: Manifest | None, now: datetime) -> Leftovers:
+    """The leftovers among the existing files. Only names that prep gives count; other files are never included.
+
+    Beside tars that prep did not make, no tar counts, because they may be waiting to be adopted.
+    """
+    named = _named(manifest) if manifest is not None else set[str]()
+    adopted = manifest is not None and manifest.made is None
+    own = [one for one in there if one.name not in named and _is_of_prep(one.name, adopted=adopted)]
+    busy = any(one.name.startswith(f"{WORK}/") and one.modified > now - YOUNG for one in own)
+    old = [] if busy else sorted(one for one in own if one.modified <= now - YOUNG)
+    return Leftovers(old, len(own) - len(old), busy)
+
+
+def remove(remote: Remote, files: list[Entry]) -> None:
+    """Remove these files, beginning with those that a later prep would rely on."""
+    names = [one.name for one in sorted(files, key=lambda one: not one.name.startswith(f"{WORK}/"))]
+    for first in range(0, len(names), _AT_ONCE):
+        remote.remove(*names[first : first + _AT_ONCE])
+
+
+def _named(manifest: Manifest) -> set[str]:
+    tars = [shard.name for split in manifest.splits for shard in split.shards]
+    indexes = [split.index.name for split in manifest.splits]
+    return {MANIFEST, REPORT, STAMP, *tars, *(str(PurePosixPath(name).with_suffix(".idx")) for name in tars), *indexes}
+
+
+def _is_of_prep(name: str, *, adopted: bool) -> bool:
+    if name.startswith(f"{WORK}/"):
+        return True
+    return not adopted and (name in (REPORT, STAMP) or _OF_PREP.fullmatch(name) is not None)

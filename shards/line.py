@@ -1,0 +1,39 @@
+"""The shards of one epoch in their drawn order, as one line of samples that may be cut anywhere."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.draws import Stream, hash64
+
+
+class Pieces(NamedTuple):
+    """Consecutive pieces of a line, int64 of shape (k,) each: the shard, the first id and the number of ids."""
+
+    shards: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+
+class Line:
+    """The line of one epoch, with the samples of each shard in the order of their ids. O(S log S) for S shards."""
+
+    def __init__(self, seed: int, epoch: int, shards: tuple[int, ...]) -> None:
+        sizes = np.array(shards, np.int64)
+        starts = np.cumsum(sizes) - sizes
+        self._drawn = np.argsort(hash64(seed, Stream.SHARD_ORDER, epoch, np.arange(len(sizes))), kind="stable")
+        self._starts, self._sizes = starts[self._drawn], sizes[self._drawn]
+        self._ends = np.cumsum(self._sizes)
+
+    def part(self, first: int, last: int) -> Pieces:
+        """The samples from place `first` of the line to `last` (excluded): the shards at both ends may be cut.
+
+        Empty shards between others are pieces too, and those before the first sample: windows count them.
+        """
+        begin = int(np.searchsorted(self._ends, first, side="right")) if first else 0
+        end = int(np.searchsorted(self._ends - self._sizes, last, side="left"))
+        shards, ends, sizes = (column[begin:end] for column in (self._drawn, self._ends, self._sizes))
+        before = np.maximum(first - (ends - sizes), 0)
+        after = np.maximum(ends - last, 0)
+        return Pieces(shards, self._starts[begin:end] + before, sizes - before - after)

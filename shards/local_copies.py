@@ -1,0 +1,194 @@
+"""Files on this machine that can be made again: staged tars, decoded images, compiled loops, columns of sets.
+
+Files in use are never removed: processes lock the staged files that they read or fetch, and other files are looked for
+among those that processes have open.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from headrace.shards import regular, store
+from headrace.shards.errors import HeadraceError
+from headrace.shards.in_use import files_in_use
+from headrace.shards.manifest import FileInfo, Manifest
+from headrace.shards.names import MANIFEST, SOURCE_URL
+from headrace.shards.stage import DOCTOR, INDEX, PREP, VERIFY, Stage, Staged
+from headrace.shards.stage_lock import remove_unused
+from headrace.shards.user_cache import private_folder
+
+_KINDS = {"loops": "compiled loops", "kernels": "compiled kernels", "columns": "columns of large sets"}
+_COMMANDS = {
+    PREP: "files of a prep to a URL",
+    VERIFY: "files of a verify of a URL",
+    INDEX: "files of an index of a URL",
+    DOCTOR: "files of a doctor on a URL",
+}
+_DECODED = "decoded"
+
+Say = Callable[[str], None]
+
+
+class Copies(NamedTuple):
+    """Files of one kind: description, location, number, size, and whether a process uses any of them."""
+
+    what: str
+    where: str
+    files: int
+    bytes: int
+    used: bool
+
+
+def note_decoded(path: Path) -> None:
+    """Record the path of decoded images, so that `headrace cache` finds them."""
+    folder = private_folder(_DECODED)
+    if folder is not None:
+        with suppress(HeadraceError):  # such as a full disk
+            store.write_bytes(folder / hashlib.sha256(str(path).encode()).hexdigest(), f"{path.absolute()}\n".encode())
+
+
+def list_copies(stage: Stage) -> list[Copies]:
+    """All copies: a line for each set, for tars without a set, for each file of decoded images, and for other kinds."""
+    tars = {one.sha256: one for one in stage.tars()}
+    found, of_sets, busy = [], set[str](), files_in_use()
+    for folder in stage.set_folders():
+        names, url = _set(folder)
+        of_sets |= names
+        mine = [tars[name] for name in names if name in tars]
+        with stage.unused(folder) as unused:
+            found.append(
+                Copies(f"tars of {url}", folder.name[:16], len(mine), sum(one.bytes for one in mine), not unused)
+            )
+    if others := [one for name, one in tars.items() if name not in of_sets]:
+        found.append(Copies("tars of no set that is here", "", len(others), sum(one.bytes for one in others), False))
+    found += [_of_files("decoded images", [path], busy) for path in _decoded()]
+    for kind, words in _KINDS.items():
+        kept = private_folder(kind)
+        if kept is not None and (files := _files(kept)):
+            found.append(_of_files(words, files, busy)._replace(where=str(kept)))
+    for command, words in _COMMANDS.items():
+        folder = stage.work_folder(command)
+        with stage.unused(folder) as unused:
+            if files := _files(folder):
+                found.append(_of_files(words, files, set())._replace(where=str(folder), used=not unused))
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """All non-empty files below a folder; locks are empty."""
+    paths = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
+    return [path for path in paths if _size(path)]
+
+
+def _size(path: Path) -> int:
+    """The size of a file in bytes; 0 if it was removed meanwhile."""
+    with suppress(OSError):
+        return path.lstat().st_size
+    return 0
+
+
+def _of_files(what: str, files: list[Path], busy: set[str]) -> Copies:
+    return Copies(what, str(files[0]), len(files), sum(map(_size, files)), any(str(path) in busy for path in files))
+
+
+def clear_copies(stage: Stage) -> int:
+    """Remove everything that no process uses. Returns the freed bytes."""
+    freed = sum(one.bytes for one in _unheld(stage) if remove_unused(one.path))
+    for folder in [*stage.set_folders(), *map(stage.work_folder, _COMMANDS)]:
+        with stage.unused(folder) as unused:
+            if unused:
+                freed += sum(map(_size, _files(folder)))
+                shutil.rmtree(folder, ignore_errors=True)
+    busy = files_in_use()
+    kept = [folder for folder in map(private_folder, _KINDS) if folder is not None]
+    files = [*_decoded(), *(path for folder in kept for path in _files(folder))]
+    for path in files:
+        if str(path) not in busy:
+            with suppress(OSError):
+                size = _size(path)
+                path.unlink()
+                freed += size
+    return freed
+
+
+def _unheld(stage: Stage) -> list[Staged]:
+    """Tars that do not belong to a set in use."""
+    held: set[str] = set()
+    for folder in stage.set_folders():
+        with stage.unused(folder) as unused:
+            if not unused:
+                held |= _set(folder)[0]
+    return [one for one in stage.tars() if one.sha256 not in held]
+
+
+def verify_copies(stage: Stage, say: Say) -> int:
+    """Hash all staged tars and indexes; report and remove damaged ones. Returns their number.
+
+    Decoded images and compiled loops are checked each time they are read.
+    """
+    damaged = [path for path, sha256 in [*_whole(stage), *_indexes(stage)] if _hash(path) not in (sha256, None)]
+    for path in damaged:
+        gone = remove_unused(path)
+        say(f"{path}: damaged; {'removed' if gone else 'kept, because a process uses it'}")
+    return len(damaged)
+
+
+def _whole(stage: Stage) -> Iterator[tuple[Path, str]]:
+    yield from ((one.path, one.sha256) for one in stage.tars() if one.whole)
+
+
+def _indexes(stage: Stage) -> Iterator[tuple[Path, str]]:
+    for folder in stage.set_folders():
+        for manifest in _manifests(folder):
+            infos: list[FileInfo] = [split.index for split in manifest[1].splits]
+            yield from ((manifest[0].with_name(info.name), info.sha256) for info in infos)
+
+
+def _hash(path: Path) -> str | None:
+    """The SHA-256 of a file; None if it was removed meanwhile."""
+    try:
+        with regular.opened(path) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return ""  # it cannot be read, so it is useless
+
+
+def _manifests(folder: Path) -> list[tuple[Path, Manifest]]:
+    found = []
+    for path in sorted(folder.glob(f"*/{MANIFEST}")):
+        with suppress(OSError, ValidationError):
+            found.append((path, Manifest.model_validate_json(regular.read(path))))
+    return found
+
+
+def _set(folder: Path) -> tuple[set[str], str]:
+    """The tars of a fetched set, by their SHA-256, and its URL."""
+    manifests = _manifests(folder)
+    names = {shard.sha256 for _, one in manifests for split in one.splits for shard in split.shards}
+    url = "an unfinished set"
+    for path, _ in manifests:
+        with suppress(OSError):
+            url = path.with_name(SOURCE_URL).read_text("utf-8").strip()
+    return names, url
+
+
+def _decoded() -> list[Path]:
+    """Existing files of decoded images; records of missing ones are removed."""
+    folder = private_folder(_DECODED)
+    found = []
+    for note in sorted(folder.iterdir()) if folder else []:
+        with suppress(OSError, ValueError):
+            path = Path(note.read_text("utf-8").strip())
+            if path.is_file() and path.suffix == ".rgb":
+                found.append(path)
+            elif not path.exists():
+                note.unlink()
+    return found

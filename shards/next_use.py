@@ -1,0 +1,93 @@
+"""When each tar is used next, and so which tar to evict first if there is no room: the one used again last.
+
+A sequence of windows of tars tells what is used when. It is a pure function of the run, so it is known to the end of
+the run. This choice is Belady's, which is optimal. If the tar that needs the room has the farthest next use, it is
+the next to be evicted itself.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+NEVER = 1 << 62
+"""The number of the next window for a tar that is not used again."""
+_MOST_AHEAD = 1 << 20  # windows that are searched for a next use
+
+
+class NextUse:
+    """The windows of a run from its current one on. Not safe for several threads at once.
+
+    `together` windows may be in use at a time, because each partition has its own window.
+    """
+
+    def __init__(self, windows: Iterator[Sequence[int]], together: int = 1) -> None:
+        self.current = 0  # the number of the latest window from which a tar was requested
+        self.together = together
+        self._windows = windows
+        self._loaded: deque[tuple[int, ...]] = deque()
+        self._sets: dict[int, frozenset[int]] = {}  # the windows by number, for looking up tars
+        self._first = 0  # the number of the first loaded window
+        self._uses: dict[int, deque[int]] = {}
+        self._ended = False
+
+    def window(self, number: int) -> tuple[int, ...]:
+        """The tars of a window; empty after the last one. It is at most `together` windows before the current one."""
+        while self._first + len(self._loaded) <= number and self._load():
+            pass
+        place = number - self._first
+        return self._loaded[place] if 0 <= place < len(self._loaded) else ()
+
+    def go_on(self, tars: Iterable[int], ahead: int) -> bool:
+        """Note that these tars are needed now, from the current window or a later one; return whether it is later."""
+        wanted = set(tars)
+        if wanted <= self._set(self.current):
+            return False
+        latest = max((self._of(tar, ahead) for tar in wanted), default=self.current)
+        if latest <= self.current:
+            return False
+        self.current = latest
+        while self._first < latest - self.together and self._loaded:
+            self._loaded.popleft()
+            self._sets.pop(self._first, None)
+            self._first += 1
+        return True
+
+    def _of(self, tar: int, ahead: int) -> int:
+        """The first window with the tar, from the current one on, among those that may be needed already."""
+        for number in range(self.current, self.current + ahead + 1):
+            if tar in self._set(number):
+                return number
+        return self.current
+
+    def _set(self, number: int) -> frozenset[int]:
+        if number not in self._sets:
+            self._sets[number] = frozenset(self.window(number))
+        return self._sets[number]
+
+    def next_use(self, tar: int) -> int:
+        """The window that uses the tar now or next; NEVER if none does."""
+        since = self.current - self.together
+        while True:
+            uses = self._uses.setdefault(tar, deque())
+            while uses and uses[0] < since:
+                uses.popleft()
+            if uses:
+                return uses[0]
+            if self._first + len(self._loaded) > self.current + _MOST_AHEAD or not self._load():
+                return NEVER
+
+    def farthest_first(self, tars: Iterable[int], beyond: int) -> list[int]:
+        """The tars that may be evicted for one of window `beyond`: used only after it, the latest use first."""
+        uses = [(self.next_use(tar), tar) for tar in tars]
+        return [tar for use, tar in sorted(uses, reverse=True) if use > beyond]
+
+    def _load(self) -> bool:
+        """Load one more window; False if there is none."""
+        found = None if self._ended else next(self._windows, None)
+        if found is None:
+            self._ended = True
+            return False
+        number = self._first + len(self._loaded)
+        self._loaded.append(tuple(int(tar) for tar in found))
+        for tar in self._loaded[-1]:
+            self._uses.setdefault(tar, deque()).append(number)
+        return True

@@ -1,0 +1,296 @@
+"""Object storage and web servers: reads and writes whole files there, and explains errors.
+
+The only user of obstore, which is optional (`pip install "headrace[cloud]"`). obstore reads credentials, endpoints,
+regions and proxies from the environment; none of them passes through here.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO, NamedTuple
+
+from headrace.shards.errors import DataError, HeadraceError, UsageError
+from headrace.shards.urls import Url
+
+_RETRIES, _PATIENCE = 30, timedelta(minutes=5)  # obstore's default of 10 retries ends after 2 s of HTTP 503
+# Time without a byte; time of one request.
+_TIMES = {"read_timeout": timedelta(seconds=20), "timeout": timedelta(hours=1)}
+_CHUNK = 1 << 18  # bytes per piece: a killed process loses at most this much of each tar
+_CONNECTION = (
+    *("allow_http", "allow_invalid_certificates", "connect_timeout", "http1_only", "http2_only", "pool_idle_timeout"),
+    *("pool_max_idle_per_host", "proxy_ca_certificate", "proxy_excludes", "proxy_url", "read_timeout"),
+    *("root_certificate", "timeout", "user_agent"),
+)
+"""Options of obstore's connections; environment variables have these names after AWS_, AZURE_ or GOOGLE_."""
+_PROFILE = "AWS_PROFILE"
+_ASKED_AGAIN = timedelta(minutes=5)  # for credentials of a profile: boto3 renews those that have 10 minutes left
+_EXPIRED = ("ExpiredToken", "RequestExpired", "TokenRefreshRequired")
+"""S3's codes for expired credentials; their status is that of a bad request."""
+_INVALID = "InvalidToken"
+"""S3's code for a session token that is mistyped or of other keys; its status is that of a bad request too."""
+_DENIED = ("HTTP 401", "HTTP 403")
+_SMALL = 1 << 30  # largest size in bytes of a file that is read whole
+_CLOUD, _AWS = "pip install 'headrace[cloud]'", "pip install 'headrace[aws]'"
+_QUERY, _USER = re.compile(r"\?[^\s\"'<>|)]*"), re.compile(r"//[^/\s@]*@")
+_STATUS, _CODE = re.compile(r"status code: (\d{3}[ A-Za-z-]*)"), re.compile(r"<Code>(\w{1,64})</Code>")
+_CAUSES = (
+    ("timed out", "timed out"),
+    ("Connection refused", "connection refused"),
+    ("dns error", "its name is not known"),
+    ("InvalidCertificate", "its certificate is not trusted"),
+    ("IncompleteMessage", "the connection was closed"),
+    ("error sending request", "cannot be reached"),
+)
+
+
+class AbsentError(UsageError):
+    """There is no file with this name."""
+
+
+class NoRangesError(HeadraceError):
+    """A server can only send whole files."""
+
+
+class BrokenError(HeadraceError):
+    """A server or the connection to it failed, and failed again on retries."""
+
+
+class BeyondError(HeadraceError):
+    """The file ends before the requested byte."""
+
+
+Tag = Mapping[str, str]
+"""Identifies one version of a file in storage, for a conditional upload."""
+
+
+class Entry(NamedTuple):
+    """A file in a listing."""
+
+    name: str  # relative to the listed URL
+    bytes: int
+    modified: datetime
+
+
+class Remote:
+    """The files below a URL. Threads may share it; a process that was forked after its first use may not.
+
+    All methods raise UsageError for a file that does not exist or may not be read, and HeadraceError for errors that
+    remain after all retries.
+    """
+
+    def __init__(self, url: Url, patience: timedelta = _PATIENCE) -> None:
+        """Does not contact the server yet. Later failures are retried for the time `patience`.
+
+        Raises UsageError without obstore, or for a URL that it does not accept.
+        """
+        self.url = url
+        self._obstore = _obstore(url)
+        self._process = os.getpid()
+        try:
+            self._store = _store_of(url, patience)
+        except ValueError as error:
+            raise _refusal(url, error) from _harmless(error)
+        except _errors() as error:
+            raise _refusal(url, error) from _harmless(error)
+
+    def read(self, name: str, most: int) -> bytes:
+        """Read a small file. Raises DataError if it has more than `most` bytes."""
+        return self.read_tagged(name, most)[0]
+
+    def read_tagged(self, name: str, most: int) -> tuple[bytes, Tag]:
+        """Read a small file; return its bytes and the tag of this version."""
+        with self._asking(name):
+            found = self._obstore.get(self._store, name)
+            if found.meta["size"] > most:
+                raise DataError(f"{self.url / name}: {found.meta['size']:,} bytes, expected at most {most:,}")
+            tag = {key: found.meta[key] for key in ("e_tag", "version") if found.meta.get(key)}
+            return bytes(found.bytes()), tag
+
+    def size(self, name: str) -> int:
+        """The size of a file in bytes."""
+        with self._asking(name):
+            return int(self._obstore.head(self._store, name)["size"])
+
+    def entry(self, name: str) -> Entry:
+        """The entry of a file, as in a listing."""
+        with self._asking(name):
+            return _entry(self._obstore.head(self._store, name))
+
+    def range(self, name: str, first: int, size: int) -> bytes:
+        """At most `size` bytes of a file from `first` on. Raises NoRangesError if the server only sends whole files.
+
+        The result ends at the end of the file; there must be a byte at `first`.
+        """
+        with self._asking(name):
+            return bytes(self._obstore.get_range(self._store, name, start=first, length=size)) if size else b""
+
+    def stream(self, name: str, first: int = 0) -> Iterator[memoryview]:
+        """The bytes of a file from `first` on, in pieces. Raises NoRangesError if the server only sends whole files."""
+        options = {"range": {"offset": first}} if first else {}
+        with self._asking(name):
+            for piece in self._obstore.get(self._store, name, options=options).stream(min_chunk_size=_CHUNK):
+                yield memoryview(piece)
+
+    def download(self, name: str, stream: BinaryIO, first: int = 0) -> None:
+        """Write the bytes of a file from `first` on."""
+        stream.writelines(self.stream(name, first))
+
+    def put(self, name: str, content: Path | bytes) -> None:
+        """Upload a file, or bytes as a file. Large files are sent in parts and appear once they are complete."""
+        with self._asking(name):
+            self._obstore.put(self._store, name, content)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Upload a small file unless one with this name exists; return whether the existing one now has these bytes.
+
+        Some servers ignore the condition and overwrite, so the file is looked for before, and read back afterwards.
+        """
+        with suppress(AbsentError), self._asking(name):
+            return bytes(self._obstore.get(self._store, name).bytes()) == data
+        with self._asking(name):
+            with suppress(self._obstore.exceptions.AlreadyExistsError):
+                self._obstore.put(self._store, name, data, mode="create")
+            return bytes(self._obstore.get(self._store, name).bytes()) == data
+
+    def replace(self, name: str, data: bytes, tag: Tag) -> bool:
+        """Replace the version of a small file with this tag; return whether the file now has these bytes.
+
+        As in `create`, the file is read before, and read back afterwards.
+        """
+        with self._asking(name):
+            now, there = self.read_tagged(name, max(len(data), _SMALL))
+            if now == data or there != tag:
+                return now == data
+            with suppress(self._obstore.exceptions.PreconditionError):
+                self._obstore.put(self._store, name, data, mode=dict(tag))
+            return bytes(self._obstore.get(self._store, name).bytes()) == data
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """All files below the URL, or below the folder `prefix`. A web server cannot list."""
+        with self._asking(prefix):
+            for page in self._obstore.list(self._store, prefix or None):
+                yield from map(_entry, page)
+
+    def remove(self, *names: str) -> None:
+        """Remove files; missing ones are not an error."""
+        with suppress(AbsentError), self._asking(names[0] if len(names) == 1 else ""):
+            self._obstore.delete(self._store, list(names))
+
+    @contextmanager
+    def _asking(self, name: str) -> Iterator[None]:
+        if os.getpid() != self._process:  # its threads do not exist in this process, which would wait for them forever
+            raise RuntimeError(
+                "a process that was forked after object storage was used cannot use it: spawn it instead"
+            )
+        try:
+            yield
+        except _errors() as error:
+            raise _refusal(self.url / name if name else self.url, error) from _harmless(error)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a store holds credentials and is never pickled")
+
+
+def _entry(about: Any) -> Entry:
+    return Entry(about["path"], int(about["size"]), about["last_modified"])
+
+
+def _obstore(url: object = "a URL") -> ModuleType:
+    try:
+        import obstore  # noqa: PLC0415  optional
+        import obstore.exceptions  # noqa: PLC0415  as above
+    except ImportError as error:
+        raise UsageError(f"{url} needs the package obstore: {_CLOUD}") from error
+    module: ModuleType = obstore
+    return module
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    base: type[Exception] = _obstore().exceptions.BaseError
+    return base, FileNotFoundError
+
+
+def _store_of(url: Url, patience: timedelta) -> Any:
+    from obstore.store import HTTPStore, from_url  # noqa: PLC0415  optional
+
+    client = _client_options(url)
+    retry = {"max_retries": _RETRIES, "retry_timeout": patience}
+    if not url.in_bucket:
+        if url.parts.scheme == "http" and "allow_http" not in client:
+            raise UsageError(
+                f"{url}: anybody on the way could change what comes. Use https://, or set AWS_ALLOW_HTTP=true"
+            )
+        return HTTPStore.from_url(url.text, client_options=client, retry_config=retry)
+    named: dict[str, Any] = {}
+    if url.parts.scheme == "s3" and os.environ.get(_PROFILE):
+        named["credential_provider"] = _of_profile(url)
+    return from_url(url.text, client_options=client, retry_config=retry, **named)
+
+
+def _client_options(url: Url) -> dict[str, Any]:
+    """Time-outs, and the environment's options for connections, because given options hide those from obstore."""
+    prefix = {"gs": "GOOGLE_", "az": "AZURE_"}.get(url.parts.scheme, "AWS_")
+    told = {name: os.environ.get(prefix + name.upper()) for name in _CONNECTION}
+    return _TIMES | {name: value for name, value in told.items() if value is not None}
+
+
+def _of_profile(url: Url) -> Any:
+    """Credentials of the profile named in the environment, found and renewed by boto3."""
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415  optional
+
+        return Boto3CredentialProvider(ttl=_ASKED_AGAIN)
+    except ImportError as error:
+        raise UsageError(f"{url}: {_PROFILE} is set, and profiles need boto3: {_AWS}") from error
+    except Exception as error:  # botocore's classes are only known if it is installed
+        why = type(error).__name__
+        raise UsageError(f"{url}: no credentials for the profile in {_PROFILE} ({why}). See docs/storage.md") from error
+
+
+def _refusal(url: Url, error: Exception) -> HeadraceError:
+    """Headrace's error for one of obstore, whose own text may hold a signed query, so that little of it is used."""
+    kinds, why = _obstore().exceptions, _reason(error)
+    if isinstance(error, FileNotFoundError):
+        return AbsentError(f"{url}: no such file")
+    code = why.rpartition(", ")[2]
+    expired, denied = code in _EXPIRED, code == _INVALID or why.startswith(_DENIED)
+    # obstore has no separate class for them when it lists files
+    if expired or denied or isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError):
+        what = "the credentials have expired" if expired else "access is denied"
+        return UsageError(
+            f"{url}: {what} ({why}). Credentials are taken from the environment, the instance and, with "
+            f"{_PROFILE}, from profiles; a public bucket needs AWS_SKIP_SIGNATURE=true or similar (docs/storage.md)"
+        )
+    if why.startswith("HTTP 416"):
+        return BeyondError(f"{url}: it is shorter than the manifest says")
+    if isinstance(error, kinds.NotSupportedError):
+        return NoRangesError(f"{url}: the server cannot do this ({why})")
+    if isinstance(error, ValueError | kinds.UnknownConfigurationKeyError | kinds.InvalidPathError):
+        return UsageError(f"{url}: not a usable URL ({why}). See docs/storage.md")
+    return BrokenError(f"{url}: {why}, even after retries. Start again: what was fetched is kept")
+
+
+def _harmless(error: Exception) -> Exception:
+    """The error to show with HEADRACE_DEBUG, without anything secret."""
+    return RuntimeError(scrubbed(str(error)))
+
+
+def _reason(error: Exception) -> str:
+    """A few words about an error that cannot hold anything secret."""
+    text = str(error)
+    seen = [f"HTTP {found[1].strip()}" for found in [_STATUS.search(text)] if found]
+    seen += [found[1] for found in [_CODE.search(text)] if found]
+    seen = seen or [words for mark, words in _CAUSES if mark in text][:1]
+    return ", ".join(seen) or type(error).__name__
+
+
+def scrubbed(text: str) -> str:
+    """The text without queries, user names and passwords of URLs, and without answers of servers."""
+    shown = text.partition("Debug source")[0]
+    if found := _STATUS.search(shown):
+        shown = shown[: found.end()]
+    return _USER.sub("//", _QUERY.sub("", shown)).strip()

@@ -1,0 +1,105 @@
+"""The shards that a rank reads, and when: known before any is read, so that they can be fetched ahead."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from heapq import merge
+from itertools import count
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from headrace.shards.line import Line, Pieces
+from headrace.shards.order import Order, Steps, deal
+from headrace.shards.partitions import Partitions
+
+
+class Need(NamedTuple):
+    """The shards of a window, in their drawn order, which are read in steps `first` to `last` (excluded)."""
+
+    first: int
+    last: int
+    shards: tuple[int, ...]
+
+
+class _Places(NamedTuple):
+    """A rank's share of a partition: places `first` to `last` (excluded) of the partition's share of every batch."""
+
+    partition: int
+    first: int
+    last: int
+
+
+def training_needs(
+    order: Order, shards: tuple[int, ...], steps: Steps, groups: range, first_step: int = 0
+) -> Iterator[Need]:
+    """The needs of a rank with these groups from `first_step` on, ordered by first step, lazily and without end.
+
+    `shards` has the number of samples in each shard. A Need is a window of the order, or without windows all shards of
+    an epoch or of a partition's part of it. A shard is needed again in later epochs, and by the next partition if one
+    ends within it. Memory: the shard numbers of a window for each partition of these groups, and the orders of all
+    shards in two epochs.
+    """
+    parts = order.partitions or Partitions(1, steps.global_batch, shards)
+    lines = lru_cache(maxsize=2)(partial(Line, order.seed, shards=shards))
+    length = order.windows.length if order.windows else None
+    places = _places(parts, steps, groups)
+    return merge(*(_partition(parts, one, lines, length, first_step) for one in places), key=attrgetter("first"))
+
+
+def shards_of(shards: tuple[int, ...], first: int, last: int) -> list[int]:
+    """The shards with ids `first` to `last` (excluded), in order, as validation reads them."""
+    ends = np.cumsum(np.array(shards, np.int64))
+    begin, end = np.searchsorted(ends, (first, last - 1), side="right").tolist() if first < last else (0, -1)
+    return [number for number in range(begin, end + 1) if shards[number]]
+
+
+def most_read(partitions: int, groups: int, ranks: int, ranks_per_host: int = 1) -> int:
+    """The largest number of partitions that the groups of one host belong to, and so the part of the set that it reads.
+
+    It is `partitions` divided by the number of hosts if that divides both partitions and groups; otherwise it is
+    larger.
+    """
+    parts, firsts = Partitions(partitions, groups, ()), range(0, ranks, ranks_per_host)
+    hosts = [groups_of_host(groups, ranks, first, ranks_per_host) for first in firsts]
+    return max(len(parts.touched(host.start, host.stop)) for host in hosts)
+
+
+def groups_of_host(groups: int, ranks: int, first: int, ranks_per_host: int) -> range:
+    """The consecutive groups of every step that the ranks of a host compute together; `first` is its first rank."""
+    last = min(first + ranks_per_host, ranks) - 1
+    return range(deal(groups, ranks, first).start, deal(groups, ranks, last).stop)
+
+
+def _places(parts: Partitions, steps: Steps, groups: range) -> list[_Places]:
+    """The places of a rank with these groups, by partition."""
+    first, last = groups.start * steps.group, groups.stop * steps.group
+    return [
+        _Places(one, max(first - one * parts.share, 0), min(last - one * parts.share, parts.share))
+        for one in parts.touched(first, last)
+    ]
+
+
+def _partition(
+    parts: Partitions, mine: _Places, lines: Callable[[int], Line], length: int | None, first_step: int
+) -> Iterator[Need]:
+    """The needs of a rank in one partition."""
+    share, partition = parts.share, mine.partition
+    for epoch in count(parts.epoch_at(first_step * share + mine.first, partition)):
+        begin = parts.given(epoch, partition)
+        pieces = lines(epoch).part(*parts.part(epoch, partition))
+        for window in _windows(pieces, length):
+            end = begin + int(window.sizes.sum())
+            # it is read in step s if places s * share + mine.first ... + mine.last overlap those of the window
+            first, last = (begin - mine.last) // share + 1, (end - mine.first - 1) // share + 1
+            begin = end
+            shards = tuple(window.shards[window.sizes > 0].tolist())
+            if shards and max(first, first_step) < last:
+                yield Need(max(first, first_step), last, shards)
+
+
+def _windows(pieces: Pieces, length: int | None) -> Iterator[Pieces]:
+    """The pieces in windows of `length`; all at once if it is None."""
+    length = length or max(len(pieces.shards), 1)
+    for first in range(0, len(pieces.shards), length):
+        yield Pieces(*(column[first : first + length] for column in pieces))

@@ -1,0 +1,145 @@
+"""The folder of a host for files from object storage: its layout, its size limit, and its users.
+
+STAGE/tars/ab/SHA256.tar      a tar, named by its content: sets and runs share it
+STAGE/tars/ab/SHA256.partial  a tar that is being fetched, or was when its process died
+STAGE/sets/DIGEST/            a set: a lock shared by all its users, and
+STAGE/sets/DIGEST/MANIFEST/   its manifest, named by the first digits of its SHA-256, and its indexes
+STAGE/prep/, verify/ ...      files of these commands while they run, with such a lock
+"""
+
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from headrace.shards import system
+from headrace.shards.stage_folder import stage_folder, stage_limit
+from headrace.shards.stage_lock import is_still, opened_to_lock, try_lock
+from headrace.shards.store import PARTIAL, free_bytes, make_folder
+
+_SHARE = 0.75  # default limit, as a share of free and staged bytes
+_TARS, _SETS, _TAR, _LOCK = "tars", "sets", ".tar", ".lock"
+PREP, VERIFY, INDEX, DOCTOR = "prep", "verify", "index", "doctor"
+"""Commands with a folder of their own in the stage."""
+
+
+class Staged(NamedTuple):
+    """A staged file: a whole tar or a part of one."""
+
+    file: str  # its path; thousands of Path objects would take most of the time of a search
+    sha256: str
+    bytes: int
+    used: float  # when it was last opened, in seconds
+    whole: bool
+
+    @property
+    def path(self) -> Path:
+        """The path of the file."""
+        return Path(self.file)
+
+
+class Hold:
+    """Marks a folder as used by this process until it is closed or collected; nobody evicts the tars of such a set."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.close = weakref.finalize(self, os.close, descriptor)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The folder, and the limit of bytes of tars in it; without a limit, free space on the disk decides."""
+
+    folder: Path
+    limit: int | None = None
+
+    @classmethod
+    def of(cls, folder: str | None = None, limit: str | None = None) -> "Stage":
+        """The stage given by a recipe, else by the environment, else in the user's cache. Raises UsageError."""
+        return cls(stage_folder(folder), stage_limit(limit))
+
+    def most(self, used: int) -> int:
+        """The most bytes of tars that are allowed, if `used` bytes are used now."""
+        return int(_SHARE * (free_bytes(self.folder) + used)) if self.limit is None else self.limit
+
+    def reserve(self, sha256: str) -> None:
+        """Create the file of a tar, which then counts as being fetched."""
+        path = self.tar(sha256).with_suffix(PARTIAL)
+        make_folder(path.parent)
+        os.close(opened_to_lock(path))
+
+    def tar(self, sha256: str) -> Path:
+        """The path of the tar with this content, if it is staged."""
+        return self.folder / _TARS / sha256[:2] / f"{sha256}{_TAR}"
+
+    def set_folder(self, digest: str) -> Path:
+        """The folder of a set."""
+        return self.folder / _SETS / digest
+
+    def decoded(self, digest: str) -> Path:
+        """The path beside which decoded images of a set are stored."""
+        return self.folder / "decoded" / digest
+
+    def work_folder(self, command: str) -> Path:
+        """The folder for files of a command while it runs."""
+        return self.folder / command
+
+    def set_folders(self) -> list[Path]:
+        """The folders of all sets."""
+        folder = self.folder / _SETS
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
+    def tars(self) -> Iterator[Staged]:
+        """All staged tars, whole or in part."""
+        for folder in _listed(self.folder / _TARS):
+            for file in _listed(folder.path):
+                name, _, ending = file.name.partition(".")
+                with suppress(FileNotFoundError):
+                    seen = file.stat(follow_symlinks=False)
+                    whole = f".{ending}" == _TAR
+                    if whole or f".{ending}" == PARTIAL:
+                        yield Staged(file.path, name, seen.st_size, seen.st_mtime, whole)
+
+    def hold(self, folder: Path) -> Hold:
+        """Mark the folder of a set or of a command as used; it is made if missing."""
+        while True:
+            make_folder(folder)
+            descriptor = opened_to_lock(folder / _LOCK)
+            system.lock(descriptor, shared=True)
+            if is_still(folder / _LOCK, descriptor):
+                os.utime(descriptor)
+                return Hold(descriptor)
+            os.close(descriptor)  # it was removed between these two lines
+
+    @contextmanager
+    def unused(self, folder: Path) -> Iterator[bool]:
+        """Yield whether nobody holds this folder; if so, nobody can until the block ends."""
+        try:
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | system.NOFOLLOW | system.CLOEXEC)
+        except OSError:
+            yield True
+            return
+        try:
+            yield try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def only(self, name: str) -> Iterator[None]:
+        """Wait until no other process is in a block with this name."""
+        descriptor = opened_to_lock(self.folder / f".{name}{_LOCK}")
+        try:
+            system.lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _listed(folder: Path | str) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,268 @@
+"""Stages tars of a set from object storage on this host: fetches them ahead of a run or on request, and opens them.
+
+Each process fetches missing tars that it needs at once, unless another process is fetching them; one process also
+fetches ahead. So a tar is fetched once per host, and no process waits for a message from another.
+"""
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.download import File, Told, fetch
+from headrace.shards.errors import DataError
+from headrace.shards.fetch_ahead import FetchAhead
+from headrace.shards.manifest import SplitInfo
+from headrace.shards.next_use import NEVER, NextUse
+from headrace.shards.remote import Remote
+from headrace.shards.stage import Stage
+from headrace.shards.stage_lock import opened_shared
+from headrace.shards.stage_room import ANY, Room, Wanted
+from headrace.shards.store import PARTIAL
+from headrace.shards.tars import OpenTar, Tars
+
+THREADS = 6
+"""Parallel downloads: one connection rarely fills a network."""
+_RING = 3  # windows that a run may always have: the previous, the current and the next
+_KEPT_SHARE = 0.5  # share of the limit: what is read in each epoch is kept if it is smaller
+_LAST_SECONDS = 5.0  # time that an unclosed split waits for its threads, which may be inside obstore
+
+Look = Callable[[int, int], None]
+"""Given the index of a tar and its descriptor, raises if an image in it must not be decoded."""
+
+
+class Depot:
+    """What the splits of a set share: its origin, the stage, and the room in the stage."""
+
+    def __init__(self, remote: Remote, stage: Stage, digest: str, splits: Iterable[SplitInfo]) -> None:
+        self.remote, self.stage = remote, stage
+        self.room = Room(stage, digest, {shard.sha256: shard.bytes for split in splits for shard in split.shards})
+        self.kept: set[str] = set()  # tars to keep, by SHA-256, because they are read repeatedly
+        self.planned: dict[str, Staging] = {}  # by split, those with a plan of what they read when
+
+
+class Staging:
+    """Stages the tars of one split. Threads may share it."""
+
+    def __init__(self, depot: Depot, split: SplitInfo) -> None:
+        self.depot, self.name, self.shards = depot, split.name, split.shards
+        self._numbers = {shard.sha256: number for number, shard in enumerate(split.shards)}
+        self._ahead: FetchAhead | None = None
+        self._least = _RING * max((shard.bytes for shard in split.shards), default=0)
+
+    def plan(self, windows: Iterator[Sequence[int]], longest: int, together: int, *, fetches: bool) -> None:
+        """Like `StagedTars.plan`."""
+        self.close()
+        self._least = _RING * longest * together
+        self._ahead = FetchAhead(NextUse(windows, together), self.have, THREADS if fetches else 0)
+        self.depot.planned[self.name] = self
+
+    def keep(self) -> None:
+        """Keep all tars of this split, if they take at most half of the limit."""
+        used = sum(one.bytes for one in self.depot.stage.tars())
+        if sum(shard.bytes for shard in self.shards) <= _KEPT_SHARE * self.depot.stage.most(used):
+            self.depot.kept.update(self._numbers)
+
+    def go_on(self, numbers: list[int]) -> None:
+        """Note that these tars are needed now. Raises the error of any tar that was fetched ahead."""
+        if self._ahead is not None:
+            self._ahead.go_on(numbers)
+
+    def bring(self, number: int) -> None:
+        """Fetch a tar that is needed now."""
+        self.have(number, self._ahead.current if self._ahead else 0)
+        self.check()
+
+    def check(self) -> None:
+        """Raise what went wrong with any that was fetched ahead."""
+        if self._ahead is not None:
+            self._ahead.check()
+
+    def have(self, number: int, window: int) -> bool:
+        """Fetch a tar for a window; False if there is no room until others were used, and it is not needed now."""
+        shard, depot = self.shards[number], self.depot
+        path = depot.stage.tar(shard.sha256)
+        if path.exists():
+            return True
+        now = self._ahead is None or window <= self._ahead.current
+        least = ANY if now else self._least
+        wanted = Wanted(shard.sha256, shard.bytes, least, lambda staged: self._may_go(staged, window))
+        if not depot.room.take(wanted):
+            return False
+        told: Told = self._ahead.told if self._ahead else _nobody
+        fetch(depot.remote, File(shard.name, shard.bytes, shard.sha256), path, told)
+        return True
+
+    def staged_bytes(self, numbers: Iterable[int]) -> int:
+        """Bytes of these tars on this host, whole or in part."""
+        tars = (self.depot.stage.tar(self.shards[number].sha256) for number in numbers)
+        return sum(_size(tar) or _size(tar.with_suffix(PARTIAL)) for tar in tars)
+
+    def close(self, patience: float | None = None) -> None:
+        """End fetching ahead, and wait for it at most `patience` seconds."""
+        if self._ahead is not None:
+            self._ahead.close(patience)
+        self._ahead = None
+        if self.depot.planned.get(self.name) is self:
+            del self.depot.planned[self.name]
+
+    def spare(self, staged: list[str], beyond: int) -> list[str]:
+        """The staged tars of this split that are not used up to window `beyond`, the latest use first."""
+        mine = [self._numbers[one] for one in staged if one in self._numbers]
+        chosen = self._ahead.farthest_first(mine, beyond) if self._ahead else mine
+        return [self.shards[number].sha256 for number in chosen]
+
+    def _may_go(self, staged: list[str], window: int) -> list[str]:
+        """The set's tars that may be evicted: those never needed again, those others can spare, then its latest.
+
+        Tars to be kept are not among them.
+        """
+        free = [one for one in staged if one not in self.depot.kept]
+        never = self.spare(free, NEVER - 1) if self._ahead else []
+        others = [one for one in list(self.depot.planned.values()) if one is not self]  # another thread may add one
+        planned = [tar for one in others for tar in one.spare(free, one.soon)]
+        known = {tar for one in (self, *others) for tar in one.tars}
+        chosen = [*never, *(tar for tar in free if tar not in known), *planned, *self.spare(free, window)]
+        return list(dict.fromkeys(chosen))
+
+    @property
+    def tars(self) -> Collection[str]:
+        """The tars of this split, by their SHA-256."""
+        return self._numbers
+
+    @property
+    def soon(self) -> int:
+        """The last window that is fetched ahead now."""
+        return self._ahead.last if self._ahead else 0
+
+
+class StagedTars(Tars):
+    """The open tars of one split. `waited` has the seconds in which this process waited for tars."""
+
+    def __init__(self, depot: Depot, split: SplitInfo, look: Look) -> None:
+        super().__init__(len(split.shards))
+        self._look, self._waiting = look, _Waiting()
+        self._asked: Sequence[int] = range(len(split.shards))  # what `fetch_all` was asked for
+        self.staging = Staging(depot, split)
+        weakref.finalize(self, self.staging.close, _LAST_SECONDS)
+
+    @property
+    def waited(self) -> float:
+        """Seconds."""
+        return self._waiting.seconds
+
+    def plan(self, windows: Iterator[Sequence[int]], longest: int, together: int = 1, *, fetches: bool = True) -> None:
+        """Announce what is read when: `windows` of tars in order, the largest of `longest` bytes, `together` at a time.
+
+        Only a process that `fetches` fetches ahead.
+        """
+        self.staging.plan(windows, longest, together, fetches=fetches)
+
+    def fetch_all(self, numbers: Sequence[int] | None = None) -> None:
+        """Begin to fetch the missing tars, of all or of these; the counts below are then of those."""
+        self._asked = range(len(self.staging.shards)) if numbers is None else numbers
+        self.plan(iter([self._asked]), self.bytes)
+
+    def keep_staged(self) -> None:
+        """Keep all tars of this split, if they take at most half of the limit."""
+        self.staging.keep()
+
+    def check(self) -> None:
+        """Raise what went wrong with a tar that was fetched ahead."""
+        self.staging.check()
+
+    @property
+    def bytes(self) -> int:
+        """The size of the requested tars in bytes."""
+        return sum(self.staging.shards[number].bytes for number in self._asked)
+
+    @property
+    def missing(self) -> int:
+        """The number of requested tars that are not staged."""
+        stage, shards = self.staging.depot.stage, self.staging.shards
+        return sum(not stage.tar(shards[number].sha256).exists() for number in self._asked)
+
+    @property
+    def staged_bytes(self) -> int:
+        """Bytes of the requested tars that are staged, whole or in part."""
+        return self.staging.staged_bytes(self._asked)
+
+    def want(self, shards: NDArray[np.int64]) -> None:
+        """Wait until these tars are open."""
+        numbers = np.unique(shards).tolist()
+        self.staging.go_on(numbers)
+        with self._lock:
+            missing = [] if self._all is not None else [number for number in numbers if number not in self._open]
+        if missing:
+            with self._waiting.counted():
+                tars = [(number, self._open_one(number)) for number in missing]
+            with self._lock:
+                for number, tar in [*((one, self._open.pop(one)) for one in numbers if one in self._open), *tars]:
+                    self._open[number] = tar
+                while len(self._open) > max(self._most, len(numbers)):
+                    self._open.popitem(last=False)
+
+    def close(self) -> None:
+        """Close all tars, and end fetching ahead."""
+        self.staging.close()
+        super().close()
+
+    def _open_one(self, number: int) -> OpenTar:
+        shard, stage = self.staging.shards[number], self.staging.depot.stage
+        path = stage.tar(shard.sha256)
+        while (descriptor := opened_shared(path)) is None:
+            self.staging.bring(number)
+        tar = OpenTar(descriptor)
+        seen = os.fstat(descriptor).st_size
+        if seen != shard.bytes:
+            raise DataError(
+                f"{path}: {seen:,} bytes, but the manifest of {self.staging.depot.remote.url} says {shard.bytes:,}. "
+                "Remove damaged copies with `headrace cache verify`, and start again"
+            )
+        self._look(number, descriptor)
+        return tar
+
+
+class _Waiting:
+    """Counts the seconds in which at least one thread waits."""
+
+    def __init__(self) -> None:
+        self._lock, self._threads, self._since, self._before = threading.Lock(), 0, 0.0, 0.0
+
+    @property
+    def seconds(self) -> float:
+        """The seconds so far."""
+        with self._lock:
+            return self._before + (time.perf_counter() - self._since if self._threads else 0.0)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count the time of the block."""
+        with self._lock:
+            if not self._threads:
+                self._since = time.perf_counter()
+            self._threads += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._threads -= 1
+                if not self._threads:
+                    self._before += time.perf_counter() - self._since
+
+
+def _nobody(_: int) -> None:
+    """Ignore the number of bytes."""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,55 @@
+"""`source.stat`: one line for each part of a set, with the location of its source, its stamp and its options.
+
+No digest covers it. With it the next prep need not compare contents, and remedies can name the source.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace.shards import regular
+from headrace.shards.names import STAMP
+from headrace.shards.urls import Location
+
+Stamp = dict[str, Any]
+_OF_SOURCE = ("source", "stamp")
+
+
+def stamp_of(where: Location | str, stamp: str, options: Mapping[str, object]) -> bytes:
+    """The line of a part whose source is at `where`, with this stamp and these options."""
+    return (json.dumps({"source": str(where), "stamp": stamp, "options": options}) + "\n").encode()
+
+
+def parse(content: bytes) -> list[Stamp]:
+    """The stamps in the order of the parts; empty for a part whose line is missing or damaged."""
+    return [_parsed(line) for line in content.splitlines()]
+
+
+def read(root: Path) -> list[Stamp]:
+    """The stamps of the set in folder `root`; an empty list if there is no such file."""
+    try:
+        return parse(regular.read(root / STAMP))
+    except OSError:
+        return []
+
+
+def with_line(content: bytes, number: int, line: bytes) -> bytes:
+    """The file with this line for part `number`, from 0 on; the lines of other parts are kept."""
+    lines = content.splitlines()
+    lines += [b"{}"] * (number - len(lines))
+    lines[number : number + 1] = [line.rstrip()]
+    return b"".join(one + b"\n" for one in lines)
+
+
+def same_source(one: Stamp, other: Stamp) -> bool:
+    """Whether two stamps have the same source in the same state. Options are in the manifest; old stamps lack them."""
+    return [one.get(name) for name in _OF_SOURCE] == [other.get(name) for name in _OF_SOURCE]
+
+
+def _parsed(line: bytes) -> Stamp:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

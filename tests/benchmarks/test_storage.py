@@ -1,0 +1,49 @@
+"""What `benchmarks.storage.staging` stands on: its link lets through what it says, and no sample may be missing."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from benchmarks.storage.servers import link
+from benchmarks.storage.staging import whole_rows
+
+RATE, SIZE = 2_000_000, 400_000
+
+
+def _give(server: socket.socket) -> None:
+    while True:
+        try:
+            near, _ = server.accept()
+        except OSError:
+            return
+        with near:
+            near.sendall(bytes(SIZE))
+
+
+def test_link_lets_so_much_through_over_all_connections() -> None:
+    """Three at once together take three times as long as one at that rate."""
+    with socket.create_server(("127.0.0.1", 0)) as server, link(server.getsockname()[1], RATE) as port:
+        threading.Thread(target=_give, args=(server,), daemon=True).start()
+        came: list[int] = []
+
+        def take() -> None:
+            with socket.create_connection(("127.0.0.1", port)) as near:
+                came.append(sum(len(piece) for piece in iter(lambda: near.recv(1 << 16), b"")))
+
+        threads, began = [threading.Thread(target=take) for _ in range(3)], time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert came == [SIZE] * 3
+        assert time.monotonic() - began > 0.8 * 3 * SIZE / RATE
+
+
+def test_contender_that_leaves_samples_out_is_no_row() -> None:
+    """Nobody is fast because he read less."""
+    run = {"seconds": 1.0, "cpu_seconds": 0.5, "samples": 10, "bytes": 1000, "fetched": 2000}
+    assert whole_rows({"one": [run], "only fetched": [{**run, "samples": 0}]}, 10, 1000)[0]["n"] == 1
+    with pytest.raises(RuntimeError, match="10 samples came, there are 11"):
+        whole_rows({"one": [run]}, 11, 1000)

@@ -1,0 +1,137 @@
+"""Which tars are fetched when, by threads that fetch nothing here but note what they were asked for."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from headrace.shards import fetch_ahead
+from headrace.shards.fetch_ahead import AHEAD, ClosedError, FetchAhead
+from headrace.shards.next_use import NextUse
+
+WINDOWS = [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10, 11]]
+
+
+class Asked:
+    """What was fetched, in order; a gate may hold every fetch up."""
+
+    def __init__(self) -> None:
+        self.order: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self._lock = threading.Lock()
+
+    def __call__(self, tar: int, window: int) -> bool:
+        """A tar is there when the gate is open."""
+        assert tar in WINDOWS[window]
+        with self._lock:
+            self.order.append(tar)
+        return self.gate.wait(10)
+
+    def settled(self) -> list[int]:
+        """All that were asked for, when no more come."""
+        seen = -1
+        while seen < len(self.order):
+            seen = len(self.order)
+            time.sleep(0.05)
+        return sorted(self.order)
+
+
+@pytest.fixture
+def asked() -> Asked:
+    """For the threads."""
+    return Asked()
+
+
+@pytest.fixture
+def ahead(asked: Asked) -> Iterator[FetchAhead]:
+    """Six threads, gate closed."""
+    asked.gate.clear()
+    with closing(FetchAhead(NextUse(iter(WINDOWS)), asked, 6)) as ahead:
+        yield ahead
+        asked.gate.set()
+
+
+def test_current_window_comes_first_then_two_more(asked: Asked, ahead: FetchAhead) -> None:
+    """Six threads fetch two tars until these are there, then the next windows, and each tar once."""
+    assert asked.settled() == [0, 1]
+    asked.gate.set()
+    assert asked.settled() == [tar for window in WINDOWS[: 1 + AHEAD] for tar in window]
+    ahead.go_on([2])
+    assert asked.settled() == [tar for window in WINDOWS[: 2 + AHEAD] for tar in window]
+    ahead.go_on([6, 7])  # jumps are followed, as where a batch straddles windows
+    assert asked.settled() == [tar for window in WINDOWS for tar in window]
+
+
+def test_no_room_is_tried_again() -> None:
+    """A tar that found none is asked for again until it does."""
+    tries: list[int] = []
+
+    def fetch(tar: int, _: int) -> bool:
+        tries.append(tar)
+        return len(tries) > 3
+
+    with closing(FetchAhead(NextUse(iter([[7]])), fetch, 1)):
+        deadline = time.monotonic() + 10
+        while len(tries) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)
+    assert tries == [7] * 4
+
+
+def test_no_thread_tries_again_before_its_time_or_a_window_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try looks through the whole stage; what a window that ended used may go, so then one is made at once."""
+    monkeypatch.setattr(fetch_ahead, "_WAIT_SECONDS", 60.0)
+    tries: list[int] = []
+
+    def fetch(tar: int, _: int) -> bool:
+        tries.append(tar)
+        return False
+
+    with closing(FetchAhead(NextUse(iter(WINDOWS)), fetch, 6)) as ahead:
+        time.sleep(0.5)
+        before = len(tries)
+        assert 1 <= before <= 6  # all may begin before the first is told
+        ahead.go_on([2])
+        deadline = time.monotonic() + 10
+        while len(tries) == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert len(tries) == before + 1
+
+
+def test_error_of_a_thread_reaches_whoever_wants_a_tar() -> None:
+    """As it is, at the next tar that is wanted, and again."""
+
+    def fetch(tar: int, _: int) -> bool:
+        raise OSError(f"no {tar}")
+
+    with closing(FetchAhead(NextUse(iter(WINDOWS)), fetch, 2)) as ahead:
+        time.sleep(0.1)
+        for _ in range(2):
+            with pytest.raises(OSError, match=r"no [01]"):
+                ahead.go_on([0])
+
+
+def test_closing_ends_what_is_on_its_way() -> None:
+    """A download that is told of bytes ends at the next ones; without threads nothing is fetched."""
+    told = threading.Event()
+    box: list[FetchAhead] = []
+
+    def fetch(_: int, __: int) -> bool:
+        while True:
+            told.set()
+            box[0].told(1)
+            time.sleep(0.005)
+
+    box.append(FetchAhead(NextUse(iter(WINDOWS)), fetch, 0))
+    assert not told.is_set()
+    threads = FetchAhead(NextUse(iter(WINDOWS)), fetch, 3)
+    box[0] = threads
+    assert told.wait(10)
+    threads.close()
+    threads.check()
+    with pytest.raises(ClosedError):
+        threads.told(1)

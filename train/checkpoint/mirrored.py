@@ -1,0 +1,114 @@
+"""Resumes a run from its mirror: fetches the newest undamaged checkpoint into a local folder."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from headrace.shards import store
+from headrace.shards.errors import DataError, HeadraceError, NewerError, UsageError
+from headrace.shards.remote import AbsentError, Remote
+from headrace.shards.urls import Url
+from headrace.shards.user_cache import private_folder
+from headrace.train.checkpoint import files
+from headrace.train.checkpoint.files import Newest
+from headrace.train.checkpoint.names import CHECKPOINTS, age, is_name, newest_first
+from headrace.train.checkpoint.pointer import BEST, LAST, Pointer
+
+_MOST = 1 << 40  # largest size of a file in bytes
+_LOG = "metrics.jsonl"
+
+
+def fetch_newest(url: Url, out: Path | None) -> Newest:
+    """Fetch the newest undamaged checkpoint at a URL; return it with a line for each damaged checkpoint skipped.
+
+    If the run folder `out` has no checkpoint of another run, the checkpoint is fetched into `out` together with the
+    best checkpoint and the log, as if the run had begun there; otherwise it is fetched into the user's cache folder.
+    Nothing is fetched if `out` belongs to the same run and has a checkpoint that is as late as the newest at the URL.
+    Raises UsageError if there is no checkpoint, DataError if all are damaged, NewerError if a newer Headrace wrote the
+    newest undamaged checkpoint, HeadraceError if the server fails.
+    """
+    if not url.in_bucket:
+        raise UsageError(f"{url}: a run can be resumed only from a URL of object storage, such as s3://bucket/run")
+    remote = Remote(url)
+    pointer = Pointer.read(remote)
+    names = _names(remote, pointer)
+    if not names:
+        raise UsageError(
+            f"{url}: no checkpoint to resume from. Give the URL that was runtime.mirror in the run to resume"
+        )
+    if out is not None and _is_further(out, names):
+        return files.newest(out)
+    into = out if out is not None and not _has_others(out, names) else _private()
+    passed_over: list[str] = []
+    for name in names:
+        path = into / CHECKPOINTS / name
+        try:
+            found = files.load(_fetch(remote, name, into))
+        except AbsentError:
+            continue  # removed meanwhile by the run, which is still going on
+        except NewerError:
+            raise
+        except DataError as error:
+            passed_over.append(str(error).replace(str(path), f"{url}/{CHECKPOINTS}/{name}"))
+            path.unlink(missing_ok=True)
+            continue
+        if into == out:
+            _complete(remote, out, name, pointer)
+        return Newest(found, passed_over)
+    raise DataError(
+        "; ".join(passed_over) or f"{url}: all checkpoints of the mirror were removed while they were read. Try again"
+    )
+
+
+def _names(remote: Remote, pointer: Pointer | None) -> list[str]:
+    """Return the names of the mirror's checkpoints, newest first.
+
+    Of checkpoints with the same attempt and step, the one that the pointer names comes first.
+    """
+    found = {one.name.rpartition("/")[2] for one in remote.list(CHECKPOINTS)}
+    last = pointer.last if pointer else ""
+    return sorted(filter(is_name, found), key=lambda name: (age(name), name == last), reverse=True)
+
+
+def _has_others(out: Path, names: list[str]) -> bool:
+    """Return whether a run folder has a checkpoint whose name is not among `names`."""
+    return any(path.name not in names for path in newest_first(out))
+
+
+def _is_further(out: Path, names: list[str]) -> bool:
+    """Return whether a run folder is of the same run and has a checkpoint at least as late as the newest of `names`."""
+    own = newest_first(out)
+    return bool(own) and age(own[0].name) >= age(names[0]) and any(path.name in names for path in newest_first(out))
+
+
+def _private() -> Path:
+    found = private_folder("resumed")
+    if found is None:
+        raise UsageError(
+            "no folder headrace/resumed that only this user can write, in $XDG_CACHE_HOME or ~/.cache. Give --out"
+        )
+    return found
+
+
+def _fetch(remote: Remote, name: str, into: Path) -> Path:
+    """Return the local path of the checkpoint with this name; fetch the file if it is missing or damaged."""
+    path = into / CHECKPOINTS / name
+    with suppress(HeadraceError):  # it is missing or damaged
+        files.load(path)
+        return path
+    store.make_folder(path.parent)
+    with store.replacing(path) as stream:
+        remote.download(f"{CHECKPOINTS}/{name}", stream)
+    return path
+
+
+def _complete(remote: Remote, out: Path, name: str, pointer: Pointer | None) -> None:
+    """Add the links, the best checkpoint and the log to a run folder, as if the run had begun there."""
+    if not (out / LAST).is_symlink():
+        store.write_link(out / LAST, Path(CHECKPOINTS) / name)
+    if pointer is not None and pointer.best and not (out / BEST).is_symlink():
+        with suppress(AbsentError, DataError):
+            files.load(_fetch(remote, pointer.best, out))
+            store.write_link(out / BEST, Path(CHECKPOINTS) / pointer.best)
+    if not (out / _LOG).exists():
+        with suppress(AbsentError):
+            store.write_bytes(out / _LOG, remote.read(_LOG, _MOST))

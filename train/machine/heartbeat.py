@@ -1,0 +1,122 @@
+"""Detects a host that has gone silent, without waiting for the time-out of a collective.
+
+A host that loses power or network closes no connections, so its peers would wait for the time-out of collectives, which
+must be long enough for compiling, saving and filling caches. Therefore a thread of each rank writes a sign of life to
+the launcher's key-value store every few seconds, and reads that of the next rank in a ring. After too long a silence of
+the next rank, the process ends, and its closed connections tell the other ranks. The thread works whatever the rank is
+doing. If the store's own host is gone, reading the store blocks; so a second thread measures the silence.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import Protocol
+
+from headrace.train.machine.abort import end_process
+from headrace.train.machine.signals import StoppedError
+from headrace.train.machine.world import World
+
+_BEATS = 6  # signs of life within the time that counts as silence
+_DONE = "done"
+_JOIN_SECONDS = 2.0
+
+
+class Store(Protocol):
+    """The methods that a heartbeat needs of the launcher's key-value store, which no other thread may use."""
+
+    def set(self, key: str, value: str, /) -> None:
+        """Write a value under a key of the store."""
+
+    def get(self, key: str, /) -> bytes:
+        """Return the value of a key that exists in the store."""
+
+    def check(self, keys: list[str], /) -> bool:
+        """Return whether all of these keys exist in the store."""
+
+
+class Heartbeat:
+    """Writes signs of life of `rank` until `stop` is called; calls `end` if the next rank is silent for `seconds`."""
+
+    def __init__(self, store: Store, rank: int, size: int, seconds: float, end: Callable[[str], None]) -> None:
+        self._store, self._rank, self._size, self._seconds, self._end = store, rank, size, seconds, end
+        self._next = (rank + 1) % size
+        self._last = b""
+        self._heard = time.monotonic()
+        self._done = False
+        self._over = Event()
+        self._threads = [
+            Thread(target=work, name=f"headrace-{work.__name__}", daemon=True) for work in (self._beat, self._watch)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, done: bool) -> None:
+        """Stop writing signs of life. With `done`, the rank has finished, so its later silence is not an error."""
+        self._done = done
+        self._over.set()
+        for thread in self._threads:  # an interpreter that exits while a thread is inside the store would abort
+            thread.join(_JOIN_SECONDS)
+
+    def _beat(self) -> None:
+        count = 0
+        with suppress(RuntimeError):  # the store is gone: this rank is ending too, or the other thread ends it
+            while not self._over.wait(self._seconds / _BEATS if count else 0):
+                count += 1
+                self._store.set(_key(self._rank), str(count))
+                self._listen()
+            if self._done:
+                self._store.set(_key(self._rank), _DONE)
+
+    def _listen(self) -> None:
+        """Record whether the next rank has written a sign of life; skip ranks that have finished."""
+        if self._next != self._rank and self._store.check([_key(self._next)]):
+            beat = self._store.get(_key(self._next))
+            if beat != self._last:
+                self._last, self._heard = beat, time.monotonic()
+            if beat == _DONE.encode():
+                self._next = (self._next + 1) % self._size
+        if self._next == self._rank:  # all others are done
+            self._heard = time.monotonic()
+
+    def _watch(self) -> None:
+        woken = time.monotonic()
+        while not self._over.wait(self._seconds / _BEATS):
+            now = time.monotonic()
+            if now - woken > self._seconds / 2:  # this process itself was frozen, and so heard nothing
+                self._heard = now
+            woken = now
+            if now - self._heard > self._seconds:
+                self._end(f"no sign of life from rank {self._next} for {self._seconds:g} s")
+                return
+
+
+@contextmanager
+def beating(world: World, seconds: float) -> Iterator[None]:
+    """Within this context, the ranks of several hosts detect each other's silence by heartbeats.
+
+    The context has no effect on a single host, where the kernel reports the end of each process.
+    """
+    store = world.store_of_thread()
+    if store is None:
+        yield
+        return
+
+    def silent(what: str) -> None:
+        where = f"rank {world.rank} on {os.uname().nodename}"
+        end_process(
+            f"headrace: error: {where}: {what} (runtime.silent_seconds). The host of that rank is down or hangs", 1
+        )
+
+    heartbeat = Heartbeat(store, world.rank, world.size, seconds, silent)
+    try:
+        yield
+    except BaseException as error:
+        heartbeat.stop(done=isinstance(error, StoppedError))
+        raise
+    heartbeat.stop(done=True)
+
+
+def _key(rank: int) -> str:
+    return f"beat/{rank}"

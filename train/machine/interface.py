@@ -1,0 +1,126 @@
+"""Chooses the network interface over which ranks on several hosts connect.
+
+gloo listens on the address that the host's own name resolves to, and tells the other ranks to connect there. On Debian
+and Ubuntu a host's name resolves to 127.0.1.1, which no other host can reach. In that case gloo is given the interface
+towards the other hosts, and NCCL the same as a hint; the user's GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME take
+precedence. A connection is tried before the process group is made, because without a connection making the group would
+wait for its time-out.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import NamedTuple, Protocol
+
+from headrace.shards.errors import UsageError
+from headrace.train.machine.addresses import address_of_name, address_towards, addresses_of_host
+
+_GLOO, _NCCL = "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"
+_TRY_SECONDS = 15.0
+_BACKLOG = 1024  # each host makes one connection, all at the same time
+
+
+class Store(Protocol):
+    """The methods that the choice of an interface needs of the launcher's key-value store."""
+
+    def set(self, key: str, value: str, /) -> None:
+        """Write a value under a key of the store."""
+
+    def get(self, key: str, /) -> bytes:
+        """Wait until the store has the key, and return its value."""
+
+
+class Way(NamedTuple):
+    """An address of a host and the name of its interface, which is "" if unknown."""
+
+    address: str
+    interface: str
+
+    def __str__(self) -> str:
+        return f"{self.address} ({self.interface})" if self.interface else self.address
+
+
+def choose_interface(store: Store, rank: int, size: int, main: str, *, tries: bool) -> None:
+    """Choose the interface for gloo and NCCL if no other host can reach the address that gloo chooses itself.
+
+    Every rank of all hosts must call this function. It has no effect if all ranks use loopback addresses. `main` is the
+    name or address of rank 0's host. With `tries`, this rank tries to connect to rank 0, which one rank of each host
+    should do. Raises UsageError on all ranks if any rank cannot connect.
+    """
+    found = _address_to_others(store, rank, size, main)
+    if not store.get("address/0"):
+        return
+    try:
+        used, trouble = _used_by_gloo(found), ""
+    except UsageError as error:
+        used, trouble = Way("127.0.0.1", ""), f"rank {rank}: {error}"
+    if rank:
+        trouble = trouble or (_trouble(store, rank, used) if tries else "")
+        store.set(f"trouble/{rank}", trouble)
+    else:
+        with _listening(store, used):
+            troubles = [trouble, *(store.get(f"trouble/{other}").decode() for other in range(1, size))]
+        store.set("verdict", next(filter(None, troubles), ""))
+    if verdict := store.get("verdict").decode():
+        raise UsageError(verdict)
+
+
+def _address_to_others(store: Store, rank: int, size: int, main: str) -> str:
+    """Return the address of this host towards rank 0; on rank 0, towards the first rank on another host, or ""."""
+    if rank:
+        own = address_towards(main)
+        store.set(f"address/{rank}", own)
+        return own
+    others = [store.get(f"address/{other}").decode() for other in range(1, size)]
+    far = next((other for other in others if other and not ip_address(other).is_loopback), "")
+    own = address_towards(far) if far else ""
+    store.set("address/0", own)
+    return own
+
+
+def _used_by_gloo(found: str) -> Way:
+    """Choose the address and interface on which gloo listens, and set them in the environment if gloo's do not serve.
+
+    The user's choice is kept. gloo's own choice is kept if other hosts can connect to that address.
+    """
+    interfaces = addresses_of_host()
+    if named := os.environ.get(_GLOO, "").split(",")[0]:
+        address = next((one for one, name in interfaces.items() if name == named), None)
+        if address is None:
+            have = ", ".join(f"{name} ({one})" for one, name in interfaces.items())
+            raise UsageError(
+                f"{_GLOO} is {named}, but this host's interfaces are {have}. Unset {_GLOO}, or name one of these"
+            )
+        return Way(address, named)
+    own = address_of_name()
+    if ip_address(own).is_loopback and (interface := interfaces.get(found)):
+        os.environ[_GLOO] = interface
+        os.environ.setdefault(_NCCL, f"={interface}")
+        return Way(found, interface)
+    return Way(own, interfaces.get(own, ""))
+
+
+@contextmanager
+def _listening(store: Store, used: Way) -> Iterator[None]:
+    """Within this context, rank 0 listens on the address that gloo will use; the kernel accepts connections."""
+    family = socket.AF_INET6 if ip_address(used.address).version == 6 else socket.AF_INET
+    with socket.create_server((used.address, 0), family=family, backlog=_BACKLOG) as server:
+        store.set("listens", json.dumps([*used, server.getsockname()[1]]))
+        yield
+
+
+def _trouble(store: Store, rank: int, used: Way) -> str:
+    """Return why this rank cannot connect to rank 0 from the address that gloo will use; "" if it can connect."""
+    address, interface, port = json.loads(store.get("listens"))
+    try:
+        socket.create_connection((address, port), _TRY_SECONDS, source_address=(used.address, 0)).close()
+    except OSError as error:
+        return (
+            f"rank {rank}: no connection from {used} of this host to {Way(address, interface)} of rank 0's host "
+            f"({error.strerror or error}). On each host, name the interface towards the other hosts in {_GLOO}, "
+            "or let a firewall between the hosts admit all ports"
+        )
+    return ""

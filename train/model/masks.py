@@ -1,0 +1,25 @@
+"""Noise as masks, which are drawn outside the network from keys and passed to it with the images."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headrace.train.model.dropout import HeadDropout
+from headrace.train.model.stochastic_depth import StochasticDepth
+
+
+class KeyedMasks:
+    """Stochastic depth by (seed, epoch, sample id) and dropout before the classifier by (seed, step, group)."""
+
+    def __init__(self, depth: StochasticDepth, dropout: HeadDropout) -> None:
+        self._depth, self._dropout = depth, dropout
+
+    @contextmanager
+    def around(
+        self, step: int, group: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
+    ) -> Iterator[tuple[Tensor | None, ...]]:
+        """The scales of the residual branches (b, blocks) and the mask of the features; None if nothing is dropped."""
+        yield self._depth(epochs, ids), self._dropout(step, group, len(ids))

@@ -1,0 +1,122 @@
+"""What timm knows of a network before it is built: its architecture, the tag of its weights, its data config."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from headrace.shards.errors import UsageError
+from headrace.train.model.names import TIMM
+from headrace.train.recipe.preferred import Preferred
+
+CONFIG = "config.json"
+_INTERPOLATIONS = ("bilinear", "bicubic")
+_DEFAULTS: dict[str, Any] = {  # as in timm's resolve_data_config
+    "input_size": (3, 224, 224),
+    "interpolation": "bicubic",
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+    "crop_pct": 0.875,
+    "crop_mode": "center",
+}
+
+
+@contextmanager
+def timm_needed(name: str) -> Iterator[None]:
+    """A context for optional imports; if one is missing or broken, the error says how to install it."""
+    try:
+        yield
+    except ImportError as error:
+        what = f"model.name = {name} needs the package {error.name}: pip install 'headrace[timm]'"
+        raise UsageError(what) from error
+    except RuntimeError as error:  # torchvision built for another torch
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"model.name = {name}: timm cannot be imported ({first}). Install the torchvision that is built for this "
+            "torch: pip install torchvision from the same index as torch"
+        ) from error
+
+
+def architecture_of(name: str) -> str:
+    """The name without timm/ and without the tag of the weights."""
+    return name.removeprefix(TIMM).partition(".")[0]
+
+
+@cache
+def published_config(name: str) -> dict[str, Any]:
+    """Look up timm's pretrained_cfg. Raises UsageError for a network or tag that timm does not have."""
+    with timm_needed(name):
+        import timm  # noqa: PLC0415  optional
+    plain = name.removeprefix(TIMM)
+    if not timm.is_model(architecture_of(name)):
+        close = difflib.get_close_matches(architecture_of(name), timm.list_models(), 3)
+        hint = f"; similar names: {', '.join(TIMM + one for one in close)}" if close else ""
+        raise UsageError(f"model.name = {name}: timm {timm.__version__} has no such network{hint}")
+    try:
+        found = timm.get_pretrained_cfg(plain, allow_unregistered=False)
+    except (RuntimeError, KeyError) as error:
+        tags = [one for one in timm.list_pretrained(f"{architecture_of(name)}.*") if one != plain]
+        raise UsageError(
+            f"model.name = {name}: timm {timm.__version__} has no weights with that tag; it has "
+            f"{', '.join(TIMM + one for one in tags) or 'none for this network'}"
+        ) from error
+    return {} if found is None else dict(found.to_dict())
+
+
+def folder_config(folder: Path, name: str) -> dict[str, Any]:
+    """The config.json of a folder of weights, as timm's save_for_hf writes it.
+
+    Raises UsageError if there is none, if it names another architecture, or if it has arguments that Headrace would
+    need to build the network.
+    """
+    path = folder / CONFIG
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not the config.json of a timm folder ({error})") from error
+    if not isinstance(found, dict) or found.get("architecture") != architecture_of(name):
+        seen = found.get("architecture") if isinstance(found, dict) else type(found).__name__
+        raise UsageError(f"{path}: its architecture is {seen!r}, but model.name is {name}. Set model.name=timm/{seen}")
+    if found.get("model_args"):
+        raise UsageError(f"{path}: its network was built with {found['model_args']}, which Headrace does not support")
+    return found
+
+
+def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
+    """The data config of timm, or of the user's folder if it has one; evaluation uses test sizes if there are any."""
+    config = published_config(name)
+    if weights is not None and weights.is_dir():
+        config = {**config, **(folder_config(weights, name).get("pretrained_cfg") or {})}
+    config = {**_DEFAULTS, **{key: value for key, value in config.items() if value is not None}}
+    size = _side(name, config["input_size"])
+    if config["interpolation"] not in _INTERPOLATIONS:
+        config["interpolation"] = "bicubic"  # timm's fallback for a random choice of several
+    return Preferred(
+        mean=_levels(config["mean"]),
+        std=_levels(config["std"]),
+        size=size,
+        evaluated=size if config.get("fixed_input_size") else _side(name, config.get("test_input_size") or (size,)),
+        crop=float(config.get("test_crop_pct") or config["crop_pct"]),
+        interpolation=config["interpolation"],
+        fixed=bool(config.get("fixed_input_size")),
+        licence=str(config.get("license") or ""),
+    )
+
+
+def _levels(shares: Any) -> tuple[float, float, float]:
+    """Fractions of white as levels in 0..255."""
+    red, green, blue = (255.0 * float(one) for one in shares)
+    return red, green, blue
+
+
+def _side(name: str, shape: Any) -> int:
+    """The side of square RGB images. Raises UsageError for other shapes."""
+    *colours, height, width = (3, *shape, *shape[-1:]) if len(shape) == 1 else shape
+    if height != width or colours != [3]:
+        raise UsageError(
+            f"model.name = {name}: it takes images of {tuple(shape)}, but Headrace supports square RGB only"
+        )
+    return int(height)

@@ -1,0 +1,91 @@
+"""Weights for networks of timm: from the hub, a file, or a folder that timm's save_for_hf wrote; never random ones."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from headrace.shards.errors import HeadraceError, UsageError
+from headrace.train.model.names import TIMM
+from headrace.train.model.safe_load import first_line
+from headrace.train.model.timm_config import architecture_of, folder_config, published_config, timm_needed
+
+_FILES = ("model.safetensors", "pytorch_model.bin")  # in a folder, and in a repository of the hub
+
+
+def hub_file(name: str) -> Path:
+    """The published weights of a network, from the hub's cache or downloaded.
+
+    Raises UsageError if there are none, HeadraceError if they cannot be fetched.
+    """
+    config = published_config(name)
+    repository, address = config.get("hf_hub_id"), config.get("url")
+    if config.get("custom_load") or not (repository or address):
+        why = "they are in a format of their own" if config.get("custom_load") else "timm has none"
+        raise UsageError(f"pretrained weights of {name}: {why}. Give a file with --weights, or set model.init=random")
+    try:
+        return _from_hub(name, repository, config) if repository else _from_address(str(address))
+    except Exception as error:  # the hub's client raises many kinds of errors, which change with its releases
+        where = f"the hub's repository {repository}" if repository else address
+        raise HeadraceError(
+            f"pretrained weights of {name}: {where} cannot be fetched ({first_line(error)}). Fetch them elsewhere and "
+            "give the file, or the folder with config.json and model.safetensors, with --weights"
+        ) from error
+
+
+def _from_hub(name: str, repository: str, config: dict[str, object]) -> Path:
+    with timm_needed(name):
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415  optional
+        from huggingface_hub.errors import EntryNotFoundError  # noqa: PLC0415  optional
+    named = config.get("hf_hub_filename")
+    candidates = (str(named),) if named else _FILES
+    for candidate in candidates[:-1]:
+        try:
+            return Path(hf_hub_download(repository, candidate))
+        except EntryNotFoundError:
+            continue
+    return Path(hf_hub_download(repository, candidates[-1]))
+
+
+def _from_address(address: str) -> Path:
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / address.rsplit("/", 1)[1]
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(path), progress=False)
+    return path
+
+
+def file_of(weights: Path, name: str) -> Path:
+    """The given file of weights, or the one in a folder. Raises UsageError if the folder is incomplete."""
+    if not weights.is_dir():
+        return weights
+    if not name.startswith(TIMM):
+        raise UsageError(f"--weights {weights}: a folder is for networks of timm; {name} takes a file")
+    folder_config(weights, name)
+    found = [weights / one for one in _FILES if (weights / one).is_file()]
+    if not found:
+        raise UsageError(f"--weights {weights}: it has neither {' nor '.join(_FILES)}")
+    return found[0]
+
+
+def converted(name: str, path: Path) -> dict[str, Tensor] | None:
+    """Convert a file from its authors' format with timm; None if timm does not accept it either.
+
+    The file must hold all of timm's tensors.
+    """
+    with timm_needed(name):
+        import timm  # noqa: PLC0415  optional
+    local = {"file": str(path), "url": None, "hf_hub_id": None, "custom_load": False}
+    config = {**published_config(name), **local}
+    try:
+        made = timm.create_model(
+            architecture_of(name),
+            pretrained=True,
+            pretrained_cfg=config,
+            num_classes=int(config.get("num_classes") or 1000),
+        )
+    except Exception:  # noqa: BLE001  timm's converters raise whatever they meet; our own words are said instead
+        return None
+    found: dict[str, Tensor] = made.state_dict()
+    return found

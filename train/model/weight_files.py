@@ -1,0 +1,63 @@
+"""Reads files of weights from torch or safetensors without running code in them."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from headrace.shards.errors import UsageError
+from headrace.shards.open_files import refuse_limit
+from headrace.train.model.safe_load import first_line, safe_load
+from headrace.train.model.states import is_dense
+
+_WRAPPERS = ("model", "state_dict")  # keys of the network in checkpoints of Headrace and timm
+_SAFETENSORS = ".safetensors"
+
+
+class Held(NamedTuple):
+    """The tensors of a file by name, and the SHA-256 of its bytes in hex."""
+
+    tensors: dict[str, Tensor]
+    sha256: str
+
+
+def read_weights(path: Path) -> Held:
+    """Read a file of weights. Raises UsageError unless it is a state dict of dense real numbers."""
+    try:
+        data = path.read_bytes()
+        state: Any = _safetensors(data) if path.suffix == _SAFETENSORS else safe_load(data)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            refuse_limit(error)
+        raise UsageError(
+            f"{path}: not a file of weights that torch can load safely ({first_line(error)}). "
+            "Give a file that holds a state dict of tensors"
+        ) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    return Held(_tensors(state, path), hashlib.sha256(data).hexdigest())
+
+
+def _safetensors(data: bytes) -> dict[str, Tensor]:
+    """Read safetensors. Raises ValueError if it is not such a file, UsageError if the package is missing."""
+    try:
+        from safetensors import SafetensorError  # noqa: PLC0415  optional
+        from safetensors.torch import load  # noqa: PLC0415  optional
+    except ImportError as error:
+        raise UsageError("weights in safetensors need the package safetensors: pip install 'headrace[timm]'") from error
+    try:
+        found: dict[str, Tensor] = load(data)
+    except (SafetensorError, KeyError, ValueError) as error:  # KeyError: an unknown number format
+        raise ValueError(first_line(error)) from error
+    return found
+
+
+def _tensors(state: object, path: Path) -> dict[str, Tensor]:
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UsageError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
+    for key, value in state.items():
+        if not is_dense(value) or value.is_complex():
+            raise UsageError(f"{path}: {key} is a tensor, but not one of dense real numbers. Save it as such")
+    return state

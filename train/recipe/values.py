@@ -1,0 +1,78 @@
+"""The kinds of values in a recipe: numbers within bounds, and the words that may replace them."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Discriminator, Field, Tag
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Chance = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=2**53)]
+Side = Annotated[int, Field(ge=32, le=1024)]
+CropShare = Annotated[float, Field(ge=0.1, le=1)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Batch = Annotated[int, Field(ge=1, le=1_000_000)]
+Group = Annotated[int, Field(ge=1)]
+
+NUMBER, SIDE, SHARE, OWN, TIMM = "number", "side", "share", "own", "timm"
+"""How pydantic names the kinds of a value that may be of several kinds."""
+CHOICES = {
+    NUMBER: ', or "auto"',
+    SIDE: ', or "auto", or "model"',
+    SHARE: ', or "model"',
+    OWN: ", or timm/NAME",
+    TIMM: "",
+}
+"""The other values that a key of each kind allows, as text for errors."""
+
+
+def _kind(value: Any) -> str:
+    return "auto" if value == "auto" else NUMBER
+
+
+def _side_kind(value: Any) -> str:
+    return value if value in ("auto", "model") else SIDE
+
+
+def _share_kind(value: Any) -> str:
+    return "model" if value == "model" else SHARE
+
+
+def network_kind(value: Any) -> str:
+    """The package that the name of a network belongs to."""
+    return TIMM if isinstance(value, str) and value.startswith("timm/") else OWN
+
+
+_T = TypeVar("_T")
+OrAuto = Annotated[
+    Annotated[_T, Tag(NUMBER)] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(_kind),
+]
+"""A number, or "auto", which `headrace.train.recipe.automatic` replaces by a number that suits the training split."""
+SideOrWord = Annotated[
+    Annotated[Side, Tag(SIDE)] | Annotated[Literal["auto"], Tag("auto")] | Annotated[Literal["model"], Tag("model")],
+    Discriminator(_side_kind),
+]
+"""Pixels, or "auto", or "model": the size that the network's weights were trained or evaluated at."""
+CropOrModel = Annotated[
+    Annotated[CropShare, Tag(SHARE)] | Annotated[Literal["model"], Tag("model")],
+    Discriminator(_share_kind),
+]
+"""A share of the shorter side, or "model"."""
+OwnNetwork = Literal[
+    "efficientnet-b0",
+    "efficientnet-b1",
+    "efficientnet-b2",
+    "efficientnet-b3",
+    "efficientnet-b4",
+    "efficientnet-b5",
+    "efficientnet-b6",
+    "efficientnet-b7",
+    "efficientnet-lite0",
+    "efficientnet-lite1",
+    "efficientnet-lite2",
+]
+TimmNetwork = Annotated[
+    str, Field(pattern=r"^timm/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?$", max_length=200, examples=["timm/NAME"])
+]

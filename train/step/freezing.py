@@ -1,0 +1,39 @@
+"""The first part of a run, in which only the classifier is trained, and the step at which it ends."""
+
+import gc
+import math
+from collections.abc import Sequence
+
+from headrace.train.input.batch import Batch
+from headrace.train.model.network import Network
+from headrace.train.recipe.settled import Settled
+from headrace.train.step.compilation import compile_step
+from headrace.train.step.update import TrainStep
+
+
+def frozen_steps(recipe: Settled, samples: int) -> int:
+    """The number of steps in which only the classifier is trained, rounded up, for a training split of `samples`."""
+    return math.ceil(recipe.model.freeze_epochs * samples / recipe.train.global_batch)
+
+
+def freeze(network: Network, *, frozen: bool) -> None:
+    """If `frozen`, train only the classifier, with the network in evaluation mode; else train all, in training mode."""
+    network.requires_grad_(requires_grad=not frozen)
+    network.head.requires_grad_()
+    network.train(not frozen)
+
+
+def thaw(step: TrainStep, residents: Sequence[Batch]) -> None:
+    """Train the whole network from now on.
+
+    DDP records which parameters have gradients, so the network is wrapped again, and warmed up on resident batches of
+    all sizes as after a resume. So a run that is resumed at this step or later sums gradients in the same order.
+    """
+    step.frozen = False
+    freeze(step.network, frozen=False)
+    step.model = step.compilable
+    gc.collect()  # the earlier wrapper, with its hooks and its buckets
+    step.model = step.world.wrap(step.compilable, step.bucket_mib)
+    compile_step(step, step.compilable.mode, residents)
+    for resident in residents:
+        step.warm_up(resident)
