@@ -25,6 +25,7 @@ from headrace.shards.parts import PART, CheckedReader, OtherFileError
 class Index:
     """The index of a split, open for reading row group by row group. Close it after use.
 
+    No thread of Arrow's reads: one that still lets go of the file while the interpreter ends would abort the process.
     Opening and reading raise DataError for a damaged file, and NewerError for a file with unknown columns.
     """
 
@@ -36,7 +37,7 @@ class Index:
         except (OSError, OtherFileError) as error:
             raise _error(root, info, error) from error
         try:
-            self._parquet = pq.ParquetFile(pa.PythonFile(self._file, mode="r"))
+            self._parquet = pq.ParquetFile(pa.PythonFile(self._file, mode="r"), pre_buffer=False)
             names = self._parquet.schema_arrow.names
             groups = [self._parquet.metadata.row_group(number) for number in range(self._parquet.num_row_groups)]
         except (pa.ArrowException, OSError, OtherFileError) as error:
@@ -56,9 +57,9 @@ class Index:
         self._refuse_columns(columns)
         try:
             if group is None:
-                table = self._parquet.read(list(columns))
+                table = self._parquet.read(list(columns), use_threads=False)
             else:
-                table = self._parquet.read_row_group(group, list(columns))
+                table = self._parquet.read_row_group(group, list(columns), use_threads=False)
         except (pa.ArrowException, OSError, OtherFileError) as error:
             raise self._error(error) from error
         for name in columns:

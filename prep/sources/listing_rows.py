@@ -56,7 +56,7 @@ def _text_file(root: Location, at: Path, options: Options) -> Iterator[Item]:
 
 def _parquet(root: Location, at: Path, options: Options) -> Iterator[Item]:
     try:
-        with pq.ParquetFile(at, page_checksum_verification=True) as file:
+        with pq.ParquetFile(at, page_checksum_verification=True, pre_buffer=False) as file:
             yield from _checked(root, enumerate(_parquet_rows(root, file, options), start=1))
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError):
@@ -68,7 +68,7 @@ def _parquet_rows(root: Location, file: pq.ParquetFile, options: Options) -> Ite
     """The rows, a few thousand in memory at a time, because a few bytes can encode millions of equal rows."""
     columns = find_columns(root, file.schema_arrow.names, options)
     names = [name for name in columns if name is not None]
-    for batch in file.iter_batches(_ROWS, columns=names):
+    for batch in file.iter_batches(_ROWS, columns=names, use_threads=False):
         for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
             yield cells(dict(zip(names, row, strict=True)), columns)
 

@@ -170,7 +170,7 @@ class ParquetFiles:
     def _images(self, path: Location) -> Iterator[tuple[Any, str]]:
         """Bytes and label of each row of a file."""
         try:
-            with pq.ParquetFile(_readable(path), page_checksum_verification=True) as file:
+            with pq.ParquetFile(_readable(path), page_checksum_verification=True, pre_buffer=False) as file:
                 schema = file.schema_arrow
                 if (image := _image_in(schema)) is None:
                     raise DataError(f"{path}: it has no images, as the files beside it have. Move it out of the folder")
@@ -179,9 +179,10 @@ class ParquetFiles:
                 if names != self.names and self.rows:
                     raise DataError(f"{path}: its classes are not those of {self.paths[0].name}. Give each as a source")
                 self.names = names
+                columns = [f"{image}.bytes", *filter(None, [label])]
                 import pyarrow.compute as pc  # noqa: PLC0415  it takes long, and few need it
 
-                for batch in file.iter_batches(_BATCH, columns=[f"{image}.bytes", *filter(None, [label])]):
+                for batch in file.iter_batches(_BATCH, columns=columns, use_threads=False):
                     images = pc.struct_field(batch.column(image), "bytes")
                     labels = batch.column(label).to_pylist() if label else [None] * len(batch)
                     for one, value in zip(images, labels, strict=True):

@@ -101,9 +101,9 @@ def _in_jsonl(root: Path, lines: Iterable[str]) -> Iterator[Any]:
 
 
 def _in_parquet(root: Path) -> list[str]:
-    with pq.ParquetFile(root, page_checksum_verification=True) as file:
+    with pq.ParquetFile(root, page_checksum_verification=True, pre_buffer=False) as file:
         column = _path_column(root, file.schema_arrow.names)
-        batches = file.iter_batches(_ROWS, columns=[column])
+        batches = file.iter_batches(_ROWS, columns=[column], use_threads=False)
         return [text_of(cell).strip() for batch in batches for cell in batch.column(column).to_pylist()]
 
 

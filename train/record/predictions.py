@@ -78,7 +78,8 @@ class Predictions:
                 f"{path}: the file cannot be read ({error.strerror}). `headrace eval --out` writes such a file"
             ) from error
         try:
-            table = pq.read_table(pa.BufferReader(data))
+            with pq.ParquetFile(pa.BufferReader(data), pre_buffer=False) as file:
+                table = file.read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: not a readable Parquet file ({error}). {_AGAIN}") from error
         origin = _origin(table.schema.metadata or {}, path)
