@@ -21,9 +21,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from ctypes.util import find_library
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -140,6 +142,15 @@ def versions_of(names: list[str]) -> str:
     return ", ".join(f"{package} {number}" for package, number in sorted(found.items()))
 
 
+def turbojpeg_of_the_system() -> str:
+    """The version of Debian's package, or whether there is the library at all."""
+    command = ["dpkg-query", "-W", "-f", "${Version}", "libturbojpeg0"]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "of another package" if find_library("turbojpeg") else "none"
+
+
 def prepare_all(names: list[str], asked: argparse.Namespace, left_out: dict[str, str]) -> None:
     """Make the formats that are not there yet; `left_out` says of whom that failed."""
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -182,7 +193,7 @@ def main() -> None:
     chosen = list(dict.fromkeys([*ALWAYS, *asked.only])) if asked.only else list(CONTENDERS)
     left_out = {name: why for name in CONTENDERS if name in chosen and (why := missing(name))}
     names = [name for name in CONTENDERS if name in chosen and name not in left_out]
-    benchmark.note(**{"versions of peers": versions_of(names)})
+    benchmark.note(**{"versions of peers": versions_of(names), "libturbojpeg of the system": turbojpeg_of_the_system()})
     prepare_all(names, asked, left_out)
     tables = {f"{size} px": contest(names, size, asked, left_out) for size in asked.sizes}
     why_not = "; ".join(f"{name} ({why})" for name, why in left_out.items()) or "none"

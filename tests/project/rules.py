@@ -36,6 +36,7 @@ class Home:
 
 
 _KEEPING = ("numba.core.caching", "numba.core.compiler", "numba.core.serialize")
+_TURBO = ("train/input/decode/turbo.py", "train/input/decode/turbo_library.py")
 _PROCESS = (
     "torch.cuda.set_device",
     "torch.backends.cudnn.benchmark",
@@ -51,7 +52,7 @@ _PROCESS = (
 HOMES = (
     Home("click", "cli.py", ("click",), folder="commands/"),
     Home("admitting images", "prep/images/admit.py", ("nvidia.nvimgcodec",)),
-    Home("libjpeg-turbo", "prep/images/admit.py", ("simplejpeg",), also=("train/input/decode/turbo.py",)),
+    Home("libjpeg-turbo", "prep/images/admit.py", ("simplejpeg",), also=_TURBO),
     Home(
         "Pillow: pictures with text, and for people to look at; formats that only it reads",
         "shards/sheet.py",
@@ -91,9 +92,14 @@ HOMES = (
         "code for LLVM",
         "train/input/kernels/simd.py",
         ("llvmlite", "numba.core", "numba.extending", "numba.types"),
-        besides=("numba.types.ExternalFunction", "llvmlite.__version__", *_KEEPING),
+        besides=("numba.types.ExternalFunction", "llvmlite.__version__", "llvmlite.binding", *_KEEPING),
     ),
-    Home("the C library in compiled loops", "train/input/kernels/libc.py", ("numba.types.ExternalFunction",)),
+    Home(
+        "C functions in compiled loops",
+        "train/input/kernels/libc.py",
+        ("numba.types.ExternalFunction", "llvmlite.binding"),
+        also=("train/input/kernels/turbojpeg.py",),
+    ),
     Home("NVIDIA DALI", "train/input/decode/dali.py", ("nvidia.dali",)),
     Home(
         "one process or many",

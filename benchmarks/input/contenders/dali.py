@@ -10,11 +10,12 @@ from benchmarks.input.contenders.task import AREA, BATCH, FLIP, MEAN, RATIO, STD
 IN_MEMORY = 40  # batches of JPEGs
 
 
-def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
-    """The product's own feed, thread, queue and normalisation."""
+def headrace(given: Given, *, cached: bool = False, together: bool = True) -> Iterator[Any]:
+    """The product's own feed, thread, queue and normalisation; without `together` simplejpeg decodes small images."""
     import torch
 
     from headrace.train.input.assembly import Input
+    from headrace.train.input.decode import turbo
     from headrace.train.input.normalise import Normalise
     from headrace.train.machine.device import Accelerator
     from headrace.train.machine.place import Place
@@ -23,6 +24,8 @@ def headrace(given: Given, *, cached: bool = False) -> Iterator[Any]:
 
     torch.set_num_threads(1)
     keep_freed_memory()
+    if not together:
+        turbo.system_library = lambda: None
     samples, plans = planned(given)
     accelerator = Accelerator(None)
     normalise = Normalise(MEAN, STD, accelerator)
@@ -147,6 +150,9 @@ def dali_reader(given: Given) -> Iterator[Any]:
 _DALI = {"nvidia-dali-cuda120": "nvidia.dali", "torch": "torch"}
 CONTENDERS = {
     "headrace": Contender(headrace, _DALI, "its feed, with the normalisation of the step"),
+    "headrace, by simplejpeg alone": Contender(
+        partial(headrace, together=False), _DALI, "the same without the system's libturbojpeg"
+    ),
     "headrace-decoded-cache": Contender(
         partial(headrace, cached=True), _DALI, "the same with runtime.cache = decoded: no decoding", decoded_cache
     ),

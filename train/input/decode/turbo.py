@@ -1,7 +1,7 @@
 """Decodes small JPEGs whole with libjpeg-turbo, into memory that is reused from batch to batch.
 
-The only user of simplejpeg in train, which calls libjpeg-turbo without the interpreter's lock. What it decodes here has
-exactly DALI's pixels; everything else is left to DALI (docs/decisions/0027).
+simplejpeg calls it image by image; the system's libturbojpeg, if there is one, decodes the batch in one call. What they
+decode here has exactly DALI's pixels; everything else is left to DALI (docs/decisions/0027).
 """
 
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simplejpeg import decode_jpeg
 
 from headrace.train.input.decode.arrays import Images, Jpegs
+from headrace.train.input.decode.turbo_library import SystemDecoder, system_library
 from headrace.train.input.kernels.headers import find_simple
 from headrace.train.input.kernels.plain import is_simple
 
@@ -53,6 +54,8 @@ class TurboDecoder:
 
     def __init__(self) -> None:
         self._memory = np.empty(0, np.uint8)
+        library = system_library()
+        self._together = SystemDecoder(library) if library else None
 
     def __call__(self, files: Files) -> tuple[NDArray[np.bool_], Images]:
         """Which of n files it has decoded, (n,), and their images, in memory that it reuses for the next batch.
@@ -64,14 +67,22 @@ class TurboDecoder:
         ends = np.cumsum(3 * heights * widths * taken)
         starts = ends - 3 * heights * widths
         self._have_room_for(int(ends[-1]))
-        memory = self._memory.data
-        rows = np.flatnonzero(taken)
+        if self._together and isinstance(files.jpegs, np.ndarray):
+            sides = files.heights, files.widths
+            self._together(files.jpegs, files.sizes, starts, sides, taken, self._memory)
+        else:
+            self._one_by_one(files, taken, starts, ends)
+        return taken, Images(self._memory, starts[taken], heights[taken], widths[taken])
+
+    def _one_by_one(
+        self, files: Files, taken: NDArray[np.bool_], starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> None:
+        memory, rows = self._memory.data, np.flatnonzero(taken)
         for row, start, end in zip(rows.tolist(), starts[rows].tolist(), ends[rows].tolist(), strict=True):
             try:
                 decode_jpeg(files.bytes_of(row), "RGB", buffer=memory[start:end], strict=True)
             except ValueError:
                 taken[row] = False
-        return taken, Images(self._memory, starts[taken], heights[taken], widths[taken])
 
     def _have_room_for(self, size: int) -> None:
         if len(self._memory) < size:

@@ -2,6 +2,7 @@
 
 import io
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headrace.prep.images.admit import BadImageError, sides
+from headrace.train.input.decode import turbo as turbo_module
 from headrace.train.input.decode.arrays import Jpegs
 from headrace.train.input.decode.dali import Decoder
 from headrace.train.input.decode.regions import Regions
 from headrace.train.input.decode.turbo import MOST_PIXELS, Files, TurboDecoder
+from headrace.train.input.decode.turbo_library import system_library
 from tests.prep.odd_jpegs import odd_jpeg
 from tests.train import pictures
 from tests.train.input.decode.test_regions import KINDS, OTHER_SAMPLINGS, coloured
@@ -38,9 +41,16 @@ def files_of(jpegs: list[bytes], heights_and_widths: Sides, *, rows: bool = True
 
 
 def turbo(files: Files) -> tuple[NDArray[np.bool_], list[Pixels]]:
-    """Which it decodes, and copies of those."""
-    done, images = TurboDecoder()(files)
-    return done, [image.copy() for image in images.arrays()]
+    """Which files it decodes, and copies of their images: the same with the system's library, if there is one."""
+    with mock.patch.object(turbo_module, "system_library", return_value=None):
+        alone = TurboDecoder()
+    done, images = alone(files)
+    copies = [image.copy() for image in images.arrays()]
+    if system_library():
+        together, others = TurboDecoder()(files)
+        assert together.tolist() == done.tolist()
+        assert same(copies, list(others.arrays()))
+    return done, copies
 
 
 def dali(jpegs: list[bytes], heights_and_widths: Sides) -> list[Pixels]:
