@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from benchmarks.input.contenders.task import AREA, BATCH, FLIP, MEAN, RATIO, STD, THREADS, Contender, Given, split
 
@@ -25,7 +26,7 @@ def headrace(given: Given, *, cached: bool = False, together: bool = True) -> It
     torch.set_num_threads(1)
     keep_freed_memory()
     if not together:
-        turbo.system_library = lambda: None
+        mock.patch.object(turbo, "system_library", return_value=None).start()
     samples, plans = planned(given)
     accelerator = Accelerator(None)
     normalise = Normalise(MEAN, STD, accelerator)
