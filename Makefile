@@ -84,6 +84,8 @@ release-version: export TAG := $(TAG)
 release-version: $(STAMP)  ## whether TAG, pyproject.toml and CHANGELOG.md name one version
 	@$(BIN)/python -m tests.project.release_version
 
+# The time of the commit for every file inside: two builds of a commit have the same bytes.
+dist wheel: export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null)
 dist: $(STAMP)  ## wheel and sdist, alone in dist/
 	rm -rf dist build/lib
 	$(BIN)/python -m build --outdir dist
@@ -117,8 +119,12 @@ clean:  ## remove what these targets made: environment, caches, demo
 	rm -rf $(VENV) .extras demo build dist .coverage *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# Lets tools find this folder by its import name. An sdist and some unpackers of archives have no links.
+.src/headrace:
+	@mkdir -p .src && ln -sfn .. $@
+
 # A name on PATH may be a shim that only says what it would need, so each candidate is run, not just found.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt | .src/headrace
 	@set -e; if [ ! -e $@ ]; then \
 	  for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
 	    if $$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \

@@ -13,7 +13,7 @@ from tests.checkout import ROOT
 from tests.project.sources import ROOMS, kept
 
 FACADE = ("__init__.py", "__main__.py", "cli.py", "predicting.py", "py.typed")
-SHIPPED = (*ROOMS, *FACADE, "pyproject.toml", "README.md", "LICENSE")
+SHIPPED = (*ROOMS, *FACADE, "building", "pyproject.toml", "MANIFEST.in", "PACKAGE.md", "LICENSE", "NOTICE")
 
 
 @pytest.fixture(scope="module")
