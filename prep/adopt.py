@@ -1,8 +1,8 @@
 """`headrace index`: makes a manifest and indexes for existing WebDataset tars; no tar is rewritten.
 
 Tars made by others are adopted: every image is decoded once, and samples that cannot be used are left out of the
-indexes and named in report.jsonl. For an existing set, its files beside the tars are made again; the
-manifest says which tars these are, what the classes are, and whether prep made them.
+indexes and named in report.jsonl. For an existing set, all files beside the tars are made again; the old manifest says
+which tars and classes the set has, and whether prep made it.
 """
 
 import re
@@ -43,7 +43,7 @@ from headrace.shards.urls import Location
 
 
 def adopt(root: Path, *, say: Say) -> Manifest:
-    """Index the tars in folder `root`."""
+    """Index the tars in folder `root`; return the manifest of the set."""
     refuse_impossible(root)
     old = load(root) if (root / NAME).exists() else None
     splits = _known(root, old) if old else _found(root)
@@ -60,7 +60,7 @@ def adopt(root: Path, *, say: Say) -> Manifest:
 
 
 def say_left_out(where: Location, scans: Iterable[Scan], say: Say) -> None:
-    """Say how many samples could not be used."""
+    """Print how many samples could not be used, if there are any."""
     if left_out := sum(len(scan.notes) for scan in scans):
         say(f"{where}: {left_out:,} samples could not be used; {REPORT} names each with its reason")
 
@@ -74,7 +74,7 @@ def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
 
 
 def _found(root: Path) -> dict[str, list[Path]]:
-    """The tars of each split, by a word in their names; train if there is none."""
+    """The tars of each split, which a word in their names decides; a tar without such a word belongs to train."""
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
         raise UsageError(f"{root}: {what}. Give a folder of WebDataset tars")
@@ -87,11 +87,11 @@ def by_split(where: Location, tars: Iterable[str]) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = defaultdict(list)
     for name in sorted(tars):
         if not re.match(TAR_NAME, name):
-            raise UsageError(f"{where / name}: its name may contain only letters, digits and _.-. Rename the tar")
+            raise UsageError(f"{where / name}: its name may contain only letters, digits, _, . and -. Rename the tar")
         splits[split_of(split_word(name, Options()), Options())].append(name)
     if not splits:
         raise UsageError(
-            f"{where}: no .tar files in it. Give a folder or URL of WebDataset tars (compressed ones: unpack them)"
+            f"{where}: no .tar files in it. Give a folder or URL of WebDataset tars; unpack compressed tars first"
         )
     return {name: splits[name] for name in ("train", "val", "test") if name in splits}
 
@@ -109,19 +109,19 @@ def write_set(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, s
     source, options = (old.source, old.options) if old and old.made is not None else (_source(scans), {})
     manifest = Manifest.make(classes, made, source, options, old.appended if old else ())
     store.write_bytes(root / NAME, manifest.render())
-    headers.remember(manifest)  # every image that is indexed was admitted
+    headers.remember(manifest)  # because every indexed image was admitted
     return manifest
 
 
 def _source(scans: list[Scan]) -> SourceInfo:
-    """The entry about the source of an adopted set: the samples of the tars."""
+    """The manifest's entry about the source of an adopted set: the samples of its tars."""
     found = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
     digest, count = fingerprint([], found)
     return SourceInfo(layout=ADOPTED, files=count, fingerprint=digest)
 
 
 def _write_report(root: Path, notes: list[Note]) -> None:
-    """Report unusable samples; an older report is out of date, unless prep wrote it."""
+    """Write the report of unusable samples; if there are none, remove an older report, unless prep wrote it."""
     if notes:
         store.write_bytes(root / REPORT, report(notes))
     elif not (root / STAMP).exists():
@@ -140,7 +140,7 @@ def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
         if scan.notes and old.made is not None:
             first = f"{scan.notes[0].source}: {scan.notes[0].reason}"
             raise DataError(
-                f"{scan.path}: {len(scan.notes):,} samples cannot be used, the first is {first}. "
+                f"{scan.path}: {len(scan.notes):,} samples cannot be used; the first is {first}. "
                 f"{remedy.of_images(root, old.made)}"
             )
 
@@ -179,16 +179,16 @@ def _label(root: Path, scan: Scan, one: Found, label_of: dict[str, int]) -> int:
     label = label_of.get(one.label)
     if label is None:
         raise DataError(
-            f"{scan.path}: {one.key}: its label {one.label!r} is none of the manifest's {len(label_of):,}. "
+            f"{scan.path}: {one.key}: its label {one.label!r} is not among the manifest's {len(label_of):,} classes. "
             f"{remedy.of_manifest(root)}"
         )
     return label
 
 
 def _take_over(root: Path, old: Manifest, name: str, table: Rows, sources: list[str], say: Say) -> list[str]:
-    """The path of each sample in prep's source, which only the old index knows; size and CRC-32 go into `table`.
+    """The path of each sample in prep's source, which only the old index has; copies size and CRC-32 into `table`.
 
-    If that index is lost too, print a line about it and leave `table` and `sources` unchanged.
+    If the old index is missing or damaged, prints a line about it and leaves `table` and `sources` unchanged.
     """
     info = next(split.index for split in old.splits if split.name == name)
     try:
@@ -197,8 +197,8 @@ def _take_over(root: Path, old: Manifest, name: str, table: Rows, sources: list[
         known = {"source": []}
     if len(known["source"]) != len(sources):
         say(
-            f"{root}: only {info.name} knew where its samples came from in the source; "
-            "it now names each one by its tar and its key"
+            f"{root}: {info.name} was missing or damaged, and only it had the paths of the samples in the source; "
+            "the new one names each sample by its tar and its key"
         )
         return sources
     table["source_size"], table["source_crc32"] = known["source_size"], known["source_crc32"]

@@ -1,6 +1,6 @@
-"""`headrace index` of tars in object storage: each is fetched and read once; files beside them are only created.
+"""`headrace index` for tars in object storage: fetches and reads each tar once, and creates the files beside them.
 
-Nothing is replaced, because others may be reading it, so an existing set is left unchanged.
+No file is replaced, because others may be reading it. So an existing set is left unchanged.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from headrace.shards.remote_set import read_manifest
 from headrace.shards.stage import INDEX, Stage
 from headrace.shards.urls import Location, Url
 
-_THREADS = 16  # that wait for storage
+_THREADS = 16  # most of their time is spent waiting for storage
 
 
 def adopt_at(where: Location, *, say: Say) -> Manifest:
@@ -55,7 +55,7 @@ def _found(url: Url, tars: Mapping[str, int], say: Say) -> Manifest:
         other = min({*named.items()} ^ {*tars.items()})[0]
         raise UsageError(
             f"{url}: the set there was made of other tars ({other}), and nothing at a URL is replaced, because "
-            "others may be reading it. Copy the tars alone to another URL, and index that"
+            "others may be reading it. Copy only the tars to another URL, and index them there"
         )
     say(f"{url}: these tars are a shard set already; nothing was changed")
     return manifest
@@ -74,7 +74,8 @@ def _adopt(remote: Remote, tars: Mapping[str, int], there: Mapping[str, int], sa
         now = {one.name: one.bytes for one in remote.list()}
         if changed := sorted(name for name, scan in scans.items() if now.get(name) != scan.bytes):
             raise DataError(
-                f"{url / changed[0]}: it was changed or removed meanwhile. Start again when all tars are there"
+                f"{url / changed[0]}: the tar was changed or removed while it was read. Start again when all tars are "
+                "there"
             )
         _publish(remote, root / MANIFEST)
     say_left_out(url, scans.values(), say)
@@ -83,7 +84,7 @@ def _adopt(remote: Remote, tars: Mapping[str, int], there: Mapping[str, int], sa
 
 @contextmanager
 def _named(root: Path, url: Url) -> Iterator[None]:
-    """A context whose errors name the URL, not the folder that holds its files for a moment."""
+    """A context whose errors name the URL instead of the temporary folder with its files."""
     try:
         yield
     except DataError as error:
@@ -91,7 +92,7 @@ def _named(root: Path, url: Url) -> Iterator[None]:
 
 
 def _scan_all(remote: Remote, tars: Mapping[str, int], root: Path) -> dict[str, Scan]:
-    """The contents of each tar. At most one fetched tar per thread is on the disk at a time."""
+    """Fetch and scan each tar; return the scans by name. At most one tar per thread is on the disk at a time."""
 
     def scan(name: str) -> Scan:
         path = root / name
@@ -118,20 +119,20 @@ def _fetch(remote: Remote, name: str, size: int, path: Path) -> None:
         complete(remote, File(name, size, ""), stream, hashlib.sha256(), lambda _: None)
         if stream.tell() != size:
             raise DataError(
-                f"{remote.url / name}: {stream.tell():,} bytes came, but it was listed with {size:,}. Start again"
+                f"{remote.url / name}: received {stream.tell():,} bytes, but the listing says {size:,}. Start again"
             )
 
 
 def _upload(remote: Remote, root: Path, there: Mapping[str, int]) -> None:
-    """Upload all files of the folder except the manifest; an existing one must have the same bytes."""
+    """Upload all files of the folder except the manifest. A file that exists already must have the same bytes."""
     files = [path for path in sorted(root.iterdir()) if path.name != MANIFEST]
     old, new = ([path for path in files if (path.name in there) is known] for known in (True, False))
     with ThreadPoolExecutor(_THREADS) as pool:
         same = pool.map(lambda path: _is_at(remote, path), old)
         if other := [path for path, equal in zip(old, same, strict=True) if not equal]:
             raise UsageError(
-                f"{remote.url / other[0].name}: another file of this name is there, and nothing at a URL is replaced, "
-                "since others may be reading it. Remove it, or copy the tars alone to another URL"
+                f"{remote.url / other[0].name}: another file with this name exists, and nothing at a URL is replaced, "
+                "because others may be reading it. Remove it, or copy only the tars to another URL"
             )
         list(pool.map(lambda path: remote.put(path.name, path), new))
 
@@ -147,6 +148,6 @@ def _is_at(remote: Remote, path: Path) -> bool:
 def _publish(remote: Remote, manifest: Path) -> None:
     if not remote.create(MANIFEST, manifest.read_bytes()):
         raise HeadraceError(
-            f"{remote.url / MANIFEST}: another set was published there meanwhile, or the server changes what it is "
-            "given. Copy the tars alone to another URL, and index that"
+            f"{remote.url / MANIFEST}: another set was published there meanwhile, or the server altered the file. "
+            "Copy only the tars to another URL, and index them there"
         )

@@ -10,14 +10,14 @@ from headrace.shards.urls import Location, Url
 
 
 def prep(source: Location, out: Location, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
-    """Make the shard set `out` from `source`, or find that it exists already."""
+    """Make the shard set `out` from `source`, unless it exists already."""
     if isinstance(out, Url):
         return upload.prep_to_url(source, out, options, workers=workers, if_exists=if_exists, say=say)
     return convert.prep(source, out, options, workers=workers, if_exists=if_exists, say=say)
 
 
 def append(source: Location, out: Location, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
-    """Append to the shard set `out` the images of `source` that it does not have."""
+    """Append the images of `source` that the shard set `out` does not have."""
     if isinstance(out, Url):
         return append_at.append_to_url(source, out, options, new_classes=new_classes, workers=workers, say=say)
     return appending.append(source, out, options, new_classes=new_classes, workers=workers, say=say)

@@ -1,7 +1,7 @@
 """`headrace prep SOURCE OUT --append`: adds images to a shard set, as tars after its own.
 
-The old tars stay: each gets a second name in the new folder, which is then exchanged with the old one. A process that
-has the old set open can continue to read it.
+The old tars are kept: each gets a second name in a new folder, which then takes the place of the old folder. A process
+that has the old set open can continue to read it.
 """
 
 import time
@@ -32,7 +32,7 @@ _SHOWN = 5  # names in a line
 
 
 def append(source: Location, out: Path, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
-    """Append to the set `out` the images of `source` that it does not have, or find that this was done already.
+    """Append the images of `source` that the set `out` does not have, unless this was done already.
 
     Raises UsageError if there is no such set, or if nothing can be appended to it.
     """
@@ -60,13 +60,13 @@ def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp
     source = open_source(files, options)
     count = sum(len(chunk.paths) for chunk in source.chunks()) + len(source.others)
     if count not in {base.manifest.parts[one].source.files for one in numbers}:
-        return None  # known without reading any file
-    say(f"{files.root}: as many files as a part of {base.where} was made of; comparing contents")
+        return None  # this is certain without reading any file
+    say(f"{files.root}: as many files as the source of a part of {base.where}; comparing their contents")
     return reuse.part_by_contents(files, source, base.manifest, options)[0]
 
 
 def nothing_new(planned: Planned, base: Base, began: float) -> Result:
-    """The result if the set has every image already and stays as it is."""
+    """The result if the set has every image of the source already and is left unchanged."""
     left_out = reasons_of([*planned.source.unused, *planned.dropped])
     account = Tally(planned.plan.images, unused=left_out)
     return Result(base.manifest, reused=False, seconds=time.monotonic() - began, tally=account, added=0)
@@ -75,7 +75,7 @@ def nothing_new(planned: Planned, base: Base, began: float) -> Result:
 def appended(made: Made, base: Base, began: float) -> Result:
     """The result if samples were appended."""
     if headers.remembered(base.manifest):
-        headers.remember(made.manifest)  # every other image was admitted just now
+        headers.remember(made.manifest)  # because the appended images were admitted just now
     added = made.manifest.samples - base.manifest.samples
     return Result(made.manifest, reused=False, seconds=time.monotonic() - began, tally=made.tally, added=added)
 
@@ -83,12 +83,14 @@ def appended(made: Made, base: Base, began: float) -> Result:
 def _base(out: Path, options: Options, *, new_classes: bool) -> Base:
     """The existing set. Raises UsageError if there is none, or if nothing can be appended to it."""
     if not (out / NAME).exists():
-        raise UsageError(f"{out}: no shard set is there to append to. Omit --append to make one, or give its folder")
+        raise UsageError(
+            f"{out}: there is no shard set to append to. Omit --append to make one, or give the folder of a shard set"
+        )
     manifest = ShardSet.open(out).manifest
     refuse_as_base(out, manifest, options)
     if names := reuse.foreign(out, manifest):
         raise UsageError(
-            f"{out}: it holds files that prep did not put there, and that the new folder would not have: "
+            f"{out}: it contains files that prep did not write, and that would be missing in the new folder: "
             f"{first_of(names, _SHOWN)}. Move them elsewhere first"
         )
     return Base.of(out, out, manifest, regular.read(out / NAME), new_classes=new_classes)
@@ -112,7 +114,7 @@ def _append(files: Files, out: Path, base: Base, options: Options, workers: int,
 
 
 def _link(out: Path, old: Manifest, new: Manifest, folder: Path) -> None:
-    """Link all files of the old set into the new folder, including its indexes, which its readers still need."""
+    """Link all files of the old set into the new folder, including its indexes, which readers of the old set need."""
     indexes = {split.index.name for split in new.splits} - {split.index.name for split in old.splits}
     for path in sorted(out.iterdir()):
         if path.name not in {NAME, STAMP, REPORT, *indexes} and not path.name.endswith(store.PARTIAL):

@@ -24,10 +24,10 @@ from headrace.shards.urls import Location, Url
 
 
 def append_to_url(source: Location, out: Url, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
-    """Append to the set at `out` the images of `source` that it lacks, or find that this was done already.
+    """Append the images of `source` that the set at `out` does not have, unless this was done already.
 
     Raises UsageError if there is no such set, or if nothing can be appended to it; HeadraceError if another prep
-    changes it meanwhile.
+    changes the set meanwhile.
     """
     began = time.monotonic()
     refuse_url(out)
@@ -40,7 +40,7 @@ def append_to_url(source: Location, out: Url, options: Options, *, new_classes: 
 
 
 def _base(additions: Additions, folder: Path, options: Options, *, new_classes: bool) -> Base:
-    """The existing set, with its indexes, report and stamps in a folder."""
+    """The existing set, whose indexes, report and stamps are fetched into `folder`."""
     content, manifest = additions.read_set()
     refuse_as_base(additions.url, manifest, options)
     fetch_indexes(additions, manifest, folder)

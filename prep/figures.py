@@ -18,7 +18,7 @@ _PARTITIONS = "partitions (train.partitions)"
 
 
 def report(shards: ShardSet) -> str:
-    """Counts, classes, percentiles, duplicates and leakage."""
+    """Lines of text with counts, classes, percentiles, duplicates and leakage."""
     facts = inspect(shards)
     counts = f"{shards.manifest.samples:,} samples, {len(shards.class_ids):,} classes"
     if shards.manifest.appended:
@@ -28,7 +28,7 @@ def report(shards: ShardSet) -> str:
 
 
 def as_object(shards: ShardSet) -> str:
-    """The figures as a JSON object: `classes` in the order of the labels, percentiles at the points that it names."""
+    """The figures as a JSON object. `classes` are in the order of the labels; `percentiles` names the percentiles."""
     facts = inspect(shards)
     counts = {split.name: split.per_class.tolist() for split in facts.splits}
     record = {
@@ -75,7 +75,7 @@ def _split(split: SplitFacts, shards: ShardSet) -> list[str]:
 
 
 def _mixing(shards: ShardSet) -> list[str]:
-    """How well orders in windows and in partitions mix the classes, and how much less a host reads with partitions."""
+    """Lines on how well windows and partitions mix the classes, and on how much a host reads with partitions."""
     split = shards.split(_TRAIN)
     found = shuffle_quality(split.labels, split.shard_sizes, _BATCH, _GROUP, _WINDOWS)
     lines = _appended(shards, split)
@@ -92,19 +92,19 @@ def _mixing(shards: ShardSet) -> list[str]:
 
 
 def _appended(shards: ShardSet, split: Split) -> list[str]:
-    """Lines about the spread of appended samples: a window of shards may hold many of their tars, or none."""
+    """Lines about the share of appended samples in batches, because a window may have many of their tars, or none."""
     if not shards.manifest.appended:
         return []
     later = split.shard_of >= shards.manifest.first_tars(split.name)
     whole, windows = shares(later, split.shard_sizes, _BATCH, _WINDOWS)
     head = f"  {np.count_nonzero(later):,} samples were appended, {later.mean():.1%}; "
-    lines = [f"{head}of a batch of {min(_BATCH, len(split))} they are {whole} over the whole set"]
+    lines = [f"{head}their share of a batch of {min(_BATCH, len(split))} is {whole} over the whole set"]
     seen = ", ".join(f"{share} with {count}" for count, share in windows.items())
     return [*lines, f"    in windows of shards (train.window): {seen}"] if windows else lines
 
 
 def _read(shards: ShardSet, partitions: int) -> list[str]:
-    """How much of the training split a host reads in an epoch, without partitions and with `partitions`."""
+    """A line on how much of the training split a host reads in an epoch, without partitions and with `partitions`."""
     if partitions == 1:
         return []
     (split,) = (one for one in shards.manifest.splits if one.name == _TRAIN)

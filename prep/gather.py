@@ -1,8 +1,8 @@
-"""Images that a user names, wherever they are; each is read and admitted on request.
+"""Finds the images that a user names, on disks and at URLs, and reads and admits each on request.
 
-A name is a file, a folder, a glob, a zip, tar or listing (labels are not needed; a .txt has a path a line), or a shard
-set; all but listings may be URLs, and so may the paths in a listing. No image is skipped silently: unreadable
-images, and links, which are not followed, are included with the reason.
+A name is a file, a folder, a glob, a zip, tar or listing (without labels too; a .txt file has one path per line), or a
+shard set. All of these except listings may be URLs, and so may the paths in a listing. No image is skipped silently:
+unreadable images, and links, which are not followed, are included with the reason.
 """
 
 import glob
@@ -35,7 +35,7 @@ _AHEAD = 4  # images per thread that are read ahead
 
 
 class Gathered:
-    """All images that were named, in order. Threads read them."""
+    """All images that were named, in order. Several threads read them."""
 
     def __init__(self, parts: Sequence[Part], threads: int) -> None:
         self._parts, self._threads = parts, threads
@@ -45,7 +45,7 @@ class Gathered:
         return int(self._starts[-1])
 
     def read(self, places: Iterable[int], prepared: Prepared = Prepared()) -> Iterator[Given]:  # noqa: B008  immutable
-        """The images at these places, in that order, as prep would store them; a few are read ahead."""
+        """The images with these indices, in this order, as prep would store them; a few images are read ahead."""
         begun: deque[Future[Given]] = deque()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="headrace-admit") as pool:
             try:
@@ -60,7 +60,7 @@ class Gathered:
                     one.cancel()
 
     def pixels(self, place: int) -> Pixels | None:
-        """An image to look at; None where it cannot be read."""
+        """The pixels of an image for display; None if it cannot be read."""
         part, inside = self._find(place)
         try:
             return decode(part.data(inside))
@@ -77,10 +77,10 @@ class Gathered:
 
 
 def gather(names: Sequence[Any], threads: int, missing: Sequence[str] = ()) -> Gathered:
-    """The images at these paths; bytes are image files, arrays uint8 (height, width, 3) are RGB pixels.
+    """The images that `names` stand for: paths, contents of image files as bytes, or RGB arrays, uint8 (h, w, 3).
 
-    Of the paths in `missing`, which a program may have listed, each is one file, there or not.
-    Raises UsageError for another path that is not there, or that has no image.
+    Each path in `missing`, such as a path from another program, counts as one image, even if no such file exists.
+    Raises UsageError for any other path that does not exist or that contains no image.
     """
     parts = [part for number, one in enumerate(names) for part in _parts(one, number)]
     return Gathered([*parts, *([Files(list(missing))] if missing else [])], threads)
@@ -100,13 +100,13 @@ def _parts(one: Any, number: int) -> list[Part]:
         return [_at(path)]
     found = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []  # noqa: PTH207  as a shell does
     if not found:
-        raise UsageError(f"{path}: no such file or folder, and no pattern that any file has")
+        raise UsageError(f"{path}: no such file or folder, and no file matches it as a pattern")
     files = [match for match in found if not _is_place(match)]
     return [*([Files(files)] if files else []), *(_at(match) for match in found if _is_place(match))]
 
 
 def _as_file(pixels: Pixels, number: int) -> bytes:
-    """An array as a file without loss, a PPM, which is admitted as a PNG is."""
+    """The array as a PPM file, which is lossless and is admitted like a PNG file."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise UsageError(
             f"image {number} is an array of {pixels.dtype} {pixels.shape}: expected RGB, uint8 (height, width, 3)"
@@ -145,7 +145,7 @@ def _at_url(path: str) -> Part:
 
 
 def _has_set(url: Url) -> bool:
-    """Whether a shard set is at a URL."""
+    """Whether there is a shard set at the URL."""
     try:
         return Remote(url).size(manifest.NAME) > 0
     except AbsentError:

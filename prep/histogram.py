@@ -22,7 +22,7 @@ def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
 
 
 def _grouped(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
-    """The number of classes by number of samples, in ranges of equal width, and the classes at the two ends."""
+    """Lines with the number of classes in each of some equally wide ranges, and the smallest and largest class."""
     low, high = int(counts.min()), int(counts.max())
     step = (high - low) // _GROUPS + 1
     classes = np.bincount((counts - low) // step).tolist()
@@ -37,7 +37,7 @@ def _grouped(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
 
 
 def _bar(value: int, top: int) -> str:
-    """A bar for one of the values up to `top`; at least one character unless the value is 0."""
+    """A bar for a value from 0 to `top`, with at least one character unless the value is 0."""
     return "#" * max(round(_BAR * value / top), min(value, 1))
 
 

@@ -27,30 +27,30 @@ def make_shards(
 ) -> ShardSet:
     """Convert a data set into a shard set at `out`, a folder or a URL, as `headrace prep` does, and open it.
 
-    `source` is a folder, zip, tar, listing or Parquet file; `options` are those of the command: seed,
+    `source` is a folder, zip, tar, listing or Parquet file. `options` are the options of the command: seed,
     samples_per_shard, shard_size (megabytes), classes, per_class, follow_links, columns (of a listing), classes_from
     (a shard set or file), val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"), on_empty_class
     ("error", "drop" or "keep"), dedupe ("none" or "exact"), on_conflict ("error" or "drop"), max_side (pixels),
     quality, background ("white" or "#7f7f7f"). Workers are processes that need nothing from the calling program, which
-    may be a script without a main guard or a notebook; None means one for each available core. Lines go to the logger
-    "headrace".
+    may be a script without a main guard or a notebook; None means one for each available core. Lines of output go to
+    the logger "headrace".
 
-    With `append` the set `out` gets the images of `source` that it does not have; with `new_classes` also images of
-    classes that it does not have.
+    With `append`, images of `source` that the set `out` does not have are appended to it; with `new_classes`, also
+    images of classes that the set does not have.
 
-    Raises UsageError for options, DataError for images that do not decode.
+    Raises UsageError for invalid options, DataError for images that do not decode.
     """
     known = sorted(Options.__dataclass_fields__)
     if wrong := sorted(options.keys() - set(known)):
         others = ", ".join(["workers", "if_exists", "append", "new_classes", *known])
-        raise UsageError(f"make_shards: no option {wrong[0]!r}; there are: {others}")
+        raise UsageError(f"make_shards: no option {wrong[0]!r}; the options are {others}")
     choices = ("reuse", "error", "rebuild")
     if if_exists not in choices:
         raise UsageError(f"if_exists = {if_exists!r}: expected one of {', '.join(choices)}")
     if workers is not None and workers < 1:
         raise UsageError(f"workers = {workers}: expected at least 1")
     if (append and if_exists != "reuse") or (new_classes and not append):
-        raise UsageError("make_shards: append goes with if_exists = 'reuse' only, and new_classes with append only")
+        raise UsageError("make_shards: append needs if_exists = 'reuse', and new_classes needs append")
     cores = workers or usable_cores()
     where, chosen = location(out), Options(**options)
     if append:
@@ -63,7 +63,7 @@ def make_shards(
 def verify_shards(shards: Location | str, *, deep: bool = False) -> None:
     """Check a shard set, as `headrace verify` does: sizes, SHA-256, the index against the tars.
 
-    With `deep` each image is decoded too. Raises DataError, which names each problem and the remedy for all.
+    With `deep`, each image is decoded too. Raises DataError, which names each problem and one remedy for all of them.
     """
     problems: list[str] = []
     try:

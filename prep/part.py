@@ -1,8 +1,9 @@
 """`headrace prep --part I/N`: makes a share of a set's shards, in one of several processes on any hosts.
 
-All read one plan, which the first of them makes; a part makes its shards and publishes nothing. Anybody who gives the
-same command without --part finds all that parts have made, makes what is missing and publishes the set. A part may be
-given again, and twice at once: shards have equal bytes whichever process makes them, and are renamed into place.
+All processes read one plan, which the first of them makes. A part makes its shards and publishes nothing. The same
+command without --part keeps the shards that parts have made, makes the missing ones and publishes the set. A part may
+be run again, or by two processes at once, because shards have equal bytes whichever process makes them, and are renamed
+into place.
 """
 
 import re
@@ -32,7 +33,7 @@ from headrace.shards.targets import refuse_mount_point
 from headrace.shards.urls import Location
 
 _PART = re.compile(r"(\d{1,7})/(\d{1,7})")
-_LOOK_EVERY = 0.5  # seconds, while another process makes the plan
+_LOOK_EVERY = 0.5  # seconds between looks for the plan while another process makes it
 
 
 class Part(NamedTuple):
@@ -82,14 +83,14 @@ def prep_part(source: Location, out: Path, options: Options, part: Part, *, work
         except HeadraceError:
             if work.folder.exists() or not _is_published(out, options, say):
                 raise
-            return  # its folder became the set before this part was done
+            return  # another process published the folder as the set before this part was done
     done = sum(1 for _ in work.records.glob("*.record"))
     total = sum(map(len, plan.jobs().values()))
-    say(f"part {part}: {counted(count, 'shard')}, {made} of them made now; {done:,} of all {total:,} exist")
+    say(f"part {part}: {counted(count, 'shard')}, {made} of them made now; {done:,} of the set's {total:,} exist")
 
 
 def make_share(part: Part, work: Work, files: Files, workers: int, out: Path) -> tuple[int, int]:
-    """Make the missing shards of a part; return how many were made now, and how many exist."""
+    """Make the missing shards of a part; return the number that were made now, and the number of all its shards."""
     remains.remove_all_remains(work.folder)
     jobs = [job for split in work.plan.jobs().values() for job in split][part.number - 1 :: part.of]
     records = finished(jobs, work)
@@ -101,7 +102,7 @@ def make_share(part: Part, work: Work, files: Files, workers: int, out: Path) ->
 
 
 def _is_published(out: Path, options: Options, say: Say) -> bool:
-    """Whether the set exists. Raises UsageError if there is another one."""
+    """Whether the set has been published already. Raises UsageError if `out` is another set."""
     manifest = reuse.published(out, options)
     if manifest is not None:
         say(f"{out}: exists already, made with these options; there is nothing to do")
@@ -109,7 +110,7 @@ def _is_published(out: Path, options: Options, say: Say) -> bool:
 
 
 def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> Plan:
-    """The plan that all parts read, made if missing. Raises UsageError if it has other options."""
+    """The plan that all parts read, made if missing. Raises UsageError if it was made with other options."""
     room, told = Room(out), False
     while (plan := room.found()) is None:
         try:
@@ -125,8 +126,8 @@ def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> 
             break
     if other := differing(plan, options):
         raise UsageError(
-            f"{room.folder}: its plan was made with other options: {', '.join(other)}. Give the same, or remove that "
-            "folder, with everything in it, to begin again"
+            f"{room.folder}: its plan was made with other options: {', '.join(other)}. Give the same options, or "
+            "remove that folder, with everything in it, to begin again"
         )
     return plan
 

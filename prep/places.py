@@ -1,4 +1,4 @@
-"""Single images by kind of place: files, memory, sources as prep reads them, shard sets; also at URLs."""
+"""Reads single images from each kind of place: files, memory, sources of prep, listings, shard sets; also at URLs."""
 
 import os
 import tempfile
@@ -28,18 +28,18 @@ from headrace.shards.urls import is_url, location
 
 
 class Part(Protocol):
-    """Images in one kind of place."""
+    """The images in one place, in order; `place` is the index of an image."""
 
     def __len__(self) -> int: ...
 
     def name(self, place: int) -> str:
-        """What an image is called."""
+        """The name of an image in output."""
 
     def data(self, place: int) -> bytes:
-        """The file of an image. Raises DataError or OSError where it cannot be read."""
+        """The bytes of an image file. Raises DataError or OSError if it cannot be read."""
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The same, admitted."""
+        """The admitted image as prep would store it, or the reason why it cannot be used."""
 
 
 def _inside(path: str, name: str) -> str:
@@ -58,7 +58,7 @@ def _admitted(part: Part, place: int, prepared: Prepared) -> Given:
 
 
 class Files:
-    """Single files, on a disk or at URLs. What is called a URL has no query, which may be a secret."""
+    """Single files, on a disk or at URLs. The name of a URL omits the query, which may contain a secret."""
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
@@ -68,12 +68,12 @@ class Files:
         return len(self._paths)
 
     def name(self, place: int) -> str:
-        """What the image is called."""
+        """The name of the image in output."""
         path = self._paths[place]
         return shown(path) if is_url(path) else path
 
     def data(self, place: int) -> bytes:
-        """Its file."""
+        """The bytes of the image file."""
         if is_url(self._paths[place]):
             return self._servers.read(self._paths[place], MAX_FILE_BYTES)
         path = Path(self._paths[place])
@@ -82,7 +82,7 @@ class Files:
         return regular.read(path)
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The same, admitted."""
+        """The admitted image as prep would store it, or the reason why it cannot be used."""
         return _admitted(self, place, prepared)
 
 
@@ -96,24 +96,24 @@ class Memory:
         return 1
 
     def name(self, _: int) -> str:
-        """What the image is called."""
+        """The name of the image in output."""
         return self._name
 
     def data(self, _: int) -> bytes:
-        """Its file."""
+        """The bytes of the image file."""
         return self._data
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The same, admitted."""
+        """The admitted image as prep would store it, or the reason why it cannot be used."""
         return _admitted(self, place, prepared)
 
 
 class Source:
-    """The images of a folder, archive or Parquet file, as prep reads them; unsupported ones come last."""
+    """The images of a folder, archive or Parquet file, as prep reads them; images that prep cannot read come last."""
 
     def __init__(self, path: str) -> None:
         self._path = shown(path) if is_url(path) else path
-        # Held while images are needed: the unpacked copy of an archive is removed with it.
+        # Held while images are needed, because the unpacked copy of an archive is removed together with this object.
         self._files = open_files(location(path), Path(tempfile.gettempdir()))
         self._entries, self._left_out = _images_in(self._files)
         self._reader = self._files.reader("")
@@ -122,24 +122,24 @@ class Source:
         return len(self._entries) + len(self._left_out)
 
     def name(self, place: int) -> str:
-        """What the image is called."""
+        """The name of the image in output."""
         inside = place - len(self._entries)
         return _inside(self._path, self._entries[place].path if inside < 0 else self._left_out[inside][0])
 
     def data(self, place: int) -> bytes:
-        """Its file."""
+        """The bytes of the image file."""
         inside = place - len(self._entries)
         if inside >= 0:
             raise DataError(self._left_out[inside][1])
         return self._reader.read(self._entries[place])
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The same, admitted."""
+        """The admitted image as prep would store it, or the reason why it cannot be used."""
         return _admitted(self, place, prepared)
 
 
 def _images_in(files: SourceFiles) -> tuple[list[Entry], LeftOut]:
-    """The images that are read, and those that are not, with the reason."""
+    """The images that prep can read, and the images that it cannot read, each with the reason."""
     if isinstance(files, ParquetFiles):
         return list(files.table()), files.left_out
     seen = survey(files)
@@ -162,21 +162,21 @@ class Listing:
         if Path(path).suffix.lower() == TEXT and not any(
             is_url(one) or os.path.lexists(self._folder / one) for one in self._paths
         ):
-            none = f"no image, and no list of images: none of its lines is a file in {self._folder}"
-            self._paths, self._without = [""], none  # for arbitrary text, one row says so instead of one per line
+            none = f"neither an image nor a list of images: none of its lines names a file in {self._folder}"
+            self._paths, self._without = [""], none  # one row for the whole file instead of one for each line
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def name(self, place: int) -> str:
-        """What the image is called."""
+        """The name of the image in output."""
         path = self._paths[place]
         if is_url(path):
             return shown(path)
         return str(Path(self._path).parent / path) if path else self._path
 
     def data(self, place: int) -> bytes:
-        """Its file."""
+        """The bytes of the image file."""
         path = self._paths[place]
         if not path:
             raise DataError(self._without)
@@ -186,7 +186,7 @@ class Listing:
         return self._reader.read(Entry(path, size, UNKNOWN_CRC, 0, size, 0))
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The same, admitted."""
+        """The admitted image as prep would store it, or the reason why it cannot be used."""
         return _admitted(self, place, prepared)
 
 
@@ -206,17 +206,17 @@ class Samples:
         return int(self._starts[-1])
 
     def name(self, place: int) -> str:
-        """What the image is called."""
+        """The name of the image in output."""
         split, row = self._find(place)
         return _inside(self._path, f"{self._splits[split].name}/{self._splits[split].keys[row]}")
 
     def data(self, place: int) -> bytes:
-        """Its file."""
+        """The bytes of the image file."""
         split, row = self._find(place)
         return self._splits[split].jpegs(np.array([row]))[0].tobytes()
 
     def image(self, place: int, _: Prepared) -> Given:
-        """The same, admitted."""
+        """The admitted image as prep would store it, or the reason why it cannot be used."""
         split, row = self._find(place)
         try:
             data = self.data(place)

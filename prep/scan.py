@@ -1,4 +1,4 @@
-"""Scans one WebDataset tar: its usable samples, each decoded once, and why others cannot be used."""
+"""Scans a WebDataset tar: finds the usable samples, decodes each of them once, and notes why others cannot be used."""
 
 import hashlib
 import os
@@ -27,8 +27,8 @@ class Found(NamedTuple):
 
     key: str
     label: str
-    row: Row  # with shard and label still 0
-    line: str
+    row: Row  # the row for the Parquet index, in which shard and label are still 0
+    line: str  # for the .idx
 
 
 @dataclass
@@ -73,7 +73,7 @@ def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> F
     named = [(_key_and_extension(one.name)[1], _file(one)) for one in parts]
     of = {
         extension: member for extension, member in named if extension
-    }  # without an extension it is not a part of a sample
+    }  # a member without an extension is not part of a sample
     picture = next((of[one] for one in EXTENSIONS if one in of), None)
     label = of.get(LABEL_EXTENSION)
     if picture is None or label is None:

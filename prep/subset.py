@@ -29,9 +29,10 @@ from headrace.shards.urls import Location
 def subset(
     parent: Location, out: Path, *, where: str | None, ids: Path | None, drop_empty_classes: bool, say: Say
 ) -> Result:
-    """Make the shard set `out` of the samples of `parent` that meet a condition in SQL, or that a file lists.
+    """Make the shard set `out` from the samples of `parent` that meet the SQL condition `where` or are listed in `ids`.
 
-    Raises UsageError if that is not a single sample, or if `out` is something else, and what reading the parent raises.
+    Raises UsageError if no sample is selected, or if `out` exists and is not this subset; also the errors of reading
+    the parent.
     """
     began = time.monotonic()
     out = target(parent, out)
@@ -54,9 +55,9 @@ def _make(shards: ShardSet, out: Path, asked: Asked, chosen: Ids, say: Say) -> M
     """Write the set and publish it."""
     empty = [name for name, ids in chosen.items() if not len(ids)]
     if len(empty) == len(chosen):
-        raise UsageError(f"{shards.where}: no sample is selected, but a set needs at least one. Select others")
+        raise UsageError(f"{shards.where}: no sample is selected, but a set needs at least one. Change the selection")
     for name in empty:
-        say(f"{out}: without split {name}, since none of its samples is selected")
+        say(f"{out}: split {name} is omitted, because none of its samples is selected")
     chosen = {name: ids for name, ids in chosen.items() if len(ids)}
     with _work(out) as folder:
         classes, number = _classes(shards, chosen, drop=asked.drop_empty_classes)
@@ -83,12 +84,12 @@ def _make(shards: ShardSet, out: Path, asked: Asked, chosen: Ids, say: Say) -> M
         store.write_bytes(folder / NAME, manifest.render())
         store.publish(folder, out)
     if headers.remembered(shards.manifest):
-        headers.remember(manifest)  # whose images are among those
+        headers.remember(manifest)  # because all its images are images of the parent
     return manifest
 
 
 def _classes(shards: ShardSet, chosen: Ids, *, drop: bool) -> tuple[tuple[ClassInfo, ...], NDArray[np.int64]]:
-    """The classes of the set, and the new label of each of the parent's."""
+    """The classes of the new set, and the new label for each label of the parent, int64 (classes of the parent,)."""
     used = np.full(len(shards.class_ids), not drop)
     for name, ids in chosen.items():
         with closing(shards.split(name)) as split:
@@ -112,7 +113,7 @@ def _work(out: Path) -> Iterator[Path]:
     folder = store.work_folder(out.with_name(f"{out.name}.subset"))
     with store.writing(folder):
         refuse_of_others(folder)
-        store.discard(folder)  # of one that was killed
+        store.discard(folder)  # a killed process may have left it
         folder.mkdir()
     try:
         yield folder

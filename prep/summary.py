@@ -20,7 +20,8 @@ def summary(result: Result, out: Location) -> str:
     if result.reused:
         end = f"  reused: it was made before from the same source with the same options ({result.seconds:.2f} s)"
     elif result.added is not None:
-        what = f"{counted(result.added, 'sample')} appended" if result.added else "nothing appended: it has all of them"
+        nothing = "nothing appended: the set has all images already"
+        what = f"{counted(result.added, 'sample')} appended" if result.added else nothing
         end = f"  {what} ({result.seconds:.1f} s)"
     else:
         end = (
@@ -53,7 +54,7 @@ def split_name(manifest: Manifest, name: str) -> str:
 def account(tally: Tally, *, reported: bool = True) -> list[str]:
     """Lines about files of the source that are not samples or were changed, and about classes without samples.
 
-    `reported`: whether report.jsonl names them.
+    `reported` says whether report.jsonl names the files.
     """
     lines = []
     if tally.bad:
@@ -64,12 +65,12 @@ def account(tally: Tally, *, reported: bool = True) -> list[str]:
     lines += [f"{counted(count, 'image')}: {why}" for why, count in tally.converted.most_common()]
     for why, count in tally.unused.most_common():
         files = counted(count, "file")
-        more = "; --follow-links reads what those in a folder lead to" if why == SYMBOLIC else ""
+        more = "; --follow-links reads the targets of links in a folder" if why == SYMBOLIC else ""
         lines.append(f"{files} {why}" if why == READ else f"{files} not used: {why}{more}")
     if lines and reported:
         lines[-1] += f" ({REPORT} names all these)"
     if tally.empty:
-        lines.append(f"folders without a file, so no classes: {first_of(tally.empty, _SHOWN)}")
+        lines.append(f"folders without files, which are not classes: {first_of(tally.empty, _SHOWN)}")
     lines += [f"classes without a {split} image: {first_of(names, _SHOWN)}" for split, names in tally.missing.items()]
     return [f"  {line}" for line in lines]
 

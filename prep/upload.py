@@ -1,6 +1,6 @@
 """`headrace prep` to a URL: makes the set on this machine's disk, a few shards at a time, and uploads it.
 
-A set in object storage is never rebuilt in place, since others may be reading it.
+A set in object storage is never rebuilt in place, because others may be reading it.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from headrace.shards.urls import Location, Url
 
 
 def prep_to_url(source: Location, out: Url, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
-    """Make the shard set at `out` from `source`, or find that it exists already."""
+    """Make the shard set at `out` from `source`, unless it exists already."""
     began = time.monotonic()
     refuse_url(out, if_exists)
     uploads = Uploads(out)
@@ -96,8 +96,8 @@ def _plan(files: Files, uploads: Uploads, folder: Path, options: Options, worker
         uploads.claim(plan)
     if other := differing(plan, options):
         raise UsageError(
-            f"{uploads.url}: the set that is being made there has other options: {', '.join(other)}. Give the same, or "
-            "choose another OUT"
+            f"{uploads.url}: the set that is being made there has other options: {', '.join(other)}. Give the same "
+            "options, or choose another OUT"
         )
     return plan
 
@@ -110,7 +110,7 @@ def _is_published(uploads: Uploads, options: Options, say: Say) -> bool:
 
 
 def refuse_url(out: Url, if_exists: str = "reuse") -> None:
-    """Raise UsageError for what cannot be done at a URL."""
+    """Raise UsageError for the URL of a web server, and for --if-exists rebuild, which is not possible at a URL."""
     if not out.in_bucket:
         raise UsageError(f"{out}: a web server cannot be written to. Give a URL of s3://, gs:// or az://, or a folder")
     if if_exists == "rebuild":
@@ -122,9 +122,9 @@ def refuse_url(out: Url, if_exists: str = "reuse") -> None:
 
 @contextmanager
 def desk_for(out: Url, purpose: str = "") -> Iterator[Path]:
-    """A context with a path on this machine's disk for the set being made; it is removed afterwards, with remains.
+    """A context with a path on this machine's disk for the set being made; all files there are removed at its end.
 
-    Raises LockedError if another process of this machine uses it.
+    Raises LockedError if another process on this machine uses the path.
     """
     name = hashlib.sha256(f"{out}\0{purpose}".encode()).hexdigest()[:16]
     stage = Stage.of()

@@ -29,13 +29,13 @@ class Checked:
         return [shard for split in self.report.manifest.splits for shard in split.shards]
 
     def refuse_problems(self) -> None:
-        """Raise DataError if there is any."""
+        """Raise DataError if there is any problem."""
         if count := len(self.report.problems):
             what = "1 problem" if count == 1 else f"{count:,} problems"
             raise DataError(f"{self.root}: {what}, listed above. Do not train on it as it is. {self.report.remedy}")
 
     def line(self) -> str:
-        """The closing line about an intact set."""
+        """The closing line about an intact set, with the checks that were made."""
         what = "sizes, SHA-256, index against tars" + (", every image decoded" if self.deep else "")
         return (
             f"{self.root}: sound. {self.report.manifest.samples:,} samples in {len(self.shards):,} shards, "

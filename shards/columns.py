@@ -16,11 +16,11 @@ _READ = ("shard", "offset", "size", "label", "width", "height", "crc32")
 
 
 class Columns(NamedTuple):
-    """One row for each of n samples, (n,) each. Shards need no column, because rows are in the order of shards."""
+    """Columns with one row for each of n samples, shape (n,) each. Rows are in the order of shards."""
 
     labels: NDArray[np.int64]
-    widths: NDArray[np.int32]  # pixels, like the next
-    heights: NDArray[np.int32]
+    widths: NDArray[np.int32]  # pixels
+    heights: NDArray[np.int32]  # pixels
     offsets: NDArray[np.int64]  # first byte in the tar
     sizes: NDArray[np.int32]  # bytes
     crcs: NDArray[np.uint32]

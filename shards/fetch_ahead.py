@@ -1,4 +1,4 @@
-"""Tars fetched ahead of a run by a few threads: those of the current window first, then those of the next two."""
+"""Fetches tars ahead of a run with a few threads: first the tars of the current window, then those of the next two."""
 
 import threading
 import time
@@ -7,30 +7,31 @@ from collections.abc import Callable, Iterable
 from headrace.shards.next_use import NextUse
 
 AHEAD = 2
-"""Windows beyond the current one that are fetched: enough for storage that hesitates, and little of the disk."""
-_WAIT_SECONDS = 0.2  # between tries by one thread for all, once there was no room: each looks through the stage
+"""The number of windows fetched ahead of the current one: enough to bridge pauses of the storage, with little disk."""
+_WAIT_SECONDS = 0.2  # between attempts while there is no room, because each attempt searches the whole stage
 
 Fetch = Callable[[int, int], bool]
-"""Have a tar, by its number, for the window of a number; False where there is no room for it yet."""
+"""Given the number of a tar and of its window, fetches the tar if it is missing; False if there is no room yet."""
 
 
 class ClosedError(Exception):
-    """What was being fetched is not needed any more."""
+    """Fetching ahead was closed, so the tar that is being fetched is not needed any more."""
 
 
 class FetchAhead:
-    """Threads that fetch. Threads may share it; those that wait for a tar need not wait for these: see `check`.
+    """Fetches tars ahead with threads of its own. Other threads may share it; `check` tells them of errors.
 
-    A window's tars are taken in the order of the window, and none of the next before all of the current one are there
-    or on their way, so that a run begins as soon as it can. While there is no room, one thread tries for all.
+    The tars of a window are fetched in the order of the window. A tar of a later window is fetched only when all tars
+    of the current window are staged or being fetched, so that a run starts as early as possible. While there is no
+    room, only one thread at a time tries again.
     """
 
     def __init__(self, uses: NextUse, fetch: Fetch, threads: int) -> None:
         self._uses, self._fetch = uses, fetch
         self._changed = threading.Condition()
-        self._missing: dict[int, dict[int, None]] = {}  # by window, tars in its order that were not there yet
+        self._missing: dict[int, dict[int, None]] = {}  # by window, the tars that are not staged yet, in order
         self._busy: set[int] = set()
-        self._full, self._again = False, 0.0  # whether there was no room, and when that is tried again
+        self._full, self._again = False, 0.0  # whether there was no room, and when to try again
         self._error: Exception | None = None
         self._closing = False
         self._threads = [
@@ -41,17 +42,17 @@ class FetchAhead:
             thread.start()
 
     def go_on(self, tars: Iterable[int]) -> None:
-        """Note that these tars are wanted now. Raises what went wrong with any that was fetched ahead."""
+        """Note that these tars are needed now. Raises the error that ended a thread, if there is one."""
         self.check()
         with self._changed:
             if self._uses.go_on(tars, AHEAD * self._uses.together):
                 for number in [one for one in self._missing if one < self._uses.current - self._uses.together]:
                     del self._missing[number]
-                self._again = 0.0  # others may go now
+                self._again = 0.0  # tars of earlier windows may be evicted now
                 self._changed.notify_all()
 
     def farthest_first(self, tars: Iterable[int], beyond: int) -> list[int]:
-        """As that of the uses."""
+        """Like `NextUse.farthest_first`, but safe for several threads."""
         with self._changed:
             return self._uses.farthest_first(tars, beyond)
 
@@ -71,12 +72,12 @@ class FetchAhead:
             raise self._error
 
     def told(self, _: int) -> None:
-        """To be told of bytes that come: ends a download when this is closed."""
+        """Callback of a download for each piece of bytes; raises ClosedError once this object is closed."""
         if self._closing:
             raise ClosedError
 
     def close(self, patience: float | None = None) -> None:
-        """End the threads, wherever they are, and wait for them."""
+        """Tell the threads to end, also during a download, and wait at most `patience` seconds for each."""
         self._closing = True
         with self._changed:
             self._changed.notify_all()
@@ -90,7 +91,7 @@ class FetchAhead:
                 self._do(*task)
         except ClosedError:
             return
-        except Exception as error:  # noqa: BLE001  handed over whole: whoever wants a tar next raises it
+        except Exception as error:  # noqa: BLE001  `check` raises it in the thread that needs the next tar
             self._error = error
 
     def _do(self, window: int, tar: int) -> None:
@@ -120,11 +121,11 @@ class FetchAhead:
             if (tar := next((one for one in missing if one not in self._busy), None)) is not None:
                 return window, tar
             if missing and window <= self.current:
-                return None  # the rest of the current window has all of the network
+                return None  # until the current window is complete, its remaining downloads get the whole network
         return None
 
     def _of(self, window: int) -> dict[int, None]:
-        """What is missing of a window."""
+        """The missing tars of a window, as keys in the order of the window."""
         if window not in self._missing:
             self._missing[window] = dict.fromkeys(self._uses.window(window))
         return self._missing[window]

@@ -12,7 +12,7 @@ from headrace.shards.errors import DataError
 from headrace.shards.tar import BLOCK, JPEG_EXTENSION, LABEL_EXTENSION
 
 VERSION = "v1.2"
-_DIGITS = 19  # of the largest offset in 64 bits
+_DIGITS = 19  # digits of the largest 64-bit offset
 
 
 def sample_line(key: str, offset: int, size: int, label: int) -> str:
@@ -30,7 +30,7 @@ def render(lines: Sequence[str]) -> bytes:
 
 
 def parse(text: str) -> Iterable[dict[str, tuple[int, int, str]]]:
-    """For each sample: extension -> (offset, size, member name)."""
+    """Yield a dictionary for each sample: its extensions, each with (offset, size, member name). Raises DataError."""
     first, *lines = text.splitlines() or [""]
     if first.split() != [VERSION, str(len(lines))]:
         raise DataError(f"first line is {first[:40]!r}, expected '{VERSION} {len(lines)}'")

@@ -25,7 +25,7 @@ from headrace.shards.parts import PART, CheckedReader, OtherFileError
 class Index:
     """The index of a split, open for reading row group by row group. Close it after use.
 
-    No thread of Arrow's reads: one that still lets go of the file while the interpreter ends would abort the process.
+    Arrow's threads are not used: a thread that releases the file while the interpreter exits would abort the process.
     Opening and reading raise DataError for a damaged file, and NewerError for a file with unknown columns.
     """
 
@@ -53,7 +53,7 @@ class Index:
         pa.default_memory_pool().release_unused()
 
     def read(self, columns: Sequence[str], group: int | None = None) -> dict[str, Any]:
-        """Columns of one row group, or of all, as Arrow arrays without nulls."""
+        """Columns of one row group, or of the whole file, as Arrow arrays without nulls."""
         self._refuse_columns(columns)
         try:
             if group is None:
@@ -135,7 +135,7 @@ def check_size(root: Path, info: FileInfo) -> None:
 
 
 def check_whole(root: Path, info: FileInfo) -> None:
-    """Raise DataError unless the whole file has its SHA-256; readers of a file with sums only check what they read."""
+    """Raise DataError unless the whole file has its SHA-256. Reading rows checks only the parts that hold them."""
     with closing(Index(root, info)) as found:
         found.check_whole()
 

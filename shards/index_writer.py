@@ -15,8 +15,8 @@ from headrace.shards.parts import SummingWriter
 from headrace.shards.sample import ROW, Rows
 
 LARGE = 1 << 22
-"""In a split with more samples row groups end with shards, and the manifest has the sums of the file's parts."""
-_MOST = 1 << 20  # most rows of a group; groups of smaller splits have this many, wherever shards end
+"""In a split with more samples, row groups end where shards end, and the manifest has the sums of the file's parts."""
+_MOST = 1 << 20  # most rows of a group; groups of smaller splits have this many, regardless of shards
 _LEAST = 1 << 18  # a group of a large split with at least this many rows ends with the shard
 NUMBERS = [name for name in ROW.names or () if name != "sha256"]
 TYPES = {
@@ -69,7 +69,7 @@ class IndexWriter:
 
     def abandon(self) -> None:
         """Leave the file unfinished."""
-        with suppress(Exception):  # otherwise it would be raised at garbage collection, where nobody can catch it
+        with suppress(Exception):  # an unclosed writer would raise it at garbage collection, where nobody can catch it
             self._out.close()
 
     @property

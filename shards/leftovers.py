@@ -42,7 +42,7 @@ def find_leftovers(remote: Remote, now: datetime) -> Leftovers:
 def leftovers(there: Iterable[Entry], manifest: Manifest | None, now: datetime) -> Leftovers:
     """The leftovers among the existing files. Only names that prep gives count; other files are never included.
 
-    Beside tars that prep did not make, no tar counts, because they may be waiting to be adopted.
+    In an adopted set no tar counts as a leftover, because tars may have been uploaded there to be adopted next.
     """
     named = _named(manifest) if manifest is not None else set[str]()
     adopted = manifest is not None and manifest.made is None

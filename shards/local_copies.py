@@ -66,7 +66,7 @@ def list_copies(stage: Stage) -> list[Copies]:
                 Copies(f"tars of {url}", folder.name[:16], len(mine), sum(one.bytes for one in mine), not unused)
             )
     if others := [one for name, one in tars.items() if name not in of_sets]:
-        found.append(Copies("tars of no set that is here", "", len(others), sum(one.bytes for one in others), False))
+        found.append(Copies("tars of unknown sets", "", len(others), sum(one.bytes for one in others), False))
     found += [_of_files("decoded images", [path], busy) for path in _decoded()]
     for kind, words in _KINDS.items():
         kept = private_folder(kind)

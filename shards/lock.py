@@ -13,7 +13,7 @@ from headrace.shards.errors import HeadraceError
 from headrace.shards.store import make_folder, storage_error
 from headrace.shards.targets import followed, is_mount_point
 
-# From file systems without locks, and NFS without a lock server.
+# Errors of file systems that have no locks, and of NFS without a lock server.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
@@ -31,8 +31,8 @@ def lock_of(target: Path) -> Path:
 def locked(target: Path) -> Iterator[None]:
     """Hold the exclusive right to write `target`; the kernel releases it when the process dies, however it dies.
 
-    The lock file is beside the target, whichever link leads there. If the target is a mount point, it is inside: the
-    folder in which a container's volume is mounted may be on another, read-only disk.
+    The lock file is beside the target itself, even if `target` is a link to it. The lock file of a mount point is
+    inside it, because the folder in which a container's volume is mounted may be on another, read-only disk.
     """
     name = lock_of(target)
     make_folder(name.parent)
@@ -53,9 +53,9 @@ def locked(target: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_if_possible(target: Path) -> Iterator[bool]:
-    """Hold the same lock if the file system has locks; yield whether it has. Without locks nobody is excluded.
+    """Hold the same lock as `locked` if the file system has locks, and yield whether it has.
 
-    Raises LockedError if another process holds it.
+    Without locks, no other writer is excluded. Raises LockedError if another process holds the lock.
     """
     name = lock_of(target)
     make_folder(name.parent)
@@ -74,7 +74,7 @@ def locked_if_possible(target: Path) -> Iterator[bool]:
 
 
 def _flock(name: Path) -> tuple[int, bool]:
-    """A descriptor of the file, and whether it holds the lock. Raises BlockingIOError if another process does."""
+    """A descriptor of the file, and whether it holds the lock. Raises BlockingIOError if another process holds it."""
     while True:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | system.CLOEXEC, 0o644)
         try:
@@ -90,7 +90,7 @@ def _flock(name: Path) -> tuple[int, bool]:
 
 
 def refusal(target: Path) -> LockedError:
-    """The error if another command holds the right."""
+    """The error for a target that another command is writing."""
     return LockedError(
         f"{target}: another headrace command is writing it now. Wait until it ends, or choose another folder"
     )

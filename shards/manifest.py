@@ -128,7 +128,8 @@ class SourceInfo(_Part):
 class AppendedInfo(_Part):
     """What `headrace prep --append` added: its source, its options, and its numbers of classes and tars.
 
-    `classes` is the number of new classes, `shards` that of tars by split. They follow those of the parts before.
+    `classes` is the number of new classes, and `shards` the number of new tars by split. They follow the classes and
+    tars of earlier parts.
     """
 
     source: SourceInfo
@@ -175,7 +176,7 @@ class Manifest(_Part):
     def _refuse_odd_parts(self) -> None:
         """Check that the parts have no more classes and tars than the set."""
         if sum(one.classes for one in self.appended) > len(self.classes):
-            raise ValueError("more classes were appended than there are")
+            raise ValueError("more classes were appended than the set has")
         tars = {split.name: len(split.shards) for split in self.splits}
         for name in {name for one in self.appended for name in one.shards}:
             if sum(one.shards.get(name, 0) for one in self.appended) > tars.get(name, 0):

@@ -27,7 +27,7 @@ FEWEST = 1 << 18
 """A split with at least this many samples is mapped; a copy of a smaller one takes at most 8 MB."""
 _FOLDER, _ENDING, _LOCK = "columns", ".columns", ".lock"
 _MAGIC = b"headrace columns, version 1.\n\0\0\0"  # 32 bytes
-_BLOCK = 1 << 20  # bytes of a checksum
+_BLOCK = 1 << 20  # bytes that one checksum covers
 _SUM = np.dtype(np.uint32)
 _MOST_FILES, _UNUSED_SECONDS = 8, 30 * 86400.0  # limits for files of other splits
 
@@ -67,8 +67,9 @@ class Mapped:
     def open(self, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
         """The columns of a split, read-only if they are mapped.
 
-        They are checked when the file is made, and its bytes again when it is mapped; a damaged file is made again.
-        Raises DataError if the index is damaged or inconsistent; if it need not be read, only its size is checked.
+        The columns are checked when their file is made, and the bytes of the file each time it is mapped; a damaged
+        file is made again. Raises DataError if the index is damaged or inconsistent. While a file of its columns
+        exists, only the size of the index is checked.
         """
         if split.samples < FEWEST:
             return read_columns(root, split, manifest)
@@ -119,7 +120,7 @@ def _map(path: Path, key: bytes, samples: int) -> Columns | None:
         if not _is_sound(descriptor, key, layout):
             return None
         with suppress(OSError):
-            os.utime(descriptor)  # a used file counts as new
+            os.utime(descriptor)  # `_clean` removes files that were not used for long
         return layout.columns(mmap.mmap(descriptor, layout.end, access=mmap.ACCESS_READ), samples)
     finally:
         os.close(descriptor)
@@ -128,7 +129,7 @@ def _map(path: Path, key: bytes, samples: int) -> Columns | None:
 def _is_sound(descriptor: int, key: bytes, layout: _Layout) -> bool:
     """Whether the file belongs to this user and has the key and the checksums in its header.
 
-    It is read, not mapped, so that unneeded pages take no memory of the process.
+    The file is read here, not mapped, so that pages that are not needed later take no memory of the process.
     """
     seen = os.fstat(descriptor)
     own = stat.S_ISREG(seen.st_mode) and system.is_own(seen)
@@ -154,7 +155,7 @@ def _sums(descriptor: int, layout: _Layout) -> bytes:
 
 @contextmanager
 def _only(path: Path) -> Iterator[None]:
-    """Wait until no other process is in this block. The lock ends with its process, however that dies."""
+    """Wait until no other process is in this block. The lock ends with its process, however the process dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | system.NOFOLLOW | system.CLOEXEC, 0o600)
     try:
         system.lock(descriptor)

@@ -50,7 +50,7 @@ class Link(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A member that is neither, and its kind."""
+    """A member that is neither a regular file nor a link, and a phrase for its kind."""
 
     name: str
     what: str
@@ -64,9 +64,9 @@ def members(path: Path) -> Iterator[Member]:
 def all_members(
     path: Path, name: Location | None = None, folders: list[str] | None = None
 ) -> Iterator[Member | Link | Unread]:
-    """All members: also links, which are not followed, and unsupported ones; names of folders go to `folders`.
+    """All members except folders, with links, which are not followed, and members of unsupported kinds.
 
-    Raises DataError, which names the tar by `name` if that is given.
+    Appends the names of folders to `folders`. Raises DataError, which calls the tar `name` if that is given.
     """
     descriptor = regular.descriptor(path)
     try:
@@ -78,7 +78,7 @@ def all_members(
 
 @dataclass
 class _Ahead:
-    """What extensions say about the member after them. PAX takes precedence over GNU's long names, as in GNU tar."""
+    """The values that extensions give for the next member. As in GNU tar, PAX takes precedence over long names."""
 
     name: str = ""
     target: str = ""
@@ -100,7 +100,7 @@ class _Ahead:
 
 
 class _Walk:
-    """Goes from header to header in one open tar."""
+    """Walks from header to header through an open tar."""
 
     def __init__(self, path: Location, descriptor: int, end: int, folders: list[str]) -> None:
         self._path, self._descriptor, self._end, self._folders = path, descriptor, end, folders

@@ -4,6 +4,6 @@ MANIFEST = "shardset.json"
 STAMP = "source.stat"  # only prep writes it
 REPORT = "report.jsonl"
 WORK = ".prep"
-"""At a URL: the folder with what a prep must know until its set is complete."""
+"""The folder at a URL where a prep stores its state until the set is complete."""
 SOURCE_URL = ".url"
-"""In the folder of a fetched set: the file with its origin."""
+"""The file in the folder of a fetched set that names the URL of the set."""

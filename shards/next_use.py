@@ -1,8 +1,8 @@
-"""When each tar is used next, and so which tar to evict first if there is no room: the one used again last.
+"""Finds when each tar is used next, so that the tar with the farthest next use is evicted first if there is no room.
 
-A sequence of windows of tars tells what is used when. It is a pure function of the run, so it is known to the end of
-the run. This choice is Belady's, which is optimal. If the tar that needs the room has the farthest next use, it is
-the next to be evicted itself.
+The sequence of windows of tars that a run uses is a pure function of the run, so it is known up to the end of the run.
+Evicting the tar with the farthest next use is Belady's rule, which is optimal. No tar is evicted for a tar that is used
+later.
 """
 
 from collections import deque
@@ -30,7 +30,7 @@ class NextUse:
         self._ended = False
 
     def window(self, number: int) -> tuple[int, ...]:
-        """The tars of a window; empty after the last one. It is at most `together` windows before the current one."""
+        """The tars of a window; empty after the last one. `number` is at least the current one minus `together`."""
         while self._first + len(self._loaded) <= number and self._load():
             pass
         place = number - self._first
@@ -76,7 +76,7 @@ class NextUse:
                 return NEVER
 
     def farthest_first(self, tars: Iterable[int], beyond: int) -> list[int]:
-        """The tars that may be evicted for one of window `beyond`: used only after it, the latest use first."""
+        """The tars whose next use is after window `beyond`, and may be evicted for it, the latest use first."""
         uses = [(self.next_use(tar), tar) for tar in tars]
         return [tar for use, tar in sorted(uses, reverse=True) if use > beyond]
 

@@ -58,9 +58,9 @@ class Partitions:
 
     @property
     def most_shards(self) -> int:
-        """The largest number of shards in a partition's part of an epoch, without empty ones."""
+        """The largest number of shards in a partition's part of an epoch, not counting empty shards."""
         samples, inner, sizes = -(-self.samples // self.count), 0, sorted(one for one in self.shards if one)
-        # the worst case: the smallest shards, with one sample of a shard at either end
+        # The worst case is a part of the smallest shards, with a single sample of another shard at each end.
         for number, size in enumerate(sizes):
             inner += size
             if inner > samples - 2:

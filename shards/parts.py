@@ -26,11 +26,11 @@ class SummingWriter(io.RawIOBase):
         self.bytes = 0
 
     def writable(self) -> bool:
-        """True."""
+        """Return True, because the stream is open for writing."""
         return True
 
     def tell(self) -> int:
-        """The number of bytes so far."""
+        """The number of bytes written so far."""
         return self.bytes
 
     def write(self, data: object) -> int:
@@ -79,11 +79,11 @@ class CheckedReader(io.RawIOBase):
             raise OtherFileError(f"{seen:,} bytes, expected {size:,}")
 
     def readable(self) -> bool:
-        """True."""
+        """Return True, because the file is open for reading."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True, because any position can be read next."""
         return True
 
     def tell(self) -> int:
@@ -91,7 +91,7 @@ class CheckedReader(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position."""
+        """Move to a position, given like that of `io.IOBase.seek`; return it as bytes from the start of the file."""
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
 
@@ -122,7 +122,7 @@ class CheckedReader(io.RawIOBase):
         return self._kept[1]
 
     def _bytes(self, first: int) -> bytearray:
-        """The bytes of the part that begins there; fewer if the file was cut meanwhile."""
+        """The bytes of the part that begins at byte `first`; fewer if the open file has been shortened."""
         data = bytearray(min(self._length, self._size - first))
         done = 0
         while done < len(data) and (more := system.pread_into(self._descriptor, memoryview(data)[done:], first + done)):

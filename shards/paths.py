@@ -6,15 +6,15 @@ from pathlib import Path
 from headrace.shards.errors import UsageError
 
 _WHY = {
-    errno.ENAMETOOLONG: "it, or a name in it, is longer than file systems allow (255 bytes). Choose a shorter one",
-    errno.ELOOP: "its symbolic links lead in a circle. Choose another",
-    errno.EACCES: "no permission to enter a folder on the way (Permission denied). Ask its owner for permission",
-    errno.EPERM: "no permission to look there (Operation not permitted). Ask its owner for permission",
+    errno.ENAMETOOLONG: "the path, or a name in it, is longer than the system allows. Choose a shorter one",
+    errno.ELOOP: "its symbolic links form a loop. Choose another path",
+    errno.EACCES: "no permission to enter a folder above it (Permission denied). Ask the folder's owner for permission",
+    errno.EPERM: "no permission to access it (Operation not permitted). Ask its owner for permission",
 }
 
 
 def refuse_impossible(path: Path) -> None:
-    """Raise UsageError if the system cannot say whether `path` exists. It need not exist."""
+    """Raise UsageError if the system cannot tell whether `path` exists. A path that does not exist is accepted."""
     try:
         path.stat()
     except ValueError as error:

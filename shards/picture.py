@@ -36,7 +36,7 @@ class Picture(NamedTuple):
 
         Raises DataError if it does not decode, UsageError if it has more pixels than Pillow allows.
         """
-        from PIL import Image  # noqa: PLC0415  nobody needs it who does not look
+        from PIL import Image  # noqa: PLC0415  needed only to look at an image
 
         try:
             found = Image.open(io.BytesIO(self.jpeg)).convert("RGB")

@@ -18,7 +18,7 @@ _WRITER = re.compile(r"([A-Za-z0-9-]{0,24}\.)?\d+(\.[0-9a-f]{8})?")
 
 
 def remove_remains(path: Path) -> None:
-    """Remove what processes that died while writing `path` left; a living process locks what it writes."""
+    """Remove unfinished files of processes that died while writing `path`; files of living processes are locked."""
     for one in path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"):
         if _WRITER.fullmatch(one.name.removeprefix(f"{path.name}.").removesuffix(PARTIAL)):
             with suppress(OSError):  # it belongs to another user, or is locked

@@ -33,7 +33,7 @@ def of_tars(root: Path, names: Iterable[str], made: Made) -> str:
     names = sorted(names)
     what = "this tar" if len(names) == 1 else f"these {len(names):,} tars"
     if all(path.name in names for path in root.glob("*.tar")):
-        return f"Get {what} again: there is no other"
+        return f"Get {what} again: the folder has no other tars"
     return f"Get {what} again, or continue with the others: `{_without(root, names)}`"
 
 
@@ -85,7 +85,7 @@ def _without_manifest(root: Path) -> str:
 
 
 def _rebuild(root: Path, made: Sequence[object]) -> str:
-    """The commands that make the set again. One of several parts is moved away first: a rebuild would lose some."""
+    """The commands that make the set again. A set of several parts is moved away first: a rebuild would lose parts."""
     first = made[0] if made else None
     if isinstance(first, dict) and "subset_of" in first:
         return _subset_anew(root, first)

@@ -17,7 +17,7 @@ from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.urls import Url
 
 _RETRIES, _PATIENCE = 30, timedelta(minutes=5)  # obstore's default of 10 retries ends after 2 s of HTTP 503
-# Time without a byte; time of one request.
+# Limits for the time without a byte, and for the time of one request.
 _TIMES = {"read_timeout": timedelta(seconds=20), "timeout": timedelta(hours=1)}
 _CHUNK = 1 << 18  # bytes per piece: a killed process loses at most this much of each tar
 _CONNECTION = (
@@ -27,11 +27,11 @@ _CONNECTION = (
 )
 """Options of obstore's connections; environment variables have these names after AWS_, AZURE_ or GOOGLE_."""
 _PROFILE = "AWS_PROFILE"
-_ASKED_AGAIN = timedelta(minutes=5)  # for credentials of a profile: boto3 renews those that have 10 minutes left
+_ASKED_AGAIN = timedelta(minutes=5)  # between requests to boto3, which renews credentials 10 minutes before they expire
 _EXPIRED = ("ExpiredToken", "RequestExpired", "TokenRefreshRequired")
-"""S3's codes for expired credentials; their status is that of a bad request."""
+"""S3's codes for expired credentials; their HTTP status is 400, as for a bad request."""
 _INVALID = "InvalidToken"
-"""S3's code for a session token that is mistyped or of other keys; its status is that of a bad request too."""
+"""S3's code for a session token that is mistyped or belongs to other keys; its HTTP status is 400 too."""
 _DENIED = ("HTTP 401", "HTTP 403")
 _SMALL = 1 << 30  # largest size in bytes of a file that is read whole
 _CLOUD, _AWS = "pip install 'headrace[cloud]'", "pip install 'headrace[aws]'"
@@ -40,10 +40,10 @@ _STATUS, _CODE = re.compile(r"status code: (\d{3}[ A-Za-z-]*)"), re.compile(r"<C
 _CAUSES = (
     ("timed out", "timed out"),
     ("Connection refused", "connection refused"),
-    ("dns error", "its name is not known"),
-    ("InvalidCertificate", "its certificate is not trusted"),
+    ("dns error", "the server's name cannot be resolved"),
+    ("InvalidCertificate", "the server's certificate is not trusted"),
     ("IncompleteMessage", "the connection was closed"),
-    ("error sending request", "cannot be reached"),
+    ("error sending request", "the server cannot be reached"),
 )
 
 
@@ -121,9 +121,9 @@ class Remote:
             return _entry(self._obstore.head(self._store, name))
 
     def range(self, name: str, first: int, size: int) -> bytes:
-        """At most `size` bytes of a file from `first` on. Raises NoRangesError if the server only sends whole files.
+        """At most `size` bytes of a file from `first` on; fewer if the file ends before.
 
-        The result ends at the end of the file; there must be a byte at `first`.
+        Raises NoRangesError if the server only sends whole files, BeyondError if the file has no byte at `first`.
         """
         with self._asking(name):
             return bytes(self._obstore.get_range(self._store, name, start=first, length=size)) if size else b""
@@ -147,7 +147,7 @@ class Remote:
     def create(self, name: str, data: bytes) -> bool:
         """Upload a small file unless one with this name exists; return whether the existing one now has these bytes.
 
-        Some servers ignore the condition and overwrite, so the file is looked for before, and read back afterwards.
+        Some servers ignore the condition and overwrite the file. So it is read before the upload, and again afterwards.
         """
         with suppress(AbsentError), self._asking(name):
             return bytes(self._obstore.get(self._store, name).bytes()) == data
@@ -159,7 +159,7 @@ class Remote:
     def replace(self, name: str, data: bytes, tag: Tag) -> bool:
         """Replace the version of a small file with this tag; return whether the file now has these bytes.
 
-        As in `create`, the file is read before, and read back afterwards.
+        As in `create`, the file is read before the upload, and again afterwards.
         """
         with self._asking(name):
             now, there = self.read_tagged(name, max(len(data), _SMALL))
@@ -182,7 +182,7 @@ class Remote:
 
     @contextmanager
     def _asking(self, name: str) -> Iterator[None]:
-        if os.getpid() != self._process:  # its threads do not exist in this process, which would wait for them forever
+        if os.getpid() != self._process:  # a fork has no copies of obstore's threads, and would wait for them forever
             raise RuntimeError(
                 "a process that was forked after object storage was used cannot use it: spawn it instead"
             )
@@ -222,7 +222,8 @@ def _store_of(url: Url, patience: timedelta) -> Any:
     if not url.in_bucket:
         if url.parts.scheme == "http" and "allow_http" not in client:
             raise UsageError(
-                f"{url}: anybody on the way could change what comes. Use https://, or set AWS_ALLOW_HTTP=true"
+                f"{url}: anybody on the network can change data sent over http://. Use https://, or set "
+                "AWS_ALLOW_HTTP=true"
             )
         return HTTPStore.from_url(url.text, client_options=client, retry_config=retry)
     named: dict[str, Any] = {}
@@ -232,7 +233,7 @@ def _store_of(url: Url, patience: timedelta) -> Any:
 
 
 def _client_options(url: Url) -> dict[str, Any]:
-    """Time-outs, and the environment's options for connections, because given options hide those from obstore."""
+    """Time-outs, and the connection options of the environment, which obstore ignores if it is given any options."""
     prefix = {"gs": "GOOGLE_", "az": "AZURE_"}.get(url.parts.scheme, "AWS_")
     told = {name: os.environ.get(prefix + name.upper()) for name in _CONNECTION}
     return _TIMES | {name: value for name, value in told.items() if value is not None}
@@ -252,13 +253,13 @@ def _of_profile(url: Url) -> Any:
 
 
 def _refusal(url: Url, error: Exception) -> HeadraceError:
-    """Headrace's error for one of obstore, whose own text may hold a signed query, so that little of it is used."""
+    """Headrace's error for an error of obstore. It uses little of obstore's text, which may contain a signed query."""
     kinds, why = _obstore().exceptions, _reason(error)
     if isinstance(error, FileNotFoundError):
         return AbsentError(f"{url}: no such file")
     code = why.rpartition(", ")[2]
     expired, denied = code in _EXPIRED, code == _INVALID or why.startswith(_DENIED)
-    # obstore has no separate class for them when it lists files
+    # While listing files, obstore reports these errors without their own classes.
     if expired or denied or isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError):
         what = "the credentials have expired" if expired else "access is denied"
         return UsageError(
@@ -266,7 +267,7 @@ def _refusal(url: Url, error: Exception) -> HeadraceError:
             f"{_PROFILE}, from profiles; a public bucket needs AWS_SKIP_SIGNATURE=true or similar (docs/storage.md)"
         )
     if why.startswith("HTTP 416"):
-        return BeyondError(f"{url}: it is shorter than the manifest says")
+        return BeyondError(f"{url}: the file is shorter than expected")
     if isinstance(error, kinds.NotSupportedError):
         return NoRangesError(f"{url}: the server cannot do this ({why})")
     if isinstance(error, ValueError | kinds.UnknownConfigurationKeyError | kinds.InvalidPathError):

@@ -1,4 +1,4 @@
-"""The shards that a rank reads, and when: known before any is read, so that they can be fetched ahead."""
+"""Computes which shards a rank reads, and in which steps, before it reads any, so that they can be fetched ahead."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -55,10 +55,10 @@ def shards_of(shards: tuple[int, ...], first: int, last: int) -> list[int]:
 
 
 def most_read(partitions: int, groups: int, ranks: int, ranks_per_host: int = 1) -> int:
-    """The largest number of partitions that the groups of one host belong to, and so the part of the set that it reads.
+    """The largest number of partitions that the groups of any one host belong to: a host reads that part of the set.
 
-    It is `partitions` divided by the number of hosts if that divides both partitions and groups; otherwise it is
-    larger.
+    The result is `partitions` divided by the number of hosts if the hosts divide both partitions and groups evenly;
+    otherwise it is larger.
     """
     parts, firsts = Partitions(partitions, groups, ()), range(0, ranks, ranks_per_host)
     hosts = [groups_of_host(groups, ranks, first, ranks_per_host) for first in firsts]
@@ -90,7 +90,7 @@ def _partition(
         pieces = lines(epoch).part(*parts.part(epoch, partition))
         for window in _windows(pieces, length):
             end = begin + int(window.sizes.sum())
-            # it is read in step s if places s * share + mine.first ... + mine.last overlap those of the window
+            # Step s reads the window if places s * share + mine.first to s * share + mine.last overlap its places.
             first, last = (begin - mine.last) // share + 1, (end - mine.first - 1) // share + 1
             begin = end
             shards = tuple(window.shards[window.sizes > 0].tolist())

@@ -21,7 +21,7 @@ class Classes(NamedTuple):
 
 @dataclass(frozen=True)
 class ShuffleQuality:
-    """Distinct classes: expected, with a shuffle of the whole set, by length of windows and by number of partitions."""
+    """Numbers of distinct classes: expected, with a full shuffle, for lengths of windows, for numbers of partitions."""
 
     batch: int
     group: int
@@ -34,7 +34,7 @@ class ShuffleQuality:
 def shuffle_quality(
     labels: NDArray[np.int64], shards: tuple[int, ...], batch: int, group: int, lengths: tuple[int, ...]
 ) -> ShuffleQuality:
-    """Measure epoch 0 of seed 0 for a split with these labels, int64 (n,), and samples in each shard.
+    """Measure epoch 0 of seed 0 for a split with these labels, int64 (n,); `shards` has the samples of each shard.
 
     A set smaller than the batch is one batch, without partitions. Windows of `lengths` that hold the whole set are
     omitted. Partitions are the powers of two that divide the groups of a batch.

@@ -1,8 +1,8 @@
 """Makes room in the stage for another tar: which tars are evicted, and when a run may exceed the limit.
 
-Between sets: tars of a set that a living process holds are never evicted; of the others, the least recently used go
-first. Within a set its run chooses. A tar that is needed now is fetched even if there is no room; tars fetched ahead
-wait for room, except for the minimum that their set may always have.
+Tars of other sets are evicted first, the least recently used before others, unless a running process uses their set.
+Within its own set, a run chooses the tars to evict. A tar that is needed now is fetched even if there is no room; tars
+fetched ahead wait for room, except for the minimum that their set may always have.
 """
 
 from collections.abc import Callable, Iterable
@@ -43,9 +43,9 @@ class Room:
         self._stage, self._digest, self.own = stage, digest, own
         self._sets: dict[Path, frozenset[str]] = {}  # tars of a manifest, by its path
         self.tight = False
-        """Whether tars were taken without room for them."""
+        """Whether the limit was exceeded for tars that were needed now."""
         self.tell: Callable[[str], None] = _nobody
-        """Called once when that happens."""
+        """Called with a message the first time that the limit is exceeded."""
 
     def take(self, wanted: Wanted) -> bool:
         """Reserve room for a tar, which then counts as present; False if it has to wait for others to be evicted."""
@@ -73,7 +73,7 @@ class Room:
             )
 
     def available(self) -> int:
-        """Bytes of tars that the set can have here, if everything is evicted that may be."""
+        """The bytes of tars that the set can have here, if all tars are evicted that may be."""
         with self._stage.only("room"):
             tars, held = list(self._stage.tars()), self._held()
         used = sum(one.bytes for one in tars)

@@ -1,7 +1,7 @@
 """Stages tars of a set from object storage on this host: fetches them ahead of a run or on request, and opens them.
 
-Each process fetches missing tars that it needs at once, unless another process is fetching them; one process also
-fetches ahead. So a tar is fetched once per host, and no process waits for a message from another.
+Each process fetches the missing tars that it needs now, unless another process is already fetching them. One process
+also fetches tars ahead. So each tar is fetched once per host, and no process waits for a message from another.
 """
 
 import os
@@ -30,8 +30,8 @@ from headrace.shards.tars import OpenTar, Tars
 THREADS = 6
 """Parallel downloads: one connection rarely fills a network."""
 _RING = 3  # windows that a run may always have: the previous, the current and the next
-_KEPT_SHARE = 0.5  # share of the limit: what is read in each epoch is kept if it is smaller
-_LAST_SECONDS = 5.0  # time that an unclosed split waits for its threads, which may be inside obstore
+_KEPT_SHARE = 0.5  # share of the limit that tars to be kept may take, such as tars that every epoch reads
+_LAST_SECONDS = 5.0  # time to wait for the threads of a split that was not closed; they may be inside obstore
 
 Look = Callable[[int, int], None]
 """Given the index of a tar and its descriptor, raises if an image in it must not be decoded."""
@@ -44,7 +44,7 @@ class Depot:
         self.remote, self.stage = remote, stage
         self.room = Room(stage, digest, {shard.sha256: shard.bytes for split in splits for shard in split.shards})
         self.kept: set[str] = set()  # tars to keep, by SHA-256, because they are read repeatedly
-        self.planned: dict[str, Staging] = {}  # by split, those with a plan of what they read when
+        self.planned: dict[str, Staging] = {}  # by split, the stagings that know which windows will be read
 
 
 class Staging:
@@ -64,13 +64,13 @@ class Staging:
         self.depot.planned[self.name] = self
 
     def keep(self) -> None:
-        """Keep all tars of this split, if they take at most half of the limit."""
+        """Never evict tars of this split for others of its set, if they take at most half of the stage's limit."""
         used = sum(one.bytes for one in self.depot.stage.tars())
         if sum(shard.bytes for shard in self.shards) <= _KEPT_SHARE * self.depot.stage.most(used):
             self.depot.kept.update(self._numbers)
 
     def go_on(self, numbers: list[int]) -> None:
-        """Note that these tars are needed now. Raises the error of any tar that was fetched ahead."""
+        """Note that these tars are needed now. Raises the error that ended fetching ahead, if there was one."""
         if self._ahead is not None:
             self._ahead.go_on(numbers)
 
@@ -80,12 +80,12 @@ class Staging:
         self.check()
 
     def check(self) -> None:
-        """Raise what went wrong with any that was fetched ahead."""
+        """Raise the error that ended fetching ahead, if there was one."""
         if self._ahead is not None:
             self._ahead.check()
 
     def have(self, number: int, window: int) -> bool:
-        """Fetch a tar for a window; False if there is no room until others were used, and it is not needed now."""
+        """Fetch a tar for a window if it is missing; False if it is not needed yet and there is no room for it now."""
         shard, depot = self.shards[number], self.depot
         path = depot.stage.tar(shard.sha256)
         if path.exists():
@@ -100,12 +100,12 @@ class Staging:
         return True
 
     def staged_bytes(self, numbers: Iterable[int]) -> int:
-        """Bytes of these tars on this host, whole or in part."""
+        """The bytes of these tars that are on this host; unfinished downloads count with the bytes that they have."""
         tars = (self.depot.stage.tar(self.shards[number].sha256) for number in numbers)
         return sum(_size(tar) or _size(tar.with_suffix(PARTIAL)) for tar in tars)
 
     def close(self, patience: float | None = None) -> None:
-        """End fetching ahead, and wait for it at most `patience` seconds."""
+        """Stop fetching ahead, and wait at most `patience` seconds for each of its threads to end."""
         if self._ahead is not None:
             self._ahead.close(patience)
         self._ahead = None
@@ -113,15 +113,17 @@ class Staging:
             del self.depot.planned[self.name]
 
     def spare(self, staged: list[str], beyond: int) -> list[str]:
-        """The staged tars of this split that are not used up to window `beyond`, the latest use first."""
+        """The staged tars of this split that no window up to `beyond` uses, those with the latest next use first."""
         mine = [self._numbers[one] for one in staged if one in self._numbers]
         chosen = self._ahead.farthest_first(mine, beyond) if self._ahead else mine
         return [self.shards[number].sha256 for number in chosen]
 
     def _may_go(self, staged: list[str], window: int) -> list[str]:
-        """The set's tars that may be evicted: those never needed again, those others can spare, then its latest.
+        """The staged tars of the set that may be evicted for a tar of `window`, in the order of eviction.
 
-        Tars to be kept are not among them.
+        First come tars of this split that are never used again, then tars of splits without a plan, then tars that
+        other splits do not use soon, and last tars of this split that are used after `window`. Tars to be kept are
+        left out.
         """
         free = [one for one in staged if one not in self.depot.kept]
         never = self.spare(free, NEVER - 1) if self._ahead else []
@@ -148,33 +150,36 @@ class StagedTars(Tars):
     def __init__(self, depot: Depot, split: SplitInfo, look: Look) -> None:
         super().__init__(len(split.shards))
         self._look, self._waiting = look, _Waiting()
-        self._asked: Sequence[int] = range(len(split.shards))  # what `fetch_all` was asked for
+        self._asked: Sequence[int] = range(len(split.shards))  # the tars that `fetch_all` was called for
         self.staging = Staging(depot, split)
         weakref.finalize(self, self.staging.close, _LAST_SECONDS)
 
     @property
     def waited(self) -> float:
-        """Seconds."""
+        """The seconds in which at least one thread of this process waited for tars."""
         return self._waiting.seconds
 
     def plan(self, windows: Iterator[Sequence[int]], longest: int, together: int = 1, *, fetches: bool = True) -> None:
-        """Announce what is read when: `windows` of tars in order, the largest of `longest` bytes, `together` at a time.
+        """Announce the `windows` of tars that will be read, in order; `together` of them may be in use at a time.
 
-        Only a process that `fetches` fetches ahead.
+        `longest` is the size of the largest window in bytes. The tars are fetched ahead only if `fetches`.
         """
         self.staging.plan(windows, longest, together, fetches=fetches)
 
     def fetch_all(self, numbers: Sequence[int] | None = None) -> None:
-        """Begin to fetch the missing tars, of all or of these; the counts below are then of those."""
+        """Begin to fetch all missing tars, or the missing ones among `numbers`.
+
+        From then on, `bytes`, `missing` and `staged_bytes` count these tars only.
+        """
         self._asked = range(len(self.staging.shards)) if numbers is None else numbers
         self.plan(iter([self._asked]), self.bytes)
 
     def keep_staged(self) -> None:
-        """Keep all tars of this split, if they take at most half of the limit."""
+        """Never evict tars of this split for others of its set, if they take at most half of the stage's limit."""
         self.staging.keep()
 
     def check(self) -> None:
-        """Raise what went wrong with a tar that was fetched ahead."""
+        """Raise the error that ended fetching ahead, if there was one."""
         self.staging.check()
 
     @property
@@ -190,7 +195,7 @@ class StagedTars(Tars):
 
     @property
     def staged_bytes(self) -> int:
-        """Bytes of the requested tars that are staged, whole or in part."""
+        """The bytes of the requested tars that are staged; unfinished downloads count with the bytes that they have."""
         return self.staging.staged_bytes(self._asked)
 
     def want(self, shards: NDArray[np.int64]) -> None:
@@ -209,7 +214,7 @@ class StagedTars(Tars):
                     self._open.popitem(last=False)
 
     def close(self) -> None:
-        """Close all tars, and end fetching ahead."""
+        """Close all tars, and stop fetching ahead."""
         self.staging.close()
         super().close()
 

@@ -1,4 +1,4 @@
-"""Prints to standard streams that may go away, with text from outside escaped; what they do not accept is dropped."""
+"""Prints to standard streams, with text from outside escaped. Output that a broken stream refuses is dropped."""
 
 import io
 import os
@@ -45,7 +45,7 @@ def make_lasting() -> None:
 
 
 def _lasting(stream: TextIO | None, descriptor: int) -> TextIO:
-    """A new stream over a descriptor that it does not close; in UTF-8 if there was no stream."""
+    """A new stream that writes to a descriptor without closing it, encoded like `stream`; UTF-8 if that is None."""
     encoding, errors = (stream.encoding, stream.errors) if stream else ("utf-8", "backslashreplace")
     raw = _Lasting(descriptor, "w", closefd=False)
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
@@ -58,12 +58,12 @@ def lost() -> OSError | None:
 
 
 def say(line: str, *, error: bool = False) -> None:
-    """Print one line, with text from outside escaped; `error`: on standard error."""
+    """Print one line with text from outside escaped, on standard error if `error`, otherwise on standard output."""
     print(printable(line), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def say_all(text: str, *, error: bool = False) -> None:
-    """Print several lines, with text from outside escaped; `error`: on standard error."""
+    """Print several lines like `say`."""
     for line in text.split("\n"):
         say(line, error=error)
 
@@ -73,7 +73,7 @@ def print_result(text: str) -> None:
     say_all(text)
     error = lost()
     if error is not None and not isinstance(error, BrokenPipeError):
-        raise HeadraceError(f"standard output: {error.strerror or error}. The result is not there whole; try again")
+        raise HeadraceError(f"standard output: {error.strerror or error}. The result is incomplete; try again")
 
 
 def print_bytes(data: bytes) -> None:
@@ -81,4 +81,4 @@ def print_bytes(data: bytes) -> None:
     sys.stdout.write(data.decode("utf-8"))
     error = lost()
     if error is not None and not isinstance(error, BrokenPipeError):
-        raise HeadraceError(f"standard output: {error.strerror or error}. The result is not there whole; try again")
+        raise HeadraceError(f"standard output: {error.strerror or error}. The result is incomplete; try again")

@@ -1,6 +1,6 @@
 """Calls that POSIX systems have and others lack: open flags, reads at an offset, locks on open files, file owners.
 
-On Windows files have no advisory locks here, see docs/decisions/0040-no-locks-on-windows.md.
+On Windows no file is locked; docs/decisions/0040-no-locks-on-windows.md gives the reason.
 """
 
 import errno
@@ -21,14 +21,14 @@ CLOEXEC: int = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """For every `os.open`: child processes do not inherit the descriptor, and Windows does not translate line ends."""
 NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 SYNCED = "rb" if POSIX else "r+b"
-"""The mode of a file that is opened to be flushed to the disk; Windows flushes only what may be written."""
+"""The mode in which to open a file to flush it to the disk; Windows flushes only files that are open for writing."""
 NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _SEEKING = Lock()
 
 
 def _pread_by_seeking(descriptor: int, size: int, offset: int) -> bytes:
-    """Read at an offset where the system has no such call; one thread at a time, as the position is shared."""
+    """Read at an offset on systems without pread, one thread at a time, because threads share the file's position."""
     pieces = []
     with _SEEKING:
         os.lseek(descriptor, offset, os.SEEK_SET)
@@ -63,5 +63,5 @@ def lock(file: int | io.IOBase, *, shared: bool = False, wait: bool = True) -> N
 
 
 def is_own(seen: os.stat_result) -> bool:
-    """Whether the file belongs to this user and nobody else may write to it; False where the mode does not say so."""
+    """Whether the file belongs to this user and nobody else may write to it; False on systems without file owners."""
     return hasattr(os, "geteuid") and seen.st_uid == os.geteuid() and not seen.st_mode & OTHERS_WRITE

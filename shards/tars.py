@@ -19,7 +19,7 @@ from headrace.shards.open_files import LimitError, may_be_open, most_tars, too_m
 def check_size(root: Path, shard: ShardInfo, manifest: Manifest) -> None:
     """Raise DataError unless the tar exists with the size in the manifest."""
     try:
-        seen = os.stat(f"{root}/{shard.name}")  # noqa: PTH116 - half of a Path's time, of 50,000 tars
+        seen = os.stat(f"{root}/{shard.name}")  # noqa: PTH116 - half of the time of Path.stat, for 50,000 tars
     except OSError as error:
         raise _bad_tar(root, shard, manifest, error.strerror) from error
     if not stat.S_ISREG(seen.st_mode):
@@ -45,9 +45,9 @@ class OpenTar:
 
 
 class Tars:
-    """Descriptors of the most recently needed shards. Threads may share it.
+    """The open tars of the most recently needed shards of a split. Threads may share this object.
 
-    Beyond a limit, which `keep` sets, the least recently needed ones are closed.
+    If more tars are open than `keep` allows, the least recently needed ones are closed.
     """
 
     def __init__(self, shards: int) -> None:
@@ -58,14 +58,14 @@ class Tars:
         self._all: NDArray[np.int64] | None = None  # if all are open from the start
 
     def keep(self, tars: int) -> None:
-        """Keep at most `tars` open, unless all are."""
+        """Keep at most `tars` tars open, unless all tars were opened at the start."""
         self._most = min(tars, most_tars())
 
     def want(self, shards: NDArray[np.int64]) -> None:
-        """Wait until these can be opened. Called for every batch; no effect if the tars exist."""
+        """Wait until the tars of these shards can be opened; local tars always can. Called for every batch."""
 
     def descriptors(self, shards: NDArray[np.int64]) -> tuple[NDArray[np.int64], object]:
-        """A descriptor for each of these shards, and an object to hold while they are being read."""
+        """A descriptor for each of these shards, and an object that keeps them open while it is referenced."""
         if self._all is not None:
             return self._all[shards], None
         wanted, places = np.unique(shards, return_inverse=True)
@@ -74,7 +74,7 @@ class Tars:
         return np.array([tar.descriptor for tar in tars], np.int64)[places], tars
 
     def close(self) -> None:
-        """Close all. A later request for descriptors raises IndexError."""
+        """Close all tars. A later request for descriptors raises IndexError."""
         with self._lock:
             self._open.clear()
             self._all = np.empty(0, np.int64)
@@ -92,7 +92,7 @@ class Tars:
         except LimitError:
             if not self._open:
                 raise
-            self._open.clear()  # other parts of the process need files too
+            self._open.clear()  # other parts of the process have taken the remaining descriptors
             return self._open_one(number)
 
     def _open_one(self, number: int) -> OpenTar:

@@ -1,7 +1,7 @@
-"""Finds files that NVIDIA's decoder must not get: their EXIF data are ambiguous, and it reads them in two ways.
+"""Finds image files that NVIDIA's decoder must not receive, because it reads their ambiguous EXIF data in two ways.
 
-It takes the sides of the upright image from one reader and rotates the pixels according to another. If these disagree,
-it writes outside its memory, or returns memory that it has not written.
+The decoder takes the sides of the upright image from one EXIF reader, and rotates the pixels according to another. If
+the two readers disagree, the decoder writes outside its memory, or returns memory that it has not written.
 """
 
 from headrace.shards import jpeg, system
@@ -9,14 +9,14 @@ from headrace.shards.exif import exif_in, is_plain, is_tiff, orientations
 
 UNCLEAR = "EXIF data that decoders read in different ways"
 RULE = 1
-"""The version of the rule. Increase it when `why_unsafe` refuses more, so that sets are checked again."""
-# Bytes read of an image: most headers end within the first, those with a thumbnail within the second.
+"""The version of the rule. Increase it when `why_unsafe` refuses more files, so that sets are checked again."""
+# Bytes that are read of an image: most headers end within _FIRST bytes, headers with a thumbnail within _LONGER.
 _FIRST, _LONGER = 4 << 10, 128 << 10
-BROKEN = "a directory that decoders read in different ways"  # in a TIFF, where it holds the sides
+BROKEN = "a directory that decoders read in different ways"  # for a TIFF, whose directory also holds the sides
 
 
 def why_unsafe(data: bytes) -> str:
-    """What is wrong with an image file, as words after its name; "" if it may be decoded."""
+    """The fault for which an image file must not be decoded, as a noun phrase; "" if it may be decoded."""
     if data[: len(jpeg.START)] == jpeg.START:
         return jpeg.read_headers(data).fault
     if is_tiff(data):
@@ -30,7 +30,7 @@ def why_unsafe(data: bytes) -> str:
 
 
 def why_unsafe_at(descriptor: int, offset: int, size: int) -> str:
-    """The same for an image in a tar, of which only the headers are read if it is a JPEG."""
+    """The same as `why_unsafe`, for an image in an open tar. Of a JPEG, only the headers are read."""
     for length in (_FIRST, _LONGER):
         data = system.pread(descriptor, min(size, length), offset)
         if size <= length or data[:2] != jpeg.START:

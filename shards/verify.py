@@ -25,7 +25,7 @@ from headrace.shards.unsafe import why_unsafe_at
 
 Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataError if an image does not decode
 Present = Callable[[ShardInfo], AbstractContextManager[object]]
-"""A context in which a tar and its .idx are in the folder for checking."""
+"""Returns a context in which a tar and its .idx are in the folder, so that they can be checked."""
 Columns = dict[str, NDArray[Any]]
 _COLUMNS = ("shard", "offset", "size", "label", "crc32", "width", "height")
 _SHOWN = 3  # problems that are listed one by one for a shard
@@ -119,7 +119,7 @@ def _part(columns: Columns, number: int) -> Columns:
 def _check_shard(
     root: Path, manifest: Manifest, shard: ShardInfo, rows: Columns | None, decode: Decode | None
 ) -> Iterator[_Problem]:
-    """The problems of one tar and its .idx. Without `rows` of an intact index, only the rest is checked."""
+    """The problems of one tar and its .idx. If `rows` is None because the index is damaged, only the tar is checked."""
     path, bad = root / shard.name, remedy.of_tars(root, [shard.name], manifest.made)
     try:
         check_size(root, shard, manifest)

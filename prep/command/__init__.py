@@ -1,1 +1,1 @@
-"""What the commands of prep share: options and progress."""
+"""Options and progress output, which the commands of prep share."""

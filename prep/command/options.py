@@ -19,11 +19,11 @@ class Options:
     """The options that determine the bytes of a set, and `max_bad`; the number of workers is not one of them."""
 
     seed: int = 0
-    samples_per_shard: int | None = None  # None: as `shard_size` says
-    shard_size: int = 32  # approximate megabytes; larger if that would give more than plan.MAX_SHARDS
+    samples_per_shard: int | None = None  # None: `shard_size` decides
+    shard_size: int = 32  # approximate megabytes; increased if there would be more shards than plan.MAX_SHARDS
     classes: int | None = None  # None: all
     per_class: int | None = None  # None: all
-    follow_links: bool = False  # of folders
+    follow_links: bool = False  # whether to read the targets of symbolic links in folders
     columns: str | None = None  # of a listing: in order, or as path=HEADER,label=HEADER; None: the usual headers
     classes_from: str | Location | None = None  # a set, or a file with one class per line, in order; None: sorted
     val_fraction: float | None = None  # share of every class for validation, if the source has no such split
@@ -52,7 +52,7 @@ class Options:
         if not 0 <= self.seed < 1 << 63:
             raise UsageError(f"--seed {self.seed}: a number from 0 to 2**63 - 1 is needed")
         if self.val is not None and self.val.strip().lower() in {"", "train", "training"}:
-            raise UsageError(f"--val {self.val}: the name of a split that is not the training split is needed")
+            raise UsageError(f"--val {self.val}: the name of a split other than the training split is needed")
         if self.val is not None and self.val_fraction is not None:
             raise UsageError("give --val or --val-fraction, not both")
         self._refuse_other_than("on_bad", "error", "skip")
@@ -104,10 +104,13 @@ def _absolute(where: Location) -> str:
     if isinstance(where, Path):
         return str(where.absolute())
     if where.parts.query:
-        raise UsageError(f"--classes-from {where}: a set names it, so it must be a URL without a query")
+        raise UsageError(f"--classes-from {where}: the set records this URL, so it must not have a query")
     return str(where)
 
 
 def decisive(name: str, value: Scalar) -> Scalar:
-    """The decisive part of an option: for --classes-from only its presence, as the classes themselves are compared."""
+    """The part of an option that must be equal for a set to be reused.
+
+    Of --classes-from this is only whether it was given, because the classes themselves are compared.
+    """
     return value is not None if name == "classes_from" else value

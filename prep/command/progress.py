@@ -1,4 +1,4 @@
-"""Progress of a long command: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of a long command: as a bar on a terminal, as plain lines elsewhere."""
 
 import sys
 import time
@@ -16,13 +16,13 @@ class Progress(Protocol):
     """Called with the number of finished samples."""
 
     def __call__(self, done: int) -> None:
-        """`done` samples so far."""
+        """Report that `done` samples are finished so far."""
         ...
 
 
 @contextmanager
 def progress(total: int, what: str, unit: str = "images", stream: TextIO | None = None) -> Iterator[Progress]:
-    """Show progress towards `total` units on `stream` (standard error)."""
+    """Show progress towards `total` units on `stream`, by default on standard error."""
     stream = stream or sys.stderr
     if not stream.isatty():
         yield _Lines(total, what, unit, stream)
@@ -33,7 +33,7 @@ def progress(total: int, what: str, unit: str = "images", stream: TextIO | None 
 
 
 class _Lines:
-    """A line every few seconds."""
+    """Prints a line every few seconds."""
 
     def __init__(self, total: int, what: str, unit: str, stream: TextIO) -> None:
         self._total, self._what, self._unit, self._stream = total, what, unit, stream

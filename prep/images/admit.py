@@ -1,10 +1,10 @@
 """Admission of images; the only module that decodes and encodes them.
 
-Every image is decoded in full before it may enter a shard, because a damaged one would end a training run later,
-without its name. JPEGs are decoded by libjpeg-turbo with its warnings as errors, which finds damaged scans that other
-decoders accept. Their bytes are kept unchanged if the decoder for training sees the same upright image. PNG, WebP, BMP,
-TIFF and PNM are decoded by nvImageCodec, the formats in formats.py by Pillow, and all become JPEGs. No NVIDIA decoder
-gets a file that `headrace.shards.unsafe` refuses.
+Every image is decoded in full before it may enter a shard, because a damaged image would later end a training run with
+an error that does not name it. libjpeg-turbo decodes JPEGs and treats warnings as errors, which finds damaged scans
+that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training sees the same upright
+image. nvImageCodec decodes PNG, WebP, BMP, TIFF and PNM files, and Pillow the formats in formats.py; all of these
+become JPEGs. No NVIDIA decoder receives a file that `headrace.shards.unsafe` refuses.
 """
 
 import os
@@ -31,10 +31,11 @@ MAX_PIXELS = 1 << 28  # 268 million: a larger picture is a decompression bomb or
 _SAME = 3  # levels of mean difference: two decoders see the same image
 _one_thread = threading.Lock()
 
-# Formats for nvImageCodec: it refuses their damaged files. A damaged JPEG 2000 file would end the process.
+# nvImageCodec decodes these formats, because it refuses damaged files of them. On a damaged JPEG 2000 file it would end
+# the process.
 _FOREIGN = "a format that training does not decode"
 _ADMITTED = re.compile(rb"\xff\xd8|\x89PNG|BM|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s", re.DOTALL)
-_RAISED = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)  # by libraries, about an odd file
+_RAISED = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)  # by libraries for odd files
 Pixels = NDArray[np.uint8]
 """Upright RGB, (height, width, 3)."""
 
@@ -83,9 +84,9 @@ def admit(data: bytes, prepared: Prepared = Prepared()) -> Admitted:  # noqa: B0
 
 
 def sides(data: bytes) -> tuple[int, int]:
-    """Width and height of the upright image that training decodes from this very file, of any admitted format.
+    """Width and height of the upright image that training decodes from this file, which may have any admitted format.
 
-    Raises BadImageError if it does not decode, or if training must not decode it as it is.
+    Raises BadImageError if the file does not decode, or if training must not decode it as it is.
     """
     seen = _see(data)
     if seen.fault:
@@ -104,7 +105,7 @@ def encode(pixels: Pixels, quality: int = QUALITY) -> bytes:
 
 
 def _see(data: bytes, background: Colour | None = None) -> _Seen:
-    """The image; without a background, transparent pixels stay as training would see them."""
+    """Decode an image file. Without a background, transparent pixels have the colours that training would see."""
     is_jpeg = data[: len(jpeg.START)] == jpeg.START
     try:
         if is_jpeg:
@@ -123,7 +124,7 @@ def _see_jpeg(data: bytes) -> _Seen:
     """Decode with libjpeg-turbo, rotate by Headrace's own EXIF reader, and compare with what training would see."""
     headers = jpeg.read_headers(data)
     _check_pixels(headers.width, headers.height)
-    cmyk = headers.components == 4  # which libjpeg-turbo does not convert
+    cmyk = headers.components == 4  # libjpeg-turbo does not convert CMYK to RGB
     if cmyk:
         pixels, _ = _codec_rgb(data, turn=False)
     else:
@@ -137,12 +138,12 @@ def _see_jpeg(data: bytes) -> _Seen:
 
 
 def _see_other(data: bytes, background: Colour | None) -> _Seen:
-    """The same for a file that prep converts and that an adopted tar keeps."""
+    """Decode a file of another format with nvImageCodec: prep converts such files, and adopted tars keep them."""
     fault, orientation = why_unsafe(data), readable(exif_in(data))
     if is_tiff(data):
         if fault:
             raise BadImageError(f"not a sound TIFF: it has {fault}")
-        # If the pixels are damaged, an orientation does harm even if it is not applied.
+        # If the pixels are damaged, an orientation does harm in the decoder even if it is not applied.
         stored, form = _codec_rgb(without_turn(data), turn=False)
     else:
         stored, form = _codec_rgb(data, turn=False)
@@ -180,7 +181,7 @@ def _check_pixels(width: int, height: int) -> None:
 
 @cache
 def _codec_decoder() -> Any:
-    """A decoder of nvImageCodec on the CPU, in one thread, as workers run in parallel. Imported late (0.3 s)."""
+    """A CPU decoder of nvImageCodec. It has one thread, because workers run in parallel. Its import takes 0.3 s."""
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
     return codec.Decoder(
@@ -192,7 +193,7 @@ def _codec_decoder() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's own messages off the terminal: the error has the reason. One thread at a time."""
+    """Suppress the library's own messages, because the error has the reason. One thread at a time enters the block."""
     with _one_thread:
         saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)

@@ -1,8 +1,8 @@
-"""Images drawn by code: twelve classes that differ in shape, colour and texture.
+"""Draws images of twelve classes that differ in shape, colour and texture.
 
-A class is a shape with its own texture and a hue around its own. Place, size, turn, hue, background, noise and an
-occluding patch vary, so that no single pixel gives the class away: a small net learns it well, but not at once.
-Only sums, products and square roots are used: these are the same bits on every machine.
+Each class has a shape and a texture, and hues around one colour. Position, size, rotation, hue, background, noise and
+an occluding patch vary, so that no single pixel reveals the class: a small network learns the classes well, but not at
+once. Only sums, products and square roots are used, because their results have the same bits on every machine.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from headrace.shards.draws import Stream, hash64, uniforms
 SIDE = 64
 Array = NDArray[np.float64]
 
-# Inside is positive; x and y run over about -1..1 inside the shape's square. Slopes are near 1, so that one pixel
-# of distance gives the width of a soft edge.
+# Each function is positive inside its shape. x and y are about -1 to 1 in the shape's square. The slopes are near 1, so
+# that a soft edge is about one pixel wide.
 SHAPES: dict[str, Callable[[Array, Array], Array]] = {
     "disc": lambda x, y: 0.95 - np.sqrt(x * x + y * y),
     "square": lambda x, y: 0.8 - np.maximum(abs(x), abs(y)),
@@ -31,7 +31,7 @@ SHAPES: dict[str, Callable[[Array, Array], Array]] = {
     "frame": lambda x, y: 0.22 - abs(np.maximum(abs(x), abs(y)) - 0.7),
     "pair": lambda x, y: 0.45 - np.sqrt((abs(x) - 0.52) ** 2 + y * y),
 }
-# 1 and 0 over the plane, with the period 1.
+# Patterns of ones and zeros over the plane, with period 1 in both directions.
 TEXTURES: dict[str, Callable[[Array, Array], Array]] = {
     "plain": lambda x, _: np.ones_like(x),
     "striped": lambda x, _: np.floor(2 * x) % 2,
@@ -43,13 +43,13 @@ CLASSES = [
     (shape, tuple(TEXTURES)[number % len(TEXTURES)], COLOURS[number * 5 % len(COLOURS)])
     for number, shape in enumerate(SHAPES)
 ]
-# Whole-number triangles give exact turns without sines: (cosine, sine).
+# (cosine, sine) of some rotations: right triangles with whole-number sides give them without computing a sine.
 _TURNS = np.array([(1, 0), (24 / 25, 7 / 25), (12 / 13, 5 / 13), (24 / 25, -7 / 25), (12 / 13, -5 / 13)])
-_DRAWS = 24  # numbers that one image takes
+_DRAWS = 24  # random numbers for each image, without its noise
 
 
 def draw(label: int, ids: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
-    """Images of one class, shape (n, SIDE, SIDE, 3); a pure function of (label, id, seed)."""
+    """Images of one class, uint8 (n, SIDE, SIDE, 3); each is a pure function of (label, id, seed)."""
     shape, texture, colour = CLASSES[label]
     u = uniforms(seed, Stream.PREP, label, ids, count=_DRAWS)
     x, y = _coordinates(u)
@@ -73,7 +73,7 @@ def _scale(u: Array) -> Array:
 
 
 def _coordinates(u: Array) -> tuple[Array, Array]:
-    """Each pixel's position in the shape's own square: moved, scaled, rotated, mirrored."""
+    """The coordinates of each pixel in the shape's own square, which is moved, scaled, rotated and mirrored."""
     grid = np.arange(SIDE) + 0.5 - SIDE / 2
     centre = (u[:, :2] - 0.5) * 24
     x = (grid[None, None, :] - centre[:, 0, None, None]) / _scale(u)[:, None, None]

@@ -1,7 +1,8 @@
-"""Formats that the decoder for training never gets: GIF, JPEG 2000, AVIF and HEIC, decoded by Pillow.
+"""Decodes GIF, JPEG 2000, AVIF and HEIC with Pillow: the decoder for training never receives these formats.
 
-nvImageCodec ends its process on a damaged JPEG 2000 file, so the others take the same way. The number of pixels is
-checked before any is decoded. Only the first picture of an animation counts. Also handles transparency of all formats.
+nvImageCodec ends its process on a damaged JPEG 2000 file, so Pillow decodes that format, and the other three too. The
+number of pixels is checked before any pixel is decoded. Only the first picture of an animation counts. This module also
+handles the transparency of all formats.
 """
 
 import io
@@ -33,7 +34,7 @@ class MissingExtraError(ValueError):
 def plugins() -> dict[str, Any]:
     """Pillow's plugins, by Headrace's names of the formats. Imported late: most data sets need none.
 
-    They are called by name: Image.open would try others too, and apply the limit of the whole process.
+    They are called by name, because Image.open would also try other plugins, and apply Pillow's own limit of pixels.
     """
     from PIL import (  # noqa: PLC0415
         AvifImagePlugin,
@@ -61,12 +62,12 @@ def _damage() -> tuple[type[Exception], ...]:
 
 
 def kind_of(data: bytes) -> str:
-    """The name of the format if it is decoded here; else ""."""
+    """The name of the format if this module decodes it; otherwise ""."""
     return next((name for name, start in _KINDS.items() if start.match(data[:64])), "")
 
 
 def decode(data: bytes, kind: str, most: int, background: Colour) -> tuple[Pixels, int]:
-    """RGB pixels, (height, width, 3), with transparent ones over the background, and their EXIF orientation.
+    """RGB pixels, (height, width, 3), and their EXIF orientation; transparent pixels are blended with the background.
 
     Raises ValueError for damage and for more than `most` pixels, MissingExtraError for a format whose extra is not
     installed.
@@ -81,7 +82,7 @@ def decode(data: bytes, kind: str, most: int, background: Colour) -> tuple[Pixel
 
 
 def _checked(image: Any, most: int) -> Any:
-    """The image, not decoded yet, if it is not too large."""
+    """Return the image, which is not decoded yet. Raises ValueError if it has more than `most` pixels."""
     width, height = image.size
     if width * height > most:
         raise ValueError(f"{width} x {height} pixels; the limit is {most:,}")
@@ -94,13 +95,13 @@ def _heic(data: bytes, most: int) -> Any:
         import pillow_heif  # noqa: PLC0415  the extra `formats`
     except ImportError as error:
         raise MissingExtraError(
-            "HEIC needs more than is installed: `pip install 'headrace[formats]'`, or convert the files"
+            "HEIC needs an extra that is not installed: `pip install 'headrace[formats]'`, or convert the files"
         ) from error
     return _checked(pillow_heif.open_heif(io.BytesIO(data)), most).to_pillow()
 
 
 def _rgb(image: Any, background: Colour) -> Pixels:
-    """Convert to eight bits per channel, over the background."""
+    """Convert an image to RGB with eight bits per channel; transparent pixels are blended with the background."""
     if image.mode.startswith("I;16"):
         grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(grey[..., None], 3, 2))
@@ -111,7 +112,7 @@ def _rgb(image: Any, background: Colour) -> Pixels:
 
 
 def over(pixels: Pixels, alpha: NDArray[np.uint8], background: Colour) -> Pixels:
-    """The pixels over a colour, as opaque as `alpha`, (height, width), says; in whole numbers, so equal everywhere."""
+    """Blend pixels with a background; `alpha`, (height, width), is their opacity. Whole numbers give equal results."""
     if alpha.min(initial=255) == 255:
         return np.ascontiguousarray(pixels)
     share = alpha[..., None].astype(np.uint32)
@@ -120,9 +121,9 @@ def over(pixels: Pixels, alpha: NDArray[np.uint8], background: Colour) -> Pixels
 
 
 def alpha_of(data: bytes) -> NDArray[np.uint8] | None:
-    """How opaque each pixel of a PNG or WebP is, (height, width), if its header says that some may not be.
+    """The opacity of each pixel of a PNG or WebP file, uint8 (height, width); None if all pixels are opaque.
 
-    Raises ValueError for damage.
+    Only the header is read to find out whether pixels may be transparent. Raises ValueError for a damaged file.
     """
     try:
         if data[:4] == b"\x89PNG" and (data[25:26] in (b"\4", b"\6") or b"tRNS" in data[: data.find(b"IDAT")]):

@@ -19,7 +19,7 @@ def fitting(width: int, height: int, max_side: int) -> tuple[int, int]:
 
 
 def shrink(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
-    """The image, shape (height, width, 3), filtered by a triangle over the pixels that each new pixel covers."""
+    """Shrink an image, uint8 (height, width, 3), with a triangle filter over the pixels that each new pixel covers."""
     height, width, _ = pixels.shape
     new_width, new_height = fitting(width, height, max_side)
     down = _applied(_weights(height, new_height), pixels.reshape(height, -1))
@@ -29,13 +29,13 @@ def shrink(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
 
 
 def _applied(weights: NDArray[np.float64], columns: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Weighted sums, rounded to whole levels."""
+    """The weighted sums of the columns, rounded to whole levels from 0 to 255."""
     sums = weights @ columns.astype(np.float64)
     return np.clip(np.floor(sums / _UNIT + 0.5), 0, 255).astype(np.uint8)
 
 
 def _weights(old: int, new: int) -> NDArray[np.float64]:
-    """One row for each new pixel; whole numbers that sum to the unit."""
+    """The weights, one row for each new pixel: whole numbers that sum to _UNIT in each row."""
     scale = old / new
     centres = (np.arange(new) + 0.5) * scale - 0.5
     weights = np.maximum(0.0, 1 - np.abs(np.arange(old) - centres[:, None]) / max(scale, 1.0))

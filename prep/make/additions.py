@@ -1,8 +1,8 @@
-"""Adds images to a set at a URL: its manifest is replaced if it is still the one that the new part was made for.
+"""Adds images to a set at a URL: replaces the manifest, if it is still the one for which the new part was planned.
 
-    OUT/SPLIT-NNNNNN.tar, .idx      after the existing ones; no manifest names them yet
-    OUT/SPLIT-2.parquet             the index of both parts; readers of the old set keep theirs
-    OUT/shardset.json               replaced last, if it still has its tag
+    OUT/SPLIT-NNNNNN.tar, .idx      numbered after the existing tars; no manifest names them yet
+    OUT/SPLIT-2.parquet             the index of both parts; readers of the old set keep the old index
+    OUT/shardset.json               replaced last, if it still has the same tag
 
 A claim names the manifest for which its plan was made. A claim for another manifest comes from a dead process, or from
 one that can no longer publish.
@@ -32,12 +32,12 @@ class Additions(Uploads):
             content, self._tag = self.remote.read_tagged(MANIFEST, manifest.LIMIT)
         except AbsentError as error:
             raise UsageError(
-                f"{self.url}: no shard set is there to append to. Omit --append to make one, or give its URL"
+                f"{self.url}: there is no shard set to append to. Omit --append to make one, or give the URL of a set"
             ) from error
         return content, manifest.parse(self.url, content)
 
     def claim(self, plan: Plan) -> None:
-        """As for a new set. Raises HeadraceError if the set has changed: new tars would have the same names."""
+        """Claim the URL as for a new set. Raises HeadraceError if the set has changed: names of tars would clash."""
         self._refuse_change()
         there = self._claimed()
         if there is not None and there.get("onto") != plan.about["onto"]:
@@ -56,8 +56,8 @@ class Additions(Uploads):
 
     def _changed(self) -> HeadraceError:
         return HeadraceError(
-            f"{self.url / MANIFEST}: another prep has changed the set since this one read it (its tag is another). "
-            "Give the same command again, to append to the set as it is now"
+            f"{self.url / MANIFEST}: another prep has changed the set since this prep read it (the tag differs). "
+            "Give the same command again to append to the set as it is now"
         )
 
     def _finish(self, content: bytes) -> None:
@@ -66,7 +66,7 @@ class Additions(Uploads):
         self._release()
 
     def _release(self) -> None:
-        """Remove what was kept for this plan, and nothing of a later one."""
+        """Remove the files that were stored for this plan, but no files of a later plan."""
         if self._plan is not None:
             own = tuple(f"{self._folder(self._plan)}{ending}" for ending in ("/", ".plan/"))
             self._remove([one.name for one in self.remote.list(WORK) if one.name.startswith(own)])

@@ -1,6 +1,6 @@
-"""Images that do not decode and are omitted: their limit, and the classes that they leave without samples.
+"""Checks the omitted images that do not decode: their number, and whether a class loses all its training images.
 
-An error ends the run as soon as it is certain, while shards are still being made; finished shards are kept.
+If a check fails, the run ends at once, while shards are still being made; finished shards are kept.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ NOT_DECODED = "do not decode"
 
 
 class BadImages:
-    """The bad images so far, of all splits. `before` are those of dropped classes, with the ids of the classes."""
+    """The bad images of all splits so far. `before` has the bad images of dropped classes, each with its class id."""
 
     def __init__(self, files: Files, plan: Plan, options: Options, before: list[tuple[str, Bad]]) -> None:
         self._found: list[Bad] = []
@@ -28,7 +28,7 @@ class BadImages:
         self._check_bound()
 
     def add(self, bad: list[Bad]) -> None:
-        """Count these. Raises DataError if there are too many, or if a class has no training image left."""
+        """Count more bad images. Raises DataError if there are too many, or if a class has no training image left."""
         for one in bad:
             self._found.append(one)
             if one.split == TRAIN:
@@ -46,12 +46,12 @@ class BadImages:
     def _check_bound(self) -> None:
         count, most = len(self._found) + len(self._before), self._options.most_bad(self._images)
         if count > most:
-            asked = "--max-bad" if self._options.max_bad is not None else "by default 10, or 1 % if that is more"
+            asked = "--max-bad" if self._options.max_bad is not None else "by default 10 or 1 %, whichever is more"
             _, first = self.all()[0]
             raise DataError(
                 f"{self._files.root}: {count:,} of {self._images:,} images do not decode, more than the "
-                f"{most:,} that may be left out ({asked}); one of them is {first.path}: {first.reason}. Replace the "
-                "files, or give a larger --max-bad (100% for any number): finished shards are kept for it"
+                f"{most:,} that may be omitted ({asked}); one of them is {first.path}: {first.reason}. Replace the "
+                "files, or give a larger --max-bad (100% for any number); finished shards are kept"
             )
 
     def _check_classes(self) -> None:

@@ -1,4 +1,4 @@
-"""The set to which images are appended: the facts about it that the new part needs."""
+"""Reads the set to which images are appended, and checks whether it can be appended to."""
 
 import hashlib
 import json
@@ -21,11 +21,11 @@ from headrace.shards.prepared import Prepared
 from headrace.shards.sample import ROW, Rows
 from headrace.shards.urls import Location
 
-_TOGETHER = 1 << 16  # rows whose texts are Python objects at a time
+_TOGETHER = 1 << 16  # rows whose texts are converted to Python objects at a time
 
 
 class IndexRows(NamedTuple):
-    """Rows of an index, in the form in which they are written again."""
+    """Rows of an index, in the form that `IndexWriter.add` takes."""
 
     rows: Rows
     keys: list[str]
@@ -34,9 +34,9 @@ class IndexRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Base:
-    """A set at `where`. The folder `root` has its indexes, its report and its stamps.
+    """The set at `where`, to which images are appended. The folder `root` has its indexes, report and stamps.
 
-    `id` is the SHA-256 of its manifest; `new_classes`: whether it may get more classes.
+    `id` is the SHA-256 of its manifest. `new_classes` says whether new classes may be added.
     """
 
     where: Location
@@ -47,7 +47,7 @@ class Base:
 
     @classmethod
     def of(cls, where: Location, root: Path, manifest: Manifest, content: bytes, *, new_classes: bool) -> "Base":
-        """The set with this manifest, which has this content."""
+        """The set with this manifest; `content` are the bytes of the manifest."""
         return cls(where, root, manifest, hashlib.sha256(content).hexdigest(), new_classes)
 
     def split(self, name: str) -> SplitInfo | None:
@@ -55,12 +55,12 @@ class Base:
         return next((one for one in self.manifest.splits if one.name == name), None)
 
     def behind(self, name: str) -> tuple[int, int]:
-        """The number of tars of a split, and the key after its last one."""
+        """The number of tars of a split, and the first key after its last sample."""
         info = self.split(name)
         return (0, 0) if info is None else (len(info.shards), self._next_key(info))
 
     def counts(self, name: str, classes: int) -> NDArray[np.int64]:
-        """Samples of each class in a split, (classes,)."""
+        """The number of samples of each class in a split, (classes,)."""
         info, found = self.split(name), np.zeros(classes, np.int64)
         if info is not None:
             for columns in index.read_groups(self.root, info.index, ("label",)):
@@ -96,13 +96,13 @@ class Base:
 
     @property
     def report(self) -> bytes:
-        """report.jsonl, without lines of unpublished parts: at a URL it is uploaded before the manifest."""
+        """The content of report.jsonl without lines of unpublished parts; a URL receives it before the manifest."""
         lines, parts = self.file(REPORT).splitlines(keepends=True), len(self.manifest.parts)
         return b"".join(line for line in lines if _part_of(line) <= parts)
 
     @property
     def stamps(self) -> bytes:
-        """source.stat, with no more lines than there are parts."""
+        """The content of source.stat, with at most one line for each part of the manifest."""
         return b"".join(self.file(STAMP).splitlines(keepends=True)[: len(self.manifest.parts)])
 
     def _next_key(self, info: SplitInfo) -> int:
@@ -112,12 +112,15 @@ class Base:
             last = max(number for number, rows in enumerate(found.group_rows) if rows)
             key = found.read(["key"], last)["key"][-1].as_py()
         if not key.isdecimal():
-            raise DataError(f"{self.where}: its last sample in {info.name} has the key {key!r}, which no prep gave it")
+            raise DataError(
+                f"{self.where}: the last sample of split {info.name} has the key {key!r}, but keys that prep gives are "
+                "numbers. Make the set again"
+            )
         return int(key) + 1
 
 
 def _part_of(line: bytes) -> int:
-    """The part that a line of the report is about, from 1 on; a damaged line stays, as one of the first."""
+    """The number of the part that a line of the report belongs to, from 1 on; a damaged line counts as part 1."""
     try:
         return int(json.loads(line).get("part", 1))
     except (ValueError, TypeError, AttributeError, RecursionError):
@@ -125,7 +128,7 @@ def _part_of(line: bytes) -> int:
 
 
 def refuse_as_base(where: Location, manifest: Manifest, options: Options) -> None:
-    """Raise UsageError for a set that nothing can be appended to, or not with these options."""
+    """Raise UsageError if nothing can be appended to the set, or nothing with these options."""
     if manifest.made is None:
         raise UsageError(
             f"{where}: its tars were not made by prep, and --append needs what prep records about each file. Give a "
@@ -133,13 +136,13 @@ def refuse_as_base(where: Location, manifest: Manifest, options: Options) -> Non
         )
     if manifest.source.layout == SUBSET:
         raise UsageError(
-            f"{where}: it is a subset of another set, and with more images it would not be. Append to that one, and "
-            "make the subset again"
+            f"{where}: it is a subset of another set, and would not be one with more images. Append to the other set, "
+            "and make the subset again"
         )
     for name in ("classes", "classes_from"):
         if getattr(options, name) is not None:
             raise UsageError(
-                f"--{name.replace('_', '-')} cannot be combined with --append: the classes are those of {where}"
+                f"--{name.replace('_', '-')} cannot be combined with --append, because the classes of {where} are used"
             )
     ours, theirs = options.prepared, Prepared.of(manifest.options)
     if ours != theirs:
@@ -147,5 +150,5 @@ def refuse_as_base(where: Location, manifest: Manifest, options: Options) -> Non
         asked, made = options.values()[name], (Options().values() | manifest.options)[name]
         raise UsageError(
             f"--{name.replace('_', '-')} {asked}: the images of {where} were made with {made}, and all images of "
-            "a set are made alike, because predict relies on it. Give the same value"
+            "a set must be made in the same way, because predict relies on it. Give the same value"
         )

@@ -10,7 +10,10 @@ from headrace.shards.names import REPORT
 
 
 def changes(folder: Path, manifest: Manifest, now: list[State]) -> str:
-    """The differences among the images, in words. For omitted images only the paths are known."""
+    """The differences between the images of a set and the states `now`, as text. `folder` has the set's indexes.
+
+    Of images that the set omits, only the paths are known.
+    """
     before: dict[str, tuple[int, int]] = {}
     for split in manifest.splits:
         columns = index.read_texts(folder, split.index, ("source", "source_size", "source_crc32"))
@@ -22,7 +25,7 @@ def changes(folder: Path, manifest: Manifest, now: list[State]) -> str:
         "added": sorted(after.keys() - before.keys() - _left_out(folder)),
     }
     said = [f"{len(paths):,} {what} (first {paths[0]})" for what, paths in parts.items() if paths]
-    return ", ".join(said) or "the files that give labels and class names, or images that were left out"
+    return ", ".join(said) or "the files with labels and class names, or images that were omitted"
 
 
 def _left_out(folder: Path) -> set[str]:

@@ -1,7 +1,7 @@
 """Finds files of a source with the same bytes before planning, and chooses which one is kept.
 
-Samples are sorted by size on the disk, so that only files of equal size are compared: by CRC-32 if an archive knows it,
-then by SHA-256. In memory are all files of one size, some thousands of others, and the omitted ones.
+Samples are sorted by size on the disk, so that only files of equal size are compared: by CRC-32 if an archive records
+it, then by SHA-256. Memory holds the samples of one size, some thousands of other samples, and the omitted ones.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from headrace.shards.draws import Stream, hash64
 from headrace.shards.errors import DataError
 from headrace.shards.manifest import TRAIN
 
-_STAYS = ("test", "val", "train")  # of equal files, the one in the first of these splits is kept, then one in any other
+_STAYS = ("test", "val", "train")  # of equal files, one in the first of these splits is kept; other splits come last
 
 
 class Gone(NamedTuple):
@@ -63,17 +63,17 @@ class Conflict(NamedTuple):
 def find_duplicates(
     source: Source, options: Options, folder: Path, workers: int, known: Duplicates = NONE
 ) -> Duplicates:
-    """The duplicates of a source, if requested; temporary tables are in `folder`.
+    """The files of a source to omit: the `known` ones and, if requested, duplicates. `folder` is for temporary tables.
 
-    `known` files are omitted anyway, so no other file is omitted as their duplicate.
+    The `known` files are omitted in any case, so no other file is omitted as a duplicate of one of them.
 
-    Raises DataError for equal files in different classes, unless these are dropped, and for unreadable files.
+    Raises DataError for equal files in different classes, unless such files are dropped, and for unreadable files.
     """
     found = Duplicates(dict(known.gone))
     if options.dedupe != "exact":
         return found
     train = source.names.index(TRAIN)
-    images, left = Counter[int](), Counter[int]()  # training images of each class: all, and those that are left out
+    images, left = Counter[int](), Counter[int]()  # training images of each class: all, and the omitted ones
     conflicts: list[Conflict] = []
     with Room(folder) as room, ThreadPoolExecutor(workers) as pool:
         for chunk in _by_size(source, room, known):
@@ -96,7 +96,7 @@ def find_duplicates(
 
 
 def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
-    """All samples except `known`, sorted by file size, those of equal size in one chunk; `rank` is their index."""
+    """All samples except `known`, sorted by file size; samples of equal size share a chunk. `rank` is their index."""
     sorter, first = ByKey(room, source.samples), 0
     for chunk in source.chunks():
         rows = chunk.rows.copy()
@@ -105,7 +105,7 @@ def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
         own = np.flatnonzero(~known.among(first, len(rows)))
         first += len(rows)
         sorter.add(Chunk(rows, chunk.paths).take(own))
-    held: list[Chunk] = []  # their last size may continue
+    held: list[Chunk] = []  # samples of one size, which may continue in the next chunk
     for chunk in sorter.sorted():
         if held and chunk.rows["key"][0] != held[-1].rows["key"][-1]:
             yield joined(held)
@@ -119,7 +119,7 @@ def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
 
 
 def _of_equal_size(rows: NDArray[np.void]) -> NDArray[np.int64]:
-    """The rows that may have an equal one: with the same size and, if all have one, the same CRC-32."""
+    """The rows whose size, and CRC-32 if all rows have one, equals that of another row."""
     if not len(rows):
         return np.zeros(0, np.int64)
     known = bool((rows["crcs"] != UNKNOWN_CRC).all())
@@ -138,7 +138,7 @@ def sums_of(reader: Reader, entry: Entry) -> tuple[bytes, int]:
 
 
 def _judge(chunk: Chunk, group: list[int], names: list[str], conflicts: list[Conflict]) -> Iterator[tuple[int, str]]:
-    """The omitted rows among equal files, each with the reason; conflicts between classes are all noted."""
+    """The omitted rows of a group of equal files, each with the reason; adds a conflict of classes to `conflicts`."""
     if len(group) == 1:
         return
     labels = chunk.rows["label"]
@@ -158,10 +158,10 @@ def _judge(chunk: Chunk, group: list[int], names: list[str], conflicts: list[Con
 
 
 def conflict_error(source: Source, conflicts: list[Conflict]) -> DataError:
-    """The error for images of more than one class."""
+    """The error for equal files in different classes."""
     path, other = min(conflicts)
     images = counted(len(conflicts), "image")
     return DataError(
-        f"{source.files.root}: {images} of more than one class: {path} and {other} hold the same bytes, for example. "
+        f"{source.files.root}: {images} in more than one class; for example, {path} and {other} have the same bytes. "
         "Correct the labels, or omit all such files with --on-conflict drop"
     )

@@ -14,7 +14,7 @@ from headrace.prep.sources.files import UNKNOWN_CRC, Entry
 from headrace.shards.counts import counted
 from headrace.shards.errors import DataError
 
-_THREADS = 16  # threads that wait for a disk
+_THREADS = 16  # most of their time is spent waiting for a disk
 
 
 def finished(jobs: Sequence[Job], work: Work) -> dict[str, Record]:
@@ -38,9 +38,7 @@ def without_changed(records: dict[str, Record], jobs: Sequence[Job], work: Work,
         )
         files = sum(map(len, others.values()))
         if files:
-            say(
-                f"{counted(files, 'file')} of finished shards changed since, or are in another copy: comparing contents"
-            )
+            say(f"the modification times of {counted(files, 'file')} of finished shards differ; comparing contents")
         same = pool.map(lambda name: all(_has_crc(entry, crc, work) for entry, crc in others[name]), others)
         return {name: records[name] for name, equal in zip(others, same, strict=True) if equal}
 

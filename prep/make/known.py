@@ -1,7 +1,7 @@
-"""Finds files of a source that a set has already, by path or by bytes: they are not appended again.
+"""Finds files of a source that a set has already, by path or by bytes, so that they are not appended again.
 
-The index of the set is read twice, a row group at a time; in memory are the paths and sizes of the source. Equal size
-and CRC-32 of the source file are not enough to leave an image out: the SHA-256 of the JPEG that is stored decides.
+The index of the set is read twice, a row group at a time; memory holds the paths and sizes of the source. Equal size
+and CRC-32 of the source file are not enough to omit an image: the SHA-256 of the JPEG that is stored decides.
 """
 
 import hashlib
@@ -26,23 +26,23 @@ _COLUMNS = ("source_size", "source_crc32", "size", "crc32", "sha256", "label", "
 
 
 class _Sample(NamedTuple):
-    """A sample of the set whose file had the size and the CRC-32 of one of the source."""
+    """A sample of the set whose source file had the same size and CRC-32 as a file of the new source."""
 
     sha256: bytes  # of the JPEG
-    kept: bool  # whether that is the file itself
+    kept: bool  # whether the JPEG is the unchanged source file
     label: int
     path: str
 
 
 class _Judge:
-    """Decides whether a file of the source is left out, and notes images of another class."""
+    """Decides whether a file of the source is omitted, and collects images that the set has in another class."""
 
     def __init__(self, source: Source, options: Options) -> None:
         self._source, self._options = source, options
         self.conflicts: list[Conflict] = []
 
     def reason(self, entry: Entry, label: int, sha256: bytes, alike: list[_Sample], has_path: bool) -> str:
-        """Why the file is left out; "" if it is not."""
+        """Why the file is omitted; "" if it is appended. `alike` are samples of the set with equal size and CRC-32."""
         stored = sha256 if all(one.kept for one in alike) else self._admitted(entry)
         same = [one for one in alike if one.sha256 == (sha256 if one.kept else stored)]
         if same and (own := [one for one in same if one.label == label]):
@@ -54,7 +54,7 @@ class _Judge:
         return KNOWN_PATH if has_path else ""
 
     def _admitted(self, entry: Entry) -> bytes:
-        """SHA-256 of the JPEG that the file becomes; empty if it is not an image."""
+        """The SHA-256 of the JPEG that prep would store for the file; empty if it is not an image."""
         try:
             return hashlib.sha256(admit(self._source.reader.read(entry), self._options.prepared).jpeg).digest()
         except BadImageError:
@@ -62,9 +62,10 @@ class _Judge:
 
 
 def find_known(source: Source, base: Base, options: Options, workers: int) -> Duplicates:
-    """The files of a source, with the labels of the set, that are left out because the set has them.
+    """The files of a source to omit because the set has them already. The labels of `source` are those of the set.
 
-    With --dedupe exact, raises DataError for an image that the set has under another label, unless these are dropped.
+    With --dedupe exact, raises DataError for an image that the set has with another label, unless such images are
+    dropped.
     """
     chunks = [chunk for chunk in source.chunks() if chunk.paths]
     if not chunks:
@@ -92,7 +93,7 @@ def find_known(source: Source, base: Base, options: Options, workers: int) -> Du
 
 
 def _first_look(base: Base, places: dict[str, int], sizes: NDArray[np.int64]) -> tuple[set[int], NDArray[np.int64]]:
-    """The indices of paths that the set has, and the sizes that occur in it too."""
+    """The indices of the paths that the set has too, and the sizes that the set has too."""
     paths, found, asked = set[int](), [np.zeros(0, np.int64)], np.unique(sizes)
     for info in base.manifest.splits:
         for columns in index.read_groups(base.root, info.index, ("source", "source_size")):
@@ -102,7 +103,7 @@ def _first_look(base: Base, places: dict[str, int], sizes: NDArray[np.int64]) ->
 
 
 def _second_look(base: Base, sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> dict[int, list[_Sample]]:
-    """The samples of the set whose files had the size and CRC-32 of one of these, by their mark."""
+    """The samples of the set whose source file had one of these pairs of size and CRC-32, by mark."""
     asked, found = np.unique(_marks(sizes, crcs)), dict[int, list[_Sample]]()
     for columns in _columns(base):
         size, crc = columns["source_size"].to_numpy(), columns["source_crc32"].to_numpy()
@@ -126,12 +127,12 @@ def _mark(size: int, crc: int) -> int:
 
 
 def _marks(sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Size and CRC-32 as one number; no file of a source has 2 GB."""
+    """Size and CRC-32 combined into one number, because every file of a source has less than 2 GB."""
     return sizes.astype(np.int64) << 32 | crcs.astype(np.int64)
 
 
 def remaining(chunks: Iterable[Chunk], gone: Duplicates, classes: int) -> NDArray[np.int64]:
-    """Samples of each class that are not left out, (classes,)."""
+    """The number of samples of each class that are not omitted, (classes,)."""
     found, first = np.zeros(classes, np.int64), 0
     for chunk in chunks:
         kept = ~gone.among(first, len(chunk.paths))

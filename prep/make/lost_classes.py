@@ -1,6 +1,7 @@
-"""Finds classes without a decodable training image before any shard is made, if such classes are dropped.
+"""Finds the classes without a decodable training image before any shard is made, if such classes are to be dropped.
 
-Dropping a class changes the labels of others and the positions of samples, so later all shards would be made again.
+Dropping a class changes the labels of other classes and the positions of samples. If it were found later, all shards
+would have to be made again.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +22,10 @@ from headrace.shards.manifest import TRAIN
 
 
 def lost_classes(source: Source, options: Options, workers: int, duplicates: Duplicates) -> list[Bad]:
-    """The training images of these classes, all of them bad. Raises DataError if these are all classes.
+    """The training images of the classes to drop, all of them bad. Raises DataError if no class would remain.
 
-    For every other class one good image is decoded; none if no class is to be dropped. Omitted duplicates do not count.
+    Each class is decoded up to its first good image. Nothing is decoded if no class may be dropped. Omitted duplicates
+    do not count.
     """
     if options.on_empty_class != "drop" or options.on_bad != "skip":
         return []

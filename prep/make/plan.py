@@ -1,4 +1,4 @@
-"""The position of each sample in the shards: a pure function of the number of samples, their sizes and the seed.
+"""Computes the position of each sample in the shards: a pure function of the number of samples, their sizes and seed.
 
 Samples are permuted over the whole split before it is cut, so that every shard holds a fair mix of the classes.
 """
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from headrace.shards.draws import Stream, hash64
 from headrace.shards.tar import BLOCK
 
-MAX_SHARDS = 512  # by default, while tars stay below LARGE
-LARGE = 256_000_000  # bytes of a tar: larger sets have more than 512 tars
+MAX_SHARDS = 512  # by default, as long as tars have fewer than LARGE bytes
+LARGE = 256_000_000  # bytes of a tar; sets that would need larger tars have more than MAX_SHARDS tars
 
 
 def keys(positions: NDArray[np.int64], seed: int, split: str) -> NDArray[np.uint64]:

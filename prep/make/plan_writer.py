@@ -1,4 +1,4 @@
-"""Writes a plan: samples in the order of the shards, by two sorts on the disk, and a hash of everything decisive."""
+"""Writes a plan: the samples in the order of the shards, sorted on the disk, and a hash of all that decides the set."""
 
 import hashlib
 import json
@@ -35,8 +35,8 @@ def write_plan(
 ) -> tuple[Plan, list[Unused]]:
     """Write the plan of a source to an empty folder; return dropped images: duplicates, or images of dropped classes.
 
-    `labels` are those of dropped classes; `lost` are their training images, with the reason why each does not decode.
-    With a `base` tars and keys continue after its own, and a split without samples is left out.
+    `labels` are the labels of dropped classes; `lost` has the paths of their training images that do not decode, with
+    the reasons. With a `base`, tars and keys continue after those of the base, and splits without samples are omitted.
     """
     number = np.cumsum(~np.isin(np.arange(len(source.classes)), labels)) - 1
     number[list(labels)] = DROPPED
@@ -78,7 +78,7 @@ def _gather(
     lost: Mapping[str, str],
     duplicates: Duplicates,
 ) -> list[Unused]:
-    """Give all samples, sorted by path, to `every` and to their splits; the CRC-32 of dropped ones is computed now."""
+    """Add all samples, sorted by path, to `every` and to their splits; compute the CRC-32 of dropped samples."""
     dropped = []
     for chunk in source.chunks():
         rows = chunk.rows.copy()
@@ -104,7 +104,7 @@ def _gather(
 
 
 class _Split:
-    """A split while its samples are sorted: their counts, and the hash of everything that determines its bytes."""
+    """A split while its samples are being sorted, with counts, and a hash of everything that determines its bytes."""
 
     def __init__(self, name: str, room: Room, most: int, classes: int, seed: int) -> None:
         self.name, self._seed = name, seed
@@ -124,7 +124,7 @@ class _Split:
 
     def write(self, folder: Path, options: Options) -> None:
         """Write the samples in the order of the shards, and choose the number of shards."""
-        paths, numbers = hashlib.sha256(), hashlib.sha256()  # they do not depend on the division into chunks
+        paths, numbers = hashlib.sha256(), hashlib.sha256()  # two hashes, so that the size of chunks has no effect
         with _table(folder, self.name) as table:
             for chunk in self._sorter.sorted():
                 table.add(chunk)

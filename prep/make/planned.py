@@ -28,7 +28,7 @@ from headrace.shards.errors import DataError
 from headrace.shards.manifest import ClassInfo, Scalar
 
 WRITER = 5
-"""The version. Increase it when the same source and options give other bytes, or if records or plans change."""
+"""The version of the writer. Increase it if equal sources and options give other bytes, or if the formats change."""
 ABOUT = "plan.json"
 ROWS, PATHS = ".rows", ".paths"
 ALL = "all.files"
@@ -39,13 +39,13 @@ DROPPED = -1
 
 @dataclass(frozen=True)
 class Job:
-    """A shard to make: its samples are those from index `first` of its split on."""
+    """A shard to make, with `samples` samples of its split from index `first` on."""
 
     name: str  # without ending
-    number: int  # of the shard in its split
+    number: int  # the index of the shard in its split
     first: int
     samples: int
-    key: int  # of the first sample
+    key: int  # the key of the first sample
 
     @property
     def split(self) -> str:
@@ -62,17 +62,17 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """Hash of everything that determines the bytes."""
+        """The hash of everything that determines the bytes of the set."""
         return str(self.about["id"])
 
     @property
     def options(self) -> dict[str, Scalar]:
-        """The options that determine the bytes."""
+        """The options that determine the bytes of the set."""
         return dict(self.about["options"])
 
     @property
     def by_parts(self) -> bool:
-        """Whether it was made for parts, which other processes may be making now."""
+        """Whether the plan was made for parts, which other processes may be making now."""
         return bool(self.about["by_parts"])
 
     @property
@@ -87,7 +87,7 @@ class Plan:
 
     @property
     def training(self) -> list[int]:
-        """Training images of each class."""
+        """The number of training images of each class."""
         return list(self.about["training"])
 
     @cached_property
@@ -139,8 +139,8 @@ class Plan:
 
     def _lost(self, error: Exception) -> DataError:
         return DataError(
-            f"{self.folder}: the plan is gone or damaged ({error}). If no other prep took its place, remove "
-            f"{self.folder} and give the same command again: shards that are made are kept"
+            f"{self.folder}: the plan is missing or damaged ({error}). If no other prep has replaced it, remove "
+            f"{self.folder} and give the same command again; finished shards are kept"
         )
 
 
@@ -154,7 +154,7 @@ def load_plan(folder: Path) -> Plan | None:
 
 
 def differing(made: Plan, options: Options) -> list[str]:
-    """The options in which a plan differs from these, in words."""
+    """The options in which a plan differs from `options`, as phrases such as "--seed 0 (now 9)"."""
     now: Sequence[tuple[str, Scalar]] = sorted(options.deciding().items())
     return [
         f"--{name.replace('_', '-')} {made.options.get(name)} (now {value})"

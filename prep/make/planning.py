@@ -1,4 +1,4 @@
-"""Plans a source: its contents, omitted files, and the division into shards."""
+"""Plans a set: examines the source, chooses the files to omit, and divides the samples into shards."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +29,8 @@ class Planned(NamedTuple):
     plan: Plan
     source: Source
     dropped: list[Unused]  # images of dropped classes, and duplicates
-    before: list[tuple[str, Bad]]  # those of them that do not decode, with their class
-    base: Base | None = None  # the set that it is appended to
+    before: list[tuple[str, Bad]]  # the dropped images that do not decode, each with the id of its class
+    base: Base | None = None  # the set to which the samples are appended
 
 
 def plan_source(
@@ -43,9 +43,9 @@ def plan_source(
     by_parts: bool = False,
     base: Base | None = None,
 ) -> Planned:
-    """Examine a source and write its plan to an empty folder. With a `base` the plan has what that set does not have.
+    """Examine a source and write its plan to an empty folder; with a `base`, only samples that the base does not have.
 
-    Raises DataError or UsageError if it is not a data set, or if a split has no samples.
+    Raises DataError or UsageError if the source is not a data set, or if a split has no samples.
     """
     source = open_source(files, options)
     _refuse_lost_images(files, options)
@@ -56,7 +56,7 @@ def plan_source(
         source = with_more_classes(source, base.manifest.classes, base.where, more=base.new_classes)
         known = find_known(source, base, options, workers)
     duplicates = find_duplicates(source, options, folder, workers, known)
-    stay = range(0 if base is None else len(base.manifest.classes))  # labels, whatever becomes of what is appended
+    stay = range(0 if base is None else len(base.manifest.classes))  # labels of the base, whose classes always stay
     duplicates.emptied = {label: count for label, count in duplicates.emptied.items() if label not in stay}
     _refuse_emptied(source, options, duplicates)
     lost = [one for one in lost_classes(source, options, workers, duplicates) if one.label not in stay]
@@ -74,7 +74,7 @@ def plan_source(
 
 
 def _never_new(source: Source, stay: range, gone: Duplicates) -> set[int]:
-    """The labels of new classes all of whose images the set has already; none if classes are integers."""
+    """The labels of new classes if the set has all their images already; none if the classes are integers."""
     new = range(len(stay), len(source.classes))
     if not len(stay) or not new or are_integers(one.id for one in source.classes):
         return set()
@@ -83,7 +83,7 @@ def _never_new(source: Source, stay: range, gone: Duplicates) -> set[int]:
 
 
 def _refuse_emptied(source: Source, options: Options, duplicates: Duplicates) -> None:
-    """Raise DataError if all training images of a class are omitted as duplicates, unless that is allowed."""
+    """Raise DataError if all training images of a class are duplicates, unless --on-empty-class allows that."""
     emptied = duplicates.emptied
     if emptied and (options.on_empty_class == "error" or len(emptied) == len(source.classes)):
         why = {source.classes[label].id: ("are duplicates", count) for label, count in emptied.items()}
@@ -91,15 +91,15 @@ def _refuse_emptied(source: Source, options: Options, duplicates: Duplicates) ->
 
 
 def _refuse_lost_images(files: Files, options: Options) -> None:
-    """Raise DataError if an image would be lost, for example because it is a link, unless such images are skipped."""
+    """Raise DataError if an image cannot be read, for example because it is a link, unless such images are skipped."""
     lost = ((path, reason) for path, reason in files.left_out if reason != REPLACED)
     images = [
         one for one in lost if kinds.has_image_ending(one[0]) and not any(map(kinds.is_hidden, one[0].split("/")))
     ]
     if images and options.on_bad != "skip":
         path, reason = images[0]
-        follow = "Give --follow-links to read what they lead to, put" if reason == SYMBOLIC else "Put"
+        follow = "Give --follow-links to read their targets, put" if reason == SYMBOLIC else "Put"
         raise DataError(
             f"{files.root}: {path}: {reason} ({counted(len(images), 'such image')}). {follow} plain files in "
-            "their place, as `cp -rL` and `tar -h` do for links, or leave them out with --on-bad skip"
+            "their place, as `cp -rL` and `tar -h` do for links, or omit them with --on-bad skip"
         )

@@ -1,4 +1,4 @@
-"""The last part of a prep: indexes, report, manifest."""
+"""Writes the files that complete a set: indexes, report, stamps and manifest."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Written(NamedTuple):
 
     manifest: Manifest
     notes: list[Note]  # about images that were converted or omitted
-    samples: dict[str, NDArray[np.int64]]  # of each class in each split
+    samples: dict[str, NDArray[np.int64]]  # by split, the number of samples of each class
 
 
 def write_set(
@@ -39,12 +39,12 @@ def write_set(
     stamp: bytes,
     base: Base | None = None,
 ) -> Written:
-    """Write all files beside the tars, the manifest last. With a `base` they cover its samples and the appended ones.
+    """Write all files beside the tars, the manifest last. With a `base`, they cover its samples and the appended ones.
 
-    `others` are the files that determine labels and names, `unused` all files that are not samples.
+    `others` are the files that determine labels and names; `unused` are all files that are not samples.
 
-    The fingerprint covers the whole source, including images of dropped classes, because it is later compared with a
-    source of which nothing has been decoded yet.
+    The fingerprint covers the whole source, including images of dropped classes, because it will be compared with that
+    of a source whose images have not been decoded yet.
     """
     crcs, notes, samples = _Crcs(work), list[Note](), dict[str, NDArray[np.int64]]()
     splits = dict[str, SplitInfo]()
@@ -80,7 +80,7 @@ def _stamps(stamp: bytes, base: Base | None) -> bytes:
 
 
 class _Crcs:
-    """The CRC-32 of every file in a plan, by its index among all paths, stored in a file."""
+    """An array in a file with the CRC-32 of every file of a plan, in the order of all paths."""
 
     def __init__(self, work: Work) -> None:
         self._plan = work.plan
@@ -89,7 +89,7 @@ class _Crcs:
             self._crcs = np.memmap(path, np.uint32, "w+", shape=(work.plan.images,))
 
     def add(self, places: NDArray[np.int64], crcs: NDArray[np.uint32]) -> None:
-        """Add those of the files with these indices."""
+        """Store the CRC-32s of the files with these indices, (n,) each."""
         self._crcs[places] = crcs
 
     def states(self) -> Iterator[list[State]]:
@@ -133,7 +133,7 @@ class _Split:
         return SplitInfo(name=self._name, samples=samples, index=index.info, shards=(*there, *shards))
 
     def _index_name(self) -> str:
-        """The name of the index: not that of an earlier one, which readers of the set before the append still need."""
+        """A new name for the index, because readers of the set before the append still need the earlier index."""
         if self._base is None:
             return f"{self._name}.parquet"
         taken = {one.index.name for one in self._base.manifest.splits}
@@ -145,7 +145,7 @@ class _Split:
             return load_contents(self._work.records, job.name)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{self._work.records}: the record of {job.name} was changed meanwhile ({error}). Try again"
+                f"{self._work.records}: the record of {job.name} was changed during this run ({error}). Try again"
             ) from error
 
 
@@ -161,12 +161,12 @@ def _write_report(folder: Path, notes: list[Note], base: Base | None) -> None:
 
 
 def report(notes: list[Note], part: int = 1) -> bytes:
-    """The report's content, sorted. Non-ASCII text is escaped, because a terminal may show names from outside."""
+    """The content of the report, sorted. Non-ASCII text is escaped, because a terminal may show it."""
     return "".join(json.dumps(_line(note, part)) + "\n" for note in sorted(notes)).encode()
 
 
 def _line(note: Note, part: int) -> dict[str, str | int]:
-    """The fields of a line; it has `files` if it stands for a folder, `part` from the second part of a set on."""
+    """The fields of a line: with `files` if the line stands for a folder, with `part` unless it is the first part."""
     fields: dict[str, str | int] = note._asdict()
     if not note.source.endswith("/"):
         del fields["files"]

@@ -1,8 +1,8 @@
-"""The result of one shard, kept beside it until the set is finished.
+"""Stores the result of a shard in a record, which is kept until the set is finished.
 
-A file begins with the SHA-256 of the rest, so that a damaged one is never parsed; then come the length of a JSON, the
-JSON (a Record), and NumPy arrays (its Contents). It holds the SHA-256 of the shard's tar and .idx: a shard counts as
-finished only if all three are unchanged.
+A record file begins with the SHA-256 of its other bytes, so that a damaged file is never parsed. After it come the
+length of a JSON text, the JSON text (a Record), and NumPy arrays (Contents). The record has the SHA-256 of the shard's
+tar and .idx. A shard counts as finished only if all three files are unchanged.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from headrace.shards.sample import Rows
 from headrace.shards.store import write_bytes, writing
 
 _DIGEST = hashlib.sha256().digest_size
-_LENGTH = 8  # bytes of a little-endian number
+_LENGTH = 8  # bytes of the length, which is a little-endian number
 
 
 class Note(NamedTuple):
@@ -44,15 +44,15 @@ class Bad(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A file as it was written."""
+    """Hash, size and time of a file when it was written."""
 
     sha256: str
     bytes: int
-    time: int  # of its last change, in nanoseconds; it is not hashed again while this and the size stay the same
+    time: int  # of the last change, in nanoseconds; the file is not hashed again while time and size are the same
 
     @classmethod
     def of(cls, path: Path, sha256: str) -> "Written":
-        """The entry for a file that was just written, with known hash. Raises HeadraceError if it is gone."""
+        """The entry for a file that was just written and has this hash. Raises HeadraceError if the file is missing."""
         with writing(path):
             seen = path.stat()
         return cls(sha256, seen.st_size, seen.st_mtime_ns)
@@ -67,9 +67,9 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class Contents:
-    """A row for each written sample, the index in the job that it came from, and the job's files as read.
+    """The rows of the written samples, the indices of these samples in the job, and facts about the job's files.
 
-    `crcs` (CRC-32) and `times` cover all files of the job, including omitted ones.
+    `crcs` (CRC-32) and `times` (of the last change) cover all files of the job, including omitted ones.
     """
 
     rows: Rows
@@ -84,7 +84,7 @@ class Record:
     """The facts about a finished shard that other code needs."""
 
     name: str  # of the shard, without ending
-    made_of: str  # the digest of its files and labels, as planned
+    made_of: str  # the digest of the planned files and labels
     samples: int
     tar: Written
     idx: Written
@@ -115,7 +115,7 @@ def save_record(record: Record, contents: Contents, folder: Path) -> None:
 
 
 def load_record(folder: Path, made: Path, name: str) -> Record | None:
-    """The record in `folder` of a finished shard whose files in `made` are undamaged, else None."""
+    """The record in `folder` of a finished shard; None if it, or the shard's tar or .idx in `made`, is not intact."""
     try:
         record = load_header(folder, name)
         whole = record.tar.is_at(made / f"{name}.tar") and record.idx.is_at(made / f"{name}.idx")
@@ -125,12 +125,12 @@ def load_record(folder: Path, made: Path, name: str) -> Record | None:
 
 
 def load_header(folder: Path, name: str) -> Record:
-    """A record, whatever became of the shard. Raises OSError or ValueError if it is missing or damaged."""
+    """A record, without a check of its shard. Raises OSError or ValueError if the record is missing or damaged."""
     return _record(name, _content(folder, name)[0][0])
 
 
 def load_contents(folder: Path, name: str) -> Contents:
-    """The contents that belong to a loaded record. Raises OSError or ValueError if it has changed since."""
+    """The contents that belong to a loaded record. Raises OSError or ValueError if the record has changed since."""
     (_, notes), arrays = _content(folder, name)
     with np.load(io.BytesIO(arrays), allow_pickle=False) as saved:
         rows, kept, crcs, times = (saved[one] for one in ("rows", "kept", "crcs", "times"))
@@ -147,7 +147,7 @@ def _content(folder: Path, name: str) -> tuple[Any, bytes]:
     data = regular.read(path)
     content = data[_DIGEST:]
     if hashlib.sha256(content).digest() != data[:_DIGEST]:
-        raise _DamagedError(f"{path}: not as it was written")
+        raise _DamagedError(f"{path}: the record has changed since it was written")
     end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
     return json.loads(content[_LENGTH:end]), content[end:]
 

@@ -1,4 +1,4 @@
-"""Checks whether an existing shard set is the requested one, and if not, what differs."""
+"""Checks whether an existing shard set is the requested one, and tells what differs if it is not."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ _ELSEWHERE = "Choose another OUT: others may be reading this set"
 
 
 def stamp_record(files: Files, stamp: str, options: Options) -> bytes:
-    """The line of `source.stat` for a part: where its source was, its stamp, and the options, for a rebuild."""
+    """The line of `source.stat` for a part: the location and the stamp of its source, and the options for a rebuild."""
     where = files.root.absolute() if isinstance(files.root, Path) else files.root
     return stamps.stamp_of(where, stamp, options.record())
 
@@ -43,18 +43,18 @@ def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: 
     refuse_others(out, manifest, options)
     number = part_by_stamp(files, manifest, options, stamps.read(out))
     if number is None:
-        say(f"{files.root}: not the same file as at the last prep; comparing contents")
+        say(f"{files.root}: the source has moved or changed since the last prep; comparing contents")
         number = check_source(files, out, manifest, options, out)
         remember(files, out, options, number, say)
     return manifest
 
 
 def _refuse_loss(out: Path, manifest: Manifest | None) -> None:
-    """Raise UsageError if a rebuild from one source would lose what was appended from others."""
+    """Raise UsageError if a rebuild from one source would lose samples that were appended from other sources."""
     if manifest is not None and manifest.appended:
         raise UsageError(
-            f"{out}: {counted(len(manifest.appended), 'part')} from other sources appended to it would be lost by "
-            "--if-exists rebuild. Move it away first, or choose another OUT"
+            f"{out}: --if-exists rebuild would lose {counted(len(manifest.appended), 'part')} appended from other "
+            "sources. Move the set away first, or choose another OUT"
         )
 
 
@@ -89,7 +89,10 @@ def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: lis
 def part_by_contents(
     files: Files, source: Source, manifest: Manifest, options: Options
 ) -> tuple[int | None, list[State]]:
-    """The part that was made from these contents, which are read; and the states of the images."""
+    """The part that was made from the contents of this source, None if there is none, and the states of the images.
+
+    Reads the whole source.
+    """
     seen: list[State] = []
 
     def images() -> Iterator[list[State]]:
@@ -104,7 +107,7 @@ def part_by_contents(
 
 
 def remember(files: Files, out: Path, options: Options, number: int, say: Say) -> None:
-    """Store the stamp of a part, so that contents need not be compared again; not possible on a read-only disk."""
+    """Store the stamp of a part, so that contents need not be compared again; print a line if that is not possible."""
     line = stamp_record(files, files.stamp(), options)
     try:
         known = regular.read(out / STAMP)
@@ -123,7 +126,7 @@ def _is_empty(out: Path) -> bool:
 def _manifest_of_prep(out: Path) -> Manifest | None:
     """The manifest of the set in `out`; None if it is unreadable. Raises UsageError if prep did not make it.
 
-    Raises NewerError if a newer Headrace made it, because that is neither damaged nor to be replaced unchecked.
+    Raises NewerError if a newer Headrace made it: such a set is not damaged, and must not be replaced unchecked.
     """
     if not (out / NAME).exists() and not (out / STAMP).exists():
         raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
@@ -137,14 +140,14 @@ def _manifest_of_prep(out: Path) -> Manifest | None:
         raise UsageError(f"{out}: it is a subset of another set, which prep did not make. Choose another OUT")
     if manifest.made is None:
         raise UsageError(
-            f"{out}: its tars were not made by prep, they were there before `headrace index` adopted them, and may be "
-            "the only ones. Choose another OUT"
+            f"{out}: its tars were not made by prep but adopted by `headrace index`, and may be the only copies. "
+            "Choose another OUT"
         )
     return manifest
 
 
 def made_by_prep(out: Path) -> bool:
-    """Whether prep made everything in the folder `out`, so that nothing else is lost with it."""
+    """Whether prep made every file in the folder `out`, so that replacing the folder loses nothing else."""
     if _is_empty(out):
         return True
     manifest = _manifest_of_prep(out)
@@ -152,7 +155,7 @@ def made_by_prep(out: Path) -> bool:
 
 
 def foreign(out: Path, manifest: Manifest) -> list[str]:
-    """The files in the folder of a set that do not belong to it; its indexes from before an append belong to it."""
+    """The files in the folder of a set that do not belong to it. Indexes from before an append do belong to it."""
     tars = [shard.name for split in manifest.splits for shard in split.shards]
     known = {NAME, STAMP, REPORT, *tars, *(split.index.name for split in manifest.splits)}
     known |= {Path(name).with_suffix(".idx").name for name in tars}
@@ -167,15 +170,15 @@ def _check_options(out: Location, manifest: Manifest, options: Options) -> None:
     differences = [_differences(out, part.options, options) for part in manifest.parts]
     if all(differences):
         which = "it was made" if len(differences) == 1 else f"none of its {len(differences)} parts was made"
-        words = ", ".join(differences[0]) + (" in the first" if len(differences) > 1 else "")
+        words = ", ".join(differences[0]) + (" in the first part" if len(differences) > 1 else "")
         kind = "other" if len(differences) == 1 else "these"
         raise UsageError(f"{out}: {which} with {kind} options: {words}. {_remedy(out, manifest)}")
 
 
 def _differences(out: Location, part: Mapping[str, Scalar], options: Options) -> list[str]:
-    """The options in which a part differs from these, in words."""
+    """The options in which a part differs from `options`, as phrases such as "--seed 0 (now 9)"."""
     asked = options.values()
-    made = Options().values() | dict(part)  # an option that came later has the default in earlier sets
+    made = Options().values() | dict(part)  # a set from before an option existed counts as made with its default
     if unknown := [name for name, value in made.items() if name not in asked and value is not None]:
         raise NewerError.of(out, f"it was made with an option that this version does not know, {unknown[0]}")
     return [
@@ -186,7 +189,7 @@ def _differences(out: Location, part: Mapping[str, Scalar], options: Options) ->
 
 
 def _check_classes(out: Location, manifest: Manifest, options: Options) -> None:
-    """Raise UsageError if the classes in the given file are no longer those of the set."""
+    """Raise UsageError if the classes that --classes-from gives are not those of the set."""
     if options.classes_from is not None:
         asked = read_classes(location(options.classes_from))[: options.classes]
         own = manifest.classes[: len(manifest.classes) - sum(one.classes for one in manifest.appended)]
@@ -200,17 +203,17 @@ def _check_classes(out: Location, manifest: Manifest, options: Options) -> None:
 
 
 def check_source(files: Files, out: Location, manifest: Manifest, options: Options, beside: Path) -> int:
-    """The part that was made from the source, by its contents. If none was, raises UsageError, which says what changed.
+    """The part that was made from the contents of the source. The folder `beside` has the set's indexes and report.
 
-    The indexes and the report of the set are in the folder `beside`.
+    Raises UsageError, which says what changed, if there is no such part.
     """
     number, seen = part_by_contents(files, open_source(files, options), manifest, options)
     if number is None and not manifest.appended:
         raise UsageError(f"{out}: its source changed: {changes(beside, manifest, seen)}. {_remedy(out, manifest)}")
     if number is None:
         raise UsageError(
-            f"{out}: none of its {len(manifest.parts)} parts was made of {files.root} as it is now. Give --append to "
-            "add what it does not have yet, or choose another OUT"
+            f"{out}: none of its {len(manifest.parts)} parts was made from {files.root} as it is now. Give --append to "
+            "add the images that it does not have yet, or choose another OUT"
         )
     return number
 

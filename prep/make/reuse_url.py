@@ -1,4 +1,4 @@
-"""Checks whether the set at a URL is the requested one. A finished set there is used or left alone."""
+"""Checks whether the set at a URL is the requested one. A finished set at a URL is never changed."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +21,9 @@ _MOST_STAMP = 1 << 20  # bytes
 def existing_at(
     files: Files, uploads: Uploads, options: Options, folder: Path, *, if_exists: str, say: Say
 ) -> Manifest | None:
-    """The manifest of the set if it may be reused; None if there is none. Raises UsageError in all other cases.
+    """The manifest of the set if it may be reused; None if there is no set. Raises UsageError in all other cases.
 
-    Its indexes and report are fetched into `folder` if contents must be compared.
+    If contents must be compared, the indexes and the report of the set are fetched into `folder`.
     """
     found = published_at(uploads, options, if_exists=if_exists)
     if found is None:
@@ -32,7 +32,7 @@ def existing_at(
     with suppress(AbsentError):
         known = uploads.remote.read(STAMP, _MOST_STAMP)
     if part_by_stamp(files, found, options, stamps.parse(known)) is None:
-        say(f"{files.root}: not the same file as at the last prep; comparing contents")
+        say(f"{files.root}: the source has moved or changed since the last prep; comparing contents")
         fetch_indexes(uploads, found, folder)
         check_source(files, uploads.url, found, options, folder)
     return found
@@ -48,14 +48,14 @@ def fetch_indexes(uploads: Uploads, found: Manifest, folder: Path) -> None:
 
 
 def published_at(uploads: Uploads, options: Options, *, if_exists: str = "reuse") -> Manifest | None:
-    """The same without checking the source."""
+    """The manifest of the set at a URL as `existing_at` returns it, but without a check of the source."""
     url = uploads.url
     try:
         found = manifest.parse(url, uploads.remote.read(MANIFEST, manifest.LIMIT))
     except AbsentError:
         return None
     if found.made is None or found.source.layout == manifest.SUBSET:
-        raise UsageError(f"{url}: a set of tars that prep did not make is there. Choose another OUT")
+        raise UsageError(f"{url}: there is a set whose tars were not made by prep. Choose another OUT")
     if if_exists == "error":
         raise UsageError(f"{url}: it exists already. Choose another OUT")
     refuse_others(url, found, options)

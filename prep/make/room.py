@@ -1,11 +1,11 @@
-"""The folder in which a set is made, beside its target and shared by the processes of all hosts.
+"""Manages the folder in which a set is made, which is beside its target and shared by the processes of all hosts.
 
     .OUT.partial/ID/            the tars and their .idx; renamed at the end to become the set
     .OUT.partial/ID.records/    the result of each finished shard
     .OUT.partial/ID.plan/       the plan, if other processes need it
 
-ID is that of the plan. Processes that make shards never create these folders: if another plan takes over, or the set
-is published, a late process finds no folder for its results, and can do no harm.
+ID is the beginning of the plan's id. Processes that make shards never create these folders. So if another plan replaces
+this one, or if the set is published, a late process finds no folder for its results and does no harm.
 """
 
 from collections.abc import Iterator
@@ -21,27 +21,27 @@ _ID = 16  # characters of a plan's id
 
 
 class Room:
-    """The room beside the target `out`. Only the holder of the target's lock makes or removes folders in it."""
+    """The folder beside the target `out`. Only the holder of the target's lock makes or removes folders in it."""
 
     def __init__(self, out: Path) -> None:
         self.folder = store.work_folder(out)
 
     def set_of(self, plan: Plan) -> Path:
-        """The folder that becomes the set."""
+        """The folder for the tars of a plan, which becomes the set."""
         return self.folder / plan.id[:_ID]
 
     def records_of(self, plan: Plan) -> Path:
-        """The folder of records."""
+        """The folder for the records of a plan."""
         return self.folder / f"{plan.id[:_ID]}{_RECORDS}"
 
     def found(self) -> Plan | None:
-        """The plan that is published in the room; None if there is none that this version can use."""
+        """The plan that other processes may use; None if there is none that this version can use."""
         plans = (load_plan(one) for one in sorted(self.folder.glob(f"*{_PLAN}")))
         return next((one for one in plans if one is not None and self.set_of(one).is_dir()), None)
 
     @contextmanager
     def planning(self) -> Iterator[Path]:
-        """A context with an empty folder for a plan. Afterwards it is removed, and so is the room if it is empty."""
+        """A context with an empty folder for a plan, which is removed at the end, like an empty folder around it."""
         self._make()
         folder = store.partial_of(self.folder / "plan")
         with store.writing(folder):
@@ -54,7 +54,7 @@ class Room:
                 self.folder.rmdir()
 
     def enter(self, plan: Plan) -> None:
-        """Make the folders of a plan."""
+        """Make the folders for the tars and the records of a plan."""
         with store.writing(self.folder):
             for folder in (self.set_of(plan), self.records_of(plan)):
                 folder.mkdir(exist_ok=True)
@@ -70,11 +70,11 @@ class Room:
     def publish_plan(self, plan: Plan) -> Plan:
         """Publish a plan for other processes."""
         target = self._plan_of(plan)
-        store.publish_folder(plan.folder, target)  # instead of one that `found` could not use
+        store.publish_folder(plan.folder, target)  # replaces a plan that `found` could not use
         return Plan(target, plan.about)
 
     def close(self) -> None:
-        """Remove the room after its set was published."""
+        """Remove the whole folder after the set was published."""
         with suppress(OSError):  # a late process may still be writing in it
             store.discard(self.folder)
 

@@ -1,7 +1,7 @@
-"""Makes one shard, from its list of files to a finished tar; this is the work of worker processes.
+"""Makes one shard, from its list of files to a finished tar. Worker processes do this work.
 
-A shard is finished when its record exists (prep/make/record.py). The record is written last, so that after a kill at
-any moment it is known which shards can be kept.
+A shard is finished when its record exists (prep/make/record.py). The record is written last. So even if the process is
+killed, it is certain which shards can be kept.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ TICK = 64  # samples between two reports of progress
 
 @dataclass(frozen=True)
 class Work:
-    """The setting for the jobs of one run: `folder` is for tars, `records` for their records.
+    """Everything that the jobs of one run share: `folder` is for tars, `records` for their records.
 
-    With `uploads` a finished tar is uploaded and removed from the folder.
+    With `uploads`, each finished tar is uploaded and then removed from the folder.
     """
 
     folder: Path
@@ -45,11 +45,11 @@ class Work:
 
 
 Tick = Callable[[int, list[Bad]], None]
-"""Called with the number of samples done since the last call, and the bad ones among them."""
+"""Called with the number of samples that were finished since the last call, and the bad images among them."""
 
 
 def make_shard(job: Job, work: Work, tick: Tick) -> Record:
-    """Read, check and write the samples of one shard, with its .idx and its record."""
+    """Read, check and write the samples of one shard; write its .idx and its record; return the record."""
     listed = work.plan.listed(job)
     making = _Making(job, work)
     tar, index = work.folder / f"{job.name}.tar", work.folder / f"{job.name}.idx"
@@ -103,7 +103,7 @@ class _Making:
         tick(self._job.samples - (self._job.samples - 1) // TICK * TICK, self._news())
 
     def _news(self) -> list[Bad]:
-        """The bad images since the last time."""
+        """The bad images since the last call."""
         news = self.bad[self._told :]
         self._told = len(self.bad)
         return news
@@ -115,13 +115,13 @@ class _Making:
 
 
 def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted | None:
-    """The image as it will be stored, or None if it is omitted."""
+    """The image as it will be stored; None if it is omitted. Raises DataError if it does not decode."""
     try:
         image = admit(data, work.options.prepared)
     except BadImageError as error:
         if work.options.on_bad != "skip":
             raise DataError(
-                f"{entry.path}: {error}. Replace the file, or leave such files out with --on-bad skip"
+                f"{entry.path}: {error}. Replace the file, or omit such files with --on-bad skip"
             ) from error
         notes.append(Note(entry.path, "skipped", str(error)))
         return None
@@ -131,7 +131,7 @@ def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted
 
 
 def _row(shard: int, offset: int, label: int, image: Admitted, source: tuple[int, int]) -> Row:
-    """The row of the index about a sample. `source`: size and CRC-32 of the source file."""
+    """The row of the index for a sample; `source` has the size and the CRC-32 of the source file."""
     jpeg = image.jpeg
     crc = zlib.crc32(jpeg) if image.change else source[1]
     return (shard, offset, len(jpeg), label, image.width, image.height, crc, hashlib.sha256(jpeg).digest(), *source)

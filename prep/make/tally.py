@@ -18,9 +18,9 @@ _SIZES = re.compile(r"\d+ x \d+ made \d+ x \d+")
 
 @dataclass(frozen=True)
 class Tally:
-    """Everything that is not a plain copy of a source file. Empty if a set is reused."""
+    """Counts of the source files that were not copied unchanged into the set. Empty if a set is reused."""
 
-    images: int = 0  # candidates: all that were decoded
+    images: int = 0  # all images that were decoded
     bad: Counter[str] = field(default_factory=Counter)
     """Images omitted because they do not decode, by class."""
     converted: Counter[str] = field(default_factory=Counter)
@@ -34,8 +34,8 @@ class Tally:
 
 
 def tally(written: Written, unused: list[Unused], empty: list[str], images: int, bad: list[tuple[str, Bad]]) -> Tally:
-    """Count the results of a source. `bad` are the bad images, each with the id of its class."""
-    paths = {one.path for _, one in bad}  # those of dropped classes are in both
+    """Count the results of a prep. `bad` are the bad images, each with the id of its class."""
+    paths = {one.path for _, one in bad}  # bad images of dropped classes are in `unused` too
     notes = (note for note in written.notes if note.action == "converted")
     return Tally(
         images,
@@ -56,7 +56,7 @@ def reasons_of(unused: Iterable[Unused]) -> Counter[str]:
 
 
 def _missing(written: Written) -> dict[str, list[str]]:
-    """The classes without samples in the splits that training uses, as far as these exist."""
+    """The classes without samples in the training and the validation split, as far as the set has these splits."""
     found = {}
     for split in (TRAIN, VALIDATION):
         if split in written.samples:

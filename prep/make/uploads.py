@@ -1,12 +1,12 @@
 """Makes a set at a URL: uploads shards one by one, each followed by its record, and the manifest last.
 
-    OUT/NAME.tar, OUT/NAME.idx      as soon as the shard is made; all preps with the same plan upload equal bytes
-    OUT/.prep/plan.json             the plan that is made there; a prep with another plan is refused
+    OUT/NAME.tar, OUT/NAME.idx      uploaded when the shard is made; all preps with the same plan upload equal bytes
+    OUT/.prep/plan.json             the claim: the plan of the set being made; a prep with another plan is refused
     OUT/.prep/ID/NAME.record        the result of a finished shard
     OUT/.prep/ID.plan/              the tables of the plan, for parts
 
-Object storage has neither locks nor renames, and needs none here: a file is complete or absent, the plan's file is only
-created, and all preps with the same plan write the same.
+Object storage has neither locks nor renames, and none are needed: a file is complete or absent, the claim is created
+and never overwritten, and all preps with the same plan write equal files.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ from headrace.shards.urls import Url
 CLAIM = f"{WORK}/{ABOUT}"
 _MOST = 1 << 30  # bytes of a record or of the plan's file
 _ID = 16  # characters of a plan's id
-_THREADS = 16  # threads that wait for storage
+_THREADS = 16  # most of their time is spent waiting for storage
 _AT_ONCE = 1000  # files removed by one request
 
 
 class Uploads:
-    """The uploads of one process to a set at a URL; a copy in a worker opens its own store."""
+    """The uploads of one process to a set at a URL; a copy in a worker process opens its own connection."""
 
     def __init__(self, url: Url) -> None:
         self.url = url
@@ -54,9 +54,9 @@ class Uploads:
         return {one.name: one.bytes for one in self.remote.list()}
 
     def claim(self, plan: Plan) -> None:
-        """Announce to other processes that this plan is made here.
+        """Claim the URL for this plan, so that other processes make the same plan there or none.
 
-        Raises UsageError if another plan is, or if there are files that prep did not put there.
+        Raises UsageError if another plan has claimed the URL, or if there are files that prep did not upload.
         """
         there = self._claimed()
         if there is None:
@@ -66,7 +66,7 @@ class Uploads:
                 and not other.name.startswith(f"{WORK}/")
             ):
                 raise UsageError(
-                    f"{self.url}: not a shard set: there are files ({other.name}), but no {MANIFEST}. Choose "
+                    f"{self.url}: there are files ({other.name}), but no {MANIFEST}, so it is not a shard set. Choose "
                     "another OUT"
                 )
             for path in sorted(plan.folder.iterdir()):
@@ -77,12 +77,12 @@ class Uploads:
             there = self._claimed()
         if there is None or there.get("id") != plan.id:
             raise UsageError(
-                f"{self.url}: a set of another source, or with other options, is being made there. Choose another OUT; "
-                f"if that one was abandoned, remove {self.url}/{WORK} and the files beside it first"
+                f"{self.url}: a set from another source, or with other options, is being made there. Choose another "
+                f"OUT. If that set was abandoned, remove {self.url}/{WORK} and the files beside it first"
             )
 
     def fetch_plan(self, folder: Path) -> Plan | None:
-        """The plan that is made here, copied to an empty folder; None if there is no usable one."""
+        """The plan that has claimed the URL, copied to an empty folder; None if there is no usable plan."""
         there = self._claimed()
         if there is None:
             return None
@@ -128,23 +128,23 @@ class Uploads:
         try:
             store.write_bytes(record_path(records, job.name), self.remote.read(name, _MOST))
             record = load_header(records, job.name)
-        except (AbsentError, ValueError):  # damaged: it is made again
+        except (AbsentError, ValueError):  # removed or damaged, so the shard is made again
             return None
         whole = _are_there([record], sizes)
         return record if whole and record.made_of == digest_of(plan.listed(job)) else None
 
     def forget(self, names: Collection[str], plan: Plan) -> None:
-        """Remove records: their shards are made again, and a record must never exist beside a later shard."""
+        """Remove records whose shards will be made again, because a record must never describe an earlier shard."""
         self._remove([self._record(plan, name) for name in names])
 
     def publish(self, made: Path, records: Collection[Record]) -> None:
-        """Upload the files beside the tars, the manifest last. Raises HeadraceError if shards are missing or changed.
+        """Upload the files beside the tars, the manifest last; then remove the claim, the plan and the records.
 
-        The prep's own files there are then removed.
+        Raises HeadraceError if shards are missing or changed.
         """
         if not _are_there(records, self.sizes()):
             raise HeadraceError(
-                f"{self.url}: shards that were made there are missing or changed. Start again to repair it"
+                f"{self.url}: finished shards are missing there or have changed. Start again to make them again"
             )
         manifest = made / MANIFEST
         for path in sorted(made.iterdir()):
@@ -153,11 +153,11 @@ class Uploads:
         self._finish(manifest.read_bytes())
 
     def _finish(self, content: bytes) -> None:
-        """Upload the manifest, and remove what the prep kept there for itself."""
+        """Upload the manifest, and remove the claim, the plan and the records."""
         if not self.remote.create(MANIFEST, content):
             raise HeadraceError(
-                f"{self.url / MANIFEST}: another set was published there meanwhile, or the server changes uploads "
-                f"(SHA-256 of ours {hashlib.sha256(content).hexdigest()[:16]}). Choose another OUT"
+                f"{self.url / MANIFEST}: another set was published there meanwhile, or the server altered the file "
+                f"(SHA-256 of this manifest: {hashlib.sha256(content).hexdigest()[:16]}). Choose another OUT"
             )
         self._remove([one.name for one in self.remote.list(WORK)])
 

@@ -158,7 +158,7 @@ def test_duplicates_in_what_is_appended(tmp_path: Path) -> None:
     assert add(tmp_path / "b", tmp_path / "out", once).added == 1
     assert samples(tmp_path / "out")["train"][-1].source == "ant/1.jpg"
     written({"bee/9.jpg": 0, "ant/9.jpg": 3}, tmp_path / "c")
-    with pytest.raises(DataError, match=r"bee/9.jpg and ant/0.jpg hold the same bytes"):
+    with pytest.raises(DataError, match=r"bee/9.jpg and ant/0.jpg have the same bytes"):
         add(tmp_path / "c", tmp_path / "out", once)
     assert add(tmp_path / "c", tmp_path / "out", Options(val_fraction=0, dedupe="exact", on_conflict="drop")).added == 1
 

@@ -56,7 +56,7 @@ def test_options_that_do_not_go_with_it(grown: Path, tmp_path: Path, options: li
 def test_sets_that_nothing_is_appended_to(tiny_set: Path, grown: Path, tmp_path: Path) -> None:
     """No set, a subset, tars of others, an unreadable report, other files; no rebuild from one source."""
     source = tmp_path / "b"
-    with pytest.raises(UsageError, match="no shard set is there to append to"):
+    with pytest.raises(UsageError, match="there is no shard set to append to"):
         add(source, tmp_path / "nowhere")
     of_ids(tiny_set, tmp_path / "part", {"train": {1, 2}, "val": {1}})
     with pytest.raises(UsageError, match="it is a subset of another set"):
@@ -74,12 +74,12 @@ def test_sets_that_nothing_is_appended_to(tiny_set: Path, grown: Path, tmp_path:
     (grown / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"did not put there.*notes\.txt"):
         add(tmp_path / "a", grown, Options(seed=9))
-    with pytest.raises(UsageError, match="1 part from other sources appended to it would be lost"):
+    with pytest.raises(UsageError, match="rebuild would lose 1 part appended from other sources"):
         make(tmp_path / "a", grown, if_exists="rebuild")
     with pytest.raises(
-        UsageError, match=r"none of its 2 parts was made with these options: .*--seed 0 .now 9. in the first"
+        UsageError, match=r"none of its 2 parts was made with these options: .*--seed 0 .now 9. in the first part"
     ):
         make(tmp_path / "a", grown, Options(seed=9))
     as_folder({"train/n01/images/n01_9.JPEG": IMAGES[4]}, tmp_path / "a")
-    with pytest.raises(UsageError, match=r"none of its 2 parts was made of .* Give --append"):
+    with pytest.raises(UsageError, match=r"none of its 2 parts was made from .* Give --append"):
         make(tmp_path / "a", grown)

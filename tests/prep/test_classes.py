@@ -48,7 +48,9 @@ def test_folder_without_any_file_is_no_class(form: str, tmp_path: Path) -> None:
         add_folders(source, "x/bee", "x/bee/deep")
     result = prep(source, tmp_path / "out", Options(val_fraction=0), workers=1, if_exists="error", say=lambda _: None)
     assert [one.id for one in result.manifest.classes] == ["ant", "cat", "dog"]
-    assert "  folders without a file, so no classes: bee/, owl/" in summary(result, tmp_path / "out").splitlines()
+    assert (
+        "  folders without files, which are not classes: bee/, owl/" in summary(result, tmp_path / "out").splitlines()
+    )
 
 
 def add_folders(path: Path, *names: str) -> None:

@@ -115,7 +115,7 @@ def test_moved_source_is_the_same_source(source: Path, tmp_path: Path) -> None:
         (lambda files: files.pop("train/n01/images/n01_0.JPEG"), r"1 removed \(first train/n01/images/n01_0\.JPEG\)"),
         (lambda files: files.update({"train/n02/images/new.JPEG": files["val/images/0_0.JPEG"]}), "1 added"),
         (lambda files: files.update({"train/n02/images/n02_0.JPEG": files["val/images/0_0.JPEG"]}), "1 changed"),
-        (lambda files: files.update({"words.txt": b""}), "the files that give labels and class names"),
+        (lambda files: files.update({"words.txt": b""}), "the files with labels and class names"),
     ],
 )
 def test_changed_source_is_said(source: Path, tmp_path: Path, change: Callable[[Contents], object], words: str) -> None:

@@ -127,7 +127,12 @@ def test_conflict_ends_the_run(tmp_path: Path) -> None:
     planted = [("train", "ant", 1), ("val", "bee", 1), ("train", "cat", 2), ("train", "ant", 2), ("train", "cat", 3)]
     source = as_folder(tree([*planted, ("test", "cat", 3)]), tmp_path / "a")
     ended = here("prep", source, tmp_path / "out", "--dedupe", "exact")
-    refused(ended, 3, "2 images of more than one class: train/ant/0.jpg and val/bee/1.jpg", "--on-conflict drop")
+    refused(
+        ended,
+        3,
+        "2 images in more than one class; for example, train/ant/0.jpg and val/bee/1.jpg",
+        "--on-conflict drop",
+    )
     result = prep(source, tmp_path / "out", EXACT, workers=1, if_exists="error", say=quiet)
     said = summary(result, tmp_path / "out")
     assert "4 files not used: a duplicate of a file of another class" in said

@@ -118,7 +118,7 @@ def test_listings_without_a_path(tmp_path: Path) -> None:
     (text,) = gather([tmp_path / "c.txt"], 1).read(range(1))
     assert text.name == str(tmp_path / "c.txt")
     assert isinstance(text, Unreadable)
-    assert "no list of images" in text.reason
+    assert "neither an image nor a list of images" in text.reason
     (tmp_path / "d.csv").write_text("path\n")
     with pytest.raises(UsageError, match="no image in it"):
         gather([tmp_path / "d.csv"], 1)

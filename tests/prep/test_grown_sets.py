@@ -67,7 +67,7 @@ def test_inspect_says_how_unevenly_they_come(grown: Path) -> None:
     text = report(ShardSet.open(grown))
     assert "24 samples" not in text.splitlines()[0]
     assert "4 classes in 2 parts" in text
-    assert "6 samples were appended, 25.0%; of a batch of 24 they are 25.0% to 25.0% over the whole set" in text
+    assert "6 samples were appended, 25.0%; their share of a batch of 24 is 25.0% to 25.0% over the whole set" in text
 
 
 def test_subset_of_a_grown_set(grown: Path, tmp_path: Path) -> None:

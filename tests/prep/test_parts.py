@@ -87,7 +87,7 @@ def test_the_last_command_makes_what_is_missing_alone(tmp_path: Path, monkeypatc
     prep(one, tmp_path / "out", SHARDS, workers=1, if_exists="reuse", say=said.append)
     assert begun == ["train-000001", "train-000004"]
     assert [line for line in said if "comparing contents" in line or "continuing" in line] == [
-        "16 files of finished shards changed since, or are in another copy: comparing contents",
+        "the modification times of 16 files of finished shards differ; comparing contents",
         "continuing an interrupted run: 5 of 7 shards are done",
     ]
 
@@ -175,7 +175,7 @@ def test_plan_is_made_once_and_waited_for(tmp_path: Path) -> None:
     plans = list(room.glob("*.plan"))
     assert len(plans) == 1
     assert part(source, tmp_path / "out", 1, 7) == [
-        "part 1/7: 1 shard, 1 of them made now; 1 of all 7 exist",
+        "part 1/7: 1 shard, 1 of them made now; 1 of the set's 7 exist",
     ]
     assert list(room.glob("*.plan")) == plans
 

@@ -202,7 +202,7 @@ def test_tar_that_came_back(set_of_others: Path) -> None:
     for path in set_of_others.glob("*.tar"):
         path.rename(path.with_suffix(".away"))
     done = headrace("verify", set_of_others)
-    assert "Get these 4 tars again: there is no other" in done.stderr
+    assert "Get these 4 tars again: the folder has no other tars" in done.stderr
     assert "`" not in done.stderr
     for path in set_of_others.glob("*.away"):
         path.rename(path.with_suffix(".tar"))
@@ -247,7 +247,7 @@ def test_what_only_the_index_knew(rooms: dict[str, tuple[Path, Path]], set_of_pr
     }
     (set_of_prep / "train.parquet").unlink()
     said = run(headrace("verify", set_of_prep).stderr, tmp_path)
-    assert said.count("only train.parquet knew where its samples came from") == 1
+    assert said.count("train.parquet was missing or damaged, and only it had the paths of the samples") == 1
     assert "val.parquet" not in said
     split = ShardSet.open(set_of_prep).split("train")
     assert split.sources[0] == f"train-000000.tar/{split.keys[0]}"

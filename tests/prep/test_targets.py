@@ -145,7 +145,7 @@ def test_links_that_lead_nowhere_are_refused(source: Path, room: Path) -> None:
     """A circle of links is said before any work."""
     (room / "a").symlink_to("b")
     (room / "b").symlink_to("a")
-    with pytest.raises(UsageError, match="its symbolic links lead in a circle"):
+    with pytest.raises(UsageError, match="its symbolic links form a loop"):
         make(source, room / "a")
     assert sorted(path.name for path in room.iterdir()) == ["a", "b"]
 

@@ -45,7 +45,7 @@ def test_planted_duplicates_are_found(real_zip: Path, tmp_path: Path) -> None:
     assert len(conflicts) > 400
     assert len(gone) > 5500
     out, workers = tmp_path / "set", len(os.sched_getaffinity(0))
-    with pytest.raises(DataError, match=f"{len(conflicts):,} images of more than one class"):
+    with pytest.raises(DataError, match=f"{len(conflicts):,} images in more than one class"):
         prep(source, out, Options(dedupe="exact"), workers=workers, if_exists="error", say=print)
     options = Options(dedupe="exact", on_conflict="drop")
     prep(source, out, options, workers=workers, if_exists="error", say=print)

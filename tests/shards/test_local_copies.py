@@ -57,7 +57,7 @@ def test_list_says_what_is_there_and_what_is_used(stage: Stage, tiny_set: Path, 
     own = found["tars of s3://bucket/set"]
     assert (own.files, own.bytes) == (7, sum(path.stat().st_size for path in tiny_set.glob("*.tar")))
     assert not own.used
-    assert found["tars of no set that is here"].bytes == 5
+    assert found["tars of unknown sets"].bytes == 5
     assert (found["decoded images"].bytes, found["decoded images"].used) == (100, True)
     assert (found["compiled loops"].bytes, found["compiled loops"].used) == (50, False)
     hold = stage.hold(stage.set_folder(load(tiny_set).digest))

@@ -1,6 +1,6 @@
-"""The definition of a subset: its parent and the chosen samples, as options and as the source in the manifest.
+"""Describes a subset by its parent and the chosen samples, in the form of options and of a source in the manifest.
 
-The parent's own options are kept with them: they tell what was done to images and how tars are divided.
+The options also include those of the parent, which tell how images were changed and how samples are divided into tars.
 """
 
 import hashlib
@@ -24,7 +24,10 @@ Ids = dict[str, NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Asked:
-    """The samples of `parent` that meet a condition, or whose ids have this SHA-256."""
+    """A requested subset: the samples of `parent` that meet the condition `where`, or that a file lists.
+
+    `ids` is the SHA-256 of the listed ids. Either `where` or `ids` is None.
+    """
 
     parent: Manifest
     where: str | None
@@ -58,12 +61,12 @@ class Asked:
         return SourceInfo(layout=SUBSET, files=samples, fingerprint=hashlib.sha256(content).hexdigest())
 
     def stamp(self, where: Location) -> bytes:
-        """The content of `source.stat`: the parent's path and the options, for the command that makes it again."""
+        """The content of `source.stat`: the parent's location and the options, to make the subset again."""
         return stamp_of(where.absolute() if isinstance(where, Path) else where, "", self.options)
 
 
 def digest_of(ids: Ids) -> str:
-    """SHA-256 over the ids in a file, independent of their order."""
+    """The SHA-256 over sorted ids, which does not depend on the order in which a file lists them."""
     state = hashlib.sha256()
     for name, own in sorted(ids.items()):
         state.update(f"{name} {len(own)}\n".encode())
@@ -72,7 +75,7 @@ def digest_of(ids: Ids) -> str:
 
 
 def existing(out: Path, asked: Asked) -> Manifest | None:
-    """The manifest of the set in `out` if it is this subset; None if there is none. UsageError in all other cases."""
+    """The manifest of the set in `out` if it is this subset; None if `out` is free. Raises UsageError otherwise."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if not (out / NAME).exists():
@@ -88,7 +91,7 @@ def existing(out: Path, asked: Asked) -> Manifest | None:
 
 
 def _differing(made: Mapping[str, Scalar], asked: Mapping[str, Scalar]) -> list[str]:
-    """The differences between a subset and the requested one, in words."""
+    """The differences between an existing subset and the requested one, as phrases."""
     words = {"subset_of": "of the set", "ids": "of ids with SHA-256"}
     return [
         f"{words.get(name, '--' + name.replace('_', '-'))} {made.get(name)} (now {value})"

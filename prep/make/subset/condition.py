@@ -1,7 +1,7 @@
 """Finds the samples that meet a condition in SQL, with DuckDB over the index, one row group at a time.
 
-The only user of DuckDB, which is optional (`pip install "headrace[query]"`). It gets checked rows and cannot access
-anything else: no files, network, extensions or variables of this process. A condition is a single expression; a second
+Only this module uses DuckDB, which is optional (`pip install "headrace[query]"`). DuckDB receives checked rows and has
+no access to files, the network, extensions or variables of this process. A condition is a single expression; a second
 statement is a syntax error.
 """
 
@@ -18,7 +18,7 @@ from headrace.shards.index_writer import TYPES
 from headrace.shards.shardset import ShardSet
 
 COLUMNS = ("split", "id", "class", *TYPES)
-"""The names in a condition: columns of the index, and the split, the id and the class (its id) of a sample."""
+"""The names that a condition may use: the columns of the index, and the split, the id and the class id of a sample."""
 _CLOSED = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -28,10 +28,10 @@ _CLOSED = {
 
 
 def matching(shards: ShardSet, condition: str) -> Ids:
-    """The samples of each split for which the condition is true, not false or NULL.
+    """The samples of each split for which the condition is true, and neither false nor NULL.
 
-    Raises UsageError if DuckDB is not installed, and for a condition that is invalid, cannot be computed for a sample,
-    or gives different results each time.
+    Raises UsageError if DuckDB is not installed, or if the condition is invalid, cannot be computed for a sample, or
+    gives different results each time.
     """
     query = _Query(condition)
     found = {}
@@ -42,8 +42,8 @@ def matching(shards: ShardSet, condition: str) -> Ids:
             parts.append(query.ids(rows))
             if not first and not np.array_equal(parts[-1], query.ids(rows)):
                 raise UsageError(
-                    f"--where {condition}: it gives different answers each time, as random() does. Use "
-                    "columns alone: crc32 % 100 < 10 selects a tenth"
+                    f"--where {condition}: it gives different results each time, as random() does. Use "
+                    "only columns: crc32 % 100 < 10 selects a tenth"
                 )
             first += len(rows)
         found[split.name] = np.concatenate(parts)

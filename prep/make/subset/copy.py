@@ -1,4 +1,4 @@
-"""Makes tars of some samples of a split: unchanged JPEGs, in the order of their ids, with new keys and labels."""
+"""Makes tars from some samples of a split: unchanged JPEGs, in the order of their ids, with new keys and labels."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ class Copied(NamedTuple):
 
 
 def cuts(sizes: NDArray[np.int32], made: dict[str, Scalar]) -> list[tuple[int, int]]:
-    """First and past-the-last sample of each tar, divided as by prep; `made` are the parent's options."""
+    """First and past-the-last sample of each tar, as prep divides samples; `made` has the parent's options."""
     usual = Options()
     each, size = made.get("samples_per_shard"), made.get("shard_size")
     count = plan.shard_count(
@@ -55,7 +55,7 @@ def copy_samples(
     `tell` is called with the number of samples of each finished tar. Raises DataError if a JPEG has a wrong CRC-32.
     """
     if split.staged is not None:
-        threads = 1  # its tars come in their order
+        threads = 1  # the parent's tars are fetched in the order of the samples
         split.read_in_order(int(ids[0]), int(ids[-1]) + 1)
     copied = []
     pool = ThreadPoolExecutor(threads)
@@ -95,5 +95,5 @@ def _copy(
 
 
 def bytes_needed(sizes: Sequence[NDArray[np.int32]]) -> int:
-    """Approximate bytes that samples of these splits take on the disk."""
+    """The approximate bytes that samples of these sizes take on the disk; one array of sizes for each split."""
     return sum(plan.tar_bytes(own.astype(np.int64)) + 256 * len(own) for own in sizes)

@@ -21,9 +21,9 @@ _LONGEST = 1 << 12  # bytes of a line
 def listed(shards: ShardSet, path: Path) -> Ids:
     """The samples listed in a text file, by split, in ascending order.
 
-    A line is `train 17` or `train,17`; for a set with one split the id is enough. Empty lines, lines that begin with #,
-    and a first line `split,id` are skipped. Raises UsageError if the file cannot be read, DataError for a line that
-    does not name a sample of the set, and for a sample that is listed twice.
+    A line is `train 17` or `train,17`; for a set with one split, the id is enough. Empty lines, lines that begin with
+    #, and a first line `split,id` are skipped. Raises UsageError if the file cannot be read, DataError if a line does
+    not name a sample of the set, or if a sample is listed twice.
     """
     refuse_impossible(path)
     sizes = {split.name: split.samples for split in shards.manifest.splits}
@@ -52,7 +52,7 @@ def _sample(words: list[str], sizes: dict[str, int], where: str) -> tuple[str, i
     if len(words) != 2 or words[0] not in sizes:
         raise DataError(
             f"{where}: {' '.join(words)[:60]!r} is not a split and an id. Write it as `{next(iter(sizes))} 17`; "
-            f"splits are: {', '.join(sizes)}"
+            f"the splits are {', '.join(sizes)}"
         )
     split, text = words
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) < sizes[split]):
@@ -61,7 +61,7 @@ def _sample(words: list[str], sizes: dict[str, int], where: str) -> tuple[str, i
 
 
 def _once(ids: NDArray[np.int64], split: str, path: Path) -> NDArray[np.int64]:
-    """The ids, if there are no duplicates."""
+    """Return the sorted ids. Raises DataError if an id occurs twice."""
     again = ids[1:][ids[1:] == ids[:-1]]
     if len(again):
         raise DataError(f"{path}: sample {again[0]} of {split} is listed twice. List each sample once")

@@ -26,7 +26,7 @@ def write_index(
 ) -> SplitInfo:
     """Write the index of samples with these ascending ids and new labels; return the split's entry for the manifest.
 
-    `root` has the parent's index.
+    The folder `root` has the parent's index.
     """
     offsets = np.concatenate([tar.offsets for tar in tars])
     shards = np.repeat(np.arange(len(tars)), [tar.info.samples for tar in tars])

@@ -67,7 +67,7 @@ def test_set_is_the_local_one(many: Path, grown: Path, more: Path, tiny_zip: Pat
         assert (again.code, "reused" in again.stdout) == (0, True), again
     assert {one.method for one in s3.count.requests} == {"GET"}
     assert "sound" in headrace("verify", url).stdout
-    refused(headrace("prep", more, f"s3://{BUCKET}/nothing", *MORE), 2, "no shard set is there to append to")
+    refused(headrace("prep", more, f"s3://{BUCKET}/nothing", *MORE), 2, "there is no shard set to append to")
     refused(headrace("prep", more, "https://server/set", *MORE), 2, "cannot be written")
 
 
@@ -123,7 +123,7 @@ def test_stale_tag_is_an_error(
 
     with monkeypatch.context() as patch:
         patch.setattr(MAKING, overtaken)
-        with pytest.raises(HeadraceError, match="another prep has changed the set since this one read it"):
+        with pytest.raises(HeadraceError, match="another prep has changed the set since this prep read it"):
             append_to_url(other, url, Options(val_fraction=0.4), new_classes=False, workers=1, say=print)
     now = contents(s3, "stale")["shardset.json"]
     assert now == hashlib.sha256((grown / "shardset.json").read_bytes()).hexdigest()

@@ -63,7 +63,7 @@ def test_index_continues_and_replaces_nothing(tars: Path, s3: S3) -> None:
     uploads = [one.path.rpartition("/")[2] for one in s3.count.requests if one.method == "PUT"]
     assert uploads == ["val.parquet", "shardset.json"]
     client.put_object(Bucket=BUCKET, Key="cut/new-train.tar", Body=(tars / "my-val-00.tar").read_bytes())
-    refused(here("index", url), 2, "new-train.tar", "Copy the tars alone to another URL")
+    refused(here("index", url), 2, "new-train.tar", "Copy only the tars to another URL")
     client.delete_object(Bucket=BUCKET, Key="cut/shardset.json")
     client.put_object(Bucket=BUCKET, Key="cut/my-val-00.idx", Body=b"another's")
     refused(here("index", url), 2, "my-val-00.idx", "nothing at a URL is replaced")

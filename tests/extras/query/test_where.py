@@ -104,6 +104,6 @@ def test_command(tiny_set: Path, tmp_path: Path) -> None:
     made = headrace("subset", tiny_set, part, "--where", "split = 'train' and label < 2", "--drop-empty-classes")
     assert made.code == 0, made.stderr
     assert f"{part}: 80 train samples, 2 classes" in made.stdout
-    assert "without split val" in made.stdout + made.stderr
+    assert "split val is omitted" in made.stdout + made.stderr
     again = headrace("subset", tiny_set, part, "--where", "split = 'train' and label < 2", "--drop-empty-classes")
     assert (again.code, "reused" in again.stdout) == (0, True)

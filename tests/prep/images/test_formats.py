@@ -107,7 +107,9 @@ def test_gif_whose_picture_is_larger_than_its_screen_is_refused() -> None:
 def test_heic_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names it."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(BadImageError, match=r"^HEIC needs more than is installed: `pip install 'headrace\[formats\]'`"):
+    with pytest.raises(
+        BadImageError, match=r"^HEIC needs an extra that is not installed: `pip install 'headrace\[formats\]'`"
+    ):
         admit(b"\0\0\0\x18ftypheic" + bytes(100))
 
 
