@@ -1,1 +1,1 @@
-"""What prep can read: archives, folders, listings, and the layouts that data sets have."""
+"""Reads the sources of prep: archives, folders, listings, and the usual layouts of data sets."""

@@ -1,4 +1,4 @@
-"""Other files in a folder of Parquet files: reported with a reason, or refused if they form a data set."""
+"""Lists the other files in a folder of Parquet files, with reasons, or refuses them if they form a data set too."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from headrace.prep.sources.survey import survey
 from headrace.shards.errors import UsageError
 
 _IMAGE = "an image beside the Parquet files"
-_PARQUET = "a Parquet file in another folder than those that are read"
+_PARQUET = "a Parquet file in a folder whose Parquet files are not read"
 _SHOWN = 3  # folders that an error names
 
 
@@ -19,8 +19,8 @@ def others_in(files: Files, read: set[str]) -> list[Unused]:
     if len(folders) > 1:
         some = ", ".join(f"{one}/" for one in folders[:_SHOWN])
         raise UsageError(
-            f"{files.root}: Parquet files with images ({min(read)}) and {len(folders):,} folders with images ({some}) "
-            "lie there. Move one of the two elsewhere, and give each as a source"
+            f"{files.root}: it has both Parquet files with images ({min(read)}) and {len(folders):,} folders with "
+            f"images ({some}). Move one of the two elsewhere, and give each as a source"
         )
     reasons = dict.fromkeys(seen.images.tolist(), _IMAGE)
     reasons |= {row: _PARQUET for row, path in enumerate(seen.table.paths) if path.lower().endswith(".parquet")}

@@ -1,4 +1,4 @@
-"""A source of plain files below a URL of object storage, found by one listing."""
+"""Reads a source of plain files below a URL of object storage, which are found by one listing."""
 
 import hashlib
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class BucketFiles:
         self._stamped = False
 
     def stamp(self) -> str:
-        """Hash of all paths, sizes and times; the first call uses the table if it was requested before."""
+        """The hash of all paths, sizes and times; the first call uses the table if it was requested before."""
         table = self._list() if self._found is None or self._stamped else self._found
         self._found, self._stamped = table, True
         state = hashlib.sha256()
@@ -40,7 +40,7 @@ class BucketFiles:
         return self._found
 
     def _list(self) -> FileTable:
-        """All files sorted by path, without names that consoles create for folders."""
+        """All files sorted by path, without the empty objects that consoles of storage create for folders."""
         found = sorted(Remote(self._url).list())
         names = [one.name for one in found]
         kept = [one for one in found if one.bytes or not leads_to(f"{one.name}/", names)]
@@ -72,18 +72,18 @@ class UrlReader:
         return True
 
     def read(self, entry: Entry) -> bytes:
-        """The file's bytes; its size must still be that of the table."""
+        """The bytes of the file. Raises DataError if its size is not that of the table."""
         if entry.size > MAX_FILE_BYTES:
             raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return b"".join(self._parts(entry))
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The file's bytes in parts."""
+        """The bytes of the file in parts."""
         for piece in self._parts(entry):
             yield from (bytes(piece[at : at + CHUNK]) for at in range(0, len(piece), CHUNK))
 
     def start(self, entry: Entry, size: int) -> bytes:
-        """The file's first bytes."""
+        """The first bytes of the file."""
         store, name = self._place(entry)
         try:
             return store.range(name, 0, min(size, entry.size))
@@ -106,13 +106,13 @@ class UrlReader:
         except AbsentError as error:
             raise self._gone(entry) from error
         if left:
-            raise changed(self._root, entry.path, f"its size is not {entry.size:,} bytes, as it was listed")
+            raise changed(self._root, entry.path, f"its size is not {entry.size:,} bytes, as the listing says")
 
     def _gone(self, entry: Entry) -> Exception:
         return changed(self._root, entry.path, "it is missing, but existed when prep began")
 
     def _place(self, entry: Entry) -> tuple[Remote, str]:
-        """The store of the file, and its name there."""
+        """The store that holds the file, and the name of the file there."""
         if is_url(entry.path):
             bucket, name = split_url(entry.path)
             return self._store(bucket), name

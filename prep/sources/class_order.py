@@ -1,4 +1,4 @@
-"""The order of classes, which determines their labels: for words, for integers, and from another set or a list.
+"""Determines the order of classes, and so their labels: for words, for integers, and from another set or a list.
 
 Words are sorted, like folders. If all labels are integers, they are class numbers, so that label 7 is class 7, as for
 adopted tars (shards/labels.py). --classes-from takes the classes from another set or from a file.
@@ -26,7 +26,10 @@ _TEXT = ".txt"
 
 
 def classes_of(found: set[str], where: Location) -> list[str]:
-    """The class for each label number. Raises DataError if a stray integer would make thousands of classes."""
+    """The class for each label number, from all labels of a source.
+
+    Raises DataError for labels with unprintable characters, and if a stray integer would make thousands of classes.
+    """
     odd = sorted(label for label in found if not label.isprintable())
     if odd:
         raise DataError(
@@ -39,32 +42,32 @@ def classes_of(found: set[str], where: Location) -> list[str]:
 
 
 def gaps(classes: list[str], counts: NDArray[np.int64]) -> list[str]:
-    """A line if labels are integers with gaps; a list of names may well have some without images.
+    """A line for the user if the labels are integers with gaps. Classes with names may well have no images.
 
-    `counts` are the images of each class.
+    `counts` has the number of images of each class.
     """
     if not labels.are_integers(classes):
         return []
     missing = [classes[label] for label in np.flatnonzero(counts == 0).tolist()]
-    return [f"labels are integers, so class numbers; no image has {first_of(missing, _SHOWN)}"] if missing else []
+    return [f"integer labels are class numbers; no image has {first_of(missing, _SHOWN)}"] if missing else []
 
 
 def integers_as_text(classes: list[str]) -> list[str]:
-    """A line if folders named by integers are sorted as text, so that the labels differ from these integers.
+    """A line for the user if folders named by integers are sorted as text, so that labels differ from these integers.
 
-    The order is ImageFolder's.
+    ImageFolder has the same order.
     """
     if not labels.are_integers(classes) or classes == [str(number) for number in range(len(classes))]:
         return []
     first = next(label for label, name in enumerate(classes) if name != str(label))
     line = f"folders are named by integers and sorted as text, as ImageFolder does: label {first} is {classes[first]}/"
-    return [f"{line}; --classes-from FILE, with a folder a line, gives another order"]
+    return [f"{line}; for another order, give --classes-from FILE with one folder per line"]
 
 
 def read_classes(path: Location) -> tuple[ClassInfo, ...]:
     """The classes of the shard set or file at `path`: one class per line, optionally with its name after a tab.
 
-    At a URL a name that ends in .txt is a file, any other a set.
+    A URL that ends in .txt names a file; any other URL names a set.
     """
     if isinstance(path, Url) and not path.name.endswith(_TEXT):
         return read_manifest(path)[1].classes
@@ -80,7 +83,9 @@ def read_classes(path: Location) -> tuple[ClassInfo, ...]:
     pairs = [line.strip().partition("\t") for line in lines if line.strip()]
     infos = class_list(((one.strip(), (name or one).strip()) for one, _, name in pairs), path)
     if not infos or len({one.id for one in infos}) < len(infos):
-        raise DataError(f"--classes-from {path}: it must list each class once, a class a line; it has {len(infos):,}")
+        raise DataError(
+            f"--classes-from {path}: expected each class once, with one class per line; it lists {len(infos):,} classes"
+        )
     return infos
 
 
@@ -100,8 +105,8 @@ def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Locat
         if not more:
             raise DataError(
                 f"{source.files.root}: {counted(len(new), 'class is', 'classes are')} not among the {len(infos):,} of "
-                f"{where}: {first_of([one.id for one in new], _SHOWN)}. Give --new-classes to put "
-                f"{'it' if len(new) == 1 else 'them'} at the end of its list, or leave the images out of the source"
+                f"{where}: {first_of([one.id for one in new], _SHOWN)}. Give --new-classes to add "
+                f"{'it' if len(new) == 1 else 'them'} at the end of its list, or remove the images from the source"
             )
         if [*by_id] == [str(number) for number in range(len(infos))] and labels.are_integers(names):
             every = classes_of({*by_id, *names}, source.files.root)
@@ -143,6 +148,6 @@ def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> So
         raise DataError(
             f"{source.files.root}: {counted(len(unknown), 'class is', 'classes are')} not among the {len(infos):,} of "
             f"--classes-from {where}: "
-            f"{first_of(unknown, _SHOWN)}. Add them there, or leave them out of the source"
+            f"{first_of(unknown, _SHOWN)}. Add them there, or remove them from the source"
         )
     return _numbered(source, used, [found[name] for name in names], infos)

@@ -1,4 +1,4 @@
-"""Finds the columns of path, label and split in a table of images: by the usual headers, or as --columns says."""
+"""Finds the columns for path, label and split in a table of images, by the usual headers or as --columns says."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from headrace.prep.command.options import Options
 from headrace.shards.errors import DataError, UsageError
 from headrace.shards.urls import Location
 
-_HEADERS = {  # usual headers; of several the first counts
+_HEADERS = {  # the usual headers; if a table has several of them, the first one in this order is used
     "path": (
         *("path", "filepath", "file_path", "filename", "file_name", "file", "image_path", "img_path", "image", "img"),
         *("image_file", "image_name"),
@@ -22,7 +22,7 @@ _HEADERS = {  # usual headers; of several the first counts
     "bytes": ("bytes", "size", "file_size", "filesize"),
 }
 _NEEDED = ("path", "label")
-_UNUSED = "-"  # stands in --columns for a column that is none of them
+_UNUSED = "-"  # stands in --columns for a column that is not used
 
 
 class MissingColumnError(DataError):
@@ -85,13 +85,14 @@ def _chosen(options: Options) -> dict[str, str]:
 
 def _senseless(options: Options) -> UsageError:
     return UsageError(
-        f"--columns {options.columns}: give the columns in order, as path,label,split with - for others, where the "
-        "listing has no header; or their headers, as path=image,label=species"
+        f"--columns {options.columns}: for a listing without a header, give its columns in order, such as "
+        "path,label,split, with - for columns that are not used; otherwise give headers, such as "
+        "path=image,label=species"
     )
 
 
 def rows_of_csv(lines: Iterable[str], where: Location, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Number and cells (path, label, split if there is one) of each row of a CSV."""
+    """The number and the cells, by meaning, of each row of a CSV."""
     if has_header(options):
         table = csv.DictReader(lines, strict=True)
         columns = find_columns(where, list(table.fieldnames or ()), options)
@@ -105,7 +106,7 @@ def rows_of_csv(lines: Iterable[str], where: Location, options: Options) -> Iter
 
 
 def rows_of_jsonl(lines: Iterable[str], where: Location, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Number and cells of each line of a JSON lines file."""
+    """The number and the cells, by meaning, of each line of a JSON lines file."""
     columns: Columns | None = None
     for number, row in objects_of(lines, where):
         columns = columns or find_columns(where, list(row), options)
@@ -113,7 +114,7 @@ def rows_of_jsonl(lines: Iterable[str], where: Location, options: Options) -> It
 
 
 def objects_of(lines: Iterable[str], where: Location) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Number and object of each non-empty line. Raises DataError for a line that is not an object."""
+    """The number and the object of each non-empty line. Raises DataError for a line that is not an object."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -127,7 +128,7 @@ def objects_of(lines: Iterable[str], where: Location) -> Iterator[tuple[int, dic
 
 
 def cells(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
-    """The used cells, by their meaning; without split and bytes if there are no such columns."""
+    """The cells of a row by meaning: path and label, and also split and bytes if there are columns for them."""
     found = {"path": row.get(columns.path), "label": row.get(columns.label)}
     return found | {
         name: row.get(header)
@@ -137,7 +138,7 @@ def cells(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
 
 
 def text_of(value: object) -> str:
-    """A cell as text, "" if it is empty. Binary columns, which some programs use for text, hold UTF-8."""
-    if value is None or value != value:  # noqa: PLR0124  NaN, which stands for nothing too
+    """A cell as text; "" if it is empty. Binary columns, which some programs use for text, must hold UTF-8."""
+    if value is None or value != value:  # noqa: PLR0124  NaN, which also means an empty cell
         return ""
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""The demo data set: drawn images in TinyImageNet's layout, in a zip that is then read like any other source."""
+"""Makes the demo data set: drawn images in TinyImageNet's layout, in a zip that is then read like any other source."""
 
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +22,10 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def demo_source(out: Path, seed: int, *, say: Say, train: int | None = None, val: int | None = None) -> Path:
-    """The zip of drawn images beside `out`, with a limit for each class; drawn unless it exists already."""
+    """The path of a zip of drawn images beside `out`. The zip is made unless it exists already.
+
+    `train` and `val` limit the number of images of each class.
+    """
     train, val = min(train or TRAIN, TRAIN), min(val or VAL, VAL)
     out = followed(out)
     path = out.with_name(f"{out.name}.source.zip")
@@ -47,7 +50,7 @@ def _is_drawn(path: Path, about: bytes) -> bool:
 
 
 def _members(seed: int, train: int, val: int) -> Iterator[tuple[str, bytes]]:
-    """Names and contents, in the order of the zip."""
+    """The names and contents of all members, in the order of the zip."""
     wnids = [f"n{90_000_000 + label}" for label in range(len(CLASSES))]
     names = [f"{colour} {texture} {shape}" for shape, texture, colour in CLASSES]
     yield "wnids.txt", "".join(f"{wnid}\n" for wnid in wnids).encode()

@@ -26,7 +26,7 @@ _OF_FILES = (".zip", ".tar", ".tgz", *ENDINGS)  # endings of files, not of folde
 
 
 def open_files(path: Location, room: Path, options: Options | None = None) -> Files:
-    """The files at `path`: a folder, zip, tar or listing. The disk of folder `room` may hold an unpacked copy."""
+    """The files at `path`: a folder, zip, tar or listing. A copy may be unpacked to the disk of the folder `room`."""
     options = options or Options()
     if isinstance(path, Url):
         return open_files_at(path, room, options)
@@ -52,7 +52,7 @@ def open_files(path: Location, room: Path, options: Options | None = None) -> Fi
 
 
 def open_files_at(url: Url, room: Path, options: Options) -> Files:
-    """The files at a URL: those below it in object storage, or those in the one file that it names."""
+    """The files at a URL: those below it in object storage, or those in the archive or listing that it names."""
     file = RemoteFile(url)
     name = url.name.lower()
     if url.in_bucket and not any(mark in name for mark in _OF_FILES):

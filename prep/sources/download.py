@@ -1,4 +1,4 @@
-"""`headrace prep --download`: the official zip, fetched with resume and checked."""
+"""`headrace prep --download`: fetches the official zip, resumes an interrupted transfer, and checks the file."""
 
 import hashlib
 import http.client
@@ -21,7 +21,7 @@ _PAUSE = 1.0  # seconds before the second try; doubled for each further one
 
 @dataclass(frozen=True)
 class Offer:
-    """A file that can be fetched."""
+    """A file that --download can fetch."""
 
     url: str
     name: str
@@ -59,7 +59,7 @@ def download(offer: Offer, folder: Path, *, pause: float = _PAUSE) -> Path:
             time.sleep(min(pause * 2**failed, 60.0))
         else:
             raise HeadraceError(
-                f"{offer.url}: {reason}. What was fetched is kept in {partial}: try again later, "
+                f"{offer.url}: {reason}. The part that was fetched is kept in {partial}. Try again later, "
                 f"or fetch the file in another way and give its path as SOURCE"
             )
         _check(partial, offer)
@@ -70,7 +70,7 @@ def download(offer: Offer, folder: Path, *, pause: float = _PAUSE) -> Path:
 
 
 def _fetch(offer: Offer, partial: Path, have: int) -> bool:
-    """Append what the server sends to the partial file; return whether the transfer is complete."""
+    """Append the bytes that the server sends to the partial file; return whether the transfer is complete."""
     request = urllib.request.Request(offer.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
     try:
         answer = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310 - the address is one of OFFERS

@@ -1,6 +1,6 @@
-"""One file of a source, on a disk or at a URL: its size, its time of change, and bytes at any position.
+"""Reads one file of a source, on a disk or at a URL: its size, its time of change, and bytes at any position.
 
-Both kinds can be pickled, and open what they need at their first read.
+Objects for files of both kinds can be pickled. They open the file or the connection when it is first needed.
 """
 
 import io
@@ -53,12 +53,12 @@ class LocalFile:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return self._path.stat().st_size
 
     @property
     def time(self) -> int:
-        """When it was last changed, in nanoseconds."""
+        """The time of the last change in nanoseconds."""
         return self._path.stat().st_mtime_ns
 
     def stamp(self) -> str:
@@ -67,17 +67,17 @@ class LocalFile:
         return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
 
     def pread(self, size: int, offset: int) -> bytes:
-        """At most `size` bytes."""
+        """At most `size` bytes from `offset` on."""
         if self._descriptor < 0:
             self._descriptor = regular.descriptor(self._path)
         return os.pread(self._descriptor, size, offset)
 
     def stream(self) -> BinaryIO:
-        """All of it."""
+        """The whole file as a seekable stream."""
         return regular.opened(self._path)
 
     def close(self) -> None:
-        """Close what reading has opened."""
+        """Close the file if reading has opened it."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = -1
@@ -115,12 +115,12 @@ class RemoteFile:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return self.entry.bytes
 
     @property
     def time(self) -> int:
-        """When it was last changed, in nanoseconds."""
+        """The time of the last change in nanoseconds."""
         return nanoseconds(self.entry.modified)
 
     def stamp(self) -> str:
@@ -129,25 +129,25 @@ class RemoteFile:
         return f"{seen.bytes} bytes, modified {seen.modified.isoformat()}"
 
     def pread(self, size: int, offset: int) -> bytes:
-        """At most `size` bytes."""
+        """At most `size` bytes from `offset` on."""
         return self.store.range(self.name, offset, max(0, min(size, self.size - offset)))
 
     def read(self, most: int) -> bytes:
-        """The whole file, by one request. Raises DataError if it has more than `most` bytes."""
+        """The whole file, read with one request. Raises DataError if it has more than `most` bytes."""
         return self.store.read(self.name, most)
 
     def stream(self) -> BinaryIO:
-        """The whole file as a seekable stream, read by ranges, one block ahead."""
+        """The whole file as a seekable stream, which requests one block of bytes at a time."""
         return cast(BinaryIO, io.BufferedReader(_Ranges(self), _BLOCK))
 
     def pieces(self) -> Iterator[memoryview]:
-        """The whole file, by one request. Raises DataError if its length has changed."""
+        """The whole file in pieces, read with one request. Raises DataError if its length has changed."""
         left = self.size
         for piece in self.store.stream(self.name):
             left -= len(piece)
             yield piece
         if left:
-            raise DataError(f"{self.where}: {self.size - left:,} bytes came, expected {self.size:,}. Start again")
+            raise DataError(f"{self.where}: received {self.size - left:,} bytes, expected {self.size:,}. Start again")
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
@@ -167,25 +167,25 @@ class _Ranges(io.RawIOBase):
         self._file, self._place = file, 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True, because the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True, because any position can be read next."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position."""
+        """Move to a position; return it as bytes from the start of the file."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._file.size}[whence]
         self._place = start + offset
         return self._place
 
     def tell(self) -> int:
-        """The position."""
+        """The position as bytes from the start of the file."""
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer."""
+        """Read bytes into a buffer; return their number."""
         data = self._file.pread(len(buffer), self._place)
         buffer[: len(data)] = data
         self._place += len(data)
@@ -200,11 +200,11 @@ class _Pieces(io.RawIOBase):
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True, because the file can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a part of a buffer."""
+        """Read bytes into the beginning of a buffer; return their number."""
         if not self._rest:
             self._rest = next(self._pieces, memoryview(b""))
         part = self._rest[: len(buffer)]
@@ -219,5 +219,5 @@ def file_at(where: Location) -> LocalFile | RemoteFile:
 
 
 def nanoseconds(time: datetime) -> int:
-    """A time in nanoseconds, like that of files on a disk."""
+    """A time in nanoseconds since 1970, like the times of files on a disk, rounded to seconds."""
     return round(time.timestamp()) * _SECOND

@@ -1,6 +1,7 @@
-"""The files of a source, wherever they are: a table of files, and a reader that can be passed to workers.
+"""Describes the files of any source: a table of files, and a reader that can be passed to workers.
 
-A table consists of columns, not objects: it takes about 150 bytes per file, which bounds the memory of a large prep.
+A table consists of columns instead of objects. It takes about 150 bytes per file, which bounds the memory of a large
+prep.
 """
 
 from bisect import bisect_left
@@ -17,21 +18,21 @@ from headrace.shards.urls import Location
 UNKNOWN_CRC = -1
 SYMBOLIC = "a symbolic link, which is not followed"
 SPECIAL = "neither a file nor a folder"
-REPLACED = "an earlier file of this name, which a later one replaces, as where tar unpacks it"
+REPLACED = "an earlier file of the same name, which a later one replaces, as when tar unpacks them"
 READ = "read for labels or names"
 HIDDEN = "hidden"
 NOT_AN_IMAGE = "not an image"
-OTHER_KIND = "an image of a kind that is not read"
+OTHER_KIND = "an image in a format that is not read"
 BESIDE = "an image beside the class folders"
-UNLABELLED = "of a split without labels"
-BY_CLASSES = "left out by an option: --classes"
-BY_PER_CLASS = "left out by an option: --per-class"
-BY_EMPTY_CLASS = "left out by an option: --on-empty-class drop"
+UNLABELLED = "in a split without labels"
+BY_CLASSES = "omitted because of --classes"
+BY_PER_CLASS = "omitted because of --per-class"
+BY_EMPTY_CLASS = "omitted because of --on-empty-class drop"
 DUPLICATE = "a duplicate of a file that is kept"
 CONFLICT = "a duplicate of a file of another class"
 KNOWN = "in the set already, as an image with the same bytes"
-KNOWN_OTHERWISE = "in the set already, as an image with the same bytes and of another class"
-KNOWN_PATH = "in the set already by its path, with other bytes"
+KNOWN_OTHERWISE = "in the set already, as an image with the same bytes in another class"
+KNOWN_PATH = "in the set already, with the same path but other bytes"
 LeftOut = list[tuple[str, str]]  # path in the source, and the reason
 CHUNK = 1 << 16  # bytes per part of a file that is read in parts
 MAX_FILE_BYTES = 512 << 20  # no image file is larger; a header that says so is damaged or hostile
@@ -40,7 +41,7 @@ MAX_FILE_BYTES = 512 << 20  # no image file is larger; a header that says so is 
 class Entry(NamedTuple):
     """One file: its path inside the source, its size and CRC-32 (or UNKNOWN_CRC), and its position in an archive.
 
-    `time` is when it was last changed, in nanoseconds, or the time of its archive; 0 if the CRC-32 is known.
+    `time` is the time of the last change of the file, or of its archive, in nanoseconds; 0 if the CRC-32 is known.
     """
 
     path: str
@@ -109,28 +110,28 @@ class Reader(Protocol):
     """The prefix that was removed from the paths of its entries."""
 
     def is_remote(self, path: str) -> bool:
-        """Whether reading that file means waiting for a server, so that parallel requests help."""
+        """Whether reading the file means waiting for a server, so that parallel requests help."""
         ...
 
     def read(self, entry: Entry) -> bytes:
-        """The file's bytes, checked against the table. Raises DataError if they differ or are missing."""
+        """The bytes of the file, checked against the table. Raises DataError if it has changed or is missing."""
         ...
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The bytes in parts of at most CHUNK bytes; a difference may only be found at the end."""
+        """The bytes in parts of at most CHUNK bytes; a difference from the table may be found only at the end."""
         ...
 
     def start(self, entry: Entry, size: int) -> bytes:
-        """The file's first `size` bytes, or all of a shorter one."""
+        """The first `size` bytes of the file, or all bytes of a shorter file."""
         ...
 
     def time(self, entry: Entry) -> int:
-        """When the file was last changed, as in the table; 0 if its CRC-32 is known."""
+        """The time of the file's last change, as in the table; 0 if its CRC-32 is known."""
         ...
 
 
 class Files(Protocol):
-    """A source's files."""
+    """The files of a source."""
 
     @property
     def root(self) -> Location:
@@ -154,16 +155,16 @@ class Files(Protocol):
         ...
 
     def unpack(self) -> None:
-        """Prepare what `reader` reads without using the table: a copy, if the files are packed."""
+        """Make the unpacked copy that `reader` needs, if the source is packed; `table` makes it too."""
         ...
 
     def close(self) -> None:
-        """Remove everything that was only needed for reading."""
+        """Remove temporary copies, which are needed only for reading."""
         ...
 
 
 def without_files(folders: Iterable[str], *paths: list[str]) -> list[str]:
-    """The folders, each with a slash at its end, that lead to none of the paths; `paths` are sorted lists."""
+    """The folders, sorted, that contain none of the paths. Folders end with a slash; `paths` are sorted lists."""
     return sorted(one for one in set(folders) if not any(leads_to(one, some) for some in paths))
 
 
@@ -176,5 +177,5 @@ def leads_to(folder: str, paths: list[str]) -> bool:
 def changed(root: Location, path: str, what: str) -> DataError:
     """The error for a file that differs from the table."""
     return DataError(
-        f"{root}: {path}: {what}. Check the source (is it complete, is something writing it?), then run prep again"
+        f"{root}: {path}: {what}. Check that the source is complete and that nothing writes to it, then run prep again"
     )

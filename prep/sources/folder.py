@@ -1,4 +1,4 @@
-"""A source of plain files in a folder. Links are followed only on request."""
+"""Reads a source of plain files in a folder. Links are followed only on request."""
 
 import errno
 import hashlib
@@ -37,7 +37,7 @@ class FolderFiles:
         self._found: FileTable | None = None
 
     def stamp(self) -> str:
-        """Hash of all paths, sizes and modification times."""
+        """The hash of all paths, sizes and modification times."""
         stamp, self._found = self._walk()
         return stamp
 
@@ -48,7 +48,7 @@ class FolderFiles:
     def _walk(self) -> tuple[str, FileTable]:
         """The stamp, and the files sorted by path."""
         paths: list[str] = []
-        numbers = array("q")  # size and time of each: the stat results themselves would be half a kilobyte a file
+        numbers = array("q")  # size and time of each file; whole stat results would take half a kilobyte per file
         left_out: LeftOut = []
         folders: list[str] = []
         for path, seen in _Walk(self.root, left_out, folders, follow=self._follow).files():
@@ -93,17 +93,17 @@ class FolderReader:
         return False
 
     def read(self, entry: Entry) -> bytes:
-        """The file's bytes; its size must still be that of the table."""
+        """The bytes of the file. Raises DataError if its size is not that of the table."""
         if entry.size > MAX_FILE_BYTES:
             raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return b"".join(self._parts(entry, entry.size + 1))
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The file's bytes in parts."""
+        """The bytes of the file in parts."""
         return self._parts(entry, CHUNK)
 
     def start(self, entry: Entry, size: int) -> bytes:
-        """The file's first bytes."""
+        """The first bytes of the file."""
         descriptor = self._open(entry)
         try:
             return os.pread(descriptor, size, 0)
@@ -113,17 +113,17 @@ class FolderReader:
             os.close(descriptor)
 
     def time(self, entry: Entry) -> int:
-        """When the file was last changed; 0 if that is unknown, in which case no read will succeed."""
+        """The time of the file's last change; 0 if that is unknown, in which case no read will succeed."""
         try:
             return os.stat(self._path(entry), follow_symlinks=self._follow).st_mtime_ns  # noqa: PTH116  the hot loop's
         except OSError:
             return 0
 
     def _path(self, entry: Entry) -> str:
-        return entry.path if entry.path.startswith("/") else self._start + entry.path  # of a listing
+        return entry.path if entry.path.startswith("/") else self._start + entry.path  # listings have absolute paths
 
     def _parts(self, entry: Entry, most: int) -> Iterator[bytes]:
-        """The file in parts of at most `most` bytes; one byte beyond its size is requested, and must not exist."""
+        """The file in parts of at most `most` bytes. Requests one byte too many, to notice if the file has grown."""
         descriptor = self._open(entry)
         left = entry.size
         try:
@@ -151,7 +151,8 @@ class FolderReader:
 class _Walk:
     """Walks over everything below a folder.
 
-    What is neither a file nor a folder is added to `left_out`, each folder to `folders`, with a slash at its end.
+    Entries that are neither files nor folders are added to `left_out`; folders are added to `folders`, with a slash at
+    the end.
     """
 
     def __init__(self, root: Path, left_out: LeftOut, folders: list[str], *, follow: bool) -> None:
@@ -171,7 +172,7 @@ class _Walk:
     def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
         real = self._root.resolve()
         around: _Places = tuple(_place(one.stat()) for one in (real, *real.parents)) if self._follow else ()
-        pending = [(str(self._root), "", around)]  # none is open yet, so that no depth takes more than one descriptor
+        pending = [(str(self._root), "", around)]  # folders that are not open yet; only one is open at a time
         while pending:
             folder, prefix, around = pending.pop()
             with os.scandir(folder) as found:
@@ -185,12 +186,12 @@ class _Walk:
                         pending.append((one.path, f"{path}/", inside))
 
     def _inside(self, one: "os.DirEntry[str]", path: str, around: "_Places") -> "_Places | None":
-        """The folders around the content of this one, if links are followed; None for a link back to one of them."""
+        """The folders around the content of this folder, if links are followed; None for a link to one of them."""
         if not self._follow:
             return ()
         place = _place(one.stat())
         if one.is_symlink() and place in around:
-            self._left_out.append((path, "a symbolic link to a folder that it lies in"))
+            self._left_out.append((path, "a symbolic link to a folder that contains it"))
             return None
         return (*around, place)
 
@@ -210,7 +211,7 @@ class _Walk:
             seen = one.stat(follow_symlinks=self._follow)
         except OSError as error:
             _refuse_unless_nowhere(one, error)
-            self._left_out.append((path, "a symbolic link that leads nowhere"))  # or round in a circle
+            self._left_out.append((path, "a symbolic link that leads nowhere"))  # or a loop of links
             return None
         if stat.S_ISREG(seen.st_mode):
             return seen
@@ -226,6 +227,6 @@ def _place(seen: os.stat_result) -> tuple[int, int]:
 
 
 def _refuse_unless_nowhere(one: "os.DirEntry[str]", error: OSError) -> None:
-    """Raise the error again unless it says that a link leads nowhere: unreadable files are not omitted."""
+    """Raise the error again unless it means that a link leads nowhere, because unreadable files must not be omitted."""
     if not one.is_symlink() or error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
         raise error

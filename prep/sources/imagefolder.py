@@ -1,11 +1,11 @@
-"""Class-per-folder trees, as torchvision's ImageFolder reads them: the folder of an image is its class.
+"""Reads trees with a folder for each class, like torchvision's ImageFolder: the folder of an image is its class.
 
-train/CLASS/**/*.jpg  with val/ and perhaps test/ beside it, by all their usual names (splits.py)
+train/CLASS/**/*.jpg  with val/ and perhaps test/ beside train/, under any of their usual names (splits.py)
 CLASS/**/*.jpg        one tree; --val-fraction takes a part of every class for validation
 
-Images elsewhere, beside the folders of classes or in a folder that is not a split, have no class and are reported. A
-folder without any file is not a class; a class without usable files ends the run unless --on-empty-class says
-otherwise.
+Images in other places, beside the folders of classes or in a folder that is not a split, have no class and are
+reported. A folder without any file is not a class. A class without usable files ends the run unless --on-empty-class
+says otherwise.
 """
 
 import sys
@@ -38,7 +38,7 @@ _SHOWN = 5  # classes that an error lists
 
 
 def find_trees(paths: list[str], rows: list[int], options: Options) -> tuple[str, dict[str, list[int]]] | None:
-    """The root of the trees, and the rows of each folder of a split, or of "" for one tree, of the images in `rows`.
+    """The root of the trees, and the `rows` of images by the folder of their split; the key is "" if there is one tree.
 
     None if no image is in a folder of a class.
     """
@@ -82,8 +82,8 @@ def open_imagefolder(seen: Survey, options: Options) -> TableSource:
     if found is None:
         if any(path.endswith(".arrow") for path in table.paths):
             raise DataError(
-                f"{files.root}: written by datasets.save_to_disk, which is not read. Write the data set with its "
-                "to_parquet, and give that"
+                f"{files.root}: written by datasets.save_to_disk, whose format is not read. Write the data set with "
+                "its method to_parquet, and give the Parquet files"
             )
         some = ", ".join([*table.paths[:3], *(["..."] if len(table) > 3 else [])])
         links = sum(reason == SYMBOLIC for _, reason in seen.left_out)
@@ -116,7 +116,7 @@ def open_imagefolder(seen: Survey, options: Options) -> TableSource:
 
 
 def _refuse_splits_as_classes(where: Location, paths: list[str]) -> None:
-    """Raise UsageError if folders that were taken for classes are splits by their names; such classes are useless."""
+    """Raise UsageError if folders that would become classes have the names of splits, because they hold the classes."""
     deep, shallow = set[str](), set[str]()
     for path in paths:
         name, _, rest = path.partition("/")
@@ -185,15 +185,15 @@ def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
     shown = first_of([f"{name} ({count:,} {reason})" for name, (reason, count) in why.items()], _SHOWN)
     links = sum(reason == SYMBOLIC for reason, _ in why.values())
     return DataError(
-        f"{files.root}: {counted(len(why), 'class', 'classes')} without a training image, as all files there are "
-        f"refused: {shown}. {_follow(files, links)}Put images there, or give --on-empty-class "
-        "drop to make the set without them, or keep to keep their labels"
+        f"{files.root}: {counted(len(why), 'class', 'classes')} without a training image, because all their files are "
+        f"refused: {shown}. {_follow(files, links)}Add images, or give --on-empty-class drop to make the set without "
+        "these classes, or --on-empty-class keep to keep their labels"
     )
 
 
 def _follow(files: Files, links: int) -> str:
     """Advice about links that were not followed; only links on a disk can be followed."""
-    return "Give --follow-links to read what links lead to. " if links and isinstance(files, FolderFiles) else ""
+    return "Give --follow-links to read the targets of links. " if links and isinstance(files, FolderFiles) else ""
 
 
 def _class(path: str, top: str) -> str:

@@ -1,7 +1,7 @@
-"""The kind of a file by name and first bytes: hidden, a supported image, an unsupported image, or not an image.
+"""Finds the kind of a file by its name and first bytes: hidden, a supported or unsupported image, or not an image.
 
 A file with a known ending is a candidate, which is checked when it is decoded. For other files the first bytes decide:
-a JPEG is a JPEG whatever its name.
+a JPEG is recognized whatever its name.
 """
 
 import re
@@ -16,7 +16,7 @@ ENDINGS = frozenset(
     )
 )
 
-# Kinds that no decoder here reads, or that it would mistake: raw photographs look like TIFFs of their thumbnails.
+# Formats that no decoder here reads, or that one would misread: raw photographs look like TIFFs of their thumbnails.
 _RAW = "3fr arw cr2 cr3 crw dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
 _OTHERS = (
     "ai bpg dcm dds djvu emf eps exr fits hdr icns ico jbig2 jxl jxr pam pcx psb psd qoi svg svgz tga wdp wmf xcf xpm"
@@ -55,7 +55,7 @@ def ending(path: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder with this name is hidden, such as those that programs keep for themselves."""
+    """Whether a file or folder with this name is hidden, or one that desktop programs create for themselves."""
     return (name.startswith(".") and name not in {".", ".."}) or name.lower() in _HIDDEN
 
 

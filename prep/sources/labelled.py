@@ -1,4 +1,4 @@
-"""Makes a source from rows with a label and a split, as in listings, metadata files and Parquet files."""
+"""Makes a source from rows with a label and a split, which metadata files and Parquet files have."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -23,16 +23,16 @@ class Labelled(NamedTuple):
 
     row: int
     label: str
-    split: str  # the source's name for it
+    split: str  # the source's name for the split
 
 
 class Layout(NamedTuple):
-    """The differences between the three kinds of sources."""
+    """The facts about a kind of source that a table of labelled rows does not tell."""
 
     name: str
     others: FileTable  # files that determine labels, by their paths in the data set
     classes: Sequence[str] = ()  # in order; empty if the labels determine them
-    words: Iterable[str] = ()  # the source's names for its splits, if rows have them in another form
+    words: Iterable[str] = ()  # the source's own names for its splits, if the rows do not have them
     without_train: str = "Give some, or omit the column"  # advice if no row belongs to the training split
 
 
@@ -62,7 +62,7 @@ def labelled_source(
 
 
 def _splits(table: FileTable, samples: list[Labelled], classes: list[str], options: Options) -> dict[str, Listed]:
-    """Training, validation, test, then the others by name."""
+    """The samples of each split: training, validation, test, then the others by name."""
     number = {name: label for label, name in enumerate(classes)}
     of_split: dict[str, list[Labelled]] = defaultdict(list)
     for one in samples:

@@ -1,4 +1,4 @@
-"""A listing as a source: its rows are sorted on the disk, and the options are applied chunk by chunk."""
+"""Presents a listing as a source: its rows are sorted on the disk, and options are applied chunk by chunk."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -19,9 +19,10 @@ _Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Share:
-    """The part of the training images that is used for validation: in each class those with the smallest keys.
+    """The training images that are used for validation: in each class, the images with the smallest keys.
 
-    `last` and `place` are key and index of the last one of each class; `any` says whether it has one.
+    `last` and `place` are the key and the index of the last validation image of each class; `any` says whether a class
+    has validation images.
     """
 
     seed: int
@@ -30,7 +31,7 @@ class Share:
     any: NDArray[np.bool_]
 
     def of(self, labels: _Labels, first: int) -> NDArray[np.bool_]:
-        """Which of these training images are for validation; `first` is the index of the first among all."""
+        """Which of these training images are for validation; `first` is the index of the first among all of them."""
         places = np.arange(first, first + len(labels))
         keys, last = keys_of(places, self.seed), self.last[labels]
         chosen: NDArray[np.bool_] = (keys < last) | ((keys == last) & (places <= self.place[labels]))
@@ -40,8 +41,8 @@ class Share:
 def share_of(labels: Callable[[], Iterable[_Labels]], classes: int, fraction: float, seed: int) -> Share:
     """The share of the training images that `labels` yields, in order, each time it is called.
 
-    It equals `validation_part`, with memory for 256 counts per class: they find the bin in which a class's quota ends,
-    and only the keys in that bin are sorted.
+    The result equals that of `validation_part`, but takes memory for 256 counts per class only. The counts tell in
+    which bin of keys the quota of a class ends, and only the keys in that bin are sorted.
     """
     counts = np.zeros((classes, _BINS), np.int64)
     for some, keys, _ in _keyed(labels(), seed):
@@ -78,7 +79,7 @@ class _FirstOfEach:
         self._classes, self._per_class = classes, per_class
 
     def of(self, labels: _Labels, splits: _Labels) -> NDArray[np.bool_]:
-        """The same for the next samples."""
+        """Which of the next samples, given by label and split, are among the first of their class and split."""
         groups = splits * self._classes + labels
         order = np.argsort(groups, kind="stable")
         ordered = groups[order]
@@ -93,7 +94,8 @@ class _FirstOfEach:
 class ListedSource:
     """A source whose samples are in a table, sorted by path, with numbers for labels and splits.
 
-    `number` maps the table's numbers to labels, `code` to splits; `share` becomes the validation part.
+    `number` maps the numbers of labels in the table to labels, and `code` the numbers of splits to indices of `names`.
+    `share` becomes the validation part.
     """
 
     layout: str
@@ -134,9 +136,9 @@ class ListedSource:
         return found
 
     def divided(self, fraction: float, seed: int) -> "ListedSource":
-        """The source with this share of every class of its training part as the validation part; 0 takes none.
+        """The source with a share of every class of its training part as the validation part, without one if it is 0.
 
-        Raises UsageError if that is not a single image.
+        Raises UsageError if the share does not take a single image.
         """
         if not fraction:
             return self
@@ -155,12 +157,12 @@ class ListedSource:
         return replace(self, names=names, code=moved[self.code], share=share)
 
     def used(self) -> list[int]:
-        """The labels with samples; the table has no others."""
+        """The labels with samples, which are all labels in the table."""
         found: list[int] = np.unique(self.number).tolist()
         return found
 
     def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "ListedSource":
-        """The source with other classes."""
+        """The source with other classes: `number` has the new label of each."""
         return replace(self, classes=classes, number=number[self.number])
 
     def limited(self, classes: int | None, per_class: int | None) -> "ListedSource":
@@ -168,7 +170,7 @@ class ListedSource:
         return replace(self, classes=self.classes[:classes], first_classes=classes, per_class=per_class)
 
     def _judged(self) -> Iterator[tuple[Chunk, NDArray[np.bool_], NDArray[np.bool_]]]:
-        """All rows with labels and splits; which belong to a wanted class, and which of these are the first ones."""
+        """Chunks of all rows; for each row, whether its class is wanted, and whether --per-class keeps it."""
         classes = max(int(self.number.max()) + 1, len(self.classes))
         limit = _FirstOfEach(classes, len(self.names), self.per_class) if self.per_class is not None else None
         trained = 0

@@ -1,7 +1,8 @@
-"""The files that a listing names, on a disk or at URLs: their sizes and times, and how to read them.
+"""Finds and reads the files that a listing names, on a disk or at URLs.
 
-The size of a file at a URL comes from the listing's column `bytes`, or from one listing of the common folder in the
-bucket; a server is never asked for the size of a single image. A web server cannot list, so it needs the column.
+The size of a file at a URL comes from the column `bytes` of the listing, or from one request that lists the common
+folder in the bucket. The size of a single image is never requested. A web server cannot list its files, so it needs the
+column.
 """
 
 import os
@@ -34,7 +35,7 @@ class Seen(NamedTuple):
 
 
 class States:
-    """The states of the files in a listing in `folder`, for one pass over its rows."""
+    """Finds the states of the files that a listing in `folder` names, during one pass over its rows."""
 
     def __init__(self, folder: Location, items: Items, *, follow: bool) -> None:
         self._folder, self._items, self._follow = folder, items, follow
@@ -77,7 +78,7 @@ class States:
 
 
 def common_folder(one: str, other: str) -> str:
-    """The deepest common folder of both folders."""
+    """The deepest folder that contains both folders."""
     if one == other:
         return one
     parts = zip(one.split("/"), other.split("/"), strict=False)
@@ -90,7 +91,7 @@ def common_folder(one: str, other: str) -> str:
 
 
 def _url_of(folder: Location, path: str) -> str | None:
-    """The URL of a file in a listing in `folder`; None for a file on a disk. Raises DataError for unsupported ones."""
+    """The URL of a file that a listing in `folder` names; None for a file on a disk. Raises DataError if not usable."""
     if is_url(path):
         try:
             url = Url(path)
@@ -107,7 +108,7 @@ def _url_of(folder: Location, path: str) -> str | None:
 
 
 def listed_reader(folder: Location, prefix: str, *, follow: bool) -> "UrlReader | ListedReader":
-    """A reader of the files in a listing in `folder`."""
+    """A reader of the files that a listing in `folder` names."""
     return UrlReader(folder, prefix) if isinstance(folder, Url) else ListedReader(folder, prefix, follow=follow)
 
 
@@ -123,17 +124,17 @@ class ListedReader(FolderReader):
         return is_url(path)
 
     def read(self, entry: Entry) -> bytes:
-        """The file's bytes."""
+        """The bytes of the file."""
         return self._remote.read(entry) if is_url(entry.path) else super().read(entry)
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The file's bytes in parts."""
+        """The bytes of the file in parts."""
         return self._remote.chunks(entry) if is_url(entry.path) else super().chunks(entry)
 
     def start(self, entry: Entry, size: int) -> bytes:
-        """The file's first bytes."""
+        """The first bytes of the file."""
         return self._remote.start(entry, size) if is_url(entry.path) else super().start(entry, size)
 
     def time(self, entry: Entry) -> int:
-        """When the file was last changed."""
+        """The time of the file's last change."""
         return self._remote.time(entry) if is_url(entry.path) else super().time(entry)

@@ -1,7 +1,7 @@
-"""A listing of images: a CSV, JSON lines or Parquet file with columns for path, label and perhaps split.
+"""Reads a listing of images: a CSV, JSON lines or Parquet file with columns for path, label and perhaps split.
 
-Relative paths are relative to the listing's own folder and stay inside it; absolute ones and URLs may lead anywhere.
-The listing itself may be at a URL.
+Relative paths are relative to the listing's own folder and must stay inside it; absolute paths and URLs may lead
+anywhere. The listing itself may be at a URL.
 """
 
 import hashlib
@@ -35,13 +35,13 @@ from headrace.shards.urls import Location, without_secrets
 LAYOUT = "listing"
 ENDINGS = (".csv", ".jsonl", ".parquet")
 _REMEDIES = {
-    LEADS_OUT: "Put the images below it, give absolute paths, or --follow-links where it leads through a link",
-    SYMBOLIC: "Give --follow-links to read what links lead to",
+    LEADS_OUT: "Put the images into it, give absolute paths, or give --follow-links if the path goes through a link",
+    SYMBOLIC: "Give --follow-links to read the targets of links",
 }
 
 
 class ListingFiles:
-    """The files of a listing. Its rows are on the disk of the folder `room`, some of them in memory."""
+    """The files of a listing. The rows are stored on the disk of the folder `room`; only some are in memory."""
 
     def __init__(self, root: Location, room: Path, options: Options) -> None:
         self.root = root
@@ -54,11 +54,11 @@ class ListingFiles:
         self._rows: _Listed | None = None
 
     def stamp(self) -> str:
-        """Hash of the listing, and of sizes and modification times of the files in it."""
+        """The hash of the listing, and of the sizes and modification times of the files that it names."""
         with self._on_a_disk() as at:
             with at.open("rb") as stream:
                 state = hashlib.file_digest(stream, "sha256")
-            if self._rows is None or not self._rows.is_sorted:  # once it is sorted, it is in use
+            if self._rows is None or not self._rows.is_sorted:  # a sorted table is in use and must stay
                 self.close()
                 self._rows = _Listed(Room(self._room), self._states(at, state))
             else:
@@ -67,7 +67,7 @@ class ListingFiles:
 
     @contextmanager
     def _on_a_disk(self) -> Iterator[Path]:
-        """A context with a path to read the listing; for a URL that is an unnamed copy of its current content."""
+        """A context with a path from which the listing can be read; for a URL, that of an unnamed current copy."""
         if isinstance(self._file, LocalFile):
             yield Path(str(self.root))
             return
@@ -78,7 +78,7 @@ class ListingFiles:
             yield path_of(cast(BinaryIO, stream))
 
     def _states(self, at: Path, state: Any) -> Iterator[tuple[Item, Seen]]:
-        """Each row with the state of its file, which is added to the hash."""
+        """Each row with the state of its file; the state is added to the hash `state`."""
         known = States(self._folder, lambda: rows_of(self.root, at, self._options), follow=self._options.follow_links)
         for item in rows_of(self.root, at, self._options):
             try:
@@ -114,7 +114,7 @@ class ListingFiles:
         """Do nothing: files are read in place."""
 
     def close(self) -> None:
-        """Remove the rows."""
+        """Remove the stored rows."""
         if self._rows is not None:
             self._rows.room.close()
             self._rows = None

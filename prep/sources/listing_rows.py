@@ -33,7 +33,7 @@ _Rows = Iterable[tuple[int, dict[str, Any]]]
 
 
 def rows_of(root: Location, at: Path, options: Options) -> Iterator[Item]:
-    """The checked rows of a listing read from `at`; duplicate paths are only found here if they are adjacent."""
+    """The checked rows of a listing, read from `at`. Duplicate paths are found here only if they are adjacent."""
     read = _parquet if root.name.lower().endswith(".parquet") else _text_file
     before = None
     for item in read(root, at, options):
@@ -74,7 +74,7 @@ def _parquet_rows(root: Location, file: pq.ParquetFile, options: Options) -> Ite
 
 
 def items_of(root: Location, rows: _Rows) -> list[tuple[str, str, str]]:
-    """Path, label and split of each row, checked and in memory. Every path occurs once."""
+    """The path, the label and the split of each row, checked. Raises DataError if a path occurs twice."""
     items: dict[str, tuple[str, str, str]] = {}
     texts: dict[str, str] = {}  # one copy of each label is kept
     for one in _checked(root, rows):
@@ -87,7 +87,7 @@ def items_of(root: Location, rows: _Rows) -> list[tuple[str, str, str]]:
 
 
 def _checked(root: Location, rows: _Rows) -> Iterator[Item]:
-    """Each row, checked. Raises DataError for an invalid one."""
+    """Yield each row after checking it. Raises DataError for an invalid row."""
     for number, row in rows:
         try:
             path, label, split = (text_of(row.get(name, "train")).strip() for name in ("path", "label", "split"))
@@ -97,7 +97,7 @@ def _checked(root: Location, rows: _Rows) -> Iterator[Item]:
         if not path.isprintable():
             raise wrong_row(root, number, path, "has unprintable characters")
         if not path or not label or not SPLIT.fullmatch(split):
-            raise wrong_row(root, number, path, "needs a path, a label, and a split as train, val or test")
+            raise wrong_row(root, number, path, "needs a path, a label, and a split such as train, val or test")
         size = row.get("bytes")
         yield Item(number, path, label, split, "" if size is None else str(size))
 

@@ -1,7 +1,7 @@
-"""Hugging Face's imagefolder layout: metadata.csv or metadata.jsonl beside the images gives each its label.
+"""Reads Hugging Face's imagefolder layout: a metadata.csv or metadata.jsonl beside the images has their labels.
 
-A metadata file describes images in its own folder and below. If no column gives the split of an image, it is that of
-the first folder that is named like a split. Metadata files without labels are ignored: the folders then give the
+A metadata file describes images in its own folder and below. If no column gives the split of an image, the first folder
+on its path that is named like a split does. Metadata files without labels are ignored: the folders then give the
 labels.
 """
 
@@ -48,9 +48,9 @@ def _has_labels(seen: Survey, row: int, options: Options) -> bool:
 
 
 def _cells(seen: Survey, row: int, options: Options, words: set[str]) -> Cells:
-    """Number and cells of each row of a metadata file, with the split given by folders if no column gives it.
+    """The number and the cells of each row of a metadata file; folders give the split if no column does.
 
-    The source's names for these splits are added to `words`.
+    The source's own names for these splits are added to `words`.
     """
     (entry,) = seen.table.take(np.array([row]))
     text = (line for _, line in lines(seen.files.root, entry, seen.files.reader("")))

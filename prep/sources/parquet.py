@@ -1,8 +1,8 @@
-"""Parquet files with the bytes of images in them, as Hugging Face's datasets writes them (image: {bytes, path}).
+"""Reads Parquet files that contain the bytes of images, as Hugging Face's datasets writes them (image: {bytes, path}).
 
 Samples are needed in a permuted order, but a row group must be read as a whole. So all bytes are copied once, row group
-by row group, to an unnamed file on the disk of OUT, and read from it by position. Class names are in the schema's
-metadata, splits in the names of the files.
+by row group, to an unnamed file on the disk of OUT, and then read from it by position. The names of classes are in the
+metadata of the schema, and the names of splits in the names of the files.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 class _Row(NamedTuple):
     entry: Entry
     label: str  # "" if there is none
-    split: str  # the source's name for it
+    split: str  # the source's name for the split
 
 
 def parquet_files(path: Location) -> list[Location]:
@@ -63,7 +63,7 @@ def parquet_files(path: Location) -> list[Location]:
 
 
 def parquet_below(root: Url, names: Collection[str]) -> list[Location]:
-    """The same for the folder at a URL, which has files with these names."""
+    """Like `parquet_files`, for the folder at a URL that has files with these names."""
     own = sorted(name for name in names if name.lower().endswith(".parquet"))
     here = [name for name in own if "/" not in name] or [name for name in own if name.rpartition("/")[0] == "data"]
     found: list[Location] = [root / name for name in here]
@@ -118,24 +118,25 @@ class ParquetFiles:
         self.names: list[str] = []
         """Names of the classes in order; empty if the files do not have them."""
         self.unlabelled: MissingColumnError | None = None
-        """The error that a file has no column for labels, which only data sets need."""
+        """The error if a file has no column for labels; `open_parquet` raises it, because data sets need labels."""
         self._room, self._options = room, options
         self._spool: BinaryIO | None = None
 
     def stamp(self) -> str:
-        """Hash of names, sizes and modification times of the files."""
+        """The hash of the names, sizes and modification times of the files."""
         seen = [(path.name, file.size, file.time) for path in self.paths for file in [file_at(path)]]
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
     def table(self) -> FileTable:
-        """All rows with an image, which are copied first."""
+        """Copy all images; return an entry for each row with an image."""
         self.close()
         free = store.free_bytes(self._room)
         needed = sum(file_at(path).size for path in self.paths)
         if needed > free // 2:
             raise HeadraceError(
                 f"{self.root}: its images, about {needed:,} bytes, are copied to {self._room} first, where {free:,} "
-                "are free, and the set needs as much again. Free some space or choose an OUT on another disk"
+                "bytes are free, and the set needs the same space again. Free some space or choose an OUT on another "
+                "disk"
             )
         self.rows, self.left_out = [], []
         try:
@@ -160,7 +161,7 @@ class ParquetFiles:
             self.rows.append(_Row(entry, label, split))
 
     def _label_column(self, path: Location, headers: list[str]) -> str:
-        """The column for labels; "" if there is none, which is noted."""
+        """The column for labels; "" if there is none, in which case the error is kept in `unlabelled`."""
         try:
             return str(find_column("label", path, headers, self._options))
         except MissingColumnError as error:
@@ -173,14 +174,16 @@ class ParquetFiles:
             with pq.ParquetFile(_readable(path), page_checksum_verification=True, pre_buffer=False) as file:
                 schema = file.schema_arrow
                 if (image := _image_in(schema)) is None:
-                    raise DataError(f"{path}: it has no images, as the files beside it have. Move it out of the folder")
+                    raise DataError(f"{path}: it has no images, unlike the files beside it. Move it out of the folder")
                 label = self._label_column(path, [name for name in schema.names if name != image])
                 names = class_names(schema, label)
                 if names != self.names and self.rows:
-                    raise DataError(f"{path}: its classes are not those of {self.paths[0].name}. Give each as a source")
+                    raise DataError(
+                        f"{path}: its classes are not those of {self.paths[0].name}. Give each file as a source"
+                    )
                 self.names = names
                 columns = [f"{image}.bytes", *filter(None, [label])]
-                import pyarrow.compute as pc  # noqa: PLC0415  it takes long, and few need it
+                import pyarrow.compute as pc  # noqa: PLC0415  a slow import that few sources need
 
                 for batch in file.iter_batches(_BATCH, columns=columns, use_threads=False):
                     images = pc.struct_field(batch.column(image), "bytes")
@@ -203,7 +206,7 @@ class ParquetFiles:
 
     @property
     def names_read(self) -> set[str]:
-        """The paths of the files in that folder."""
+        """The paths of the Parquet files, relative to that folder."""
         return {_below(self.root, path) for path in self.paths}
 
     def reader(self, prefix: str) -> TarReader:
@@ -225,7 +228,7 @@ class ParquetFiles:
 
 
 def class_names(schema: pa.Schema, label: str) -> list[str]:
-    """The names of the classes in the order of their numbers, from metadata written by datasets; empty without it."""
+    """The names of the classes in the order of their numbers, from the metadata that datasets writes; empty if none."""
     try:
         about = json.loads((schema.metadata or {})[b"huggingface"])
         names = about["info"]["features"][label]["names"]
@@ -246,7 +249,7 @@ def _label(value: object, names: list[str]) -> str:
 def _split_in(path: Location, options: Options) -> str:
     """The split in the name of a file: everything before the numbers in extra-00000-of-00002.parquet.
 
-    In a name without such numbers it is the first word that is usual for a split, or else train.
+    In a name without such numbers, the split is the first word that is usual for a split, otherwise train.
     """
     stem = PurePosixPath(path.name).stem.lower()
     if (part := _PART.fullmatch(stem)) is None:
@@ -273,6 +276,6 @@ def open_parquet(files: ParquetFiles, options: Options) -> TableSource:
         FileTable.of([]),
         classes=files.names,
         words={row.split for row in files.rows},
-        without_train="Call a file train-00000-of-00001.parquet",
+        without_train="Name a file train-00000-of-00001.parquet",
     )
     return labelled_source(files, table, files.reader(""), samples, layout, unused, options)

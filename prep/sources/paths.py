@@ -1,6 +1,6 @@
-"""The paths in a listing with or without labels: a text file with one path per line, CSV, JSON lines or Parquet.
+"""Reads the paths in a listing, with or without labels: one path per line of text, CSV, JSON lines or Parquet.
 
-Relative paths are relative to the listing's own folder and stay inside it; absolute ones may lead anywhere.
+Relative paths are relative to the listing's own folder and must stay inside it; absolute paths may lead anywhere.
 """
 
 import codecs
@@ -28,11 +28,11 @@ _ROWS = 4096  # rows of a Parquet file in memory at a time
 
 
 Real = Callable[[Path], str]
-"""Gives the real path of a folder like os.path.realpath, perhaps from a cache."""
+"""Returns the real path of a folder, like os.path.realpath, perhaps from a cache."""
 
 
 def stat_listed(folder: Path, path: str, *, follow: bool = False, real: Real = os.path.realpath) -> os.stat_result:
-    """The state of a file in a listing in `folder`. Raises DataError, with only the reason, if it is not read."""
+    """The state of a file that a listing in `folder` names. Raises DataError, with only the reason, if not usable."""
     try:
         inside = folder / path
         bound = not follow and not path.startswith("/")
@@ -55,7 +55,7 @@ def _lies_in(path: str, folder: Path, real: Real) -> bool:
 
 
 def listed_paths(root: Path) -> list[str]:
-    """The paths as written, in the listing's order: "" for a row without one, and possibly with duplicates.
+    """The paths as written, in the listing's order, possibly with duplicates; "" for a row without a path.
 
     Raises DataError if the listing cannot be read or has no column of paths.
     """
@@ -112,6 +112,6 @@ def _path_column(root: Path, headers: list[str]) -> str:
         return str(find_column("path", root, headers, Options()))
     except MissingColumnError as error:
         raise MissingColumnError(
-            f"{root}: its columns are {', '.join(headers[:20]) or 'none'}; none of them is called as paths are (path, "
-            "file, file_name, image, ...). Rename one, or give a text file (.txt) with one path per line"
+            f"{root}: its columns are {', '.join(headers[:20]) or 'none'}; none of them has a usual name for paths "
+            "(path, file, file_name, image, ...). Rename one, or give a text file (.txt) with one path per line"
         ) from error

@@ -1,4 +1,4 @@
-"""Reads files in order; files at a URL are requested ahead, by threads."""
+"""Reads files in order; several threads request files at URLs ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from headrace.prep.sources.files import UNKNOWN_CRC, Entry, FileTable, Reader
 
 T = TypeVar("T")
 _THREADS = 16
-_AHEAD = 32  # files in memory
+_AHEAD = 32  # files that are held in memory
 
 
 def read_all(reader: Reader, files: FileTable) -> Iterator[tuple[Entry, int, bytes]]:

@@ -10,14 +10,14 @@ from headrace.shards.urls import Url
 
 
 class Servers:
-    """Reads files at any URLs; a bucket or server is connected to once. Threads may share it."""
+    """Reads files at any URLs, with one connection for each bucket or server. Threads may share this object."""
 
     def __init__(self) -> None:
         self._stores: dict[str, Remote] = {}
         self._lock = Lock()
 
     def read(self, path: str, most: int) -> bytes:
-        """The file at a URL, of at most `most` bytes.
+        """The bytes of the file at a URL, which may have at most `most` bytes.
 
         Raises DataError if it does not exist, may not be read or is not a URL; HeadraceError if a server fails.
         """
@@ -28,7 +28,10 @@ class Servers:
             raise DataError(str(error)) from error
 
     def _place(self, path: str) -> tuple[Remote, str]:
-        """Its store and its name there. A query belongs to one file, so it has a store of its own."""
+        """The store that holds a file, and the name of the file there.
+
+        A URL with a query has a store of its own, because the query belongs to one file.
+        """
         url = Url(path)
         if url.parts.query:
             one = RemoteFile(url)
@@ -41,7 +44,7 @@ class Servers:
 
 
 def shown(path: str) -> str:
-    """What a file is called: of a URL without its query, which may be a secret; a word that is none as it is."""
+    """The name of the file at a URL in output, without a query and a user, which may be secret, also if invalid."""
     try:
         return str(Url(path))
     except UsageError:

@@ -1,4 +1,4 @@
-"""The interface of a source: splits of labelled files, a class list, and a fingerprint."""
+"""Defines the interface of a source: splits of labelled files, a class list, and a fingerprint."""
 
 import hashlib
 import zlib
@@ -37,7 +37,7 @@ class Listed:
         return Listed(self.files.take(np.flatnonzero(chosen)), self.labels[chosen])
 
     def first_of_each(self, keep: NDArray[np.bool_], per_class: int | None) -> NDArray[np.bool_]:
-        """Which of the kept samples are among the first `per_class` of their label; all if it is None."""
+        """Which samples in `keep` are among the first `per_class` with their label; all of them if it is None."""
         keep = keep.copy()
         if per_class is not None:
             by_label = np.argsort(np.where(keep, self.labels, np.iinfo(np.int64).max), kind="stable")
@@ -50,7 +50,7 @@ class Listed:
 class Source(Protocol):
     """A data set to convert.
 
-    Paths are relative to its root, so that a zip and the folder unpacked from it are the same source.
+    Paths are relative to the root of the source, so that a zip and the folder unpacked from it are the same source.
     """
 
     @property
@@ -166,15 +166,15 @@ State = tuple[str, int, int]
 
 
 def fingerprint(images: Iterable[Sequence[State]], others: Sequence[State]) -> tuple[str, int]:
-    """SHA-256 over the states sorted by path, and the number of images.
+    """The SHA-256 over all states sorted by path, and the number of files.
 
-    It is equal exactly if the same files hold the same bytes. `images` are chunks that are already sorted.
+    Two sources have the same fingerprint if all paths, sizes and CRC-32s are equal. `images` are sorted chunks.
     """
     state, count, left = hashlib.sha256(), 0, sorted(others)
     for chunk in images:
         if left and left[0] <= chunk[-1]:
             among = bisect_right(left, chunk[-1])
-            chunk = sorted([*chunk, *left[:among]])  # noqa: PLW2901  few chunks have any
+            chunk = sorted([*chunk, *left[:among]])  # noqa: PLW2901  this concerns few chunks
             left = left[among:]
         count += len(chunk)
         _add(state, chunk)
@@ -198,7 +198,7 @@ def states(table: FileTable, reader: Reader) -> list[State]:
 
 
 def crc32_of(entry: Entry, reader: Reader) -> int:
-    """The CRC-32 of the whole file, which is read."""
+    """Read a whole file; return its CRC-32."""
     crc = 0
     for data in reader.chunks(entry):
         crc = zlib.crc32(data, crc)

@@ -1,4 +1,4 @@
-"""The splits of a data set: their usual names, and a validation part taken from training images."""
+"""Finds the splits of a data set by their usual names, and takes a validation part from training images."""
 
 import re
 import zlib
@@ -26,7 +26,7 @@ _LIKE_ONE = re.compile(
 
 
 def split_of(name: str, options: Options) -> str:
-    """The split that the name of a folder or a word in a listing means, in any case; "" if none."""
+    """The split that the name of a folder or a word in a listing means, in upper or lower case; "" if none."""
     word = name.strip().lower()
     if options.val is not None and word == options.val.strip().lower():
         return VALIDATION
@@ -34,7 +34,7 @@ def split_of(name: str, options: Options) -> str:
 
 
 def split_word(name: str, options: Options) -> str:
-    """The first word in a file's name that is usual for a split, in lower case; train if there is none."""
+    """The first word in the name of a file that is usual for a split, in lower case; train if there is none."""
     return next((word for word in re.findall("[a-z]+", name.lower()) if split_of(word, options)), TRAIN)
 
 
@@ -49,7 +49,7 @@ def refuse_two_validations(where: Location, names: Iterable[str], options: Optio
 
 
 def is_like_a_split(name: str) -> bool:
-    """Whether the name of a folder looks like a split, with one of the names above or others."""
+    """Whether the name of a folder looks like a split: one of the usual names, or a similar one."""
     return bool(_LIKE_ONE.fullmatch(name.strip().lower()))
 
 
@@ -65,14 +65,14 @@ def fraction_to_take(files: Files, splits: Collection[str], options: Options) ->
         return 0.0
     if fraction is None and "test" in splits:
         raise UsageError(
-            f"{files.root}: it has training and test images, but no validation split. Give --val-fraction 0.1 to take "
-            "a tenth of every class of the training images for it; test then stays as it is, for the end. Or give "
-            "--val test to measure the test images after every epoch, which the set then says of itself"
+            f"{files.root}: it has training and test images, but no validation split. Give --val-fraction 0.1 to use a "
+            "tenth of the training images of every class for validation, and the test split only at the end. Or give "
+            "--val test to validate on the test images after every epoch, which the set then records"
         )
     if fraction is None:
         raise UsageError(
-            f"{files.root}: it has no validation split. Give --val-fraction 0.1 to take a tenth of every class for it, "
-            "or --val-fraction 0 to do without"
+            f"{files.root}: it has no validation split. Give --val-fraction 0.1 to use a tenth of every class for "
+            "validation, or --val-fraction 0 to make a set without a validation split"
         )
     return fraction
 
@@ -95,7 +95,7 @@ def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[s
 
 def takes_none(files: Files, fraction: float) -> UsageError:
     """The error for a share that is less than one image of each class."""
-    return UsageError(f"{files.root}: --val-fraction {fraction} takes no image of any class. Give a larger one")
+    return UsageError(f"{files.root}: --val-fraction {fraction} takes no image of any class. Give a larger fraction")
 
 
 def keys_of(places: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
@@ -112,7 +112,7 @@ def quotas(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
 def validation_part(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
     """Which samples are for validation: the same share of every class, rounded, chosen by a hash of (seed, index).
 
-    One sample of each class is always left for training.
+    At least one sample of each class is left for training.
     """
     keys = keys_of(np.arange(len(labels)), seed)
     order = np.lexsort((keys, labels))

@@ -1,7 +1,8 @@
 """Surveys a source before its layout is known: separates hidden files, and images from other files.
 
-For files without the ending of an image the first bytes are read; in folders and buckets by threads, because they may
-be on a network. Every file becomes a candidate, a line of the report, or whatever a layout makes of it.
+If the name of a file does not end like that of an image, its first bytes are read. In folders and buckets several
+threads read them, because these may be on a network. Every file becomes a candidate or a line of the report, or the
+layout uses it in another way.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from headrace.shards.counts import first_of
 from headrace.shards.errors import DataError
 
 _SHOWN = 20  # names that an error lists
-_THREADS = 16  # threads that wait for a disk
+_THREADS = 16  # most of their time is spent waiting for a disk
 _BLOCK = 64  # files that a thread reads one after another
 
 
@@ -28,7 +29,7 @@ class Survey:
     """The files of a source that are not hidden.
 
     `why_not` tells for each row of the table why it is not an image; "" for candidates. `left_out` are links and
-    unsupported files, `empty` the folders without any file, `hidden` hidden files and whole hidden folders.
+    unsupported files, `empty` are folders without any file, and `hidden` are hidden files and whole hidden folders.
     """
 
     files: Files
@@ -48,9 +49,9 @@ class Survey:
     ) -> list[Unused]:
         """The files of the source that are not samples, by paths relative to its folder `root`.
 
-        `rows` are rows of the table that the layout does not use, and `reasons` its reasons for some of them; other
-        images count as being beside the class folders. `parts` are whole folders that get one line, each with a slash
-        at its end, and the reason.
+        `rows` are the rows of the table that the layout does not use, and `reasons` its reasons for some of them; other
+        images count as being beside the class folders. `parts` are whole folders that get one line each, with their
+        reasons; their names end with a slash.
         """
         found = [Unused(path, reason) for path, reason in self.left_out]
         found += [
@@ -101,7 +102,7 @@ class _Hidden:
         self._counts: dict[str, int] = {}
 
     def add(self, path: str) -> bool:
-        """Whether the file is hidden; if so, it is counted."""
+        """Count the file if it is hidden; return whether it is."""
         folder, _, name = path.rpartition("/")
         key = self._top.get(folder)
         if key is None:
@@ -117,7 +118,7 @@ class _Hidden:
         return bool(self._hidden_part(folder.rstrip("/")))
 
     def lines(self) -> list[Unused]:
-        """A line for each file, and one for each folder."""
+        """An entry for each hidden file, and one for each hidden folder with all its files."""
         return [Unused(path, HIDDEN, count) for path, count in self._counts.items()]
 
     def _hidden_part(self, folder: str) -> str:

@@ -1,8 +1,8 @@
-"""A table of files on the disk, for listings of any length: numbers in one file, paths in another, read in chunks.
+"""Stores tables of files on the disk, for listings of any length: numbers in one file, paths in another.
 
-It can be sorted by path or by a number. Rows are distributed to buckets by range, each bucket is sorted in memory, and
-their sequence is the sorted table (an external bucket sort: Knuth, The Art of Computer Programming 3, 5.4.7). The
-memory is that of one bucket for any number of rows, up to `_MOST` buckets of `_BUCKET` rows.
+A table is read in chunks, and can be sorted by path or by a number. Rows are distributed to buckets by range, each
+bucket is sorted in memory, and their sequence is the sorted table (an external bucket sort: Knuth, The Art of Computer
+Programming 3, 5.4.7). Memory holds one bucket at a time, for any number of rows up to `_MOST` times `_BUCKET`.
 """
 
 import os
@@ -65,7 +65,7 @@ def chunk_of(files: FileTable, labels: NDArray[np.int64], splits: NDArray[np.int
 
 
 class Table:
-    """Rows in two streams, which are written at the end and read anywhere."""
+    """Rows in two streams; new rows are added at the end, and any rows can be read."""
 
     def __init__(self, rows: BinaryIO, paths: BinaryIO) -> None:
         self._rows, self._paths = rows, paths
@@ -99,7 +99,7 @@ def read_rows(rows: int, paths: int, first: int, last: int) -> Chunk:
     size = ROW.itemsize
     data = os.pread(rows, (last - first + before) * size, (first - before) * size)
     if len(data) != (last - first + before) * size:
-        raise ValueError("it ends too early")
+        raise ValueError("the table ends too early")
     found = np.frombuffer(data, ROW)
     begin = int(found["end"][0]) if before else 0
     own = found[before:]
@@ -109,7 +109,7 @@ def read_rows(rows: int, paths: int, first: int, last: int) -> Chunk:
 
 
 class Room:
-    """Unnamed tables in a folder: nothing of them outlives the process, or `close`."""
+    """Tables in unnamed files in a folder; they disappear when the process ends or `close` is called."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -139,7 +139,7 @@ class _Sorter:
 
     def __init__(self, room: Room, count: int) -> None:
         self._buckets = [room.table() for _ in range(count)] if count > 1 else []
-        self._whole: list[Chunk] = []  # a single bucket would be read at once anyway
+        self._whole: list[Chunk] = []  # all rows, if one bucket is enough: it would be read into memory anyway
 
     def add(self, chunk: Chunk) -> None:
         """Add the next rows."""

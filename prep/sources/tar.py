@@ -1,4 +1,4 @@
-"""A source in a tar: a plain tar is read in place, a compressed one through an unpacked copy."""
+"""Reads a source in a tar: a plain tar in place, a compressed tar from an unpacked copy."""
 
 import os
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ class TarFiles:
         return self._file.stamp()
 
     def table(self) -> FileTable:
-        """All regular members, sorted by name; of equal names the last one, as tar(1) unpacks them.
+        """All regular members, sorted by name. Of members with the same name only the last counts, as with tar(1).
 
         A hard link stands for the earlier member that it names; GNU tar writes one for the second name of a file.
         """
@@ -115,14 +115,14 @@ def _as_unpacked(name: str) -> str:
 
 
 def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str:
-    """The file of this member, also for a second name of it; or else why it is not a file."""
+    """The file that this member is, or whose second name it is; otherwise the reason why it is not a file."""
     if isinstance(one, Member):
         return one
     if isinstance(one, Unread):
         return one.what
     if one.symbolic:
         return SYMBOLIC
-    return found.get(_as_unpacked(one.target)) or f"a hard link to {one.target!r}, which is no member before it"
+    return found.get(_as_unpacked(one.target)) or f"a hard link to {one.target!r}, which is not an earlier member"
 
 
 class TarReader:
@@ -141,25 +141,25 @@ class TarReader:
         return False
 
     def read(self, entry: Entry) -> bytes:
-        """The member's bytes."""
+        """The bytes of the member."""
         if entry.size > MAX_FILE_BYTES:
             raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return self._bytes(entry, 0, entry.size)
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The member's bytes in parts."""
+        """The bytes of the member in parts."""
         return (self._bytes(entry, at, min(CHUNK, entry.size - at)) for at in range(0, entry.size, CHUNK))
 
     def start(self, entry: Entry, size: int) -> bytes:
-        """The member's first bytes."""
+        """The first bytes of the member."""
         return self._bytes(entry, 0, min(size, entry.size))
 
     def time(self, _: Entry) -> int:
-        """When the tar was last changed before it was read."""
+        """The time of the tar's last change before it was read."""
         return self._time
 
     def _bytes(self, entry: Entry, at: int, size: int) -> bytes:
-        """`size` bytes of the member, from this offset in it on."""
+        """`size` bytes of the member, from its byte `at` on."""
         try:
             if self._descriptor < 0:
                 self._descriptor = os.open(self._plain, os.O_RDONLY | os.O_CLOEXEC)
@@ -169,7 +169,7 @@ class TarReader:
             raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
         if len(data) != size:
             seen = at + len(data)
-            raise changed(self._root, entry.path, f"the tar ends inside it ({seen:,} of {entry.size:,} bytes)")
+            raise changed(self._root, entry.path, f"the tar ends inside this member ({seen:,} of {entry.size:,} bytes)")
         return data
 
     def __getstate__(self) -> dict[str, object]:

@@ -28,7 +28,7 @@ def lines(root: Location, entry: Entry, reader: Reader) -> Iterator[tuple[int, s
 
 
 def _pieces(root: Location, entry: Entry, reader: Reader) -> Iterator[bytes]:
-    """The file's bytes, cut at each newline."""
+    """The bytes of the file, cut at each newline."""
     rest = b""
     for chunk in reader.chunks(entry):
         *whole, rest = (rest + chunk).split(b"\n")

@@ -1,4 +1,4 @@
-"""TinyImageNet in its official layout, zip or folder.
+"""Reads TinyImageNet in its official layout, as a zip or folder.
 
 wnids.txt                      the classes that are used; sorted, they give the labels
 words.txt                      wnid <tab> name
@@ -74,17 +74,17 @@ def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInf
     for _, line in texts.get(_WORDS, ()):
         wnid, _, name = line.partition("\t")
         if wnid in names:
-            names[wnid] = name.strip()[: MAX_TEXT + 1]  # a longer one is refused below
+            names[wnid] = name.strip()[: MAX_TEXT + 1]  # `class_list` refuses a name that is too long
     return class_list(((wnid, name or wnid) for wnid, name in names.items()), files.root)
 
 
 def _wnids(files: Files, text: Lines, most: int) -> set[str]:
-    """The words of wnids.txt; there must be fewer than files in the source, because each has a folder of images."""
+    """The words of wnids.txt. The source must have more files than words, because each class has images."""
     found: set[str] = set()
     for number, line in text:
         for wnid in line.split():
             if wnid in found or len(found) == most or len(wnid) > MAX_ID:
-                what = "exists already" if wnid in found else f"is one of more classes than files ({most:,})"
+                what = "occurs again" if wnid in found else f"is one of more classes than files ({most:,})"
                 what = f"has more than {MAX_ID} characters" if len(wnid) > MAX_ID else what
                 raise DataError(
                     f"{files.root}: {_WNIDS} must list each class once: {wnid[:60]} in line {number} {what}. "

@@ -1,4 +1,4 @@
-"""Unpacks a compressed tar into an unnamed file, of which nothing outlives the process, however that ends."""
+"""Unpacks a compressed tar into an unnamed file, which disappears when the process ends, however it ends."""
 
 import bz2
 import gzip
@@ -28,7 +28,7 @@ def opener(start: bytes) -> Opener | None:
 def unpack(root: Location, opened_by: Opener, folder: Path) -> BinaryIO:
     """Unpack the file `root` to the disk of `folder`; closing the returned stream frees the space.
 
-    It stops at half of the free space, because the set made from it needs about as much again.
+    Raises HeadraceError at half of the free space, because the set made from the copy needs about as much again.
     """
     free = store.free_bytes(folder)
     bound = free // 2
@@ -50,12 +50,12 @@ def unpack(root: Location, opened_by: Opener, folder: Path) -> BinaryIO:
 
 
 def path_of(stream: BinaryIO) -> Path:
-    """A path by which this process and its workers can open an unnamed file while the stream is open."""
+    """A path with which this process and its workers can open an unnamed file while the stream is open."""
     return Path(f"/proc/{os.getpid()}/fd/{stream.fileno()}")
 
 
 def _chunks(root: Location, packed: Any) -> Iterator[bytes]:
-    """The unpacked bytes. gzip and bz2 raise OSError for damage, which differs from that of a full disk."""
+    """The unpacked bytes. Raises DataError for damage, for which gzip and bz2 raise OSError, like a full disk."""
     try:
         while chunk := packed.read(_CHUNK):
             yield chunk

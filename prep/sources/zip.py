@@ -1,4 +1,4 @@
-"""A source in a zip, read in place: nothing is unpacked, and its paths are never used as paths on the disk."""
+"""Reads a source in a zip in place: nothing is unpacked, and its paths are never used as paths on the disk."""
 
 import zipfile
 import zlib
@@ -15,7 +15,7 @@ from headrace.shards.urls import Location
 
 _LOCAL_HEADER = 30  # bytes before the name in a local file header
 _MAX_NAME = 0xFFFF
-_LOCAL_EXTRA = 64  # bytes of extra field that the first read covers; longer ones cost a second read
+_LOCAL_EXTRA = 64  # bytes of the extra field that the first read covers; a longer field needs a second read
 
 
 class ZipFiles:
@@ -33,14 +33,15 @@ class ZipFiles:
 
     def table(self) -> FileTable:
         """All regular members, sorted by name, from the zip's directory."""
-        with closing(file_at(self.root)) as file:  # as it is now
+        with closing(file_at(self.root)) as file:  # a new object, which sees the file as it is now
             directory = read_directory(file)
         self.left_out, self.empty = directory.left_out, directory.empty
         return directory.files
 
     def reader(self, prefix: str) -> "ZipReader":
         """A reader of members below `prefix`."""
-        return ZipReader(self._file if self._file.remote else file_at(self.root), prefix)  # asked for its size once
+        # The size of a remote file is requested only once, so its object is used again.
+        return ZipReader(self._file if self._file.remote else file_at(self.root), prefix)
 
     def unpack(self) -> None:
         """Do nothing: members are read in place."""
@@ -62,11 +63,11 @@ class ZipReader:
         self.prefix = prefix
 
     def is_remote(self, _: str) -> bool:
-        """True for all members or for none."""
+        """Whether the zip is at a URL, and so all its members."""
         return self._file.remote
 
     def read(self, entry: Entry) -> bytes:
-        """The member's bytes; CRC-32 and size must be those of the zip's directory."""
+        """The bytes of the member. Raises DataError if CRC-32 or size are not those in the zip's directory."""
         if entry.size > MAX_FILE_BYTES:
             raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         data = self._unpacked(entry, self._packed(entry))
@@ -74,7 +75,7 @@ class ZipReader:
         return data
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The member's bytes in parts; size and CRC-32 are checked after the last one."""
+        """The bytes of the member in parts; size and CRC-32 are checked after the last part."""
         size = crc = 0
         for data in self._parts(entry):
             size, crc = size + len(data), zlib.crc32(data, crc)
@@ -84,16 +85,16 @@ class ZipReader:
         self._check(entry, size, crc)
 
     def start(self, entry: Entry, size: int) -> bytes:
-        """The member's first bytes, which no checksum covers."""
+        """The first bytes of the member, which no checksum covers."""
         return next(iter(self._parts(entry)), b"")[:size]
 
     def time(self, _: Entry) -> int:
-        """Always 0: the directory has the CRC-32 of every member."""
+        """Return 0, because the directory has the CRC-32 of every member."""
         return 0
 
     def _check(self, entry: Entry, size: int, crc: int) -> None:
         if (size, crc) != (entry.size, entry.crc32):
-            raise changed(self._root, entry.path, "its bytes are not those that the zip's directory announces (CRC-32)")
+            raise changed(self._root, entry.path, "its bytes do not match the zip's directory (CRC-32)")
 
     def _packed(self, entry: Entry) -> bytes:
         name = len(self.prefix) + len(entry.path)
@@ -110,7 +111,7 @@ class ZipReader:
         end = _LOCAL_HEADER + int.from_bytes(block[26:28], "little")
         start = end + int.from_bytes(block[28:30], "little")
         if not _is_name(self.prefix + entry.path, block[_LOCAL_HEADER:end]):
-            raise changed(self._root, entry.path, "it has another name in front of its bytes than in the directory")
+            raise changed(self._root, entry.path, "the name before its bytes is not the name in the directory")
         return start
 
     def _bytes(self, entry: Entry, size: int, offset: int) -> bytes:
@@ -125,7 +126,7 @@ class ZipReader:
         return packed if inflater is None else self._inflated(entry, inflater, packed, entry.size + 1)
 
     def _parts(self, entry: Entry) -> Iterator[bytes]:
-        """The member's content in parts of at most CHUNK bytes."""
+        """The content of the member in parts of at most CHUNK bytes."""
         inflater = self._inflater(entry)
         first = entry.offset + self._start(entry, self._bytes(entry, _LOCAL_HEADER + _MAX_NAME, entry.offset))
         for at in range(0, entry.packed, CHUNK):
@@ -145,7 +146,8 @@ class ZipReader:
             return None
         if entry.method != zipfile.ZIP_DEFLATED:
             raise DataError(
-                f"{self._root}: {entry.path} is packed by method {entry.method}. Unpack the zip and give the folder"
+                f"{self._root}: {entry.path} is compressed with method {entry.method}, which is not supported. Unpack "
+                "the zip and give the folder"
             )
         return zlib.decompressobj(-zlib.MAX_WBITS)
 

@@ -35,7 +35,7 @@ class _Damaged(Exception):  # noqa: N818 - becomes a DataError that names the zi
 
 
 class _End(NamedTuple):
-    """What the end of a zip says about its directory."""
+    """The facts about the directory that the end of a zip gives."""
 
     entries: int
     size: int
@@ -96,7 +96,7 @@ def _parse(root: Location, data: bytes, end: _End, size: int) -> Directory:
         count += 1
         packed, offset = values[3], values[2]
         if not path or not 0 <= offset <= size or packed > size or values[0] >= _HUGE:
-            raise _Damaged("its directory names members that are not there")
+            raise _Damaged("its directory names members that do not exist")
         encrypted |= bool(flags & _ENCRYPTED)
         if path.endswith("/") and not values[0]:
             folders.append(path)
@@ -143,7 +143,7 @@ def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
             try:
                 return tuple(next(found) if one == _IN_EXTRA else one for one in numbers)
             except RuntimeError as error:  # from a StopIteration inside a generator
-                raise _Damaged("a number of 64 bits is missing in its directory") from error
+                raise _Damaged("a 64-bit number is missing in its directory") from error
         extra = extra[4 + length :]
     return numbers
 

@@ -28,7 +28,7 @@ def test_unknown_class_is_refused(tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == before
     ended = here("prep", *words, "--new-classes")
     assert (ended.code, "2 samples appended" in ended.stdout) == (0, True), ended
-    assert "with the same bytes and of another class" in ended.stdout
+    assert "with the same bytes in another class" in ended.stdout
     assert [one.id for one in load(tmp_path / "out").classes] == ["ant", "bee", "yak"]
 
 

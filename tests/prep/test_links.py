@@ -84,10 +84,10 @@ def test_hard_link_is_the_member_that_it_names(form: str, name: str, tmp_path: P
     [
         (tarfile.SYMTYPE, SOME, "a symbolic link, which is not followed"),
         (tarfile.SYMTYPE, "/etc/passwd", "a symbolic link, which is not followed"),
-        (tarfile.LNKTYPE, beside("link.jpg"), "which is no member before it"),
-        (tarfile.LNKTYPE, "/etc/passwd", "a hard link to '/etc/passwd', which is no member before it"),
-        (tarfile.LNKTYPE, "../" + SOME, "which is no member before it"),
-        (tarfile.LNKTYPE, "a\nb\udce4", "which is no member before it"),
+        (tarfile.LNKTYPE, beside("link.jpg"), "which is not an earlier member"),
+        (tarfile.LNKTYPE, "/etc/passwd", "a hard link to '/etc/passwd', which is not an earlier member"),
+        (tarfile.LNKTYPE, "../" + SOME, "which is not an earlier member"),
+        (tarfile.LNKTYPE, "a\nb\udce4", "which is not an earlier member"),
     ],
 )
 def test_other_links_of_a_tar_are_refused_or_reported(kind: bytes, target: str, words: str, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_links_that_are_followed(tmp_path: Path) -> None:
     assert {path for path in sources if "linked/" in path} == {f"train/linked/{name}" for name in names}
     assert result.tally.unused == {
         "a symbolic link that leads nowhere": 2,
-        "a symbolic link to a folder that it lies in": 1,
+        "a symbolic link to a folder that contains it": 1,
     }
     assert prep(root, tmp_path / "out", options, workers=1, if_exists="reuse", say=lambda _: None).reused
 
@@ -191,7 +191,7 @@ def test_link_above_the_source_gives_nothing_twice(tmp_path: Path) -> None:
         files = FolderFiles(source, follow=True)
         assert files.table().paths == sorted(FILES)
         assert files.left_out == [
-            (f"train/ant/{name}", "a symbolic link to a folder that it lies in") for name in ("itself", "up")
+            (f"train/ant/{name}", "a symbolic link to a folder that contains it") for name in ("itself", "up")
         ]
 
 

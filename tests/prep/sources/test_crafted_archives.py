@@ -195,7 +195,7 @@ def test_file_that_a_later_one_replaces_is_reported(tmp_path: Path) -> None:
     result = prep(path, tmp_path / "out", Options(val_fraction=0), workers=1, if_exists="error", say=lambda _: None)
     split = ShardSet.open(tmp_path / "out").split("train")
     assert [one.tobytes() for one in split.jpegs(np.arange(len(split)))] == [other]
-    assert "an earlier file of this name" in (tmp_path / "out/report.jsonl").read_text()
+    assert "an earlier file of the same name" in (tmp_path / "out/report.jsonl").read_text()
     assert result.tally.unused == {REPLACED: 1}
 
 
@@ -213,7 +213,7 @@ def test_two_names_for_one_member(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(data[:at] + b"cow" + data[at + 3 :])
     files = ZipFiles(tmp_path / "a.zip")
     entry = next(one for one in files.table() if one.path == "cow/1.jpg")
-    with pytest.raises(DataError, match="another name in front of its bytes"):
+    with pytest.raises(DataError, match="the name before its bytes is not the name in the directory"):
         files.reader("").read(entry)
 
 

@@ -129,7 +129,7 @@ def test_integers_keep_their_numbers(tmp_path: Path) -> None:
     source = opened(listing(tmp_path, csv_of("path,label", list(INTEGERS))), NONE)
     assert splits_of(source)["train"].labels.tolist() == [7, 0, 3]
     assert [one.id for one in source.classes] == [str(number) for number in range(8)]
-    assert source.remarks == ["labels are integers, so class numbers; no image has 1, 2, 4, 5, 6"]
+    assert source.remarks == ["integer labels are class numbers; no image has 1, 2, 4, 5, 6"]
     with pytest.raises(DataError, match=r"the largest of .* labels is 99999"):
         opened(listing(tmp_path, csv_of("path,label", [("a.jpg", "99999")])), NONE)
 

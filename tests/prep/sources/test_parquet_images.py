@@ -69,7 +69,7 @@ def test_folder_of_files(tmp_path: Path) -> None:
         "train-00001-of-00002.parquet/0000000": (1, jpegs()[0]),
     }
     assert shards.split("val").labels.tolist() == [2, 0] or shards.split("val").labels.tolist() == [0, 2]
-    assert result.tally.unused == {"of a split without labels": 2, "not an image": 1}
+    assert result.tally.unused == {"in a split without labels": 2, "not an image": 1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
@@ -122,7 +122,7 @@ def test_too_small_a_disk_is_said_before_the_copy(tmp_path: Path, monkeypatch: p
     """With both numbers."""
     path = written(tmp_path / "train.parquet", [0, 1])
     monkeypatch.setattr(store, "free_bytes", lambda _: 1000)
-    with pytest.raises(HeadraceError, match=r"are copied to .* first, where 1,000 are free"):
+    with pytest.raises(HeadraceError, match=r"are copied to .* first, where 1,000 bytes are free"):
         opened(path, NONE)
 
 
@@ -178,7 +178,7 @@ def test_files_beside_them_are_reported(tmp_path: Path) -> None:
     assert sorted((one.path, one.reason) for one in source.unused) == [
         (".gitattributes", "hidden"),
         ("README.md", "not an image"),
-        ("data/train.parquet", "a Parquet file in another folder than those that are read"),
+        ("data/train.parquet", "a Parquet file in a folder whose Parquet files are not read"),
         ("pictures/1.jpg", "an image beside the Parquet files"),
     ]
 
@@ -187,7 +187,7 @@ def test_folders_of_classes_beside_them_are_refused(tmp_path: Path) -> None:
     """Nobody can tell which of the two is the data set."""
     written(tmp_path / "in/train.parquet", [0, 1])
     as_folder(tree("ant/1.jpg", "cat/2.jpg"), tmp_path / "in")
-    with pytest.raises(UsageError, match=r"\(train.parquet\) and 2 folders with images \(ant/, cat/\) lie there"):
+    with pytest.raises(UsageError, match=r"\(train.parquet\) and 2 folders with images \(ant/, cat/\)\. Move"):
         opened(tmp_path / "in", NONE)
 
 
@@ -208,5 +208,5 @@ def test_names_without_an_image_are_no_gaps(tmp_path: Path) -> None:
     written(tmp_path / "in/train-00000-of-00001.parquet", [0, 1])
     assert opened(tmp_path / "in", NONE).remarks == []
     (tmp_path / "in/train-00000-of-00001.parquet").rename(tmp_path / "in/extra-00000-of-00001.parquet")
-    with pytest.raises(UsageError, match=r"\(there are: extra\)\. Call a file train-00000-of-00001\.parquet"):
+    with pytest.raises(UsageError, match=r"\(there are: extra\)\. Name a file train-00000-of-00001\.parquet"):
         opened(tmp_path / "in", NONE)

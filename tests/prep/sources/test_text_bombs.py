@@ -64,7 +64,7 @@ def test_many_lines_of_words(tmp_path: Path) -> None:
 LONG: dict[str, tuple[str, Callable[[], Iterable[bytes]], str]] = {
     "one line of words": ("words.txt", lambda: [b"x" * MEGABYTE] * 300, "words.txt: a line of more than 1,048,576"),
     "one class": ("wnids.txt", lambda: [b"x" * MEGABYTE] * 300, "wnids.txt: a line of more than 1,048,576"),
-    "equal classes": ("wnids.txt", lambda: [b"n01\n" * (MEGABYTE // 4)] * 300, "n01 in line 2 exists already"),
+    "equal classes": ("wnids.txt", lambda: [b"n01\n" * (MEGABYTE // 4)] * 300, "n01 in line 2 occurs again"),
     "many classes": (
         "wnids.txt",
         lambda: (b"".join(b"%d\n" % (part * 100_000 + n) for n in range(100_000)) for part in range(100)),
