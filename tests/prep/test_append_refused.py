@@ -72,7 +72,7 @@ def test_sets_that_nothing_is_appended_to(tiny_set: Path, grown: Path, tmp_path:
         add(written({"n01/late.jpg": 5}, tmp_path / "late"), grown)
     (grown / REPORT).rmdir()
     (grown / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"did not put there.*notes\.txt"):
+    with pytest.raises(UsageError, match=r"prep did not write.*notes\.txt"):
         add(tmp_path / "a", grown, Options(seed=9))
     with pytest.raises(UsageError, match="rebuild would lose 1 part appended from other sources"):
         make(tmp_path / "a", grown, if_exists="rebuild")

@@ -128,7 +128,7 @@ def test_predict_and_classes_from_urls(many: Path, s3: S3, faulty: Faulty, tmp_p
     refused(
         here("prep", source, tmp_path / "n", "--val-fraction=0", "--classes-from", f"{web}/a.txt?key={SECRET}"),
         2,
-        "without a query",
+        "must not have a query",
     )
     refused(
         here("prep", source, tmp_path / "n", "--val-fraction=0", "--classes-from", f"s3://{BUCKET}/no.txt"),

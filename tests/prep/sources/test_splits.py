@@ -42,7 +42,7 @@ TWO = ("train/ant/1.jpg", "train/ant/2.jpg", "train/cat/3.jpg", "train/cat/4.jpg
 def test_train_and_test_alone_need_a_decision(tmp_path: Path) -> None:
     """The error names both ways; each of them works, and neither is taken without being asked for."""
     source = as_folder(tree(*TWO), tmp_path / "in")
-    with pytest.raises(UsageError, match=r"--val-fraction 0\.1 .*test then stays.*--val test to measure"):
+    with pytest.raises(UsageError, match=r"--val-fraction 0\.1 .*only at the end.*--val test to validate"):
         opened(source, Options())
     apart = seen(opened(source, Options(val_fraction=0.5)))
     assert {name: len(found) for name, found in apart.items()} == {"train": 2, "val": 2, "test": 2}
