@@ -99,7 +99,7 @@ def test_dropped_class_takes_its_other_images_along(tmp_path: Path) -> None:
     shards = ShardSet.open(tmp_path / "out")
     assert [len(shards.split(name)) for name in ("train", "val")] == [9, 9]
     report = {one["source"]: one["reason"] for one in map(json.loads, (tmp_path / "out/report.jsonl").open())}
-    assert report["val/bee/1.jpg"] == report["val/emu/2.jpg"] == "omitted because of --on-empty-class drop"
+    assert report["val/bee/1.jpg"] == report["val/emu/2.jpg"] == "left out by an option: --on-empty-class drop"
     assert result.tally.bad == {"emu": 1}
 
 

@@ -150,7 +150,7 @@ def test_class_that_loses_all_training_images(tmp_path: Path) -> None:
         made(source, tmp_path / policy, Options(dedupe="exact", on_empty_class=policy))
         assert [one.id for one in load(tmp_path / policy).classes] == classes
         assert made(source, tmp_path / policy, Options(dedupe="exact", on_empty_class=policy))
-    assert reported(tmp_path / "drop")["val/bee/base.jpg"] == "omitted because of --on-empty-class drop"
+    assert reported(tmp_path / "drop")["val/bee/base.jpg"] == "left out by an option: --on-empty-class drop"
 
 
 def test_new_image_beside_duplicates(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_columns_can_be_named(columns: str, header: str, rows: list[tuple[str, .
 @pytest.mark.parametrize("columns", ["", "path", "path,path", "path,label,kind", "path=a,path=b", "kind=a", "path="])
 def test_senseless_columns_are_refused(columns: str, tmp_path: Path) -> None:
     """With both ways to give them."""
-    with pytest.raises(UsageError, match=r"--columns .*path,label,split .*path=image,label=species"):
+    with pytest.raises(UsageError, match=r"--columns .*path,label,split.*path=image,label=species"):
         opened(listing(tmp_path, csv_of("path,label", list(ROWS))), Options(val_fraction=0, columns=columns))
 
 
@@ -186,8 +186,8 @@ def test_list_of_classes_that_changed_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "must list each class once"),
-        (b"a\na\n", "must list each class once"),
+        (b"", "expected each class once"),
+        (b"a\na\n", "expected each class once"),
         (b"\xff\n", "UTF-8"),
         (None, "no such"),
     ],
@@ -208,7 +208,7 @@ def test_folders_named_by_integers_keep_the_order_of_imagefolder(tmp_path: Path)
     source = opened(as_folder(tree("10/1.jpg", "2/2.jpg", "1/3.jpg"), tmp_path / "in"), NONE)
     assert [one.id for one in source.classes] == ["1", "10", "2"]
     assert len(source.remarks) == 1
-    assert "label 0 is 1/; --classes-from FILE" in source.remarks[0]
+    assert "label 0 is 1/; for another order, give --classes-from FILE" in source.remarks[0]
     plain = opened(as_folder(tree("0/1.jpg", "1/2.jpg"), tmp_path / "plain"), NONE)
     assert plain.remarks == []
 

@@ -186,7 +186,7 @@ def test_damaged_member_is_named(tmp_path: Path) -> None:
     content, name = path.read_bytes(), "train/n02/images/n02_1.JPEG"
     place = content.index(files[name]) + 200
     path.write_bytes(content[:place] + b"\0\1\2" + content[place + 3 :])
-    with pytest.raises(DataError, match=f"{name}: its bytes are not those"):
+    with pytest.raises(DataError, match=f"{name}: its bytes do not match"):
         seen(source_of(open_files(path)))
 
 
