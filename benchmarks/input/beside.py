@@ -3,8 +3,8 @@
     python -m benchmarks.input.beside SHARDS [--sizes 64] [--repeats 9] [--seconds 4]
 
 efficientnet_pytorch's B0 is trained at the given size, in batches of 32 and with one thread of torch, fed
-with the product's pipeline: small images by libjpeg-turbo, as it is, and all by DALI, as it was. Rates and CPU time are
-those of training; memory is the most that the process held (VmHWM), fed without a step, less what it held before.
+with the product's pipeline: small images by the system's libturbojpeg, by simplejpeg, which is used without it, and all
+by DALI, as it was at first. Rates and CPU time are those of training; memory is the most that the process held (VmHWM), fed without a step, less what it held before.
 """
 
 import json
@@ -20,7 +20,7 @@ from benchmarks.harness.tables import Row, ratios, spread
 from benchmarks.harness.turns import ContenderError, contend, contest
 from benchmarks.input.contenders.task import BATCH, DATA, MEAN, STD, THREADS, Given
 
-TURBO, DALI = CONTENDERS = "libjpeg-turbo", "DALI"
+SYSTEM, SIMPLEJPEG, DALI = CONTENDERS = "the system's libturbojpeg", "simplejpeg", "DALI"
 STEP = 32  # images
 BATCHES = 200  # of the measurement of memory
 
@@ -31,7 +31,7 @@ def feed_of(name: str, shards: str, size: int) -> Any:
 
     from benchmarks.input.contenders.dali import planned
     from headrace.train.input.assembly import Input
-    from headrace.train.input.decode import turbo
+    from headrace.train.input.decode import turbo, turbo_library
     from headrace.train.machine.device import Accelerator
     from headrace.train.machine.place import Place
     from headrace.train.machine.world import World
@@ -41,6 +41,10 @@ def feed_of(name: str, shards: str, size: int) -> Any:
     keep_freed_memory()
     if name == DALI:
         mock.patch.object(turbo, "MOST_PIXELS", 0).start()
+    elif name == SIMPLEJPEG:
+        mock.patch.object(turbo, "system_library", return_value=None).start()
+    elif turbo_library.system_library() is None:
+        raise SystemExit("this system has no libturbojpeg that gives simplejpeg's pixels: install libturbojpeg0")
     samples, plans = planned(Given(Path(shards), size, Path()))
     return Input(samples, BATCH, Place(World(), Accelerator(None), THREADS)).feed(plans)
 
@@ -96,7 +100,7 @@ def row_of(name: str, runs: dict[str, list[Run]], memory: list[float]) -> Row:
 
 
 def main() -> None:
-    """Both ways at all sizes."""
+    """All ways at all sizes."""
     benchmark = Benchmark(__file__, __doc__, "input-beside", "Small images beside a training step on the same cores")
     benchmark.add("shards", type=path, help="a shard set")
     benchmark.share(sizes=[64], repeats=9, seconds=4.0)
