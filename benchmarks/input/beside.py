@@ -3,8 +3,9 @@
     python -m benchmarks.input.beside SHARDS [--sizes 64] [--repeats 9] [--seconds 4]
 
 efficientnet_pytorch's B0 is trained at the given size, in batches of 32 and with one thread of torch, fed
-with the product's pipeline: small images by the system's libturbojpeg, by simplejpeg, which is used without it, and all
-by DALI, as it was at first. Rates and CPU time are those of training; memory is the most that the process held (VmHWM), fed without a step, less what it held before.
+with the product's pipeline: small images by the system's libturbojpeg, by simplejpeg, which is used without that
+library, and all images by DALI. Rates and CPU time are those of training; memory is the most that the process held
+(VmHWM), fed without a step, less what it held before.
 """
 
 import json
