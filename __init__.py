@@ -1,6 +1,6 @@
 """Headrace: a high-throughput data-pipeline trainer.
 
-Importing this package loads nothing else: a public name is loaded when it is first used.
+Importing the package loads none of its modules: each public name is loaded when it is first used.
 """
 
 from importlib import import_module

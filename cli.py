@@ -1,4 +1,4 @@
-"""The `headrace` command: turns errors into lines and exit codes. The commands are in `commands/`."""
+"""The `headrace` command: combines the commands of `commands/`, and turns errors into messages and exit codes."""
 
 import json
 import sys
@@ -31,26 +31,26 @@ _INTERRUPTED = 130
 
 
 def _reported(error: Exception) -> Exception:
-    """The error, with a note at the end of its traceback about where to report it."""
+    """Add a note to the error's traceback that says where to report it, and return the error."""
     error.add_note(REPORT)
     return error
 
 
 class Commands(click.Group):
-    """A group that lists its commands sorted and turns errors into one clear line and an exit code."""
+    """A group of commands that lists them in alphabetical order and turns errors into messages and exit codes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in alphabetical order."""
+        """Return the names of the commands in alphabetical order."""
         return sorted(super().list_commands(ctx))
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the command line. If nobody reads the output, it is lost, but the work and its exit code are not."""
+        """Run the command line. Output to a closed pipe is lost, but the command completes with its own exit code."""
         make_lasting()
         allow_many()
         return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. With HEADRACE_DEBUG=1, expected errors show their traceback and causes too."""
+        """Run the command. With HEADRACE_DEBUG=1, expected errors are printed with their traceback and causes."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -81,16 +81,18 @@ class Commands(click.Group):
     ),
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
-@click.option("--json", "as_json", is_flag=True, help="With --version: print all that an error report should contain.")
+@click.option("--json", "as_json", is_flag=True, help="With --version: print the facts that an error report needs.")
 @click.pass_context
 def main(context: click.Context, version: bool, as_json: bool) -> None:
     """Make shard sets of images, check them, and train classifiers on them at full speed."""
     if as_json and not version:
-        raise click.UsageError("--json before a command works only with --version; give it after the command")
+        raise click.UsageError(
+            "--json before the command works only with --version. For the output of a command, put --json after it"
+        )
     if not version:
         return
     if as_json:
-        from headrace.train.record.installation import about  # noqa: PLC0415  not needed by any command
+        from headrace.train.record.installation import about  # noqa: PLC0415  no command needs it
 
         print_result(json.dumps(about(), indent=1))
     else:

@@ -1,4 +1,4 @@
-"""`headrace.load_model`: combines prep, which reads images, and train, which has the network."""
+"""`headrace.load_model`: connects prep, which reads images, with train, which builds and runs the network."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +11,7 @@ from headrace.train.evaluate.model import Device, Model
 
 
 def load_model(path: Path | str, device: Device = None) -> Model:
-    """The trained network of a checkpoint file or run folder (its best.pt), as a module with `.predict(images)`.
+    """Return the trained network of a checkpoint file, or of a run folder's best.pt, with a method `predict(images)`.
 
         import headrace
 
@@ -19,10 +19,10 @@ def load_model(path: Path | str, device: Device = None) -> Model:
         for answer in model.predict("photos"):
             print(answer.file, answer.names[0], answer.probabilities[0])
 
-    `device` is named as in torch; by default the current GPU, or the CPU if there is none. Settings of the process are
-    not changed.
+    `device` is a torch device or its name; the default is the current GPU, or the CPU if there is no GPU. Process-wide
+    settings are not changed.
 
-    Raises UsageError if there is no checkpoint, DataError if it is damaged.
+    Raises UsageError if the checkpoint does not exist, DataError if it is damaged.
     """
     return Model.of(Path(path), device, partial(_gathered, threads=usable_cores()))
 

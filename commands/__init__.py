@@ -1,1 +1,1 @@
-"""The commands, one per file, with their options and texts. Each loads the package that does the work when it runs."""
+"""The commands, one per file, with their options and help. A command imports what it needs only when it runs."""

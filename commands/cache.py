@@ -1,4 +1,4 @@
-"""`headrace cache`: files that are kept on this machine and can be made again."""
+"""`headrace cache`: shows, clears and checks files on this machine that can be made or fetched again."""
 
 import click
 
@@ -10,15 +10,15 @@ from headrace.shards.streams import print_result, say
 
 @click.group("cache", epilog=examples("headrace cache list", "headrace cache clear"))
 def cache_command() -> None:
-    """Show, clear or check what this machine keeps: staged tars, decoded images, compiled loops.
+    """Show, clear or check the files that Headrace keeps on this machine: staged tars, decoded images, compiled loops.
 
-    All of it is made or fetched again when it is needed. Files that a process has open are never removed.
+    All of these files are made or fetched again when needed. Files that a process has open are never removed.
     """
 
 
 @cache_command.command("list")
 def list_command() -> None:
-    """List what is kept, how large it is, and whether a process uses it."""
+    """List the kept files with their sizes, and whether a process uses them."""
     from headrace.shards.local_copies import list_copies
     from headrace.shards.stage import Stage
 
@@ -34,7 +34,7 @@ def list_command() -> None:
 
 @cache_command.command("clear")
 def clear_command() -> None:
-    """Remove everything that no process uses."""
+    """Remove all kept files that no process uses."""
     from headrace.shards.local_copies import clear_copies
     from headrace.shards.stage import Stage
 
@@ -43,13 +43,14 @@ def clear_command() -> None:
 
 @cache_command.command("verify")
 def verify_command() -> None:
-    """Check staged tars and indexes against their SHA-256 and remove damaged ones; then the exit code is 3."""
+    """Check the SHA-256 of staged tars and indexes, and remove damaged ones. The exit code is 3 if any is damaged."""
     from headrace.shards.local_copies import verify_copies
     from headrace.shards.stage import Stage
 
     stage = Stage.of()
     if damaged := verify_copies(stage, say):
         raise DataError(
-            f"{stage.folder}: {counted(damaged, 'damaged file')}, listed above and removed. A run fetches them again"
+            f"{stage.folder}: {counted(damaged, 'damaged file')}, listed above and removed. A run that needs them "
+            "fetches them again"
         )
     print_result(f"{stage.folder}: all staged tars and indexes are intact")

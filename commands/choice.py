@@ -1,4 +1,4 @@
-"""An option with a few values, of which the first is the default: the same for all commands."""
+"""Makes options that accept a few words, the first of which is the default."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +9,6 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def choice(name: str, values: str, help_text: str) -> Decorator:
-    """The option `name`; `values` are words with | between them."""
+    """Return the option `name`. `values` lists the accepted words, separated by |; the first is the default."""
     words = values.split("|")
     return click.option(name, type=click.Choice(words), default=words[0], show_default=True, help=help_text)

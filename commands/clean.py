@@ -1,4 +1,4 @@
-"""`headrace clean`: removes what an abandoned prep left at a URL."""
+"""`headrace clean`: removes files that an abandoned prep left at a URL."""
 
 import click
 
@@ -14,10 +14,10 @@ from headrace.shards.urls import Location, Url
 @click.argument("url", metavar="URL", type=LocationType())
 @click.option("--delete", is_flag=True, help="Remove the listed files.")
 def clean_command(url: Location, delete: bool) -> None:
-    """List the files at URL that prep put there and that no manifest names.
+    """List the files that prep wrote at URL and that no manifest names.
 
-    Files younger than a day are omitted, and so are all files of a prep that changed anything there in the last day.
-    Files that prep did not put there are never listed or removed.
+    Files younger than a day are not listed. If a prep was active at URL in the last day, none of its files are listed.
+    Files that prep did not write are never listed or removed.
     """
     from datetime import UTC, datetime
 
@@ -26,7 +26,8 @@ def clean_command(url: Location, delete: bool) -> None:
 
     if not isinstance(url, Url) or not url.in_bucket:
         raise UsageError(
-            f"{url}: a URL of object storage is needed, such as s3://bucket/set; in folders prep cleans up itself"
+            f"{url}: expected a URL of object storage, such as s3://bucket/set. In folders prep removes its own "
+            "leftovers"
         )
     remote = Remote(url)
     found = find_leftovers(remote, datetime.now(UTC))
@@ -36,7 +37,7 @@ def clean_command(url: Location, delete: bool) -> None:
     size = sum(one.bytes for one in found.old)
     lines.append(f"{size:>18,} bytes in {counted(len(found.old), 'file')}{', removed' if delete else ''}")
     if found.busy:
-        lines.append(f"{url}: a prep is active there or was within the last day; none of its files are listed")
+        lines.append(f"{url}: a prep is or was active there within the last day, so none of its files are listed")
     elif found.young:
-        lines.append(f"{counted(found.young, 'more file')}, younger than a day")
+        lines.append(f"{counted(found.young, 'more file')} younger than a day, not listed")
     print_result("\n".join(lines))

@@ -1,4 +1,4 @@
-"""`headrace doctor`: finds where a job loses time, and what to change."""
+"""`headrace doctor`: finds where a training job loses time, and what to change."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...]:
-    """Parse numbers of processes, separated by commas."""
+    """Parse numbers of processes that are separated by commas. Raises click.BadParameter for anything else."""
     try:
         numbers = tuple(int(word) for word in text.split(",")) if text is not None else ()
     except ValueError:
@@ -37,20 +37,22 @@ def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
 )
 @click.argument("shards", metavar="SHARDS", type=LocationType())
 @recipe_option("The job's recipe, as for `headrace train`.")
-@settings_option("Change a value: --set runtime.threads=4.")
-@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
+@settings_option("Change a value of the recipe: --set runtime.threads=4.")
 @click.option(
-    "--scale", metavar="N,N,...", callback=_numbers, help="Also run on these numbers of processes: --scale 1,2,4."
+    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
 )
-@click.option("--try", "attempt", is_flag=True, help="Also measure with the recommended setting.")
-@click.option("--cold", is_flag=True, help="Also measure with the training shards evicted from memory.")
+@click.option(
+    "--scale", metavar="N,N,...", callback=_numbers, help="Also measure with these numbers of processes: --scale 1,2,4."
+)
+@click.option("--try", "attempt", is_flag=True, help="Also measure with the setting that the doctor recommends.")
+@click.option("--cold", is_flag=True, help="Also measure while the training shards are not in memory.")
 @click.option(
     "--min-ratio",
     type=click.FloatRange(0, min_open=True),
     metavar="R",
-    help="End with exit code 1 if R_real / R_synth is less than the fraction R of what the machine allows.",
+    help="Exit with code 1 if the ratio R_real / R_synth is below R times the largest ratio that the machine allows.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor_command(
     shards: Location,
     recipe: str | None,
@@ -62,10 +64,10 @@ def doctor_command(
     min_ratio: float | None,
     as_json: bool,
 ) -> None:
-    """Measure where training on the shard set SHARDS loses time, part by part, and say what to change.
+    """Measure, part by part, where training on the shard set SHARDS loses time, and say what to change.
 
-    It takes a minute or two, with random weights; nothing is downloaded or written, but shards of a URL are staged.
-    docs/doctor.md explains it.
+    The measurement takes a minute or two. It uses random weights, and downloads and writes nothing, except that shards
+    at a URL are staged. docs/doctor.md explains the output.
     """
     need_linux("doctor")
     from headrace.train.machine.parent import stop_with_launcher
@@ -90,7 +92,7 @@ def doctor_command(
 
 
 def _measure(asked: "Asked", part: "Part") -> None:
-    """The work of a process that the doctor started: measure in the requested number of ranks, and print the result."""
+    """Measure one part of the job in the requested number of ranks, and print the result for the doctor's process."""
     from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()  # before torch is loaded

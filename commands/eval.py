@@ -1,4 +1,4 @@
-"""`headrace eval`: measures a checkpoint on a split."""
+"""`headrace eval`: measures the accuracy of a checkpoint on a split."""
 
 import json
 import sys
@@ -23,11 +23,15 @@ from headrace.shards.urls import Location
     "--out",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Also write validation.parquet, mistakes.csv, confusion.csv and sheet.png there.",
+    help="Also write validation.parquet, mistakes.csv, confusion.csv and sheet.png to FOLDER.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with recall and precision of each class.")
-@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
-@settings_option("Change a value of its recipe.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object, with the recall and precision of each class."
+)
+@click.option(
+    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
+)
+@settings_option("Change a value of the checkpoint's recipe.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
 def eval_command(
     checkpoint: Path,
@@ -39,9 +43,10 @@ def eval_command(
     settings: tuple[str, ...],
     device: str | None,
 ) -> None:
-    """Measure CHECKPOINT, a file or a run folder, on a split of SHARDS, a folder or a URL, with its own recipe.
+    """Measure CHECKPOINT on a split of the shard set SHARDS, with the recipe that the checkpoint was trained with.
 
-    Prints accuracy, loss, top-5 accuracy and the calibration error (15 bins, Guo et al. 2017).
+    CHECKPOINT is a file or a run folder, SHARDS a folder or a URL. The command prints accuracy, loss, top-5 accuracy
+    and the calibration error (15 bins, Guo et al. 2017).
     """
     need_linux("eval")
     from headrace.train.machine.parent import stop_with_launcher

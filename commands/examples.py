@@ -1,6 +1,6 @@
-"""Examples below the help of a command. A test runs them, in the order of docs/commands.md."""
+"""Formats the examples below the help of a command. A test runs all examples in the order of docs/commands.md."""
 
 
 def examples(*lines: str) -> str:
-    """What click prints below the options: each line as it is, not wrapped."""
+    """Return the text that click prints below the options. Its lines are not wrapped."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])

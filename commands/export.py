@@ -19,18 +19,18 @@ from headrace.shards.urls import Location
     type=click.Choice(["timm", "safetensors", "onnx", "torch"]),
     default="timm",
     show_default=True,
-    help="timm opens in timm and transformers; onnx and torch include the normalisation.",
+    help="timm and transformers open the format timm; onnx and torch include the normalisation.",
 )
 @click.option(
     "--check",
     type=LocationType(),
     metavar="SHARDS|FOLDER",
-    help="Images for the comparison. Default: the shard set of the run if it still exists, else noise.",
+    help="Images for the comparison. Default: the run's shard set, or noise if the set no longer exists.",
 )
 def export_command(checkpoint: Path, out: Path, kind: str, check: Location | None) -> None:
     """Write the network of CHECKPOINT, a file or a run folder, into the new folder OUT, with a MODEL_CARD.md.
 
-    The result is compared with the checkpoint before OUT appears.
+    Before OUT appears, the written network is compared with the checkpoint on images.
     """
     from headrace.train.evaluate.export.export import export
 

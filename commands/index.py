@@ -1,4 +1,4 @@
-"""`headrace index`: makes a shard set of existing tars."""
+"""`headrace index`: makes a shard set from existing tars."""
 
 import click
 
@@ -12,11 +12,11 @@ from headrace.shards.urls import Location
 @click.command("index", epilog=examples("headrace index tars"))
 @click.argument("root", metavar="TARS", type=LocationType())
 def index_command(root: Location) -> None:
-    """Make a shard set of the WebDataset tars in the folder TARS, or at that URL, without rewriting them.
+    """Make a shard set from the WebDataset tars in TARS, a folder or a URL, without rewriting the tars.
 
-    Writes .idx, Parquet and manifest beside the tars. A sample needs an image and a .cls member; unusable samples are
-    omitted and listed in report.jsonl. In an existing set, damaged indexes are made again; at a URL nothing is
-    replaced.
+    Writes .idx files, Parquet files and a manifest beside the tars. A sample needs an image and a .cls member; unusable
+    samples are omitted and listed in report.jsonl. If the folder is a shard set already, damaged indexes are made
+    again; at a URL nothing is replaced.
     """
     need_linux("index")
     from headrace.prep.adopt_url import adopt_at

@@ -1,4 +1,4 @@
-"""Arguments that are folders or URLs."""
+"""The type of arguments that are folders or URLs."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from headrace.shards.urls import Location, location
 
 
 class LocationType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions
-    """A folder, or a URL of object storage or of a web server. Raises UsageError for another URL."""
+    """A folder, or a URL of object storage or of a web server. Raises UsageError for any other URL."""
 
     name = "location"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:  # noqa: ARG002
-        """Convert the argument."""
+        """Return the argument as a Url if it begins like one, else as a Path."""
         return location(value)

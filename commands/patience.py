@@ -1,4 +1,4 @@
-"""What a command says while it loads its libraries: from a cold disk that takes half a minute."""
+"""Tells the user that a command loads its libraries, which takes half a minute from a cold disk."""
 
 import sys
 import threading
@@ -12,9 +12,9 @@ LOADS = "loading PyTorch and NVIDIA DALI, which takes longer the first time"
 
 @contextmanager
 def told_if_slow(words: str = LOADS, seconds: float = 3.0) -> Iterator[None]:
-    """Print a line on standard error if the block takes more than this many seconds and a person is watching.
+    """Print `words` on standard error if the block takes more than this many seconds and standard error is a terminal.
 
-    Nothing is printed if standard error is no terminal: programs that read it get no line that depends on time.
+    Programs that read standard error never get the line, so that their input does not depend on the machine's speed.
     """
     if not sys.stderr.isatty():
         yield

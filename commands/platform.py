@@ -1,4 +1,4 @@
-"""Commands that need Linux, as NVIDIA DALI does."""
+"""Refuses commands that need NVIDIA DALI on systems other than Linux."""
 
 import sys
 
@@ -6,7 +6,7 @@ from headrace.shards.errors import UsageError
 
 
 def need_linux(command: str) -> None:
-    """Raise UsageError on any other system: `headrace COMMAND` decodes images, and DALI exists only for Linux."""
+    """Raise UsageError unless this is Linux: `headrace COMMAND` decodes images with DALI, which exists only there."""
     if sys.platform != "linux":
         raise UsageError(
             f"`headrace {command}` needs Linux, because NVIDIA DALI, which decodes the images, exists only for Linux; "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headrace.train.record.answers import Writing
     from headrace.train.run.prediction import Prediction
 
-_PATHS = "HEADRACE_PATHS"  # a file with the launcher's standard input
+_PATHS = "HEADRACE_PATHS"  # variable with the path of a file that holds the launcher's standard input
 _FORMATS = click.Choice(["csv", "json", "parquet"])
 
 
@@ -34,14 +34,23 @@ _FORMATS = click.Choice(["csv", "json", "parquet"])
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True)
-@click.option("--format", "kind", type=_FORMATS, default="csv", show_default=True, help="Format of the rows.")
-@click.option("--top-k", type=click.IntRange(1), default=5, show_default=True, help="Labels for each image.")
+@click.option("--format", "kind", type=_FORMATS, default="csv", show_default=True, help="Format of the output.")
+@click.option(
+    "--top-k", type=click.IntRange(1), default=5, show_default=True, help="Number of classes to list for each image."
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE instead of standard output."
 )
-@click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Also draw the first 60 images.")
-@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the network runs.")
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="Also draw the first 60 images with their classes.",
+)
+@click.option(
+    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Device that runs the network.")
 def predict_command(
     checkpoint: Path,
     images: tuple[str, ...],
@@ -54,10 +63,10 @@ def predict_command(
 ) -> None:
     """Predict the classes of IMAGES with CHECKPOINT, a file or a run folder.
 
-    IMAGES are files, folders, globs, zips, tars, shard sets, or listings, which need no labels (a .txt holds one path
-    per line); - reads paths from standard input, one per line. All but listings may be URLs, also in listings and on
-    standard input. The columns are file, rank, label, class, name, probability, error. An image that cannot be read
-    gets a row with its error, and the exit code is then 3.
+    IMAGES are files, folders, globs, zips, tars, shard sets or listings. A listing needs no labels; a .txt listing has
+    one path per line. The argument - reads paths from standard input, one per line. Everything except a listing may be
+    a URL, and so may the paths in listings and on standard input. The output has the columns file, rank, label, class,
+    name, probability and error. An unreadable image gets a row with its error, and the exit code is then 3.
     """
     need_linux("predict")
     from headrace.train.machine.parent import stop_with_launcher
@@ -88,14 +97,14 @@ def predict_command(
         _draw(sheet, checkpoint, gathered, told)
     if told.unreadable:
         say(
-            f"headrace: {told.unreadable:,} of {counted(len(gathered), 'image')} cannot be read; see the column error",
+            f"headrace: {told.unreadable:,} of {counted(len(gathered), 'image')} cannot be read; see column `error`",
             error=True,
         )
         sys.exit(3)
 
 
 def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
-    """Run several processes, which get standard input as a file; return the exit code."""
+    """Start several processes and return their exit code. They read the launcher's standard input from a file."""
     from headrace.train.machine.launch import launch
     from headrace.train.run.prediction import check_first
 
@@ -111,7 +120,7 @@ def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
 def _predict(
     asked: "Prediction", images: tuple[str, ...], kind: str, out: Path | None
 ) -> "tuple[Gathered, Writing | None]":
-    """The images, and the writer of their answers; None on ranks that write nothing."""
+    """Predict the images. Return them, and the writer of the answers: None on every rank except rank 0."""
     from headrace.prep.command.progress import progress
     from headrace.prep.gather import gather
     from headrace.shards.store import replacing
@@ -134,14 +143,14 @@ def _predict(
 
 
 def _listed() -> list[str]:
-    """The lines of standard input, as read here or by the launcher."""
+    """Return the paths on standard input, which this process or its launcher has read."""
     named = os.environ.get(_PATHS)
     data = Path(named).read_bytes() if named else sys.stdin.buffer.read()
     return [os.fsdecode(line) for line in data.split(b"\n") if line]
 
 
 def _draw(path: Path, checkpoint: Path, gathered: "Gathered", told: "Writing") -> None:
-    """Draw the first images, with their two most likely names or their error."""
+    """Draw the first images, each with its two most likely classes or its error, to the PNG file `path`."""
     from headrace.shards.sheet import Tile, write_tiles
 
     tiles = []

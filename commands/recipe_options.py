@@ -1,4 +1,4 @@
-"""Options that name a recipe or its values, and their completion in shells."""
+"""The options --recipe and --set, with completion in shells."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,16 +8,16 @@ from click.shell_completion import CompletionItem
 
 
 def recipe_names(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Complete to shipped recipes, and to the shell's own files."""
+    """Complete the name of a shipped recipe, or the path of a file."""
     from headrace.train.recipe.recipe import shipped_recipes
 
     names = [CompletionItem(name) for name in shipped_recipes() if name.startswith(begun)]
-    # Files first: click's script for bash drops all that came before them. bash offers files if no name fits.
+    # The item for files comes first, because click's script for bash drops all items before it.
     return [CompletionItem(begun, type="file"), *names]
 
 
 def setting_keys(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Complete keys for `--set`, such as train.epochs=. After the equals sign nothing is offered."""
+    """Complete the key of a setting, such as train.epochs=. Values after the equals sign are not completed."""
     from headrace.train.recipe.recipe import Recipe
 
     sections = Recipe.model_fields.items()
@@ -26,12 +26,12 @@ def setting_keys(_: click.Context, __: click.Parameter, begun: str) -> list[Comp
 
 
 def recipe_option(help_text: str) -> Callable[[Any], Any]:
-    """`--recipe NAME|FILE`, also as -c."""
+    """Return the option `--recipe NAME|FILE`, with the short form -c."""
     return click.option("--recipe", "-c", metavar="NAME|FILE", shell_complete=recipe_names, help=help_text)
 
 
 def settings_option(help_text: str) -> Callable[[Any], Any]:
-    """`--set KEY=VALUE`, any number of times, as the parameter `settings`."""
+    """Return the option `--set KEY=VALUE`, which may be repeated and is passed as the parameter `settings`."""
     return click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", shell_complete=setting_keys, help=help_text
     )

@@ -1,4 +1,4 @@
-"""`headrace recipes`: the shipped recipes, for readers."""
+"""`headrace recipes`: lists, prints and compares recipes."""
 
 import click
 
@@ -13,7 +13,7 @@ from headrace.shards.streams import print_result
 )
 @click.pass_context
 def recipes_command(context: click.Context) -> None:
-    """List the shipped recipes with measured results; `show` one in full, `diff` two."""
+    """List the shipped recipes with their measured results, print one in full, or compare two."""
     from headrace.train.recipe.catalogue import listing
 
     if context.invoked_subcommand is None:
@@ -23,7 +23,7 @@ def recipes_command(context: click.Context) -> None:
 @recipes_command.command("show")
 @click.argument("name")
 def recipes_show_command(name: str) -> None:
-    """Print the recipe NAME (shipped, or a TOML file) with every value written out."""
+    """Print the recipe NAME, a shipped recipe or a TOML file, with every value written out."""
     from headrace.train.recipe.recipe import load_recipe
 
     print_result(load_recipe(name).toml().removesuffix("\n"))

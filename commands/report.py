@@ -1,4 +1,4 @@
-"""`headrace report`: writes a page about runs."""
+"""`headrace report`: writes an HTML page about one run or several."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from headrace.shards.streams import print_result
     "-o",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where to write the page. Default for one RUN: report.html in it.",
+    help="File for the page. Default: report.html in RUN; required for several runs.",
 )
 def report_command(runs: tuple[Path, ...], out: Path | None) -> None:
-    """Write a page about the run in the folder RUN, or one that compares several runs.
+    """Write an HTML page about the run in the folder RUN, or a page that compares several runs.
 
-    The page is one HTML file without scripts or external content. A run renews its own page after each epoch.
+    The page is one file without scripts or external content. During training, a run updates its page after each epoch.
     """
     from headrace.train.record.page.write import write_page
 

@@ -22,33 +22,35 @@ from headrace.shards.urls import Location, Url
 @click.option(
     "--where",
     metavar="SQL",
-    help='A condition over the columns of the index, and split, id and class: "label < 10 and width >= 96".',
+    help='A condition on the columns of the index and on split, id and class: "label < 10 and width >= 96".',
 )
 @click.option(
     "--ids",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A file with a split and an id on each line: train 17.",
+    help="A file that lists the samples, with a split and an id on each line: train 17.",
 )
-@click.option("--drop-empty-classes", is_flag=True, help="Drop classes without samples; the others are renumbered.")
+@click.option("--drop-empty-classes", is_flag=True, help="Drop classes without samples, and renumber the others.")
 def subset_command(
     parent: Location, out: Location, where: str | None, ids: Path | None, drop_empty_classes: bool
 ) -> None:
     """Copy some samples of the shard set SHARDS into the new set OUT.
 
-    Choose them by a condition in SQL (run by DuckDB, `pip install "headrace[query]"`) or by a list. JPEGs are copied
-    unchanged in the order of their ids; each is checked, none is decoded. Repeating the command finds the set and does
-    nothing.
+    A condition in SQL (which needs DuckDB, `pip install "headrace[query]"`) or a list chooses the samples. JPEGs are
+    copied unchanged in the order of their ids; each is checked but not decoded. If the same command has already made
+    OUT, it does nothing.
     """
     from headrace.prep.subset import subset
     from headrace.prep.summary import contents
 
     if (where is None) == (ids is None):
-        raise click.UsageError("give either --where or --ids")
+        raise click.UsageError("give exactly one of --where and --ids")
     if isinstance(out, Url):
         raise click.UsageError(f"{out}: headrace subset writes only to folders. Give a folder as OUT")
     result = subset(parent, out, where=where, ids=ids, drop_empty_classes=drop_empty_classes, say=say)
     ends = (
-        "reused: it was made before from the same set with the same choice" if result.reused else "copied, none decoded"
+        "reused: it exists already, made from the same set with the same choice"
+        if result.reused
+        else "copied without decoding"
     )
     say_all(f"{contents(result.manifest, out)}\n  {ends} ({result.seconds:.2f} s)")

@@ -27,12 +27,12 @@ from headrace.shards.streams import say
 )
 @click.argument("shards", metavar="SHARDS", type=LocationType())
 @recipe_option("A shipped recipe or a TOML file. Default: finetune.")
-@settings_option("Change a value: --set train.epochs=5.")
+@settings_option("Change a value of the recipe: --set train.epochs=5.")
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Initial weights; for timm also a folder.",
+    help="File with the initial weights; for a network of timm also a folder.",
 )
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/TIME-MODEL."
@@ -42,7 +42,8 @@ from headrace.shards.streams import say
     is_flag=False,
     flag_value="last",
     metavar="[auto|PATH|URL]",
-    help="Resume from the last checkpoint in --out; auto: only if there is one; PATH: that file; URL: a mirror.",
+    help="Resume from the last checkpoint in --out. auto: start a new run if there is none. PATH: resume from this "
+    "checkpoint. URL: resume from a mirror.",
 )
 @click.option(
     "--override",
@@ -50,19 +51,25 @@ from headrace.shards.streams import say
     type=click.Choice(["classes", "recipe", "shards"]),
     help="Resume although this differs from the checkpoint.",
 )
-@click.option("--deterministic", is_flag=True, help="Short for --set runtime.deterministic=true: the same bits again.")
-@click.option("--until", type=float, metavar="PERCENT", help="Stop at this validation accuracy and print the time.")
-@click.option("--nproc", type=click.IntRange(1), default=1, show_default=True, help="Processes, all on this machine.")
+@click.option(
+    "--deterministic", is_flag=True, help="Short for --set runtime.deterministic=true: equal runs give equal bits."
+)
+@click.option(
+    "--until", type=float, metavar="PERCENT", help="Stop once validation reaches this accuracy, and print the time."
+)
+@click.option(
+    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
+)
 @choice(
     "--launcher",
     "none|slurm",
-    "slurm: each task of srun is a rank.",
+    "slurm: each task that srun starts is a rank.",
 )
 @click.option(
     "--batch-per-process",
     type=click.IntRange(1),
     metavar="B",
-    help="Give the batch per process, as in plain DDP: the result then depends on the number of processes.",
+    help="Samples of each process in a step, as in plain DDP. The result then depends on the number of processes.",
 )
 @click.option(
     "--profile",
@@ -85,11 +92,12 @@ def train_command(
     settings: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Train on the shard set SHARDS, a folder or a URL.
+    """Train a network on the shard set SHARDS, a folder or a URL.
 
-    Use --nproc for several processes on one machine, and torchrun for several machines in a closed network
-    (docs/clusters.md), or --launcher slurm.
-    Order, draws and updates are the same for any number of processes. SIGTERM, SIGINT and SIGHUP save, then stop.
+    For several processes on one machine use --nproc; for several machines in a closed network use torchrun or
+    --launcher slurm (docs/clusters.md).
+    The order of samples, random draws and updates are the same for any number of processes. On SIGTERM, SIGINT or
+    SIGHUP the run saves a checkpoint and stops.
     """
     need_linux("train")
     from headrace.train.machine.parent import stop_with_launcher
@@ -102,7 +110,7 @@ def train_command(
     if options["profile"] is not None:
         os.environ.setdefault(
             "KINETO_LOG_LEVEL", "99"
-        )  # read then; otherwise the profiler prints messages when it starts
+        )  # torch reads it when it is loaded; without it the profiler prints messages when it starts
     short = {
         "train.batch_per_process": batch_per_process,
         "train.until": until,
@@ -111,7 +119,7 @@ def train_command(
     }
     settings += tuple(f"{key}={value}" for key, value in short.items() if value is not None)
     if quiet and as_json:
-        raise UsageError("--quiet prints nothing and --json prints rows: give only one of them")
+        raise UsageError("--quiet prints nothing, but --json prints rows: give only one of them")
     request = Request(settings=settings, show="quiet" if quiet else "json" if as_json else "lines", **options)
     request.refuse_early()  # before the imports below, which take seconds
     if launcher == "slurm" and nproc > 1:

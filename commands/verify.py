@@ -10,12 +10,13 @@ from headrace.shards.urls import Location
 
 @click.command("verify", epilog=examples("headrace verify shards/mine --deep"))
 @click.argument("root", metavar="SHARDS", type=LocationType())
-@click.option("--deep", is_flag=True, help="Also decode every image and check its own checksum.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead, with all problems.")
+@click.option("--deep", is_flag=True, help="Also check the checksum of every image, and decode it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all problems instead of lines.")
 def verify_command(root: Location, deep: bool, as_json: bool) -> None:
-    """Check the shard set SHARDS, a folder or a URL: sizes, SHA-256, and the index against the tars.
+    """Check the shard set SHARDS, a folder or a URL: sizes and SHA-256 of its files, and its index against its tars.
 
-    Each problem is listed; the last line has the command that repairs them all. The exit code is 3 if there is any.
+    Each problem is listed, and the last line gives the command that repairs them all. The exit code is 3 if there is
+    any problem.
     """
     from headrace.prep.verify import check, examine
 
