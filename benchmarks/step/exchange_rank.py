@@ -22,7 +22,7 @@ def obey(side: int, batch: int) -> None:
 
     spin_briefly()
     from headrace.train.machine.place import Place
-    from headrace.train.recipe.sections import Runtime
+    from headrace.train.recipe.runtime import Runtime
     from headrace.train.run.process import prepare
 
     place = Place.find(Runtime(device="cpu", threads=1))

@@ -56,7 +56,7 @@ def be_a_rank(mib: list[int], repeats: int, side: int, batch: int) -> dict[str, 
 
     spin_briefly()
     from headrace.train.machine.place import Place
-    from headrace.train.recipe.sections import Runtime
+    from headrace.train.recipe.runtime import Runtime
     from headrace.train.run.process import prepare
 
     place = Place.find(Runtime(device="cpu"))

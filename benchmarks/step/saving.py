@@ -31,7 +31,7 @@ def measure(model: str, repeats: int, steps: int, side: int, batch: int) -> dict
 
     spin_briefly()
     from headrace.train.machine.place import Place
-    from headrace.train.recipe.sections import Runtime
+    from headrace.train.recipe.runtime import Runtime
     from headrace.train.run.process import prepare
 
     place = Place.find(Runtime(device="cpu"))

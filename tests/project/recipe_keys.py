@@ -64,7 +64,7 @@ def _values(schema: dict[str, Any]) -> str:
     if "oneOf" in schema:
         return ", or ".join(_values(one) for one in schema["oneOf"])
     if word := schema.get("const") or next(iter(schema.get("examples", [])), ""):
-        return f"`{word}`" if "const" in schema else f"text as `{word}`"
+        return f"`{word}`" if "const" in schema else f"text such as `{word}`"
     if "anyOf" in schema:
         return " or none".join(_values(one) for one in schema["anyOf"] if one.get("type") != "null") + " or none"
     if "enum" in schema:
@@ -83,7 +83,9 @@ def _values(schema: dict[str, Any]) -> str:
         )
         if name in schema and schema[name] < _UNBOUNDED
     ]
-    return " ".join([kind[schema["type"]], ", ".join(bounds).replace(", to", " to")]).strip()
+    words = ", ".join(bounds)
+    words = words.replace(", to", " to") if words.startswith("from") else words.replace(", to", ", at most")
+    return f"{kind[schema['type']]} {words}".strip()
 
 
 def _list(schema: dict[str, Any]) -> str:
@@ -93,8 +95,8 @@ def _list(schema: dict[str, Any]) -> str:
     inner = schema.get("prefixItems") or schema.get("items", {}).get("prefixItems") or []
     each = [_values(one) for one in inner]
     if "prefixItems" not in schema:
-        return f"a list of [{', '.join(each)}]"
-    return f"two of {each[0]}" if each[0] == each[1] else f"[{', '.join(each)}]"
+        return f"a list of [{'; '.join(each)}]"
+    return f"two values, each a {each[0]}" if each[0] == each[1] else f"[{'; '.join(each)}]"
 
 
 def _default(value: Any) -> str:

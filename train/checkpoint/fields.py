@@ -19,7 +19,8 @@ from headrace.train.checkpoint.progress import Progress
 from headrace.train.machine.device import Accelerator
 from headrace.train.model.names import FAMILIES, family_of
 from headrace.train.model.normalisation import Normalisation, normalisation_of
-from headrace.train.recipe.sections import Evaluate, Runtime
+from headrace.train.recipe.runtime import Runtime
+from headrace.train.recipe.sections import Evaluate
 from headrace.train.recipe.settled import Settled
 
 NETWORK = {"family": "efficientnet"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.world import World
-from headrace.train.recipe.sections import Runtime
+from headrace.train.recipe.runtime import Runtime
 
 
 @dataclass(frozen=True)

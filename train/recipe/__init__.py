@@ -1,1 +1,1 @@
-"""Every value that decides a run, its bounds, and the shipped recipes; without torch."""
+"""Recipes: every value that decides a run, its bounds, and the shipped recipes. Nothing here imports torch."""

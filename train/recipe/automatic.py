@@ -1,6 +1,6 @@
-"""The numbers that "auto" and "model" stand for in a recipe. They depend on the training split and the network only.
+"""Computes the numbers for "auto" and "model" in a recipe. They depend only on the training split and the network.
 
-The rules are few and coarse on purpose. docs/recipes.md lists them in a table and says where they come from.
+The rules are few and coarse on purpose. docs/recipes.md lists them in tables and says where they come from.
 """
 
 import math
@@ -13,17 +13,17 @@ from headrace.train.recipe.settled import Settled, Values, automatic_keys, value
 
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
 SEEN = 300
-"""Images that a run trains on, repeats counted, divided by the square root of the number of training images."""
+"""The images of a run, counting repeats, divided by the square root of the number of training images."""
 VIEWS = 150
-"""The least number of images that a run trains on for each class, repeats counted."""
+"""The least number of images of a run for each class, counting repeats."""
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 SMALLEST_GROUP, LARGEST_GROUP = 8, 32
-"""Bounds of the samples that batch normalisation sees at once, if the batch allows them."""
+"""Bounds of the number of samples that batch normalisation sees together, if the batch allows them."""
 SIZES = ((64, 128), (128, 160))
-"""Pairs (largest median side of the images, side to train at). Larger images are trained at LARGEST_SIZE."""
+"""Pairs (largest median side of the images, side to train at). Sets of larger images are trained at LARGEST_SIZE."""
 LARGEST_SIZE = 192
 STRIDE = 32
-"""Every side is a multiple of this, in pixels."""
+"""Every side is a multiple of this number of pixels."""
 
 
 class Facts(NamedTuple):
@@ -35,7 +35,7 @@ class Facts(NamedTuple):
 
 
 def settle(recipe: Recipe, facts: Facts, name: str, preferred: Preferred | None = None) -> Settled:
-    """Return the recipe with a number for each "auto" and "model" that fits the numbers it already has.
+    """Return the recipe with each "auto" and "model" replaced by a value that fits the recipe's other values.
 
     `name` is the recipe's name in errors; `preferred` holds the values for "model". Raises UsageError if there are no
     samples, or if the values contradict one another.
@@ -48,7 +48,7 @@ def settle(recipe: Recipe, facts: Facts, name: str, preferred: Preferred | None 
 
 
 def _values(recipe: Recipe, facts: Facts, preferred: Preferred | None, name: str) -> Values:
-    """The value that replaces "auto" or "model", for every key that allows one of them."""
+    """Return the value that replaces "auto" or "model", for every key that allows one of them."""
     own = preferred.values() if preferred else {}
     words = [key for key in automatic_keys(recipe) if value_of(recipe, key) == "model"]
     if missing := [key for key in words if key not in own]:
@@ -88,13 +88,13 @@ def _epochs(samples: int, classes: int) -> int:
 
 
 def _batch(samples: int) -> int:
-    """The power of two nearest to the square root of the number of samples."""
+    """Return the power of two nearest to the square root of the number of samples, within the bounds."""
     nearest = 1 << round(math.log2(samples) / 2)
     return min(max(nearest, SMALLEST_BATCH), LARGEST_BATCH, 1 << (samples.bit_length() - 1))
 
 
 def _group(batch: int) -> int:
-    """The largest divisor of the batch up to LARGEST_GROUP, or a larger one if that is too few for batch norm."""
+    """Return the largest divisor of the batch up to LARGEST_GROUP, or a larger one if it is below SMALLEST_GROUP."""
     divisors = [number for number in range(1, batch + 1) if batch % number == 0]
     fitting = [number for number in divisors if SMALLEST_GROUP <= number <= LARGEST_GROUP]
     return fitting[-1] if fitting else min([number for number in divisors if number > LARGEST_GROUP] or [batch])
@@ -105,20 +105,20 @@ def _size(side: int) -> int:
 
 
 def _evaluated(size: int) -> int:
-    """A little larger than in training: random crops show objects larger than whole images do (arXiv:1906.06423)."""
+    """Return a side above the training side: random crops show objects larger than whole images (arXiv:1906.06423)."""
     return min(size + STRIDE, 1024)
 
 
 def refuse_other_sides(recipe: Settled, preferred: Preferred) -> None:
-    """Raise UsageError if a network that takes one size only would get images of another."""
+    """Raise UsageError if a network that accepts only one size would get images of another size."""
     if not preferred.fixed:
         return
     name, size = recipe.model.name, preferred.size
     if recipe.augment.sizes and any(side != size for _, side in recipe.augment.sizes):
         raise UsageError(
-            f"augment.sizes: {name} takes images of {size} px only, so it cannot have a schedule of sizes. "
+            f"augment.sizes: {name} accepts only images of {size} px, so it cannot have a schedule of sizes. "
             "Set augment.sizes=[] and augment.size=model"
         )
     seen = {"augment.size": recipe.augment.stages[0][1], "evaluate.size": recipe.evaluate.size}
     if wrong := [f"{key} = {side}" for key, side in seen.items() if side != size]:
-        raise UsageError(f"{', '.join(wrong)}: {name} takes images of {size} px only. Set {size}, or model")
+        raise UsageError(f"{', '.join(wrong)}: {name} accepts only images of {size} px. Set {size} or model")

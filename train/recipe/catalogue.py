@@ -1,4 +1,4 @@
-"""`headrace recipes`: the shipped recipes, one recipe in full, the differences of two, and a schema for editors."""
+"""The output of `headrace recipes`: the shipped recipes, the differences of two recipes, and a schema for editors."""
 
 import json
 
@@ -8,7 +8,7 @@ from headrace.train.recipe.settled import automatic_keys, value_of
 
 
 def listing() -> str:
-    """A paragraph for each shipped recipe: what it trains, its purpose, and what was measured."""
+    """Return a paragraph for each shipped recipe: the network, the purpose and the measured result."""
     return "\n".join(_paragraph(name) for name in shipped_recipes())
 
 
@@ -21,10 +21,10 @@ def _paragraph(name: str) -> str:
 
 
 def _numbers(recipe: Recipe) -> str:
-    """Size, epochs and batch in words; those that depend on the training split are only named, at the end."""
+    """Return size, epochs and batch in words. Values that depend on the training split are only named, at the end."""
     train, automatic = recipe.train, [key for key in automatic_keys(recipe) if value_of(recipe, key) == "auto"]
     sides = " then ".join(str(side) for _, side in recipe.augment.stages)
-    batch = f"{train.batch_per_process} a process" if train.batch_per_process else str(train.global_batch)
+    batch = f"{train.batch_per_process} per process" if train.batch_per_process else str(train.global_batch)
     texts = {
         "augment.size": "its own size" if recipe.augment.size == "model" else f"{sides} px",
         "train.epochs": "" if train.epochs == "auto" else counted(train.epochs, "epoch"),
@@ -32,11 +32,11 @@ def _numbers(recipe: Recipe) -> str:
     }
     known = [text for key, text in texts.items() if key not in automatic]
     chosen = [key.partition(".")[2].replace("global_", "") for key in texts if key in automatic]
-    return ", ".join([*known, *([f"{', '.join(chosen)} chosen by the training images"] if chosen else [])])
+    return ", ".join([*known, *([f"{', '.join(chosen)} chosen to suit the training images"] if chosen else [])])
 
 
 def differences(one: str, other: str) -> str:
-    """A line for each value in which two recipes differ."""
+    """Return a line for each value in which two recipes differ."""
     first, second = load_recipe(one).model_dump(mode="json"), load_recipe(other).model_dump(mode="json")
     lines = []
     for section, values in first.items():
@@ -49,6 +49,6 @@ def differences(one: str, other: str) -> str:
 
 
 def schema() -> str:
-    """A JSON schema (draft 2020-12) for recipe files: sections, keys, bounds and defaults."""
+    """Return a JSON schema (draft 2020-12) of recipe files, with sections, keys, bounds and defaults."""
     own = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Headrace recipe"}
     return json.dumps({**Recipe.model_json_schema(), **own}, indent=2)

@@ -1,4 +1,4 @@
-"""The settings that a network's weights were trained with, as plain values: "model" in a recipe stands for them."""
+"""The settings that a network's weights were trained with, as plain values. In a recipe, "model" stands for them."""
 
 from typing import NamedTuple
 
@@ -6,19 +6,19 @@ Colour = tuple[float, float, float]
 
 
 class Preferred(NamedTuple):
-    """Settings of one network: `size` is the side of its training images in pixels; `evaluated`, `crop`: evaluation."""
+    """The settings that the weights of one network were trained and evaluated with."""
 
     mean: Colour  # of pixels in 0..255
     std: Colour
-    size: int
-    evaluated: int
-    crop: float
+    size: int  # side of the training images, pixels
+    evaluated: int  # side of the evaluated images, pixels
+    crop: float  # side of the evaluated central square, as a fraction of the image's shorter side
     interpolation: str
-    fixed: bool = False  # whether it takes images of `size` only
-    licence: str = ""  # of its published weights; "" if that is not known
+    fixed: bool = False  # whether the network accepts only images of `size`
+    licence: str = ""  # of the published weights; "" if it is not known
 
     def values(self) -> dict[str, int | float | str]:
-        """The value of every key of a recipe that may be "model"."""
+        """Return the value of every key of a recipe that may be "model"."""
         return {
             "augment.size": self.size,
             "augment.interpolation": self.interpolation,

@@ -1,6 +1,6 @@
 """A recipe: every value that decides the result of a run, counted in samples and epochs, never in processes.
 
-It is a TOML file with the sections below. An unknown key or a value out of range is an error that names the key.
+A recipe is a TOML file with the sections below. An unknown key or a value out of range is an error that names the key.
 """
 
 import json
@@ -15,12 +15,13 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from headrace.shards.errors import UsageError
 from headrace.shards.paths import refuse_impossible
-from headrace.train.recipe.sections import About, Augment, Evaluate, Model, Optim, Runtime, Section, Train
-from headrace.train.recipe.values import CHOICES
+from headrace.train.recipe.runtime import Runtime
+from headrace.train.recipe.sections import About, Augment, Evaluate, Model, Optim, Train
+from headrace.train.recipe.values import CHOICES, Section
 
 
 class Recipe(Section):
-    """A whole recipe. Values may be "auto"; in `headrace.train.recipe.settled.Settled` they are all numbers."""
+    """A whole recipe. Some values may be "auto" or "model"; in `headrace.train.recipe.settled.Settled` none is."""
 
     about: About = About()
     model: Model = Model()
@@ -40,15 +41,15 @@ class Recipe(Section):
         return self
 
     def toml(self) -> str:
-        """The recipe with every value written out."""
+        """Return the recipe as TOML, with every value written out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def result(self) -> dict[str, Any]:
-        """The part that decides the result: all sections but `about` and `runtime`."""
+        """Return the values that decide the result: all sections except `about` and `runtime`."""
         return self.model_dump(mode="json", exclude={"about", "runtime"})
 
     def for_processes(self, processes: int) -> Self:
-        """The recipe for this number of processes; unchanged unless its batch is given per process."""
+        """Return the recipe for this number of processes. It only differs if its batch is given per process."""
         batch = self.train.batch_per_process
         if batch is None:
             return self
@@ -56,22 +57,23 @@ class Recipe(Section):
         return self.model_copy(update={"train": train})
 
     def with_settings(self, name: str, settings: Sequence[str]) -> "Recipe":
-        """A copy with `section.key=value` settings applied; `name` is the recipe's name in errors."""
+        """Return a copy with the `section.key=value` settings applied; `name` is the recipe's name in errors."""
         return _validated(self.model_dump(mode="json", exclude_none=True), name, settings)
 
 
 def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with Headrace."""
+    """Return the names of the recipes that come with Headrace."""
     files = resources.files("headrace.train.recipe.shipped").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
-    """The shipped recipe called `name`, or the TOML file at that path, with `section.key=value` settings applied.
+    """Return the shipped recipe called `name`, or the recipe in the TOML file at that path.
 
-    Values that are "auto" stay "auto": a run replaces them with numbers that suit its shard set.
+    `settings` of the form `section.key=value` replace values of the recipe. Values that are "auto" or "model" stay so:
+    a run replaces them with values that suit its shard set and its network.
 
-    Raises UsageError, which names the key and the values that it allows.
+    Raises UsageError for an invalid recipe or setting; the error names the key and the values that the key allows.
     """
     return _validated(_read(name), name, settings)
 
@@ -80,10 +82,10 @@ def _validated(values: dict[str, Any], name: str, settings: Sequence[str]) -> Re
     for setting in settings:
         _apply(values, setting)
     try:
-        # Strict JSON takes arrays as tuples and whole numbers as floats, but neither "5" nor 5.0 as a whole number.
+        # In strict mode JSON arrays are valid tuples and whole numbers valid floats, but "5" and 5.0 are no integers.
         return Recipe.model_validate_json(json.dumps(values, default=str), strict=True)
     except RecursionError as error:
-        raise UsageError(f"recipe {name}: a value in it is nested far deeper than any recipe key allows") from error
+        raise UsageError(f"recipe {name}: a value is nested far deeper than any key of a recipe allows") from error
     except ValidationError as error:
         raise UsageError(explain(name, error)) from error
 
@@ -96,11 +98,11 @@ def _read(name: str) -> dict[str, Any]:
         text = Path(name).read_bytes()
     else:
         raise UsageError(
-            f"recipe {name}: not a file, and not a shipped recipe; these ship: {', '.join(shipped_recipes())}"
+            f"recipe {name}: neither a file nor a shipped recipe. Shipped recipes: {', '.join(shipped_recipes())}"
         )
     try:
         return tomllib.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # TOML, UTF-8, numbers of thousands of digits
+    except (ValueError, RecursionError) as error:  # invalid TOML or UTF-8, or a number with thousands of digits
         raise UsageError(f"recipe {name}: not valid TOML: {error}") from error
 
 
@@ -119,7 +121,7 @@ def _apply(values: dict[str, Any], setting: str) -> None:
 
 
 def explain(name: str, error: ValidationError) -> str:
-    """What is wrong with the values of the recipe called `name`, each problem with its key."""
+    """Return the text of an error about the recipe called `name`: each problem of its values, with the key."""
     lines = []
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"] if part not in CHOICES)
@@ -140,4 +142,4 @@ def _known(location: tuple[int | str, ...]) -> str:
         if not isinstance(section, type) or not issubclass(section, BaseModel):
             return ""
         fields = section.model_fields
-    return f"; known here: {', '.join(sorted(fields))}"
+    return f"; known keys: {', '.join(sorted(fields))}"

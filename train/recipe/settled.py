@@ -1,4 +1,4 @@
-"""A recipe without "auto" and "model": what a run uses, and what its folder and its checkpoints hold."""
+"""A recipe without "auto" and "model", as a run uses it, and as the run folder and the checkpoints store it."""
 
 import json
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ class SettledAugment(Augment):
 
     @property
     def stages(self) -> tuple[tuple[float, int], ...]:
-        """(share of the run, side) of every stage of the resolution schedule, at least one."""
+        """The stages of the resolution schedule, at least one: (share of the run where it begins, side in pixels)."""
         return self.sizes or ((0.0, self.size),)
 
 
 class SettledTrain(Train):
-    """How long a run trains, and how it divides the samples, in numbers."""
+    """How long a run trains, and how it divides the samples, with all numbers known."""
 
     epochs: Epochs
     global_batch: Batch
@@ -69,7 +69,7 @@ class Settled(Recipe):
             raise UsageError(explain(name, error)) from error
 
     def numbers(self) -> Values:
-        """The value of every key that can be "auto"."""
+        """Return the value of every key that may be "auto"."""
         return {key: value_of(self, key) for key in AUTOMATIC}
 
     def completing(self, recipe: Recipe, name: str) -> "Settled":
@@ -78,11 +78,11 @@ class Settled(Recipe):
 
 
 def automatic_keys(recipe: Recipe) -> list[str]:
-    """The keys of a recipe whose value is "auto" or "model"."""
+    """Return the keys of a recipe whose value is "auto" or "model"."""
     return [key for key in OPEN if value_of(recipe, key) in ("auto", "model")]
 
 
 def value_of(recipe: Recipe, key: str) -> Any:
-    """The value of SECTION.KEY."""
+    """Return the value of the key SECTION.KEY."""
     section, _, field = key.partition(".")
     return getattr(getattr(recipe, section), field)

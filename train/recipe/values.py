@@ -1,8 +1,8 @@
-"""The kinds of values in a recipe: numbers within bounds, and the words that may replace them."""
+"""The base of a recipe's sections, and the types of their values: numbers within bounds, and words in their place."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Chance = Annotated[float, Field(ge=0, lt=1)]
@@ -15,8 +15,15 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 Group = Annotated[int, Field(ge=1)]
 
+
+class Section(BaseModel):
+    """The base of all sections: values cannot be changed, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
 NUMBER, SIDE, SHARE, OWN, TIMM = "number", "side", "share", "own", "timm"
-"""How pydantic names the kinds of a value that may be of several kinds."""
+"""The tags by which pydantic distinguishes the kinds of a value that may be of several kinds."""
 CHOICES = {
     NUMBER: ', or "auto"',
     SIDE: ', or "auto", or "model"',
@@ -24,7 +31,7 @@ CHOICES = {
     OWN: ", or timm/NAME",
     TIMM: "",
 }
-"""The other values that a key of each kind allows, as text for errors."""
+"""The other values that a key of each kind allows, as text that errors add to their message."""
 
 
 def _kind(value: Any) -> str:
@@ -40,7 +47,7 @@ def _share_kind(value: Any) -> str:
 
 
 def network_kind(value: Any) -> str:
-    """The package that the name of a network belongs to."""
+    """Return the tag of the package that provides the network of this name."""
     return TIMM if isinstance(value, str) and value.startswith("timm/") else OWN
 
 

@@ -18,7 +18,7 @@ from headrace.train.machine.heartbeat import beating
 from headrace.train.machine.near import keep_near
 from headrace.train.machine.numerics import Numerics
 from headrace.train.machine.place import Place
-from headrace.train.recipe.sections import Runtime
+from headrace.train.recipe.runtime import Runtime
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # <malloc.h>
 

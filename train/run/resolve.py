@@ -25,7 +25,8 @@ from headrace.train.machine.device import Accelerator
 from headrace.train.model.names import TIMM
 from headrace.train.model.normalisation import Normalisation, normalisation_of
 from headrace.train.recipe.recipe import Recipe
-from headrace.train.recipe.sections import Runtime, uneven_partitions
+from headrace.train.recipe.runtime import Runtime
+from headrace.train.recipe.sections import uneven_partitions
 from headrace.train.recipe.settled import Settled
 from headrace.train.record.explanation import explain_folder
 from headrace.train.record.loggers.choose import refuse_missing
@@ -120,7 +121,7 @@ def resolve(request: Request, processes: int, found: Found | None = None) -> Set
         resumed.refuse_impossible(steps)
     out = _out(request, recipe, resumed)
     if not recipe.train.window:
-        refuse_too_large(shards, "--set train.window=8, which belongs to the result")
+        refuse_too_large(shards, "--set train.window=8, which changes the order of samples")
     caches, remark = _caches(recipe.runtime, shards)
     remarks = (remark,) if remark else ()
     return Setup(request, recipe, shards, steps, out, resumed, caches, remarks, warnings + accepted, choice.said)

@@ -24,7 +24,8 @@ def test_listing_says_which_numbers_the_set_decides() -> None:
     """A recipe of numbers shows them; one that leaves them open says by what they are chosen."""
     text = listing().splitlines()
     assert "b0-224: efficientnet-b0, pretrained weights, 224 px, 5 epochs, batch 256" in text
-    assert "finetune: efficientnet-lite0, pretrained weights, size, epochs, batch chosen by the training images" in text
+    chosen = "size, epochs, batch chosen to suit the training images"
+    assert f"finetune: efficientnet-lite0, pretrained weights, {chosen}" in text
     assert "train.epochs: auto in finetune, 5 in b0-224" in differences("finetune", "b0-224").splitlines()
 
 

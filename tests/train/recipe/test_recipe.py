@@ -106,9 +106,9 @@ def test_any_recipe_survives_writing(area: tuple[float, float], **values: Any) -
         ("runtime.threads=0", ("runtime.threads", "greater than or equal to 1")),
         (
             "train.batch_size=3",
-            ("train.batch_size: unknown key", "known here: ", "epochs, global_batch"),
+            ("train.batch_size: unknown key", "known keys: ", "epochs, global_batch"),
         ),
-        ("training.epochs=3", ("training: unknown key", "known here: ", "augment, evaluate, ", "train")),
+        ("training.epochs=3", ("training: unknown key", "known keys: ", "augment, evaluate, ", "train")),
         ("train.a.b=3", ("train.a.b: unknown key",)),
     ],
 )
@@ -200,7 +200,7 @@ def test_settings_apply_in_order_over_the_file() -> None:
 def test_unknown_recipe_lists_the_shipped_ones() -> None:
     """A name that is neither a file nor a recipe is answered with the recipes there are."""
     said = refusal(name="b0-225")
-    assert "not a file" in said
+    assert "neither a file nor a shipped recipe" in said
     assert "b0-224" in said
 
 

@@ -9,7 +9,7 @@ import torch
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.place import Place
 from headrace.train.machine.world import World
-from headrace.train.recipe.sections import Runtime
+from headrace.train.recipe.runtime import Runtime
 from headrace.train.run import process
 from headrace.train.run.process import prepare
 

@@ -113,7 +113,7 @@ def test_batch_counted_by_the_process(request_: Request) -> None:
 def test_unknown_key_and_recipe(request_: Request) -> None:
     """Mistakes in the recipe are refused before anything starts."""
     assert "train.epoch: unknown key" in refusal(replace(request_, settings=("train.epoch=3",)))
-    assert "not a shipped recipe" in refusal(replace(request_, recipe="no-such"))
+    assert "neither a file nor a shipped recipe" in refusal(replace(request_, recipe="no-such"))
 
 
 def test_weights_mean_init_from_a_file(request_: Request, tmp_path: Path) -> None:

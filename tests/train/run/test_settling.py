@@ -247,7 +247,10 @@ def test_networks_of_one_size_take_no_other() -> None:
     fixed = Preferred((124.0, 116.0, 104.0), (58.0, 57.0, 57.0), 224, 224, 0.9, "bicubic", fixed=True)
     for settings, words in (
         (("augment.sizes=[[0.0, 96], [0.5, 224]]", "evaluate.size=224"), "it cannot have a schedule of sizes"),
-        (("augment.size=96", "evaluate.size=128"), r"augment\.size = 96, evaluate\.size = 128: .* 224 px only"),
+        (
+            ("augment.size=96", "evaluate.size=128"),
+            r"augment\.size = 96, evaluate\.size = 128: .* images of 224 px",
+        ),
     ):
         recipe = settle(load_recipe("demo", settings), FACTS, "demo")
         with pytest.raises(UsageError, match=words):

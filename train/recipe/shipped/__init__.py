@@ -1,1 +1,1 @@
-"""The shipped recipes, as TOML files beside this one."""
+"""The shipped recipes, as TOML files in this folder."""

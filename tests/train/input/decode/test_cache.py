@@ -108,5 +108,5 @@ def test_small_memory_is_refused_with_numbers(tiny_set: Path, tmp_path: Path, mo
 
 def test_mixed_decoding_does_not_go_with_it() -> None:
     """Pixels of the cache are the CPU's, so asking for the GPU's at the same time is refused."""
-    with pytest.raises(UsageError, match="cache = decoded stores what the CPU decodes"):
+    with pytest.raises(UsageError, match="cache = decoded stores pixels that the CPU decodes"):
         load_recipe("demo", ["runtime.cache=decoded", "runtime.decode=mixed"])

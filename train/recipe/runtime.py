@@ -1,0 +1,80 @@
+"""The section `runtime` of a recipe: the keys that say how the machine is used, which do not decide the result."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from headrace.shards.stage_folder import LIMIT_FORM
+from headrace.train.recipe.values import Count, Section
+
+
+class Runtime(Section):
+    """How the machine is used. The order of samples, the random draws and the updates do not depend on these keys."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """The device that trains. auto is the GPU if there is one, else the CPU."""
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "fp64"] = "auto"
+    """The number format of the network's arithmetic. auto is bf16 on a GPU that supports it, else fp16; on a CPU it is
+    fp32, or bf16 if the CPU supports it and it is faster. fp32 is full precision, also on a GPU; tf32 rounds only the
+    factors of products there."""
+    layout: Literal["auto", "channels_last", "contiguous"] = "auto"
+    """The memory format of images and weights. auto is channels_last, which suits convolutions on every device."""
+    compile: Literal["auto", "off", "default", "reduce-overhead"] = "auto"
+    """How torch.compile compiles the forward and backward pass: default uses inductor, reduce-overhead also CUDA
+    graphs. auto is off on every device, because the cost and gain of compiling on a GPU are not measured yet."""
+    padding: Literal["images", "weights"] = "images"
+    """Where convolutions of stride 2 put the zeros of "same" padding in training. images pads the images, which copies
+    them. weights adds a row and a column to the kernel, which copies no images but may keep a GPU from using its fast
+    kernels. Not measured yet."""
+    decode: Literal["auto", "cpu", "mixed"] = "auto"
+    """Where a run on a GPU decodes JPEGs. cpu uses the CPU, mixed uses nvJPEG on the GPU; auto is cpu for images of up
+    to 128 x 128 pixels on average, else mixed. A resumed run keeps its first choice, because the two give different
+    pixels."""
+    cache: Literal["none", "decoded"] = "none"
+    """decoded: decode each image once into a file, and read its pixels from the file in every epoch and every later
+    run. The file takes 3 bytes per pixel on disk, and as much memory on each machine, which all its processes share."""
+    cache_dir: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """The folder for the cache; by default a folder beside the shard set. Caches may be removed between runs."""
+    stage_dir: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """The local folder that tars of a set at a URL are fetched to. The default is HEADRACE_STAGE_DIR, or else
+    headrace/stage in the user's cache folder."""
+    stage_limit: Annotated[str, Field(pattern=LIMIT_FORM, examples=["200GB"])] | None = None
+    """The most space that all tars in `stage_dir` may take, such as "200GB". The default is HEADRACE_STAGE_LIMIT, or
+    else three quarters of the disk space that is free or already taken by staged tars."""
+    mirror: Annotated[str, Field(min_length=6, max_length=4096)] | None = None
+    """The URL in object storage, such as "s3://bucket/run", to which a thread copies the run folder during training.
+    `--resume URL` resumes the run from this copy."""
+    bucket_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """MiB of gradients that processes exchange in one message; by default, as in torch, 1 in the first and then 25."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """CPU threads of each process; by default the process's share of the available cores."""
+    deterministic: bool = False
+    """Give bit-identical results on the same device and number of processes, at some cost in speed on a GPU."""
+    log_every: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    """Steps between two lines of metrics.jsonl."""
+    checkpoint_steps: Count | None = None
+    """Steps between two checkpoints, in addition to the checkpoint at the end of each epoch."""
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Minutes after the last checkpoint at which another one is saved, by the clock of rank 0."""
+    keep_checkpoints: Annotated[int, Field(ge=1, le=10_000)] = 3
+    """The number of newest checkpoints that are kept, in addition to the best one."""
+    timeout_minutes: Annotated[float, Field(gt=0, le=10_000)] = 10.0
+    """The run ends if a rank keeps other ranks waiting for this many minutes."""
+    silent_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    """On several hosts, the run ends if one host gives no sign of life for this many seconds; it can then be resumed. A
+    host that is only busy does give signs of life."""
+    async_save_mb: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+    """Checkpoints larger than this many MB are written while training continues, from a copy of the state in memory."""
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
+    """Loggers that get the run's figures, in addition to metrics.jsonl and epochs.csv. Each needs the extra of its
+    name."""
+    verdict: bool = True
+    """Time the step on a batch in memory at the end of the run, to tell whether the input was the bottleneck."""
+
+    @model_validator(mode="after")
+    def _decoded_on_the_cpu(self) -> Self:
+        if self.cache == "decoded" and self.decode == "mixed":
+            raise ValueError(
+                "cache = decoded stores pixels that the CPU decodes, so it cannot be combined with decode = mixed"
+            )
+        return self
