@@ -25,7 +25,7 @@ from headrace.train.recipe.sections import Model
 
 @dataclass(frozen=True)
 class Built:
-    """A model, and a sentence about the source of its weights."""
+    """A network with its normalisation, and a sentence about the source of its weights."""
 
     network: Network
     normalisation: Normalisation
@@ -43,12 +43,12 @@ def build_model(
     model: Model | None = None,
     **overrides: float,
 ) -> Built:
-    """The model called `name` with a head for `classes`.
+    """Return the model called `name` with a head for `classes` classes.
 
     `init` and `weights` name the source of its initial weights: see `headrace.train.model.weights.first_weights`. The
-    head is drawn from `seed` unless the weights have one for the same number of classes, or rows that `matched` names.
-    `model` holds the noise rates for networks that draw their own noise. `overrides` go to the architecture of
-    Headrace's own networks (width_coefficient, depth_coefficient).
+    head is drawn from `seed`, unless the weights contain a head for the same number of classes or rows that `matched`
+    names. `model` holds the noise rates for networks of timm, which draw their own noise. `overrides` change the
+    architecture of an EfficientNet (width_coefficient, depth_coefficient).
 
     Raises UsageError if weights are missing or their shapes do not fit, HeadraceError if a download fails.
     """
@@ -69,7 +69,7 @@ def build_model(
 
 
 def _loaded(network: Network, name: str, path: Path, matched: Matched | None) -> str:
-    """Load a file and describe what was loaded; also a file in its authors' format, if timm can convert it."""
+    """Load a file of weights, if necessary after timm has converted it, and return a description of the weights."""
     held = read_weights(path)
     try:
         return put_weights(network, path, held, held.tensors, matched)
@@ -81,7 +81,7 @@ def _loaded(network: Network, name: str, path: Path, matched: Matched | None) ->
 
 
 def random_network(name: str, classes: int, seed: int, **overrides: float) -> EfficientNet:
-    """One of the EfficientNets, with weights drawn from `seed`."""
+    """Return an EfficientNet with weights drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed64(seed, Stream.INIT))
         return _architecture(name, classes, overrides)

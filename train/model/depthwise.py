@@ -1,12 +1,12 @@
-"""Depthwise convolution with gradients that are fast on a CPU where torch's are slow. The forward pass is torch's.
+"""Depthwise convolution with faster gradients for cases in which torch's are slow on a CPU.
 
-If an image is hardly larger than its 5 x 5 kernel, torch computes the weight gradient up to 30 times slower than
-necessary, and EfficientNet's late stages at 64 to 128 pixels are such cases. Each element of the gradient is the sum,
-over samples and positions, of input times output gradient at one shift; here it is computed that way, with one product
-for each shift.
+If an image is hardly larger than its 5 x 5 kernel, torch computes the weight gradient up to 30 times more slowly than
+necessary. EfficientNet's late stages at 64 to 128 pixels are such cases. Each element of the gradient is the sum, over
+samples and positions, of input times output gradient at one shift. This module computes one product for each shift.
 
-In bf16 torch's gradients are fast only for 3 x 3 kernels with stride 1; others take several times as long as in
-float32, and a third of a step at 224 pixels (docs/decisions/0014). Here they are computed in float32.
+In bf16, torch's gradients are fast only for 3 x 3 kernels with stride 1. For other kernels they take several times as
+long as in float32, a third of a step at 224 pixels (docs/decisions/0014). This module computes them in float32.
+The forward pass is torch's.
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ from torch.nn import functional as F  # noqa: N812  torch's own convention
 
 from headrace.train.machine.device import computes_in_bf16, has_avx512, lies_on_cpu
 
-# Largest side of the input in pixels for which shifts are faster, for 3 x 3 kernels and for larger ones. torch's
-# gradients are better with AVX-512.
+# Largest side of the input in pixels for which shifts are faster: for 3 x 3 kernels, and for larger kernels. With
+# AVX-512 torch's gradients are faster, so the sides are smaller.
 _LARGEST = (0, 2) if has_avx512() else (2, 8)
 
 
 def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
-    """Whether this module's gradients are faster than torch's, as measured on CPUs with AVX2, AVX-512 and bf16."""
+    """Whether this module's gradients are faster than torch's, by measurements on CPUs with AVX2, AVX-512 and bf16."""
     if not lies_on_cpu(x) or not torch.is_grad_enabled():
         return False
     kernel = weight.shape[-1]
@@ -32,7 +32,7 @@ def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
 
 
 def by_shifts(side: int, kernel: int) -> bool:
-    """Whether the weight gradient is faster by shifts."""
+    """Whether the weight gradient is computed faster by shifts than by torch."""
     return side <= _LARGEST[kernel > 3]
 
 
@@ -41,7 +41,7 @@ class DepthwiseConv(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, before: int, after: int) -> Tensor:
-        """The output (b, c, h', w') of conv2d; weight is (c, 1, k, k)."""
+        """Return the output (b, c, h', w') of conv2d; weight is (c, 1, k, k)."""
         ctx.save_for_backward(x, weight)
         ctx.place = stride, before, after
         padded, rest = _padded(x, before, after)
@@ -50,7 +50,7 @@ class DepthwiseConv(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        """Gradients of x and of the weight, computed in at least float32 and returned in the dtype of their inputs."""
+        """Return the gradients of x and of the weight, each in the dtype of its input. They are computed in float32."""
         x, weight = ctx.saved_tensors
         stride, before, after = ctx.place
         exact = torch.promote_types(grad.dtype, torch.float32)
@@ -64,20 +64,20 @@ class DepthwiseConv(torch.autograd.Function):
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int, before: int, after: int) -> Tensor:
-    """`DepthwiseConv` as a function."""
+    """Return the output of `DepthwiseConv`."""
     out: Tensor = DepthwiseConv.apply(x, weight, stride, before, after)  # type: ignore[no-untyped-call]
     return out
 
 
 def _padded(x: Tensor, before: int, after: int) -> tuple[Tensor, int]:
-    """Pad x with zeros; also return the padding left to the convolution on each side, which adds it without a copy."""
+    """Pad x with zeros if its padding is uneven, else return it with the padding that the convolution must add."""
     return (x, before) if before == after else (F.pad(x, [before, after, before, after]), 0)
 
 
 def gradients(
     grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int, after: int, *, with_weight: bool
 ) -> tuple[Tensor, Tensor]:
-    """Compute torch's own gradients of the weight and of x, the latter without the part in the padding."""
+    """Return torch's own gradients of x, without the part in the padding, and of the weight."""
     padded, rest = _padded(x, before, after)
     wanted = [True, with_weight, False]
     whole, of_weight, _ = torch.ops.aten.convolution_backward(
@@ -88,7 +88,7 @@ def gradients(
 
 
 def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int) -> Tensor:
-    """(c, 1, k, k): at (i, j) the sum of grad[y, x'] * x[y * stride + i - before, x' * stride + j - before]."""
+    """Return (c, 1, k, k): at (i, j) the sum of grad[y, x'] * x[y * stride + i - before, x' * stride + j - before]."""
     kernel = weight.shape[-1]
     images, grads = x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)
     found = torch.zeros(kernel, kernel, x.shape[1], dtype=weight.dtype)
@@ -102,7 +102,7 @@ def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, before
 
 
 def _overlap(shift: int, stride: int, side: int, out_side: int) -> tuple[slice, slice]:
-    """Slices of input and output for the output positions y whose input position y * stride + shift is inside."""
+    """Return slices of input and output: the output positions y whose input position y * stride + shift is inside."""
     first = max(0, -(shift // stride))
     last = min(out_side, (side - 1 - shift) // stride + 1)
     if last <= first:

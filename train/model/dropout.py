@@ -1,4 +1,4 @@
-"""Head dropout keyed by (seed, step, group): the mask of a group is the same on every rank."""
+"""Dropout before the classifier, keyed by (seed, step, group): the mask of a group is the same on every rank."""
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ class HeadDropout:
         self._generator = torch.Generator(accelerator.device)
 
     def __call__(self, step: int, group: int, samples: int) -> Tensor | None:
-        """The mask for `samples` samples; None if nothing is dropped."""
+        """Return the mask for `samples` samples, or None if nothing is dropped."""
         if self._keep == 1:
             return None
         self._generator.manual_seed(seed64(self._seed, Stream.DROPOUT, step, group))

@@ -1,10 +1,10 @@
 """EfficientNet as a pure function of (images, noise), built from efficientnet_pytorch's modules.
 
-The package provides the architecture, the names and the weights. The replacements here leave every output equal:
+The package provides the architecture, the names and the weights. Parts of it are replaced without changing any output:
 
-- random draws are arguments (`keep`, `dropout`), never made by a generator inside;
+- random draws are arguments (`keep`, `dropout`) instead of draws from a generator inside the network;
 - activations are torch's SiLU instead of an autograd function written in Python;
-- symmetric "same" padding is left to the convolution, and only stride 2 pads separately (`same_padding.py`).
+- the convolution itself adds symmetric "same" padding, and only stride 2 pads separately (`same_padding.py`).
 """
 
 from typing import Any
@@ -48,7 +48,7 @@ class Block(nn.Module):
         self.activation = activation
 
     def forward(self, inputs: Tensor, keep: Tensor | None) -> Tensor:
-        """(b, c, h, w) to (b, out, h', w'); `keep` (b, 1, 1, 1) scales the residual branch of each sample."""
+        """Map (b, c, h, w) to (b, out, h', w'); `keep` (b, 1, 1, 1) scales the residual branch of each sample."""
         x: Tensor = inputs
         if self.expands:
             x = self.activation(self._bn0(self._expand_conv(x)))
@@ -63,7 +63,7 @@ class Block(nn.Module):
 
 
 class EfficientNet(Network):
-    """The network. Its state dict has the names and shapes of efficientnet_pytorch's."""
+    """The network. Its state dict has the names and shapes of efficientnet_pytorch."""
 
     def __init__(self, package_model: Any, activation: nn.Module) -> None:
         super().__init__()
@@ -92,30 +92,30 @@ class EfficientNet(Network):
         return "_fc.weight", "_fc.bias"
 
     def depths(self) -> list[int]:
-        """Layer numbers: 0 is the stem, then come the blocks, the layers after them, and the classifier."""
+        """Return each parameter's layer number: 0 for the stem, then blocks, layers after them, and the classifier."""
         last = len(self._blocks) + 1
         numbers = {"_conv_stem": 0, "_bn0": 0, "_fc": last + 1}
         parts = [name.split(".") for name, _ in self.named_parameters()]
         return [int(rest[0]) + 1 if first == "_blocks" else numbers.get(first, last) for first, *rest in parts]
 
     def never_decayed(self) -> frozenset[str]:
-        """Empty: only vectors are exempt from decay."""
+        """Return no names: only vectors are exempt from decay."""
         return frozenset()
 
     def noise(self, model: Model, seed: int, accelerator: Accelerator) -> KeyedMasks:
-        """Masks keyed by sample, so that a sample skips the same blocks in any group."""
+        """Return masks keyed by sample, so that a sample skips the same blocks in any group."""
         depth = StochasticDepth(self.drop_rates(model.drop_connect), seed, accelerator)
         return KeyedMasks(depth, HeadDropout(model.dropout, self.features, seed, accelerator))
 
     def drop_rates(self, drop_connect: float) -> list[float]:
-        """Each block's probability to be dropped: grows linearly with depth, 0 if there is no skip connection."""
+        """Return the probability to drop each block: linear in its depth, and 0 if it has no skip connection."""
         blocks: Any = self._blocks
         return [drop_connect * i / len(blocks) * block.skips for i, block in enumerate(blocks)]
 
     def forward(self, images: Tensor, keep: Tensor | None = None, dropout: Tensor | None = None) -> Tensor:
-        """Logits (b, classes) of normalised images (b, 3, size, size).
+        """Return the logits (b, classes) of normalised images (b, 3, size, size).
 
-        `keep` (b, blocks) and `dropout` (b, features) are multiplied in; None omits them, as in evaluation.
+        `keep` (b, blocks) multiplies residual branches, `dropout` (b, features) features; evaluation passes None.
         """
         x = self.activation(self._bn0(self._conv_stem(images)))
         for i, block in enumerate(self._blocks):
@@ -128,7 +128,7 @@ class EfficientNet(Network):
 
 
 def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
-    """A 1 x 1 convolution of images of one pixel, (b, c) to (b, out), as a product, which is much faster."""
+    """Apply a 1 x 1 convolution to images of one pixel, (b, c) to (b, out), as a matrix product, which is faster."""
     weight: Any = conv.weight
     bias: Any = conv.bias
     channels_last = weight.stride(2) != 1  # DDP needs the gradient to have the strides of the parameter
@@ -137,5 +137,5 @@ def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
 
 
 def _plain(module: nn.Module) -> nn.Module:
-    """Replace the package's padded convolution by SameConv2d with the same parameters; return others unchanged."""
+    """Return a SameConv2d with the same parameters for a convolution of the package, and any other module unchanged."""
     return SameConv2d.of(module) if isinstance(module, nn.Conv2d) else module

@@ -12,7 +12,7 @@ from headrace.train.model.stochastic_depth import StochasticDepth
 
 
 class KeyedMasks:
-    """Stochastic depth by (seed, epoch, sample id) and dropout before the classifier by (seed, step, group)."""
+    """Draws stochastic depth keyed by (seed, epoch, sample id), and classifier dropout keyed by (seed, step, group)."""
 
     def __init__(self, depth: StochasticDepth, dropout: HeadDropout) -> None:
         self._depth, self._dropout = depth, dropout
@@ -21,5 +21,5 @@ class KeyedMasks:
     def around(
         self, step: int, group: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
     ) -> Iterator[tuple[Tensor | None, ...]]:
-        """The scales of the residual branches (b, blocks) and the mask of the features; None if nothing is dropped."""
+        """Yield the scales of residual branches (b, blocks) and the mask (b, features); None if nothing is dropped."""
         yield self._depth(epochs, ids), self._dropout(step, group, len(ids))

@@ -1,4 +1,4 @@
-"""A new classifier that starts with rows of the published one, for the classes that both have.
+"""Builds a new classifier that starts with rows of the published classifier, for the classes that both have.
 
 The classes of many data sets, such as TinyImageNet, are ImageNet classes named by their WordNet synsets. Published
 weights hold a trained row for each of them, which a random new head would discard.
@@ -16,7 +16,7 @@ from headrace.shards.errors import UsageError
 
 @cache
 def imagenet_synsets() -> tuple[str, ...]:
-    """The 1,000 WordNet ids of ILSVRC 2012 in the class order of published weights, which is sorted."""
+    """Return the 1,000 WordNet ids of ILSVRC 2012 in sorted order, which is the class order of published weights."""
     return tuple(resources.files("headrace.train.model").joinpath("imagenet-synsets.txt").read_text("ascii").split())
 
 
@@ -36,9 +36,9 @@ class Matched:
         return cls(len(class_ids), own, tuple(row[class_ids[number]] for number in own))
 
     def fill(self, drawn: dict[str, Tensor], published: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-        """A head like `drawn` with the matched rows of `published`; both map the names of its tensors to them.
+        """Return a head like `drawn` with the matched rows of `published`. All three map names to tensors.
 
-        Raises UsageError, with the file's `name`, if it has no classifier for the 1,000 classes.
+        Raises UsageError, with the file's `name`, if the file has no classifier for the 1,000 classes.
         """
         rows = {len(published[key]) if key in published and published[key].ndim else 0 for key in drawn}
         if rows != {len(imagenet_synsets())}:
@@ -52,5 +52,5 @@ class Matched:
         return head
 
     def sentence(self) -> str:
-        """The composition of the head, in words."""
+        """Return a sentence about the composition of the head."""
         return f"head of {self.classes} classes, {len(self.own)} of them with published weights"

@@ -7,17 +7,17 @@ from torch import Tensor
 
 
 def spatial_mean(x: Tensor) -> Tensor:
-    """(b, c, h, w) to (b, c).
+    """Return the mean over the pixels, (b, c, h, w) to (b, c).
 
-    torch expands the gradient to every pixel and then divides it, which makes a full tensor that is not channels_last;
-    adding it to another gradient then mixes two layouts.
+    torch's own mean expands the gradient to every pixel and then divides it, which makes a full tensor that is not
+    channels_last. Adding it to another gradient would mix two layouts.
     """
     mean: Tensor = _Mean.apply(x)  # type: ignore[no-untyped-call]  # torch's stub gives no types
     return mean
 
 
 class _Mean(torch.autograd.Function):
-    """Gives the same numbers, but divides the gradient first and returns a view of it."""
+    """Computes the same numbers as torch, but divides the gradient first and returns a view of it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tells by its name which package builds a network."""
+"""Finds the package that builds a network by the network's name."""
 
 TIMM = "timm/"
 """The prefix of timm's networks in a recipe."""
@@ -6,5 +6,5 @@ FAMILIES = ("efficientnet", "timm")
 
 
 def family_of(name: str) -> str:
-    """The family that a checkpoint records for its network."""
+    """Return the family of a network, which checkpoints record."""
     return "timm" if name.startswith(TIMM) else "efficientnet"

@@ -1,4 +1,4 @@
-"""The interface that a run needs from a network of any architecture, and from the noise that it is trained with."""
+"""The interfaces of a network of any architecture, and of the noise that it is trained with."""
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager
@@ -18,17 +18,17 @@ class Noise(Protocol):
     def around(
         self, step: int, group: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
     ) -> AbstractContextManager[tuple[Tensor | None, ...]]:
-        """A context for the forward pass of the samples `ids` (b,) in their `epochs` (b,).
+        """Return a context for the forward pass of the samples `ids` (b,) in their `epochs` (b,).
 
-        It yields tensors, which the network takes as arguments after the images.
+        The context yields tensors, which the network takes as arguments after the images.
         """
 
 
 class Network(nn.Module):
     """A classifier: maps normalised images (b, 3, size, size) and noise to logits (b, classes).
 
-    The names in its state dict are those of the package that provides the architecture. Without noise, as in
-    evaluation, it is a pure function of the images.
+    Its state dict has the names of the package that provides the architecture. Without noise, as in evaluation, the
+    network is a pure function of the images.
     """
 
     @property
@@ -39,7 +39,7 @@ class Network(nn.Module):
     @property
     @abstractmethod
     def head(self) -> nn.Module:
-        """The classifier: it is redrawn for other classes, and has its own learning rate."""
+        """The classifier, which is drawn again for other classes and has its own learning rate."""
 
     @property
     @abstractmethod
@@ -48,12 +48,12 @@ class Network(nn.Module):
 
     @abstractmethod
     def depths(self) -> list[int]:
-        """The layer number of each of `parameters()`, from 0 next to the images; the classifier's is the largest."""
+        """Return the layer number of each of `parameters()`: 0 next to the images, the largest in the classifier."""
 
     @abstractmethod
     def never_decayed(self) -> frozenset[str]:
-        """Names of parameters that are exempt from weight decay although they are not vectors."""
+        """Return the names of parameters that are exempt from weight decay although they are not vectors."""
 
     @abstractmethod
     def noise(self, model: Model, seed: int, accelerator: Accelerator) -> Noise:
-        """The noise of a training run, at the rates of the recipe's section `model`."""
+        """Return the noise of a training run, at the rates of the recipe's section `model`."""

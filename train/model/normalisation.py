@@ -14,6 +14,6 @@ class Normalisation(NamedTuple):
 
 
 def normalisation_of(name: str, weights: Path | None = None) -> Normalisation:
-    """The normalisation for the model called `name`; the user's own weights may specify another."""
+    """Return the normalisation for the model called `name`. The user's own `weights` may specify another one."""
     preferred = preferred_by(name, weights)
     return Normalisation(preferred.mean, preferred.std)

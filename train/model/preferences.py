@@ -21,11 +21,11 @@ _SIZES = {  # side and share of the shorter side in evaluation (Tan and Le, arXi
     "efficientnet-lite1": (240, 0.882),
     "efficientnet-lite2": (260, 0.890),
 }
-_LICENCE = "Apache-2.0"  # of the weights of all of these, by their packages
+_LICENCE = "Apache-2.0"  # of the weights of all these networks, according to their packages
 
 
 def preferred_by(name: str, weights: Path | None = None) -> Preferred:
-    """The preferred settings of this network; `weights` are the user's own file or folder, if any.
+    """Return the preferred settings of this network; `weights` is the user's own file or folder, if any.
 
     Raises UsageError for a network that timm does not have, if timm is not installed, or for a folder whose config.json
     describes another network.

@@ -1,10 +1,11 @@
 """Running statistics of batch normalisation that do not depend on the number of processes.
 
-One step sees G groups, wherever they run, and should move the statistics once: new = (1 - p) old + p mean(groups).
-A rank that runs a of them one after another uses the momentum m = p / a for each. It scales the statistics before each
-group, so that the first group keeps 1 - p of the old ones and the others keep everything. So the momentum of a layer is
-a constant, which suits a compiled network. The statistics are linear in the groups, so their mean over ranks, weighted
-by the number of groups, equals those of one process; it can be computed as rarely as desired.
+The groups of a step, on whatever ranks they run, must change the statistics once: new = (1 - p) old + p mean(groups).
+A rank that runs n of the groups one after another uses the momentum m = p / n for each. Before each group it scales the
+statistics, so that the first group keeps 1 - p of the old statistics and later groups keep all of them. The momentum of
+a layer is therefore constant, which suits a compiled network. The statistics are linear in the groups, so their mean
+over ranks, weighted by the number of groups, equals the statistics of a single process. The mean may be computed as
+rarely as desired.
 """
 
 import torch
@@ -15,7 +16,7 @@ from headrace.train.machine.world import World
 
 
 def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
-    """The momentum of each of `count` micro-batches, and the factor that scales the statistics before each of them."""
+    """Return the momentum for each of `count` micro-batches, and the factors for the statistics before each of them."""
     part = momentum / count
     if count == 1:
         return part, [1.0]
@@ -25,7 +26,7 @@ def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
 class RunningStatistics:
     """The batch-norm layers of the trained network, and of its moving average if there is one.
 
-    `micro_batches` is this rank's number in a step, `weight` their share of those of all ranks.
+    `micro_batches` is the number of this rank's micro-batches in a step, `weight` their share of those of all ranks.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ _ADVICE = re.compile(r"weights[_ -]only", re.IGNORECASE)
 
 
 def safe_load(data: bytes) -> Any:
-    """Tensors, on the CPU, and plain values from a file of `torch.save`. Raises ValueError for anything else."""
+    """Return the tensors, on the CPU, and plain values of a `torch.save` file. Raises ValueError for anything else."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings about kinds of tensors that callers refuse
@@ -27,14 +27,14 @@ def safe_load(data: bytes) -> Any:
 
 
 def _own_words(text: str) -> str | None:
-    """A replacement for a message with that advice; None for any other message."""
+    """Return a replacement for a message that gives this advice, or None for any other message."""
     if not _ADVICE.search(text):
         return None
     if foreign := _FOREIGN.search(text):
-        return f"it was not loaded because it could run code: it holds {foreign[1]}, not a tensor or a plain value"
+        return f"it was not loaded because it could run code: {foreign[1]} is neither a tensor nor a plain value"
     return "it is damaged, or holds more than tensors and plain values"
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message, or else its type."""
+    """Return the first line of an error's message, or the error's type if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -15,7 +15,7 @@ class SameConv2d(nn.Conv2d):
 
     @classmethod
     def of(cls, module: nn.Conv2d) -> Self:
-        """A SameConv2d that shares the parameters of `module`."""
+        """Return a SameConv2d that shares the parameters of `module`."""
         same = cls(
             module.in_channels,
             module.out_channels,
@@ -29,7 +29,7 @@ class SameConv2d(nn.Conv2d):
         return same
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, c, h, w) to (b, out, ceil(h / stride), ceil(w / stride))."""
+        """Map (b, c, h, w) to (b, out, ceil(h / stride), ceil(w / stride))."""
         stride = self.stride[0]
         top, bottom = same_padding(x.shape[2], self.kernel_size[0], stride)
         left, right = same_padding(x.shape[3], self.kernel_size[1], stride)
@@ -46,10 +46,11 @@ class SameConv2d(nn.Conv2d):
 
 
 def pad_weights(network: nn.Module, wanted: str) -> None:
-    """Choose, for training, where convolutions with uneven padding put the additional zero: where `wanted` says.
+    """Choose where convolutions with uneven padding put the additional zeros in training: in "images" or "weights".
 
-    With "weights" it becomes a first row and column of the kernel, with symmetric padding: the same sums in another
-    order, without a copy of the images. With "images", as always in evaluation, the images are copied with their zeros.
+    With "weights" the kernel gets a first row and column of zeros, and the padding is symmetric: the sums are the same,
+    in another order, and images are not copied. With "images", and always in evaluation, images are copied into a
+    padded tensor.
     """
     for module in network.modules():
         if isinstance(module, SameConv2d):
@@ -57,6 +58,6 @@ def pad_weights(network: nn.Module, wanted: str) -> None:
 
 
 def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after an axis; if their number is odd, there is one more after it."""
+    """Return the numbers of zeros before and after an axis. If their sum is odd, there is one more after the axis."""
     total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
     return total // 2, total - total // 2

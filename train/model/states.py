@@ -1,6 +1,6 @@
-"""Copies tensors of a file into those of a run, after checking them; only their numbers are used.
+"""Checks tensors of a file and copies their numbers into the tensors of a run.
 
-Strides, overlaps and storages of the file are discarded: fused optimizers go through memory in order, so they would
+The strides, overlaps and storages of the file are discarded. Fused optimizers go through memory in order, so they would
 pair a quantity of another layout with the wrong elements, or read outside a tensor that repeats a single element.
 """
 
@@ -19,9 +19,9 @@ def is_dense(value: Tensor) -> bool:
 
 
 def numbers(value: object, like: Tensor, name: str) -> Tensor:
-    """Return `value`, which must have the shape and dtype of `like`; its memory may still be the file's.
+    """Return `value` in the dtype of `like`, whose shape it must have. Its memory may still be the file's.
 
-    Raises TypeError if it is not a tensor, ValueError for another shape, another dtype or impossible numbers.
+    Raises TypeError if it is not a tensor, ValueError for another shape, another kind of dtype or impossible numbers.
     """
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is a {type(value).__name__}, not a tensor of shape {tuple(like.shape)}")
@@ -38,7 +38,7 @@ def numbers(value: object, like: Tensor, name: str) -> Tensor:
 
 
 def refuse_other_names(found: Collection[Any], expected: Collection[Any], where: str) -> None:
-    """Raise ValueError, with the first difference, unless `found` are exactly the names `expected`."""
+    """Raise ValueError, which names the first difference, unless `found` has exactly the names in `expected`."""
     if missing := [name for name in expected if name not in found]:
         raise ValueError(f"{where} lacks {missing[0]!r}, and {len(missing) - 1} more of {len(expected)}")
     if unknown := [name for name in found if name not in expected]:
@@ -46,7 +46,7 @@ def refuse_other_names(found: Collection[Any], expected: Collection[Any], where:
 
 
 def tensors_of(states: Mapping[Any, Any], where: str = "") -> dict[str, Tensor]:
-    """The tensors in nested tables, under their keys joined by dots."""
+    """Return the tensors in nested tables by name: the keys that lead to a tensor, joined by dots."""
     found = {}
     for key, value in states.items():
         if isinstance(value, Tensor):
@@ -57,7 +57,7 @@ def tensors_of(states: Mapping[Any, Any], where: str = "") -> dict[str, Tensor]:
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the first tensor with a number that is not finite; waits for the device once."""
+    """Return the name of the first tensor with a number that is not finite, or None. This waits for the device once."""
     floats = {name: value for name, value in tensors.items() if value.is_floating_point()}
     if not floats:
         return None

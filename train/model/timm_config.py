@@ -1,4 +1,4 @@
-"""What timm knows of a network before it is built: its architecture, the tag of its weights, its data config."""
+"""Looks up what timm knows about a network before it is built: architecture, tag of the weights, data config."""
 
 import difflib
 import json
@@ -26,7 +26,7 @@ _DEFAULTS: dict[str, Any] = {  # as in timm's resolve_data_config
 
 @contextmanager
 def timm_needed(name: str) -> Iterator[None]:
-    """A context for optional imports; if one is missing or broken, the error says how to install it."""
+    """Turn the failure of an optional import in this context into a UsageError that says how to install the package."""
     try:
         yield
     except ImportError as error:
@@ -35,19 +35,19 @@ def timm_needed(name: str) -> Iterator[None]:
     except RuntimeError as error:  # torchvision built for another torch
         first = str(error).strip().splitlines()[0]
         raise UsageError(
-            f"model.name = {name}: timm cannot be imported ({first}). Install the torchvision that is built for this "
+            f"model.name = {name}: timm cannot be imported ({first}). Install a torchvision that is built for this "
             "torch: pip install torchvision from the same index as torch"
         ) from error
 
 
 def architecture_of(name: str) -> str:
-    """The name without timm/ and without the tag of the weights."""
+    """Return the name without timm/ and without the tag of the weights."""
     return name.removeprefix(TIMM).partition(".")[0]
 
 
 @cache
 def published_config(name: str) -> dict[str, Any]:
-    """Look up timm's pretrained_cfg. Raises UsageError for a network or tag that timm does not have."""
+    """Return timm's pretrained_cfg of a network. Raises UsageError for a network or tag that timm does not have."""
     with timm_needed(name):
         import timm  # noqa: PLC0415  optional
     plain = name.removeprefix(TIMM)
@@ -67,10 +67,10 @@ def published_config(name: str) -> dict[str, Any]:
 
 
 def folder_config(folder: Path, name: str) -> dict[str, Any]:
-    """The config.json of a folder of weights, as timm's save_for_hf writes it.
+    """Return the config.json of a folder of weights, as timm's save_for_hf writes it.
 
-    Raises UsageError if there is none, if it names another architecture, or if it has arguments that Headrace would
-    need to build the network.
+    Raises UsageError if there is none, if it names another architecture, or if it has arguments for building the
+    network, which Headrace does not support.
     """
     path = folder / CONFIG
     try:
@@ -86,14 +86,14 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
 
 
 def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
-    """The data config of timm, or of the user's folder if it has one; evaluation uses test sizes if there are any."""
+    """Return the data config of the user's folder, or else of timm. If it has test sizes, evaluation uses them."""
     config = published_config(name)
     if weights is not None and weights.is_dir():
         config = {**config, **(folder_config(weights, name).get("pretrained_cfg") or {})}
     config = {**_DEFAULTS, **{key: value for key, value in config.items() if value is not None}}
     size = _side(name, config["input_size"])
     if config["interpolation"] not in _INTERPOLATIONS:
-        config["interpolation"] = "bicubic"  # timm's fallback for a random choice of several
+        config["interpolation"] = "bicubic"  # timm's fallback if a config names several filters to draw from
     return Preferred(
         mean=_levels(config["mean"]),
         std=_levels(config["std"]),
@@ -107,16 +107,16 @@ def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
 
 
 def _levels(shares: Any) -> tuple[float, float, float]:
-    """Fractions of white as levels in 0..255."""
+    """Convert fractions of white to levels in 0..255."""
     red, green, blue = (255.0 * float(one) for one in shares)
     return red, green, blue
 
 
 def _side(name: str, shape: Any) -> int:
-    """The side of square RGB images. Raises UsageError for other shapes."""
+    """Return the side of square RGB images in pixels. Raises UsageError for other shapes."""
     *colours, height, width = (3, *shape, *shape[-1:]) if len(shape) == 1 else shape
     if height != width or colours != [3]:
         raise UsageError(
-            f"model.name = {name}: it takes images of {tuple(shape)}, but Headrace supports square RGB only"
+            f"model.name = {name}: it takes images of shape {tuple(shape)}, but Headrace supports only square RGB"
         )
     return int(height)

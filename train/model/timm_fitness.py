@@ -15,11 +15,11 @@ from headrace.shards.draws import global_state
 from headrace.shards.errors import UsageError
 from headrace.train.model.timm_network import TimmNetwork
 
-_KEPT = (torch.float32, torch.int64)  # dtypes that a checkpoint may hold; float64 after training in float64
+_KEPT = (torch.float32, torch.int64)  # dtypes that a checkpoint may hold, besides float64 after training in float64
 
 
 class Drawing(TorchDispatchMode):
-    """Notes the operators that draw from torch's generators, identified by torch's own tag."""
+    """Records the operators that draw from torch's generators, which torch marks with a tag."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -32,10 +32,11 @@ class Drawing(TorchDispatchMode):
 
 
 def refuse_unfit(network: TimmNetwork, sides: Iterable[int], samples: int, *, noisy: bool) -> None:
-    """Raise UsageError, with its name, for a network that is unfit; the network itself is not changed.
+    """Raise UsageError, which names the network, if the network is unfit. The network is not changed.
 
-    It must accept `samples` images of each of these sides and return logits. Its only running numbers must be those of
-    batch normalisation, each used once in a pass. It must draw only from torch's generators, and do so if `noisy`.
+    It must accept `samples` images of each of these sides and return logits. Only batch normalisation may have running
+    numbers, and each such layer must be used once in a pass. The network must draw from no other generators than
+    torch's, and if `noisy` it must draw from these.
     """
     if wrong := [name for name, value in network.state_dict().items() if value.dtype not in _KEPT]:
         kind = network.state_dict()[wrong[0]].dtype
@@ -79,7 +80,7 @@ def _refuse_at(network: TimmNetwork, side: int, samples: int, *, noisy: bool) ->
 
 
 def _refuse_running(network: TimmNetwork, before: dict[str, Tensor], name: str) -> None:
-    """Raise UsageError for numbers, other than those of batch norm, that a pass changed, or that it changed twice."""
+    """Raise UsageError if a pass changed buffers outside batch normalisation, or changed those of a layer twice."""
     layers = {f"{path}." for path, module in network.named_modules() if isinstance(module, _BatchNorm)}
     for key, value in network.named_buffers():
         place, _, last = key.rpartition(".")

@@ -1,4 +1,4 @@
-"""Networks of timm, built by name; the noise that they draw becomes a function of the group."""
+"""Builds networks of timm by name, and makes the noise that they draw a function of the group."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ from headrace.train.model.network import Network
 from headrace.train.model.timm_config import architecture_of, published_config, timm_needed
 from headrace.train.recipe.sections import Model
 
-_RATES = {"dropout": "drop_rate", "drop_connect": "drop_path_rate"}  # by the key of a recipe's section `model`
+_RATES = {"dropout": "drop_rate", "drop_connect": "drop_path_rate"}  # recipe key to timm's argument
 
 
 class SeededDraws:
     """Seeds torch's generators by (seed, step, group) before each forward pass, because the network draws from them.
 
-    So every draw is a function of the group, whichever module or function makes it.
+    Every draw is therefore a function of the group, whichever module or function makes it.
     """
 
     def __init__(self, seed: int, accelerator: Accelerator) -> None:
@@ -39,7 +39,7 @@ class SeededDraws:
 
 
 class TimmNetwork(Network):
-    """One of timm's networks. The names in its state dict are timm's."""
+    """A network of timm. The names in its state dict are timm's."""
 
     def __init__(self, network: nn.Module, name: str) -> None:
         super().__init__()
@@ -53,13 +53,13 @@ class TimmNetwork(Network):
 
     @property
     def classifiers(self) -> tuple[str, ...]:
-        """The names of its classifiers; distilled networks have two."""
+        """The names of the network's classifiers; distilled networks have two."""
         found = self.timm.pretrained_cfg.get("classifier") or ()
         return (found,) if isinstance(found, str) else tuple(found)
 
     @property
     def head(self) -> nn.Module:
-        """Its classifiers."""
+        """The network's classifiers."""
         return nn.ModuleList(self.timm.get_submodule(name) for name in self.classifiers)
 
     @property
@@ -68,7 +68,7 @@ class TimmNetwork(Network):
         return tuple(name for name in self.state_dict() if name.rpartition(".")[0] in self.classifiers)
 
     def depths(self) -> list[int]:
-        """Layer numbers according to the groups of timm's own layer decay."""
+        """Return the layer number of each parameter, according to the groups of timm's own layer decay."""
         with timm_needed(self.name):
             from timm.models import group_parameters  # noqa: PLC0415  optional
         try:
@@ -81,23 +81,23 @@ class TimmNetwork(Network):
         return [last if name in self.head_names else layer[name] for name, _ in self.timm.named_parameters()]
 
     def never_decayed(self) -> frozenset[str]:
-        """Names that timm exempts, such as position embeddings and tokens."""
+        """Return the names that timm exempts from weight decay, such as position embeddings and tokens."""
         if not hasattr(self.timm, "no_weight_decay"):
             return frozenset()
         return frozenset(f"timm.{name}" for name in self.timm.no_weight_decay())
 
     def noise(self, model: Model, seed: int, accelerator: Accelerator) -> SeededDraws:
-        """The network's own draws, seeded by (seed, step, group)."""
+        """Return the network's own draws, seeded by (seed, step, group)."""
         del model  # the network was built with its rates
         return SeededDraws(seed, accelerator)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (b, classes) of normalised images (b, 3, size, size)."""
+        """Return the logits (b, classes) of normalised images (b, 3, size, size)."""
         logits: Tensor = self.timm(images)
         return logits
 
     def state_dict(self, *given: Any, **options: Any) -> Any:
-        """The state dict of timm's network, so that names are timm's."""
+        """Return the state dict of timm's network, so that names are timm's."""
         return self.timm.state_dict(*given, **options)
 
     def load_state_dict(self, *given: Any, **options: Any) -> Any:
@@ -106,7 +106,7 @@ class TimmNetwork(Network):
 
 
 def timm_network(name: str, classes: int, seed: int, *, dropout: float = 0.0, drop_connect: float = 0.0) -> TimmNetwork:
-    """The network of this name with random weights, drawn from `seed`, and these rates of noise.
+    """Return the network of this name with random weights, drawn from `seed`, and these rates of noise.
 
     Raises UsageError for a name that timm does not have, and for a rate above 0 that the network does not support.
     """
@@ -120,11 +120,11 @@ def timm_network(name: str, classes: int, seed: int, *, dropout: float = 0.0, dr
 
 
 def _with_rates(name: str, rates: Mapping[str, float], config: Any, classes: int, seed: int) -> nn.Module:
-    """The network with these rates; one of 0 is given too, because some networks have another default."""
+    """Return the network with these rates. A rate of 0 is passed too, because some networks have another default."""
     with timm_needed(name):
         import timm  # noqa: PLC0415  optional
     given = {_RATES[key]: rate for key, rate in rates.items()}
-    torch.manual_seed(seed64(seed, Stream.INIT))  # also after a try that failed
+    torch.manual_seed(seed64(seed, Stream.INIT))  # again for each attempt
     try:
         made: nn.Module = timm.create_model(
             architecture_of(name), pretrained=False, pretrained_cfg=config, num_classes=classes, **given

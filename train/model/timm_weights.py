@@ -1,4 +1,4 @@
-"""Weights for networks of timm: from the hub, a file, or a folder that timm's save_for_hf wrote; never random ones."""
+"""Finds weights for networks of timm: on the hub, in a file, or in a folder that timm's save_for_hf wrote."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ _FILES = ("model.safetensors", "pytorch_model.bin")  # in a folder, and in a rep
 
 
 def hub_file(name: str) -> Path:
-    """The published weights of a network, from the hub's cache or downloaded.
+    """Return the file of a network's published weights, from the hub's cache or from a download.
 
-    Raises UsageError if there are none, HeadraceError if they cannot be fetched.
+    Raises UsageError if there are no such weights, HeadraceError if they cannot be fetched.
     """
     config = published_config(name)
     repository, address = config.get("hf_hub_id"), config.get("url")
     if config.get("custom_load") or not (repository or address):
-        why = "they are in a format of their own" if config.get("custom_load") else "timm has none"
+        why = "they are in a format that Headrace cannot read" if config.get("custom_load") else "timm has none"
         raise UsageError(f"pretrained weights of {name}: {why}. Give a file with --weights, or set model.init=random")
     try:
         return _from_hub(name, repository, config) if repository else _from_address(str(address))
@@ -57,20 +57,20 @@ def _from_address(address: str) -> Path:
 
 
 def file_of(weights: Path, name: str) -> Path:
-    """The given file of weights, or the one in a folder. Raises UsageError if the folder is incomplete."""
+    """Return the given file of weights, or the file in a given folder. Raises UsageError for an incomplete folder."""
     if not weights.is_dir():
         return weights
     if not name.startswith(TIMM):
-        raise UsageError(f"--weights {weights}: a folder is for networks of timm; {name} takes a file")
+        raise UsageError(f"--weights {weights}: only networks of timm take a folder. Give a file for {name}")
     folder_config(weights, name)
     found = [weights / one for one in _FILES if (weights / one).is_file()]
     if not found:
-        raise UsageError(f"--weights {weights}: it has neither {' nor '.join(_FILES)}")
+        raise UsageError(f"--weights {weights}: the folder has neither {' nor '.join(_FILES)}")
     return found[0]
 
 
 def converted(name: str, path: Path) -> dict[str, Tensor] | None:
-    """Convert a file from its authors' format with timm; None if timm does not accept it either.
+    """Return the tensors of a file in its authors' format, converted by timm; None if timm does not accept the file.
 
     The file must hold all of timm's tensors.
     """
@@ -85,7 +85,7 @@ def converted(name: str, path: Path) -> dict[str, Tensor] | None:
             pretrained_cfg=config,
             num_classes=int(config.get("num_classes") or 1000),
         )
-    except Exception:  # noqa: BLE001  timm's converters raise whatever they meet; our own words are said instead
+    except Exception:  # noqa: BLE001  timm's converters raise errors of any kind, and the caller has a clearer one
         return None
     found: dict[str, Tensor] = made.state_dict()
     return found

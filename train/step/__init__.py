@@ -1,1 +1,1 @@
-"""One optimizer update, and how it is computed."""
+"""One optimizer update: loss, gradients, learning rate, optimizer and moving average."""

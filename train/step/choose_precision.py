@@ -1,4 +1,4 @@
-"""Chooses the number format of a run: the one that the recipe names, or the fastest one in timed trial steps."""
+"""Chooses the number formats of a run: as the recipe says, or by timing trial steps."""
 
 import time
 from collections.abc import Callable
@@ -21,11 +21,11 @@ def choose_numerics(
     *,
     deterministic: bool,
 ) -> Numerics:
-    """The formats of the precision `wanted`, or for "auto" of the fastest one here.
+    """Return the formats of the precision `wanted`. "auto" means the fastest precision on this device.
 
-    On a GPU that is bf16 if it has it, else fp16. On a CPU with bf16 units it is the faster of fp32 and bf16, on other
-    CPUs fp32. Steps from `trial` are timed on the batch from `resident` and then thrown away; every rank makes the same
-    choice. A deterministic run times nothing, and uses fp32 where a CPU would be timed.
+    On a GPU this is bf16 if the GPU supports it, else fp16. On a CPU with bf16 units it is the faster of fp32 and bf16,
+    on other CPUs fp32. Steps from `trial` are timed on the batch from `resident` and then discarded; every rank makes
+    the same choice. A deterministic run times nothing and uses fp32 on every CPU.
     """
     if wanted == "auto":
         wanted = _fastest(place, trial, resident, timing=not deterministic)
@@ -45,7 +45,7 @@ def _fastest(
 
 
 def _seconds(step: TrainStep, resident: Batch) -> float:
-    """Seconds that a few passes of a step take."""
+    """Return the seconds that a few passes of a step take."""
     step.warm_up(resident)
     began = time.perf_counter()
     for _ in range(_TIMED_PASSES):

@@ -13,7 +13,7 @@ _SETTLING_PASSES = 3  # a CUDA graph is recorded at the second pass and replayed
 
 
 class Compilation(NamedTuple):
-    """The mode of compilation, and the seconds that it took before the first batch."""
+    """The mode of compilation, and the seconds that compiling took before the first batch."""
 
     mode: str
     seconds: float = 0.0
@@ -23,7 +23,7 @@ class Compilation(NamedTuple):
 
 
 def compile_step(step: TrainStep, wanted: str, residents: Sequence[Batch]) -> Compilation:
-    """Compile the network in the mode `wanted` for the sizes of all `residents`, batches on the device.
+    """Compile the network in the mode `wanted` for the sizes of all `residents`, which are batches on the device.
 
     "auto" means "off". Raises HeadraceError on every rank if compiling fails on any of them.
     """

@@ -1,9 +1,9 @@
-"""The only user of torch.compile: the network's forward and backward pass, plain or compiled.
+"""Runs the network's forward and backward pass, plain or compiled. Only this module uses torch.compile.
 
-The module that DDP wraps holds the plain network, so checkpoints, evaluation and the exchange of gradients are not
-affected: only the way from images to logits is compiled. Shapes are compiled in, with one graph for each size.
-Splitting the graph at DDP's buckets is off: exchanging this network's gradients takes far less time than computing
-them.
+The module that DDP wraps contains the plain network, so compiling affects neither checkpoints nor evaluation nor the
+exchange of gradients: only the path from images to logits is compiled. A graph has fixed shapes, so each size has its
+own graph. The graph is not split at DDP's buckets, because exchanging this network's gradients takes far less time than
+computing them.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,16 @@ from headrace.train.input.normalise import Normalise
 
 GRAPHS = "reduce-overhead"
 """The mode that also records the kernels as CUDA graphs."""
-_SHAPES = 64  # most sizes and batches to compile; beyond that torch raises instead of continuing slowly
-_BACKWARD_LOST_ITS_LAYOUT = (2, 13)  # of torch
+_SHAPES = 64  # most shapes to compile; for more of them torch raises an error
+_BACKWARD_LOST_ITS_LAYOUT = (2, 13)  # the first version of torch that needs `keep_layout`
 
 
 class Compilable(nn.Module):
-    """The network as the step calls it. `backend` is that of torch.compile, `layout` the memory format of the images.
+    """The network as the step calls it, plain or compiled.
 
-    If compiled, it also accepts pixels, uint8 (b, h, w, 3), which `normalise` turns into images inside the graph: a
-    CUDA graph then copies in a quarter of the bytes, and no separate pass over memory is needed.
+    `backend` is the backend of torch.compile, `layout` the memory format of the images. The compiled network also
+    accepts pixels, uint8 (b, h, w, 3), which `normalise` turns into images inside the graph: a CUDA graph then copies
+    only a quarter of the bytes to its input, and no separate pass over memory is needed.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Compilable(nn.Module):
         self._call: Callable[..., Tensor] = network.__call__
 
     def forward(self, *inputs: Tensor | None) -> Tensor:
-        """The network's output."""
+        """Return the network's output."""
         if self.mode != GRAPHS:
             return self._call(*inputs)
         torch.compiler.cudagraph_mark_step_begin()
@@ -49,11 +50,11 @@ class Compilable(nn.Module):
 
     @property
     def takes_pixels(self) -> bool:
-        """Whether it accepts pixels and normalises them itself."""
+        """Whether the network accepts pixels and normalises them itself."""
         return self.mode != "off" and self._normalise is not None
 
     def _pass(self, images: Tensor, *noise: Tensor | None) -> Tensor:
-        """The function that is compiled."""
+        """Return the logits of images or pixels. This is the function that torch.compile compiles."""
         if self._normalise is not None and images.dtype == torch.uint8:
             images = self._normalise.traced(images)
         logits: Tensor = self.network(images, *noise)
@@ -61,17 +62,17 @@ class Compilable(nn.Module):
 
     @property
     def keeps_gradients(self) -> bool:
-        """Whether gradients must keep their own memory between steps, and be zeroed instead of dropped.
+        """Whether gradients must have their own memory, which is set to zero between steps instead of being released.
 
-        A CUDA graph writes gradients to the same memory each time, so the next micro-batch would overwrite a gradient
-        that was only passed on, instead of adding to it.
+        A CUDA graph writes gradients to the same memory in each pass. A parameter whose gradient is that memory would
+        lose it to the next micro-batch, which would overwrite the gradient instead of adding to it.
         """
         return self.mode == GRAPHS
 
     def use(self, mode: str) -> None:
-        """From now on compile in this mode, at the first pass of each size; "off" returns to the plain network."""
+        """Compile in this mode from now on, at the first pass of each size. "off" returns to the plain network."""
         if self.mode != "off":
-            torch.compiler.reset()  # graphs and their memory
+            torch.compiler.reset()  # releases the graphs and their memory
         self.mode = mode
         if mode == "off":
             self._call = self.network.__call__
@@ -82,7 +83,7 @@ class Compilable(nn.Module):
         compiled = torch.compile(
             self._pass, backend=self._backend, fullgraph=True, dynamic=False, mode=None if mode == "default" else mode
         )
-        self._call = partial(compiled)  # a plain module would be registered as a second network
+        self._call = partial(compiled)  # a module itself would be registered as a second network
         for parameter in self.network.parameters():
             if self.keeps_gradients and parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -91,9 +92,9 @@ class Compilable(nn.Module):
 def keep_layout(layout: str) -> None:
     """Make inductor keep a channels_last network channels_last in its backward pass too.
 
-    From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) inductor decides by the forward convolutions in a
-    graph. A backward graph has none, so depthwise gradients get the layout that the strides of their weights suggest,
-    channels first, and everything around them is copied back and forth.
+    From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) inductor chooses the layout by the forward
+    convolutions in a graph. A backward graph has none, so depthwise gradients get the layout that the strides of their
+    weights suggest, channels first, and the tensors around them are copied back and forth.
     """
     if _torch_version() >= _BACKWARD_LOST_ITS_LAYOUT:
         torch._inductor.config.force_layout_optimization = layout == "channels_last"  # noqa: SLF001  documented under this name

@@ -1,4 +1,4 @@
-"""The first part of a run, in which only the classifier is trained, and the step at which it ends."""
+"""The first part of a run, in which only the classifier is trained, and the step at which this part ends."""
 
 import gc
 import math
@@ -12,12 +12,12 @@ from headrace.train.step.update import TrainStep
 
 
 def frozen_steps(recipe: Settled, samples: int) -> int:
-    """The number of steps in which only the classifier is trained, rounded up, for a training split of `samples`."""
+    """Return the number of steps, rounded up, that train only the classifier, for a training split of `samples`."""
     return math.ceil(recipe.model.freeze_epochs * samples / recipe.train.global_batch)
 
 
 def freeze(network: Network, *, frozen: bool) -> None:
-    """If `frozen`, train only the classifier, with the network in evaluation mode; else train all, in training mode."""
+    """If `frozen`, train only the classifier, with the network in evaluation mode; else train the whole network."""
     network.requires_grad_(requires_grad=not frozen)
     network.head.requires_grad_()
     network.train(not frozen)
@@ -26,13 +26,14 @@ def freeze(network: Network, *, frozen: bool) -> None:
 def thaw(step: TrainStep, residents: Sequence[Batch]) -> None:
     """Train the whole network from now on.
 
-    DDP records which parameters have gradients, so the network is wrapped again, and warmed up on resident batches of
-    all sizes as after a resume. So a run that is resumed at this step or later sums gradients in the same order.
+    DDP records which parameters have gradients, so the network is wrapped again. It is then warmed up on resident
+    batches of all sizes, as after a resume, so that a run that is resumed at this step or later sums gradients in the
+    same order.
     """
     step.frozen = False
     freeze(step.network, frozen=False)
     step.model = step.compilable
-    gc.collect()  # the earlier wrapper, with its hooks and its buckets
+    gc.collect()  # frees the earlier wrapper with its hooks and buckets
     step.model = step.world.wrap(step.compilable, step.bucket_mib)
     compile_step(step, step.compilable.mode, residents)
     for resident in residents:

@@ -1,4 +1,4 @@
-"""The loss against both labels of mixed images."""
+"""The loss of plain images, and of mixed images, which have two labels each."""
 
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  torch's own convention
@@ -7,7 +7,7 @@ from headrace.train.input.augment.mixing import Mix
 
 
 def mixed_loss(logits: Tensor, labels: Tensor, partner: Tensor | None, mix: Mix | None, smoothing: float) -> Tensor:
-    """Weighted cross entropy against both labels, summed to a scalar; plain cross entropy if nothing is mixed."""
+    """Return the cross entropy summed over the samples; for mixed images, weighted over their two labels."""
     own = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
     if mix is None or partner is None:
         return own
@@ -16,5 +16,5 @@ def mixed_loss(logits: Tensor, labels: Tensor, partner: Tensor | None, mix: Mix 
 
 
 def heavier_labels(labels: Tensor, partner: Tensor | None, mix: Mix | None) -> Tensor:
-    """The label with the larger weight, which counts for the training accuracy of a mixed image."""
+    """Return the label with the larger weight of each image, which counts for the training accuracy."""
     return labels if mix is None or partner is None or mix.share >= 0.5 else labels[partner]

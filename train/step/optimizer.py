@@ -1,4 +1,4 @@
-"""The optimizer and its running quantities."""
+"""Builds the optimizer, and loads its running quantities, such as momentum."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from headrace.train.recipe.sections import Optim
 
 
 def make_optimizer(network: Network, optim: Optim) -> torch.optim.Optimizer:
-    """The optimizer, with parameters in groups of equal rate and decay; each group holds its `multiple` of the rate."""
+    """Return the optimizer. Parameters of equal rate and decay form a group, which holds its `multiple` of the rate."""
     groups: dict[tuple[int, bool, bool], list[nn.Parameter]] = {}
     head, spared = set(network.head.parameters()), network.never_decayed()
     depths = [0] * len(list(network.parameters())) if optim.layer_decay == 1 else network.depths()
@@ -37,7 +37,7 @@ def make_optimizer(network: Network, optim: Optim) -> torch.optim.Optimizer:
 
 
 def kept_quantities(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    """The names of the quantities that the optimizer keeps for each parameter after its first update."""
+    """Return the names of the quantities that the optimizer keeps for each parameter after its first update."""
     if isinstance(optimizer, torch.optim.AdamW):
         return "step", "exp_avg", "exp_avg_sq"
     momentum = ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
@@ -51,11 +51,12 @@ def load_optimizer(
     updates: int,
     trained: Collection[nn.Parameter] | None = None,
 ) -> None:
-    """Load the running quantities of each parameter after at most `updates` updates; there are none before the first.
+    """Load the saved running quantities of each parameter, which come from a run of `updates` updates.
 
-    Quantities of parameters outside `trained` may be missing; None means that all were trained. Each quantity gets its
-    own memory in the layout of its parameter, whatever the layout in the file. Rates and decay stay those of the
-    recipe. Raises ValueError or TypeError if the quantities do not fit this optimizer.
+    Before the first update there are no quantities. Those of parameters outside `trained` may be missing; None means
+    that all parameters were trained. Each quantity gets its own memory with the layout of its parameter, whatever
+    layout it has in the file. Rates and decay come from the recipe, not from the file. Raises ValueError or TypeError
+    if the quantities do not fit this optimizer.
     """
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
     kept = saved.get("state")
@@ -88,7 +89,7 @@ def _quantities(
 
 
 def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
-    """Set SGD's momentum to zero if it has none yet, for runs that may skip their first update, as in fp16.
+    """Set SGD's momentum to zero if there is none yet. Runs that may skip their first update, as in fp16, need this.
 
     torch's fused SGD allocates its momentum in the first update. If the loss scaler skips that update, the memory stays
     uninitialised, and the second update would use it as momentum.
@@ -100,6 +101,6 @@ def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set this step's learning rate, times each group's multiple."""
+    """Set the learning rate of each group to `rate` times the group's multiple."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["multiple"]

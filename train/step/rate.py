@@ -9,25 +9,25 @@ from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 
 _STEPS = 50
-_SECONDS = 5.0  # fewer steps if 50 would take longer
+_SECONDS = 5.0  # fewer than 50 steps are measured if 50 would take longer
 
 
 class StepRate(NamedTuple):
     """The rate of the step on a resident batch."""
 
     images_per_second: float  # over all ranks
-    cpu_seconds: float  # of this rank, for each of its images
+    cpu_seconds: float  # CPU time of this rank for one of its images
 
 
 def count_for(step_seconds: float) -> int:
-    """The number of steps to measure if one takes `step_seconds`; at least one."""
+    """Return the number of steps to measure if one step takes `step_seconds`; at least one."""
     return max(1, min(_STEPS, int(_SECONDS / step_seconds)))
 
 
 def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, count: int) -> StepRate:
-    """The rate of `count` steps on one resident batch, after one step that is not measured.
+    """Return the rate of `count` steps on one resident batch, after one step that is not measured.
 
-    It trains on that batch, so it is only for a model that has been saved. All ranks run the same number of steps.
+    The steps train the model on this batch, so save the model before. All ranks must run the same number of steps.
     """
     batches = repeat(resident)
     tally, losses = Tally(step.accelerator), LossRing(count + 1, step.accelerator, first_step)

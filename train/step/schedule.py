@@ -16,10 +16,10 @@ class ScaledRate:
 
 
 def scaled_rate(optim: Optim, global_batch: int) -> ScaledRate:
-    """`optim.lr`, scaled from its reference batch to `global_batch`.
+    """Return `optim.lr`, scaled from its reference batch to `global_batch`.
 
-    Linear for SGD and RMSprop (Goyal et al., arXiv:1706.02677), by the square root for Adam-like ones (Malladi et
-    al., arXiv:2205.10287).
+    The rate grows linearly with the batch for SGD and RMSprop (Goyal et al., arXiv:1706.02677), and with its square
+    root for AdamW (Malladi et al., arXiv:2205.10287).
     """
     ratio = global_batch / (optim.reference_batch or global_batch)
     if ratio == 1:
@@ -33,7 +33,7 @@ def scaled_rate(optim: Optim, global_batch: int) -> ScaledRate:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The learning rate, from 0 to `total` samples: linear warm-up, then constant, linear or cosine to zero."""
+    """The learning rate from 0 to `total` samples: a linear warm-up, then constant, or linear or cosine decay to 0."""
 
     peak: float
     shape: str
@@ -43,13 +43,13 @@ class Schedule:
 
     @classmethod
     def of(cls, recipe: Settled, samples: int) -> "Schedule":
-        """The schedule of a recipe for a training split of `samples`."""
+        """Return the schedule of a recipe for a training split of `samples`."""
         train, optim = recipe.train, recipe.optim
         peak = scaled_rate(optim, train.global_batch).peak
         return cls(peak, optim.schedule, optim.warmup_epochs * samples, train.epochs * samples, train.global_batch)
 
     def rate(self, step: int) -> float:
-        """The learning rate at this step."""
+        """Return the learning rate of this step."""
         seen = step * self.global_batch
         if seen < self.warmup:
             return self.peak * min(1.0, (seen + self.global_batch) / self.warmup)

@@ -10,25 +10,25 @@ from headrace.train.record.sums import NOTHING, Sums
 
 
 class Tally:
-    """Loss, correct predictions and samples seen of this rank, as one float64 tensor on the device."""
+    """The sums of loss, correct predictions and samples of this rank, as one float64 tensor on the device."""
 
     def __init__(self, accelerator: Accelerator, start: Sums = NOTHING) -> None:
         self._sums = torch.tensor(start, dtype=torch.float64, device=accelerator.device)
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add one micro-batch: its summed loss, and the number of its logits (b, classes) that rank the label first."""
+        """Add one micro-batch: its summed loss, and how many labels have the largest of the logits (b, classes)."""
         correct = (logits.detach().argmax(1) == labels).sum()
         seen = torch.full_like(correct, len(labels))
         self._sums += torch.stack([loss.detach().double(), correct.double(), seen.double()])
 
     def total(self, world: World) -> Sums:
-        """The sums over all ranks; waits for the device."""
+        """Return the sums over all ranks. This waits for the device."""
         loss, correct, seen = world.sum(self._sums.clone()).tolist()
         return Sums(loss, int(correct), int(seen))
 
 
 class LossRing:
-    """The mean loss over the global batch for each recent step, kept on the device until a logging step reads it."""
+    """The mean loss over the global batch of each recent step. It stays on the device until a logging step reads it."""
 
     def __init__(self, steps: int, accelerator: Accelerator, first_step: int) -> None:
         self._losses = torch.zeros(steps, dtype=torch.float64, device=accelerator.device)
@@ -39,7 +39,7 @@ class LossRing:
         self._losses[self._next - self._first] += loss.detach()
 
     def end_step(self) -> None:
-        """Note that the current step is complete."""
+        """Mark the current step as complete."""
         self._next += 1
 
     @property
@@ -48,9 +48,9 @@ class LossRing:
         return self._next - self._first == len(self._losses)
 
     def read(self, world: World) -> list[tuple[int, float]]:
-        """Pairs (step, loss) since the last read, over all ranks; waits for the device and empties the ring.
+        """Return the pairs (step, loss over all ranks) since the last read. This waits for the device.
 
-        Raises NotFiniteError, on every rank alike, which names the first step whose loss is not finite.
+        Raises NotFiniteError on every rank if a loss is not finite; the error names the first such step.
         """
         losses = world.sum(self._losses.clone()).tolist()[: self._next - self._first]
         steps = list(enumerate(losses, self._first))
@@ -63,7 +63,7 @@ class LossRing:
 
 
 class NotFiniteError(HeadraceError):
-    """A step gave a number that is not finite. `headrace.train.run.not_finite` adds advice to the message."""
+    """A step computed a number that is not finite. `headrace.train.run.not_finite` adds advice to the message."""
 
     def __init__(self, step: int, what: str) -> None:
         super().__init__(f"step {step}: {what}")

@@ -28,7 +28,7 @@ from headrace.train.step.tally import LossRing, Tally
 
 @dataclass
 class TrainStep:
-    """What an update needs. `model` is `network` inside `compilable`, with gradients averaged over ranks."""
+    """Makes updates. `model` is `compilable`, which contains `network`, wrapped so that gradients are averaged."""
 
     network: Network
     compilable: Compilable
@@ -51,7 +51,7 @@ class TrainStep:
     frozen: bool = False  # whether only the classifier is trained now
 
     def __call__(self, step: int, batches: Iterator[Batch], tally: Tally, losses: LossRing) -> None:
-        """Take this rank's micro-batches of `step` from `batches` and update the weights; never wait for the device."""
+        """Take this rank's micro-batches of `step` from `batches`, and update the weights. The host does not wait."""
         set_rate(self.optimizer, self.schedule.rate(step))
         for turn, batch in enumerate(islice(batches, self.micro_batches)):
             if not self.frozen:
@@ -68,7 +68,7 @@ class TrainStep:
         losses.end_step()
 
     def _forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """The micro-batch's summed loss and its logits."""
+        """Return the micro-batch's summed loss and its logits."""
         plan, mix, images = batch.plan, batch.plan.mix, batch.images
         if mix is not None or not self.compilable.takes_pixels:
             images = self.normalise(images)
@@ -84,7 +84,7 @@ class TrainStep:
         return self.noise.around(step, plan.group, plan.epochs, plan.ids)
 
     def _backward(self, loss: Tensor) -> None:
-        """Compute gradients of the global batch's mean loss: DDP averages over ranks, so each is scaled by `size`."""
+        """Compute gradients of the global batch's mean loss. DDP averages over ranks; scaling by `size` undoes that."""
         self.scaler.scale(loss * (self.world.size / self.global_batch)).backward()
 
     def _update(self) -> None:
@@ -100,18 +100,18 @@ class TrainStep:
     def share_statistics(self) -> None:
         """Average the running statistics over all ranks, in the network and in its moving average.
 
-        While they are frozen they are equal on all ranks, and a mean over three ranks would only round them.
+        Frozen statistics are equal on all ranks already, and a mean over three ranks would only round them.
         """
         if not self.frozen:
             self.statistics.average(self.world)
 
     def warm_up(self, resident: Batch, passes: int = 2, *, together: bool = True) -> None:
-        """Run passes on a resident batch that leave weights and statistics unchanged.
+        """Run `passes` passes on a resident batch. They leave weights and statistics unchanged.
 
         DDP rebuilds its buckets after the first backward pass and sums in another order from then on. After these
         passes a resumed run sums in the same order as an uninterrupted one, and kernels that are chosen or compiled at
-        first use are ready before the clock starts. Unless `together`, ranks exchange nothing, so that one may fail
-        alone.
+        first use are ready before the clock starts. If not `together`, ranks exchange nothing, so that one rank may
+        fail alone.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
         try:

@@ -59,5 +59,5 @@ def test_advice_to_load_unsafely_reaches_nobody(content: str, read: Callable[[Pa
 
 def test_what_is_foreign_is_named() -> None:
     """A reader learns what it is that was not loaded."""
-    with pytest.raises(ValueError, match=r"it holds pathlib\.\w+, not a tensor or a plain value"):
+    with pytest.raises(ValueError, match=r"pathlib\.\w+ is neither a tensor nor a plain value"):
         safe_load(CONTENTS["a path"])

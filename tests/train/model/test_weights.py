@@ -121,7 +121,7 @@ def test_other_kinds_of_tensors_are_refused(file: Path, change: Callable[[Tensor
     state = network(seed=1).state_dict()
     state["_bn0.weight"] = change(state["_bn0.weight"])
     torch.save(state, file)
-    assert "_bn0.weight is a tensor, but not one of dense" in refusal(file)
+    assert "the tensor _bn0.weight is not dense, or not of real numbers" in refusal(file)
 
 
 class Trap:
