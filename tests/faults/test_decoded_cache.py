@@ -48,7 +48,7 @@ def test_harmed_while_a_run_reads_it(
     assert 1 <= len(lines) <= processes  # ranks may meet it at the same moment
     for line in lines:
         assert line.startswith(f"headrace: error: {path}: the decoded pixels of train-00000")
-        assert line.endswith("This cache was removed. Start again to rebuild it")
+        assert line.endswith("The cache was removed. Start again to rebuild it")
     assert not path.exists()
     result = here(*given)
     assert result.exit_code == 0, result.output

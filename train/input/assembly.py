@@ -19,9 +19,9 @@ from headrace.train.machine.place import Place
 class Input:
     """Makes batches of a split in this process from any plans.
 
-    A plan has at most `max_batch` samples. `decode` is as in a recipe's runtime section, `interpolation` as in its
-    augment section; pixels come from the `decoded` cache if there is one. Raises UsageError if `decode` requests a GPU
-    that does not exist.
+    A plan has at most `max_batch` samples. `decode` and `interpolation` are values of the recipe's keys runtime.decode
+    and augment.interpolation. Pixels come from the cache `decoded` if it is given. Raises UsageError if `decode`
+    requests a GPU that does not exist.
     """
 
     def __init__(
@@ -48,26 +48,26 @@ class Input:
         )
 
     def feed(self, plans: Iterator[Plan], depth: int = 3) -> Feed:
-        """The batches of `plans` in order, made `depth` ahead. Only one feed at a time; close it before the next."""
+        """Return a feed of the batches of `plans`, made `depth` batches ahead. Close it before you start another."""
         return Feed(self._pipeline, plans, self._accelerator, depth, self._waited)
 
     def _waited(self) -> float:
-        """Seconds of waiting for tars of a URL."""
+        """Return the seconds that batches waited for tars of a URL."""
         staged = self._split.staged if isinstance(self._split, Split) else None
         return staged.waited if staged else 0.0
 
     def images(self, plans: Iterator[Plan]) -> Iterator[tuple[Plan, Tensor]]:
-        """Each plan with its resized images, uint8 (b, size, size, 3), before augmentation and upload."""
+        """Yield each plan with its resized images, uint8 (b, size, size, 3), before augmentation and upload."""
         return self._pipeline.run(plans)
 
     def part(self, part: Part) -> Taken[Plan]:
-        """The first part of the pipeline for these batches, with its own threads, for timing. Close it after use."""
+        """Return the first part of the pipeline, with its own threads, for timing. Close it after use."""
         return build_part(
             part, self._split, self._max_batch, self._accelerator, threads=self._threads, decode=self._decode
         )
 
     def close(self) -> None:
-        """End the threads. The feed must be closed before."""
+        """End the threads. Close the feed first."""
         self._pipeline.close()
 
     def __enter__(self) -> Self:

@@ -20,12 +20,12 @@ class Batch(NamedTuple):
 
     images: Tensor  # uint8 (b, size, size, 3)
     labels: Tensor  # int64 (b,)
-    partner: Tensor | None  # int64 (b,), the image that each one is mixed with
+    partner: Tensor | None  # int64 (b,), the row of the image that each image is mixed with
     plan: Plan
 
     @classmethod
     def of(cls, plan: Plan, images: Tensor, accelerator: Accelerator) -> "Batch":
-        """A batch from the resized images of a plan: applies its changes and moves the rest of it to the device."""
+        """Return the batch of a plan: apply the plan's changes to its resized images, and move labels to the device."""
         images = changed(images, plan.changes, accelerator)
         partner = None if plan.mix is None else accelerator.upload(plan.mix.partner)
         return cls(images, accelerator.upload(plan.labels), partner, plan)
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 def resident_batch(samples: int, size: int, accelerator: Accelerator) -> Batch:
-    """A batch that is already on the device, for warming up and timing the step.
+    """Return a batch that is already on the device, for warming up and timing the step.
 
     Its pixels are noise, because devices may compute faster with equal numbers than with images.
     """

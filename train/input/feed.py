@@ -1,4 +1,4 @@
-"""A thread that makes batches ahead of the step, and the time that the step waited for them.
+"""Makes batches ahead of the step in a thread, and measures how long the step waits for them.
 
 plans --> [ImagePipeline] --> Batch --> queue of `depth` --> training step
 `------------- feed thread ----------'
@@ -18,11 +18,11 @@ from headrace.train.machine.profile import Part, marked
 
 _END = object()
 _POLL_SECONDS = 0.1
-_PATIENCE_SECONDS = 5.0  # for the thread to end; the garbage collector may hold a lock that it needs
+_PATIENCE_SECONDS = 5.0  # of waiting in the garbage collector, which may hold a lock that the thread needs to end
 
 
 class Feed:
-    """Iterates over the batches of `plans`. `stalled` grows by the seconds that the consumer waited.
+    """Iterates over the batches of `plans`. `stalled` is the time that the consumer has waited, in seconds.
 
     An error in the thread is raised in the consumer, at the latest in place of the affected batch, and again at each
     further request. Close the feed or use it as a context manager: that ends the thread, even in the middle of the
@@ -75,9 +75,9 @@ class Feed:
         return self._fetching()
 
     def wait_for_first(self) -> float:
-        """Wait for the first batch, an error or the end. Returns the seconds that it took.
+        """Wait for the first batch, an error or the end, and return the seconds of waiting.
 
-        This time, in which files are opened and loops compiled, does not count as a stall.
+        Files are opened and loops compiled in this time, so it does not count as a stall.
         """
         began = time.perf_counter()
         self._begun.wait()
@@ -89,7 +89,7 @@ class Feed:
         self._thread.join()
 
     def abandon(self) -> None:
-        """Close from the garbage collector, which may run in any thread, even one that the feed waits for."""
+        """Close the feed in the garbage collector, which may run in any thread, even one that the feed waits for."""
         self._closing.set()
         if threading.current_thread() is threading.main_thread():
             self._thread.join(_PATIENCE_SECONDS)

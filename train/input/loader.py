@@ -35,40 +35,44 @@ class Planned(NamedTuple):
 
 
 class Loader:
-    """Batches of a shard set as `(images, targets)` on the device: a pure function of the set, the arguments, the step.
+    """Yields batches of a shard set as `(images, targets)` on the device.
 
+    A batch is a pure function of the set, the arguments and the step.
     Images are (b, 3, size, size) in `dtype`, channels_last; or uint8 with `normalise=None`. b is `batch` divided by the
     number of ranks. Targets are int64 (b,), or float32 (b, classes) if `augment` mixes images or `smoothing` is on.
 
-    Training (`split="train"`, or `train=True`) is one endless sequence of steps. In each epoch the whole set is
-    shuffled again. Each `iter()` yields `len(self)` batches from `step` on; only the first one after `seek` or
-    `load_state_dict` stops at the end of that epoch. A `break` loses nothing: `step` counts the batches that were
-    yielded.
+    Training (`split="train"`, or `train=True`) is one endless sequence of steps. The whole set is shuffled again in
+    each epoch. Each `iter()` yields `len(self)` batches from `step` on, but the first `iter()` after `seek` or
+    `load_state_dict` stops at the end of the epoch. After a `break`, the next `iter()` yields the batches that follow:
+    `step` counts the batches that were yielded.
 
-    Validation: each `iter()` yields the whole split once, in order. All ranks get the same number of batches of the
+    In validation, each `iter()` yields the whole split once, in order. All ranks get the same number of batches of the
     same size: the samples of the last batch are spread evenly over the ranks, and padding rows are zeros whose target
-    is -100. So add up losses and counts, and divide once at the end. Of several sizes the last one is used.
+    is -100. Therefore add up losses and counts, and divide once at the end. If there are several sizes, validation uses
+    the last one.
 
     `shards`: a folder, a URL or a ShardSet. `batch`: samples in a step, over all ranks. `size`: side of the images, or
     ((first step, side), ...). `augment`: a recipe's name or file, an Augment section, or its values; None resizes and
-    crops as in evaluation. `group`: samples that are mixed only with one another. `window`: shuffle this many shards
-    together, for storage that is slow at random reads. `partitions`: divide the order into this many partitions, each
-    with fixed places in every batch and other shards in each epoch, for hosts that fetch shards. `crop`: without random
-    crops, use the central square of this fraction of the shorter side. `interpolation`: "bilinear" or "bicubic"; None
-    means that of `augment`, or bilinear. `normalise`: (mean, std) for pixels in 0 to 1, or a mapping that has both.
-    `device`: None means the current GPU, or the CPU if there is none. `rank`, `world`: None means those of the
-    initialised process group, else of torchrun's variables, else a single process. `threads`: CPU threads of this rank.
-    `cache="decoded"`: decode each image once into a file in `cache_dir` or beside the set, which all ranks of a host
-    share. `decode="mixed"`: decode JPEGs on the GPU. `pad=False`, for a single rank: a short last batch in validation.
+    crops as in evaluation. `group`: the number of samples that are mixed only with one another. `window`: shuffle
+    within windows of this many shards, for storage with slow random reads. `partitions`: divide the order into this
+    many partitions, for hosts that fetch shards; each partition has fixed places in every batch, and reads other shards
+    in each epoch. `crop`: without random crops, use the central square of this fraction of the shorter side.
+    `interpolation`: "bilinear" or "bicubic"; None means the filter of `augment`, or bilinear. `normalise`: (mean, std)
+    for pixels in 0 to 1, or a mapping that has both. `device`: None means the current GPU, or the CPU if there is none.
+    `rank`, `world`: None means the values of the initialised process group, or else of torchrun's variables, or else a
+    single process. `threads`: CPU threads of this rank. `cache="decoded"`: decode each image once into a file in
+    `cache_dir` or beside the set, which all ranks of a host share. `decode="mixed"`: decode JPEGs on the GPU.
+    `pad=False`, only for a single rank: the last batch of validation is short instead of padded.
 
-    Ranks and device are looked up at the first `next`, when threads start too. The loader changes no settings of the
-    process, forks nothing and calls no collective. Threads and files end when it is closed or garbage-collected.
+    The first `next` looks up ranks and device and starts the threads. The loader changes no settings of the process,
+    forks no process and calls no collective. Threads end and files close when the loader is closed or
+    garbage-collected.
 
-    Raises UsageError for arguments that do not fit, DataError for a damaged set.
+    Raises UsageError for arguments that fit neither the set nor one another, DataError for a damaged set.
     """
 
     dataset = sampler = batch_sampler = None
-    """Attributes that some loops, such as timm's, look for; the loader determines the order itself."""
+    """Attributes that some training loops, such as timm's, look up. The loader itself determines the order."""
 
     def __init__(
         self,
@@ -126,15 +130,15 @@ class Loader:
         weakref.finalize(self, self._source.abandon)
 
     def __len__(self) -> int:
-        """The number of batches in an epoch, the same on every rank. Opens no files."""
+        """Return the number of batches in an epoch, the same on every rank. Opens no files."""
         return self._source.batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch. The first `next` starts the work, and ends the previous iterator."""
+        """Return an iterator over an epoch. Its first `next` starts the work, and ends the previous iterator."""
         return self._batches(None, None, bounded=False)
 
     def steps(self, first: int | None = None, last: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of training steps from `first` (None: `step`) up to but excluding `last` (None: no end)."""
+        """Return an iterator over training steps from `first` (None: `step`) to `last`, excluded (None: no end)."""
         self._refuse_validation("steps")
         if first is not None and (first < 0 or (last is not None and last < first)):
             raise UsageError(f"steps({first}, {last}): expected 0 <= first <= last")
@@ -142,7 +146,7 @@ class Loader:
 
     @property
     def step(self) -> int:
-        """The next step: the number of batches yielded since step 0, or in validation since its `iter()`."""
+        """The next step: the number of batches yielded since step 0, or in validation since the last `iter()`."""
         return self._step
 
     @property
@@ -167,18 +171,18 @@ class Loader:
 
     @mixup_enabled.setter
     def mixup_enabled(self, wanted: bool) -> None:
-        """Refuse to change the mixing during a run, which timm's loop may try: the arguments decide about it."""
+        """Raise UsageError for any other value, because timm's loop may try to change the mixing during a run."""
         if wanted != self._settings.mixes:
             raise UsageError(
-                f"mixup_enabled = {wanted}: augment decides whether images are mixed. For epochs without mixing "
+                f"mixup_enabled = {wanted}: augment decides whether images are mixed. For epochs without mixing, "
                 "make another Loader and seek the step"
             )
 
     def seek(self, step: int) -> None:
-        """Go to a step, in O(1). The next iterator stops at the end of that step's epoch; a running one is over."""
+        """Go to a step, in O(1). The next iterator stops at the end of that step's epoch; a running iterator ends."""
         self._refuse_validation("seek")
         if step < 0:
-            raise UsageError(f"seek({step}): expected a step from 0 on")
+            raise UsageError(f"seek({step}): expected a step of at least 0")
         self._step, self._to_epoch_end, self._current = step, True, None
 
     def set_epoch(self, epoch: int) -> None:
@@ -187,7 +191,7 @@ class Loader:
             self.seek(epoch * len(self))
 
     def state_dict(self) -> dict[str, Any]:
-        """The step and the values that must match: under 1 kB, the same for any number of ranks; {} in validation."""
+        """Return the step and the values that must match, under 1 kB and equal on all ranks; {} in validation."""
         return state_of(self._step, self._identity) if self._settings.train else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -201,15 +205,15 @@ class Loader:
             raise UsageError(f"the split {self._settings.split!r} is used for validation, which has no state to load")
 
     def plan(self, step: int) -> Planned:
-        """The samples of a step's batch over all ranks; in validation, of the batch with that number."""
+        """Return the samples of a step's batch over all ranks. In validation, `step` is the number of a batch."""
         if step < 0 or (not self._settings.train and step >= len(self)):
             bound = "" if self._settings.train else f", and below {len(self)}"
-            raise UsageError(f"plan({step}): expected a step from 0 on{bound}")
+            raise UsageError(f"plan({step}): expected a step of at least 0{bound}")
         plan, keys = self._source.whole_plan(step)
         return Planned(plan.ids, [keys[row] for row in plan.ids.tolist()], plan.labels, plan.epochs, *plan.wanted[1:])
 
     def close(self) -> None:
-        """End the threads and close the files. Iterating again starts them again."""
+        """End the threads and close the files. Iterating again starts the threads again."""
         self._current = None
         self._source.close()
 
@@ -222,11 +226,12 @@ class Loader:
     def _refuse_validation(self, what: str) -> None:
         if not self._settings.train:
             raise UsageError(
-                f"{what}: the split {self._settings.split!r} is used for validation: each iter() begins at its start"
+                f"{what} is for training, but the split {self._settings.split!r} is used for validation: each iter() "
+                "begins at the start of the split"
             )
 
     def _batches(self, first: int | None, last: int | None, *, bounded: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass: its first `next` makes it the current one; nothing happens before."""
+        """Yield the batches of one pass. The first `next` makes it the current pass; nothing happens earlier."""
         this = self._current = object()
         end = self._begin(first, last, bounded=bounded)
         while end is None or self._step < end:
@@ -235,12 +240,12 @@ class Loader:
             yield batch
             if self._current is not this:
                 raise UsageError(
-                    "this iterator of a Loader is over: another one was advanced, or the loader was closed or moved by "
-                    "seek, set_epoch or load_state_dict. Only one pass at a time; for two at once make two loaders"
+                    "this iterator of a Loader has ended: another one was advanced, or the loader was closed or moved "
+                    "by seek, set_epoch or load_state_dict. A loader makes one pass at a time"
                 )
 
     def _begin(self, first: int | None, last: int | None, *, bounded: bool) -> int | None:
-        """Go to the first step of a pass. Returns the step before which it stops; None means no end."""
+        """Go to the first step of a pass. Return the step after its last step, or None if it has no end."""
         if not self._settings.train:
             self._step = 0
             self._source.rewind()

@@ -1,4 +1,4 @@
-"""The arguments of a `Loader`, checked and resolved: samples, appearance of images, division of a batch."""
+"""Checks the arguments of a `Loader` that decide the content of its batches, and converts them to settings."""
 
 import json
 from collections.abc import Mapping
@@ -25,14 +25,14 @@ _WHOLE = {
 }
 _SHARES = {"crop": (0.1, 1.0), "smoothing": (0.0, 0.999)}
 _SIDES = range(8, 4097)  # pixels
-_LONG = 120  # most characters of a value that a state holds; for a longer one it holds the hash
-_UNUSED = ("size", "sizes")  # keys of a recipe's augmentation: a loader has sizes by step
+_LONG = 120  # characters; a state holds the hash of a value that is longer
+_UNUSED = ("size", "sizes")  # keys of a recipe's augment section; a loader has sizes by step instead
 _INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The arguments of a loader that decide what its batches hold; none depends on the ranks."""
+    """The arguments of a loader that decide the content of its batches. None of them depends on the ranks."""
 
     split: str
     train: bool
@@ -73,7 +73,7 @@ class Settings:
             raise UsageError(f"interpolation = {self.interpolation!r}: expected {' or '.join(_INTERPOLATIONS)}")
 
     def _for_training(self) -> list[str]:
-        """The given arguments that only apply to training."""
+        """Return the names of the given arguments that apply only to training."""
         asked = [name for name in ("group", "augment", "smoothing") if getattr(self, name)]
         return asked + ["partitions"] * (self.partitions > 1)
 
@@ -84,11 +84,11 @@ class Settings:
         if self.mixes and not self.group:
             raise UsageError(
                 "augment mixes images (mixup or cutmix), so group is required: the number of samples that are mixed "
-                "only with one another. It must divide batch / world for every number of ranks that you will use; "
-                "the same group gives the same images on any of them"
+                "only with one another. It must divide batch / world for every number of ranks that you will use. "
+                "With the same group, the images are the same for any number of ranks"
             )
         if self.augment and self.augment.mixup and self.normalise is None:
-            raise UsageError("mixup blends images, which uint8 cannot hold: give normalise, or augment without mixup")
+            raise UsageError("mixup blends images, which uint8 cannot hold. Give normalise, or augment without mixup")
 
     def _check_partitions(self) -> None:
         groups = self.batch // (self.group or 1)
@@ -113,7 +113,7 @@ class Settings:
         return self.train and (self.mixes or self.smoothing > 0)
 
     def share(self, ranks: int) -> int:
-        """Samples of a batch on each of `ranks` ranks. Raises UsageError if the batch cannot be divided equally."""
+        """Return the samples of a batch on each of `ranks` ranks. Raises UsageError if they would not be equal."""
         if self.batch % (ranks * (self.group or 1)):
             fitting = [n for n in range(1, self.batch + 1) if self.batch % (n * (self.group or 1)) == 0]
             what = f"batch = {self.batch}" + (f" in groups of {self.group}" if self.group else "")
@@ -124,7 +124,7 @@ class Settings:
         return self.batch // ranks
 
     def identity(self) -> dict[str, Any]:
-        """The values that must be equal to load a state, by name; long values as their hash."""
+        """Return the values that must be equal to load a state, by name. Long values are replaced by their hash."""
         augment = None if self.augment is None else self.augment.model_dump(mode="json", exclude_defaults=True)
         values = {
             "split": self.split,
@@ -140,7 +140,7 @@ class Settings:
             "smoothing": self.smoothing,
             "normalise": None if self.normalise is None else [list(colour) for colour in self.normalise],
         }
-        if self.interpolation != "bilinear":  # states from before there was a choice have no such field
+        if self.interpolation != "bilinear":  # states that were made before there was a choice have no such field
             values["interpolation"] = self.interpolation
         return {name: _short(value) for name, value in values.items()}
 
@@ -151,23 +151,23 @@ def _short(value: Any) -> Any:
 
 
 def sizes_of(size: int | Sizes) -> Sizes:
-    """The sizes by step. Raises UsageError for invalid sides, and for steps out of order."""
+    """Return the sizes by step. Raises UsageError for invalid sides, and for steps out of order."""
     try:
         stages: Sizes = ((0, size),) if isinstance(size, int) else tuple((first, side) for first, side in size)
     except (TypeError, ValueError) as error:
         raise UsageError(f"size = {size!r}: expected a side in pixels, or ((first step, side), ...)") from error
     firsts, sides = [first for first, _ in stages], [side for _, side in stages]
     if not stages or firsts[0] != 0 or firsts != sorted(set(firsts)):
-        raise UsageError(f"size begins at the steps {firsts}: the first must be 0, each later one larger")
+        raise UsageError(f"size begins at the steps {firsts}: the first step must be 0, and each later one larger")
     if wrong := [side for side in sides if side not in _SIDES]:
-        raise UsageError(f"size = {wrong[0]}: expected whole pixels from {_SIDES.start} to {_SIDES.stop - 1}")
+        raise UsageError(f"size = {wrong[0]}: expected a whole number from {_SIDES.start} to {_SIDES.stop - 1}")
     return stages
 
 
 def augment_of(augment: str | Path | Augment | Mapping[str, Any] | None) -> Augment | None:
-    """The augmentation: that of a recipe, by name or file; a section; or its values.
+    """Return the augmentation of a recipe, which is given by its name or file, or of a section, or of its values.
 
-    Raises UsageError, which names the key and the values that it allows.
+    Raises UsageError for invalid values; the error names the key and the values that the key allows.
     """
     if augment is None:
         return None
@@ -191,7 +191,7 @@ def _explain(error: ValidationError | TypeError) -> str:
 
 
 def normalise_of(normalise: Any) -> tuple[Colour, Colour] | None:
-    """Mean and deviation in 0 to 255, from a pair in 0 to 1 or a mapping with both such as timm's data config.
+    """Return mean and deviation in 0 to 255, from a pair in 0 to 1 or a mapping with both, such as timm's data config.
 
     Raises UsageError for anything else.
     """

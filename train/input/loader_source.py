@@ -1,4 +1,4 @@
-"""The source of a `Loader`'s batches: opened at the first batch, and closed as a whole."""
+"""Makes the batches of a `Loader`: opens files and starts threads at the first batch, and closes all of them."""
 
 import logging
 import warnings
@@ -47,7 +47,7 @@ class Where(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    """What this rank opens at the first batch."""
+    """The objects that this rank opens at the first batch."""
 
     world: World
     rows: int  # rows of this rank in a whole batch
@@ -57,7 +57,7 @@ class _Opened(NamedTuple):
 
 
 class Source:
-    """Batches by step. It does not refer to its `Loader`, so that an unused loader can be garbage-collected."""
+    """Makes batches by step. It does not refer to its `Loader`, so that an unused loader can be garbage-collected."""
 
     def __init__(self, shards: ShardSet, settings: Settings, where: Where) -> None:
         self._shards, self._settings, self._where = shards, settings, where
@@ -68,7 +68,7 @@ class Source:
         self._opened: _Opened | None = None
         self._feed: Feed | None = None
         self._next = 0  # the step whose groups the feed yields next
-        self._stalled = 0.0  # in feeds that have ended
+        self._stalled = 0.0  # seconds in feeds that have ended
         _refuse_early(settings, where)
 
     @property
@@ -77,7 +77,7 @@ class Source:
         return self._stalled + (self._feed.stalled if self._feed else 0.0)
 
     def take(self, step: int) -> tuple[Tensor, Tensor]:
-        """Images and targets of this rank in a step."""
+        """Return the images and targets of this rank in a step."""
         opened = self._opened or self._open()
         if self._feed is None or self._next != step:
             self._start(opened, step)
@@ -88,14 +88,14 @@ class Source:
             groups, rows = min(mine, 1), rows if self._settings.pad else mine
         try:
             batches = list(islice(self._feed or (), groups))
-        except BaseException:  # Ctrl-C too: some groups of the step may be lost, so the next batch starts again
+        except BaseException:  # also Ctrl-C: some groups of the step may be lost, so the next call starts again
             self.close()
             raise
         self._next += 1
         return opened.whole(batches, rows, self._side(step))
 
     def whole_plan(self, step: int) -> tuple[Plan, Sequence[str]]:
-        """The plan of a whole batch, over all ranks, and the keys of the split's samples."""
+        """Return the plan of a whole batch, over all ranks, and the keys of the split's samples."""
         if self._settings.train:
             self._training_plans = self._training_plans or self._training(self._settings.batch)
             plan = self._training_plans.plan(step, 0)
@@ -104,7 +104,7 @@ class Source:
         return plan, self._splits().keys
 
     def rewind(self) -> None:
-        """Discard what was made ahead: the next batch can be any."""
+        """Discard the batches that were made ahead, so that the next batch may be any."""
         self._next = -1
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class Source:
         self._opened = self._split = self._training_plans = None
 
     def abandon(self) -> None:
-        """Close from the garbage collector, which may run in any thread and must not wait for one that waits for it."""
+        """Close in the garbage collector, which may run in any thread and must not wait for a thread that needs it."""
         if self._feed is not None:
             self._feed.abandon()
         self._feed = self._opened = self._split = self._training_plans = None
@@ -129,7 +129,7 @@ class Source:
         _refuse_short_batch(settings, world.size)
         refuse_unsafe(self._shards)
         if settings.train and not settings.window:
-            refuse_too_large(self._shards, "window=8, which belongs to the result")
+            refuse_too_large(self._shards, "window=8, which changes the order of samples")
         place = Place(world, Accelerator.of(where.device), world.threads(where.threads))
         size_of_group = (settings.group or rows) if settings.mixes else rows
         made = Input(
@@ -162,7 +162,7 @@ class Source:
         return open_cache_alone(self._shards, self._settings.split, self._where.cache_dir, threads, _log.info)
 
     def _start(self, opened: _Opened, step: int) -> None:
-        """Replace the feed by one for this rank's groups from `step` on."""
+        """Replace the feed by a feed of this rank's groups from `step` on."""
         self._end_feed()
         world = opened.world
         if self._settings.train:
@@ -189,7 +189,7 @@ class Source:
         return self._split
 
     def _training(self, group: int) -> TrainPlans:
-        """The training plans in groups of `group` samples; only mixing depends on the size of groups."""
+        """Return the training plans in groups of `group` samples. Only mixing depends on the size of groups."""
         settings, split = self._settings, self._splits()
         augment = settings.augment
         order = Order.of(split.shard_sizes, settings.seed, settings.window, settings.partitions, settings.batch)
@@ -205,17 +205,17 @@ class Source:
         return ValidationPlans(self._splits(), settings.batch, settings.crop, self._side(0))
 
     def _side(self, step: int) -> int:
-        """Side of the images in a step; in validation that of the last stage."""
+        """Return the side of the images in a step; in validation, the side of the last stage."""
         if not self._settings.train:
             return self._settings.sizes[-1][1]
         return side_at(self._settings.sizes, step)
 
 
 def _samples_of(shards: ShardSet, settings: Settings) -> int:
-    """Number of samples in the split. Raises UsageError if there is no such split, or less than a training batch."""
+    """Return the number of samples in the split. Raises UsageError for an unknown split, and for too large a batch."""
     samples = {split.name: split.samples for split in shards.manifest.splits}
     if settings.split not in samples:
-        raise UsageError(f"{shards.where}: no split {settings.split!r}; there are: {', '.join(samples)}")
+        raise UsageError(f"{shards.where}: no split {settings.split!r}; its splits are: {', '.join(samples)}")
     if settings.train and settings.batch > samples[settings.split]:
         raise UsageError(
             f"batch = {settings.batch} is larger than the split {settings.split!r} "
@@ -225,7 +225,7 @@ def _samples_of(shards: ShardSet, settings: Settings) -> int:
 
 
 def _refuse_early(settings: Settings, where: Where) -> None:
-    """Raise UsageError for what cannot work, as far as that is known before the ranks."""
+    """Raise UsageError for arguments that are known to be wrong before the ranks are known."""
     if where.cache not in ("none", "decoded"):
         raise UsageError(f"cache = {where.cache!r}: expected 'none' or 'decoded'")
     if where.decode not in ("auto", "cpu", "mixed"):
@@ -241,4 +241,4 @@ def _refuse_early(settings: Settings, where: Where) -> None:
 def _refuse_short_batch(settings: Settings, ranks: int) -> None:
     """Raise UsageError if several ranks would have last batches of different sizes."""
     if ranks > 1 and not settings.pad and not settings.train:
-        raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share: omit it")
+        raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share: omit pad")

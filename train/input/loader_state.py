@@ -1,4 +1,4 @@
-"""The state of a `Loader`: a step, and the values that must match to load it. The same on all ranks."""
+"""The state of a `Loader`, the same on all ranks: a step, and the values that must match to load the state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,19 +7,19 @@ from headrace.shards.errors import DataError, NewerError, UsageError
 
 FORMAT = 1
 _BEFORE = {"partitions": 1}
-"""Values for a state that lacks them: what the loader did before there was a choice."""
+"""Values for older states, which lack these keys: what the loader did before there was a choice."""
 
 
 def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The state at a step: plain values, under 1 kB."""
+    """Return the state at a step: plain values, under 1 kB."""
     return {"format": FORMAT, "step": step, **identity}
 
 
 def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
-    """The step of a state, for a loader with this identity.
+    """Return the step of a state, for a loader with this identity.
 
-    Raises UsageError, which names each differing value; DataError if it is not a state; NewerError for the state of a
-    later version.
+    Raises UsageError, which names each differing value, for the state of another loader; DataError if it is not a
+    state; NewerError for the state of a later version.
     """
     kind, step = state.get("format"), state.get("step")
     if isinstance(kind, int) and kind > FORMAT:
@@ -37,7 +37,7 @@ def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
     ]
     if other:
         raise UsageError(
-            f"the state belongs to another Loader: {'; '.join(other)}. Give this one the same values; or, to continue "
-            "with other values on purpose, make a new one and seek the step"
+            f"the state belongs to another Loader: {'; '.join(other)}. Give this loader the same values. To continue "
+            "with other values on purpose, make a new loader and seek the step"
         )
     return step

@@ -2,7 +2,7 @@
 
 Batches are large and mostly of the same size. C libraries map such memory again each time, and the system zeroes it
 page by page, which takes longer than writing the batch. A run tells the C library to keep the memory
-(`train/run/process.py`); the Loader, which must not change its process, keeps it here.
+(`train/run/process.py`). The Loader must not change its process, so it keeps the memory here.
 """
 
 from collections import deque
@@ -27,12 +27,12 @@ class Memory:
         self._free: deque[NDArray[np.uint8]] = deque(maxlen=_MOST_KEPT)
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor with uninitialised values."""
+        """Return a tensor with uninitialised values."""
         size = prod(shape) * dtype.itemsize
         return torch.from_numpy(np.asarray(_Block(self._take(size), self._free))).view(dtype).view(shape)
 
     def _take(self, size: int) -> NDArray[np.uint8]:
-        """A block of `size` bytes. Free blocks of other sizes are released, because sizes rarely change."""
+        """Return a block of `size` bytes. Free blocks of other sizes are released, because sizes rarely change."""
         while self._free:
             try:
                 held = self._free.pop()
@@ -44,7 +44,7 @@ class Memory:
 
 
 class _Block:
-    """Referenced by an array and everything that shares its memory; it is deleted with the last of them."""
+    """A block in use. An array and all that share its memory refer to the block, which becomes free with the last."""
 
     def __init__(self, memory: NDArray[np.uint8], free: deque[NDArray[np.uint8]]) -> None:
         self._memory, self._free = memory, free

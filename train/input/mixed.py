@@ -1,4 +1,4 @@
-"""Mixed images: their pixels, and their targets with two classes."""
+"""Mixes images with their partners, and makes the targets of mixed images, which have two classes."""
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ def mix_images(images: Tensor, partner: Tensor | None, mix: Mix | None) -> None:
 def soft_targets(
     labels: Tensor, partner: Tensor | None, mix: Mix | None, classes: int, smoothing: float = 0.0
 ) -> Tensor:
-    """The share of each class in each image: float32 (b, classes) from int64 (b,); rows sum to 1.
+    """Return the share of each class in each image: float32 (b, classes) from int64 (b,); rows sum to 1.
 
     A label gets 1 - smoothing + smoothing / classes and each other class smoothing / classes; the targets of a sample
     and its partner are weighted like their images. This is what `timm.data.Mixup` does; label smoothing is that of

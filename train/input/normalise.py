@@ -12,7 +12,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Normalise:
-    """uint8 (b, h, w, 3) to (b, 3, h, w) in `dtype`: (x - mean) / std, channels_last without a copy.
+    """Maps uint8 (b, h, w, 3) to (x - mean) / std, (b, 3, h, w) in `dtype`, channels_last without a copy.
 
     Scale and shift are stored as whole rows of pixels: an operand of three numbers would be broadcast along the
     innermost axis, and a CPU could not use its vector units.
@@ -26,13 +26,13 @@ class Normalise:
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalised images; in a channels_last run their memory stays in the order height, width, channel."""
+        """Return normalised images. In a channels_last run their memory stays in the order height, width, channel."""
         made = torch.empty(images.shape, dtype=self._scale.dtype, device=images.device)
         self.write(images, made)
         return self._accelerator.lay_out(made.permute(0, 3, 1, 2))
 
     def traced(self, images: Tensor) -> Tensor:
-        """The same in operations that torch.compile fuses with what follows: uint8 (b, h, w, 3) to (b, 3, h, w)."""
+        """Return the same, (b, 3, h, w), by operations that torch.compile fuses with those that follow."""
         return (images * self._scale + self._shift).permute(0, 3, 1, 2)
 
     def write(self, images: Tensor, made: Tensor) -> None:
@@ -48,12 +48,12 @@ class Normalise:
 
 
 def _scaled_on_gpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -> None:
-    """Pixels * scale + shift in the rows' dtype, in one pass: uint8 (n, m) with two rows (m,)."""
+    """Write pixels * scale + shift in one pass: pixels are uint8 (n, m), scale and shift (m,), made (n, m)."""
     torch.addcmul(shift, pixels, scale, out=made)
 
 
 def _scaled_on_cpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -> None:
-    """Compute the same on a CPU, in one pass over the memory."""
-    from headrace.train.input.kernels.scale import scale_rows  # noqa: PLC0415  a run on a GPU needs no compiler of loops
+    """Write the same on a CPU, in one pass over the memory."""
+    from headrace.train.input.kernels.scale import scale_rows  # noqa: PLC0415  a run on a GPU needs no numba
 
     scale_rows(pixels.numpy(), scale.numpy(), shift.numpy(), made.numpy())

@@ -1,4 +1,4 @@
-"""The contents of micro-batches, planned before any byte is read: a pure function of (recipe, step, group)."""
+"""Plans the contents of micro-batches before any byte is read: a pure function of (recipe, step, group)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Sizes = tuple[tuple[int, int], ...]
 
 
 def side_at(sizes: Sizes, step: int) -> int:
-    """Side of the training images of a step, in pixels."""
+    """Return the side of the training images of a step, in pixels."""
     return next(side for first, side in reversed(sizes) if first <= step)
 
 
@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     """The contents of a micro-batch, before any byte is read."""
 
     step: int
-    group: int  # index of the step's group; in validation, of the fixed batch
+    group: int  # index of the group in its step; in validation, index of the batch
     epochs: NDArray[np.int64]  # (b,)
     labels: NDArray[np.int64]  # (b,)
     wanted: Wanted
@@ -48,7 +48,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainPlans:
-    """The training micro-batches of one rank, from any step on."""
+    """Plans the training micro-batches of a rank, from any step on."""
 
     split: Split
     order: Order
@@ -62,7 +62,7 @@ class TrainPlans:
     def of(
         cls, augment: Augment, split: Split, order: Order, steps: Steps, sizes: Sizes, mean: tuple[float, float, float]
     ) -> "TrainPlans":
-        """The plans for a recipe's augmentation; `mean` is the network's mean colour, 0 to 255."""
+        """Return the plans for a recipe's augmentation; `mean` is the network's mean colour, 0 to 255."""
         return cls(
             split=split,
             order=order,
@@ -74,12 +74,12 @@ class TrainPlans:
         )
 
     def plan(self, step: int, group: int) -> Plan:
-        """The plan of one group of one step."""
+        """Return the plan of one group of a step."""
         (plan,) = self._plans([(step, group)])
         return plan
 
     def _plans(self, places: list[tuple[int, int]]) -> Iterator[Plan]:
-        """The plans of some (step, group), drawn together: most of a draw's cost is the overhead of NumPy calls."""
+        """Yield the plans of pairs (step, group), drawn together: most of a draw's cost is the overhead of NumPy."""
         positions = [self.order.positions(*self.steps.group_span(*place)) for place in places]
         epochs, ids = (np.concatenate(column) for column in zip(*positions, strict=True))
         seed = self.order.seed
@@ -98,11 +98,11 @@ class TrainPlans:
         return centre_views(fraction, size, samples.widths, samples.heights)
 
     def size_at(self, step: int) -> int:
-        """Side of the training images of a step, in pixels."""
+        """Return the side of the training images of a step, in pixels."""
         return side_at(self.sizes, step)
 
     def stream(self, first_step: int, last_step: int, groups: range) -> Iterator[Plan]:
-        """Plans of `groups` of every step from first_step (included) to last_step (excluded), in order."""
+        """Yield the plans of `groups` of every step from first_step (included) to last_step (excluded), in order."""
         places = ((step, group) for step in range(first_step, last_step) for group in groups)
         at_once = max(1, _DRAWN_TOGETHER // self.steps.group)
         while some := list(islice(places, at_once)):
@@ -111,7 +111,7 @@ class TrainPlans:
 
 @dataclass(frozen=True)
 class ValidationPlans:
-    """The validation split in fixed batches; ranks get whole batches, so each forward pass sees the same for any N."""
+    """Plans validation in fixed batches. Ranks get whole batches, so forward passes do not depend on the ranks."""
 
     split: Split
     batch: int
@@ -120,21 +120,21 @@ class ValidationPlans:
 
     @cached_property
     def spans(self) -> list[tuple[int, int]]:
-        """First and past-the-last id of each batch."""
+        """The first id of each batch, and the id after its last."""
         return validation_batches(len(self.split), self.batch)
 
     def __len__(self) -> int:
         return len(self.spans)
 
     def stream(self, batches: range) -> Iterator[Plan]:
-        """Plans of these batches, in order."""
+        """Yield the plans of these batches, in order."""
         if batches:
             self.split.read_in_order(self.spans[batches.start][0], self.spans[batches.stop - 1][1])
         for number in batches:
             yield self._plan(number, *self.spans[number])
 
     def shares(self, ranks: int, rank: int) -> Iterator[Plan]:
-        """Plans of a rank's share of every batch, in order, if batches are divided; none for an empty share."""
+        """Yield the plans of a rank's share of every batch, in order, without empty shares."""
         self.split.read_in_order(0, len(self.split))
         for number, (first, last) in enumerate(self.spans):
             mine = deal(last - first, ranks, rank)

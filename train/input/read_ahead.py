@@ -1,4 +1,4 @@
-"""Fetches tars of a URL ahead of training: those that this host's ranks read, in the order of their windows."""
+"""Fetches the tars of a URL that this host's ranks will read ahead of training, in the order of their windows."""
 
 from collections.abc import Iterator
 from itertools import takewhile
@@ -13,10 +13,10 @@ from headrace.train.machine.world import World
 
 
 def read_ahead(plans: TrainPlans, world: World, first_step: int, last_step: int) -> None:
-    """Announce what will be read from `first_step` to `last_step` (excluded); no effect for local tars.
+    """Tell the stage what steps `first_step` to `last_step` (excluded) will read; do nothing for local tars.
 
-    One rank of a host fetches for all. The others get the same plan, so that they evict the right tars if they must
-    fetch one themselves.
+    One rank of a host fetches for all its ranks. The other ranks get the same plan, so that they evict the right tars
+    if they must fetch a tar themselves.
     """
     staged = plans.split.staged
     if staged is None:
@@ -41,7 +41,7 @@ def refuse_too_large(shards: ShardSet, advice: str) -> None:
     if size > room:
         raise UsageError(
             f"{shards.where}: its tars take {in_words(size)}, but only {in_words(max(room, 0))} may be staged in "
-            f"{depot.stage.folder}. An order in windows needs only some tars at a time: {advice}. Or raise "
-            "runtime.stage_limit or HEADRACE_STAGE_LIMIT, or set runtime.stage_dir or HEADRACE_STAGE_DIR to a larger "
-            "disk"
+            f"{depot.stage.folder}. If samples are shuffled in windows, only some tars are needed at a time: {advice}. "
+            "Or raise runtime.stage_limit or HEADRACE_STAGE_LIMIT, or set runtime.stage_dir or HEADRACE_STAGE_DIR to a "
+            "folder on a larger disk"
         )

@@ -16,9 +16,9 @@ PADDING = -100
 
 
 class WholeBatch:
-    """Joins groups: normalises them, mixes each within itself, and pads.
+    """Joins groups into a batch: normalises images, mixes the images of each group with one another, and pads.
 
-    Without `normalise` images stay uint8. `soft` targets are float32 (b, classes), others int64 (b,).
+    Without `normalise`, images stay uint8. Targets are float32 (b, classes) if `soft`, else int64 (b,).
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class WholeBatch:
         self._empty = accelerator.either(cpu=Memory().empty, gpu=self._empty_on_gpu)
 
     def __call__(self, groups: Sequence[Batch], rows: int, size: int) -> tuple[Tensor, Tensor]:
-        """Images (rows, 3, size, size), channels_last, and their targets; rows beyond the groups' are padding."""
+        """Return images (rows, 3, size, size), channels_last, and targets. Rows after the groups are padding."""
         images, targets = self._images(groups, rows, size), [self._targets(group) for group in groups]
         lacking = rows - sum(len(part) for part in targets)
         if lacking:
@@ -44,7 +44,7 @@ class WholeBatch:
         return images.permute(0, 3, 1, 2), targets[0] if len(targets) == 1 else torch.cat(targets)
 
     def _images(self, groups: Sequence[Batch], rows: int, size: int) -> Tensor:
-        """The images of all groups, (rows, size, size, 3)."""
+        """Return the images of all groups, (rows, size, size, 3)."""
         if self._normalise is None and len(groups) == 1 and len(groups[0].images) == rows and groups[0].partner is None:
             return groups[0].images
         kind = torch.uint8 if self._normalise is None else torch.float32
@@ -62,7 +62,7 @@ class WholeBatch:
         return made if wanted == kind else self._empty(made.shape, wanted).copy_(made)
 
     def _empty_on_gpu(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        return torch.empty(shape, dtype=dtype, device=self._accelerator.device)  # torch keeps a GPU's memory itself
+        return torch.empty(shape, dtype=dtype, device=self._accelerator.device)  # torch itself reuses a GPU's memory
 
     def _targets(self, group: Batch) -> Tensor:
         if not self._soft:

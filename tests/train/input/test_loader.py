@@ -190,5 +190,5 @@ def test_plan_of_validation(tiny_set: Path, opened: list[Loader]) -> None:
     assert [len(plan.ids) for plan in plans] == [50, 50, 20]
     assert np.concatenate([plan.ids for plan in plans]).tolist() == list(range(120))
     for step in (-1, 3):
-        with pytest.raises(UsageError, match=r"expected a step from 0 on, and below 3"):
+        with pytest.raises(UsageError, match=r"expected a step of at least 0, and below 3"):
             loader.plan(step)

@@ -29,7 +29,7 @@ def test_second_iterator_ends_the_first(tiny_set: Path, opened: list[Loader]) ->
     assert threading.active_count() == threads
     next(one)
     next(other)
-    with pytest.raises(UsageError, match="this iterator of a Loader is over"):
+    with pytest.raises(UsageError, match="this iterator of a Loader has ended"):
         next(one)
     assert loader.step == 2
 
@@ -47,13 +47,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "mixup of uint8": ({"augment": MIXED, "group": 2, "normalise": None}, "mixup blends images"),
     "batch": ({"batch": 10**5}, r"batch = 100000 is larger than the split 'train'"),
     "no batch": ({"batch": 0}, "batch = 0: expected a whole number from 1 to"),
-    "split": ({"split": "test"}, "no split 'test'; there are: train, val"),
+    "split": ({"split": "test"}, "no split 'test'; its splits are: train, val"),
     "augment": ({"augment": {"crop": 1}}, "augment: crop: Extra inputs"),
-    "recipe": ({"augment": "nope"}, "recipe nope: not a file, and not a shipped recipe"),
+    "recipe": ({"augment": "nope"}, "recipe nope: neither a file nor a shipped recipe"),
     "validation": ({"split": "val", "smoothing": 0.1}, "smoothing is for training"),
     "normalise": ({"normalise": ((123, 116, 103), (58, 57, 57))}, "for pixels in 0 to 1"),
-    "size": ({"size": 5}, "size = 5: expected whole pixels"),
-    "sizes": ({"size": ((5, 64),)}, "the first must be 0"),
+    "size": ({"size": 5}, "size = 5: expected a whole number"),
+    "sizes": ({"size": ((5, 64),)}, "the first step must be 0"),
     "cache": ({"cache": "yes"}, "cache = 'yes': expected"),
     "threads": ({"threads": 0}, "threads = 0"),
     "pad": ({"split": "val", "pad": False, "rank": 0, "world": 2}, "which 2 ranks cannot share"),

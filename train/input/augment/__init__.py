@@ -1,1 +1,1 @@
-"""Augmentation: the random draws for each sample, and the operators that change it."""
+"""Augmentation: the random draws for each sample, and the operators that change its image."""

@@ -24,9 +24,9 @@ class Affine(NamedTuple):
 
 
 def affine_changes(affine: Affine, seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """The warp of each image of `size` pixels; nothing if all ranges are empty.
+    """Yield the warp of each image of `size` pixels, or nothing if all ranges are empty.
 
-    Draws as `torchvision.transforms.RandomAffine.get_params` does: all uniform, the shift rounded to whole pixels.
+    Draws are those of `torchvision.transforms.RandomAffine.get_params`: uniform, with shifts rounded to whole pixels.
     """
     if affine == Affine():
         return

@@ -11,7 +11,7 @@ from headrace.train.input.augment.views import ATTEMPTS, Samples, tried_sides
 
 
 class Erasing(NamedTuple):
-    """The probability per image, shares of its area, height-to-width ratios, and the colour (red, green, blue)."""
+    """The probability per image, the ranges of area share and height-to-width ratio, and the colour (r, g, b)."""
 
     chance: float = 0.0
     area: tuple[float, float] = (0.02, 0.33)
@@ -20,11 +20,11 @@ class Erasing(NamedTuple):
 
 
 def erasing_changes(erasing: Erasing, seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """The rectangles, drawn by (seed, epoch, sample id), in those images of `size` pixels that get one.
+    """Yield the rectangles, drawn by (seed, epoch, sample id), for the images of `size` pixels that get one.
 
-    Follows `torchvision.transforms.RandomErasing`: up to ten tries of (area, log-uniform ratio), the first rectangle
-    that is smaller than the image in both directions and has at least one pixel is placed uniformly; if there is none,
-    the image is not changed.
+    Follows `torchvision.transforms.RandomErasing`: up to ten pairs (area, log-uniform ratio) are drawn. The first
+    rectangle that is smaller than the image in both directions and has at least one pixel is placed uniformly. If none
+    is, the image is not changed.
     """
     if not erasing.chance:
         return

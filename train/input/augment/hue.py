@@ -16,16 +16,16 @@ _DELTAS = 511  # differences of two 8-bit values
 class _Tables(NamedTuple):
     """Lookup tables, on one device, for values that depend on few bits."""
 
-    hue: Tensor  # uint8 (3 * 511 * 256,) by largest channel, difference of the two others + 255, spread
+    hue: Tensor  # uint8 (3 * 511 * 256,) by index of the largest channel, difference of the other two + 255, spread
     saturation: Tensor  # uint8 (65536,) by spread * 256 + value
     low: Tensor  # uint8 (65536,) by saturation * 256 + value: the smallest channel
-    weight: Tensor  # float64 (256,) by hue: how much saturation takes from the middle channel
-    falling: Tensor  # bool (256,) by hue: the middle channel falls with growing hue
-    order: Tensor  # int64 (256, 3) by hue: which of value, middle and low red, green and blue are
+    weight: Tensor  # float64 (256,) by hue: the factor with which saturation lowers the middle channel
+    falling: Tensor  # bool (256,) by hue: whether the middle channel falls as the hue grows
+    order: Tensor  # int64 (256, 3) by hue: for red, green and blue, the index in (value, middle, low)
 
 
 def shift_hue(images: Tensor, steps: Tensor) -> Tensor:
-    """Add to the hue of uint8 images (n, s, s, 3) their steps (n, 1, 1) of 1 / 256 turn; the hue wraps around."""
+    """Add `steps` (n, 1, 1), of 1 / 256 turn each, to the hue of uint8 images (n, s, s, 3). The hue wraps around."""
     tables = _tables(images.device)
     hue, saturation, value = _to_hsv(images, tables)
     return _to_rgb(hue + steps.to(torch.uint8), saturation, value, tables)  # uint8 wraps
@@ -61,7 +61,7 @@ def _looked_up(table: Tensor, places: Tensor) -> Tensor:
 
 
 def _rounded(x: Tensor) -> Tensor:
-    """C's round() for numbers from 0 to 255: halves are rounded up."""
+    """Round numbers from 0 to 255 like C's round(), which rounds halves up."""
     return (x + 0.5).to(torch.uint8)
 
 
@@ -87,7 +87,7 @@ def _tables(device: torch.device) -> _Tables:
 
 
 def _hues(device: torch.device) -> Tensor:
-    """uint8 (3, 511, 256). One of the two smaller channels is the smallest, at distance 1 in Pillow's terms."""
+    """Return the table of hues, uint8 (3, 511, 256). In Pillow's formula the smallest channel has distance 1."""
     leader = torch.arange(3, device=device)[:, None, None]
     delta = torch.arange(-255, 256, device=device)[None, :, None]
     spread = torch.arange(256, device=device)[None, None, :]

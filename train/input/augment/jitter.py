@@ -14,7 +14,7 @@ _OPS = (Op.BRIGHTNESS, Op.CONTRAST, Op.SATURATION, Op.HUE)
 
 
 class Jitter(NamedTuple):
-    """Half-widths: factors are drawn from [1 - x, 1 + x], shifts of the hue in turns from [-x, x]. 0 is off."""
+    """Half-widths x: factors are drawn from [1 - x, 1 + x], shifts of the hue, in turns, from [-x, x]. 0 means off."""
 
     brightness: float = 0.0
     contrast: float = 0.0
@@ -23,7 +23,7 @@ class Jitter(NamedTuple):
 
 
 def jitter_changes(jitter: Jitter, seed: int, samples: Samples) -> Iterator[Change]:
-    """The colour operators of each sample in its own random order, as in `torchvision.transforms.ColorJitter`.
+    """Yield the colour operators of each sample in its own random order, as in `torchvision.transforms.ColorJitter`.
 
     A sample's factors and order do not depend on which other operators are on.
     """
@@ -42,5 +42,5 @@ def jitter_changes(jitter: Jitter, seed: int, samples: Samples) -> Iterator[Chan
 
 
 def hue_steps(turns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What `torchvision.transforms.functional.adjust_hue` adds to an 8-bit hue: whole steps, truncated towards zero."""
+    """Return the whole steps, truncated towards 0, that torchvision's `functional.adjust_hue` adds to an 8-bit hue."""
     return np.trunc(turns * 255) % 256

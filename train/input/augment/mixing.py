@@ -1,8 +1,8 @@
-"""mixup and CutMix within one group: which samples are mixed, and how much, drawn by (seed, step, group).
+"""Draws mixup and CutMix within a group by (seed, step, group): which samples are mixed, and with what weights.
 
 mixup (Zhang et al., arXiv:1710.09412) blends each image with its partner; CutMix (Yun et al., arXiv:1905.04899) puts
-a rectangle of the partner into it. Both weight the two labels by the visible share of each image. Pairs are always
-within a group, so the mixed images are the same on whichever process the group runs.
+a rectangle of the partner into it. Both weight the two labels by the visible share of each image. A partner is always
+in the same group, so the mixed images do not depend on the process that runs the group.
 """
 
 from typing import NamedTuple
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from headrace.shards.draws import Stream, hash64, uniforms
 
-_TRIES = 64  # of the Beta draw; each is accepted with probability of at least one half
+_TRIES = 64  # attempts at a Beta draw; each is accepted with a probability of at least one half
 
 
 class Mixing(NamedTuple):
-    """Parameters of the Beta distributions, 0 for off. If both are on, each group draws which of them it gets."""
+    """Alphas of the Beta distributions; 0 means off. If both are on, one of the two is drawn for each group."""
 
     mixup: float = 0.0
     cutmix: float = 0.0
 
 
 class Mix(NamedTuple):
-    """How one group is mixed."""
+    """The mixing of one group."""
 
     partner: NDArray[np.int64]  # (b,) the partner of each sample: a permutation of the group
     share: float  # the weight of a sample's own label
@@ -31,7 +31,7 @@ class Mix(NamedTuple):
 
 
 def draw_mix(mixing: Mixing, seed: int, step: int, group: int, samples: int, size: int) -> Mix | None:
-    """The mix of `samples` images of `size` pixels; None if mixing is off."""
+    """Return the mix of `samples` images of `size` pixels, or None if mixing is off."""
     if not (mixing.mixup or mixing.cutmix):
         return None
     draws = uniforms(seed, Stream.MIX, step, group, count=3 + 2 * _TRIES)[0]
@@ -46,7 +46,7 @@ def draw_mix(mixing: Mixing, seed: int, step: int, group: int, samples: int, siz
 
 
 def beta(alpha: float, pairs: NDArray[np.float64]) -> float:
-    """A Beta(alpha, alpha) draw from uniform pairs (n, 2) by Johnk's method (Metrika 8, 1964), for alpha up to 1."""
+    """Return a Beta(alpha, alpha) draw from uniform pairs (n, 2), by Johnk's method (Metrika 8, 1964); alpha <= 1."""
     x, y = (pairs ** (1 / alpha)).T
     accepted = np.flatnonzero((x + y > 0) & (x + y <= 1))
     first = accepted[0] if len(accepted) else None
@@ -54,6 +54,6 @@ def beta(alpha: float, pairs: NDArray[np.float64]) -> float:
 
 
 def _span(centre: float, share: float, size: int) -> tuple[int, int]:
-    """First and past-the-last pixel of the box along one axis: sqrt(1 - share) of the image, clipped at its edges."""
+    """Return the box along one axis, first pixel and end: sqrt(1 - share) of the image, clipped at the edges."""
     half = size * np.sqrt(1 - share) / 2
     return int(max(0, round(centre * size - half))), int(min(size, round(centre * size + half)))

@@ -1,6 +1,6 @@
-"""Changes of resized images: an operator, the images it applies to, and its numbers.
+"""Changes of resized images: an operator, the images that it changes, and its values.
 
-NumPy only. All draws are made before any pixel exists, so nothing has to wait for the device.
+This module uses only NumPy. All draws are made before any pixel exists, so nothing waits for the device.
 """
 
 from enum import Enum, auto
@@ -19,7 +19,7 @@ class Op(Enum):
     SHARPNESS = auto()  # factor
     HUE = auto()  # steps of 1 / 256 turn to add, 0 to 255
     POSTERIZE = auto()  # bits to keep, 1 to 8
-    SOLARIZE = auto()  # values from here on are inverted
+    SOLARIZE = auto()  # threshold; pixel values from it on are inverted
     AUTOCONTRAST = auto()  # none
     EQUALIZE = auto()  # none
     WARP = auto()  # a, b, c, d, e, f of warp.inverse_matrix
@@ -31,4 +31,4 @@ class Change(NamedTuple):
 
     op: Op
     rows: NDArray[np.int64]  # (n,) rows of the group, each at most once
-    values: NDArray[np.float64]  # (n, k) the numbers for each row, as described at `op`
+    values: NDArray[np.float64]  # (n, k) the values for each row, as the comment in `Op` describes them

@@ -1,8 +1,8 @@
-"""The operators of `train/input/augment/operation.py` for uint8 images (n, s, s, 3) on any device.
+"""Implements the operators of `train/input/augment/operation.py` for uint8 images (n, s, s, 3) on any device.
 
-Each gives the same bits as torchvision on Pillow images (tests compare with Pillow; `_warp` is the one exception). They
-use integers, or float operations one by one in Pillow's precision, so the result is the same on every device and in any
-batch. Sums are of integers, whose order does not matter. Nothing here waits for the device.
+Each operator except `_warp` gives the same bits as torchvision on Pillow images; tests compare it with Pillow. The
+operators use integers, or single float operations in Pillow's precision, so the result is the same on every device and
+in any batch. Only integers are summed, so the order of a sum does not matter. Nothing here waits for the device.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,13 @@ from headrace.train.machine.device import Accelerator
 
 
 def changed(images: Tensor, changes: Sequence[Change], accelerator: Accelerator) -> Tensor:
-    """Apply all changes to uint8 images (b, s, s, 3) in order; without changes return the same tensor."""
+    """Apply all changes, in order, to uint8 images (b, s, s, 3). Without changes, return the same tensor."""
     if not changes:
         return images
     rows = accelerator.upload(np.concatenate([change.rows for change in changes]))
     values = accelerator.upload(np.concatenate([change.values.ravel() for change in changes]))
     sizes = [change.values.size for change in changes]
-    images = images.clone()  # they may be in a buffer of the pipeline
+    images = images.clone()  # because they may lie in a buffer of the pipeline
     for change, some, numbers in zip(
         changes, rows.split([len(c.rows) for c in changes]), values.split(sizes), strict=True
     ):
@@ -33,13 +33,13 @@ def changed(images: Tensor, changes: Sequence[Change], accelerator: Accelerator)
 
 
 def _grey(images: Tensor) -> Tensor:
-    """Pillow's 8-bit grey (ITU-R 601-2 luma) as int32 (n, s, s)."""
+    """Return Pillow's 8-bit grey (ITU-R 601-2 luma) as int32 (n, s, s)."""
     red, green, blue = images.unbind(-1)
     return (red.int() * 19595 + green.int() * 38470 + blue.int() * 7471 + 0x8000) >> 16
 
 
 def _blended(background: Tensor | float, pixels: Tensor, factors: Tensor) -> Tensor:
-    """`PIL.Image.blend(background, pixels, factor)`: in float32, truncated towards zero, clipped."""
+    """Compute `PIL.Image.blend(background, pixels, factor)` in float32, truncated towards zero and clipped."""
     factors = factors.float().view(-1, *[1] * (pixels.dim() - 1))
     return pixels.float().sub_(background).mul_(factors).add_(background).clamp_(0, 255).to(torch.uint8)
 
@@ -56,18 +56,20 @@ def _contrast(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def _saturation(images: Tensor, factors: Tensor) -> Tensor:
-    grey = _grey(images).float()  # a channel at a time: an operand that repeats along the innermost axis is slow
+    grey = _grey(images).float()  # blended by channel: broadcasting along the innermost axis is slow
     return torch.stack([_blended(grey, channel, factors) for channel in images.unbind(-1)], -1)
 
 
 def _sharpness(images: Tensor, factors: Tensor) -> Tensor:
-    """Blend with Pillow's SMOOTH filter, 1 around 5 over 13, which leaves the outermost pixels unchanged."""
+    """Blend with Pillow's SMOOTH filter: (5 in the centre, 1 around it) / 13. The outermost pixels do not change."""
     pixels = images.int()
     rows = pixels[:, :-2] + pixels[:, 1:-1] + pixels[:, 2:]
     around = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
     inner = pixels[:, 1:-1, 1:-1]
     smooth = pixels.clone()
-    smooth[:, 1:-1, 1:-1] = (2 * (around + 4 * inner) + 13) // 26  # rounded; never a tie, as the numerator is odd
+    smooth[:, 1:-1, 1:-1] = (
+        2 * (around + 4 * inner) + 13
+    ) // 26  # rounded; there are no ties, because the numerator is odd
     return _blended(smooth.float(), images, factors)
 
 
@@ -105,10 +107,10 @@ def _equalize(images: Tensor, _: Tensor) -> Tensor:
 
 
 def _warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Take the nearest pixel where the matrix leads inside the image, black elsewhere.
+    """Take the nearest pixel if the matrix maps to a point inside the image, and black otherwise.
 
     Coordinates are multiples of 1 / 65536 pixel between pixel centres, as in Pillow's `affine_fixed`. Pillow computes
-    pure scaling in double precision, so there fewer than 1 in 1,000 pixels are off by one.
+    pure scaling in double precision, so in this case fewer than 1 in 1,000 pixels come from a neighbouring position.
     """
     samples, side = len(images), images.shape[1]
     a, b, c, d, e, f = matrices.unbind(1)

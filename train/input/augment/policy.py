@@ -1,4 +1,4 @@
-"""The whole augmentation of training images after the resize: pure functions of (seed, epoch, sample id)."""
+"""Draws the whole augmentation of training images after the resize, as pure functions of (seed, epoch, sample id)."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from headrace.train.recipe.sections import Augment
 
 
 class Policy(NamedTuple):
-    """The augmentations that are on; by default none."""
+    """The augmentations with their parameters; by default all are off."""
 
     affine: Affine = Affine()
     jitter: Jitter = Jitter()
@@ -21,7 +21,7 @@ class Policy(NamedTuple):
 
     @classmethod
     def of(cls, augment: Augment, mean: tuple[float, float, float]) -> "Policy":
-        """The policy of a recipe. Erased pixels get the network's mean colour, in levels of 0 to 255."""
+        """Return the policy of a recipe. Erased pixels get the network's mean colour `mean`, in levels of 0 to 255."""
         red, green, blue = map(round, mean)
         return cls(
             Affine(augment.rotate, augment.shear, augment.translate, augment.scale),
@@ -32,9 +32,9 @@ class Policy(NamedTuple):
 
 
 def draw_changes(policy: Policy, seed: int, samples: Samples, size: int) -> tuple[Change, ...]:
-    """The changes to the images of a group, of `size` pixels, in this order; none for what is off.
+    """Return the changes to the images of a group, of `size` pixels, in the order in which they are applied.
 
-    `rows` of a change are indices within `samples`; everything else about a sample is the same in any group.
+    The `rows` of a change are indices into `samples`; everything else about a sample is the same in any group.
     """
     return (
         *affine_changes(policy.affine, seed, samples, size),

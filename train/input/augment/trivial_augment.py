@@ -1,8 +1,8 @@
 """TrivialAugment (Müller and Hutter, arXiv:2103.10158): one operator with one strength for each sample, without tuning.
 
-Operators and strengths are those of `torchvision.transforms.TrivialAugmentWide` with its 31 bins. As there, shears are
-about the top left corner, and shifts are of up to 32 pixels, whatever the size of the image. One strength differs:
-because of its float32, torchvision shifts by 15 pixels instead of 16.
+Operators and strengths are the ones of `torchvision.transforms.TrivialAugmentWide` with its 31 bins. As in torchvision,
+shears keep the top left corner fixed, and shifts are up to 32 pixels, whatever the size of the image. One strength
+differs: torchvision's float32 arithmetic makes one shift 15 pixels instead of 16.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ Numbers = NDArray[np.float64]
 
 
 class Choice(NamedTuple):
-    """One operator that a sample may get."""
+    """An operator that a sample may draw."""
 
     name: str  # as torchvision names it
     op: Op | None
@@ -89,7 +89,7 @@ CHOICES = (
 
 
 def trivial_changes(seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """The operator of each sample, drawn by (seed, epoch, sample id); samples that draw Identity have none."""
+    """Yield the operator of each sample, drawn by (seed, epoch, sample id); samples that draw Identity have none."""
     choice, strength = trivial_draws(seed, samples)
     for number, one in enumerate(CHOICES):
         rows = np.flatnonzero(choice == number)
@@ -98,7 +98,7 @@ def trivial_changes(seed: int, samples: Samples, size: int) -> Iterator[Change]:
 
 
 def trivial_draws(seed: int, samples: Samples) -> tuple[NDArray[np.int64], Numbers]:
-    """The index in CHOICES for each sample, and its signed strength: both (n,), all uniform."""
+    """Return each sample's index in CHOICES and its signed strength, (n,) each, both drawn uniformly."""
     draws = uniforms(seed, Stream.TRIVIAL, samples.epochs, samples.ids, count=3)
     choice = (draws[:, 0] * len(CHOICES)).astype(np.int64)
     table = np.stack([one.strengths for one in CHOICES])

@@ -1,4 +1,4 @@
-"""Which part of each image is used, and whether it is mirrored: pure functions of (seed, epoch, sample id).
+"""Draws the part of each image that is used, and whether it is mirrored: pure functions of (seed, epoch, sample id).
 
 A *view* is a rectangle of the decoded image that the pipeline resizes to the training size. In a mirrored view the left
 and right edges are exchanged, and the resize mirrors it at no cost.
@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 
 from headrace.shards.draws import Stream, uniforms
 
-ATTEMPTS = 10  # torchvision also tries this often before it takes the central box, or erases nothing
+ATTEMPTS = 10  # as in torchvision, which then takes the central box, or erases nothing
 
-# Tries to draw at once: most boxes fit at the first try, and most others within a few
+# Numbers of the tries that are drawn together: most boxes fit at the first try, and most others within a few
 _TOGETHER = (range(1), range(1, ATTEMPTS))
 
 
 class Views(NamedTuple):
     """Rectangles in pixels of the decoded image: float32 (n, 2) corners as (y, x); start x > end x means mirrored.
 
-    Rectangles on whole pixels are cut out and then resized, as RandomResizedCrop does. Otherwise images are resized
-    before squares are cut out of them, as Resize and CenterCrop do: then `short` is the shorter side in between.
+    If `short` is 0, the rectangles lie on whole pixels; they are cut out and then resized, as in RandomResizedCrop.
+    Otherwise the images are resized until their shorter side is `short`, and then squares are cut out, as in Resize and
+    CenterCrop.
     """
 
     start: NDArray[np.float32]
@@ -29,12 +30,12 @@ class Views(NamedTuple):
     short: int = 0
 
     def only(self, rows: NDArray[Any] | slice) -> "Views":
-        """The views of these rows."""
+        """Return the views of these rows."""
         return self._replace(start=self.start[rows], end=self.end[rows])
 
 
 class Samples(NamedTuple):
-    """Images and the epochs they are used in: columns of equal length n."""
+    """Images, and the epochs in which they are used: columns of equal length n."""
 
     epochs: NDArray[np.int64]
     ids: NDArray[np.int64]
@@ -42,12 +43,12 @@ class Samples(NamedTuple):
     heights: NDArray[np.int32]
 
     def only(self, rows: NDArray[Any] | slice) -> "Samples":
-        """The samples of these rows."""
+        """Return the samples of these rows."""
         return Samples(self.epochs[rows], self.ids[rows], self.widths[rows], self.heights[rows])
 
 
 class Crop(NamedTuple):
-    """Random resized crop: fractions of the image's area, width-to-height ratios, probability to mirror."""
+    """Random resized crop: ranges of the area share and of the width-to-height ratio, and probability of mirroring."""
 
     area: tuple[float, float]
     ratio: tuple[float, float]
@@ -55,10 +56,10 @@ class Crop(NamedTuple):
 
 
 def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
-    """Random resized crop and mirror of each sample.
+    """Return the view of each sample: a random resized crop, mirrored or not.
 
-    Follows `torchvision.transforms.RandomResizedCrop`: up to ten tries of (area, log-uniform ratio), the first
-    box that fits is placed uniformly on whole pixels; if none fits, the largest central box within the ratio bounds is
+    Follows `torchvision.transforms.RandomResizedCrop`: up to ten pairs (area, log-uniform ratio) are drawn. The first
+    box that fits is placed uniformly on whole pixels. If none fits, the largest central box within the ratio bounds is
     used.
     """
     height, width = _box_shapes(crop, seed, samples)
@@ -74,7 +75,7 @@ def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
 
 
 def _box_shapes(crop: Crop, seed: int, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Heights and widths of the boxes; negative values stand for the central box, if no try fitted."""
+    """Return heights and widths of the boxes. If no try fitted, they are the central box's, with negative signs."""
     limits = samples.widths.astype(np.float64), samples.heights.astype(np.float64)
     width, height = tried_sides(seed, Stream.CROP, samples, crop.area, crop.ratio, limits)
     central_height, central_width = _central_box(crop, samples.widths, samples.heights)
@@ -90,7 +91,7 @@ def tried_sides(
     ratio: tuple[float, float],
     limits: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sides (first, second) of a rectangle for each sample, in whole pixels; both 0 if none of ten tries fitted.
+    """Return sides (first, second) of a rectangle for each sample, in whole pixels; both 0 if none of ten tries fits.
 
     A try draws a uniform share of the image's area and a log-uniform ratio first / second. It fits if each side has at
     least one pixel and at most its limit, (n,) each. torchvision's RandomResizedCrop and RandomErasing do the same.
@@ -119,7 +120,7 @@ class Tries(NamedTuple):
     ratio: tuple[float, float]
 
     def sides(self, tries: range, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sides (first, second) from these tries for each sample, in whole pixels, (n, tries) each."""
+        """Return sides (first, second) from these tries for each sample, in whole pixels, (n, tries) each."""
         columns = samples.epochs[:, None], samples.ids[:, None], np.array(tries)
         draw = uniforms(self.seed, self.stream, *columns, count=2)
         whole = samples.widths.astype(np.float64) * samples.heights
@@ -132,7 +133,7 @@ class Tries(NamedTuple):
 def _central_box(
     crop: Crop, widths: NDArray[np.int32], heights: NDArray[np.int32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Heights and widths of the largest boxes within the ratio bounds; at least one pixel, whatever the bounds."""
+    """Return heights and widths of the largest boxes within the ratio bounds, each at least one pixel."""
     wide, high = widths.astype(np.float64), heights.astype(np.float64)
     too_tall, too_wide = wide / high < crop.ratio[0], wide / high > crop.ratio[1]
     height = np.where(too_tall, np.rint(wide / crop.ratio[0]), high)
@@ -141,7 +142,7 @@ def _central_box(
 
 
 def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Views:
-    """The central squares, of about `fraction` of the shorter side, that become size x size.
+    """Return the central squares, of about `fraction` of the shorter side, that become size x size.
 
     Follows `torchvision.transforms.Resize(size / fraction)` and `CenterCrop(size)` to the pixel: 256 and 224 correspond
     to `fraction = 224 / 256`.
@@ -158,9 +159,9 @@ def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights:
 def resized_then_cut(
     short: int, size: int, sides: NDArray[np.integer], shorter: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sides of images after Resize(short), and the start of CenterCrop(size) in them, rounded as in torchvision.
+    """Return the sides of images after Resize(short), and the start of CenterCrop(size), rounded as in torchvision.
 
-    `shorter` are the shorter sides of the images.
+    `shorter` are the shorter sides of the images before the resize.
     """
     resized = short * sides.astype(np.int64) // shorter
     return resized, np.rint((resized - size) / 2).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The matrix of a warp: rotation, shear, shift and scale about a point, as torchvision composes them."""
+"""Computes the matrix of a warp: rotation, shear, shift and scale about a point, as torchvision composes them."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +14,11 @@ def inverse_matrix(
     scale: ArrayLike = 1,
     shear: tuple[ArrayLike, ArrayLike] = (0, 0),
 ) -> Numbers:
-    """The map from output to input coordinates, (n, 6): x_in = a x + b y + c, y_in = d x + e y + f.
+    """Return the map from output to input coordinates, (n, 6): x_in = a x + b y + c, y_in = d x + e y + f.
 
-    It is torchvision's `_get_inverse_affine_matrix` about (centre, centre): degrees clockwise, pixels, factor, degrees
-    along x and y; each a number or (n,). The centre of the first pixel is at 0.5, as in `PIL.Image.transform`.
+    It is torchvision's `_get_inverse_affine_matrix` about (centre, centre), with `angle` in degrees clockwise,
+    `translate` in pixels, `scale` as a factor and `shear` in degrees along x and y; each is a number or (n,). The
+    centre of the first pixel is at 0.5, as in `PIL.Image.transform`.
     """
     turn, (along_x, along_y) = np.radians(angle), np.radians(np.broadcast_arrays(*shear))
     a = np.cos(turn - along_y) / np.cos(along_y)

@@ -14,7 +14,7 @@ class Images(NamedTuple):
     """n images in one array, each uint8 (height, width, 3), without gaps between its rows."""
 
     pixels: NDArray[np.uint8]  # (bytes,)
-    starts: NDArray[np.int64]  # (n,), the byte where each begins
+    starts: NDArray[np.int64]  # (n,), the first byte of each image
     heights: NDArray[np.int64]  # (n,)
     widths: NDArray[np.int64]  # (n,)
 
@@ -22,18 +22,18 @@ class Images(NamedTuple):
     def one_after_another(
         cls, pixels: NDArray[np.uint8], heights: NDArray[np.int64], widths: NDArray[np.int64]
     ) -> "Images":
-        """Images without gaps between them."""
+        """Return images that lie in `pixels` without gaps between them."""
         ends = np.cumsum(3 * heights * widths)
         return cls(pixels, ends - 3 * heights * widths, heights, widths)
 
     @classmethod
     def of(cls, images: Sequence[NDArray[np.uint8]]) -> "Images":
-        """Copy separate arrays into one."""
+        """Return images from separate arrays, copied into one."""
         heights, widths = np.array([image.shape[:2] for image in images]).T
         return cls.one_after_another(np.concatenate([image.reshape(-1) for image in images]), heights, widths)
 
     def arrays(self) -> list[NDArray[np.uint8]]:
-        """Each as a view, uint8 (height, width, 3)."""
+        """Return each image as a view, uint8 (height, width, 3)."""
         columns = (self.starts, self.starts + 3 * self.heights * self.widths, self.heights, self.widths)
         places = zip(*(column.tolist() for column in columns), strict=True)
         return [self.pixels[first:last].reshape(height, width, 3) for first, last, height, width in places]

@@ -14,10 +14,10 @@ from headrace.train.input.decode import dali
 
 
 def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDArray[np.uint8]]]:
-    """All images of a split in order of their ids, `batch` at a time: uint8 (height, width, 3), decoded on the CPU.
+    """Yield all images of a split in order of their ids, `batch` at a time: uint8 (height, width, 3).
 
-    They are in DALI's memory, which it reuses for the next batch.
-    Raises DataError if a sample's bytes changed, do not decode, or have another size than the index says.
+    They are decoded on the CPU, into memory that DALI reuses for the next batch.
+    Raises DataError if a sample's bytes changed, do not decode, or decode to another size than the index says.
     """
     spans = validation_batches(len(split), batch)
     ids = iter(np.arange(first, last) for first, last in spans)
@@ -35,24 +35,24 @@ def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDA
 
 
 def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError | MemoryError) -> HeadraceError:
-    """The error for the user if DALI fails on one of these samples: DALI does not name it, so each is tried alone."""
+    """Return the error for the user if DALI fails on one of these samples. Each is tried alone to find which one."""
     faults = (_fault(split, sample_id) for sample_id in ids.tolist())
     return next((fault for fault in faults if fault), None) or unexplained(error)
 
 
 def blamed(split: Encoded, sample_id: int) -> DataError:
-    """The error for the user about a sample that a graph failed on: it has another size, or does not decode."""
+    """Return the error for the user about a sample on which a graph failed: another size, or it does not decode."""
     return _fault(split, sample_id) or _undecodable(split, sample_id)
 
 
 def refused(split: Encoded, sample_id: int) -> DataError | None:
-    """The error for the user about a sample that must not be decoded, not even to examine it."""
+    """Return the error for the user if a sample must not be decoded, not even to examine it; None otherwise."""
     fault = why_unsafe(split.jpegs(np.array([sample_id]))[0].tobytes())
     return unsafe(split, sample_id, fault) if fault else None
 
 
 def _fault(split: Encoded, sample_id: int) -> DataError | None:
-    """The problem with a sample, found by decoding it alone."""
+    """Decode a sample alone, and return the problem with it, or None."""
     if found := refused(split, sample_id):
         return found
     jpegs = split.jpegs(np.array([sample_id]))
@@ -84,6 +84,6 @@ def _undecodable(split: Encoded, sample_id: int) -> DataError:
 
 
 def unexplained(error: RuntimeError | MemoryError) -> HeadraceError:
-    """The error for the user if no sample explains DALI's error."""
+    """Return the error for the user if no sample explains DALI's error."""
     reason = str(error).rpartition("encountered:")[2].strip().splitlines()
     return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")

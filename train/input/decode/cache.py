@@ -2,8 +2,8 @@
 
 The file has a header of 4,096 bytes, then the images in order of their ids, each uint8 (height, width, 3), RGB, upright
 and without gaps, then the checksums of their strips of 16 rows; the last strip of an image may be shorter. Widths and
-heights in the index give every offset. The file's key is a hash of everything that its pixels depend on. It is in the
-name and the header, so a file of another set or decoder is never read.
+heights in the index give every offset. The file's key is a hash of everything that its pixels depend on. The key is in
+the file's name and in its header, so a file of another set or decoder is never read.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class CacheFile:
 
     @classmethod
     def of(cls, shards: ShardSet, name: str, folder: Path | None) -> "CacheFile":
-        """The cache of one split, in `folder` or beside the shard set."""
+        """Return the cache of one split, in `folder` or beside the shard set."""
         split = shards.split(name)
         key = _key(shards, split)
         split.close()
@@ -81,17 +81,17 @@ class CacheFile:
 
     @property
     def unfinished(self) -> list[Path]:
-        """Files of a fill that is not finished, or that was killed."""
+        """Files of fills that are running or were killed."""
         return list(self.path.parent.glob(f"{self.path.name}.*{store.PARTIAL}"))
 
 
 def _sums_before(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of n numbers the sum of those before it, and last the sum of all: (n + 1,)."""
+    """Return for each of n numbers the sum of the numbers before it, and at the end the sum of all: (n + 1,)."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(numbers)])
 
 
 def _key(shards: ShardSet, split: Split) -> str:
-    """SHA-256 over the shard set's digest, the split's rows, and the versions of the decoders."""
+    """Return a SHA-256 over the shard set's digest, the split's rows, and the versions of the decoders."""
     decoders = sorted(
         f"{found.name} {found.version}" for found in metadata.distributions() if found.name.startswith(_DECODERS)
     )
@@ -100,10 +100,10 @@ def _key(shards: ShardSet, split: Split) -> str:
 
 
 def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> tuple[tuple[CacheFile, ...], str]:
-    """The caches that a run will use for the splits `names`, and a remark if a split gets none.
+    """Return the caches that a run will use for the splits `names`, and a remark if a split gets none.
 
-    The first must fit on the disk and into memory; others are omitted if they do not fit.
-    Raises UsageError, which gives the numbers.
+    The first cache must fit on the disk and in memory; a later cache is omitted if it does not fit.
+    Raises UsageError, which gives the sizes, if the first one does not fit.
     """
     chosen: list[CacheFile] = []
     for name in names:
@@ -111,17 +111,17 @@ def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> 
         lacking = lack_of_room(file, chosen)
         if lacking and not chosen:
             raise UsageError(
-                f"runtime.cache = decoded: {lacking}. Set runtime.cache_dir to a folder elsewhere, or set "
-                "runtime.cache=none to decode each time"
+                f"runtime.cache = decoded: {lacking}. Set runtime.cache_dir to a folder on another disk, or "
+                "set runtime.cache=none to decode in every epoch"
             )
         if lacking:
-            return tuple(chosen), f"the split {name} is decoded each time: {lacking}"
+            return tuple(chosen), f"the split {name} is decoded in every epoch: {lacking}"
         chosen.append(file)
     return tuple(chosen), ""
 
 
 def lack_of_room(file: CacheFile, others: Sequence[CacheFile] = ()) -> str:
-    """What this cache lacks, disk or memory, in words; "" if it fits beside the others or exists already."""
+    """Return what this cache lacks, disk or memory, in words; "" if it fits beside the others or exists already."""
     if file.ready:
         return ""
     folder = file.path.parent
@@ -143,7 +143,7 @@ def lack_of_room(file: CacheFile, others: Sequence[CacheFile] = ()) -> str:
 
 
 def _taken(paths: Iterable[Path]) -> list[int]:
-    """Bytes that each of these files takes on the disk. Another run may rename or remove them at any time."""
+    """Return the bytes that each of these files takes on the disk. Other runs may rename or remove files meanwhile."""
     found = []
     for path in paths:
         with suppress(FileNotFoundError):

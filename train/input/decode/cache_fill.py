@@ -22,29 +22,30 @@ _BATCH = 256
 _TURN_SECONDS = 1.0  # of decoding, between two messages to the waiting ranks
 Say = Callable[[str], None]
 Work = Generator[bool, None, None]
-"""Yields True now and then while there is more to do."""
+"""Yields True about once a second while there is more to do."""
 
 
 def open_caches(
     shards: ShardSet, files: tuple[CacheFile, ...], world: World, threads: int, say: Say
 ) -> dict[str, Decoded]:
-    """The decoded splits by name, from these files; missing files are made first.
+    """Return the decoded splits by name, from these files; missing files are made first.
 
-    `threads` are the CPU threads of one rank; the rank that fills uses those of the whole host, because the others
-    wait. They wait in turns, so that a fill may take longer than their time-out; if it fails, all ranks end.
+    `threads` is the number of CPU threads of one rank. The rank that fills a cache uses the threads of the whole host,
+    because the other ranks only wait. They exchange messages about once a second, so a fill may take longer than the
+    time-out of ranks. If the fill fails, all ranks end.
     """
     fills = world.local_rank == 0
     with closing(_prepare(shards, files, threads * world.local_size, say) if fills else _nothing()) as work:
         while world.any(next(work, False)):
             pass
-    # All ranks need the first; the rank that fills decides whether there is room for the others.
+    # All ranks need the first cache; the rank that fills decides whether there is room for the others.
     return {file.split: Decoded(file, shards) for place, file in enumerate(files) if place == 0 or file.ready}
 
 
 def open_cache_alone(shards: ShardSet, split: str, folder: Path | None, threads: int, say: Say) -> Decoded:
-    """The decoded cache of one split, in `folder` or beside the set, without messages between ranks.
+    """Return the decoded cache of one split, in `folder` or beside the set, without messages between ranks.
 
-    Only the lock of the file decides which process makes it; others wait for it. Raises UsageError if it does not fit.
+    The process that gets the lock of the file makes it; other processes wait. Raises UsageError if it does not fit.
     """
     file = CacheFile.of(shards, split, folder)
     if lacking := lack_of_room(file):
@@ -86,8 +87,8 @@ def _fill_or_wait(shards: ShardSet, file: CacheFile, threads: int, say: Say) -> 
 
 
 def _fill(shards: ShardSet, file: CacheFile, threads: int) -> Work:
-    """Decode the split into a file whose space is reserved first; it gets its name only when it is complete."""
-    from headrace.train.input.decode.strips import Keys, strip_sums  # noqa: PLC0415  a run on a GPU without a cache needs no compiler of loops
+    """Decode the split into a file whose space is reserved first. The file gets its name only when it is complete."""
+    from headrace.train.input.decode.strips import Keys, strip_sums  # noqa: PLC0415  a run on a GPU without a cache needs no numba
 
     keys, sums = Keys.for_widths(file.widths), [np.zeros(0, np.uint64)]
     for leftover in file.unfinished:

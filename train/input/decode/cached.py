@@ -27,11 +27,11 @@ class Checking(Enum):
 class Decoded:
     """Reads the decoded images of a split from its cache; safe for several threads.
 
-    If the file is cut or changed meanwhile, reading it raises an error.
+    If the file is truncated or changed during the run, reading it raises an error.
     """
 
     def __init__(self, file: CacheFile, shards: ShardSet, checking: Checking = Checking.EACH_READ) -> None:
-        from headrace.train.input.decode.strips import Strips  # noqa: PLC0415  a run on a GPU without a cache needs no compiler of loops
+        from headrace.train.input.decode.strips import Strips  # noqa: PLC0415  a run on a GPU without a cache needs no numba
 
         self._file, self._shards = file, shards
         self._descriptor, sums = _opened(file)
@@ -48,29 +48,29 @@ class Decoded:
         )
 
     def resample(self, ids: NDArray[np.int64], views: Views, size: int, *, cubic: bool = False) -> Tensor:
-        """The views of these samples as uint8 (n, size, size, 3), made without holding the interpreter's lock.
+        """Return the views of these samples as uint8 (n, size, size, 3), without holding the interpreter's lock.
 
         Raises DataError, which names the sample, if the cache has changed since it was written.
         """
         return self._strips.resample(ids, views, size, cubic=cubic)
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Rows of these samples that include the regions, and the part of each image that these rows are.
+        """Return rows of these images that include the regions, and the part of each image that the rows cover.
 
         Raises DataError like `resample`.
         """
         return self._strips.read(ids, regions)
 
     def _unsound(self, sample_id: int) -> DataError:
-        """The error about the cache, which is removed: the next run makes another from the shards."""
+        """Remove the cache, so that the next run makes it again from the shards, and return the error about it."""
         path, split = self._file.path, self._shards.split(self._file.split)
         what, remedy = self._fault(sample_id), self._remove()
         sample = split.describe(sample_id)
         split.close()
-        return DataError(f"{path}: the decoded pixels of {sample}: {what}. {remedy}")
+        return DataError(f"{path}: the decoded pixels of {sample} {what}. {remedy}")
 
     def _fault(self, sample_id: int) -> str:
-        """The problem with the file, in words."""
+        """Return the problem with the pixels of a sample, as the end of a sentence."""
         first, last = self._file.starts[sample_id : sample_id + 2].tolist()
         try:
             seen = os.fstat(self._descriptor).st_size
@@ -78,7 +78,7 @@ class Decoded:
         except OSError as error:
             return f"cannot be read ({error.strerror})"
         if seen < self._file.size:
-            return f"the file has {seen:,} bytes instead of {self._file.size:,}: it was cut during the run"
+            return f"may be missing: the file was truncated during the run to {seen:,} of {self._file.size:,} bytes"
         return "do not match their checksum: the file changed or the disk is failing"
 
     def _remove(self) -> str:
@@ -90,14 +90,12 @@ class Decoded:
         except FileNotFoundError:
             pass
         except OSError as error:
-            return (
-                f"Remove this file, as this run is not permitted to ({error.strerror}), and start again to rebuild it"
-            )
-        return "This cache was removed. Start again to rebuild it"
+            return f"This run may not remove the file ({error.strerror}). Remove it, and start again to rebuild it"
+        return "The cache was removed. Start again to rebuild it"
 
 
 def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
-    """A descriptor of the cache, and its checksums. Raises DataError if it is not the expected cache."""
+    """Return a descriptor of the cache, and its checksums. Raises DataError if it is not the expected cache."""
     try:
         with file.path.open("rb") as stream:
             header, seen = stream.read(HEADER), os.fstat(stream.fileno()).st_size

@@ -19,15 +19,15 @@ from headrace.train.input.decode.turbo import Files, TurboDecoder
 from headrace.train.input.decode.wanted import Planned
 
 _COPIES = 2  # copies of a decoded batch in a lane: DALI's decoder joins images after decoding them
-_MOST_MEMORY = 1 << 30  # bytes of decoded images in all lanes of a process, if there are more than two
+_MOST_MEMORY = 1 << 30  # bytes of decoded images in all lanes of a process, if it has more than two lanes
 
 
 class Pixels(NamedTuple):
-    """Decoded images of a batch: small images whole; of the others, at the rows `left`, only the visible regions."""
+    """The decoded images of a batch: small images as a whole, and of the other images only the visible regions."""
 
     small: Images
-    left: NDArray[np.int64]
-    others: tuple[Images, Regions] | None  # if rows are left
+    left: NDArray[np.int64]  # rows of the other images
+    others: tuple[Images, Regions] | None  # None if there are no other images
 
 
 class OnCpu:
@@ -38,7 +38,7 @@ class OnCpu:
         self._turbo = TurboDecoder()
 
     def __call__(self, plan: Planned) -> Tensor:
-        """Images, uint8 (b, size, size, 3). Raises DataError for a sample whose bytes changed or do not decode."""
+        """Return images, uint8 (b, size, size, 3). Raises DataError if a sample's bytes changed or do not decode."""
         ids, views, size = plan.wanted
         pixels = self.decode(plan)
         if pixels.others is None:
@@ -54,12 +54,12 @@ class OnCpu:
         return made
 
     def read(self, plan: Planned) -> Files:
-        """The files of the batch. Raises DataError, which names the sample, if its bytes changed."""
+        """Return the files of the batch. Raises DataError, which names the sample, if its bytes changed."""
         ids, split = plan.wanted.ids, self._split
         return Files(read(split, ids), split.file_sizes(ids), split.heights[ids], split.widths[ids])
 
     def decode(self, plan: Planned) -> Pixels:
-        """The images before the resize, in memory that the next batch reuses. Raises DataError like the call."""
+        """Return the images before the resize, in memory that the next batch reuses. Raises DataError like the call."""
         files = self.read(plan)
         done, small = self._turbo(files)
         left = np.flatnonzero(~done)
@@ -73,11 +73,11 @@ class OnCpu:
 
     @cached_property
     def _dali(self) -> Decoder:
-        return Decoder(self._max_batch, self._threads)  # if all images are small, there is no such decoder
+        return Decoder(self._max_batch, self._threads)  # made at first use, because small images do not need it
 
 
 def lanes_on_cpu(threads: int, batch_bytes: float) -> tuple[int, int]:
-    """The number of lanes for batches of `batch_bytes` decoded bytes, and of decoding threads in each lane.
+    """Return the number of lanes for batches of `batch_bytes` decoded bytes, and of decoding threads in each lane.
 
     One lane per thread wastes least. For large images there are fewer lanes, so that memory stays bounded; the threads
     of a lane then share the decoding, which takes nearly all of the time.
@@ -88,5 +88,5 @@ def lanes_on_cpu(threads: int, batch_bytes: float) -> tuple[int, int]:
 
 
 def mean_bytes(split: Encoded) -> float:
-    """Mean size of the decoded images of a split, in bytes."""
+    """Return the mean size of the decoded images of a split, in bytes."""
     return 3 * mean_pixels(split) if len(split) else 1.0

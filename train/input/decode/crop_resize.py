@@ -10,9 +10,9 @@ from headrace.train.input.kernels.resize import resize_boxes
 
 
 def resample(images: Images, views: Views, size: int, *, cubic: bool = False) -> Tensor:
-    """The views of n images as uint8 (n, size, size, 3), bilinear or bicubic, antialiased.
+    """Return the views of n images as uint8 (n, size, size, 3), resized with antialiased bilinear or bicubic filters.
 
-    It does not hold the interpreter's lock.
+    The interpreter's lock is not held meanwhile.
     """
     made = np.empty((len(views.start), size, 3 * size), np.uint8)
     boxes = boxes_of(images.heights, images.widths, views, size, cubic=cubic)

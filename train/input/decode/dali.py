@@ -1,4 +1,4 @@
-"""The only user of NVIDIA DALI: its graphs, which have neither a reader nor random operators.
+"""Builds graphs of NVIDIA DALI, which have neither a reader nor random operators. Only this module uses DALI.
 
 Everything that varies between batches is an argument, so the pixels of a sample depend only on its bytes and its view,
 and one graph serves training and evaluation at any size.
@@ -22,14 +22,14 @@ from headrace.train.input.decode.regions import Regions
 AHEAD = 3  # batches that a CPU graph requests before it returns the first
 _ON_GPU: dict[str, Any] = {
     "jpeg_fancy_upsampling": True,  # nvJPEG's default repeats chroma, libjpeg interpolates it
-    "device_memory_padding": 1 << 20,  # bytes per thread, like the next; they grow as needed
+    "device_memory_padding": 1 << 20,  # bytes per thread, like the next value; both grow as needed
     "host_memory_padding": 1 << 20,
 }
 _VIEW = [types.INT32, types.INT32, types.FLOAT, types.FLOAT, types.FLOAT]
 
 
 def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipeline:
-    """A CPU graph that decodes a list of JPEGs from `source`, uint8 (bytes,), to images uint8 (height, width, 3)."""
+    """Return a CPU graph that decodes lists of JPEGs from `source`, uint8 (bytes,), to uint8 (height, width, 3)."""
     pipeline = Pipeline(
         batch_size=max_batch, num_threads=threads, device_id=None, prefetch_queue_depth=AHEAD, exec_dynamic=True
     )
@@ -41,7 +41,7 @@ def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipelin
 
 
 def _build(pipeline: Pipeline) -> None:
-    """Build a graph for the CPU. Raises HeadraceError if that fails; no image is to blame, as none was read yet."""
+    """Build a graph for the CPU. Raises HeadraceError if that fails, which no image can cause: none was read yet."""
     try:
         pipeline.build()
     except RuntimeError as error:
@@ -53,13 +53,13 @@ def _build(pipeline: Pipeline) -> None:
 
 
 def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
-    """Arrays as DALI's own list type, without a copy; DALI would inspect each one if it were given arrays."""
+    """Return arrays as DALI's own list type, without a copy. In a plain list DALI would inspect each array."""
     make: Any = TensorListCPU  # the stub lacks the last argument
     return make([TensorCPU(array) for array in arrays], contiguous=False)
 
 
 def arrays(batch: Any) -> list[NDArray[np.uint8]]:
-    """The images of a batch on the CPU, in DALI's memory, which it reuses for the next batch."""
+    """Return the images of a batch on the CPU, in memory that DALI reuses for the next batch."""
     if batch.is_dense_tensor():
         whole: NDArray[np.uint8] = np.asarray(batch.as_tensor())
         return list(whole)
@@ -87,7 +87,7 @@ class Decoder:
         _build(self._pipeline)
 
     def __call__(self, jpegs: Jpegs, regions: Regions) -> Images:
-        """The regions of the images, in DALI's memory, which it reuses for the next batch.
+        """Return the regions of the images, in memory that DALI reuses for the next batch.
 
         Raises RuntimeError if the region of an image does not decode, or if the image is smaller than the region.
         """
@@ -109,11 +109,11 @@ def viewing(
     decode: str | None,
     cubic: bool = False,
 ) -> Pipeline:
-    """A graph that turns (images, *arguments(views, regions, size)) from `source` into views on GPU `device`.
+    """Return a graph that turns (images, *arguments(views, regions, size)) from `source` into views on GPU `device`.
 
-    Views are uint8 (size, size, 3), resized by antialiased bilinear or bicubic filters. `decode` says where JPEGs are
-    decoded, "cpu" or "mixed" (nvJPEG on the GPU); None accepts decoded images.
-    Without a device everything runs on the CPU, as in tests.
+    Views are uint8 (size, size, 3), resized with antialiased bilinear or bicubic filters. `decode` says where JPEGs are
+    decoded: "cpu", or "mixed" (nvJPEG on the GPU). If it is None, the images of `source` are decoded already. If
+    `device` is None, everything runs on the CPU, as in tests.
     """
 
     def together() -> tuple[Any, ...]:
@@ -148,9 +148,9 @@ def viewing(
 def decoding_alone(
     source: Callable[[], Any], max_batch: int, threads: int, *, device: int | None, decode: str, copy: bool
 ) -> Pipeline:
-    """The first part of `viewing`, for timing: decodes images of `source` whole and, with `copy`, moves them to a GPU.
+    """Return the first part of `viewing`, for timing: it decodes whole images and, with `copy`, moves them to a GPU.
 
-    Without `copy` they stay where `decode` makes them: in main memory for "cpu", on GPU `device` for "mixed".
+    Without `copy`, images stay where `decode` makes them: in main memory for "cpu", on GPU `device` for "mixed".
     """
     alone = decode == "cpu" and not copy
     pipeline = Pipeline(max_batch, threads, device_id=None if alone else device, prefetch_queue_depth=2)
@@ -171,21 +171,21 @@ def _built(pipeline: Pipeline, decode: str | None) -> Pipeline:
 
 
 def copy(images: Any, made: Tensor, stream: Any) -> None:
-    """Copy a dense DALI batch into a tensor of the same shape, as work of this CUDA stream.
+    """Copy a dense DALI batch into a tensor of the same shape, on this CUDA stream.
 
-    The host does not wait: DALI reuses its buffer after the stream's copy (CopyToExternalImplGPU in
-    dali/python/backend_impl.cc). A tensor shared by DLPack would cost a cudaDeviceSynchronize for each batch.
+    The host does not wait: DALI reuses its buffer only after the stream's copy (CopyToExternalImplGPU in
+    dali/python/backend_impl.cc). Sharing a tensor through DLPack would need a cudaDeviceSynchronize for each batch.
     """
-    from nvidia.dali.plugin.pytorch import feed_ndarray  # noqa: PLC0415  the plugin loads much, and only a GPU needs it
+    from nvidia.dali.plugin.pytorch import feed_ndarray  # noqa: PLC0415  the plugin loads many modules, and only a GPU needs it
 
     feed_ndarray(images, made, cuda_stream=stream)
 
 
 def arguments(views: Views, regions: Regions, size: int) -> tuple[NDArray[Any], ...]:
-    """The arguments of the graph `viewing` for n views: what to cut out, what part of it to resize, and the size.
+    """Return the arguments of the graph `viewing` for n views: what to cut out, the part of it to resize, and the size.
 
-    Corners and sides are (n, 2), int32 and float32. Resizing a part of an image also uses pixels around it, so pixels
-    that must not be used have to be cut off before.
+    Corners and sides to cut are int32 (n, 2), corners to resize float32 (n, 2). Resizing a part of an image also uses
+    pixels around it, so pixels that must not be used are cut off first.
     """
     moved = regions.moved(views)
     return regions.start, regions.sides, moved.start, moved.end, np.full(regions.start.shape, size, np.float32)

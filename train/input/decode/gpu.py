@@ -27,7 +27,7 @@ class Rows(Protocol):
     """Images that have been decoded already."""
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Rows of these samples that include the regions, and the part of each image that these rows are."""
+        """Return rows of these images that include the regions, and the part of each image that the rows cover."""
 
 
 class OnGpu(Generic[Some]):
@@ -51,10 +51,10 @@ class OnGpu(Generic[Some]):
         self._graph = self._built(self._next_inputs, max_batch, threads)
 
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
-        """Each plan with its images, uint8 (b, size, size, 3) on the device, in order.
+        """Yield each plan with its images, uint8 (b, size, size, 3) on the device, in order.
 
-        On a GPU they are ready for work on the side stream, and for other streams after a mark of it.
-        Without a GPU they are in DALI's memory, which it reuses for the next batch.
+        On a GPU the images are ready for work on the side stream; other streams must wait for a mark of that stream.
+        Without a GPU they are in memory that DALI reuses for the next batch.
         Raises DataError, which names the sample, if its bytes changed or do not decode, and HeadraceError for other
         failures.
         """
@@ -65,7 +65,7 @@ class OnGpu(Generic[Some]):
             except StopIteration:
                 self._graph.reset()
                 return
-            except (RuntimeError, MemoryError) as error:  # std::bad_alloc is the latter
+            except (RuntimeError, MemoryError) as error:  # MemoryError is C++'s std::bad_alloc
                 raise self._explain(error) from error
             yield self._ahead.popleft(), images
 
@@ -103,13 +103,15 @@ class OnGpu(Generic[Some]):
         return images.arrays(), *dali.arguments(rows.moved(views), regions, size)
 
     def _explain(self, error: RuntimeError | MemoryError) -> HeadraceError:
-        """The error for the user: DALI's error names no sample, so the possible ones are tried one by one."""
-        if any(words in str(error) for words in _NO_MEMORY):  # trying again would blame a sample
+        """Return the error for the user. DALI's error names no sample, so possible samples are tried one by one."""
+        if any(words in str(error) for words in _NO_MEMORY):  # another try would wrongly blame a sample
             return HeadraceError(
                 "the image pipeline ran out of GPU memory. Lower train.group, which changes what batch normalisation "
                 "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint is kept"
             )
-        if self._decode is not None and self._ahead:  # the CPU may find it without a graph for each sample
+        if (
+            self._decode is not None and self._ahead
+        ):  # the CPU may find the sample without building a graph for each one
             found = explained(self._split, np.concatenate([plan.wanted.ids for plan in self._ahead]), error)
             if self._decode == "cpu" or isinstance(found, DataError):
                 return found

@@ -23,7 +23,7 @@ class Lanes(Generic[Job, Made]):
         self._idle: SimpleQueue[Tool[Job, Made]] = SimpleQueue()
 
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
-        """Each job with its result, in order. An error in a job is raised in its place, and ends the run."""
+        """Yield each job with its result, in order. An error in a job is raised in its place, and ends the run."""
         begun: deque[tuple[Job, Future[Made]]] = deque()
         try:
             for job in jobs:
@@ -43,11 +43,11 @@ class Lanes(Generic[Job, Made]):
     def _do(self, job: Job) -> Made:
         try:
             tool = self._idle.get_nowait()
-        except Empty:  # at most one is made in each thread
+        except Empty:  # at most one worker is made in each thread
             tool = self._make()
         with marked(Part.DECODE):
             made = tool(job)
-        self._idle.put(tool)  # not after an error, which may leave it unusable
+        self._idle.put(tool)  # not after an error, which may leave the worker unusable
         return made
 
 

@@ -1,4 +1,4 @@
-"""A stream of images that do not belong to a shard set."""
+"""A source of encoded images that do not belong to a shard set."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ class Loose:
         self._images: dict[int, Ready] = {}
 
     def add(self, image: Ready) -> int:
-        """Add an image; return its id."""
+        """Add an image, and return its id."""
         number = self._count
         if number == len(self._heights):
             self._heights = np.concatenate([self._heights, np.zeros_like(self._heights)])
@@ -49,13 +49,13 @@ class Loose:
         return self._count
 
     def file_sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Sizes of the files of these images in bytes."""
+        """Return the sizes of the files of these images in bytes."""
         return np.array([len(self._images[one].data) for one in ids.tolist()], np.int32)
 
     def jpegs(self, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
-        """The files of these images."""
+        """Return the files of these images."""
         return [np.frombuffer(self._images[one].data, np.uint8) for one in ids.tolist()]
 
     def describe(self, sample_id: int) -> str:
-        """The name of an image."""
+        """Return the name of an image."""
         return self._images[sample_id].name

@@ -8,17 +8,17 @@ _FILES_OF_THIS_PROCESS = Path("/proc/self/maps")
 
 
 class NoNvjpegError(HeadraceError):
-    """Images meant for the GPU's decoder would be decoded on the CPU."""
+    """Raised if images for the GPU's decoder would be decoded on the CPU."""
 
 
 def refuse_without_nvjpeg() -> None:
-    """Raise NoNvjpegError if this process has no libnvjpeg, although it has built a decoder.
+    """Raise NoNvjpegError if this process has built a decoder without loading libnvjpeg.
 
     nvImageCodec, which decodes for DALI, loads the library when it makes a process's first decoder. If that fails, it
-    omits the decoders that need it ("Decoders and encoders will not be registered", its nvjpeg extension).
+    omits the decoders that need the library ("Decoders and encoders will not be registered", its nvjpeg extension).
     """
     if "/libnvjpeg.so" not in _FILES_OF_THIS_PROCESS.read_text(encoding="utf-8", errors="replace"):
         raise NoNvjpegError(
             "runtime.decode is mixed, but DALI finds no libnvjpeg and would silently decode on the CPU. Install "
-            "nvidia-nvjpeg-cu12 (for DALI's wheel for CUDA 13 nvidia-nvjpeg), or set runtime.decode=cpu"
+            "nvidia-nvjpeg-cu12 (nvidia-nvjpeg with DALI's wheel for CUDA 13), or set runtime.decode=cpu"
         )

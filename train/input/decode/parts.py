@@ -1,6 +1,6 @@
-"""The first parts of the pipeline from files to images, each by itself, for timing.
+"""Runs the first part of the pipeline from files to images by itself, for timing.
 
-A part does what the pipeline does up to some point, with the pipeline's threads, and discards the result.
+A part does the work of the pipeline up to some stage, with as many threads, and discards the result.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from headrace.train.machine.device import Accelerator
 
 
 class Part(Enum):
-    """The last stage of a part."""
+    """The stage that a part ends with."""
 
     READ = "read"
     DECODE = "decode"
@@ -24,10 +24,10 @@ class Part(Enum):
 
 
 class Taken(Protocol[Some]):
-    """A part of the pipeline that processes plans."""
+    """A part of the pipeline, which processes plans."""
 
     def run(self, plans: Iterator[Some]) -> Iterator[Some]:
-        """Each plan, in order, once its images have passed the part. It pauses until the next one is requested."""
+        """Yield each plan, in order, once its images have passed the part. Work pauses until the next request."""
 
     def close(self) -> None:
         """End the threads of the part."""
@@ -36,7 +36,7 @@ class Taken(Protocol[Some]):
 def build_part(
     part: Part, split: Encoded, max_batch: int, accelerator: Accelerator, *, threads: int, decode: str
 ) -> Taken[Some]:
-    """A part of the pipeline with these arguments, which are those of `ImagePipeline`."""
+    """Return a part of the pipeline. All arguments except `part` have the meaning that `ImagePipeline` gives them."""
 
     def on_cpu() -> Taken[Some]:
         return _OnCpu(part, split, max_batch, threads)
@@ -50,10 +50,10 @@ def build_part(
 
 
 class _OnCpu(Generic[Some]):
-    """Runs in lanes, like the pipeline on a CPU."""
+    """Runs a part in lanes, like the pipeline on a CPU."""
 
     def __init__(self, part: Part, split: Encoded, max_batch: int, threads: int) -> None:
-        from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no compiler of loops
+        from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no numba
 
         def tool() -> Callable[[Some], object]:
             made = OnCpu(split, max_batch, each)
@@ -70,7 +70,7 @@ class _OnCpu(Generic[Some]):
 
 
 class _Read(Generic[Some]):
-    """Reads in the caller's thread, like the pipeline on a GPU."""
+    """Reads files in the caller's thread, like the pipeline on a GPU."""
 
     def __init__(self, split: Encoded) -> None:
         self._split = split
@@ -85,7 +85,7 @@ class _Read(Generic[Some]):
 
 
 class _OnGpu(Generic[Some]):
-    """Runs a graph that ends early."""
+    """Runs a graph that has only the first stages of the pipeline's graph."""
 
     def __init__(
         self, part: Part, split: Encoded, max_batch: int, accelerator: Accelerator, threads: int, decode: str

@@ -16,16 +16,16 @@ _OTHER_THREADS = 2  # of a rank with a GPU: one for the step, which launches ker
 
 
 def threads_beside(threads: int) -> int:
-    """The number of a rank's CPU threads that may decode: a GPU's step and feed must not wait for a core."""
+    """Return how many CPU threads of a rank with a GPU may decode, so that its step and its feed never lack a core."""
     return max(1, threads - _OTHER_THREADS)
 
 
 class ImagePipeline(Generic[Some]):
     """Decodes the samples of a split and resizes their views, on the CPU or on the GPU of `accelerator`.
 
-    `threads` are CPU threads; `decode` places the JPEG decoder: "cpu", or "mixed" (nvJPEG on the GPU). Images that have
-    been `decoded` are used as they are, with the same pixels as for "cpu". `cubic` selects bicubic filters instead of
-    bilinear ones.
+    `threads` is the number of CPU threads. `decode` says where JPEGs are decoded: "cpu", or "mixed" (nvJPEG on the
+    GPU). If the cache `decoded` is given, its images are used instead, which are equal to those of "cpu". `cubic`
+    selects bicubic filters instead of bilinear ones.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ImagePipeline(Generic[Some]):
         self._way = accelerator.either(cpu=on_cpu, gpu=on_gpu)()
 
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
-        """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
+        """Yield each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
 
         Raises DataError, which names the sample, if its bytes changed or do not decode. On a GPU the error may come a
         batch early, because DALI requests input ahead. After a run that failed or was abandoned, the pipeline is
@@ -71,10 +71,10 @@ class ImagePipeline(Generic[Some]):
 
 
 class _OnCpu(Generic[Some]):
-    """Each lane processes a whole batch, from files to pixels (docs/decisions/0017)."""
+    """Makes images on a CPU: each lane processes a whole batch, from files to pixels (docs/decisions/0017)."""
 
     def __init__(self, split: Encoded, max_batch: int, threads: int, *, cubic: bool) -> None:
-        from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no compiler of loops
+        from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no numba
 
         lanes, each = lanes_on_cpu(threads, max_batch * mean_bytes(split))
         self._lanes: Lanes[Some, Tensor] = Lanes(lanes, lambda: OnCpu(split, max_batch, each, cubic=cubic))
@@ -87,7 +87,7 @@ class _OnCpu(Generic[Some]):
 
 
 class _FromCache(Generic[Some]):
-    """Everything is decoded: it remains to read, check and resize."""
+    """Makes images from the decoded cache: lanes read, check and resize them."""
 
     def __init__(self, decoded: Decoded, threads: int, *, cubic: bool) -> None:
         def resized(plan: Some) -> Tensor:

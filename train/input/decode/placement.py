@@ -6,8 +6,9 @@ from headrace.shards.encoded import Encoded, mean_file_size, mean_pixels
 from headrace.train.machine.device import Accelerator
 
 LARGE_PIXELS = 128 * 128
-"""Average pixels per image above which a GPU decodes. Not measured on a GPU: below it a CPU takes 30 to 60
-microseconds per image, so a few cores keep up, and a GPU's many small launches would disturb the training step."""
+"""The average number of pixels per image above which a GPU decodes. This limit is not measured on a GPU: below it a CPU
+takes 30 to 60 microseconds per image, so a few cores keep up, and a GPU's many small launches would disturb the
+training step."""
 
 
 class Placement(NamedTuple):
@@ -21,10 +22,10 @@ class Placement(NamedTuple):
 
 
 def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Placement:
-    """The place of the decoder: chosen for these images if `wanted` is "auto", otherwise `wanted`.
+    """Return where to decode: chosen for these images if `wanted` is "auto", otherwise `wanted`.
 
-    The two give different pixels, so a run keeps its choice. Raises UsageError if mixed decoding is requested without
-    a GPU.
+    CPU and GPU give different pixels, so a run keeps its choice. Raises UsageError if mixed decoding is requested
+    without a GPU.
     """
     if wanted != "auto" or not len(images):
         return Placement(accelerator.decode_placement(wanted))
@@ -32,7 +33,7 @@ def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Pla
 
 
 def by_size(images: Encoded) -> Placement:
-    """The rule for a GPU: the CPU decodes small images."""
+    """Return the choice for a run on a GPU: the CPU decodes small images."""
     pixels = mean_pixels(images)
     kilobytes = mean_file_size(images) / 1000
     where, relation = ("mixed", "above") if pixels > LARGE_PIXELS else ("cpu", "at most")

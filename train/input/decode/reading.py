@@ -8,15 +8,15 @@ from headrace.shards.shardset import Split
 from headrace.train.input.decode.arrays import Jpegs
 from headrace.train.input.kernels.read import read_rows
 
-_MOST_PADDING = 4  # times the bytes of the files: one long file among short ones would waste memory
+_MOST_PADDING = 4  # times the bytes of the files: with a long file among short ones, an array would waste memory
 
 
 def read(source: Encoded, ids: NDArray[np.int64]) -> Jpegs:
-    """The JPEG files of these samples (at least one); those of a split are checked against their CRC-32.
+    """Return the JPEG files of these samples (at least one). Files of a split are checked against their CRC-32.
 
-    They come as one array, which DALI takes at once, if every file ends with the marker for the end of an image. No
-    decoder reads beyond that marker, so zeros after it change nothing; after a file that was cut they would hide the
-    cut. Raises DataError, which names the sample, if its bytes changed.
+    The files come as one array, which DALI takes at once, if every file ends with the marker for the end of an image.
+    No decoder reads beyond that marker, so zeros after it change nothing. After a truncated file, zeros would hide that
+    it is truncated. Raises DataError, which names the sample, if its bytes changed.
     """
     if not isinstance(source, Split):
         return source.jpegs(ids)

@@ -1,4 +1,4 @@
-"""The part of each image that must be decoded for its view; invisible pixels are skipped."""
+"""Finds the part of each image that must be decoded for its view, so that other pixels are skipped."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from headrace.train.input.augment.views import Views
 
 
 class Regions(NamedTuple):
-    """Rectangles of n images on whole pixels: int32 (n, 2) as (y, x), and (height, width)."""
+    """Rectangles of n images on whole pixels: int32 (n, 2) each, `start` as (y, x), `sides` as (height, width)."""
 
     start: NDArray[np.int32]
     sides: NDArray[np.int32]
 
     @classmethod
     def whole(cls, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> "Regions":
-        """Regions that cover whole images of these sizes."""
+        """Return regions that cover whole images of these sizes."""
         sides = np.stack([heights, widths], 1).astype(np.int32)
         return cls(np.zeros_like(sides), sides)
 
@@ -27,8 +27,9 @@ class Regions(NamedTuple):
 
 
 def seen(views: Views, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> Regions:
-    """The regions that the views show of images with these heights and widths, (n,) each; all if resized first.
+    """Return the regions that the views show of images with these heights and widths, (n,) each.
 
+    If images are resized before squares are cut out, the regions are the whole images.
     A region of only the first or last column gets two columns: nvImageCodec decodes a region with a column of context
     on each side, which is missing there, and libjpeg-turbo interpolates a single chroma sample differently.
     """

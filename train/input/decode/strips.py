@@ -2,8 +2,8 @@
 
 A checksum is NH (Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: Fast and Secure Message Authentication",
 CRYPTO 1999): words of 32 bits are added to keys and multiplied in pairs, and the products, of 64 bits, are summed. With
-random keys, two different strips of equal length have the same sum with a probability of at most 2^-32, whatever the
-difference; and a sum of products suits the vector units of every processor.
+random keys, two different strips of equal length have the same sum with a probability of at most 2^-32, however they
+differ. A sum of products also suits the vector units of every processor.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ class Keys(NamedTuple):
 
     @classmethod
     def for_widths(cls, widths: NDArray[np.integer]) -> "Keys":
-        """Keys for strips of images with these widths; keys for narrow images are a prefix of those for wide ones."""
+        """Return keys for images of these widths. Keys for narrow images are a prefix of the keys for wide images."""
         words = -(-3 * STRIP_ROWS * int(widths.max(initial=1)) // WORD)
         drawn = np.frombuffer(hashlib.shake_256(b"headrace strips").digest(WORD * words), "<u4").astype(np.uint64)
         return cls(drawn[0::2].copy(), drawn[1::2].copy())
 
 
 class Strips:
-    """Reads images of an open file in checked strips; the caller keeps the file.
+    """Reads images of a file in checked strips. The caller keeps the file open.
 
     `starts` are their offsets in the file, `first_strips` the indices of their checksums in `sums`. With `once` a strip
     is checked only when it is read for the first time, otherwise each time. `explain` makes the error for an image that
@@ -62,14 +62,14 @@ class Strips:
         self._once, self._explain = once, explain
 
     def resample(self, ids: Integers, views: Views, size: int, *, cubic: bool = False) -> Tensor:
-        """The views of these images as uint8 (n, size, size, 3), made without holding the interpreter's lock."""
+        """Return the views of these images as uint8 (n, size, size, 3), without holding the interpreter's lock."""
         stored, made = self._stored, np.empty((len(ids), size, 3 * size), np.uint8)
         boxes = boxes_of(stored.heights[ids], stored.widths[ids], views, size, cubic=cubic)
         self._refuse(ids, resize_strips(stored, self._once, ids, boxes, made))
         return as_images(made)
 
     def read(self, ids: Integers, regions: Regions) -> tuple[Images, Regions]:
-        """The strips of these images that contain the regions, and the part of each image that they are."""
+        """Return the strips of these images that contain the regions, and the part of each image that they cover."""
         heights, widths = self._stored.heights[ids], self._stored.widths[ids]
         first, last = regions.start[:, 0].astype(np.int64), (regions.start + regions.sides)[:, 0].astype(np.int64)
         top, bottom = first - first % STRIP_ROWS, np.minimum(-(-last // STRIP_ROWS) * STRIP_ROWS, heights)
@@ -86,7 +86,7 @@ class Strips:
 
 
 def strip_sums(image: Bytes, keys: Keys) -> Sums:
-    """The checksums of the strips of an image, uint8 (height, width, 3)."""
+    """Return the checksums of the strips of an image, uint8 (height, width, 3)."""
     padded = np.zeros(-(-image.size // WORD) * WORD, np.uint8)
     padded[: image.size] = image.reshape(-1)
     sums = np.empty(-(-len(image) // STRIP_ROWS), np.uint64)

@@ -1,7 +1,8 @@
-"""Decodes small JPEGs whole with libjpeg-turbo, into memory that is reused from batch to batch.
+"""Decodes small JPEGs as a whole with libjpeg-turbo, into memory that is reused from batch to batch.
 
-simplejpeg calls it image by image; the system's libturbojpeg, if there is one, decodes the batch in one call. What they
-decode here has exactly DALI's pixels; everything else is left to DALI (docs/decisions/0027).
+simplejpeg decodes one image at a time. If the system has libturbojpeg, that library decodes a whole batch in one call.
+Only files for which libjpeg-turbo gives exactly DALI's pixels are decoded here; DALI decodes all others
+(docs/decisions/0027).
 """
 
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from headrace.train.input.kernels.headers import find_simple
 from headrace.train.input.kernels.plain import is_simple
 
 MOST_PIXELS = 1 << 14
-"""Most pixels of a small image: for larger ones DALI, which decodes only the visible region, is as fast."""
+"""The most pixels of a small image. For larger images DALI is as fast, because it decodes only the visible region."""
 
 
 class Files(NamedTuple):
@@ -28,14 +29,14 @@ class Files(NamedTuple):
     widths: NDArray[np.int32]  # (n,)
 
     def only(self, rows: NDArray[np.int64]) -> "Files":
-        """The files in these rows; the same object if these are all."""
+        """Return the files in these rows; this object itself if these are all rows."""
         if len(rows) == len(self.sizes):
             return self
         some = self.jpegs[rows] if isinstance(self.jpegs, np.ndarray) else [self.jpegs[row] for row in rows]
         return Files(some, self.sizes[rows], self.heights[rows], self.widths[rows])
 
     def small(self) -> NDArray[np.bool_]:
-        """Which files are small, (n,): both decoders agree about their headers, which match the index."""
+        """Return which files are small images that decoders read alike, with headers that match the index: (n,)."""
         few = self.heights.astype(np.int64) * self.widths <= MOST_PIXELS
         if not few.any():
             return few
@@ -45,7 +46,7 @@ class Files(NamedTuple):
         return np.array([small and is_simple(jpeg.tobytes(), *sides) for jpeg, small, *sides in columns], np.bool_)
 
     def bytes_of(self, row: int) -> NDArray[np.uint8]:
-        """One file, without zeros after it, which would hide that it was cut."""
+        """Return one file without the zeros after it, which would hide that it is truncated."""
         return self.jpegs[row][: self.sizes[row]]
 
 
@@ -58,9 +59,10 @@ class TurboDecoder:
         self._together = SystemDecoder(library) if library else None
 
     def __call__(self, files: Files) -> tuple[NDArray[np.bool_], Images]:
-        """Which of n files it has decoded, (n,), and their images, in memory that it reuses for the next batch.
+        """Decode files. Return which of the n files were decoded, (n,), and their images.
 
-        It skips a file for which libjpeg-turbo gives any warning, and leaves the decision about it to DALI.
+        The images are in memory that the next batch reuses. A file for which libjpeg-turbo gives any warning is not
+        decoded, and DALI decides about it.
         """
         taken = files.small()
         heights, widths = files.heights.astype(np.int64), files.widths.astype(np.int64)

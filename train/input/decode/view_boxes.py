@@ -1,4 +1,4 @@
-"""Converts views to boxes of whole pixels for the resize loops, and their results to images."""
+"""Converts views to boxes of whole pixels for the resize loops, and the results of these loops to images."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ def as_images(made: NDArray[np.uint8]) -> Tensor:
 def boxes_of(
     heights: NDArray[np.int64], widths: NDArray[np.int64], views: Views, size: int, *, cubic: bool = False
 ) -> Boxes:
-    """Boxes for the views of images with these sides: RandomResizedCrop, or Resize and CenterCrop of whole images."""
+    """Return boxes for views of images with these sides: RandomResizedCrop, or Resize and CenterCrop of an image."""
     count = len(heights)
     if views.short:
         sides = np.stack([heights, widths], 1)

@@ -18,7 +18,7 @@ class Wanted(NamedTuple):
     size: int  # side of the square that each view is resized to, pixels
 
     def one(self, row: int) -> "Wanted":
-        """The request for a single sample."""
+        """Return the request for a single sample."""
         row_only = slice(row, row + 1)
         return Wanted(self.ids[row_only], self.views.only(row_only), self.size)
 
@@ -28,17 +28,17 @@ class Planned(Protocol):
 
     @property
     def wanted(self) -> Wanted:
-        """The images that it requests."""
+        """The requested images."""
 
 
 Some = TypeVar("Some", bound=Planned)
 
 
 class Way(Protocol[Some]):
-    """A way from plans to images: the pipeline, or one of its implementations."""
+    """Something that makes images from plans: the pipeline, or one of its implementations."""
 
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
-        """Each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`."""
+        """Yield each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`."""
 
     def close(self) -> None:
         """End the threads. There must be no unfinished run."""

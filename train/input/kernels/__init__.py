@@ -1,1 +1,1 @@
-"""Loops over pixels, compiled by numba or without it. Only this package imports numba, and never for a GPU."""
+"""Loops over pixels, compiled by numba if it is installed. Only this package imports numba, and never for a GPU."""

@@ -1,4 +1,4 @@
-"""The arguments of the loops over pixels, compiled or not."""
+"""The types of the arguments of the loops over pixels."""
 
 from typing import NamedTuple
 
@@ -10,17 +10,17 @@ Bytes = NDArray[np.uint8]
 Sums = NDArray[np.uint64]
 
 STRIP_ROWS = 16
-WORD = 8  # bytes: a pair of 32-bit words, of which a strip's checksum takes one after another
-UNSOUND = -1  # in the place of a row: the bytes are not there, or not those that were written
+WORD = 8  # bytes of a pair of 32-bit words; a strip's checksum takes one pair after another
+UNSOUND = -1  # returned instead of a row if the bytes are missing or have changed since they were written
 
 
 class Boxes(NamedTuple):
-    """What n images become: a box of each becomes a square. int64 (n, 2) each, except for the last two.
+    """The boxes of n images that become squares: int64 (n, 2) each, except for the last two fields.
 
-    Box i has its first pixel at corners[i] = (row, column), and sides[i] = (height, width). It is resized to resized[i]
-    = (height, width). Of the result the square whose first pixel is cut[i] = (row, column) is kept, and mirrored if
-    mirrored[i], (n,). Pixels outside the box are not used. `cubic` selects bicubic filters for all instead of bilinear
-    ones.
+    Box i has its first pixel at corners[i] = (row, column) and the size sides[i] = (height, width). It is resized to
+    resized[i] = (height, width). The square whose first pixel in the result is cut[i] = (row, column) is kept, and
+    mirrored if mirrored[i], (n,). Pixels outside the box are not used. `cubic` selects bicubic instead of bilinear
+    filters for all images.
     """
 
     corners: Integers
@@ -32,14 +32,14 @@ class Boxes(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """Images in a file, and what is known about them. There are no gaps within an image."""
+    """Images in a file, with their checksums. There are no gaps within an image."""
 
     descriptor: int
-    starts: Integers  # (n,), bytes of the file
+    starts: Integers  # (n,), offset of each image in the file, bytes
     widths: Integers  # (n,)
     heights: Integers  # (n,)
     strips: Integers  # (n,), the first strip of each image
-    sums: Sums  # (strips,)
-    low: Sums  # keys, added to the lower word of each pair
-    high: Sums  # and to the upper
-    sound: NDArray[np.bool_]  # (strips,), strips that need no further check
+    sums: Sums  # (strips,), checksums
+    low: Sums  # keys that are added to the lower word of each pair
+    high: Sums  # keys that are added to the upper word of each pair
+    sound: NDArray[np.bool_]  # (strips,), whether a strip needs no further check

@@ -1,7 +1,7 @@
 """The filters of an antialiased bilinear or bicubic resize: the old pixels of each new pixel, with their weights.
 
-The arithmetic is that of torch's kernel for uint8 (aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h), which
-torchvision's transforms of tensors use and which follows Pillow's: weights are rounded to 16-bit fixed point, with as
+The arithmetic is the same as in torch's kernel for uint8 (aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h), which
+torchvision's transforms of tensors use and which follows Pillow. Weights are rounded to 16-bit fixed point, with as
 many fractional bits as the largest weight of an axis allows.
 """
 
@@ -15,8 +15,8 @@ from headrace.train.input.kernels.jit import jit
 
 Weights = NDArray[np.int32]
 _MOST_BITS = 22
-_SHARPNESS = -0.5  # of the cubic: that of torch's antialiased resize, of Pillow and of DALI
-MOST_FILTERS, _MOST_WEIGHTS = 64, 1 << 20  # that are kept
+_SHARPNESS = -0.5  # parameter of the cubic, as in torch's antialiased resize, in Pillow and in DALI
+MOST_FILTERS, _MOST_WEIGHTS = 64, 1 << 20  # largest numbers that are kept
 
 
 class Space(NamedTuple):
@@ -34,18 +34,18 @@ class Space(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The filters of a box: the pixels that they cover, the bits of their weights, and the rows of the box in use."""
+    """The filters that are chosen for a box, and the rows of the box that they use."""
 
-    taps: int
-    bits: int
-    row: int
-    begin: int
-    end: int
+    taps: int  # old pixels of a new pixel, along rows
+    bits: int  # fractional bits of the weights along rows
+    row: int  # index of the filter along columns
+    begin: int  # first row of the box in use
+    end: int  # row after the last one in use
 
 
 @jit
 def space_for(boxes: Boxes, size: int) -> Space:
-    """The working memory in which these boxes become squares of this side."""
+    """Return the working memory for resizing these boxes to squares of side `size`."""
     high, wide, longest, reach = _largest(boxes.sides, boxes.resized, boxes.cubic)
     kept = max(1, min(MOST_FILTERS, _MOST_WEIGHTS // (longest * reach)))
     return Space(
@@ -63,7 +63,7 @@ def space_for(boxes: Boxes, size: int) -> Space:
 
 @jit
 def choose_filters(boxes: Boxes, i: int, space: Space) -> Chosen:
-    """The filters of box i. Use them before choosing those of another box, which may overwrite them."""
+    """Return the filters of box i. Use them before choosing filters for another box, which may overwrite them."""
     (height, width), (top, left), size = boxes.sides[i], boxes.cut[i], len(space.first)
     known, firsts, weights = space.known, space.firsts, space.weights
     column = _filter(width, boxes.resized[i, 1], boxes.cubic, known, firsts, weights, space.exact)
@@ -76,7 +76,7 @@ def choose_filters(boxes: Boxes, i: int, space: Space) -> Chosen:
 
 @jit
 def _largest(sides: Integers, resized: Integers, cubic: bool) -> tuple[int, int, int, int]:
-    """The largest height and width of a box, side that one is resized to, and reach of a pixel; at least 1 each."""
+    """Return the largest height and width of a box, side after the resize, and reach of a pixel; at least 1 each."""
     high, wide, longest, reach = 1, 1, 1, 1
     for i in range(len(sides)):
         high, wide = max(high, sides[i, 0]), max(wide, sides[i, 1])
@@ -87,7 +87,7 @@ def _largest(sides: Integers, resized: Integers, cubic: bool) -> tuple[int, int,
 
 @jit
 def _reach(old: int, new: int, cubic: bool) -> int:
-    """The largest number of old pixels that one new pixel uses along an axis."""
+    """Return the largest number of old pixels that a new pixel uses along an axis."""
     return 2 * int(np.ceil((2.0 if cubic else 1.0) * max(old / new, 1.0))) + 1
 
 
@@ -101,10 +101,11 @@ def _filter(
     weights: Weights,
     exact: NDArray[np.float64],
 ) -> int:
-    """The index of the filter for an axis of `old` pixels that becomes `new`; the filter is made if it is missing.
+    """Return the index of the filter that resizes an axis from `old` to `new` pixels; make the filter if it is missing.
 
     known[place] is (old, new, taps, bits); `_weigh` describes the entries at the same index in `firsts` and `weights`.
-    Random crops of images of one size share few filters, which would otherwise cost as much as a small image's pixels.
+    Filters are kept, because making one costs as much as resizing a small image, and random crops of images of one size
+    need only a few different filters.
     """
     place = old % len(known)
     if known[place, 0] != old or known[place, 1] != new:
@@ -115,7 +116,7 @@ def _filter(
 
 @jit
 def _copy(first: Integers, weights: Weights, mirrored: bool, to_first: Integers, to_weights: Weights) -> None:
-    """Copy the part of a filter that is kept, in the order of the new pixels."""
+    """Copy the part of a filter for the pixels that are kept, in the order of these pixels."""
     count = len(first)
     for i in range(count):
         j = count - 1 - i if mirrored else i
@@ -128,11 +129,12 @@ def _copy(first: Integers, weights: Weights, mirrored: bool, to_first: Integers,
 def _weigh(
     old: int, new: int, cubic: bool, first: Integers, weights: Weights, exact: NDArray[np.float64]
 ) -> tuple[int, int]:
-    """Compute the filter along an axis: for each new pixel the first old pixel that it uses, and the weights.
+    """Compute the filter along an axis: for each new pixel, the first old pixel that it uses, and the weights.
 
-    Fills `first` (new,) and `weights` (new, reach), with zeros after those in use; `exact` is working memory.
-    Returns the largest number of pixels in use and the fractional bits of the weights. The number is at least two for
-    a triangle, whose weights are packed into a third place, and at least three for a cubic, so that the two differ.
+    Fills `first` (new,) and `weights` (new, reach), with zeros after the weights in use; `exact` is working memory.
+    Returns the largest number of old pixels in use and the fractional bits of the weights. The number is at least two
+    for bilinear filters, and at least three for bicubic ones. If it is two, both weights are also packed into one
+    number in a third column.
     """
     scale = old / new
     shrink = 1.0 / max(scale, 1.0)
@@ -165,7 +167,7 @@ def _weigh(
 
 @jit
 def _cubic(x: float) -> float:
-    """Keys's cubic convolution at a distance of x pixels (IEEE TASSP 29, 1981)."""
+    """Return the weight of Keys's cubic convolution at a distance of x pixels (IEEE TASSP 29, 1981)."""
     a = _SHARPNESS
     if x < 1.0:
         return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0

@@ -1,4 +1,4 @@
-"""Finds, in one compiled loop, the JPEGs of a batch whose headers every reader understands in the same way."""
+"""Finds the JPEGs of a batch whose headers every reader understands in the same way, in one compiled loop."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,8 +7,8 @@ from headrace.train.input.kernels import plain
 from headrace.train.input.kernels.arguments import Bytes
 from headrace.train.input.kernels.jit import jit, jit_or
 
-_FRAMES, _OTHERS = (0xC0, 0xC1, 0xC2), (0xC3, 0xCF)  # frames with Huffman codes; first and last marker of the others
-_TABLES = (0xC4, 0xC8, 0xCC)  # markers among them that are not frames
+_FRAMES, _OTHERS = (0xC0, 0xC1, 0xC2), (0xC3, 0xCF)  # markers of Huffman-coded frames; range of other frames' markers
+_TABLES = (0xC4, 0xC8, 0xCC)  # markers in this range that are not frames
 _SCAN, _APP1 = 0xDA, 0xE1
 
 
@@ -50,7 +50,7 @@ def _number(jpeg: Bytes, at: int) -> int:
 
 @jit
 def _is_as_told(jpeg: Bytes, at: int, height: int, width: int) -> bool:
-    """Whether a frame header, from its marker on, has these sides and is grey or has three colours."""
+    """Whether the frame header at byte `at` has these sides, and one or three colours."""
     if at + 10 > len(jpeg):
         return False
     grey_or_colours: bool = jpeg[at + 9] in (1, 3)
@@ -59,7 +59,7 @@ def _is_as_told(jpeg: Bytes, at: int, height: int, width: int) -> bool:
 
 @jit
 def _is_exif(jpeg: Bytes, at: int) -> bool:
-    """Whether a segment, from its marker on, has EXIF data."""
+    """Whether the segment at byte `at` has EXIF data."""
     if at + 8 > len(jpeg):
         return False
     return _number(jpeg, at + 4) == 0x4578 and _number(jpeg, at + 6) == 0x6966

@@ -1,4 +1,4 @@
-"""Compiles loops over pixels with numba, if it is installed; the only user of its decorator and its caches."""
+"""Compiles loops over pixels with numba, if it is installed. Only this module uses numba's decorator and caches."""
 
 import pickle
 import sys
@@ -12,7 +12,7 @@ from headrace.train.input.kernels.kept import LOOPS
 
 Function = TypeVar("Function", bound=Callable[..., object])
 MISSING = ""
-"""Why numba cannot be imported: not installed, broken, or it does not support this NumPy. "" if it can."""
+"""The reason why numba cannot be imported: missing, broken, or too old for this NumPy. "" if it can be imported."""
 try:
     from llvmlite import __version__ as llvmlite_version
     from numba import __version__ as numba_version
@@ -23,23 +23,23 @@ try:
 except (ImportError, OSError) as error:  # OSError: llvmlite without its library
     MISSING = " ".join(f"{type(error).__name__}: {error}".split())
     LOOPS.trouble = (
-        f"numba cannot be imported ({MISSING}), so images are read, resized and scaled without it: the pixels are the "
-        "same, but it takes longer. `pip install --force-reinstall numba` may help"
+        f"numba cannot be imported ({MISSING}), so images are read, resized and scaled without it. Pixels are the "
+        "same, but this takes longer. `pip install --force-reinstall numba` may help"
     )
-    NullCache = object  # type: ignore[assignment, misc]  # the base of a class that is unused then
+    NullCache = object  # type: ignore[assignment, misc]  # the base of a class that is not used without numba
 else:
     _DUMP: Any = dumps
-    _REBUILD: Any = CompileResult._rebuild  # noqa: SLF001  its own cache calls it, too
+    _REBUILD: Any = CompileResult._rebuild  # noqa: SLF001  numba's own cache calls it too
     _COMPILE: Any = njit(nogil=True, error_model="numpy")
     _VERSIONS = (numba_version, llvmlite_version, np.__version__, sys.version, sys.implementation.cache_tag)
 
 
 def jit(function: Function) -> Function:
-    """Compile the function to machine code at its first call; it then runs without the interpreter's lock.
+    """Compile the function to machine code at its first call. It then runs without the interpreter's lock.
 
-    Additions and multiplications keep the written order. If there is a private folder for the code, later processes
-    find it there; otherwise each process compiles it again, in a few seconds, and `LOOPS.trouble` says why.
-    Without numba the function stays uncompiled and unused: functions for other modules are decorated by `jit_or`.
+    Additions and multiplications keep the written order. The code is stored in a private folder, where later processes
+    find it. Without such a folder each process compiles again, in a few seconds, and `LOOPS.trouble` says why. Without
+    numba the function is returned uncompiled, and nothing calls it: functions for other modules use `jit_or`.
     """
     if MISSING:
         return function
@@ -50,7 +50,7 @@ def jit(function: Function) -> Function:
 
 
 def jit_or(plain: Function) -> Callable[[Function], Function]:
-    """Like `jit`, but without numba the function is replaced by `plain`, which gives the same bits."""
+    """Return a decorator like `jit`, which without numba replaces the function by `plain` with the same results."""
 
     def choose(function: Function) -> Function:
         return plain if MISSING else jit(function)
@@ -59,36 +59,36 @@ def jit_or(plain: Function) -> Callable[[Function], Function]:
 
 
 def _is_all_in_its_file(function: Any) -> bool:
-    """Whether the source determines the function: false for one made from a string, or as a closure over values."""
+    """Whether the source file determines the function: not if it is made from a string or closes over values."""
     return function.__closure__ is None and function.__code__.co_filename == function.__globals__.get("__file__")
 
 
 class _Cache(NullCache):
-    """numba's interface for the cache of one function; numba's own cache would miss an edit in a called file."""
+    """A cache of one function for numba, whose own cache would miss changes in the files of called functions."""
 
     def __init__(self, function: Any) -> None:
         self._module, self._file = function.__module__, f"{function.__module__}.{function.__qualname__}"
         self._line = function.__code__.co_firstlineno
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The function compiled for these types by another process, or None."""
-        target_context.refresh()  # other modules may have registered types meanwhile
+        """Return the function that an earlier process compiled for these types, or None."""
+        target_context.refresh()  # other modules may have registered types in the meantime
         key = self._key(sig, target_context.codegen())
         data = LOOPS.get(self._file, key) if key else None
         if data is None:
             LOOPS.missed()
             return None
-        reduced = pickle.loads(data)  # noqa: S301  nobody else writes that folder, and not a bit has changed
+        reduced = pickle.loads(data)  # noqa: S301  only this user writes that folder, and the hash matches
         return _REBUILD(target_context, *reduced)
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Store what numba has compiled for these types."""
+        """Store the code that numba has compiled for these types."""
         key = self._key(sig, data.codegen)
         if key and not data.lifted and not data.library.has_dynamic_globals:
             LOOPS.put(self._file, key, _DUMP(data._reduce()))  # noqa: SLF001
 
     def _key(self, types: Any, codegen: Any) -> bytes | None:
-        """Everything that determines the machine code: sources including this file, versions, processor, types."""
+        """Return all that determines the machine code: sources, also of this module, versions, processor and types."""
         stamp = origins.stamp(self._module)
         if stamp is None:
             return None

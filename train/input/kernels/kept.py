@@ -1,4 +1,4 @@
-"""Keeps compiled loops for later processes: files in the user's private cache folder, checked before use."""
+"""Keeps compiled loops for later processes, in files of the user's private cache folder that are checked before use."""
 
 import hashlib
 import logging
@@ -16,19 +16,19 @@ _log = logging.getLogger("headrace")
 _MOST = 256  # files to keep; one version of the code makes about 30, of about 40 KB each
 _ENDING = ".loop"
 _DIGEST = 32  # bytes of a SHA-256
-_ABANDONED_SECONDS = 3600.0  # after this time no living process is still writing a file
+_ABANDONED_SECONDS = 3600.0  # no process writes a file for longer than this
 
 
 class Kept:
-    """Bytes by name and key in a folder of the user, with mode 0700.
+    """Stores bytes by name and key in a folder of the user, with mode 0700.
 
-    A file holds a SHA-256 of its key and its bytes, then the bytes. It appears by a rename, so that several processes
-    may write the same file at once. Anybody who can write to the folder could forge the hash: hence the private folder.
-    `trouble` is empty if all is well. `tell` is called once if something has to be compiled.
+    A file has a SHA-256 of its key and its bytes, followed by the bytes. It appears by a rename, so several processes
+    may write the same file at once. The folder is private, because anybody who can write to it can forge the hash.
+    `trouble` is a warning, or empty if there is none. `tell` is called once if something has to be compiled.
     """
 
     def __init__(self, name: str, lost: str) -> None:
-        """`name` is that of the folder; `lost` is the first part of `trouble`: the effect of nothing being kept."""
+        """Use the folder `name`. `lost` begins the warning `trouble`: it says what follows if nothing can be kept."""
         self.trouble = ""
         self.tell: Callable[[str], None] = _log.info
         self._told = False
@@ -36,7 +36,7 @@ class Kept:
         self._name = name
 
     def get(self, name: str, key: bytes) -> bytes | None:
-        """The bytes stored with this key; None if there are none, or if any bit has changed."""
+        """Return the bytes stored with this key, or None if there are none or if any bit has changed."""
         path = self._path(name, key)
         if path is None:
             return None
@@ -44,19 +44,19 @@ class Kept:
             kept = path.read_bytes()
             digest, data = kept[:_DIGEST], kept[_DIGEST:]
             if digest == _digest(key, data):
-                os.utime(path)  # a used file counts as new
+                os.utime(path)  # the files that were not used for the longest time are removed first
                 return data
         return None
 
     def missed(self) -> None:
-        """Announce once that something is compiled now, because that takes seconds without other output."""
+        """Tell the user once that loops are being compiled, because that takes seconds without other output."""
         if not self._told:
             self._told = True
             later = "" if self.trouble else "; later starts reuse them"
             self.tell(f"compiling the loops over pixels for this processor, which takes some seconds{later}")
 
     def put(self, name: str, key: bytes, data: bytes) -> None:
-        """Store bytes in place of earlier ones, and remove the least recently used files beyond a limit."""
+        """Store bytes in place of earlier ones. If there are too many files, remove the least recently used."""
         path = self._path(name, key)
         if path is None:
             return

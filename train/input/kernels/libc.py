@@ -5,5 +5,5 @@ from typing import Any
 from numba import int32, int64, intp, uintp
 from numba.types import ExternalFunction  # type: ignore[attr-defined]  # missing in its stubs
 
-# As in POSIX.1, with pointers as numbers
+# The function of POSIX.1, with pointers as numbers
 pread: Any = ExternalFunction("pread", intp(int32, uintp, uintp, int64))  # descriptor, to, bytes, from

@@ -1,4 +1,4 @@
-"""Finds the source files behind a module: its own file and those of all modules that it imports, recursively."""
+"""Finds the source files of a module and of all modules that it imports, directly or indirectly."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 _TOP, _ROOM = __name__.partition(".")[0], __name__.rpartition(".")[0]
 _OURS = {_TOP: Path(__file__).resolve().parents[3]}  # the folder of Headrace's package, by its name
 
-# The facade loads modules on demand; these modules decide where compiled code is stored, not what it is.
+# The package's __init__ loads modules on demand; the other two decide where compiled code is stored, not its content.
 _LEFT_OUT = (_TOP, f"{_ROOM}.kept", f"{_ROOM}.origins")
 _FROM = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
 _IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n]*)", re.MULTILINE)
@@ -19,10 +19,10 @@ _BEGAN = time.time()
 
 @cache
 def stamp(module: str) -> str | None:
-    """A hash of the source files behind a loaded module; None if it cannot be determined.
+    """Return a hash of the source files behind a loaded module, or None if the source is not known for sure.
 
-    That is the case if a file cannot be read, as for interactive input, or has changed since this process began: the
-    loaded code may then be older than the file.
+    It is unknown if a file cannot be read, as for interactive input, or if a file has changed since this process
+    began, because the loaded code may then be older than the file.
     """
     total = hashlib.sha256()
     try:
@@ -36,7 +36,7 @@ def stamp(module: str) -> str | None:
 
 
 def files(module: str) -> set[Path]:
-    """The files of a loaded module and of everything that it imports from Headrace or from its own package.
+    """Return the files of a loaded module and of everything that it imports from Headrace or from its own package.
 
     Raises OSError if the module has no readable file.
     """
@@ -55,7 +55,7 @@ def files(module: str) -> set[Path]:
 
 
 def _file(name: str, package: Path | None) -> Path | None:
-    """The file of a module in the folder of its package; None if there is none, as for a function or a library."""
+    """Return a module's file in the folder of its package; None if `name` is not a module, or is in no such package."""
     if package is None:
         return None
     path = package.joinpath(*name.split(".")[1:])
@@ -63,7 +63,7 @@ def _file(name: str, package: Path | None) -> Path | None:
 
 
 def _imported(text: str) -> list[str]:
-    """All names in the import statements of a source, with their packages; some are functions or constants."""
+    """Return all names in the import statements of a source, and their packages; some are functions or constants."""
     names = [name for line in _IMPORT.findall(text) for name in re.findall(r"[\w.]+", line)]
     for package, members in _FROM.findall(text):
         names += [package, *(f"{package}.{member}" for member in re.findall(r"\w+", members))]

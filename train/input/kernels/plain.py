@@ -1,4 +1,4 @@
-"""The compiled loops without numba: the same bits from torch, NumPy and zlib, one image at a time.
+"""Replaces the compiled loops if numba is missing: the same bits from torch, NumPy and zlib, one image at a time.
 
 Each function has the name, the arguments and the result of its compiled counterpart, which documents them.
 """
@@ -17,11 +17,11 @@ from headrace.train.input.kernels.arguments import STRIP_ROWS, UNSOUND, WORD, Bo
 
 _END_OF_IMAGE = b"\xff\xd9"
 _FRAMES = (0xFFC0, 0xFFC1, 0xFFC2)  # frames with Huffman codes in 8 or 12 bits: baseline, extended, progressive
-_LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)  # the lower word of a pair, and the bits below the upper
+_LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)  # mask of the lower word of a pair, and shift to the upper word
 
 
 def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxes, made: Bytes) -> None:
-    """Turn boxes of images in memory into squares."""
+    """Resize boxes of images in memory to squares."""
     for i in range(len(starts)):
         (top, left), (height, width) = boxes.corners[i], boxes.sides[i]
         first = starts[i] + top * pitches[i]
@@ -38,7 +38,7 @@ def scale_rows(pixels: Bytes, scale: NDArray[Any], shift: NDArray[Any], made: ND
 def read_rows(
     descriptors: Integers, offsets: Integers, sizes: NDArray[np.int32], crcs: NDArray[np.uint32], rows: Bytes
 ) -> bool:
-    """Read files as rows of one array; return whether all are as expected."""
+    """Read files into the rows of an array; return whether all files are as expected."""
     for row, descriptor, offset, size, crc in zip(rows, descriptors, offsets, sizes, crcs, strict=True):
         file = row[:size]
         if not _read(int(descriptor), file, int(offset)):
@@ -58,9 +58,9 @@ def find_simple(
 
 
 def is_simple(file: bytes, height: int, width: int) -> bool:
-    """Whether a file is a JPEG with plain headers (`shards/jpeg.py`), without EXIF data, in grey or three colours.
+    """Whether a file is a JPEG of these sides with plain headers (`shards/jpeg.py`), grey or in three colours.
 
-    Its frame is of a type that decoders agree on, and its sides are the given ones.
+    It must have no EXIF data, and a type of frame that decoders agree on.
     """
     if file[: len(START)] != START:
         return False
@@ -76,7 +76,7 @@ def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> Non
 
 
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
-    """Turn boxes of images in a file into squares; read only visible strips."""
+    """Resize boxes of images in a file to squares, reading only the strips that are visible."""
     for i, image in enumerate(ids.tolist()):
         (corner, left), (height, width) = boxes.corners[i].tolist(), boxes.sides[i].tolist()
         begin, end = _rows_seen(boxes, i, made.shape[1])
@@ -94,7 +94,7 @@ def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Read strips of images as they are in the file."""
+    """Read strips of images from a file without resizing."""
     for i, image in enumerate(ids.tolist()):
         if _read_rows(stored, once, image, int(first[i]), int(last[i]), held[starts[i] :]) == UNSOUND:
             return i
@@ -102,7 +102,7 @@ def read_strips(
 
 
 def _resized(box: Bytes, boxes: Boxes, i: int, size: int) -> Bytes:
-    """Box i, (height, width, 3), as rows of its square, by the torch kernel that the compiled loops reproduce."""
+    """Return box i, (height, width, 3), as rows of its square. Uses the torch kernel that the loops reproduce."""
     channels_first = torch.from_numpy(np.ascontiguousarray(box)).permute(2, 0, 1)[None]
     mode = "bicubic" if boxes.cubic else "bilinear"
     whole = interpolate(channels_first, boxes.resized[i].tolist(), mode=mode, antialias=True)
@@ -112,9 +112,9 @@ def _resized(box: Bytes, boxes: Boxes, i: int, size: int) -> Bytes:
 
 
 def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
-    """The rows of box i that the compiled loops read for its square: the first, and the end (excluded).
+    """Return the rows of box i that the compiled loops read for its square: the first one and the end (excluded).
 
-    Each new row uses the rows under its filter; the loops read as many for all rows as for the one with the most.
+    A new row uses the old rows under its filter. The loops read the same number for every new row: the largest one.
     """
     old, new, top = int(boxes.sides[i, 0]), int(boxes.resized[i, 0]), int(boxes.cut[i, 0])
     centres, reach = old / new * (np.arange(new) + 0.5), (2.0 if boxes.cubic else 1.0) * max(old / new, 1.0)
@@ -124,12 +124,12 @@ def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
 
 
 def _padded_rows(stored: Stored, image: int, count: int) -> int:
-    """Bytes for `count` rows of an image anywhere, with the rest of their strips, to the end of a word."""
+    """Return the bytes of any `count` rows of an image with the rest of their strips, up to the end of a word."""
     return 3 * int(stored.widths[image]) * (count + 2 * STRIP_ROWS) + WORD
 
 
 def _read_rows(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
-    """Read and check the strips with rows `first` to `last`; return the first row in them, or UNSOUND."""
+    """Read and check the strips with rows `first` to `last`; return the first row of these strips, or UNSOUND."""
     pitch, strip, end = 3 * int(stored.widths[image]), first // STRIP_ROWS, -(-last // STRIP_ROWS)
     top = strip * STRIP_ROWS
     size, each = (min(end * STRIP_ROWS, int(stored.heights[image])) - top) * pitch, STRIP_ROWS * pitch // WORD
@@ -148,7 +148,7 @@ def _read_rows(stored: Stored, once: bool, image: int, first: int, last: int, he
 
 
 def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
-    """NH of these pairs of words."""
+    """Return the checksum NH of these pairs of words."""
     lower, upper = (words + low[: len(words)]) & _LOW, ((words >> _HIGH) + high[: len(words)]) & _LOW
     return np.uint64(np.sum(lower * upper, dtype=np.uint64))
 

@@ -1,4 +1,4 @@
-"""Reads and checks files one after another, in one compiled loop."""
+"""Reads the files of a batch and checks them, in one compiled loop."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,14 @@ _STRIDE = 16  # bytes that the checksum takes at a time
 def read_rows(
     descriptors: Integers, offsets: Integers, sizes: NDArray[np.int32], crcs: NDArray[np.uint32], rows: Bytes
 ) -> bool:
-    """Fill `rows` (n, longest) with files and zeros; False if a file is not as expected or has no end marker."""
+    """Fill `rows` (n, longest) with files and zeros; False if a file has another checksum or no end marker."""
     if MISSING:
         return plain.read_rows(descriptors, offsets, sizes, crcs, rows)
     return _read_rows(descriptors, offsets, sizes, crcs, _TABLES, rows)
 
 
 def checksum_tables() -> NDArray[np.uint32]:
-    """Tables (16, 256) for a CRC-32 of 16 bytes at a time: row i has the value of a byte followed by i zeros.
+    """Return tables (16, 256) for a CRC-32 of 16 bytes at a time: row i has the value of a byte followed by i zeros.
 
     The method is "slicing" (Kounavis and Berry, "A Systematic Approach to Building High Performance, Software-based,
     CRC Generators", ISCC 2005).
@@ -50,7 +50,7 @@ def _read_rows(
     tables: NDArray[np.uint32],
     rows: Bytes,
 ) -> bool:
-    """Do the work of `read_rows`, with the tables of the checksum."""
+    """Do the work of `read_rows`, with `tables` for the checksum."""
     start = rows.ctypes.data
     for i in range(len(rows)):
         size, row = sizes[i], rows[i]
@@ -66,7 +66,7 @@ def _read_rows(
 
 @jit
 def checksum(data: Bytes, size: int, tables: NDArray[np.uint32]) -> np.uint32:
-    """CRC-32 of the first `size` bytes of `data`, equal to zlib's."""
+    """Return the CRC-32 of the first `size` bytes of `data`, equal to zlib's."""
     state, whole = np.uint32(0xFFFFFFFF), size - size % _STRIDE
     words = data[:whole].view(np.uint32)
     for at in range(0, len(words), 4):
@@ -79,7 +79,7 @@ def checksum(data: Bytes, size: int, tables: NDArray[np.uint32]) -> np.uint32:
 
 @jit
 def _four(word: np.uint32, tables: NDArray[np.uint32], after: int) -> np.uint32:
-    """The contribution of four bytes, lowest first, that are followed by `after` bytes."""
+    """Return the contribution of four bytes, lowest first, that are followed by `after` bytes."""
     one, two = tables[after + 3, word & np.uint32(0xFF)], tables[after + 2, (word >> np.uint32(8)) & np.uint32(0xFF)]
     three, four = tables[after + 1, (word >> np.uint32(16)) & np.uint32(0xFF)], tables[after, word >> np.uint32(24)]
     return one ^ two ^ three ^ four  # type: ignore[no-any-return]  # numpy's stubs do not follow it

@@ -1,6 +1,6 @@
 """Antialiased bilinear and bicubic resizing of 8-bit images on a CPU: the same bits as torch, several times as fast.
 
-The filters are those of `train/input/kernels/filters.py`. Rows are resized first and rounded to bytes, then columns.
+`train/input/kernels/filters.py` makes the filters. Rows are resized first and rounded to bytes, then columns.
 """
 
 import numpy as np
@@ -17,9 +17,9 @@ if not MISSING:
 
 @jit_or(plain.resize_boxes)
 def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxes, made: Bytes) -> None:
-    """Turn boxes of images in `pixels` (bytes,) into squares `made`, (n, size, 3 * size) of red, green, blue.
+    """Resize boxes of images in `pixels` (bytes,) to squares `made`, (n, size, 3 * size) of red, green, blue.
 
-    Image i begins at byte starts[i], and each row pitches[i] bytes after the one before.
+    Image i begins at byte starts[i], and each of its rows pitches[i] bytes after the row before.
     """
     space = space_for(boxes, made.shape[1])
     for i in range(len(starts)):
@@ -29,7 +29,7 @@ def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxe
 
 @jit_or(plain.resize_strips)
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
-    """Like `resize_boxes`, one image at a time from the file. Returns the index of the first damaged image, or -1."""
+    """Do the same for images of a file, one at a time. Returns the index of the first damaged image, or -1."""
     space, longest = space_for(boxes, made.shape[1]), 0
     for image in ids:
         longest = max(longest, 3 * stored.widths[image] * stored.heights[image])
@@ -48,9 +48,9 @@ def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made:
 def resize_box(
     pixels: Bytes, start: int, pitch: int, boxes: Boxes, i: int, chosen: Chosen, space: Space, made: Bytes
 ) -> None:
-    """Turn box i into `made`, (size, 3 * size), with the filters chosen for it.
+    """Resize box i to `made`, (size, 3 * size), with the filters chosen for it.
 
-    Its first row begins, with the first pixel of the image, at byte `start`; only rows in use are read.
+    The image row with the first row of the box begins at byte `start`. Only rows that the filters use are read.
     """
     size, top, count = len(made), boxes.cut[i, 0], chosen.end - chosen.begin
     at = start + chosen.begin * pitch + 3 * boxes.corners[i, 1]
@@ -80,12 +80,12 @@ def _along_rows(
     rows: Bytes,
     size: int,
 ) -> None:
-    """Resize and cut `count` rows of one box, one after another, into `rows`. `edge` is working memory."""
+    """Resize `count` rows of one box along x, and write the part that is kept to `rows`. `edge` is working memory."""
     for row in range(count):
         at = start + row * pitch
         if at + 3 * (width + taps) < len(pixels):
             _along_row(pixels, at, first, weights, taps, bits, cubic, rows, row * 3 * size, size)
-        else:  # reads more bytes than a pixel has, and pixels of weight 0 beyond the row
+        else:  # `_along_row` reads beyond the row, so a row near the end of `pixels` is copied
             edge[: 3 * width] = pixels[at : at + 3 * width]
             _along_row(edge, 0, first, weights, taps, bits, cubic, rows, row * 3 * size, size)
 
@@ -103,9 +103,9 @@ def _along_row(
     to: int,
     size: int,
 ) -> None:
-    """Resize one row into rows[to : to + 3 * size]; two bytes after it are overwritten too.
+    """Resize one row into rows[to : to + 3 * size]. The two bytes after it are overwritten too.
 
-    It goes from left to right, so that the next pixel rewrites what a pixel has overwritten.
+    Pixels are written from left to right, so each pixel replaces the bytes that the one before it has overwritten.
     """
     done = 0
     if taps == 2:
@@ -134,8 +134,11 @@ def _down_columns(
     sums: Weights,
     made: Bytes,
 ) -> None:
-    """Make all rows of the result from `count` resized rows from `begin` on. `sums` is working memory."""
-    pitch, half, shift = made.shape[1], np.int32(1 << (bits - 1)), np.int32(bits)  # of 32 bits, as all that they meet
+    """Compute all rows of the result from `count` resized rows, of which the first is row `begin` of the box.
+
+    `sums` is working memory.
+    """
+    pitch, half, shift = made.shape[1], np.int32(1 << (bits - 1)), np.int32(bits)  # 32 bits, like all their operands
     for y in range(len(made)):
         to = made[y]
         if taps == 2:

@@ -1,4 +1,4 @@
-"""Scales bytes to the network's range of numbers on a CPU, in one pass over memory."""
+"""Scales pixels to the network's range of numbers on a CPU, in one pass over memory."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from headrace.train.input.kernels.jit import jit_or
 
 @jit_or(plain.scale_rows)
 def scale_rows(pixels: NDArray[np.uint8], scale: NDArray[Any], shift: NDArray[Any], made: NDArray[Any]) -> None:
-    """Write pixels * scale + shift: pixels and made are (n, m), scale and shift (m,); all but pixels have one dtype."""
+    """Write pixels * scale + shift: `pixels` and `made` are (n, m), `scale` and `shift` (m,) in the dtype of `made`."""
     for row in range(len(pixels)):
         before, after = pixels[row], made[row]
         for x in range(len(before)):

@@ -1,4 +1,4 @@
-"""Processes one or two pixels at a time on vector units, with LLVM code for what numba cannot express in Python."""
+"""Processes one or two pixels at a time on vector units, with LLVM code that numba cannot generate from Python."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 _INTEGER, _INDEX = ir.IntType(32), ir.IntType(64)
 _FOUR_INTEGERS, _FOUR_BYTES = ir.VectorType(_INTEGER, 4), ir.VectorType(ir.IntType(8), 4)
 
-# Two runs of (red, green, blue, red, green, blue, -, -): each colour next to that of its neighbour
+# The order that moves each colour next to the same colour of the neighbour, in two runs of (r, g, b, r, g, b, -, -)
 _SIDE_BY_SIDE = [0, 3, 1, 4, 2, 5, 6, 7, 8, 11, 9, 12, 10, 13, 14, 15]
 Generator = Callable[[Any, Any, Any, Any], ir.Value]
 
@@ -23,23 +23,23 @@ def _vector(bits: int, numbers: int) -> ir.VectorType:
 def _weighted_pixel(
     _context: Any, pixels: Any, _at: Any, weights: Any, _row: Any, _taps: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Like `_sum_of_pixels`, if no sum is below 0 or above 255."""
+    """Do the work of `_sum_of_pixels` for weights with which no sum is below 0 or above 255."""
     return _sum_of_pixels(pixels, weights, made, clamped=False)
 
 
 def _clamped_pixel(
     _context: Any, pixels: Any, _at: Any, weights: Any, _row: Any, _taps: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Like `_sum_of_pixels`, if weights may be negative: sums are limited to 0..255."""
+    """Do the work of `_sum_of_pixels` for weights that may be negative: sums are limited to 0..255."""
     return _sum_of_pixels(pixels, weights, made, clamped=True)
 
 
 def _sum_of_pixels(pixels: Any, weights: Any, made: Any, *, clamped: bool) -> tuple[Any, Generator]:
     """Set made[to : to + 3] to the sum of `taps` neighbouring pixels from byte `at` on, weighted by weights[row].
 
-    The sum is rounded by `bits`. pixels and made are uint8 (bytes,), weights int32 (rows, columns). Red, green, blue
-    and the byte after them are computed and written together, as a vector of four, so one more byte is read and written
-    after the last pixel.
+    The sum is divided by 2^bits and rounded. `pixels` and `made` are uint8 (bytes,), `weights` int32 (rows, columns).
+    Red, green, blue and the byte after them are computed and written together, as a vector of four, so one more byte is
+    read and written after the last pixel.
     """
     signature = types.void(pixels, types.intp, weights, types.intp, types.intp, types.int32, made, types.intp)
 
@@ -85,10 +85,10 @@ clamped_pixel: Any = intrinsic(_clamped_pixel)
 def _blended_pixels(
     _context: Any, pixels: Any, _at: Any, _next_at: Any, _pair: Any, _next_pair: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Set made[to : to + 6] to two pixels, each a blend of two neighbours: those from `at` and from `next_at` on.
+    """Set made[to : to + 6] to two pixels: blends of the two neighbours from byte `at` on, and from `next_at` on.
 
-    A pair holds the weights of two neighbours, the first in its low 16 bits. The sums are rounded by `bits`. pixels and
-    made are uint8 (bytes,). Eight bytes are read and written for six.
+    A pair holds the weights of two neighbours, the first one in its low 16 bits. The sums are divided by 2^bits and
+    rounded. `pixels` and `made` are uint8 (bytes,). Eight bytes are read and written instead of six.
     """
     at, number = types.intp, types.int32
     signature = types.void(pixels, at, at, number, number, number, made, at)

@@ -1,4 +1,4 @@
-"""Reads and checks strips of rows from a file in compiled loops; `train/input/decode/strips.py` defines strips."""
+"""Reads and checks strips of rows of a file in compiled loops; `train/input/decode/strips.py` defines the strips."""
 
 import numpy as np
 
@@ -15,14 +15,14 @@ _HIGH = np.uint64(32)  # shift to the upper word
 
 @jit_or(plain.sum_strips)
 def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> None:
-    """The sums of the strips in these words; a strip has `each` words, the last one perhaps fewer."""
+    """Write the checksums of the strips in these words to `sums`. Each strip but the last has `each` words."""
     for strip in range(len(sums)):
         sums[strip] = _sum_of(words[strip * each : (strip + 1) * each], low, high)
 
 
 @jit
 def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
-    """NH of these pairs of words."""
+    """Return the checksum NH of these pairs of words."""
     total = np.uint64(0)
     for i in range(len(words)):
         total += ((words[i] + low[i]) & _LOW) * (((words[i] >> _HIGH) + high[i]) & _LOW)
@@ -33,7 +33,7 @@ def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Read rows first[i] to last[i] of each image, with the rest of their strips, to byte starts[i].
+    """Read rows first[i] to last[i] of each image, with the rest of their strips, into `held` from byte starts[i] on.
 
     Returns the index of the first damaged image, or -1.
     """
@@ -47,7 +47,7 @@ def read_strips(
 def read_checked(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
     """Read the strips with rows `first` to `last` of an image into `held`, with zeros to the end of a word.
 
-    Returns the first row in them, or UNSOUND.
+    Returns the first row of these strips, or UNSOUND if they are missing or damaged.
     """
     pitch, strip, end = 3 * stored.widths[image], first // STRIP_ROWS, -(-last // STRIP_ROWS)
     top = strip * STRIP_ROWS

@@ -88,7 +88,7 @@ def test_full_disk_is_refused_with_numbers(tiny_set: Path, tmp_path: Path) -> No
         files, remark = plan_caches(shards, ("train", "val"), disk)
         assert [file.split for file in files] == ["train"]
         assert remark.startswith(
-            "the split val is decoded each time: the decoded split val needs 1.5 MB, but only 0.4 MB"
+            "the split val is decoded in every epoch: the decoded split val needs 1.5 MB, but only 0.4 MB"
         )
 
 

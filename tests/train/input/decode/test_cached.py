@@ -96,7 +96,7 @@ def test_cut_while_batches_are_read(tiny_set: Path, tmp_path: Path) -> None:
         batches = pipe.run(training(split, group=48).stream(0, 100_000, range(1)))
         next(batches)
         Timer(0.02, os.truncate, (file.path, left)).start()
-        message = rf"{file.path}: .*: the file has {left:,} bytes instead of {file.size:,}.* removed. Start again"
+        message = rf"{file.path}: .* truncated during the run to {left:,} of {file.size:,} bytes.* removed. Start again"
         with pytest.raises(DataError, match=message):
             deque(batches, maxlen=0)
 
