@@ -1,7 +1,7 @@
-"""The system's libturbojpeg, if there is one: it decodes a whole batch without the interpreter's lock.
+"""Uses the system's libturbojpeg, if there is one, which decodes a whole batch without the interpreter's lock.
 
-simplejpeg, which everybody has, takes the lock for each image, so that several lanes wait for one another; its wheel
-exports no function of its libjpeg-turbo (docs/decisions/0027).
+simplejpeg, which is always installed, takes the lock for each image, so lanes wait for one another. Its wheel exports
+no function of its libjpeg-turbo (docs/decisions/0027).
 """
 
 import ctypes
@@ -18,9 +18,9 @@ from headrace.train.input.kernels import turbojpeg
 from headrace.train.input.kernels.jit import MISSING
 
 NAME = "libturbojpeg.so.0"
-"""Of versions 1.2 to 3 of libjpeg-turbo, for Linux."""
+"""The file name of the library in versions 1.2 to 3 of libjpeg-turbo for Linux."""
 _SAMPLINGS = ("Gray", "444", "422", "420", "440", "411")
-_SIDES = 37, 45  # of the pictures that are compared: no multiple of a block
+_SIDES = 37, 45  # pixels of the pictures that are compared; not multiples of a block
 
 
 class SystemDecoder:
@@ -48,7 +48,7 @@ class SystemDecoder:
 
 @cache
 def system_library() -> ctypes.CDLL | None:
-    """The library, or None if it is not installed, lacks a function, or gives other pixels than simplejpeg."""
+    """Return the library, or None if it is not installed, lacks a function, or gives other pixels than simplejpeg."""
     if MISSING:
         return None
     for name in (NAME, str(Path(sys.prefix, "lib", NAME))):
@@ -66,7 +66,7 @@ def system_library() -> ctypes.CDLL | None:
 
 
 def _gives_the_same_bits(decoder: SystemDecoder) -> bool:
-    """Compare with simplejpeg: pictures of every sampling, and files that were cut, of which it must warn."""
+    """Whether pixels equal simplejpeg's for every chroma subsampling, and truncated files are refused."""
     for sampling in _SAMPLINGS:
         jpeg = _picture(sampling)
         expected = decode_jpeg(jpeg, "RGB")
@@ -81,7 +81,7 @@ def _gives_the_same_bits(decoder: SystemDecoder) -> bool:
 
 
 def _picture(sampling: str) -> bytes:
-    """A JPEG with sharp edges of colour."""
+    """Return a JPEG with sharp edges between colours."""
     colours = 1 if sampling == "Gray" else 3
     values = np.arange(_SIDES[0] * _SIDES[1] * colours, dtype=np.int64)
     pixels = (values * values * 7919 % 251).astype(np.uint8).reshape(*_SIDES, colours)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from headrace.train.input.kernels.arguments import Bytes, Integers
 from headrace.train.input.kernels.jit import MISSING, jit
 
-_SYMBOL = "headrace_tjDecompress2"  # a name of our own: the process may hold other copies of the library
+_SYMBOL = "headrace_tjDecompress2"  # a name of its own, because the process may hold other copies of the library
 _RGB = 0  # TJPF_RGB
 
 if not MISSING:
@@ -21,7 +21,7 @@ if not MISSING:
 
 
 def bind(address: int) -> None:
-    """Say where `tjDecompress2` lies, before the first call of `decode_rows`."""
+    """Set the address of `tjDecompress2`. Call this before `decode_rows`."""
     add_symbol(_SYMBOL, address)
 
 
