@@ -1,4 +1,4 @@
-"""One thread a test: where other work shares the cores, two OpenMP threads wait for each other most of the time."""
+"""Runs each test in one thread: two OpenMP threads mostly wait for each other if other programs share the cores."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
-    """Have torch compute in one thread while tests of this folder run."""
+    """Make torch compute in one thread while tests of this folder run."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""Splits for tests of the pipeline: the shared one, and small ones of JPEGs given as they are."""
+"""Splits for tests of the pipeline: the shared one, and small ones of given JPEGs."""
 
 import io
 import zipfile
@@ -28,14 +28,14 @@ Pixels = NDArray[np.uint8]
 
 
 def pipeline(split: Split, *, batch: int = 16, threads: int = 1) -> ImagePipeline[Plan]:
-    """A pipeline on the CPU."""
+    """Return a pipeline on the CPU."""
     return ImagePipeline(split, batch, CPU, threads=threads, decode="cpu")
 
 
 def training(
     split: Split, *, batch: int = 48, group: int = 16, flip: float = 0.5, size: int = 64, policy: Policy = NOTHING
 ) -> TrainPlans:
-    """Plans of a training run over the split."""
+    """Return plans of a training run over the split."""
     return TrainPlans(
         split=split,
         order=Order(len(split), 5),
@@ -47,7 +47,7 @@ def training(
 
 
 def by_sample(pipe: ImagePipeline[Plan], plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
-    """The image of each (epoch, id)."""
+    """Return the image of each (epoch, id)."""
     found: dict[tuple[int, int], Pixels] = {}
     for plan, images in pipe.run(plans):
         for epoch, one, image in zip(plan.epochs.tolist(), plan.ids.tolist(), images.numpy(), strict=True):
@@ -56,7 +56,7 @@ def by_sample(pipe: ImagePipeline[Plan], plans: Iterator[Plan]) -> dict[tuple[in
 
 
 def fed(pipe: ImagePipeline[Plan], plans: Iterator[Plan]) -> dict[tuple[int, int], Pixels]:
-    """The image of each (epoch, id) as the step gets it: with all changes."""
+    """Return the image of each (epoch, id) as the step gets it, with all changes."""
     found: dict[tuple[int, int], Pixels] = {}
     with Feed(pipe, plans, CPU) as feed:
         for batch in feed:
@@ -66,7 +66,7 @@ def fed(pipe: ImagePipeline[Plan], plans: Iterator[Plan]) -> dict[tuple[int, int
 
 
 def evaluated(split: Split, *, size: int, fraction: float, threads: int = 1) -> Pixels:
-    """All images of a split as evaluation sees them, (n, size, size, 3)."""
+    """Return all images of a split as evaluation sees them, (n, size, size, 3)."""
     plans = ValidationPlans(split, 16, fraction, size)
     images = [
         images.numpy().copy() for _, images in pipeline(split, threads=threads).run(plans.stream(range(len(plans))))
@@ -75,7 +75,7 @@ def evaluated(split: Split, *, size: int, fraction: float, threads: int = 1) -> 
 
 
 def split_of(jpegs: list[bytes], folder: Path) -> Split:
-    """The training split of a shard set made of these files by the real prep; `order` of `jpegs` is in the sources."""
+    """Return the training split of a set that prep makes from these files; `order` of `jpegs` is in the sources."""
     source = folder / "source.zip"
     with zipfile.ZipFile(source, "w") as archive:
         archive.writestr("wnids.txt", "n01\n")
@@ -89,12 +89,12 @@ def split_of(jpegs: list[bytes], folder: Path) -> Split:
 
 
 def opened(jpeg: Pixels) -> Image.Image:
-    """A JPEG of a split as PIL sees it."""
+    """Return a JPEG of a split as PIL reads it."""
     return Image.open(io.BytesIO(jpeg.tobytes())).convert("RGB")
 
 
 def picture(width: int, height: int, **options: Any) -> bytes:
-    """A smooth JPEG that is not symmetric in any way."""
+    """Return a smooth JPEG without any symmetry."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     colours = 250 * np.stack([x, y, (x + 2 * y) / 3 * (1 - x)], -1) + 3 * np.sin(9 * x + 4 * y)[..., None]
     out = io.BytesIO()
@@ -103,14 +103,14 @@ def picture(width: int, height: int, **options: Any) -> bytes:
 
 
 def exif(orientation: int) -> Image.Exif:
-    """EXIF data that say how the picture is to be turned."""
+    """Return EXIF data with the orientation of the picture."""
     data = Image.Exif()
     data[0x0112] = orientation
     return data
 
 
 def spoiled(split: Split, sample: int, spoil: Callable[[Pixels], Pixels], folder: Path) -> None:
-    """Have the split hand out something else for one sample, as if prep had admitted it. It goes to a file there."""
+    """Make the split return other bytes, from a file, for one sample, as if prep had admitted them."""
     path = folder / "spoiled.jpg"
     path.write_bytes(spoil(split.jpegs(np.array([sample]))[0]).tobytes())
     spoiled_file, sound = path.open("rb"), split.places

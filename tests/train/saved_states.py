@@ -1,4 +1,4 @@
-"""A checkpoint of a small real step, changed in one place, and what resuming and `headrace eval` make of it."""
+"""A checkpoint of a small real step with one changed value, which is then resumed or evaluated."""
 
 import io
 from collections.abc import Callable
@@ -37,12 +37,12 @@ LONGEST = 1000
 
 
 def built() -> Built:
-    """The network of the step, with random weights."""
+    """Return the network of the step, with random weights."""
     return Built(shallow(), normalisation_of("efficientnet-b0"), "")
 
 
 def save_one(shards: Path, out: Path, *settings: str) -> Path:
-    """The file of a checkpoint after three updates."""
+    """Return the file of a checkpoint after three updates."""
     setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
     place = Place.find(setup.recipe.runtime)
     first = built()
@@ -59,7 +59,7 @@ def save_one(shards: Path, out: Path, *settings: str) -> Path:
 
 
 def changed(data: bytes, where: Where, change: Callable[[Any], Any]) -> bytes:
-    """The file with what `change` makes of the value at `where`; GONE takes it out."""
+    """Write the file with `change` applied to the value at `where`; GONE removes the value."""
     state = torch.load(io.BytesIO(data), weights_only=True)
     table: Any = state
     for key in where[:-1]:
@@ -75,14 +75,14 @@ def changed(data: bytes, where: Where, change: Callable[[Any], Any]) -> bytes:
 
 
 def resumed(shards: Path, path: Path, *settings: str) -> TrainStep:
-    """The step with the states of the checkpoint, as a run builds it that resumes from there."""
+    """Return the step with the states of the checkpoint, built as a resumed run builds it."""
     setup = resolve(Request(shards, settings=settings, out=path.parent / "resumed", resume=str(path)), 1)
     place, first = Place.find(setup.recipe.runtime), built()
     return build_step(setup, place, build_numerics(setup, place, first), first)
 
 
 def refusal(action: Callable[[], object]) -> str:
-    """The one line that the command would end with, and with 2 or 3."""
+    """Return the one line with which the command would end, with exit code 2 or 3."""
     with pytest.raises((UsageError, DataError)) as caught:
         action()
     line = error_line(caught.value)

@@ -1,4 +1,4 @@
-"""What tests of the input share."""
+"""Fixtures that tests of the input share."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from headrace.train.input.loader import Loader
 
 @pytest.fixture
 def opened() -> Iterator[list[Loader]]:
-    """Loaders that are closed after the test."""
+    """Yield a list of loaders, which are closed after the test."""
     loaders: list[Loader] = []
     yield loaders
     for loader in loaders:

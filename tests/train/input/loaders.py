@@ -10,7 +10,7 @@ SIZE = 32
 
 
 def load(shards: Path, loaders: list[Loader], split: str = "train", **options: Any) -> Loader:
-    """A loader of small images on one thread, which is added to `loaders`."""
+    """Return a loader of small images with one thread, and add it to `loaders`."""
     values: dict[str, Any] = {"batch": 12, "size": SIZE, "device": "cpu", "threads": 1, **options}
     loaders.append(Loader(shards, split, **values))
     return loaders[-1]

@@ -16,23 +16,23 @@ from tests.train.pictures import CPU, pipeline, training
 
 @pytest.fixture
 def split(tiny_set: Path) -> Split:
-    """The 480 training samples of the tiny set."""
+    """Return the 480 training samples of the tiny set."""
     return ShardSet.open(tiny_set).split("train")
 
 
 def feeding() -> int:
-    """How many feed threads are alive."""
+    """Return the number of feed threads that are alive."""
     return sum(thread.name == "headrace-feed" for thread in threading.enumerate())
 
 
 def rss_mib() -> float:
-    """Memory of this process that lies in RAM."""
+    """Return the resident memory of this process in MiB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def test_batches_come_in_order_and_whole(split: Split) -> None:
-    """The consumer gets each plan's batch once, in order, with the plan's labels; then the stream stays ended."""
+    """The consumer gets each plan's batch once, in order, with its labels; afterwards the stream stays ended."""
     plans = training(split)
     wanted = list(plans.stream(0, 4, range(3)))
     with Feed(pipeline(split), plans.stream(0, 4, range(3)), CPU) as feed:
@@ -45,22 +45,22 @@ def test_batches_come_in_order_and_whole(split: Split) -> None:
 
 
 def entries(folder: str) -> int:
-    """How many names a folder holds."""
+    """Return the number of names in a folder."""
     return len(list(Path(folder).iterdir()))
 
 
 class BadPlanError(Exception):
-    """What a broken stream of plans raises."""
+    """Raised by a broken stream of plans."""
 
 
 def broken(split: Split) -> Iterator[Plan]:
-    """Six plans, then an error."""
+    """Yield six plans, then raise an error."""
     yield from training(split).stream(0, 2, range(3))
     raise BadPlanError
 
 
 def test_error_of_the_thread_reaches_the_consumer(split: Split) -> None:
-    """The error itself is raised, after at least the batches that DALI had not asked ahead for, and again later."""
+    """The error itself is raised, after at least the batches before DALI's requests ahead, and raised again later."""
     with Feed(pipeline(split), broken(split), CPU) as feed:
         got: list[Batch] = []
         with pytest.raises(BadPlanError):
@@ -72,7 +72,7 @@ def test_error_of_the_thread_reaches_the_consumer(split: Split) -> None:
 
 
 def test_the_first_batch_is_waited_for_apart(split: Split) -> None:
-    """What a stream's beginning takes is told apart from stalls; one that ends or fails at once is not waited for."""
+    """Time before the first batch is no stall; a stream that ends or fails at once is not waited for."""
 
     def slow() -> Iterator[Plan]:
         time.sleep(0.4)
@@ -97,7 +97,7 @@ def test_the_first_batch_is_waited_for_apart(split: Split) -> None:
 
 
 def test_closing_in_mid_stream_ends_the_thread(split: Split) -> None:
-    """Closing a feed that nobody reads any more ends its thread, and the pipeline serves the next feed rightly."""
+    """Closing an unfinished feed ends its thread, and the pipeline serves the next feed correctly."""
     pipe, plans = pipeline(split), training(split)
     with Feed(pipe, plans.stream(0, 10_000, range(3)), CPU) as feed:
         next(feed)
@@ -115,14 +115,14 @@ def test_closing_after_an_error_of_the_consumer(split: Split) -> None:
 
 
 def slowly(plans: Iterator[Plan], seconds: float) -> Iterator[Plan]:
-    """The plans of a source that needs so long for each."""
+    """Yield plans from a source that needs this long for each."""
     for plan in plans:
         time.sleep(seconds)
         yield plan
 
 
 def test_waiting_is_counted_as_stall(split: Split) -> None:
-    """A consumer that waits for a slow source sees the wait in `stalled`."""
+    """Waiting for a slow source is counted in `stalled`."""
     plans = ValidationPlans(split, 16, 1.0, 32)
     with Feed(pipeline(split), slowly(plans.stream(range(5)), 0.1), CPU) as feed:
         began = time.perf_counter()
@@ -132,7 +132,7 @@ def test_waiting_is_counted_as_stall(split: Split) -> None:
 
 
 def test_work_of_the_consumer_is_no_stall(split: Split) -> None:
-    """While the consumer works, the feed fetches ahead, and the work is not counted."""
+    """While the consumer works, the feed makes batches ahead, and the work is not counted as a stall."""
     plans = ValidationPlans(split, 16, 1.0, 32)
     with Feed(pipeline(split), plans.stream(range(3)), CPU) as feed:
         next(feed)
@@ -146,7 +146,7 @@ def test_work_of_the_consumer_is_no_stall(split: Split) -> None:
 
 
 def test_feed_stops_ahead_at_its_depth(split: Split) -> None:
-    """A feed that nobody reads makes no more than its depth, one in hand, and what DALI holds ahead."""
+    """A feed without a consumer makes only its depth, one more, and the batches that DALI holds."""
     asked = []
 
     def counted() -> Iterator[Plan]:
@@ -160,7 +160,7 @@ def test_feed_stops_ahead_at_its_depth(split: Split) -> None:
 
 
 def test_memory_stays_flat_over_many_pipelines(split: Split) -> None:
-    """Pipelines that are rebuilt, as evaluation may, leave no memory, thread or file behind (64 MiB in 20 allowed)."""
+    """Pipelines that are built again and again leave no memory, thread or file behind (64 MiB allowed in 20)."""
 
     def once() -> None:
         plans = ValidationPlans(split, 16, 1.0, 64)

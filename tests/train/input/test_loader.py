@@ -1,4 +1,4 @@
-"""`headrace.Loader`: which samples come when, with which pixels, on which rank."""
+"""`headrace.Loader`: the order of samples, their pixels, and their division among ranks."""
 
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from tests.train.pictures import evaluated
 
 
 def handed_out(loader: Loader, last: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches from the loader's step to `last`."""
+    """Return the batches from the loader's step to `last`."""
     return [(images.clone(), targets.clone()) for images, targets in loader.steps(None, last)]
 
 
 def test_batches_are_tensors_of_the_plan(tiny_set: Path, opened: list[Loader]) -> None:
-    """Shape, dtype, layout; labels are those of the plan's ids."""
+    """Batches have the right shape, dtype and layout, and the labels of the plan's ids."""
     loader = load(tiny_set, opened)
     split = ShardSet.open(tiny_set).split("train")
     for step, (images, targets) in enumerate(loader):
@@ -38,7 +38,7 @@ def test_batches_are_tensors_of_the_plan(tiny_set: Path, opened: list[Loader]) -
 
 
 def test_plain_images_are_those_of_evaluation(tiny_set: Path, opened: list[Loader]) -> None:
-    """Without an augmentation nothing is drawn: pixels are those that evaluation sees, normalised or not."""
+    """Without augmentation, images have the pixels of evaluation, normalised or not."""
     split = ShardSet.open(tiny_set).split("val")
     expected = torch.from_numpy(evaluated(split, size=SIZE, fraction=0.875)).permute(0, 3, 1, 2)
     raw = load(tiny_set, opened, "val", crop=0.875, normalise=None, pad=False, batch=7)
@@ -55,7 +55,7 @@ def test_plain_images_are_those_of_evaluation(tiny_set: Path, opened: list[Loade
 
 
 def test_mixed_batches_are_equal_on_any_number_of_ranks(tiny_set: Path, opened: list[Loader]) -> None:
-    """The ranks' parts put together are the batch of one rank, pixels and soft targets, to the bit."""
+    """The ranks' parts together equal the batch of one rank, pixels and soft targets, bit for bit."""
     options: dict[str, Any] = {"augment": MIXED, "group": 2, "smoothing": 0.1, "seed": 3}
     whole = handed_out(load(tiny_set, opened, **options), 4)
     for world in (2, 3, 6):
@@ -68,7 +68,7 @@ def test_mixed_batches_are_equal_on_any_number_of_ranks(tiny_set: Path, opened: 
 
 
 def test_resume_on_another_number_of_ranks(tiny_set: Path, opened: list[Loader]) -> None:
-    """A state taken in mid-epoch with batches made ahead continues with the very next batch, on any rank count."""
+    """A state taken in the middle of an epoch continues with the next batch on any number of ranks."""
     options: dict[str, Any] = {"augment": MIXED, "group": 2}
     whole = handed_out(load(tiny_set, opened, **options), 7)
     first = load(tiny_set, opened, rank=0, world=2, **options)
@@ -88,7 +88,7 @@ def test_resume_on_another_number_of_ranks(tiny_set: Path, opened: list[Loader])
 
 
 def test_state_of_before_has_one_partition(tiny_set: Path, opened: list[Loader]) -> None:
-    """A state that says nothing of partitions is loaded, but not into a loader that has several."""
+    """A state without partitions is loaded, but not by a loader that has several."""
     plain, two = load(tiny_set, opened), load(tiny_set, opened, partitions=2)
     state = {name: value for name, value in plain.state_dict().items() if name != "partitions"}
     plain.load_state_dict({**state, "step": 3})
@@ -99,7 +99,7 @@ def test_state_of_before_has_one_partition(tiny_set: Path, opened: list[Loader])
 
 
 def test_iterations_go_on_where_the_last_one_stopped(tiny_set: Path, opened: list[Loader]) -> None:
-    """`break` loses nothing; the first pass after a seek ends with its epoch, later ones have `len` batches."""
+    """A `break` loses no batch; the first pass after a seek ends with its epoch, later ones have `len` batches."""
     loader = load(tiny_set, opened)
     length = len(loader)
     seen = []
@@ -121,7 +121,7 @@ def test_iterations_go_on_where_the_last_one_stopped(tiny_set: Path, opened: lis
 
 
 def test_what_is_left_over_comes_first_in_the_next_epoch(tiny_set: Path, opened: list[Loader]) -> None:
-    """Over n steps of n samples each sample comes as often as any other, under its own epoch."""
+    """Over n steps of n samples, every sample occurs equally often, each time in its own epoch."""
     loader = load(tiny_set, opened, batch=7)
     samples = len(ShardSet.open(tiny_set).split("train"))
     plans = [loader.plan(step) for step in range(samples)]
@@ -133,7 +133,7 @@ def test_what_is_left_over_comes_first_in_the_next_epoch(tiny_set: Path, opened:
 @pytest.mark.parametrize("world", [1, 2, 5])
 @pytest.mark.parametrize("batch", [10, 20, 1000])
 def test_validation_counts_each_sample_once(tiny_set: Path, opened: list[Loader], world: int, batch: int) -> None:
-    """Equal numbers of equal batches on all ranks; padding is -100 at the end; sums are those of the split."""
+    """All ranks have equal numbers of equal batches; padding (-100) comes last; sums equal those of the split."""
     labels = ShardSet.open(tiny_set).split("val").labels
     found: list[torch.Tensor] = []
     shapes: set[tuple[int, ...]] = set()
@@ -153,7 +153,7 @@ def test_validation_counts_each_sample_once(tiny_set: Path, opened: list[Loader]
 
 
 def test_padding_is_ignored_by_the_loss(tiny_set: Path, opened: list[Loader]) -> None:
-    """Summed cross entropy over padded batches is that of the samples."""
+    """Summed cross entropy over padded batches equals that of the samples."""
     labels = torch.from_numpy(ShardSet.open(tiny_set).split("val").labels)
     loader = load(tiny_set, opened, "val", batch=16)
     logits = torch.linspace(-1, 1, loader.classes)
@@ -163,7 +163,7 @@ def test_padding_is_ignored_by_the_loss(tiny_set: Path, opened: list[Loader]) ->
 
 
 def test_augmentation_of_the_default_recipe_needs_no_size(tiny_set: Path, opened: list[Loader]) -> None:
-    """The recipe leaves its size to the set, and a loader is told its own."""
+    """The recipe's size is "auto", and the loader uses its own size."""
     (images, _) = handed_out(load(tiny_set, opened, augment="finetune"), 1)[0]
     assert images.shape[-2:] == (SIZE, SIZE)
     (plain, _) = handed_out(load(tiny_set, opened), 1)[0]
@@ -174,7 +174,7 @@ def test_augmentation_of_the_default_recipe_needs_no_size(tiny_set: Path, opened
 
 
 def test_cache_gives_the_same_bits(tiny_set: Path, tmp_path: Path, opened: list[Loader]) -> None:
-    """The decoded cache is filled without a process group, by whoever comes first, and changes no pixel."""
+    """The first process fills the decoded cache without a process group, and no pixel changes."""
     plain = handed_out(load(tiny_set, opened, augment=MIXED, group=2), 3)
     for _ in range(2):
         cached = load(tiny_set, opened, augment=MIXED, group=2, cache="decoded", cache_dir=tmp_path)
@@ -184,7 +184,7 @@ def test_cache_gives_the_same_bits(tiny_set: Path, tmp_path: Path, opened: list[
 
 
 def test_plan_of_validation(tiny_set: Path, opened: list[Loader]) -> None:
-    """Its batches are the ids in order, the last one short; there is none beyond it."""
+    """Batches have the ids in order, the last one is short, and a later batch is an error."""
     loader = load(tiny_set, opened, "val", batch=50)
     plans = [loader.plan(step) for step in range(len(loader))]
     assert [len(plan.ids) for plan in plans] == [50, 50, 20]

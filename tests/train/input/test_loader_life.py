@@ -1,4 +1,4 @@
-"""`headrace.Loader` in somebody's process: what stays of it, and what it changes there."""
+"""`headrace.Loader` in the user's process: what it leaves behind, and what it changes."""
 
 import gc
 import subprocess
@@ -18,14 +18,14 @@ from tests.train.input.loaders import SIZE
 
 
 def entries(folder: str) -> int:
-    """How many there are in a folder."""
+    """Return the number of entries in a folder."""
     return len(list(Path(folder).iterdir()))
 
 
 def process_threads(at_most: int = 0) -> int:
-    """Threads of this process, those of libraries too; waits a while until they are few enough.
+    """Return the number of threads of this process, after waiting until they are few enough.
 
-    The one that Arrow's jemalloc starts some time after it was first used is not counted.
+    One thread is not counted, which Arrow's jemalloc starts some time after its first use.
     """
     until = time.monotonic() + 10
     while (count := len(other_threads())) > at_most and at_most and time.monotonic() < until:
@@ -34,7 +34,7 @@ def process_threads(at_most: int = 0) -> int:
 
 
 def other_threads() -> list[str]:
-    """The names of all threads but that one; a thread that ends meanwhile has none."""
+    """Return the names of all threads except that one; a thread that ends meanwhile has no name."""
     names = []
     for task in Path("/proc/self/task").iterdir():
         with suppress(OSError):
@@ -44,7 +44,7 @@ def other_threads() -> list[str]:
 
 @pytest.fixture
 def small_arrow_pools() -> Iterator[None]:
-    """Arrow starts the threads of its pools when work waits for one, thus at any time: here it has one of each."""
+    """Limit Arrow's pools to one thread each, because they start threads at any time."""
     before = pa.cpu_count(), pa.io_thread_count()
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
@@ -55,7 +55,7 @@ def small_arrow_pools() -> Iterator[None]:
 
 @pytest.mark.usefixtures("small_arrow_pools")
 def test_nothing_stays_of_loaders(tiny_set: Path) -> None:
-    """Fifty loaders, half of them read from, some left in their middle: threads and descriptors are as before."""
+    """After fifty loaders, half of them used and some left unfinished, threads and descriptors are as before."""
 
     def use(number: int) -> None:
         loader = Loader(tiny_set, batch=12, size=SIZE, device="cpu", threads=2)
@@ -84,7 +84,7 @@ def test_nothing_stays_of_loaders(tiny_set: Path) -> None:
 
 
 def run_script(program: str, shards: Path) -> str:
-    """What a new process prints that runs this program; nothing may be on its standard error."""
+    """Return the output of a new process that runs this program, which must print nothing on standard error."""
     command = [sys.executable, "-c", program, str(shards)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
@@ -92,7 +92,7 @@ def run_script(program: str, shards: Path) -> str:
 
 
 def test_process_ends_in_the_middle_of_a_pass(tiny_set: Path) -> None:
-    """Without a word of closing: at the end of a script, in a cycle of references, after an exception in the loop."""
+    """A process ends cleanly without close: at the end of a script, in a reference cycle, after an exception."""
     run_script(
         """
 import sys
@@ -116,7 +116,7 @@ except KeyError:
 
 
 def test_process_is_left_as_it_is(tiny_set: Path) -> None:
-    """Threads, flags, the default dtype, environment and limits are the same after a pass; nothing is forked."""
+    """A pass changes no thread count, flag, default dtype, environment or limit, and forks nothing."""
     printed = run_script(
         """
 import os, resource, signal, sys
@@ -142,7 +142,7 @@ print(process() == before, forks)
 
 
 def test_beside_a_data_loader_that_forks(tiny_set: Path) -> None:
-    """Workers of torch's DataLoader are forked in mid-pass, again and again: both go on, and the process ends."""
+    """Workers of torch's DataLoader may be forked during a pass, repeatedly: both continue, and the process ends."""
     printed = run_script(
         """
 import sys
@@ -163,7 +163,7 @@ print(loader.step, count)
 
 
 def test_memory_does_not_grow(tiny_set: Path) -> None:
-    """Sixty loaders after the first twenty, each left in its middle, every third without being closed: 2 MB at most."""
+    """Sixty unfinished loaders after the first twenty, two thirds of them closed, add at most 2 MB."""
     printed = run_script(
         """
 import ctypes, gc, resource, sys

@@ -1,4 +1,4 @@
-"""docs/loader.md: its blocks run, one after the other, on a real set."""
+"""The code blocks of docs/loader.md, run one after another on a real set."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from tests.checkout import ROOT
 
 
 def test_blocks_of_the_page(tiny_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two epochs of training, then every validation image counted once."""
+    """The blocks train two epochs and count every validation image once."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/loader.md").read_text("utf-8"), re.DOTALL)
     assert len(blocks) == 2
     (tmp_path / "shards").symlink_to(tiny_set)

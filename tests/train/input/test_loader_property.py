@@ -1,4 +1,4 @@
-"""Whatever batch, group, ranks, seed and break point: ranks are handed the plan, nothing twice, nothing lost."""
+"""For any batch, group, ranks, seed and break point, ranks get exactly the plan."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +18,7 @@ CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck
 
 
 def on_ranks(shards: Path, ranks: int, state: dict[str, Any] | None, steps: int, **options: Any) -> list[list[Batch]]:
-    """What each rank is handed in some steps from a state on, and the state after them as the last rank has it."""
+    """Return what each rank gets in some steps from a state on, and set `state` to the state after them."""
     handed = []
     for rank in range(ranks):
         with Loader(shards, rank=rank, world=ranks, device="cpu", threads=1, **options) as loader:
@@ -34,7 +34,7 @@ def on_ranks(shards: Path, ranks: int, state: dict[str, Any] | None, steps: int,
 
 
 def check(shards: Path, data: st.DataObject) -> None:
-    """One case: some steps on some ranks, a stop, the rest on others; beside one rank that is never stopped."""
+    """Compare one rank without a stop with some steps on some ranks, a stop, and the rest on other ranks."""
     draw = data.draw
     group, groups = draw(st.integers(1, 4), label="group"), draw(st.sampled_from([1, 2, 4, 6, 12]), label="groups")
     dividing = [ranks for ranks in (1, 2, 3, 4, 6) if groups % ranks == 0]
@@ -71,7 +71,7 @@ def check(shards: Path, data: st.DataObject) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=CHECKS)
 @given(data=st.data())
 def test_union_over_ranks_is_the_plan(tiny_set: Path, data: st.DataObject) -> None:
-    """Pixels and targets of one rank's batches, to the bit, also after a stop and on another number of ranks."""
+    """All ranks together get the pixels and targets of one rank bit for bit, also after a stop and on other ranks."""
     check(tiny_set, data)
 
 
@@ -79,5 +79,5 @@ def test_union_over_ranks_is_the_plan(tiny_set: Path, data: st.DataObject) -> No
 @settings(max_examples=1000, deadline=None, suppress_health_check=CHECKS)
 @given(data=st.data())
 def test_union_over_ranks_is_the_plan_at_length(tiny_set: Path, data: st.DataObject) -> None:
-    """The same in a thousand cases."""
+    """The same holds in a thousand cases."""
     check(tiny_set, data)

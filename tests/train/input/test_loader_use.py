@@ -1,4 +1,4 @@
-"""`headrace.Loader`: what is said of wrong arguments, wrong use, wrong states and damage."""
+"""`headrace.Loader`: errors about wrong arguments, wrong use, wrong states and damage."""
 
 import shutil
 import threading
@@ -22,7 +22,7 @@ from tests.train.input.loaders import MIXED, load
 
 
 def test_second_iterator_ends_the_first(tiny_set: Path, opened: list[Loader]) -> None:
-    """Making one starts nothing; advancing it ends the one before, with an error that says so."""
+    """Making an iterator starts nothing; advancing it ends the earlier one, whose error says so."""
     loader = load(tiny_set, opened)
     threads = threading.active_count()
     one, other = iter(loader), iter(loader)
@@ -62,20 +62,20 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_arguments_are_refused_at_once(tiny_set: Path, opened: list[Loader], name: str) -> None:
-    """Each names the argument, what it was and what it may be."""
+    """Each error names the argument, its value and the allowed values."""
     options, message = WRONG[name]
     with pytest.raises(UsageError, match=message):
         load(tiny_set, opened, **{"split": "train", **options})
 
 
 def test_devices(tiny_set: Path, opened: list[Loader]) -> None:
-    """One that is not there is refused at the first batch."""
+    """A device that does not exist is refused at the first batch."""
     with pytest.raises(UsageError, match="device 'meta' is not available"):
         next(iter(load(tiny_set, opened, device="meta")))
 
 
 def test_states_that_do_not_match_are_refused(tiny_set: Path, opened: list[Loader]) -> None:
-    """Each value that differs is named; a newer state is said to be newer, anything else to be no state."""
+    """Each differing value is named; a newer state is called newer, and anything else is no state."""
     state = load(tiny_set, opened, seed=1, batch=6).state_dict()
     loader = load(tiny_set, opened)
     with pytest.raises(UsageError, match=r"batch is 12, but the state has 6; seed is 0, but the state has 1"):
@@ -96,7 +96,7 @@ def test_states_that_do_not_match_are_refused(tiny_set: Path, opened: list[Loade
 
 
 def test_damage_is_raised_with_the_sample(tiny_set: Path, tmp_path: Path, opened: list[Loader]) -> None:
-    """As in a run: shard, key and what to do."""
+    """The error has shard, key and what to do, as in a run."""
     broken = tmp_path / "set"
     shutil.copytree(tiny_set, broken)
     split = ShardSet.open(broken).split("train")
@@ -116,7 +116,7 @@ def test_damage_is_raised_with_the_sample(tiny_set: Path, tmp_path: Path, opened
 
 
 def test_copies_of_columns_are_a_warning(tiny_set: Path, opened: list[Loader], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the columns of a large split cannot be shared, it is said once, and the batches are the same."""
+    """If the columns of a large split cannot be shared, there is one warning, and batches do not change."""
     expected = next(iter(load(tiny_set, opened)))[1]
     monkeypatch.setattr(mapped, "FEWEST", 1)
     monkeypatch.setattr(mapped, "private_folder", lambda _: None)
@@ -127,7 +127,7 @@ def test_copies_of_columns_are_a_warning(tiny_set: Path, opened: list[Loader], m
 
 
 def open_below(folder: Path) -> int:
-    """How many files of a folder this process has open; threads open and close some meanwhile."""
+    """Return the number of files of a folder that this process has open, while threads open and close files."""
     found = 0
     for path in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):
@@ -144,7 +144,7 @@ def test_window_has_its_tars_open_alone(
     most: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of a set with very many tars: those of two windows, where the order has some."""
+    """For a set with very many tars in windows, only the tars of two windows are open."""
     prep(tiny_zip, tmp_path / "set", Options(samples_per_shard=12), workers=1, if_exists="error", say=lambda _: None)
     monkeypatch.setattr(open_files, "_FROM_THE_START", 3)
     loader = load(tmp_path / "set", opened, window=window, augment=None)
@@ -156,7 +156,7 @@ def test_window_has_its_tars_open_alone(
 def test_ranks_that_are_found_are_checked_too(
     tiny_set: Path, opened: list[Loader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of torchrun are known at the first batch: what does not fit them is refused then."""
+    """Ranks of torchrun are known at the first batch, and arguments that do not fit them are refused then."""
     for name, value in {"RANK": 0, "WORLD_SIZE": 5, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 5}.items():
         monkeypatch.setenv(name, str(value))
     with pytest.raises(UsageError, match="cannot be divided equally among 5 ranks"):
@@ -166,7 +166,7 @@ def test_ranks_that_are_found_are_checked_too(
 
 
 def test_interrupt_loses_no_group(tiny_set: Path, opened: list[Loader], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C between two groups of a step, as in a notebook: the next pass has that step, whole."""
+    """After Ctrl-C between two groups of a step, as in a notebook, the next pass has that whole step."""
     expected = [targets.tolist() for _, targets in load(tiny_set, opened, augment=MIXED, group=2).steps(0, 2)]
     loader = load(tiny_set, opened, augment=MIXED, group=2)
     found = [next(iter(loader))[1].tolist()]
@@ -186,7 +186,7 @@ def test_interrupt_loses_no_group(tiny_set: Path, opened: list[Loader], monkeypa
 
 
 def test_mixing_does_not_end_by_an_attribute(tiny_set: Path, opened: list[Loader]) -> None:
-    """Timm's loop may set it: to what it is, or it is told what to do."""
+    """The loop of timm may set the attribute to its own value; for another value the error says what to do."""
     loader = load(tiny_set, opened, augment=MIXED, group=2)
     loader.mixup_enabled = True
     with pytest.raises(UsageError, match="augment decides"):

@@ -1,4 +1,4 @@
-"""Memory of batches that is used again."""
+"""The memory of batches is reused."""
 
 import gc
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +14,13 @@ SHAPE = (4, 6, 5, 3)
 
 
 def place(tensor: Tensor) -> int:
-    """Where its memory begins."""
+    """Return the address of a tensor's memory."""
     return tensor.untyped_storage().data_ptr()
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
 def test_is_used_again_as_soon_as_it_is_free(dtype: torch.dtype) -> None:
-    """A tensor has its shape and dtype, can be written, and the next one has its memory."""
+    """A tensor has its shape and dtype and can be written, and the next tensor reuses its memory."""
     memory = Memory()
     tensor = memory.empty(SHAPE, dtype)
     assert (tensor.shape, tensor.dtype, tensor.is_contiguous()) == (SHAPE, dtype, True)
@@ -42,7 +42,7 @@ def test_is_used_again_as_soon_as_it_is_free(dtype: torch.dtype) -> None:
     ],
 )
 def test_what_is_held_stays_as_it_is(hold: object) -> None:
-    """Whatever shares the memory of a tensor keeps it; only when that is gone too, it is used again."""
+    """Memory is reused only when nothing shares it any more."""
     assert callable(hold)
     memory = Memory()
     tensor = memory.empty(SHAPE, torch.float32)
@@ -58,7 +58,7 @@ def test_what_is_held_stays_as_it_is(hold: object) -> None:
 
 
 def test_other_sizes_are_let_go() -> None:
-    """No memory of a size that is no longer asked for is kept."""
+    """Memory of a size that is no longer requested is released."""
     memory = Memory()
     memory.empty((1000,), torch.uint8)
     assert memory.empty((10,), torch.uint8).untyped_storage().nbytes() == 10
@@ -66,7 +66,7 @@ def test_other_sizes_are_let_go() -> None:
 
 
 def test_threads_never_share_memory() -> None:
-    """Tensors that are made by several threads at once are each their own."""
+    """Tensors that several threads make at once have separate memory."""
     memory = Memory()
 
     def work(number: int) -> bool:
@@ -81,7 +81,7 @@ def test_threads_never_share_memory() -> None:
 
 
 def test_tensors_outlive_the_maker() -> None:
-    """What is held stays valid when the object that made it is gone."""
+    """A tensor stays valid after the object that made it is gone."""
     tensor = Memory().empty(SHAPE, torch.float32).fill_(3)
     gc.collect()
     assert tensor.eq(3).all()

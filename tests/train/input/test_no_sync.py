@@ -34,7 +34,7 @@ READING_METHODS = {Tensor.tolist, Tensor.numpy, Tensor.cpu, Tensor.__array__}
 
 
 class DeviceWasReadError(Exception):
-    """The host asked the device for a number."""
+    """Raised if the host reads a number from the device."""
 
 
 class _Operators(TorchDispatchMode):
@@ -56,7 +56,7 @@ class _Methods(TorchFunctionMode):
 
 @contextmanager
 def nothing_read() -> Iterator[None]:
-    """Inside, asking the device for a number is an error, forward and backward."""
+    """In this context, reading a number from the device is an error, in forward and backward passes."""
     with _Operators(), _Methods():  # type: ignore[no-untyped-call]
         yield
 
@@ -64,7 +64,7 @@ def nothing_read() -> Iterator[None]:
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_step_never_asks_the_device(tiny_set: Path, tmp_path: Path, optimizer: str, precision: str) -> None:
-    """Two whole steps, with accumulation, noise, average and warm-up, run without reading a number back."""
+    """Two whole steps with accumulation, noise, average and warm-up run without reading a number from the device."""
     settings = (
         "train.global_batch=32",
         "train.group=8",
@@ -110,7 +110,7 @@ def test_step_never_asks_the_device(tiny_set: Path, tmp_path: Path, optimizer: s
     ],
 )
 def test_guard_sees_reads(read: Callable[[Tensor], object]) -> None:
-    """Each way of reading a number back is caught inside the guard, and works outside."""
+    """Each way of reading a number is an error inside the guard, and works outside."""
     x = torch.tensor([1.0, 2.0])
     read(x)
     with nothing_read(), pytest.raises(DeviceWasReadError):
@@ -118,7 +118,7 @@ def test_guard_sees_reads(read: Callable[[Tensor], object]) -> None:
 
 
 def test_guard_sees_reads_in_backward() -> None:
-    """A read that hides in a gradient is caught too."""
+    """A read inside a gradient function is an error too."""
     x = torch.ones(2, requires_grad=True)
 
     def hook(grad: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Normalisation is (x - mean) / std for every pixel, in the layout that the network wants."""
+"""Normalisation computes (x - mean) / std for every pixel, in the layout that the network needs."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from headrace.train.model.normalisation import normalisation_of
 @pytest.mark.parametrize("name", ["efficientnet-b0", "efficientnet-lite0"])
 @pytest.mark.parametrize("shape", [(2, 32, 64, 3), (1, 7, 5, 3)])
 def test_each_channel_has_its_own_mean_and_std(name: str, shape: tuple[int, ...]) -> None:
-    """Every pixel is its channel's (x - mean) / std, at any size, also one size after another; the input stays."""
+    """Every pixel is (x - mean) / std of its channel, at any size and for changing sizes; the input does not change."""
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     before, known = images.clone(), normalisation_of(name)
     normalise = Normalise(*known, Accelerator(None))
@@ -24,7 +24,7 @@ def test_each_channel_has_its_own_mean_and_std(name: str, shape: tuple[int, ...]
 
 
 def test_traced_and_one_pass_agree() -> None:
-    """What a compiled graph does to pixels, and what a GPU does to uint8 at once, is the same but for rounding."""
+    """The operations of a compiled graph and of a GPU's single pass agree up to rounding."""
     pixels = torch.randint(0, 256, (3, 5, 7, 3), dtype=torch.uint8)
     normalise = Normalise(*normalisation_of("efficientnet-b0"), Accelerator(None))
     wanted, traced = normalise(pixels), normalise.traced(pixels)

@@ -1,4 +1,4 @@
-"""Plans drawn together are those drawn one by one."""
+"""Plans that are drawn together equal plans that are drawn one by one."""
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
@@ -20,12 +20,12 @@ from tests.train.pictures import training
 
 @pytest.fixture(scope="module")
 def split(tiny_set: Path) -> Split:
-    """The 480 training samples of the tiny set."""
+    """Return the 480 training samples of the tiny set."""
     return ShardSet.open(tiny_set).split("train")
 
 
 def flat(thing: Any) -> Iterator[Any]:
-    """All numbers and arrays in a plan, with their types."""
+    """Return all numbers and arrays in a plan, with their types."""
     if isinstance(thing, tuple):
         for one in thing:
             yield from flat(one)
@@ -38,7 +38,7 @@ def flat(thing: Any) -> Iterator[Any]:
 
 
 def everything(split: Split, group: int, windowed: bool) -> TrainPlans:
-    """Plans with all that a recipe can ask for, and a size that changes in step 3."""
+    """Return plans with all augmentations of a recipe, and a size that changes in step 3."""
     windows = Windows(1, split.shard_sizes) if windowed else None
     return replace(
         training(split, batch=96, group=group, policy=EVERYTHING),
@@ -51,7 +51,7 @@ def everything(split: Split, group: int, windowed: bool) -> TrainPlans:
 @settings(deadline=None, max_examples=20)
 @given(st.sampled_from([4, 16, 48, 96]), st.booleans(), st.integers(0, 9), st.integers(0, 9), st.integers(1, 3))
 def test_stream_is_its_plans(split: Split, group: int, windowed: bool, first: int, last: int, ranks: int) -> None:
-    """Any stretch of any rank: over the border of an epoch, of a window and of a size, in groups of any length."""
+    """Plans are equal for any range of steps of any rank, across epochs, windows and sizes, in groups of any size."""
     plans = everything(split, group, windowed)
     groups = plans.steps.groups_of(ranks, ranks - 1)
     together = [list(flat(plan)) for plan in plans.stream(first, last, groups)]

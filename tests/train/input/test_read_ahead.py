@@ -1,4 +1,4 @@
-"""A run on local tars has nothing to do with what is fetched."""
+"""A run on local tars is not affected by fetching."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from headrace.train.input.read_ahead import refuse_too_large
 
 
 def test_local_set_is_never_too_large(tiny_set: Path) -> None:
-    """Only what is fetched needs room."""
+    """A local set needs no space for staged tars."""
     shards: Any = ShardSet.open(tiny_set)
     refuse_too_large(shards, "")
     assert shards["train"].staged is None

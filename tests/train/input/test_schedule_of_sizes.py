@@ -1,4 +1,4 @@
-"""The resolution schedule and the end by accuracy, in whole runs on this process."""
+"""The resolution schedule and `train.until`, in whole runs in this process."""
 
 import csv
 from dataclasses import replace
@@ -37,7 +37,7 @@ def run(shards: Path, out: Path, *settings: str) -> list[dict[str, str]]:
 
 
 def test_size_changes_at_its_step_and_nothing_else_does(tiny_set: Path) -> None:
-    """From the step that a stage begins with plans have its size; samples and views stay those of a fixed size."""
+    """From the first step of a stage on, plans have its size; samples and views are the same as with a fixed size."""
     fixed = training(ShardSet.open(tiny_set).split("train"))
     staged = replace(fixed, sizes=((0, 32), (3, 64)))
     for step, size in ((0, 32), (2, 32), (3, 64), (9, 64)):
@@ -50,7 +50,7 @@ def test_size_changes_at_its_step_and_nothing_else_does(tiny_set: Path) -> None:
 def test_run_trains_at_every_size_of_its_schedule(
     tiny_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run whose size changes in mid-run reaches its end and says the sizes in its first lines."""
+    """A run whose size changes reaches its end, and its first lines give the sizes."""
     rows = run(tiny_set, tmp_path / "run", "augment.sizes=[[0.0, 32], [0.5, 64]]")
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert "at 32 then 64 px" in capsys.readouterr().out
@@ -59,14 +59,14 @@ def test_run_trains_at_every_size_of_its_schedule(
 def test_until_ends_the_run_when_the_accuracy_is_there(
     tiny_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run stops after the first epoch that is good enough and says how many seconds that took."""
+    """A run stops after the first epoch that reaches the accuracy, and prints the seconds that it took."""
     rows = run(tiny_set, tmp_path / "run", "train.until=0.5")
     assert [row["epoch"] for row in rows] == ["1"]
     assert "0.5 % reached after" in capsys.readouterr().out
 
 
 def test_until_says_when_it_was_not_reached(tiny_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A run that never gets there trains all its epochs and says so."""
+    """A run that does not reach the accuracy trains all epochs and says so."""
     rows = run(tiny_set, tmp_path / "run", "train.until=100")
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert "100 % not reached after" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What grows over a long run, and what an epoch's border costs: nothing."""
+"""A long run does not grow, and the first batch of an epoch is not slower than others."""
 
 import gc
 import threading
@@ -29,20 +29,20 @@ POOLED = 4  # threads; a leak leaves one for each epoch or pipeline, 20 at least
 
 @pytest.fixture
 def split(tiny_set: Path) -> Split:
-    """The 480 training samples of the tiny set."""
+    """Return the 480 training samples of the tiny set."""
     return ShardSet.open(tiny_set).split("train")
 
 
 @pytest.fixture
 def decoded(tiny_set: Path, tmp_path: Path) -> Decoded:
-    """Their decoded cache."""
+    """Return the decoded cache of these samples."""
     shards = ShardSet.open(tiny_set)
     files, _ = plan_caches(shards, ("train",), tmp_path)
     return open_caches(shards, files, World(), 1, print)["train"]
 
 
 class Held:
-    """Memory, threads and descriptors of this process."""
+    """The memory, threads and descriptors of this process."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -52,9 +52,9 @@ class Held:
         self.files = len(list(Path("/proc/self/fd").iterdir()))
 
     def assert_no_more_than(self, before: "Held", mib: float) -> None:
-        """Nothing grew, memory by less than so many MiB.
+        """Check that nothing grew, and memory by less than this many MiB.
 
-        Libraries start the threads of their pools when they first have work for them, so a few may come late.
+        Libraries start the threads of their pools when they first have work for them, so a few may start late.
         """
         assert self.memory - before.memory < mib * MIB
         assert self.threads - before.threads < POOLED
@@ -63,14 +63,14 @@ class Held:
 
 
 def consume(batches: Iterator[Batch], steps: int) -> None:
-    """Take the batches of so many steps."""
+    """Take the batches of this many steps."""
     for _ in range(steps):
         next(batches)
 
 
 @pytest.mark.parametrize("cached", [False, True], ids=["jpegs", "decoded"])
 def test_nothing_grows_over_fifty_epochs(split: Split, decoded: Decoded, cached: bool) -> None:
-    """In 50 epochs of one feed memory stays within 8 MiB, and no thread or descriptor is added."""
+    """In 50 epochs of one feed, memory grows by less than 8 MiB, and no thread or descriptor is added."""
     pixels = decoded if cached else None
     pipe: ImagePipeline[Plan] = ImagePipeline(split, 48, CPU, threads=1, decode="cpu", decoded=pixels)
     plans = training(split, group=48, size=32).stream(0, 60 * EPOCH, range(1))
@@ -99,7 +99,7 @@ def test_nothing_grows_over_twenty_pipelines_with_a_cache(split: Split, decoded:
 
 @pytest.mark.parametrize("windowed", [False, True], ids=["whole", "windows"])
 def test_epochs_border_is_no_gap(split: Split, windowed: bool) -> None:
-    """Where a new epoch begins the consumer waits no longer than within one: the border is never the slowest place."""
+    """The consumer waits no longer at the first batch of an epoch than at other batches."""
     windows = Windows(1, split.shard_sizes) if windowed else None
     plans = replace(training(split, group=48, size=32), order=Order(len(split), 5, windows))
     waits = np.zeros((30, EPOCH))

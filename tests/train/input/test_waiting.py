@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait is decided before torch loads the library, and by the user where the user says so."""
+"""OpenMP's way of waiting is set before torch loads the library, unless the user has set it."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ sys.meta_path.insert(0, Watch())
 
 
 def seen(program: str, *arguments: object, **given: str) -> str:
-    """What a new process prints."""
+    """Return the output of a new process."""
     environment = {name: value for name, value in os.environ.items() if name not in NAMES}
     done = subprocess.run(
         [sys.executable, "-c", SEEN + program, *map(str, arguments)],
@@ -53,11 +53,11 @@ def seen(program: str, *arguments: object, **given: str) -> str:
 def test_threads_spin_briefly_unless_the_user_says_otherwise(
     tiny_set: Path, command: str, given: dict[str, str], found: str
 ) -> None:
-    """The command sets the count before torch is loaded."""
+    """The command sets the spin count before torch is loaded."""
     words = ("train", tiny_set, "--recipe", "demo") if command == "train" else ("eval", tiny_set / "x.pt", tiny_set)
     assert seen("from headrace import cli; cli.main()", *words, **given) == found
 
 
 def test_importing_sets_nothing() -> None:
-    """A process of another program that imports ours keeps its environment."""
+    """Importing Headrace does not change the environment of another program's process."""
     assert seen("import headrace.train.recipe.recipe, headrace.train.machine.openmp; say()") == "None None"

@@ -1,4 +1,4 @@
-"""The depthwise convolution with its own weight gradient is torch's convolution."""
+"""The depthwise convolution with its own weight gradient equals torch's convolution."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ AVX2, AVX512 = (2, 8), (0, 2)
 def test_output_and_gradients_are_torchs(
     largest: tuple[int, int], side: int, kernel: int, stride: int, channels: int, seed: int
 ) -> None:
-    """For any side, kernel and stride, by shifts or not, output and gradients agree with conv2d's in float64."""
+    """For any side, kernel and stride, with and without shifts, output and gradients equal conv2d's in float64."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(3, channels, side, side, dtype=torch.float64, generator=generator, requires_grad=True)
     weight = torch.randn(channels, 1, kernel, kernel, dtype=torch.float64, generator=generator, requires_grad=True)
@@ -54,7 +54,7 @@ def test_output_and_gradients_are_torchs(
 def test_shifts_are_used_where_they_are_faster(
     monkeypatch: pytest.MonkeyPatch, largest: tuple[int, int], side: int, kernel: int, *, expected: bool
 ) -> None:
-    """Only images hardly larger than the kernel take this way, by what the processor is good at."""
+    """Shifts are used only for images hardly larger than the kernel, with limits that depend on the processor."""
     monkeypatch.setattr(module, "_LARGEST", largest)
     assert by_shifts(side, kernel) is expected
     x, weight = torch.zeros(1, 4, side, side), torch.zeros(4, 1, kernel, kernel)
@@ -65,7 +65,7 @@ def test_shifts_are_used_where_they_are_faster(
 
 @pytest.mark.parametrize(("kernel", "stride", "expected"), [(3, 1, False), (3, 2, True), (5, 1, True), (5, 2, True)])
 def test_bf16_takes_float32_gradients_where_its_own_are_slow(kernel: int, stride: int, *, expected: bool) -> None:
-    """On images of any size, under autocast and without it."""
+    """Gradients are computed in float32 for images of any size, with and without autocast."""
     x, weight = torch.zeros(1, 4, 32, 32), torch.zeros(4, 1, kernel, kernel)
     assert not pays(x, weight, stride)
     assert pays(x.bfloat16(), weight, stride) is expected
@@ -77,7 +77,7 @@ def test_bf16_takes_float32_gradients_where_its_own_are_slow(kernel: int, stride
 
 @pytest.mark.parametrize("side", [4, 16])
 def test_gradients_follow_autocast(side: int) -> None:
-    """Under bf16 autocast float32 inputs get float32 gradients, close to those without autocast."""
+    """Under bf16 autocast, float32 inputs get float32 gradients close to the gradients without autocast."""
     x, weight = torch.randn(8, 4, side, side, requires_grad=True), torch.randn(4, 1, 5, 5, requires_grad=True)
     expected = torch.autograd.grad(depthwise(x, weight, 1, 2, 2).square().sum(), (x, weight))
     with torch.autocast("cpu", torch.bfloat16):

@@ -8,19 +8,19 @@ CPU = Accelerator(None)
 
 
 def dropout(rate: float = 0.3, seed: int = 1) -> HeadDropout:
-    """Dropout over 64 features."""
+    """Return dropout over 64 features."""
     return HeadDropout(rate, 64, seed, CPU)
 
 
 def mask(of: HeadDropout, step: int, group: int, samples: int = 8) -> torch.Tensor:
-    """A mask that is there."""
+    """Return a mask, which must not be None."""
     drawn = of(step, group, samples)
     assert drawn is not None
     return drawn
 
 
 def test_mask_belongs_to_seed_step_and_group() -> None:
-    """A mask is the same whoever draws it and after whatever other draws, and differs for any other key."""
+    """A mask does not depend on who draws it or on earlier draws, and differs for any other key."""
     one, other = dropout(), dropout()
     wanted = mask(one, 5, 2)
     mask(other, 9, 0)
@@ -31,7 +31,7 @@ def test_mask_belongs_to_seed_step_and_group() -> None:
 
 
 def test_global_generator_is_left_alone() -> None:
-    """Drawing a mask moves no generator that anything else uses."""
+    """Drawing a mask does not change torch's global generator."""
     before = torch.get_rng_state()
     mask(dropout(), 0, 0)
     assert torch.equal(torch.get_rng_state(), before)
@@ -39,7 +39,7 @@ def test_global_generator_is_left_alone() -> None:
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_features_are_dropped_at_the_rate(rate: float) -> None:
-    """A feature is 0 with chance `rate`, else 1 / (1 - rate), so that its expectation stays."""
+    """A feature is 0 with probability `rate`, else 1 / (1 - rate), so its expectation is 1."""
     drawn = torch.cat([mask(dropout(rate), step, 0, 200) for step in range(10)])
     assert drawn.unique().tolist() == pytest.approx([0.0, 1 / (1 - rate)])
     assert (drawn == 0).double().mean().item() == pytest.approx(
@@ -48,5 +48,5 @@ def test_features_are_dropped_at_the_rate(rate: float) -> None:
 
 
 def test_no_mask_where_nothing_is_dropped() -> None:
-    """At rate 0 there is no mask to multiply by."""
+    """At rate 0 there is no mask."""
     assert dropout(0.0)(0, 0, 4) is None

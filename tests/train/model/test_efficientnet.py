@@ -16,7 +16,7 @@ B0, B1, LITE = "efficientnet-b0", "efficientnet-b1", "efficientnet-lite0"
 
 
 def package_of(name: str, classes: int = 7) -> Any:
-    """The package's own model in float64, with paddings as TensorFlow computes them for any size, and no noise."""
+    """Return the package's own model in float64, without noise, and padded like TensorFlow for any size."""
     package = LiteEfficientNet if name == LITE else PackageEfficientNet
     plain = {"num_classes": classes, "drop_connect_rate": 0.0, "dropout_rate": 0.0, "image_size": None}
     return package.from_name(name, **plain).double()
@@ -24,7 +24,7 @@ def package_of(name: str, classes: int = 7) -> Any:
 
 @torch.no_grad()
 def enliven(network: nn.Module) -> None:
-    """Random weights and statistics under which every layer matters."""
+    """Set random weights and statistics with which every layer matters."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(tensor: Tensor, low: float, high: float) -> None:
@@ -44,7 +44,7 @@ def enliven(network: nn.Module) -> None:
 
 
 def pair(name: str) -> tuple[Any, EfficientNet]:
-    """The package's model and ours with the same live weights."""
+    """Return the package's model and ours with the same weights."""
     package = package_of(name)
     enliven(package)
     ours = build_model(name, 7, init="random", weights=None, seed=0).network.double()
@@ -54,7 +54,7 @@ def pair(name: str) -> tuple[Any, EfficientNet]:
 
 
 def images(size: int, count: int = 3) -> Tensor:
-    """Normalised images of noise."""
+    """Return normalised images of noise."""
     return torch.randn(count, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(size))
 
 
@@ -64,7 +64,7 @@ CASES = [(B0, 64), (B0, 96), (B0, 160), (B0, 224), (B0, 75), (B1, 64), (B1, 240)
 @pytest.mark.parametrize(("name", "size"), CASES)
 @torch.no_grad()
 def test_evaluates_as_the_package(name: str, size: int) -> None:
-    """With running statistics, logits are the package's to float64 rounding, and differ between images."""
+    """With running statistics, logits equal the package's up to float64 rounding, and differ between images."""
     package, ours = pair(name)
     wanted = package.eval()(images(size))
     assert wanted.std(0).min() > 1e-3 * wanted.abs().max()
@@ -73,7 +73,7 @@ def test_evaluates_as_the_package(name: str, size: int) -> None:
 
 @pytest.mark.parametrize(("name", "size"), [(B0, 64), (B1, 96), (LITE, 96)])
 def test_trains_as_the_package(name: str, size: int) -> None:
-    """In training, logits, all gradients and the new running statistics are the package's to float64 rounding."""
+    """In training, logits, gradients and new running statistics equal the package's up to float64 rounding."""
     package, ours = pair(name)
     labels = torch.tensor([0, 3, 6, 2])
     results = []
@@ -92,7 +92,7 @@ def test_trains_as_the_package(name: str, size: int) -> None:
 
 @pytest.mark.parametrize("name", [B0, B1, LITE])
 def test_names_and_shapes_are_the_packages(name: str) -> None:
-    """State dicts go both ways: same names, same shapes, in the same order."""
+    """The state dict has the package's names and shapes, in the same order."""
     ours = build_model(name, 7, init="random", weights=None, seed=0).network.state_dict()
     package = package_of(name).state_dict()
     assert [(key, value.shape) for key, value in ours.items()] == [(key, one.shape) for key, one in package.items()]
@@ -100,7 +100,7 @@ def test_names_and_shapes_are_the_packages(name: str) -> None:
 
 @pytest.mark.parametrize("name", [B0, LITE])
 def test_layout_does_not_matter(name: str) -> None:
-    """In channels_last memory, as training has it, the logits are the same."""
+    """The logits are the same in channels_last memory, which training uses."""
     _, ours = pair(name)
     ours.eval()
     wanted = ours(images(64))
@@ -109,7 +109,7 @@ def test_layout_does_not_matter(name: str) -> None:
 
 
 def test_a_sample_alone_is_the_sample_in_a_batch() -> None:
-    """In evaluation no sample sees another."""
+    """In evaluation, a sample's logits do not depend on the other samples."""
     _, ours = pair(B0)
     ours.eval()
     batch = images(64)
@@ -117,7 +117,7 @@ def test_a_sample_alone_is_the_sample_in_a_batch() -> None:
 
 
 def test_scales_of_one_and_none_are_the_same() -> None:
-    """Where nothing is dropped, the noise arguments change nothing."""
+    """Noise arguments that drop nothing do not change the logits."""
     _, ours = pair(B0)
     ours.eval()
     batch, ones = images(64), torch.ones
@@ -125,7 +125,7 @@ def test_scales_of_one_and_none_are_the_same() -> None:
 
 
 def test_dropped_block_is_skipped_for_that_sample_alone() -> None:
-    """With scale 0 the block adds nothing to its sample, as if its last norm gave 0; other samples do not change."""
+    """With scale 0 a block adds nothing to its sample, and other samples do not change."""
     _, ours = pair(B0)
     ours.eval()
     keep = torch.ones(3, 16)
@@ -141,7 +141,7 @@ def test_dropped_block_is_skipped_for_that_sample_alone() -> None:
 
 
 def test_scale_multiplies_the_branch_of_blocks_with_a_skip_only() -> None:
-    """Blocks that change the shape have no skip: their rate is 0, and a scale given to them has no effect."""
+    """Blocks that change the shape have no skip connection: their rate is 0, and a scale has no effect on them."""
     _, ours = pair(B0)
     ours.eval()
     rates = np.array(ours.drop_rates(0.2))
@@ -173,7 +173,7 @@ def test_scale_multiplies_the_branch_of_blocks_with_a_skip_only() -> None:
 
 
 def test_dropout_multiplies_the_features() -> None:
-    """The mask acts on the layer before the classifier: with all features dropped, the classifier's bias is left."""
+    """The mask multiplies the input of the classifier: if all features are dropped, only its bias is left."""
     _, ours = pair(B0)
     ours.eval()
     mask = torch.ones(3, ours.features)
@@ -184,7 +184,7 @@ def test_dropout_multiplies_the_features() -> None:
 
 
 def test_first_weights_come_from_the_seed() -> None:
-    """One seed gives the same first weights whatever was drawn before, another seed other ones; no generator moves."""
+    """A seed always gives the same initial weights, another seed gives others, and no generator changes."""
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = build_model(B0, 7, init="random", weights=None, seed=3).network.state_dict()
@@ -198,7 +198,7 @@ def test_first_weights_come_from_the_seed() -> None:
 
 @pytest.mark.parametrize("number", range(8))
 def test_every_model_of_the_recipes_is_built(number: int) -> None:
-    """Each of B0 to B7 has the package's architecture and gives logits; they are narrow here, to be quick."""
+    """Each of B0 to B7 has the package's architecture and returns logits; the models are narrow here to be fast."""
     narrow: Shape = {"width_coefficient": 0.1, "depth_coefficient": 0.1}
     built = build_model(f"efficientnet-b{number}", 5, init="random", weights=None, seed=0, **narrow)
     assert built.network.eval()(images(32).float()).shape == (3, 5)
@@ -207,7 +207,7 @@ def test_every_model_of_the_recipes_is_built(number: int) -> None:
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_gradients_lie_as_their_parameters(layout: torch.memory_format) -> None:
-    """DDP keeps gradients in views of its messages only where they have the strides of the parameters."""
+    """Gradients have the strides of their parameters; otherwise DDP would copy them."""
     network = build_model("efficientnet-b0", 10, init="random", weights=None, seed=0).network.train()
     network.to(memory_format=layout)  # type: ignore[call-overload]
     network(torch.randn(4, 3, 64, 64).contiguous(memory_format=layout)).sum().backward()
@@ -216,7 +216,7 @@ def test_gradients_lie_as_their_parameters(layout: torch.memory_format) -> None:
 
 
 def test_layers_are_numbered_from_the_images_to_the_classifier() -> None:
-    """Stem, each block, what follows them, classifier; every layer has parameters, and the head is the last alone."""
+    """Numbers go from the stem through the blocks to the classifier, and every layer has parameters."""
     network = narrow()
     depths = dict(zip([name for name, _ in network.named_parameters()], network.depths(), strict=True))
     blocks = {int(name.split(".")[1]) for name in depths if name.startswith("_blocks.")}

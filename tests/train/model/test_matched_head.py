@@ -13,14 +13,14 @@ from tests.train.networks import narrow
 
 
 def published(path: Path, classes: int = 1000) -> dict[str, torch.Tensor]:
-    """A file of weights of a network for so many classes, and what is in it."""
+    """Return a file of weights of a network with this many classes, and its tensors."""
     state = narrow(classes, seed=1).state_dict()
     torch.save(state, path)
     return state
 
 
 def test_the_published_order_is_the_sorted_one() -> None:
-    """1,000 ids, each once, in the order of folder names; the golden hash guards the file."""
+    """There are 1,000 different ids in sorted order; a golden hash guards the file."""
     synsets = imagenet_synsets()
     assert len(set(synsets)) == 1000
     assert list(synsets) == sorted(synsets)
@@ -30,14 +30,14 @@ def test_the_published_order_is_the_sorted_one() -> None:
 
 @given(st.lists(st.sampled_from([*imagenet_synsets()[::7], "cat", "dog", "n99999999"]), min_size=1, unique=True))
 def test_rows_are_those_of_the_same_class(names: list[str]) -> None:
-    """Every class that is ImageNet's has its row, no other has one."""
+    """Every class of ImageNet gets its published row, and no other class gets one."""
     matched, known = Matched.of(names), [name for name in names if name in imagenet_synsets()]
     assert [names[row] for row in matched.own] == known
     assert [imagenet_synsets()[row] for row in matched.published] == known
 
 
 def test_matched_classes_begin_as_published_and_others_as_drawn(tmp_path: Path) -> None:
-    """The body and the matched rows are the file's; a class that ImageNet does not have keeps its drawn row."""
+    """The body and matched rows come from the file; classes that ImageNet lacks keep their drawn rows."""
     wanted, into, drawn = published(tmp_path / "weights.pth"), narrow(3), narrow(3).state_dict()
     names = [imagenet_synsets()[7], "my own class", imagenet_synsets()[999]]
     said = load_weights(into, tmp_path / "weights.pth", Matched.of(names))
@@ -52,7 +52,7 @@ def test_matched_classes_begin_as_published_and_others_as_drawn(tmp_path: Path) 
 
 
 def test_a_file_without_the_thousand_classes_is_refused(tmp_path: Path) -> None:
-    """The message names the file, the rows it has and what to set; the network stays as it was."""
+    """The error names the file, its number of rows and the setting to use; the network does not change."""
     published(tmp_path / "weights.pth", classes=5)
     into, before = narrow(3), narrow(3).state_dict()
     with pytest.raises(UsageError, match=r"the classifier in .*weights\.pth has 5 rows instead.*model\.head=new"):

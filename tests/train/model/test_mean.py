@@ -7,7 +7,7 @@ from headrace.train.model.mean import spatial_mean
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_mean_and_gradient_have_torchs_bits(layout: torch.memory_format, dtype: torch.dtype) -> None:
-    """Forward and backward, in both layouts."""
+    """Forward and backward pass give torch's bits in both layouts."""
     torch.manual_seed(0)
     ours = torch.randn(3, 5, 4, 7).to(dtype).contiguous(memory_format=layout).requires_grad_()
     theirs = ours.detach().clone(memory_format=torch.preserve_format).requires_grad_()
@@ -22,7 +22,7 @@ def test_mean_and_gradient_have_torchs_bits(layout: torch.memory_format, dtype: 
 
 
 def test_gradient_beside_another_stays_channels_last() -> None:
-    """The mean's gradient is added to that of the rest, as in a block: torch's own would be contiguous."""
+    """Added to another gradient, as in a block, the gradient stays channels_last; torch's own is contiguous."""
     x = torch.randn(2, 6, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
     squeezed = torch.sigmoid(spatial_mean(x))[:, :, None, None] * x
     squeezed.square().sum().backward()
@@ -31,7 +31,7 @@ def test_gradient_beside_another_stays_channels_last() -> None:
 
 
 def test_compiled_it_is_torchs_own() -> None:
-    """Without a break in the graph."""
+    """The compiled mean has no graph break."""
     compiled = torch.compile(spatial_mean, backend="eager", fullgraph=True)
     x = torch.randn(2, 3, 4, 4)
     assert torch.equal(compiled(x), x.mean((2, 3)))

@@ -15,7 +15,7 @@ momenta = st.floats(0.001, 1.0)
 
 @given(momentum=momenta, count=st.integers(1, 64))
 def test_any_split_decays_as_one_step(momentum: float, count: int) -> None:
-    """Whatever the number of micro-batches, the old statistics keep the weight 1 - p, each new one gets p / count."""
+    """For any number of micro-batches, the old statistics get weight 1 - p and each new one p / count."""
     part, scales = micro_scales(momentum, count)
     factors = [(1 - part) * scale for scale in scales]
     weights = [part * math.prod(factors[turn + 1 :]) for turn in range(count)]
@@ -33,7 +33,7 @@ def test_any_split_decays_as_one_step(momentum: float, count: int) -> None:
 def test_weighted_mean_over_ranks_is_one_process(
     momentum: float, groups: list[float], cuts: set[int], steps: int
 ) -> None:
-    """Ranks of any shares, each with the statistics of its own groups, average to what one process would hold."""
+    """The weighted mean over ranks with any shares of the groups equals the statistics of one process."""
     places = sorted({0, len(groups)} | {cut for cut in cuts if cut < len(groups)})
     shares = [groups[first:last] for first, last in pairwise(places)]
     ends = []
@@ -50,13 +50,13 @@ def test_weighted_mean_over_ranks_is_one_process(
 
 
 def network() -> nn.Sequential:
-    """Two norms, in float64."""
+    """Return two norms in float64."""
     return nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).double()
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_layers_take_the_mean_over_micro_batches(count: int) -> None:
-    """Real layers, run over `count` micro-batches, move by p times the mean of the micro-batches' own statistics."""
+    """Over `count` micro-batches, real layers move by p times the mean of the micro-batches' statistics."""
     model = network().train()
     statistics = RunningStatistics(model, None, 0.3, count, 1.0)
     batches = torch.randn(count, 6, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -71,7 +71,7 @@ def test_layers_take_the_mean_over_micro_batches(count: int) -> None:
 
 
 def test_one_process_has_nothing_to_average() -> None:
-    """Alone, averaging changes no bit."""
+    """With one process, averaging changes no bit."""
     model = network().train()
     statistics = RunningStatistics(model, None, 0.1, 1, 1.0)
     model(torch.randn(4, 3, 2, 2, dtype=torch.float64))
@@ -81,15 +81,15 @@ def test_one_process_has_nothing_to_average() -> None:
 
 
 class TwoRanks(World):
-    """A world of two in which the other rank holds twice this rank's numbers."""
+    """A world of two ranks in which the other rank has twice this rank's numbers."""
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum of what both ranks give: the other's weight is 1/4, this one's 3/4."""
+        """Return the sum over both ranks: the other rank's weight is 1/4, this rank's 3/4."""
         return tensor + tensor / 3 * 2
 
 
 def test_average_covers_the_averaged_network_too() -> None:
-    """Statistics of the trained network and of its average both become the weighted mean, in one reduction."""
+    """The statistics of the trained network and of its average become the weighted mean in one reduction."""
     model, averaged = network(), network()
     for norm in (model[0], averaged[2]):
         norm.running_mean.fill_(8.0)  # type: ignore[operator]
@@ -99,7 +99,7 @@ def test_average_covers_the_averaged_network_too() -> None:
 
 
 def test_statistics_of_vectors_follow_the_rule() -> None:
-    """Batch normalisation of any number of axes is found, not that of images alone."""
+    """Batch normalisation of vectors is found too, not only that of images."""
     model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2)).double()
     statistics = RunningStatistics(model, None, 0.3, 2, 1.0)
     groups = [torch.randn(16, 3, dtype=torch.float64) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""What is said of a file that torch does not load safely: never torch's own advice to load it unsafely."""
+"""Errors about files that torch does not load safely: they never repeat torch's advice to load unsafely."""
 
 import io
 import pickle
@@ -18,14 +18,14 @@ from tests.train.model.test_weights import network
 
 
 def saved(value: Any) -> bytes:
-    """The bytes that torch.save writes."""
+    """Return the bytes that torch.save writes."""
     out = io.BytesIO()
     torch.save(value, out)
     return out.getvalue()
 
 
 def script() -> bytes:
-    """A TorchScript archive."""
+    """Return a TorchScript archive."""
     out = io.BytesIO()
     torch.jit.save(torch.jit.script(torch.nn.ReLU()), out)
     return out.getvalue()
@@ -46,7 +46,7 @@ READERS: list[Callable[[Path], object]] = [files.load, lambda path: load_weights
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("read", READERS, ids=["checkpoint", "weights"])
 def test_advice_to_load_unsafely_reaches_nobody(content: str, read: Callable[[Path], object], tmp_path: Path) -> None:
-    """Neither in the line that a user reads nor among its causes, which HEADRACE_DEBUG=1 shows."""
+    """The advice is neither in the user's line nor among its causes, which HEADRACE_DEBUG=1 shows."""
     path = tmp_path / "given.pt"
     path.write_bytes(CONTENTS[content])
     with pytest.raises((DataError, UsageError)) as caught:
@@ -58,6 +58,6 @@ def test_advice_to_load_unsafely_reaches_nobody(content: str, read: Callable[[Pa
 
 
 def test_what_is_foreign_is_named() -> None:
-    """A reader learns what it is that was not loaded."""
+    """The error names the object that was not loaded."""
     with pytest.raises(ValueError, match=r"pathlib\.\w+ is neither a tensor nor a plain value"):
         safe_load(CONTENTS["a path"])

@@ -1,4 +1,4 @@
-"""Zeros around the images or in the kernel: the same convolution."""
+"""Zeros around the images and zeros in the kernel give the same convolution."""
 
 import copy
 from typing import Any
@@ -15,7 +15,7 @@ from tests.train.networks import narrow
 
 
 class Pads(TorchDispatchMode):
-    """What is copied to be padded, by the sides of it."""
+    """Records the sides of tensors that are copied to be padded."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch gives no types
@@ -28,7 +28,7 @@ class Pads(TorchDispatchMode):
 
 
 def passed(network: nn.Module, images: Tensor) -> tuple[list[Tensor], list[tuple[int, ...]]]:
-    """Output, gradients of the images and of each parameter; and what was padded."""
+    """Return the output, the gradients of the images and of each parameter, and the padded sides."""
     inputs = images.clone().requires_grad_()
     with Pads() as pads:
         made = network(inputs)
@@ -47,7 +47,7 @@ def passed(network: nn.Module, images: Tensor) -> tuple[list[Tensor], list[tuple
     seed=st.integers(0, 1000),
 )
 def test_padded_kernel_is_the_same(height: int, width: int, kernel: int, stride: int, groups: int, seed: int) -> None:
-    """For any sides, kernel and stride: output and all gradients, in float64."""
+    """For any sides, kernel and stride, output and all gradients are equal in float64."""
     generator = torch.Generator().manual_seed(seed)
     around = SameConv2d(4, 4, (kernel, kernel), stride=(stride, stride), groups=groups, dtype=torch.float64)
     for parameter in around.parameters():
@@ -62,7 +62,7 @@ def test_padded_kernel_is_the_same(height: int, width: int, kernel: int, stride:
 
 @pytest.mark.parametrize("size", [96, 100])
 def test_network_copies_kernels_and_no_images(size: int) -> None:
-    """In training, with the numbers of the other way; evaluation pads images, and so does "images" again."""
+    """With "weights", training pads only kernels and gives the same numbers; evaluation and "images" pad images."""
     network = narrow().double()
     images = torch.randn(2, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     expected, around = passed(network, images)

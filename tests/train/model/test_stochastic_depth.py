@@ -1,4 +1,4 @@
-"""Stochastic depth: masks that belong to the sample, and drop at their rates."""
+"""Stochastic depth: masks depend only on the sample, and blocks are dropped at their rates."""
 
 import math
 
@@ -14,7 +14,7 @@ seeds = st.integers(0, 2**63 - 1)
 
 @given(seed=seeds, ids=st.lists(st.integers(0, 10**9), min_size=1, max_size=20), epoch=st.integers(0, 1000))
 def test_depth_masks_belong_to_the_sample(seed: int, ids: list[int], epoch: int) -> None:
-    """A sample's mask is the one that it has alone; blocks that are never dropped keep the scale 1."""
+    """A sample has the same mask alone and in a batch; blocks that are never dropped have the scale 1."""
     rates = np.array([0.0, 0.1, 0.5])
     epochs, samples = np.full(len(ids), epoch), np.array(ids)
     together = keep_scales(rates, seed, epochs, samples)
@@ -25,7 +25,7 @@ def test_depth_masks_belong_to_the_sample(seed: int, ids: list[int], epoch: int)
 
 
 def test_depth_masks_drop_at_their_rates() -> None:
-    """Each block is dropped with its own chance, independently of the others, and the expected scale is 1."""
+    """Blocks are dropped independently at their own rates, and the expected scale is 1."""
     rates, count = np.array([0.0, 0.1, 0.3]), 40_000
     scales = keep_scales(rates, 7, np.zeros(count, np.int64), np.arange(count))
     error = 5 * np.sqrt(rates * (1 - rates) / count)
@@ -35,7 +35,7 @@ def test_depth_masks_drop_at_their_rates() -> None:
 
 
 def test_nothing_is_drawn_where_nothing_is_dropped() -> None:
-    """With all chances zero there is no mask, so that the network does not multiply by ones."""
+    """If all rates are zero there is no mask, so the network does not multiply by ones."""
     ids = np.arange(4)
     assert StochasticDepth([0.0, 0.0], 1, Accelerator(None))(ids, ids) is None
     scales = StochasticDepth([0.0, 0.5], 1, Accelerator(None))(ids, ids)

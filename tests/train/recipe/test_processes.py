@@ -1,4 +1,4 @@
-"""On how many processes each shipped recipe runs."""
+"""The numbers of processes that each shipped recipe can run on."""
 
 from headrace.shards.order import Steps
 from headrace.train.recipe.automatic import Facts, settle
@@ -20,7 +20,7 @@ REFUSED = {
 
 
 def refused(name: str) -> tuple[int, ...]:
-    """The numbers of processes for which a step has fewer groups."""
+    """Return the numbers of processes that exceed the groups of a step."""
     found = []
     for processes in PROCESSES:
         train = settle(load_recipe(name), TINY_IMAGENET, name, WEIGHTS).for_processes(processes).train
@@ -30,12 +30,12 @@ def refused(name: str) -> tuple[int, ...]:
 
 
 def test_processes_that_are_refused() -> None:
-    """A change of a recipe's groups shows here."""
+    """Each recipe refuses exactly the listed numbers, so a change of its groups fails this test."""
     assert {name: gone for name in shipped_recipes() if (gone := refused(name))} == REFUSED
 
 
 def test_recipes_for_several_gpus_share_out_evenly() -> None:
-    """All of 1, 2, 4 and 8 processes compute as many groups each."""
+    """On 1, 2, 4 and 8 processes, all processes compute the same number of groups."""
     for name in ("b0-224", "b0-224-8gpu", "b0-fast"):
         train = settle(load_recipe(name), TINY_IMAGENET, name, WEIGHTS).train
         assert train.global_batch == 8 * train.group

@@ -19,7 +19,7 @@ SECTIONS = {
 
 
 def refusal(*settings: str, name: str = "demo") -> str:
-    """What the user is told about settings that are not valid."""
+    """Return the error about settings that are not valid."""
     with pytest.raises(UsageError) as caught:
         load_recipe(name, settings)
     assert "\n" not in str(caught.value)
@@ -28,7 +28,7 @@ def refusal(*settings: str, name: str = "demo") -> str:
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_shipped_recipes_load_and_survive_writing(name: str, tmp_path: Path) -> None:
-    """Each recipe that comes with Headrace is valid, and written out whole it is read back as the same."""
+    """Every shipped recipe is valid, and equal to itself after it is written and read again."""
     recipe = load_recipe(name)
     file = tmp_path / "written.toml"
     file.write_text(recipe.toml(), encoding="utf-8")
@@ -36,12 +36,12 @@ def test_shipped_recipes_load_and_survive_writing(name: str, tmp_path: Path) -> 
 
 
 def test_recipes_are_shipped() -> None:
-    """The default recipe and the demo's are among them, so the test above is over something."""
+    """The default recipe and the demo recipe are shipped, so the test above covers real recipes."""
     assert {"b0-224", "demo"} <= set(shipped_recipes())
 
 
 def test_written_recipe_has_every_value() -> None:
-    """What is saved with a run leaves nothing to defaults that a later version may change."""
+    """A recipe that a run saves has every value, so later versions' defaults cannot change it."""
     written = tomllib.loads(Recipe().toml())
     for section in SECTIONS:
         values = getattr(Recipe(), section).model_dump(mode="json")
@@ -58,7 +58,7 @@ def test_written_recipe_has_every_value() -> None:
     half_life=st.none() | st.integers(1, 10**9),
 )
 def test_any_recipe_survives_writing(area: tuple[float, float], **values: Any) -> None:
-    """Numbers come back from the file bit for bit."""
+    """All numbers are bit-identical after writing and reading."""
     recipe = Recipe.model_validate(
         {
             "train": {
@@ -113,7 +113,7 @@ def test_any_recipe_survives_writing(area: tuple[float, float], **values: Any) -
     ],
 )
 def test_bad_value_names_its_key_and_what_it_may_be(setting: str, parts: tuple[str, ...]) -> None:
-    """One line with the key, what is allowed, and what was given."""
+    """The error is one line with the key, the allowed values and the given value."""
     said = refusal(setting)
     for part in ("recipe demo: ", *parts):
         assert part in said, said
@@ -136,21 +136,21 @@ def test_bad_value_names_its_key_and_what_it_may_be(setting: str, parts: tuple[s
     ],
 )
 def test_value_of_another_type_is_refused(setting: str, kind: str) -> None:
-    """A text that looks like a number, a number for a switch: a slip of the pen, never read as what it may mean."""
+    """A string that looks like a number, or a number in place of a boolean, is refused instead of converted."""
     said = refusal(setting)
     assert setting.split("=", maxsplit=1)[0] in said
     assert kind in said
 
 
 def test_whole_numbers_are_floats_and_arrays_are_pairs() -> None:
-    """TOML's own ways of writing a value are all valid."""
+    """Whole numbers are valid floats in TOML, and arrays are valid pairs."""
     recipe = load_recipe("demo", ["optim.lr=1", "augment.crop_area=[1, 1]", "augment.sizes=[[0, 32], [0.5, 64]]"])
     assert (recipe.optim.lr, recipe.augment.crop_area) == (1.0, (1.0, 1.0))
     assert recipe.augment.stages == ((0.0, 32), (0.5, 64))
 
 
 def test_all_mistakes_are_named_at_once() -> None:
-    """Two wrong keys are two findings, so that one correction is enough."""
+    """Two wrong keys are reported together, so that the user can correct both at once."""
     said = refusal("train.epochs=0", "optim.lr=0")
     assert "train.epochs" in said
     assert "optim.lr" in said
@@ -158,12 +158,12 @@ def test_all_mistakes_are_named_at_once() -> None:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_refuses_unknown_keys(section: str) -> None:
-    """A misspelt key never passes for a default."""
+    """A misspelt key is never replaced by its default."""
     assert f"{section}.no_such_key: unknown key" in refusal(f"{section}.no_such_key=1")
 
 
 def test_every_number_has_bounds() -> None:
-    """No number of the recipe may be negative infinity: each key with a number refuses it by name."""
+    """Every key with a number refuses negative infinity, and the error names the key."""
     numbers = [
         f"{section}.{key}"
         for section, model in SECTIONS.items()
@@ -184,12 +184,12 @@ def test_every_number_has_bounds() -> None:
     ],
 )
 def test_setting_of_another_form_is_refused(setting: str, part: str) -> None:
-    """A setting without section, key or value is answered with an example."""
+    """The error about a setting without section, key or value gives an example."""
     assert part in refusal(setting)
 
 
 def test_settings_apply_in_order_over_the_file() -> None:
-    """Later settings win; strings need no quotes; values keep their TOML types."""
+    """Later settings win, strings need no quotes, and values keep their TOML types."""
     recipe = load_recipe(
         "demo", ["train.epochs=3", "train.epochs = 4", "model.name=efficientnet-b1", "optim.nesterov=true"]
     )
@@ -198,7 +198,7 @@ def test_settings_apply_in_order_over_the_file() -> None:
 
 
 def test_unknown_recipe_lists_the_shipped_ones() -> None:
-    """A name that is neither a file nor a recipe is answered with the recipes there are."""
+    """The error about a name that is neither a file nor a recipe lists the shipped recipes."""
     said = refusal(name="b0-225")
     assert "neither a file nor a shipped recipe" in said
     assert "b0-224" in said
@@ -206,7 +206,7 @@ def test_unknown_recipe_lists_the_shipped_ones() -> None:
 
 @pytest.mark.parametrize("content", [b"[train\nepochs = 3", b"\xff\xfe", b"a = " + b"[" * 5000])
 def test_file_that_is_no_toml_is_refused(content: bytes, tmp_path: Path) -> None:
-    """Broken TOML, other encodings and bottomless nesting are one line with the file's name."""
+    """Invalid TOML, another encoding and endless nesting each give one line with the file's name."""
     file = tmp_path / "mine.toml"
     file.write_bytes(content)
     with pytest.raises(UsageError, match=r"mine\.toml: not valid TOML"):
@@ -214,7 +214,7 @@ def test_file_that_is_no_toml_is_refused(content: bytes, tmp_path: Path) -> None
 
 
 def test_value_in_place_of_a_section_is_refused(tmp_path: Path) -> None:
-    """A section that is a number is an error, with and without a setting for it."""
+    """A number in place of a section is an error, with and without a setting in that section."""
     file = tmp_path / "mine.toml"
     file.write_text("train = 3\n")
     assert "train: " in refusal(name=str(file))
@@ -222,13 +222,13 @@ def test_value_in_place_of_a_section_is_refused(tmp_path: Path) -> None:
 
 
 def test_runtime_does_not_decide_the_result() -> None:
-    """How the machine is used may change in the middle of a run; all the rest is the result's."""
+    """Every section except `about` and `runtime` is part of the result."""
     assert Recipe().result().keys() == SECTIONS.keys() - {"about", "runtime"}
 
 
 @pytest.mark.parametrize("processes", [1, 2, 6])
 def test_batch_counts_in_samples_unless_asked_otherwise(processes: int) -> None:
-    """The recipe is the same for any number of processes; only `batch_per_process` makes the batch depend on it."""
+    """Only `batch_per_process` makes a recipe depend on the number of processes."""
     plain = load_recipe("demo")
     assert plain.for_processes(processes) is plain
     counted = load_recipe("demo", ["train.batch_per_process=7"]).for_processes(processes)
@@ -237,6 +237,6 @@ def test_batch_counts_in_samples_unless_asked_otherwise(processes: int) -> None:
 
 
 def test_every_model_has_a_builder() -> None:
-    """The names that a recipe may give are B0 to B7 and Lite0 to Lite2."""
+    """Recipes accept the names B0 to B7 and Lite0 to Lite2."""
     names = get_args(OwnNetwork)
     assert names == (*(f"efficientnet-b{number}" for number in range(8)), *(f"efficientnet-lite{n}" for n in range(3)))

@@ -1,4 +1,4 @@
-"""Every recipe that comes with Headrace trains: the real command, on a few images, at its own choices but for size."""
+"""Every shipped recipe trains with the real command, on a few images, with its own values except the size."""
 
 import csv
 from dataclasses import replace
@@ -29,7 +29,7 @@ TRAIN, VAL = 6, 2  # images a class
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shard set of sixteen drawn images in two of ImageNet's classes."""
+    """Return a shard set of sixteen drawn images in two of ImageNet's classes."""
     folder = tmp_path_factory.mktemp("few")
     pictures = {
         f"{split}/{synset}/{number}.jpg": encode(image)
@@ -44,12 +44,12 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> "Published":
-    """Files of random weights with ImageNet's 1,000 classes."""
+    """Return files of random weights with ImageNet's 1,000 classes."""
     return Published(tmp_path_factory.mktemp("weights"))
 
 
 class Published:
-    """Stand-ins for published weights, which are not reachable everywhere: one file a model, made once."""
+    """Makes stand-ins for published weights, which are not reachable everywhere: one file per model."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -62,7 +62,7 @@ class Published:
 
 
 def smallest(recipe: Recipe) -> tuple[str, ...]:
-    """Settings that make a run of this recipe short and leave all that it chooses besides size in force."""
+    """Return settings that make a run of this recipe short and keep all its choices except the size."""
     stages = [[share, 32 * (1 + number % 2)] for number, (share, _) in enumerate(recipe.augment.sizes)]
     settings = {
         "train.epochs": int(recipe.optim.warmup_epochs) + 1,
@@ -89,7 +89,7 @@ OURS = [name for name in shipped_recipes() if not load_recipe(name).model.name.s
 def test_recipe_trains(
     name: str, few: Path, published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It takes steps from the weights that it wants, evaluates, saves, and its losses are numbers."""
+    """The run starts from the weights of the recipe, makes steps, evaluates and saves, and its losses are finite."""
     recipe = load_recipe(name)
     pretrained = recipe.model.init == "pretrained"
     weights = published.of(recipe.model.name) if pretrained else None
@@ -104,7 +104,7 @@ def test_recipe_trains(
 
 
 def test_run_keeps_the_numbers_that_were_chosen(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The default recipe, with its own weights: the numbers are printed and kept, and it is resumed by name."""
+    """The default recipe's chosen numbers are printed and saved, and the run can be resumed by the recipe's name."""
     of_the_machine = ("runtime.device=cpu", "runtime.threads=1", "runtime.precision=fp32", "runtime.verdict=false")
     settings = ("train.epochs=1", "augment.size=32", *of_the_machine)
     request = Request(few, None, settings, out=tmp_path / "run")

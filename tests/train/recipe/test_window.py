@@ -6,7 +6,7 @@ from headrace.train.recipe.window import IN_A_WINDOW, LARGE, window_for
 
 @pytest.mark.parametrize("samples", [1, 100_000, 1_281_167, 9_999_999, LARGE])
 def test_sets_up_to_ten_million_have_none(samples: int) -> None:
-    """Their order is over the whole set, as it always was."""
+    """A set of up to ten million images is shuffled as a whole."""
     assert window_for(samples, 5_000) is None
 
 
@@ -24,7 +24,7 @@ def test_sets_up_to_ten_million_have_none(samples: int) -> None:
     ],
 )
 def test_a_window_has_a_million_images_and_eight_shards(samples: int, shards: int, window: int | None) -> None:
-    """Where a set has no more shards than that, its order is over the whole set."""
+    """A set with no more shards than a window needs is shuffled as a whole."""
     assert window_for(samples, shards) == window
     if window is not None:
         assert window * (samples / shards) >= IN_A_WINDOW

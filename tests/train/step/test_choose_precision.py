@@ -31,14 +31,14 @@ STEPS = 5  # an epoch
 
 
 def setup_of(shards: Path, out: Path, *settings: str, resume: str | None = None) -> Setup:
-    """A run whose precision is left open."""
+    """Return a run whose precision is "auto"."""
     override = ("recipe",) if resume else ()
     asked = Request(shards, "demo", (*SETTINGS, *AUTO, *settings), out=out, resume=resume, override=override)
     return resolve(asked, 1)
 
 
 def trained(setup: Setup) -> dict[str, Any]:
-    """The last checkpoint of the run."""
+    """Train, and return the last checkpoint of the run."""
     with StopRequest() as stop, entered(setup.recipe.runtime) as place:
         carry_out(setup, place, stop, built())
     return files.load(setup.out / "last.pt").state
@@ -46,14 +46,14 @@ def trained(setup: Setup) -> dict[str, Any]:
 
 @pytest.fixture
 def candidates(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What every device may choose from, as the test fills it in."""
+    """Return the precisions that every device may choose from, which the test sets."""
     names: list[str] = []
     monkeypatch.setattr(Accelerator, "candidate_precisions", lambda _: names)
     return names
 
 
 def test_fp16_by_choice_scales_its_loss(tiny_set: Path, tmp_path: Path, candidates: list[str]) -> None:
-    """Where fp16 is what a device has, the run scales its loss, and has the same scale after a resume."""
+    """If fp16 is the device's choice, the run scales its loss, and has the same scale after a resume."""
     candidates.append("fp16")
     first = trained(setup_of(tiny_set, tmp_path / "run"))
     assert first["precision"] == "fp16"
@@ -67,7 +67,7 @@ def test_fp16_by_choice_scales_its_loss(tiny_set: Path, tmp_path: Path, candidat
 
 @pytest.mark.parametrize("name", ["fp16", "fp32"])
 def test_momentum_begins_before_updates_that_may_be_skipped(tiny_set: Path, tmp_path: Path, name: str) -> None:
-    """In fp16, and only there, SGD has its momentum of zero before the first update."""
+    """In fp16, and in no other precision, SGD's momentum is set to zero before the first update."""
     setup, first = setup_of(tiny_set, tmp_path, "optim.name=sgd"), built()
     step = build_step(setup, Place.find(setup.recipe.runtime), Numerics(name), first)
     kept = [quantities["momentum_buffer"] for quantities in step.optimizer.state.values()]
@@ -77,17 +77,17 @@ def test_momentum_begins_before_updates_that_may_be_skipped(tiny_set: Path, tmp_
 
 @pytest.fixture(scope="module")
 def fp32(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A checkpoint of a run in fp32."""
+    """Return a checkpoint of a run in fp32."""
     return save_one(tiny_set, tmp_path_factory.mktemp("fp32") / "run").read_bytes()
 
 
 def in_fp16(scaler: dict[str, Any]) -> dict[str, Any]:
-    """The state of a loss scale, with some values exchanged."""
+    """Return the state of a loss scale, with some values exchanged."""
     return {"scale": 8.0, "growth_factor": 9.0, "backoff_factor": 9.0, "growth_interval": 9, **scaler}
 
 
 def test_resume_in_another_precision(tiny_set: Path, tmp_path: Path, fp32: bytes) -> None:
-    """From fp32 to fp16 a loss scale begins; from fp16 to fp16 it is taken, its rules stay ours; then it is dropped."""
+    """From fp32 to fp16 a loss scale begins; from fp16 to fp16 it is kept, with our rules; to fp32 it is dropped."""
     path = tmp_path / "given.pt"
     path.write_bytes(fp32)
     assert resumed(tiny_set, path, "runtime.precision=fp16").scaler.get_scale() == 2.0**16
@@ -106,7 +106,7 @@ def test_resume_in_another_precision(tiny_set: Path, tmp_path: Path, fp32: bytes
     ids=lambda wrong: f"{next(iter(wrong))} {str(next(iter(wrong.values())))[:20]}",
 )
 def test_wrong_loss_scale_is_refused(tiny_set: Path, tmp_path: Path, fp32: bytes, wrong: dict[str, Any]) -> None:
-    """A loss scale that cannot be is one line that names its value."""
+    """An impossible loss scale gives one line that names its value."""
     path = tmp_path / "given.pt"
     path.write_bytes(changed(fp32, ("scaler",), lambda _: in_fp16({"_growth_tracker": 7, **wrong})))
     assert f"scaler.{next(iter(wrong))} is" in refusal(lambda: resumed(tiny_set, path, "runtime.precision=fp16"))
@@ -115,7 +115,7 @@ def test_wrong_loss_scale_is_refused(tiny_set: Path, tmp_path: Path, fp32: bytes
 def test_choice_is_timed_on_steps_that_are_thrown_away(
     tiny_set: Path, tmp_path: Path, candidates: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each candidate has a step of its own around a copy of the network. Deterministic runs time nothing."""
+    """Each candidate is timed on a step with a copy of the network; deterministic runs time nothing."""
     candidates += ["fp32", "bf16"]
     steps: list[TrainStep] = []
 
@@ -140,7 +140,7 @@ def test_choice_is_timed_on_steps_that_are_thrown_away(
 
 
 def test_format_that_the_device_has_not(tiny_set: Path, tmp_path: Path, fp32: bytes) -> None:
-    """A checkpoint in tf32 is refused on a CPU by its name, with the setting that helps, and goes on with it."""
+    """A checkpoint in tf32 is refused on a CPU with the setting that helps, and is resumed with that setting."""
     path = tmp_path / "given.pt"
     path.write_bytes(changed(fp32, ("precision",), lambda _: "tf32"))
     said = refusal(lambda: resumed(tiny_set, path, "runtime.precision=auto"))
@@ -159,7 +159,7 @@ def test_format_that_the_device_has_not(tiny_set: Path, tmp_path: Path, fp32: by
     ],
 )
 def test_formats(name: str, dtype: torch.dtype, master: torch.dtype, exact: bool) -> None:
-    """Each precision has its dtypes; 16 bits are computed under autocast, only fp16 scales its loss; none changes."""
+    """Each precision has its dtypes: only 16-bit formats use autocast, and only fp16 scales its loss."""
     numerics = Numerics(name)
     assert (numerics.dtype, numerics.master_dtype, numerics.exact) == (dtype, master, exact)
     assert numerics.scaler().is_enabled() == (name == "fp16")

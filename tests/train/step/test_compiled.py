@@ -41,12 +41,12 @@ SETTINGS = (
 
 
 class Fragile(Compilable):
-    """One with a mode that fails at the first pass, as a missing compiler does."""
+    """A Compilable with a mode that fails at the first pass, as a missing compiler would."""
 
     error: Exception = RuntimeError("no kernel\nfor this device")
 
     def use(self, mode: str) -> None:
-        """Use a mode, also "broken"."""
+        """Use a mode, which may be "broken"."""
         super().use("off" if mode == "broken" else mode)
         if mode == "broken":
             self._call = partial(_fail, self.error)
@@ -57,7 +57,7 @@ def _fail(error: Exception, *_: object) -> Tensor:
 
 
 def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager", pixels: bool = False) -> TrainStep:
-    """The training step of a shallow network. torch's backend "eager" traces and guards, and generates no code."""
+    """Return the training step of a shallow network. The backend "eager" traces and guards without generating code."""
     setup = resolve(Request(shards, "demo", (*SETTINGS, *settings), out=out), 1)
     place = Place.find(setup.recipe.runtime)
     built = Built(shallow(), normalisation_of("efficientnet-b0"), "")
@@ -67,7 +67,7 @@ def step_of(shards: Path, out: Path, *settings: str, backend: str = "eager", pix
 
 
 def residents(step: TrainStep, sizes: Sequence[int] = (32, 64)) -> list[Batch]:
-    """A batch of each size that is already there."""
+    """Return a batch of each size that is already on the device."""
     return [resident_batch(8, size, step.accelerator) for size in sizes]
 
 
@@ -80,7 +80,7 @@ def outcome(
     *,
     pixels: bool = False,
 ) -> tuple[list[float], dict[str, Any]]:
-    """Losses of two steps from the `first` on real batches, and the states after them; step 10 has another size."""
+    """Return losses of two steps on real batches and the states after them; step 10 has another size."""
     step = step_of(shards, out, backend=backend, pixels=pixels)
     prepare(step)
     setup = resolve(Request(shards, "demo", SETTINGS, out=out), 1)
@@ -92,7 +92,7 @@ def outcome(
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    """Equal names, and values to 1e-9 in float64."""
+    """Whether names are equal, and values equal to 1e-9 in float64."""
     assert one.keys() == other.keys()
     for name, value in one.items():
         torch.testing.assert_close(other[name], value, rtol=0, atol=1e-9, msg=partial("{}: {}".format, name))
@@ -102,10 +102,10 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     ("first", "backend", "pixels"), [(9, "eager", False), (9, "eager", True), (0, "aot_eager", True)]
 )
 def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, first: int, backend: str, *, pixels: bool) -> None:
-    """Two steps of three micro-batches, noise on: losses, weights and statistics are the plain step's.
+    """Two compiled steps of three micro-batches with noise give the plain step's losses, weights and statistics.
 
-    The first two change their size; the second and third take uint8 images, which the graph normalises; the third goes
-    through the whole of torch.compile but the code generator.
+    The first two cases change their size; the second and third use uint8 images, which the graph normalises; the third
+    runs all of torch.compile except the code generator.
     """
     plain_losses, plain = outcome(tiny_set, tmp_path, lambda _: None, first)
     losses, state = outcome(
@@ -116,7 +116,7 @@ def test_compiled_step_is_the_step(tiny_set: Path, tmp_path: Path, first: int, b
 
 
 def test_gradients_in_memory_of_their_own(tiny_set: Path, tmp_path: Path) -> None:
-    """Zeroed instead of dropped, as CUDA graphs need them, gradients of several micro-batches sum up as before."""
+    """Gradients in their own memory, which CUDA graphs need, add up over several micro-batches as plain ones do."""
     kept: list[Tensor] = []
 
     def keep(step: TrainStep) -> None:
@@ -134,7 +134,7 @@ def test_gradients_in_memory_of_their_own(tiny_set: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("wanted", ["auto", "off"])
 def test_nothing_is_compiled_unless_it_is_named(tiny_set: Path, tmp_path: Path, wanted: str) -> None:
-    """Auto is off, and neither runs a pass."""
+    """The mode "auto" means off, and neither of them runs a pass."""
     step = step_of(tiny_set, tmp_path)
     step.compilable.forward = partial(_fail, RuntimeError())  # type: ignore[method-assign]
     assert str(compile_step(step, wanted, residents(step))) == "off"
@@ -150,7 +150,7 @@ def test_nothing_is_compiled_unless_it_is_named(tiny_set: Path, tmp_path: Path, 
     ],
 )
 def test_what_is_asked_for_by_name_must_work(tiny_set: Path, tmp_path: Path, error: Exception, words: str) -> None:
-    """A mode named in the recipe that fails ends the run with the way out, and the network is plain again."""
+    """If the mode in the recipe fails, the run ends with advice, and the network is plain again."""
     step = step_of(tiny_set, tmp_path)
     step.compilable.error = error  # type: ignore[assignment]  # a Fragile one
     with pytest.raises(HeadraceError, match=rf"runtime.compile = broken failed: .*{words}.*Use runtime.compile=off"):
@@ -161,7 +161,7 @@ def test_what_is_asked_for_by_name_must_work(tiny_set: Path, tmp_path: Path, err
 
 
 def test_compiling_leaves_no_trace(tiny_set: Path, tmp_path: Path) -> None:
-    """The passes of compiling change neither weights nor statistics nor gradients."""
+    """The passes that compile change neither weights nor statistics nor gradients."""
     step = step_of(tiny_set, tmp_path)
     before = {name: value.clone() for name, value in step.network.state_dict().items()}
     compile_step(step, "default", residents(step, [32]))
@@ -170,7 +170,7 @@ def test_compiling_leaves_no_trace(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def run(shards: Path, out: Path, compiled: str, resume: Path | None = None) -> list[Path]:
-    """A whole run of two epochs of five steps, or its second half; returns its checkpoints in order."""
+    """Run two epochs of five steps, or the second half of them; return the checkpoints in order."""
     wanted = (
         *SETTINGS,
         "runtime.verdict=false",
@@ -195,7 +195,7 @@ def test_runs_go_on_with_and_without_compiling(
     first: str,
     second: str,
 ) -> None:
-    """A checkpoint of a compiled run has the plain names, and either kind goes on from the other's likewise."""
+    """A checkpoint of a compiled run has the plain names, and a plain and a compiled run can resume each other's."""
     monkeypatch.setattr(Compilable.__init__, "__defaults__", ("eager", "channels_last", None))
     half, whole = run(tiny_set, tmp_path / "first", first)
     assert list(files.load(half).state["model"]) == list(shallow().state_dict())

@@ -1,4 +1,4 @@
-"""Layouts in the code that torch.compile makes. Its C++ is not compiled here: nothing looks at the numbers."""
+"""Memory formats in the code that torch.compile makes. The C++ code is not compiled, because no test reads numbers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from tests.train.networks import shallow
 
 
 class Convolutions(TorchDispatchMode):
-    """The strides of what the gradients of convolutions are computed from."""
+    """Records whether the operands of convolution gradients are channels_last."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch gives no types
@@ -30,7 +30,7 @@ class Convolutions(TorchDispatchMode):
 
 @pytest.fixture
 def empty_kernels() -> Iterator[None]:
-    """Inductor's own kernels do nothing; what it calls of torch's runs."""
+    """Make inductor's own kernels do nothing; the torch functions that they call still run."""
 
     def compile_nothing(*_: object, **__: object) -> Any:
         return lambda *_: None
@@ -42,12 +42,12 @@ def empty_kernels() -> Iterator[None]:
 
 
 def channels_last() -> torch.nn.Module:
-    """The shallow network in that layout."""
+    """Return the shallow network in channels_last format."""
     return shallow().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # not in its stub
 
 
 def layouts(network: torch.nn.Module) -> list[bool]:
-    """Whether each operand of the compiled network's gradients of convolutions is channels_last."""
+    """Return for each operand of the compiled network's convolution gradients whether it is channels_last."""
     compilable = Compilable(network)
     compilable.use("default")
     images = torch.zeros(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
@@ -60,7 +60,7 @@ def layouts(network: torch.nn.Module) -> list[bool]:
 
 @pytest.mark.usefixtures("empty_kernels")
 def test_compiled_gradients_are_channels_last() -> None:
-    """Fails where inductor is left to itself: the next test."""
+    """With the setting, all operands are channels_last; without it this fails, as the next test shows."""
     found = layouts(channels_last())
     assert len(found) >= 10
     assert all(found)
@@ -69,14 +69,14 @@ def test_compiled_gradients_are_channels_last() -> None:
 @pytest.mark.usefixtures("empty_kernels")
 @pytest.mark.skipif(not torch.__version__.startswith("2.13"), reason="what torch 2.13 does")
 def test_torch_alone_mixes_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why the setting is needed; a torch for which this fails needs it no more."""
+    """Without the setting torch mixes layouts. If this fails for a later torch, the setting is no longer needed."""
     monkeypatch.setattr("headrace.train.step.compiled.keep_layout", lambda _: None)
     assert not all(layouts(channels_last()))
 
 
 @pytest.mark.usefixtures("empty_kernels")
 def test_a_contiguous_network_stays_contiguous() -> None:
-    """Its layout is asked for by runtime.layout."""
+    """With runtime.layout = contiguous, the layout stays contiguous."""
     keep_layout("channels_last")
     keep_layout("contiguous")
     assert not torch._inductor.config.force_layout_optimization

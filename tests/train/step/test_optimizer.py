@@ -32,7 +32,7 @@ schedules = st.builds(
 
 @given(schedules)
 def test_rate_rises_to_its_peak_and_then_never_rises(schedule: Schedule) -> None:
-    """The rate is above zero and at most the peak in every step, rises while warming up, and falls or stays after."""
+    """The rate is above 0 and at most the peak, rises during the warm-up, and never rises afterwards."""
     rates = [schedule.rate(step) for step in range(math.ceil(schedule.total / schedule.global_batch))]
     warm = math.ceil(schedule.warmup / schedule.global_batch)
     assert min(rates) > 0
@@ -43,21 +43,21 @@ def test_rate_rises_to_its_peak_and_then_never_rises(schedule: Schedule) -> None
 
 @given(schedule=schedules, parts=st.integers(2, 8), step=st.integers(0, 100))
 def test_rate_depends_on_samples_only(schedule: Schedule, parts: int, step: int) -> None:
-    """After the warm-up, the rate at a sample is the same for any global batch that has a step begin there."""
+    """After the warm-up, the rate at a sample is the same for any global batch with a step that begins there."""
     coarse = replace(schedule, global_batch=schedule.global_batch * parts)
     if step * coarse.global_batch >= schedule.warmup:
         assert coarse.rate(step) == schedule.rate(step * parts)
 
 
 def test_warm_up_is_linear_and_ends_at_the_peak() -> None:
-    """Over 1,000 samples in steps of 100 the rate goes 1/10, 2/10, ... of the peak, then on from the peak."""
+    """Over 1,000 samples in steps of 100, the rate is 1/10, 2/10, ... of the peak, and then starts from the peak."""
     schedule = Schedule(2.0, "cosine", 1000.0, 11_000, 100)
     assert [schedule.rate(step) for step in range(11)] == pytest.approx([0.2 * k for k in range(1, 11)] + [2.0])
 
 
 @pytest.mark.parametrize(("shape", "half"), [("constant", 1.0), ("linear", 0.5), ("cosine", 0.5)])
 def test_decay_goes_from_peak_to_zero(shape: str, half: float) -> None:
-    """Half-way a linear or cosine rate is half of the peak, a quarter of the way as their formulas say, at last 0."""
+    """Linear and cosine rates are half the peak half-way, follow their formulas at a quarter, and end at 0."""
     schedule = Schedule(1.0, shape, 0.0, 4000, 10)
     quarter = {"constant": 1.0, "linear": 0.75, "cosine": 0.5 * (1 + math.cos(math.pi / 4))}[shape]
     assert schedule.rate(0) == 1.0
@@ -68,7 +68,7 @@ def test_decay_goes_from_peak_to_zero(shape: str, half: float) -> None:
 
 
 def test_schedule_of_a_recipe_counts_epochs_in_samples() -> None:
-    """Epochs of the recipe become samples of the split, and the peak is the scaled one."""
+    """Epochs of the recipe are converted to samples of the split, and the peak is the scaled rate."""
     recipe = Settled.of(
         Recipe.model_validate(
             {
@@ -87,7 +87,7 @@ def test_schedule_of_a_recipe_counts_epochs_in_samples() -> None:
     [("sgd", 4, "0.1 x 4"), ("rmsprop", 4, "0.1 x 4"), ("adamw", 2, "0.1 x sqrt(4)")],
 )
 def test_rate_follows_the_global_batch_by_rule(name: Name, factor: float, rule: str) -> None:
-    """At four times the reference batch SGD and RMSprop take four times the rate, Adam-like ones twice."""
+    """At four times the reference batch, SGD and RMSprop use four times the rate, and AdamW twice the rate."""
     scaled = scaled_rate(Optim(name=name, lr=0.1, reference_batch=64), 256)
     assert scaled.peak == pytest.approx(0.1 * factor)
     assert scaled.rule == rule
@@ -95,7 +95,7 @@ def test_rate_follows_the_global_batch_by_rule(name: Name, factor: float, rule: 
 
 @given(name=st.sampled_from(NAMES), batch=st.integers(1, 10**6))
 def test_rate_is_as_given_for_its_own_batch(name: Name, batch: int) -> None:
-    """Without a reference batch, and at the reference batch, nothing is scaled."""
+    """Without a reference batch, and at the reference batch, the rate is not scaled."""
     assert scaled_rate(Optim(name=name, lr=0.3), batch).peak == 0.3
     assert scaled_rate(Optim(name=name, lr=0.3, reference_batch=batch), batch).peak == 0.3
     unscaled = scaled_rate(Optim(name=name, lr=0.3, reference_batch=2 * batch, scaling="none"), batch)
@@ -104,7 +104,7 @@ def test_rate_is_as_given_for_its_own_batch(name: Name, batch: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_norms_and_biases_are_not_decayed(name: Name) -> None:
-    """Weight decay is for matrices and kernels; every parameter is in one group; the head has its multiple."""
+    """Only matrices and kernels are decayed; every parameter is in one group; the head has its own multiple."""
     network = narrow()
     names = {parameter: key for key, parameter in network.named_parameters()}
     optimizer = make_optimizer(network, Optim(name=name, weight_decay=0.3, head_lr=5.0))
@@ -121,14 +121,14 @@ def test_norms_and_biases_are_not_decayed(name: Name) -> None:
 
 
 def test_all_are_decayed_where_asked() -> None:
-    """`decay_all` decays norms and biases too."""
+    """With `decay_all`, norms and biases are decayed too."""
     optimizer = make_optimizer(narrow(), Optim(weight_decay=0.3, decay_all=True))
     assert {group["weight_decay"] for group in optimizer.param_groups} == {0.3}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_set_rate_gives_each_group_its_multiple(name: Name) -> None:
-    """The rate of a step reaches the update: the head moves `head_lr` times as far for an equal gradient."""
+    """The rate reaches the update: for equal gradients, the head moves `head_lr` times as far."""
     network = narrow()
     optimizer = make_optimizer(network, Optim(name=name, lr=9.0, head_lr=3.0, momentum=0.0))
     before = {key: value.clone() for key, value in network.state_dict().items()}
@@ -142,12 +142,12 @@ def test_set_rate_gives_each_group_its_multiple(name: Name) -> None:
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    """In the order in which the optimizer numbers them."""
+    """Return the parameters in the order in which the optimizer numbers them."""
     return [one for group in optimizer.param_groups for one in group["params"]]
 
 
 def update(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
-    """Some steps on gradients of the network's own weights."""
+    """Make some steps with gradients that depend on the network's weights."""
     for _ in range(steps):
         for parameter in network.parameters():
             parameter.grad = parameter.detach() * 0.1 + 0.01
@@ -155,7 +155,7 @@ def update(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> 
 
 
 def stepped(name: Name, steps: int, layout: torch.memory_format = torch.channels_last) -> tuple[Any, Any]:
-    """A network and its optimizer after some steps."""
+    """Return a network and its optimizer after some steps."""
     network = narrow()
     network.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizer = make_optimizer(network, Optim(name=name, lr=0.01))
@@ -165,7 +165,7 @@ def stepped(name: Name, steps: int, layout: torch.memory_format = torch.channels
 
 @pytest.mark.parametrize("name", NAMES)
 def test_state_goes_on_as_if_never_saved(name: Name) -> None:
-    """Five steps are two steps, a saved state, and three steps on from it, bit for bit."""
+    """Two steps, saving, loading and three more steps give the same bits as five steps."""
     whole, _ = stepped(name, 5)
     first, saved = stepped(name, 2)
     second, optimizer = stepped(name, 0)
@@ -177,7 +177,7 @@ def test_state_goes_on_as_if_never_saved(name: Name) -> None:
 
 
 def test_loaded_state_keeps_the_recipes_decay() -> None:
-    """What the recipe says of decay and multiples is not overwritten by a checkpoint's."""
+    """Weight decay and multiples come from the recipe, not from the checkpoint."""
     _, saved = stepped("sgd", 1)
     optimizer = make_optimizer(narrow(), Optim(weight_decay=0.5, head_lr=7.0))
     load_optimizer(optimizer, saved.state_dict(), 1)
@@ -186,7 +186,7 @@ def test_loaded_state_keeps_the_recipes_decay() -> None:
 
 
 def test_state_of_another_network_is_refused() -> None:
-    """Running quantities of other shapes, and of fewer parameters, are errors, not silently taken."""
+    """Running quantities of other shapes, or of fewer parameters, are errors."""
     _, saved = stepped("sgd", 1)
     state = saved.state_dict()
     with pytest.raises(ValueError, match=r"momentum_buffer has shape \(12, \d+\), not \(5, \d+\)"):
@@ -198,7 +198,7 @@ def test_state_of_another_network_is_refused() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_skipped_first_updates_leave_no_trace(name: Name) -> None:
-    """Where the loss scaler skips the first updates, those after them are as if they had been the first."""
+    """If the loss scaler skips the first updates, later updates are the same as without the skipped ones."""
     whole, _ = stepped(name, 3)
     network, optimizer = stepped(name, 0)
     begin_momentum(optimizer)
@@ -218,7 +218,7 @@ def test_skipped_first_updates_leave_no_trace(name: Name) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("before", [torch.channels_last, torch.contiguous_format])
 def test_state_goes_on_in_another_layout(name: Name, before: torch.memory_format) -> None:
-    """Running quantities belong to their elements: after a change of layout the updates are as without one."""
+    """After a change of layout, updates are the same as without the change."""
     after = torch.contiguous_format if before is torch.channels_last else torch.channels_last
     whole, _ = stepped(name, 5, before)
     first, saved = stepped(name, 2, before)
@@ -257,7 +257,7 @@ def test_loaded_state_has_memory_of_its_own(name: Name) -> None:
 
 @pytest.mark.parametrize(("half_life", "batch"), [(100, 100), (400, 100), (30, 10)])
 def test_average_has_the_half_life_in_samples(half_life: int, batch: int) -> None:
-    """After the live weights jump, the average is half-way after `half_life` samples, running statistics too."""
+    """After the live weights jump, the average, running statistics included, is half-way after `half_life` samples."""
     network = narrow().double()
     average = WeightAverage(network, half_life, batch)
     start = {key: value.clone() for key, value in network.state_dict().items() if value.is_floating_point()}
@@ -274,7 +274,7 @@ def test_average_has_the_half_life_in_samples(half_life: int, batch: int) -> Non
 
 
 def test_average_leaves_the_live_weights_alone() -> None:
-    """Updating the average changes nothing in the network that is trained."""
+    """Updating the average changes nothing in the trained network."""
     network = narrow()
     average = WeightAverage(network, 10, 10)
     with torch.no_grad():
@@ -286,7 +286,7 @@ def test_average_leaves_the_live_weights_alone() -> None:
 
 
 def test_layers_have_rates_that_fall_towards_the_images() -> None:
-    """Each layer has the next one's rate times the factor; the classifier has the whole, times its own multiple."""
+    """Each layer has the next layer's rate times the factor; the classifier has the full rate times `head_lr`."""
     network = narrow()
     optimizer = make_optimizer(network, Optim(layer_decay=0.5, head_lr=3.0, weight_decay=0.1))
     multiples = {id(one): group["multiple"] for group in optimizer.param_groups for one in group["params"]}
@@ -299,7 +299,7 @@ def test_layers_have_rates_that_fall_towards_the_images() -> None:
 
 
 def test_groups_are_as_ever_without_layer_decay() -> None:
-    """Checkpoints number parameters by their groups: rest, then head, each as matrices and vectors."""
+    """Checkpoints number parameters by these groups: the body, then the head, each as matrices and vectors."""
     optimizer = make_optimizer(narrow(), Optim())
     assert [(len(group["params"]), group["multiple"]) for group in optimizer.param_groups][2:] == [(1, 1.0), (1, 1.0)]
     assert len(optimizer.param_groups) == 4

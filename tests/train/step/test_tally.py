@@ -12,7 +12,7 @@ ALONE = World()
 
 
 def test_sums_count_loss_correct_and_seen() -> None:
-    """Micro-batches add up; the label that is ranked first counts as correct."""
+    """The sums of micro-batches add up, and a label with the largest logit counts as correct."""
     tally = Tally(CPU)
     logits = torch.tensor([[0.1, 0.9, 0.0], [0.8, 0.1, 0.1], [0.0, 0.2, 0.3]])
     tally.add(torch.tensor(1.5), logits, torch.tensor([1, 1, 2]))
@@ -24,7 +24,7 @@ def test_sums_count_loss_correct_and_seen() -> None:
 
 
 def test_sums_go_on_from_an_interrupted_epoch() -> None:
-    """A tally that starts with earlier sums ends where one over all batches ends."""
+    """A tally that starts with earlier sums gives the same total as a tally over all batches."""
     logits, labels = torch.eye(3), torch.tensor([0, 1, 0])
     tally = Tally(CPU, Sums(2.0, 5, 9))
     tally.add(torch.tensor(1.0), logits, labels)
@@ -32,20 +32,20 @@ def test_sums_go_on_from_an_interrupted_epoch() -> None:
 
 
 def test_large_counts_stay_exact() -> None:
-    """Sums are kept in float64: a sample more is seen also after a billion."""
+    """Sums are float64, so one more sample still counts after a billion."""
     tally = Tally(CPU, Sums(0.0, 10**9, 10**9))
     tally.add(torch.tensor(0.0), torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
     assert tally.total(ALONE)[1:] == (10**9 + 1, 10**9 + 1)
 
 
 def test_nothing_seen_is_not_a_number() -> None:
-    """Means over no samples are not a number, not zero."""
+    """A mean over no samples is NaN, not zero."""
     assert math.isnan(Sums().mean_loss)
     assert math.isnan(Sums().accuracy)
 
 
 def test_ring_gives_each_steps_loss_once() -> None:
-    """Losses of micro-batches add up to their step's; reading empties the ring, which numbers on."""
+    """Losses of micro-batches add up to the loss of their step; reading empties the ring, and numbering continues."""
     ring = LossRing(3, CPU, 10)
     for parts in ([0.25, 0.5], [1.0]):
         for part in parts:
@@ -63,7 +63,7 @@ def test_ring_gives_each_steps_loss_once() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_first_step_that_is_not_finite_is_named(bad: float) -> None:
-    """Of several bad losses the first step is named."""
+    """The error names the first of several steps with a loss that is not finite."""
     ring = LossRing(5, CPU, 100)
     for loss in (1.0, bad, 2.0, math.nan):
         ring.add(torch.tensor(loss))

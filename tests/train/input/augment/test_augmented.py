@@ -1,4 +1,4 @@
-"""Images as the step gets them: through DALI and all changes, a function of (seed, epoch, sample id) alone."""
+"""Images as the step gets them, through DALI and all changes, depend only on (seed, epoch, sample id)."""
 
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,19 @@ from tests.train.pictures import CPU, by_sample, fed, pipeline, training
 
 @pytest.fixture
 def split(tiny_set: Path) -> Split:
-    """The 480 training samples of the tiny set."""
+    """Return the 480 training samples of the tiny set."""
     return ShardSet.open(tiny_set).split("train")
 
 
 def plans(split: Split, *, batch: int = 48, group: int = 16, policy: Policy = EVERYTHING) -> TrainPlans:
-    """Plans with every change on."""
+    """Return plans with every change on."""
     return training(split, batch=batch, group=group, policy=policy)
 
 
 def test_pixels_belong_to_the_sample(split: Split) -> None:
-    """With everything on, pixels of a (sample, epoch) are the same in any batch, order, thread count and restart.
+    """With every change on, the pixels of a (sample, epoch) are the same in any batch, order, thread count and restart.
 
-    The second stream has other groups, backwards, begins in the middle, and straddles into the next epoch.
+    The second stream has other groups in reverse order, begins in the middle, and crosses into the next epoch.
     """
     plain = fed(pipeline(split), plans(split).stream(0, 12, range(3)))
     assert set(plain) >= {(0, one) for one in range(480)}
@@ -43,7 +43,7 @@ def test_pixels_belong_to_the_sample(split: Split) -> None:
 
 
 def test_step_gets_what_pillow_makes_of_the_resized_image(split: Split) -> None:
-    """The feed hands over the pipeline's image with the plan's changes done, and with nothing on the image itself."""
+    """The feed yields the pipeline's image with the plan's changes, or the image itself if there are none."""
     resized = by_sample(pipeline(split), plans(split).stream(0, 2, range(3)))
     augmented = fed(pipeline(split), plans(split).stream(0, 2, range(3)))
     untouched = fed(pipeline(split), plans(split, policy=Policy()).stream(0, 2, range(3)))
@@ -67,7 +67,7 @@ def test_step_gets_what_pillow_makes_of_the_resized_image(split: Split) -> None:
     ],
 )
 def test_any_recipe_gives_images(split: Split, settings: dict[str, Any], size: int) -> None:
-    """Parts of the section alone and together, at the ends of their ranges, give whole batches at any size."""
+    """Parts of the section, alone and together, at the ends of their ranges, give whole batches at any size."""
     policy = Policy.of(Augment(**settings), (124, 116, 104))
     stream = training(split, size=size, policy=policy).stream(0, 2, range(3))
     with Feed(pipeline(split), stream, CPU) as feed:

@@ -1,4 +1,4 @@
-"""mixup and CutMix: a pure function of (seed, step, group), weighed by what is seen of each image."""
+"""mixup and CutMix are pure functions of (seed, step, group), with weights by the visible share of each image."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ places = st.tuples(st.integers(0, 2**40), st.integers(0, 10**7), st.integers(0, 
 
 @given(place=places, samples=st.integers(1, 64), size=st.sampled_from([32, 64, 224]))
 def test_draw_is_a_function_of_its_place(place: tuple[int, int, int], samples: int, size: int) -> None:
-    """The same (seed, step, group) gives the same mix, a permutation, a share in [0, 1], a box inside the image."""
+    """The same (seed, step, group) gives the same mix: a permutation, a share in [0, 1], a box inside the image."""
     mix, again = (draw_mix(BOTH, *place, samples, size) for _ in range(2))
     assert mix is not None
     assert again is not None
@@ -33,7 +33,7 @@ def test_draw_is_a_function_of_its_place(place: tuple[int, int, int], samples: i
 
 
 def test_each_group_has_its_own() -> None:
-    """Other steps, groups and seeds draw other shares; both kinds come about equally often."""
+    """Other steps, groups and seeds draw other shares, and both kinds are equally frequent."""
     mixes = [draw_mix(BOTH, seed, step, group, 8, 64) for seed in (0, 1) for step in range(100) for group in range(4)]
     assert len({mix.share for mix in mixes if mix}) > 700
     cut = sum(mix.box is not None for mix in mixes if mix)
@@ -42,7 +42,7 @@ def test_each_group_has_its_own() -> None:
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0])
 def test_beta_has_its_moments(alpha: float) -> None:
-    """Mean 1/2 and variance 1 / (4 (2 alpha + 1)), those of Beta(alpha, alpha)."""
+    """Draws have the mean 1/2 and the variance 1 / (4 (2 alpha + 1)) of Beta(alpha, alpha)."""
     pairs = np.random.default_rng(0).random((20_000, 64, 2))
     drawn = np.array([beta(alpha, one) for one in pairs])
     assert drawn.mean() == pytest.approx(0.5, abs=0.01)
@@ -64,7 +64,7 @@ def test_off_changes_nothing() -> None:
 
 
 def test_mixup_blends_and_cutmix_pastes() -> None:
-    """The first gives share of the image and the rest of its partner, the second the partner inside its box only."""
+    """With mixup, `share` of the image and the rest of its partner are blended; CutMix pastes the partner's box."""
     images, partner = torch.randn(4, 3, 8, 8), torch.tensor([1, 2, 3, 0])
     blended, pasted = images.clone(), images.clone()
     mix_images(blended, partner, Mix(partner.numpy(), 0.7, None))
@@ -77,7 +77,7 @@ def test_mixup_blends_and_cutmix_pastes() -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_soft_targets_are_the_loss_s(smoothing: float) -> None:
-    """Cross entropy against them is the loss of the mixed labels; rows sum to 1."""
+    """Cross entropy against the soft targets equals the loss of the mixed labels, and rows sum to 1."""
     logits, labels, partner = torch.randn(6, 5), torch.arange(6) % 5, torch.tensor([3, 4, 5, 0, 1, 2])
     mix = Mix(partner.numpy(), 0.7, None)
     targets = soft_targets(labels, partner, mix, 5, smoothing)
@@ -88,7 +88,7 @@ def test_soft_targets_are_the_loss_s(smoothing: float) -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_loss_is_that_of_soft_labels(smoothing: float) -> None:
-    """The loss equals cross entropy against the mixed one-hot labels, smoothed or not."""
+    """The loss equals cross entropy against the mixed one-hot labels, with and without smoothing."""
     logits, labels, partner = torch.randn(6, 5), torch.arange(6) % 5, torch.tensor([3, 4, 5, 0, 1, 2])
     soft = 0.7 * F.one_hot(labels, 5) + 0.3 * F.one_hot(labels[partner], 5)
     expected = F.cross_entropy(logits, soft, reduction="sum", label_smoothing=smoothing)
@@ -97,7 +97,7 @@ def test_loss_is_that_of_soft_labels(smoothing: float) -> None:
 
 
 def test_accuracy_counts_the_heavier_label() -> None:
-    """The partner's label counts where more than half of the image is the partner's."""
+    """The partner's label counts if more than half of the image is the partner's."""
     labels, partner = torch.tensor([0, 1]), torch.tensor([1, 0])
     assert heavier_labels(labels, partner, Mix(partner.numpy(), 0.6, None)).tolist() == [0, 1]
     assert heavier_labels(labels, partner, Mix(partner.numpy(), 0.4, None)).tolist() == [1, 0]

@@ -1,4 +1,4 @@
-"""Every operator gives Pillow's bytes, whatever the batch, the place in it and the device."""
+"""Every operator gives Pillow's bytes, for any batch, any row of it and any device."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ SIDE, COUNT = 48, 60
 
 
 def images() -> Pixels:
-    """Noise, smooth pictures of few and many values, two values, and pictures of one value."""
+    """Return noise, smooth pictures of few and many values, a picture of two values, and pictures of one value."""
     noise = (256 * uniforms(1, Stream.PREP, np.arange(COUNT), count=SIDE * SIDE * 3)).reshape(COUNT, SIDE, SIDE, 3)
     x, y = np.meshgrid(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE))
     smooth = np.stack([x, y, (x + y) / 2 * (1 - x)], -1)
@@ -32,7 +32,7 @@ def images() -> Pixels:
 
 
 def numbers(op: Op) -> np.ndarray:
-    """Values for every image that cover the operator's range, its ends among them."""
+    """Return values for every image that cover the operator's range, including its ends."""
     span = np.linspace(0, 1, COUNT)[:, None]
     if op is Op.WARP:
         turn = np.linspace(-180, 180, COUNT)
@@ -52,7 +52,7 @@ def numbers(op: Op) -> np.ndarray:
 
 
 def ours(pixels: Pixels, changes: tuple[Change, ...], accelerator: Accelerator = CPU) -> Pixels:
-    """The images after the changes, by us."""
+    """Return the images after the changes, computed by our operators."""
     done = changed(accelerator.upload(pixels), changes, accelerator)
     accelerator.synchronize()
     return done.cpu().numpy()
@@ -60,14 +60,14 @@ def ours(pixels: Pixels, changes: tuple[Change, ...], accelerator: Accelerator =
 
 @pytest.mark.parametrize("op", Op)
 def test_operator_gives_pillows_bytes(op: Op) -> None:
-    """Over the whole range of its values the operator's result equals Pillow's, bit for bit, and is not the input."""
+    """For all of its values the operator's result equals Pillow's bit for bit, and differs from the input."""
     pixels, change = images(), Change(op, np.arange(COUNT), numbers(op))
     assert (ours(pixels, (change,)) == pillow.changed_by_pillow(pixels, (change,))).all()
     assert (ours(pixels, (change,)) != pixels).any()
 
 
 def test_pure_scale_is_nearly_pillows() -> None:
-    """A matrix that only scales is rounded otherwise by Pillow: fewer than 1 in 1,000 pixels are another one."""
+    """Pillow rounds a matrix that only scales differently: fewer than 1 in 1,000 pixels differ."""
     pixels, matrix = images(), inverse_matrix(SIDE / 2, scale=np.linspace(0.5, 2, COUNT))
     change = Change(Op.WARP, np.arange(COUNT), matrix)
     assert (ours(pixels, (change,)) != pillow.changed_by_pillow(pixels, (change,))).mean() < 0.001
@@ -75,7 +75,7 @@ def test_pure_scale_is_nearly_pillows() -> None:
 
 @pytest.mark.parametrize("op", [Op.HUE, Op.SATURATION, Op.CONTRAST])
 def test_colours_are_pillows(op: Op) -> None:
-    """Of all colours every 61st is taken where Pillow takes it: float and double, cut off and rounded as there."""
+    """For every 61st of all colours, the result is Pillow's, with the same float and double arithmetic and rounding."""
     colours = np.arange(0, 2**24, 61)[: 512 * 512]
     pixels = np.stack([colours >> 16, colours >> 8, colours], -1).astype(np.uint8).reshape(1, 512, 512, 3)
     for value in (0.37, 1.61) if op is not Op.HUE else (1, 100, 201):
@@ -84,7 +84,7 @@ def test_colours_are_pillows(op: Op) -> None:
 
 
 def test_all_changes_together_are_pillows() -> None:
-    """A whole policy, drawn as in training, gives the bytes of Pillow doing the same in the same order."""
+    """A whole policy, drawn as in training, gives the bytes of the same operations in Pillow in the same order."""
     pixels = images()
     changes = draw_changes(EVERYTHING, 5, samples(COUNT), SIDE)
     assert {change.op for change in changes} == set(Op)
@@ -92,7 +92,7 @@ def test_all_changes_together_are_pillows() -> None:
 
 
 def test_pixels_do_not_depend_on_the_batch() -> None:
-    """An image among others has the bytes that it has alone."""
+    """An image has the same bytes alone and in a batch."""
     pixels = images()
     together = ours(pixels, draw_changes(EVERYTHING, 5, samples(COUNT), SIDE))
     for row in range(0, COUNT, 7):
@@ -102,7 +102,7 @@ def test_pixels_do_not_depend_on_the_batch() -> None:
 
 
 def test_threads_of_torch_change_nothing() -> None:
-    """With one thread or three the bytes are the same."""
+    """With one thread and with three, the bytes are the same."""
     pixels, changes = images(), draw_changes(EVERYTHING, 5, samples(COUNT), SIDE)
     alone, before = ours(pixels, changes), torch.get_num_threads()
     torch.set_num_threads(3)
@@ -113,7 +113,7 @@ def test_threads_of_torch_change_nothing() -> None:
 
 
 def test_given_images_stay_as_they_are() -> None:
-    """The images may lie in a buffer of the pipeline: they are not written to. Without changes they are handed on."""
+    """The input is not changed, because it may be in a buffer of the pipeline. Without changes it is returned."""
     pixels = torch.from_numpy(images())
     before = pixels.clone()
     after = changed(pixels, draw_changes(EVERYTHING, 5, samples(COUNT), SIDE), CPU)
@@ -126,6 +126,6 @@ def test_given_images_stay_as_they_are() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 @pytest.mark.parametrize("op", Op)
 def test_gpu_gives_the_same_bytes(op: Op) -> None:
-    """On a GPU each operator's result is the CPU's, bit for bit."""
+    """On a GPU, each operator's result equals the CPU's bit for bit."""
     pixels, change = images(), Change(op, np.arange(COUNT), numbers(op))
     assert (ours(pixels, (change,), Accelerator(0)) == ours(pixels, (change,))).all()

@@ -1,4 +1,4 @@
-"""What is drawn for each sample: within its range, uniform, and the sample's own whatever it is batched with."""
+"""Draws for a sample are within their ranges, uniform, and independent of the batch that the sample is in."""
 
 import math
 from typing import Any
@@ -29,13 +29,13 @@ MANY = 20_000
 
 
 def samples(count: int = MANY, epoch: int = 0) -> Samples:
-    """The first samples of a split, in one epoch."""
+    """Return the first samples of a split in one epoch."""
     sides = np.full(count, 64, np.int32)
     return Samples(np.full(count, epoch), np.arange(count), sides, sides)
 
 
 def by_row(changes: tuple[Change, ...], count: int) -> list[list[tuple[Op, list[float]]]]:
-    """What is done to each sample of a group, in order."""
+    """Return the changes of each sample of a group, in order."""
     found: list[list[tuple[Op, list[float]]]] = [[] for _ in range(count)]
     for change in changes:
         for row, values in zip(change.rows.tolist(), change.values.tolist(), strict=True):
@@ -44,7 +44,7 @@ def by_row(changes: tuple[Change, ...], count: int) -> list[list[tuple[Op, list[
 
 
 def uniform(values: Array, low: float, high: float) -> None:
-    """Values lie in [low, high] and are distributed uniformly there (Kolmogorov-Smirnov at 1 in 10,000)."""
+    """Whether values are in [low, high] and uniformly distributed (Kolmogorov-Smirnov at 1 in 10,000)."""
     assert low <= values.min() <= values.max() <= high
     grid = np.linspace(low, high, 100_000)
     assert distance(values, grid) < 2.23 / math.sqrt(len(values))
@@ -56,7 +56,7 @@ def uniform(values: Array, low: float, high: float) -> None:
     size=st.sampled_from([32, 64, 224]),
 )
 def test_changes_belong_to_the_sample(seed: int, rows: list[tuple[int, int]], size: int) -> None:
-    """A sample gets what it gets alone, in whatever group, at whatever place, also where the group straddles epochs."""
+    """A sample gets the same changes alone and in any group, at any row, also in a group with two epochs."""
     epochs, ids = (np.array(column) for column in zip(*rows, strict=True))
     group = samples(len(rows))._replace(epochs=epochs, ids=ids)
     together = by_row(draw_changes(EVERYTHING, seed, group, size), len(rows))
@@ -67,7 +67,7 @@ def test_changes_belong_to_the_sample(seed: int, rows: list[tuple[int, int]], si
 
 @given(seed=seeds, count=st.integers(1, 40))
 def test_rows_are_of_the_group(seed: int, count: int) -> None:
-    """A change names rows of its group, each once, with as many values as rows."""
+    """A change names rows of its group, each at most once, with a row of values for each."""
     for change in draw_changes(EVERYTHING, seed, samples(count), 64):
         assert len(change.values) == len(change.rows) > 0
         assert sorted(set(change.rows.tolist())) == change.rows.tolist()
@@ -75,12 +75,12 @@ def test_rows_are_of_the_group(seed: int, count: int) -> None:
 
 
 def drawn(**settings: Any) -> set[Op]:
-    """The operators that a recipe with these settings brings."""
+    """Return the operators that a recipe with these settings draws."""
     return {change.op for change in draw_changes(Policy.of(Augment(**settings), (0, 0, 0)), 0, samples(), 64)}
 
 
 def test_nothing_is_done_for_what_is_off() -> None:
-    """The recipe's defaults draw nothing; each part alone brings its own operators and no others."""
+    """The recipe's defaults draw nothing, and each key turns on only its own operators."""
     assert drawn() == set()
     for warp in ({"rotate": 1}, {"shear": 1}, {"translate": 0.1}, {"scale": (0.5, 1)}):
         assert drawn(**warp) == {Op.WARP}
@@ -93,7 +93,7 @@ def test_nothing_is_done_for_what_is_off() -> None:
 
 
 def test_changes_differ_between_epochs_and_seeds() -> None:
-    """Another epoch or seed gives nearly every sample other numbers."""
+    """Another epoch or seed gives nearly every sample other values."""
     first = by_row(draw_changes(EVERYTHING, 0, samples(500), 64), 500)
     for seed, epoch in ((0, 1), (1, 0)):
         other = by_row(draw_changes(EVERYTHING, seed, samples(500, epoch=epoch), 64), 500)
@@ -101,7 +101,7 @@ def test_changes_differ_between_epochs_and_seeds() -> None:
 
 
 def factors(policy: Policy, op: Op) -> Array:
-    """The first value of `op` of every sample, in the order of samples."""
+    """Return the first value of `op` for every sample, in the order of samples."""
     found = np.full(MANY, np.nan)
     for change in draw_changes(policy, 3, samples(), 64):
         if change.op is op:
@@ -110,7 +110,7 @@ def factors(policy: Policy, op: Op) -> Array:
 
 
 def test_colour_factors_are_uniform_and_independent() -> None:
-    """Each factor is uniform around 1 within its half-width, the hue around 0, and none says anything of another."""
+    """Each factor is uniform around 1, the hue around 0, and they are independent of one another."""
     jitter = Policy(jitter=Jitter(0.4, 1.0, 0.2, 0.5))
     brightness, contrast, saturation = (factors(jitter, op) for op in (Op.BRIGHTNESS, Op.CONTRAST, Op.SATURATION))
     hue = factors(jitter, Op.HUE)
@@ -124,7 +124,7 @@ def test_colour_factors_are_uniform_and_independent() -> None:
 
 
 def test_colour_operators_come_in_every_order() -> None:
-    """Each of the 24 orders of four operators is as likely (within 5 standard deviations), as ColorJitter draws it."""
+    """Each of the 24 orders of four operators is equally likely (within 5 standard deviations), as in ColorJitter."""
     place = np.zeros((MANY, 4), np.int64)
     ops = (Op.BRIGHTNESS, Op.CONTRAST, Op.SATURATION, Op.HUE)
     for number, change in enumerate(draw_changes(Policy(jitter=Jitter(0.4, 0.4, 0.4, 0.4)), 0, samples(), 64)):
@@ -136,7 +136,7 @@ def test_colour_operators_come_in_every_order() -> None:
 
 
 def test_a_factor_stays_when_another_operator_is_turned_on() -> None:
-    """Turning saturation on does not draw another brightness for anyone."""
+    """Turning saturation on does not change any sample's brightness factor."""
     alone = factors(Policy(jitter=Jitter(brightness=0.4)), Op.BRIGHTNESS)
     assert (factors(Policy(jitter=Jitter(brightness=0.4, saturation=0.4)), Op.BRIGHTNESS) == alone).all()
 
@@ -144,7 +144,7 @@ def test_a_factor_stays_when_another_operator_is_turned_on() -> None:
 def torchvisions_matrix(
     centre: float, angle: float, translate: tuple[float, float], scale: float, shear: tuple[float, float]
 ) -> list[float]:
-    """torchvision.transforms.functional._get_inverse_affine_matrix by another way: multiplied out and inverted."""
+    """Compute torchvision's `_get_inverse_affine_matrix` in another way: multiplied out and inverted."""
     turn, sx, sy = math.radians(angle), math.radians(shear[0]), math.radians(shear[1])
     rotation = np.array([[math.cos(turn), -math.sin(turn), 0], [math.sin(turn), math.cos(turn), 0], [0, 0, 1]])
     shear_y = np.array([[1, 0, 0], [-math.tan(sy), 1, 0], [0, 0, 1]])
@@ -175,7 +175,7 @@ def test_matrix_is_the_inverse_of_the_movements(
 
 
 def test_affine_ranges_are_kept() -> None:
-    """Angle, scale and shift, read back from the matrices, are uniform in their ranges; shifts are whole pixels."""
+    """Angle, scale and shift, computed from the matrices, are uniform in their ranges, and shifts are whole pixels."""
     (change,) = draw_changes(Policy(Affine(rotate=30, scale=(0.8, 1.25))), 0, samples(), 64)
     a, b, _, d, e, _ = change.values.T
     assert np.abs(a - e).max() < 1e-4
@@ -193,13 +193,13 @@ def test_affine_ranges_are_kept() -> None:
 
 
 def even(counts: Array) -> bool:
-    """Whether counts are those of equal chances, to 5 standard deviations."""
+    """Whether counts agree with equal probabilities, within 5 standard deviations."""
     mean = counts.mean()
     return bool(np.abs(counts - mean).max() < 5 * math.sqrt(mean))
 
 
 def test_trivial_augment_draws_uniformly() -> None:
-    """All 14 operators, all 31 strengths and both signs are as likely, and no other strength is drawn."""
+    """All 14 operators, all 31 strengths and both signs are equally likely, and no other strength is drawn."""
     choice, strength = trivial_draws(0, samples())
     assert even(np.bincount(choice, minlength=14))
     assert choice.max() == 13
@@ -214,7 +214,7 @@ def test_trivial_augment_draws_uniformly() -> None:
 
 
 def test_trivial_augment_has_torchvisions_space() -> None:
-    """Names in order and the largest strengths are those of TrivialAugmentWide._augmentation_space."""
+    """Names, their order and the largest strengths agree with TrivialAugmentWide._augmentation_space."""
     assert {one.name: float(one.strengths[-1]) for one in CHOICES} == {
         "Identity": 0,
         "ShearX": 0.99,
@@ -237,7 +237,7 @@ def test_trivial_augment_has_torchvisions_space() -> None:
 
 
 def reference_erasing(erasing: Erasing, side: int, rng: np.random.Generator) -> tuple[int, int, int, int] | None:
-    """RandomErasing.get_params as torchvision has it, line by line, with numpy's generator: (i, j, h, w)."""
+    """Compute torchvision's RandomErasing.get_params line by line with NumPy's generator: (i, j, h, w)."""
     log_ratio = math.log(erasing.ratio[0]), math.log(erasing.ratio[1])
     for _ in range(10):
         area = side * side * rng.uniform(*erasing.area)
@@ -250,9 +250,9 @@ def reference_erasing(erasing: Erasing, side: int, rng: np.random.Generator) -> 
 
 @pytest.mark.parametrize("erasing", [Erasing(1.0), Erasing(1.0, (0.5, 1.0), (0.3, 3.3))])
 def test_erased_boxes_are_distributed_as_torchvisions(erasing: Erasing) -> None:
-    """Top, left, height, width and area have torchvision's distribution, and as many images get no box at all.
+    """Boxes have torchvision's distribution of place, sides and area, and as many images get no box.
 
-    With the second setting about every twentieth image has no box that fits in ten tries.
+    With the second setting, about every twentieth image has no box that fits in ten tries.
     """
     count, rng = 4000, np.random.default_rng(0)
     (change,) = draw_changes(Policy(erasing=erasing), 0, samples(count), 64)
@@ -270,13 +270,13 @@ def test_erased_boxes_are_distributed_as_torchvisions(erasing: Erasing) -> None:
 
 @pytest.mark.parametrize("chance", [0.1, 0.5, 1.0])
 def test_images_are_erased_by_chance(chance: float) -> None:
-    """The given part of the images gets a box, in the colour that was given."""
+    """The given share of the images gets a box in the given colour."""
     (change,) = draw_changes(Policy(erasing=Erasing(chance, colour=(124, 116, 104))), 0, samples(), 64)
     assert abs(len(change.rows) / MANY - chance) <= 5 * math.sqrt(chance * (1 - chance) / MANY)
     assert (change.values[:, 4:] == (124, 116, 104)).all()
 
 
 def test_erased_pixels_take_the_networks_mean() -> None:
-    """A recipe's erased colour is the mean that normalisation subtracts, to the nearest grey level."""
+    """A recipe's erased pixels have the mean that normalisation subtracts, to the nearest grey level."""
     policy = Policy.of(Augment(erase=0.3), (123.675, 116.28, 103.53))
     assert policy.erasing == Erasing(0.3, (0.02, 0.33), (0.3, 3.3), (124, 116, 104))

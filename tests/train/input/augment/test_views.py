@@ -19,14 +19,14 @@ seeds = st.integers(0, 2**63 - 1)
 
 @st.composite
 def crops(draw: st.DrawFn) -> Crop:
-    """Any crop that a recipe allows."""
+    """Draw any crop that a recipe allows."""
     area = sorted(draw(st.tuples(st.floats(0.001, 1), st.floats(0.001, 1))))
     ratio = sorted(draw(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10))))
     return Crop((area[0], area[1]), (ratio[0], ratio[1]), draw(st.floats(0, 1)))
 
 
 def boxes(views: Views) -> tuple[Array, Array, Array, Array, Array]:
-    """Top, left, height, width of each view, and whether it is mirrored."""
+    """Return top, left, height, width of each view, and whether it is mirrored."""
     mirrored = views.start[:, 1] > views.end[:, 1]
     left = np.minimum(views.start[:, 1], views.end[:, 1])
     width = np.abs(views.end[:, 1] - views.start[:, 1])
@@ -34,14 +34,14 @@ def boxes(views: Views) -> tuple[Array, Array, Array, Array, Array]:
 
 
 def views_of(crop: Crop, width: int, height: int, *, seed: int = 0, epoch: int = 0, count: int = 8) -> Views:
-    """Views of `count` images of one size."""
+    """Return views of `count` images of one size."""
     ids = np.arange(count)
     full = np.ones(count, np.int32)
     return train_views(crop, seed, Samples(np.full(count, epoch), ids, full * width, full * height))
 
 
 def reference_box(crop: Crop, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """RandomResizedCrop.get_params as torchvision has it, line by line, with numpy's generator: (i, j, h, w)."""
+    """Compute torchvision's RandomResizedCrop.get_params line by line with NumPy's generator: (i, j, h, w)."""
     area = height * width
     log_ratio = math.log(crop.ratio[0]), math.log(crop.ratio[1])
     for _ in range(10):
@@ -63,7 +63,7 @@ def reference_box(crop: Crop, width: int, height: int, rng: np.random.Generator)
 
 @given(crop=crops(), width=sides, height=sides, seed=seeds)
 def test_box_is_whole_pixels_inside_the_image(crop: Crop, width: int, height: int, seed: int) -> None:
-    """For images of any shape the box has at least one pixel, whole ones, and none outside the image."""
+    """For images of any shape, the box consists of whole pixels, at least one, and lies inside the image."""
     top, left, high, wide, _ = boxes(views_of(crop, width, height, seed=seed))
     for edge in (top, left, high, wide):
         assert (edge == np.floor(edge)).all()
@@ -77,7 +77,7 @@ def test_box_is_whole_pixels_inside_the_image(crop: Crop, width: int, height: in
 
 @given(crop=crops(), side=st.integers(200, 2000), seed=seeds)
 def test_box_has_the_area_and_ratio_that_were_asked_for(crop: Crop, side: int, seed: int) -> None:
-    """A box that is no fallback keeps the bounds of area and ratio, but for the rounding to pixels."""
+    """A box that is not the fallback is within the bounds of area and ratio, apart from rounding to pixels."""
     _, _, high, wide, _ = boxes(views_of(crop, side, side, seed=seed))
     drawn = ~((high == side) | (wide == side))  # the fallback spans the image in one direction
     high, wide = high[drawn], wide[drawn]
@@ -92,7 +92,7 @@ def test_box_has_the_area_and_ratio_that_were_asked_for(crop: Crop, side: int, s
     rows=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 10**9), sides, sides), min_size=1, max_size=30),
 )
 def test_view_belongs_to_the_sample(seed: int, rows: list[tuple[int, int, int, int]]) -> None:
-    """A sample has the view that it has alone, whatever batch it is in and at whatever place."""
+    """A sample has the same view alone and in any batch, at any row."""
     samples = Samples(*(np.array(column) for column in zip(*rows, strict=True)))
     together = train_views(USUAL, seed, samples)
     for row in range(len(rows)):
@@ -103,7 +103,7 @@ def test_view_belongs_to_the_sample(seed: int, rows: list[tuple[int, int, int, i
 
 
 def test_views_change_with_epoch_and_seed() -> None:
-    """Another epoch and another seed give nearly every sample another view."""
+    """Another epoch or seed gives nearly every sample another view."""
     first = views_of(USUAL, 500, 400, count=1000).start
     for other in (views_of(USUAL, 500, 400, epoch=1, count=1000), views_of(USUAL, 500, 400, seed=1, count=1000)):
         assert (first == other.start).all(1).mean() < 0.02
@@ -112,9 +112,9 @@ def test_views_change_with_epoch_and_seed() -> None:
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (500, 375), (60, 240), (1000, 90)])
 @pytest.mark.parametrize("crop", [USUAL, Crop((0.35, 1.0), (3 / 4, 4 / 3), 0.5)])
 def test_boxes_are_distributed_as_torchvisions(crop: Crop, width: int, height: int) -> None:
-    """Top, left, height and width have torchvision's distribution (Kolmogorov-Smirnov at 1 in 10,000), joint areas too.
+    """Boxes have torchvision's distribution of place, sides and area (Kolmogorov-Smirnov at 1 in 10,000).
 
-    The narrow shapes take the central fallback for part or most of the draws.
+    With the narrow shapes, some or most of the draws use the central fallback.
     """
     count, rng = 4000, np.random.default_rng(0)
     top, left, high, wide, _ = boxes(views_of(crop, width, height, count=count))
@@ -129,14 +129,14 @@ def test_boxes_are_distributed_as_torchvisions(crop: Crop, width: int, height: i
 
 
 def distance(one: Array, other: Array) -> float:
-    """The largest difference between two empirical distribution functions."""
+    """Return the largest difference between two empirical distribution functions."""
     points = np.union1d(one, other)
     below = [np.searchsorted(np.sort(values), points, side="right") / len(values) for values in (one, other)]
     return float(np.abs(below[0] - below[1]).max())
 
 
 def test_the_comparison_sees_a_wrong_ratio() -> None:
-    """The statistic used above tells a uniform ratio from a log-uniform one, so that agreement says something."""
+    """The statistic used above distinguishes a uniform ratio from a log-uniform one."""
     crop, rng = Crop((0.08, 1.0), (1 / 4, 4.0), 0.5), np.random.default_rng(0)
     _, _, high, wide, _ = boxes(views_of(crop, 400, 400, count=4000))
     uniform = np.exp(np.log(rng.uniform(0.25, 4, 4000)) / 2)
@@ -152,7 +152,7 @@ def test_the_comparison_sees_a_wrong_ratio() -> None:
     ],
 )
 def test_extreme_shapes_take_the_central_box(width: int, height: int, box: tuple[int, int, int, int]) -> None:
-    """Where no try fits, the largest central box within the ratio bounds is taken, as torchvision does."""
+    """If no try fits, the largest central box within the ratio bounds is used, as in torchvision."""
     crop = Crop((0.9, 1.0), (3 / 4, 4 / 3), 0.0)
     top, left, high, wide, _ = boxes(views_of(crop, width, height))
     assert {tuple(row) for row in np.stack([top, left, high, wide], 1).tolist()} == {box}
@@ -161,7 +161,7 @@ def test_extreme_shapes_take_the_central_box(width: int, height: int, box: tuple
 
 @pytest.mark.parametrize("chance", [0.0, 0.25, 1.0])
 def test_mirroring_exchanges_left_and_right(chance: float) -> None:
-    """With the chance given, a view has its left and right edges exchanged, and is the same box otherwise."""
+    """With the given probability, the left and right edges of a view are exchanged, and the box is the same."""
     plain = views_of(Crop((0.35, 1.0), (3 / 4, 4 / 3), 0.0), 300, 200, count=10_000)
     some = views_of(Crop((0.35, 1.0), (3 / 4, 4 / 3), chance), 300, 200, count=10_000)
     mirrored = boxes(some)[4]
@@ -173,7 +173,7 @@ def test_mirroring_exchanges_left_and_right(chance: float) -> None:
 
 @given(width=sides, height=sides, size=st.integers(1, 300), fraction=st.floats(0.05, 1))
 def test_centre_view_is_that_of_torchvision(width: int, height: int, size: int, fraction: float) -> None:
-    """Evaluation sees the square that CenterCrop cuts out of what Resize made, in pixels of the image before it."""
+    """The view is the square that CenterCrop cuts from the result of Resize, in pixels of the original image."""
     views = centre_views(fraction, size, np.array([width], np.int32), np.array([height], np.int32))
     top, left, high, wide, mirrored = (float(one[0]) for one in boxes(views))
     assert not mirrored
@@ -185,14 +185,14 @@ def test_centre_view_is_that_of_torchvision(width: int, height: int, size: int, 
 
 
 def test_whole_square_image_is_seen_whole() -> None:
-    """With fraction 1 a square image's view is the image."""
+    """With fraction 1 the view of a square image is the whole image."""
     views = centre_views(1.0, 32, np.array([64], np.int32), np.array([64], np.int32))
     assert (views.start.tolist(), views.end.tolist()) == ([[0, 0]], [[64, 64]])
 
 
 @given(crops(), seeds, st.lists(st.tuples(sides, sides, st.integers(0, 50)), min_size=1, max_size=40))
 def test_first_try_that_fits_is_taken(crop: Crop, seed: int, images: list[tuple[int, int, int]]) -> None:
-    """The sides are those that trying one draw after the other gives."""
+    """The sides are those of the first draw that fits, as if draws were tried one after another."""
     widths, heights, epochs = (np.array(column) for column in zip(*images, strict=True))
     samples = Samples(epochs, np.arange(len(images)), widths.astype(np.int32), heights.astype(np.int32))
     limits = widths.astype(np.float64), heights.astype(np.float64)
@@ -202,7 +202,7 @@ def test_first_try_that_fits_is_taken(crop: Crop, seed: int, images: list[tuple[
 
 
 def first_fit(crop: Crop, seed: int, sample: int, width: int, height: int, epoch: int) -> tuple[float, float]:
-    """Width and height that one try after the other finds, (0, 0) where none of ten fits."""
+    """Return the first width and height of ten draws that fits, or (0, 0) if none does."""
     low, high = np.log(crop.ratio)
     for attempt in range(10):
         share, shape = uniforms(seed, Stream.CROP, epoch, sample, attempt, count=2).ravel()

@@ -16,16 +16,16 @@ IMAGE = 64 * 64 * 3
 
 
 def made(shards: ShardSet, folder: Path, *names: str, said: list[str] | None = None) -> dict[str, Decoded]:
-    """The caches of these splits on one process."""
+    """Make the caches of these splits in one process, and return them."""
     files, _ = plan_caches(shards, names or ("train",), folder)
     return open_caches(shards, files, World(), 2, (said if said is not None else []).append)
 
 
 def cached(split: Split, pixels: Decoded) -> ImagePipeline[Plan]:
-    """A pipeline that reads decoded pixels."""
+    """Return a pipeline that reads decoded pixels."""
     return ImagePipeline(split, 16, CPU, threads=1, decode="cpu", decoded=pixels)
 
 
 def graph_for_gpus(split: Split, batch: int, decoded: Decoded | None) -> OnGpu[Plan]:
-    """The way of GPUs, gone on the CPU."""
+    """Return the pipeline for GPUs, run on the CPU."""
     return OnGpu(split, batch, CPU, threads=1, decode="cpu", decoded=decoded)

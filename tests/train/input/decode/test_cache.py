@@ -1,4 +1,4 @@
-"""The decoded cache's file: its place, its key, its size, and whether it fits."""
+"""The file of the decoded cache: its path, its key, its size, and whether it fits."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.train.pictures import picture, split_of
 
 
 def test_second_run_reuses_the_cache(tiny_set: Path, tmp_path: Path) -> None:
-    """The first run makes both files and says how large they are, the second one leaves them as they are."""
+    """The first run makes both files and prints their sizes; the second run leaves them unchanged."""
     shards, said = ShardSet.open(tiny_set), list[str]()
     made(shards, tmp_path, "train", "val", said=said)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -30,24 +30,24 @@ def test_second_run_reuses_the_cache(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_lies_beside_the_shard_set(tiny_set: Path) -> None:
-    """Without a folder of its own the cache is the shard set's neighbour."""
+    """Without a given folder, the cache is in a folder beside the shard set."""
     file = CacheFile.of(ShardSet.open(tiny_set), "val", None)
     assert file.path.parent == tiny_set.parent / "set.decoded"
 
 
 def cut(path: Path) -> None:
-    """Lose the last image."""
+    """Remove the last image from the file."""
     os.truncate(path, path.stat().st_size - IMAGE)
 
 
 def lengthen(path: Path) -> None:
-    """Gain a byte."""
+    """Add a byte to the file."""
     with path.open("ab") as stream:
         stream.write(b"\0")
 
 
 def of_another_version(path: Path) -> None:
-    """Be a cache without checksums, as they once were."""
+    """Replace the file with a cache without checksums, as an earlier version wrote it."""
     with path.open("r+b") as stream:
         stream.write(path.read_bytes()[:100].replace(b"cache 2\n", b"cache 1\n"))
 
@@ -67,7 +67,7 @@ def test_harmed_cache_is_refused_and_made_again(tiny_set: Path, tmp_path: Path, 
 
 
 def test_key_follows_set_split_and_decoder(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another shard set, split or decoder version has another file, so that a stale one is never met."""
+    """Another shard set, split or decoder version has another file, so an outdated one is never read."""
     split_of([picture(64, 64)] * 2, tmp_path)
     one, other = ShardSet.open(tiny_set), ShardSet.open(tmp_path / "set")
     names = [CacheFile.of(shards, name, tmp_path).path for shards in (one, other) for name in ("train", "val")]
@@ -78,7 +78,7 @@ def test_key_follows_set_split_and_decoder(tiny_set: Path, tmp_path: Path, monke
 
 
 def test_full_disk_is_refused_with_numbers(tiny_set: Path, tmp_path: Path) -> None:
-    """Before anything is made, the run says what it needs and what there is; a smaller split alone does without."""
+    """The error gives needed and free space before anything is made; a later split without space is omitted."""
     shards = ShardSet.open(tiny_set)
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=3m", "headrace-test") as disk:
         with pytest.raises(UsageError, match=r"needs 5\.9 MB, but only 3\.1 MB are free in .*disk.*runtime\.cache_dir"):
@@ -93,7 +93,7 @@ def test_full_disk_is_refused_with_numbers(tiny_set: Path, tmp_path: Path) -> No
 
 
 def test_small_memory_is_refused_with_numbers(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would not stay in memory is refused; a cache that is there already is not."""
+    """A cache that would not fit in memory is refused, unless it exists already."""
     shards = ShardSet.open(tiny_set)
     made(shards, tmp_path / "there")
     meminfo = tmp_path / "meminfo"
@@ -107,6 +107,6 @@ def test_small_memory_is_refused_with_numbers(tiny_set: Path, tmp_path: Path, mo
 
 
 def test_mixed_decoding_does_not_go_with_it() -> None:
-    """Pixels of the cache are the CPU's, so asking for the GPU's at the same time is refused."""
+    """The cache has the CPU's pixels, so decode = mixed is refused."""
     with pytest.raises(UsageError, match="cache = decoded stores pixels that the CPU decodes"):
         load_recipe("demo", ["runtime.cache=decoded", "runtime.decode=mixed"])

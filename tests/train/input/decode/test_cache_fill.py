@@ -1,4 +1,4 @@
-"""Filling the decoded cache: killed, twice at once, on a full disk, from damaged samples."""
+"""Filling the decoded cache: killed, by two runs at once, on a full disk, from damaged samples."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ filling.open_caches(shards, files, World(), 1, lambda line: print(line, flush=Tr
 
 
 def test_killed_fill_leaves_nothing_that_looks_finished(tiny_set: Path, tmp_path: Path) -> None:
-    """After SIGKILL in the middle there is no cache, and the next run makes it and removes what was left."""
+    """After SIGKILL during a fill there is no cache; the next run makes it and removes the remains."""
     shards = ShardSet.open(tiny_set)
     command = [sys.executable, "-c", FILL, str(tiny_set), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": SEARCH}
@@ -63,7 +63,7 @@ def test_killed_fill_leaves_nothing_that_looks_finished(tiny_set: Path, tmp_path
 
 
 def test_two_runs_at_once_make_it_once(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that finds another one filling waits for it, and reads the same file."""
+    """A run that finds another run filling the cache waits, and reads the same file."""
     monkeypatch.setattr(cache_fill, "_TURN_SECONDS", 0.0)
     shards, said = ShardSet.open(tiny_set), list[str]()
     files, _ = plan_caches(shards, ("train",), tmp_path)
@@ -79,7 +79,7 @@ def test_two_runs_at_once_make_it_once(tiny_set: Path, tmp_path: Path, monkeypat
 
 
 def test_disk_that_fills_up_meanwhile(tiny_set: Path, tmp_path: Path) -> None:
-    """Space that is gone when the fill begins is an error before anything is decoded, and nothing is left."""
+    """Missing space when the fill begins is an error before anything is decoded, and nothing is left."""
     shards = ShardSet.open(tiny_set)
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=8m", "headrace-test") as disk:
         files, _ = plan_caches(shards, ("train",), disk)
@@ -90,7 +90,7 @@ def test_disk_that_fills_up_meanwhile(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_sample_ends_the_fill(tiny_set: Path, tmp_path: Path) -> None:
-    """Bytes that are not the index's never become pixels: the fill ends with shard and key, and leaves nothing."""
+    """If a sample's bytes differ from the index, the fill ends with shard and key, and leaves nothing."""
     folder = Path(shutil.copytree(tiny_set, tmp_path / "copy"))
     with (folder / "train-000001.tar").open("r+b") as tar:
         tar.seek(700)
@@ -101,7 +101,7 @@ def test_damaged_sample_ends_the_fill(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def spoiled(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Pixels], Pixels]) -> ShardSet:
-    """A set that hands out something else for sample 300, as if prep had admitted it."""
+    """Return a set with other bytes for sample 300, as if prep had admitted them."""
     shards = ShardSet.open(root)
     opened = shards.split
 
@@ -117,10 +117,10 @@ def spoiled(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, spoil: Ca
 def test_sample_that_does_not_decode_ends_the_fill(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An image that was admitted and does not decode after all is named.
+    """The error names an image that was admitted and does not decode.
 
-    It is cut in its scan: on one that ends in its header DALI's threads may crash (its error path has a race), which
-    the checksum of each sample keeps away from it.
+    The image is truncated in its scan. If a file ends in its header, DALI's threads may crash (its error path has a
+    race), but the checksum of each sample keeps such files from DALI.
     """
     shards = spoiled(tiny_set, tmp_path, monkeypatch, lambda jpeg: jpeg[: len(jpeg) * 3 // 5])
     with pytest.raises(DataError, match=r"train-000003\.tar, key 000000300 .*does not decode"):
@@ -128,7 +128,7 @@ def test_sample_that_does_not_decode_ends_the_fill(
 
 
 def test_image_of_another_size_ends_the_fill(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pixels are placed by the index's widths and heights, so an image that has others is an error."""
+    """An image whose size differs from the index is an error, because offsets follow from the sizes in the index."""
     shards = spoiled(tiny_set, tmp_path, monkeypatch, lambda _: np.frombuffer(picture(32, 128), np.uint8))
     with pytest.raises(DataError, match=r"key 000000300 .*decodes to \(128, 32, 3\), but the index says \(64, 64, 3\)"):
         made(shards, tmp_path / "cache")

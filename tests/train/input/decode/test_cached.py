@@ -1,4 +1,4 @@
-"""Pixels that come from the decoded cache: those of a run without it, or an error."""
+"""Pixels from the decoded cache equal those of a run without it, or are an error."""
 
 import os
 from collections import deque
@@ -20,7 +20,7 @@ from tests.train.pictures import CPU, by_sample, picture, pipeline, split_of, tr
 
 
 def test_pixels_are_the_same(tiny_set: Path, tmp_path: Path) -> None:
-    """Training batches from the cache are those without it: same samples, same order, same bits, plain and mirrored."""
+    """Training batches from the cache have the same samples, order and bits as without it, plain and mirrored."""
     shards = ShardSet.open(tiny_set)
     split, pixels = shards.split("train"), made(shards, tmp_path)["train"]
     plans, mirrored = training(split), []
@@ -36,7 +36,7 @@ def test_pixels_are_the_same(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_images_of_any_shape(tmp_path: Path) -> None:
-    """Images of different shapes, one turned by EXIF, are the same pixels from the cache, cropped or whole."""
+    """Images of different shapes, one turned by EXIF, have the same pixels from the cache, cropped or whole."""
     shapes = [(64, 64), (200, 50), (33, 120), (7, 5), (101, 99)]
     jpegs = [picture(*shape) for shape in shapes] + [picture(150, 100, exif=pictures.exif(6))]
     split = split_of(jpegs, tmp_path)
@@ -53,7 +53,7 @@ def test_images_of_any_shape(tmp_path: Path) -> None:
 
 
 def test_the_way_of_gpus_shows_the_same(tmp_path: Path) -> None:
-    """There, too, the cache holds what would be decoded; gone on the CPU here."""
+    """In the pipeline for GPUs, run on the CPU here, the cache gives the pixels that would be decoded."""
     shapes = [(64, 64), (200, 50), (33, 120), (7, 5), (101, 99)]
     split = split_of([picture(*shape) for shape in shapes], tmp_path)
     pixels = made(ShardSet.open(tmp_path / "set"), tmp_path / "cache")["train"]
@@ -68,7 +68,7 @@ def test_the_way_of_gpus_shows_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", ["on a CPU", "of GPUs"])
 def test_pixels_that_changed_are_an_error(tiny_set: Path, tmp_path: Path, way: str) -> None:
-    """Inverted pixels end the run with the file and the sample; the file goes, and the next run makes it again."""
+    """Changed pixels end the run with the file and the sample; the file is removed, and the next run makes it again."""
     shards = ShardSet.open(tiny_set)
     split, pixels = shards.split("train"), made(shards, tmp_path)["train"]
     file = CacheFile.of(shards, "train", tmp_path)
@@ -88,7 +88,7 @@ def test_pixels_that_changed_are_an_error(tiny_set: Path, tmp_path: Path, way: s
 
 
 def test_cut_while_batches_are_read(tiny_set: Path, tmp_path: Path) -> None:
-    """A file that is cut at any moment is an error that says so, and no signal."""
+    """A file that is truncated at any moment gives an error, not a signal."""
     shards = ShardSet.open(tiny_set)
     split, file = shards.split("train"), CacheFile.of(shards, "train", tmp_path)
     for left in (0, file.size // 3, int(file.starts[-1]) - 1):
@@ -102,7 +102,7 @@ def test_cut_while_batches_are_read(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_a_cache_that_was_made_again_meanwhile_stays(tiny_set: Path, tmp_path: Path) -> None:
-    """A run that finds harm removes the file that it read, not one that another run has put in its place."""
+    """A run that finds damage removes only the file that it read, not one that another run put in its place."""
     shards = ShardSet.open(tiny_set)
     pixels, file = made(shards, tmp_path)["train"], CacheFile.of(shards, "train", tmp_path)
     sound = file.path.read_bytes()

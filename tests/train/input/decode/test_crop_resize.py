@@ -1,4 +1,4 @@
-"""Cutting and resizing on the CPU, against torchvision's way of doing it and against DALI's graph."""
+"""Cutting and resizing on the CPU, compared with torchvision and with DALI's graph."""
 
 import os
 import subprocess
@@ -27,19 +27,19 @@ shapes = st.lists(st.tuples(st.integers(1, 140), st.integers(1, 140)), min_size=
 
 
 def noise(shapes: list[tuple[int, int]]) -> list[Pixels]:
-    """Images of these heights and widths; every other one has black and white alone, so that filters overshoot."""
+    """Return images of these heights and widths; every other one is black and white, so that filters overshoot."""
     drawn = [np.random.default_rng(one).integers(0, 256, (*shape, 3), np.uint8) for one, shape in enumerate(shapes)]
     return [np.where(image > 127, 255, 0).astype(np.uint8) if one % 2 else image for one, image in enumerate(drawn)]
 
 
 def samples_of(images: list[Pixels]) -> Samples:
-    """The images as a split has them."""
+    """Return the images as a split would describe them."""
     heights, widths = np.array([image.shape[:2] for image in images], np.int32).T
     return Samples(np.zeros(len(images), np.int64), np.arange(len(images)), widths, heights)
 
 
 def resized(image: Pixels, height: int, width: int, *, cubic: bool = False) -> Pixels:
-    """What torchvision does to a uint8 tensor."""
+    """Return the result of torchvision for a uint8 tensor."""
     channels_first = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
     mode = "bicubic" if cubic else "bilinear"
     made = interpolate(channels_first, (height, width), mode=mode, antialias=True)
@@ -49,7 +49,7 @@ def resized(image: Pixels, height: int, width: int, *, cubic: bool = False) -> P
 @settings(deadline=None, max_examples=40)
 @given(shapes, st.integers(1, 120), st.booleans())
 def test_training_views_are_torchvisions(shapes: list[tuple[int, int]], size: int, cubic: bool) -> None:
-    """Cut, resize, flip: bit for bit, whatever shapes are in the batch."""
+    """Cut, resize and flip give torchvision's bits, for any shapes in the batch."""
     images = noise(shapes)
     views = train_views(CROP, 3, samples_of(images))
     made = resample(Images.of(images), views, size, cubic=cubic).numpy()
@@ -63,7 +63,7 @@ def test_training_views_are_torchvisions(shapes: list[tuple[int, int]], size: in
 @settings(deadline=None, max_examples=40)
 @given(shapes, st.integers(1, 120), st.sampled_from([1.0, 0.875, 0.5]), st.booleans())
 def test_central_views_are_torchvisions(shapes: list[tuple[int, int]], size: int, fraction: float, cubic: bool) -> None:
-    """Resize the shorter side, cut out the centre: bit for bit."""
+    """Resizing the shorter side and cutting out the centre give torchvision's bits."""
     images = noise(shapes)
     samples = samples_of(images)
     views = centre_views(fraction, size, samples.widths, samples.heights)
@@ -77,7 +77,7 @@ def test_central_views_are_torchvisions(shapes: list[tuple[int, int]], size: int
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_large_images_start_no_threads(mirrored: bool) -> None:
-    """Torch's own threads, which would come on top of ours, stay out of it, also for images beyond its threshold."""
+    """Torch starts no threads of its own, even for images above its threshold for parallel work."""
     images, box = noise([(700, 900)]), ((50, 850), (600, 20)) if mirrored else ((50, 20), (600, 850))
     start, end = (np.array([corner], np.float32) for corner in box)
     views = Views(start, end)
@@ -118,7 +118,7 @@ for shape in ((5, 7), (31, 30), (1, 1), (3, 40)):
 
 
 def test_nothing_is_read_beyond_the_last_byte() -> None:
-    """Pixels are read four bytes at a time, and the memory after the last one may not be the process's."""
+    """No byte after the last pixel is read, although pixels are read four bytes at a time."""
     command = [sys.executable, "-c", EDGE]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": SEARCH}, capture_output=True, text=True, check=False
@@ -132,7 +132,7 @@ def _threads() -> int:
 
 
 def test_filters_that_share_a_place_are_made_again() -> None:
-    """Sides that differ by the number of filters that are kept drive each other out, and the pixels stay."""
+    """Sides that share a place among the kept filters replace each other, and pixels do not change."""
     sides = [10 + filters.MOST_FILTERS * times for times in range(3)]
     images = noise([(sides[i % 3], sides[i // 3 % 3]) for i in range(18)])
     corners = np.array([image.shape[:2] for image in images], np.float32)
@@ -146,9 +146,10 @@ def test_filters_that_share_a_place_are_made_again() -> None:
 
 @pytest.mark.parametrize("size", [48, 96])
 def test_the_graph_for_gpus_shows_the_same(size: int) -> None:
-    """DALI's resize, which GPUs use, gives the same image, crops and centres, with borders.
+    """DALI's resize, which GPUs use, gives the same images for crops and centres, including borders.
 
-    But where images become smaller: beyond its edge torch leaves pixels out, DALI repeats the last one.
+    An exception are borders of images that become smaller: torch omits pixels beyond the edge, DALI repeats the last
+    one.
     """
     images = noise([(64, 64), (80, 60), (33, 120), (90, 91)] * 5)
     samples = samples_of(images)
@@ -165,16 +166,16 @@ def test_the_graph_for_gpus_shows_the_same(size: int) -> None:
 
 
 def graph_of(inputs: tuple[object, ...], *, cubic: bool = False) -> Pixels:
-    """What DALI's graph makes of them."""
+    """Return the result of DALI's graph."""
     (made,) = dali.viewing(lambda: inputs, 20, 1, device=None, decode=None, cubic=cubic).run()
     pixels: Pixels = np.array(made.as_tensor())
     return pixels
 
 
 def test_the_graph_for_gpus_has_the_same_cubic() -> None:
-    """Inside, DALI's bicubic is the exact one to a level; a CPU rounds and limits between rows and columns, as torch.
+    """Inside, DALI's bicubic resize is exact to one level; a CPU rounds between rows and columns, as torch does.
 
-    So the two differ where edges are hard, by 0.2 levels on average on pictures.
+    The two therefore differ at hard edges, by 0.2 levels on average for pictures.
     """
     shapes = [(64, 64), (80, 60), (33, 120), (90, 91)] * 5
     pictures = [enlarged(draw(one % 12, np.arange(1), one)[0], shape) for one, shape in enumerate(shapes)]
@@ -195,5 +196,5 @@ def test_the_graph_for_gpus_has_the_same_cubic() -> None:
 
 
 def enlarged(picture: Pixels, shape: tuple[int, int]) -> Pixels:
-    """A drawn picture at another height and width."""
+    """Return a drawn picture at another height and width."""
     return np.asarray(Image.fromarray(picture).resize(shape[::-1]))

@@ -1,4 +1,4 @@
-"""The way that GPUs take, gone on the CPU."""
+"""The pipeline for GPUs, run on the CPU."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,17 +26,17 @@ MADE_BAD: dict[str, tuple[Callable[[Pixels], Pixels], str]] = {
 
 @pytest.fixture
 def split(tiny_set: Path) -> Split:
-    """The 480 training samples of the tiny set."""
+    """Return the 480 training samples of the tiny set."""
     return ShardSet.open(tiny_set).split("train")
 
 
 def on_gpu(split: Split) -> OnGpu[Plan]:
-    """The graph for GPUs, which runs on the CPU where it is given none."""
+    """Return the pipeline for GPUs, which runs on the CPU if there is no GPU."""
     return OnGpu(split, 16, CPU, threads=1, decode="cpu")
 
 
 def test_plans_come_back_in_order(split: Split) -> None:
-    """Each plan comes with its own images, though the graph asks for plans ahead, run after run."""
+    """Each plan is returned with its own images in every run, although the graph requests plans ahead."""
     plans, graph, whole = ValidationPlans(split, 16, 1.0, 64), on_gpu(split), evaluated(split, size=64, fraction=1.0)
     for groups in (range(30), range(0), range(29, 9, -1)):
         seen = []
@@ -48,7 +48,7 @@ def test_plans_come_back_in_order(split: Split) -> None:
 
 @pytest.mark.parametrize("kind", MADE_BAD)
 def test_the_bad_sample_is_named(split: Split, tmp_path: Path, kind: str) -> None:
-    """DALI's error names no sample; ours does, and says what is wrong with it, for each way to be wrong."""
+    """The error names the sample and its problem, for each kind of problem, although DALI's error names none."""
     make, words = MADE_BAD[kind]
     spoiled(split, 37, make, tmp_path)
     with pytest.raises(DataError, match=rf"key 000000037 \(source train/.*{words}"):
@@ -56,7 +56,7 @@ def test_the_bad_sample_is_named(split: Split, tmp_path: Path, kind: str) -> Non
 
 
 def test_no_graph_is_built_to_name_a_sample(split: Split, tmp_path: Path) -> None:
-    """Where the CPU decodes it also says which one it was: a graph for each image would take a GPU minutes."""
+    """The CPU finds the bad sample, because a graph for each image would take a GPU minutes."""
     built: list[int] = []
 
     class Counted(OnGpu[Plan]):
@@ -73,7 +73,7 @@ def test_no_graph_is_built_to_name_a_sample(split: Split, tmp_path: Path) -> Non
 
 
 def test_memory_that_runs_out_blames_no_image(split: Split) -> None:
-    """A C++ std::bad_alloc arrives as Python's MemoryError, which is no RuntimeError."""
+    """C++'s std::bad_alloc is raised as MemoryError, which is not a RuntimeError, and blames no image."""
 
     class Full(OnGpu[Plan]):
         def _images(self) -> Tensor:
@@ -87,5 +87,5 @@ def test_memory_that_runs_out_blames_no_image(split: Split) -> None:
 
 @pytest.mark.parametrize(("cores", "decoding"), [(1, 1), (2, 1), (3, 1), (16, 14)])
 def test_step_and_feed_have_cores_of_their_own(cores: int, decoding: int) -> None:
-    """Beside them the decoder's threads take the rest."""
+    """The decoder uses the threads that step and feed leave."""
     assert threads_beside(cores) == decoding

@@ -1,4 +1,4 @@
-"""Jobs done by several threads: in order, a few at a time, each thread with a tool of its own."""
+"""Several threads process jobs in order, a few at a time, each with its own worker."""
 
 import itertools
 import threading
@@ -14,14 +14,14 @@ from headrace.train.input.decode.lanes import Lanes
 
 
 def lanes(count: int, work: Callable[[int], object]) -> Lanes[int, object]:
-    """Lanes whose tools do the same."""
+    """Return lanes whose workers all run the same function."""
     return Lanes(count, lambda: work)
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(1, 5), st.integers(0, 30), st.integers(0, 100))
 def test_results_come_in_order(count: int, jobs: int, seed: int) -> None:
-    """However long each job takes."""
+    """Results are in the order of jobs, however long each takes."""
     pauses = np.random.default_rng(seed).random(jobs) / 500
 
     def work(job: int) -> int:
@@ -32,13 +32,13 @@ def test_results_come_in_order(count: int, jobs: int, seed: int) -> None:
 
 
 def test_jobs_are_done_at_the_same_time() -> None:
-    """Three lanes meet in three jobs: each waits for the two others."""
+    """Three lanes process three jobs at the same time: each job waits for the two others."""
     barrier = threading.Barrier(3, timeout=20)
     assert len(list(lanes(3, lambda _: barrier.wait()).run(iter(range(9))))) == 9
 
 
 def test_a_tool_is_used_by_one_thread_at_a_time() -> None:
-    """Never more tools than lanes, and none in two hands."""
+    """There are never more workers than lanes, and no worker is used by two threads at once."""
     made, free = itertools.count(), [threading.Lock() for _ in range(3)]
 
     def make() -> Callable[[int], int]:
@@ -58,7 +58,7 @@ def test_a_tool_is_used_by_one_thread_at_a_time() -> None:
 
 
 def test_work_ahead_is_bounded() -> None:
-    """A consumer that takes its time finds a result for each lane and one more, and no more jobs were begun."""
+    """For a slow consumer, one result per lane and one more are made ahead, and no more jobs begin."""
     begun: list[int] = []
     running = lanes(2, begun.append).run(iter(range(100)))
     for taken in range(1, 5):
@@ -68,7 +68,7 @@ def test_work_ahead_is_bounded() -> None:
 
 
 def test_an_error_comes_in_its_place() -> None:
-    """Results before it are handed out, and then it is raised as it was."""
+    """Results before the error are yielded, and then the error itself is raised."""
 
     def work(job: int) -> int:
         if job == 5:
@@ -82,7 +82,7 @@ def test_an_error_comes_in_its_place() -> None:
 
 
 def test_an_error_of_the_jobs_is_raised() -> None:
-    """Jobs that cannot be made end the run too."""
+    """An error in the iterator of jobs ends the run too."""
 
     def jobs() -> Iterator[int]:
         yield 1
@@ -93,7 +93,7 @@ def test_an_error_of_the_jobs_is_raised() -> None:
 
 
 def test_threads_end_with_the_lanes() -> None:
-    """A pipeline that is built anew leaves no threads behind, also after a run that was left in its middle."""
+    """A closed pipeline leaves no threads, also after a run that was not finished."""
     before = set(threading.enumerate())
     found = lanes(3, lambda job: job)
     running = found.run(iter(range(100)))

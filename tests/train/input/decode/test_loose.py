@@ -15,7 +15,7 @@ from tests.train.pictures import CPU
 
 
 def test_pixels_are_those_of_the_split(tiny_set: Path) -> None:
-    """The same files, loose, give the same pixels; ids go on beyond the first columns."""
+    """The same files have the same pixels outside a split; ids continue beyond the first columns."""
     split, loose = ShardSet.open(tiny_set)["val"], Loose()
     for _ in range(1100):
         loose.forget(loose.add(Ready("x", b"", 1, 1)))

@@ -1,4 +1,4 @@
-"""A DALI with and without the GPU's decoder. It loads it before it asks for a GPU, so none is needed here."""
+"""DALI with and without nvJPEG. The library is loaded before a GPU is requested, so these tests need no GPU."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ except NoNvjpegError as error:
 
 
 def extensions() -> Path:
-    """The folder of nvImageCodec's extensions, each of which looks for its library beside itself."""
+    """Return the folder of nvImageCodec's extensions, each of which looks for its library in relative folders."""
     spec = find_spec("nvidia.nvimgcodec")
     assert spec is not None
     assert spec.origin is not None
@@ -30,7 +30,7 @@ def extensions() -> Path:
 
 
 def said(folder: Path) -> str:
-    """What a process says that has built a decoder with the extensions of a folder."""
+    """Return the output of a process that builds a decoder with the extensions of a folder."""
     environment = {**os.environ, "NVIMGCODEC_EXTENSIONS_PATH": str(folder)}
     done = subprocess.run([sys.executable, "-c", PROGRAM], check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
@@ -38,13 +38,13 @@ def said(folder: Path) -> str:
 
 
 def test_nvjpeg_is_found_where_it_is_installed() -> None:
-    """DALI's own requirements bring it."""
+    """The library is found, because DALI's own requirements install it."""
     assert said(extensions()) == ""
 
 
 @pytest.mark.skipif(any(Path("/usr/local/cuda/lib64").glob("libnvjpeg*")), reason="the CUDA toolkit has the library")
 def test_missing_nvjpeg_is_said(tmp_path: Path) -> None:
-    """The same extensions, away from the library: they load, and leave the decoders out."""
+    """If the extensions do not find the library, they load without these decoders, and the error says so."""
     apart = tmp_path / "a" / "b"
     shutil.copytree(extensions(), apart)
     assert "DALI finds no libnvjpeg" in said(apart)

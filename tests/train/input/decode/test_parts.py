@@ -14,7 +14,7 @@ from headrace.train.machine.device import Accelerator
 
 
 class Plan:
-    """Some samples."""
+    """A request for some samples."""
 
     def __init__(self, split: Split, first: int) -> None:
         ids = np.arange(first, first + 8)
@@ -23,7 +23,7 @@ class Plan:
 
 @pytest.fixture
 def split(tiny_set: Path) -> Iterator[Split]:
-    """The training split of the drawn set."""
+    """Return the training split of the drawn set."""
     with closing(ShardSet.open(tiny_set).split("train")) as opened:
         yield opened
 
@@ -31,7 +31,7 @@ def split(tiny_set: Path) -> Iterator[Split]:
 @pytest.mark.parametrize("part", [Part.READ, Part.DECODE])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_plans_come_through_in_order(split: Split, part: Part, threads: int) -> None:
-    """Each plan comes once, also where threads work side by side."""
+    """Each plan is returned once and in order, also if threads work in parallel."""
     plans = [Plan(split, first) for first in range(0, 80, 8)]
     taken: Taken[Plan] = build_part(part, split, 8, Accelerator(None), threads=threads, decode="cpu")
     with closing(taken):
@@ -39,7 +39,7 @@ def test_plans_come_through_in_order(split: Split, part: Part, threads: int) -> 
 
 
 def test_a_damaged_sample_is_named_by_each_part(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part reads and checks as the pipeline does."""
+    """A part reads and checks samples as the pipeline does."""
     monkeypatch.setattr(split, "_crcs", split._crcs + 1)
     said = set()
     for part in (Part.READ, Part.DECODE):
@@ -54,7 +54,7 @@ def test_a_damaged_sample_is_named_by_each_part(split: Split, monkeypatch: pytes
 
 
 def test_graph_of_a_gpu_ends_early(split: Split) -> None:
-    """What a GPU decodes, without one: the plans come through in order, and the stream ends."""
+    """Without a GPU, plans pass the GPU's decoding part in order, and the stream ends."""
     plans = [Plan(split, first) for first in range(0, 80, 8)]
     with closing(_OnGpu[Plan](Part.DECODE, split, 8, Accelerator(None), 1, "cpu")) as taken:
         assert list(taken.run(iter(plans))) == plans

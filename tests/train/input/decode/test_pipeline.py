@@ -18,14 +18,14 @@ from tests.train.pictures import by_sample, evaluated, opened, picture, pipeline
 
 @pytest.fixture
 def split(tiny_set: Path) -> Split:
-    """The 480 training samples of the tiny set."""
+    """Return the 480 training samples of the tiny set."""
     return ShardSet.open(tiny_set).split("train")
 
 
 def test_pixels_belong_to_the_sample(split: Split) -> None:
-    """Pixels of a (sample, epoch) are the same bits in any batch, order and number of threads, and after a restart.
+    """Pixels of a (sample, epoch) have the same bits in any batch, order, number of threads, and after a restart.
 
-    The second stream has other groups, backwards, begins in the middle, and goes on into the next epoch.
+    The second stream has other groups in reverse order, begins in the middle, and crosses into the next epoch.
     """
     plain = by_sample(pipeline(split), training(split).stream(0, 12, range(3)))
     assert set(plain) >= {(0, one) for one in range(480)}
@@ -37,13 +37,13 @@ def test_pixels_belong_to_the_sample(split: Split) -> None:
 
 
 def test_epochs_differ(split: Split) -> None:
-    """In another epoch a sample has another view, so the equality above is not that of whole images."""
+    """In another epoch a sample has another view, so the test above does not compare whole images."""
     seen = by_sample(pipeline(split), training(split).stream(0, 20, range(3)))
     assert np.mean([(seen[0, one] == seen[1, one]).all() for one in range(480)]) < 0.02
 
 
 def test_images_stay_as_they_were(split: Split) -> None:
-    """An image that is kept does not change while later batches are made: no buffer is shared with it."""
+    """A kept image does not change while later batches are made, because it shares no buffer with them."""
     kept, copies = [], []
     for _, images in pipeline(split, threads=2).run(training(split).stream(0, 10, range(3))):
         kept.append(images)
@@ -53,7 +53,7 @@ def test_images_stay_as_they_were(split: Split) -> None:
 
 
 def test_mirrored_view_is_the_mirror(split: Split) -> None:
-    """A mirrored view is the plain one from right to left, at most one grey level off where rounding ties."""
+    """A mirrored view is the mirror image of the plain one, up to one grey level if rounding ties."""
     plain = by_sample(pipeline(split), training(split, flip=0.0).stream(0, 3, range(3)))
     mirrored = by_sample(pipeline(split), training(split, flip=1.0).stream(0, 3, range(3)))
     for key, image in plain.items():
@@ -62,7 +62,7 @@ def test_mirrored_view_is_the_mirror(split: Split) -> None:
 
 
 def test_whole_image_at_its_own_size_is_the_decoded_image(tiny_set: Path) -> None:
-    """Without crop or change of size, the pixels are libjpeg-turbo's, bit for bit."""
+    """Without crop and resize, the pixels equal libjpeg-turbo's bit for bit."""
     split = ShardSet.open(tiny_set).split("val")
     decoded = [simplejpeg.decode_jpeg(jpeg.tobytes(), "RGB") for jpeg in split.jpegs(np.arange(len(split)))]
     assert (evaluated(split, size=64, fraction=1.0) == np.stack(decoded)).all()
@@ -70,7 +70,7 @@ def test_whole_image_at_its_own_size_is_the_decoded_image(tiny_set: Path) -> Non
 
 @pytest.mark.parametrize(("size", "fraction"), [(32, 1.0), (96, 1.0), (32, 0.875), (160, 0.75)])
 def test_evaluation_view_is_pils(tiny_set: Path, size: int, fraction: float) -> None:
-    """The central square is that of torchvision's Resize and CenterCrop on PIL images: at most 1 grey level off."""
+    """The central square differs by at most 1 grey level from torchvision's Resize and CenterCrop on PIL images."""
     split = ShardSet.open(tiny_set).split("val")
     for image, jpeg in zip(
         evaluated(split, size=size, fraction=fraction), split.jpegs(np.arange(len(split))), strict=True
@@ -82,7 +82,7 @@ def test_evaluation_view_is_pils(tiny_set: Path, size: int, fraction: float) -> 
 
 
 def central(image: Image.Image, short: int, size: int) -> pictures.Pixels:
-    """Resize(short) and CenterCrop(size) as torchvision does them with PIL."""
+    """Return Resize(short) and CenterCrop(size) as torchvision computes them with PIL."""
     width, height = (int(short * side / min(image.size)) for side in image.size)
     left, top = round((width - size) / 2), round((height - size) / 2)
     resized = image.resize((width, height), Image.Resampling.BILINEAR)
@@ -91,7 +91,7 @@ def central(image: Image.Image, short: int, size: int) -> pictures.Pixels:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_views_are_of_the_upright_image(orientation: int, tmp_path: Path) -> None:
-    """Of a picture that is not square and says how to turn it, crops are taken after turning, as PIL's are."""
+    """Crops of an image with an EXIF orientation are taken after turning it, as PIL does."""
     jpeg = picture(150, 100, exif=pictures.exif(orientation))
     split = split_of([jpeg], tmp_path)
     upright = ImageOps.exif_transpose(opened_with_exif(jpeg)).convert("RGB")
@@ -105,12 +105,12 @@ def test_views_are_of_the_upright_image(orientation: int, tmp_path: Path) -> Non
 
 
 def opened_with_exif(jpeg: bytes) -> Image.Image:
-    """A JPEG with its EXIF data, which converting would drop."""
+    """Return a JPEG with its EXIF data, which converting would drop."""
     return Image.open(io.BytesIO(jpeg))
 
 
 def test_sizes_mix_in_a_batch(tmp_path: Path) -> None:
-    """Images of different shapes in one batch each give their own central square."""
+    """Images of different shapes in a batch each give their own central square."""
     split = split_of([picture(width, height) for width, height in [(64, 64), (200, 50), (33, 120), (7, 5)]], tmp_path)
     images = evaluated(split, size=32, fraction=1.0)
     for one, jpeg in enumerate(split.jpegs(np.arange(4))):
@@ -118,7 +118,7 @@ def test_sizes_mix_in_a_batch(tmp_path: Path) -> None:
 
 
 def test_runs_follow_one_another_at_any_size(split: Split) -> None:
-    """One pipeline serves run after run, each at a size of its own, and also one without any batch."""
+    """A pipeline serves several runs, each at its own size, also a run without batches."""
     pipe = pipeline(split, batch=100)
     for size in (32, 64, 0, 32):
         plans = ValidationPlans(split, 100, 1.0, size or 64)
@@ -142,21 +142,21 @@ def test_changed_byte_names_the_sample(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_image_that_does_not_decode_is_named(split: Split, tmp_path: Path) -> None:
-    """DALI's error names no sample; ours has its shard, key and source."""
+    """The error has the image's shard, key and source, although DALI's error names no sample."""
     pictures.spoiled(split, 37, lambda jpeg: jpeg[:300], tmp_path)
     with pytest.raises(DataError, match=r"train-000000\.tar, key 000000037 \(source train/.*cannot be decoded"):
         list(pipeline(split).run(ValidationPlans(split, 16, 1.0, 32).stream(range(30))))
 
 
 def test_image_of_another_size_is_named(split: Split, tmp_path: Path) -> None:
-    """An image that is smaller than the index says is an error of the data, before any pixel beyond it is read."""
+    """An image smaller than in the index is an error before any pixel outside it is read."""
     pictures.spoiled(split, 37, lambda _: np.frombuffer(picture(32, 128), np.uint8), tmp_path)
     with pytest.raises(DataError, match=r"key 000000037 .*decodes to \(128, 32, 3\), but the index says \(64, 64, 3\)"):
         list(pipeline(split).run(ValidationPlans(split, 16, 1.0, 32).stream(range(30))))
 
 
 def test_unfinished_run_is_the_last(split: Split) -> None:
-    """After a run that was left in its middle, batches of it are still inside, and no second run may get them."""
+    """After an unfinished run no second run may begin, because it could get batches of the first."""
     pipe, plans = pipeline(split), ValidationPlans(split, 16, 1.0, 32)
     next(pipe.run(plans.stream(range(4))))
     with pytest.raises(RuntimeError, match="did not finish"):

@@ -13,7 +13,7 @@ from headrace.train.machine.device import Accelerator
 
 
 class Sides:
-    """Images of which only sizes are known."""
+    """Images of which only the sizes are known."""
 
     def __init__(self, sides: list[tuple[int, int]]) -> None:
         self.heights, self.widths = np.array(sides, np.int32).T
@@ -22,13 +22,13 @@ class Sides:
         return len(self.heights)
 
     def file_sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
-        """1,500 bytes each."""
+        """Return 1,500 bytes for each file."""
         return np.full(len(ids), 1500, np.int32)
 
 
 @given(st.lists(st.tuples(st.integers(1, 30_000), st.integers(1, 30_000)), min_size=1))
 def test_gpu_decodes_images_that_are_large_on_average(sides: list[tuple[int, int]]) -> None:
-    """With the figures that decided."""
+    """A GPU decodes images that are large on average, and the reason gives the figures."""
     mean = sum(height * width for height, width in sides) / len(sides)
     found = by_size(Sides(sides))  # type: ignore[arg-type]  # nobody reads their bytes here
     assert found.where == ("mixed" if mean > LARGE_PIXELS else "cpu")
@@ -37,7 +37,7 @@ def test_gpu_decodes_images_that_are_large_on_average(sides: list[tuple[int, int
 
 
 def test_what_is_asked_for_comes_first(tiny_set: Path) -> None:
-    """On a CPU nothing else is possible."""
+    """A requested place is used, but on a CPU only "cpu" is possible."""
     split, cpu = ShardSet.open(tiny_set).split("train"), Accelerator(None)
     assert place_decoder("cpu", split, cpu) == place_decoder("auto", split, cpu) == ("cpu", "")
     with pytest.raises(UsageError, match="needs a GPU"):

@@ -1,4 +1,4 @@
-"""Reading a batch outside the interpreter: the bytes and the errors of the split's own reading, in one array."""
+"""Reading a batch without the interpreter's lock gives the bytes and errors of plain reading, in one array."""
 
 import shutil
 from pathlib import Path
@@ -20,20 +20,20 @@ TABLES = checksum_tables()
 
 @pytest.fixture
 def split(tiny_set: Path) -> Split:
-    """The 480 training samples of the tiny set."""
+    """Return the 480 training samples of the tiny set."""
     return ShardSet.open(tiny_set).split("train")
 
 
 @given(st.binary(max_size=200), st.integers(0, 40))
 def test_checksum_is_zlibs(data: bytes, beyond: int) -> None:
-    """For any bytes and any number of them; what lies beyond is not looked at."""
+    """The checksum equals zlib's for any bytes and any number of them, and ignores later bytes."""
     held = np.frombuffer(data + bytes(beyond), np.uint8)
     assert int(checksum(held, len(data), TABLES)) == crc32(data)
 
 
 @given(st.lists(st.integers(0, 479), min_size=1, max_size=40))
 def test_rows_are_the_files(split_for_good: Split, ids: list[int]) -> None:
-    """Any samples in any order, again and again: each row is the file and then zeros, as long as the longest."""
+    """For any samples in any order, each row is the file followed by zeros, as long as the longest file."""
     rows = read(split_for_good, np.array(ids))
     files = split_for_good.jpegs(np.array(ids))
     assert isinstance(rows, np.ndarray)
@@ -45,23 +45,23 @@ def test_rows_are_the_files(split_for_good: Split, ids: list[int]) -> None:
 
 @pytest.fixture(scope="module")
 def split_for_good(tiny_set: Path) -> Split:
-    """The same split for all examples of a property."""
+    """Return one split for all examples of a property."""
     return ShardSet.open(tiny_set).split("train")
 
 
 def cut(jpeg: Pixels) -> Pixels:
-    """A file that ends in the middle."""
+    """Return a file that ends in the middle."""
     return jpeg[: len(jpeg) * 3 // 5]
 
 
 def longer(jpeg: Pixels) -> Pixels:
-    """A file with a byte after the end of its image."""
+    """Return a file with a byte after the end of its image."""
     return np.append(jpeg, np.uint8(7))
 
 
 @pytest.mark.parametrize("spoil", [cut, longer], ids=lambda spoil: spoil.__name__)
 def test_zeros_follow_only_the_end_of_an_image(split: Split, tmp_path: Path, spoil: object) -> None:
-    """A file that does not end with its image's end marker is handed out as it is, and so are those of its batch."""
+    """If a file does not end with the end-of-image marker, all files of its batch are returned without zeros."""
     spoiled(split, 2, spoil, tmp_path)  # type: ignore[arg-type]
     files = read(split, np.arange(4))
     assert isinstance(files, list)
@@ -69,7 +69,7 @@ def test_zeros_follow_only_the_end_of_an_image(split: Split, tmp_path: Path, spo
 
 
 def test_one_long_file_does_not_lengthen_all(tmp_path: Path) -> None:
-    """Where padding would be several times the files, they come as arrays of their own."""
+    """If padding would be several times the bytes of the files, they are returned as separate arrays."""
     split = split_of([picture(8, 8)] * 9 + [picture(900, 900)], tmp_path)
     sizes = [len(one) for one in split.jpegs(np.arange(10))]
     assert max(sizes) * 10 > 4 * sum(sizes)
@@ -80,7 +80,7 @@ def test_one_long_file_does_not_lengthen_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["changed", "cut off"])
 def test_damage_is_named(tiny_set: Path, tmp_path: Path, harm: str) -> None:
-    """A changed byte, and a tar that became shorter under the run, are errors with shard, key and what was seen."""
+    """A changed byte, or a tar truncated during the run, is an error with shard, key and the actual values."""
     folder = Path(shutil.copytree(tiny_set, tmp_path / "copy"))
     split = ShardSet.open(folder).split("train")
     with (folder / "train-000001.tar").open("r+b") as tar:

@@ -1,4 +1,4 @@
-"""Decoding only what is seen: the pixels are those of the whole image."""
+"""Decoding only visible regions gives the pixels of the whole image."""
 
 import io
 from typing import Any
@@ -31,7 +31,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def coloured(width: int, height: int, kind: str) -> bytes:
-    """A JPEG whose colours differ from pixel to pixel, so that a wrong neighbour is seen."""
+    """Return a JPEG whose colours differ from pixel to pixel, so that a wrong neighbour would be visible."""
     noise = np.random.default_rng(width * 1000 + height).integers(0, 256, (height, width, 3), np.uint8)
     image, out = Image.fromarray(noise), io.BytesIO()
     if kind in OTHER_SAMPLINGS:
@@ -44,13 +44,13 @@ def coloured(width: int, height: int, kind: str) -> bytes:
 
 
 def decoded(jpegs: list[bytes], regions: Regions) -> list[Pixels]:
-    """The regions of these files."""
+    """Return the regions of these files."""
     arrays = [np.frombuffer(jpeg, np.uint8) for jpeg in jpegs]
     return [one.copy() for one in Decoder(len(jpegs), 1)(arrays, regions).arrays()]
 
 
 def sides(jpegs: list[bytes]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Heights and widths, upright."""
+    """Return the heights and widths of the upright images."""
     found = []
     for jpeg in jpegs:
         image = Image.open(io.BytesIO(jpeg))
@@ -65,7 +65,7 @@ def sides(jpegs: list[bytes]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 @example(18, 7, 0)  # where the last column lies beside a block of its own
 @given(st.integers(1, 130), st.integers(1, 130), st.integers(0, 2**20))
 def test_a_region_is_a_part_of_the_whole(kind: str, width: int, height: int, seed: int) -> None:
-    """For views of every area, shape and place, also of a single pixel, whatever the sampling of the colours."""
+    """A region equals the part of the whole image, for any area, shape, place and chroma subsampling."""
     jpegs = [coloured(width, height, kind)] * 24
     heights, widths = sides(jpegs)
     samples = Samples(np.full(24, seed), np.arange(24), widths, heights)
@@ -85,7 +85,7 @@ def test_a_region_is_a_part_of_the_whole(kind: str, width: int, height: int, see
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 2**20))
 def test_a_region_holds_its_view_and_hardly_more(width: int, height: int, seed: int) -> None:
-    """Every pixel of the view lies in it, it lies in the image, and it is at most a column wider."""
+    """A region contains its view, lies inside the image, and is at most a column wider than the view."""
     samples = Samples(np.full(50, seed), np.arange(50), np.full(50, width), np.full(50, height))
     views = train_views(Crop((0.01, 1.0), (0.1, 10.0), 0.5), 1, samples)
     regions = seen(views, samples.heights, samples.widths)
@@ -101,7 +101,7 @@ def test_a_region_holds_its_view_and_hardly_more(width: int, height: int, seed: 
 
 
 def test_images_resized_first_are_decoded_whole() -> None:
-    """For Resize and CenterCrop the pixels beside the square count too."""
+    """For Resize and CenterCrop, whole images are decoded, because pixels beside the square matter."""
     heights, widths = np.array([80, 33], np.int32), np.array([60, 120], np.int32)
     views = centre_views(0.875, 32, widths, heights)
     regions = seen(views, heights, widths)
@@ -110,7 +110,7 @@ def test_images_resized_first_are_decoded_whole() -> None:
 
 
 def test_a_cut_matters_where_it_is_seen() -> None:
-    """Of a file that ends early the rows above are as ever, and a region that reaches what is gone is an error."""
+    """In a truncated file, rows before the end are as usual, and a region that reaches beyond it is an error."""
     jpeg = picture(400, 400, subsampling="4:2:0")
     cut, top = jpeg[: len(jpeg) // 2], Regions(np.zeros((1, 2), np.int32), np.array([[32, 400]], np.int32))
     assert (decoded([cut], top)[0] == decoded([jpeg], top)[0]).all()
@@ -119,13 +119,13 @@ def test_a_cut_matters_where_it_is_seen() -> None:
 
 
 def test_a_region_beyond_the_image_is_an_error() -> None:
-    """Not zeros, and not other memory."""
+    """A region outside the image is an error: it gives neither zeros nor other memory."""
     with pytest.raises(RuntimeError):
         decoded([picture(40, 40)], Regions(np.zeros((1, 2), np.int32), np.array([[41, 40]], np.int32)))
 
 
 def test_the_graph_for_gpus_decodes_what_is_seen() -> None:
-    """Its views are the same bits from files, of which it decodes parts, and from images that are decoded."""
+    """Views from files, which the graph decodes in part, equal views from decoded images."""
     jpegs = [coloured(*side, kind) for side in ((64, 64), (200, 50), (33, 120)) for kind in KINDS]
     heights, widths = sides(jpegs)
     samples = Samples(np.zeros(len(jpegs), np.int64), np.arange(len(jpegs)), widths, heights)

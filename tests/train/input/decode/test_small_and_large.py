@@ -1,4 +1,4 @@
-"""Where the border between the two decoders lies never changes a result: neither pixels nor errors."""
+"""The size limit between the two decoders changes neither pixels nor errors."""
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -27,7 +27,7 @@ BORDERS = (0, 33 * 60, turbo.MOST_PIXELS, 1 << 40)
 
 
 def made(split: Split, ids: list[int], views: Views) -> Pixels | str:
-    """What becomes of these samples, or the error's text."""
+    """Return the images of these samples, or the text of the error."""
     numbers = np.array(ids)
     plan = Plan(0, 0, 0 * numbers, 0 * numbers, Wanted(numbers, views, 32))
     try:
@@ -37,7 +37,7 @@ def made(split: Split, ids: list[int], views: Views) -> Pixels | str:
 
 
 def views_of(split: Split, ids: list[int], epoch: int) -> tuple[Views, Views]:
-    """Random views of these samples, and those of evaluation."""
+    """Return random views of these samples, and evaluation views."""
     numbers = np.array(ids)
     widths, heights = split.widths[numbers], split.heights[numbers]
     samples = Samples(np.full(len(ids), epoch), numbers, widths, heights)
@@ -45,20 +45,20 @@ def views_of(split: Split, ids: list[int], epoch: int) -> tuple[Views, Views]:
 
 
 def of_all_borders(split: Split, ids: list[int], views: Views) -> Iterator[Pixels | str]:
-    """The same batch, with the border elsewhere each time."""
+    """Return the same batch for several limits."""
     for border in BORDERS:
         with mock.patch.object(turbo, "MOST_PIXELS", border):
             yield made(split, ids, views)
 
 
 def equal(results: list[Pixels | str]) -> bool:
-    """Whether all are the same images, or all the same error."""
+    """Whether all results are the same images or the same error."""
     return all(type(one) is type(results[0]) and np.array_equal(one, results[0]) for one in results)
 
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Split:
-    """Every kind of JPEG, small ones and large ones in turn, and odd ones as prep admits them."""
+    """Return every kind of JPEG, small and large in turn, and odd ones that prep admits."""
     kinds = [*KINDS, *OTHER_SAMPLINGS, "L"]
     sides = [(33, 60), (300, 180), (64, 64), (129, 128), (1, 1), (500, 375)]
     jpegs = [coloured(*sides[number % len(sides)], kind) for number, kind in enumerate(5 * kinds)]
@@ -67,7 +67,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 @pytest.mark.parametrize("epoch", range(4))
 def test_borders_change_no_pixel(mixed: Split, epoch: int) -> None:
-    """A batch of all, in any order: every image is where it belongs, whichever decoder it had."""
+    """In a batch of all kinds, in any order, every image is in its row, whichever decoder made it."""
     ids = np.random.default_rng(epoch).permutation(len(mixed)).tolist()
     for views in views_of(mixed, ids, epoch):
         results = list(of_all_borders(mixed, ids, views))
@@ -78,7 +78,7 @@ def test_borders_change_no_pixel(mixed: Split, epoch: int) -> None:
 
 
 def flipped(jpeg: Pixels, seed: int) -> Pixels:
-    """Some bits of the scan are others."""
+    """Return the file with some bits of the scan flipped."""
     chance, harmed = np.random.default_rng(seed), jpeg.copy()
     scan = jpeg.tobytes().index(b"\xff\xda") + 14
     for place in chance.integers(scan, len(jpeg) - 2, chance.integers(1, 4)):
@@ -87,26 +87,26 @@ def flipped(jpeg: Pixels, seed: int) -> Pixels:
 
 
 def cut(jpeg: Pixels, seed: int) -> Pixels:
-    """The scan ends early, with the marker that ends an image or without it."""
+    """Return the file with a truncated scan, with or without the end-of-image marker."""
     chance, scan = np.random.default_rng(seed), jpeg.tobytes().index(b"\xff\xda") + 14
     kept = jpeg[: chance.integers(scan, len(jpeg) - 2)]
     return np.append(kept, np.array([0xFF, 0xD9], np.uint8)) if seed % 2 else kept
 
 
 def longer(jpeg: Pixels, seed: int) -> Pixels:
-    """Something follows the image."""
+    """Return the file with bytes after the image."""
     return np.append(jpeg, np.random.default_rng(seed).integers(0, 256, 50, np.uint8))
 
 
 def other(_: Pixels, seed: int) -> Pixels:
-    """Another image, which is smaller or larger or of the same size."""
+    """Return another image, which is smaller, larger or of the same size."""
     sides = [(32, 128), (64, 64), (80, 64), (200, 200), (63, 64)][seed % 5]
     return np.frombuffer(picture(*sides), np.uint8)
 
 
 @pytest.mark.parametrize("harm", [flipped, cut, longer, other], ids=lambda harm: harm.__name__)
 def test_borders_change_no_error(tiny_set: Path, tmp_path: Path, harm: Callable[[Pixels, int], Pixels]) -> None:
-    """A harmed file, among others that are not, gives the same pixels or the same error that names it."""
+    """A damaged file among sound ones gives the same pixels, or the same error with its name, for any limit."""
     errors = 0
     for seed in range(12):
         split = ShardSet.open(tiny_set).split("train")
@@ -122,7 +122,7 @@ def test_borders_change_no_error(tiny_set: Path, tmp_path: Path, harm: Callable[
 
 
 def epoch_of(shards: Path, border: int) -> str:
-    """A hash of all batches of a training epoch, with the border there."""
+    """Return a hash of all batches of a training epoch with this limit."""
     made, augment = sha256(), {"crop_area": (0.08, 1.0), "crop_ratio": (0.75, 4 / 3), "flip": 0.5}
     options: dict[str, Any] = {"batch": 250, "size": 64, "augment": augment, "device": "cpu", "normalise": None}
     with mock.patch.object(turbo, "MOST_PIXELS", border), headrace.Loader(shards, **options) as loader:
@@ -134,5 +134,5 @@ def epoch_of(shards: Path, border: int) -> str:
 
 @pytest.mark.real
 def test_an_epoch_has_the_same_bits(real_set: Path) -> None:
-    """All batches of TinyImageNet are those of DALI alone."""
+    """All batches of TinyImageNet equal those that DALI alone makes."""
     assert epoch_of(real_set, turbo.MOST_PIXELS) == epoch_of(real_set, 0)

@@ -1,4 +1,4 @@
-"""Strips of decoded images: any harm to what is read is found, and only what is needed is read."""
+"""Strips of decoded images: any damage to bytes that are read is found, and only needed strips are read."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ shapes = st.lists(st.tuples(st.integers(1, 70), st.integers(1, 40)), min_size=1,
 
 
 class HarmedError(Exception):
-    """What these tests have raised; its argument is the image."""
+    """Raised in these tests; its argument is the id of the image."""
 
 
 class Stored:
-    """Images of these heights and widths in a file, and their strips."""
+    """Images of these heights and widths in a file, with their strips."""
 
     def __init__(self, path: Path, shapes: list[tuple[int, int]], *, once: bool = False) -> None:
         draw = np.random.default_rng(len(shapes))
@@ -46,7 +46,7 @@ class Stored:
         os.close(self.descriptor)
 
     def harm(self, image: int, first: int, change: Callable[[Pixels], Pixels], size: int = 1) -> None:
-        """Change bytes of an image, in place."""
+        """Change bytes of an image in the file."""
         data = np.fromfile(self.path, np.uint8)
         at = int(self.starts[image]) + first
         data[at : at + size] = change(data[at : at + size])
@@ -54,7 +54,7 @@ class Stored:
             stream.write(data.tobytes())
 
     def read(self, image: int, first: int, last: int) -> Pixels:
-        """These rows of an image."""
+        """Return these rows of an image."""
         region = Regions(np.array([[first, 0]], np.int32), np.array([[last - first, 1]], np.int32))
         images, part = self.strips.read(np.array([image]), region)
         top = int(part.start[0, 0])
@@ -63,7 +63,7 @@ class Stored:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Iterator[Stored]:
-    """One image of 70 rows, five strips, which are checked each time."""
+    """Return an image of 70 rows in five strips, which are checked at each read."""
     made = Stored(tmp_path / "one", [(70, 9)])
     yield made
     made.close()
@@ -74,7 +74,7 @@ def stored(tmp_path: Path) -> Iterator[Stored]:
 def test_what_is_read_is_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, shapes: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    """Any rows of images of any shape, in any order; with them come at most the rest of their strips."""
+    """For any rows of images of any shape, in any order, at most the rest of their strips is read too."""
     stored = Stored(tmp_path_factory.mktemp("strips") / "images", shapes)
     ids = np.array(data.draw(st.lists(st.integers(0, len(shapes) - 1), min_size=1, max_size=8)))
     first = np.array([data.draw(st.integers(0, shapes[image][0] - 1)) for image in ids])
@@ -97,7 +97,7 @@ def test_what_is_read_is_what_was_written(
 def test_views_are_those_of_images_in_memory(
     tmp_path_factory: pytest.TempPathFactory, shapes: list[tuple[int, int]], size: int, seed: int
 ) -> None:
-    """Crops and central squares have the same bits, whatever shapes are in the batch."""
+    """Crops and central squares have the bits of images in memory, for any shapes in the batch."""
     stored = Stored(tmp_path_factory.mktemp("strips") / "images", shapes)
     ids = np.arange(len(shapes))[::-1].copy()
     samples = Samples(0 * ids, ids, stored.widths[ids], stored.heights[ids])
@@ -111,7 +111,7 @@ def test_views_are_those_of_images_in_memory(
 
 
 def flipped(bit: int) -> Callable[[Pixels], Pixels]:
-    """A change of one bit of each byte."""
+    """Return a change that flips one bit of each byte."""
     return lambda data: data ^ np.uint8(1 << bit)
 
 
@@ -120,7 +120,7 @@ def flipped(bit: int) -> Callable[[Pixels], Pixels]:
     st.integers(0, 70 * 9 * 3 - 1), st.integers(1, 300), st.sampled_from(["inverted", "zeros", "moved", *"01234567"])
 )
 def test_any_harm_is_found(tmp_path_factory: pytest.TempPathFactory, first: int, size: int, kind: str) -> None:
-    """A bit of one byte or of many, inverted pixels, zeros, pixels that moved: where they are read, and only there."""
+    """Flipped bits, inverted pixels, zeros and moved pixels are found when they are read, and only then."""
     stored = Stored(tmp_path_factory.mktemp("strips") / "image", [(70, 9)])
     changes: dict[str, Callable[[Pixels], Pixels]] = {
         "inverted": np.invert,
@@ -142,7 +142,7 @@ def test_any_harm_is_found(tmp_path_factory: pytest.TempPathFactory, first: int,
 
 
 def test_resizing_reads_only_the_strips_that_are_seen(stored: Stored) -> None:
-    """Harm above and below a view, also where an image is resized as a whole first, is not met; harm in it is."""
+    """Damage above and below a view is not noticed, also if whole images are resized first; damage in it is."""
     crop = train_views(Crop((0.999, 1.0), (1.0, 1.0), 0.0), 0, Samples(*np.array([[0], [0], [9], [70]])))
     central = centre_views(1.0, 9, np.array([9]), np.array([70]))  # 9 rows of 70 in both: 30 to 40
     for row in (0, 15, 48, 69):
@@ -157,7 +157,7 @@ def test_resizing_reads_only_the_strips_that_are_seen(stored: Stored) -> None:
 
 @pytest.mark.parametrize("once", [False, True])
 def test_when_a_strip_is_checked(tmp_path: Path, once: bool) -> None:
-    """Each time; or when it is read for the first time, and then each strip for itself."""
+    """A strip is checked at each read, or only at the first read of that strip."""
     stored = Stored(tmp_path / "one", [(70, 9)], once=once)
     stored.read(0, 0, 16)
     stored.harm(0, 0, np.invert)
@@ -175,7 +175,7 @@ def test_when_a_strip_is_checked(tmp_path: Path, once: bool) -> None:
 
 @pytest.mark.parametrize("left", [0, 5, 100, 5 + 70 * 27 - 1])
 def test_file_that_was_cut(stored: Stored, left: int) -> None:
-    """Rows that are gone are an error, and no signal."""
+    """Missing rows are an error, not a signal."""
     os.truncate(stored.path, left)
     with pytest.raises(HarmedError):
         stored.read(0, 69, 70)
@@ -183,7 +183,7 @@ def test_file_that_was_cut(stored: Stored, left: int) -> None:
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 255))
 def test_sums_are_nhs(height: int, width: int, seed: int) -> None:
-    """As the paper defines it, in integers of Python: zeros after the last byte, keys as SHAKE-256 gives them."""
+    """Checksums equal the paper's definition in Python integers, with zeros after the last byte and SHAKE-256 keys."""
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     keys = Keys.for_widths(np.array([width, 12]))
     low, high = keys.low.tolist(), keys.high.tolist()
@@ -197,7 +197,7 @@ def test_sums_are_nhs(height: int, width: int, seed: int) -> None:
 
 
 def test_keys_hold_still() -> None:
-    """Caches outlive versions: narrow images have the first of the keys of wide ones, and these never change."""
+    """Keys never change, because caches outlive versions; keys of narrow images are the first keys of wide images."""
     narrow, wide = Keys.for_widths(np.array([3])), Keys.for_widths(np.array([3, 64]))
     assert (len(narrow.low), len(wide.low)) == (18, 384)
     assert (wide.low[:18] == narrow.low).all()

@@ -1,4 +1,4 @@
-"""Small JPEGs by libjpeg-turbo: DALI's bits wherever it decodes one, and what it leaves to DALI."""
+"""Small JPEGs decoded by libjpeg-turbo have DALI's bits, and other files are left to DALI."""
 
 import io
 from typing import Any
@@ -29,7 +29,7 @@ Factors = tuple[tuple[int, int], ...]
 
 
 def files_of(jpegs: list[bytes], heights_and_widths: Sides, *, rows: bool = True) -> Files:
-    """The files as a batch is read: as rows of one array, or each as an array."""
+    """Return the files of a batch, as rows of one array or as separate arrays."""
     heights, widths = np.array(heights_and_widths, np.int32).T
     arrays: Jpegs = [np.frombuffer(jpeg, np.uint8) for jpeg in jpegs]
     if rows:
@@ -41,7 +41,7 @@ def files_of(jpegs: list[bytes], heights_and_widths: Sides, *, rows: bool = True
 
 
 def turbo(files: Files) -> tuple[NDArray[np.bool_], list[Pixels]]:
-    """Which files it decodes, and copies of their images: the same with the system's library, if there is one."""
+    """Return which files are decoded, and copies of their images, after a comparison with the system's library."""
     with mock.patch.object(turbo_module, "system_library", return_value=None):
         alone = TurboDecoder()
     done, images = alone(files)
@@ -54,7 +54,7 @@ def turbo(files: Files) -> tuple[NDArray[np.bool_], list[Pixels]]:
 
 
 def dali(jpegs: list[bytes], heights_and_widths: Sides) -> list[Pixels]:
-    """Whole images as DALI decodes them."""
+    """Return whole images as DALI decodes them."""
     heights, widths = np.array(heights_and_widths, np.int32).T
     files = [np.frombuffer(jpeg, np.uint8) for jpeg in jpegs]
     images = Decoder(len(jpegs), 1)(files, Regions.whole(heights, widths))
@@ -62,7 +62,7 @@ def dali(jpegs: list[bytes], heights_and_widths: Sides) -> list[Pixels]:
 
 
 def same(one: list[Pixels], other: list[Pixels]) -> bool:
-    """Whether all are the same bits."""
+    """Whether all images have the same bits."""
     return all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
 
 
@@ -70,7 +70,7 @@ def same(one: list[Pixels], other: list[Pixels]) -> bool:
 @settings(deadline=None, max_examples=25)
 @given(width=SIDE, height=SIDE, rows=st.booleans())
 def test_every_kind_has_the_same_bits(kind: str, width: int, height: int, rows: bool) -> None:
-    """Whatever the sampling of the colours, sides and scans; of a file with EXIF data or four colours none is taken."""
+    """Bits are equal for any chroma subsampling, sides and scans; files with EXIF or four colours are skipped."""
     jpeg = coloured(width, height, kind)
     upright = (width, height) if "turned" in kind else (height, width)
     done, images = turbo(files_of([jpeg] * 2, [upright] * 2, rows=rows))
@@ -79,7 +79,7 @@ def test_every_kind_has_the_same_bits(kind: str, width: int, height: int, rows: 
 
 
 def test_odd_files_have_the_same_bits() -> None:
-    """Those that prep admits as they are; without EXIF data, most are decoded here."""
+    """Odd files that prep admits unchanged have the same bits; most of those without EXIF are decoded here."""
     jpegs, places = [], []
     for number in range(400):
         odd = odd_jpeg(number)
@@ -113,7 +113,7 @@ SAMPLINGS: dict[
 
 
 def resampled(width: int, height: int, factors: Factors) -> tuple[bytes, int, int]:
-    """A file with these factors, the blocks of another, and as many units of them; its height and width."""
+    """Return a file with these factors and the blocks of another file, and its height and width."""
     blocks = sum(across * down for across, down in factors)
     unit = {6: (16, 16), 4: (16, 8)}[blocks]
     jpeg = bytearray(coloured(width * unit[0], height * unit[1], {6: "4:2:0", 4: "4:2:2"}[blocks]))
@@ -130,7 +130,7 @@ def resampled(width: int, height: int, factors: Factors) -> tuple[bytes, int, in
 @settings(deadline=None, max_examples=5)
 @given(width=st.integers(1, 4), height=st.integers(1, 4))
 def test_every_sampling_has_the_same_bits(factors: Factors, width: int, height: int) -> None:
-    """Also those that no encoder here makes; those without a name, which prep does not admit, are left to DALI."""
+    """Subsamplings that no encoder here makes are included; unnamed ones, which prep refuses, are left to DALI."""
     jpeg, high, wide = resampled(width, height, factors)
     done, images = turbo(files_of([jpeg], [(high, wide)]))
     assert done.all() == SAMPLINGS[factors]
@@ -138,7 +138,7 @@ def test_every_sampling_has_the_same_bits(factors: Factors, width: int, height: 
 
 
 def test_stored_rgb_has_the_same_bits() -> None:
-    """Of a file that holds red, green and blue themselves, as Adobe's marker says."""
+    """A file that stores red, green and blue, according to Adobe's marker, has the same bits."""
     noise, out = np.random.default_rng(1).integers(0, 256, (50, 70, 3), np.uint8), io.BytesIO()
     Image.fromarray(noise).save(out, "JPEG", quality=95, keep_rgb=True)
     assert b"Adobe" in out.getvalue()
@@ -148,7 +148,7 @@ def test_stored_rgb_has_the_same_bits() -> None:
 
 
 def saved(form: str, **options: Any) -> bytes:
-    """A picture of 40 x 30 in another format."""
+    """Return a picture of 40 x 30 in another format."""
     out = io.BytesIO()
     Image.open(io.BytesIO(picture(40, 30))).save(out, form, **options)
     return out.getvalue()
@@ -172,7 +172,7 @@ def saved(form: str, **options: Any) -> bytes:
 )
 @pytest.mark.parametrize("rows", [True, False])
 def test_is_left_to_dali(jpeg: bytes, high: int, wide: int, rows: bool) -> None:
-    """What is large, is not as the index says, may be turned, or of which libjpeg-turbo has a warning."""
+    """Large files, files that differ from the index or may be turned, and files with warnings are left to DALI."""
     sound = picture(20, 20)
     done, images = turbo(files_of([sound, jpeg, sound], [(20, 20), (high, wide), (20, 20)], rows=rows))
     assert done.tolist() == [True, False, True]
@@ -180,7 +180,7 @@ def test_is_left_to_dali(jpeg: bytes, high: int, wide: int, rows: bool) -> None:
 
 
 def test_memory_is_kept() -> None:
-    """The next batch takes the memory of the one before, where that suffices."""
+    """The next batch reuses the memory of the batch before, if it is large enough."""
     decoder, jpeg = TurboDecoder(), picture(64, 64)
     _, first = decoder(files_of([jpeg] * 5, [(64, 64)] * 5))
     _, second = decoder(files_of([jpeg] * 4, [(64, 64)] * 4))

@@ -1,4 +1,4 @@
-"""Loops that numba compiles: kept where they can be, never stale, and never loaded where nothing needs them."""
+"""Loops compiled by numba are stored if possible, never outdated, and never loaded if nothing needs them."""
 
 import os
 import subprocess
@@ -45,13 +45,13 @@ RUN = (
 
 @jit
 def plus_one(x: int) -> int:
-    """Something that is compiled in no time."""
+    """A function that compiles quickly."""
     return x + 1
 
 
 @jit
 def count_to(end: int) -> int:
-    """Something that takes its time."""
+    """A function that runs for a while."""
     state = 1
     for turn in range(end):
         state = (state * 6364136223846793005 + turn) & 0xFFFFFFFF
@@ -60,7 +60,7 @@ def count_to(end: int) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of these tests, with one compiled function in it."""
+    """Return a cache folder for these tests, with one compiled function in it."""
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("kept")
         patch.setenv("XDG_CACHE_HOME", str(home))
@@ -69,13 +69,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def anew() -> tuple[int, int]:
-    """What the function gives, compiled or loaded as in a new process, and whether it was loaded."""
+    """Return the function's result as in a new process, and whether its code was loaded instead of compiled."""
     fresh: Any = jit(plus_one.py_func)  # type: ignore[attr-defined]
     return fresh(1), sum(fresh.stats.cache_hits.values())
 
 
 def test_other_process_finds_it(folder: Path) -> None:
-    """What was compiled once is loaded after that, from one file that the user alone can write."""
+    """Code that was compiled once is loaded later from one file that only the user can write."""
     assert anew() == (2, 1)
     (path,) = folder.iterdir()
     assert path.name.startswith(f"{plus_one.__module__}.plus_one-")
@@ -83,7 +83,7 @@ def test_other_process_finds_it(folder: Path) -> None:
 
 
 def damage(path: Path, at: int, bit: int | None) -> None:
-    """Cut a file at a byte, or turn a bit of that byte."""
+    """Truncate a file at a byte, or flip a bit of that byte."""
     data = bytearray(path.read_bytes())
     at %= len(data)
     if bit is None:
@@ -97,7 +97,7 @@ PLACES = st.tuples(st.one_of(st.integers(0, 40), st.integers(0, 1 << 20)), st.on
 
 
 def check_made_again(folder: Path, where: tuple[int, int | None]) -> None:
-    """The damaged file is not loaded, the result is right, and the file is whole again."""
+    """Check that the damaged file is not loaded, the result is right, and the file is whole again."""
     (path,) = folder.iterdir()
     damage(path, *where)
     assert anew() == (2, 0)
@@ -108,7 +108,7 @@ def check_made_again(folder: Path, where: tuple[int, int | None]) -> None:
 @settings(max_examples=5)
 @given(where=PLACES)
 def test_damaged_file_is_made_again(folder: Path, where: tuple[int, int | None]) -> None:
-    """A file that is cut anywhere, or with one bit turned, is compiled anew without a word."""
+    """A file that is truncated anywhere, or has a flipped bit, is compiled again without a message."""
     check_made_again(folder, where)
 
 
@@ -116,12 +116,12 @@ def test_damaged_file_is_made_again(folder: Path, where: tuple[int, int | None])
 @settings(max_examples=200)
 @given(where=PLACES)
 def test_damaged_file_is_made_again_two_hundred_times(folder: Path, where: tuple[int, int | None]) -> None:
-    """The same, at more places."""
+    """The same holds at more places."""
     check_made_again(folder, where)
 
 
 def run(tmp_path: Path, **environment: str) -> "subprocess.Popen[str]":
-    """A process that loads a kernel from the folder and prints its result, whether it was kept, and what is wrong."""
+    """Run a process that loads a kernel from the folder, and prints the result, the source and any trouble."""
     paths = os.pathsep.join(map(str, (tmp_path, SEARCH)))
     env = {**os.environ, "PYTHONPATH": paths, "XDG_CACHE_HOME": str(tmp_path), **environment}
     return subprocess.Popen(
@@ -130,21 +130,21 @@ def run(tmp_path: Path, **environment: str) -> "subprocess.Popen[str]":
 
 
 def seen(process: "subprocess.Popen[str]") -> str:
-    """What it printed; it must end well and without a word on standard error."""
+    """Return what the process printed, after checking that it succeeded without output on standard error."""
     output, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
     return output.strip()
 
 
 def write_kernel(tmp_path: Path, factor: int, shift: int) -> None:
-    """Its sources: one function in a file, which calls one in another and takes a constant from there."""
+    """Write a function that calls a function, and uses a constant, of another file."""
     (tmp_path / "kernels").mkdir(exist_ok=True)
     (tmp_path / "kernels/kernel.py").write_text(KERNEL)
     (tmp_path / "kernels/called.py").write_text(CALLED.format(factor=factor, shift=shift))
 
 
 def test_edit_in_a_file_that_is_called_is_never_missed(tmp_path: Path) -> None:
-    """Another factor or constant in a called file: the next process has the new result; as before, the old one."""
+    """After a change in the other file the next process has the new result; after undoing it, the old one."""
     write_kernel(tmp_path, 2, 1)
     assert seen(run(tmp_path)) == "11 0"
     write_kernel(tmp_path, 3, 2)
@@ -155,7 +155,7 @@ def test_edit_in_a_file_that_is_called_is_never_missed(tmp_path: Path) -> None:
 
 
 def test_processes_that_fill_it_at_once(tmp_path: Path) -> None:
-    """Ranks that all find nothing compile and keep the same files; each is right, and the next process loads them."""
+    """Processes that start without stored code all compile, each result is right, and the next process loads it."""
     write_kernel(tmp_path, 2, 1)
     processes = [run(tmp_path) for _ in range(3)]
     assert {seen(process)[:2] for process in processes} == {"11"}
@@ -165,14 +165,14 @@ def test_processes_that_fill_it_at_once(tmp_path: Path) -> None:
 
 
 def test_without_a_place_it_compiles_and_says_so(tmp_path: Path) -> None:
-    """Where no private folder can be made, the result is right, and there is a line for the user."""
+    """If no private folder can be made, the result is right, and the user gets a warning."""
     write_kernel(tmp_path, 2, 1)
     said = "compiled loops cannot be kept, so every start compiles them again, which takes some seconds: there is no"
     assert seen(run(tmp_path, XDG_CACHE_HOME="/dev/null")).startswith(f"11 0 {said}")
 
 
 def test_kept_for_these_versions_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code of another numba, llvmlite, numpy or Python is not taken, and stays for a process that has these."""
+    """Code of another version of numba, llvmlite, NumPy or Python is not loaded, and stays for such a process."""
     (path,) = folder.iterdir()
     monkeypatch.setattr(sys.modules["headrace.train.input.kernels.jit"], "_VERSIONS", ("0.1",))
     assert anew() == (2, 0)
@@ -183,7 +183,7 @@ def test_kept_for_these_versions_alone(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_kept_for_this_processor_alone(folder: Path) -> None:
-    """The processor's name and features, as LLVM knows them, are part of the key."""
+    """The key includes the processor's name and features, as LLVM reports them."""
     fresh: Any = jit(plus_one.py_func)  # type: ignore[attr-defined]
 
     class Codegen:
@@ -196,7 +196,7 @@ def test_kept_for_this_processor_alone(folder: Path) -> None:
 
 
 def test_function_without_a_file_is_compiled_all_the_same() -> None:
-    """What cannot be kept, here for want of a file, works without."""
+    """A function whose code cannot be stored, because it has no file, still works."""
     names: dict[str, object] = {"__file__": __file__, "__name__": __name__}
     exec("def doubled(x):\n    return 2 * x", names)  # noqa: S102  the way to a function that lies in no file
     doubled = jit(names["doubled"])  # type: ignore[type-var]
@@ -204,7 +204,7 @@ def test_function_without_a_file_is_compiled_all_the_same() -> None:
 
 
 def test_function_with_a_closure_is_not_kept(folder: Path) -> None:
-    """Its values are in no file, so it is compiled in each process, and two of them are two functions."""
+    """A closure is compiled in each process, because its values are in no file; two closures are two functions."""
     before = set(folder.iterdir())
 
     def plus(number: int) -> Any:
@@ -220,7 +220,7 @@ def test_function_with_a_closure_is_not_kept(folder: Path) -> None:
 
 
 def test_other_threads_run_meanwhile() -> None:
-    """The interpreter's lock is not held: this thread gets its turns while another one computes."""
+    """Compiled code does not hold the interpreter's lock: other threads run while it computes."""
     count_to(1)
     thread = threading.Thread(target=count_to, args=(500_000_000,))
     began = time.perf_counter()
@@ -231,7 +231,7 @@ def test_other_threads_run_meanwhile() -> None:
 
 
 def test_pipeline_of_a_gpu_loads_no_compiler() -> None:
-    """Importing the pipeline, all that a run on a GPU needs of it, leaves numba out."""
+    """Importing everything that a run on a GPU needs from the pipeline does not import numba."""
     code = "import headrace.train.input.decode.pipeline, headrace.train.input.normalise, sys\n"
     code += "sys.exit('numba' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": SEARCH}, check=True)

@@ -1,4 +1,4 @@
-"""Files of compiled loops: whole or not there, whoever writes them and whatever became of them."""
+"""Files of compiled loops are whole or missing, whoever writes them and however they are damaged."""
 
 import os
 import resource
@@ -18,7 +18,7 @@ KEY, DATA = b"of this code, on this processor", b"\x00machine code\xff" * 3
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A private folder of this test."""
+    """Return a private folder for this test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = private_folder("loops")
     assert found is not None
@@ -27,18 +27,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def loops() -> Kept:
-    """What is kept in it."""
+    """Return the store in this folder."""
     return Kept("loops", "nothing is kept")
 
 
 def only(folder: Path) -> Path:
-    """The one file that is there."""
+    """Return the only file in the folder."""
     (path,) = folder.iterdir()
     return path
 
 
 def test_what_was_put_is_there_for_its_key_alone(folder: Path, loops: Kept) -> None:
-    """The bytes come back for the same name and key, and for no other."""
+    """Bytes are returned for the same name and key, and for no other."""
     loops.put("one", KEY, DATA)
     assert Kept("loops", "").get("one", KEY) == DATA
     assert loops.get("other", KEY) is None
@@ -48,7 +48,7 @@ def test_what_was_put_is_there_for_its_key_alone(folder: Path, loops: Kept) -> N
 
 
 def test_every_cut_and_every_flipped_bit_is_seen(folder: Path, loops: Kept) -> None:
-    """Not one damaged file is taken, of all that one cut or one bit can make; put again, it is whole."""
+    """No file with one cut or one flipped bit is accepted; after another `put` the file is whole."""
     loops.put("one", KEY, DATA)
     path = only(folder)
     whole = path.read_bytes()
@@ -67,7 +67,7 @@ def test_every_cut_and_every_flipped_bit_is_seen(folder: Path, loops: Kept) -> N
 @settings(max_examples=50)
 @given(damaged=st.binary(max_size=100))
 def test_other_bytes_are_never_taken(tmp_path_factory: pytest.TempPathFactory, damaged: bytes) -> None:
-    """Whatever lies there under the right name, it is not taken for what was put."""
+    """A file with the right name and other content is never accepted."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("any")))
         loops, folder = Kept("loops", ""), private_folder("loops")
@@ -78,7 +78,7 @@ def test_other_bytes_are_never_taken(tmp_path_factory: pytest.TempPathFactory, d
 
 
 def test_file_under_the_name_of_another_is_not_taken(folder: Path, loops: Kept) -> None:
-    """Code that is whole, but of another function, types or processor, is not run for this one."""
+    """Intact code of another function, other types or another processor is not accepted."""
     loops.put("one", KEY, DATA)
     path = only(folder)
     loops.put("one", b"another key", DATA)
@@ -88,7 +88,7 @@ def test_file_under_the_name_of_another_is_not_taken(folder: Path, loops: Kept) 
 
 
 def test_folder_that_others_may_write_is_not_used(folder: Path, loops: Kept) -> None:
-    """Nothing is read there, as anybody may have put it there, with the right hash; and it is said."""
+    """Nothing is read from such a folder, as anybody could forge code with its hash; a warning says so."""
     loops.put("one", KEY, DATA)
     folder.chmod(0o777)
     assert loops.get("one", KEY) is None
@@ -98,7 +98,7 @@ def test_folder_that_others_may_write_is_not_used(folder: Path, loops: Kept) -> 
 
 
 def test_full_disk_is_said(folder: Path, loops: Kept) -> None:
-    """What cannot be written is said, and no error."""
+    """A failed write is a warning, not an error."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
     try:
@@ -110,7 +110,7 @@ def test_full_disk_is_said(folder: Path, loops: Kept) -> None:
 
 
 def test_folder_does_not_grow_for_ever(folder: Path, loops: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond a number of files, those that were used longest ago go; so does what killed processes left."""
+    """Above a number of files, the least recently used ones are removed, and so are remains of killed processes."""
     monkeypatch.setattr(kept, "_MOST", 3)
     now = time.time()
     for number in range(3):
@@ -127,7 +127,7 @@ def test_folder_does_not_grow_for_ever(folder: Path, loops: Kept, monkeypatch: p
 
 
 def test_what_has_to_be_made_is_told_once(folder: Path, loops: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many loops are compiled there is one line; where nothing can be kept it promises nothing."""
+    """There is one message for any number of loops; if nothing can be stored, it does not promise reuse."""
     told: list[str] = []
     loops.tell = told.append
     loops.missed()

@@ -1,4 +1,4 @@
-"""Which files the code of a module comes from."""
+"""The source files that a module's code comes from."""
 
 import sys
 from importlib.util import find_spec, module_from_spec
@@ -25,13 +25,13 @@ RESIZE = {"resize", "arguments", "filters", "jit", "libc", "plain", "simd", "str
     ],
 )
 def test_files_of_every_kernel(module: ModuleType, wanted: set[str]) -> None:
-    """Each module of compiled loops comes from itself, the decorator, and all else of ours that it imports."""
+    """Each kernel's files are itself, the decorator's module, and all other modules of ours that it imports."""
     found = {path.stem for path in origins.files(module.__name__) if ROOT / "train" in path.parents}
     assert found - {"__init__"} == wanted
 
 
 def test_every_module_of_loops_is_looked_at_above() -> None:
-    """All modules that use the decorator are in the table."""
+    """The table has all modules that use the decorator."""
     using = [path for path in (ROOT / "train").rglob("*.py") if "kernels.jit import " in path.read_text()]
     (mark,) = (mark for mark in test_files_of_every_kernel.pytestmark if mark.name == "parametrize")  # type: ignore[attr-defined]
     assert sorted(using) == sorted(Path(str(module.__file__)).resolve() for module, _ in mark.args[1])
@@ -59,7 +59,7 @@ SOURCES = {
 
 
 def test_imports_in_all_their_forms_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole modules, parts of them, several lines, inside functions, in circles; of ours, and of the module's own."""
+    """Imports of modules and names, on several lines, in functions and in circles are followed."""
     for name, text in SOURCES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
@@ -74,7 +74,7 @@ def test_imports_in_all_their_forms_are_followed(tmp_path: Path, monkeypatch: py
 
 
 def test_source_that_changed_after_the_start_has_no_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process loaded may be older than what lies there now; and what has no file has none either."""
+    """A changed file has no stamp, because the loaded code may be older; neither has a module without a file."""
     (tmp_path / "late.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     load("late")

@@ -1,4 +1,4 @@
-"""Without numba the same bits: each function beside its compiled counterpart."""
+"""Functions without numba give the same bits as their compiled counterparts."""
 
 import os
 import tempfile
@@ -20,12 +20,12 @@ SIZES = st.integers(1, 40)
 
 
 def test_compiled_ones_are_there() -> None:
-    """Otherwise the others here would compare a function with itself."""
+    """Compiled functions exist; otherwise the other tests would compare a function with itself."""
     assert MISSING == ""
 
 
 def drawn_boxes(draw: np.random.Generator, heights: Integers, widths: Integers, size: int) -> Boxes:
-    """Any box of each image, resized to any sides that hold the square, cut anywhere, mirrored or not."""
+    """Draw any box of each image, resized to any sides that hold the square, cut anywhere, mirrored or not."""
     whole = np.stack([heights, widths], 1)
     sides = draw.integers(1, whole + 1)
     resized = draw.integers(size, size + 30, sides.shape)
@@ -42,7 +42,7 @@ def drawn_boxes(draw: np.random.Generator, heights: Integers, widths: Integers, 
 @settings(max_examples=150)
 @given(st.integers(0, 2**32), st.integers(1, 12), SIZES, st.sampled_from([1, 4, 80, 300]))
 def test_resized_boxes(seed: int, count: int, size: int, largest: int) -> None:
-    """Any boxes of any images, in batches of any size; images begin anywhere, and rows may have bytes behind them."""
+    """Any boxes of any images are equal, in batches of any size, wherever images begin and rows end."""
     draw = np.random.default_rng(seed)
     heights, widths = draw.integers(1, largest + 1, (2, count))
     pitches = 3 * (widths + draw.integers(0, 3, count))
@@ -58,7 +58,7 @@ def test_resized_boxes(seed: int, count: int, size: int, largest: int) -> None:
 
 @given(st.integers(0, 2**32), st.integers(0, 20), st.integers(1, 300), st.sampled_from([np.float32, np.float64]))
 def test_scaled_rows(seed: int, count: int, width: int, dtype: type) -> None:
-    """Products are rounded before the shift is added, in both formats."""
+    """Products are rounded before the shift is added, in both number formats."""
     draw = np.random.default_rng(seed)
     pixels = draw.integers(0, 256, (count, width), np.uint8)
     factors, shift = draw.normal(size=(2, width)).astype(dtype)
@@ -72,7 +72,7 @@ def test_scaled_rows(seed: int, count: int, width: int, dtype: type) -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=6), st.data())
 def test_read_rows(bodies: list[bytes], data: st.DataObject) -> None:
-    """The same rows, and the same batches refused: other bytes, no marker at the end, a file that ends before."""
+    """Rows are equal, and the same batches are refused: changed bytes, no end marker, a truncated file."""
     files = [body + data.draw(st.sampled_from([b"\xff\xd9"] * 9 + [b""])) for body in bodies]
     sums = [crc32(file) ^ (data.draw(st.integers(0, 9)) == 0) for file in files]
     sizes = np.array([len(file) for file in files], np.int32)
@@ -91,7 +91,7 @@ def test_read_rows(bodies: list[bytes], data: st.DataObject) -> None:
 @settings(max_examples=300)
 @given(st.integers(0, 400), st.data())
 def test_found_simple(number: int, data: st.DataObject) -> None:
-    """The same files, of odd ones of which some bytes before the scan are others, or which end there."""
+    """The same files are found among odd files that are changed before the scan or truncated."""
     odd = bytearray(odd_jpeg(number).data)
     scan = odd.index(b"\xff\xda")
     for place in data.draw(st.lists(st.integers(0, scan + 8), max_size=2)):
@@ -105,7 +105,7 @@ def test_found_simple(number: int, data: st.DataObject) -> None:
 
 
 class Written:
-    """Images in a file with the checksums of their strips, of which some are told wrongly."""
+    """Images in a file with the checksums of their strips, some of which are wrong."""
 
     def __init__(self, path: Path, seed: int, count: int, wrong: int) -> None:
         self.draw = draw = np.random.default_rng(seed)
@@ -121,7 +121,7 @@ class Written:
         self.starts = np.cumsum(sizes) - sizes
 
     def sums_of(self, image: Bytes, width: int, count: int) -> Sums:
-        """The sums of an image's strips, by both."""
+        """Return the checksums of an image's strips from both functions."""
         padded = np.append(image, np.zeros(-len(image) % WORD, np.uint8)).view(np.uint64)
         made, compiled = np.zeros((2, count), np.uint64)
         plain.sum_strips(padded, 3 * STRIP_ROWS * width // WORD, self.low, self.high, made)
@@ -130,7 +130,7 @@ class Written:
         return made
 
     def stored(self) -> Stored:
-        """The images as those see them who have read none of them yet."""
+        """Return the images for a reader that has not read any of them yet."""
         firsts = np.cumsum(self.counts) - self.counts
         places = (self.descriptor, self.starts, self.widths, self.heights, firsts)
         return Stored(*places, self.sums, self.low, self.high, np.zeros(len(self.sums), bool))
@@ -138,14 +138,14 @@ class Written:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that every example writes anew."""
+    """Return the path of a file that every example writes again."""
     return tmp_path_factory.mktemp("plain") / "images"
 
 
 @settings(max_examples=80)
 @given(st.integers(0, 2**32), st.integers(1, 6), SIZES, st.integers(0, 2), st.booleans(), st.sampled_from([0, 1, 999]))
 def test_strips(path: Path, seed: int, count: int, size: int, wrong: int, once: bool, cut: int) -> None:
-    """The same pixels, the same image refused, and the same strips known to be sound, resized or only read."""
+    """Pixels, refused images and checked strips are the same, for resized images and for plain reads."""
     written = Written(path, seed, count, wrong)
     os.truncate(path, max(path.stat().st_size - cut, 0))
     draw, ids = written.draw, written.draw.integers(0, count, 8)
