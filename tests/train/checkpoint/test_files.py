@@ -43,7 +43,7 @@ def save(
     said: str | None = None,
     **changes: Any,
 ) -> Path:
-    """Save a state that differs by its step; the file. `said`: what it says of the best one."""
+    """Save a state that differs by its step, and return the file. `said` is what it says of the best one."""
     run.mkdir(exist_ok=True)
     state = STATE | {"progress": {"step": step}} | changes | ({} if said is None else {"best": said})
     return files.save(
@@ -52,12 +52,12 @@ def save(
 
 
 def steps(run: Path) -> list[int]:
-    """Steps of the checkpoint files in the run."""
+    """Return the steps of the checkpoint files in the run."""
     return sorted(int(path.name.split("-")[1]) for path in (run / "checkpoints").iterdir())
 
 
 def test_state_comes_back(tmp_path: Path) -> None:
-    """What was saved is what is loaded, tensors with their bits, through the file and through its link."""
+    """A saved state is loaded with the bits of all tensors, through the file and through its link."""
     path = save(tmp_path / "run", 1)
     for loaded in (files.load(path).state, files.load(tmp_path / "run" / "last.pt").state):
         for name in ("model", "optimizer"):
@@ -66,7 +66,7 @@ def test_state_comes_back(tmp_path: Path) -> None:
 
 
 def test_run_folder_is_its_best(tmp_path: Path) -> None:
-    """A folder is taken for its best.pt; one without a best.pt is told what to give."""
+    """A run folder stands for its best.pt; if there is none, the error says what to give."""
     save(tmp_path / "run", 1)
     with pytest.raises(UsageError, match=r"run/best\.pt: no readable checkpoint .*RUN/last\.pt"):
         files.load(tmp_path / "run")
@@ -77,20 +77,20 @@ def test_run_folder_is_its_best(tmp_path: Path) -> None:
 
 
 def test_what_was_written_is_told(tmp_path: Path) -> None:
-    """Saving tells the file, its hash and how many bytes it has."""
+    """Saving returns the file, its hash and its size in bytes."""
     path, digest, size = files.save(tmp_path, STATE, 1, best=False, keep=1)
     assert path == (tmp_path / "last.pt").resolve()
     assert (size, digest) == (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def test_file_is_read_without_running_code(tmp_path: Path) -> None:
-    """The safe loader of torch, which runs nothing from the file, reads a checkpoint."""
+    """The safe loader of torch, which runs no code of the file, reads a checkpoint."""
     path = save(tmp_path / "run", 1)
     assert torch.load(path, weights_only=True)["classes"] == ["a", "b"]
 
 
 class Trap:
-    """Its pickle creates a file when it is loaded."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -100,7 +100,7 @@ class Trap:
 
 
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:
-    """A file that would run code on loading is damaged data, and its code is not run."""
+    """A file that would run code when it is loaded is damaged data, and the code does not run."""
     mark, path = tmp_path / "executed", tmp_path / "given.pt"
     torch.save(STATE | {"scaler": Trap(mark)}, path)
     with pytest.raises(DataError, match=r"given\.pt: not a readable checkpoint"):
@@ -111,7 +111,7 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
 
 
 def test_links_lead_to_the_last_and_the_best(tmp_path: Path) -> None:
-    """`last.pt` follows every save, `best.pt` those that are best; the links are relative, so a run may be moved."""
+    """`last.pt` follows every save, `best.pt` the best ones; links are relative, so a run folder may be moved."""
     run = tmp_path / "run"
     first = save(run, 1, best=True)
     second = save(run, 2)
@@ -131,7 +131,7 @@ def test_old_checkpoints_are_removed_but_not_the_best(tmp_path: Path, keep: int)
 
 
 def test_nothing_else_is_left_or_removed(tmp_path: Path) -> None:
-    """A save leaves no temporary file and touches no file of another name."""
+    """A save leaves no temporary file and touches no file with another name."""
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "mine.pt").write_text("kept")
     for step in range(1, 6):
@@ -142,7 +142,7 @@ def test_nothing_else_is_left_or_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", [0, 100, -1])
 def test_flipped_bit_is_found(tmp_path: Path, place: int) -> None:
-    """One changed bit anywhere is found by the hash in the name, with both hashes in the message."""
+    """The hash in the name finds any flipped bit, and the message has both hashes."""
     path = save(tmp_path, 1)
     content = bytearray(path.read_bytes())
     content[place] ^= 1
@@ -153,7 +153,7 @@ def test_flipped_bit_is_found(tmp_path: Path, place: int) -> None:
 
 
 def test_renamed_file_is_still_checked(tmp_path: Path) -> None:
-    """Under another name the hash is lost; changed bytes are found by the file's own checksums, cuts by its form."""
+    """Under another name, the file's own checksums find changed bytes, and its format shows if it is truncated."""
     path = tmp_path / "mine.pt"
     content = save(tmp_path, 1).read_bytes()
     path.write_bytes(content)
@@ -166,7 +166,7 @@ def test_renamed_file_is_still_checked(tmp_path: Path) -> None:
 
 
 def test_newest_sound_one_is_found(tmp_path: Path) -> None:
-    """A damaged newest checkpoint is passed over, and that is said; when all are damaged it is an error."""
+    """A damaged newest checkpoint is skipped with a message; if all are damaged, this is an error."""
     paths = [save(tmp_path, step) for step in (1, 2, 3)]
     paths[2].write_bytes(b"")
     (state, path, _), passed_over = files.newest(tmp_path)
@@ -181,14 +181,14 @@ def test_newest_sound_one_is_found(tmp_path: Path) -> None:
 
 
 def test_order_is_by_number(tmp_path: Path) -> None:
-    """Steps beyond eight digits are newer, also where their names sort before."""
+    """Steps of more than eight digits are newer, although their names sort earlier."""
     save(tmp_path, 99_999_999)
     newest = save(tmp_path, 100_000_000)
     assert files.newest(tmp_path).stored.path.name == newest.name
 
 
 def test_later_of_one_step_counts(tmp_path: Path) -> None:
-    """Of two checkpoints of one step, the one written later is the newer: it also holds the evaluation."""
+    """Of two checkpoints of the same step, the later one counts: it also has the evaluation."""
     first = save(tmp_path, 5, precision="bf16")
     second = save(tmp_path, 5, precision="fp32")
     os.utime(first, ns=(1, 1))
@@ -198,7 +198,7 @@ def test_later_of_one_step_counts(tmp_path: Path) -> None:
 
 
 def test_no_checkpoint_is_never_a_fresh_start(tmp_path: Path) -> None:
-    """A folder without checkpoints, and a file that is not there, are usage errors that say what to do."""
+    """A folder without checkpoints and a missing file are usage errors that say what to do."""
     with pytest.raises(UsageError, match="no checkpoint to resume from"):
         files.newest(tmp_path)
     with pytest.raises(UsageError, match=r"gone\.pt"):
@@ -217,7 +217,7 @@ def test_no_checkpoint_is_never_a_fresh_start(tmp_path: Path) -> None:
     ],
 )
 def test_other_content_is_refused(tmp_path: Path, content: Any, words: str) -> None:
-    """A file of torch's that is no checkpoint, or of another version, is refused with what is wrong."""
+    """A torch file that is not a checkpoint, or has another version, is refused with the reason."""
     path = tmp_path / "given.pt"
     torch.save(content, path)
     with pytest.raises(DataError, match=words):
@@ -234,7 +234,7 @@ def test_other_content_is_refused(tmp_path: Path, content: Any, words: str) -> N
     ],
 )
 def test_newer_checkpoint_is_not_called_damaged(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    """A later format, whatever else it holds, and an unknown field ask for an upgrade; no earlier one is taken."""
+    """A later format or an unknown field gives advice to upgrade, and no earlier checkpoint is used."""
     save(tmp_path, 1)
     path = save(tmp_path, 2, **changes)
     for read in (lambda: files.load(path), lambda: files.newest(tmp_path)):
@@ -244,7 +244,7 @@ def test_newer_checkpoint_is_not_called_damaged(tmp_path: Path, changes: dict[st
 
 
 def test_damaged_checkpoint_is_passed_over_for_no_newer_one(tmp_path: Path) -> None:
-    """A damaged file is found by its hash whatever it holds; the one before it is newer, and that is said."""
+    """A damaged file is skipped by its hash; if the one before it is newer in format, the error says so."""
     save(tmp_path, 1, more=1)
     save(tmp_path, 2, format=99).write_bytes(b"")
     with pytest.raises(NewerError, match="step-00000001"):
@@ -253,7 +253,7 @@ def test_damaged_checkpoint_is_passed_over_for_no_newer_one(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_each_version_has_its_fields(tmp_path: Path, version: int) -> None:
-    """A checkpoint with the fields of its version is taken; without one of them it is none."""
+    """A checkpoint with the fields of its version is loaded; if a field is missing, it is refused."""
     path, fields = tmp_path / "given.pt", formats.FIELDS[version]
     state = {key: STATE[key] for key in fields} | {"format": version}
     torch.save(state, path)
@@ -265,14 +265,14 @@ def test_each_version_has_its_fields(tmp_path: Path, version: int) -> None:
 
 
 def test_later_checkpoints_are_found(tmp_path: Path) -> None:
-    """Those of later steps are listed, the newest first."""
+    """Checkpoints of later steps are listed, the newest first."""
     paths = [save(tmp_path, step, keep=9) for step in (3, 5, 9)]
     assert [path.name for path in names.later(tmp_path, 3)] == [paths[2].name, paths[1].name]
     assert names.later(tmp_path, 9) == []
 
 
 def test_leftovers_of_a_killed_save_are_removed(tmp_path: Path) -> None:
-    """What was being written when a process was killed goes away; finished files stay."""
+    """Unfinished files of a killed process are removed; finished files stay."""
     path = save(tmp_path, 1)
     leftovers = [path.with_name("step-2.pt.77.partial"), tmp_path / "last.pt.77.partial"]
     for leftover in leftovers:
@@ -283,7 +283,7 @@ def test_leftovers_of_a_killed_save_are_removed(tmp_path: Path) -> None:
 
 
 def test_save_that_fails_leaves_the_last_one(tmp_path: Path) -> None:
-    """Where nothing can be written, the error is the program's own and `last.pt` still leads to a sound state."""
+    """If nothing can be written, the error is the program's own, and `last.pt` still leads to a sound state."""
     save(tmp_path, 1)
     blocked = tmp_path / "checkpoints"
     blocked.rename(tmp_path / "aside")
@@ -296,7 +296,7 @@ def test_save_that_fails_leaves_the_last_one(tmp_path: Path) -> None:
 
 
 def test_newest_is_by_attempt_then_by_step(tmp_path: Path) -> None:
-    """A checkpoint of a later attempt is newer, whatever its step; one without an attempt is of attempt 0."""
+    """A checkpoint of a later attempt is newer at any step; one without an attempt belongs to attempt 0."""
     save(tmp_path, 9)
     later = save(tmp_path, 5, attempt=Attempt(7))
     save(tmp_path, 8, attempt=Attempt(6))  # late, by a writer that was taken for dead
@@ -306,7 +306,7 @@ def test_newest_is_by_attempt_then_by_step(tmp_path: Path) -> None:
 
 
 def test_run_folder_is_what_its_newest_calls_the_best(tmp_path: Path) -> None:
-    """A run folder as a checkpoint goes by the newest one's word, wherever the links lead."""
+    """The newest checkpoint determines the best one of a run folder, wherever the links lead."""
     best = save(tmp_path, 4, said="this", attempt=Attempt(7))
     save(tmp_path, 5, attempt=Attempt(7), said=best.name)
     stale = save(tmp_path, 9, attempt=Attempt(6), said="this")
@@ -318,7 +318,7 @@ def test_run_folder_is_what_its_newest_calls_the_best(tmp_path: Path) -> None:
 
 
 def test_stale_writer_removes_nothing_of_a_later_one(tmp_path: Path) -> None:
-    """An attempt removes its own and older files only, and what was best before stays."""
+    """An attempt removes only its own and older files, and the earlier best one stays."""
     first = save(tmp_path, 1)
     kept = [save(tmp_path, step, attempt=Attempt(7)) for step in (2, 3)]
     for step in (4, 5, 6):
@@ -327,7 +327,7 @@ def test_stale_writer_removes_nothing_of_a_later_one(tmp_path: Path) -> None:
 
 
 def test_superseded_attempt_publishes_nothing(tmp_path: Path) -> None:
-    """With a later attempt there, a save ends before anything is visible, and nothing unfinished stays."""
+    """If there is a later attempt, a save ends before anything is visible, and leaves no unfinished file."""
     with claimed(tmp_path) as first:
         before = save(tmp_path, 1, attempt=first)
     with claimed(tmp_path), pytest.raises(SupersededError):

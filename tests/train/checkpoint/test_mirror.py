@@ -1,4 +1,4 @@
-"""The thread that mirrors a run folder, with a folder in the place of object storage."""
+"""The thread that mirrors a run folder, with a folder in place of object storage."""
 
 import json
 import time
@@ -22,14 +22,14 @@ FIRST, SECOND, THIRD = (f"step-0000000{step}-{'0123456789abcdef'}.pt" for step i
 
 
 class Storage:
-    """Files in a folder, by the methods of Remote that a mirror uses; it fails so many times first."""
+    """Files in a folder, with the methods of Remote that a mirror uses. The first calls fail, this many of them."""
 
     def __init__(self, folder: Path, failures: int = 0) -> None:
         self.folder, self.failures, self.url = folder, failures, Url("s3://bucket/run")
         self.order: list[str] = []
 
     def put(self, name: str, content: Path | bytes) -> None:
-        """Upload."""
+        """Upload a file."""
         if self.failures:
             self.failures -= 1
             raise HeadraceError("HTTP 503")
@@ -39,25 +39,25 @@ class Storage:
         self.order.append(name)
 
     def read(self, name: str, _: int) -> bytes:
-        """Download."""
+        """Download a file."""
         try:
             return (self.folder / name).read_bytes()
         except FileNotFoundError as error:
             raise AbsentError(name) from error
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        """All below."""
+        """List all files below a path."""
         for path in sorted((self.folder / prefix).iterdir()):
             yield Entry(f"{prefix}/{path.name}", path.stat().st_size, datetime.now(UTC))
 
     def remove(self, *names: str) -> None:
-        """Remove."""
+        """Remove files."""
         for name in names:
             (self.folder / name).unlink()
 
 
 def save(run: Path, name: str, *, best: bool = False) -> Saved:
-    """A checkpoint, as a run leaves it."""
+    """Write a checkpoint as a run does."""
     path = run / "checkpoints" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(name.encode())
@@ -69,7 +69,7 @@ def save(run: Path, name: str, *, best: bool = False) -> Saved:
 
 
 def start(run: Path) -> Start:
-    """Of a run that has made no step."""
+    """Start a run that has made no step."""
     return Start(run, {}, None, (), 0, 1, 1, "", 1, 1, (), ())
 
 
@@ -77,14 +77,14 @@ END = End("finished", 3, 1, 1.0, 1)
 
 
 def mirrored(run: Path, storage: Storage) -> tuple[Mirror, list[str], list[str]]:
-    """A mirror of a run; what it says at the end, and what it warns of."""
+    """Run a mirror of a run; yield its last line and its warnings."""
     said: list[str] = []
     warned: list[str] = []
     return Mirror(run, cast(Remote, storage), said.append, warned.append), said, warned
 
 
 def wait_for(storage: Storage, name: str) -> None:
-    """Until the pointer names this checkpoint."""
+    """Wait until the pointer names this checkpoint."""
     deadline = time.monotonic() + 20
     while "last.json" not in storage.order or pointed(storage) != name:
         assert time.monotonic() < deadline
@@ -92,12 +92,12 @@ def wait_for(storage: Storage, name: str) -> None:
 
 
 def pointed(storage: Storage) -> str:
-    """What the pointer says is the last one."""
+    """Return the checkpoint that the pointer names as the last one."""
     return str(json.loads((storage.folder / "last.json").read_bytes())["last"])
 
 
 def test_files_before_the_pointer_and_old_ones_go(tmp_path: Path) -> None:
-    """Only the last and the best stay; at the end the files are as the run left them."""
+    """Only the last and the best checkpoint stay; at the end, files equal those of the run folder."""
     run, storage = tmp_path / "run", Storage(tmp_path / "there")
     one, said, warned = mirrored(run, storage)
     run.mkdir()
@@ -117,7 +117,7 @@ def test_files_before_the_pointer_and_old_ones_go(tmp_path: Path) -> None:
 
 
 def test_failures_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One warning for a row of them."""
+    """Several failures in a row give one warning."""
     monkeypatch.setattr(mirror, "_PAUSES", (0.01, 0.02))
     run, storage = tmp_path / "run", Storage(tmp_path / "there", failures=4)
     one, said, warned = mirrored(run, storage)
@@ -129,7 +129,7 @@ def test_failures_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_last_line_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a mirror that never works."""
+    """The last line of a mirror that never works names the missing files."""
     monkeypatch.setattr(mirror, "_PATIENCE_SECONDS", {"finished": 0.2})
     run, storage = tmp_path / "run", Storage(tmp_path / "there", failures=10**9)
     one, said, _ = mirrored(run, storage)
@@ -141,7 +141,7 @@ def test_last_line_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_later_checkpoint_there_is_left_alone(tmp_path: Path) -> None:
-    """It is refused, and a thread that finds one gives up."""
+    """A later checkpoint at the URL is an error, and a thread that finds one stops."""
     run, storage = tmp_path / "run", Storage(tmp_path / "there")
     storage.put(f"checkpoints/{THIRD}", b"")
     storage.put("last.json", Pointer(THIRD, None).render())
@@ -159,7 +159,7 @@ def test_later_checkpoint_there_is_left_alone(tmp_path: Path) -> None:
     "content", [b"", b"[]", b"{}", b'{"last": 1, "best": null}', b'{"last": "../a", "best": null}']
 )
 def test_pointer_that_makes_no_sense_is_none(content: bytes, tmp_path: Path) -> None:
-    """The listing says then what is there."""
+    """An invalid pointer counts as missing; the listing then determines the last checkpoint."""
     storage: Any = Storage(tmp_path)
     storage.put("last.json", content)
     assert Pointer.read(storage) is None

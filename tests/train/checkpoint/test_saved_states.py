@@ -25,38 +25,38 @@ Change = Callable[[Any], Any]
 
 @pytest.fixture(scope="module")
 def sound(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A checkpoint of each optimizer."""
+    """Return a checkpoint of each optimizer."""
     folder = tmp_path_factory.mktemp("saved")
     return {name: save_one(tiny_set, folder / name, f"optim.name={name}").read_bytes() for name in OPTIMIZERS}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the changed file is written; its name has no hash."""
+    """Return the path for the changed file; its name has no hash."""
     return tmp_path / "given.pt"
 
 
 def nested(levels: int) -> Any:
-    """A list in a list in a list."""
+    """Return a list in a list in a list."""
     return functools.reduce(lambda inner, _: [inner], range(levels), list[Any]())
 
 
 def cyclic() -> list[Any]:
-    """A list that holds itself."""
+    """Return a list that contains itself."""
     made: list[Any] = []
     made.append(made)
     return made
 
 
 class WithAttribute:
-    """Its pickle is a dictionary whose `items` cannot be called."""
+    """A dictionary, after unpickling, whose `items` cannot be called."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OrderedDict, (), {"items": 5, "keys": 5, "get": 5}, None, iter([("a", 1)])
 
 
 def first_set(number: float) -> Change:
-    """The tensor with one element exchanged."""
+    """Return the tensor with its first element replaced."""
 
     def change(old: Tensor) -> Tensor:
         made = old.clone()
@@ -188,7 +188,7 @@ ALLOWED: tuple[tuple[Where, str], ...] = (
 
 
 def cases() -> Iterator[tuple[Where, str, Change]]:
-    """(field, name of the change, change) of every wrong value."""
+    """Yield (field, name of the change, change) for every wrong value."""
     for where in FIELDS:
         yield from ((where, name, change) for name, change in ODD.items() if (where, name) not in ALLOWED)
     for where in NUMBERS:
@@ -197,7 +197,7 @@ def cases() -> Iterator[tuple[Where, str, Change]]:
 
 
 def table() -> list[Any]:
-    """The cases; those that are long in all are left to the fault tests, but for some of every kind."""
+    """Return the cases. Slow ones are left to the fault tests, except some of every kind."""
     return [
         pytest.param(where, change, id=f"{'.'.join(map(str, where))}: {name}", marks=() if place % 23 == 0 else LONG)
         for place, (where, name, change) in enumerate(cases())
@@ -209,7 +209,7 @@ def table() -> list[Any]:
 def test_wrong_value_is_refused(
     sound: dict[str, bytes], tiny_set: Path, path: Path, where: Where, change: Change
 ) -> None:
-    """A value that cannot be is one line of damaged data that names the file, whichever field has it."""
+    """An impossible value of any field is one line of damaged data that names the file."""
     path.write_bytes(changed(sound["adamw"], where, change))
     assert "given.pt" in refusal(lambda: resumed(tiny_set, path))
 
@@ -263,14 +263,14 @@ def test_wrong_value_is_refused(
 def test_impossible_state_is_named(
     sound: dict[str, bytes], tiny_set: Path, path: Path, optimizer: str, where: Where, change: Change, words: str
 ) -> None:
-    """Numbers of the right kind that cannot be, names that are missing or too many: the line says which."""
+    """The line names impossible numbers of the right type, and missing or additional names."""
     path.write_bytes(changed(sound[optimizer], where, change))
     assert words in refusal(lambda: resumed(tiny_set, path))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_sound_state_is_taken(sound: dict[str, bytes], tiny_set: Path, path: Path, optimizer: str) -> None:
-    """An unchanged checkpoint of each optimizer is taken as it is; each layout of memory and float64 are too."""
+    """An unchanged checkpoint of each optimizer is loaded, and so are all memory layouts and float64."""
     path.write_bytes(sound[optimizer])
     saved = files.load(path).state
     for settings in ((), ("runtime.layout=contiguous",), ("runtime.precision=fp64",)):
@@ -281,7 +281,7 @@ def test_sound_state_is_taken(sound: dict[str, bytes], tiny_set: Path, path: Pat
 
 
 def test_normalisation_is_the_checkpoints(sound: dict[str, bytes], tiny_set: Path, path: Path) -> None:
-    """A run goes on with the mean and std that it was begun with; format 1 does not say: they are the model's."""
+    """A resumed run keeps its mean and std; format 1 has none, so the model's are used."""
     path.write_bytes(changed(sound["sgd"], ("mean",), lambda _: [1.0, 2.0, 3.0]))
     setup = resolve(Request(tiny_set, out=path.parent / "run", resume=str(path)), 1)
     assert setup.normalisation == Normalisation((1.0, 2.0, 3.0), normalisation_of("efficientnet-b0").std)
@@ -292,7 +292,7 @@ def test_normalisation_is_the_checkpoints(sound: dict[str, bytes], tiny_set: Pat
 
 
 def test_evaluation_is_as_the_checkpoint_says(sound: dict[str, bytes], tiny_set: Path, path: Path) -> None:
-    """Size and crop are the checkpoint's, of one without them the recipe's; settings change both."""
+    """Size and crop come from the checkpoint, or else from the recipe; settings change both."""
     path.write_bytes(changed(sound["sgd"], ("size",), lambda _: 96))
     measured = measure.Measurement.of(Checkpoint.of(files.load(path)), tiny_set, ()).recipe.evaluate
     assert (measured.size, measured.crop) == (96, 1.0)
@@ -317,7 +317,7 @@ def test_evaluation_is_as_the_checkpoint_says(sound: dict[str, bytes], tiny_set:
 def test_other_states_than_the_recipes(
     sound: dict[str, bytes], tiny_set: Path, path: Path, setting: str, words: str
 ) -> None:
-    """A setting for which the checkpoint has no states is refused by its name, also where the recipe may differ."""
+    """A setting whose states the checkpoint lacks is refused by name, even if the recipe may differ."""
     path.write_bytes(sound["rmsprop"])
     asked = Request(tiny_set, settings=(setting,), out=path.parent / "run", resume=str(path), override=("recipe",))
     assert words in refusal(lambda: resolve(asked, 1))
@@ -347,7 +347,7 @@ def test_eval_refuses_wrong_values(
     where: Where,
     name: str,
 ) -> None:
-    """`headrace eval` refuses what it would read in the same words."""
+    """`headrace eval` refuses the values that it would read with the same words."""
     monkeypatch.setattr(trained, "build_model", lambda *_, **__: built())
     path.write_bytes(changed(sound["adamw"], where, (ODD | TENSORS)[name]))
 

@@ -20,7 +20,7 @@ SECONDS = 1.0
 
 
 class Trained:
-    """A network with an average that shares nothing, momenta, and every kind of memory that states have."""
+    """A network with a separate average, momenta, and every kind of memory that states have."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -30,12 +30,12 @@ class Trained:
         self.update()
 
     def update(self) -> None:
-        """One update."""
+        """Make one update."""
         self.network(torch.ones(2, 3, 8, 8)).square().sum().backward()
         self.optimizer.step()
 
     def states(self) -> dict[str, Any]:
-        """As `restore.state_of` has them, with tensors that share a storage and one without elements."""
+        """Return states like `restore.state_of`, with tensors that share a storage and one without elements."""
         whole = torch.arange(12.0)
         tied = {"whole": whole, "part": whole[3:9].view(2, 3).T, "none": torch.empty(0), "other": torch.empty(0)}
         return {
@@ -47,7 +47,7 @@ class Trained:
 
 
 def saver(out: Path, beside_mb: float, trained: Trained | None = None) -> Saver:
-    """One of a run that has not saved yet."""
+    """Return the saver of a run that has not saved yet."""
     out.mkdir()
     about = {key: value for key, value in STATE.items() if key not in ("model", "average", "optimizer", "scaler")}
     about = {key: value for key, value in about.items() if key not in ("format", "headrace", "progress")}
@@ -56,7 +56,7 @@ def saver(out: Path, beside_mb: float, trained: Trained | None = None) -> Saver:
 
 
 def test_file_is_that_of_a_save_that_is_waited_for(tmp_path: Path) -> None:
-    """Saved beside training, a checkpoint has the same bytes, also the second one, in the buffers of the first."""
+    """A checkpoint saved during training has the same bytes as one that is waited for, also the second one."""
     trained = Trained()
     both = [saver(tmp_path / name, beside, trained) for name, beside in (("at once", NEVER), ("beside", ALWAYS))]
     for step in (1, 2):
@@ -71,7 +71,7 @@ def test_file_is_that_of_a_save_that_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Event:
-    """Writing waits until this is set."""
+    """Delay writing until this event is set."""
     go, save = Event(), files.save
 
     def later(*given: Any, **named: Any) -> files.Written:
@@ -83,7 +83,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Event:
 
 
 def test_training_goes_on_meanwhile(tmp_path: Path, held: Event) -> None:
-    """Updates that come before the file is written are not in it."""
+    """Updates before the file is written do not change its content."""
     trained = Trained()
     before = {name: value.clone() for name, value in trained.network.state_dict().items()}
     one = saver(tmp_path / "run", ALWAYS, trained)
@@ -99,7 +99,7 @@ def test_training_goes_on_meanwhile(tmp_path: Path, held: Event) -> None:
 
 
 def test_seconds_of_a_save_count_the_wait_for_it(tmp_path: Path, held: Event) -> None:
-    """Where the run has to wait for a save that is under way, it stands still for it."""
+    """The seconds of a save include the wait for an earlier save."""
     one = saver(tmp_path / "run", ALWAYS)
     one(Progress(1), best=False)
     Timer(SECONDS, held.set).start()
@@ -109,7 +109,7 @@ def test_seconds_of_a_save_count_the_wait_for_it(tmp_path: Path, held: Event) ->
 
 
 def test_end_of_the_run_waits(tmp_path: Path, held: Event) -> None:
-    """However the run ends, what was begun is written; its own error is the one that is raised."""
+    """However the run ends, a save that has begun is completed, and the run's own error is raised."""
     with pytest.raises(ZeroDivisionError):
         _fail_while_it_saves(saver(tmp_path / "run", ALWAYS), held)
     assert files.newest(tmp_path / "run").stored.state["progress"]["step"] == 1
@@ -124,7 +124,7 @@ def _fail_while_it_saves(one: Saver, held: Event) -> None:
 
 @pytest.mark.parametrize("beside_mb", [NEVER, ALWAYS])
 def test_error_is_the_same(tmp_path: Path, beside_mb: float) -> None:
-    """What cannot be written ends the run in the same words, by `done` at the latest."""
+    """A failed write ends the run with the same words, by `done` at the latest."""
     one = saver(tmp_path / "run", beside_mb)
     (tmp_path / "run" / "checkpoints").write_text("no folder")
     words = r"is a file, not a folder\. .* The earlier checkpoints are intact: solve this problem, then resume"
@@ -139,7 +139,7 @@ def _save(one: Saver) -> None:
 
 @pytest.mark.parametrize("beside_mb", [NEVER, ALWAYS])
 def test_weights_are_looked_at_first(tmp_path: Path, beside_mb: float) -> None:
-    """Weights that are no numbers are refused where the run stands, and nothing is written."""
+    """Weights that are not finite are refused during training, and nothing is written."""
     trained = Trained()
     trained.network.state_dict()["0.weight"].fill_(float("nan"))
     one = saver(tmp_path / "run", beside_mb, trained)
@@ -150,7 +150,7 @@ def test_weights_are_looked_at_first(tmp_path: Path, beside_mb: float) -> None:
 
 
 def test_best_is_remembered(tmp_path: Path) -> None:
-    """Each checkpoint says which is the best so far, and the links are set again at the end."""
+    """Each checkpoint records the best one so far, and the links are set again at the end."""
     one = saver(tmp_path / "run", ALWAYS)
     said = []
     for step, best in ((1, False), (2, True), (3, False)):

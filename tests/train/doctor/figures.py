@@ -1,4 +1,4 @@
-"""Measured jobs, made up for tests of what is read from them."""
+"""Invented measurements of jobs, for tests of the doctor's conclusions."""
 
 from typing import Any
 
@@ -29,14 +29,14 @@ ON_GPU = ON_CPU.model_copy(update={"gpu": True, "shares_cores": False, "device":
 
 
 def timed(rate: float, cpu: float = 100.0, waited: float = 0.0) -> Timed:
-    """Three turns that are alike."""
+    """Return three equal turns."""
     return Timed(rates=(rate,) * 3, cpu=(cpu,) * 3, waited=(waited,) * 3)
 
 
 def job_with(
     rungs: dict[Rung, Timed], job: Job = ON_CPU, got: float | None = None, cause: Cause = Cause.NONE, **more: Any
 ) -> Reading:
-    """A reading of these rungs; without `got` the job has all cores that it asks for."""
+    """Return a reading of these rungs; without `got` the job has all cores that it requests."""
     cores = Cores(asked=job.threads, got=(float(job.threads) if got is None else got,) * 3, cause=cause)
     step = rungs[Rung.STEP].rates
     return Reading(Measured(job=job, rungs=rungs, before=step, after=step, cores=cores, **more))
@@ -45,7 +45,7 @@ def job_with(
 def ladder(
     step: float, whole: float, *, waited: float = 0.0, cpu_step: float = 100.0, cpu_input: float = 50.0, **others: Timed
 ) -> dict[Rung, Timed]:
-    """Rungs of a job whose reading takes a tenth of its input's CPU time, and decoding the half."""
+    """Return rungs of a job in which reading takes a tenth of the input's CPU time, and decoding half of it."""
     rungs = {
         Rung.READ: timed(10 * whole, cpu_input / 10),
         Rung.DECODE: timed(6 * whole, 0.6 * cpu_input),
@@ -57,10 +57,10 @@ def ladder(
 
 
 def cold(rate: float, left: float | None = 0.0) -> Cold:
-    """A cold set."""
+    """Return a cold set."""
     return Cold(timed=timed(rate, waited=0.5), files=2, bytes=1_000_000, left=left)
 
 
 def network(rate: float, *, missed: float = 0.0, ahead: bool = True, epochs: int = 1) -> Network:
-    """Shards that come at so many images a second, of 100 kB each."""
+    """Return a network that delivers this many images of 100 kB a second."""
     return Network(images_per_second=rate, bytes_per_second=1e5 * rate, missed=missed, ahead=ahead, epochs=epochs)

@@ -13,7 +13,7 @@ PROBING = "from headrace.train.doctor.cores import probe\nprint('ready', flush=T
 
 
 def test_a_thread_gets_at_most_a_core() -> None:
-    """Busy cores are counted, and never more than there are threads."""
+    """Busy cores are counted, up to the number of threads."""
     for threads in (1, 2):
         found = probe(threads, 0.2)
         assert 0 < found.got <= threads * 1.02
@@ -22,7 +22,7 @@ def test_a_thread_gets_at_most_a_core() -> None:
 
 
 def test_process_that_is_stopped_gets_less() -> None:
-    """Stopped three quarters of the time from outside, as cpulimit does, it gets about a quarter of what it would."""
+    """A process that is stopped for three quarters of the time, as by cpulimit, gets about a quarter of a core."""
     with subprocess.Popen([sys.executable, "-c", PROBING], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -45,5 +45,5 @@ def test_process_that_is_stopped_gets_less() -> None:
     ],
 )
 def test_cause_is_what_the_kernel_tells(probes: list[Probe], share: float, cause: Cause) -> None:
-    """A quota before a queue: a group that is held back is queued too."""
+    """A quota comes before a queue as the cause, because a group held back by a quota is queued too."""
     assert cause_of(probes, share) is cause

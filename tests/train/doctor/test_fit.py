@@ -11,7 +11,7 @@ numbers = st.lists(st.integers(1, 64), min_size=2, max_size=6, unique=True)
 
 @given(numbers, parts, st.floats(1, 1e4))
 def test_exact_times_give_their_parts_back(processes: list[int], fixed: float, shared: float) -> None:
-    """Times that follow the law are fitted by it."""
+    """A fit to times that follow the law returns its parameters."""
     found = fit_scaling(processes, [fixed + shared / n for n in processes])
     assert found is not None
     for n in processes:
@@ -20,7 +20,7 @@ def test_exact_times_give_their_parts_back(processes: list[int], fixed: float, s
 
 @given(numbers, st.data())
 def test_no_part_is_negative(processes: list[int], data: st.DataObject) -> None:
-    """Whatever the times are."""
+    """No part is negative, whatever the times are."""
     seconds = [data.draw(st.floats(0.1, 1e4)) for _ in processes]
     found = fit_scaling(processes, seconds)
     assert found is not None
@@ -30,7 +30,7 @@ def test_no_part_is_negative(processes: list[int], data: st.DataObject) -> None:
 
 
 def test_one_number_of_processes_says_nothing() -> None:
-    """Two unknowns need two times."""
+    """Two unknowns need times for two numbers of processes."""
     assert fit_scaling([2], [1.0]) is None
     assert fit_scaling([2, 2], [1.0, 1.1]) is None
     assert fit_scaling([], []) is None

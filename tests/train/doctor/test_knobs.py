@@ -12,14 +12,14 @@ FULL = ON_CPU.model_copy(update={"cache_lacks": "needs 2 GB, free 1 GB"})
 
 
 def setting(reading: Reading) -> str | None:
-    """Of the best knob."""
+    """Return the setting of the best knob."""
     knob = best_knob(reading)
     return None if knob is None else knob.setting
 
 
 @given(st.floats(1, 1e5), st.floats(1.1, 4))
 def test_all_cores_are_advised(step: float, factor: float) -> None:
-    """On a CPU the gain is that of the step in so many threads, which was measured."""
+    """On a CPU, the gain of more threads is the measured gain of the step."""
     knob = best_knob(job_with(ladder(step, step, cpu_input=0.1, threads=timed(step * factor)), job=FEW))
     assert knob is not None
     assert knob.setting == "runtime.threads=2"
@@ -29,7 +29,7 @@ def test_all_cores_are_advised(step: float, factor: float) -> None:
 
 @given(st.floats(1, 1e5), st.floats(0.2, 0.7), st.floats(1.5, 9))
 def test_decoder_on_the_gpu_is_advised_where_it_feeds_more(step: float, part: float, factor: float) -> None:
-    """It never promises more than the step alone takes."""
+    """The predicted rate never exceeds that of the step alone."""
     whole = step * part
     job = ON_GPU.model_copy(update={"cache_lacks": "memory"})
     rungs = ladder(step, whole, waited=1 - part, input=timed(whole), mixed=timed(whole * factor))
@@ -40,7 +40,7 @@ def test_decoder_on_the_gpu_is_advised_where_it_feeds_more(step: float, part: fl
 
 
 def test_cache_is_advised_where_decoding_takes_the_time() -> None:
-    """It says what it writes, and that there is room for it; where there is none, it is not advised."""
+    """The advice gives the bytes that it writes; without space for them there is no such advice."""
     rungs = ladder(100, 60, cpu_step=60, cpu_input=40)
     knob = best_knob(job_with(rungs))
     assert knob is not None
@@ -52,13 +52,13 @@ def test_cache_is_advised_where_decoding_takes_the_time() -> None:
 
 
 def test_no_knob_where_none_is_worth_it() -> None:
-    """An input that costs nothing cannot be made cheaper."""
+    """If the input costs nothing, there is no advice."""
     assert setting(job_with(ladder(100, 99, cpu_input=0.1))) is None
     assert setting(job_with(ladder(100, 99), job=ON_GPU)) is None
 
 
 def test_threads_are_advised_on_a_gpu_where_the_input_waits_for_cores() -> None:
-    """Twice the threads feed twice as much, up to what the step takes."""
+    """Twice the threads feed twice as much, up to the rate of the step."""
     job = ON_GPU.model_copy(update={"usable": 8, "cache_lacks": "memory"})
     rungs = ladder(150, 100, waited=1 / 3, input=timed(100))
     knob = best_knob(job_with(rungs, job=job))

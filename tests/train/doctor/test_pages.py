@@ -13,7 +13,7 @@ SIZE = 1 << 20
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """Two files that are on the disk."""
+    """Return two files that are on the disk."""
     paths = [tmp_path / "one", tmp_path / "other"]
     for path in paths:
         with path.open("wb") as file:
@@ -24,7 +24,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_files_are_evicted_and_come_back(files: list[Path]) -> None:
-    """What was just written is in memory; evicted it is not, and what is read then is again. The other file stays."""
+    """A new file is in memory, an evicted one is not, and after reading it is again; the other file stays."""
     if resident_bytes(files) != 2 * SIZE:
         pytest.skip("this file system does not keep what was written in memory")
     evict(files[:1])
@@ -38,7 +38,7 @@ def test_files_are_evicted_and_come_back(files: list[Path]) -> None:
 
 
 def test_what_is_mapped_stays(files: list[Path]) -> None:
-    """Whoever looks at its pages keeps them: the count says that they were not evicted."""
+    """Pages that a process uses through a mapping stay, and the count says that they were not evicted."""
     with files[0].open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
         assert sum(mapped[:: mmap.PAGESIZE]) >= 0
         evict(files[:1])
@@ -46,14 +46,14 @@ def test_what_is_mapped_stays(files: list[Path]) -> None:
 
 
 def test_empty_file_has_no_pages(tmp_path: Path) -> None:
-    """It cannot be mapped, and need not be."""
+    """An empty file, which cannot be mapped, has no pages."""
     (tmp_path / "empty").touch()
     assert resident_bytes([tmp_path / "empty"]) == 0
 
 
 @pytest.mark.parametrize("how", ["file", "mapping"])
 def test_other_users_are_seen(files: list[Path], how: str) -> None:
-    """A process that has a file open or mapped is named with it; processes of our own are not, nor is this one."""
+    """Other processes that have a file open or mapped are named; this process and its own children are not."""
     program = (
         "import mmap, sys\nfile = open(sys.argv[1], 'rb')\n"
         "if sys.argv[2] == 'mapping':\n"

@@ -13,7 +13,7 @@ fractions = st.floats(0.01, 0.99)
 
 @given(rates, fractions, fractions, st.floats(0.1, 1), st.booleans())
 def test_no_gain_is_a_loss(step: float, part: float, waited: float, share: float, gpu: bool) -> None:
-    """Each resource, relieved, makes the job no slower; what binds has the largest gain, or is the step itself."""
+    """Relieving a resource makes no job slower; the binding one has the largest gain, or is the step itself."""
     job = {"job": ON_GPU, "got": 4 * share} if gpu else {"got": 2 * share}
     reading = job_with(ladder(step, step * part, waited=waited), **job)
     assert all(gain >= 1 for gain in reading.gains.values())
@@ -23,7 +23,7 @@ def test_no_gain_is_a_loss(step: float, part: float, waited: float, share: float
 
 @given(rates, fractions, fractions, st.floats(1, 10))
 def test_units_do_not_matter(step: float, part: float, waited: float, factor: float) -> None:
-    """A machine that is faster throughout has the same finding."""
+    """A machine that is faster in everything has the same finding."""
     one = job_with(ladder(step, step * part, waited=waited))
     other = job_with(
         ladder(factor * step, factor * step * part, waited=waited, cpu_step=100 / factor, cpu_input=50 / factor)
@@ -35,7 +35,7 @@ def test_units_do_not_matter(step: float, part: float, waited: float, factor: fl
 
 @given(rates, st.floats(0.951, 1))
 def test_step_that_does_not_wait_is_compute_bound(step: float, part: float) -> None:
-    """On a GPU whose rate is that of the step alone, nothing else binds, and no input can help."""
+    """A job on a GPU at the rate of the step alone is compute-bound: no other input would help."""
     reading = job_with(ladder(step, step * part), job=ON_GPU)
     assert reading.binding == (Resource.COMPUTE, 1.0)
     assert reading.verdict.compute_bound
@@ -43,7 +43,7 @@ def test_step_that_does_not_wait_is_compute_bound(step: float, part: float) -> N
 
 @given(rates, st.floats(0.1, 0.9))
 def test_step_that_waits_for_images_is_input_bound(step: float, part: float) -> None:
-    """On a GPU: the gain is that of a step that waits no more."""
+    """On a GPU, the gain is that of a step that no longer waits."""
     resource, gain = job_with(ladder(step, step * part, waited=1 - part), job=ON_GPU).binding
     assert resource is Resource.PREP
     assert math.isclose(gain, 1 / part, rel_tol=1e-6)
@@ -51,7 +51,7 @@ def test_step_that_waits_for_images_is_input_bound(step: float, part: float) -> 
 
 @given(rates, st.floats(0.1, 0.9))
 def test_files_in_memory_show_a_slow_storage(step: float, part: float) -> None:
-    """Where the whole is as fast as the step once its files are in memory, the storage binds."""
+    """If the job is as fast as the step once its files are in memory, the storage binds."""
     rungs = ladder(step, step * part, waited=1 - part, memory=timed(step))
     reading = job_with(rungs, job=ON_GPU)
     resource, gain = reading.binding
@@ -63,7 +63,7 @@ def test_files_in_memory_show_a_slow_storage(step: float, part: float) -> None:
 
 @given(rates, st.floats(0.1, 0.8), st.sampled_from(Cause))
 def test_missing_cores_bind_a_job_on_the_cpu(step: float, share: float, cause: Cause) -> None:
-    """A step that computes all the time, on a part of its cores, would be as much faster with all."""
+    """A step that always computes, on some of its cores, would be faster in proportion with all of them."""
     resource, gain = job_with(ladder(step, step), got=2 * share, cause=cause).binding
     assert resource is Resource.CPU
     assert math.isclose(gain, 1 / share, rel_tol=1e-6)
@@ -71,7 +71,7 @@ def test_missing_cores_bind_a_job_on_the_cpu(step: float, share: float, cause: C
 
 @given(rates, fractions, st.floats(1.1, 3))
 def test_exchange_is_named(step: float, part: float, factor: float) -> None:
-    """Where the step is much faster without its exchange, that is what binds."""
+    """If the step is much faster without its exchange, the exchange binds."""
     reading = job_with(ladder(step, step, compute=timed(factor * step)))
     resource, gain = reading.binding
     assert resource is Resource.EXCHANGE
@@ -80,7 +80,7 @@ def test_exchange_is_named(step: float, part: float, factor: float) -> None:
 
 
 def test_shared_cores_have_a_ceiling() -> None:
-    """A ratio of 0.63 is all that a step gets whose images cost it 0.63 of their CPU time."""
+    """If images cost a step 0.63 of their CPU time, the ratio cannot exceed 0.63."""
     reading = job_with(ladder(100, 63, waited=0.001, cpu_step=63, cpu_input=37))
     assert math.isclose(reading.verdict.ceiling, 0.63)
     assert math.isclose(reading.verdict.reached, 1.0)
@@ -89,7 +89,7 @@ def test_shared_cores_have_a_ceiling() -> None:
 
 
 def test_cold_set_has_stalls_of_its_own() -> None:
-    """The warm whole stands for files in memory."""
+    """Stalls of a cold set are compared with the job on files in memory."""
     reading = job_with(ladder(100, 100), cold=cold(50))
     assert reading.cold_stalls is not None
     assert math.isclose(reading.cold_stalls.fetch, 0.5)
@@ -97,7 +97,7 @@ def test_cold_set_has_stalls_of_its_own() -> None:
 
 
 def test_whole_alone_has_its_input_by_difference() -> None:
-    """Where the input was not measured, its CPU time is what the whole takes beyond the step."""
+    """If the input was not measured, its CPU time is that of the job minus that of the step."""
     rungs = ladder(100, 90)
     reading = job_with({rung: rungs[rung] for rung in [Rung.STEP, Rung.WHOLE]})
     assert math.isclose(reading.cpu_input, 50)
@@ -106,7 +106,7 @@ def test_whole_alone_has_its_input_by_difference() -> None:
 
 @given(rates, fractions, fractions, st.integers(1, 100), st.booleans())
 def test_network_is_the_time_of_the_run(rate: float, part: float, missed: float, epochs: int, ahead: bool) -> None:
-    """Counted epoch by epoch: all shards come in the first, those without room in each later one."""
+    """In the first epoch all shards are fetched, in later epochs only those without space in the stage."""
     found = network(part * rate, missed=missed, ahead=ahead, epochs=epochs)
     reading = job_with(ladder(rate, rate), job=ON_GPU, network=found)
     train, fetch = 1000 / rate, 1000 / (part * rate)
@@ -117,7 +117,7 @@ def test_network_is_the_time_of_the_run(rate: float, part: float, missed: float,
 
 
 def test_network_binds_where_it_is_the_slowest() -> None:
-    """Half as fast as the job, in the only epoch; in one of a hundred it is not worth a word."""
+    """A network half as fast as the job binds in a run of one epoch, but not in one of a hundred."""
     once, often = (job_with(ladder(100, 100), job=ON_GPU, network=network(50, epochs=epochs)) for epochs in (1, 100))
     assert once.binding == (Resource.NETWORK, 2.0)
     assert often.binding[0] is Resource.COMPUTE

@@ -9,7 +9,7 @@ seconds = st.floats(1e-4, 100)
 
 @given(st.integers(2, 512), counts, counts, seconds, st.floats(0.1, 10))
 def test_steps_fit_into_their_time(group: int, groups: int, processes: int, each: float, most: float) -> None:
-    """A step takes at most its time, or is the smallest there is; the job's own shape is kept if it fits."""
+    """A step takes at most its time, or is the smallest possible; the job's own shape is kept if it fits."""
     groups = max(groups, processes)
     whole = Shape(group, groups)
     shape = fit(whole, processes, each, most)
@@ -26,7 +26,7 @@ def test_steps_fit_into_their_time(group: int, groups: int, processes: int, each
 
 @given(seconds, seconds, st.integers(1, 8))
 def test_turns_are_whole_bunches(unit: float, turn: float, multiple: int) -> None:
-    """A turn has some units, in bunches, and as many as fit best."""
+    """A turn has whole bunches of units, as many as fit best."""
     units = units_of(unit, turn, multiple)
     assert units >= multiple
     assert units % multiple == 0
@@ -35,7 +35,7 @@ def test_turns_are_whole_bunches(unit: float, turn: float, multiple: int) -> Non
 
 @given(st.floats(0.5, 100), seconds)
 def test_rounds_keep_to_the_budget(budget: float, longest: float) -> None:
-    """Five rounds wherever they fit; with long turns fewer, but always three, of which there is a median."""
+    """There are five rounds if they fit, fewer with long turns, and always at least three for a median."""
     rounds = Budget(budget).rounds(longest)
     assert 3 <= rounds <= 5
     assert rounds == 3 or rounds * max(longest, Budget(budget).turn) <= budget * (1 + 1e-9)

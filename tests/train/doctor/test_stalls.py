@@ -11,7 +11,7 @@ fractions = st.floats(0, 1)
 
 @given(rates, rates, rates)
 def test_stalls_are_parts_of_the_time(synthetic: float, memory: float, real: float) -> None:
-    """Whatever the rates, neither is negative, and together they are what the whole takes longer than the step."""
+    """For any rates, no stall is negative, and together they are the job's time beyond the step's."""
     found = stalls(synthetic, memory, real)
     assert found.prep >= 0
     assert found.fetch >= 0
@@ -20,7 +20,7 @@ def test_stalls_are_parts_of_the_time(synthetic: float, memory: float, real: flo
 
 @given(rates, fractions, fractions)
 def test_stalls_are_the_differences(real: float, more: float, most: float) -> None:
-    """Where each part taken away makes it faster: from the whole to memory is fetch, from there to the step is prep."""
+    """From the whole job to files in memory is the fetch stall, from there to the step alone the prep stall."""
     memory = real * (1 + more)
     synthetic = memory * (1 + most)
     found = stalls(synthetic, memory, real)
@@ -30,7 +30,7 @@ def test_stalls_are_the_differences(real: float, more: float, most: float) -> No
 
 @given(st.floats(0.1, 100), fractions)
 def test_gain_is_bounded_by_what_was_waited(gain: float, stall: float) -> None:
-    """A step that never waited wins nothing, and none loses by a resource that is relieved."""
+    """A step that never waited gains nothing, and relieving a resource makes no step slower."""
     found = gain_of_waiting(gain, stall)
     assert 1 <= found <= max(1.0, gain)
     assert found * (1 - min(stall, 0.999)) <= 1 + 1e-9 or found == 1

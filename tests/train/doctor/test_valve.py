@@ -9,7 +9,7 @@ from headrace.train.doctor.valve import Valve
 
 
 def until_none_comes(passed: "SimpleQueue[int]") -> int:
-    """How many came."""
+    """Return the number of items until none comes."""
     for count in range(1_000_000):
         try:
             passed.get(timeout=0.3)
@@ -20,7 +20,7 @@ def until_none_comes(passed: "SimpleQueue[int]") -> int:
 
 @pytest.fixture
 def flow() -> Iterator[tuple[Valve[int], "SimpleQueue[int]", threading.Thread]]:
-    """A valve, and a thread that asks it for numbers and puts them into a queue."""
+    """Return a valve, and a queue that a thread fills with numbers that pass the valve."""
     valve, passed = Valve(iter(range(1_000_000))), SimpleQueue[int]()
 
     def ask() -> None:
@@ -37,7 +37,7 @@ def flow() -> Iterator[tuple[Valve[int], "SimpleQueue[int]", threading.Thread]]:
 
 
 def test_nothing_passes_before_it_is_opened(flow: tuple[Valve[int], "SimpleQueue[int]", threading.Thread]) -> None:
-    """Then all passes in order, up to where it is shut again."""
+    """An opened valve lets all items pass in order until it is shut again."""
     valve, passed, _ = flow
     assert until_none_comes(passed) == 0
     valve.open()
@@ -49,7 +49,7 @@ def test_nothing_passes_before_it_is_opened(flow: tuple[Valve[int], "SimpleQueue
 
 
 def test_end_lets_go_of_whoever_waits(flow: tuple[Valve[int], "SimpleQueue[int]", threading.Thread]) -> None:
-    """A thread that waits at a shut valve comes to its end."""
+    """A thread that waits at a shut valve ends."""
     valve, _, thread = flow
     valve.end()
     thread.join(10)

@@ -7,7 +7,7 @@ from tests.train.doctor.figures import ON_CPU, ON_GPU, cold, job_with, ladder, n
 
 
 def test_each_finding_has_its_words() -> None:
-    """What binds comes first, then what is to be done about it and what that would give."""
+    """A finding gives the binding resource first, then the advice and its predicted gain."""
     slow = ladder(100, 50, waited=0.5, memory=timed(100))
     assert finding(job_with(slow, job=ON_GPU)).startswith("storage-bound: with its files in memory")
     assert finding(job_with(ladder(100, 50, waited=0.5), job=ON_GPU)).startswith("input-bound: the step waits 50.0%")
@@ -19,7 +19,7 @@ def test_each_finding_has_its_words() -> None:
 
 
 def test_short_of_cpu_says_why() -> None:
-    """A quota, other programs, or that nothing is seen."""
+    """The reason is a quota, other programs, or unknown."""
     said = {cause: finding(job_with(ladder(100, 100), got=1.0, cause=cause)) for cause in Cause}
     assert all("1.00 of 2 cores" in words for words in said.values())
     assert "quota" in said[Cause.QUOTA]
@@ -28,12 +28,12 @@ def test_short_of_cpu_says_why() -> None:
 
 
 def test_slower_than_alone_is_not_called_fine() -> None:
-    """A step that does not wait and yet is slower than alone has its own words, those of a run's verdict."""
+    """A step that does not wait and is still slower than alone has the words of a run's verdict."""
     assert "slower than on its own" in finding(job_with(ladder(100, 80), job=ON_GPU))
 
 
 def test_advice_names_a_setting_or_says_that_there_is_none() -> None:
-    """One that writes files is not tried; one that was tried has both rates."""
+    """Advice that writes files is not tried; tried advice has both rates."""
     nothing = job_with(ladder(100, 99, cpu_input=0.1))
     assert advice(Examination(nothing, None)) == "no setting of the input would make this job faster"
     reading = job_with(ladder(100, 60, cpu_step=60, cpu_input=40))
@@ -47,14 +47,14 @@ def test_advice_names_a_setting_or_says_that_there_is_none() -> None:
 
 
 def test_cold_line_says_whether_it_was_cold() -> None:
-    """Evicted whole, in part, or not to be known."""
+    """The line says whether files were evicted completely, partly, or whether that is unknown."""
     for left, words in ((0.0, "none of them stayed"), (0.4, "40.0% of them stayed"), (None, "unknown")):
         assert words in cold_line(Examination(job_with(ladder(100, 100), cold=cold(50, left)), None))
     assert cold_line(Examination(job_with(ladder(100, 100)), None)) == ""
 
 
 def test_network_has_its_words() -> None:
-    """How fast shards arrive, and what that means for the run: before it, in its first epoch, or in every one."""
+    """The text gives the rate of shards and its effect: before the run, in the first epoch, or in every epoch."""
     for found, words in (
         (network(50, ahead=False, epochs=4), "all shards arrive before the first step, in 20 s: the run waits 33.3%"),
         (
@@ -73,7 +73,7 @@ def test_network_has_its_words() -> None:
 
 
 def test_page_is_aligned() -> None:
-    """All rungs are under their heads, whatever their sizes; a missed gate is told."""
+    """All rungs are aligned with their headings, whatever their size, and a missed gate is reported."""
     lines = page(Examination(job_with(ladder(100, 99.5), cold=cold(50)), None, min_ratio=2.0)).splitlines()
     (head,) = (place for place, line in enumerate(lines) if line.startswith("rung"))
     table = lines[head : lines.index("", head)]

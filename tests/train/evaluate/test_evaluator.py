@@ -20,7 +20,7 @@ from tests.train.pictures import CPU, evaluated
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_flip_averages_logits_of_an_image_and_its_mirror(tiny_set: Path, flip: bool) -> None:
-    """Loss and correct count are those of the mean logits of both; without flip, of the image alone."""
+    """With flip, loss and correct count use the mean logits of both; without flip, those of the image."""
     split, network = ShardSet.open(tiny_set).split("val"), narrow()
     normalise = Normalise(*normalisation_of("efficientnet-b0"), CPU)
     images = torch.from_numpy(evaluated(split, size=32, fraction=1.0))
@@ -48,7 +48,7 @@ def test_flip_averages_logits_of_an_image_and_its_mirror(tiny_set: Path, flip: b
 
 
 def test_one_shape_counts_each_image_once(tiny_set: Path) -> None:
-    """As on a GPU: the network sees one shape, and the sums are those of batches as they are."""
+    """As on a GPU, the network gets one shape of batch, and the sums equal those of the original batches."""
     split, network = ShardSet.open(tiny_set).split("val"), narrow()
     normalise = Normalise(*normalisation_of("efficientnet-b0"), CPU)
     batch = len(split) * 2 // 3

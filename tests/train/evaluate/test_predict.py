@@ -22,7 +22,7 @@ NAMES = tuple(f"c{label}" for label in range(12))
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    """A narrow network that is asked for four images at a time."""
+    """Return a narrow network that predicts four images at a time."""
     network = narrow().eval()
     normalise = Normalise(*normalisation_of("efficientnet-b0"), CPU)
     settings = SettledEvaluate(size=32, batch=4)
@@ -31,13 +31,13 @@ def predictor() -> Predictor:
 
 @pytest.fixture(scope="module")
 def images(tiny_set: Path) -> list[Ready]:
-    """Validation images, ready."""
+    """Return validation images that are ready to decode."""
     split = ShardSet.open(tiny_set)["val"]
     return [Ready(split.keys[row], split[row].jpeg, 64, 64) for row in range(30)]
 
 
 def test_order_is_kept(predictor: Predictor, images: list[Ready]) -> None:
-    """Images and errors come out as they went in, wherever batches are cut; an image has its own answer each time."""
+    """Images and errors keep their order for any batches, and an image always has the same answer."""
     alone = {one.name: next(predictor.predict([one], 3)) for one in images}
     for count in (0, 1, 3, 4, 5, 9, 30):
         given: list[Given] = []
@@ -54,7 +54,7 @@ def test_order_is_kept(predictor: Predictor, images: list[Ready]) -> None:
 
 
 def test_image_that_does_not_decode_costs_itself_alone(predictor: Predictor, images: list[Ready]) -> None:
-    """Bytes that passed for sound and are not: they become an error in their place, also several in several batches."""
+    """Bytes that look sound but do not decode become an error in their place, also in several batches."""
     bad = {5, 6, 17}
     given = [one._replace(data=b"\xff\xd8 no image") if row in bad else one for row, one in enumerate(images)]
     sound = [one.labels for one in predictor.predict(images, 2)]
@@ -65,7 +65,7 @@ def test_image_that_does_not_decode_costs_itself_alone(predictor: Predictor, ima
 
 
 def test_images_are_taken_as_they_are_needed(predictor: Predictor, images: list[Ready]) -> None:
-    """A stream without an end is answered from its beginning, and let go of when nobody asks any more."""
+    """An endless stream is answered from its beginning, and released when the consumer stops."""
     taken = 0
 
     def endless() -> Iterator[Given]:
@@ -83,7 +83,7 @@ def test_images_are_taken_as_they_are_needed(predictor: Predictor, images: list[
 def test_large_images_come_few_at_a_time(
     predictor: Predictor, images: list[Ready], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Decoded images of a batch stay within a bound; one beyond it is a batch of its own."""
+    """Decoded images of a batch stay within a bound; an image above the bound forms its own batch."""
     seen: list[int] = []
     logits = Predictor.logits
 

@@ -1,4 +1,4 @@
-"""How much memory may still be used."""
+"""The memory that may still be used."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from headrace.train.machine import capacity
 def test_memory_of_a_control_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, expected: int | None
 ) -> None:
-    """What a control group may still use is its limit without what it holds, but for pages of files."""
+    """A control group may still use its limit minus its memory, not counting pages of files."""
     (tmp_path / "memory.max").write_text(limit + "\n")
     (tmp_path / "memory.current").write_text("3000000\n")
     (tmp_path / "memory.stat").write_text("anon 2500000\ninactive_file 400000\nactive_file 100000\n")

@@ -12,7 +12,7 @@ PATIENCE = 20.0
 
 
 class Ring:
-    """Three ranks in this process; `said` has what each that noticed silence said."""
+    """Three ranks in this process; `said` has the message of each rank that noticed silence."""
 
     def __init__(self) -> None:
         self.store = HashStore()
@@ -23,7 +23,7 @@ class Ring:
         return lambda what: self.said.update({rank: what})
 
     def noticed(self) -> dict[int, str]:
-        """What was said, as soon as something is."""
+        """Return the messages as soon as there is one."""
         end = time.monotonic() + PATIENCE
         while not self.said and time.monotonic() < end:
             time.sleep(0.05)
@@ -32,7 +32,7 @@ class Ring:
 
 @pytest.fixture
 def ring() -> Iterator[Ring]:
-    """Three ranks that beat."""
+    """Yield three ranks that send heartbeats."""
     made = Ring()
     yield made
     for beat in made.beats.values():
@@ -40,13 +40,13 @@ def ring() -> Iterator[Ring]:
 
 
 def test_ranks_that_beat_are_left_alone(ring: Ring) -> None:
-    """Nothing is said, for several times the seconds of silence."""
+    """There is no message for several times the seconds of silence."""
     time.sleep(3 * SECONDS)
     assert ring.said == {}
 
 
 def test_silent_rank_is_noticed_by_the_one_before_it(ring: Ring) -> None:
-    """One that stops without being done is named."""
+    """A rank that stops before it is done is named."""
     began = time.monotonic()
     ring.beats[2].stop(done=False)
     assert ring.noticed() == {1: f"no sign of life from rank 2 for {SECONDS:g} s"}
@@ -54,7 +54,7 @@ def test_silent_rank_is_noticed_by_the_one_before_it(ring: Ring) -> None:
 
 
 def test_rank_that_is_done_is_passed_over(ring: Ring) -> None:
-    """One that is through is not missed; the one before it listens to the next."""
+    """A rank that is done is not missed: the rank before it listens to the next one."""
     ring.beats[2].stop(done=True)
     time.sleep(2 * SECONDS)
     assert ring.said == {}
@@ -63,7 +63,7 @@ def test_rank_that_is_done_is_passed_over(ring: Ring) -> None:
 
 
 class Hanging(HashStore):
-    """A store on a host that is gone: its callers wait."""
+    """A store on a lost host, whose callers wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Hanging(HashStore):
 
 
 def test_silent_store_is_noticed() -> None:
-    """A store that keeps the thread waiting counts as silence too."""
+    """A store that keeps the thread waiting counts as silent too."""
     store, said = Hanging(), Event()
     beat = Heartbeat(store, 0, 2, SECONDS, lambda _: said.set())
     assert said.wait(PATIENCE)

@@ -24,7 +24,7 @@ def opened(path: str) -> bool:
 
 
 def test_ranks_meet_in_memory() -> None:
-    """Processes of this user open the file by its path; each start has a new, empty one; none outlives its start."""
+    """Processes of this user open the file by its path; each start has a new, empty file, which ends with it."""
     with launching._meeting_file() as path, launching._meeting_file() as other:
         assert opened(path)
         assert (Path(path).stat().st_size, Path(other).stat().st_size) == (1, 0)
@@ -46,14 +46,14 @@ def nobody_reads(path: str) -> bool:
 
 
 def refuse(_name: str) -> int:
-    """A kernel without files in memory, or with a rule against them."""
+    """Fail like a kernel that has no files in memory, or forbids them."""
     raise PermissionError
 
 
 def test_without_files_in_memory_ranks_meet_in_a_private_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder is new for each start, open to its user alone, and removed at the end."""
+    """The folder is new for each start, accessible only to its user, and removed at the end."""
     monkeypatch.setattr(os, "memfd_create", refuse)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     seen = set()
@@ -73,7 +73,7 @@ def test_proc_of_another_namespace_is_not_believed(monkeypatch: pytest.MonkeyPat
 
 
 def script(folder: Path, text: str) -> str:
-    """A script for the ranks."""
+    """Write a script for the ranks."""
     path = folder / "rank.py"
     path.write_text(f"import os, signal, sys, time\nrank = int(os.environ['RANK'])\n{text}\n")
     return str(path)
@@ -81,27 +81,27 @@ def script(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize(("codes", "code"), [(("0", "0"), 0), (("3", "0"), 3), (("0", "2"), 2), (("1", "late"), 1)])
 def test_code_is_that_of_the_first_rank_that_failed(tmp_path: Path, codes: tuple[str, str], code: int) -> None:
-    """0 if every rank ends with 0; a rank that goes on is stopped by SIGTERM, and its own code counts no more."""
+    """The code is 0 if every rank succeeds; a rank that is stopped by SIGTERM after a failure does not count."""
     late = "if sys.argv[rank + 1] == 'late':\n    time.sleep(60)\nsys.exit(int(sys.argv[rank + 1]))"
     assert launch(2, [script(tmp_path, late), *codes]) == code
 
 
 def test_ranks_find_modules_where_their_launcher_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package that the launcher found in its current folder is found by ranks too, which do not look there."""
+    """Ranks find a package in the launcher's current folder, although they do not search theirs."""
     (tmp_path / "nowhere_else.py").write_text("CODE = 7\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert launch(2, ["-P", "-c", "import sys, nowhere_else; sys.exit(nowhere_else.CODE)"]) == 7
 
 
 def test_killed_rank_is_reported(tmp_path: Path) -> None:
-    """A rank that was killed has no message of its own: the launcher names it and its signal."""
+    """A killed rank leaves no message: the launcher names it and its signal."""
     killed = script(tmp_path, "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(60)")
     with pytest.raises(HeadraceError, match="rank 1 was killed by SIGKILL"):
         launch(2, [killed])
 
 
 def test_ranks_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the system while processes are started is one line; the caller's own children are let be."""
+    """A system error while processes are started is one line; other children of the caller are left alone."""
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as own:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
         with pytest.raises(HeadraceError, match=r"cannot start 2 processes .*gone"):
@@ -112,7 +112,7 @@ def test_ranks_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("ends", "code"), [(143, 143), (0, 0), (1, 1)])
 def test_signal_reaches_every_rank_once(tmp_path: Path, ends: int, code: int) -> None:
-    """A signal that comes twice at once, as `timeout` sends it, is passed on once; a failed save is no clean stop."""
+    """A signal sent twice at once, as by `timeout`, is passed on once; a failed save is not a clean stop."""
     noting = f"""
         seen = []
         signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
@@ -138,7 +138,7 @@ def test_signal_reaches_every_rank_once(tmp_path: Path, ends: int, code: int) ->
 
 @pytest.mark.parametrize("way", [signal.SIG_IGN, signal.SIG_DFL], ids=["nohup", "terminal"])
 def test_hangup_is_ignored_by_ranks_if_it_was(tmp_path: Path, way: signal.Handlers) -> None:
-    """Ranks of a launcher that nohup started ignore SIGHUP too, and no others do."""
+    """Ranks ignore SIGHUP only if their launcher does, as under nohup."""
     before = signal.signal(signal.SIGHUP, way)
     try:
         assert launch(2, [script(tmp_path, "sys.exit(10 + signal.getsignal(signal.SIGHUP))")]) == 10 + way
@@ -147,7 +147,7 @@ def test_hangup_is_ignored_by_ranks_if_it_was(tmp_path: Path, way: signal.Handle
 
 
 def test_environment_says_who_a_rank_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process with it is that rank, and listens on loopback, whatever interfaces the shell names."""
+    """A process with this environment is that rank and listens on loopback, whatever the shell's interfaces."""
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         monkeypatch.setenv(name, "eth0")
     for name, value in World.environment(2, 3, "store").items():

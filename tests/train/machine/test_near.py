@@ -11,7 +11,7 @@ from headrace.train.machine.device import Accelerator
 
 @given(st.sets(st.integers(0, 300)))
 def test_cores_are_those_of_the_kernels_list(cores: set[int]) -> None:
-    """Ranges and single cores, in any order of size."""
+    """A list may have ranges and single cores in any order."""
     parts: list[str] = []
     for core in sorted(cores):
         first, _, last = parts[-1].partition("-") if parts else ("", "", "")
@@ -23,7 +23,7 @@ def test_cores_are_those_of_the_kernels_list(cores: set[int]) -> None:
 
 
 def test_cores_near_a_device(tmp_path: Path) -> None:
-    """By its PCI address; unknown devices have none."""
+    """Cores are found by the device's PCI address; unknown devices have none."""
     device = tmp_path / "bus" / "pci" / "devices" / "0000:3b:00.0"
     device.mkdir(parents=True)
     (device / "local_cpulist").write_text("0-1,4\n")
@@ -32,7 +32,7 @@ def test_cores_near_a_device(tmp_path: Path) -> None:
 
 
 def test_process_stays_on_cores_near_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of those that it may use; elsewhere it stays where it is. A CPU is near to nothing."""
+    """The process stays on those near cores that it may use, if there are any. No core is near a CPU."""
     before = os.sched_getaffinity(0)
     first = min(before)
     accelerator = Accelerator(None)

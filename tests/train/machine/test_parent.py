@@ -21,7 +21,7 @@ SECONDS = 30
 
 
 def parent_of(wait: str, *, passed_on: bool) -> "subprocess.Popen[str]":
-    """A shell that starts a rank, which loads while `wait` holds, and ends when its input does."""
+    """Start a shell that starts a rank, which loads while `wait` holds. The shell ends with its input."""
     name = "HEADRACE_LAUNCHER=$$" if passed_on else ""
     words = ["/bin/sh", "-c", f'{name} "$0" -c "$1" & read end', sys.executable]
     command = [*words, textwrap.dedent(LOADING.format(wait=wait))]
@@ -29,7 +29,7 @@ def parent_of(wait: str, *, passed_on: bool) -> "subprocess.Popen[str]":
 
 
 def rest_after(shell: "subprocess.Popen[str]", *lines: str) -> str:
-    """What the rank still says after these lines, when its parent has ended. It must end itself within SECONDS."""
+    """Return the rank's output after these lines and the end of its parent. It must end within SECONDS."""
     assert shell.stdout is not None
     assert [shell.stdout.readline().strip() for _ in lines] == list(lines)
     return shell.communicate(timeout=SECONDS)[0]
@@ -37,18 +37,18 @@ def rest_after(shell: "subprocess.Popen[str]", *lines: str) -> str:
 
 @pytest.mark.parametrize("passed_on", [True, False], ids=["launcher", "torchrun"])
 def test_rank_ends_with_its_parent(passed_on: bool) -> None:
-    """A rank goes on while its parent lives, and ends when that does."""
+    """A rank runs while its parent lives, and ends with it."""
     assert rest_after(parent_of("False", passed_on=passed_on), "loading", "ready") == ""
 
 
 @pytest.mark.parametrize("passed_on", [True, False], ids=["launcher", "torchrun"])
 def test_rank_ends_if_its_parent_ended_while_it_loaded(passed_on: bool) -> None:
-    """A parent that ended before the rank asked the kernel for a signal is missed too."""
+    """A rank also notices a parent that ended before the rank requested a signal from the kernel."""
     assert rest_after(parent_of("os.getppid() == first", passed_on=passed_on), "loading") == ""
 
 
 def test_rank_whose_launcher_has_ended_ends_first_of_all() -> None:
-    """Nothing is checked, loaded or said any more: it ends before the command looks at its arguments."""
+    """Such a rank ends before the command reads its arguments, without any check or output."""
     command = ["/bin/sh", "-c", 'HEADRACE_LAUNCHER=$$ "$0" -P -m headrace train gone-set &', sys.executable]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=SECONDS)
     assert (ended.stdout, ended.stderr) == ("", "")

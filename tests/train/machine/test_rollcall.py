@@ -13,7 +13,7 @@ SIZE = 4
 
 
 def stores(kind: str, folder: Path) -> list[Any]:
-    """A store of this kind as each of the ranks has it."""
+    """Yield a store of this kind for each of the ranks."""
     if kind == "file":
         return [dist.FileStore(str(folder / "store"), SIZE) for _ in range(SIZE)]  # type: ignore[attr-defined]
     host = dist.TCPStore("127.0.0.1", 0, None, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
@@ -22,7 +22,7 @@ def stores(kind: str, folder: Path) -> list[Any]:
 
 
 def eventually(roll: RollCall) -> list[int]:
-    """Who is silent, once it says so."""
+    """Return the silent ranks as soon as they are known."""
     end = time.monotonic() + 20
     while not (silent := roll.silent()) and time.monotonic() < end:
         time.sleep(0.02)
@@ -34,7 +34,7 @@ def eventually(roll: RollCall) -> list[int]:
 def test_each_rank_that_answers_names_those_that_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, silent: list[int]
 ) -> None:
-    """In the store of the launcher and in torchrun's, whoever is silent; nobody is named before all had time."""
+    """Silent ranks are named in the launcher's store and in torchrun's, after all had time to answer."""
     monkeypatch.setattr(rollcall, "_LISTEN_SECONDS", 0.5)
     own = stores(kind, tmp_path)
     rolls = [RollCall(own[rank], rank, SIZE) for rank in range(SIZE) if rank not in silent]
@@ -44,7 +44,7 @@ def test_each_rank_that_answers_names_those_that_do_not(
 
 @pytest.mark.parametrize(("silent", "named"), [([], "another rank"), ([1], "rank 1"), ([0, 3], "ranks 0, 3")])
 def test_error_names_the_silent(monkeypatch: pytest.MonkeyPatch, silent: list[int], named: str) -> None:
-    """The line of a rank that cannot go on has their numbers, or says that they are not known."""
+    """The error of a rank that cannot continue has the silent ranks' numbers, or says that they are unknown."""
     monkeypatch.setattr(RollCall, "silent", lambda _: silent)
     monkeypatch.setattr(RollCall, "_listen", lambda *_: None)
     error = LostRankError(2, 10, RuntimeError("timed out\nin C++"), RollCall(Silent(), 2, SIZE))
@@ -53,23 +53,23 @@ def test_error_names_the_silent(monkeypatch: pytest.MonkeyPatch, silent: list[in
 
 
 class Silent:
-    """A store whose host is gone."""
+    """A store whose host is lost."""
 
     def set(self, _key: str, _value: str, /) -> None:
-        """Fails."""
+        """Fail."""
         raise dist.DistNetworkError("connection reset")
 
     def get(self, _key: str, /) -> bytes:
-        """Fails."""
+        """Fail."""
         raise dist.DistNetworkError("connection reset")
 
     def check(self, _keys: list[str], /) -> bool:
-        """Fails."""
+        """Fail."""
         raise dist.DistNetworkError("connection reset")
 
 
 def test_store_that_is_gone_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an answer of the store nobody is accused."""
+    """If the store does not answer, no rank is named."""
     monkeypatch.setattr(rollcall, "_LISTEN_SECONDS", 0.1)
     roll = RollCall(Silent(), 0, 2)
     time.sleep(0.3)

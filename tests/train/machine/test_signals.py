@@ -20,7 +20,7 @@ HANGING = "lock = ctypes.create_string_buffer(64); [ctypes.CDLL(None).pthread_mu
 
 @pytest.fixture
 def quiet() -> Iterator[list[int]]:
-    """Handlers of the test itself, which note what reaches them."""
+    """Install handlers of the test, which record the signals that reach them."""
     seen: list[int] = []
     before = {number: signal.signal(number, lambda n, _: seen.append(n)) for number, _ in CODES}
     yield seen
@@ -30,7 +30,7 @@ def quiet() -> Iterator[list[int]]:
 
 @pytest.mark.parametrize("number", [number for number, _ in CODES])
 def test_first_signal_is_noted_and_nothing_more(quiet: list[int], number: signal.Signals) -> None:
-    """The program goes on, and knows which signal came; handlers are as before afterwards."""
+    """The program continues and knows the signal; afterwards the handlers are as before."""
     with StopRequest() as stop:
         stop.something_to_save = True
         assert stop.number == 0
@@ -42,7 +42,7 @@ def test_first_signal_is_noted_and_nothing_more(quiet: list[int], number: signal
 
 
 def test_hangup_that_is_ignored_stays_ignored(quiet: list[int]) -> None:
-    """Under nohup a closed terminal stops nothing, also not the second time."""
+    """Under nohup a closed terminal stops nothing, also the second time."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with StopRequest() as stop:
         for _ in range(2):
@@ -54,7 +54,7 @@ def test_hangup_that_is_ignored_stays_ignored(quiet: list[int]) -> None:
 
 
 def test_one_key_press_that_comes_twice_is_one(quiet: list[int]) -> None:
-    """A shell and a launcher may both pass on one request: within a second the second one changes nothing."""
+    """A shell and a launcher may both forward a signal: within a second the second one has no effect."""
     with StopRequest() as stop:
         stop.something_to_save = True
         os.kill(os.getpid(), signal.SIGINT)
@@ -65,7 +65,7 @@ def test_one_key_press_that_comes_twice_is_one(quiet: list[int]) -> None:
 
 
 def stubborn(wait: str, *, before: str = "pass") -> "subprocess.Popen[str]":
-    """A process that notes signals and never acts on them."""
+    """Start a process that notes signals and never acts on them."""
     program = textwrap.dedent(f"""
         import ctypes, time
         from headrace.train.machine import signals
@@ -84,7 +84,7 @@ def stubborn(wait: str, *, before: str = "pass") -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_second_request_ends_the_process_at_once(number: signal.Signals, code: int) -> None:
-    """Asked again after a second, the process ends, also one that hangs where Python runs no handler."""
+    """After a second, another signal ends the process, even if it hangs where Python runs no handler."""
     for wait in (BUSY, HANGING):
         process = stubborn(wait)
         try:
@@ -102,7 +102,7 @@ BEATS = "stop.among_others = True; [stop.beat() for _ in range(3)]"
 
 
 def test_rank_that_waits_for_another_ends_after_a_signal() -> None:
-    """Fails without beats: the launcher would have to kill it, half a minute later."""
+    """The rank ends by itself; without heartbeats the launcher would kill it half a minute later."""
     process = stubborn(HANGING, before=BEATS)
     try:
         process.send_signal(signal.SIGTERM)
@@ -124,7 +124,7 @@ def test_rank_that_waits_for_another_ends_after_a_signal() -> None:
     ids=["gets on", "writes", "alone", "is slow", "has not begun"],
 )
 def test_silence_ends_no_other_process(before: str, wait: str) -> None:
-    """One that gets on, writes a file, is alone, takes long for a step, or has not made one, is left to itself."""
+    """A process that makes progress, writes a file, is alone, or makes a long or no step is not ended."""
     process = stubborn(wait, before=before)
     try:
         process.send_signal(signal.SIGTERM)
@@ -136,7 +136,7 @@ def test_silence_ends_no_other_process(before: str, wait: str) -> None:
 
 
 def test_exit_codes_are_those_of_shells() -> None:
-    """129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM."""
+    """Codes are 129 for SIGHUP, 130 for SIGINT and 143 for SIGTERM."""
     assert [(number, exit_code(number)) for number, _ in CODES] == CODES
     assert str(StoppedError(signal.SIGTERM)) == "stopped by SIGTERM"
 

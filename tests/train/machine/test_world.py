@@ -16,21 +16,21 @@ NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No launcher around this process."""
+    """Remove all traces of a launcher from the environment."""
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
 
 def test_alone_without_launcher(bare: pytest.MonkeyPatch) -> None:
-    """Started by itself, the process is rank 0 of 1; a stray WORLD_SIZE, as schedulers set it, changes nothing."""
+    """Without a launcher the process is rank 0 of 1, even if a scheduler sets WORLD_SIZE."""
     bare.setenv("WORLD_SIZE", "4")
     found = World.from_environment()
     assert (found.rank, found.size, found.is_main, World.launched()) == (0, 1, True, False)
 
 
 def test_ranks_are_torchruns(bare: pytest.MonkeyPatch) -> None:
-    """What torchrun sets is taken."""
+    """The variables that torchrun sets are used."""
     for name, value in zip(NAMES, ("5", "8", "1", "4"), strict=True):
         bare.setenv(name, value)
     found = World.from_environment()
@@ -40,7 +40,7 @@ def test_ranks_are_torchruns(bare: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("WORLD_SIZE", None), ("LOCAL_RANK", "first")])
 def test_half_an_environment_is_refused(bare: pytest.MonkeyPatch, name: str, value: str | None) -> None:
-    """RANK without the rest, or with words, is refused with the remedy."""
+    """An incomplete RANK environment, or words in it, is refused with advice."""
     for one in NAMES:
         bare.setenv(one, "0")
     if value is None:
@@ -52,7 +52,7 @@ def test_half_an_environment_is_refused(bare: pytest.MonkeyPatch, name: str, val
 
 
 def test_one_process_needs_nobody() -> None:
-    """A world of one sums, waits, votes and wraps without any process group."""
+    """A world of one sums, waits, votes and wraps without a process group."""
     alone, network = World(), nn.Linear(2, 2)
     with alone.joined("gloo", 1):
         assert alone.sum(torch.tensor([3.0])).tolist() == [3.0]
@@ -82,7 +82,7 @@ GLOO = "[/sources/third_party/gloo/gloo/transport/tcp/"
     ids=str,
 )
 def test_own_error_is_not_blamed_on_another_rank(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """An error that only mentions the collectives, or speaks of time, passes as it is."""
+    """An error that only mentions collectives or time is raised unchanged."""
     monkeypatch.setattr(World, "_meet", lambda *_: None)
     with pytest.raises(type(error)) as raised, World(rank=1, size=2).joined("gloo", 1):
         raise error
@@ -102,7 +102,7 @@ def test_own_error_is_not_blamed_on_another_rank(monkeypatch: pytest.MonkeyPatch
     ids=str,
 )
 def test_error_of_a_collective_is_another_ranks(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """What gloo, NCCL and the stores raise when another rank is gone or silent is said to be its failure."""
+    """Errors of gloo, NCCL and stores about a lost or silent rank are reported as that rank's failure."""
     monkeypatch.setattr(World, "_meet", lambda *_: None)
     with pytest.raises(LostRankError, match="rank 1: ") as raised, World(rank=1, size=2).joined("gloo", 1):
         raise error
@@ -120,7 +120,7 @@ def test_rank_that_nobody_meets_blames_the_others(bare: pytest.MonkeyPatch, tmp_
 
 
 def test_interface_that_is_not_there_is_this_ranks_error(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """That gloo cannot listen is no failure of another rank, though the message names gloo."""
+    """If gloo cannot listen, no other rank has failed, although the message names gloo."""
     for name, value in World.environment(0, 2, str(tmp_path / "store")).items():
         bare.setenv(name, value)
     bare.setenv("GLOO_SOCKET_IFNAME", "no-such-one")
@@ -130,7 +130,7 @@ def test_interface_that_is_not_there_is_this_ranks_error(bare: pytest.MonkeyPatc
 
 @pytest.fixture
 def cores(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A machine of eight cores."""
+    """Simulate a machine of eight cores."""
     monkeypatch.setattr(world, "usable_cores", lambda: 8)
     return monkeypatch
 
@@ -140,5 +140,5 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     ("local", "wanted", "threads"), [(1, None, 8), (2, None, 4), (3, None, 2), (20, None, 1), (4, 6, 6)]
 )
 def test_threads_are_an_even_share(local: int, wanted: int | None, threads: int) -> None:
-    """Ranks of one machine share its cores evenly, at least one each, unless a number is asked for."""
+    """Ranks of a machine share its cores evenly, at least one each, unless a number is requested."""
     assert World(size=local, local_size=local).threads(wanted) == threads

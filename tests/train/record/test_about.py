@@ -12,7 +12,7 @@ from tests.train.record.moments import end, start, tell_all
 
 
 def test_what_a_run_is_comes_back(tmp_path: Path) -> None:
-    """Written at the start, read by whoever looks at the folder."""
+    """The description that a run writes at its start is read from the folder."""
     Ledger(RunLog(tmp_path)).on_start(replace(start(tmp_path), settings=("train.epochs=2",)))
     found = About.read(tmp_path)
     assert (found.recipe, found.settings, found.model) == ("demo", ("train.epochs=2",), "efficientnet-b0")
@@ -21,7 +21,7 @@ def test_what_a_run_is_comes_back(tmp_path: Path) -> None:
 
 
 def test_resumed_run_keeps_the_name_of_its_recipe(tmp_path: Path) -> None:
-    """A checkpoint holds values, not the name; what is changed later is added."""
+    """A checkpoint has values, not the recipe's name; later changes are added."""
     Ledger(RunLog(tmp_path)).on_start(replace(start(tmp_path), settings=("optim.lr=1",)))
     resumed = replace(start(tmp_path, 10), recipe_name=None, settings=("train.epochs=3",))
     Ledger(RunLog(tmp_path)).on_start(resumed)
@@ -34,24 +34,24 @@ def test_resumed_run_keeps_the_name_of_its_recipe(tmp_path: Path) -> None:
     "text", ["", "{", "[]", "5", '{"recipe": 5, "classes": ["a", 5], "epochs": "3"}', "[" * 100_000]
 )
 def test_damaged_file_is_as_none(tmp_path: Path, text: str) -> None:
-    """Whoever wrote what there, a reader gets fields of the right kinds."""
+    """For any content of the file, readers get fields of the right types."""
     (tmp_path / NAME).write_text(text)
     assert About.read(tmp_path) == About()
 
 
 def test_fields_that_are_not_known_are_left_out(tmp_path: Path) -> None:
-    """A newer version's file is read as far as it goes."""
+    """Unknown fields of a newer version's file are ignored."""
     (tmp_path / NAME).write_text(json.dumps({"recipe": "demo", "colour": "blue"}))
     assert About.read(tmp_path) == About(recipe="demo")
 
 
 def kinds(folder: Path) -> list[Any]:
-    """The kinds of the rows in metrics.jsonl."""
+    """Return the kinds of the rows in metrics.jsonl."""
     return [row["kind"] for row in RunLog(folder).rows()]
 
 
 def test_end_is_a_row(tmp_path: Path) -> None:
-    """How each part of a run ended is in metrics.jsonl."""
+    """metrics.jsonl has a row about the end of each part of a run."""
     tell_all(Ledger(RunLog(tmp_path)), tmp_path)
     Ledger(RunLog(tmp_path)).on_end(end("failed", "no space"))
     rows = RunLog(tmp_path).rows()
@@ -62,7 +62,7 @@ def test_end_is_a_row(tmp_path: Path) -> None:
 
 
 def test_warnings_are_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever is said as a warning can be read later."""
+    """Warnings are rows of metrics.jsonl."""
     log = RunLog(tmp_path)
     log.say_warning("first")
     log.say("no warning")
@@ -72,7 +72,7 @@ def test_warnings_are_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_what_nothing_depends_on_ends_no_run(tmp_path: Path) -> None:
-    """Where a row about the start, the memory or the end cannot be written, the run goes on."""
+    """If a row about start, memory or end cannot be written, the run continues."""
     (tmp_path / "metrics.jsonl").mkdir()
     log = RunLog(tmp_path)
     log.began(0, 1.0, 0.5)

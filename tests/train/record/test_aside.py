@@ -13,7 +13,7 @@ from tests.train.record.moments import Kept, end, logged, report, start, tell_al
 
 
 class Held(Kept):
-    """Does nothing with an epoch until it may."""
+    """Waits in `on_epoch` until it may continue."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,34 +26,34 @@ class Held(Kept):
 
 
 class Unreachable(Kept):
-    """Fails at the start, at epochs, or at neither."""
+    """Fails at the start, at epochs, or never."""
 
     def __init__(self, *, start: bool = False, epoch: bool = False) -> None:
         super().__init__()
         self._start, self._epoch = start, epoch
 
     def on_start(self, start: Start) -> None:
-        """Fail, if it is to."""
+        """Fail if requested."""
         if self._start:
             raise ConnectionError("no route\nto host")
         super().on_start(start)
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Fail, if it is to."""
+        """Fail if requested."""
         if self._epoch:
             raise ConnectionError("no route\nto host")
         super().on_epoch(report)
 
 
 def test_everything_arrives_in_order(tmp_path: Path) -> None:
-    """What is told aside is what was told, and all of it is there at the end."""
+    """The callback in its thread gets all moments in order, and all of them before the end."""
     kept, warnings = Kept(), list[str]()
     told = tell_all(Aside(kept, "kept", warnings.append), tmp_path)
     assert (kept.moments, warnings) == (told, [])
 
 
 def test_run_does_not_wait_for_a_slow_one(tmp_path: Path) -> None:
-    """Moments are handed over at once, and wait for as long as the callback is busy."""
+    """Moments are handed over at once, and wait while the callback is busy."""
     held = Held()
     told = Aside(held, "held", print)
     told.on_start(start(tmp_path))
@@ -67,7 +67,7 @@ def test_run_does_not_wait_for_a_slow_one(tmp_path: Path) -> None:
 
 
 def test_failure_at_the_start_is_one_warning(tmp_path: Path) -> None:
-    """One line, whatever the error's text; nothing more is told to it, and the end does not wait."""
+    """The warning is one line for any error; the callback gets nothing more, and the end does not wait."""
     gone, warnings = Unreachable(start=True), list[str]()
     began = time.monotonic()
     tell_all(Aside(gone, "server", warnings.append), tmp_path)
@@ -77,7 +77,7 @@ def test_failure_at_the_start_is_one_warning(tmp_path: Path) -> None:
 
 
 def test_later_failures_are_one_warning(tmp_path: Path) -> None:
-    """One that fails now and then is told the rest all the same, its end among them."""
+    """A callback that sometimes fails still gets all other moments, including the end."""
     shaky, warnings = Unreachable(epoch=True), list[str]()
     told = tell_all(Aside(shaky, "server", warnings.append), tmp_path)
     assert warnings == ["server: ConnectionError: no route to host"]
@@ -85,7 +85,7 @@ def test_later_failures_are_one_warning(tmp_path: Path) -> None:
 
 
 def test_end_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that does not answer is left with a warning."""
+    """A server that does not answer is abandoned with a warning."""
     monkeypatch.setitem(aside._PATIENCE_SECONDS, "failed", 0.2)
     held, warnings = Held(), list[str]()
     told = Aside(held, "server", warnings.append)
@@ -97,7 +97,7 @@ def test_end_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_moments_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where too many wait, further ones are dropped, and that is said."""
+    """If too many moments wait, later ones are dropped with a message."""
     monkeypatch.setattr(aside, "_WAITING", 5)
     held, warnings = Held(), list[str]()
     told = Aside(held, "server", warnings.append)
@@ -110,17 +110,17 @@ def test_moments_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 class Thread(Callback):
-    """Notes the thread that it is told in."""
+    """Stores the thread that calls it."""
 
     name = ""
 
     def on_end(self, _: End) -> None:
-        """Note it."""
+        """Store the thread."""
         self.name = threading.current_thread().name
 
 
 def test_thread_has_a_name(tmp_path: Path) -> None:
-    """Profilers and dumps show whose thread it is."""
+    """The thread has a name, which profilers and dumps show."""
     thread = Thread()
     tell_all(Aside(thread, "tensorboard", print), tmp_path)
     assert thread.name == "headrace-tensorboard"

@@ -18,7 +18,7 @@ BEAT, SILENCE = 0.1, 1.5
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Signs of life every tenth of a second, and death after one and a half seconds."""
+    """Use a sign of life every tenth of a second, and assume death after one and a half seconds."""
     monkeypatch.setattr(attempts, "_BEAT_SECONDS", BEAT)
     monkeypatch.setattr(attempts, "_SILENT_SECONDS", SILENCE)
     monkeypatch.setattr(attempts, "_POLL_SECONDS", BEAT)
@@ -26,24 +26,24 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def lockless(*_: object) -> None:
-    """What flock says on a network disk without a lock server."""
+    """Fail like flock on a network disk without a lock server."""
     raise OSError(errno.ENOLCK, "No locks available")
 
 
 @pytest.fixture
 def on_network(fast: pytest.MonkeyPatch) -> None:
-    """As on a network disk, whose locks may hold within a host only."""
+    """Simulate a network disk, whose locks may hold only within a host."""
     fast.setattr(attempts, "is_of_one_host", lambda _: False)
 
 
 @pytest.fixture
 def without_locks(fast: pytest.MonkeyPatch) -> None:
-    """As on a network disk without a lock server."""
+    """Simulate a network disk without a lock server."""
     fast.setattr(fcntl, "flock", lockless)
 
 
 def claimed_and_left(run: Path, beats: int) -> Path:
-    """The file of an attempt whose process ended without a word after so many signs of life."""
+    """Write the file of an attempt whose process died after this many signs of life."""
     path = run / "attempts" / "000001"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"host": "a", "boot": "another", "process": 1, "beat": beats, "ended": False}))
@@ -51,7 +51,7 @@ def claimed_and_left(run: Path, beats: int) -> Path:
 
 
 def test_attempts_are_numbered(tmp_path: Path) -> None:
-    """Each start has the next number; one that ended is followed at once, and sees a later one."""
+    """Each start has the next number, follows an ended attempt at once, and notices a later one."""
     waits: list[str] = []
     with claimed(tmp_path / "run", waits.append) as first:
         first.look()
@@ -64,7 +64,7 @@ def test_attempts_are_numbered(tmp_path: Path) -> None:
 
 
 def test_lock_refuses_a_second_at_once(tmp_path: Path) -> None:
-    """Where locks work the second command is refused without waiting, and leaves no trace."""
+    """If locks work, a second command is refused without waiting, and leaves no trace."""
     with claimed(tmp_path / "run"):
         with (
             pytest.raises(LockedError, match="another headrace command is writing it now") as error,
@@ -77,7 +77,7 @@ def test_lock_refuses_a_second_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("on_network")
 def test_killed_one_of_this_host_is_followed_at_once(tmp_path: Path) -> None:
-    """Where the lock is free, a file of this start of the kernel is a dead process's: nobody waits for it."""
+    """If the lock is free, an attempt since this host's boot is dead, and nobody waits for it."""
     waits: list[str] = []
     writer = multiprocessing.get_context("fork").Process(target=_claim_for_ever, args=(tmp_path / "run",))
     writer.start()
@@ -97,7 +97,7 @@ def _claim_for_ever(run: Path) -> None:
 
 @pytest.mark.usefixtures("without_locks")
 def test_without_locks_a_living_writer_is_seen(tmp_path: Path) -> None:
-    """Where no lock works, a second command ends as soon as the first one's file changes."""
+    """If no lock works, a second command ends as soon as the first one's file changes."""
     with claimed(tmp_path / "run"), pytest.raises(LockedError), claimed(tmp_path / "run"):
         pass
     assert [path.name for path in (tmp_path / "run" / "attempts").iterdir()] == ["000001"]
@@ -105,7 +105,7 @@ def test_without_locks_a_living_writer_is_seen(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_locks")
 def test_without_locks_a_silent_one_is_followed(tmp_path: Path) -> None:
-    """Where its file does not change for a minute, by the second command's own clock, that takes over."""
+    """If the file does not change for a minute, by the second command's clock, that command takes over."""
     waits: list[str] = []
     path = claimed_and_left(tmp_path / "run", 7)
     with claimed(tmp_path / "run", waits.append) as attempt:
@@ -115,7 +115,7 @@ def test_without_locks_a_silent_one_is_followed(tmp_path: Path) -> None:
 
 
 def test_lock_decides_on_a_disk_of_one_host(tmp_path: Path) -> None:
-    """There a file of an earlier start of the kernel is a dead process's: after a crash of the host nobody waits."""
+    """On a local disk, an attempt from before a crash of the host is dead, and nobody waits for it."""
     waits: list[str] = []
     claimed_and_left(tmp_path / "run", 7)
     with claimed(tmp_path / "run", waits.append) as attempt:
@@ -124,7 +124,7 @@ def test_lock_decides_on_a_disk_of_one_host(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("on_network")
 def test_lock_of_another_host_proves_nothing(tmp_path: Path) -> None:
-    """A file of another start of a kernel is waited for though the lock is free: the lock may be known there only."""
+    """On a network disk, another host's attempt is waited for, because its lock may be unknown here."""
     waits: list[str] = []
     claimed_and_left(tmp_path / "run", 7)
     with claimed(tmp_path / "run", waits.append) as attempt:
@@ -134,7 +134,7 @@ def test_lock_of_another_host_proves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"no JSON", b"[]", b"{}", b"\xff"])
 @pytest.mark.usefixtures("on_network")
 def test_damaged_file_of_an_attempt_is_waited_for(tmp_path: Path, damage: bytes) -> None:
-    """A file that says nothing is one of a process that may live."""
+    """A damaged file may belong to a living process."""
     claimed_and_left(tmp_path / "run", 7).write_bytes(damage)
     waits: list[str] = []
     with claimed(tmp_path / "run", waits.append) as attempt:
@@ -142,7 +142,7 @@ def test_damaged_file_of_an_attempt_is_waited_for(tmp_path: Path, damage: bytes)
 
 
 def test_late_rows_of_a_stale_writer_are_nobodys(tmp_path: Path) -> None:
-    """Rows that an earlier attempt adds after a later one began are left out by all readers."""
+    """All readers ignore rows that an earlier attempt adds after a later one began."""
     first = RunLog(tmp_path, attempt=Attempt(1))
     first.began(1, 0.1, 0.1)
     second = RunLog(tmp_path, attempt=Attempt(2))

@@ -11,7 +11,7 @@ shares = st.floats(0.01, 1)
 
 @given(seconds, seconds)
 def test_ceiling_is_the_share_of_the_step(step: float, other: float) -> None:
-    """Where cores are shared the step keeps its share of the CPU time, and else all."""
+    """The ceiling is the step's share of the CPU time if cores are shared, and 1 otherwise."""
     assert ceiling(step, other, shared=False) == 1
     assert math.isclose(ceiling(step, other, shared=True), step / (step + other))
     assert 0 < ceiling(step, other, shared=True) <= 1
@@ -19,7 +19,7 @@ def test_ceiling_is_the_share_of_the_step(step: float, other: float) -> None:
 
 @given(seconds, seconds, seconds)
 def test_ceiling_falls_as_the_input_grows(step: float, one: float, other: float) -> None:
-    """More work for the input never leaves more to the step; an input that costs nothing takes nothing."""
+    """More work for the input never raises the ceiling; an input that costs nothing leaves it at 1."""
     less, more = sorted((one, other))
     assert ceiling(step, less, shared=True) >= ceiling(step, more, shared=True)
     assert ceiling(step, 0, shared=True) == ceiling(step, -1e-9, shared=True) == 1  # less than none: noise of clocks
@@ -27,7 +27,7 @@ def test_ceiling_falls_as_the_input_grows(step: float, one: float, other: float)
 
 @given(st.floats(0.1, 1e6), shares, shares, st.floats(0, 100))
 def test_verdict_is_that_of_the_ceiling(synthetic: float, ratio: float, most: float, stall: float) -> None:
-    """A run at its ceiling is compute-bound whatever the plain ratio, and words agree with the figure."""
+    """A run at its ceiling is compute-bound for any ratio, and the words agree with the figure."""
     verdict = Verdict(synthetic * ratio, synthetic, stall, most)
     assert verdict.compute_bound == (verdict.reached >= COMPUTE_BOUND)
     if verdict.compute_bound:
@@ -36,7 +36,7 @@ def test_verdict_is_that_of_the_ceiling(synthetic: float, ratio: float, most: fl
 
 
 def test_findings_in_words() -> None:
-    """Each of the four has its own words: not bound, at the ceiling, slower without waiting, waiting."""
+    """Each of the four findings has its own words: not bound, at the ceiling, slower without waiting, waiting."""
     assert "not the bottleneck" in Verdict(99, 100, 0).finding
     assert "at most 0.630" in Verdict(62, 100, 0.1, 0.63).finding
     assert "slower than on its own" in Verdict(62, 100, 0.1).finding
@@ -48,6 +48,6 @@ def test_findings_in_words() -> None:
 
 
 def test_sharing_counts_threads_of_both() -> None:
-    """Two processes of two threads each, for step and input, need eight cores to share none."""
+    """Two processes with two threads each for step and input need eight cores to share none."""
     assert sharing(threads=2, processes=2, cores=7)
     assert not sharing(threads=2, processes=2, cores=8)

@@ -8,28 +8,28 @@ from tests.train.record.moments import Kept, end, report, tell_all
 
 
 class Failing(Callback):
-    """Cannot bear the end."""
+    """Fails at the end."""
 
     def on_end(self, _: End) -> None:
-        """Raise."""
+        """Raise an error."""
         raise ValueError("the first")
 
 
 def test_each_is_told_everything_in_order(tmp_path: Path) -> None:
-    """Several callbacks are as many alone."""
+    """Each of several callbacks is told everything in order."""
     one, other = Kept(), Kept()
     told = tell_all(Callbacks([one, other]), tmp_path)
     assert one.moments == other.moments == told
 
 
 def test_methods_that_are_not_overridden_do_nothing(tmp_path: Path) -> None:
-    """A callback needs only the methods that it is for."""
+    """A callback needs only the methods that it uses."""
     tell_all(Callback(), tmp_path)
     tell_all(Callbacks([]), tmp_path)
 
 
 def test_end_reaches_all_and_then_fails() -> None:
-    """One that fails at the end does not keep it from the others, and is not passed over in silence."""
+    """A callback that fails at the end does not stop the others, and its error is raised."""
     kept = Kept()
     with pytest.raises(ValueError, match="the first"):
         Callbacks([Failing(), kept, Failing()]).on_end(end())
@@ -37,6 +37,6 @@ def test_end_reaches_all_and_then_fails() -> None:
 
 
 def test_moments_are_frozen() -> None:
-    """No callback changes what the next is told."""
+    """A callback cannot change the moment that the next one gets."""
     with pytest.raises(AttributeError):
         report(1).epoch = 2  # type: ignore[misc]

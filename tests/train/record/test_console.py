@@ -11,15 +11,15 @@ AHEAD = Ahead(epoch=2, epochs=10, steps=500, done=100, later=4000, images=256)
 
 
 class Screen(io.StringIO):
-    """A terminal, as far as it says that it is one."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
 
 def seen(text: str) -> list[str]:
-    """The lines that are left on a terminal after this text: what is written over is gone."""
+    """Return the lines that are visible on a terminal after this text, without overwritten ones."""
     lines = []
     for line in text.split("\n"):
         shown = ""
@@ -30,7 +30,7 @@ def seen(text: str) -> list[str]:
 
 
 def tell_run(console: Console) -> None:
-    """A step, a line between, and the end of an epoch."""
+    """Tell a console about a step, a line, and the end of an epoch."""
     console.begin_epoch(AHEAD)
     console.say_part("part of an epoch")
     console.advance()
@@ -44,19 +44,19 @@ def tell_run(console: Console) -> None:
 
 
 def test_lines_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a terminal there is nothing but them, on standard output."""
+    """Without a terminal, there are only lines, on standard output."""
     tell_run(Console())
     assert capsys.readouterr() == ("part of an epoch\nwarning: between steps\nepoch line\nlast line\n", "")
 
 
 def test_quiet_has_warnings_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """And nothing on standard output."""
+    """With --quiet, warnings are on standard error, and nothing is on standard output."""
     tell_run(Quiet())
     assert capsys.readouterr() == ("", "headrace: warning: between steps\n")
 
 
 def test_json_has_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows as metrics.jsonl has them, other lines as rows of their own; what is in a row is not said twice."""
+    """Rows are as in metrics.jsonl, other lines are rows of their own, and no content is repeated."""
     tell_run(JsonLines())
     out, errors = capsys.readouterr()
     rows = [json.loads(line) for line in out.splitlines()]
@@ -65,7 +65,7 @@ def test_json_has_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_bar_is_gone_when_the_epoch_is(capsys: pytest.CaptureFixture[str]) -> None:
-    """Lines stand above it, it shows all figures, and nothing of it stays."""
+    """Lines are above the bar, which shows all figures and disappears at the end."""
     screen = Screen()
     tell_run(Terminal(screen))
     assert capsys.readouterr().out == "warning: between steps\nepoch line\nlast line\n"
@@ -76,7 +76,7 @@ def test_bar_is_gone_when_the_epoch_is(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_bar_counts_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps of the epoch, and for the run the later ones with their evaluations, at the rate so far."""
+    """The bar estimates the rest of the epoch, and of the run with its evaluations, from the rate so far."""
     now = [1000.0]
     monkeypatch.setattr("tqdm.std.time", lambda: now[0])
     monkeypatch.setattr("time.monotonic", lambda: now[0])
@@ -101,7 +101,7 @@ def test_bar_counts_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_error_comes_after_the_bar() -> None:
-    """The line of an error begins where the bar was."""
+    """The line of an error begins in place of the bar."""
     screen = Screen()
     console = Terminal(screen)
 
@@ -115,7 +115,7 @@ def test_error_comes_after_the_bar() -> None:
 
 
 def test_bar_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that cannot move back has lines, and so has whoever asked for something else."""
+    """A terminal that cannot move back shows lines, and so do other modes."""
     monkeypatch.setattr("sys.stderr", Screen())
     monkeypatch.setenv("TERM", "xterm")
     assert type(console_of("lines")) is Terminal
@@ -129,7 +129,7 @@ def test_bar_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("console", [Console(), Quiet(), JsonLines(), Terminal(io.StringIO())])
 def test_all_lines_go_to_the_logger(console: Console, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever is shown, whoever listens to "headrace" hears all of it, warnings as such."""
+    """In any mode, the logger "headrace" gets all lines, and warnings as warnings."""
     caplog.set_level(logging.INFO, "headrace")
     tell_run(console)
     assert [(one.levelname, one.getMessage()) for one in caplog.records] == [

@@ -20,36 +20,36 @@ LINE_OF_2023 = re.compile(
 
 
 def report(epoch: int = 1, step: int = 10) -> EpochReport:
-    """An epoch of 1,000 images in 20 seconds, a quarter of which was waiting."""
+    """Return an epoch of 1,000 images in 20 seconds, a quarter of them spent waiting."""
     return EpochReport(
         epoch, 10, step, Sums(5055.72, 83, 1000), Sums(440.45, 32, 100), 23.2391, Reading(20.0, 5.0), 0.1
     )
 
 
 def logged(step: int) -> StepLogged:
-    """The last two steps."""
+    """Return the last two steps."""
     return StepLogged(step, (0.5, 1.5), 0.1, Reading(10.0, 1.0))
 
 
 def saved(step: int) -> Saved:
-    """A checkpoint of 1,000 bytes."""
+    """Return a checkpoint of 1,000 bytes."""
     return Saved(step, Path("checkpoints/a.pt"), "0" * 64, 1000, 0.5, best=False)
 
 
 def rows(folder: Path) -> list[tuple[str, int]]:
-    """Kind and step of each row of metrics.jsonl that is no warning."""
+    """Return kind and step of each row of metrics.jsonl that is not a warning."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [(row["kind"], row["step"]) for row in map(json.loads, lines) if row["kind"] != "warning"]
 
 
 def epochs(folder: Path) -> list[dict[str, str]]:
-    """The rows of epochs.csv."""
+    """Return the rows of epochs.csv."""
     with (folder / "epochs.csv").open() as file:
         return list(csv.DictReader(file))
 
 
 def test_epoch_line_is_parsed_by_scripts_for_the_old_log() -> None:
-    """The line begins in the form of 2023, to the digit, and goes on with the rate and the share of waiting."""
+    """The line begins exactly in the form of 2023, followed by the rate and the share of waiting."""
     line = report().line(datetime(2023, 4, 8, 22, 46, 37, 993506))  # noqa: DTZ001  the log's local time
     assert line == (
         "[2023-04-08 22:46:37.993506]: [1/10] Train Loss: 5.05572, Train Acc: 8.30%, Test Loss: 4.40450, "
@@ -61,7 +61,7 @@ def test_epoch_line_is_parsed_by_scripts_for_the_old_log() -> None:
 
 
 def test_epoch_is_in_all_three_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line is printed; metrics.jsonl and epochs.csv hold the same numbers in full."""
+    """The line is printed, and metrics.jsonl and epochs.csv have the same numbers in full."""
     log = RunLog(tmp_path)
     log.epoch(report())
     log.say_epoch(report())
@@ -74,7 +74,7 @@ def test_epoch_is_in_all_three_places(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_csv_has_one_header(tmp_path: Path) -> None:
-    """Epoch after epoch is appended below one header, also by a log that opens the file anew."""
+    """Epochs are appended below one header, also by a log that opens the file again."""
     for epoch in (1, 2, 3):
         RunLog(tmp_path).epoch(report(epoch, 10 * epoch))
     assert [line["epoch"] for line in epochs(tmp_path)] == ["1", "2", "3"]
@@ -82,7 +82,7 @@ def test_csv_has_one_header(tmp_path: Path) -> None:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    """Two epochs of ten steps with a row for every five and one for each checkpoint."""
+    """Write two epochs of ten steps, with a row for every five steps and one for each checkpoint."""
     log = RunLog(tmp_path)
     for epoch in (1, 2):
         for step in (10 * epoch - 5, 10 * epoch):
@@ -93,14 +93,14 @@ def written(tmp_path: Path) -> Path:
 
 
 def test_resume_removes_later_rows(written: Path) -> None:
-    """From a checkpoint in the middle of the second epoch, what came after it goes from both files."""
+    """A resume from the middle of the second epoch removes later rows from both files."""
     RunLog(written).keep_until(15, 1)
     assert rows(written) == [("step", 5), ("step", 10), ("epoch", 10), ("save", 10), ("step", 15)]
     assert [line["epoch"] for line in epochs(written)] == ["1"]
 
 
 def test_epoch_that_was_logged_but_not_saved_is_removed(written: Path) -> None:
-    """A run that died between its epoch line and the checkpoint evaluates again: the epoch has one row in the end."""
+    """An epoch whose line was written before its checkpoint is evaluated again and has one row at the end."""
     RunLog(written).keep_until(20, 1)
     assert ("epoch", 20) not in rows(written)
     assert ("step", 20) in rows(written)
@@ -109,7 +109,7 @@ def test_epoch_that_was_logged_but_not_saved_is_removed(written: Path) -> None:
 
 @pytest.mark.parametrize("cut", ['{"kind": "step", "st', "\x00\x00", '"text"\n', '{"loss": 1}\n', "[1, 2]\n"])
 def test_line_cut_by_a_crash_is_removed(written: Path, cut: str) -> None:
-    """What a crash left at the end is no row, and goes when the run goes on."""
+    """A line that a crash truncated is no row, and is removed at a resume."""
     before = rows(written)
     with (written / "metrics.jsonl").open("a") as file:
         file.write(cut)
@@ -141,7 +141,7 @@ DEEP, LONG = "[" * 100_000, "9" * 5000
     ids=lambda line: ascii(line[:44]),
 )
 def test_damaged_row_is_left_out_and_counted(written: Path, capsys: pytest.CaptureFixture[str], damaged: str) -> None:
-    """A run goes on whatever the log of its earlier part has become, and says which file lost how many rows."""
+    """A run continues with any damage to its log, and says which file lost how many rows."""
     before = rows(written)
     path = written / "metrics.jsonl"
     path.write_text(damaged + "\n" + path.read_text())
@@ -154,9 +154,9 @@ def test_damaged_row_is_left_out_and_counted(written: Path, capsys: pytest.Captu
 
 
 def test_any_flipped_bit_costs_its_rows_alone(written: Path) -> None:
-    """Whichever bit of the log flips, the run goes on with all rows but those that it changed, two at most.
+    """After any flipped bit in the log, the run keeps all rows except the changed ones, two at most.
 
-    Each 59th bit is tried: each place in a byte, and each part of a row.
+    Every 59th bit is tried: each position in a byte, and each part of a row.
     """
     path = written / "metrics.jsonl"
     sound, before = path.read_bytes(), RunLog(written).rows()
@@ -171,7 +171,7 @@ def test_any_flipped_bit_costs_its_rows_alone(written: Path) -> None:
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "epochs.csv"])
 def test_log_that_cannot_be_read_is_set_aside(written: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """A folder in the place of a file is no reason to stop either; it is kept under another name, which is said."""
+    """A folder in place of a file does not stop a run; it is renamed, and a message says so."""
     (written / name).unlink()
     (written / name).mkdir()
     (written / name / "mine").write_text("kept")
@@ -182,7 +182,7 @@ def test_log_that_cannot_be_read_is_set_aside(written: Path, capsys: pytest.Capt
 
 
 def test_rows_that_end_too_early_are_said(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A log that was cut has lost rows of which nothing is left to count; a new folder has none to lose."""
+    """A truncated log is reported, although its lost rows cannot be counted; a new folder has none to lose."""
     path = written / "metrics.jsonl"
     RunLog(written).keep_until(25, 2)
     assert capsys.readouterr().out == f"warning: {path}: the rows end at step 20, but the run continues from step 25\n"
@@ -192,7 +192,7 @@ def test_rows_that_end_too_early_are_said(written: Path, capsys: pytest.CaptureF
 
 
 def test_last_line_that_a_crash_cut_needs_no_word(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is what any kill leaves."""
+    """A truncated last line, which any kill may leave, is not reported."""
     with (written / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "step", "st')
     RunLog(written).keep_until(20, 2)
@@ -200,7 +200,7 @@ def test_last_line_that_a_crash_cut_needs_no_word(written: Path, capsys: pytest.
 
 
 def test_new_run_begins_with_empty_files(tmp_path: Path) -> None:
-    """A fresh start removes rows that another run has left, and keeps the header."""
+    """A new run removes rows of another run, and keeps the header."""
     RunLog(tmp_path).epoch(report())
     RunLog(tmp_path).keep_until(0, 0)
     assert rows(tmp_path) == []
@@ -209,7 +209,7 @@ def test_new_run_begins_with_empty_files(tmp_path: Path) -> None:
 
 
 def test_rows_are_json_also_where_a_number_is_none(tmp_path: Path) -> None:
-    """A value that is no number is written as null: JSON has no NaN, and strict readers refuse it."""
+    """NaN is written as null, because JSON has no NaN and strict readers refuse it."""
     RunLog(tmp_path).epoch(EpochReport(1, 1, 10, Sums(1.0, 1, 1), NOTHING, 1.0, Reading(1.0, 0.0), 0.1))
     (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert "NaN" not in line
@@ -218,14 +218,14 @@ def test_rows_are_json_also_where_a_number_is_none(tmp_path: Path) -> None:
 
 
 def test_last_epoch_is_found(written: Path, tmp_path: Path) -> None:
-    """The last epoch's row is the newest of its kind; without any it is empty."""
+    """The last epoch's row is the newest of its kind, or empty if there is none."""
     assert RunLog(written).last_epoch()["epoch"] == 2
     (tmp_path / "empty").mkdir()
     assert RunLog(tmp_path / "empty").last_epoch() == {}
 
 
 def test_other_ranks_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    """The log of a rank that is not the first prints nothing and knows nothing."""
+    """On ranks other than 0, the log prints and stores nothing."""
     log = RunLog(None)
     log.say("text")
     log.epoch(report())
@@ -238,7 +238,7 @@ def test_other_ranks_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_failed_write_is_the_programs_error(tmp_path: Path) -> None:
-    """Where nothing can be appended, the error names the file."""
+    """If nothing can be appended, the error names the file."""
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(HeadraceError, match=r"metrics\.jsonl"):
         RunLog(tmp_path).step(logged(1))

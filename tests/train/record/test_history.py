@@ -13,7 +13,7 @@ from tests.train.record.moments import end, logged, report, saved
 
 
 def filled(folder: Path) -> Path:
-    """A run of two epochs with all kinds of rows."""
+    """Return a run of two epochs with all kinds of rows."""
     log = RunLog(folder)
     log.began(0, 3.0, 1.0)
     for epoch, accuracy in ((1, 40), (2, 30)):
@@ -27,7 +27,7 @@ def filled(folder: Path) -> Path:
 
 
 def test_rows_are_sorted_by_kind(tmp_path: Path) -> None:
-    """Each kind is in its place, and equal warnings are one."""
+    """Rows are sorted by kind, and equal warnings are merged."""
     history = HistoryReader(filled(tmp_path)).read()
     assert [row["epoch"] for row in history.epochs] == [1, 2]
     assert history.steps == [(10, 2.0, 0.25), (20, 2.0, 0.25)]
@@ -38,7 +38,7 @@ def test_rows_are_sorted_by_kind(tmp_path: Path) -> None:
 
 
 def test_reader_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Read in pieces of any length, rows cut in two among them, the history is the same."""
+    """A file read in pieces of any length, which may cut rows in two, gives the same history."""
     data = (filled(tmp_path) / "metrics.jsonl").read_bytes()
     whole, draw = HistoryReader(tmp_path).read(), random.Random(3)
     part = tmp_path / "part"
@@ -53,7 +53,7 @@ def test_reader_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
-    """A resumed run drops rows of steps that it takes again."""
+    """After a resume, which removes later rows, the file is read again from its start."""
     reader = HistoryReader(filled(tmp_path))
     assert len(reader.read().epochs) == 2
     RunLog(tmp_path).keep_until(10, 1)
@@ -64,7 +64,7 @@ def test_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
     ("kinds", "state"), [("", ""), ("start", "running"), ("start end", "stopped"), ("start end start", "running")]
 )
 def test_state_is_that_of_the_last_part(tmp_path: Path, kinds: str, state: str) -> None:
-    """A part without an end is going on, or was killed."""
+    """A part without an end is running or was killed."""
     log = RunLog(tmp_path)
     for kind in kinds.split():
         log.began(0, 1.0, 1.0) if kind == "start" else log.ended(end("stopped", "by SIGTERM"))
@@ -88,7 +88,7 @@ ROWS = st.fixed_dictionaries(
 
 @given(st.lists(ROWS | JSON, max_size=8))
 def test_foreign_rows_do_no_harm(rows: list[Any]) -> None:
-    """Whatever JSON stands there, what is taken of it can be counted with."""
+    """For any JSON in the file, the values taken from it are valid."""
     history = History()
     for row in rows:
         history.add(json.loads(json.dumps(row)))

@@ -11,7 +11,7 @@ from tests.train.record.page.runs import drawn_run
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three runs of different accuracy at different depths, one without an epoch, and other folders."""
+    """Return a folder with three runs at different depths, one of them without an epoch, and other folders."""
     folder = tmp_path_factory.mktemp("runs")
     drawn_run(folder / "poor", epochs=1)
     drawn_run(folder / "by date" / "good", epochs=40)
@@ -24,7 +24,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_best_comes_first(runs: Path) -> None:
-    """By validation accuracy; a run without an epoch is last, other folders are no runs."""
+    """Runs are sorted by validation accuracy; one without an epoch is last, other folders are omitted."""
     found = find_runs(runs)
     assert [Path(one.run).name for one in found] == ["good", "middle", "poor", "begun"]
     good, begun = found[0], found[-1]
@@ -34,7 +34,7 @@ def test_best_comes_first(runs: Path) -> None:
 
 
 def test_table_and_object_say_the_same(runs: Path) -> None:
-    """A line for each run below the heads, and a list in an object."""
+    """The table has a line for each run below its header, and the object has a list."""
     found = find_runs(runs)
     heads, *lines = as_table(found).splitlines()
     assert heads.split() == ["accuracy", "epoch", "epochs", "images/s", "time", "state", "model", "recipe", "run"]
@@ -45,13 +45,13 @@ def test_table_and_object_say_the_same(runs: Path) -> None:
 
 
 def test_run_folder_itself_is_listed(runs: Path) -> None:
-    """Whoever names a run sees that run."""
+    """A given run folder is listed itself."""
     (found,) = find_runs(runs / "poor")
     assert found.accuracy == 30.0
 
 
 def test_model_of_an_older_run_is_that_of_its_recipe(runs: Path) -> None:
-    """Runs of before have no run.json."""
+    """Older runs have no run.json, so the model comes from the recipe."""
     folder = drawn_run(runs.parent / "older" / "run")
     (folder / "run.json").unlink()
     (found,) = find_runs(folder)
@@ -59,7 +59,7 @@ def test_model_of_an_older_run_is_that_of_its_recipe(runs: Path) -> None:
 
 
 def test_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """It is not as if there were no runs."""
+    """A missing folder is an error, not an empty list."""
     with pytest.raises(UsageError, match="no such folder"):
         find_runs(tmp_path / "nowhere")
     assert as_table(find_runs(tmp_path)) == "no runs found"

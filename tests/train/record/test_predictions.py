@@ -14,7 +14,7 @@ ORIGIN = Origin("val", "0" * 64, "1" * 64, 7, averaged=False, classes=("a", "b",
 
 
 def some(classes: int = 3, samples: int = 20, seed: int = 0) -> Predictions:
-    """What a network might say of samples: random logits, sorted."""
+    """Return predictions for samples: random logits, sorted."""
     draw = np.random.default_rng(seed)
     logits = draw.normal(size=(samples, classes)) * 2
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -34,7 +34,7 @@ def some(classes: int = 3, samples: int = 20, seed: int = 0) -> Predictions:
 
 @pytest.mark.parametrize("classes", [1, 3, 5, 12])
 def test_file_comes_back(tmp_path: Path, classes: int) -> None:
-    """All columns and the origin are those that were written, with fewer than five classes too."""
+    """All columns and the origin are read as they were written, also with fewer than five classes."""
     written = some(classes)
     written.write(tmp_path / NAME)
     read = Predictions.read(tmp_path / NAME)
@@ -47,14 +47,14 @@ def test_file_comes_back(tmp_path: Path, classes: int) -> None:
 
 
 def rewritten(path: Path, about: dict[str, object], table: pa.Table | None = None) -> None:
-    """The file with something else in its metadata, or with other columns."""
+    """Write the file with other metadata or other columns."""
     table = pq.read_table(path) if table is None else table
     known = json.loads(pq.read_schema(path).metadata[b"headrace"])
     pq.write_table(table.replace_schema_metadata({b"headrace": json.dumps(known | about).encode()}), path)
 
 
 def test_later_versions_are_not_called_damaged(tmp_path: Path) -> None:
-    """A later format, a field and a column that are not known ask for an upgrade."""
+    """A later format, and an unknown field or column, give advice to upgrade."""
     path = tmp_path / NAME
     cases: list[tuple[dict[str, object], str]]
     cases = [({"format": FORMAT + 1}, "the file has format"), ({"recipe": "x"}, "does not know, recipe")]
@@ -71,7 +71,7 @@ def test_later_versions_are_not_called_damaged(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
-    """A file that is gone, cut, of another kind, or with labels of no class is one line that says what to do."""
+    """A missing or damaged file, another format, or unknown labels give one line that says what to do."""
     path = tmp_path / NAME
     with pytest.raises(UsageError, match="eval --out"):
         Predictions.read(path)

@@ -29,15 +29,15 @@ SETTINGS = (
 
 
 class Small(Accelerator):
-    """A device of 8 GiB, of which others hold 1 and tensors held at most 6.5."""
+    """A device of 8 GiB, of which other processes use 1 GiB and tensors used at most 6.5."""
 
     def memory(self) -> Memory:
-        """As a GPU would answer."""
+        """Return the figures of a GPU."""
         return Memory(8 * 2**30, 13 * 2**29, 2**30)
 
 
 def failing(*, training: bool = True, passes: int = 0) -> EfficientNet:
-    """A network that runs out of memory in training or in evaluation, after some passes of that kind."""
+    """Return a network that runs out of memory in training or in evaluation, after some passes of that kind."""
     network, done = shallow(), 0
     forward = network.forward
 
@@ -55,7 +55,7 @@ def failing(*, training: bool = True, passes: int = 0) -> EfficientNet:
 def run(
     shards: Path, out: Path, network: EfficientNet, device: Accelerator, *settings: str, resume: bool = False
 ) -> None:
-    """A run of the network on the device."""
+    """Run the network on the device."""
     request = Request(
         shards, None if resume else "demo", (*SETTINGS, *settings), out=out, resume="last" if resume else None
     )
@@ -65,7 +65,7 @@ def run(
 
 
 def told(*arguments: object, **named: bool) -> str:
-    """What ends the run, with code 1."""
+    """Return the error that ends the run, with exit code 1."""
     with pytest.raises(HeadraceError) as caught:
         run(*arguments, **named)  # type: ignore[arg-type]
     assert caught.value.exit_code == 1
@@ -74,7 +74,7 @@ def told(*arguments: object, **named: bool) -> str:
 
 
 def test_line_names_what_was_asked_and_what_to_lower(tiny_set: Path, tmp_path: Path) -> None:
-    """One line: what torch asked for, what the device has, what passes through the network, which values to lower."""
+    """The line has torch's request, the device's memory, the size of a pass, and the values to lower."""
     said = told(tiny_set, tmp_path / "run", failing(), Small(None), "train.group=48")
     assert (
         "out of memory on cpu when 2.50 GiB more were requested. The device has 8.0 GiB, of which tensors held" in said
@@ -87,7 +87,7 @@ def test_line_names_what_was_asked_and_what_to_lower(tiny_set: Path, tmp_path: P
 
 
 def test_nothing_is_tried_again(tiny_set: Path, tmp_path: Path) -> None:
-    """After the pass that failed no other runs: the network is called once."""
+    """After the failed pass, the network is not called again."""
     network = failing()
     forward, calls = network.forward, list[int]()
 
@@ -101,19 +101,19 @@ def test_nothing_is_tried_again(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_batch_counted_by_the_process(tiny_set: Path, tmp_path: Path) -> None:
-    """Where every process has a batch of its own, that is what to lower."""
+    """With batch_per_process, this is the value to lower."""
     said = told(tiny_set, tmp_path / "run", failing(), Small(None), "train.batch_per_process=40")
     assert "Lower --batch-per-process, which is 40, or evaluate.batch" in said
 
 
 def test_device_that_tells_no_memory(tiny_set: Path, tmp_path: Path) -> None:
-    """Figures that nobody gives are omitted."""
+    """Unknown figures are omitted."""
     said = told(tiny_set, tmp_path / "run", failing(), Accelerator(None), "train.group=48")
     assert "GiB more were requested. Training passes 48 images" in said
 
 
 def test_late_failure_loses_no_checkpoint(tiny_set: Path, tmp_path: Path) -> None:
-    """Memory that runs out in the second epoch leaves the checkpoint of the first, from which the run goes on."""
+    """A failure in the second epoch leaves the checkpoint of the first, from which the run resumes."""
     out = tmp_path / "run"
     said = told(tiny_set, out, failing(passes=4 + 5 * 8 + 3), Small(None), "train.group=12")
     assert f"The last checkpoint is intact: {out}/last.pt" in said
@@ -123,7 +123,7 @@ def test_late_failure_loses_no_checkpoint(tiny_set: Path, tmp_path: Path) -> Non
 
 
 def test_evaluation_runs_out(tiny_set: Path, tmp_path: Path) -> None:
-    """Evaluation that runs out of memory ends the run in the same line."""
+    """A failure in evaluation ends the run with the same line."""
     said = told(tiny_set, tmp_path / "run", failing(training=False), Small(None), "train.group=8")
     assert "evaluation 50 of 32 px" in said
     assert "or evaluate.batch if evaluation failed" in said

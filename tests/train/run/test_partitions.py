@@ -1,4 +1,4 @@
-"""`train.partitions`: in the plan of a run, at a resume, and in the first lines."""
+"""`train.partitions` in the plan of a run, at a resume, and in the first lines."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,19 +22,19 @@ FITS = ("train.epochs=2", "train.global_batch=48", "train.group=8")
 
 @pytest.fixture
 def request_(tiny_set: Path, tmp_path: Path) -> Request:
-    """Six groups a step, in two partitions."""
+    """Return a request with six groups per step in two partitions."""
     return Request(tiny_set, "demo", (*FITS, "train.partitions=2"), out=tmp_path / "run")
 
 
 def reads(setup: Setup, ranks: int, ranks_per_host: int) -> list[str]:
-    """What the first lines say of how much a host reads."""
+    """Return the part of the first lines about the share of the set that a host reads."""
     place = Place(World(0, ranks, 0, ranks_per_host), Accelerator.of("cpu"), 1)
     lines = start_lines(setup, place, "fp32", "random", Compilation("off"))
     return [line.removeprefix("reads    ") for line in lines if line.startswith("reads")]
 
 
 def test_order_is_the_recipes(request_: Request) -> None:
-    """It has the partitions and the global batch of the recipe, and RUN/recipe.toml has the key."""
+    """The order has the recipe's partitions and global batch, and RUN/recipe.toml has the key."""
     setup = resolve(request_, 2)
     partitions = setup.order(setup.shards.split("train")).partitions
     assert partitions is not None
@@ -47,7 +47,7 @@ def test_order_is_the_recipes(request_: Request) -> None:
 
 @pytest.mark.parametrize("settings", [("train.partitions=4",), ("train.batch_per_process=20", "train.partitions=4")])
 def test_partitions_divide_the_groups(request_: Request, settings: tuple[str, ...]) -> None:
-    """Otherwise a group would have samples of two; what does divide them is said, also where processes make them."""
+    """Other numbers would split a group, so they are refused with the numbers that divide the groups."""
     with pytest.raises(
         UsageError, match=r"partitions = 4 does not divide the 6 groups of a step; these .* \[1, 2, 3, 6\]"
     ):
@@ -55,13 +55,13 @@ def test_partitions_divide_the_groups(request_: Request, settings: tuple[str, ..
 
 
 def test_batch_counted_by_the_process_has_partitions_too(request_: Request) -> None:
-    """Each process is a group, whatever the numbers are that batch_per_process overrides."""
+    """With batch_per_process each process is a group, whatever global_batch and group are."""
     asked = replace(request_, settings=(*FITS, "train.batch_per_process=20", "train.partitions=4"))
     assert resolve(asked, 4).order(resolve(asked, 4).shards.split("train")).partitions.batch == 80  # type: ignore[union-attr]
 
 
 def test_another_number_is_refused_at_a_resume(request_: Request, tiny_set: Path) -> None:
-    """A checkpoint without the key is of an order without partitions."""
+    """A checkpoint without the key has an order without partitions."""
     assert request_.out is not None
     request_.out.mkdir()
     saved = state(tiny_set, load_recipe("demo", FITS))
@@ -75,7 +75,7 @@ def test_another_number_is_refused_at_a_resume(request_: Request, tiny_set: Path
 
 
 def test_first_lines_say_what_a_host_reads(request_: Request) -> None:
-    """D / N where hosts divide partitions and groups, more otherwise; nothing for one host that reads all."""
+    """The share is D / N if hosts divide partitions and groups, else more; a single host without any has no line."""
     plain, two = resolve(replace(request_, settings=FITS), 1), resolve(request_, 1)
     assert reads(plain, 2, 2) == []
     (whole,) = reads(plain, 4, 2)

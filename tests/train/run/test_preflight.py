@@ -1,4 +1,4 @@
-"""What the launcher has checked, its ranks need not look for again."""
+"""Ranks rely on the launcher's checks and do not repeat them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,20 +21,20 @@ from tests.train.saved_states import SETTINGS, built, save_one
 
 @pytest.fixture(scope="module")
 def state(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a run has saved after three updates."""
+    """Return the state that a run has saved after three updates."""
     return files.load(save_one(tiny_set, tmp_path_factory.mktemp("saved") / "run")).state
 
 
 @pytest.fixture
 def request_(tiny_set: Path, tmp_path: Path, state: dict[str, Any]) -> Request:
-    """A run that goes on from its newest checkpoint, of step 3."""
+    """Return a request that resumes from the newest checkpoint, of step 3."""
     asked = Request(tiny_set, "demo", SETTINGS, out=tmp_path / "run", resume="auto")
     save(asked, state, 3)
     return asked
 
 
 def save(request: Request, state: dict[str, Any], step: int) -> Path:
-    """The file of one more checkpoint."""
+    """Write one more checkpoint, and return its file."""
     assert request.out is not None
     request.out.mkdir(exist_ok=True)
     files.save(request.out, {**state, "progress": Progress(step=step).state()}, step, best=False, keep=9)
@@ -42,7 +42,7 @@ def save(request: Request, state: dict[str, Any], step: int) -> Path:
 
 
 def rank(told: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Found | None:
-    """What a rank with this environment goes on from."""
+    """Return the checkpoint that a rank with this environment resumes from."""
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     return handed_over()
@@ -51,7 +51,7 @@ def rank(told: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Found | No
 def test_ranks_take_the_one_that_was_chosen(
     request_: Request, state: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A checkpoint that an earlier run saves while it ends is not found by some ranks and missed by others."""
+    """All ranks use the chosen checkpoint, even if an earlier run saves another one while it ends."""
     told = preflight(request_, 2)
     save(request_, state, 4)
     newest, chosen = find("auto", request_.out).checkpoint, rank(told, monkeypatch)
@@ -62,7 +62,7 @@ def test_ranks_take_the_one_that_was_chosen(
 
 
 def test_a_new_run_stays_one(request_: Request, state: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the launcher found no checkpoint, no rank goes on from one."""
+    """If the launcher found no checkpoint, no rank resumes from one."""
     assert request_.out is not None
     new = replace(request_, out=request_.out / "new")
     told = preflight(new, 2)
@@ -73,7 +73,7 @@ def test_a_new_run_stays_one(request_: Request, state: dict[str, Any], monkeypat
 def test_damaged_one_is_read_by_the_launcher_alone(
     request_: Request, state: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the launcher passed over, its ranks know without looking at it."""
+    """Ranks know a damaged checkpoint that the launcher skipped, without reading it."""
     damaged = save(request_, state, 4)
     damaged.write_bytes(b"")
     told = preflight(request_, 2)
@@ -87,7 +87,7 @@ def test_damaged_one_is_read_by_the_launcher_alone(
 def test_file_that_changed_is_refused(
     request_: Request, state: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that is not the one that the launcher has read is an error, also where its name has no hash."""
+    """A file that changed since the launcher read it is an error, also without a hash in its name."""
     given = tmp_path / "given.pt"
     given.write_bytes(save(request_, state, 3).read_bytes())
     told = preflight(replace(request_, resume=str(given), out=tmp_path / "other"), 2)
@@ -97,12 +97,12 @@ def test_file_that_changed_is_refused(
 
 
 def test_without_launcher_a_rank_looks_itself() -> None:
-    """Nothing is handed over to a process that this launcher has not started."""
+    """A process that no launcher started gets no checkpoint from one."""
     assert handed_over() is None
 
 
 def test_a_rank_reads_its_checkpoint_once(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From its start to its states a rank reads the file a single time, and no other checkpoint."""
+    """A rank reads its checkpoint exactly once, and no other checkpoint."""
     told, read, seen = preflight(request_, 1), Path.read_bytes, []
 
     def noted(path: Path) -> bytes:

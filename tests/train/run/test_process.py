@@ -1,4 +1,4 @@
-"""Only a run changes what holds for its whole process."""
+"""Only a run changes settings of the whole process."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from headrace.train.run.process import prepare
 
 
 def settings() -> tuple[object, ...]:
-    """What a run sets, as torch tells it, and the environment."""
+    """Return the settings of a run, according to torch and the environment."""
     return (
         torch.get_num_threads(),
         torch.are_deterministic_algorithms_enabled(),
@@ -28,7 +28,7 @@ def settings() -> tuple[object, ...]:
 
 @pytest.fixture
 def allocator(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Notes when the allocator is set, which nothing tells afterwards; all settings are put back at the end."""
+    """Record when the allocator is set, which cannot be read; restore all settings at the end."""
     calls: list[str] = []
     monkeypatch.setattr(process, "keep_freed_memory", lambda: calls.append("kept"))
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TORCHINDUCTOR_COMPILE_THREADS", "CUBLAS_WORKSPACE_CONFIG"):
@@ -43,7 +43,7 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_a_place_leaves_the_process_as_it_is(allocator: list[str]) -> None:
-    """To find a device, threads and ranks changes nothing of the process."""
+    """Finding a device, threads and ranks changes nothing in the process."""
     before = settings()
     Accelerator(None)
     assert World().threads(3) == 3
@@ -52,7 +52,7 @@ def test_a_place_leaves_the_process_as_it_is(allocator: list[str]) -> None:
 
 
 def test_a_run_prepares_its_process(allocator: list[str]) -> None:
-    """A run has its threads, its allocator, and where it is asked for the same bits again."""
+    """A run sets its threads and its allocator, and deterministic algorithms if requested."""
     place = Place.find(Runtime(device="cpu", threads=3))
     prepare(place, deterministic=False)
     assert (settings()[:2], allocator) == ((3, False), ["kept"])

@@ -28,7 +28,7 @@ print(json.dumps([code, [name for name in ("torch", "nvidia.dali", "pyarrow", "n
     ],
 )
 def test_misspelt_request_is_refused_at_once(tiny_set: Path, arguments: tuple[str, ...], words: str) -> None:
-    """A key, value or recipe that is none ends the command before torch, DALI or any other slow library is loaded."""
+    """An invalid key, value or recipe ends the command before slow libraries such as torch and DALI are loaded."""
     command = [sys.executable, "-c", PROGRAM, "train", str(tiny_set), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     code, loaded = json.loads(done.stdout.splitlines()[-1])
@@ -37,7 +37,7 @@ def test_misspelt_request_is_refused_at_once(tiny_set: Path, arguments: tuple[st
 
 
 def test_missing_set_is_refused_at_once(tmp_path: Path) -> None:
-    """So is a folder that is no shard set."""
+    """A folder that is not a shard set also ends it."""
     command = [sys.executable, "-c", PROGRAM, "train", str(tmp_path / "none")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == [2, []]
@@ -45,7 +45,7 @@ def test_missing_set_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_recipe_of_a_checkpoint_is_left_to_it(tiny_set: Path) -> None:
-    """Settings on a resume change the checkpoint's recipe, which is not read yet; one that is named is."""
+    """At a resume, settings change the checkpoint's recipe, which is read later; a named recipe is checked."""
     Request(tiny_set, settings=("train.group=7",), resume="last").refuse_early()
     with pytest.raises(Exception, match=r"group = 7 does not divide"):
         Request(tiny_set, recipe="demo", settings=("train.group=7",), resume="last").refuse_early()

@@ -21,12 +21,12 @@ BASE = ("train.epochs=2", "train.global_batch=32", "train.group=16", "optim.lr=0
 
 @pytest.fixture
 def request_(tiny_set: Path, tmp_path: Path) -> Request:
-    """A request that is fine: the demo recipe on the tiny set, 480 samples in 15 steps of 2 groups."""
+    """Return a valid request: the demo recipe on the tiny set, 480 samples in 15 steps of 2 groups."""
     return Request(tiny_set, "demo", BASE, out=tmp_path / "run")
 
 
 def state(shards: Path, made_by: Recipe, **changes: Any) -> dict[str, Any]:
-    """What a run of this recipe would have saved after 3 steps."""
+    """Return the state that a run of this recipe would save after 3 steps."""
     found = ShardSet.open(shards)
     return {
         "format": formats.FORMAT,
@@ -50,7 +50,7 @@ def state(shards: Path, made_by: Recipe, **changes: Any) -> dict[str, Any]:
 
 
 def saved(request: Request, step: int = 3, **changes: Any) -> Path:
-    """The request's run folder with a checkpoint in it."""
+    """Return the request's run folder with a checkpoint in it."""
     assert request.out is not None
     request.out.mkdir(exist_ok=True)
     recipe = load_recipe("demo", request.settings)
@@ -59,7 +59,7 @@ def saved(request: Request, step: int = 3, **changes: Any) -> Path:
 
 
 def refusal(request: Request, processes: int = 1, kind: type[Exception] = UsageError) -> str:
-    """What the user is told, in one line; nothing has been written by then."""
+    """Return the error, which must be one line, after checking that nothing was written."""
     before = sorted(request.out.rglob("*")) if request.out else []
     with pytest.raises(kind) as caught:
         resolve(request, processes)
@@ -77,14 +77,14 @@ def test_sound_request_becomes_a_plan(request_: Request, tiny_set: Path) -> None
 
 
 def test_set_that_is_none(request_: Request, tmp_path: Path) -> None:
-    """A folder that is missing, and one without manifest, are refused with their path."""
+    """A missing folder, or one without a manifest, is refused with its path."""
     assert str(tmp_path / "gone") in refusal(replace(request_, shards=tmp_path / "gone"))
     (tmp_path / "empty").mkdir()
     assert "empty" in refusal(replace(request_, shards=tmp_path / "empty"))
 
 
 def test_tar_of_another_size(request_: Request, tmp_path: Path) -> None:
-    """A tar that lost a byte is damaged data, found before anything starts."""
+    """A tar that lost a byte is reported as damaged before anything starts."""
     copy = Path(shutil.copytree(str(request_.shards), tmp_path / "copy"))
     tar = copy / "train-000003.tar"
     tar.write_bytes(tar.read_bytes()[:-1])
@@ -92,20 +92,20 @@ def test_tar_of_another_size(request_: Request, tmp_path: Path) -> None:
 
 
 def test_more_processes_than_groups(request_: Request) -> None:
-    """Each process needs a group: the most there may be is said, and what lowering the group changes."""
+    """The error gives the largest number of processes, and the effect of a smaller group."""
     said = refusal(request_, processes=3)
     assert "3 processes, but the global batch has only 2 groups" in said
     assert "start at most 2" in said
 
 
 def test_batch_larger_than_the_set(request_: Request) -> None:
-    """A step that holds samples twice is refused with the number of samples."""
+    """A step that would use a sample twice is refused with the number of samples."""
     said = refusal(replace(request_, settings=("train.global_batch=496",)))
     assert "train.global_batch = 496 is larger than the training split (480 samples)" in said
 
 
 def test_batch_counted_by_the_process(request_: Request) -> None:
-    """Where asked for, the global batch grows with the processes; all else stays."""
+    """With batch_per_process the global batch grows with the processes, and nothing else changes."""
     setup = resolve(replace(request_, settings=("train.batch_per_process=20",)), 3)
     assert (setup.steps.global_batch, setup.steps.groups) == (60, 3)
 
@@ -117,35 +117,35 @@ def test_unknown_key_and_recipe(request_: Request) -> None:
 
 
 def test_weights_mean_init_from_a_file(request_: Request, tmp_path: Path) -> None:
-    """Naming a file of weights says where the first weights come from."""
+    """--weights sets model.init to "file"."""
     assert resolve(replace(request_, weights=tmp_path / "w.pth"), 1).recipe.model.init == "file"
 
 
 def test_weights_and_resume_exclude_each_other(request_: Request, tmp_path: Path) -> None:
-    """A run that goes on has its weights already."""
+    """A resumed run already has its weights."""
     both = replace(request_, resume="auto", weights=tmp_path / "w.pth")
     assert "give only one of them" in refusal(both)
 
 
 def test_override_without_resume_is_not_ignored(request_: Request) -> None:
-    """It accepts what differs from a checkpoint, and there is none."""
+    """--override without --resume is an error, because there is no checkpoint to differ from."""
     assert "--override needs --resume" in refusal(replace(request_, override=("recipe",)))
 
 
 def test_warm_up_longer_than_the_run(request_: Request) -> None:
-    """A learning rate that never reaches its peak is a mistake, said by both names."""
+    """A learning rate that never reaches its peak is an error that names both keys."""
     said = refusal(replace(request_, settings=("optim.warmup_epochs=3", "train.epochs=3")))
     assert "optim.warmup_epochs = 3 must be less than train.epochs = 3" in said
 
 
 def test_folder_that_holds_a_run(request_: Request) -> None:
-    """A second run never writes over a first one."""
+    """A second run never writes into the folder of another run."""
     saved(request_)
     assert "already holds a run. Continue that run with --resume" in refusal(request_)
 
 
 def test_resume_takes_the_newest(request_: Request) -> None:
-    """With --resume the run goes on from its checkpoint, by the checkpoint's recipe."""
+    """With --resume the run continues from its newest checkpoint, with the checkpoint's recipe."""
     saved(request_)
     setup = resolve(replace(request_, recipe=None, settings=(), resume="last"), 1)
     assert setup.resumed is not None
@@ -153,7 +153,7 @@ def test_resume_takes_the_newest(request_: Request) -> None:
 
 
 def test_resume_without_checkpoint_is_no_fresh_start(request_: Request, tmp_path: Path) -> None:
-    """--resume that leads nowhere is an error in every form; only `auto` may begin anew."""
+    """A --resume without a checkpoint is an error in every form except `auto`."""
     assert "no checkpoint to resume from" in refusal(replace(request_, resume="last"))
     assert "gone.pt" in refusal(replace(request_, resume=str(tmp_path / "gone.pt")))
     assert "--resume needs the run folder to continue, --out DIR" in refusal(replace(request_, resume="last", out=None))
@@ -161,7 +161,7 @@ def test_resume_without_checkpoint_is_no_fresh_start(request_: Request, tmp_path
 
 
 def test_auto_resumes_where_it_can(request_: Request) -> None:
-    """`auto` goes on where there is a checkpoint, and never starts anew beside damaged ones."""
+    """`auto` resumes if there is a checkpoint, and never starts a new run beside damaged ones."""
     folder = saved(request_)
     assert resolve(replace(request_, resume="auto"), 1).resumed is not None
     for path in (folder / "checkpoints").iterdir():
@@ -170,7 +170,7 @@ def test_auto_resumes_where_it_can(request_: Request) -> None:
 
 
 def test_other_classes(request_: Request) -> None:
-    """A checkpoint for other classes is refused with the first label that differs."""
+    """A checkpoint for other classes is refused with the first different label."""
     names = list(ShardSet.open(request_.shards).class_ids)
     for classes, label in ((names[:-1], 11), ([*names[:4], "other", *names[5:]], 4)):
         shutil.rmtree(saved(request_))
@@ -181,7 +181,7 @@ def test_other_classes(request_: Request) -> None:
 
 
 def test_other_shard_set(request_: Request) -> None:
-    """Another set would change the order of samples: both digests are given, unless it is accepted by name."""
+    """Another set would change the order of samples, so it is refused with both digests unless it is overridden."""
     saved(request_, shard_set="f" * 64)
     asked = replace(request_, resume="last")
     said = refusal(asked)
@@ -193,7 +193,7 @@ def test_other_shard_set(request_: Request) -> None:
 
 
 def test_other_recipe(request_: Request) -> None:
-    """A value that decides the result may not change within a run, unless accepted; the difference is spelled out."""
+    """A value that decides the result may not change within a run unless overridden; the error gives the difference."""
     saved(request_)
     asked = replace(request_, resume="last", settings=(*BASE, "optim.lr=0.5"))
     assert "optim.lr was 0.25, now 0.5" in refusal(asked)
@@ -201,14 +201,14 @@ def test_other_recipe(request_: Request) -> None:
 
 
 def test_runtime_may_change_on_resume(request_: Request) -> None:
-    """Threads, logging and the like are no part of the result."""
+    """Threads, logging and other runtime keys do not decide the result."""
     saved(request_)
     asked = replace(request_, recipe=None, settings=("runtime.threads=1", "runtime.log_every=7"), resume="last")
     assert resolve(asked, 2).recipe.runtime.log_every == 7
 
 
 def test_global_batch_never_changes_within_a_run(request_: Request) -> None:
-    """It decides which step a checkpoint is of, so not even --override lets it change."""
+    """Not even --override lets it change, because the steps of a checkpoint depend on it."""
     saved(request_)
     asked = replace(request_, resume="last", settings=(*BASE, "train.global_batch=64"))
     assert "cannot change within a run" in refusal(replace(asked, override=("recipe",)))
@@ -216,7 +216,7 @@ def test_global_batch_never_changes_within_a_run(request_: Request) -> None:
 
 @pytest.mark.parametrize("progress", [{"step": 16}, {"step": 3, "epochs_done": 1}])
 def test_step_outside_its_epoch(request_: Request, progress: dict[str, int]) -> None:
-    """A checkpoint whose step is not one of its epoch's is refused as damaged."""
+    """A checkpoint whose step is outside its epoch is refused as damaged."""
     saved(request_, progress=Progress(**progress).state())  # type: ignore[arg-type]
     assert "is not in epoch" in refusal(replace(request_, resume="last"), kind=DataError)
 
@@ -232,14 +232,14 @@ def test_step_outside_its_epoch(request_: Request, progress: dict[str, int]) -> 
     ],
 )
 def test_impossible_checkpoint(request_: Request, key: str, value: Any) -> None:
-    """A checkpoint whose parts cannot be is one line of damaged data, not a traceback."""
+    """A checkpoint with impossible parts is one line about damaged data, not a traceback."""
     saved(request_, **{key: value})
     asked = replace(request_, recipe=None, settings=(), resume="last")
     assert str(request_.out) in refusal(asked, kind=DataError)
 
 
 def test_earlier_checkpoint_beside_later_ones(request_: Request) -> None:
-    """Going back in a run's own folder would leave two histories in it: refused with the latest one's name."""
+    """An earlier checkpoint of the same folder is refused with the latest one's name, to keep one history."""
     folder = saved(request_)
     early = (folder / "last.pt").resolve()
     saved(request_, step=9)
@@ -249,7 +249,7 @@ def test_earlier_checkpoint_beside_later_ones(request_: Request) -> None:
 
 
 def test_run_folder_has_the_whole_recipe(request_: Request) -> None:
-    """Opening the folder writes the resolved recipe, which gives the same recipe again."""
+    """The folder has the resolved recipe, and reading it gives the same recipe."""
     setup = resolve(request_, 1)
     open_run_folder(setup)
     assert load_recipe(str(setup.out / "recipe.toml")).model_dump() == setup.recipe.model_dump()
@@ -263,7 +263,7 @@ def test_folder_that_cannot_be_made(request_: Request, tmp_path: Path) -> None:
 
 
 def test_window_of_the_recipe_is_the_orders(tiny_set: Path) -> None:
-    """`train.window` counts the shards of the training split; without it the order is over the whole set."""
+    """`train.window` counts shards of the training split; without it the whole set is shuffled."""
     fits = ("train.global_batch=48", "train.group=24")
     setup, plain = (resolve(Request(tiny_set, "demo", more), 1) for more in ((*fits, "train.window=2"), fits))
     split = setup.shards.split("train")

@@ -32,18 +32,18 @@ NUMBERS = {"train.epochs": 7, "train.global_batch": 24, "train.group": 12, "augm
 
 @pytest.fixture
 def request_(tiny_set: Path, tmp_path: Path) -> Request:
-    """A request that names no recipe."""
+    """Return a request that names no recipe."""
     return Request(tiny_set, out=tmp_path / "run")
 
 
 def begun(request: Request, **changes: Any) -> Path:
-    """The folder of a run of the default recipe that an earlier version gave other numbers to."""
+    """Return the folder of a run of the default recipe whose numbers an earlier version chose differently."""
     other = Settled.of(load_recipe(DEFAULT_RECIPE), NUMBERS, "finetune")
     return saved(request, recipe=other.model_dump(mode="json", exclude_none=True) | changes)
 
 
 def test_default_recipe_is_settled_by_the_set(request_: Request) -> None:
-    """No recipe is named, so it is finetune, with the numbers for this set; they are said with what they are for."""
+    """Without a named recipe, finetune is used with numbers for this set, which are printed with the reason."""
     setup = resolve(request_, 1)
     assert facts_of(setup.shards) == FACTS
     assert setup.recipe == settle(load_recipe("finetune"), FACTS, "finetune")
@@ -53,7 +53,7 @@ def test_default_recipe_is_settled_by_the_set(request_: Request) -> None:
 
 
 def test_numbers_do_not_depend_on_the_processes(request_: Request) -> None:
-    """Two processes, or as many as there are groups, have the recipe of one."""
+    """The recipe is the same on one process, on two, and on as many as there are groups."""
     one = resolve(request_, 1)
     groups = one.steps.groups
     assert resolve(request_, groups).recipe == one.recipe
@@ -62,7 +62,7 @@ def test_numbers_do_not_depend_on_the_processes(request_: Request) -> None:
 
 
 def test_run_folder_has_the_numbers(request_: Request) -> None:
-    """recipe.toml is the recipe that was used, so it trains the same again on any set."""
+    """recipe.toml has the numbers that were used, so it trains the same on any set."""
     setup = resolve(request_, 1)
     open_run_folder(setup)
     written = load_recipe(str(setup.out / "recipe.toml"))
@@ -71,13 +71,13 @@ def test_run_folder_has_the_numbers(request_: Request) -> None:
 
 
 def test_recipe_of_numbers_says_nothing(request_: Request) -> None:
-    """Where all is given, there is no line on what was chosen, and the index is not read for it."""
+    """If all numbers are given, no line is printed, and the index is not read for them."""
     assert resolve(replace(request_, recipe="demo"), 1).chosen == ""
 
 
 @pytest.mark.parametrize("recipe", [None, "finetune"])
 def test_resume_takes_the_numbers_of_the_checkpoint(request_: Request, recipe: str | None) -> None:
-    """Named again or not, the recipe is settled before it is compared; what this version would choose is no matter."""
+    """A resume uses the checkpoint's numbers, named recipe or not, whatever this version would choose."""
     begun(request_)
     setup = resolve(replace(request_, recipe=recipe, resume="last"), 1)
     assert setup.resumed is not None
@@ -88,7 +88,7 @@ def test_resume_takes_the_numbers_of_the_checkpoint(request_: Request, recipe: s
 
 
 def test_auto_by_setting_is_the_checkpoints_number(request_: Request) -> None:
-    """A setting that says auto changes nothing of a run that has begun; one that gives a number does."""
+    """At a resume, setting a key to auto changes nothing; setting it to a number does."""
     begun(request_)
     asked = replace(request_, resume="last", settings=("train.epochs=auto",))
     assert resolve(asked, 1).recipe.train.epochs == 7
@@ -97,7 +97,7 @@ def test_auto_by_setting_is_the_checkpoints_number(request_: Request) -> None:
 
 
 def test_other_recipe_is_still_another(request_: Request) -> None:
-    """Settling hides no difference of the values that a recipe gives."""
+    """Differences in given values are still found."""
     begun(request_)
     asked = replace(request_, recipe="finetune", settings=("optim.lr=0.5",), resume="last")
     with pytest.raises(UsageError, match=r"the recipe differs: optim\.lr was"):
@@ -105,14 +105,14 @@ def test_other_recipe_is_still_another(request_: Request) -> None:
 
 
 def test_checkpoint_holds_no_auto(request_: Request) -> None:
-    """A file that says auto was never written by a run: it is damaged, and said so with its key."""
+    """A checkpoint with auto was not written by a run: it is damaged, and the error names the key."""
     begun(request_, train={"epochs": "auto", "global_batch": 24, "group": 12})
     with pytest.raises(DataError, match=r"train\.epochs"):
         resolve(replace(request_, resume="last"), 1)
 
 
 def test_batch_counted_by_the_process_overrides_auto(request_: Request) -> None:
-    """Its batch and group are those; the rest is chosen."""
+    """batch_per_process determines batch and group; the other numbers are chosen."""
     setup = resolve(replace(request_, settings=("train.batch_per_process=20",)), 3)
     assert (setup.recipe.train.global_batch, setup.recipe.train.group) == (60, 20)
     assert setup.recipe.train.epochs == settle(load_recipe("finetune"), FACTS, "finetune").train.epochs
@@ -120,7 +120,7 @@ def test_batch_counted_by_the_process_overrides_auto(request_: Request) -> None:
 
 @pytest.mark.parametrize("name", ["set", "adopted"])
 def test_sets_of_format_1_have_what_is_needed(name: str) -> None:
-    """What commit c122ade wrote knows the sides of its images."""
+    """A set written by commit c122ade has the sides of its images."""
     shards = ShardSet.open(OLD / name)
     facts = facts_of(shards)
     sides = sorted(min(side) for split in [shards["train"]] for side in zip(split.widths, split.heights, strict=True))
@@ -129,7 +129,7 @@ def test_sets_of_format_1_have_what_is_needed(name: str) -> None:
 
 
 def test_damaged_index_is_named(request_: Request, tmp_path: Path) -> None:
-    """The sides come from it, so it is checked before anything starts."""
+    """The index, which has the sides, is checked before anything starts."""
     copy = Path(shutil.copytree(str(request_.shards), tmp_path / "copy"))
     index = copy / "train.parquet"
     index.write_bytes(index.read_bytes()[:-1])
@@ -138,7 +138,7 @@ def test_damaged_index_is_named(request_: Request, tmp_path: Path) -> None:
 
 
 def test_evaluation_takes_the_checkpoints_numbers(request_: Request) -> None:
-    """A setting of auto in `headrace eval` is the size that the run was evaluated at."""
+    """Setting a key to auto in `headrace eval` gives the size that the run was evaluated at."""
     checkpoint = Checkpoint.of(files.load(begun(request_) / "last.pt"))
     assert own_recipe(checkpoint, ("evaluate.size=auto",)).evaluate.size == NUMBERS["evaluate.size"]
     assert own_recipe(checkpoint, ("evaluate.size=96",)).evaluate.size == 96
@@ -146,7 +146,7 @@ def test_evaluation_takes_the_checkpoints_numbers(request_: Request) -> None:
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A set of more than 100 training images is very large, and its windows have 150 images at least."""
+    """Treat a set of more than 100 training images as very large, with windows of at least 150 images."""
     monkeypatch.setattr(settling, "LARGE", 100)
     monkeypatch.setattr(window, "LARGE", 100)
     monkeypatch.setattr(window, "IN_A_WINDOW", 150)
@@ -155,19 +155,19 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def demo(request_: Request) -> Request:
-    """A request whose recipe leaves nothing open but the window."""
+    """Return a request whose recipe leaves only the window open."""
     return replace(request_, recipe="demo", settings=("train.global_batch=48", "train.group=24"))
 
 
 def set_from(setup: Setup) -> Path:
-    """The run folder of a plan, begun, with a checkpoint."""
+    """Open the run folder of a plan, with a checkpoint."""
     open_run_folder(setup)
     return saved(setup.request, recipe=setup.recipe.model_dump(mode="json", exclude_none=True))
 
 
 @pytest.mark.usefixtures("windows")
 def test_very_large_set_gets_a_window(demo: Request) -> None:
-    """It is said, drawn in, and written to the run's recipe."""
+    """The window is printed, used, and written to the run's recipe."""
     setup = resolve(demo, 1)
     assert setup.recipe.train.window == 2
     assert setup.chosen == "train.window = 2 of 5 shards: for 480 training images"
@@ -178,7 +178,7 @@ def test_very_large_set_gets_a_window(demo: Request) -> None:
 
 @pytest.mark.usefixtures("windows")
 def test_window_is_said_with_the_other_numbers(request_: Request) -> None:
-    """In the same line."""
+    """The window is printed in the same line as the other numbers."""
     said = resolve(request_, 1).chosen
     assert "median side 64 px; train.window = 2 of 5 shards" in said
     assert "\n" not in said
@@ -186,14 +186,14 @@ def test_window_is_said_with_the_other_numbers(request_: Request) -> None:
 
 @pytest.mark.usefixtures("windows")
 def test_window_of_the_recipe_stays(demo: Request) -> None:
-    """One that is given is used, also one that is the whole set; nothing is said of it."""
+    """A given window is used without a message, even if it is the whole set."""
     for given in (1, 3, 5):
         setup = resolve(replace(demo, settings=(*demo.settings, f"train.window={given}")), 1)
         assert (setup.recipe.train.window, setup.chosen) == (given, "")
 
 
 def test_other_sets_get_none(demo: Request) -> None:
-    """Nothing is chosen, said or written."""
+    """Nothing is chosen, printed or written."""
     setup = resolve(demo, 1)
     assert (setup.recipe.train.window, setup.chosen) == (None, "")
     open_run_folder(setup)
@@ -203,7 +203,7 @@ def test_other_sets_get_none(demo: Request) -> None:
 @pytest.mark.usefixtures("windows")
 @pytest.mark.parametrize("recipe", [None, "demo"])
 def test_resume_keeps_the_window(demo: Request, recipe: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the recipe is named again or not, and whatever would be chosen now; another one is a difference."""
+    """A resume keeps the window, whether or not the recipe is named; another window is a difference."""
     set_from(resolve(demo, 1))
     monkeypatch.setattr(window, "IN_A_WINDOW", 300)
     again = replace(demo, recipe=recipe, settings=demo.settings if recipe else (), resume="last")
@@ -220,7 +220,7 @@ def test_resume_keeps_the_window(demo: Request, recipe: str | None, monkeypatch:
 def test_checkpoint_without_a_window_means_the_whole_set(
     demo: Request, recipe: str | None, request: pytest.FixtureRequest
 ) -> None:
-    """As versions wrote it that chose none: the run goes on in the order that it began with."""
+    """A run of an earlier version, which chose no window, continues in its order."""
     run = set_from(resolve(demo, 1))
     request.getfixturevalue("windows")
     assert "window" not in files.load(run / "last.pt").state["recipe"]["train"]
@@ -230,7 +230,7 @@ def test_checkpoint_without_a_window_means_the_whole_set(
 
 
 def test_model_is_what_the_weights_want(request_: Request) -> None:
-    """Size, filters and crop of the network's own weights; numbers of the recipe win; both are said and kept."""
+    """With "model", size, filter and crop are the weights' own; given numbers win; both are printed and stored."""
     keys = ("augment.size", "augment.interpolation", "evaluate.size", "evaluate.crop")
     words = tuple(f"{key}=model" for key in keys)
     asked = replace(request_, recipe="demo", settings=(*words, "model.name=efficientnet-lite2"))
@@ -243,7 +243,7 @@ def test_model_is_what_the_weights_want(request_: Request) -> None:
 
 
 def test_networks_of_one_size_take_no_other() -> None:
-    """Schedules and other sides are refused with the side that is taken."""
+    """Schedules and other sides are refused with the side that the network accepts."""
     fixed = Preferred((124.0, 116.0, 104.0), (58.0, 57.0, 57.0), 224, 224, 0.9, "bicubic", fixed=True)
     for settings, words in (
         (("augment.sizes=[[0.0, 96], [0.5, 224]]", "evaluate.size=224"), "it cannot have a schedule of sizes"),

@@ -24,13 +24,13 @@ PLACE = Place(World(), CPU, 1)
 
 
 def parts(shards: Path, out: Path, *settings: str) -> tuple[Setup, TrainStep]:
-    """A request that is checked, and its step."""
+    """Return a resolved request and its step."""
     setup = resolve(Request(shards, "demo", (*BASE, *settings), out=out), 1)
     return setup, build_step(setup, PLACE, Numerics(), built_narrow(12, 0))
 
 
 def test_images_are_those_that_enter_the_network(tiny_set: Path, tmp_path: Path) -> None:
-    """Back from the network's numbers come the augmented pixels, to the last bit."""
+    """The pictures equal the augmented pixels bit for bit."""
     setup, step = parts(tiny_set, tmp_path / "run")
     plan = build_plans(setup).plan(7, 1)
     with Input(ShardSet.open(tiny_set)[TRAIN], 24, PLACE).feed(iter([plan])) as feed:
@@ -43,7 +43,7 @@ def test_images_are_those_that_enter_the_network(tiny_set: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_mixed_images_are_shown_mixed(tiny_set: Path, tmp_path: Path, kind: str) -> None:
-    """As the recipe mixes them, with the share of each; the batch itself stays as it is."""
+    """Pictures are mixed as in training, with the share of each; the batch does not change."""
     setup, step = parts(tiny_set, tmp_path / "run", f"augment.{kind}=1.0")
     plan = build_plans(setup).plan(3, 0)
     with Input(ShardSet.open(tiny_set)[TRAIN], 24, PLACE).feed(iter([plan])) as feed:
@@ -65,7 +65,7 @@ def test_mixed_images_are_shown_mixed(tiny_set: Path, tmp_path: Path, kind: str)
 
 
 def test_batches_pass_as_they_are(tiny_set: Path, tmp_path: Path) -> None:
-    """Watching takes none of them away, and keeps pictures of the first alone."""
+    """Watching takes no batch away, and stores pictures only of the first."""
     setup, step = parts(tiny_set, tmp_path)
     plans = build_plans(setup)
     with Input(ShardSet.open(tiny_set)[TRAIN], 24, PLACE).feed(iter([plans.plan(s, 0) for s in (4, 5)])) as feed:
@@ -77,7 +77,7 @@ def test_batches_pass_as_they_are(tiny_set: Path, tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_written_are_a_warning(
     tiny_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The run goes on."""
+    """The run continues with a warning."""
     setup, step = parts(tiny_set, tmp_path)
     (tmp_path / pictures.FOLDER).write_text("a file in the way")
     plans = build_plans(setup)

@@ -1,4 +1,4 @@
-"""Exports that need no extra: the graph, its preprocessing, its page, and what is refused."""
+"""Exports that need no extra: the graph, its preprocessing, its model card, and refused requests."""
 
 import importlib.util
 import json
@@ -36,7 +36,7 @@ CROP = 0.875
 
 @pytest.fixture(scope="module")
 def run(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short run; running statistics of its last batch make images differ in their logits."""
+    """Return a short run. The running statistics of its last batch make logits differ between images."""
     out = tmp_path_factory.mktemp("export") / "run"
     more = ("--set=model.batch_norm_momentum=1.0", f"--set=evaluate.crop={CROP}")
     result = headrace("train", tiny_set, "--out", out, *SMALL, *more)
@@ -46,25 +46,25 @@ def run(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def saved(run: Path) -> Checkpoint:
-    """Its checkpoint."""
+    """Return the checkpoint of the run."""
     return Checkpoint.of(files.load(run))
 
 
 @pytest.fixture(scope="module")
 def exported(run: Path) -> tuple[Path, str]:
-    """The network in the format of torch, by the command, and what that printed."""
+    """Return the network that the command wrote in torch's format, and the command's output."""
     result = here("export", run, run.parent / "pt2", "--format", "torch")
     assert result.code == 0, result.stderr
     return run.parent / "pt2", result.stdout
 
 
 def pixels_of(shards: Path) -> torch.Tensor:
-    """The validation images as Headrace sees them."""
+    """Return the validation images as Headrace decodes them."""
     return torch.from_numpy(evaluated(ShardSet.open(shards)["val"], size=32, fraction=CROP))
 
 
 def test_graph_gives_the_logits_of_the_checkpoint(saved: Checkpoint, tiny_set: Path) -> None:
-    """The exported graph, in plain operations, agrees with what predicts."""
+    """The exported graph, in plain operations, gives the predictor's logits."""
     predictor = Predictor.of(saved, Place(World(), CPU, 1), Numerics(), saved.recipe.evaluate, "auto")
     images = pixels_of(tiny_set)
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_graph_gives_the_logits_of_the_checkpoint(saved: Checkpoint, tiny_set: P
 
 
 def test_file_of_torch_is_the_network(exported: tuple[Path, str], saved: Checkpoint, tiny_set: Path) -> None:
-    """The file takes any batch, gives the checkpoint's logits, and says what it is; it needs no Headrace."""
+    """The file takes any batch, gives the checkpoint's logits, describes itself, and needs no Headrace."""
     folder, printed = exported
     assert sorted(path.name for path in folder.iterdir()) == ["MODEL_CARD.md", "model.pt2", "preprocess.py"]
     assert "compared with the checkpoint on 120 images decoded by Pillow: logits differ by at most" in printed
@@ -91,7 +91,7 @@ def test_file_of_torch_is_the_network(exported: tuple[Path, str], saved: Checkpo
 
 
 def test_card_says_what_matters(exported: tuple[Path, str], saved: Checkpoint) -> None:
-    """Digest, recipe, accuracy with the number of images, licence; nothing of the machine."""
+    """The card has digest, recipe, accuracy with the number of images, and licence, but nothing about the machine."""
     page = (exported[0] / "MODEL_CARD.md").read_text("utf-8")
     for words in (
         saved.shard_set,
@@ -107,7 +107,7 @@ def test_card_says_what_matters(exported: tuple[Path, str], saved: Checkpoint) -
 
 
 def loaded(source: str, folder: Path) -> Any:
-    """preprocess.py as a module."""
+    """Import preprocess.py as a module."""
     path = folder / "preprocess_here.py"
     path.write_text(source)
     spec = importlib.util.spec_from_file_location("preprocess_here", path)
@@ -119,7 +119,7 @@ def loaded(source: str, folder: Path) -> Any:
 
 
 def test_preprocessing_is_ours_but_for_rounding(saved: Checkpoint, tiny_set: Path, tmp_path: Path) -> None:
-    """Pillow's pixels differ from ours by a level or two, whatever the shape, and turned images are upright."""
+    """Pillow's pixels differ from ours by a level or two for any shape, and turned images are upright."""
     source = preprocess_source(Facts.of(saved))
     assert len(source.splitlines()) <= 40
     module, ours = loaded(source, tmp_path), pixels_of(tiny_set).numpy()
@@ -145,7 +145,7 @@ def test_preprocessing_is_ours_but_for_rounding(saved: Checkpoint, tiny_set: Pat
 
 
 def test_export_loads_no_input() -> None:
-    """Neither DALI nor the room of the input is loaded."""
+    """The command loads neither DALI nor the package `input`."""
     code = (
         "import sys, headrace.train.evaluate.export.export\n"
         "print([name for name in sys.modules if name.startswith(('nvidia.dali', 'headrace.train.input', 'numba'))])"
@@ -159,7 +159,7 @@ def test_export_loads_no_input() -> None:
 def test_missing_extra_is_named(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, package: str
 ) -> None:
-    """One line that says what to install; no folder is left."""
+    """The error is one line that says what to install, and no folder is left."""
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setitem(sys.modules, package.partition(".")[0], None)
     refused(here("export", run, tmp_path / "out", "--format", kind), 2, "pip install 'headrace[export]'")
@@ -167,7 +167,7 @@ def test_missing_extra_is_named(
 
 
 def test_folder_that_is_there_stays(run: Path, tmp_path: Path) -> None:
-    """It is refused before any work; a folder of check without an image too."""
+    """An existing OUT is refused before any work, and so is a folder of --check without images."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
     refused(here("export", run, tmp_path / "out", "--format=torch"), 2, "exists already")
@@ -175,7 +175,7 @@ def test_folder_that_is_there_stays(run: Path, tmp_path: Path) -> None:
 
 
 def off_by(change: float) -> Callable[..., Written]:
-    """A writer whose network's first logit is not that of the checkpoint."""
+    """Return a writer whose network has another first logit than the checkpoint."""
 
     def write(graph: Graph, _: Facts, folder: Path) -> Written:
         (folder / "model").touch()
@@ -193,7 +193,7 @@ def off_by(change: float) -> Callable[..., Written]:
 
 
 def test_wrong_network_is_not_published(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not give the checkpoint's logits never appears; a difference within the bound is stated."""
+    """A network with other logits never appears; a difference within the bound is stated."""
     monkeypatch.setitem(writers.WRITERS, "torch", off_by(0.01))
     with pytest.raises(HeadraceError, match=r"logits differ by 1\.00e-02.*Nothing was written"):
         export(run, tmp_path / "out", "torch", None)
@@ -203,7 +203,7 @@ def test_wrong_network_is_not_published(run: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_what_it_is_compared_on(run: Path, tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run's own set by itself, labels included; else a folder, or noise, which is said to prove less."""
+    """The comparison uses the run's own set with labels by default, else a folder, or noise, which proves less."""
     monkeypatch.setitem(writers.WRITERS, "torch", off_by(0.0))
     assert "120 images decoded by Pillow" in "".join(export(run, tmp_path / "a", "torch", None))
     alone = tmp_path / "alone.pt"
@@ -220,7 +220,7 @@ def test_what_it_is_compared_on(run: Path, tiny_set: Path, tmp_path: Path, monke
 
 
 def test_card_gives_no_accuracy_of_other_weights(saved: Checkpoint) -> None:
-    """That of the best epoch is the checkpoint's own only if it is of the end of that epoch."""
+    """The best epoch's accuracy is given only if the checkpoint is from the end of that epoch."""
     progress = saved.progress
     assert accuracy(saved, None).startswith(f"{progress.best_accuracy:.2f}% of the validation images in epoch 1,")
     sums = progress.epoch_sums._replace(seen=24)

@@ -1,4 +1,4 @@
-"""The central crop in other people's words."""
+"""The central crop in the terms of other libraries."""
 
 import math
 
@@ -9,7 +9,7 @@ from headrace.train.input.augment.views import centre_views
 
 
 def test_timm_resizes_to_our_side_for_every_size_and_crop() -> None:
-    """For all sizes of a recipe and all crops that give another side, floor(size / crop_pct) is our resized side."""
+    """For all sizes and crops of a recipe that change the side, floor(size / crop_pct) is our side."""
     sides, one = set(), np.array([64], np.int32)
     for size in range(32, 1025, 32):
         for crop in np.linspace(0.1, 1.0, 901).tolist():
@@ -23,6 +23,6 @@ def test_timm_resizes_to_our_side_for_every_size_and_crop() -> None:
 
 
 def test_whole_images_are_whole() -> None:
-    """A crop of 1 stays 1, and usual crops stay what people know where that is right."""
+    """A crop of 1 stays 1, and common crops keep their usual values if these are right."""
     assert crop_pct(224, 224) == 1.0
     assert crop_pct(224, 256) == 0.875

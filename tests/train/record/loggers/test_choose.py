@@ -12,14 +12,14 @@ from tests.train.record.moments import logged, report, start
 
 
 def test_missing_package_is_an_error_that_names_its_extra() -> None:
-    """What cannot be logged to is told before a run starts, with the command that helps."""
+    """A missing package is reported before a run starts, with the command that installs it."""
     with pytest.raises(UsageError, match=r"runtime\.loggers: nosuch: not installed.*headrace\[nosuch\]"):
         refuse_missing(["nosuch"])
     refuse_missing([])
 
 
 def test_folder_of_that_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a logger left in the folder that a script runs in does not count as installed."""
+    """A folder that a logger left beside a script does not count as an installed package."""
     (tmp_path / "nosuch").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UsageError, match="nosuch: not installed"):
@@ -27,13 +27,13 @@ def test_folder_of_that_name_is_no_package(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_none_is_chosen_but_those_named() -> None:
-    """What is installed is no reason to send anything anywhere; a name that comes twice is one logger."""
+    """Installed packages are not used unless named; a name given twice is one logger."""
     assert loggers_of([], print) == []
     assert len(loggers_of(["mlflow", "wandb", "mlflow"], print)) == 2
 
 
 def test_scalars_have_the_names_of_the_columns() -> None:
-    """A figure is called the same in every place; the step is the axis, not a figure."""
+    """A figure has the same name everywhere; the step is the axis, not a figure."""
     assert scalars.of_steps(logged(10, 2.0)) == {"step/loss": 2.0, "step/lr": 0.25}
     epoch = scalars.of_epoch(report(1))
     assert epoch["epoch/validation_accuracy"] == 32.0
@@ -41,7 +41,7 @@ def test_scalars_have_the_names_of_the_columns() -> None:
 
 
 def test_what_is_no_number_is_not_sent() -> None:
-    """An epoch in which nothing was validated has no accuracy to show."""
+    """An epoch without validation has no accuracy to send."""
     bare = EpochReport(1, 1, 1, Sums(1.0, 1, 1), NOTHING, 1.0, Reading(1.0, 0.0), 0.1)
     values = scalars.of_epoch(bare)
     assert "epoch/validation_loss" not in values
@@ -59,7 +59,7 @@ def test_settings_are_one_table(tmp_path: Path) -> None:
 
 
 def test_identity_is_kept_for_each_logger(tmp_path: Path) -> None:
-    """A folder remembers which run it is on each server, and a damaged file is as none."""
+    """A folder stores its run on each server, and a damaged file counts as missing."""
     assert identity.known(tmp_path, "wandb") is None
     identity.keep(tmp_path, "wandb", "abc")
     identity.keep(tmp_path, "mlflow", "def")

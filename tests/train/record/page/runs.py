@@ -1,4 +1,4 @@
-"""Run folders as runs leave them, drawn: with any number of epochs and classes, and any names."""
+"""Run folders as runs leave them, with any number of epochs and classes, and any names."""
 
 import json
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ HOSTILE = (
 def drawn_run(
     folder: Path, *, epochs: int = 3, names: Sequence[str] = ("cat", "dog", "eel"), samples: int = 60, seed: int = 0
 ) -> Path:
-    """A finished run of the recipe demo, with 20 updates an epoch."""
+    """Return the folder of a finished run of the recipe demo, with 20 updates per epoch."""
     draw = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     log = RunLog(folder)
@@ -64,7 +64,7 @@ def drawn_run(
 
 
 def guesses(ids: Sequence[str], names: Sequence[str], samples: int, draw: np.random.Generator) -> Predictions:
-    """Predictions of which about half are right."""
+    """Return predictions of which about half are right."""
     classes = len(names)
     top = min(5, classes)
     labels = np.arange(samples) % classes

@@ -14,7 +14,7 @@ CURVES = st.lists(st.tuples(st.integers(0, 10_000).map(float), VALUES), min_size
 
 @given(st.lists(CURVES, min_size=1, max_size=3))
 def test_all_points_are_inside_the_picture(curves: list[list[tuple[float, float]]]) -> None:
-    """Whatever the numbers, no curve leaves its frame, and none has a place that is no number."""
+    """For any numbers, no curve leaves its frame, and every coordinate is a number."""
     picture = str(Chart("title", "", [Series("one", sorted(points)) for points in curves]).svg())
     found = [text for path in re.findall(r' d="M([\d. L-]+)"/><circle', picture) for text in path.split("L")]
     assert len(found) == sum(map(len, curves))
@@ -26,7 +26,7 @@ def test_all_points_are_inside_the_picture(curves: list[list[tuple[float, float]
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-9, 1e9))
 def test_ticks_are_few_and_round(low: float, width: float) -> None:
-    """Between two and eleven of them where numbers can be told apart, evenly spaced, within the range."""
+    """There are two to eleven ticks, evenly spaced within the range, if numbers can be told apart."""
     high = low + width
     if width < 1e-6 * max(abs(low), abs(high)):
         return
@@ -43,13 +43,13 @@ def test_ticks_are_few_and_round(low: float, width: float) -> None:
     [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0, 3, [0, 1, 2, 3]), (96, 104, [96, 98, 100, 102, 104])],
 )
 def test_ticks_are_those_that_people_would_choose(low: float, high: float, wanted: list[float]) -> None:
-    """Steps of 1, 2 or 5 times a power of ten."""
+    """Steps are 1, 2 or 5 times a power of ten."""
     assert ticks(low, high) == wanted
 
 
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=2000))
 def test_long_curves_become_short_ones(points: list[tuple[float, float]]) -> None:
-    """At most 300 points, of means; the first and the last part are there, and short curves stay as they are."""
+    """Long curves have at most 300 points, which are means, and keep both ends; short curves are unchanged."""
     found = thinned(points)
     assert len(found) == min(300, len(points))
     if len(points) <= 300:
@@ -61,19 +61,19 @@ def test_long_curves_become_short_ones(points: list[tuple[float, float]]) -> Non
 
 
 def test_curve_of_300_points_is_small() -> None:
-    """A few kilobytes, as it stands in the page."""
+    """A curve takes a few kilobytes of the page."""
     chart = Chart("Loss", "", [Series("loss", [(float(n), 1 / (n + 1)) for n in range(30_000)])])
     assert len(chart.svg()) < 5_000
 
 
 def test_chart_without_a_point_is_none() -> None:
-    """Nothing is drawn where nothing is known."""
+    """Without any point there is no chart."""
     chart = Chart("Loss", "", [Series("training", []), Series("validation", [])])
     assert (str(chart.svg()), chart.drawn) == ("", [])
 
 
 def test_chart_is_told_in_words() -> None:
-    """Who does not see it hears how each curve ends; a name with markup in it is text."""
+    """The text for screen readers says how each curve ends; markup in a name is shown as text."""
     chart = Chart("Accuracy", "%", [Series('"><b>', [(1.0, 5.0), (2.0, 7.5)])])
     assert chart.summary() == 'Accuracy over epochs: "><b> ends at 7.5 %'
     assert "<b>" not in str(chart.svg())

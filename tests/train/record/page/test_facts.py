@@ -9,7 +9,7 @@ from headrace.train.record.predictions import Origin, Predictions
 
 
 def predictions(labels: list[int], first: list[int], classes: int) -> Predictions:
-    """What was predicted of these samples."""
+    """Return predictions for these samples."""
     names = tuple(f"name {number}" for number in range(classes))
     count = len(labels)
     top = np.stack([np.array(first), (np.array(first) + 1) % classes], 1)
@@ -20,7 +20,7 @@ def predictions(labels: list[int], first: list[int], classes: int) -> Prediction
 
 
 def test_classes_are_told_from_best_to_worst() -> None:
-    """Recall, precision, what a class is taken for, and the most frequent confusions."""
+    """The table has recall, precision, the class it is confused with, and the most frequent confusions."""
     found = classes_of(predictions([0] * 4 + [1] * 4 + [2] * 4, [0, 0, 0, 0, 1, 1, 2, 0, 0, 0, 0, 1], 3))
     assert [(row.name, row.recall, row.mistaken_for) for row in found.worst] == [("name 2", 0.0, "name 0")]
     assert [(row.name, row.recall, row.precision) for row in found.best] == [("name 0", 1.0, 0.5)]
@@ -29,7 +29,7 @@ def test_classes_are_told_from_best_to_worst() -> None:
 
 
 def test_class_without_images_is_not_among_them() -> None:
-    """What was not measured is neither good nor bad; a class that is never predicted has no precision."""
+    """A class without images is omitted, and a class that is never predicted has no precision."""
     found = classes_of(predictions([0, 0, 1, 1], [0, 0, 0, 0], 5))
     assert {row.name for row in (*found.best, *found.worst)} == {"name 0", "name 1"}
     assert found.worst[0].precision is None
@@ -37,7 +37,7 @@ def test_class_without_images_is_not_among_them() -> None:
 
 @pytest.mark.parametrize("classes", [1, 2, 1000, 2500])
 def test_any_number_of_classes_has_a_picture(classes: int) -> None:
-    """A cell a class, or neighbours together where there are more than a thousand."""
+    """The picture has a cell for each class, or for neighbouring classes if there are more than a thousand."""
     import base64
     import io
 
@@ -59,7 +59,7 @@ def test_any_number_of_classes_has_a_picture(classes: int) -> None:
 
 
 def test_time_adds_up() -> None:
-    """Each second belongs to one phase; a save in the middle of an epoch is taken out of its training."""
+    """Each second belongs to one phase; a save during an epoch is not part of its training."""
     history = History()
     epoch = {"kind": "epoch", "epoch": 1, "step": 10, "seconds": 30.0, "train_seconds": 20.0, "stall_percent": 25.0}
     for row in (
@@ -77,7 +77,7 @@ def test_time_adds_up() -> None:
 
 
 def test_values_are_compared_in_words() -> None:
-    """Only what differs; a value that is not there is none; words of a recipe decide nothing."""
+    """Only different values are listed; a missing value is "none"; descriptions of a recipe do not count."""
     one = flat({"about": {"purpose": "a"}, "train": {"epochs": 3, "until": None}, "augment": {"sizes": [[0.0, 64]]}})
     other = flat({"about": {"purpose": "b"}, "train": {"epochs": 4}, "augment": {"sizes": [[0.0, 64]]}})
     assert [(row.key, row.values) for row in differences([one, other])] == [("train.epochs", ["3", "4"])]
@@ -85,6 +85,6 @@ def test_values_are_compared_in_words() -> None:
 
 
 def test_environment_is_one_table() -> None:
-    """Versions stand beside the rest, and foreign kinds of values do no harm."""
+    """Versions are in the same table, and values of unexpected types do no harm."""
     assert environment_rows({"cores": 2, "versions": {"torch": "2.13"}}) == {"cores": "2", "version of torch": "2.13"}
     assert environment_rows({"versions": 5, "x": None}) == {"x": "none"}

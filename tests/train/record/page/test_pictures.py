@@ -24,19 +24,19 @@ NAMES = ("cat", "dog")
 
 
 def seen(count: int, side: int, partners: bool = False) -> SeenImages:
-    """Images of one colour each."""
+    """Return images of one colour each."""
     pixels = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None] * 9, (count, side, side, 3)).copy()
     labels = np.arange(count) % 2
     return SeenImages(40, pixels, labels, 1 - labels if partners else None, 0.7 if partners else 1.0)
 
 
 def decoded(jpeg: str) -> Image.Image:
-    """The picture in base64."""
+    """Return the picture in base64, decoded."""
     return Image.open(io.BytesIO(base64.b64decode(jpeg)))
 
 
 def test_training_images_come_back(tmp_path: Path) -> None:
-    """The first of them, small, with the names of their classes."""
+    """The first training images are shown small, with the names of their classes."""
     write_training(tmp_path, seen(30, 200), NAMES)
     about, found = read(tmp_path, TRAINING)
     assert (about, len(found)) == ({"step": 40}, MOST)
@@ -48,19 +48,19 @@ def test_training_images_come_back(tmp_path: Path) -> None:
 
 
 def test_small_images_keep_their_size(tmp_path: Path) -> None:
-    """32 pixels are shown as they are."""
+    """Images of 32 pixels keep their size."""
     write_training(tmp_path, seen(1, 32), NAMES)
     assert decoded(read(tmp_path, TRAINING)[1][0].jpeg).size == (32, 32)
 
 
 def test_mixed_images_say_with_what(tmp_path: Path) -> None:
-    """Both classes, each with its share."""
+    """A mixed image has both classes with their shares."""
     write_training(tmp_path, seen(1, 32, partners=True), NAMES)
     assert read(tmp_path, TRAINING)[1][0].lines == ("70% cat", "30% dog")
 
 
 def guesses(shards: ShardSet) -> Predictions:
-    """Predictions of the validation split: every third is wrong, and the surer the later it comes."""
+    """Return predictions of the validation split: every third is wrong, with rising confidence."""
     split = shards.split("val")
     labels = split.labels.astype(np.int64)
     ids = np.arange(len(labels))
@@ -74,7 +74,7 @@ def guesses(shards: ShardSet) -> Predictions:
 
 
 def test_mistakes_are_the_surest_with_the_images_of_the_set(tmp_path: Path, tiny_set: Path) -> None:
-    """The most confident first, with what was predicted, what it is and its key."""
+    """The most confident mistakes come first, with prediction, class and key."""
     shards = ShardSet.open(tiny_set)
     made = guesses(shards)
     write_mistakes(tmp_path, made, shards)
@@ -91,7 +91,7 @@ def test_mistakes_are_the_surest_with_the_images_of_the_set(tmp_path: Path, tiny
 def test_image_that_does_not_decode_has_words_alone(
     tmp_path: Path, tiny_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pillow reads fewer files than the decoder of training."""
+    """An image that Pillow cannot read has only text: Pillow reads fewer files than the decoder."""
     from headrace.shards.errors import DataError
     from headrace.shards.picture import Picture
 
@@ -116,14 +116,14 @@ def test_image_that_does_not_decode_has_words_alone(
     ],
 )
 def test_damaged_file_is_as_none(tmp_path: Path, text: str) -> None:
-    """Nothing but base64 comes to stand in an address of the page."""
+    """Only base64 is ever used in an address of the page."""
     (tmp_path / pictures.FOLDER).mkdir()
     (tmp_path / pictures.FOLDER / TRAINING).write_text(text)
     assert read(tmp_path, TRAINING) == ({}, [])
 
 
 def test_pages_stay_small(tmp_path: Path) -> None:
-    """Noise, which compresses worst, at the largest size."""
+    """A page of noise, which compresses worst, at the largest size stays small."""
     noise = np.random.default_rng(1).integers(0, 256, (MOST, 224, 224, 3), np.uint8)
     write_training(tmp_path, SeenImages(0, noise, np.zeros(MOST, np.int64), None, 1.0), NAMES)
     text = (tmp_path / pictures.FOLDER / TRAINING).read_text()

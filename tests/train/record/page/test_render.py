@@ -15,7 +15,7 @@ PAGE = 1 << 20
 
 
 class Elements(HTMLParser):
-    """The elements of a page with their attributes, and its text."""
+    """Collects the elements of a page with their attributes, and its text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -24,27 +24,27 @@ class Elements(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note it."""
+        """Store the element."""
         self.found.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        """Note it."""
+        """Store the text."""
         self.text += data
 
 
 def page_of(folder: Path) -> str:
-    """The page of a run."""
+    """Return the page of a run."""
     return render_run(FactsReader(folder).read(), folder / NAME).decode()
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small run."""
+    """Return the folder of a small run."""
     return drawn_run(tmp_path_factory.mktemp("page") / "run")
 
 
 def test_page_has_what_it_is_for(run: Path) -> None:
-    """Every part of the page, each with something of this run in it."""
+    """Every part of the page contains something about this run."""
     text = Elements(page_of(run)).text
     for words in (
         "best validation accuracy", "30.00 %", "epoch 1", "chance is 33.33 %", "top-5 accuracy", "3 of 3", "800 MiB",
@@ -56,7 +56,7 @@ def test_page_has_what_it_is_for(run: Path) -> None:
 
 
 def test_curves_and_pictures_are_inside(run: Path) -> None:
-    """Five charts with a path for each curve; all images are data."""
+    """Five charts have a path for each curve, and all images are data."""
     page = Elements(page_of(run))
     charts = [attributes for tag, attributes in page.found if tag == "svg" and attributes.get("role") == "img"]
     assert len(charts) == 5
@@ -69,7 +69,7 @@ def test_curves_and_pictures_are_inside(run: Path) -> None:
 
 
 def test_nothing_leads_outside(run: Path) -> None:
-    """No script, no style from elsewhere, no address but data and files beside the page."""
+    """The page has no script, no external style, and no address except data and files beside the page."""
     page = Elements(page_of(run))
     assert not {"script", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in page.found}
     for tag, attributes in page.found:
@@ -82,7 +82,7 @@ def test_nothing_leads_outside(run: Path) -> None:
 
 
 def test_foreign_names_are_text(tmp_path: Path) -> None:
-    """Classes, recipes, folders and errors: none of their characters is markup, and none moves those around it."""
+    """Markup in names of classes, recipes, folders and errors is shown as text, and moves nothing around it."""
     folder = drawn_run(tmp_path / "<script>alert(4)<", names=HOSTILE)
     (folder / "environment.json").write_text('{"<script>alert(5)</script>": "</table>"}')
     page = page_of(folder)
@@ -96,7 +96,7 @@ def test_foreign_names_are_text(tmp_path: Path) -> None:
 
 
 def test_large_run_is_small_and_quick(tmp_path: Path) -> None:
-    """300 epochs of 1,000 classes and 50,000 images: under 1 MB, pictures of noise included, in less than a second."""
+    """A page of 300 epochs, 1,000 classes and 50,000 images takes under 1 MB and less than a second."""
     folder = drawn_run(
         tmp_path / "run", epochs=300, names=[f"class {n} of a thousand" for n in range(1000)], samples=50_000
     )
@@ -124,7 +124,7 @@ def test_large_run_is_small_and_quick(tmp_path: Path) -> None:
     "content", [None, b"", b"{", b"\xff\xfe", b'[{"kind": 5}]\n{"kind": "epoch", "step": 1, "epoch": 1}\n']
 )
 def test_page_of_what_is_left(tmp_path: Path, missing: str, content: bytes | None) -> None:
-    """Whatever file is missing or damaged, there is a page of the others."""
+    """If any file is missing or damaged, there is a page of the others."""
     folder = drawn_run(tmp_path / "run")
     (folder / missing).unlink()
     if content is not None:
@@ -133,7 +133,7 @@ def test_page_of_what_is_left(tmp_path: Path, missing: str, content: bytes | Non
 
 
 def test_page_of_a_run_that_begins(tmp_path: Path) -> None:
-    """Before the first step there is a page, too."""
+    """There is a page before the first step."""
     from headrace.train.record.folder import RunLog
     from headrace.train.record.ledger import Ledger
     from tests.train.record.moments import start
@@ -146,13 +146,13 @@ def test_page_of_a_run_that_begins(tmp_path: Path) -> None:
 
 
 def test_other_folder_is_refused(tmp_path: Path) -> None:
-    """The error says what a run folder has."""
+    """The error says what a run folder contains."""
     with pytest.raises(UsageError, match=r"not a run folder: the folder has none of metrics\.jsonl"):
         FactsReader(tmp_path).read()
 
 
 def test_mistakes_of_an_earlier_evaluation_are_not_shown(run: Path, tmp_path: Path) -> None:
-    """Pictures belong to the predictions that are there, or are left out."""
+    """Pictures are shown only if they belong to the current predictions."""
     folder = drawn_run(tmp_path / "run")
     path = folder / "pictures" / "mistakes.json"
     path.write_text(path.read_text().replace("c" * 64, "d" * 64))
@@ -161,7 +161,7 @@ def test_mistakes_of_an_earlier_evaluation_are_not_shown(run: Path, tmp_path: Pa
 
 
 def test_links_count_from_where_the_page_is(run: Path) -> None:
-    """A page elsewhere leads to the files of the run all the same, whatever its folder is called."""
+    """Links of a page elsewhere lead to the run's files, whatever the folder is called."""
     out = run.parent / "pages here" / "x.html"
     page = Elements(render_run(FactsReader(run).read(), out).decode())
     links = [str(attributes["href"]) for tag, attributes in page.found if tag == "a"]
@@ -169,7 +169,7 @@ def test_links_count_from_where_the_page_is(run: Path) -> None:
 
 
 def test_comparison_has_a_curve_for_each_run(tmp_path: Path) -> None:
-    """Runs side by side: results, curves, and where recipes differ."""
+    """A comparison has results, curves and different recipe values of all runs."""
     folders = [drawn_run(tmp_path / f"run-{number}", epochs=4 + number, seed=number) for number in range(10)]
     (folders[0] / NAME).write_bytes(b"")
     page = Elements(render_comparison([FactsReader(one).read() for one in folders], tmp_path / "all.html").decode())
@@ -184,7 +184,7 @@ def test_comparison_has_a_curve_for_each_run(tmp_path: Path) -> None:
 
 
 def test_text_is_readable_without_style(run: Path) -> None:
-    """Lines have their colours as attributes, where a server strips styles."""
+    """Lines have their colours as attributes, because some servers remove styles."""
     page = page_of(run)
     assert re.search(r'<path class="s1" stroke="#b34700" fill="none"', page)
     assert 'fill="currentColor"' in page

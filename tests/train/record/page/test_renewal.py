@@ -16,13 +16,13 @@ from tests.train.record.page.test_pictures import guesses
 
 
 def text(folder: Path) -> str:
-    """The page."""
+    """Return the text of the page."""
     return (folder / NAME).read_text("utf-8")
 
 
 @pytest.fixture
 def page(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PageRenewal:
-    """The page of a run that has begun; it may take any share of the time."""
+    """Return the page of a run that has begun; it may take any share of the time."""
     monkeypatch.setattr(renewal, "_SHARE", 1.0)
     Ledger(RunLog(tmp_path)).on_start(start(tmp_path))
     made = PageRenewal(ShardSet.open(tiny_set))
@@ -31,7 +31,7 @@ def page(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pag
 
 
 def test_page_grows_with_the_run(page: PageRenewal, tiny_set: Path, tmp_path: Path) -> None:
-    """There from the start; each epoch is on it; the mistakes of the best evaluation come with their pictures."""
+    """The page exists from the start, shows each epoch, and the mistakes of the best evaluation."""
     assert "No step has been logged yet" in text(tmp_path)
     log, shards = RunLog(tmp_path), ShardSet.open(tiny_set)
     for epoch in (1, 2):
@@ -51,7 +51,7 @@ def test_page_grows_with_the_run(page: PageRenewal, tiny_set: Path, tmp_path: Pa
 
 
 def test_short_epochs_do_not_wait_for_pages(page: PageRenewal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that would take more than its share of the time is left out; the last one is written always."""
+    """A page that would take too large a share of the time is skipped; the last one is always written."""
     monkeypatch.setattr(renewal, "_SHARE", 1e-9)
     log = RunLog(tmp_path)
     page.on_epoch(report(1))
@@ -64,7 +64,7 @@ def test_short_epochs_do_not_wait_for_pages(page: PageRenewal, tmp_path: Path, m
 
 
 def test_failure_of_the_page_is_one_warning(tiny_set: Path, tmp_path: Path) -> None:
-    """Whatever goes wrong with it, the run does not notice."""
+    """A failure of the page is one warning and does not affect the run."""
     warnings: list[str] = []
     folder = tmp_path / "run"
     folder.mkdir()
