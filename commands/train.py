@@ -49,7 +49,7 @@ from headrace.shards.streams import say
     "--override",
     multiple=True,
     type=click.Choice(["classes", "recipe", "shards"]),
-    help="Resume although this differs from the checkpoint.",
+    help="Resume even if this part differs from the checkpoint.",
 )
 @click.option(
     "--deterministic", is_flag=True, help="Short for --set runtime.deterministic=true: equal runs give equal bits."

@@ -1,4 +1,4 @@
-"""The base of a recipe's sections, and the types of their values: numbers within bounds, and words in their place."""
+"""The base of a recipe's sections, and the types of their values: bounded numbers, and words that replace them."""
 
 from typing import Annotated, Any, Literal, TypeVar
 

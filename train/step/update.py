@@ -84,7 +84,7 @@ class TrainStep:
         return self.noise.around(step, plan.group, plan.epochs, plan.ids)
 
     def _backward(self, loss: Tensor) -> None:
-        """Compute gradients of the global batch's mean loss. DDP averages over ranks; scaling by `size` undoes that."""
+        """Compute gradients of the global batch's mean loss. DDP averages over ranks; the factor `size` undoes this."""
         self.scaler.scale(loss * (self.world.size / self.global_batch)).backward()
 
     def _update(self) -> None:

@@ -76,7 +76,7 @@ def choose_filters(boxes: Boxes, i: int, space: Space) -> Chosen:
 
 @jit
 def _largest(sides: Integers, resized: Integers, cubic: bool) -> tuple[int, int, int, int]:
-    """Return the largest height and width of a box, side after the resize, and reach of a pixel; at least 1 each."""
+    """Return the largest height, width, resized side and pixel reach of all boxes; at least 1 each."""
     high, wide, longest, reach = 1, 1, 1, 1
     for i in range(len(sides)):
         high, wide = max(high, sides[i, 0]), max(wide, sides[i, 1])

@@ -7,7 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from headrace.train.input.kernels import filters, headers, origins, read, resize, scale, strips
+from headrace.train.input.decode import turbo_library
+from headrace.train.input.kernels import filters, headers, origins, read, resize, scale, strips, turbojpeg
 from tests.checkout import ROOT
 
 RESIZE = {"resize", "arguments", "filters", "jit", "libc", "plain", "simd", "strips"}
@@ -22,6 +23,8 @@ RESIZE = {"resize", "arguments", "filters", "jit", "libc", "plain", "simd", "str
         (scale, {"scale", "arguments", "jit", "plain"}),
         (read, {"read", "arguments", "jit", "libc", "plain"}),
         (headers, {"headers", "arguments", "jit", "plain"}),
+        (turbojpeg, {"turbojpeg", "arguments", "jit"}),
+        (turbo_library, {"turbo_library", "turbojpeg", "arguments", "jit"}),
     ],
 )
 def test_files_of_every_kernel(module: ModuleType, wanted: set[str]) -> None:
