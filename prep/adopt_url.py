@@ -54,7 +54,7 @@ def _found(url: Url, tars: Mapping[str, int], say: Say) -> Manifest:
     if named != tars:
         other = min({*named.items()} ^ {*tars.items()})[0]
         raise UsageError(
-            f"{url}: the set there was made of other tars ({other}), and nothing at a URL is replaced, because "
+            f"{url}: the set there was made from other tars ({other}), and nothing at a URL is replaced, because "
             "others may be reading it. Copy only the tars to another URL, and index them there"
         )
     say(f"{url}: these tars are a shard set already; nothing was changed")

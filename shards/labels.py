@@ -1,4 +1,4 @@
-"""The label of a sample in its .cls member: one rule for `headrace index` and `headrace verify`.
+"""Reads the label of a sample from its .cls member, with one rule for `headrace index` and `headrace verify`.
 
 A label is the member's text in UTF-8 without surrounding white space. It is an integer if it is 0, or ASCII digits of
 which the first is not 0; "007", "-1", "1.0" and everything else is a word. If all labels of a set are integers, they

@@ -1,6 +1,6 @@
 """Walks over the members of any tar (ustar, GNU or PAX), reading only headers.
 
-Regular files are those that GNU tar and Python's tarfile take for regular files. Only folders are skipped: links and
+A member is a regular file if GNU tar and Python's tarfile treat it as one. Only folders are skipped: links and
 unsupported members are reported by name, and anything inconsistent is a DataError.
 """
 
@@ -126,7 +126,8 @@ class _Walk:
                 yield found
             ahead = _Ahead()
         if ahead.seen:
-            raise self._damaged(self._position, "no member", "the headers before it name one, so the file is damaged")
+            why = "the headers before it announce one, so the file is damaged"
+            raise self._damaged(self._position, "no member", why)
         self._check_rest()
 
     def _damaged(self, position: int, what: str, why: str = "the file is damaged") -> DataError:
@@ -199,7 +200,7 @@ class _Walk:
                 if any(data[at : at + BLOCK]) and _is_header(data[at : at + BLOCK]):
                     raise self._damaged(
                         start + at,
-                        "a member behind the end of the archive",
+                        "a member after the end of the archive",
                         "a part of the file was lost, or it is two tars in one",
                     )
 

@@ -47,7 +47,7 @@ def may_be_open(tars: int) -> bool:
 
 
 def refuse_limit(error: OSError) -> None:
-    """Raise LimitError, which says what to raise, if the error means that no further file may be opened.
+    """Raise LimitError, which names the limit to raise, if the error means that no further file may be opened.
 
     Call this before blaming a file for an error of reading.
     """

@@ -29,7 +29,8 @@ def finished(jobs: Sequence[Job], work: Work) -> dict[str, Record]:
 def without_changed(records: dict[str, Record], jobs: Sequence[Job], work: Work, say: Say) -> dict[str, Record]:
     """The records whose source files still have the same contents.
 
-    A file with an unchanged time is unchanged; for other files, as in a copy of the source, the CRC-32 is compared.
+    A file with the same time of change counts as unchanged. For other files, as in a copy of the source, the CRC-32 is
+    compared.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         own = [job for job in jobs if job.name in records]

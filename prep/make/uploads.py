@@ -144,7 +144,7 @@ class Uploads:
         """
         if not _are_there(records, self.sizes()):
             raise HeadraceError(
-                f"{self.url}: finished shards are missing there or have changed. Start again to make them again"
+                f"{self.url}: finished shards are missing there or have changed. Start again to replace them"
             )
         manifest = made / MANIFEST
         for path in sorted(made.iterdir()):

@@ -106,7 +106,7 @@ class UrlReader:
         except AbsentError as error:
             raise self._gone(entry) from error
         if left:
-            raise changed(self._root, entry.path, f"its size is not {entry.size:,} bytes, as the listing says")
+            raise changed(self._root, entry.path, f"its size is not the {entry.size:,} bytes that were listed")
 
     def _gone(self, entry: Entry) -> Exception:
         return changed(self._root, entry.path, "it is missing, but existed when prep began")

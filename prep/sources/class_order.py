@@ -104,8 +104,8 @@ def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Locat
         new = [source.classes[label] for label, name in zip(used, names, strict=True) if name not in found]
         if not more:
             raise DataError(
-                f"{source.files.root}: {counted(len(new), 'class is', 'classes are')} not among the {len(infos):,} of "
-                f"{where}: {first_of([one.id for one in new], _SHOWN)}. Give --new-classes to add "
+                f"{source.files.root}: {counted(len(new), 'class is', 'classes are')} not among the {len(infos):,} "
+                f"classes of {where}: {first_of([one.id for one in new], _SHOWN)}. Give --new-classes to add "
                 f"{'it' if len(new) == 1 else 'them'} at the end of its list, or remove the images from the source"
             )
         if [*by_id] == [str(number) for number in range(len(infos))] and labels.are_integers(names):
@@ -146,8 +146,8 @@ def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> So
     if found is None:
         unknown = min(([name for name in names if name not in table] for table in _tables(infos)), key=len)
         raise DataError(
-            f"{source.files.root}: {counted(len(unknown), 'class is', 'classes are')} not among the {len(infos):,} of "
-            f"--classes-from {where}: "
+            f"{source.files.root}: {counted(len(unknown), 'class is', 'classes are')} not among the {len(infos):,} "
+            f"classes of --classes-from {where}: "
             f"{first_of(unknown, _SHOWN)}. Add them there, or remove them from the source"
         )
     return _numbered(source, used, [found[name] for name in names], infos)

@@ -111,8 +111,8 @@ def _train(files: Files, inside: FileTable, images: list[int], label_of: dict[st
     missing = sorted(wnid for wnid, label in label_of.items() if label not in found)
     if missing:
         raise DataError(
-            f"{files.root}: {len(missing)} of {len(label_of)} classes in {_WNIDS} have no training images, "
-            f"first train/{missing[0]}/images/. Get the data set again"
+            f"{files.root}: {len(missing)} of {len(label_of)} classes in {_WNIDS} have no training images; "
+            f"the first is train/{missing[0]}/images/. Get the data set again"
         )
     return np.array(rows, np.int64), np.array(labels, np.int64)
 

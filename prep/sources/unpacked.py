@@ -39,7 +39,7 @@ def unpack(root: Location, opened_by: Opener, folder: Path) -> BinaryIO:
                 if target.tell() + len(chunk) > bound:
                     raise HeadraceError(
                         f"{root}: unpacks to more than {bound:,} bytes, half of the {free:,} that are free in "
-                        f"{folder}. Free some space, choose an OUT on another disk, or unpack it and give the folder"
+                        f"{folder}. Free some space, choose an OUT on another disk, or give the unpacked folder"
                     )
                 target.write(chunk)
             target.flush()

@@ -110,7 +110,7 @@ def _parse(root: Location, data: bytes, end: _End, size: int) -> Directory:
     if end.entries != (count if end.wide else count & 0xFFFF):  # writers without the 64-bit form let the count overflow
         raise _Damaged(f"its directory holds {count:,} members, but says that there are {end.entries:,}")
     if encrypted:
-        raise DataError(f"{root}: its members are encrypted. Unpack it and give the folder")
+        raise DataError(f"{root}: its members are encrypted. Unpack the zip and give the folder")
     table = _sorted(root, paths, numbers)
     left_out.sort()
     return Directory(table, left_out, without_files(folders, table.paths, [path for path, _ in left_out]))

@@ -80,8 +80,8 @@ def test_pax_header_that_makes_no_sense(data: bytes, words: str, kind: bytes, tm
         ([fields.pax((b"path", b"b/1.jpg"))] * 2, "a second header of type 'x' for one member"),
         ([fields.pax((b"size", b"3"), kind=b"g")] * 2, "a second header that gives all members"),
         ([fields.member(b"", JPEG)], "a member without a name"),
-        ([fields.END, fields.member(b"b/1.jpg", JPEG)], "a member behind the end of the archive at byte 1,024"),
-        ([bytes(512), fields.member(b"b/1.jpg", JPEG)], "a member behind the end of the archive at byte 512"),
+        ([fields.END, fields.member(b"b/1.jpg", JPEG)], "a member after the end of the archive at byte 1,024"),
+        ([bytes(512), fields.member(b"b/1.jpg", JPEG)], "a member after the end of the archive at byte 512"),
     ],
 )
 def test_tar_that_programs_read_in_two_ways(before: list[bytes], words: str, tmp_path: Path) -> None:

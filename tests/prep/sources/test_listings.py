@@ -143,7 +143,7 @@ def test_names_file_gives_integers_names_and_count(tmp_path: Path) -> None:
     assert [one.id for one in source.classes] == list("abcdefghij")
     assert splits_of(source)["train"].labels.tolist() == [7, 0, 3]
     names.write_text("a\nb\n")
-    with pytest.raises(DataError, match=r"3 classes are not among the 2 of --classes-from .*: 0, 3, 7"):
+    with pytest.raises(DataError, match=r"3 classes are not among the 2 classes of --classes-from .*: 0, 3, 7"):
         opened(path, Options(val_fraction=0, classes_from=str(names)))
 
 
@@ -165,7 +165,7 @@ def test_classes_of_another_set(tmp_path: Path) -> None:
     split = ShardSet.open(tmp_path / "two").split("train")
     assert dict(zip(split.sources, split.labels.tolist(), strict=True)) == {"cat/1.jpg": 1, "ant/2.jpg": 2}
     as_folder(tree("dog/1.jpg"), second)
-    with pytest.raises(DataError, match=r"1 class is not among the 3 of --classes-from .*one: dog"):
+    with pytest.raises(DataError, match=r"1 class is not among the 3 classes of --classes-from .*one: dog"):
         prep(second, tmp_path / "three", like, workers=1, if_exists="error", say=lambda _: None)
 
 
@@ -231,7 +231,7 @@ def test_name_of_two_classes_says_neither(tmp_path: Path) -> None:
     (tmp_path / "names").write_text("n02012849\tcrane\nn03126707\tcrane\nn01440764\ttench\n")
     options = Options(val_fraction=0, classes_from=tmp_path / "names")
     rows = [("a.jpg", "tench"), ("b.jpg", "crane")]
-    with pytest.raises(DataError, match=r": 1 class is not among the 3 of --classes-from .*names: crane\. "):
+    with pytest.raises(DataError, match=r": 1 class is not among the 3 classes of --classes-from .*names: crane\. "):
         opened(listing(tmp_path, csv_of("path,label", rows)), options)
 
 
