@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 
 
 def commands() -> dict[str, str]:
-    """What each command measures, by its name; their modules are read, not imported."""
+    """A sentence for each command that says what it measures, by name; modules are read, not imported."""
     found = {}
     for path in sorted(HERE.rglob("*.py")):
         text = path.read_text("utf-8")

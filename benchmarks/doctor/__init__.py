@@ -1,1 +1,1 @@
-"""Whether `headrace doctor` is right: beside runs, and on jobs that are slowed down without telling it."""
+"""Checks whether `headrace doctor` is right, against runs and on jobs that are slowed down without its knowledge."""

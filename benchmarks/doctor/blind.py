@@ -1,22 +1,22 @@
-"""Jobs slowed down from outside at random, and whether the doctor names what binds them, and what relief would give.
+"""Slows jobs down at random, and checks whether the doctor names the bottleneck and predicts the gain of its removal.
 
     python -m benchmarks.doctor.blind SHARDS WORK --seed N [--count 30] [--seconds 2]
 
-SHARDS should be about 2,000 images of 64 pixels with few to validate on, as `headrace prep ZIP SHARDS --classes 10
---per-class 200` makes them: then 30 trials take about half an hour on two cores. Each trial draws one of six slow-downs
-and its strength, the share of the rate that shall be left, from 0.3 to 0.7: a quota of the control group; fewer cores
-in the affinity mask; other programs on the cores and a nice value; a disk with little bandwidth; a file system whose
-every read takes long; a larger network. The doctor is told nothing but the job; it measures as with --json --try, with
-fewer seconds a rung. Disk and file system are a library that is preloaded into the job and delays its reads; that needs
-a C compiler, and the quota a control group that may be made.
+SHARDS should be about 2,000 images of 64 pixels with few validation images, as `headrace prep ZIP SHARDS --classes 10
+--per-class 200` makes them. Then 30 trials take about half an hour on two cores. Each trial draws one of six slow-downs
+and its strength, from 0.3 to 0.7: the share of the rate that should remain. The slow-downs are: a quota of the control
+group; fewer cores in the affinity mask; other programs on the cores and a nice value; a disk with little bandwidth; a
+file system with slow reads; a larger network. The doctor knows only the job. It measures as with --json --try, with
+fewer seconds per rung. Disk and file system are simulated by a library that is preloaded into the job and delays its
+reads; this needs a C compiler. The quota needs the permission to create a control group.
 
-What binds is known twice: by construction, and because a run without the slow-down alone must be a tenth faster, else
-the step itself binds. The measured gain is the rate of that run over that of one with it. Where the step itself was
-made slow (fewer cores, a larger network) no setting takes that away; there the doctor's best setting of the input is
-what is predicted, and a run whose images are decoded already what is measured. A prediction is right if it is within
-30 % of what was measured.
+The bottleneck is known by construction, and is confirmed by a run without the slow-down: if that run is not at least a
+tenth faster, the step itself is the bottleneck. The measured gain is the rate of that run divided by the rate of a run
+with the slow-down. If the step itself was slowed down (fewer cores, a larger network), no setting removes that. Then
+the prediction is that of the doctor's best setting of the input, and the measurement is a run with decoded images. A
+prediction is right if it is within 30 % of the measurement.
 
-Each trial is a line of WORK/trials.jsonl as soon as it is over; the same command goes on after the last one.
+Each trial becomes a line of WORK/trials.jsonl when it ends. The same command continues after the last finished trial.
 """
 
 import time
@@ -33,17 +33,17 @@ from benchmarks.harness.benchmark import Benchmark, path
 from benchmarks.harness.tables import Row
 
 JOB = ("train.epochs=1", "optim.warmup_epochs=0.1", "runtime.device=cpu")
-EVERY = 2  # trials for which one run without a slow-down counts
-BENCHMARK = Benchmark(__file__, __doc__, "doctor-blind", "The doctor on jobs that are slowed down without telling it")
+EVERY = 2  # trials that share one run without a slow-down
+BENCHMARK = Benchmark(__file__, __doc__, "doctor-blind", "The doctor on jobs that are slowed down unknown to it")
 
 
 def main() -> None:
-    """Run the trials that are missing, and write the result of all."""
+    """Run the missing trials, and write the result of all trials."""
     BENCHMARK.add("shards", type=path, help="a shard set of about 2,000 small images")
-    BENCHMARK.add("work", type=path, help="a folder for the lines of the trials, and for images that are decoded")
-    BENCHMARK.add("--seed", type=int, required=True, help="of the draws")
-    BENCHMARK.add("--count", type=int, default=30, help="how many trials (30)")
-    BENCHMARK.add("--recipe", default="demo", help="of the job (demo)")
+    BENCHMARK.add("work", type=path, help="a folder for the lines of the trials, and for decoded images")
+    BENCHMARK.add("--seed", type=int, required=True, help="seed of the draws")
+    BENCHMARK.add("--count", type=int, default=30, help="number of trials (30)")
+    BENCHMARK.add("--recipe", default="demo", help="recipe of the job (demo)")
     BENCHMARK.share(seconds=2.0)
     asked = BENCHMARK.parse(data="a part of TinyImageNet")
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -61,19 +61,19 @@ def main() -> None:
 
 @dataclass
 class Trials:
-    """Trials one after another."""
+    """Runs trials one after another."""
 
     job: Shown
     work: Path
     seconds: float
-    """Of each rung."""
+    """The seconds for each rung of the doctor."""
     library: Path
     clean: float = 0.0
-    """Images a second of the last run without a slow-down, and for how many trials more it counts."""
+    """Images per second of the last run without a slow-down; `fresh` is the number of further trials that use it."""
     fresh: int = 0
 
     def run(self, kind: Callable[[Base, float], Slowdown], left: float) -> Row:
-        """The row of one. A trial that fails has its error."""
+        """Run a trial; return its row, which has the error if the trial failed."""
         if not self.fresh:
             self.clean, self.fresh = self.job.rate(), EVERY
         self.fresh -= 1

@@ -1,4 +1,4 @@
-"""The job that the doctor is shown, and the same job as a run, which says how fast it is in truth."""
+"""Examines a job with the doctor, and runs the same job to measure its actual rate."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from benchmarks.doctor.slowdowns import Slowdown, run_slowly
 from benchmarks.harness.processes import ENVIRONMENT, child
 
 _HEADRACE = (sys.executable, "-P", "-m", "headrace")
-_RANDOM = ("model.init=random", "model.head=new")  # as the doctor has them: no weights are at hand for larger networks
+_RANDOM = ("model.init=random", "model.head=new")  # like the doctor: larger networks have no weights here
 
 
 @dataclass(frozen=True)
@@ -25,24 +25,24 @@ class Shown:
     settings: tuple[str, ...]
 
     def examined(self, *options: str, slow: Slowdown | None = None) -> dict[str, Any]:
-        """What `headrace doctor --json` says of it. It is told the job, and nothing of a slow-down."""
+        """The output of `headrace doctor --json` for the job. The doctor knows the job, but not the slow-down."""
         found: dict[str, Any] = json.loads(self.said("--json", *options, slow=slow))
         return found
 
     def examined_within(self, seconds: float, slow: Slowdown) -> dict[str, Any]:
-        """The same as with --try, with this many seconds per rung instead of eight."""
+        """The output of `headrace doctor --json --try`, with this many seconds per rung instead of eight."""
         settings = [*self.settings, *slow.settings]
         command = child(__file__, "examine_within", seconds, self.shards, self.recipe, settings)
         found: dict[str, Any] = json.loads(run_slowly(command, slow, _environment()).splitlines()[-1])
         return found
 
     def said(self, *options: str, slow: Slowdown | None = None) -> str:
-        """What `headrace doctor` prints of it."""
+        """The text that `headrace doctor` prints about the job."""
         command = [*_HEADRACE, "doctor", str(self.shards), f"--recipe={self.recipe}", *options]
         return run_slowly([*command, *self._set(slow)], slow, _environment())
 
     def rate(self, slow: Slowdown | None = None, *more: str) -> float:
-        """Images a second of a run of it, evaluations not counted."""
+        """Run the job; return its rate in images per second, without evaluations."""
         with tempfile.TemporaryDirectory(prefix="headrace-doctor-") as folder:
             out = Path(folder, "run")
             command = [*_HEADRACE, "train", str(self.shards), f"--recipe={self.recipe}", f"--out={out}"]
@@ -58,7 +58,7 @@ class Shown:
 
 
 def examine_within(seconds: float, shards: str, recipe: str, settings: list[str]) -> dict[str, Any]:
-    """What the command does with --json --try, in a process of its own that loads no torch."""
+    """Do the same as the command with --json --try, in a process of its own, which does not load torch."""
     from headrace.train.doctor.answer import answer
     from headrace.train.doctor.asked import Asked
     from headrace.train.doctor.examination import examine

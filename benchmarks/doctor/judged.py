@@ -1,4 +1,4 @@
-"""What a trial shows: pure functions of what was drawn, what the doctor said and what was measured."""
+"""Judges trials: pure functions of the drawn slow-down, the doctor's answer and the measurements."""
 
 import json
 import random
@@ -8,24 +8,24 @@ from typing import Any
 
 from benchmarks.harness.tables import Row
 
-LEAST, MOST = 0.3, 0.7  # of the rate that is left
-CLOSE = 0.3  # a prediction is right within this share of the measured gain
-WORTH = 1.1  # the least gain that counts as that of something which binds
+LEAST, MOST = 0.3, 0.7  # bounds of the share of the rate that remains
+CLOSE = 0.3  # a prediction is right if it differs by at most this share of the measured gain
+WORTH = 1.1  # the least gain for which the removed slow-down counts as the bottleneck
 
 
 def draw(seed: int, number: int, kinds: int) -> tuple[int, float]:
-    """Which kind of slow-down a trial has, and the share of the rate that shall be left. No trial changes another's."""
+    """The kind of slow-down of a trial, and the share of the rate that should remain; independent of other trials."""
     draws = random.Random(f"{seed} {number}")
     return draws.randrange(kinds), round(draws.uniform(LEAST, MOST), 3)
 
 
 def truth(expected: str, gain: float) -> str:
-    """What binds: the resource that was made scarce, if taking the slow-down alone away gives a gain; else the step."""
+    """The actual bottleneck: the scarce resource if removing the slow-down gives a gain, otherwise the step."""
     return expected if gain >= WORTH else "compute"
 
 
 def predicted(found: dict[str, Any], expected: str) -> float:
-    """The gain that the doctor promises: of relief or, where the step itself was made slow, of the best setting."""
+    """The gain that the doctor predicts: of relief or, if the step itself was slowed down, of the best setting."""
     knob = found["knob"]
     if expected == "compute":
         return float(knob["predicted_gain"]) if knob else 1.0
@@ -35,8 +35,8 @@ def predicted(found: dict[str, Any], expected: str) -> float:
 def judge(found: dict[str, Any], expected: str, removed: float, relieved: float) -> Row:
     """The row of a trial.
 
-    `removed` is the gain without the slow-down, `relieved` that which the prediction is about; they differ only where
-    the step itself was made slow, as no setting of the input takes that away.
+    `removed` is the gain without the slow-down, and `relieved` the gain to which the prediction refers. They differ
+    only if the step itself was slowed down, because no setting of the input removes that.
     """
     real, named, gain = truth(expected, removed), found["binding"]["resource"], predicted(found, expected)
     tried = found["knob"] and found["knob"]["tried"]
@@ -58,7 +58,7 @@ def judge(found: dict[str, Any], expected: str, removed: float, relieved: float)
 
 
 def summary(rows: list[Row]) -> Row:
-    """How many were right. A trial that failed is none of them."""
+    """The number of trials with right answers. A failed trial counts as wrong."""
     judged = [row for row in rows if "right" in row]
     return {
         "trials": len(rows),
@@ -76,13 +76,13 @@ def by_kind(rows: list[Row]) -> list[Row]:
 
 
 def keep(path: Path, row: Row) -> None:
-    """Add a trial to those on the disk."""
+    """Append a trial to the file of trials."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
 def kept(path: Path, seed: int) -> list[Row]:
-    """The trials of this seed that are on the disk; a line that a stop cut off is no trial."""
+    """The trials of this seed in the file; incomplete lines of interrupted runs are ignored."""
     if not path.exists():
         return []
     rows: dict[int, Row] = {}

@@ -1,8 +1,8 @@
-"""What the doctor prints of jobs on real data, kept as it is.
+"""Stores the output of the doctor for jobs on real data.
 
     python -m benchmarks.doctor.outputs SHARDS [--recipes lite0-cpu b0-scratch] [--options ...]
 
-Each job is shown to the doctor once, from the command line, with its files in memory as far as they fit.
+The doctor examines each job once, from the command line, with its files in memory as far as they fit.
 """
 
 import json
@@ -10,14 +10,14 @@ import json
 from benchmarks.doctor.jobs import Shown
 from benchmarks.harness.benchmark import Benchmark, path
 
-BENCHMARK = Benchmark(__file__, __doc__, "doctor-outputs", "What the doctor prints")
+BENCHMARK = Benchmark(__file__, __doc__, "doctor-outputs", "The output of the doctor")
 
 
 def main() -> None:
-    """Ask for each job, and write what was said."""
+    """Examine each job, and write the doctor's output."""
     BENCHMARK.add("shards", type=path, help="a shard set")
-    BENCHMARK.add("--recipes", nargs="+", default=["lite0-cpu", "b0-scratch"], help="of the jobs")
-    BENCHMARK.add("--options", nargs="*", default=[], help="of the doctor, without their dashes: try scale=1,2")
+    BENCHMARK.add("--recipes", nargs="+", default=["lite0-cpu", "b0-scratch"], help="recipes of the jobs")
+    BENCHMARK.add("--options", nargs="*", default=[], help="options of the doctor, without their dashes: try scale=1,2")
     asked = BENCHMARK.parse(data="the training split of SHARDS")
     options = [f"--{option}" for option in asked.options]
     pages, answers = list[str](), {}

@@ -1,4 +1,4 @@
-"""What slows a job down from outside of it: each kind at a strength, the share of its rate that is left, 0 to 1."""
+"""Slows a job down from outside. The strength of a slow-down is the share of the job's rate that remains, 0 to 1."""
 
 import os
 import subprocess
@@ -18,65 +18,65 @@ _SPIN = "while True: pass"
 
 @dataclass(frozen=True)
 class Slowdown:
-    """How a command is started so that it is slow. `settings` change the job itself."""
+    """How to start a command so that it is slow. `settings` change the job itself."""
 
     kind: str
     strength: float
     expected: str
-    """The resource that binds the job then, by the doctor's name for it."""
+    """The resource that is then the bottleneck, by the doctor's name for it."""
     environment: dict[str, str] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
     nice: int = 0
     spinning: int = 0
-    """Processes that take the cores beside it."""
+    """The number of other processes that keep the cores busy."""
     quota: float = 0.0
-    """Cores that its control group may use, 0 for any."""
+    """The number of cores that the command's control group may use; 0 means no limit."""
     cores: int = 0
-    """Cores of its affinity mask, 0 for those of this process."""
+    """The number of cores in the command's affinity mask; 0 means all cores of this process."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """The job without a slow-down: what strengths refer to."""
+    """The job without a slow-down, to which strengths refer."""
 
-    rate: float  # images a second
+    rate: float  # images per second
     file_bytes: float  # mean size of an image's file
-    lanes: int  # threads that read side by side
+    lanes: int  # threads that read in parallel
     cores: int
-    library: Path  # of slow reads
+    library: Path  # the library that slows reads down
 
 
 def quota(base: Base, left: float) -> Slowdown:
-    """A control group's quota of so much of the cores."""
+    """A quota of the control group: the share `left` of the cores."""
     return Slowdown("quota", left, "cpu", quota=left * base.cores)
 
 
 def affinity(base: Base, left: float) -> Slowdown:
-    """So much of the cores, by the affinity mask. The job has a thread for each, so its own computing binds it."""
+    """The share `left` of the cores in the affinity mask. The job has a thread for each, so computing is its limit."""
     return Slowdown("affinity", left, "compute", cores=max(1, round(left * base.cores)))
 
 
 def others(base: Base, left: float) -> Slowdown:
-    """Other programs on the same cores, with the job at a nice value; the weight of one halves with about three."""
+    """Other programs on the same cores, and a nice value for the job: three steps halve the weight of a process."""
     spinning = max(1, round(base.cores * 0.5 / left))
     nice = max(0, min(5, round(4 * (1 - left))))
     return Slowdown("nice", left, "cpu", nice=nice, spinning=spinning)
 
 
 def disk(base: Base, left: float) -> Slowdown:
-    """A disk that gives the files of so much of the rate."""
+    """A disk whose bandwidth suffices for the share `left` of the rate."""
     rate = left * base.rate * base.file_bytes
     return Slowdown("disk", left, "storage", _preloaded(base, SLOW_READS_BYTES=f"{rate:.0f}"))
 
 
 def file_system(base: Base, left: float) -> Slowdown:
-    """A file system whose reads take so long that threads side by side get so much of the rate."""
+    """A file system whose reads are so slow that parallel threads reach the share `left` of the rate."""
     seconds = base.lanes / (left * base.rate)
     return Slowdown("file system", left, "storage", _preloaded(base, SLOW_READS_SECONDS=f"{seconds:.6f}"))
 
 
 def model(_: Base, left: float) -> Slowdown:
-    """A larger network of the family, about as many times slower at equal images."""
+    """A larger network of the family, which is slower by about the same factor for equal images."""
     name = min(_LARGER, key=lambda name: abs(_LARGER[name] - 1 / left))
     return Slowdown("larger model", left, "compute", settings=(f"model.name={name}",))
 
@@ -89,7 +89,7 @@ def _preloaded(base: Base, **values: str) -> dict[str, str]:
 
 
 def compile_library(folder: Path) -> Path:
-    """The library of slow reads, compiled into the folder."""
+    """Compile the library that slows reads down into the folder; return its path."""
     made = folder / "slow_reads.so"
     subprocess.run(
         [which("cc") or "cc", "-O2", "-shared", "-fPIC", "-o", str(made), str(SOURCE), "-ldl", "-lpthread"], check=True
@@ -98,7 +98,7 @@ def compile_library(folder: Path) -> Path:
 
 
 def run_slowly(command: Sequence[str], slow: Slowdown | None, environment: Mapping[str, str]) -> str:
-    """What a command prints, under a slow-down. CalledProcessError where it fails."""
+    """Run a command with a slow-down; return its output. Raises RuntimeError if it fails."""
     slow = slow or Slowdown("none", 1.0, "")
     with ExitStack() as stack:
         start = stack.enter_context(_limited(slow.quota))
@@ -120,7 +120,7 @@ def run_slowly(command: Sequence[str], slow: Slowdown | None, environment: Mappi
 
 @contextmanager
 def _pinned(cores: int) -> Iterator[None]:
-    """Processes that are started within have so many cores of this one's affinity mask; 0 means all."""
+    """A context in which new processes get this many cores of this process's affinity mask; 0 means all."""
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(own)[: cores or len(own)])
     try:
@@ -141,7 +141,7 @@ def _spinning() -> Iterator[None]:
 
 @contextmanager
 def _limited(cores: float) -> Iterator[list[str]]:
-    """The beginning of a command that runs in a control group with this quota: one of our own, removed afterwards."""
+    """A context with the start of a command that runs in a new control group with this quota; removed at the end."""
     if not cores:
         yield []
         return

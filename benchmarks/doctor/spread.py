@@ -1,13 +1,13 @@
-"""How far the doctor's R_real / R_synth lies apart from visit to visit, and its R_real from that of runs.
+"""Measures how much the doctor's R_real / R_synth varies from visit to visit, and how far its R_real is from runs.
 
     python -m benchmarks.doctor.spread SHARDS [--recipe lite0-cpu] [--settings KEY=VALUE ...] [--repeats 5]
 
-SHARDS should have as many images as a run takes half a minute for. Every repetition is a run of one epoch and then a
-visit of the doctor, each in processes of its own; images have one size, also where the recipe begins with smaller ones.
-A run's rate is that of its epoch, evaluation not counted. R_real is right if it is within 5 % of the run's own, or
-within the spread of the runs themselves. R_real / R_synth is steady if it spreads by no more than 3 %, or than R_synth
-against itself does, measured before and after the whole in the same turns: what the machine alone changes. A spread is
-that of the medians of visits, from the least to the largest, as a fraction of their median.
+SHARDS should have so many images that a run takes half a minute. Every repetition is a run of one epoch and then a
+visit of the doctor, each in processes of its own. Images have one size, even if the recipe begins with smaller images.
+The rate of a run is that of its epoch without evaluation. R_real is right if it is within 5 % of the run's rate, or
+within the spread of the runs. R_real / R_synth is steady if its spread is at most 3 %, or at most that of R_synth
+against itself, which is measured before and after R_real in the same turns and shows the changes of the machine alone.
+A spread is the distance from the least to the largest of the medians of visits, as a fraction of their median.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from benchmarks.doctor.jobs import Shown
 from benchmarks.harness.benchmark import Benchmark, path
 from benchmarks.harness.tables import Row, spread
 
-CLOSE = 0.05  # of R_real to a run's rate
-STEADY = 0.03  # the spread of R_real / R_synth
+CLOSE = 0.05  # the largest relative difference of R_real from a run's rate
+STEADY = 0.03  # the largest spread of R_real / R_synth
 ONE_EPOCH = ("train.epochs=1", "optim.warmup_epochs=0.1", "augment.sizes=[]", "runtime.device=cpu")
 BENCHMARK = Benchmark(__file__, __doc__, "doctor-spread", "R_real and R_real / R_synth from visit to visit")
 
 
 def main() -> None:
-    """Measure the pairs, and write the result after each."""
+    """Measure the pairs, and write the result after each pair."""
     BENCHMARK.add("shards", type=path, help="a shard set")
-    BENCHMARK.add("--recipe", default="lite0-cpu", help="of the job (lite0-cpu)")
-    BENCHMARK.add("--settings", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of it")
+    BENCHMARK.add("--recipe", default="lite0-cpu", help="recipe of the job (lite0-cpu)")
+    BENCHMARK.add("--settings", nargs="*", default=[], metavar="KEY=VALUE", help="further settings of the job")
     BENCHMARK.share(repeats=5)
     asked = BENCHMARK.parse(data="a part of TinyImageNet")
     BENCHMARK.name += f"-{asked.recipe}"
@@ -42,17 +42,17 @@ def main() -> None:
 
 
 def _without_place(found: dict[str, Any]) -> dict[str, Any]:
-    """A result names no place of the machine."""
+    """The doctor's answer without the path of the shard set, because a result names no path of the machine."""
     return {**found, "job": {**found["job"], "shards": "SHARDS"}}
 
 
 def extent(values: Sequence[float]) -> float:
-    """From the least to the largest, as a fraction of the median."""
+    """The distance from the least to the largest value, as a fraction of the median."""
     return (max(values) - min(values)) / median(values)
 
 
 def against_runs(runs: Sequence[float], visits: Sequence[dict[str, Any]]) -> Row:
-    """R_real beside the rates of runs, pair by pair."""
+    """A row that compares R_real with the rates of runs, pair by pair."""
     real = [visit["real"] for visit in visits]
     ratios = [one / other for one, other in zip(real, runs, strict=True)]
     own = extent(runs)
@@ -68,7 +68,7 @@ def against_runs(runs: Sequence[float], visits: Sequence[dict[str, Any]]) -> Row
 
 
 def against_itself(visits: Sequence[dict[str, Any]]) -> Row:
-    """R_real / R_synth beside R_synth after the whole over R_synth before it."""
+    """A row that compares R_real / R_synth with R_synth after R_real divided by R_synth before it."""
     ratios, itself = ([median(visit[key]) for visit in visits] for key in ("ratios", "synthetic_against_itself"))
     turns, own_turns = (
         [turn for visit in visits for turn in visit[key]] for key in ("ratios", "synthetic_against_itself")

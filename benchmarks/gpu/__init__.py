@@ -1,4 +1,4 @@
-"""What the GPU path does and how fast, a part a module. `python -m benchmarks.gpu --help` says how to run it."""
+"""Measures the GPU path, with a module for each part. `python -m benchmarks.gpu --help` says how to run it."""
 
 from headrace.train.machine.openmp import spin_briefly
 

@@ -1,12 +1,12 @@
-"""What the GPU path does and how fast: a part for each question, README.md has them.
+"""Measures the GPU path, with a part for each question in README.md.
 
     python -m benchmarks.gpu SHARDS [--parts correctness,steps] [--seconds 540] [--out FILE]    on the first GPU
     python -m benchmarks.gpu --dry --out FILE                                                   on a CPU, tiny
 
-Each part runs in a process of its own, so one that fails takes no other with it. A row is written as soon as it is
-measured, to OUT.PART.jsonl, and the result again after each part; what would not end in time is omitted, and named.
-What a part that failed wrote to stderr stays in OUT.PART.stderr. Measured results go to benchmarks/results; a dry
-run's never do.
+Each part runs in a process of its own, so the failure of one part ends no other. A row is written to OUT.PART.jsonl as
+soon as it is measured, and the result is written again after each part. Measurements that would not end in time are
+omitted and named. The standard error of a failed part is kept in OUT.PART.stderr. Measured results go to
+benchmarks/results; results of dry runs never do.
 """
 
 import argparse
@@ -40,12 +40,12 @@ PARTS = {
     "ranks": "ranks",
     "accuracy": "accuracy",
 }
-"""In the order in which they are worth the time of a machine that is lent for ten minutes."""
-_OVERTIME = 60  # seconds that a part may take beyond its time, before it is killed
+"""The parts by importance, for a machine that is available for ten minutes only."""
+_OVERTIME = 60  # seconds after its time at which a part is killed
 
 
 def main() -> int:
-    """Run the parts that are asked for; 1 when one of them failed."""
+    """Run the requested parts; return 1 if one of them failed."""
     asked = _arguments()
     ends = time.monotonic() + asked.seconds
     if asked.one:
@@ -72,12 +72,12 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("shards", type=Path, nargs="?", help="a shard set; a dry run draws its own where none is given")
+    parser.add_argument("shards", type=Path, nargs="?", help="a shard set; without one, a dry run draws its own")
     parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}; default: all")
     parser.add_argument(
         "--dry", action="store_true", help="tiny sizes on a CPU: shows that parts run, measures nothing"
     )
-    parser.add_argument("--seconds", type=float, default=math.inf, help="in all; nothing begins that would take longer")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="seconds for all parts; nothing longer begins")
     parser.add_argument("--out", type=Path, help="file of the result, without its ending")
     parser.add_argument("--in-process", action="store_true", help="all parts in this process")
     parser.add_argument("--one", choices=PARTS, help=argparse.SUPPRESS)
@@ -95,7 +95,7 @@ def _arguments() -> argparse.Namespace:
 def _parts(text: str) -> list[str]:
     names = text.split(",")
     if unknown := [name for name in names if name not in PARTS]:
-        raise argparse.ArgumentTypeError(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+        raise argparse.ArgumentTypeError(f"no such part: {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
     return names
 
 
@@ -106,13 +106,13 @@ def _has_gpu() -> bool:
 
 
 def _measure(name: str, setting: Setting, lines: Lines) -> None:
-    """A part in this process, row by row."""
+    """Measure a part in this process, row by row."""
     for table, row in import_module(f"benchmarks.gpu.{PARTS[name]}").run(setting):
         lines.add(table, row)
 
 
 def _part(name: str, setting: Setting, out: Path, *, in_process: bool) -> dict[str, Any]:
-    """A part's method, seconds and tables; where it failed, with its last words."""
+    """Run a part; return its method, seconds and tables and, if it failed, the last line of its standard error."""
     rows, began = Path(f"{out}.{name}.jsonl"), time.perf_counter()
     rows.unlink(missing_ok=True)
     lines, failed = Lines(rows), ""
@@ -128,7 +128,7 @@ def _part(name: str, setting: Setting, out: Path, *, in_process: bool) -> dict[s
 
 
 def _apart(name: str, setting: Setting, rows: Path) -> str:
-    """A part in a process of its own; where that fails, its last words."""
+    """Run a part in a process of its own; return the last line of its standard error if it fails, else ""."""
     left = setting.ends - time.monotonic()
     command = [sys.executable, "-m", "benchmarks.gpu", str(setting.shards), "--one", name, "--out", str(rows)]
     command += ["--scratch", str(setting.scratch), "--seconds", str(left), *(["--dry"] if setting.dry else [])]
@@ -146,7 +146,7 @@ def _apart(name: str, setting: Setting, rows: Path) -> str:
 
 
 def _drawn(scratch: Path) -> Path:
-    """A drawn shard set of 12 classes, for dry runs."""
+    """Make a shard set of drawn images in 12 classes, for dry runs; return its folder."""
     from headrace.prep.command.options import Options
     from headrace.prep.convert import prep
     from headrace.prep.sources.demo import demo_source

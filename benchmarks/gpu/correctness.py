@@ -1,7 +1,7 @@
-"""The GPU pipeline against the CPU pipeline on the same plans, and the first loss and gradient against the CPU's.
+"""Compares the GPU pipeline with the CPU pipeline on the same plans, and the first loss and gradient with the CPU's.
 
-Tolerances were set before any GPU was seen: for pixels in grey levels of 255, for loss and gradient relative, exact
-fp32 on both. Dropout is off, since its mask is drawn on the device.
+Tolerances were set before the first measurement on a GPU: in grey levels of 255 for pixels, relative for loss and
+gradient, with exact fp32 on both devices. Dropout is off, because its mask is drawn on the device.
 """
 
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ from headrace.train.machine.world import World
 from headrace.train.run.assemble import build_plans, build_step
 from headrace.train.step.update import TrainStep
 
-PIXELS = {"cpu": (0.5, 3), "mixed": (2.0, 64)}  # mean and largest difference, by decoder
+PIXELS = {"cpu": (0.5, 3), "mixed": (2.0, 64)}  # tolerated mean and largest difference, by decoder
 LOSS, GRADIENT = 1e-4, 1e-2
-_GROUPS = 4  # of a quarter of the batch each
+_GROUPS = 4  # each is a quarter of the batch
 
 
 def run(setting: Setting) -> Rows:
-    """Tables of pixels and of the first step."""
+    """Yield the rows of two tables: pixels, and the first step."""
     setup = setting.setup("model.dropout=0", "runtime.precision=fp32", f"train.group={setting.batch // 4}")
     place, step = setting.step(setup)
     plans = build_plans(setup)
@@ -58,7 +58,7 @@ def _compared(decode: str, one: list[tuple[Plan, torch.Tensor]], other: list[tup
     gaps = torch.cat([(a.int() - b.int()).abs().flatten() for (_, a), (_, b) in pairs])
     mean, largest = float(gaps.float().mean()), int(gaps.max())
     most_mean, most = PIXELS[decode]
-    own = decode == "cpu" or largest > 0  # equal bits would say that nvJPEG decoded none of them
+    own = decode == "cpu" or largest > 0  # equal bits would mean that nvJPEG decoded none of them
     return {
         "decode": decode,
         "images": sum(len(plan.ids) for plan, _ in one),
@@ -73,7 +73,7 @@ def _compared(decode: str, one: list[tuple[Plan, torch.Tensor]], other: list[tup
 
 
 def _first_step(step: TrainStep, other: TrainStep, plan: Plan, images: torch.Tensor) -> Row:
-    """The same weights and images on both devices."""
+    """A row that compares loss and gradient on both devices, for the same weights and images."""
     losses, gradients = [], []
     for one in (other, step):
         batch = Batch.of(plan, one.accelerator.upload(images.numpy()), one.accelerator)

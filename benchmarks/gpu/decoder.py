@@ -1,7 +1,7 @@
-"""The input alone with the JPEG decoder at each place and in each way, and how far its pixels are from the CPU's.
+"""Measures the input alone with the JPEG decoder in each place and each way, and compares its pixels with the CPU's.
 
-nvJPEG smooths colour as libjpeg does here, and grows its memory at need; DALI's own choices are beside it. Equal pixels
-would say that the GPU decoded nothing.
+As Headrace sets it, nvJPEG smooths colour like libjpeg, and allocates more memory when needed; DALI's own defaults are
+measured too. Equal pixels would mean that the GPU decoded nothing.
 """
 
 import time
@@ -25,7 +25,7 @@ from headrace.train.machine.world import World
 from headrace.train.run.assemble import build_plans
 from headrace.train.run.resolve import Setup
 
-_SECONDS = 30  # of a way
+_SECONDS = 30  # for each way
 _WINDOW = 40  # batches
 _WAYS: dict[str, dict[str, Any]] = {
     "mixed": {},
@@ -37,7 +37,7 @@ _WAYS: dict[str, dict[str, Any]] = {
 
 
 def run(setting: Setting) -> Rows:
-    """A row a way."""
+    """A row for each way to decode."""
     setup = setting.setup()
     place = Place.find(setup.recipe.runtime)
     with torch.no_grad():
@@ -80,7 +80,7 @@ def _measured(setting: Setting, setup: Setup, place: Place, way: str, wanted: Te
 
 
 def _take(images: Iterator[tuple[Plan, Tensor]], accelerator: Accelerator, batches: int) -> float:
-    """Images a second of so many batches."""
+    """Take this many batches; return the images per second."""
     began = time.perf_counter()
     count = sum(len(plan.ids) for plan, _ in islice(images, batches))
     accelerator.synchronize()

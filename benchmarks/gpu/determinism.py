@@ -1,4 +1,4 @@
-"""Twenty updates on real batches, twice from the same weights with `runtime.deterministic`: equal bits or not."""
+"""Checks whether twenty updates on real batches with `runtime.deterministic` give equal bits when they are repeated."""
 
 from hashlib import sha256
 
@@ -10,7 +10,7 @@ _SECONDS = 60
 
 
 def run(setting: Setting) -> Rows:
-    """A row, with the hash of the weights after either."""
+    """A row with the hashes of the weights after the two repetitions."""
     if not setting.has_time(_SECONDS):
         yield LEFT_OUT, {"updates": "twice the same"}
         return

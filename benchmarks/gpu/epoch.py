@@ -1,6 +1,6 @@
-"""An epoch of training and the evaluation after it, as `headrace train` runs them: B0 at 224 px, random weights.
+"""Measures an epoch of training and its evaluation, as `headrace train` runs them: B0 at 224 px, random weights.
 
-Seconds of an epoch count both, as the log of 2023 did; compiling is over before the first begins.
+The seconds of an epoch include both, like the log of 2023. Compiling ends before the first epoch begins.
 """
 
 from benchmarks.gpu.lines import LEFT_OUT
@@ -8,11 +8,11 @@ from benchmarks.gpu.setting import Rows, Setting, memory_columns
 from benchmarks.harness.tables import Row
 from headrace.train.machine.device import Accelerator
 
-_SECONDS = {"off": 90, "default": 240, "reduce-overhead": 240}  # of two epochs, compiling included
+_SECONDS = {"off": 90, "default": 240, "reduce-overhead": 240}  # of two epochs, including compiling
 
 
 def run(setting: Setting) -> Rows:
-    """A row an epoch; the first has cold caches and counts too."""
+    """A row for each epoch, including the first one, which has cold caches."""
     for mode in ("off",) if setting.dry else ("default", "off", "reduce-overhead"):
         epochs = 1 if setting.dry else 2
         if not setting.has_time(_SECONDS[mode]):

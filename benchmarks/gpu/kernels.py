@@ -1,8 +1,8 @@
-"""A profile of real steps: the kernels that take longest, what kinds of them take, and when the GPU is idle.
+"""Profiles real steps: the longest kernels, the time of each kind of kernel, and the idle time of the GPU.
 
-Eager, as it is and in two other ways: kernels padded in place of images (`runtime.padding`), and with torch's own
-gradient of a mean, which changes the layout of a tensor in each block. The kind `input` is what crop, resize and
-decoding take of the GPU, and so what R_real / R_synth cannot reach.
+Steps run eagerly, as in the product and in two other ways: with padded weights instead of padded images
+(`runtime.padding`), and with torch's own gradient of a mean, which changes the layout of a tensor in each block. The
+kind `input` is the GPU time of crop, resize and decoding, by which R_real / R_synth stays below 1.
 """
 
 from collections import Counter
@@ -22,8 +22,8 @@ from headrace.train.model import efficientnet
 from headrace.train.run.assemble import build_feed
 
 _TOP = 15
-_GAP_MICROSECONDS = 10.0  # shorter ones are what a launch takes
-_SECONDS = 40  # of a way
+_GAP_MICROSECONDS = 10.0  # shorter gaps are the time of a launch
+_SECONDS = 40  # for each way
 _TORCHS_MEAN = "torch's mean"
 _WAYS: dict[str, tuple[str, ...]] = {
     "as it is": (),
@@ -33,7 +33,7 @@ _WAYS: dict[str, tuple[str, ...]] = {
 
 
 def run(setting: Setting) -> Rows:
-    """Three tables: how the time divides into busy and idle, kinds of kernels, and the longest kernels."""
+    """Yield the rows of three tables: busy and idle time, kinds of kernels, and the longest kernels."""
     for way, settings in _WAYS.items():
         if not setting.has_time(_SECONDS):
             yield LEFT_OUT, {"way": way}
@@ -53,9 +53,9 @@ def _torchs_mean() -> AbstractContextManager[Any]:
 
 
 def _profiled(setting: Setting, settings: tuple[str, ...], steps: int) -> profile:
-    """On a GPU its own activity alone is recorded.
+    """Profile some steps; on a GPU, record only the activity of the device.
 
-    That of the CPU adds a microsecond or two an operation, which at small sizes would be the profiler's gaps.
+    Recording the CPU adds a microsecond or two per operation, which would cause gaps at small sizes.
     """
     setup = setting.setup(*settings)
     place, step = setting.step(setup)
@@ -70,7 +70,7 @@ def _profiled(setting: Setting, settings: tuple[str, ...], steps: int) -> profil
 
 
 def _kernels(profiled: profile, setting: Setting) -> list[tuple[float, Any]]:
-    """Microseconds of each kernel, the longest first."""
+    """The microseconds of each kernel, the longest first."""
     kinds = {DeviceType.CPU} if setting.dry else {DeviceType.CUDA}
     name = "self_cpu_time_total" if setting.dry else "self_device_time_total"
     averages = [one for one in profiled.key_averages() if one.device_type in kinds and not _annotation(one)]
@@ -105,12 +105,12 @@ def _columns(microseconds: float, calls: int, steps: int, total: float) -> Row:
 
 
 def _annotation(event: object) -> bool:
-    """Whether it spans kernels, as an optimizer's step does, and is none itself."""
+    """Whether the event is not a kernel but spans kernels, like an optimizer's step."""
     return bool(getattr(event, "is_user_annotation", False))
 
 
 def _gaps(profiled: profile, steps: int) -> list[Row]:
-    """Busy and idle time of the device between its first and its last kernel, streams taken together."""
+    """The busy and idle time of the device between its first and its last kernel, over all streams."""
     spans = sorted(
         (event.time_range.start, event.time_range.end)
         for event in profiled.events() or []

@@ -1,4 +1,4 @@
-"""What a kernel of the GPU is for, by its name."""
+"""Finds the purpose of a GPU kernel from its name."""
 
 import re
 
@@ -19,5 +19,5 @@ OTHER = "other"
 
 
 def kind_of(kernel: str) -> str:
-    """The first kind whose pattern is in the name."""
+    """The first kind whose pattern occurs in the name."""
     return next((kind for kind, pattern in _FOUND if pattern.search(kernel)), OTHER)

@@ -1,7 +1,7 @@
-"""Where images a second are lost, a rung at a time: the ladder of `headrace doctor`, for each decoder and threads.
+"""Measures where images per second are lost, with the ladder of `headrace doctor`, by decoder and number of threads.
 
-docs/doctor.md says what each rung runs and how its figures are read. Turns of all rungs alternate; R_synth is measured
-before and after R_real in each round, and stands beside itself as its own spread.
+docs/doctor.md says what each rung runs and how to read its figures. The turns of all rungs alternate. R_synth is
+measured before and after R_real in each round; the ratio of the two shows its own spread.
 """
 
 import os
@@ -23,11 +23,11 @@ from headrace.train.run.assemble import build_plans
 from headrace.train.run.resolve import Setup
 from headrace.train.step.update import TrainStep
 
-_SECONDS = 120  # of a decoder and a number of threads
+_SECONDS = 120  # for each decoder and number of threads
 
 
 def run(setting: Setting) -> Rows:
-    """A table of rungs and one of ratios, with a column for the decoder and the number of threads."""
+    """Yield the rows of two tables, rungs and ratios, with columns for the decoder and the number of threads."""
     cores = len(os.sched_getaffinity(0))
     threads = [1] if setting.dry else sorted({max(1, cores // 4), max(1, cores // 2), cores})
     place, step = setting.step(setting.setup())

@@ -1,4 +1,4 @@
-"""Rows of a part as lines of a file, each written at once: a part that is killed keeps those that it has."""
+"""Writes the rows of a part to a file, each at once, so that they are kept if the part is killed."""
 
 import json
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ LEFT_OUT = "left out: no time"
 
 
 class Lines:
-    """A file of one part's rows, in the order in which they were measured."""
+    """A file with the rows of one part, in the order in which they were measured."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def add(self, table: str, row: Row) -> None:
-        """Write a row of a table, so that it is there from now on."""
+        """Append a row of a table to the file."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([table, row]) + "\n")
 
     def tables(self) -> dict[str, list[Row]]:
-        """The rows that are there, by table; a line that was cut is none."""
+        """The rows in the file, by table; an incomplete line is ignored."""
         found: dict[str, list[Row]] = {}
         for table, row in self._rows():
             found.setdefault(table, []).append(row)

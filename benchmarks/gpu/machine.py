@@ -1,4 +1,4 @@
-"""What a run needs of the machine, before anything is measured on it."""
+"""Checks what a run needs from the machine, before anything is measured."""
 
 import os
 import platform
@@ -19,12 +19,12 @@ from benchmarks.harness.tables import Row
 from headrace.train.machine.device import Accelerator
 from headrace.train.machine.near import cores_near
 
-_SECONDS = 200  # of the tests that need a GPU, without those that compile
+_SECONDS = 200  # for the tests that need a GPU, without those that compile
 _TESTS = ["tests/gpu/test_pixels.py", "tests/gpu/test_steps.py", "-k", "not compiled and not replayed"]
 
 
 def run(setting: Setting) -> Rows:
-    """A row a need; then the tests of pixels and steps, if pytest is there."""
+    """A row for each need; then a row about the tests of pixels and steps, if pytest is installed."""
     for row in _needs(setting):
         yield "machine", row
     if setting.dry or find_spec("pytest") is None:

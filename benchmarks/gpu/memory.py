@@ -1,4 +1,4 @@
-"""Peak memory of both pools by the size of a group, with the pipeline running."""
+"""Measures the peak memory of both pools by the size of a group, while the pipeline runs."""
 
 import torch
 
@@ -10,11 +10,11 @@ from headrace.train.machine.place import Place
 from headrace.train.run.assemble import build_feed
 from headrace.train.run.resolve import Setup
 
-_SECONDS = 30  # of a row
+_SECONDS = 30  # for each row
 
 
 def run(setting: Setting) -> Rows:
-    """A row a decoder and group, in growing order."""
+    """A row for each decoder and size of a group, in ascending order."""
     for decode in setting.decoders:
         for group in (4, 8) if setting.dry else (256, 512, 1024, 2048):
             row: Row = {"decode": decode, "group": group}
@@ -36,7 +36,7 @@ def _of_group(setting: Setting, setup: Setup, group: int) -> Row:
     step.warm_up(setting.resident(step, group, setting.size), 1)
     place.accelerator.synchronize()
     first = place.accelerator.memory()
-    place.accelerator.release()  # cuDNN tries its plans in a first pass, with the largest workspaces that it gets
+    place.accelerator.release()  # in the first pass cuDNN tries its plans, with the largest workspaces that it can get
     with build_feed(setup, Place(place.world, place.accelerator, place.threads), 0) as feed:
         train_on(step, feed, 3)
         place.accelerator.synchronize()

@@ -1,7 +1,7 @@
-"""Two processes with a GPU each: how gradients are best exchanged, and how soon a run ends when a rank is killed.
+"""Measures two processes with a GPU each: ways to exchange gradients, and the time to the end after a rank is killed.
 
-The step on a resident batch, over both ranks. A rank is killed while each step reads the losses, and while the
-validation split is measured: the other one then waits inside NCCL, and has to end in seconds.
+The step runs on a resident batch, over both ranks. A rank is killed while each step reads the losses, and during the
+evaluation. The other rank then waits inside NCCL, and has to end within seconds.
 """
 
 import json
@@ -24,16 +24,16 @@ from headrace.train.machine.device import Accelerator
 from headrace.train.run.process import entered
 
 RANKS = 2
-_SECONDS = 120  # of either half
+_SECONDS = 120  # for each of the two halves
 _SOON = 20  # seconds within which the others should have ended
 _WAYS = {"messages of 1, then 25 MiB": "", "of 4 MiB": "runtime.bucket_mib=4", "of 100 MiB": "runtime.bucket_mib=100"}
 _ONE_BY_ONE = "gradients copied one by one"
 
 
 def run(setting: Setting) -> Rows:
-    """A row a way to exchange, and a row a moment at which a rank is killed."""
+    """A row for each way to exchange, and one for each moment at which a rank is killed."""
     if not setting.dry and Accelerator.look().count < RANKS:
-        yield "ranks", {"note": f"needs {RANKS} GPUs; {Accelerator.look().count} is here"}
+        yield "ranks", {"note": f"needs {RANKS} GPUs; this machine has {Accelerator.look().count}"}
         return
     if setting.has_time(_SECONDS):
         rank = child_module(__file__, "be_a_rank", setting.shards, setting.scratch, setting.dry)
@@ -47,7 +47,7 @@ def run(setting: Setting) -> Rows:
 
 
 def be_a_rank(shards: str, scratch: str, dry: bool) -> list[Row]:
-    """The rows of all ways, on one of the ranks."""
+    """Measure all ways on one of the ranks; return their rows."""
     setting, rows = Setting(Path(shards), Path(scratch), dry), []
     both = f"train.global_batch={RANKS * setting.batch}"
     with entered(setting.setup(both, processes=RANKS).recipe.runtime):
@@ -66,7 +66,7 @@ def _torchs_copies() -> AbstractContextManager[Any]:
 
 
 def _ended(setting: Setting, moment: str) -> Row:
-    """Seconds from the death of a rank to the end of the command, and how that ended."""
+    """The seconds from the death of a rank to the end of the command, and how the command ended."""
     group = setting.batch
     shape = [f"train.global_batch={RANKS * group}", f"train.group={group}", "augment.size=64", "evaluate.size=64"]
     setup = setting.setup(*shape, "train.epochs=9", "evaluate.batch=4", "runtime.log_every=1", processes=RANKS)
@@ -101,7 +101,7 @@ def _steps_done(out: Path) -> int:
 
 
 def _rank_of(launcher: int, rank: int) -> int:
-    """The process of a rank that this launcher started."""
+    """The process id of a rank that this launcher started."""
     for listing in Path(f"/proc/{launcher}/task").glob("*/children"):
         for number in listing.read_text(encoding="ascii").split():
             if f"RANK={rank}\0".encode() in Path(f"/proc/{number}/environ").read_bytes():

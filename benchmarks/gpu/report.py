@@ -1,4 +1,4 @@
-"""The result as one JSON and one page of tables, rewritten after every part, so that nothing is lost on the way."""
+"""Writes the result as one JSON and one page of tables, again after every part, so that no part is lost."""
 
 import subprocess
 from pathlib import Path
@@ -13,11 +13,11 @@ DRY = "dry run, no measurement"
 
 
 def about(command: str, data: str, *, dry: bool) -> dict[str, Any]:
-    """Device, driver, versions, commit."""
+    """Facts about the result: device, driver, versions, commit."""
     facts = result.facts(command, data=data)
     if dry:
         return {"result": DRY, **facts}
-    properties = torch.cuda.get_device_properties(0)  # asks for no memory of the device, which a part would then lack
+    properties = torch.cuda.get_device_properties(0)  # takes no device memory, which parts would lack
     return {
         **facts,
         "device": properties.name,
@@ -30,7 +30,7 @@ def about(command: str, data: str, *, dry: bool) -> dict[str, Any]:
 
 
 def driver() -> str:
-    """The version of NVIDIA's driver, or why it is not known."""
+    """The version of NVIDIA's driver, or the reason why it is unknown."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()[0]
@@ -39,7 +39,7 @@ def driver() -> str:
 
 
 def write(path: Path, facts: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
-    """`path`.json and `path`.md. `parts` has for each part its method and its tables, or why it failed."""
+    """Write `path`.json and `path`.md. `parts` has the method and the tables of each part, or why it failed."""
     mark = f" ({DRY})" if facts.get("result") == DRY else ""
     lines = result.heading(f"The GPU path{mark}", facts)
     for name, part in parts.items():

@@ -1,4 +1,4 @@
-"""What all parts share: the data, the sizes, and how something is timed."""
+"""Defines what all parts share: the data, the sizes and the way to time."""
 
 import csv
 import math
@@ -23,54 +23,54 @@ from headrace.train.run.training import carry_out
 from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 
-_FREE = 10  # steps
+_FREE = 10  # steps before a window, which are not timed
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how large. A dry run takes every way through the code on a CPU, with a narrow network."""
+    """The data and the sizes of measurements. A dry run executes all code on a CPU, with a narrow network."""
 
     shards: Path
     scratch: Path
     dry: bool
-    ends: float = math.inf  # by time.monotonic(): nothing begins that would not end before
+    ends: float = math.inf  # a time of time.monotonic(); nothing begins that would end later
 
     def has_time(self, seconds: float) -> bool:
-        """Whether something that takes so long may begin; a dry run takes a fraction."""
+        """Whether a measurement of this many seconds may begin; dry runs take only a fraction, so they always may."""
         return time.monotonic() + (0 if self.dry else seconds) < self.ends
 
     @property
     def device(self) -> str:
-        """The device's name in a recipe."""
+        """The name of the device in a recipe."""
         return "cpu" if self.dry else "cuda"
 
     @property
     def size(self) -> int:
-        """Side of the images that rates are quoted for, pixels."""
+        """The side in pixels of the images for which rates are quoted."""
         return 32 if self.dry else 224
 
     @property
     def batch(self) -> int:
-        """Samples of a step, one group."""
+        """The number of samples of a step, which is one group."""
         return 8 if self.dry else 256
 
     @property
     def repeats(self) -> int:
-        """Windows of which the median is taken."""
+        """The number of windows of which the median is taken."""
         return 2 if self.dry else 5
 
     @property
     def steps(self) -> int:
-        """Steps of a window."""
+        """The number of steps in a window."""
         return 1 if self.dry else 40
 
     @property
     def decoders(self) -> tuple[str, ...]:
-        """Where JPEGs are decoded."""
+        """The values of runtime.decode that are measured: where JPEGs are decoded."""
         return ("cpu",) if self.dry else ("cpu", "mixed")
 
     def setup(self, *settings: str, recipe: str = "b0-224-1gpu", processes: int = 1) -> Setup:
-        """A checked run of one group a step from random weights; later settings win."""
+        """The setup of a run with one group per step and random weights; `settings` override its defaults."""
         base = [
             f"runtime.device={self.device}",
             "runtime.compile=off",
@@ -85,7 +85,7 @@ class Setting:
         return resolve(Request(self.shards, recipe, (*base, *settings), out=out), processes)
 
     def built(self, setup: Setup) -> Built:
-        """The recipe's network; in a dry run a narrow one."""
+        """The network of the recipe; in a dry run, a narrow one."""
         if not self.dry:
             return build_network(setup)
         classes = len(setup.shards.class_ids)
@@ -101,20 +101,20 @@ class Setting:
         return place, build_step(setup, place, numerics, built)
 
     def resident(self, step: TrainStep, samples: int, size: int) -> Batch:
-        """A batch that is already on the device."""
+        """A batch on the device."""
         return resident_batch(samples, size, step.accelerator)
 
     def whole_run(self, setup: Setup) -> list[Row]:
-        """Train as `headrace train` does; the rows of epochs.csv."""
+        """Train like `headrace train`; return the rows of epochs.csv."""
         with StopRequest() as stop, entered(setup.recipe.runtime) as place:
             carry_out(setup, place, stop, self.built(setup))
         with (setup.out / "epochs.csv").open(encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
     def rates(self, work: Callable[[int], int], accelerator: Accelerator, repeats: int | None = None) -> list[float]:
-        """Images a second of `work`, which takes this many steps and returns their images, once for each repetition.
+        """The images per second of `work` in each repetition; it takes a number of steps and returns their images.
 
-        Some steps go before each window and do not count: batches that lay ready would make it too fast.
+        Some steps before each window are not timed, because batches that are ready would make it too fast.
         """
         found = []
         for _ in range(repeats or self.repeats):
@@ -127,12 +127,12 @@ class Setting:
         return found
 
     def on_resident(self, step: TrainStep, batch: Batch, repeats: int | None = None) -> list[float]:
-        """R_synth: images a second of whole updates on one batch, over and over."""
+        """R_synth: the images per second of whole updates on one batch that is used again and again."""
         return self.rates(lambda steps: train_on(step, repeat(batch), steps), step.accelerator, repeats)
 
 
 def train_on(step: TrainStep, batches: Iterator[Batch], steps: int) -> int:
-    """Take so many updates; returns their images. Asks the device nothing."""
+    """Take this many updates without waiting for the device; return the number of their images."""
     tally, losses = Tally(step.accelerator), LossRing(max(1, steps), step.accelerator, 0)
     for number in range(steps):
         step(number, batches, tally, losses)
@@ -140,12 +140,12 @@ def train_on(step: TrainStep, batches: Iterator[Batch], steps: int) -> int:
 
 
 def rate_columns(rates: list[float]) -> Row:
-    """Columns of a rate: median, spread and number."""
+    """The columns of a rate: median, spread and number of windows."""
     return {**spread("images/s", rates, 1), "n": len(rates)}
 
 
 def memory_columns(accelerator: Accelerator) -> Row:
-    """Columns of device memory; a CPU tells none."""
+    """The columns of device memory, which are "-" on a CPU."""
     used = accelerator.memory()
     if used is None:
         return {"peak in tensors, GiB": "-", "held by others, GiB": "-"}
@@ -153,4 +153,4 @@ def memory_columns(accelerator: Accelerator) -> Row:
 
 
 Rows = Iterator[tuple[str, Row]]
-"""What a part yields: a table and a row of it, as soon as it is measured."""
+"""The type that a part yields: the name of a table and a row of it, as soon as it is measured."""

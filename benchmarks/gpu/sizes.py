@@ -1,6 +1,7 @@
-"""The step at small sizes and with small groups, as it is, compiled, and as CUDA graphs.
+"""Measures the step at small sizes and with small groups: eager, compiled, and as CUDA graphs.
 
-There launches take longer than kernels. A note says if a graph was not recorded: the row is then no row of graphs.
+At these sizes launches take longer than kernels. A note says if a graph was not recorded; the row then does not measure
+graphs.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from benchmarks.gpu.steps import Variant, measured
 
 
 def variants(setting: Setting) -> Iterator[Variant]:
-    """Sizes and batches, each in all ways."""
+    """The combinations of sizes, batches and ways to compile."""
     size, batch = (64, 4) if setting.dry else (96, 128)
     for mode in ("off", "reduce-overhead"):
         yield Variant(f"{size} px, batch {batch}, compile {mode}", compiled=mode, size=size, batch=batch)
@@ -23,5 +24,5 @@ def variants(setting: Setting) -> Iterator[Variant]:
 
 
 def run(setting: Setting) -> Rows:
-    """One table, a row a variant."""
+    """Yield one table, with a row for each variant."""
     yield from measured(setting, variants(setting))

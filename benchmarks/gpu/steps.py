@@ -1,7 +1,7 @@
-"""The step on a resident batch in one variant after another, each differing from the base in what its name says.
+"""Measures the step on a resident batch in variants, each of which differs from the base as its name says.
 
-The base is bf16, channels_last, plain torch, a fused optimizer. Compile seconds count all that happens before the
-first timed step. A peak holds weights, optimizer, activations and what CUDA graphs keep.
+The base is bf16, channels_last, plain torch, a fused optimizer. The seconds of compiling include everything before the
+first timed step. A peak of memory includes weights, optimizer, activations and the memory of CUDA graphs.
 """
 
 import time
@@ -21,7 +21,7 @@ from headrace.train.step import compiled
 from headrace.train.step.compilation import compile_step
 from headrace.train.step.update import TrainStep
 
-_EAGER, _COMPILED = 30, 150  # seconds that a variant may take, compiling included
+_EAGER, _COMPILED = 30, 150  # seconds that a variant may take, including compiling
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Variant:
 
 
 def variants(setting: Setting) -> Iterator[Variant]:
-    """The base and what is tried beside it, what decides most first."""
+    """The base and the other variants, the most important ones first."""
     yield Variant("base")
     yield Variant("compile default", compiled="default")
     yield Variant("compile default, layouts left to torch", compiled="default", keeps_layout=False)
@@ -56,12 +56,12 @@ def variants(setting: Setting) -> Iterator[Variant]:
 
 
 def run(setting: Setting) -> Rows:
-    """One table, a row a variant."""
+    """Yield one table, with a row for each variant."""
     yield from measured(setting, variants(setting))
 
 
 def measured(setting: Setting, tried: Iterable[Variant]) -> Rows:
-    """A row a variant, as far as there is time."""
+    """A row for each variant, as far as there is time."""
     for variant in tried:
         if setting.has_time(_EAGER if variant.compiled == "off" else _COMPILED):
             yield "step", _measured(setting, variant)
@@ -94,7 +94,7 @@ def _timed(setting: Setting, step: TrainStep, mode: str, batch: int, size: int) 
     note, resident, began = "", setting.resident(step, batch, size), time.perf_counter()
     if setting.dry and mode != "off":
         mode, note = "off", "eager in its place: compiling takes minutes on a CPU"
-    counters = torch._dynamo.utils.counters  # noqa: SLF001  there is no public way to it
+    counters = torch._dynamo.utils.counters  # noqa: SLF001  it has no public name
     counters.clear()
     compile_step(step, mode, [resident])
     step.warm_up(resident)
@@ -113,5 +113,5 @@ def _timed(setting: Setting, step: TrainStep, mode: str, batch: int, size: int) 
 
 
 def leave_to_torch(_: str) -> None:
-    """Layouts as torch chooses them, also after a variant that did not leave them to it."""
+    """Let torch choose layouts, even after a variant that forced them."""
     torch._inductor.config.force_layout_optimization = False  # noqa: SLF001  documented under this name

@@ -1,7 +1,7 @@
-"""Seconds of the first, second and third evaluation, before which the network's shapes were planned or were not.
+"""Measures the seconds of the first three evaluations, with and without planning the shapes of the network before.
 
-The first of a run that plans nothing beforehand pays for the choice of a kernel for each shape; how much, is its
-difference from the third.
+Without planning, the first evaluation includes the choice of a kernel for each shape. The cost of this choice is its
+difference from the third evaluation.
 """
 
 import time
@@ -10,11 +10,11 @@ from benchmarks.gpu.lines import LEFT_OUT
 from benchmarks.gpu.setting import Rows, Setting
 from headrace.train.evaluate.validation import build_evaluator
 
-_SECONDS = 60  # of three evaluations
+_SECONDS = 60  # for three evaluations
 
 
 def run(setting: Setting) -> Rows:
-    """A row an evaluation; kernels that one part of a process has chosen stay chosen, so the unplanned come first."""
+    """A row for each evaluation. Those without planning come first, because a process keeps chosen kernels."""
     setup = setting.setup()
     place, step = setting.step(setup)
     for planned in (False, True):

@@ -1,1 +1,1 @@
-"""How something is timed, in processes of its own and in turns, and how a result is written down."""
+"""Times contenders in processes of their own and in turns, and writes results."""

@@ -1,6 +1,6 @@
-"""One function of a benchmark in a process of its own: `python -m benchmarks.harness.child MODULE FUNCTION ARGUMENTS`.
+"""Calls a function of a benchmark in this process: `python -m benchmarks.harness.child MODULE FUNCTION ARGUMENTS`.
 
-ARGUMENTS are a list in JSON. What the function returns is printed as the last line, in JSON; None is not printed.
+ARGUMENTS is a list in JSON. The function's result is printed as JSON on the last line; None is not printed.
 """
 
 import json
@@ -11,4 +11,4 @@ if __name__ == "__main__":
     module, function, arguments = sys.argv[1:]
     answer = getattr(import_module(module), function)(*json.loads(arguments))
     if answer is not None:
-        print("\n" + json.dumps(answer), flush=True)  # a new line, should a library have left one unfinished
+        print("\n" + json.dumps(answer), flush=True)  # on a new line, because a library may have begun one

@@ -1,4 +1,4 @@
-"""Where the checkout and its results lie, and what `python -m` calls a file in it."""
+"""The paths of the checkout and of its results, and the module names of its files."""
 
 from pathlib import Path
 
@@ -7,6 +7,6 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def module_of(file: str | Path) -> str:
-    """The name of a file's module; that of a folder for its `__main__.py`."""
+    """The name of a file's module; for `__main__.py`, the name of its folder."""
     parts = Path(file).resolve().relative_to(ROOT).with_suffix("").parts
     return ".".join(parts).removesuffix(".__main__")

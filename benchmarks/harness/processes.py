@@ -1,4 +1,4 @@
-"""Measurements in fresh processes, the contenders one after another in every repetition."""
+"""Measures in fresh processes, and lets contenders alternate within every repetition."""
 
 import json
 import os
@@ -12,29 +12,29 @@ from typing import Any
 from benchmarks.harness.paths import ROOT, module_of
 
 Run = dict[str, float]
-"""What one repetition measured, by name: `images_per_second`, `cpu_microseconds` (an image) or seconds of a part."""
+"""The figures of one repetition by name: `images_per_second`, `cpu_microseconds` (per image) or seconds of a part."""
 ENVIRONMENT = dict(os.environ)
-"""What every contender starts with: as the user has it, before a module of ours sets anything in this process."""
+"""The environment in which every contender starts: that of the user, before Headrace changes this process."""
 
 
 def child(file: str, function: str, *arguments: object) -> list[str]:
-    """The command that runs a function of the module in `file` in a process of its own; see child.py."""
+    """The command that calls a function of the module in `file` in a process of its own; see child.py."""
     return [sys.executable, *child_module(file, function, *arguments)]
 
 
 def child_module(file: str, function: str, *arguments: object) -> list[str]:
-    """The same, without the interpreter: what torchrun is given."""
+    """The same command without the interpreter, for torchrun."""
     plain = [str(argument) if isinstance(argument, Path) else argument for argument in arguments]
     return ["-m", "benchmarks.harness.child", module_of(file), function, json.dumps(plain)]
 
 
 def call_apart(file: str, function: str, *arguments: object, **environment: str) -> Any:
-    """What a function of the module in `file` returns in a fresh process, with more environment."""
+    """Call a function of the module in `file` in a fresh process with additional environment; return its result."""
     return last_answer(child(file, function, *arguments), **environment)
 
 
 def last_answer(command: Sequence[str], **environment: str) -> Any:
-    """The last line that a command prints, as JSON. CalledProcessError where the command fails."""
+    """Run a command; return the last line of its output, parsed as JSON. Raises CalledProcessError if it fails."""
     done = subprocess.run(
         command, cwd=ROOT, env={**ENVIRONMENT, **environment}, stdout=subprocess.PIPE, text=True, check=True
     )
@@ -42,7 +42,7 @@ def last_answer(command: Sequence[str], **environment: str) -> Any:
 
 
 def interleave(contenders: Mapping[str, Callable[[], Run]], repeats: int) -> dict[str, list[Run]]:
-    """The runs of each contender, one after another in every repetition, so that load meets all alike."""
+    """The runs of each contender. Contenders alternate within each repetition, so that load affects all of them."""
     runs: dict[str, list[Run]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, measure in contenders.items():
@@ -52,9 +52,9 @@ def interleave(contenders: Mapping[str, Callable[[], Run]], repeats: int) -> dic
 
 
 def time_command(command: Sequence[str], environment: Mapping[str, str] | None = None, *, status: int = 0) -> Run:
-    """Seconds of a whole command with more environment, and CPU seconds of it and the processes that it waited for.
+    """The seconds that a command takes, and its CPU seconds, including those of processes that it waited for.
 
-    RuntimeError if it ends with another status.
+    `environment` is added to that of the contenders. Raises RuntimeError if the command does not end with `status`.
     """
     began = time.perf_counter()
     more, quiet = {**ENVIRONMENT, **(environment or {})}, subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""A result as a file for programs and one for readers."""
+"""Writes a result as a file for programs and a page for readers."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from typing import Any
 from benchmarks.harness.tables import Row, markdown
 
 BUSY = 1.0
-"""Load before the first measurement above which a result says that other programs were running."""
+"""If the load before the first measurement is higher, the result says that other programs were running."""
 
 
 def facts(command: str, **more: Any) -> dict[str, Any]:
-    """What a reader needs to judge or repeat the figures; nothing that names a place."""
+    """The facts that a reader needs to judge or repeat the figures, without paths of the machine."""
     from headrace.shards.cores import usable_cores
     from headrace.train.record.installation import commit, processor, versions
 
@@ -31,7 +31,7 @@ def facts(command: str, **more: Any) -> dict[str, Any]:
 
 
 def heading(title: str, about: Mapping[str, Any]) -> list[str]:
-    """The first lines of a page: its title, and a line a fact."""
+    """The first lines of a page: its title, and a line for each fact."""
     lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in about.items())]
     if about["load before"] > BUSY:
         lines.append("- other programs were running on these cores: take the ratios, not the rates")
@@ -41,7 +41,7 @@ def heading(title: str, about: Mapping[str, Any]) -> list[str]:
 def write(
     path: Path, title: str, about: Mapping[str, Any], method: str, tables: Mapping[str, Sequence[Row]], **more: Any
 ) -> Path:
-    """The result as PATH.json, with `more` in it, and as PATH.md, whose path is returned."""
+    """Write the result to PATH.json, together with `more`, and to PATH.md; return the path of the latter."""
     parts = [*heading(title, about), method.strip(), ""]
     for name, rows in tables.items():
         parts += [f"## {name}", "", markdown(rows), ""]
@@ -50,7 +50,7 @@ def write(
 
 
 def write_pair(path: Path, values: Mapping[str, Any], lines: Sequence[str]) -> None:
-    """PATH.json with the values and PATH.md with the lines."""
+    """Write PATH.json with the values and PATH.md with the lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_name(f"{path.name}.json").write_text(json.dumps(values, indent=1) + "\n", "utf-8")
     path.with_name(f"{path.name}.md").write_text("\n".join(lines), "utf-8")

@@ -1,4 +1,4 @@
-"""The rate of a step, and the CPU time that an image takes."""
+"""Measures the rate of a step, and the CPU time per image."""
 
 import time
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from benchmarks.harness.processes import Run
 def time_steps(
     step: Callable[[], int], seconds: float, at_least: int = 1, cpu_seconds: Callable[[], float] = time.process_time
 ) -> Run:
-    """Images a second and CPU microseconds an image over the given seconds and at least this many steps.
+    """Images per second, and CPU microseconds per image, over the given seconds and at least `at_least` steps.
 
-    `step` returns the images that it handled; `cpu_seconds` counts those of this process where nothing else is given.
+    `step` returns the number of its images. `cpu_seconds` returns CPU time, by default that of this process.
     """
     began, cpu, images, steps = time.perf_counter(), cpu_seconds(), 0, 0
     while steps < at_least or time.perf_counter() - began < seconds:

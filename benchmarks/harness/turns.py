@@ -1,8 +1,8 @@
-"""Contenders that stay alive and take turns: each starts once, and stands still while another is measured.
+"""Lets contenders take turns: each starts once, and is stopped while another one is measured.
 
 A contender is a process group. It reads `go` and a number of seconds from its standard input, and answers with a line
-of JSON; between two answers the whole group is stopped by SIGSTOP, so that no prefetching thread or worker of one
-contender takes time from another.
+of JSON. Between two answers the whole group is stopped with SIGSTOP, so that prefetching threads and workers of one
+contender take no time from another.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ PATIENCE = 240  # seconds without an answer, after which a contender counts as f
 
 
 class ContenderError(Exception):
-    """A contender that ended or fell silent; the text is the last that it said."""
+    """A contender ended or did not answer; the message is the last line of its output."""
 
 
 class Turn:
-    """The parent's side of one contender."""
+    """One contender, seen from the parent process."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.began = time.time()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the process runs
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -48,14 +48,14 @@ class Turn:
         self._unread = b""
 
     def answer(self) -> Run:
-        """The next line of JSON; the group stands still afterwards."""
+        """Wait for the next line of JSON, then stop the group; return the parsed line."""
         stream = self._process.stdout
         limit = time.monotonic() + PATIENCE
         while stream is not None:
             line, newline, rest = self._unread.partition(b"\n")
             if newline:
                 self._unread = rest
-                if line.startswith(b'{"'):  # anything else is a library's chatter
+                if line.startswith(b'{"'):  # other lines are messages of libraries
                     self._signal(signal.SIGSTOP)
                     answer: Run = json.loads(line)
                     return answer
@@ -70,7 +70,7 @@ class Turn:
         raise ContenderError(self._last_words())
 
     def go(self, seconds: float) -> Run:
-        """Let the contender run for some seconds."""
+        """Let the contender run for some seconds; return its answer."""
         self._signal(signal.SIGCONT)
         try:
             if self._process.stdin is not None:
@@ -91,11 +91,11 @@ class Turn:
             os.killpg(self._process.pid, number)
 
     def _last_words(self) -> str:
-        """Of a contender whose output has ended."""
+        """The last line on standard error of a contender whose output has ended."""
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            return "closed its output and went on"
+            return "closed its output but did not end"
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1][:200] if lines else f"ended with status {self._process.returncode}"
@@ -104,9 +104,9 @@ class Turn:
 def contest(
     commands: Mapping[str, Sequence[str]], repeats: int, seconds: float, failed: dict[str, str]
 ) -> tuple[dict[str, list[Run]], dict[str, float]]:
-    """Every contender's runs, and its seconds from start to ready, in turns.
+    """Let contenders run in turns; return the runs of each, and its seconds from start to ready.
 
-    Those that fail are left out of both, and what they said last is added to `failed`.
+    Contenders that fail are omitted from both; the last line of their output is added to `failed`.
     """
     turns: dict[str, Turn] = {}
     starts: dict[str, float] = {}
@@ -127,7 +127,7 @@ def contest(
 
 
 def attempt(name: str, step: Callable[[], Run], failed: dict[str, str]) -> Run | None:
-    """An answer; None when the contender failed, and then `failed` says how."""
+    """The answer of a contender; None if it failed, in which case the error is added to `failed`."""
     try:
         return step()
     except ContenderError as error:
@@ -137,27 +137,27 @@ def attempt(name: str, step: Callable[[], Run], failed: dict[str, str]) -> Run |
 
 
 def contend(step: Callable[[], int], ready_at: float, at_least: int) -> None:
-    """The contender's side: say when it was ready, then run in turns until the parent ends it.
+    """Run in the contender's process: report when it was ready, then run in turns until the parent ends it.
 
-    `step` returns the images that it handled; a turn lasts the seconds that the parent gives and `at_least` steps.
-    The first step of a turn does not count: caches are cold.
+    `step` returns the number of its images. A turn lasts the seconds that the parent gives, and at least `at_least`
+    steps. The first step of a turn does not count, because caches are cold.
     """
     tell(ready_at=ready_at)
     for line in sys.stdin:
         seconds = float(line.split()[1])
         step()
         run = time_steps(step, seconds, at_least, group_cpu_seconds)
-        ctypes.CDLL(None).malloc_trim(0)  # many stand still at a time, and one alone may have freed gigabytes
+        ctypes.CDLL(None).malloc_trim(0)  # many contenders wait at a time, and one may hold gigabytes that it has freed
         tell(**run)
 
 
 def tell(**answer: float) -> None:
-    """The contender's side: a line for the parent."""
-    print("\n" + json.dumps(answer), flush=True)  # a new line, should a library have left one unfinished
+    """Print a line for the parent, in the contender's process."""
+    print("\n" + json.dumps(answer), flush=True)  # on a new line, because a library may have begun one
 
 
 def group_cpu_seconds() -> float:
-    """CPU time of this process's group, those that have ended included."""
+    """The CPU seconds of this process's group, including processes that have ended."""
     group, ticks = os.getpgrp(), 0
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

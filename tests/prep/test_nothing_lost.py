@@ -180,7 +180,7 @@ def test_every_file_is_a_sample_or_reported(seeds: range, tmp_path: Path) -> Non
     for words in (
         "hidden",
         "not an image",
-        "kind that is not read",
+        "format that is not read",
         "symbolic link",
         "beside",
         "without labels",
