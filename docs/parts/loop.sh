@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Several processes on one machine, or one each on several that see SOURCE and OUT: SOURCE OUT PARTS [OPTION...]
+# Several processes on one machine. Arguments: SOURCE OUT PARTS [OPTION...]
 set -euo pipefail
 source=$1 out=$2 parts=$3
 shift 3

@@ -1,6 +1,6 @@
 #!/bin/bash
-# A SLURM array, a part a task: sbatch --array=1-32 slurm.sh SOURCE OUT [OPTION...]
-# Then, when it is done, the set: sbatch --dependency=afterany:JOBID slurm.sh SOURCE OUT [OPTION...]
+# A SLURM array with one part per task: sbatch --array=1-32 slurm.sh SOURCE OUT [OPTION...]
+# After it, publish the set: sbatch --dependency=afterany:JOBID slurm.sh SOURCE OUT [OPTION...]
 #SBATCH --cpus-per-task=8
 #SBATCH --requeue
 set -euo pipefail
