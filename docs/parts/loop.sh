@@ -9,5 +9,5 @@ done
 for job in $(jobs -p); do
   wait "$job" || failed=1
 done
-[ -z "${failed-}" ] || echo "a part failed; what it made is kept, and the next line makes the rest" >&2
+[ -z "${failed-}" ] || echo "a part failed; its finished shards are kept, and the next command makes the rest" >&2
 headrace prep "$source" "$out" "$@"
