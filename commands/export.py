@@ -19,7 +19,8 @@ from headrace.shards.urls import Location
     type=click.Choice(["timm", "safetensors", "onnx", "torch"]),
     default="timm",
     show_default=True,
-    help="timm and transformers open the format timm; onnx and torch include the normalisation.",
+    help="timm: for timm and transformers. safetensors: tensors named as in the checkpoint. onnx, torch: a graph that "
+    "includes the normalisation.",
 )
 @click.option(
     "--check",
@@ -30,7 +31,7 @@ from headrace.shards.urls import Location
 def export_command(checkpoint: Path, out: Path, kind: str, check: Location | None) -> None:
     """Write the network of CHECKPOINT, a file or a run folder, into the new folder OUT, with a MODEL_CARD.md.
 
-    Before OUT appears, the written network is compared with the checkpoint on images.
+    The written network is compared with the checkpoint on images before OUT appears.
     """
     from headrace.train.evaluate.export.export import export
 

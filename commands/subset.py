@@ -36,9 +36,9 @@ def subset_command(
 ) -> None:
     """Copy some samples of the shard set SHARDS into the new set OUT.
 
-    A condition in SQL (which needs DuckDB, `pip install "headrace[query]"`) or a list chooses the samples. JPEGs are
-    copied unchanged in the order of their ids; each is checked but not decoded. If the same command has already made
-    OUT, it does nothing.
+    Choose the samples with a condition in SQL (which needs DuckDB: `pip install "headrace[query]"`) or with a list.
+    JPEGs are copied unchanged in the order of their ids; each is checked but not decoded. If the same command has
+    already made OUT, it does nothing.
     """
     from headrace.prep.subset import subset
     from headrace.prep.summary import contents

@@ -52,7 +52,9 @@ from headrace.shards.streams import say
     help="Resume even if this part differs from the checkpoint.",
 )
 @click.option(
-    "--deterministic", is_flag=True, help="Short for --set runtime.deterministic=true: equal runs give equal bits."
+    "--deterministic",
+    is_flag=True,
+    help="Short for --set runtime.deterministic=true: a repeated run gives the same bits.",
 )
 @click.option(
     "--until", type=float, metavar="PERCENT", help="Stop once validation reaches this accuracy, and print the time."

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headrace.shards.counts import counted
+
 _NEVER_NEGATIVE = ("running_var", "num_batches_tracked", "step", "exp_avg_sq", "square_avg")
 
 
@@ -40,9 +42,13 @@ def numbers(value: object, like: Tensor, name: str) -> Tensor:
 def refuse_other_names(found: Collection[Any], expected: Collection[Any], where: str) -> None:
     """Raise ValueError, which names the first difference, unless `found` has exactly the names in `expected`."""
     if missing := [name for name in expected if name not in found]:
-        raise ValueError(f"{where} lacks {missing[0]!r}, and {len(missing) - 1} more of {len(expected)}")
+        raise ValueError(f"{where} lacks {_first_of(missing)}")
     if unknown := [name for name in found if name not in expected]:
-        raise ValueError(f"{where} has {unknown[0]!r}, which is not in the run, and {len(unknown) - 1} more")
+        raise ValueError(f"{where} has {_first_of(unknown)}, which the run does not have")
+
+
+def _first_of(names: list[Any]) -> str:
+    return f"{names[0]!r} and {counted(len(names) - 1, 'other name')}" if len(names) > 1 else repr(names[0])
 
 
 def tensors_of(states: Mapping[Any, Any], where: str = "") -> dict[str, Tensor]:

@@ -92,4 +92,7 @@ def _refuse_running(network: TimmNetwork, before: dict[str, Tensor], name: str) 
                 "that makes them independent of the number of processes"
             )
         if last == "num_batches_tracked" and int(value - before[key]) > 1:
-            raise UsageError(f"{name}: it uses the batch normalisation {place.removeprefix('timm.')} twice in a pass")
+            raise UsageError(
+                f"{name}: it uses the batch normalisation {place.removeprefix('timm.')} twice in a pass, but Headrace "
+                "supports only a single use"
+            )
