@@ -113,7 +113,7 @@ class Settings:
         return self.train and (self.mixes or self.smoothing > 0)
 
     def share(self, ranks: int) -> int:
-        """Return the samples of a batch on each of `ranks` ranks. Raises UsageError if they would not be equal."""
+        """Return the samples of a batch on each of `ranks` ranks. Raises UsageError if ranks would differ in them."""
         if self.batch % (ranks * (self.group or 1)):
             fitting = [n for n in range(1, self.batch + 1) if self.batch % (n * (self.group or 1)) == 0]
             what = f"batch = {self.batch}" + (f" in groups of {self.group}" if self.group else "")

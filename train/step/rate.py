@@ -27,7 +27,7 @@ def count_for(step_seconds: float) -> int:
 def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, count: int) -> StepRate:
     """Return the rate of `count` steps on one resident batch, after one step that is not measured.
 
-    The steps train the model on this batch, so save the model before. All ranks must run the same number of steps.
+    The steps train the model on this batch, so save the model first. All ranks must run the same number of steps.
     """
     batches = repeat(resident)
     tally, losses = Tally(step.accelerator), LossRing(count + 1, step.accelerator, first_step)
