@@ -1,11 +1,11 @@
-"""The decoder of small images beside a training step that shares its cores, and the memory that it takes.
+"""Measures the decoder of small images beside a training step on the same cores, and the memory that it takes.
 
     python -m benchmarks.input.beside SHARDS [--sizes 64] [--repeats 9] [--seconds 4]
 
-efficientnet_pytorch's B0 is trained at the given size, in batches of 32 and with one thread of torch, fed
-with the product's pipeline: small images by the system's libturbojpeg, by simplejpeg, which is used without that
-library, and all images by DALI. Rates and CPU time are those of training; memory is the most that the process held
-(VmHWM), fed without a step, less what it held before.
+B0 of efficientnet_pytorch is trained at the given size, in batches of 32 and with one thread of torch. The product's
+pipeline feeds it in three ways: small images are decoded by the system's libturbojpeg, or by simplejpeg, which is used
+without that library, or DALI decodes all images. Rates and CPU time are those of training. Memory is the peak of the
+process (VmHWM) while it is fed without a step, minus its memory before.
 """
 
 import json
@@ -22,12 +22,12 @@ from benchmarks.harness.turns import ContenderError, contend, contest
 from benchmarks.input.contenders.task import BATCH, DATA, MEAN, STD, THREADS, Given
 
 SYSTEM, SIMPLEJPEG, DALI = CONTENDERS = "the system's libturbojpeg", "simplejpeg", "DALI"
-STEP = 32  # images
-BATCHES = 200  # of the measurement of memory
+STEP = 32  # images per step
+BATCHES = 200  # batches for the measurement of memory
 
 
 def feed_of(name: str, shards: str, size: int) -> Any:
-    """The product's feed of endless batches, decoded in this way, in a process that a run has prepared."""
+    """The product's feed of endless batches, decoded in the way `name`, in a process that is set up as for a run."""
     import torch
 
     from benchmarks.input.contenders.dali import planned
@@ -51,7 +51,7 @@ def feed_of(name: str, shards: str, size: int) -> Any:
 
 
 def offer(name: str, shards: str, size: int) -> None:
-    """Training steps, whenever it is this contender's turn."""
+    """Take training steps in this contender's turns."""
     import torch
     from efficientnet_pytorch import EfficientNet
 
@@ -77,7 +77,7 @@ def offer(name: str, shards: str, size: int) -> None:
 
 
 def held(name: str, shards: str, size: int) -> float:
-    """MiB that this process held at most while it was fed, beyond what it held before."""
+    """The peak memory of this process while it is fed, minus its memory before, in MiB."""
     feed = feed_of(name, shards, size)
     before = _peak()
     for _ in range(BATCHES):
@@ -91,7 +91,7 @@ def _peak() -> float:
 
 
 def row_of(name: str, runs: dict[str, list[Run]], memory: list[float]) -> Row:
-    """What one way came to."""
+    """The row of one way to decode."""
     own = runs[name]
     row: Row = {"decoded by": name, "n": len(own)}
     row["images/s"] = round(median(run["images_per_second"] for run in own), 1)
@@ -101,7 +101,7 @@ def row_of(name: str, runs: dict[str, list[Run]], memory: list[float]) -> Row:
 
 
 def main() -> None:
-    """All ways at all sizes."""
+    """Measure all ways at all sizes."""
     benchmark = Benchmark(__file__, __doc__, "input-beside", "Small images beside a training step on the same cores")
     benchmark.add("shards", type=path, help="a shard set")
     benchmark.share(sizes=[64], repeats=9, seconds=4.0)

@@ -1,12 +1,13 @@
-"""Up to which size libjpeg-turbo, which decodes whole images, is ahead of DALI, which decodes what is seen, on a CPU.
+"""Finds the image size up to which libjpeg-turbo, which decodes whole images, is faster on a CPU than DALI with crops.
 
     python -m benchmarks.input.border SHARDS [--sides 32 64 96 128 160 192 224 256] [--repeats 7] [--seconds 1]
 
-SHARDS holds photographs. The central square of each is made smaller to every side, JPEG 4:2:0 of quality 90, and
-`headrace prep` makes shard sets of them in a temporary folder. Batches of 256 go through the product's pipeline, all
-lanes of it, resized to 64 pixels: with the border between the decoders (train/input/decode/turbo.py) beyond all images,
-and below them. Views are RandomResizedCrop with an area from 0.08 or from 0.35 to 1, or whole images. Each is a process
-of its own, which stands still while the other is measured. Both make the same pixels.
+SHARDS has photographs. The central square of each is shrunk to every side and stored as a JPEG, 4:2:0, of quality 90.
+`headrace prep` makes shard sets of these JPEGs in a temporary folder. Batches of 256 go through all lanes of the
+product's pipeline and are resized to 64 pixels, once with the border between the decoders (train/input/decode/turbo.py)
+above the size of all images, and once below it. Views are RandomResizedCrop with an area from 0.08 or from 0.35 to 1,
+or whole images. Each contender is a process of its own, which is stopped while the other one is measured. Both give the
+same pixels.
 """
 
 import io
@@ -24,15 +25,15 @@ from benchmarks.harness.tables import Row, ratios, spread
 from benchmarks.harness.turns import ContenderError, contend, contest
 from benchmarks.input.contenders.task import BATCH, DATA, FLIP, RATIO, THREADS, jpegs, split
 
-SIZE = 64  # pixels: of what all are resized to
-COUNT = 8 * BATCH  # of images in a set
-TURBO, DALI = CONTENDERS = {"libjpeg-turbo": 1 << 40, "DALI": 0}  # most pixels that libjpeg-turbo gets
+SIZE = 64  # pixels; the side to which all views are resized
+COUNT = 8 * BATCH  # images in a set
+TURBO, DALI = CONTENDERS = {"libjpeg-turbo": 1 << 40, "DALI": 0}  # largest images that libjpeg-turbo decodes, in pixels
 WHOLE = 0.0
 VIEWS = {"crops of 0.08 to 1 of the area": 0.08, "crops of 0.35 to 1 of the area": 0.35, "whole images": WHOLE}
 
 
 def make_smaller(shards: Path, folder: Path, side: int) -> Path:
-    """A shard set of the same photographs, smaller."""
+    """Make a shard set of the same photographs, shrunk to squares of `side` pixels; return its folder."""
     from PIL import Image
 
     from headrace.prep.command.options import Options
@@ -54,7 +55,7 @@ def make_smaller(shards: Path, folder: Path, side: int) -> Path:
 
 
 def offer(name: str, shards: str, area: float) -> None:
-    """Batches through the pipeline, whenever it is this contender's turn."""
+    """Send batches through the pipeline in this contender's turns."""
     import torch
 
     from headrace.shards.order import Order, Steps
@@ -90,7 +91,7 @@ def offer(name: str, shards: str, area: float) -> None:
 
 
 def row_of(side: int, runs: dict[str, list[Run]]) -> Row:
-    """What both did with images of one side."""
+    """The row of both contenders for images with this side."""
     row: Row = {"side": side, "pixels": side * side, "n": len(runs[DALI])}
     for name, own in runs.items():
         row[f"CPU microseconds, {name}"] = round(median(run["cpu_microseconds"] for run in own), 1)
@@ -98,11 +99,11 @@ def row_of(side: int, runs: dict[str, list[Run]]) -> Row:
 
 
 def main() -> None:
-    """Both at all sides, for all views."""
+    """Measure both contenders at all sides, for all views."""
     benchmark = Benchmark(__file__, __doc__, "input-border", "Which decoder on a CPU, by the size of the images")
     benchmark.add("shards", type=path, help="a shard set of photographs larger than the sides")
     sides = [32, 64, 96, 128, 160, 192, 224, 256]
-    benchmark.add("--sides", type=int, nargs="+", default=sides, help="of the images, pixels")
+    benchmark.add("--sides", type=int, nargs="+", default=sides, help="sides of the images, pixels")
     benchmark.share(repeats=7, seconds=1.0)
     asked = benchmark.parse(data=DATA, batch=BATCH, threads=THREADS)
     tables: dict[str, list[Row]] = {view: [] for view in VIEWS}

@@ -1,10 +1,10 @@
-"""What it costs to check the pixels that come from the decoded cache.
+"""Measures the cost of checking the pixels that are read from the decoded cache.
 
     python -m benchmarks.input.cache_check [--repeats 15] [--sides 64 256] [--seconds 3]
 
-Views are drawn as training draws them, read from a cache of noise and resized: 20,000 images of 64 x 64 to 64 px, 2,048
-images of 256 x 256 to 224 px. A strip is checked each time it is read, when it is read for the first time, or never.
-Each measurement is a process of its own, which first goes over all images once, so that all have been read before.
+Views are drawn as in training, read from a cache of noise and resized: 20,000 images of 64 x 64 to 64 px, 2,048 images
+of 256 x 256 to 224 px. A strip is checked each time it is read, when it is read for the first time, or never. Each
+measurement is a process of its own, which first reads all images once.
 """
 
 import tempfile
@@ -48,7 +48,7 @@ def cache_file(side: int, folder: Path) -> Any:
 
 
 def batches(file: Any, name: str) -> Iterator[Any]:
-    """Resized views without end, by lanes as in a run."""
+    """Endless batches of resized views, made by lanes as in a run."""
     import numpy as np
 
     from headrace.shards.order import Order, Steps
@@ -61,16 +61,16 @@ def batches(file: Any, name: str) -> Iterator[Any]:
     split: Any = SimpleNamespace(widths=file.widths, heights=file.heights, labels=np.zeros(count, np.int64))
     crop, sizes = Crop((0.35, 1.0), (3 / 4, 4 / 3), 0.5), ((0, SIZES[side]),)
     plans = TrainPlans(split, Order(count, 0), Steps(count, BATCH, BATCH), crop, sizes)
-    shards: Any = None  # asked only to explain a cache that is damaged
+    shards: Any = None  # needed only to explain a damaged cache
     decoded = Decoded(file, shards, Checking.EACH_READ if name == EACH else Checking.FIRST_READ)
     if name == NONE:
-        decoded._strips._stored.sound[:] = True  # noqa: SLF001  the product cannot go without
+        decoded._strips._stored.sound[:] = True  # noqa: SLF001  the product always checks
     lanes: Lanes[Any, Any] = Lanes(THREADS, lambda: lambda plan: decoded.resample(*plan.wanted))
     return (images for _, images in lanes.run(plans.stream(0, 10**9, range(1))))
 
 
 def measure(name: str, side: int, seconds: float, folder: str) -> Run:
-    """Batches for some seconds, after one epoch that does not count."""
+    """Make batches for some seconds, after one epoch that is not timed."""
     made = batches(cache_file(side, Path(folder)), name)
     for _ in range(-(-IMAGES[side] // BATCH)):
         next(made)
@@ -82,7 +82,7 @@ def main() -> None:
     benchmark = Benchmark(__file__, __doc__, "decoded-check", "What a check of the decoded cache costs")
     sides = list(SIZES)
     benchmark.add(
-        "--sides", type=int, nargs="+", default=sides, choices=sides, help="of the images in the cache, pixels"
+        "--sides", type=int, nargs="+", default=sides, choices=sides, help="sides of the images in the cache, pixels"
     )
     benchmark.share(repeats=15, seconds=3.0)
     asked = benchmark.parse(batch=BATCH, threads=THREADS)

@@ -1,12 +1,12 @@
-"""What each choice for the input on a CPU brings, taken back one at a time.
+"""Measures the effect of each design choice for the input on a CPU, by undoing one at a time.
 
     python -m benchmarks.input.choices SHARDS [--repeats 9] [--sizes 64] [--seconds 2]
 
-The task is that of `benchmarks.input.peers`. The choices: a thread takes a whole batch through, where one lane of all
-threads would leave each its fixed share of a batch; small images are decoded by libjpeg-turbo itself
-(docs/decisions/0027); of all others only what is seen is decoded; a batch is read and checked in one call; and draws
-are made for many samples together (docs/decisions/0017). Each run is a process of its own, as chance places the
-decoder's small blocks of memory again in each. A ratio below 1 is what the input loses without the choice.
+The task is that of `benchmarks.input.peers`. The choices are: a thread processes whole batches, instead of one lane of
+all threads in which each has a fixed share of a batch; libjpeg-turbo itself decodes small images (docs/decisions/0027);
+of other images only the visible part is decoded; a batch is read and checked in one call; draws are made for many
+samples together (docs/decisions/0017). Each run is a process of its own, because the random placement of the decoder's
+small blocks of memory differs between processes. A ratio below 1 is the loss of the input without the choice.
 """
 
 from functools import partial
@@ -33,7 +33,7 @@ WARM_UP = 40  # batches
 
 
 def take_back(choice: str) -> None:
-    """Have the product do without one of them."""
+    """Make the product work without this choice."""
     from headrace.train.input import plans
     from headrace.train.input.decode import cpu, turbo
     from headrace.train.input.decode.regions import Regions
@@ -45,11 +45,11 @@ def take_back(choice: str) -> None:
         READING: (cpu, "read", lambda split, ids: split.jpegs(ids)),
         DRAWS: (plans, "_DRAWN_TOGETHER", 1),
     }
-    mock.patch.object(*instead[choice]).start()  # which refuses a name that is no longer there
+    mock.patch.object(*instead[choice]).start()  # raises if the name does not exist any more
 
 
 def measure(name: str, shards: str, size: int, seconds: float) -> Run:
-    """Batches for some seconds, after those that do not count."""
+    """Make batches for some seconds, after WARM_UP batches that are not timed."""
     from benchmarks.input.contenders.dali import headrace
 
     if name != ALL:

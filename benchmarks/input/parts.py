@@ -1,11 +1,11 @@
-"""Where the CPU time of an image goes, in one thread: plans, reading, headers, decoding, resizing, normalising.
+"""Divides the CPU time of an image in one thread: plans, reading, headers, decoding, resizing, normalising.
 
     python -m benchmarks.input.parts SHARDS [--sizes 64] [--repeats 9] [--work FOLDER]
 
-The product's own functions, one after another on one thread, each batch through all of them; seconds are those of the
-thread's CPU, so that other load matters little. A repetition is ten batches. "All, from files" and "all, from the
-decoded cache" are what a lane does as a whole, and the normalisation; parts are timed in batches of their own. The last
-row is the floor: simplejpeg decodes the same JPEGs and nothing else happens.
+One thread calls the product's own functions one after another, and each batch goes through all of them. Seconds are the
+CPU time of the thread, so that other load matters little. A repetition is ten batches. "All, from files" and "all, from
+the decoded cache" are the whole work of a lane, with the normalisation; parts are timed in batches of their own. The
+last row is the floor, in which simplejpeg only decodes the same JPEGs.
 """
 
 import tempfile
@@ -21,20 +21,20 @@ from benchmarks.harness.tables import Row, spread
 from benchmarks.input.contenders.dali import decoded_cache, planned
 from benchmarks.input.contenders.task import BATCH, DATA, MEAN, STD, Given
 
-BATCHES = 10  # of one repetition
+BATCHES = 10  # batches in a repetition
 WARM_UP = 20  # batches
 FLOOR = "floor: decode"
 Made = TypeVar("Made")
 
 
 class Watch:
-    """CPU seconds of this thread, by part."""
+    """Counts the CPU seconds of this thread, by part."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     def time(self, part: str, do: Callable[[], Made]) -> Made:
-        """What `do` makes; its time is added to that of the part."""
+        """Call `do` and return its result; add its time to that of the part."""
         began = time.thread_time()
         made = do()
         self.seconds[part] = self.seconds.get(part, 0.0) + time.thread_time() - began
@@ -42,7 +42,7 @@ class Watch:
 
 
 class Parts:
-    """The product's parts on batches of one size."""
+    """Runs the parts of the product on batches of one size."""
 
     def __init__(self, shards: Path, size: int, work: Path) -> None:
         from headrace.train.input.decode.cpu import OnCpu
@@ -56,7 +56,7 @@ class Parts:
         self.cache = decoded_cache(shards, work)
 
     def take(self, watch: Watch) -> None:
-        """One batch through each part."""
+        """Send one batch through each part."""
         import simplejpeg
 
         from headrace.train.input.decode.crop_resize import resample
@@ -86,7 +86,7 @@ class Parts:
 
 
 def measure(shards: str, size: int, repeats: int, work: str) -> list[dict[str, float]]:
-    """CPU microseconds an image of each part, in every repetition."""
+    """The CPU microseconds per image of each part, in every repetition."""
     import torch
 
     from headrace.train.run.process import keep_freed_memory
@@ -105,7 +105,7 @@ def measure(shards: str, size: int, repeats: int, work: str) -> list[dict[str, f
 
 
 def rows_of(runs: list[dict[str, float]]) -> list[Row]:
-    """A row a part."""
+    """A row for each part."""
     floor = median(run[FLOOR] for run in runs)
     rows: list[Row] = []
     for part in runs[0]:
@@ -116,12 +116,12 @@ def rows_of(runs: list[dict[str, float]]) -> list[Row]:
 
 
 def main() -> None:
-    """All parts at all sizes."""
-    benchmark = Benchmark(__file__, __doc__, "input-parts", "Where the CPU time of an image goes")
+    """Measure all parts at all sizes."""
+    benchmark = Benchmark(__file__, __doc__, "input-parts", "The CPU time of an image by part")
     benchmark.add("shards", type=path, help="a shard set")
     benchmark.share(sizes=[64], repeats=9)
     work = Path(tempfile.gettempdir()) / "headrace-bench-input"
-    benchmark.add("--work", type=path, default=work, help="a folder for the decoded cache, kept")
+    benchmark.add("--work", type=path, default=work, help="a folder for the decoded cache, which is kept")
     asked = benchmark.parse(data=DATA, batch=BATCH, threads=1)
     tables = {}
     for size in asked.sizes:

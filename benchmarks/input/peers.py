@@ -1,18 +1,18 @@
-"""How fast the input pipeline is, side by side with other ways to feed the same images.
+"""Compares the rate of the input pipeline with other ways to feed the same images.
 
     python -m benchmarks.input.peers SHARDS [--repeats 5] [--sizes 64 224] [--seconds 1.5] [--only NAME ...]
                                      [--work FOLDER]
 
-All contenders do one task on the CPU: read, decode, random resized crop, flip, resize, and hand over float32 images
-normalised for the network, 256 a batch, as fast as they can; the first batch of each is checked for that. Each is a
-process, started once for each size and stopped while others are measured; they take turns, and a turn lasts the given
-seconds and at least six batches. CPU time is that of the process and all its workers. `decode floors` is that time as
-a multiple of libjpeg-turbo's for decoding alone. `first batch` is counted from the start of the process, imports
-included, once for each size. What is named a floor or a part does only a part of the task. Formats that a library
-wants for itself are made from the shards before anything is timed, and kept in --work for the next time. What this
-Python lacks is left out, and the result says so.
-Six contenders are alive at a time, as memory is finite, and besides them in each such round Headrace, DALI's reader and
-the floor. Ratios are those of turns in one round; `headrace to it` is Headrace's rate as a multiple of a contender's.
+All contenders do the same task on the CPU as fast as they can: read, decode, random resized crop, flip, resize, and
+return float32 images that are normalised for the network, in batches of 256. The first batch of each is checked. Each
+contender is a process, which is started once for each size, and stopped while others are measured. They take turns; a
+turn lasts the given seconds and at least six batches. CPU time is that of the process and all its workers. `decode
+floors` is that time divided by the time of libjpeg-turbo for decoding alone. `first batch` is measured from the start
+of the process, including imports, once for each size. A contender named a floor or a part does only a part of the task.
+If a library needs a format of its own, it is made from the shards before anything is timed, and kept in --work.
+Contenders whose packages are missing are omitted, and the result names them.
+Six contenders are alive at a time, because memory is limited; in each such round Headrace, DALI's reader and the floor
+run too. Ratios compare turns of the same round; `headrace to it` is Headrace's rate divided by that of a contender.
 benchmarks/input/contenders has the contenders.
 """
 
@@ -41,18 +41,18 @@ from benchmarks.input.contenders.task import BATCH, DATA, THREADS, Given
 
 WARM_UP, AT_LEAST = 4, 6  # batches
 OURS, LIKE, FLOOR = ALWAYS = "headrace", "dali-reader", "floor: decode"
-ROUND = 6  # contenders besides
+ROUND = 6  # contenders in a round, besides those of every round
 Runs = dict[str, list[Run]]
 
 
 def missing(name: str) -> str:
-    """The packages of a contender that this Python lacks, as words; empty when there are none."""
+    """A phrase that names the missing packages of a contender; empty if none is missing."""
     lacking = [package for package, module in CONTENDERS[name].packages.items() if not there(module)]
     return f"{', '.join(lacking)} not installed" if lacking else ""
 
 
 def there(module: str) -> bool:
-    """Whether a module can be found, its packages included."""
+    """Whether a module and the packages that contain it can be found."""
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:
@@ -60,12 +60,12 @@ def there(module: str) -> bool:
 
 
 def prepared(name: str, shards: Path, work: Path) -> Path:
-    """Where a contender's own format lies."""
+    """The path of a contender's own format."""
     return work / f"{name}-{json.loads((shards / 'shardset.json').read_text('utf-8'))['digest'][-12:]}"
 
 
 def prepare(name: str, shards: str, out: str) -> None:
-    """Make a contender's own format, in a process of its own; visible only when it is whole."""
+    """Make a contender's own format in a process of its own; it appears at `out` only when it is complete."""
     make, whole = CONTENDERS[name].prepare, Path(out)
     if make is None:
         return
@@ -79,7 +79,7 @@ def prepare(name: str, shards: str, out: str) -> None:
 
 
 def check(batch: Any, size: int) -> None:
-    """Refuse a batch that is not the task's: 256 normalised float32 images of that size."""
+    """Exit unless the batch has 256 normalised float32 images of this size."""
     import numpy as np
 
     seen = np.asarray(batch)
@@ -90,7 +90,7 @@ def check(batch: Any, size: int) -> None:
 
 
 def contend(name: str, shards: str, size: int, prepared: str) -> None:
-    """Be a contender: the first batch, then a turn whenever asked. Never returns."""
+    """Run as a contender: make the first batch, then take turns on request. Never returns."""
     contender = CONTENDERS[name]
     batches = contender.batches(Given(Path(shards), size, Path(prepared)))
     first = next(batches)
@@ -105,14 +105,14 @@ def contend(name: str, shards: str, size: int, prepared: str) -> None:
 
 
 def rounds(names: list[str]) -> list[list[str]]:
-    """Who is alive at the same time."""
+    """The contenders of each round, which are alive at the same time."""
     others = [name for name in names if name not in ALWAYS]
     shares = [others[first : first + ROUND] for first in range(0, max(1, len(others)), ROUND)]
     return [[name for name in names if name in ALWAYS or name in share] for share in shares]
 
 
 def rows_of(contests: list[Runs], starts: list[dict[str, float]]) -> list[Row]:
-    """A row a contender, from its turns in all rounds."""
+    """A row for each contender, from its turns in all rounds."""
     table = []
     for name in CONTENDERS:
         its = [runs for runs in contests if name in runs]
@@ -130,20 +130,20 @@ def rows_of(contests: list[Runs], starts: list[dict[str, float]]) -> list[Row]:
 
 
 def versions_of(names: list[str]) -> str:
-    """Versions of the packages that contenders need."""
+    """The versions of the packages that contenders need, as text."""
     packages = dict.fromkeys(package for name in names for package in CONTENDERS[name].packages)
     found = {}
     for package in packages:
         try:
             found[package] = version(package)
-        except PackageNotFoundError:  # a variant under another name, as tensorflow-cpu is
+        except PackageNotFoundError:  # a variant with another name, such as tensorflow-cpu
             other = packages_distributions()[package][0]
             found[other] = version(other)
     return ", ".join(f"{package} {number}" for package, number in sorted(found.items()))
 
 
 def turbojpeg_of_the_system() -> str:
-    """The version of Debian's package, or whether there is the library at all."""
+    """The version of Debian's package of libturbojpeg; without it, whether the library exists at all."""
     command = ["dpkg-query", "-W", "-f", "${Version}", "libturbojpeg0"]
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -152,7 +152,7 @@ def turbojpeg_of_the_system() -> str:
 
 
 def prepare_all(names: list[str], asked: argparse.Namespace, left_out: dict[str, str]) -> None:
-    """Make the formats that are not there yet; `left_out` says of whom that failed."""
+    """Make the missing formats; contenders for which that fails are added to `left_out`."""
     asked.work.mkdir(parents=True, exist_ok=True)
     for name in names:
         out = prepared(name, asked.shards, asked.work)
@@ -164,7 +164,7 @@ def prepare_all(names: list[str], asked: argparse.Namespace, left_out: dict[str,
 
 
 def contest(names: list[str], size: int, asked: argparse.Namespace, left_out: dict[str, str]) -> list[Row]:
-    """All contenders at one size, in rounds; those that fail are added to `left_out`."""
+    """Measure all contenders at one size, in rounds; contenders that fail are added to `left_out`."""
     contests, starts = [], []
     for alive in rounds([name for name in names if name not in left_out]):
         commands = {
@@ -173,23 +173,23 @@ def contest(names: list[str], size: int, asked: argparse.Namespace, left_out: di
         }
         runs, ready = turns.contest(commands, asked.repeats, asked.seconds, left_out)
         if lost := [name for name in ALWAYS if name not in runs]:
-            raise SystemExit(f"{lost[0]}, to which all are compared, {left_out[lost[0]]}")
+            raise SystemExit(f"{lost[0]}, with which all are compared, {left_out[lost[0]]}")
         contests.append(runs)
         starts.append(ready)
     return rows_of(contests, starts)
 
 
 def main() -> None:
-    """All contenders at all sizes."""
+    """Measure all contenders at all sizes."""
     benchmark = Benchmark(__file__, __doc__, "input", "The input pipeline beside others")
     benchmark.add("shards", type=path, help="a shard set")
     benchmark.share(repeats=5, sizes=[64, 224], seconds=1.5)
     only = f"these, {OURS}, {LIKE} and the floor"
     benchmark.add("--only", nargs="+", choices=CONTENDERS, metavar="NAME", default=[], help=only)
     work = Path(tempfile.gettempdir()) / "headrace-bench-input"
-    benchmark.add("--work", type=path, default=work, help="a folder for formats of their own, kept")
+    benchmark.add("--work", type=path, default=work, help="a folder for contenders' own formats, which is kept")
     asked = benchmark.parse(data=DATA, batch=BATCH, threads=THREADS)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # contenders that stand still are ended, not left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that stopped contenders are ended too
     chosen = list(dict.fromkeys([*ALWAYS, *asked.only])) if asked.only else list(CONTENDERS)
     left_out = {name: why for name in CONTENDERS if name in chosen and (why := missing(name))}
     names = [name for name in CONTENDERS if name in chosen and name not in left_out]
@@ -197,7 +197,7 @@ def main() -> None:
     prepare_all(names, asked, left_out)
     tables = {f"{size} px": contest(names, size, asked, left_out) for size in asked.sizes}
     why_not = "; ".join(f"{name} ({why})" for name, why in left_out.items()) or "none"
-    benchmark.note(**{"left out": why_not.replace(str(asked.work), "WORK")})  # a result names no place
+    benchmark.note(**{"left out": why_not.replace(str(asked.work), "WORK")})  # a result names no path of the machine
     hows = "\n".join(f"- {name}: {CONTENDERS[name].how}" for name in names if name not in left_out)
     benchmark.write(tables, f"{benchmark.method}\n\n{hows}")
 

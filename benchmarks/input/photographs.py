@@ -1,12 +1,12 @@
-"""A tree of photographs of the size of ImageNet's, cut from large pictures, for benchmarks to be made a shard set of.
+"""Makes a tree of photographs of ImageNet's size from large pictures, from which `headrace prep` makes a shard set.
 
     python -m benchmarks.input.photographs PICTURES OUT [--count 4096] [--sides 500 375] [--grain 12] [--quality 90]
     headrace prep OUT SHARDS
 
-PICTURES is a folder with JPEGs of at least 1,000 x 750 pixels, however deep: Debian's packages of wallpapers have a
-hundred (mate-backgrounds, plasma-workspace-wallpapers, lomiri-wallpapers-16.04, -20.04, ukui-wallpapers). Each
-photograph is a random part of one of them, made smaller and given grain, so that its JPEG, 4:2:0, has the bytes of one
-from a camera. The same arguments make the same files.
+PICTURES is a folder with JPEGs of at least 1,000 x 750 pixels at any depth. Debian's packages of wallpapers have a
+hundred such pictures (mate-backgrounds, plasma-workspace-wallpapers, lomiri-wallpapers-16.04, -20.04,
+ukui-wallpapers). Each photograph is a random part of a picture, shrunk and with added grain, so that its JPEG, 4:2:0,
+has about as many bytes as one from a camera. Equal arguments make equal files.
 """
 
 import argparse
@@ -17,19 +17,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-LEAST = 2  # times the sides of a photograph that a picture must have
-SHARE = 0.05  # of the photographs are for validation
+LEAST = 2  # a picture's sides must be at least this multiple of a photograph's sides
+SHARE = 0.05  # share of the photographs for validation
 
 
 def main() -> None:
     """Make the tree."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.input.photographs", description=(__doc__ or "")[:113])
+    about = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.input.photographs", description=about)
     parser.add_argument("pictures", type=Path, help="a folder with large JPEGs")
     parser.add_argument("out", type=Path, help="a new folder")
-    parser.add_argument("--count", type=int, default=4096, help="of photographs")
+    parser.add_argument("--count", type=int, default=4096, help="number of photographs")
     parser.add_argument("--sides", type=int, nargs=2, default=[500, 375], help="width and height, pixels")
-    parser.add_argument("--grain", type=float, default=12.0, help="standard deviation, levels")
-    parser.add_argument("--quality", type=int, default=90, help="of the JPEGs")
+    parser.add_argument("--grain", type=float, default=12.0, help="standard deviation of the grain, levels")
+    parser.add_argument("--quality", type=int, default=90, help="quality of the JPEGs")
     asked = parser.parse_args()
     wide, high = asked.sides
     large = [found for found in sorted(asked.pictures.rglob("*.jp*g")) if fits(found, wide, high)]
@@ -48,20 +49,20 @@ def main() -> None:
 
 
 def fits(path: Path, wide: int, high: int) -> bool:
-    """Whether a picture is large enough, in colour."""
+    """Whether a picture is in colour and large enough."""
     with Image.open(path) as image:
         return image.mode == "RGB" and image.width >= LEAST * wide and image.height >= LEAST * high
 
 
 @lru_cache(maxsize=1)
 def opened(path: Path) -> Image.Image:
-    """A picture, kept until the next one."""
+    """The picture in a file, kept in memory until the next one is opened."""
     with Image.open(path) as image:
         return image.convert("RGB")
 
 
 def photograph(path: Path, wide: int, high: int, grain: float, number: int) -> Image.Image:
-    """A random part of a picture, at most as large as all of it, at these sides."""
+    """A random part of a picture, up to the whole picture, resized to these sides, with grain."""
     image, chance = opened(path), random.Random(number)
     most = min(image.width / wide, image.height / high)
     scale = chance.uniform(1.5, most)

@@ -1,12 +1,12 @@
-"""What the code for LLVM in the resize of a CPU brings, beside the same loops in plain numba, and beside torch.
+"""Compares the resize for CPUs, which has code for LLVM, with the same loops in plain numba, and with torch.
 
     python -m benchmarks.input.vectors [--repeats 11] [--seconds 0.5]
 
 One thread resizes crops (RandomResizedCrop with area 0.08 to 1) of images of noise in memory: 256 of 64 x 64 to 64
-pixels, and 32 of 375 x 500 to 224. Plain numba adds up the three colours of a pixel one by one, where
-`train/input/kernels/simd.py` says to LLVM that a pixel is a vector; all else is the same. torch is what a run has
-without numba, `train/input/kernels/plain.py`. Each is a process of its own, which first makes sure that its pixels are
-those of the code for LLVM, and stands still while another is measured.
+pixels, and 32 of 375 x 500 to 224. Plain numba sums the three colours of a pixel one by one, whereas
+`train/input/kernels/simd.py` tells LLVM that a pixel is a vector; everything else is the same. A run without numba uses
+torch (`train/input/kernels/plain.py`). Each contender is a process of its own, which first checks that its pixels equal
+those of the code for LLVM, and is stopped while another one is measured.
 """
 
 import time
@@ -25,7 +25,7 @@ from benchmarks.harness.turns import ContenderError, contend, contest
 
 VECTORS, SCALARS, TORCH = CONTENDERS = ("code for LLVM", "plain numba", "torch")
 TASKS = {64: (256, 64, 64), 224: (32, 375, 500)}
-"""By the side of the squares: how many images, and their height and width."""
+"""The number of images, their height and their width, by the side of the resized squares."""
 
 
 def weighted_pixel(pixels: Any, at: int, weights: Any, row: int, taps: int, bits: np.int32, made: Any, to: int) -> None:
@@ -53,7 +53,7 @@ def blended_pixels(
 
 
 def resize_with_scalars() -> Callable[..., None]:
-    """`resize_boxes` of a second copy of its module; its machine code is not kept, as its sources say otherwise."""
+    """`resize_boxes` from a second copy of its module; its machine code is not cached, because its source differs."""
     import numba
 
     from headrace.train.input.kernels import jit, resize, simd
@@ -75,7 +75,7 @@ def resize_with_scalars() -> Callable[..., None]:
 
 
 def offer(name: str, size: int) -> None:
-    """Resize batches of images, on one thread, whenever it is this contender's turn."""
+    """Resize batches of images with one thread in this contender's turns."""
     import torch
 
     from headrace.train.input.augment.views import Crop, Samples, train_views
@@ -105,7 +105,7 @@ def offer(name: str, size: int) -> None:
 
 
 def main() -> None:
-    """Measure each in turn, at both sizes."""
+    """Measure the contenders in turns, at both sizes."""
     benchmark = Benchmark(__file__, __doc__, "input-vectors", "The resize of a CPU with and without code for LLVM")
     benchmark.share(repeats=11, seconds=0.5)
     compilers = ", ".join(f"{name} {version(name)}" for name in ("numba", "llvmlite"))

@@ -1,1 +1,1 @@
-"""From a source to a shard set: how fast beside other writers, and what a large set costs."""
+"""Measures prep, from a source to a shard set: its rate beside other writers, and the cost of a large set."""

@@ -1,10 +1,10 @@
-"""Prep of this checkout beside that of another one, in turns.
+"""Compares prep of this checkout with prep of another checkout, in turns.
 
     python -m benchmarks.prep.before SOURCE PYTHON [--repeats 7] [--workers 2]
 
-PYTHON is the interpreter of an environment in which the other checkout is installed. Each run is `headrace prep` as a
-command into a new folder, from the start of its process to its end; its set is compared by digest and removed. What is
-said are ratios of this checkout's to the other's, pair by pair.
+PYTHON is the interpreter of an environment in which the other checkout is installed. Each run is the command `headrace
+prep` into a new folder, from the start of its process to its end. The digests of the sets are compared, and the sets
+are removed. Ratios are those of this checkout to the other one, pair by pair.
 """
 
 import json
@@ -22,7 +22,7 @@ NOW, BEFORE = "this checkout", "the other"
 
 
 def prep(python: Path, source: Path, workers: int, room: Path, digests: set[str]) -> Run:
-    """Seconds of a prep."""
+    """Run a prep; return its seconds, and add the digest of its set to `digests`."""
     out = room / "out"
     command = [str(python), "-m", "headrace", "prep", str(source), str(out), "--workers", str(workers)]
     ran = time_command(command)
@@ -34,10 +34,10 @@ def prep(python: Path, source: Path, workers: int, room: Path, digests: set[str]
 def main() -> None:
     """Run both in turns."""
     benchmark = Benchmark(__file__, __doc__, "prep-before", "Prep beside another commit's")
-    benchmark.add("source", type=path, help="what is prepared")
-    benchmark.add("python", type=Path, help="of the environment of the other checkout")
-    benchmark.add("--workers", type=int, default=2, help="of each")
-    benchmark.add("--other", default="", help="which commit that is, for the result")
+    benchmark.add("source", type=path, help="the source for prep")
+    benchmark.add("python", type=Path, help="the interpreter in the environment of the other checkout")
+    benchmark.add("--workers", type=int, default=2, help="workers of each prep")
+    benchmark.add("--other", default="", help="the commit of the other checkout, for the result")
     benchmark.share(repeats=7)
     asked = benchmark.parse()
     digests: set[str] = set()

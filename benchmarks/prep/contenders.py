@@ -1,6 +1,6 @@
-"""Who is compared by `benchmarks.prep.writers`: each writes all samples of a source into a folder.
+"""The contenders of `benchmarks.prep.writers`: each writes all samples of a source into a folder.
 
-Each writer has its own defaults for the size of its shards, and is given the samples in the same order.
+Each writer has its own defaults for the size of its shards, and receives the samples in the same order.
 """
 
 import os
@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from benchmarks.harness.processes import child
 from benchmarks.litdata_chunks import write_chunks
 
-CLASSES = "HEADRACE_BENCH_CLASSES"  # how many classes a contender takes; all when it is not set
+CLASSES = "HEADRACE_BENCH_CLASSES"  # the number of classes that a contender uses; all classes if it is not set
 Sample = tuple[str, str, bytes, int]  # split, key, JPEG, label
 
 
 class Contender(NamedTuple):
-    """A writer: its row in the table, what it does, and the module and package that it needs."""
+    """A writer: its title in the table, its function, and the module and the package that it needs."""
 
     title: str
     run: Callable[[Path, Path, int, int], None]  # source, out, part, parts
@@ -28,7 +28,7 @@ class Contender(NamedTuple):
 
 
 def options() -> Any:
-    """The options of prep: its defaults, or the first classes only."""
+    """The options of prep: its defaults, restricted to the first classes if CLASSES is set."""
     from headrace.prep.command.options import Options
 
     return Options(classes=int(os.environ[CLASSES])) if os.environ.get(CLASSES) else Options()
@@ -36,14 +36,14 @@ def options() -> Any:
 
 @cache
 def opened(source: Path) -> Any:
-    """The source, opened once in a process."""
+    """The source, which a process opens only once."""
     from headrace.prep.sources.detect import open_files, open_source
 
     return open_source(open_files(source, source.parent), options())
 
 
 def places(source: Path, part: int = 0, parts: int = 1) -> Iterator[tuple[str, str, Any, int]]:
-    """(split, key, where it lies, label) of every sample of a part, in the order in which prep writes them."""
+    """Yield (split, key, entry, label) of every sample of a part, in the order in which prep writes them."""
     import numpy as np
 
     from headrace.prep.make import plan
@@ -57,20 +57,20 @@ def places(source: Path, part: int = 0, parts: int = 1) -> Iterator[tuple[str, s
 
 
 def samples(source: Path, part: int = 0, parts: int = 1) -> Iterator[Sample]:
-    """The same with the bytes of the image."""
+    """Like `places`, with the bytes of the image instead of its entry."""
     read = opened(source).reader.read
     return ((name, key, read(entry), label) for name, key, entry, label in places(source, part, parts))
 
 
 def headrace(source: Path, out: Path, _part: int, _parts: int) -> None:
-    """`headrace prep` with its defaults."""
+    """Run `headrace prep` with its defaults."""
     from headrace.prep.convert import prep
 
     prep(source, out / "set", options(), workers=cores(), if_exists="error", say=lambda _: None)
 
 
 def shard_writer(source: Path, out: Path, part: int, parts: int) -> None:
-    """The webdataset library's ShardWriter with its defaults, 10,000 samples a shard."""
+    """Run the webdataset library's ShardWriter with its defaults, 10,000 samples per shard."""
     from webdataset import ShardWriter
 
     writers: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def shard_writer(source: Path, out: Path, part: int, parts: int) -> None:
 
 
 def mds_writer(source: Path, out: Path, part: int, parts: int) -> None:
-    """mosaicml-streaming's MDSWriter with its defaults, 64 MiB a shard, no hashes."""
+    """Run mosaicml-streaming's MDSWriter with its defaults, 64 MiB per shard, no hashes."""
     from streaming import MDSWriter
 
     writers: dict[str, Any] = {}
@@ -96,13 +96,13 @@ def mds_writer(source: Path, out: Path, part: int, parts: int) -> None:
 
 
 def litdata_samples(reader: Any, items: list[tuple[Any, int]]) -> Iterator[dict[str, Any]]:
-    """Some samples, read in litData's worker."""
+    """Read some samples in litData's worker."""
     for entry, label in items:
         yield {"jpeg": reader.read(entry), "label": label}
 
 
 def litdata_optimize(source: Path, out: Path, _part: int, _parts: int) -> None:
-    """The optimize of litData with a worker for each core."""
+    """Run litData's optimize with a worker for each core."""
     inputs: dict[str, list[Any]] = {}
     for name, _, entry, label in places(source):
         inputs.setdefault(name, []).append((entry, label))
@@ -111,7 +111,7 @@ def litdata_optimize(source: Path, out: Path, _part: int, _parts: int) -> None:
 
 
 def each_core(contender: str) -> Callable[[Path, Path, int, int], None]:
-    """As many processes of a contender as there are cores, each with its part of the samples."""
+    """A function that runs a process of a contender for each core, each with its part of the samples."""
 
     def run(source: Path, out: Path, _part: int, _parts: int) -> None:
         commands = [child(__file__, "run", str(source), contender, str(out), part, cores()) for part in range(cores())]
@@ -123,7 +123,7 @@ def each_core(contender: str) -> Callable[[Path, Path, int, int], None]:
 
 
 def cores() -> int:
-    """The cores that are allowed."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
@@ -142,10 +142,10 @@ CONTENDERS = {
 
 
 def installed(contender: Contender) -> bool:
-    """Whether this Python has what the contender needs."""
+    """Whether the module that the contender needs is installed."""
     return find_spec(contender.module) is not None
 
 
 def run(source: str, name: str, out: str, part: int = 0, parts: int = 1) -> None:
-    """Be a contender, in a process of its own: write a part of all samples."""
+    """Run a contender in a process of its own: write a part of all samples."""
     CONTENDERS[name].run(Path(source), Path(out), part, parts)

@@ -1,12 +1,12 @@
-"""Parquet files with images in them, beside the same images as a folder: seconds of prep, whole commands.
+"""Compares prep of Parquet files that contain images with prep of the same images in folders: seconds of commands.
 
     python -m benchmarks.prep.embedded TINY [--rows 25000 50000 100000] [--repeats 2] [--work FOLDER]
 
-TINY is TinyImageNet as a zip; its first training images, in the order of a hash, are written as Hugging Face's datasets
-writes them (image: {bytes, path}, label with names, row groups of 1,000 rows), and as a folder for each class. Whole
+TINY is TinyImageNet as a zip. Its first training images, in the order of a hash, are written as Hugging Face's datasets
+writes them (image: {bytes, path}, label with names, row groups of 1,000 rows), and to a folder for each class. Whole
 commands are timed in turns: wall seconds, and CPU seconds of the process and its workers. A straight line through the
-numbers of rows gives what 1.3 million would take. Both sets must hold the same images. Everything is made in a
-temporary folder and removed.
+seconds by number of rows predicts the time for 1.3 million rows. Both sets must have the same images. Everything is
+made in a temporary folder and removed.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ GROUP = 1000  # rows
 
 
 def images(tiny: Path, rows: int) -> Iterator[tuple[str, str, bytes]]:
-    """Class, name and bytes of so many training images, mixed."""
+    """Yield the class, the name and the bytes of this many training images, in mixed order."""
     with zipfile.ZipFile(tiny) as archive:
         names = [name for name in archive.namelist() if "/train/" in f"/{name}" and name.endswith(".JPEG")]
         names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
@@ -37,7 +37,7 @@ def images(tiny: Path, rows: int) -> Iterator[tuple[str, str, bytes]]:
 
 
 def as_parquet(tiny: Path, rows: int, target: Path) -> Path:
-    """A file of these images."""
+    """Write these images to a Parquet file; return its path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -59,7 +59,7 @@ def as_parquet(tiny: Path, rows: int, target: Path) -> Path:
 
 
 def as_folder(tiny: Path, rows: int, target: Path) -> Path:
-    """A folder for each class."""
+    """Write these images to a folder for each class; return the folder of all."""
     for label, name, data in images(tiny, rows):
         (target / label).mkdir(parents=True, exist_ok=True)
         (target / label / name).write_bytes(data)
@@ -67,14 +67,14 @@ def as_folder(tiny: Path, rows: int, target: Path) -> Path:
 
 
 def time_prep(source: Path, out: Path) -> Run:
-    """Seconds of a prep of this source, whose set is removed again."""
+    """Run prep of this source and remove its set; return the seconds of the command."""
     run = time_command([sys.executable, "-m", "headrace", "prep", str(source), str(out), "--val-fraction", "0"])
     shutil.rmtree(out)
     return run
 
 
 def sums(source: Path, out: Path) -> list[str]:
-    """The sums of all images in the set of a source, sorted."""
+    """The SHA-256 of each image in the set made from a source, sorted."""
     import numpy as np
 
     from headrace.shards.shardset import ShardSet
@@ -87,7 +87,7 @@ def sums(source: Path, out: Path) -> list[str]:
 
 
 def fitted(times: Mapping[int, float], rows: int) -> float:
-    """What a line through these seconds says for so many rows."""
+    """The seconds that a line fitted to these times predicts for this many rows."""
     count, seconds = len(times), list(times.values())
     middle, mean = sum(times) / count, sum(seconds) / count
     slope = sum((x - middle) * (y - mean) for x, y in times.items()) / sum((x - middle) ** 2 for x in times)
@@ -95,7 +95,7 @@ def fitted(times: Mapping[int, float], rows: int) -> float:
 
 
 def row_of(rows: int, form: str, runs: Sequence[Run]) -> Row:
-    """What one form of so many images took."""
+    """The row of one form of the source with this many images."""
     row: Row = {"rows": rows, "form": form, "n": len(runs)}
     for name in ("seconds", "cpu_seconds"):
         row |= spread(name.replace("_", " "), [run[name] for run in runs], 2, f"{name.replace('_', ' ')}, min to max")
@@ -103,8 +103,8 @@ def row_of(rows: int, form: str, runs: Sequence[Run]) -> Row:
 
 
 def main() -> None:
-    """Write, check, time, fit."""
-    benchmark = Benchmark(__file__, __doc__, "prep-embedded", "Parquet files with images in them")
+    """Write and check the sources, time prep, and fit the line."""
+    benchmark = Benchmark(__file__, __doc__, "prep-embedded", "Parquet files that contain images")
     benchmark.add("tiny", type=path, help="TinyImageNet as a zip")
     benchmark.add("--rows", type=int, nargs="+", default=[25_000, 50_000, 100_000], help="numbers of images")
     benchmark.add("--work", type=path, help="a folder with 2 GB of space")
@@ -118,7 +118,7 @@ def main() -> None:
             parquet = as_parquet(asked.tiny, rows, work / "train.parquet")
             folder = as_folder(asked.tiny, rows, work / "folder")
             if rows == min(asked.rows) and sums(parquet, work / "out") != sums(folder, work / "out"):
-                raise SystemExit("the two sets hold other images")
+                raise SystemExit("the two sets have different images")
             sources = {"Parquet": parquet, "folder": folder}
             turns = {form: lambda source=source: time_prep(source, work / "out") for form, source in sources.items()}
             for form, runs in interleave(turns, asked.repeats).items():

@@ -1,4 +1,4 @@
-"""Memory of `headrace prep`: the peaks of its processes, as the kernel keeps them."""
+"""Measures the memory of `headrace prep`: the peaks of its processes, which the kernel records."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from benchmarks.harness.tables import Row
 
 
 def peak(process: int) -> int:
-    """Peak resident bytes of a process so far; 0 when it is gone."""
+    """The peak resident bytes of a process so far; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text("ascii").splitlines()
     except OSError:
@@ -19,7 +19,7 @@ def peak(process: int) -> int:
 
 
 def family(process: int) -> list[int]:
-    """A process and its children."""
+    """The ids of a process and its children."""
     try:
         tasks = Path(f"/proc/{process}/task").glob("*/children")
         return [process, *(int(child) for task in tasks for child in task.read_text("ascii").split())]
@@ -28,14 +28,14 @@ def family(process: int) -> list[int]:
 
 
 def watch_prep(source: Path, out: Path) -> Row:
-    """`headrace prep` with its defaults: seconds, and the peaks of its processes."""
+    """Run `headrace prep` with its defaults; return its seconds and the peaks of its processes."""
     command = [sys.executable, "-m", "headrace", "prep", str(source), str(out)]
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peaks: dict[int, int] = {}
     while process.poll() is None:
         for member in family(process.pid):
-            peaks[member] = peak(member) or peaks.get(member, 0)  # not the larger: before exec it has its parent's
+            peaks[member] = peak(member) or peaks.get(member, 0)  # not the maximum: before exec it is the parent's
         time.sleep(0.02)
     if process.returncode:
         raise SystemExit(f"prep of {source.name} ended with {process.returncode}")

@@ -1,15 +1,15 @@
-"""What opening a set of ten million samples costs the ranks of a host: seconds, and memory of all of them together.
+"""Measures how a host's ranks open a set of ten million samples: the seconds, and the memory of all ranks together.
 
     python -m benchmarks.prep.opening [--images 10000000] [--shards 5000] [--ranks 8] [--work FOLDER]
 
-The set has no images: its tars are holes of the right size, and its index has made-up numbers, sums that do not
-compress, and paths as ImageNet's. The ranks are processes that import what opening needs, wait for each other, and
-open the set and its training split at the same moment; the seconds are those of the slowest one, and the CPU seconds
-those of all. Memory is what the kernel divides among the processes that share a page (PSS, of smaps_rollup), summed
-over the ranks: before opening, after it, and after each has looked at every row of every column. Peaks are VmHWM.
-"first" finds no file of columns in the cache, "later" finds it, "copies" may write no cache, so that each rank has
-columns of its own. Indexes lie in the page cache. The last table is of one rank that finds the columns, and goes on to
-the order of its first batch and to where its samples lie.
+The set has no images: its tars are holes of the right size, and its index has invented numbers, hashes that do not
+compress, and paths like those of ImageNet. The ranks are processes that import what opening needs, wait for each other,
+and open the set and its training split at the same moment. The seconds are those of the slowest rank; the CPU seconds
+are those of all ranks. Memory is the sum of PSS (smaps_rollup) over the ranks, in which each process counts its share
+of shared pages: before opening, after it, and after each rank has read every row of every column. Peaks are VmHWM. In
+"first" the cache has no file of columns, in "later" it has one, and in "copies" no cache can be written, so that each
+rank has its own columns. Indexes are in the page cache. The last table is about one rank, which finds the columns, and
+then determines the order of its first batch and the positions of its samples.
 Everything is made in a temporary folder and removed.
 """
 
@@ -34,7 +34,7 @@ FIRST, LATER, COPIES = "first", "later", "copies"
 
 
 def make_set(folder: str, images: int, shards: int) -> Run:
-    """A set of this many samples in this many tars; what making its index took."""
+    """Make a set with this many samples and tars; return the time and the memory that its index took."""
     import numpy as np
 
     from headrace.shards.index_writer import writing
@@ -69,7 +69,7 @@ def make_set(folder: str, images: int, shards: int) -> Run:
 
 
 def made_rows(shard: int, ids: Any) -> Any:
-    """Rows of a shard, with numbers as varied as those of photographs."""
+    """The rows of a shard, whose numbers vary as much as those of photographs."""
     import numpy as np
 
     from headrace.shards.draws import Stream, hash64
@@ -88,7 +88,7 @@ def made_rows(shard: int, ids: Any) -> Any:
 
 
 def rank(folder: str) -> None:
-    """One rank: it takes each step when its standard input has a line, and answers with one."""
+    """Run as a rank: take a step for each line on standard input, and answer with a line."""
     from headrace.shards.shardset import ShardSet
 
     _wait("ready")
@@ -101,7 +101,7 @@ def rank(folder: str) -> None:
 
 
 def first_batch(folder: str, window: int) -> Run:
-    """Seconds and memory of one rank from opening to the places of 256 samples, in an order with windows or without."""
+    """The seconds and memory of one rank from opening to the positions of 256 samples, with or without windows."""
     import numpy as np
 
     from headrace.shards.order import Order, Windows
@@ -127,18 +127,18 @@ def _wait(line: str) -> None:
 
 
 def peak_megabytes() -> int:
-    """The largest resident set of this process so far; getrusage's begins with that of the parent."""
+    """The peak resident set of this process so far, in MB; that of getrusage would include the parent's peak."""
     return round(peak(os.getpid()) / 1e6)
 
 
 def memory(process: int) -> float:
-    """PSS of a process in MB."""
+    """The PSS of a process in MB."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text("ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3
 
 
 class Ranks:
-    """Processes that take their steps together."""
+    """Processes that take each step at the same time."""
 
     def __init__(self, count: int, folder: Path, cache: Path) -> None:
         environment = {**ENVIRONMENT, "XDG_CACHE_HOME": str(cache)}
@@ -150,7 +150,7 @@ class Ranks:
         ]
 
     def answers(self) -> list[str]:
-        """The next line of each."""
+        """The next line of each process."""
         return [process.stdout.readline() for process in self._all if process.stdout]
 
     def go(self) -> None:
@@ -161,18 +161,18 @@ class Ranks:
                 process.stdin.flush()
 
     def memory(self) -> int:
-        """PSS of all together, MB."""
+        """The PSS of all processes together in MB."""
         return round(sum(memory(process.pid) for process in self._all))
 
     def end(self) -> None:
-        """Wait for their ends."""
+        """Wait until all processes have ended."""
         for process in self._all:
             if process.wait():
                 raise SystemExit(f"a rank ended with {process.returncode}")
 
 
 def open_together(ranks: int, folder: Path, cache: Path) -> Run:
-    """What opening takes all ranks."""
+    """The time and memory that opening takes, over all ranks."""
     started = Ranks(ranks, folder, cache)
     started.answers()
     before = started.memory()
@@ -197,7 +197,7 @@ def open_together(ranks: int, folder: Path, cache: Path) -> Run:
 
 
 def ways(work: Path) -> Iterator[tuple[str, Path]]:
-    """Names of the ways to open, and the cache folder of each; "later" follows "first"."""
+    """The names of the ways to open, and the cache folder of each; "later" follows "first"."""
     with tempfile.TemporaryDirectory(dir=work) as name:
         yield FIRST, Path(name)
         yield LATER, Path(name)
@@ -205,7 +205,7 @@ def ways(work: Path) -> Iterator[tuple[str, Path]]:
 
 
 def columns_of(runs: Sequence[Run]) -> Row:
-    """Medians and spreads of repeated openings."""
+    """The medians and spreads of repeated openings."""
     row: Row = {"n": len(runs)}
     for name in runs[0]:
         row |= spread(
@@ -215,8 +215,8 @@ def columns_of(runs: Sequence[Run]) -> Row:
 
 
 def main() -> None:
-    """Make the set, open it in each way, look at a first batch."""
-    benchmark = Benchmark(__file__, __doc__, "opening", "What opening a very large set costs")
+    """Make the set, open it in each way, and determine a first batch."""
+    benchmark = Benchmark(__file__, __doc__, "opening", "The cost of opening a very large set")
     benchmark.add("--images", type=int, default=10_000_000, help="samples of the set")
     benchmark.add("--shards", type=int, default=5000, help="tars of the set")
     benchmark.add("--ranks", type=int, default=8, help="processes that open it at the same moment")

@@ -1,12 +1,12 @@
-"""What the plan of a listing costs, and the joining of its indexes: memory that does not grow, and seconds.
+"""Measures the plan of a listing, and the writing of its indexes: seconds, and memory, which should not grow.
 
     python -m benchmarks.prep.plan [--images 1000000 10000000] [--work FOLDER]
 
-A CSV listing with a label of a thousand and a path of 62 characters a row; the paths are different ways to write
-those of 512 JPEGs of photographs' size (segments "./" and ".//"), so that every file is there and none takes space.
-Each part is one process: `plan` reads the listing, looks at each file and makes the plan, with a tenth of every class
-for validation; `join` makes the indexes, fingerprint and manifest of records that were made up, a row a sample.
-Memory is the peak resident set of that process as the kernel keeps it (VmHWM). Nothing of it is kept.
+Each row of the CSV listing has one of a thousand labels and a path of 62 characters. The paths are different ways to
+write those of 512 JPEGs (with segments "./" and ".//"), so that every file exists without taking space. Each part is
+one process: `plan` reads the listing, stats each file and makes the plan, with a tenth of every class for validation;
+`join` makes the indexes, the fingerprint and the manifest from invented records with a row for each sample. Memory is
+the peak resident set of the process, which the kernel records (VmHWM). All files are removed.
 """
 
 import shutil
@@ -23,7 +23,7 @@ KINDS, CLASSES, BITS = 512, 1000, 25
 
 
 def write_listing(folder: Path, images: int) -> Path:
-    """The listing, and its images."""
+    """Write the listing and its images; return the path of the listing."""
     import numpy as np
 
     from headrace.prep.images.admit import encode
@@ -42,7 +42,7 @@ def write_listing(folder: Path, images: int) -> Path:
 
 
 def plan(listing: str, room: str) -> Run:
-    """Make the plan in a folder."""
+    """Make the plan in the folder `room`; return the seconds and the peak memory."""
     from headrace.prep.command.options import Options
     from headrace.prep.make.planning import plan_source
     from headrace.prep.sources.detect import open_files
@@ -59,13 +59,13 @@ def plan(listing: str, room: str) -> Run:
 
 
 def peak() -> float:
-    """Of this process, in megabytes; getrusage's begins with that of the parent."""
+    """The peak resident set of this process in MB; that of getrusage would include the parent's peak."""
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024 / 1e6
 
 
 def make_records(room: str, folder: str) -> Run:
-    """Records of all shards of a plan, with made-up rows; a process of its own, as its memory is not measured."""
+    """Make records of all shards of a plan with invented rows, in a process of its own whose memory does not count."""
     import numpy as np
 
     from headrace.prep.make.planned import load_plan
@@ -88,7 +88,7 @@ def make_records(room: str, folder: str) -> Run:
 
 
 def join(listing: str, room: str, records: str, out: str) -> Run:
-    """Write all that stands beside the tars."""
+    """Write all files beside the tars; return the seconds and the peak memory."""
     from headrace.prep.command.options import Options
     from headrace.prep.make import publish
     from headrace.prep.make.planned import load_plan
@@ -109,7 +109,7 @@ def join(listing: str, room: str, records: str, out: str) -> Run:
 
 
 def measure(folder: Path, images: int) -> Row:
-    """Both parts for a listing of so many rows."""
+    """Measure both parts for a listing with this many rows."""
     listing, room, records, out = write_listing(folder, images), folder / "plan", folder / "records", folder / "out"
     planned: Any = call_apart(__file__, "plan", listing, room)
     records.mkdir()
@@ -132,9 +132,9 @@ def measure(folder: Path, images: int) -> Row:
 
 def main() -> None:
     """Measure each size."""
-    benchmark = Benchmark(__file__, __doc__, "prep-plan", "The plan of a listing, and the joining of indexes")
+    benchmark = Benchmark(__file__, __doc__, "prep-plan", "The plan of a listing, and the writing of its indexes")
     benchmark.add("--images", type=int, nargs="+", default=[1_000_000, 10_000_000], help="rows of the listings")
-    benchmark.add("--work", type=path, help="a folder with 1.5 KB of space a row")
+    benchmark.add("--work", type=path, help="a folder with 1.5 KB of space per row")
     asked = benchmark.parse()
     with tempfile.TemporaryDirectory(dir=asked.work) as name:
         rows = [measure(Path(name) / str(images), images) for images in asked.images]

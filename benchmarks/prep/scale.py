@@ -1,13 +1,13 @@
-"""What 1.3 million images cost: memory of prep, seconds to open the set and to training's first batch.
+"""Measures the cost of 1.3 million images: the memory of prep, the seconds to open the set and to the first batch.
 
     python -m benchmarks.prep.scale [--images 1300000] [--tiny tiny-imagenet-200.zip] [--work FOLDER]
 
-The images are JPEGs of hashed noise, 16 x 16 pixels, each with bytes of its own, in a zip of 1,000 class folders. The
-same steps are taken with TinyImageNet (given by --tiny, else a drawn set of its size and number of classes), and the
-difference of the two is the cost of scale. Memory is the peak resident set that the kernel keeps for each process
-(VmHWM), read every 20 ms and added up over prep's processes: shared pages count in each, so the sum is an upper
-bound, and it does not depend on other load. Seconds do; the two sets are opened in turns. Everything is made in a
-temporary folder and removed.
+The images are JPEGs of hashed noise, 16 x 16 pixels, all with different bytes, in a zip with 1,000 class folders. The
+same is done with TinyImageNet (given by --tiny, otherwise a drawn set of its size and number of classes). The
+difference of the two is the cost of scale. Memory is the sum of the peak resident sets of prep's processes, which the
+kernel records (VmHWM) and which are read every 20 ms. Shared pages count in each process, so the sum is an upper bound;
+it does not depend on other load. Seconds do, so the two sets are opened in turns. Everything is made in a temporary
+folder and removed.
 """
 
 import json
@@ -31,7 +31,7 @@ SMALL, LARGE = "small", "scale"
 
 
 def jpegs() -> Iterator[bytes]:
-    """Endless small JPEGs, all different."""
+    """Yield small JPEGs without end, all with different bytes."""
     import numpy as np
 
     from headrace.prep.images.admit import encode
@@ -47,7 +47,7 @@ def jpegs() -> Iterator[bytes]:
 
 
 def draw(path: Path, images: int, classes: int) -> None:
-    """A zip of train/CLASS/ and val/CLASS/ folders."""
+    """Write a zip with train/CLASS/ and val/CLASS/ folders."""
     with zipfile.ZipFile(path, "w") as archive:
         for number, jpeg in zip(range(images), jpegs(), strict=False):
             split = "val" if number % VAL_SHARE == 0 else "train"
@@ -56,12 +56,12 @@ def draw(path: Path, images: int, classes: int) -> None:
 
 
 def resident_bytes() -> int:
-    """Memory of this process that lies in RAM now: getrusage's peak begins with that of the parent."""
+    """The resident memory of this process now; the peak of getrusage would include the parent's peak."""
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 def open_set(shards: str) -> Run:
-    """In a process of its own: seconds to open the set, and to the first training batch on a CPU, after imports."""
+    """Measure in a process of its own, after imports: seconds to open the set, and to the first batch on a CPU."""
     from headrace.shards.order import Order, Steps
     from headrace.shards.shardset import ShardSet
     from headrace.train.input.assembly import Input
@@ -93,7 +93,7 @@ def open_set(shards: str) -> Run:
 
 
 def prepare(source: Path, out: Path) -> Row:
-    """Prepare a set: what it took, and how large the result is."""
+    """Make a set; return the seconds and the memory that it took, and the size of the result."""
     taken = watch_prep(source, out)
     manifest = json.loads((out / "shardset.json").read_text("utf-8"))
     sizes = {path.name: path.stat().st_size for path in out.iterdir()}
@@ -108,7 +108,7 @@ def prepare(source: Path, out: Path) -> Row:
 
 
 def opening_columns(runs: Sequence[Run]) -> Row:
-    """Median and spread of what opening takes."""
+    """The medians and spreads of the figures of opening."""
     row: Row = {"n of opening": len(runs)}
     for name, digits in (("open s", 3), ("first batch s", 3), ("opened set MB", 0)):
         row |= spread(name, [run[name] for run in runs], digits, f"{name}, min to max")
@@ -116,13 +116,13 @@ def opening_columns(runs: Sequence[Run]) -> Row:
 
 
 def bytes_an_image(sets: Mapping[str, Row]) -> int:
-    """Memory of prep for each image that the large set has more."""
+    """The additional memory of prep for each additional image of the large set, in bytes."""
     megabytes, images = (sets[LARGE][name] - sets[SMALL][name] for name in ("all processes MB", "samples"))
     return int(megabytes * 1e6 / images)
 
 
 def difference_rows(openings: Mapping[str, Sequence[Run]]) -> list[Row]:
-    """Seconds that the large set takes longer than the small one, pair by pair."""
+    """The additional seconds that the large set takes, pair by pair."""
     rows = []
     for name in ("open s", "first batch s"):
         pairs = zip(openings[LARGE], openings[SMALL], strict=True)
@@ -133,10 +133,10 @@ def difference_rows(openings: Mapping[str, Sequence[Run]]) -> list[Row]:
 
 
 def main() -> None:
-    """Draw, prepare, open."""
-    benchmark = Benchmark(__file__, __doc__, "scale", "What a large set costs")
+    """Draw the images, make the sets, and open them."""
+    benchmark = Benchmark(__file__, __doc__, "scale", "The cost of a large set")
     benchmark.add("--images", type=int, default=1_300_000, help="images of the large set")
-    benchmark.add("--small-images", type=int, default=110_000, help="images of the small set where none is given")
+    benchmark.add("--small-images", type=int, default=110_000, help="images of the small set if --tiny is omitted")
     benchmark.add("--tiny", type=path, help="TinyImageNet, as a zip or a folder: the small set")
     benchmark.add("--work", type=path, help="a folder with 10 GB of space")
     benchmark.share(repeats=3)

@@ -1,14 +1,14 @@
-"""How fast prep is, side by side with webdataset's, streaming's and litData's own writers.
+"""Compares the rate of prep with the writers of webdataset, streaming and litData.
 
     python -m benchmarks.prep.writers SOURCE [--repeats 3] [--classes N] [--work FOLDER]
 
 Contenders run one after another in every repetition, each in a process of its own, so that other load on the machine
-meets all of them. CPU time is that of the process and its workers; on a busy machine trust it, not the rates. The
-other writers get the images from the same reader as prep and do not decode them; prep decodes every image, hashes it,
-and flushes its files to the disk. mosaicml-streaming and litdata are no requirements of this project: what the Python
-that runs this lacks is left out, and the result says so. The time of each contender includes the start of its
-processes and their imports (streaming and litData load PyTorch), which is why --classes is for trying the script and
-not for its result. benchmarks/prep/contenders.py has the contenders.
+affects all of them. CPU time is that of the process and its workers; on a busy machine, trust it instead of the rates.
+The other writers receive the images from the same reader as prep and do not decode them. Prep decodes every image,
+hashes it, and flushes its files to the disk. mosaicml-streaming and litdata are not requirements of this project:
+contenders whose packages are missing are omitted, and the result names them. The time of each contender includes the
+start of its processes and their imports (streaming and litData load PyTorch). So use --classes only to try the script,
+not for results. benchmarks/prep/contenders.py has the contenders.
 """
 
 import io
@@ -32,7 +32,7 @@ OURS, OUR_TAR = "headrace prep", "headrace.shards.tar.TarWriter (and its SHA-256
 
 
 def write_all(source: Path, contender: str, work: Path, count: int, classes: str) -> Run:
-    """One contender in a fresh process: its rate, and the bytes of its files for each of `count` samples."""
+    """Run a contender in a fresh process; return its rate, and the bytes of its files for each of `count` samples."""
     out = Path(tempfile.mkdtemp(dir=work))
     os.sync()
     taken = time_command(child(contenders.__file__, "run", source, contender, out), {CLASSES: classes})
@@ -43,7 +43,7 @@ def write_all(source: Path, contender: str, work: Path, count: int, classes: str
 
 
 def tar_writers(source: Path) -> dict[str, Callable[[], Run]]:
-    """Writers of the same samples into memory: ours and webdataset's."""
+    """Functions that write the same samples to tars in memory, with Headrace's writer and with webdataset's."""
     import webdataset
 
     from headrace.shards.tar import TarWriter
@@ -69,13 +69,13 @@ def tar_writers(source: Path) -> dict[str, Callable[[], Run]]:
 
 
 def prep_rows(runs: dict[str, list[Run]], count: int) -> list[Row]:
-    """A row a contender, with the number of samples and the bytes of each on the disk."""
+    """A row for each contender, with the number of samples and the bytes per sample on the disk."""
     sizes = {name: round(own[-1]["bytes"]) for name, own in runs.items()}
     return [{**row, "samples": count, "bytes a sample": sizes[row["contender"]]} for row in rate_rows(runs, OURS)]
 
 
 def main() -> None:
-    """All contenders that can run here."""
+    """Measure all contenders that can run here."""
     benchmark = Benchmark(__file__, __doc__, "prep", "From a source to shards")
     benchmark.add("source", type=path, help="TinyImageNet, as a zip or a folder")
     benchmark.add("--classes", type=int, help="only the first classes of the source")

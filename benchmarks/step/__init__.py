@@ -1,1 +1,1 @@
-"""One update of the network: how fast beside others, and what each choice for it brings."""
+"""Measures one update of the network: its rate beside other implementations, and the effect of each design choice."""

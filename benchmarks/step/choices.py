@@ -1,12 +1,12 @@
-"""What each choice for the CPU brings to the training step of EfficientNet-B0, taken back one at a time.
+"""Measures the effect of each choice for CPUs on the training step of EfficientNet-B0, by undoing one at a time.
 
     python -m benchmarks.step.choices [--repeats 5] [--sizes 64 128] [--batch 32] [--seconds 6] [--bf16]
 
-The step is that of `benchmarks.step.peers`. The choices: gradients of depthwise convolutions that torch is slow at
-(train/model/depthwise.py), 1 x 1 convolutions of images of one pixel as products (train/model/efficientnet.py), an
-allocator that keeps freed memory (docs/decisions/0007), OpenMP threads that spin for as long as waking up takes, not
-for longer and not at all (docs/decisions/0016; what it leaves to others is not seen where nothing else runs), and
-channels_last. A ratio below 1 is what the run loses without the choice.
+The step is that of `benchmarks.step.peers`. The choices are: own gradients of depthwise convolutions that are slow in
+torch (train/model/depthwise.py); 1 x 1 convolutions of images of one pixel as products (train/model/efficientnet.py);
+an allocator that keeps freed memory (docs/decisions/0007); OpenMP threads that spin for as long as waking up takes,
+instead of longer or not at all (docs/decisions/0016; its benefit for other programs does not show if none run); and
+channels_last. A ratio below 1 is the loss of the run without the choice.
 """
 
 import os
@@ -29,7 +29,7 @@ CONTENDERS = (ALL, *(f"without {name}" for name in WITHOUT))
 
 
 def headrace(images: Any, without: str, *, bf16: bool) -> Callable[[], int]:
-    """The product's step, one choice taken back; it returns its images."""
+    """The product's step without one choice; it returns the number of its images."""
     if without == ASLEEP:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     if without != SPINNING:
@@ -70,7 +70,7 @@ def headrace(images: Any, without: str, *, bf16: bool) -> Callable[[], int]:
 
 
 def measure(name: str, size: int, batch: int, seconds: float, bf16: bool) -> Run:
-    """Steps for some seconds, after two that do not count."""
+    """Take steps for some seconds, after two steps that are not timed."""
     import numpy as np
 
     images = np.random.default_rng(0).standard_normal((batch, 3, size, size), np.float32)
@@ -85,7 +85,7 @@ def main() -> None:
     title = "Choices for the training step on a CPU, one by one"
     benchmark = Benchmark(__file__, __doc__, "cpu-choices", title)
     benchmark.share(repeats=5, sizes=[64, 128], batch=32, seconds=6.0)
-    benchmark.add("--bf16", action="store_true", help="the forward pass under autocast, into a result of its own name")
+    benchmark.add("--bf16", action="store_true", help="run the forward pass with autocast; the result has another name")
     asked = benchmark.parse()
     if asked.bf16:
         benchmark.name = "cpu-choices-bf16"

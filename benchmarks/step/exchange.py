@@ -1,17 +1,17 @@
-"""What the exchange of gradients costs, measured on throttled links and beside what a model says; and its predictions.
+"""Measures the cost of exchanging gradients on throttled links, and compares it with a model, which predicts clusters.
 
     python -m benchmarks.step.exchange [--processes 2 4] [--throttles 100 200 400 800] [--repeats 3] [--gigabits 25 100]
 
-Hosts are network namespaces of this machine, joined by a bridge, a process each (root, iproute2). The model
-(`exchange_model.py`) is given what was measured without the steps that it predicts: the parts of a step without the
-exchange, made by all processes at the same time, as they share the cores; the bytes of DDP's buckets, and when each is
-ready; rate and latency of a sum of numbers over as many processes on links without a throttle; and, from one sum of two
-processes at one throttle, the part of a throttle's rate that arrives. Then the hosts' links are throttled by `tc tbf`,
-and steps of EfficientNet-B0 are timed. Efficiency is the rate of a process beside its rate without the exchange.
+Hosts are network namespaces of this machine, joined by a bridge, with one process each (needs root and iproute2). The
+model (`exchange_model.py`) does not use the steps that it predicts, but these measurements: the parts of a step without
+the exchange, while all processes share the cores; the bytes of DDP's buckets, and when each is ready; rate and latency
+of a sum of numbers over the same number of processes on links without a throttle; and the share of a throttle's rate
+that arrives, from one sum of two processes at one throttle. Then `tc tbf` throttles the links of the hosts, and steps
+of EfficientNet-B0 are timed. Efficiency is the rate of a process divided by its rate without the exchange.
 
-Predictions for GPUs are the model's alone: a step as long as `--step-ms` with the same share of each part and B0's
-buckets, hosts of 8 GPUs with 300 GB/s and 5 microseconds between two of them, and a network card for each GPU of
-`--gigabits` and 20 microseconds. Each GPU has the same images however many there are.
+Predictions for GPUs come from the model alone. They assume a step of `--step-ms` with the same share of each part and
+B0's buckets; hosts of 8 GPUs with 300 GB/s and 5 microseconds between two GPUs; and a network card of `--gigabits` and
+20 microseconds for each GPU. The number of images per GPU does not depend on the number of GPUs.
 """
 
 import os
@@ -34,13 +34,13 @@ from benchmarks.step.exchange_model import (
     step_seconds,
 )
 
-SIZES = [1 << 16, 1 << 19, 1 << 22, 1 << 24]  # bytes of the sums from which a link is fitted
+SIZES = [1 << 16, 1 << 19, 1 << 22, 1 << 24]  # bytes of the sums to which a link is fitted
 WITHIN, BETWEEN_LATENCY, GPUS_OF_HOST = Link(300e9, 5e-6), 20e-6, 8
 GPUS = (8, 64, 512)
 
 
 class Measured(NamedTuple):
-    """What the model is given of a number of processes."""
+    """The measurements of a number of processes that the model uses."""
 
     compute: Compute
     buckets: list[Bucket]
@@ -48,7 +48,7 @@ class Measured(NamedTuple):
 
 
 def measured(group: Group) -> Measured:
-    """What the model is given of these ranks."""
+    """Measure these ranks for the model."""
     found = group.ask("compute")
     seconds = group.ask("reduce", *SIZES)
     buckets = [Bucket(float(size), ready) for size, ready in found["buckets"]]
@@ -56,7 +56,7 @@ def measured(group: Group) -> Measured:
 
 
 def share_that_arrives(side: int, batch: int, megabits: int) -> float:
-    """Of a throttle's rate: two processes sum the largest size. Each sends that many bytes."""
+    """The share of a throttle's rate that arrives, from a sum of two processes that each send the largest size."""
     with on_hosts(2, side, batch) as (group, made):
         for host in made:
             throttle(host, megabits)
@@ -65,7 +65,7 @@ def share_that_arrives(side: int, batch: int, megabits: int) -> float:
 
 
 def row_of(given: Measured, size: int, name: str, link: Link, seconds: list[float]) -> Row:
-    """Steps that were timed on a link, beside what the model says."""
+    """A row that compares the timed steps on a link with the model."""
     ring = Ring(size, link)
     said, seen = step_seconds(given.compute, given.buckets, ring), median(seconds)
     return {
@@ -81,7 +81,7 @@ def row_of(given: Measured, size: int, name: str, link: Link, seconds: list[floa
 
 
 def throttled_rows(asked: Any, size: int, share: float) -> tuple[Measured, list[Row]]:
-    """The steps of so many processes on each throttle, in turns."""
+    """Time the steps of this many processes on each throttle, in turns."""
     with on_hosts(size, asked.side, asked.batch) as (group, made):
         given = measured(group)
         seconds: dict[int, list[float]] = {megabits: [] for megabits in asked.throttles}
@@ -95,7 +95,7 @@ def throttled_rows(asked: Any, size: int, share: float) -> tuple[Measured, list[
 
 
 def loopback_row(size: int, side: int, batch: int, repeats: int) -> Row:
-    """The steps of so many processes of one host, on its loopback interface."""
+    """Time the steps of this many processes on one host, over its loopback interface."""
     with ExitStack() as stack:
         group = Group(stack, [[]] * size, "127.0.0.1", side, batch)
         given = measured(group)
@@ -103,7 +103,7 @@ def loopback_row(size: int, side: int, batch: int, repeats: int) -> Row:
 
 
 def predictions(given: Measured, step_ms: float, gigabits: list[float]) -> list[Row]:
-    """The model's efficiency on hosts of eight GPUs."""
+    """Rows with the efficiency that the model predicts for hosts of eight GPUs."""
     faster = step_ms / 1e3 / given.compute.seconds
     compute = Compute(*(part * faster for part in given.compute))
     buckets = [Bucket(size, ready * faster) for size, ready in given.buckets]
@@ -119,7 +119,7 @@ def predictions(given: Measured, step_ms: float, gigabits: list[float]) -> list[
 
 
 def in_words(given: Measured) -> str:
-    """The parts of a step without the exchange, and DDP's buckets."""
+    """A text with the parts of a step without the exchange, and DDP's buckets."""
     backward = given.compute.backward
     parts = ", ".join(f"{name} {1e3 * part:.0f} ms" for name, part in given.compute._asdict().items())
     buckets = [f"{one.size / 1e6:.1f} MB ready after {one.ready / backward:.0%} of backward" for one in given.buckets]
@@ -129,15 +129,15 @@ def in_words(given: Measured) -> str:
 def main() -> None:
     """Measure, compare with the model, and predict."""
     benchmark = Benchmark(__file__, __doc__, "exchange", "The exchange of gradients, and a model of it")
-    benchmark.add("--processes", type=int, nargs="+", default=[2, 4], help="hosts, of a process each")
+    benchmark.add("--processes", type=int, nargs="+", default=[2, 4], help="numbers of hosts, with one process each")
     benchmark.add("--throttles", type=int, nargs="+", default=[100, 200, 400, 800], help="Mbit/s of each host")
-    benchmark.add("--gigabits", type=float, nargs="+", default=[10, 25, 100, 400], help="of each GPU's network card")
-    benchmark.add("--step-ms", type=float, default=150.0, help="of a GPU's step in the predictions")
-    benchmark.add("--side", type=int, default=64, help="of the images, pixels")
+    benchmark.add("--gigabits", type=float, nargs="+", default=[10, 25, 100, 400], help="Gbit/s for each GPU")
+    benchmark.add("--step-ms", type=float, default=150.0, help="milliseconds of a GPU's step in the predictions")
+    benchmark.add("--side", type=int, default=64, help="side of the images, pixels")
     benchmark.share(repeats=3, batch=8)
     asked = benchmark.parse()
     if os.geteuid():
-        benchmark.fail(PermissionError("hosts are network namespaces, which only root makes"), 2)
+        benchmark.fail(PermissionError("hosts are network namespaces, which only root can make"), 2)
     middle = sorted(asked.throttles)[len(asked.throttles) // 2]
     share = share_that_arrives(asked.side, asked.batch, middle)
     benchmark.note(**{"share of a throttle's rate that arrives": round(share, 3)})

@@ -1,4 +1,4 @@
-"""Ranks whose exchange of gradients is measured, on one host or on several, which are network namespaces."""
+"""Starts the ranks whose exchange of gradients is measured, on one host or several; hosts are network namespaces."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ RANK, PORT = str(Path(__file__).with_name("exchange_rank.py")), 29555
 
 
 class Group:
-    """Ranks that wait for a line; `prefixes` stand before the command of each."""
+    """Ranks that wait for lines; the command of each begins with one of `prefixes`."""
 
     def __init__(self, stack: ExitStack, prefixes: Sequence[Sequence[str]], address: str, *network: int) -> None:
         size = len(prefixes)
@@ -30,7 +30,7 @@ class Group:
             self._ranks.append(process)
 
     def ask(self, *words: object) -> Any:
-        """What rank 0 answers."""
+        """Send a line to rank 0; return its answer."""
         first = self._ranks[0]
         if first.stdin is None or first.stdout is None:
             raise RuntimeError("rank 0 has no pipes")
@@ -44,7 +44,7 @@ class Group:
 
 @contextmanager
 def on_hosts(size: int, side: int, batch: int) -> Iterator[tuple[Group, list[Any]]]:
-    """A rank on each of so many hosts."""
+    """A context with a rank on each of this many hosts."""
     from tests.hosts import hosts
 
     with hosts(size) as made, ExitStack() as stack:
@@ -52,7 +52,7 @@ def on_hosts(size: int, side: int, batch: int) -> Iterator[tuple[Group, list[Any
 
 
 def throttle(host: Any, megabits: int) -> None:
-    """Let the host send so many megabits a second."""
+    """Limit the rate at which the host sends to this many megabits per second."""
     burst = f"{max(64, megabits // 4)}kb"
     words = ("qdisc", "replace", "dev", "eth0", "root", "tbf", "rate", f"{megabits}mbit", "burst", burst)
     done = Popen([*host.prefix, "tc", *words, "latency", "100ms"]).wait()

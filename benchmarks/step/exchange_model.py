@@ -1,9 +1,9 @@
 """A model of the exchange of gradients: from bytes, buckets and links to the efficiency of many processes.
 
 Gradients of b bytes go around a ring of N processes: each sends 2 (N - 1) / N b bytes in 2 (N - 1) messages. With G
-processes a host the ring is of two levels: within the host first, then each process with those of its place on H
-hosts, over b / G bytes, then within the host again. Buckets are exchanged one after another, in the order in which the
-backward pass makes them ready; what is not over when it ends is waited for before the update.
+processes per host the ring has two levels: first within the host; then between the processes with the same place on the
+H hosts, over b / G bytes; then within the host again. Buckets are exchanged one after another, in the order in which
+the backward pass makes them ready. The update waits for exchanges that end after the backward pass.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 
 class Link(NamedTuple):
-    """What carries a message from a process to the next one."""
+    """The connection from a process to the next one."""
 
     bytes_per_second: float
-    latency: float = 0.0  # seconds a message
+    latency: float = 0.0  # seconds per message
 
     def behind(self, other: "Link") -> "Link":
-        """Both in a row, which work at the same time: the slower rate, and the sum of the latencies."""
+        """Both links in a row, which work at the same time: the slower rate, and the sum of the latencies."""
         return Link(min(self.bytes_per_second, other.bytes_per_second), self.latency + other.latency)
 
 
@@ -25,11 +25,11 @@ class Bucket(NamedTuple):
     """Gradients that are exchanged together."""
 
     size: float  # bytes
-    ready: float  # seconds from the beginning of the backward pass until the last of them is there
+    ready: float  # seconds from the beginning of the backward pass until all of them are computed
 
 
 class Compute(NamedTuple):
-    """The seconds of a step that needs no exchange."""
+    """The seconds of a step without the exchange."""
 
     forward: float
     backward: float
@@ -37,38 +37,38 @@ class Compute(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Of the whole step."""
+        """The seconds of the whole step."""
         return self.forward + self.backward + self.update
 
 
 class Ring(NamedTuple):
-    """Processes that are equally far from each other."""
+    """Processes with equal links between all neighbours."""
 
     processes: int
     link: Link
 
     def seconds(self, size: float) -> float:
-        """Until each has the sum of `size` bytes of all."""
+        """The seconds until each process has the sum of `size` bytes over all processes."""
         turns = 2 * (self.processes - 1)
         return turns * (size / self.processes / self.link.bytes_per_second + self.link.latency)
 
 
 class Cluster(NamedTuple):
-    """Hosts of several processes; the link between hosts is that of one process, as with a network card a GPU."""
+    """Hosts with several processes. Each process has its own link between hosts, like a network card for each GPU."""
 
     hosts: int
-    processes: int  # a host
+    processes: int  # per host
     within: Link
     between: Link
 
     def seconds(self, size: float) -> float:
-        """Until each has the sum of `size` bytes of all."""
+        """The seconds until each process has the sum of `size` bytes over all processes."""
         inside = Ring(self.processes, self.within).seconds(size)
         return inside + Ring(self.hosts, self.between).seconds(size / self.processes)
 
 
 def step_seconds(compute: Compute, buckets: Sequence[Bucket], group: Ring | Cluster) -> float:
-    """Seconds of a step in which the buckets are exchanged beside the backward pass."""
+    """The seconds of a step that exchanges the buckets during the backward pass."""
     over = 0.0
     for bucket in buckets:
         over = max(over, bucket.ready) + group.seconds(bucket.size)
@@ -76,14 +76,15 @@ def step_seconds(compute: Compute, buckets: Sequence[Bucket], group: Ring | Clus
 
 
 def efficiency(compute: Compute, buckets: Sequence[Bucket], group: Ring | Cluster) -> float:
-    """The images a second of each process, as a fraction of those without the exchange."""
+    """The rate of each process as a fraction of its rate without the exchange."""
     return compute.seconds / step_seconds(compute, buckets, group)
 
 
 def fitted_link(processes: int, sizes: Sequence[float], seconds: Sequence[float]) -> Link:
-    """The link with which a ring's seconds come nearest to those that were measured, relative to each of them.
+    """The link with which the seconds of a ring fit the measured ones best, by relative error.
 
-    Weighted least squares of seconds = a + b * size, neither below zero. Raises ValueError for fewer than two sizes.
+    This is a weighted least-squares fit of seconds = a + b * size, with neither a nor b below zero. Raises ValueError
+    for fewer than two sizes.
     """
     if len(set(sizes)) < 2:
         raise ValueError(f"sizes {list(sizes)}: a line needs two")

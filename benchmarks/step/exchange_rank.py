@@ -1,8 +1,8 @@
-"""A rank whose exchange of gradients is measured: it does what rank 0 is told on its standard input.
+"""Runs a rank whose exchange of gradients is measured. All ranks obey the lines on the standard input of rank 0.
 
-A line is a word and numbers: `reduce BYTES...` asks for the seconds of a sum of this many bytes over all ranks;
-`compute` for the seconds of a step's parts without the exchange, and for each bucket's bytes and when it is ready;
-`steps` for the seconds of a step with the exchange, as a run does it.
+A line is a word and numbers. `reduce BYTES...` requests the seconds of a sum of this many bytes over all ranks.
+`compute` requests the seconds of the parts of a step without the exchange, and for each bucket its bytes and when it is
+ready. `steps` requests the seconds of a step with the exchange, as in a run.
 """
 
 import json
@@ -67,7 +67,7 @@ def _reduce(world: Any, size: int) -> float:
 
 
 def _compute(world: Any, step: "_Step") -> dict[str, Any]:
-    """Medians over steps that all ranks make at the same time, as they share cores."""
+    """Medians over steps that all ranks make at the same time, because they share cores."""
     notes = []
     for _ in range(TIMES):
         world.any(False)
@@ -90,7 +90,7 @@ def _steps(world: Any, step: "_Step") -> float:
 
 
 class _Step:
-    """Forward, backward and update of EfficientNet-B0 on resident images."""
+    """A training step of EfficientNet-B0 on resident images: forward, backward and update."""
 
     def __init__(self, world: Any, side: int, batch: int) -> None:
         import torch
@@ -108,7 +108,7 @@ class _Step:
         self.buckets: list[tuple[int, float]] = []
 
     def watch(self) -> None:
-        """Exchange nothing from now on; note when each bucket would be exchanged."""
+        """From now on, exchange nothing, but record when each bucket would be exchanged."""
         import torch
         import torch.distributed as dist
 
@@ -121,7 +121,7 @@ class _Step:
         self._model.register_comm_hook(None, note)
 
     def __call__(self) -> None:
-        """Make a step; `parts` has its seconds forward, backward, for the update."""
+        """Take a step; `parts` then has its seconds for forward, backward and update."""
         import torch
 
         self.parts, self.buckets = [], []

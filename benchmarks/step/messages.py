@@ -1,11 +1,11 @@
-"""What the size of the messages in which DDP exchanges gradients does to the step of EfficientNet-B0.
+"""Measures how the size of the messages in which DDP exchanges gradients affects the step of EfficientNet-B0.
 
     python -m benchmarks.step.messages [--ranks 2] [--repeats 7] [--mib 1 4 25 100] [--side 64] [--batch 16]
 
-The ranks are processes on this machine that exchange over gloo, with an even share of its cores; each makes steps of
-`--batch` images, forward, backward with the exchange, and SGD, through the product's wrapping (`runtime.bucket_mib`).
-All ranks hold a network for each size and take turns with all of them together; a turn is ten steps. `no exchange`
-leaves the gradients where they are, and shows what the exchange costs in all. Gradients of B0 are 21 MB.
+The ranks are processes on this machine that exchange gradients over gloo and share its cores equally. Each takes steps
+of `--batch` images: forward, backward with the exchange, and SGD, with the product's wrapper (`runtime.bucket_mib`).
+All ranks have a network for each size and take turns with each together; a turn is ten steps. `no exchange` leaves the
+gradients on their ranks, and shows the total cost of the exchange. The gradients of B0 take 21 MB.
 """
 
 import sys
@@ -18,16 +18,16 @@ from benchmarks.harness.stopwatch import time_steps
 from benchmarks.harness.tables import rate_rows
 
 CLASSES, WARM_UP, STEPS = 1000, 3, 10
-NONE, DEFAULT = "no exchange", "DDP's default: 25 MiB, the first one 1"
+NONE, DEFAULT = "no exchange", "DDP's default: 25 MiB, the first message 1 MiB"
 
 
 def contenders(sizes: list[int]) -> dict[str, int | None]:
-    """MiB of a message by its row in the table."""
+    """The size of a message in MiB, by the name of its row in the table."""
     return {NONE: None, DEFAULT: None, **{f"{mib} MiB": mib for mib in sizes}}
 
 
 def stepper(world: Any, mib: int | None, side: int, batch: int, *, exchange: bool) -> Callable[[], int]:
-    """A step of this rank; it returns the rank's images."""
+    """A step of this rank; it returns the number of the rank's images."""
     import torch
 
     from headrace.train.model.build import random_network
@@ -51,7 +51,7 @@ def stepper(world: Any, mib: int | None, side: int, batch: int, *, exchange: boo
 
 
 def be_a_rank(mib: list[int], repeats: int, side: int, batch: int) -> dict[str, list[Run]] | None:
-    """All turns of this rank, in a process of its own; the first returns what it measured, with its own CPU time."""
+    """Take all turns of this rank in a process of its own; the first rank returns its runs, with its own CPU time."""
     from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()
@@ -77,7 +77,7 @@ def be_a_rank(mib: list[int], repeats: int, side: int, batch: int) -> dict[str, 
 
 
 def take_turn(world: Any, step: Callable[[], int]) -> Run:
-    """Some steps that all ranks begin and end together; the rate is that of all ranks."""
+    """Take some steps that all ranks begin and end together; the rate is that of all ranks."""
 
     def turn() -> int:
         images = sum(step() for _ in range(STEPS))
@@ -90,11 +90,11 @@ def take_turn(world: Any, step: Callable[[], int]) -> Run:
 
 
 def main() -> None:
-    """Start the ranks and write what they measured."""
+    """Start the ranks, and write their measurements."""
     benchmark = Benchmark(__file__, __doc__, "buckets", "Sizes of DDP's messages")
     benchmark.add("--ranks", type=int, default=2, help="processes on this machine")
-    benchmark.add("--mib", type=int, nargs="+", default=[1, 4, 25, 100], help="sizes of a message")
-    benchmark.add("--side", type=int, default=64, help="of the images, pixels")
+    benchmark.add("--mib", type=int, nargs="+", default=[1, 4, 25, 100], help="sizes of a message, MiB")
+    benchmark.add("--side", type=int, default=64, help="side of the images, pixels")
     benchmark.share(repeats=7, batch=16)
     asked = benchmark.parse()
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={asked.ranks}"]

@@ -1,12 +1,12 @@
-"""How fast one training step of EfficientNet-B0 is on a CPU, side by side with other implementations.
+"""Compares the rate of a training step of EfficientNet-B0 on a CPU with other implementations.
 
     python -m benchmarks.step.peers [--repeats 5] [--sizes 64 128 224] [--batch 32] [--seconds 3]
 
-A step is forward, cross entropy, backward and an SGD update with momentum (fused, but for efficientnet_pytorch as it
-is), in fp32, on a batch that is already there, on all cores. Each contender is a process, started once for each size
-and stopped while others are measured; they take turns, and a turn lasts the given seconds and at least two steps. All
-start from random weights and leave stochastic depth and dropout on. Peers run in both memory layouts, and Headrace is
-held against the fastest of them all. bf16 is for processors with units for it.
+A step is forward, cross entropy, backward and an SGD update with momentum (fused, except for efficientnet_pytorch), in
+fp32, on a batch in memory, on all cores. Each contender is a process, which is started once for each size, and stopped
+while others are measured. They take turns; a turn lasts the given seconds and at least two steps. All start from random
+weights, with stochastic depth and dropout. Peers run in both memory layouts, and Headrace is compared with the fastest
+of them all. bf16 runs only on processors with units for it.
 """
 
 import os
@@ -29,7 +29,7 @@ BF16 = ("avx512_bf16", "amx_bf16")  # in the processor's flags
 
 
 class Built(NamedTuple):
-    """A network, and what it takes besides the images."""
+    """A network, and its arguments besides the images."""
 
     network: Any
     noise: tuple[Any, ...] = ()
@@ -37,7 +37,7 @@ class Built(NamedTuple):
 
 
 def headrace(batch: int) -> Built:
-    """The product's network, with the allocator as its runs set it."""
+    """The product's network, with the allocator set as in its runs."""
     import torch
 
     from headrace.train.model.build import random_network
@@ -50,7 +50,7 @@ def headrace(batch: int) -> Built:
 
 
 def package(batch: int) -> Built:
-    """The package efficientnet_pytorch as it is."""
+    """The network of efficientnet_pytorch, unchanged."""
     from efficientnet_pytorch import EfficientNet
 
     del batch
@@ -58,7 +58,7 @@ def package(batch: int) -> Built:
 
 
 def timm(batch: int) -> Built:
-    """That of timm."""
+    """The network of timm."""
     from timm import create_model
 
     del batch
@@ -66,7 +66,7 @@ def timm(batch: int) -> Built:
 
 
 def torchvision(batch: int) -> Built:
-    """That of torchvision."""
+    """The network of torchvision."""
     from torchvision.models import efficientnet_b0
 
     del batch
@@ -85,7 +85,7 @@ CONTENDERS = [
 
 
 def left_out() -> dict[str, str]:
-    """Contenders that cannot run here, and why."""
+    """The contenders that cannot run here, and the reasons."""
     flags = Path("/proc/cpuinfo").read_text("ascii").split()
     without = {}
     for name in CONTENDERS:
@@ -97,7 +97,7 @@ def left_out() -> dict[str, str]:
 
 
 def contend(contender: str, size: int, batch: int) -> None:
-    """Be a contender, in a process of its own: two steps, then a turn whenever asked."""
+    """Run as a contender in a process of its own: take two steps, then turns on request."""
     name, *ways = contender.split(", ")
     if name == OURS:
         from headrace.train.machine.openmp import spin_briefly
@@ -129,7 +129,7 @@ def contend(contender: str, size: int, batch: int) -> None:
 
 
 def against_fastest(runs: Mapping[str, Sequence[Run]]) -> Row:
-    """Headrace's best against the best of all others, turn by turn."""
+    """A row that compares Headrace's best way with the best of all others, turn by turn."""
 
     def rate(name: str) -> float:
         return median(run["images_per_second"] for run in runs[name])
@@ -144,7 +144,7 @@ def against_fastest(runs: Mapping[str, Sequence[Run]]) -> Row:
 
 
 def main() -> None:
-    """All contenders that can run here, at all sizes."""
+    """Measure all contenders that can run here, at all sizes."""
     benchmark = Benchmark(__file__, __doc__, "step", "The training step on a CPU")
     benchmark.share(repeats=5, sizes=[64, 128, 224], batch=32, seconds=3.0)
     asked = benchmark.parse()

@@ -1,11 +1,12 @@
-"""What a checkpoint costs a run: saved while the run waits, or beside its steps.
+"""Measures the cost of a checkpoint for a run, if the run waits for the save and if it continues meanwhile.
 
     python -m benchmarks.step.saving [--models efficientnet-b0 efficientnet-b5] [--repeats 9] [--steps 20] [--sizes 64]
 
-One network of each model is trained on resident images on the CPU, with AdamW and an average of its weights, as large
-as a checkpoint can be. The three ways take turns on it: no save, a save that is waited for, and a save beside the steps
-(`runtime.async_save_mb = 0`). A turn is `--steps` steps with one save before the first, and ends when that is on the
-disk; so a turn of fewer steps shows more of its cost than a run has. The stall is the time until the first step begins.
+One network of each model is trained on resident images on the CPU, with AdamW and an average of its weights, which
+makes the checkpoint as large as possible. The three ways take turns: no save, a save for which the run waits, and a
+save during the steps (`runtime.async_save_mb = 0`). A turn is `--steps` steps with one save before the first, and ends
+when the checkpoint is on the disk. So the cost in a short turn is higher than in a run. The stall is the time until the
+first step begins.
 """
 
 import statistics
@@ -22,11 +23,11 @@ from benchmarks.harness.tables import rate_rows
 
 CLASSES, WARM_UP = 1000, 3
 WAYS = {"no save": None, "waited for": 1e9, "beside the steps": 0.0}
-"""MB from which a state is saved beside the steps; none: it is not saved."""
+"""The size in MB from which a state is saved during the steps; None if it is not saved."""
 
 
 def measure(model: str, repeats: int, steps: int, side: int, batch: int) -> dict[str, Any]:
-    """All turns of a network in this process: runs and stalls of each way, and the size of its checkpoint."""
+    """Take all turns of a network in this process; return runs and stalls of each way, and the checkpoint's size."""
     from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()
@@ -53,7 +54,7 @@ def measure(model: str, repeats: int, steps: int, side: int, batch: int) -> dict
 
 
 def trained(model: str, side: int, batch: int) -> tuple[Callable[[], int], Callable[[], dict[str, Any]]]:
-    """A step, which returns its images, and the states that a checkpoint of it has."""
+    """A step, which returns the number of its images, and a function that returns the states for a checkpoint."""
     import copy
 
     import torch
@@ -82,7 +83,7 @@ def trained(model: str, side: int, batch: int) -> tuple[Callable[[], int], Calla
 
 
 def saver(out: Path, states: Callable[[], dict[str, Any]], place: Any, beside_mb: float) -> Any:
-    """What saves, as in a run."""
+    """The saver of a run."""
     from headrace.train.checkpoint.saver import Saver
     from headrace.train.record.attempts import Attempt
 
@@ -90,7 +91,7 @@ def saver(out: Path, states: Callable[[], dict[str, Any]], place: Any, beside_mb
 
 
 def take_turn(step: Callable[[], int], steps: int, save: Any, number: int) -> tuple[Run, float]:
-    """A save, if there is to be one, and some steps; the rate of both together, and the seconds before the steps."""
+    """Save if there is a saver, and take some steps; return the rate of both, and the seconds before the steps."""
     from headrace.train.checkpoint.progress import Progress
 
     stall = [0.0]
@@ -110,9 +111,9 @@ def take_turn(step: Callable[[], int], steps: int, save: Any, number: int) -> tu
 
 def main() -> None:
     """Measure each model in a process of its own, and write the table."""
-    benchmark = Benchmark(__file__, __doc__, "saving", "What a checkpoint costs a run")
+    benchmark = Benchmark(__file__, __doc__, "saving", "The cost of a checkpoint for a run")
     benchmark.add("--models", nargs="+", default=["efficientnet-b0", "efficientnet-b5"], help="names of networks")
-    benchmark.add("--steps", type=int, default=20, help="steps of a turn, with one save")
+    benchmark.add("--steps", type=int, default=20, help="steps in a turn, with one save")
     benchmark.share(repeats=9, sizes=[64], batch=32)
     asked = benchmark.parse()
     tables, stalls = {}, {}

@@ -1,1 +1,1 @@
-"""Sets behind a web server, and how they come to a host."""
+"""Measures how sets on a web server are fetched to a host."""

@@ -1,6 +1,6 @@
-"""Who is compared by `benchmarks.storage.staging`: each in a process of its own, as `be` says.
+"""The contenders of `benchmarks.storage.staging`: `be` runs each in a process of its own.
 
-Nothing of Headrace or a peer is imported before it is needed: s3fs may have a Python of its own, without the others.
+Modules of Headrace and of peers are imported only when needed, because the Python with s3fs may not have the others.
 """
 
 import os
@@ -12,15 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-BATCH, WINDOW, AHEAD = 64, 2, 3  # samples; tars of a window; batches that a loader makes ahead
-_SETTLED = 4.0  # seconds after the first batch, from which on the state is steady
-_SIX = 6  # downloads at a time, as many as Headrace has
+BATCH, WINDOW, AHEAD = 64, 2, 3  # samples in a batch; tars in a window; batches that a loader makes ahead
+_SETTLED = 4.0  # seconds after the first batch, after which the state is steady
+_SIX = 6  # parallel downloads, as many as in Headrace
 KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
-"""Credentials that clients insist on; a web server of static files reads none."""
+"""Credentials that clients require; a web server of static files ignores them."""
 
 
 class Given(NamedTuple):
-    """Where the set of a contender is, and an empty folder."""
+    """The location of a contender's set, and an empty folder."""
 
     server: str
     prefix: str
@@ -29,7 +29,7 @@ class Given(NamedTuple):
 
 
 def _names(given: Given) -> list[str]:
-    """Those of the training tars, as Headrace's manifest has them."""
+    """The names of the training tars in Headrace's manifest."""
     import json
     from urllib.request import urlopen
 
@@ -47,7 +47,7 @@ def _opened(given: Given) -> Any:
 
 
 def staged(given: Given) -> None:
-    """All training tars on the disk, each hashed and flushed."""
+    """Fetch all training tars with Headrace, which hashes and flushes each."""
     split = _opened(given)
     split.staged.fetch_all()
     while split.staged.missing:
@@ -57,7 +57,7 @@ def staged(given: Given) -> None:
 
 
 def ours(given: Given) -> Iterator[list[bytes]]:
-    """Batches in the order of training, in windows, or in that of validation; tars come ahead of them."""
+    """Yield batches in the order of training, with windows, or in that of validation; tars are fetched ahead."""
     import numpy as np
 
     from headrace.shards.order import Order, Steps
@@ -81,7 +81,7 @@ def ours(given: Given) -> Iterator[list[bytes]]:
 
 
 def by_boto3(given: Given) -> None:
-    """All training tars on the disk, six at a time."""
+    """Fetch all training tars with boto3, six at a time."""
     import boto3
     from boto3.s3.transfer import TransferConfig
 
@@ -95,7 +95,7 @@ def by_boto3(given: Given) -> None:
 
 
 def by_s3fs(given: Given) -> None:
-    """The same, with the concurrency that it chooses itself."""
+    """Fetch all training tars with s3fs, which chooses the concurrency itself."""
     import s3fs
 
     files = s3fs.S3FileSystem(anon=True, endpoint_url=given.server)
@@ -104,7 +104,7 @@ def by_s3fs(given: Given) -> None:
 
 
 def by_streaming(given: Given) -> Iterator[list[bytes]]:
-    """mosaicml-streaming's data set, from the MDS shards that lie beside ours."""
+    """Yield batches of mosaicml-streaming's data set, from the MDS shards beside Headrace's set."""
     os.environ["S3_ENDPOINT_URL"] = given.server
     from streaming import StreamingDataset
     from streaming.base.util import clean_stale_shared_memory
@@ -120,7 +120,7 @@ def by_streaming(given: Given) -> Iterator[list[bytes]]:
 
 
 def by_litdata(given: Given) -> Iterator[list[bytes]]:
-    """The data set of litData, from its chunks. It fetches them by obstore, and has no option for plain http."""
+    """Yield batches of litData's data set, from its chunks, fetched by obstore; plain http has no public option."""
     from litdata import StreamingDataset
     from litdata.streaming import downloader
 
@@ -147,7 +147,7 @@ def _batches(samples: Iterator[bytes]) -> Iterator[list[bytes]]:
 
 
 class Contender(NamedTuple):
-    """One of those that are compared. Some only fetch, others hand out samples."""
+    """A contender. Some contenders only fetch tars, others yield samples."""
 
     title: str
     module: str
@@ -167,7 +167,7 @@ CONTENDERS = {
 
 
 def be(name: str, what: str, server: str, folder: str, need: float, seconds: float) -> dict[str, float]:
-    """Be a contender: "whole", "first" or "steady". What it measured, by name."""
+    """Run as a contender for the table "whole", "first" or "steady"; return its measurements by name."""
     os.environ.update(KEYS)
     contender = CONTENDERS[name]
     given = Given(server, contender.prefix, Path(folder), shuffle=what != "whole")
@@ -175,13 +175,13 @@ def be(name: str, what: str, server: str, folder: str, need: float, seconds: flo
     if what == "whole":
         return _whole(contender, given)
     if contender.batches is None:
-        raise ValueError(f"{name} hands out no samples")
+        raise ValueError(f"{name} yields no samples")
     batches = contender.batches(given)
     return _first(batches, given) if what == "first" else _steady(batches, given, need, seconds)
 
 
 def _cpu() -> float:
-    """CPU seconds of this process and of those that it has waited for."""
+    """The CPU seconds of this process and of processes that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -208,9 +208,9 @@ def _size(folder: Path) -> int:
 
 
 def _steady(batches: Iterator[list[bytes]], given: Given, need: float, seconds: float) -> dict[str, float]:
-    """A step that takes as long as its bytes would at `need` bytes a second; a thread makes batches ahead of it.
+    """Measure steps that take as long as reading their bytes at `need` bytes per second; a thread makes batches ahead.
 
-    The first batch and what follows it in the next seconds do not count.
+    The first batch and the seconds after it do not count.
     """
     ready: queue.Queue[list[bytes]] = queue.Queue(AHEAD)
 

@@ -1,4 +1,4 @@
-"""nginx on the loopback interface, and a link in front of it with a limit in bytes a second."""
+"""Runs nginx on the loopback interface, and a link in front of it with a limit in bytes per second."""
 
 import shutil
 import socket
@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks.harness.processes import child
 
 BUCKET = "bucket"
-"""The folder that is served, as S3's clients call it: a path of a bucket and a key is one of a static file."""
-_PIECE = 1 << 16  # bytes that the link lets through at once
+"""The name of the served folder, which is a bucket for clients of S3: the path of a key is that of a static file."""
+_PIECE = 1 << 16  # bytes that pass the link at once
 _NGINX = """\
 daemon off; pid {work}/nginx.pid; error_log {work}/nginx.error; worker_processes 1;
 events {{ worker_connections 1024; }}
@@ -38,7 +38,7 @@ def _free_port() -> int:
 
 @contextmanager
 def nginx(root: Path, work: Path) -> Iterator[int]:
-    """The port of a server that has the files of a folder in /bucket/. Raises NoServerError."""
+    """A context with the port of a server that has the files of a folder in /bucket/. Raises NoServerError."""
     program, port = shutil.which("nginx") or "/usr/sbin/nginx", _free_port()
     if not Path(program).exists():
         raise NoServerError("nginx is needed: apt-get install nginx-light")
@@ -66,7 +66,7 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def link(port: int, rate: float) -> Iterator[int]:
-    """The port of a link to a server: `rate` bytes a second come through, over all connections together."""
+    """A context with the port of a link to a server, which passes `rate` bytes per second over all connections."""
     mine = _free_port()
     with subprocess.Popen(child(__file__, "relay", mine, port, rate), stdin=subprocess.PIPE) as process:
         try:
@@ -77,13 +77,13 @@ def link(port: int, rate: float) -> Iterator[int]:
 
 
 class _Pace:
-    """Says when more bytes may pass."""
+    """Limits the rate at which bytes pass."""
 
     def __init__(self, rate: float) -> None:
         self._rate, self._next, self._lock = rate, 0.0, threading.Lock()
 
     def wait(self, size: int) -> None:
-        """Sleep until they may."""
+        """Sleep until this many bytes may pass."""
         with self._lock:
             self._next = max(self._next, time.monotonic()) + size / self._rate
             until = self._next
@@ -91,7 +91,7 @@ class _Pace:
 
 
 def relay(mine: int, port: int, rate: float) -> None:
-    """Be the link, until the parent ends this process."""
+    """Run the link until the parent ends this process."""
     pace, listening = _Pace(rate), socket.create_server(("127.0.0.1", mine), backlog=64)
     threading.Thread(target=_end_with_parent, args=(listening,), daemon=True).start()
     while True:
@@ -100,7 +100,7 @@ def relay(mine: int, port: int, rate: float) -> None:
             far = socket.create_connection(("127.0.0.1", port))
         except OSError:
             return
-        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 * _PIECE)  # what lies here counts as not sent
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 * _PIECE)  # bytes in this buffer count as not sent
         for source, target, slowed in ((near, far, None), (far, near, pace)):
             threading.Thread(target=_carry, args=(source, target, slowed), daemon=True).start()
 

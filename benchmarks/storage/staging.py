@@ -1,30 +1,29 @@
-"""Staging a set from a web server, beside boto3, s3fs, and the readers of mosaicml-streaming and litData.
+"""Compares staging of a set from a web server with boto3, s3fs, and the readers of mosaicml-streaming and litData.
 
     python -m benchmarks.storage.staging SHARDS [--s3fs PYTHON] [--link MB] [--need MB] [--repeats 5] [--work FOLDER]
 
-nginx serves SHARDS, and the same training samples as shards of mosaicml-streaming and chunks of litData, which are as
-large as the tars, on the loopback interface; to clients of S3 its files are objects of a bucket. Every contender is a
-process of its own with an empty folder, and all take turns in every repetition. Three tables:
+nginx serves SHARDS on the loopback interface, and the same training samples as shards of mosaicml-streaming and chunks
+of litData, which are as large as the tars. For clients of S3 its files are objects of a bucket. Every contender is a
+process of its own with an empty folder, and all take turns in every repetition. There are three tables:
 
-- The whole: all training samples from the server, once, in their order. boto3 and s3fs have no reader and only bring
-  the tars. CPU time is that of the contender's process and its children, without imports, per GB that lies in its
-  folder at the end; the server's is not in it. Headrace hashes every byte and flushes each tar to the disk; the others
-  do neither.
-- The first batch of 64 samples in random order, from nothing, through a link that lets --link MB a second through over
-  all connections. Headrace reads windows of 2 tars. "From the start" counts the start of the process and its imports
-  too (of torch in streaming and litData); "fetched" is what lay in its folder then.
-- The steady stall: a step that takes as long as its bytes would at --need MB a second, behind a link of 1.3 times what
-  the tars of these images need; a thread makes 3 batches ahead. Stall is the share of --seconds in which the step
-  waited for a batch; the first batch, and the 4 s after it, do not count. All of it should lie in the first epoch, so
-  that there is something to fetch: "fetched meanwhile" says how much that was.
+- The whole: all training samples are read from the server once, in their order. boto3 and s3fs have no reader and only
+  fetch the tars. CPU time is that of the contender's process and its children, without imports and without the server,
+  per GB in its folder at the end. Headrace hashes every byte and flushes each tar to the disk; the others do neither.
+- The first batch: 64 samples in random order are read with an empty folder, through a link that passes --link MB per
+  second over all connections. Headrace reads windows of 2 tars. "From the start" includes the start of the process and
+  its imports (of torch in streaming and litData). "Fetched" is the size of the folder then.
+- The steady stall: a step takes as long as reading its bytes at --need MB per second, behind a link with 1.3 times the
+  bandwidth that the tars of these images need; a thread makes 3 batches ahead. Stall is the share of --seconds in which
+  the step waited for a batch; the first batch and the 4 s after it do not count. All of this should be in the first
+  epoch, because nothing is fetched later: "fetched meanwhile" is the amount.
 
-The link is a relay of ours in a process of its own: nginx's limit_rate holds for single connections, so it would favour
-those who open many. The set is read once before, so the server has it in memory. Nothing is decoded.
+The link is a relay in a process of its own, because nginx's limit_rate applies to single connections and would favour
+contenders that open many. The set is read once before, so that the server has it in memory. Nothing is decoded.
 
-Peers are no requirements of this project; who is not there is left out, and the result says so. To have all of them:
-nginx (apt-get install nginx-light), in the Python that runs this `pip install obstore boto3 mosaicml-streaming litdata`
-(with --no-deps where these would bring another torch), and s3fs in an environment of its own, whose Python --s3fs
-names, since it needs another botocore than boto3 does.
+Peers are not requirements of this project; missing peers are omitted, and the result names them. To install all of
+them: nginx (apt-get install nginx-light); `pip install obstore boto3 mosaicml-streaming litdata` in the Python that
+runs this (with --no-deps if these would install another torch); and s3fs in a separate environment, whose Python --s3fs
+names, because s3fs and boto3 need different versions of botocore.
 """
 
 import os
@@ -50,18 +49,18 @@ from benchmarks.storage.readers import CONTENDERS, Contender
 from benchmarks.storage.servers import NoServerError, link, nginx
 
 MB = 1e6
-_SPARE = 1.3  # times the bandwidth that the steps need
+_SPARE = 1.3  # the link has this multiple of the bandwidth that the steps need
 _PEERS = {"boto3": "boto3", "s3fs": "s3fs", "streaming": "mosaicml-streaming", "litdata": "litdata"}
 
 
 class Contest:
-    """Contenders against one server."""
+    """Runs contenders with one server."""
 
     def __init__(self, pythons: Mapping[str, str], work: Path, need: float, seconds: float) -> None:
         self._pythons, self._work, self._need, self._seconds = pythons, work, need, seconds
 
     def measure(self, name: str, what: str, port: int) -> Run:
-        """What a contender measured in a fresh process, with an empty folder."""
+        """Run a contender in a fresh process with an empty folder; return its measurements."""
         folder = Path(tempfile.mkdtemp(dir=self._work))
         words = (name, what, f"http://127.0.0.1:{port}", folder, self._need, self._seconds)
         os.sync()
@@ -81,11 +80,11 @@ class Contest:
 
 
 def whole_rows(runs: Mapping[str, list[Run]], samples: int, size: int) -> list[Row]:
-    """A row a contender. RuntimeError where one handed out other samples than there are."""
+    """A row for each contender. Raises RuntimeError if a contender did not yield all samples."""
     rows = []
     for name, own in runs.items():
         if any(run["samples"] and (run["samples"], run["bytes"]) != (samples, size) for run in own):
-            raise RuntimeError(f"{name}: {own[0]['samples']:,.0f} samples came, there are {samples:,}")
+            raise RuntimeError(f"{name}: received {own[0]['samples']:,.0f} samples, expected {samples:,}")
         row = {"contender": name, "n": len(own), **spread("seconds", [run["seconds"] for run in own], 2)}
         row["MB/s"] = round(median(run["fetched"] / run["seconds"] for run in own) / MB)
         each = [1e9 * run["cpu_seconds"] / run["fetched"] for run in own]
@@ -94,7 +93,7 @@ def whole_rows(runs: Mapping[str, list[Run]], samples: int, size: int) -> list[R
 
 
 def first_rows(runs: Mapping[str, list[Run]]) -> list[Row]:
-    """A row a contender."""
+    """A row for each contender, about the first batch."""
     return [
         {
             "contender": name,
@@ -108,7 +107,7 @@ def first_rows(runs: Mapping[str, list[Run]]) -> list[Row]:
 
 
 def steady_rows(runs: Mapping[str, list[Run]]) -> list[Row]:
-    """A row a contender."""
+    """A row for each contender, about the steady stall."""
     return [
         {
             "contender": name,
@@ -124,7 +123,7 @@ def steady_rows(runs: Mapping[str, list[Run]]) -> list[Row]:
 
 @contextmanager
 def served(shards: Path, names: list[str], work: Path, size: int) -> Iterator[Path]:
-    """A folder with the set, and what is made of it for those who have a format of their own: files of this size."""
+    """A context with a folder that has the set, and the formats of other contenders, in files of this size."""
     root = work / "served"
     root.mkdir()
     (root / "set").symlink_to(shards)
@@ -135,19 +134,19 @@ def served(shards: Path, names: list[str], work: Path, size: int) -> Iterator[Pa
 
 
 def make(write: str, shards: str, out: str, size: int) -> int:
-    """Write the training samples in another format, in a process of its own; the number of its files."""
+    """Write the training samples in another format, in a process of its own; return the number of files."""
     getattr(own_formats, write)(Path(shards), Path(out), size)
     return len(list(Path(out).iterdir()))
 
 
 def there(contender: Contender, python: str) -> bool:
-    """Whether a Python has what a contender needs."""
+    """Whether a Python has the module that a contender needs."""
     words = [python, "-c", f"import importlib.util as u; raise SystemExit(not u.find_spec({contender.module!r}))"]
     return subprocess.run(words, check=False).returncode == 0
 
 
 def versions_of(s3fs: Path | None) -> str:
-    """The packages of the peers."""
+    """The packages of the peers with their versions."""
     found = []
     for package in ("obstore", *_PEERS.values()):
         try:
@@ -165,7 +164,7 @@ def versions_of(s3fs: Path | None) -> str:
 
 
 def main() -> None:
-    """All contenders that can run here."""
+    """Measure all contenders that can run here."""
     benchmark = Benchmark(__file__, __doc__, "staging", "A set from a web server to a host")
     benchmark.add("shards", type=path, help="a shard set in a folder")
     benchmark.add("--s3fs", type=path, metavar="PYTHON", help="the Python of an environment with s3fs")

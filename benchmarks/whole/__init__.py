@@ -1,1 +1,1 @@
-"""A run from its start to its end."""
+"""Measures whole runs, from start to end."""

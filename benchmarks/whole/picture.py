@@ -1,11 +1,11 @@
-"""Pictures as SVG files: the same values give the same bytes."""
+"""Writes pictures as SVG files: equal values give equal bytes."""
 
 from pathlib import Path
 from typing import Any
 
 
 def pyplot() -> Any:
-    """The module of matplotlib, which is no requirement of this project, set up to draw SVG files."""
+    """The module pyplot of matplotlib, set up to draw SVG files. matplotlib is not a requirement of this project."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -16,5 +16,5 @@ def pyplot() -> Any:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a figure, without the date."""
+    """Write a figure without the date."""
     figure.savefig(path, metadata={"Date": None})

@@ -1,11 +1,11 @@
-"""Whether `headrace predict` on files says what prep followed by `headrace eval` says of them.
+"""Checks whether `headrace predict` on files gives the same predictions as prep followed by `headrace eval`.
 
     python -m benchmarks.whole.predicted SOURCE CHECKPOINT WORK
 
-SOURCE is the official zip of TinyImageNet, CHECKPOINT one that was trained on all its classes. The zip is unpacked into
-WORK, and its validation images are written once more as PNG, in a folder for each class. Of each form: prep of the
-whole form and eval of its validation split; predict on the folder of these images. Labels, counts and probabilities are
-compared image by image.
+SOURCE is the official zip of TinyImageNet, and CHECKPOINT was trained on all its classes. The zip is unpacked into
+WORK, and its validation images are also written as PNG, in a folder for each class. For each form, prep makes a set,
+eval evaluates its validation split, and predict reads the folder of the same images. Labels, counts and probabilities
+are compared image by image.
 """
 
 import shutil
@@ -28,7 +28,7 @@ from headrace.train.record.predictions import NAME, Predictions
 
 
 class Form(NamedTuple):
-    """The data set in one form: where it lies, and where its validation images lie."""
+    """The data set in one form: its path, and the path of its validation images."""
 
     name: str
     source: Path
@@ -36,7 +36,7 @@ class Form(NamedTuple):
 
 
 def unpacked(archive: Path, work: Path) -> Form:
-    """The official layout as a folder."""
+    """Unpack the official layout to a folder if it is missing; return this form."""
     out = work / "jpeg"
     if not out.exists():
         with zipfile.ZipFile(archive) as source:
@@ -47,7 +47,7 @@ def unpacked(archive: Path, work: Path) -> Form:
 
 
 def as_png(shards: ShardSet, jpegs: Path, work: Path) -> Form:
-    """The validation images as PNG in a folder for each class, with one training image of each class beside them."""
+    """Write the validation images as PNG to a folder for each class, with one training image of each class."""
     out = work / "png"
     if not out.exists():
         shutil.rmtree(work / "making", ignore_errors=True)
@@ -64,14 +64,14 @@ def as_png(shards: ShardSet, jpegs: Path, work: Path) -> Form:
 
 
 def prepared(form: Form, work: Path) -> ShardSet:
-    """The set of a form."""
+    """Make the shard set of a form; return it opened."""
     out = work / f"{form.source.name}-set"
     headrace("prep", form.source, out)
     return ShardSet.open(out)
 
 
 def compared(form: Form, shards: ShardSet, checkpoint: Path, work: Path) -> Row:
-    """What eval and predict say of the same images."""
+    """A row that compares eval and predict on the same images."""
     out = work / f"{form.source.name}-out"
     began = time.monotonic()
     headrace("eval", checkpoint, shards.root, "--out", out)
@@ -98,11 +98,11 @@ def compared(form: Form, shards: ShardSet, checkpoint: Path, work: Path) -> Row:
 
 
 def main() -> None:
-    """Make what is missing in WORK, compare, and write the result."""
+    """Make missing files in WORK, compare, and write the result."""
     benchmark = Benchmark(__file__, __doc__, "predicted", "headrace predict beside prep and headrace eval")
     benchmark.add("source", type=path, help="the official zip of TinyImageNet")
-    benchmark.add("checkpoint", type=path, help="a file or run folder, of all 200 classes")
-    benchmark.add("work", type=path, help="a folder for images and sets, kept")
+    benchmark.add("checkpoint", type=path, help="a file or run folder, trained on all 200 classes")
+    benchmark.add("work", type=path, help="a folder for images and sets, which is kept")
     asked = benchmark.parse()
     saved = Checkpoint.of(files.load(asked.checkpoint))
     flip = ", mirrored too" if saved.recipe.evaluate.flip else ""

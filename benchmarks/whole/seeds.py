@@ -1,10 +1,10 @@
-"""The accuracy of one recipe on one shard set, for several seeds.
+"""Measures the accuracy of one recipe on one shard set, for several seeds.
 
     python -m benchmarks.whole.seeds SHARDS WORK [--recipe lite0-cpu] [--set KEY=VALUE ...] [--seeds 0 1 2]
 
-A run for each seed, with nothing else changed, on one process; WORK is a folder for the runs. A run that is there is
-resumed; a finished one has nothing left to do. Accuracy is that after the last epoch, on all validation
-images; seconds are of training and evaluation.
+The runs on one process differ only in their seeds. WORK is a folder for the runs. Existing runs are resumed; a finished
+run has nothing left to do. Accuracy is that after the last epoch, on all validation images; seconds are those of
+training and evaluation.
 """
 
 import csv
@@ -20,7 +20,7 @@ from headrace.shards.shardset import ShardSet
 
 
 def run(seed: int, asked: Namespace) -> Row:
-    """The row of one run, made if missing."""
+    """The row of one run, which is made if missing."""
     out: Path = asked.work / f"seed-{seed}"
     given = [f"train.seed={seed}", *asked.settings]
     settings = [word for setting in given for word in ("--set", setting)]
@@ -38,7 +38,7 @@ def run(seed: int, asked: Namespace) -> Row:
 
 
 def summary(rows: list[Row]) -> Row:
-    """Mean and spread."""
+    """A row with the mean and the spread over the seeds."""
     last = [float(row["accuracy, %"]) for row in rows]
     return {
         "n": len(last),
@@ -49,13 +49,15 @@ def summary(rows: list[Row]) -> Row:
 
 
 def main() -> None:
-    """Make the runs that are missing and write the result."""
+    """Make the missing runs, and write the result."""
     benchmark = Benchmark(__file__, __doc__, "seeds", "Accuracy for several seeds")
     benchmark.add("shards", type=path, help="a shard set with validation images")
-    benchmark.add("work", type=path, help="a folder for the runs, kept")
-    benchmark.add("--recipe", default="lite0-cpu", help="a recipe's name or file")
-    benchmark.add("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="as in the command")
-    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="a run of each")
+    benchmark.add("work", type=path, help="a folder for the runs, which is kept")
+    benchmark.add("--recipe", default="lite0-cpu", help="name or file of a recipe")
+    benchmark.add(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="as in headrace train"
+    )
+    benchmark.add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the runs")
     asked = benchmark.parse()
     shards = ShardSet.open(asked.shards)
     images = ", ".join(f"{len(shards[split.name]):,} of {split.name}" for split in shards.manifest.splits)

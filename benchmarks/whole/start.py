@@ -1,14 +1,14 @@
-"""How long a training run takes from the start of its process to its first batch and its first update, in parts.
+"""Measures the time from the start of a run's process to its first batch and its first update, in parts.
 
     python -m benchmarks.whole.start SHARDS [--repeats 5] [--recipe demo]
 
-Every repetition is a new process that does what `headrace train` does on one process, up to the first update; files are
-in the page cache. Seconds of each part: `python` from the start of the process to the first line of ours; `imports` of
-torch, DALI and our modules; `open`: recipe, manifest, index and tars; `build`: network, optimizer and data pipeline,
-without warming up; `first batch`: until it has been decoded and is on the device; `first update`: forward, backward and
-optimizer of that batch, with what the libraries prepare at their first call. In the very first run no loop has been
-compiled yet: the user's cache is an empty folder there. `refusal` is the whole of a command whose recipe has a misspelt
-key, `help` that of `headrace --help`, each with the interpreter's start and end.
+Every repetition is a new process that does the same as `headrace train` on one process, up to the first update; files
+are in the page cache. The parts are: `python`, from the start of the process to the first line of Headrace; `imports`,
+of torch, DALI and Headrace; `open`, for recipe, manifest, index and tars; `build`, for network, optimizer and data
+pipeline, without warming up; `first batch`, until it is decoded and on the device; `first update`, for forward,
+backward and optimizer of that batch, with the preparations of libraries at their first call. In the very first run no
+loop is compiled yet, because the user's cache is an empty folder. `refusal` is the time of a whole command whose recipe
+has a misspelt key, and `help` that of `headrace --help`, both with the start and the end of the interpreter.
 """
 
 import sys
@@ -26,11 +26,11 @@ COMMANDS = {
     "refusal": ("train", "SHARDS", "--set", "nonsense.x=1"),
     "help": ("--help",),
 }
-REFUSED = 2  # the exit code of a recipe that is not right
+REFUSED = 2  # the exit code for an invalid recipe
 
 
 def be(shards: str, recipe: str, began: float) -> Run:
-    """Start a run in this new process, and say how many seconds each part took."""
+    """Start a run in this new process; return the seconds of each part."""
     marks = {"python": time.time()}
     from headrace.train.machine.openmp import spin_briefly
 
@@ -42,7 +42,7 @@ def be(shards: str, recipe: str, began: float) -> Run:
     from headrace.train.run.training import train
     from headrace.train.step.tally import LossRing, Tally
 
-    del train  # imported as the command does, with all that it brings
+    del train  # imported as the command does, with everything that it imports
     marks["imports"] = time.time()
     setup = resolve(Request(Path(shards), recipe, ("runtime.precision=fp32", "runtime.device=cpu")), 1)
     marks["open"] = time.time()
@@ -61,20 +61,20 @@ def be(shards: str, recipe: str, began: float) -> Run:
 
 
 def start(shards: Path, recipe: str, **environment: str) -> Run:
-    """One start, in a process with more environment."""
+    """Measure one start in a process with additional environment."""
     parts: Run = call_apart(__file__, "be", shards, recipe, time.time(), **environment)
     to_batch = sum(seconds for name, seconds in parts.items() if name != "first update")
     return {**parts, "process start to first batch": to_batch}
 
 
 def start_first(shards: Path, recipe: str) -> Run:
-    """A start that finds an empty cache."""
+    """Measure a start with an empty cache."""
     with tempfile.TemporaryDirectory() as empty:
         return start(shards, recipe, XDG_CACHE_HOME=empty)
 
 
 def time_commands(shards: Path) -> Run:
-    """Seconds that whole commands take; that of a misspelt key ends with the status of a refusal."""
+    """The seconds of whole commands; the command with a misspelt key must end with the status REFUSED."""
     seconds = {}
     for name, words in COMMANDS.items():
         command = [sys.executable, "-m", "headrace", *(str(shards) if word == "SHARDS" else word for word in words)]

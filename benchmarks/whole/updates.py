@@ -1,16 +1,16 @@
-"""Whether EfficientNet's updates are as fast as in an older checkout, and give the same bits.
+"""Checks whether EfficientNet's updates are as fast as in an older checkout, and give the same bits.
 
     python -m benchmarks.whole.updates SHARDS SMALL OLD WORK [--repeats 21] [--sizes 32 64] [--seconds 1.5]
 
-OLD is a checkout with Headrace installed in its `.venv`, and `headrace.fit` with callbacks. SHARDS is a set with so
-many images that an epoch does not end meanwhile; both train EfficientNet-B0 on it from random weights, with dropout
-and stochastic depth, in fp32 on the CPU, one update after another: input, forward, backward and optimizer as in any
-run.
-Each contender is a process that stands still while others are measured; they take turns. `old again` is a second
-process of the older checkout: how far it is from the first is what a process brings by itself. Ratios are those of
-turns in one repetition.
-`weights` is the start of the SHA-256 of the tensors after two epochs on SMALL, a small set: a whole run of each.
-WORK is a folder for these runs.
+OLD is a checkout with Headrace installed in its `.venv`, which has `headrace.fit` with callbacks. SHARDS is a set with
+so many images that no epoch ends during the measurement. Both checkouts train EfficientNet-B0 on it from random
+weights, with dropout and stochastic depth, in fp32 on the CPU, one update after another: input, forward, backward and
+optimizer as in any run.
+Contenders take turns; each is a process that is stopped while others are measured. `old again` is a second process of
+the older checkout, whose difference from the first shows the variation between processes. Ratios are those of turns in
+one repetition.
+`weights` is the start of the SHA-256 of the tensors after a whole run of two epochs on SMALL, a small set. WORK is a
+folder for these runs.
 """
 
 import hashlib
@@ -31,13 +31,13 @@ from benchmarks.harness.tables import Row
 from benchmarks.whole.before import AGAIN, NEW, OLD, contest
 
 BATCH = 64
-AT_LEAST = 2  # steps of a turn
+AT_LEAST = 2  # steps in a turn
 SETTINGS = ("model.dropout=0.2", "model.drop_connect=0.2", "runtime.device=cpu", "runtime.precision=fp32")
 PROGRAM = "import sys; sys.path.insert(0, {!r}); from benchmarks.whole import updates; updates.{}(*sys.argv[1:])"
 
 
 def contend(shards: str, out: str, size: str) -> None:
-    """Be a contender: a run that makes an update whenever it is asked for one."""
+    """Run as a contender: a run that makes an update on request."""
     import headrace
 
     asked: SimpleQueue[None] = SimpleQueue()
@@ -55,7 +55,7 @@ def contend(shards: str, out: str, size: str) -> None:
         return BATCH
 
     def take_turns() -> None:
-        done.get()  # the first update is made unasked
+        done.get()  # the first update is made without a request
         turns.contend(step, time.time(), AT_LEAST)
 
     threading.Thread(target=take_turns, daemon=True).start()
@@ -64,7 +64,7 @@ def contend(shards: str, out: str, size: str) -> None:
 
 
 def learn(shards: str, out: str) -> None:
-    """Print the digest of the weights that a whole run ends with."""
+    """Print the digest of the weights at the end of a whole run."""
     import headrace
 
     headrace.fit(shards, "demo", out=out, settings=(*SETTINGS, "train.epochs=2"), quiet=True)
@@ -82,17 +82,17 @@ def digest(checkpoint: Path) -> str:
 
 
 def command(python: Path, function: str, *given: object) -> list[str]:
-    """That runs a function of this module, with the `headrace` of that Python."""
+    """The command that calls a function of this module with the `headrace` of this Python."""
     return [str(python), "-P", "-c", PROGRAM.format(str(ROOT), function), *map(str, given)]
 
 
 def main() -> None:
-    """Whole runs, then turns."""
+    """Make the whole runs, then take turns."""
     benchmark = Benchmark(__file__, __doc__, "updates", "EfficientNet's updates beside those of an older checkout")
     benchmark.add("shards", type=path, help="a large shard set that both can read")
-    benchmark.add("small", type=path, help="a small one")
+    benchmark.add("small", type=path, help="a small shard set")
     benchmark.add("old", type=path, help="the older checkout")
-    benchmark.add("work", type=path, help="a folder for the runs, which must not be there")
+    benchmark.add("work", type=path, help="a new folder for the runs")
     benchmark.share(repeats=21, sizes=[32, 64], seconds=1.5)
     asked = benchmark.parse(model="EfficientNet-B0, random weights", batch=BATCH)
     before = asked.old / ".venv" / "bin" / "python"

@@ -45,5 +45,5 @@ def test_contender_that_leaves_samples_out_is_no_row() -> None:
     """Nobody is fast because he read less."""
     run = {"seconds": 1.0, "cpu_seconds": 0.5, "samples": 10, "bytes": 1000, "fetched": 2000}
     assert whole_rows({"one": [run], "only fetched": [{**run, "samples": 0}]}, 10, 1000)[0]["n"] == 1
-    with pytest.raises(RuntimeError, match="10 samples came, there are 11"):
+    with pytest.raises(RuntimeError, match="received 10 samples, expected 11"):
         whole_rows({"one": [run]}, 11, 1000)

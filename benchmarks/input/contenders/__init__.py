@@ -1,6 +1,6 @@
-"""Who is compared by `benchmarks.input.peers`.
+"""The contenders of `benchmarks.input.peers`.
 
-Peers are no requirements of this project. To have all of them, in an environment of its own beside Headrace:
+Peers are not requirements of this project. To install all of them beside Headrace, in a separate environment:
 
     apt-get install g++ pkg-config libopencv-dev libturbojpeg0-dev libavdevice59 libavfilter8
     pip install timm torchvision opencv-python-headless mosaicml-streaming litdata

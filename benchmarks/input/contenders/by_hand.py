@@ -1,4 +1,4 @@
-"""What a good programmer writes for this one task with simplejpeg and OpenCV, and the parts that nobody avoids."""
+"""A solution by hand for this one task with simplejpeg and OpenCV, and the parts of the task that nobody can avoid."""
 
 import multiprocessing
 import random
@@ -9,11 +9,11 @@ from benchmarks.input.contenders.crop import random_box
 from benchmarks.input.contenders.task import BATCH, FLIP, MEAN, STD, THREADS, Contender, Given, jpegs, split
 
 _SLOTS = 4  # batches of shared memory for each worker
-_HELD = 40 * BATCH  # samples that a floor works on
+_HELD = 40 * BATCH  # samples that a floor uses
 
 
 def _fill(given: Given, worker: int, slots: Any, free: Any, ready: Any) -> None:
-    """Worker: its share of the batches, normalised, into shared memory. Never returns."""
+    """Fill shared memory with this worker's share of the batches, normalised. Never returns."""
     import cv2
     import numpy as np
     import simplejpeg
@@ -41,7 +41,7 @@ def _fill(given: Given, worker: int, slots: Any, free: Any, ready: Any) -> None:
 
 
 def by_hand(given: Given) -> Iterator[Any]:
-    """A process for each core that fills batches in shared memory."""
+    """Yield batches from shared memory, which a process for each core fills."""
     import numpy as np
 
     fork = multiprocessing.get_context("fork")
@@ -61,7 +61,7 @@ def by_hand(given: Given) -> Iterator[Any]:
 
 
 def decode_only(given: Given) -> Iterator[Any]:
-    """libjpeg-turbo decodes the same bytes in one thread, and nothing else happens."""
+    """Only decode the same bytes with libjpeg-turbo, in one thread."""
     import simplejpeg
 
     held = [jpeg for jpeg, _ in jpegs(given.shards, _HELD)]
@@ -71,7 +71,7 @@ def decode_only(given: Given) -> Iterator[Any]:
 
 
 def resize_only(given: Given) -> Iterator[Any]:
-    """OpenCV crops and resizes decoded images in one thread, and nothing else happens."""
+    """Only crop and resize decoded images with OpenCV, in one thread."""
     import cv2
     import simplejpeg
 

@@ -1,4 +1,4 @@
-"""Torchvision's random resized crop by hand, for contenders that have none of their own."""
+"""Torchvision's random resized crop, for contenders that have no such operation."""
 
 import math
 import random
@@ -9,7 +9,7 @@ Box = tuple[int, int, int, int]
 
 
 def random_box(width: int, height: int) -> Box:
-    """Left, top, width and height of a crop; the whole image when ten draws do not fit."""
+    """The left, top, width and height of a random crop; the whole image if ten draws do not fit."""
     for _ in range(10):
         area = width * height * random.uniform(*AREA)
         ratio = math.exp(random.uniform(math.log(RATIO[0]), math.log(RATIO[1])))

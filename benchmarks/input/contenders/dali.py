@@ -1,4 +1,4 @@
-"""Headrace, and DALI's own webdataset reader."""
+"""The contenders that use DALI: Headrace, and DALI's own webdataset reader."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,7 +8,7 @@ from unittest import mock
 
 from benchmarks.input.contenders.task import AREA, BATCH, FLIP, MEAN, RATIO, STD, THREADS, Contender, Given, split
 
-IN_MEMORY = 40  # batches of JPEGs
+IN_MEMORY = 40  # batches of JPEGs that are held in memory
 
 
 def headrace(given: Given, *, cached: bool = False, together: bool = True) -> Iterator[Any]:
@@ -38,7 +38,7 @@ def headrace(given: Given, *, cached: bool = False, together: bool = True) -> It
 
 
 def loader(given: Given, *, cached: bool = False) -> Iterator[Any]:
-    """`headrace.Loader` in a plain loop, in a process that is as torch has it."""
+    """`headrace.Loader` in a plain loop, in a process with torch's own settings."""
     import headrace
 
     augment = {"crop_area": AREA, "crop_ratio": RATIO, "flip": FLIP}
@@ -51,7 +51,7 @@ def loader(given: Given, *, cached: bool = False) -> Iterator[Any]:
 
 
 def planned(given: Given) -> tuple[Any, Iterator[Any]]:
-    """The training split, and the product's plans of endless batches of it."""
+    """The training split, and the product's plans of its batches without end."""
     from headrace.shards.order import Order, Steps
     from headrace.train.input.augment.views import Crop
     from headrace.train.input.plans import TrainPlans
@@ -64,7 +64,7 @@ def planned(given: Given) -> tuple[Any, Iterator[Any]]:
 
 
 def for_a_gpu(given: Given) -> Iterator[Any]:
-    """What the product leaves to the CPU where a GPU does the rest: plans, reading, decoding what is seen."""
+    """The CPU's part of the work if a GPU does the rest: plans, reading, decoding the visible part."""
     from nvidia.dali import Pipeline, fn, types
 
     from headrace.train.input.decode import dali
@@ -91,7 +91,7 @@ def for_a_gpu(given: Given) -> Iterator[Any]:
 
 
 def decoder(given: Given) -> Iterator[Any]:
-    """DALI's decoder, fed with JPEGs that are in memory."""
+    """DALI's decoder alone, for JPEGs in memory."""
     from itertools import cycle, islice
 
     from headrace.train.input.decode import dali
@@ -116,7 +116,7 @@ def decoded_cache(shards: Path, folder: Path) -> Any:
 
 
 def dali_reader(given: Given) -> Iterator[Any]:
-    """DALI's own webdataset reader with its random operators; decode and crop apart, as is faster for small images."""
+    """DALI's own webdataset reader and random operators; decoding and crop are separate: faster for small images."""
     from nvidia.dali import fn, pipeline_def, types
     from nvidia.dali.plugin.pytorch import DALIGenericIterator
 

@@ -1,4 +1,4 @@
-"""Libraries with an executor of their own: tf.data, grain, SPDL."""
+"""The contenders with an executor of their own: tf.data, grain, SPDL."""
 
 import os
 import random
@@ -27,7 +27,7 @@ RECORD_FILES = 14
 
 
 def write_records(shards: Path, out: Path) -> None:
-    """TFRecord files of tf.train.Example, as many as TinyImageNet has shards."""
+    """Write TFRecord files of tf.train.Example, as many as TinyImageNet has shards."""
     import tensorflow as tf
 
     out.mkdir()
@@ -70,7 +70,7 @@ def tf_data(given: Given) -> Iterator[Any]:
 
 
 class _Lazy:
-    """Our samples with the Pillow transform, opened in the worker that uses them."""
+    """The samples of Headrace's reader with the Pillow transform, opened in the worker that uses them."""
 
     def __init__(self, given: Given) -> None:
         self._given = given
@@ -102,7 +102,7 @@ def grain(given: Given) -> Iterator[Any]:
 
 
 def spdl(given: Given) -> Iterator[Any]:
-    """SPDL's threads and FFmpeg filters; numpy normalises whole batches, as FFmpeg has no filter for that."""
+    """SPDL's threads and FFmpeg filters; numpy normalises whole batches, because FFmpeg has no filter for that."""
     import numpy as np
     from spdl.io import convert_frames, decode_packets, demux_image, get_filter_desc, to_numpy
     from spdl.pipeline import PipelineBuilder

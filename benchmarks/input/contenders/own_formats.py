@@ -1,4 +1,4 @@
-"""Libraries with a format of their own, made from the shards before anything is timed: ffcv, streaming, litData."""
+"""The contenders with formats of their own, made from the shards before anything is timed: ffcv, streaming, litData."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -42,7 +42,7 @@ class _Decoded:
 
 
 def write_ffcv(shards: Path, out: Path, *, mode: str) -> None:
-    """A file of ffcv. It knows decoded images only, so `jpg` encodes them again, at its default quality of 90."""
+    """Write ffcv's file. It takes only decoded images, so `jpg` encodes them again, with its default quality of 90."""
     from ffcv.fields import IntField, RGBImageField
     from ffcv.writer import DatasetWriter
 
@@ -79,7 +79,7 @@ def ffcv(given: Given) -> Iterator[Any]:
 
 
 def write_mds(shards: Path, out: Path, size: int = 1 << 26) -> None:
-    """mosaicml-streaming's shards, 64 MiB each as is its default, or of another size."""
+    """Write mosaicml-streaming's shards of `size` bytes, by default 64 MiB, which is also the library's default."""
     from streaming import MDSWriter
 
     with MDSWriter(out=str(out), columns={"jpeg": "bytes", "label": "int"}, size_limit=size) as writer:
@@ -99,12 +99,12 @@ def mosaicml(given: Given) -> Iterator[Any]:
             sample = super().__getitem__(at)
             return self.transform(sample["jpeg"]), sample["label"]
 
-    clean_stale_shared_memory()  # an earlier process was ended in the middle of an epoch
+    clean_stale_shared_memory()  # a process that was ended in the middle of an epoch may have left it
     return loaded(Images(local=str(given.prepared), shuffle=True, batch_size=BATCH))
 
 
 def write_litdata(shards: Path, out: Path, size: int | str = "64MB") -> None:
-    """Chunks of litData of this size, each worker reading through a split that is opened once."""
+    """Write litData's chunks of this size; workers read from a split that is opened once."""
     from benchmarks.litdata_chunks import write_chunks
 
     found = split(shards)

@@ -1,4 +1,4 @@
-"""The task that all contenders of `benchmarks.input.peers` do, and what the benchmark asks of each."""
+"""The task that all contenders of `benchmarks.input.peers` do, and the interface that each implements."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ THREADS = len(os.sched_getaffinity(0))
 
 
 class Given(NamedTuple):
-    """What a contender gets: the shard set, the side of the images, and its own prepared data if it makes any."""
+    """The input of a contender: the shard set, the side of the images, and the path of its own format if it has one."""
 
     shards: Path
     size: int
@@ -22,27 +22,27 @@ class Given(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """An endless stream of batches, the packages that it needs, and how it gets its own format from the shards."""
+    """A contender: an endless stream of batches, the packages that it needs, and how to make its own format."""
 
     batches: Callable[[Given], Iterator[Any]]
     packages: dict[str, str]
-    """Distribution to module."""
+    """Maps distributions to modules."""
     how: str
     prepare: Callable[[Path, Path], None] | None = None
-    """From the shard set to a new file or folder; those who differ in the training size alone share it."""
+    """Makes a new file or folder from the shard set; contenders that differ only in the training size share it."""
     floor: bool = False
-    """Only a part of the task: what nobody can do without."""
+    """Whether the contender does only the part of the task that nobody can avoid."""
 
 
 def split(shards: Path) -> Any:
-    """The training split, by our own reader."""
+    """The training split, opened with Headrace's reader."""
     from headrace.shards.shardset import ShardSet
 
     return ShardSet.open(shards).split("train")
 
 
 def jpegs(shards: Path, limit: int | None = None) -> Iterator[tuple[bytes, int]]:
-    """Bytes and label of every training sample, in the order of the tars."""
+    """Yield the bytes and the label of every training sample, in the order of the tars."""
     import numpy as np
 
     found = split(shards)
@@ -54,7 +54,7 @@ def jpegs(shards: Path, limit: int | None = None) -> Iterator[tuple[bytes, int]]
 
 
 class Samples:
-    """A map-style data set over our own reader: transformed image and label."""
+    """A map-style data set over Headrace's reader: transformed image and label."""
 
     def __init__(self, shards: Path, transform: Callable[[bytes], Any]) -> None:
         self._split = split(shards)
@@ -70,7 +70,7 @@ class Samples:
 
 
 def loaded(dataset: Any, **options: Any) -> Iterator[Any]:
-    """The images of torch's DataLoader, epoch after epoch, with a worker for each core that lives on."""
+    """Yield the images of torch's DataLoader, epoch after epoch, with a persistent worker for each core."""
     import torch
     from torch.utils.data import DataLoader
 

@@ -1,4 +1,4 @@
-"""Torch's DataLoader, a worker for each core: with Pillow by hand, torchvision's two APIs, and webdataset."""
+"""Torch's DataLoader with a worker for each core: with Pillow by hand, torchvision's two APIs, and webdataset."""
 
 import io
 import random
@@ -47,7 +47,7 @@ class Pillow:
 
 
 class Torchvision:
-    """torchvision's transforms on Pillow images, as its ImageNet reference has them."""
+    """torchvision's transforms on Pillow images, as in its ImageNet reference."""
 
     def __init__(self, size: int) -> None:
         from torchvision import transforms
@@ -94,17 +94,17 @@ class TorchvisionTensors:
 
 
 def pillow(given: Given) -> Iterator[Any]:
-    """Our reader and Pillow."""
+    """Headrace's reader and Pillow."""
     return loaded(Samples(given.shards, Pillow(given.size)), shuffle=True)
 
 
 def torchvision(given: Given) -> Iterator[Any]:
-    """Our reader, Pillow and torchvision.transforms."""
+    """Headrace's reader, Pillow and torchvision.transforms."""
     return loaded(Samples(given.shards, Torchvision(given.size)), shuffle=True)
 
 
 def torchvision_v2(given: Given) -> Iterator[Any]:
-    """Our reader, torchvision.io and torchvision.transforms.v2."""
+    """Headrace's reader, torchvision.io and torchvision.transforms.v2."""
     return loaded(Samples(given.shards, TorchvisionTensors(given.size)), shuffle=True)
 
 

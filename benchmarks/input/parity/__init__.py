@@ -1,1 +1,1 @@
-"""How far our pixels are from torchvision's, operation by operation, and what that does to a checkpoint's accuracy."""
+"""Compares Headrace's pixels with torchvision's, operation by operation, and the effect on a checkpoint's accuracy."""

@@ -1,16 +1,16 @@
-"""How far our pixels are from torchvision's, operation by operation, and what that does to a checkpoint's accuracy.
+"""Compares Headrace's pixels with torchvision's, operation by operation, and the effect on a checkpoint's accuracy.
 
     python -m benchmarks.input.parity SHARDS [--images 500] [--checkpoint RUN/best.pt] [--seed 0]
 
-The same images, boxes and parameters go through the product and through Pillow, called as torchvision calls it
-(pillow.py); where torchvision itself is installed, through its own functions too. Differences are absolute, in grey
-levels of 0 to 255, over all pixels and channels. Decoding, resizing and the whole path begin at the JPEG; every
-operator after the resize begins at one and the same resized image. With `--checkpoint` the validation split is
-evaluated twice in fp32, once from either side's images.
+The same images, boxes and parameters go through the product and through Pillow, which is called as torchvision calls it
+(pillow.py); if torchvision is installed, also through its own functions. Differences are absolute, in grey levels of 0
+to 255, over all pixels and channels. Decoding, resizing and the whole path begin with the JPEG; every operator after
+the resize begins with the same resized image. With `--checkpoint`, the validation split is evaluated twice in fp32,
+once with the images of each side.
 
-Where a difference is expected: torch's resize of uint8 rounds after each of its two passes as Pillow's does, with
-other weights in the last bit. The rows `on a GPU` are DALI's graph for GPUs, run on a CPU: its resize rounds once, and
-beyond the edge of an image that becomes smaller it repeats the last pixel, where torch and Pillow leave pixels out.
+Differences are expected in two places. Torch's resize of uint8 rounds after each of its two passes like Pillow's, but
+its weights differ in the last bit. The rows `on a GPU` show DALI's graph for GPUs, run on a CPU: its resize rounds
+once, and repeats the last pixel beyond the edge of an image that is shrunk, where torch and Pillow omit pixels.
 """
 
 from benchmarks.harness.benchmark import Benchmark, path
@@ -22,12 +22,12 @@ from headrace.shards.shardset import ShardSet
 
 
 def main() -> None:
-    """Compare and write the result."""
-    benchmark = Benchmark(__file__, __doc__, "parity", "Our pixels beside torchvision's")
+    """Compare the pixels, and write the result."""
+    benchmark = Benchmark(__file__, __doc__, "parity", "Headrace's pixels beside torchvision's")
     benchmark.add("shards", type=path, help="a shard set")
     benchmark.add("--images", type=int, default=500, help="training images, evenly spread over the split")
-    benchmark.add("--checkpoint", type=path, help="a checkpoint whose accuracy is taken both ways")
-    benchmark.add("--seed", type=int, default=0, help="of crops and changes")
+    benchmark.add("--checkpoint", type=path, help="a checkpoint whose accuracy is measured on both sides")
+    benchmark.add("--seed", type=int, default=0, help="seed of crops and changes")
     asked = benchmark.parse(reference=reference())
     try:
         shards = ShardSet.open(asked.shards)

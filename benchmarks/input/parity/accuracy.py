@@ -1,4 +1,4 @@
-"""What the difference in pixels does to a checkpoint's accuracy."""
+"""Measures the effect of the difference in pixels on a checkpoint's accuracy."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +19,11 @@ from headrace.train.input.normalise import Normalise
 from headrace.train.model.build import build_model
 
 PART = 1000
-"""Validation images in memory at a time."""
+"""The number of validation images in memory at a time."""
 
 
 def accuracies(path: Path, shards: ShardSet) -> Iterator[Row]:
-    """Top-1 of a checkpoint on the validation split, from either side's images, and how often they disagree."""
+    """Top-1 of a checkpoint on the validation split with the images of each side, and how often the two disagree."""
     saved = Checkpoint.of(files.load(path))
     refuse_other_classes(saved, shards)
     recipe, split = saved.recipe, shards.split("val")

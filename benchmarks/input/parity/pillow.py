@@ -1,7 +1,7 @@
-"""What torchvision does to Pillow images, written on Pillow: the reference for our own pixels.
+"""Torchvision's operators on Pillow images, written with Pillow: the reference for Headrace's pixels.
 
 torchvision's functions for Pillow images are thin: each operator here is the Pillow call that torchvision makes, with
-the same arguments. `values` are those of `train/input/augment/operation.py`, so both sides get the same numbers.
+the same arguments. `values` are those of `train/input/augment/operation.py`, so both sides use the same numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Pixels = NDArray[np.uint8]
 
 
 def resized(image: Image.Image, box: tuple[float, float, float, float], size: int, *, mirror: bool) -> Image.Image:
-    """`resized_crop` and `hflip`: the box (left, top, right, bottom) cut out, made `size` square, antialiased."""
+    """`resized_crop` and `hflip`: cut out the box (left, top, right, bottom), and resize it to `size`, antialiased."""
     left, top, right, bottom = map(int, box)
     square = image.crop((left, top, right, bottom)).resize((size, size), Image.Resampling.BILINEAR)
     return square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else square
@@ -70,7 +70,7 @@ OPERATORS: dict[Op, Callable[[Image.Image, Values], Image.Image]] = {
 
 
 def changed_by_pillow(images: Pixels, changes: Sequence[Change]) -> Pixels:
-    """Images (b, s, s, 3) after all changes, in order, each by Pillow."""
+    """The images (b, s, s, 3) after all changes in order, made with Pillow."""
     done = [Image.fromarray(image) for image in images]
     for change in changes:
         for row, values in zip(change.rows.tolist(), change.values.tolist(), strict=True):

@@ -26,7 +26,7 @@ CPU = Accelerator(None)
 
 
 class Side:
-    """Some samples of a split, as we and as Pillow see them."""
+    """Some samples of a split, decoded and resized by Headrace and by Pillow."""
 
     def __init__(self, split: Split, ids: NDArray[np.int64]) -> None:
         self.ids, self._split = ids, split
@@ -35,12 +35,12 @@ class Side:
         self._input = Input(split, BATCH, Place(World(), CPU, 1))
 
     def ours(self, views: Views, size: int, changes: tuple[Change, ...] = ()) -> Pixels:
-        """The product's images: decoded and resized by the pipeline, then changed."""
+        """Headrace's images, decoded and resized by the pipeline, then changed."""
         images = [images.numpy().copy() for _, images in self._input.images(self._plans(views, size))]
         return changed(CPU.upload(np.concatenate(images)), changes, CPU).numpy()
 
     def on_a_gpu(self, views: Views, size: int) -> Pixels:
-        """The images of the graph that GPUs run, here on the CPU."""
+        """The images of the graph for GPUs, which runs on the CPU here."""
         regions = seen(views, self.samples.heights, self.samples.widths)
         inputs = (list(map(np.asarray, self.decoded)), *dali.arguments(views, regions, size))
         graph = dali.viewing(lambda: inputs, len(self.ids), 1, device=None, decode=None)
@@ -54,11 +54,11 @@ class Side:
             yield Plan(0, 0, nothing, nothing, Wanted(self.ids[some], part, size))
 
     def pillows(self, prepare: Callable[[Image.Image, int], Image.Image]) -> Pixels:
-        """Pillow's images, each prepared from the decoded image and its row."""
+        """Pillow's images: the results of `prepare` for each decoded image and its row."""
         return np.stack([np.asarray(prepare(image, row)) for row, image in enumerate(self.decoded)])
 
     def pillows_crops(self, views: Views, size: int) -> Pixels:
-        """The same views by Pillow."""
+        """The same views, made with Pillow."""
 
         def crop(image: Image.Image, row: int) -> Image.Image:
             (top, one), (bottom, other) = views.start[row].tolist(), views.end[row].tolist()
@@ -68,5 +68,5 @@ class Side:
 
 
 def opened(jpeg: Pixels) -> Image.Image:
-    """A JPEG as Pillow decodes it, upright."""
+    """The upright image that Pillow decodes from a JPEG."""
     return ImageOps.exif_transpose(Image.open(io.BytesIO(jpeg.tobytes()))).convert("RGB")

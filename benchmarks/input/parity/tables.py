@@ -1,4 +1,4 @@
-"""Differences of pixels, operation by operation."""
+"""Tables with the differences of pixels, operation by operation."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -37,7 +37,7 @@ EVERYTHING = Policy(
 
 
 def pixel_tables(shards: ShardSet, images: int, seed: int) -> dict[str, list[Row]]:
-    """All tables, from so many training images, evenly spread over the split."""
+    """All tables, from this many training images, evenly spread over the split."""
     split = shards.split("train")
     side = Side(split, np.unique(np.linspace(0, len(split) - 1, images).astype(np.int64)))
     tables = {
@@ -53,7 +53,7 @@ def pixel_tables(shards: ShardSet, images: int, seed: int) -> dict[str, list[Row
 
 
 def compared(operation: str, ours: Pixels, theirs: Pixels) -> Row:
-    """A line of the result."""
+    """A row that compares the images of both sides after an operation."""
     off = np.abs(ours.astype(np.int16) - theirs)
     return {
         "operation": operation,
@@ -65,7 +65,7 @@ def compared(operation: str, ours: Pixels, theirs: Pixels) -> Row:
 
 
 def resizing(side: Side) -> Iterator[Row]:
-    """Decoding, the evaluation transform, the training crop."""
+    """Rows about decoding, the evaluation transform and the training crop."""
     widths, heights = side.samples.widths, side.samples.heights
     length = int(widths[0])
     if (widths == length).all() and (heights == length).all():
@@ -83,13 +83,13 @@ def resizing(side: Side) -> Iterator[Row]:
 
 
 def on_both(operation: str, side: Side, views: Views, size: int, theirs: Pixels) -> Iterator[Row]:
-    """Two lines: what a CPU shows, and what a GPU does."""
+    """Two rows, with the images of a CPU and of the graph for GPUs."""
     yield compared(operation, side.ours(views, size), theirs)
     yield compared(f"{operation}, on a GPU", side.on_a_gpu(views, size), theirs)
 
 
 def operators(side: Side, seed: int) -> Iterator[Row]:
-    """Every part of a policy, from the same resized images on both sides."""
+    """A row for each part of a policy, from the same resized images on both sides."""
     images = side.ours(train_views(CROP, seed, side.samples), SIZE)
     for name, policy in POLICIES.items():
         changes = draw_changes(policy, seed, side.samples, SIZE)
@@ -98,7 +98,7 @@ def operators(side: Side, seed: int) -> Iterator[Row]:
 
 
 def whole_path(side: Side, seed: int) -> Iterator[Row]:
-    """From the JPEG through crop, flip and every change."""
+    """Rows about the whole path, from the JPEG through crop, flip and every change."""
     views = train_views(CROP, seed, side.samples)
     for name, policy in (("crop and flip alone", Policy()), *POLICIES.items(), ("everything", EVERYTHING)):
         changes = draw_changes(policy, seed, side.samples, SIZE)

@@ -1,4 +1,4 @@
-"""torchvision's own operators on Pillow images, where it is installed: they check the reference in pillow.py."""
+"""torchvision's own operators on Pillow images, if it is installed: they check the reference in pillow.py."""
 
 from collections.abc import Iterator
 from importlib import metadata
@@ -18,13 +18,13 @@ Pixels = NDArray[np.uint8]
 
 
 def reference() -> str:
-    """What our pixels are compared with."""
+    """The reference with which Headrace's pixels are compared, with its versions."""
     version = f", torchvision {metadata.version('torchvision')}" if find_spec("torchvision") else ""
     return f"Pillow {metadata.version('pillow')}{version}"
 
 
 def trivial_augment(images: Pixels, samples: Samples, seed: int) -> Iterator[tuple[str, Pixels, Pixels]]:
-    """Each operator's name, with the images that drew it as we and as torchvision change them."""
+    """The name of each operator, with the images that drew it, changed by Headrace and by torchvision."""
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.autoaugment import _apply_op
 
