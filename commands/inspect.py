@@ -13,7 +13,10 @@ from headrace.shards.urls import Location
 @click.command("inspect", epilog=examples("headrace inspect shards/mine --sheet mine.png"))
 @click.argument("root", metavar="SHARDS", type=LocationType())
 @click.option(
-    "--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Also draw samples with their class names."
+    "--sheet",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="Also draw samples with their class names, and pairs of equal images.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def inspect_command(root: Location, sheet: Path | None, as_json: bool) -> None:
@@ -21,18 +24,21 @@ def inspect_command(root: Location, sheet: Path | None, as_json: bool) -> None:
 
     Prints counts, classes, sizes, and equal images within and across splits.
     """
-    from headrace.prep.figures import as_object, report
+    from headrace.prep.figures import report
+    from headrace.prep.figures_object import as_object
+    from headrace.shards.inspection import inspect
     from headrace.shards.shardset import ShardSet
     from headrace.shards.sheet import refuse_name
 
     if sheet is not None:
         refuse_name(sheet)
     shards = ShardSet.open(root)
-    print_result(as_object(shards) if as_json else report(shards))
+    facts = inspect(shards)
+    print_result(as_object(shards, facts) if as_json else report(shards, facts))
     if sheet is not None:
         from headrace.prep.sheet import write_sheet
 
-        line = write_sheet(shards, sheet)
+        line = write_sheet(shards, sheet, facts.twins)
         if as_json:
             say(line, error=True)
         else:

@@ -1,85 +1,70 @@
-"""`headrace inspect`: the figures of a shard set as text, or as one JSON object."""
+"""`headrace inspect`: the figures of a shard set as text."""
 
-import json
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable
 
 from headrace.prep.command.options import MEGABYTE
-from headrace.prep.histogram import histogram
+from headrace.prep.histogram import histogram, in_bins, short
 from headrace.prep.summary import split_name
-from headrace.shards.inspection import PERCENTILES, Facts, SplitFacts, inspect
+from headrace.shards.bins import EDGES
+from headrace.shards.counts import counted
+from headrace.shards.equal_images import KINDS, Kind
+from headrace.shards.inspection import Facts, Sample, SplitFacts, labels_at
+from headrace.shards.percentiles import PERCENTILES
 from headrace.shards.shard_needs import most_read
-from headrace.shards.shardset import ShardSet, Split
+from headrace.shards.shardset import ShardSet
 from headrace.shards.shuffling import shares, shuffle_quality
 
 _TRAIN, _BATCH, _GROUP, _WINDOWS = "train", 256, 32, (1, 2, 4, 8)
 _PARTITIONS = "partitions (train.partitions)"
+_PAIRS = 5  # of each kind
+_TITLES: dict[Kind, str] = {
+    "across": "in two splits",
+    "labels": "in one split, under two labels",
+    "within": "in one split, under one label",
+}
 
 
-def report(shards: ShardSet) -> str:
-    """Lines of text with counts, classes, percentiles, duplicates and leakage."""
-    facts = inspect(shards)
+def report(shards: ShardSet, facts: Facts) -> str:
+    """Lines of text with counts, classes, percentiles, histograms, duplicates and leakage."""
     counts = f"{shards.manifest.samples:,} samples, {len(shards.class_ids):,} classes"
     if shards.manifest.appended:
         counts += f" in {len(shards.manifest.parts)} parts"
     head = f"{shards.where}: {counts}, digest {shards.digest}"
-    return "\n".join([head, *(line for split in facts.splits for line in _split(split, shards)), *_leakage(facts)])
-
-
-def as_object(shards: ShardSet) -> str:
-    """The figures as a JSON object. `classes` are in the order of the labels; `percentiles` names the percentiles."""
-    facts = inspect(shards)
-    counts = {split.name: split.per_class.tolist() for split in facts.splits}
-    record = {
-        "root": str(shards.where),
-        "samples": shards.manifest.samples,
-        "digest": shards.digest,
-        "classes": [
-            {"id": one, "name": name, "samples": {split: found[label] for split, found in counts.items()}}
-            for label, (one, name) in enumerate(zip(shards.class_ids, shards.class_names, strict=True))
-        ],
-        "percentiles": PERCENTILES,
-        "splits": [_split_object(split) for split in facts.splits],
-        "shared": [{"first": one, "second": other, "samples": count} for (one, other), count in facts.shared.items()],
-    }
-    return json.dumps(record, indent=1)
-
-
-def _split_object(split: SplitFacts) -> dict[str, Any]:
-    return {
-        "name": split.name,
-        "samples": split.samples,
-        "width": split.widths,
-        "height": split.heights,
-        "aspect": split.aspects,
-        "bytes": split.bytes,
-        "repeated": split.repeated,
-        "conflicting": split.conflicting,
-    }
+    lines = (line for split in facts.splits for line in _split(split, shards))
+    return "\n".join([head, *lines, *_leakage(facts), *_equal(facts, shards.class_names)])
 
 
 def _split(split: SplitFacts, shards: ShardSet) -> list[str]:
-    counts = split.per_class
+    counts, balance = split.per_class, split.balance
     name = split_name(shards.manifest, split.name)
-    lines = [f"{name}: {split.samples:,} samples; per class {counts.min():,} to {counts.max():,}"]
+    spread = f"{counts.min():,} to {counts.max():,}, median {counts[balance.median]:,}"
+    lines = [f"{name}: {split.samples:,} samples; per class {spread}"]
     lines += [f"  {line}" for line in histogram(shards.class_names, counts)]
+    if counts.min() < counts.max():
+        for what, label in zip(("smallest", "median", "largest"), balance, strict=False):
+            lines.append(f"  {what + ' class':<15} {counts[label]:>9,} {short(shards.class_names[label])}")
+    lines += [f"  classes without a sample: {balance.empty:,}"] if balance.empty else []
     lines.append("  percentile " + " ".join(f"{point:>9}" for point in PERCENTILES))
-    for name, values in (("width", split.widths), ("height", split.heights), ("bytes", split.bytes)):
-        lines.append(f"  {name:<10} " + " ".join(f"{value:>9,}" for value in values))
-    lines.append("  aspect     " + " ".join(f"{value:>9.2f}" for value in split.aspects))
+    for key in ("width", "height", "bytes"):
+        lines.append(f"  {key:<10} " + " ".join(f"{value:>9,}" for value in split.sizes[key].percentiles))
+    lines.append("  aspect     " + " ".join(f"{value:>9.2f}" for value in split.sizes["aspect"].percentiles))
+    for key, sizes in split.sizes.items():
+        lines += [f"  samples by {key}{' (width / height)' if key == 'aspect' else ''}"] if split.samples else []
+        lines += [f"    {line}" for line in in_bins(EDGES[key], sizes.counts)]
     lines.append(
         f"  {split.repeated:,} samples repeat an image of the split; {split.conflicting:,} images have several labels"
     )
-    return [*lines, *_mixing(shards)] if split.name == _TRAIN and split.samples else lines
+    return [*lines, *_mixing(shards, split)] if split.name == _TRAIN and split.samples else lines
 
 
-def _mixing(shards: ShardSet) -> list[str]:
+def _mixing(shards: ShardSet, facts: SplitFacts) -> list[str]:
     """Lines on how well windows and partitions mix the classes, and on how much a host reads with partitions."""
-    split = shards.split(_TRAIN)
-    found = shuffle_quality(split.labels, split.shard_sizes, _BATCH, _GROUP, _WINDOWS)
-    lines = _appended(shards, split)
-    split.close()
+    (info,) = (one for one in shards.manifest.splits if one.name == _TRAIN)
+    sizes = tuple(shard.samples for shard in info.shards)
+    found = shuffle_quality(
+        lambda ids: labels_at(shards, _TRAIN, ids), facts.per_class, sizes, _BATCH, _GROUP, _WINDOWS
+    )
+    lines = _appended(shards, sizes)
     for number, (what, samples) in enumerate((("batch", found.batch), ("group", found.group))):
         lines.append(
             f"  classes in a {what} of {samples}: {found.expected[number]:.1f} expected, "
@@ -88,27 +73,27 @@ def _mixing(shards: ShardSet) -> list[str]:
         for key, several in (("windows of shards (train.window)", found.windows), (_PARTITIONS, found.partitions)):
             seen = ", ".join(f"{classes[number]:.1f} with {count}" for count, classes in several.items())
             lines += [f"    in {key}: {seen}"] if several else []
-    return [*lines, *_read(shards, max(found.partitions, default=1))]
+    size = sum(shard.bytes for shard in info.shards) / MEGABYTE
+    return [*lines, *_read(size, max(found.partitions, default=1))]
 
 
-def _appended(shards: ShardSet, split: Split) -> list[str]:
+def _appended(shards: ShardSet, sizes: tuple[int, ...]) -> list[str]:
     """Lines about the share of appended samples in batches, because a window may have many of their tars, or none."""
     if not shards.manifest.appended:
         return []
-    later = split.shard_of >= shards.manifest.first_tars(split.name)
-    whole, windows = shares(later, split.shard_sizes, _BATCH, _WINDOWS)
-    head = f"  {np.count_nonzero(later):,} samples were appended, {later.mean():.1%}; "
-    lines = [f"{head}their share of a batch of {min(_BATCH, len(split))} is {whole} over the whole set"]
+    samples, first = sum(sizes), sum(sizes[: shards.manifest.first_tars(_TRAIN)])
+    whole, windows = shares(first, sizes, _BATCH, _WINDOWS)
+    head = f"  {samples - first:,} samples were appended, {(samples - first) / samples:.1%}; "
+    lines = [f"{head}their share of a batch of {min(_BATCH, samples)} is {whole} over the whole set"]
     seen = ", ".join(f"{share} with {count}" for count, share in windows.items())
     return [*lines, f"    in windows of shards (train.window): {seen}"] if windows else lines
 
 
-def _read(shards: ShardSet, partitions: int) -> list[str]:
-    """A line on how much of the training split a host reads in an epoch, without partitions and with `partitions`."""
+def _read(size: float, partitions: int) -> list[str]:
+    """A line on how much of a training split of `size` MB a host reads in an epoch, without and with `partitions`."""
     if partitions == 1:
         return []
-    (split,) = (one for one in shards.manifest.splits if one.name == _TRAIN)
-    size, read = sum(shard.bytes for shard in split.shards) / MEGABYTE, []
+    read = []
     for hosts in (2, 3, 4, 8):
         share = most_read(partitions, _BATCH // _GROUP, hosts) / partitions
         read.append(f"{size * share:,.1f} on {hosts}")
@@ -120,3 +105,21 @@ def _leakage(facts: Facts) -> list[str]:
         f"{other}: {count:,} samples have an image that is also in {one}" + (" (leakage)" if count else "")
         for (one, other), count in facts.shared.items()
     ]
+
+
+def _equal(facts: Facts, names: tuple[str, ...]) -> Iterable[str]:
+    """The first pairs of equal images of each kind."""
+    if not facts.images:
+        return
+    yield f"equal images: {facts.images:,} occur more than once, {facts.disputed:,} of these under several labels"
+    for kind in KINDS:
+        if facts.pairs[kind]:
+            yield f"  {_TITLES[kind]}: {counted(facts.pairs[kind], 'pair')}"
+        for one in [twins for twins in facts.twins if twins.kind == kind][:_PAIRS]:
+            yield f"    {_sample(one.first, names)} = {_sample(one.second, names)}"
+        if facts.pairs[kind] > _PAIRS:
+            yield f"    and {facts.pairs[kind] - _PAIRS:,} more"
+
+
+def _sample(sample: Sample, names: tuple[str, ...]) -> str:
+    return f"{short(sample.split, 8)} {short(sample.key, 12)} {short(names[sample.label], 16)}"

@@ -1,4 +1,4 @@
-"""The number of samples in each class, as lines of text."""
+"""Numbers of samples as lines of text: in each class, and in ranges of a size."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ _NAME = 28  # characters of a class name
 def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
     """A line for each class, in the order of the labels; for many classes a line for each range of counts."""
     if len(names) > NAMED:
-        return _grouped(names, counts)
+        return _grouped(counts)
     shown = [short(name) for name in names]
     width = max(map(len, shown))
     top = max(int(counts.max()), 1)
@@ -21,8 +21,8 @@ def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
     ]
 
 
-def _grouped(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
-    """Lines with the number of classes in each of some equally wide ranges, and the smallest and largest class."""
+def _grouped(counts: NDArray[np.int64]) -> list[str]:
+    """Lines with the number of classes in each of some equally wide ranges."""
     low, high = int(counts.min()), int(counts.max())
     step = (high - low) // _GROUPS + 1
     classes = np.bincount((counts - low) // step).tolist()
@@ -31,9 +31,28 @@ def _grouped(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
         first, last = low + group * step, min(low + (group + 1) * step - 1, high)
         span = f"{first:,}" if first == last else f"{first:,} to {last:,}"
         lines.append(f"{span:>22} samples: {found:>9,} classes {_bar(found, max(classes))}".rstrip())
-    if low < high:
-        lines.append(f"fewest: {short(names[int(counts.argmin())])}; most: {short(names[int(counts.argmax())])}")
     return lines
+
+
+def in_bins(edges: tuple[float, ...], counts: NDArray[np.int64]) -> list[str]:
+    """A line for each bin from the first with a sample to the last one; a bin begins at its edge."""
+    used = np.flatnonzero(counts)
+    if not len(used):
+        return []
+    top = int(counts.max())
+    return [
+        f"{_span(edges, bin_):>22} {count:>9,} {_bar(count, top)}".rstrip()
+        for bin_, count in enumerate(counts.tolist())
+        if used[0] <= bin_ <= used[-1]
+    ]
+
+
+def _span(edges: tuple[float, ...], bin_: int) -> str:
+    first, whole = edges[bin_], isinstance(edges[0], int)
+    if bin_ + 1 == len(edges):
+        return f"{first:,} and more" if whole else f"{first:.2f} and more"
+    last = edges[bin_ + 1]
+    return f"{first:,} to {last - 1:,}" if whole else f"{first:.2f} to {last:.2f}"
 
 
 def _bar(value: int, top: int) -> str:

@@ -46,23 +46,24 @@ def read_columns(root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
 
 
 def column_parts(root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[tuple[int, Columns]]:
-    """The columns one row group at a time, with the id of its first row. Raises DataError like `read_columns`."""
-    path, first = root / split.index.name, 0
+    """The columns some rows at a time, with the id of the first row. Raises DataError like `read_columns`."""
     with closing(index.Index(root, split.index)) as found:
-        if found.rows != split.samples:
-            raise DataError(
-                f"{path}: {found.rows:,} rows, but the manifest says {split.samples:,}. {remedy.of_indexes(root)}"
-            )
-        rules = _Rules(root, split, len(manifest.classes))
-        for number, rows in enumerate(found.group_rows):
-            arrays = {name: column.to_numpy() for name, column in found.read(_READ, number).items()}
-            rules.check(arrays, first)
-            values = (arrays[name] for name in ("label", "width", "height", "offset", "size", "crc32"))
-            yield (
-                first,
-                Columns(*(one.astype(kind, copy=False) for one, kind in zip(values, KINDS.values(), strict=True))),
-            )
-            first += rows
+        yield from columns_in(found, root, split, manifest)
+
+
+def columns_in(found: index.Index, root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[tuple[int, Columns]]:
+    """The same from the open index of a split; at most 65,536 rows are in memory."""
+    if found.rows != split.samples:
+        raise DataError(
+            f"{found.path}: {found.rows:,} rows, but the manifest says {split.samples:,}. {remedy.of_indexes(root)}"
+        )
+    rules, first = _Rules(root, split, len(manifest.classes)), 0
+    for batch in found.batches(_READ):
+        arrays = {name: column.to_numpy() for name, column in batch.items()}
+        rules.check(arrays, first)
+        values = (arrays[name] for name in ("label", "width", "height", "offset", "size", "crc32"))
+        yield first, Columns(*(one.astype(kind, copy=False) for one, kind in zip(values, KINDS.values(), strict=True)))
+        first += len(arrays["label"])
 
 
 def _arrays(columns: Columns) -> tuple[NDArray[Any], ...]:

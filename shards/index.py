@@ -21,6 +21,8 @@ from headrace.shards.index_writer import TYPES
 from headrace.shards.manifest import FileInfo
 from headrace.shards.parts import PART, CheckedReader, OtherFileError
 
+_BATCH = 1 << 16  # rows of a batch
+
 
 class Index:
     """The index of a split, open for reading row group by row group. Close it after use.
@@ -37,7 +39,7 @@ class Index:
         except (OSError, OtherFileError) as error:
             raise _error(root, info, error) from error
         try:
-            self._parquet = pq.ParquetFile(pa.PythonFile(self._file, mode="r"), pre_buffer=False)
+            self._parquet = pq.ParquetFile(pa.PythonFile(self._file, mode="r"), pre_buffer=False, buffer_size=PART)
             names = self._parquet.schema_arrow.names
             groups = [self._parquet.metadata.row_group(number) for number in range(self._parquet.num_row_groups)]
         except (pa.ArrowException, OSError, OtherFileError) as error:
@@ -62,14 +64,36 @@ class Index:
                 table = self._parquet.read_row_group(group, list(columns), use_threads=False)
         except (pa.ArrowException, OSError, OtherFileError) as error:
             raise self._error(error) from error
-        for name in columns:
-            column, expected = table.column(name), TYPES[name]
-            if column.type != expected or column.null_count:
+        return {name: column.combine_chunks() for name, column in self._checked(table, columns).items()}
+
+    def batches(self, columns: Sequence[str], group: int | None = None) -> Iterator[dict[str, Any]]:
+        """Columns of one row group, or of all, as Arrow arrays without nulls of at most 65,536 rows.
+
+        However large the file and its row groups are, some MB for each column are in memory.
+        """
+        self._refuse_columns(columns)
+        groups = range(len(self.group_rows)) if group is None else (group,)
+        for number in groups:
+            found = self._parquet.iter_batches(_BATCH, [number], list(columns), use_threads=False)
+            while (batch := self._next(found)) is not None:
+                yield self._checked(batch, columns)
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        try:
+            return next(batches, None)
+        except (pa.ArrowException, OSError, OtherFileError) as error:
+            raise self._error(error) from error
+
+    def _checked(self, table: Any, columns: Sequence[str]) -> dict[str, Any]:
+        """The columns of a table or a batch. Raises DataError unless they have their types and no nulls."""
+        found = {name: table.column(name) for name in columns}
+        for name, column in found.items():
+            if column.type != TYPES[name] or column.null_count:
                 raise DataError(
                     f"{self.path}: column {name!r} is {column.type} with {column.null_count} nulls, "
-                    f"expected {expected} without any. {remedy.of_indexes(self._root)}"
+                    f"expected {TYPES[name]} without any. {remedy.of_indexes(self._root)}"
                 )
-        return {name: table.column(name).combine_chunks() for name in columns}
+        return found
 
     def check_whole(self) -> None:
         """Raise DataError unless the whole file has the SHA-256 in the manifest."""
@@ -120,6 +144,24 @@ def read_groups(root: Path, info: FileInfo, columns: Sequence[str]) -> Iterator[
     with closing(Index(root, info)) as found:
         for number in range(len(found.group_rows)):
             yield found.read(columns, number)
+
+
+def texts_at(root: Path, info: FileInfo, ids: Sequence[int]) -> list[tuple[str, str]]:
+    """Key and path of a few samples by their ids, which increase. Raises what `Index` raises."""
+    texts: list[tuple[str, str]] = []
+    with closing(Index(root, info)) as found:
+        first = 0
+        for number, rows in enumerate(found.group_rows):
+            end = first + rows
+            if len(texts) < len(ids) and ids[len(texts)] < end:
+                for batch in found.batches(("key", "source"), number):
+                    keys, sources = batch["key"], batch["source"]
+                    while len(texts) < len(ids) and ids[len(texts)] < first + len(keys):
+                        row = ids[len(texts)] - first
+                        texts.append((keys[row].as_py(), sources[row].as_py()))
+                    first += len(keys)
+            first = end
+    return texts
 
 
 def check_size(root: Path, info: FileInfo) -> None:

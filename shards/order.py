@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from headrace.shards.draws import Stream, hash64
 from headrace.shards.line import Line, Pieces
-from headrace.shards.partitions import Partitions
+from headrace.shards.partitions import Partitions, Stretch
 
 T = TypeVar("T")
 
@@ -109,8 +109,17 @@ class Order:
         """Epochs and ids at positions `first` to `last` (excluded). O(window) memory, O(n log n) per epoch."""
         pieces = [Positions(np.empty(0, np.int64), np.empty(0, np.int64))]
         if first < last:
-            pieces += [piece for stretch in self._parts.stretches(first, last) for piece in self._read(*stretch)]
+            pieces += [piece for stretch in self.stretches(first, last) for piece in self._read(*stretch)]
         return Positions(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+
+    def stretches(self, first: int, last: int) -> Iterator[Stretch]:
+        """The stretches of partitions that make up positions `first` to `last` (excluded), in order."""
+        return self._parts.stretches(first, last)
+
+    def pieces(self, epoch: int, partition: int) -> Pieces:
+        """The ids of a partition's part of an epoch, as pieces of shards in their drawn order."""
+        line = _kept(self._lines, epoch, lambda epoch: Line(self.seed, epoch, self._parts.shards))
+        return line.part(*self._parts.part(epoch, partition))
 
     def _read(self, partition: int, first: int, last: int) -> Iterator[Positions]:
         """Places of a partition's own sequence, one epoch at a time."""
@@ -130,8 +139,7 @@ class Order:
         return _kept(self._epochs.setdefault(partition, {}), epoch, lambda epoch: self._part(partition, epoch))
 
     def _part(self, partition: int, epoch: int) -> _Epoch:
-        line = _kept(self._lines, epoch, lambda epoch: Line(self.seed, epoch, self._parts.shards))
-        pieces = line.part(*self._parts.part(epoch, partition))
+        pieces = self.pieces(epoch, partition)
         return _Epoch(self.seed, epoch, pieces, self.windows.length if self.windows else len(pieces.shards))
 
 

@@ -10,6 +10,7 @@ from headrace.shards import regular, system
 
 PART = 1 << 20
 """The size of a part in bytes; the last one may be shorter."""
+_HELD = 1 << 23  # a file with a single sum that is larger is not held in memory
 
 
 class OtherFileError(Exception):
@@ -63,20 +64,25 @@ class SummingWriter(io.RawIOBase):
 class CheckedReader(io.RawIOBase):
     """Reads a file, and returns no byte before the SHA-256 of its part has been verified.
 
-    A part is read when one of its bytes is requested, and the last part is kept. A file with a single sum is one part,
-    which is then held in memory as a whole. Raises OtherFileError, and OSError like any read.
+    A part is read when one of its bytes is requested, and the last part is kept. A small file with a single sum is one
+    part; a larger one is read and checked when it is opened, and its parts are compared with what was read then.
+    Raises OtherFileError, and OSError like any read.
     """
 
     def __init__(self, path: Path, size: int, sha256: str, parts: tuple[str, ...] | None) -> None:
         self._size, self._at = size, 0
-        self._length, self._sums = (PART, parts) if parts is not None else (max(size, 1), (sha256,))
+        held = parts is None and size <= _HELD
+        self._length, self._sums = (max(size, 1), (sha256,)) if held else (PART, parts or ())
         self._kept: tuple[int, memoryview] = (-1, memoryview(b""))
         self._descriptor = -1
         self._descriptor = regular.descriptor(path)
-        seen = os.fstat(self._descriptor).st_size
-        if seen != size:
+        try:
+            self._check_size()
+            if parts is None and not held:
+                self._sums = self._summed(sha256)
+        except BaseException:
             self.close()
-            raise OtherFileError(f"{seen:,} bytes, expected {size:,}")
+            raise
 
     def readable(self) -> bool:
         """Return True, because the file is open for reading."""
@@ -112,6 +118,22 @@ class CheckedReader(io.RawIOBase):
             os.close(self._descriptor)
             self._descriptor, self._kept = -1, (-1, memoryview(b""))
         super().close()
+
+    def _check_size(self) -> None:
+        seen = os.fstat(self._descriptor).st_size
+        if seen != self._size:
+            raise OtherFileError(f"{seen:,} bytes, expected {self._size:,}")
+
+    def _summed(self, sha256: str) -> tuple[str, ...]:
+        """The SHA-256 of each part of a file that has this one as a whole."""
+        whole, sums = hashlib.sha256(), []
+        for first in range(0, self._size, PART):
+            data = self._bytes(first)
+            whole.update(data)
+            sums.append(hashlib.sha256(data).hexdigest())
+        if whole.hexdigest() != sha256:
+            raise OtherFileError("its SHA-256 differs")
+        return tuple(sums)
 
     def _part(self, number: int) -> memoryview:
         if self._kept[0] != number:

@@ -1,25 +1,31 @@
-"""Counts images that occur more than once in a set, on arrays without a Python object for each image.
+"""Finds images that occur more than once in a set, in memory that does not grow with the set.
 
-Equal images have equal SHA-256. The first eight bytes of each are held in memory; the rest is only read for values that
-occur twice.
+Equal images have equal SHA-256. Their first eight bytes, as a number, are looked at in passes: a pass sorts the numbers
+of one range, some 4 million (32 MB), and finds those that occur twice. All of a SHA-256 is only looked at for these,
+262,144 of them at a time (about 60 MB if each has two samples). So a set of n samples is read n / 2**22 times, rounded
+up, then once for each 262,144 images that occur twice, and once more for the places of the first of them.
 """
 
 from collections.abc import Iterator
-from itertools import combinations
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.shards import index
+from headrace.shards.equal_images import Groups, Kind, Pair, Place, Tally, first_pairs
+from headrace.shards.index import Index
 from headrace.shards.manifest import SplitInfo
 
+_NUMBERS = 1 << 22  # first words that a pass sorts
+_AT_ONCE = 1 << 18  # of those that occur twice, how many are looked at together
+_ROWS = 1 << 20  # rows of equal images that are in memory before they are grouped
 _WORDS = 4  # of 64 bits, in a SHA-256
 
 
 class Repeats(NamedTuple):
-    """By split: samples whose image occurs earlier in the split, and images with more than one label.
+    """By split: samples whose image occurs earlier in the split, and images with more than one label there.
 
     `shared`: for two splits, the samples of the second whose image is also in the first.
     """
@@ -27,77 +33,129 @@ class Repeats(NamedTuple):
     repeated: dict[str, int]
     conflicting: dict[str, int]
     shared: dict[tuple[str, str], int]
+    images: int  # that occur more than once in the set
+    disputed: int  # of these, those with more than one label
+    pairs: dict[Kind, int]  # how many there are
+    first: dict[Kind, list[Pair]]  # the first of them
 
 
-class _Suspects(NamedTuple):
-    """Samples whose image may occur again: `words` (k, 4) of its SHA-256, the label, and the index of the split."""
+def count_repeats(root: Path, splits: tuple[SplitInfo, ...], most: int) -> Repeats:
+    """Read the hashes and labels of every split; `most` pairs of each kind are listed.
 
-    words: NDArray[np.uint64]
-    labels: NDArray[np.int32]
-    splits: NDArray[np.int64]
-
-
-def count_repeats(root: Path, splits: tuple[SplitInfo, ...]) -> Repeats:
-    """Read the hashes and labels of every split, by row group, twice. Raises DataError if an index is damaged."""
-    twice = _first_words_that_occur_twice(root, splits)
-    found = _suspects(root, splits, twice)
-    images = _numbered(found.words)
+    Raises DataError if an index is damaged.
+    """
+    with ExitStack() as stack:
+        hashes = _Hashes([stack.enter_context(closing(Index(root, split.index))) for split in splits])
+        tally = Tally(len(splits), most)
+        for low, high in _ranges(hashes.samples):
+            twice = _that_occur_twice(hashes, low, high)
+            for first in range(0, len(twice), _AT_ONCE):
+                tally.add(_groups(hashes, twice[first : first + _AT_ONCE]))
+        images = np.concatenate([leads.words for leads in tally.leads.values()])
+        pairs = first_pairs(tally.leads, hashes.places(images), most)
     names = [split.name for split in splits]
-    of_split = {name: found.splits == number for number, name in enumerate(names)}
-    own = {name: np.unique(images[mask]) for name, mask in of_split.items()}
     return Repeats(
-        {name: int(mask.sum()) - len(own[name]) for name, mask in of_split.items()},
-        {name: _with_several(images[mask], found.labels[mask]) for name, mask in of_split.items()},
-        {(one, other): int(np.isin(images[of_split[other]], own[one]).sum()) for one, other in combinations(names, 2)},
+        dict(zip(names, tally.repeated.tolist(), strict=True)),
+        dict(zip(names, tally.conflicting.tolist(), strict=True)),
+        {(names[one], names[other]): count for (one, other), count in tally.shared.items()},
+        tally.images,
+        tally.disputed,
+        tally.pairs,
+        pairs,
     )
 
 
-def _first_words_that_occur_twice(root: Path, splits: tuple[SplitInfo, ...]) -> NDArray[np.uint64]:
-    words = np.empty(sum(split.samples for split in splits), np.uint64)
-    first = 0
-    for split in splits:
-        for group, _ in _groups(root, split):
-            words[first : first + len(group)] = group[:, 0]
-            first += len(group)
-    words.sort()
-    return np.unique(words[1:][words[1:] == words[:-1]])
+class _Rows(NamedTuple):
+    """Consecutive samples of a split: its index, the id of the first, (n, 4) words, and labels (n,)."""
+
+    split: int
+    first: int
+    words: NDArray[np.uint64]
+    labels: NDArray[np.int32]
 
 
-def _suspects(root: Path, splits: tuple[SplitInfo, ...], twice: NDArray[np.uint64]) -> _Suspects:
-    parts = [_Suspects(np.empty((0, _WORDS), np.uint64), np.empty(0, np.int32), np.empty(0, np.int64))]
-    for number, split in enumerate(splits if len(twice) else ()):
-        for words, labels in _groups(root, split):
-            at = np.searchsorted(twice, words[:, 0]).clip(max=len(twice) - 1)
-            rows = np.flatnonzero(twice[at] == words[:, 0])
-            parts.append(_Suspects(words[rows], labels[rows], np.full(len(rows), number)))
-    return _Suspects(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+class _Hashes:
+    """The SHA-256 of every sample, read as often as they are asked for."""
+
+    def __init__(self, indexes: list[Index]) -> None:
+        self._indexes = indexes
+        self.samples = sum(one.rows for one in indexes)
+
+    def __iter__(self) -> Iterator[_Rows]:
+        for split, index in enumerate(self._indexes):
+            first = 0
+            for batch in index.batches(("sha256", "label")):
+                words = _words(batch["sha256"])
+                yield _Rows(split, first, words, batch["label"].to_numpy())
+                first += len(words)
+
+    def with_first_word(self, wanted: NDArray[np.uint64]) -> Iterator[tuple[_Rows, NDArray[np.int64]]]:
+        """Rows, and which of them have one of these sorted first words; nothing is read if there are none."""
+        for rows in self if len(wanted) else ():
+            at = np.searchsorted(wanted, rows.words[:, 0]).clip(max=len(wanted) - 1)
+            found = np.flatnonzero(wanted[at] == rows.words[:, 0])
+            if len(found):
+                yield rows, found
+
+    def places(self, images: NDArray[np.uint64]) -> Iterator[tuple[bytes, Place]]:
+        """Every sample with one of these images, (k, 4) words, in the order of splits and ids."""
+        wanted = {image.tobytes() for image in images}
+        for rows, found in self.with_first_word(np.unique(images[:, 0])):
+            for row in found.tolist():
+                if (image := rows.words[row].tobytes()) in wanted:
+                    yield image, Place(rows.split, rows.first + row, int(rows.labels[row]))
 
 
-def _groups(root: Path, split: SplitInfo) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int32]]]:
-    """The words (n, 4) and labels (n,) of each row group."""
-    for group in index.read_groups(root, split.index, ("sha256", "label")):
-        yield _words(group["sha256"]), group["label"].to_numpy()
+def _ranges(samples: int) -> Iterator[tuple[int, int]]:
+    """First and last number of ranges with some `_NUMBERS` of the first words each."""
+    passes = max(1, -(-samples // _NUMBERS))
+    for number in range(passes):
+        yield (number << 64) // passes, ((number + 1) << 64) // passes - 1
+
+
+def _that_occur_twice(hashes: _Hashes, low: int, high: int) -> NDArray[np.uint64]:
+    """The first words from `low` to `high` that occur more than once, sorted."""
+    held, count = np.empty(min(hashes.samples, _NUMBERS + _NUMBERS // 16), np.uint64), 0
+    for rows in hashes:
+        own = rows.words[:, 0]
+        own = own[(own >= np.uint64(low)) & (own <= np.uint64(high))]
+        if count + len(own) > len(held):  # there are many copies, of which two of each are enough
+            kept = _two_of_each(held[:count])
+            held[: len(kept)], count = kept, len(kept)
+        if count + len(own) > len(held):
+            held = np.concatenate([held, np.empty(len(held) + len(own), np.uint64)])
+        held[count : count + len(own)] = own
+        count += len(own)
+    own = held[:count]
+    own.sort()
+    return np.unique(own[1:][own[1:] == own[:-1]])
+
+
+def _two_of_each(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The values, sorted, without what occurs a third time."""
+    values.sort()
+    kept = np.ones(len(values), bool)
+    kept[2:] = values[2:] != values[:-2]
+    return values[kept]
+
+
+def _groups(hashes: _Hashes, wanted: NDArray[np.uint64]) -> Groups:
+    """The samples with one of these sorted first words."""
+    parts, count = [_group(np.empty((0, _WORDS), np.uint64), np.empty(0, np.int32), 0, np.empty(0, np.int64))], 0
+    for rows, found in hashes.with_first_word(wanted):
+        parts.append(_group(rows.words[found], rows.labels[found], rows.split, rows.first + found))
+        count += len(found)
+        if count > _ROWS:
+            parts = [Groups.of(parts)]
+            count = len(parts[0].ids)
+    return Groups.of(parts)
+
+
+def _group(words: NDArray[np.uint64], labels: NDArray[np.int32], split: int, ids: NDArray[np.int64]) -> Groups:
+    return Groups(words, np.full(len(ids), split, np.int32), labels, ids, np.ones(len(ids), np.int64))
 
 
 def _words(sums: Any) -> NDArray[np.uint64]:
     """View an Arrow array of 32 bytes each as words, without a copy."""
     count, first = len(sums) * _WORDS, sums.offset * _WORDS * 8
     return np.frombuffer(sums.buffers()[1], np.uint64, count, first).reshape(-1, _WORDS)
-
-
-def _numbered(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """A number for each row; equal rows get the same number."""
-    order = np.lexsort(words.T)
-    ordered = words[order]
-    new = np.ones(len(words), bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    numbers = np.empty(len(words), np.int64)
-    numbers[order] = np.cumsum(new)
-    return numbers
-
-
-def _with_several(images: NDArray[np.int64], labels: NDArray[np.int32]) -> int:
-    """The number of images that occur with different labels."""
-    pairs = np.unique(np.column_stack([images, labels]), axis=0)
-    _, counts = np.unique(pairs[:, 0], return_counts=True)
-    return int((counts > 1).sum())

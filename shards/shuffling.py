@@ -1,5 +1,6 @@
 """Measures how well an order mixes the classes: distinct classes in a batch, compared with a full shuffle."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, lgamma
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.shards.few_places import ids_of
 from headrace.shards.order import Order
 
 _BATCHES = 200  # batches of an epoch, evenly spread, that are examined
@@ -31,29 +33,36 @@ class ShuffleQuality:
     partitions: dict[int, Classes]
 
 
+Labels = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+"""The labels of any ids, int64 (n,) to (n,)."""
+
+
 def shuffle_quality(
-    labels: NDArray[np.int64], shards: tuple[int, ...], batch: int, group: int, lengths: tuple[int, ...]
+    labels: Labels, counts: NDArray[np.int64], shards: tuple[int, ...], batch: int, group: int, lengths: tuple[int, ...]
 ) -> ShuffleQuality:
-    """Measure epoch 0 of seed 0 for a split with these labels, int64 (n,); `shards` has the samples of each shard.
+    """Measure epoch 0 of seed 0 for a split with these samples of each class, int64 (classes,), and of each shard.
 
     A set smaller than the batch is one batch, without partitions. Windows of `lengths` that hold the whole set are
-    omitted. Partitions are the powers of two that divide the groups of a batch.
+    omitted. Partitions are the powers of two that divide the groups of a batch. `labels` is called once, and only the
+    ids of the batches that are looked at are in memory, besides two windows.
     """
-    whole = len(labels) >= batch
-    batch, groups = min(batch, len(labels)), batch // group
+    samples = sum(shards)
+    whole = samples >= batch
+    batch, groups = min(batch, samples), batch // group
     group = min(group, batch)
-    counts = [2**power for power in range(1, groups.bit_length()) if whole and groups % 2**power == 0]
-
-    def seen(window: int | None, partitions: int = 1) -> Classes:
-        return seen_classes(labels, Order.of(shards, 0, window, partitions, batch), batch, group)
-
+    parts = [2**power for power in range(1, groups.bit_length()) if whole and groups % 2**power == 0]
+    windows = [length for length in lengths if length < len(shards)]
+    ways: list[tuple[int | None, int]] = [(None, 1), *((one, 1) for one in windows), *((None, one) for one in parts)]
+    ids = [_batches(Order.of(shards, 0, *way, batch), samples, batch) for way in ways]
+    of_all = labels(np.concatenate([one for several in ids for one in several])).reshape(len(ways), -1, batch)
+    seen = {way: _distinct(own, group) for way, own in zip(ways, of_all, strict=True)}
     return ShuffleQuality(
         batch,
         group,
-        Classes(*(expected_classes(np.bincount(labels), samples) for samples in (batch, group))),
-        seen(None),
-        {length: seen(length) for length in lengths if length < len(shards)},
-        {count: seen(None, count) for count in counts},
+        Classes(*(expected_classes(counts, size) for size in (batch, group))),
+        seen[None, 1],
+        {length: seen[length, 1] for length in windows},
+        {count: seen[None, count] for count in parts},
     )
 
 
@@ -68,13 +77,15 @@ class Shares(NamedTuple):
 
 
 def shares(
-    chosen: NDArray[np.bool_], shards: tuple[int, ...], batch: int, lengths: tuple[int, ...]
+    first: int, shards: tuple[int, ...], batch: int, lengths: tuple[int, ...]
 ) -> tuple[Shares, dict[int, Shares]]:
-    """The shares of the chosen samples, bool (n,), in batches of epoch 0: over the whole set, by length of windows."""
+    """The shares of the samples from id `first` on in batches of epoch 0: over the whole set, by length of windows."""
+    samples = sum(shards)
+    batch = min(batch, samples)
 
     def seen(window: int | None) -> Shares:
-        order = Order.of(shards, 0, window, 1, min(batch, len(chosen)))
-        found = [float(chosen[ids].mean()) for ids in _batches(order, len(chosen), min(batch, len(chosen)))]
+        order = Order.of(shards, 0, window, 1, batch)
+        found = [float((ids >= first).mean()) for ids in _batches(order, samples, batch)]
         return Shares(min(found), max(found))
 
     return seen(None), {length: seen(length) for length in lengths if length < len(shards)}
@@ -98,13 +109,19 @@ def _missed(samples: int, size: int, batch: int) -> float:
 
 def seen_classes(labels: NDArray[np.int64], order: Order, batch: int, group: int) -> Classes:
     """Mean number of distinct classes in the whole batches of epoch 0, and in their whole groups."""
-    found = [labels[ids] for ids in _batches(order, len(labels), batch)]
-    groups = [one[first : first + group] for one in found for first in range(0, batch - group + 1, group)]
-    return Classes(*(float(np.mean([len(np.unique(one)) for one in several])) for several in (found, groups)))
+    ids = np.concatenate(_batches(order, len(labels), batch))
+    return _distinct(labels[ids].reshape(-1, batch), group)
+
+
+def _distinct(labels: NDArray[np.int64], group: int) -> Classes:
+    """Mean number of distinct classes in batches with these labels, (batches, batch), and in their whole groups."""
+    whole = labels.shape[1] // group * group
+    groups = labels[:, :whole].reshape(-1, group)
+    return Classes(*(float(np.mean([len(np.unique(one)) for one in several])) for several in (labels, groups)))
 
 
 def _batches(order: Order, samples: int, batch: int) -> list[NDArray[np.int64]]:
     """The ids in some whole batches of epoch 0, evenly spread."""
     batches = samples // batch
     chosen = np.unique(np.linspace(0, batches - 1, min(batches, _BATCHES)).astype(np.int64)).tolist()
-    return [order.positions(one * batch, (one + 1) * batch).ids for one in chosen]
+    return ids_of(order, [(one * batch, (one + 1) * batch) for one in chosen])

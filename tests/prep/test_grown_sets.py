@@ -8,13 +8,13 @@ import pytest
 
 from headrace.prep.adopt import adopt
 from headrace.prep.command.options import Options
-from headrace.prep.figures import report
 from headrace.prep.verify import check
 from headrace.shards.errors import HeadraceError
 from headrace.shards.manifest import load
 from headrace.shards.names import STAMP
 from headrace.shards.shardset import ShardSet
 from headrace.train.input.loader import Loader
+from tests.prep.figures import figures_of
 from tests.prep.test_convert import make, quiet
 from tests.prep.test_subset import of_ids, samples
 
@@ -64,7 +64,7 @@ def test_contents_decide_where_stamps_do_not(grown: Path, tmp_path: Path) -> Non
 
 def test_inspect_says_how_unevenly_they_come(grown: Path) -> None:
     """A window of one tar has appended samples only or none; batches over the whole set lie between."""
-    text = report(ShardSet.open(grown))
+    text = figures_of(grown)
     assert "24 samples" not in text.splitlines()[0]
     assert "4 classes in 2 parts" in text
     assert "6 samples were appended, 25.0%; their share of a batch of 24 is 25.0% to 25.0% over the whole set" in text

@@ -11,6 +11,7 @@ from headrace.prep.convert import prep
 from headrace.prep.images.admit import encode
 from headrace.prep.sheet import write_sheet
 from headrace.shards.errors import DataError, UsageError
+from headrace.shards.inspection import LISTED, inspect
 from headrace.shards.shardset import ShardSet
 from tests.prep.contents import Contents, as_folder
 from tests.prep.test_commands import one_line, run
@@ -73,6 +74,21 @@ def test_odd_shapes_fit(tmp_path: Path) -> None:
     """A picture that is very wide is a line in its square, not an error."""
     write_sheet(coloured(tmp_path, COLOURS, 640, 2), tmp_path / "a.png")
     assert squares(pixels(tmp_path / "a.png"), COLOURS["green"]) == pytest.approx(8 / 64)
+
+
+def test_pairs_of_equal_images_are_below(tmp_path: Path) -> None:
+    """Each pair is one picture more, beside ink for both samples; the rows above stay as they are."""
+    shards = coloured(tmp_path, COLOURS)
+    found = inspect(shards).twins
+    assert [one.kind for one in found].count("within") == LISTED  # plain pictures of a class are all equal
+    twins = [*found, *found][:40]
+    write_sheet(shards, tmp_path / "a.png")
+    assert write_sheet(shards, tmp_path / "b.png", twins).endswith("3 of 3 classes, 40 pairs of equal images")
+    without, sheet = pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png")
+    assert (sheet[: len(without)] == without).all()
+    added = [squares(sheet, colour) - squares(without, colour) for colour in COLOURS.values()]
+    assert round(sum(added)) == 40
+    assert (sheet[len(without) + 44 : len(without) + 108, 80:288] < 130).any()
 
 
 def test_damaged_sample_is_named(tiny_set: Path, tmp_path: Path) -> None:

@@ -13,14 +13,20 @@ SIZE = 3000  # bytes of an image
 CLASSES = 100
 
 
-def made_set(root: Path, samples: int, each: int = 100_000, side: int = 64) -> Path:
-    """A set with one split, `train`, of so many samples, `each` in a shard; its tars are holes."""
+def made_set(root: Path, samples: int, each: int = 100_000, side: int = 64, copies: int = 0) -> Path:
+    """A set with one split, `train`, of so many samples, `each` in a shard; its tars are holes.
+
+    With `copies` one in so many samples has the image of the one before it.
+    """
     root.mkdir(parents=True)
     with writing(root / "train.parquet", samples) as index:
         for first in range(0, samples, 100_000):
             ids = range(first, min(first + 100_000, samples))
             keys = [key_of(one) for one in ids]
-            index.add(made_rows(np.array(ids), each, side), keys, [f"train/{key}.JPEG" for key in keys])
+            rows = made_rows(np.array(ids), each, side)
+            if copies:
+                rows["sha256"][copies - 1 :: copies] = rows["sha256"][copies - 2 :: copies][: len(ids) // copies]
+            index.add(rows, keys, [f"train/{key}.JPEG" for key in keys])
     counts = [min(each, samples - first) for first in range(0, samples, each)]
     shards = tuple(_tar(root, number, count) for number, count in enumerate(counts))
     split = SplitInfo(name="train", samples=samples, index=index.info, shards=shards)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from headrace.shards import index, index_writer
+from headrace.shards import index, index_writer, parts
 from headrace.shards.errors import DataError
 from headrace.shards.index_writer import NUMBERS, writing
 from headrace.shards.manifest import FileInfo
@@ -213,3 +214,55 @@ def test_verification_reads_the_whole_file(tmp_path: Path, monkeypatch: pytest.M
     flip(tmp_path / "train.parquet", column.data_page_offset + column.total_compressed_size // 2)
     with pytest.raises(DataError, match=r"train\.parquet: not the file that the manifest describes"):
         index.check_whole(tmp_path, info)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_file_with_one_sum_is_checked_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    """Held in memory or not: no flipped bit is read, and no byte that changed after the file was opened."""
+    rows = rows_in([60_000])
+    info = written(tmp_path / "train.parquet", rows, [])
+    assert (info.parts, info.bytes > 2 * PART) == (None, True)
+    monkeypatch.setattr(parts, "_HELD", 1 << 23 if held else 1 << 10)
+    with closing(index.Index(tmp_path, info)) as found:
+        assert (found.read(("crc32",))["crc32"].to_numpy() == rows["crc32"]).all()
+        if not held:
+            flip(tmp_path / info.name, info.bytes // 2)
+            with pytest.raises(DataError, match="SHA-256 differs"):
+                found.read(index_writer.NUMBERS)
+    if held:
+        flip(tmp_path / info.name, info.bytes // 2)
+    with pytest.raises(DataError, match="SHA-256 differs"):
+        index.read_numbers(tmp_path, info, ("crc32",))
+
+
+def test_large_file_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a file of several MB some rows at a time takes less memory of Python than the file."""
+    monkeypatch.setattr(parts, "_HELD", 1 << 20)
+    rows = rows_in([150_000])
+    info = written(tmp_path / "train.parquet", rows, [])
+    tracemalloc.start()
+    with closing(index.Index(tmp_path, info)) as found:
+        seen = [batch["sha256"].slice(0, 1).to_pylist() for batch in found.batches(("sha256", "label"))]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seen == [[rows["sha256"][row].tobytes()] for row in range(0, 150_000, 1 << 16)]
+    assert peak < 5 * PART < info.bytes
+
+
+def test_rows_in_batches_are_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All columns of all row groups, or of one; and the texts of a few samples."""
+    monkeypatch.setattr(index_writer, "_MOST", 100)
+    monkeypatch.setattr(index, "_BATCH", 30)
+    rows = rows_in([250])
+    info = written(tmp_path / "train.parquet", rows, [])
+    keys, sources = names_of(rows)
+    with closing(index.Index(tmp_path, info)) as found:
+        batches = list(found.batches(("crc32", "key")))
+        assert [len(one["key"]) for one in batches] == [30, 30, 30, 10] * 2 + [30, 20]
+        assert [key for one in batches for key in one["key"].to_pylist()] == keys
+        assert np.concatenate([one["crc32"].to_numpy() for one in batches]).tolist() == rows["crc32"].tolist()
+        assert [key for one in found.batches(("key",), 2) for key in one["key"].to_pylist()] == keys[200:]
+    for ids in ([], [0], [0, 29, 30, 99, 100, 249], [201, 202]):
+        assert index.texts_at(tmp_path, info, ids) == [(keys[one], sources[one]) for one in ids]

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.prep.figures import report
 from headrace.shards import system
 from headrace.shards.order import Order, Steps, Windows
 from headrace.shards.shardset import ShardSet
 from headrace.shards.shuffling import expected_classes, seen_classes, shuffle_quality
+from tests.prep.figures import figures_of
 
 shard_sizes = st.lists(st.integers(0, 12), min_size=1, max_size=9).filter(sum).map(tuple)
 lengths = st.integers(1, 10)
@@ -157,7 +157,7 @@ def test_expected_classes() -> None:
 def test_sorted_shards_are_told_from_mixed_ones() -> None:
     """Where each shard has a class of its own, small windows mix badly, which the figures show; mixed shards do not."""
     labels, shards = np.repeat(np.arange(20), 100), (100,) * 20
-    found = shuffle_quality(labels, shards, 64, 16, (1, 2, 8, 20))
+    found = shuffle_quality(labels.__getitem__, np.bincount(labels), shards, 64, 16, (1, 2, 8, 20))
     assert sorted(found.windows) == [1, 2, 8]
     assert found.whole == pytest.approx(found.expected, rel=0.03)
     in_batch = {length: classes.batch for length, classes in found.windows.items()}
@@ -172,7 +172,7 @@ def test_sorted_shards_are_told_from_mixed_ones() -> None:
 
 def test_inspect_prints_the_quality(tiny_set: Path) -> None:
     """The figures of a set say how many classes a batch has, over the whole set and in windows."""
-    lines = report(ShardSet.open(tiny_set)).splitlines()
+    lines = figures_of(tiny_set).splitlines()
     assert "  classes in a batch of 256: 12.0 expected, 12.0 over the whole set" in lines
     assert any(line.startswith("  classes in a group of 32: 11.3 expected, 11.") for line in lines)
     assert any(line.startswith("    in partitions (train.partitions): 12.0 with 2, ") for line in lines)

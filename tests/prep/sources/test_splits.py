@@ -7,11 +7,10 @@ import pytest
 
 from headrace.prep.command.options import Options
 from headrace.prep.convert import prep
-from headrace.prep.figures import report
 from headrace.prep.summary import summary
 from headrace.shards.errors import UsageError
-from headrace.shards.shardset import ShardSet
 from tests.prep.contents import as_folder
+from tests.prep.figures import figures_of
 from tests.prep.sources.test_imagefolder import opened, seen, tree
 from tests.prep.sources.test_parquet_images import written
 
@@ -61,7 +60,7 @@ def test_set_says_that_its_validation_is_the_test_split(tmp_path: Path) -> None:
         say=lambda _: None,
     )
     assert "4 train, 2 val (the source's test) samples" in summary(result, tmp_path / "out")
-    assert "val (the source's test): 2 samples" in report(ShardSet.open(tmp_path / "out"))
+    assert "val (the source's test): 2 samples" in figures_of(tmp_path / "out")
 
 
 def test_any_folder_may_be_named_for_validation(tmp_path: Path) -> None:

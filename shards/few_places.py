@@ -1,0 +1,74 @@
+"""The samples at a few places of an epoch, without the order of the whole epoch in memory.
+
+An epoch is ordered by hashes of its ids. A first walk over the ids counts the hashes by their first bits, which says
+between which hashes a place lies; a second walk keeps only ids with such hashes, and these are sorted.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.shards.draws import Stream, hash64
+from headrace.shards.line import Pieces
+from headrace.shards.order import Order
+
+_BITS = 18  # of a hash: one of 2**18 ranges
+_TOGETHER = 1 << 18  # ids whose hashes are in memory
+
+Span = tuple[int, int]  # first and past-the-last position
+
+
+def ids_of(order: Order, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
+    """The ids at these positions of epoch 0, int64 (last - first,) for each span.
+
+    Memory follows from the number of positions, and for an order in windows from the samples of two windows.
+    """
+    if order.windows is not None:
+        return [order.positions(*span).ids for span in spans]
+    stretches = [[one for one in order.stretches(*span) if one.first < one.last] for span in spans]
+    wanted: dict[int, list[NDArray[np.int64]]] = {}
+    for partition, first, last in (one for several in stretches for one in several):
+        wanted.setdefault(partition, []).append(np.arange(first, last))
+    found = {
+        partition: _ids_at(order.seed, order.pieces(0, partition), np.concatenate(places))
+        for partition, places in wanted.items()
+    }
+    taken = dict.fromkeys(found, 0)
+    results = []
+    for several in stretches:
+        parts = [np.empty(0, np.int64)]
+        for partition, first, last in several:
+            begin = taken[partition]
+            taken[partition] += last - first
+            parts.append(found[partition][begin : taken[partition]])
+        results.append(np.concatenate(parts))
+    return results
+
+
+def _ids_at(seed: int, pieces: Pieces, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The ids at these places in the order of the hashes of all ids in the pieces, both (n,)."""
+    counts = np.zeros(1 << _BITS, np.int64)
+    for _, hashes in _hashed(seed, pieces):
+        counts += np.bincount(_ranges(hashes), minlength=len(counts))
+    ends = counts.cumsum()
+    used = np.zeros(len(counts), bool)
+    used[np.searchsorted(ends, places, side="right")] = True
+    kept = [(ids[mask], hashes[mask]) for ids, hashes in _hashed(seed, pieces) if (mask := used[_ranges(hashes)]).any()]
+    ids = np.concatenate([one for one, _ in kept])
+    ids = ids[np.argsort(np.concatenate([one for _, one in kept]), kind="stable")]
+    skipped = np.where(used, 0, counts).cumsum()  # ids in ranges without a wanted place, up to and with each range
+    found: NDArray[np.int64] = ids[places - skipped[np.searchsorted(ends, places, side="right")]]
+    return found
+
+
+def _ranges(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    return (hashes >> np.uint64(64 - _BITS)).astype(np.int64)
+
+
+def _hashed(seed: int, pieces: Pieces) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
+    """All ids of the pieces with their hashes, some at a time."""
+    for start, size in zip(pieces.starts.tolist(), pieces.sizes.tolist(), strict=True):
+        for first in range(start, start + size, _TOGETHER):
+            ids = np.arange(first, min(first + _TOGETHER, start + size))
+            yield ids, hash64(seed, Stream.ORDER, 0, ids)
