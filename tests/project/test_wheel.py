@@ -12,7 +12,7 @@ import pytest
 from tests.checkout import ROOT
 from tests.project.sources import ROOMS, kept
 
-FACADE = ("__init__.py", "__main__.py", "cli.py", "predicting.py", "py.typed")
+FACADE = ("__init__.py", "__main__.py", "cli.py", "constraints.txt", "predicting.py", "py.typed")
 SHIPPED = (*ROOMS, *FACADE, "building", "pyproject.toml", "MANIFEST.in", "PACKAGE.md", "LICENSE", "NOTICE")
 
 

@@ -8,6 +8,7 @@ from headrace.train.machine.capacity import in_words
 from headrace.train.machine.place import Place
 from headrace.train.model.names import TIMM
 from headrace.train.record.installation import processor, versions
+from headrace.train.record.tested import newer_than_tested
 from headrace.train.run.resolve import Setup
 from headrace.train.run.staging import staged_line
 from headrace.train.step.compilation import Compilation
@@ -29,6 +30,7 @@ def start_lines(setup: Setup, place: Place, precision: str, origin: str, compila
     classes, have = counted(len(shards.class_ids), "class", "classes"), versions()
     lines = [
         f"headrace {have['headrace']}, torch {have['torch']}, DALI {_dali(have)}",
+        *([f"tested   {newer}"] if (newer := newer_than_tested(have)) else []),
         f"run      {setup.out}",
         f"data     {shards.where}: {counts}, {classes}, digest {shards.digest[:16]}",
         f"model    {recipe.model.name}, {origin}",
