@@ -18,7 +18,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-extras test-faults test-gpu test-lowest test-newest coverage docs wheel lint format check clean \
+.PHONY: help demo test test-extras test-faults test-gpu test-installs test-lowest test-newest coverage docs wheel lint format check clean \
         requirements audit release-version dist installed sbom
 
 help:  ## list the targets
@@ -65,6 +65,10 @@ requirements: $(STAMP)  ## requirements/cpu.txt again: the tested set, with hash
 audit: $(STAMP)  ## known weaknesses of the tested set (asks an online database)
 	VENV=$(VENV) tests/extras/run environment release
 	.extras/release/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/cpu.txt
+
+test-installs: $(STAMP)  ## the wheel in new environments, with the tested and the lowest versions, and its removal
+	VENV=$(VENV) tests/extras/run environment release
+	$(BIN)/python -m pytest -m installs
 
 test-lowest: $(STAMP)  ## the tests with the lowest versions that pyproject.toml allows, in build/lowest
 	VENV=$(VENV) tests/extras/run environment release
