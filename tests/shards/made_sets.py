@@ -14,9 +14,9 @@ CLASSES = 100
 
 
 def made_set(root: Path, samples: int, each: int = 100_000, side: int = 64, copies: int = 0) -> Path:
-    """A set with one split, `train`, of so many samples, `each` in a shard; its tars are holes.
+    """A set of one split, `train`, with this many samples, `each` of them in a shard; its tars are sparse files.
 
-    With `copies` one in so many samples has the image of the one before it.
+    With `copies` every `copies`-th sample has the same image as the sample before it.
     """
     root.mkdir(parents=True)
     with writing(root / "train.parquet", samples) as index:
@@ -37,7 +37,7 @@ def made_set(root: Path, samples: int, each: int = 100_000, side: int = 64, copi
 
 
 def made_rows(ids: NDArray[np.int64], each: int, side: int) -> Rows:
-    """Rows that name bytes inside the tars."""
+    """Rows that point at bytes inside the tars."""
     rows = np.zeros(len(ids), ROW)
     rows["shard"], rows["offset"], rows["size"] = ids // each, 512 + ids % each * 4096, SIZE + ids % 1000
     rows["label"], rows["width"], rows["height"] = ids % CLASSES, side + ids % 7, side + ids % 5

@@ -1,4 +1,4 @@
-"""Shard sets that hold what prep no longer admits, as older versions made them."""
+"""Shard sets as older versions made them, with images that prep no longer admits."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ ROW = shard._row
 
 
 def _row(shard: int, offset: int, label: int, image: Admitted, source: tuple[int, int]) -> object:
-    """The row with the CRC-32 of the bytes that are stored."""
+    """The row with the CRC-32 of the stored bytes."""
     return ROW(shard, offset, label, image._replace(change="of these bytes"), source)
 
 

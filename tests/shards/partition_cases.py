@@ -1,4 +1,4 @@
-"""Random sets with random partitions, and the way through them."""
+"""Random sets with random partitions, and the order of their samples."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ seeds = st.integers(0, 2**63 - 1)
 
 
 class Case(NamedTuple):
-    """A set and the way through it."""
+    """A set, and the settings of the order in which it is read."""
 
     shards: tuple[int, ...]
     partitions: int
@@ -22,11 +22,11 @@ class Case(NamedTuple):
 
     @property
     def batch(self) -> int:
-        """Samples of a step."""
+        """The number of samples in a step."""
         return self.partitions * self.share
 
     def order(self) -> Order:
-        """A fresh order."""
+        """A newly made order."""
         windows = None if self.window is None else Windows(self.window, self.shards)
         return Order(sum(self.shards), self.seed, windows, Partitions(self.partitions, self.batch, self.shards))
 
@@ -37,6 +37,6 @@ cases = st.builds(
 
 
 def taken(order: Order, first: int, last: int) -> list[tuple[int, int]]:
-    """(epoch, id) at each position."""
+    """The (epoch, id) at each position."""
     epochs, ids = order.positions(first, last)
     return list(zip(epochs.tolist(), ids.tolist(), strict=True))

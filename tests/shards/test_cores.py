@@ -1,4 +1,4 @@
-"""How many cores are used: no more than the process may have, by its mask and by its control group."""
+"""The number of cores used: no more than the affinity mask and the control group allow the process."""
 
 import os
 import sys
@@ -39,7 +39,7 @@ headrace "$@" index "$5/set"
 
 
 def test_cores_are_those_that_may_be_used() -> None:
-    """No more than the affinity mask allows, at least one."""
+    """At least one core and no more than the affinity mask allows are used."""
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
 
 
@@ -47,7 +47,7 @@ def test_cores_are_those_that_may_be_used() -> None:
     ("quota", "cores"), [("150000 100000", 1), ("50000 100000", 1), ("300000 100000", 3), ("max 100000", 4)]
 )
 def test_cores_are_cut_to_the_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, cores: int) -> None:
-    """A container's quota counts: of four cores with a quota of one and a half, one is used."""
+    """The quota of a container counts: of four cores with a quota of one and a half, one is used."""
     (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     real = open
@@ -56,7 +56,7 @@ def test_cores_are_cut_to_the_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_prep_verify_and_index_keep_to_the_quota(tiny_zip: Path, tmp_path: Path) -> None:
-    """In a control group that may use one core, they start one worker or thread."""
+    """Each command starts one worker or thread in a control group that may use one core."""
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("there is one core only")
     done = in_namespace(SCRIPT, ROOT, sys.executable, PROGRAM, tiny_zip, tmp_path)

@@ -12,14 +12,14 @@ from tests.prep.odd_jpegs import ORIENTATION, entry, tiff
 
 
 def saved(form: str, **options: Any) -> bytes:
-    """A picture as a file."""
+    """A picture encoded in this file format."""
     out = io.BytesIO()
     Image.new("RGB", (9, 5)).save(out, form, **options)
     return out.getvalue()
 
 
 def turned(orientation: int) -> dict[str, Any]:
-    """Options of Pillow for a file with this orientation."""
+    """The options with which Pillow writes a file of this orientation."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     return {"exif": exif}
@@ -28,7 +28,7 @@ def turned(orientation: int) -> dict[str, Any]:
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_of_each_format(form: str, orientation: int) -> None:
-    """What Pillow writes is found, plain and safe; without it, there is none."""
+    """The orientation that Pillow writes is found, plain and safe; a file without EXIF data has orientation 1."""
     data = saved(form, **turned(orientation))
     (found,) = exif_in(data)
     assert (readable([found]), is_plain(found), why_unsafe(data)) == (orientation, True, "")
@@ -55,7 +55,7 @@ PLAIN = [entry(0x0128, 2), entry(ORIENTATION, 6)]
     ],
 )
 def test_what_readers_may_understand_otherwise(odd: bytes) -> None:
-    """A directory that lies about its entries is not plain: a TIFF is unsafe, another file if it has an orientation."""
+    """An EXIF directory with false entries makes a TIFF unsafe, and other files if it has an orientation."""
     assert is_plain(tiff(PLAIN, after=bytes(4)))
     assert not is_plain(odd)
     assert why_unsafe(odd) == BROKEN
@@ -65,7 +65,7 @@ def test_what_readers_may_understand_otherwise(odd: bytes) -> None:
 
 @given(st.binary(max_size=60), st.sampled_from([b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"\x89PNG1234", b"RIFF"]))
 def test_any_bytes(junk: bytes, start: bytes) -> None:
-    """Bytes that make no sense are no orientation, never an exception; without its turn a TIFF says 1."""
+    """Senseless bytes never raise an exception; a TIFF from which the turn is removed has orientation 1 at most."""
     data = start + junk
     assert why_unsafe(data) in {"", BROKEN, UNCLEAR, "two sets of EXIF data"} or data[:2] == b"\xff\xd8"
     assert 1 <= readable(exif_in(data)) <= 8

@@ -1,4 +1,4 @@
-"""Which tars are fetched when, by threads that fetch nothing here but note what they were asked for."""
+"""Which tars are fetched and when, with threads that record each request instead of fetching."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ WINDOWS = [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10, 11]]
 
 
 class Asked:
-    """What was fetched, in order; a gate may hold every fetch up."""
+    """The tars that were requested, in order; a closed gate holds up every fetch."""
 
     def __init__(self) -> None:
         self.order: list[int] = []
@@ -24,14 +24,14 @@ class Asked:
         self._lock = threading.Lock()
 
     def __call__(self, tar: int, window: int) -> bool:
-        """A tar is there when the gate is open."""
+        """Record the request, and return once the gate is open."""
         assert tar in WINDOWS[window]
         with self._lock:
             self.order.append(tar)
         return self.gate.wait(10)
 
     def settled(self) -> list[int]:
-        """All that were asked for, when no more come."""
+        """All the tars requested so far, once no more requests arrive."""
         seen = -1
         while seen < len(self.order):
             seen = len(self.order)
@@ -41,13 +41,13 @@ class Asked:
 
 @pytest.fixture
 def asked() -> Asked:
-    """For the threads."""
+    """The record of requests that the threads fill."""
     return Asked()
 
 
 @pytest.fixture
 def ahead(asked: Asked) -> Iterator[FetchAhead]:
-    """Six threads, gate closed."""
+    """Six threads behind a closed gate."""
     asked.gate.clear()
     with closing(FetchAhead(NextUse(iter(WINDOWS)), asked, 6)) as ahead:
         yield ahead
@@ -55,7 +55,7 @@ def ahead(asked: Asked) -> Iterator[FetchAhead]:
 
 
 def test_current_window_comes_first_then_two_more(asked: Asked, ahead: FetchAhead) -> None:
-    """Six threads fetch two tars until these are there, then the next windows, and each tar once."""
+    """Six threads fetch only the two tars of this window first, then the next windows, and each tar once."""
     assert asked.settled() == [0, 1]
     asked.gate.set()
     assert asked.settled() == [tar for window in WINDOWS[: 1 + AHEAD] for tar in window]
@@ -66,7 +66,7 @@ def test_current_window_comes_first_then_two_more(asked: Asked, ahead: FetchAhea
 
 
 def test_no_room_is_tried_again() -> None:
-    """A tar that found none is asked for again until it does."""
+    """A tar for which there was no room is requested again until there is room."""
     tries: list[int] = []
 
     def fetch(tar: int, _: int) -> bool:
@@ -82,7 +82,7 @@ def test_no_room_is_tried_again() -> None:
 
 
 def test_no_thread_tries_again_before_its_time_or_a_window_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each try looks through the whole stage; what a window that ended used may go, so then one is made at once."""
+    """A try searches the whole stage, so it is repeated only after a wait, or at once when a window ends."""
     monkeypatch.setattr(fetch_ahead, "_WAIT_SECONDS", 60.0)
     tries: list[int] = []
 
@@ -103,7 +103,7 @@ def test_no_thread_tries_again_before_its_time_or_a_window_ends(monkeypatch: pyt
 
 
 def test_error_of_a_thread_reaches_whoever_wants_a_tar() -> None:
-    """As it is, at the next tar that is wanted, and again."""
+    """The next reader that needs a tar gets the error of a thread unchanged, and so does every later one."""
 
     def fetch(tar: int, _: int) -> bool:
         raise OSError(f"no {tar}")
@@ -116,7 +116,7 @@ def test_error_of_a_thread_reaches_whoever_wants_a_tar() -> None:
 
 
 def test_closing_ends_what_is_on_its_way() -> None:
-    """A download that is told of bytes ends at the next ones; without threads nothing is fetched."""
+    """Closing ends a download the next time it reports bytes; without threads nothing is fetched."""
     told = threading.Event()
     box: list[FetchAhead] = []
 

@@ -1,4 +1,4 @@
-"""What a disk that takes no more has run out of: bytes, inodes, or the user's quota."""
+"""Errors name what a full disk has run out of: bytes, inodes, or the quota of the user."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ mount -o remount,nr_inodes=999 "$2/disk"
 
 
 def test_no_inode_left_is_not_called_a_full_disk(tmp_path: Path) -> None:
-    """The line says what there is too little of, and what to do; with more of it the same command goes on."""
+    """The error says that inodes ran out and what to do; the same command goes on once there are more."""
     source = as_zip(small(), tmp_path / "a.zip")
     for workers in (1, 2):
         (tmp_path / str(workers)).mkdir()
@@ -34,7 +34,7 @@ def test_no_inode_left_is_not_called_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_quota_is_named(tmp_path: Path) -> None:
-    """A quota that is used up is no full disk either."""
+    """A quota that is used up is not called a full disk either."""
     error = storage_error(OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), tmp_path / "none" / "file")
     assert isinstance(error, FullError)
     assert "the user's quota on this disk is used up" in str(error)

@@ -17,18 +17,18 @@ from tests.shards.older_sets import KEY, TWO_EXIF, older_set
 
 @pytest.fixture
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the notes of this test lie."""
+    """The folder that holds the notes of this test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache/headrace/headers"
 
 
 def no_reading(*_: object) -> bytes:
-    """Stands for reading, where nothing may be read."""
+    """Fail: stands in for a read where no tar may be read."""
     raise AssertionError("a tar was read")
 
 
 def test_a_set_is_looked_at_once(tiny_set: Path, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first look leaves a note for the user alone, none in the set; with it no tar is read."""
+    """The first check leaves an empty note in a private folder, not in the set; later checks read no tar."""
     before = sorted(tiny_set.iterdir())
     refuse_unsafe(ShardSet.open(tiny_set))
     (note,) = notes.iterdir()
@@ -39,7 +39,7 @@ def test_a_set_is_looked_at_once(tiny_set: Path, notes: Path, monkeypatch: pytes
 
 
 def test_a_note_is_of_one_set(tiny_set: Path, notes: Path, tmp_path: Path) -> None:
-    """The note of one set says nothing of another."""
+    """The note of one set says nothing about another set."""
     refuse_unsafe(ShardSet.open(tiny_set))
     with pytest.raises(DataError, match=rf"key {KEY} .*two EXIF segments.*headrace verify"):
         refuse_unsafe(ShardSet.open(older_set(tmp_path, *TWO_EXIF)))
@@ -47,7 +47,7 @@ def test_a_note_is_of_one_set(tiny_set: Path, notes: Path, tmp_path: Path) -> No
 
 
 def test_a_note_is_of_one_index(tiny_set: Path, notes: Path) -> None:
-    """Indexes say where images begin, and the digest is not over them: another index is another note."""
+    """A set with another index needs another note: its digest does not cover where the images begin."""
     manifest = load(tiny_set)
     headers.remember(manifest)
     first, *others = manifest.splits
@@ -59,7 +59,7 @@ def test_a_note_is_of_one_index(tiny_set: Path, notes: Path) -> None:
 def test_without_a_cache_folder_every_run_looks(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the user has no folder that can be written, a set is looked at each time."""
+    """A user without a writable cache folder has the set checked in every run."""
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     refuse_unsafe(ShardSet.open(tiny_set))
@@ -68,7 +68,7 @@ def test_without_a_cache_folder_every_run_looks(
 
 
 def test_damage_is_called_damage(tmp_path: Path, notes: Path) -> None:
-    """A header that changed after it was written is named as such: its remedy is another."""
+    """A header that changed after it was written is reported as damage, which has a different remedy."""
     root = older_set(tmp_path)
     split = ShardSet.open(root).split("train")
     with (root / "train-000000.tar").open("r+b") as tar:
@@ -82,7 +82,7 @@ def test_damage_is_called_damage(tmp_path: Path, notes: Path) -> None:
 @pytest.mark.parametrize("before", [0, 3_000, 5_000, 60_000, 200_000])
 @pytest.mark.parametrize("faulty", [False, True])
 def test_headers_of_any_length(before: int, faulty: bool, tmp_path: Path) -> None:
-    """What is read of a file reaches as far as its headers do."""
+    """A file is read as far as its headers extend."""
     parts = [segment(0xE2, bytes(min(60_000, before - at))) for at in range(0, before, 60_000)]
     jpeg = after_start(base(random.Random(5)), *parts, *(TWO_EXIF if faulty else (exif(6),))) + bytes(300_000)
     (tmp_path / "image").write_bytes(bytes(70) + jpeg)

@@ -10,7 +10,7 @@ from headrace.shards.tar import TarWriter
 
 
 def test_lines_point_at_the_members() -> None:
-    """Offsets and sizes in the index are those that a tar reader finds, for JPEG and label."""
+    """The index has the same offsets and sizes as a tar reader finds, for both the JPEG and the label."""
     stream = io.BytesIO()
     writer = TarWriter(stream)
     samples = [("k1", b"abc", 7), ("k2", b"x" * 512, 123), ("k3", b"", 0)]
@@ -22,7 +22,7 @@ def test_lines_point_at_the_members() -> None:
 
 
 def test_equal_to_dalis_own_tool(tiny_set: Path) -> None:
-    """The form of a file is byte for byte that of wds2idx: a first line with the count, then four words a member."""
+    """The file equals that of wds2idx byte for byte: a first line with the count, then four words per member."""
     first, *lines = (tiny_set / "val-000000.idx").read_text().splitlines()
     assert first == f"v1.2 {len(lines)}"
     with tarfile.open(tiny_set / "val-000000.tar") as archive:
@@ -38,6 +38,6 @@ def test_equal_to_dalis_own_tool(tiny_set: Path) -> None:
     "text", ["", "v1.1 0\n", "v1.2 2\njpg 512 3 a.jpg\n", "v1.2 1\njpg 512 a.jpg 3\n", "v1.2 1\n\n"]
 )
 def test_what_is_not_an_index_is_refused(text: str) -> None:
-    """Another version, a wrong count or a broken line is an error."""
+    """A file with another version, a wrong count or a broken line is refused."""
     with pytest.raises(DataError):
         list(idx.parse(text))

@@ -1,4 +1,4 @@
-"""The index of a split, written as its rows come: the bytes of ever for splits of up to four million samples."""
+"""The index of a split, written as its rows arrive; up to four million samples its bytes never change."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ COLUMNS = ("shard", "offset", "size", "label", "width", "height", "crc32")
 
 
 def rows_in(sizes: list[int]) -> Rows:
-    """Rows of shards with so many samples each, with numbers that do not compress."""
+    """Rows of shards that have these numbers of samples, with values that do not compress."""
     rows = np.zeros(sum(sizes), ROW)
     bits = np.random.default_rng(1).integers(0, 1 << 30, (len(rows), 16), dtype=np.int64)
     for place, name in enumerate(NUMBERS):
@@ -35,7 +35,7 @@ def rows_in(sizes: list[int]) -> Rows:
 
 
 def names_of(rows: Rows) -> tuple[list[str], list[str]]:
-    """A key and a source for each row."""
+    """A key and a source path for each row."""
     return [f"{number:09d}" for number in range(len(rows))], [f"train/{row}.JPEG" for row in rows["crc32"].tolist()]
 
 
@@ -49,7 +49,7 @@ def written(path: Path, rows: Rows, cuts: list[int]) -> FileInfo:
 
 
 def rendered_at_once(rows: Rows) -> bytes:
-    """The file as one table, as versions before the writer made it."""
+    """The file written as one table, as versions before the writer did."""
     keys, sources = names_of(rows)
     numbers = {name: pa.array(np.ascontiguousarray(rows[name])) for name in NUMBERS}
     sums = pa.py_buffer(np.ascontiguousarray(rows["sha256"]))
@@ -66,7 +66,7 @@ def rendered_at_once(rows: Rows) -> bytes:
     [(0, []), (1, []), (2, [1]), (700, [0, 100, 100, 699]), (1_200_000, [5, 400_000, 1_048_577, 1_048_577])],
 )
 def test_bytes_are_those_of_one_table(tmp_path: Path, rows: int, cuts: list[int]) -> None:
-    """However the rows come, more than a row group of them too, the file is the one that a single table gives."""
+    """In whatever pieces the rows arrive, the file equals one that is written as a single table."""
     made = rows_in([rows])
     info = written(tmp_path / "train.parquet", made, cuts)
     expected = rendered_at_once(made)
@@ -76,7 +76,7 @@ def test_bytes_are_those_of_one_table(tmp_path: Path, rows: int, cuts: list[int]
 
 
 def test_index_of_an_older_version_is_made_again(tmp_path: Path) -> None:
-    """The Parquet file that commit c122ade wrote has these very bytes now, but for the name of the library in it."""
+    """The rows of a Parquet file that commit c122ade wrote give an equal table, without sums of parts."""
     old = pq.read_table(ROOT / "tests/formats/c122ade/set/train.parquet")
     rows = np.zeros(len(old), ROW)
     for name in NUMBERS:
@@ -101,14 +101,14 @@ GROUPS = [270, 500, 500, 200, 200, 200, 151]
 
 
 def groups_in(path: Path) -> list[int]:
-    """Rows of each row group."""
+    """The number of rows in each row group."""
     parquet = pq.ParquetFile(path)
     return [parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups)]
 
 
 @pytest.mark.usefixtures("low_border")
 def test_groups_of_a_large_split_end_with_its_shards(tmp_path: Path) -> None:
-    """Each is cut where a shard ends, unless that shard alone is too large; the parts that come do not matter."""
+    """A row group ends with a shard unless the shard alone is too large, in whatever pieces the rows arrive."""
     rows = rows_in(SIZES)
     bounds = np.cumsum(SIZES)[:-1].tolist()
     first = written(tmp_path / "by_shard.parquet", rows, bounds)
@@ -122,14 +122,14 @@ def test_groups_of_a_large_split_end_with_its_shards(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("low_border")
 @pytest.mark.parametrize("samples", [1000, 1001])
 def test_border_is_counted_in_samples(tmp_path: Path, samples: int) -> None:
-    """Up to it all is as it was, above it there are parts."""
+    """An index of up to the limit of samples has no sums of parts; a larger one has them."""
     info = written(tmp_path / "train.parquet", rows_in([samples // 2, samples - samples // 2]), [])
     assert (info.parts is None) == (samples == 1000)
     assert groups_in(tmp_path / "train.parquet") == ([500, 500] if samples == 1000 else [500, 500, 1])
 
 
 def large(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FileInfo, Rows]:
-    """An index of several parts, with small row groups."""
+    """An index of several parts with small row groups."""
     monkeypatch.setattr(index_writer, "LARGE", 1000)
     monkeypatch.setattr(index_writer, "_LEAST", 4000)
     rows = rows_in([5000] * 10)
@@ -137,7 +137,7 @@ def large(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FileInfo, Rows]:
 
 
 def test_parts_are_the_sums_of_each_mebibyte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As anybody can compute them."""
+    """The sums of the parts are the SHA-256 values of each MiB, which any tool can compute."""
     info, _ = large(tmp_path / "train.parquet", monkeypatch)
     data = (tmp_path / "train.parquet").read_bytes()
     sums = [hashlib.sha256(data[first : first + PART]).hexdigest() for first in range(0, len(data), PART)]
@@ -148,7 +148,7 @@ def test_parts_are_the_sums_of_each_mebibyte(tmp_path: Path, monkeypatch: pytest
 
 
 def test_numbers_are_read_from_checked_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All at once or by row group, they are those that were written."""
+    """The numbers read equal those written, both all at once and by row group."""
     info, rows = large(tmp_path / "train.parquet", monkeypatch)
     found = index.read_numbers(tmp_path, info, COLUMNS)
     assert all(np.array_equal(found[name], rows[name]) for name in COLUMNS)
@@ -162,7 +162,7 @@ def _joined(groups: list[dict[str, pa.Array]], name: str) -> NDArray[np.generic]
 
 
 def test_damage_is_found_by_whoever_reads_the_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bit in a row group: another is read without an error, this one is not, and the footer never is."""
+    """Damage to one row group stops only the readers of that group; damage to the footer stops all."""
     info, _ = large(tmp_path / "train.parquet", monkeypatch)
     path = tmp_path / "train.parquet"
     column = pq.ParquetFile(path).metadata.row_group(5).column(1)
@@ -179,14 +179,14 @@ def test_damage_is_found_by_whoever_reads_the_part(tmp_path: Path, monkeypatch: 
 
 
 def flip(path: Path, place: int) -> None:
-    """Change one bit of a file."""
+    """Flip one bit of a file."""
     data = bytearray(path.read_bytes())
     data[place] ^= 4
     path.write_bytes(data)
 
 
 def test_every_flipped_bit_of_what_is_read_is_found(tmp_path: Path) -> None:
-    """Of a file with one sum alone that is any bit."""
+    """In a file that has a single sum, any flipped bit is found."""
     info = written(tmp_path / "train.parquet", rows_in([40]), [])
     data = (tmp_path / "train.parquet").read_bytes()
     for place in range(0, len(data), 97):
@@ -197,7 +197,7 @@ def test_every_flipped_bit_of_what_is_read_is_found(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_a_file_that_is_not_finished(tmp_path: Path) -> None:
-    """Neither of one whose rows did not all come, nor after an error."""
+    """No file is left when rows are missing at the end, or after an error."""
     rows = rows_in([10])
     with pytest.raises(ValueError, match="9 rows for 10 samples"), writing(tmp_path / "a.parquet", 10) as writer:
         writer.add(rows[:9], *(names[:9] for names in names_of(rows)))
@@ -207,7 +207,7 @@ def test_nothing_is_left_of_a_file_that_is_not_finished(tmp_path: Path) -> None:
 
 
 def test_verification_reads_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Damage that no opening meets, in the paths of the source say, is found by the sum of the file."""
+    """The sum of the file finds damage that opening never reads, as in the source paths."""
     info, _ = large(tmp_path / "train.parquet", monkeypatch)
     index.check_whole(tmp_path, info)
     column = pq.ParquetFile(tmp_path / "train.parquet").metadata.row_group(5).column(11)

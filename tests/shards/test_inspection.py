@@ -28,7 +28,7 @@ from tests.prep.figures import figures_of
 
 
 def test_counts_and_percentiles(tiny_set: Path) -> None:
-    """Every split has its samples per class and the spread of its sizes; drawn images are all different."""
+    """Each split has its samples per class and the distribution of its sizes; drawn images are all different."""
     shards = ShardSet.open(tiny_set)
     train, val = inspect(shards).splits
     assert (train.samples, train.per_class.tolist(), val.per_class.tolist()) == (480, [40] * 12, [10] * 12)
@@ -62,7 +62,7 @@ SAMPLES = st.lists(
 def test_figures_are_those_of_the_samples(
     samples: list[tuple[int, int, int, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Percentiles, histograms and classes of a split with any sizes, in parts of a few rows."""
+    """The percentiles, histograms and classes of a split are right for any sizes, read in parts of a few rows."""
     root = tmp_path_factory.mktemp("set")
     rows = np.zeros(len(samples), ROW)
     for name, column in zip(("label", "width", "height", "size"), np.array(samples).reshape(-1, 4).T, strict=True):
@@ -94,7 +94,7 @@ def test_figures_are_those_of_the_samples(
 
 
 def rewritten(root: Path, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Change the index of the training split, and give the manifest the sum that fits."""
+    """Change the index of the training split, and give the manifest the matching sum."""
     manifest, path = load(root), root / "train.parquet"
     pq.write_table(change(pq.read_table(path)), path)
     train, *others = manifest.splits
@@ -117,7 +117,7 @@ def with_column(root: Path, name: str, value: int) -> None:
 
 @pytest.mark.parametrize("name", ["label", "width", "sha256", "key"])
 def test_nulls_are_named(tiny_set: Path, tmp_path: Path, name: str) -> None:
-    """A column with a null is one line; so is a missing hash, or the key of one of two equal images."""
+    """A null in a column gives one line of error, even in the hash or the key of one of two equal images."""
     copy = Path(shutil.copytree(tiny_set, tmp_path / "copy"))
 
     def change(table: pa.Table) -> pa.Table:
@@ -135,7 +135,7 @@ def test_nulls_are_named(tiny_set: Path, tmp_path: Path, name: str) -> None:
 
 
 def test_odd_numbers_are_counted(tiny_set: Path, tmp_path: Path) -> None:
-    """A side of two thousand million pixels, as a hostile index may have it, is a number like any other."""
+    """A side of two thousand million pixels, which a hostile index may contain, is counted like any other."""
     copy = Path(shutil.copytree(tiny_set, tmp_path / "copy"))
     with_column(copy, "width", 2**31 - 1)
     train = inspect(ShardSet.open(copy)).splits[0]
@@ -148,7 +148,7 @@ def test_odd_numbers_are_counted(tiny_set: Path, tmp_path: Path) -> None:
     ("name", "value"), [("label", -1), ("label", 12), ("label", np.iinfo(np.int32).max), ("height", 0), ("width", -5)]
 )
 def test_senseless_index_is_named(tiny_set: Path, tmp_path: Path, name: str, value: int) -> None:
-    """A label outside the class list, or an image without pixels, is one line, as in training."""
+    """A label outside the class list, or an image without pixels, gives one line of error, as in training."""
     copy = Path(shutil.copytree(tiny_set, tmp_path / "copy"))
     with_column(copy, name, value)
     with pytest.raises(DataError, match=r"train\.parquet: a row points outside its tar or its class list, or has no"):

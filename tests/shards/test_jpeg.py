@@ -18,7 +18,7 @@ def fault(jpeg: bytes) -> str:
 
 
 def test_what_is_plain() -> None:
-    """Of files made by code those are plain that have segments alone and at most one EXIF among them."""
+    """A generated JPEG is plain if only segments precede its pixels, at most one of them with EXIF data."""
     for number in range(300):
         _compare(odd_jpeg(number))
 
@@ -52,14 +52,14 @@ def _compare(odd: OddJpeg) -> None:
     ],
 )
 def test_each_fault_is_named(jpeg: bytes, words: str) -> None:
-    """What decoders read in different ways is said in words; two segments of APP1 are plain, of EXIF they are not."""
+    """The error names what decoders read differently; two APP1 segments are plain, two EXIF segments are not."""
     assert words in fault(jpeg)
     assert bool(words) == bool(fault(jpeg))
 
 
 @given(st.binary(max_size=120))
 def test_any_bytes_have_headers(junk: bytes) -> None:
-    """Bytes that make no sense are faults or no orientation, never an exception."""
+    """Senseless bytes have faults or no orientation, and never raise an exception."""
     for jpeg in (START + junk, after_start(JPEG, in_exif(junk)), START + b"\xff\xe1" + junk + b"Exif\0\0"):
         headers = read_headers(jpeg)
         assert 1 <= orientation(jpeg, headers) <= 8

@@ -1,4 +1,4 @@
-"""What the text of a .cls member means."""
+"""The meaning of the text in a .cls member."""
 
 import os
 from pathlib import Path
@@ -17,27 +17,27 @@ WORDS = st.text("0123456789-+.eE_ a\u0663", min_size=1, max_size=6).filter(
 
 @given(st.sets(INTEGERS, min_size=1))
 def test_integers_are_class_numbers(labels: set[str]) -> None:
-    """Each stays the number that it is, with a class for every number below the largest."""
+    """Each integer is kept as the class number, and every smaller number has a class too."""
     classes = classes_of(labels)
     assert classes == [str(number) for number in range(max(map(int, labels)) + 1)]
 
 
 @given(st.sets(INTEGERS), WORDS)
 def test_one_word_makes_words_of_all(labels: set[str], word: str) -> None:
-    """Then the classes are the labels as they are written, sorted: none is merged with another."""
+    """One word among the labels makes all of them names: the classes are the sorted texts, none merged."""
     assert not are_integers([word])
     assert classes_of({*labels, word}) == sorted({*labels, word})
 
 
 @pytest.mark.parametrize("largest", ["999999", "9" * 9, "9" * 200])
 def test_stray_integer_makes_no_million_classes(largest: str) -> None:
-    """An integer far beyond the number of labels is an error that says it, before a class is made."""
+    """An integer far above the number of labels is an error that says so, before any class is made."""
     with pytest.raises(ValueError, match=f"the largest of 3 labels is {largest[:40]}"):
         classes_of({"0", "1", largest})
 
 
 def test_bound_of_integers() -> None:
-    """The largest that is taken as a class number is the one that the error names."""
+    """The largest integer accepted as a class number is the one that the error names."""
     assert len(classes_of({"0", str(BEYOND + 1)})) == BEYOND + 2
     with pytest.raises(ValueError, match=f"the limit is {BEYOND + 1:,}"):
         classes_of({"0", str(BEYOND + 2)})
@@ -59,7 +59,7 @@ def test_bound_of_integers() -> None:
     ],
 )
 def test_reading_a_label(data: bytes, found: str | None, tmp_path: Path) -> None:
-    """White space around it does not count; what is no text of a line is refused whole, never cut or replaced."""
+    """White space around a label is ignored; text that is not one line is refused, never cut or replaced."""
     (tmp_path / "label").write_bytes(b"before" + data)
     descriptor = os.open(tmp_path / "label", os.O_RDONLY)
     try:

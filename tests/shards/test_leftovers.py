@@ -1,4 +1,4 @@
-"""What counts as left at a URL, by names and times alone."""
+"""What counts as left over at a URL, judged by names and times alone."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,17 +15,17 @@ OLD, YOUNG = NOW - timedelta(hours=25), NOW - timedelta(hours=23)
 
 @pytest.fixture
 def manifest(tiny_set: Path) -> Manifest:
-    """Of a set that prep made."""
+    """The manifest of a set that prep made."""
     return load(tiny_set)
 
 
 def names(there: dict[str, datetime], manifest: Manifest | None) -> list[str]:
-    """The files that are listed."""
+    """The names of the leftovers among these files."""
     return [one.name for one in leftovers([Entry(name, 1, time) for name, time in there.items()], manifest, NOW).old]
 
 
 def test_only_what_prep_left_and_no_manifest_names(manifest: Manifest, tiny_set: Path) -> None:
-    """The set's own files stay, and so do files of others, whatever they are called."""
+    """Files of the set stay, and so do files that prep did not write, whatever their names."""
     own = {path.name: OLD for path in tiny_set.iterdir()}
     others = {"README.md": OLD, "mine.tar": OLD, "folder/train-000000.tar": OLD, "Train-000001.tar": OLD}
     left = {"train-000999.tar": OLD, "train-000999.idx": OLD, "other.parquet": OLD, ".prep/plan.json": OLD}
@@ -35,7 +35,7 @@ def test_only_what_prep_left_and_no_manifest_names(manifest: Manifest, tiny_set:
 
 
 def test_young_files_stay(manifest: Manifest) -> None:
-    """Each by its own time, but for those of a prep: all of it stays for as long as any record is young."""
+    """The age of each file counts, but all files of a prep stay as long as any of its records is young."""
     found = leftovers([Entry("train-000999.tar", 1, YOUNG), Entry("train-000998.tar", 1, OLD)], manifest, NOW)
     assert ([one.name for one in found.old], found.young, found.busy) == (["train-000998.tar"], 1, False)
     there = {".prep/plan.json": OLD, ".prep/ab/train-000000.record": YOUNG, "train-000000.tar": OLD}
@@ -44,7 +44,7 @@ def test_young_files_stay(manifest: Manifest) -> None:
 
 
 def test_tars_beside_an_adopted_set_stay(manifest: Manifest) -> None:
-    """They may wait for being adopted."""
+    """Tars beside an adopted set stay, since they may be waiting to be adopted."""
     source = manifest.source.model_copy(update={"layout": ADOPTED})
     adopted = manifest.model_copy(update={"source": source})
     assert names({"train-000999.tar": OLD, ".prep/plan.json": OLD}, adopted) == [".prep/plan.json"]

@@ -16,7 +16,7 @@ from tests.e2e.commands import here, refused
 
 @pytest.fixture
 def stage(tmp_path: Path, tiny_set: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """A stage with a whole set, as if it had been fetched, and one tar of no set."""
+    """A stage that holds a whole set, as if it had been fetched, and one tar that belongs to no set."""
     monkeypatch.setenv("HEADRACE_STAGE_DIR", str(tmp_path / "stage"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     stage, manifest = Stage.of(), load(tiny_set)
@@ -39,12 +39,12 @@ def _put(stage: Stage, sha256: str, content: bytes) -> None:
 
 
 def tars(stage: Stage) -> int:
-    """How many are there."""
+    """The number of whole tars in the stage."""
     return sum(one.whole for one in stage.tars())
 
 
 def test_list_says_what_is_there_and_what_is_used(stage: Stage, tiny_set: Path, tmp_path: Path) -> None:
-    """A line for each set, for tars of none, for decoded images and for loops."""
+    """The list has a line for each set, for tars of unknown sets, for decoded images and for compiled loops."""
     decoded = tmp_path / "set.decoded" / "train.rgb"
     decoded.parent.mkdir()
     decoded.write_bytes(bytes(100))
@@ -66,7 +66,7 @@ def test_list_says_what_is_there_and_what_is_used(stage: Stage, tiny_set: Path, 
 
 
 def test_clear_removes_nothing_that_is_used(stage: Stage, tiny_set: Path, tmp_path: Path) -> None:
-    """A set that a process holds, a tar that one reads, and decoded images that one has open stay."""
+    """A set held by a process, a tar being read, and decoded images that are open all stay."""
     decoded = tmp_path / "set.decoded" / "train.rgb"
     decoded.parent.mkdir()
     decoded.write_bytes(bytes(100))
@@ -87,7 +87,7 @@ def test_clear_removes_nothing_that_is_used(stage: Stage, tiny_set: Path, tmp_pa
 
 @pytest.mark.parametrize("command", ["prep", "verify"])
 def test_files_of_a_command_that_was_killed(stage: Stage, command: str) -> None:
-    """They are listed and go, but not while such a command runs."""
+    """The files are listed and removed, but not while such a command runs."""
     folder = stage.work_folder(command)
     hold = stage.hold(folder)
     (folder / "left").write_bytes(bytes(30))
@@ -103,7 +103,7 @@ def test_files_of_a_command_that_was_killed(stage: Stage, command: str) -> None:
 
 
 def test_verify_removes_what_is_damaged(stage: Stage) -> None:
-    """A flipped byte of a tar or an index is found and the file is gone; a second look finds nothing."""
+    """A tar and an index with a flipped byte are found and removed; a second check finds nothing."""
     tar = next(one.path for one in stage.tars() if one.bytes > 5)
     (index,) = stage.folder.glob("sets/*/*/val.parquet")
     for path in (tar, index):
@@ -120,7 +120,7 @@ def test_verify_removes_what_is_damaged(stage: Stage) -> None:
 
 
 def test_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line, and nothing is touched."""
+    """An unusable folder gives one line of error, and nothing is changed."""
     monkeypatch.setenv("HEADRACE_STAGE_DIR", str(tmp_path))
     tmp_path.chmod(0o777)
     refused(here("cache", "clear"), 2, "chmod 700")

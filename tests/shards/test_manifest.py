@@ -9,7 +9,7 @@ from headrace.shards.manifest import FORMAT, NAME, load
 
 
 def edited(tiny_set: Path, folder: Path, change: Any) -> Path:
-    """A folder that holds the tiny set's manifest after `change`."""
+    """A folder with the manifest of the tiny set after `change`."""
     content = json.loads((tiny_set / NAME).read_bytes())
     change(content)
     (folder / NAME).write_text(json.dumps(content))
@@ -17,7 +17,7 @@ def edited(tiny_set: Path, folder: Path, change: Any) -> Path:
 
 
 def test_reads_back_what_was_written(tiny_set: Path) -> None:
-    """A manifest renders to the very bytes that it was read from."""
+    """A manifest that was read is rendered to the same bytes."""
     assert load(tiny_set).render() == (tiny_set / NAME).read_bytes()
 
 
@@ -25,7 +25,7 @@ def test_reads_back_what_was_written(tiny_set: Path) -> None:
     "name", ["../x.tar", "a/b.tar", "/x.tar", "..", ".x.tar", "x.tar\n", "x\0.tar", "a" * 300 + ".tar", "x.zip"]
 )
 def test_shard_names_lead_nowhere_else(tiny_set: Path, tmp_path: Path, name: str) -> None:
-    """A shard's name is a plain file name: no folder, no dots in front, nothing odd."""
+    """The name of a shard is a plain file name: no folder, no leading dot, no odd characters."""
 
     def rename(content: Any) -> None:
         content["splits"][0]["shards"][0]["name"] = name
@@ -49,7 +49,7 @@ def test_shard_names_lead_nowhere_else(tiny_set: Path, tmp_path: Path, name: str
     ],
 )
 def test_edited_manifest_is_refused(tiny_set: Path, tmp_path: Path, change: Any) -> None:
-    """Wrong types, damaged keys, sums that do not add up and a foreign digest are errors that say what to do."""
+    """Wrong types, damaged keys, wrong totals and a foreign digest are errors that say what to do."""
     with pytest.raises(DataError, match="headrace index"):
         load(edited(tiny_set, tmp_path, change))
 
@@ -69,7 +69,7 @@ def test_edited_manifest_is_refused(tiny_set: Path, tmp_path: Path, change: Any)
     ],
 )
 def test_newer_manifest_is_not_called_damaged(tiny_set: Path, tmp_path: Path, change: Any, words: str) -> None:
-    """A later format, whatever else it holds, and an unknown field at any depth ask for an upgrade alone."""
+    """A later format, whatever else it holds, and an unknown field at any depth only ask for an upgrade."""
     with pytest.raises(NewerError, match=f"{NAME}: it has .*{words}.*: made by a newer Headrace: upgrade") as caught:
         load(edited(tiny_set, tmp_path, change))
     assert "damaged" not in str(caught.value)
@@ -78,7 +78,7 @@ def test_newer_manifest_is_not_called_damaged(tiny_set: Path, tmp_path: Path, ch
 
 
 def test_digest_does_not_depend_on_the_format(tiny_set: Path, tmp_path: Path) -> None:
-    """The same content has the same digest in every version of the manifest."""
+    """The same content has the same digest in every version of the manifest format."""
     assert load(tiny_set).format == FORMAT
     older = load(edited(tiny_set, tmp_path, lambda content: content.update(format=1)))
     assert (older.format, older.digest) == (1, load(tiny_set).digest)
@@ -86,14 +86,14 @@ def test_digest_does_not_depend_on_the_format(tiny_set: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
 def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
-    """Any other content of the file is an error, not a traceback."""
+    """A file with any other content gives an error, not a traceback."""
     (tmp_path / NAME).write_bytes(content)
     with pytest.raises(DataError, match="manifest"):
         load(tmp_path)
 
 
 def test_missing_set_says_how_to_make_one(tmp_path: Path) -> None:
-    """No folder, a folder without a manifest, and a file are told apart; each names the next command."""
+    """A missing folder, a folder without a manifest, and a file get different errors that name the next command."""
     (tmp_path / "file").write_bytes(b"")
     for path, words in ((tmp_path / "none", "no such folder"), (tmp_path, NAME), (tmp_path / "file", "not a folder")):
         with pytest.raises(UsageError, match=words) as error:

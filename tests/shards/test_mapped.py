@@ -1,4 +1,4 @@
-"""Columns of large splits: one file for all processes of a host, checked, made again, bounded, or done without."""
+"""Columns of large splits: one file for all processes of a host, checked, made again, bounded, or not used."""
 
 import os
 import stat
@@ -26,14 +26,14 @@ SAMPLES = 300_000
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where columns go; not made yet."""
+    """The folder for the columns, which does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "headrace" / "columns"
 
 
 @pytest.fixture
 def small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every split with a sample counts as large."""
+    """Count every split that has a sample as large."""
     monkeypatch.setattr(mapped, "FEWEST", 1)
 
 
@@ -44,12 +44,12 @@ def opened(root: Path, name: str = "train") -> tuple[Mapped, Columns]:
 
 
 def info(root: Path, name: str = "train") -> SplitInfo:
-    """What the manifest says of a split."""
+    """The entry of a split in the manifest."""
     return next(split for split in load(root).splits if split.name == name)
 
 
 def same(found: Columns, root: Path, name: str = "train") -> bool:
-    """Whether these are the columns in the index."""
+    """Whether these columns equal those in the index."""
     expected = read_columns(root, info(root, name), load(root))
     pairs: list[tuple[Any, Any]] = list(zip(found, expected, strict=True))
     return all(one.dtype == other.dtype and np.array_equal(one, other) for one, other in pairs)
@@ -62,7 +62,7 @@ def is_mapped(columns: Columns) -> bool:
 
 @pytest.mark.usefixtures("small_ones_too")
 def test_columns_are_those_of_the_index(tiny_set: Path, folder: Path) -> None:
-    """When the file is made and when it is found; it is this user's alone, and nothing else is left there."""
+    """The file has the columns of the index when made and when found; only this user can read it."""
     for _ in range(2):
         ours, columns = opened(tiny_set)
         assert is_mapped(columns)
@@ -74,7 +74,7 @@ def test_columns_are_those_of_the_index(tiny_set: Path, folder: Path) -> None:
 
 
 def test_small_splits_are_not_mapped(tiny_set: Path, folder: Path) -> None:
-    """They are read as ever, and leave no file."""
+    """Small splits are read from the index and leave no file."""
     _, columns = opened(tiny_set)
     assert not is_mapped(columns)
     assert same(columns, tiny_set)
@@ -83,7 +83,7 @@ def test_small_splits_are_not_mapped(tiny_set: Path, folder: Path) -> None:
 
 @pytest.mark.usefixtures("small_ones_too")
 def test_found_file_is_read_in_place_of_the_index(tiny_set: Path, folder: Path) -> None:
-    """The index is not parsed again; the file counts as used now."""
+    """A file that is found is used without parsing the index again, and its time of use is updated."""
     opened(tiny_set)
     file = next(folder.glob("*.columns"))
     os.utime(file, (1, 1))
@@ -97,7 +97,7 @@ def test_found_file_is_read_in_place_of_the_index(tiny_set: Path, folder: Path) 
 
 @pytest.mark.usefixtures("small_ones_too")
 def test_any_damage_is_found_and_mended(tiny_set: Path, folder: Path) -> None:
-    """A flipped bit anywhere, a cut, an empty file, one of other rights: the file is made again."""
+    """The file is made again after a flipped bit anywhere, a cut, emptying, or a change of its permissions."""
     opened(tiny_set)
     file = next(folder.glob("*.columns"))
     sound = file.read_bytes()
@@ -116,7 +116,7 @@ def test_any_damage_is_found_and_mended(tiny_set: Path, folder: Path) -> None:
 
 @pytest.mark.usefixtures("small_ones_too")
 def test_link_in_the_place_of_the_file_is_not_followed(tiny_set: Path, tmp_path: Path, folder: Path) -> None:
-    """What it leads to stays as it is, and this process has a copy of its own."""
+    """The target of the link stays as it is, and this process uses a copy of its own."""
     opened(tiny_set)
     file = next(folder.glob("*.columns"))
     file.rename(tmp_path / "elsewhere")
@@ -128,7 +128,7 @@ def test_link_in_the_place_of_the_file_is_not_followed(tiny_set: Path, tmp_path:
 
 @pytest.mark.usefixtures("small_ones_too")
 def test_each_split_and_each_index_has_its_own_file(tiny_set: Path, tmp_path: Path, folder: Path) -> None:
-    """Equal content lies in one file wherever the set is; another index is another one."""
+    """Sets of equal content share a file wherever they are; another index has a file of its own."""
     copy = made_set(tmp_path / "one", 50)
     opened(tiny_set, "train")
     opened(tiny_set, "val")
@@ -153,7 +153,7 @@ print(MAPPED.trouble)
 
 @pytest.mark.parametrize("there", ["a folder", "a file in it"])
 def test_folder_that_may_not_be_written(tmp_path: Path, folder: Path, there: str) -> None:
-    """Each process has its copy, in one line; a file that is there already is of no use to it."""
+    """Each process uses its own copy, which one line says; a file that is already there is not used."""
     root = made_set(tmp_path / "set", SAMPLES)
     folder.mkdir(parents=True)
     if there == "a file in it":
@@ -185,7 +185,7 @@ ls -A "$1/cache/headrace/columns"
     ],
 )
 def test_disk_that_takes_no_file(tmp_path: Path, size: str, remounted: str, expected: str, left: list[str]) -> None:
-    """A disk that is read-only, or too full for the file: the reason is said, and nothing unfinished is left."""
+    """On a read-only or too full disk the reason is given, and no unfinished file is left."""
     made_set(tmp_path / "set", SAMPLES)
     result = in_namespace(MOUNTED, tmp_path, size, remounted, sys.executable, TELL)
     figures, trouble, *names = result.stdout.splitlines()
@@ -196,7 +196,7 @@ def test_disk_that_takes_no_file(tmp_path: Path, size: str, remounted: str, expe
 
 @pytest.mark.usefixtures("small_ones_too")
 def test_without_a_private_folder(tiny_set: Path, tmp_path: Path, folder: Path) -> None:
-    """A file in its place, or a folder that others may write to."""
+    """The columns are not shared if a file is in the place of the folder, or others may write to the folder."""
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "headrace").write_bytes(b"")
     ours, columns = opened(tiny_set)
@@ -212,7 +212,7 @@ def test_without_a_private_folder(tiny_set: Path, tmp_path: Path, folder: Path) 
 
 @pytest.mark.usefixtures("small_ones_too")
 def test_damaged_index_leaves_no_file(tmp_path: Path, folder: Path) -> None:
-    """What is wrong with the index is said as ever, and a later opening finds nothing made of it."""
+    """A damaged index gives the usual error, and no later opening finds a file made from it."""
     root = made_set(tmp_path / "set", 50)
     path = root / "train.parquet"
     data = bytearray(path.read_bytes())
@@ -234,7 +234,7 @@ def test_damaged_index_leaves_no_file(tmp_path: Path, folder: Path) -> None:
 
 @pytest.mark.usefixtures("small_ones_too")
 def test_old_files_go(tmp_path: Path, folder: Path) -> None:
-    """Eight stay, those that were used last; one that nobody used for a month goes, and so do remains of the dead."""
+    """The eight files used last stay; a file unused for a month goes, as do unfinished files of dead processes."""
     roots = [made_set(tmp_path / str(number), 10 + number) for number in range(11)]
     for age, root in enumerate(roots[:10]):
         opened(root)
@@ -274,7 +274,7 @@ print(mine["Rss"], mine["Pss"], mine["Private_Dirty"], mine["Shared_Clean"] + mi
 
 
 def test_processes_share_one_file(tmp_path: Path, folder: Path) -> None:
-    """Two that start at once make one file; what both have read is in memory once, as the kernel counts it."""
+    """Two processes that start together make one file, and the kernel counts the shared pages in memory once."""
     root = made_set(tmp_path / "set", SAMPLES)
     started = [
         subprocess.Popen(
@@ -306,13 +306,13 @@ def test_processes_share_one_file(tmp_path: Path, folder: Path) -> None:
 
 
 def read_line(process: "subprocess.Popen[str]") -> list[int]:
-    """The next line of a process, as numbers."""
+    """The next line of a process as numbers."""
     line = process.stdout.readline()  # type: ignore[union-attr]
     return [int(word) for word in line.split()]
 
 
 def test_manifest_of_the_made_set_holds(tmp_path: Path) -> None:
-    """What these tests are made of is a set like any other."""
+    """The made-up set of these tests opens like any other."""
     root = made_set(tmp_path / "set", 40)
     assert isinstance(load(root), Manifest)
     split = ShardSet.open(root)["train"]

@@ -1,4 +1,4 @@
-"""Which tar goes first where there is no room for all, against the best that any cache with the future known can do."""
+"""Which tar is removed first when there is not room for all, compared with the best cache that knows the future."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ EPOCHS, WARM = 12, 3
 
 
 def epochs(tars: int, seed: int = 1) -> list[list[int]]:
-    """The tars of each epoch in an order of its own."""
+    """The tars of each epoch, each epoch in a different order."""
     rng = np.random.default_rng(seed)
     return [rng.permutation(tars).tolist() for _ in range(EPOCHS)]
 
 
 def optimum(sequence: list[int], room: int, counted: int) -> float:
-    """Hits from place `counted` on of a cache that lets go, or does not take, what is used last again."""
+    """The hit rate from place `counted` on of a cache that drops or refuses the tar whose next use is farthest."""
     following, last = [NEVER] * len(sequence), dict[int, int]()
     for place in range(len(sequence) - 1, -1, -1):
         following[place] = last.get(sequence[place], NEVER)
@@ -35,7 +35,7 @@ def optimum(sequence: list[int], room: int, counted: int) -> float:
 
 
 def staged(windows: list[list[int]], room: int, counted: int) -> float:
-    """Hits of a run that fetches two windows ahead, in a stage with room for so many tars of one size."""
+    """The hit rate of a run that fetches two windows ahead, with room in the stage for `room` tars of equal size."""
     uses, here, fetched = NextUse(iter(windows)), set[int](), -1
     hits = seen = 0
     for number, window in enumerate(windows):
@@ -55,7 +55,7 @@ def staged(windows: list[list[int]], room: int, counted: int) -> float:
 @pytest.mark.parametrize("length", [1, 2, 4])
 @pytest.mark.parametrize("times", [1.5, 2.0])
 def test_hits_are_those_of_the_best_cache(length: int, times: float) -> None:
-    """A set so many times as large as the stage: within two points of the optimum, ring and all."""
+    """The hit rate of a set `times` as large as the stage is within two points of the optimum."""
     tars = 240
     orders, room = epochs(tars), int(tars / times)
     windows = [order[first : first + length] for order in orders for first in range(0, tars, length)]
@@ -64,7 +64,7 @@ def test_hits_are_those_of_the_best_cache(length: int, times: float) -> None:
 
 
 def test_partitions_of_a_host_recur_rarely_and_the_future_still_counts() -> None:
-    """A host of 8 reads another eighth each epoch; with a quarter of the set staged, more than half the reads hit."""
+    """A host that reads another eighth of the set each epoch finds over half its tars in a stage of a quarter."""
     tars, epochs_of_host = 160, 60
     rng = np.random.default_rng(3)
     windows = [part.tolist() for _ in range(epochs_of_host) for part in np.split(rng.permutation(tars)[:20], 10)]
@@ -72,7 +72,7 @@ def test_partitions_of_a_host_recur_rarely_and_the_future_still_counts() -> None
 
 
 def test_tars_of_windows_to_come_never_go() -> None:
-    """What a window up to the one that needs room uses is not offered; what is never used again goes first."""
+    """Tars of windows up to the one that needs room are never offered; tars never used again go first."""
 
     def windows() -> Iterator[list[int]]:
         yield from ([0, 1], [2, 3], [0, 4], [5, 1])

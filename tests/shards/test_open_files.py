@@ -1,4 +1,4 @@
-"""A set with more tars than a process may have open, or than it should: tars are opened when they are needed."""
+"""A set with more tars than a process can or should hold open: tars are opened when they are needed."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def many_tars(tiny_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
-    """At most so many tars of a split may be open."""
+    """The limit on open tars of a split, set to seven."""
     monkeypatch.setattr(open_files, "_MOST_TARS", 7)
     return 7
 
@@ -56,18 +56,18 @@ def printed(program: str, shards: Path) -> list[str]:
 
 
 def open_tars() -> list[str]:
-    """The tars of the set that this process has open; others are readers' of earlier tests."""
+    """The tars of this set that this process has open, without those that earlier tests left open."""
     links = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
     return sorted(link for link in links if link.endswith(".tar") and "/many" in link)
 
 
 def test_more_tars_than_the_limit_are_read(many_tars: Path) -> None:
-    """A library leaves the limit alone and reads them all the same."""
+    """A library leaves the limit unchanged and still reads every tar."""
     assert printed(PROGRAM.format(limit=40, first=""), many_tars) == ["60", "True"]
 
 
 def test_files_of_the_program_count_too(many_tars: Path) -> None:
-    """Where there is no room beside the program's own files, it is said how to raise the limit."""
+    """The error says how to raise the limit if the program's own files leave no room."""
     error, unchanged = printed(PROGRAM.format(limit=124, first=TAKE), many_tars)
     assert error.startswith("1 ")
     assert "the split has 60 tars, but this process may open 124 files (RLIMIT_NOFILE" in error
@@ -76,12 +76,12 @@ def test_files_of_the_program_count_too(many_tars: Path) -> None:
 
 
 def test_command_raises_the_limit(many_tars: Path) -> None:
-    """What the command line does first is enough."""
+    """The first call of the command line raises the limit far enough."""
     assert printed(PROGRAM.format(limit=124, first=f"{TAKE}\n{RAISE}"), many_tars) == ["60", "False"]
 
 
 def test_only_those_that_were_read_last_stay_open(many_tars: Path, few: int) -> None:
-    """Opening opens none; a batch from all of them gives every image, and leaves as many open as may be."""
+    """Opening a set opens no tar; a batch from all tars gives every image and leaves only the last tars open."""
     expected = [sample.jpeg for sample in ShardSet.open(many_tars)["train"]]
     split = ShardSet.open(many_tars)["train"]
     assert open_tars() == []
@@ -98,7 +98,7 @@ def test_only_those_that_were_read_last_stay_open(many_tars: Path, few: int) -> 
 
 
 def test_many_are_opened_when_they_are_needed(many_tars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to a number they are all open from the start; above it none is, and all stay open that were."""
+    """A split of few tars opens all at the start; one of many opens each on first use and keeps it open."""
     monkeypatch.setattr(open_files, "_FROM_THE_START", TARS)
     split = ShardSet.open(many_tars)["train"]
     assert len(open_tars()) == TARS
@@ -114,7 +114,7 @@ def test_many_are_opened_when_they_are_needed(many_tars: Path, monkeypatch: pyte
 
 
 def test_threads_never_read_another_tar(many_tars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tar stays open while one thread reads it, though others need more than may be open."""
+    """A tar stays open while a thread reads it, even if other threads need more tars than may be open."""
     monkeypatch.setattr(open_files, "_MOST_TARS", 2)
     split = ShardSet.open(many_tars)["train"]
     expected = [sample.jpeg for sample in split]
@@ -130,7 +130,7 @@ def test_threads_never_read_another_tar(many_tars: Path, monkeypatch: pytest.Mon
 
 
 def test_tar_that_is_lost_or_cut_later_is_named(tiny_zip: Path, tmp_path: Path, few: int) -> None:
-    """It is opened only now, so it is checked now."""
+    """A tar is checked when it is opened, which may be long after the set was."""
     options = Options(samples_per_shard=1, per_class=1)
     prep(tiny_zip, tmp_path / "set", options, workers=1, if_exists="error", say=lambda _: None)
     split = ShardSet.open(tmp_path / "set")["train"]
@@ -146,7 +146,7 @@ def test_tar_that_is_lost_or_cut_later_is_named(tiny_zip: Path, tmp_path: Path, 
 
 
 def test_fifty_thousand_tars(tmp_path: Path, few: int) -> None:
-    """Opening checks the size of each, and batches from all of them get the right tars, few of which stay open."""
+    """Opening checks the size of every tar; batches read the right tars, and few tars stay open."""
     root = made_set(tmp_path / "many", 100_000, each=2)
     split = ShardSet.open(root)["train"]
     shards = np.random.default_rng(0).permutation(50_000)

@@ -13,13 +13,13 @@ seeds = st.integers(0, 2**63 - 1)
 
 
 def taken(order: Order, first: int, last: int) -> list[tuple[int, int]]:
-    """(epoch, id) at each position of the sequence."""
+    """The (epoch, id) at each position of the sequence."""
     epochs, ids = order.positions(first, last)
     return list(zip(epochs.tolist(), ids.tolist(), strict=True))
 
 
 def test_permutations_never_change() -> None:
-    """A run is repeatable for ever only while these orders stay."""
+    """A run can be repeated with any later version only if these orders never change."""
     assert Order(10, 0).permutation(0).tolist() == [1, 6, 5, 4, 8, 3, 7, 9, 2, 0]
     assert Order(10, 0).permutation(1).tolist() == [1, 6, 9, 4, 7, 5, 2, 8, 3, 0]
     assert Order(10, 1).permutation(0).tolist() == [8, 1, 9, 7, 2, 6, 5, 4, 0, 3]
@@ -27,20 +27,20 @@ def test_permutations_never_change() -> None:
 
 @given(samples=sizes, seed=seeds, epoch=st.integers(0, 10**6))
 def test_each_epoch_is_a_permutation(samples: int, seed: int, epoch: int) -> None:
-    """In an epoch each id comes once."""
+    """Each id occurs once in an epoch."""
     assert sorted(Order(samples, seed).permutation(epoch).tolist()) == list(range(samples))
 
 
 @given(samples=sizes, seed=seeds, epochs=st.lists(st.integers(0, 20), min_size=1, max_size=8))
 def test_order_has_no_memory(samples: int, seed: int, epochs: list[int]) -> None:
-    """An epoch's order does not depend on which epochs were asked for before, nor how often."""
+    """The order of an epoch does not depend on which epochs were requested before, or how often."""
     used = Order(samples, seed)
     for epoch in epochs:
         assert used.permutation(epoch).tolist() == Order(samples, seed).permutation(epoch).tolist()
 
 
 def test_places_are_spread_evenly() -> None:
-    """Over 2,000 epochs each of 8 ids stands at each place about as often (chi-square within five deviations)."""
+    """Over 2,000 epochs each of 8 ids is at each place about equally often (chi-square within five deviations)."""
     order = Order(8, 3)
     counts = np.zeros((8, 8))
     for epoch in range(2000):
@@ -51,7 +51,7 @@ def test_places_are_spread_evenly() -> None:
 
 @given(samples=sizes, batch=batches, seed=seeds)
 def test_steps_make_whole_epochs(samples: int, batch: int, seed: int) -> None:
-    """Whatever the global batch, consecutive steps go through epoch after epoch: none dropped, none repeated."""
+    """With any global batch, consecutive steps go through whole epochs and neither skip nor repeat a sample."""
     order, steps = Order(samples, seed), -(-3 * samples // batch)
     seen = [pair for step in range(steps) for pair in taken(order, step * batch, (step + 1) * batch)]
     expected = [(epoch, one) for epoch in range(3) for one in Order(samples, seed).permutation(epoch).tolist()]
@@ -61,14 +61,14 @@ def test_steps_make_whole_epochs(samples: int, batch: int, seed: int) -> None:
 
 @given(samples=sizes, seed=seeds, cuts=st.lists(st.integers(0, 200), min_size=2, max_size=6))
 def test_any_cut_gives_the_same_sequence(samples: int, seed: int, cuts: list[int]) -> None:
-    """Positions asked for in pieces, also empty ones, are those asked for at once."""
+    """Positions requested in pieces, even empty ones, equal those requested at once."""
     order, places = Order(samples, seed), sorted(cuts)
     pieces = [taken(order, first, last) for first, last in pairwise(places)]
     assert [pair for piece in pieces for pair in piece] == taken(Order(samples, seed), places[0], places[-1])
 
 
 def test_positions_are_a_copy() -> None:
-    """Whoever changes the ids that he got does not change the order."""
+    """A caller that changes the ids it got does not change the order."""
     order = Order(10, 0)
     order.positions(2, 5).ids[:] = -1
     assert order.positions(2, 5).ids.tolist() == [5, 4, 8]
@@ -76,7 +76,7 @@ def test_positions_are_a_copy() -> None:
 
 @given(samples=sizes, batch=batches, epochs=st.integers(1, 5))
 def test_epochs_end_with_the_step_that_completes_them(samples: int, batch: int, epochs: int) -> None:
-    """After ends(e) steps all samples of epoch e are through, and after one step less they are not."""
+    """Epoch e is complete after ends(e) steps, and not after one step fewer."""
     steps = Steps(samples, batch, batch)
     for epoch in range(epochs):
         assert steps.ends(epoch) * batch >= (epoch + 1) * samples > (steps.ends(epoch) - 1) * batch
@@ -86,7 +86,7 @@ def test_epochs_end_with_the_step_that_completes_them(samples: int, batch: int, 
     samples=sizes, groups=st.integers(1, 12), group=st.integers(1, 8), ranks=st.integers(1, 12), step=st.integers(0, 9)
 )
 def test_ranks_share_the_global_batch(samples: int, groups: int, group: int, ranks: int, step: int) -> None:
-    """Ranks' groups, one after another, are exactly the global batch, for any number of ranks up to the groups."""
+    """The groups of all ranks in turn make up the global batch, for any number of ranks up to the groups."""
     steps, order, ranks = Steps(samples, groups * group, group), Order(samples, 0), min(ranks, groups)
     shares = [steps.groups_of(ranks, rank) for rank in range(ranks)]
     assert all(len(share) for share in shares)
@@ -96,7 +96,7 @@ def test_ranks_share_the_global_batch(samples: int, groups: int, group: int, ran
 
 @given(items=st.integers(0, 200), ranks=st.integers(1, 40))
 def test_deal_is_even_and_complete(items: int, ranks: int) -> None:
-    """Shares follow one another without gap, differ by one at most, and the earlier ranks have the larger ones."""
+    """Shares follow one another without a gap and differ by one at most; earlier ranks have the larger ones."""
     shares = [deal(items, ranks, rank) for rank in range(ranks)]
     lengths = [len(share) for share in shares]
     assert [item for share in shares for item in share] == list(range(items))
@@ -106,7 +106,7 @@ def test_deal_is_even_and_complete(items: int, ranks: int) -> None:
 
 @given(samples=st.integers(0, 500), batch=st.integers(1, 120), ranks=st.integers(1, 9))
 def test_validation_covers_each_id_once(samples: int, batch: int, ranks: int) -> None:
-    """Dealt to any number of ranks, the fixed batches hold each id once, and only the last may be short."""
+    """The fixed batches cover each id once on any number of ranks, and only the last batch may be short."""
     spans = validation_batches(samples, batch)
     dealt = [spans[number] for rank in range(ranks) for number in deal(len(spans), ranks, rank)]
     assert [one for span in dealt for one in range(*span)] == list(range(samples))

@@ -14,7 +14,7 @@ EPOCHS = 3
 
 
 def test_partitioned_orders_never_change() -> None:
-    """A run with partitions is repeatable for ever only while these orders stay."""
+    """A run with partitions can be repeated with any later version only if these orders never change."""
     shards = (4, 3, 3)
     order = Order(10, 0, None, Partitions(2, 4, shards))
     assert order.permutation(0).tolist() == [1, 6, 5, 4, 0, 8, 3, 7, 9, 2]
@@ -25,7 +25,7 @@ def test_partitioned_orders_never_change() -> None:
 
 @given(shards=shard_sizes, window=st.sampled_from([None, 1, 2, 3]), seed=seeds, first=st.integers(0, 300))
 def test_one_partition_is_the_order_without(shards: tuple[int, ...], window: int | None, seed: int, first: int) -> None:
-    """With windows one partition changes nothing; without, neither, as the order is over all shards."""
+    """A single partition gives the same order as none, both with and without windows."""
     windows = None if window is None else Windows(window, shards)
     plain, one = Order(sum(shards), seed, windows), Order(sum(shards), seed, windows, Partitions(1, 7, shards))
     assert taken(one, first, first + 50) == taken(plain, first, first + 50)
@@ -34,7 +34,7 @@ def test_one_partition_is_the_order_without(shards: tuple[int, ...], window: int
 @settings(max_examples=400, deadline=None)
 @given(case=cases)
 def test_each_epoch_has_each_id_once_and_ends_in_time(case: Case) -> None:
-    """Epoch e is complete after ceil((e + 1) n / B) steps and not before; so also with fewer shards than partitions."""
+    """Epoch e is complete after exactly ceil((e + 1) n / B) steps, even with fewer shards than partitions."""
     order, samples = case.order(), sum(case.shards)
     steps = Steps(samples, case.batch, case.share)
     through: dict[int, list[int]] = {epoch: [] for epoch in range(EPOCHS)}
@@ -51,7 +51,7 @@ def test_each_epoch_has_each_id_once_and_ends_in_time(case: Case) -> None:
 @settings(max_examples=100, deadline=None)
 @given(case=cases, cuts=st.lists(st.integers(0, 300), min_size=2, max_size=6))
 def test_sequence_may_be_cut_and_begun_anywhere(case: Case, cuts: list[int]) -> None:
-    """Pieces, in any order and of a fresh order each, are the whole: no state, so any step can be resumed at."""
+    """Pieces in any order, each from a new order object, make up the whole: a run can resume at any step."""
     spans = list(pairwise(sorted(cuts)))
     used, whole = case.order(), taken(case.order(), min(cuts), max(cuts))
     backwards = [taken(used, *span) for span in reversed(spans)]
@@ -62,7 +62,7 @@ def test_sequence_may_be_cut_and_begun_anywhere(case: Case, cuts: list[int]) -> 
 @settings(max_examples=100, deadline=None)
 @given(case=cases, group=st.integers(1, 4), ranks=st.integers(1, 12), step=st.integers(0, 9))
 def test_ranks_share_the_batch(case: Case, group: int, ranks: int, step: int) -> None:
-    """Ranks' groups, each from an order of its own, are the batch; how large groups are does not enter."""
+    """The groups of all ranks, each from its own order object, make up the batch, whatever the group size."""
     case = case._replace(share=case.share * group)
     steps, batch = Steps(sum(case.shards), case.batch, group), case.batch
     ranks = min(ranks, steps.groups)
@@ -79,7 +79,7 @@ def test_ranks_share_the_batch(case: Case, group: int, ranks: int, step: int) ->
 @settings(max_examples=100, deadline=None)
 @given(case=cases, step=st.integers(0, 20))
 def test_places_of_a_batch_belong_to_partitions(case: Case, step: int) -> None:
-    """An epoch's samples at the places of one partition lie in consecutive stretches of ids: few shards, cut twice."""
+    """The samples of a partition in an epoch come from one stretch of the line, which follows that before."""
     order, parts = case.order(), Partitions(case.partitions, case.batch, case.shards)
     for partition in range(case.partitions):
         first = step * case.batch + partition * case.share
@@ -93,7 +93,7 @@ def test_places_of_a_batch_belong_to_partitions(case: Case, step: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(case=cases, epoch=st.integers(0, 99))
 def test_shards_of_a_part_are_bounded(case: Case, epoch: int) -> None:
-    """No part lies in more than `most_shards`; of equal shards that divide evenly that is S / L + 1."""
+    """No part spans more than `most_shards` shards; with equal shards that divide evenly this is S / L + 1."""
     parts = Partitions(case.partitions, case.batch, case.shards)
     line = Line(case.seed, epoch, case.shards)
     for partition in range(case.partitions):
@@ -104,7 +104,7 @@ def test_shards_of_a_part_are_bounded(case: Case, epoch: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(case=cases, length=st.integers(1, 3), epoch=st.integers(0, 99))
 def test_windows_lie_inside_partitions(case: Case, length: int, epoch: int) -> None:
-    """In each partition no more than `length` shards are begun and not finished."""
+    """At most `length` shards in each partition are begun and not yet finished."""
     order, parts = case._replace(window=length).order(), Partitions(case.partitions, case.batch, case.shards)
     shard_of = np.repeat(np.arange(len(case.shards)), case.shards)
     drawn = shard_of[order.permutation(epoch)]
@@ -117,7 +117,7 @@ def test_windows_lie_inside_partitions(case: Case, length: int, epoch: int) -> N
 
 @given(samples=st.integers(1, 99), count=st.integers(1, 12), epoch=st.integers(0, 10**9), place=st.integers(0, 10**15))
 def test_arithmetic_is_that_of_its_definition(samples: int, count: int, epoch: int, place: int) -> None:
-    """Parts are F(e + 1, l) - F(e, l) long and cover the line; the epoch of a place is the one that holds it."""
+    """Parts are F(e + 1, l) - F(e, l) long and cover the line; `epoch_at` gives the epoch that holds a place."""
     parts, end = Partitions(count, count, (samples,)), 0
     for partition in range(count):
         begin, last = parts.part(epoch, partition)
@@ -130,7 +130,7 @@ def test_arithmetic_is_that_of_its_definition(samples: int, count: int, epoch: i
 
 
 def test_each_partition_sees_another_part_in_each_epoch() -> None:
-    """Over 30 epochs a partition of 2 of 20 shards reads all of them."""
+    """Over 30 epochs a partition that has 2 of 20 shards at a time reads nearly all of them."""
     order = Order(200, 0, None, Partitions(10, 20, (10,) * 20))
     read = [{one // 10 for one in order.permutation(epoch)[:20].tolist()} for epoch in range(30)]
     assert all(len(shards) == 2 for shards in read)
@@ -138,7 +138,7 @@ def test_each_partition_sees_another_part_in_each_epoch() -> None:
 
 
 def test_memory_is_that_of_a_partition() -> None:
-    """A walk of one rank through one of 40 partitions of 40 million samples holds nothing of the others."""
+    """A rank that reads one of 40 partitions of 40 million samples holds nothing of the other partitions."""
     import tracemalloc
 
     shards = (10_000,) * 4000
@@ -153,12 +153,12 @@ def test_memory_is_that_of_a_partition() -> None:
 
 @pytest.mark.parametrize(("count", "batch"), [(0, 8), (3, 8), (16, 8)])
 def test_partitions_divide_the_batch(count: int, batch: int) -> None:
-    """Otherwise places of a batch would belong to no partition, or to parts of one."""
+    """The number of partitions must divide the batch, so that each place belongs to exactly one partition."""
     with pytest.raises(ValueError, match="expected a divisor of the batch"):
         Partitions(count, batch, (10,))
 
 
 def test_partitions_of_another_set_are_refused() -> None:
-    """Partitions have all samples of the set."""
+    """Partitions must cover exactly the samples of the set."""
     with pytest.raises(ValueError, match="expected the set's 10"):
         Order(10, 0, None, Partitions(2, 4, (9,)))

@@ -14,7 +14,7 @@ from headrace.shards.shardset import ShardSet
 
 
 def test_samples_by_id_and_key(tiny_set: Path) -> None:
-    """Both find the same sample; its pixels are those that prep admitted."""
+    """The id and the key find the same sample, and its pixels are those that prep admitted."""
     split = ShardSet.open(str(tiny_set))["val"]
     for sample_id in (0, 3, -1):
         sample = split[sample_id]
@@ -31,7 +31,7 @@ def test_samples_by_id_and_key(tiny_set: Path) -> None:
 
 
 def test_set_is_walked_by_the_names_of_its_splits(tiny_set: Path) -> None:
-    """As a dictionary: names, how many, whether one is there."""
+    """A set can be used as a dictionary of its splits: iteration, length and membership."""
     shards = ShardSet.open(tiny_set)
     assert list(shards) == ["train", "val"]
     assert len(shards) == 2
@@ -54,13 +54,13 @@ def test_pictures_are_upright(orientation: int) -> None:
 
 
 def test_damage_names_the_sample() -> None:
-    """What does not decode says which sample it is."""
+    """The error for an image that cannot be decoded names the sample."""
     with pytest.raises(DataError, match="key k: the image does not decode"):
         Picture("k", b"\xff\xd8 no JPEG", 0).image()
 
 
 def test_more_pixels_than_pillow_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is Pillow's, and so is the way to raise it."""
+    """The limit on pixels is Pillow's, and it is raised in the same way."""
     stream = io.BytesIO()
     Image.new("RGB", (64, 64)).save(stream, "JPEG")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)

@@ -13,7 +13,7 @@ WORDS = st.text(st.characters(exclude_characters="\0`/", exclude_categories=["Cs
 
 @given(st.dictionaries(WORDS, WORDS | st.integers() | st.none(), max_size=3), WORDS, st.lists(WORDS, min_size=1))
 def test_a_command_is_only_what_it_seems(options: dict[str, object], folder: str, tars: list[str]) -> None:
-    """Whatever options a stranger's manifest names, and whatever a folder is called, a shell sees words alone."""
+    """Whatever the options in a manifest and the names of folders, a shell reads them as words of the command."""
     root = Path("/nowhere") / folder
     said = remedy.of_tars(root, ["x.tar"], [options]).partition("`")[2].removesuffix("`")
     chosen = [(name, value) for name, value in sorted(options.items()) if value is not None]
@@ -36,6 +36,6 @@ def test_a_command_is_only_what_it_seems(options: dict[str, object], folder: str
     ],
 )
 def test_any_stamp_gives_a_line(tmp_path: Path, stamp: bytes) -> None:
-    """A stamp that makes no sense leaves a word where the source would stand, and no options."""
+    """A senseless stamp gives a command with the placeholder SOURCE and no options."""
     (tmp_path / STAMP).write_bytes(stamp)
     assert f"`headrace prep SOURCE {tmp_path} --if-exists rebuild`" in remedy.of_manifest(tmp_path)

@@ -1,4 +1,4 @@
-"""Equal images are counted, and listed, as a dictionary of all SHA-256 values would do it."""
+"""Equal images are counted and listed as a dictionary of all SHA-256 values would count and list them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ Split = list[tuple[bytes, int]]  # SHA-256 and label of each sample
 
 
 def written(root: Path, splits: list[Split]) -> tuple[SplitInfo, ...]:
-    """Indexes with these samples."""
+    """The entries of splits whose indexes hold these samples."""
     infos = []
     for number, samples in enumerate(splits):
         rows = np.zeros(len(samples), ROW)
@@ -35,7 +35,7 @@ def written(root: Path, splits: list[Split]) -> tuple[SplitInfo, ...]:
 
 
 def counted(splits: list[Split], most: int) -> Repeats:
-    """The same by dictionaries."""
+    """The same counts, made with dictionaries."""
     names = [f"split{number}" for number in range(len(splits))]
     counts = [Counter(image for image, _ in samples) for samples in splits]
     places: defaultdict[bytes, list[Place]] = defaultdict(list)
@@ -76,7 +76,7 @@ SPLITS = st.lists(st.lists(st.tuples(IMAGES, st.integers(0, 2)), max_size=30), m
 def test_counts_are_those_of_dictionaries(
     splits: list[Split], most: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Also of images whose first, or last, bytes alone are equal, and of empty splits."""
+    """The counts equal those of dictionaries, even if images agree only in some bytes, or a split is empty."""
     root = tmp_path_factory.mktemp("set")
     assert count_repeats(root, written(root, splits), most) == counted(splits, most)
 
@@ -97,7 +97,7 @@ def test_passes_change_nothing(
 
 
 def test_row_groups_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Equal images may lie in any of them."""
+    """Equal images are counted across all row groups."""
     monkeypatch.setattr(index_writer, "_MOST", 7)
     chance = np.random.default_rng(0)
     splits = [[(bytes(32 * [int(one)]), int(one) % 3) for one in chance.integers(0, 60, size)] for size in (100, 40)]

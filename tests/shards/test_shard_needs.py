@@ -14,13 +14,13 @@ STEPS = 12
 
 
 def needs_of(case: Case, steps: Steps, groups: range, first: int = 0) -> list[Need]:
-    """Those that begin before STEPS."""
+    """The needs that begin before STEPS."""
     order = case.order() if case.partitions > 1 else Order(sum(case.shards), case.seed, case.order().windows)
     return list(takewhile(lambda need: need.first < STEPS, training_needs(order, case.shards, steps, groups, first)))
 
 
 def read_in(case: Case, steps: Steps, groups: range) -> list[set[int]]:
-    """The shards that a rank really reads in each step."""
+    """The shards that a rank actually reads in each step."""
     order, ends = case.order(), np.cumsum(case.shards)
     ids = [
         np.concatenate([order.positions(*steps.group_span(step, group)).ids for group in groups])
@@ -32,7 +32,7 @@ def read_in(case: Case, steps: Steps, groups: range) -> list[set[int]]:
 @settings(max_examples=300, deadline=None)
 @given(case=cases, group=st.integers(1, 4), ranks=st.integers(1, 9), data=st.data())
 def test_needs_are_what_is_read(case: Case, group: int, ranks: int, data: st.DataObject) -> None:
-    """In every step a rank reads nothing but what it needs then, and something of each need in its first and last."""
+    """In each step a rank reads only shards it needs then, and some of each need in its first and last step."""
     case = case._replace(share=case.share * group)
     steps = Steps(sum(case.shards), case.batch, group)
     ranks = min(ranks, steps.groups)
@@ -50,7 +50,7 @@ def test_needs_are_what_is_read(case: Case, group: int, ranks: int, data: st.Dat
 @settings(max_examples=200, deadline=None)
 @given(case=cases)
 def test_all_groups_need_no_shard_that_is_not_read(case: Case) -> None:
-    """Over the steps of a need, its shards are all read by a rank that has all groups; none of them is empty."""
+    """A rank that has all groups reads every shard of a need during its steps, and no need is empty."""
     steps = Steps(sum(case.shards), case.batch, case.batch)
     read = read_in(case, steps, range(1))
     for need in needs_of(case, steps, range(1)):
@@ -60,14 +60,14 @@ def test_all_groups_need_no_shard_that_is_not_read(case: Case) -> None:
 @settings(max_examples=200, deadline=None)
 @given(case=cases, first=st.integers(0, STEPS - 1))
 def test_needs_from_any_step_on(case: Case, first: int) -> None:
-    """A resumed run needs the rest of what was being read, and then the same."""
+    """A resumed run needs the rest of the current shards, and then the same shards as the original run."""
     steps, groups = Steps(sum(case.shards), case.batch, case.share), range(case.partitions)
     later = [need._replace(first=max(need.first, first)) for need in needs_of(case, steps, groups) if need.last > first]
     assert sorted(needs_of(case, steps, groups, first)) == sorted(later)
 
 
 def test_a_hundred_thousand_shards_are_ordered_lazily() -> None:
-    """The first window of a late step is there without those before it."""
+    """The first window of a late step is available without computing the windows before it."""
     shards = (1000,) * 100_000
     order = Order(sum(shards), 0, Windows(8, shards), Partitions(8, 2048, shards))
     needs = training_needs(order, shards, Steps(sum(shards), 2048, 256), range(1), 10**9)
@@ -88,13 +88,13 @@ def test_a_hundred_thousand_shards_are_ordered_lazily() -> None:
     ],
 )
 def test_most_read(partitions: int, groups: int, ranks: int, per_host: int, most: int) -> None:
-    """D / N where hosts divide partitions and groups; more where a host's groups lie in more partitions than that."""
+    """A host reads D / N if hosts divide partitions and groups evenly, and more if its groups span more partitions."""
     assert most_read(partitions, groups, ranks, per_host) == most
 
 
 @pytest.mark.parametrize(("ranks", "per_host"), [(1, 1), (2, 2), (6, 2), (8, 4), (5, 4)])
 def test_hosts_share_the_groups_of_a_step(ranks: int, per_host: int) -> None:
-    """Hosts together have each group once, those of their ranks."""
+    """Each host has the groups of its ranks, so that all hosts together have each group once."""
     steps = Steps(1000, 96, 8)
     for first in range(0, ranks, per_host):
         own = [one for rank in range(first, min(first + per_host, ranks)) for one in steps.groups_of(ranks, rank)]
@@ -103,7 +103,7 @@ def test_hosts_share_the_groups_of_a_step(ranks: int, per_host: int) -> None:
 
 @given(shards=st.lists(st.integers(0, 5), min_size=1, max_size=9), cuts=st.tuples(*2 * [st.integers(0, 45)]))
 def test_shards_of_ids(shards: list[int], cuts: tuple[int, int]) -> None:
-    """Validation reads ids in order: their shards, once each."""
+    """Validation reads ids in order, so it needs the shards of a range of ids, each once."""
     first, last = sorted(min(cut, sum(shards)) for cut in cuts)
     expected = sorted(set(np.repeat(np.arange(len(shards)), shards)[first:last].tolist()))
     assert shards_of(tuple(shards), first, last) == expected

@@ -21,7 +21,7 @@ def copy(tiny_set: Path, tmp_path: Path) -> Path:
 
 
 def test_samples_are_those_in_the_tars_in_order(tiny_set: Path) -> None:
-    """Row, key, label and bytes of each sample are what a tar reader finds, in the order of the tars."""
+    """The row, key, label and bytes of each sample are those a tar reader finds, in the order of the tars."""
     split = ShardSet.open(tiny_set).split("train")
     found = []
     for path in sorted(tiny_set.glob("train-*.tar")):
@@ -34,7 +34,7 @@ def test_samples_are_those_in_the_tars_in_order(tiny_set: Path) -> None:
 
 
 def test_any_order_of_ids_and_repeats(tiny_set: Path) -> None:
-    """Ids may come in any order and more than once, also none."""
+    """Ids may be given in any order and more than once, or not at all."""
     split = ShardSet.open(tiny_set).split("train")
     every = split.jpegs(np.arange(len(split)))
     ids = np.array([479, 0, 250, 0])
@@ -53,7 +53,7 @@ def test_threads_share_a_split(tiny_set: Path) -> None:
 
 
 def test_classes_and_sizes(tiny_set: Path) -> None:
-    """The class list gives the labels' meaning, and every image has its width and height."""
+    """The class list gives the meaning of the labels, and every image has its width and height."""
     shards = ShardSet.open(tiny_set)
     split = shards.split("val")
     assert (len(shards.class_ids), shards.class_names[0]) == (12, "red plain disc")
@@ -65,7 +65,7 @@ def test_classes_and_sizes(tiny_set: Path) -> None:
 
 
 def test_unknown_split_names_those_there_are(tiny_set: Path) -> None:
-    """Asking for a split that is not there lists the others."""
+    """The error for an unknown split lists the splits of the set."""
     with pytest.raises(UsageError, match="train, val"):
         ShardSet.open(tiny_set).split("test")
 
@@ -82,14 +82,14 @@ def test_changed_size_is_found_at_opening(copy: Path) -> None:
 
 
 def test_missing_tar_is_found_at_opening(copy: Path) -> None:
-    """A tar that is gone is named."""
+    """A missing tar is named."""
     (copy / "val-000001.tar").unlink()
     with pytest.raises(DataError, match=r"val-000001\.tar: No such file"):
         ShardSet.open(copy)
 
 
 def test_damaged_index_is_never_parsed(copy: Path) -> None:
-    """One changed byte of the Parquet file is found by its SHA-256, before the parser sees it."""
+    """A changed byte in the Parquet file is found by its SHA-256 before the file is parsed."""
     path = copy / "train.parquet"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -99,7 +99,7 @@ def test_damaged_index_is_never_parsed(copy: Path) -> None:
 
 
 def test_changed_byte_is_found_when_read(copy: Path) -> None:
-    """A flipped bit in a JPEG ends the read with shard, key and source path, also when sizes are as they were."""
+    """A flipped bit in a JPEG gives an error with shard, key and source path, even if all sizes are right."""
     split = ShardSet.open(copy).split("train")
     tar = copy / "train-000001.tar"
     content = bytearray(tar.read_bytes())
@@ -112,7 +112,7 @@ def test_changed_byte_is_found_when_read(copy: Path) -> None:
 
 
 def test_tar_cut_after_opening_is_an_error(copy: Path) -> None:
-    """A tar that shrinks under a running program gives an error with the bytes seen and expected, not a crash."""
+    """A tar that shrinks under a running program gives an error with the bytes read and expected, not a crash."""
     split = ShardSet.open(copy).split("train")
     with (copy / "train-000004.tar").open("r+b") as stream:
         stream.truncate(1000)
@@ -121,7 +121,7 @@ def test_tar_cut_after_opening_is_an_error(copy: Path) -> None:
 
 
 def test_digest_names_the_content(tiny_set: Path, copy: Path) -> None:
-    """Equal sets have equal digests, wherever they lie, and the digest does not depend on derived files."""
+    """Equal sets have equal digests wherever they are stored, and derived files do not affect the digest."""
     assert ShardSet.open(tiny_set).digest == ShardSet.open(copy).digest
     assert hashlib.sha256().digest_size * 2 == len(ShardSet.open(copy).digest)
 
@@ -135,7 +135,7 @@ def test_closed_split_has_no_descriptors(tiny_set: Path) -> None:
 
 
 def test_median_side_is_of_the_shorter_sides(tiny_set: Path) -> None:
-    """It is that of the split's own rows; a split that is not there is named."""
+    """The median is taken over the rows of that split; an unknown split is named."""
     shards = ShardSet.open(tiny_set)
     for name in shards:
         split = shards.split(name)
@@ -152,7 +152,7 @@ def test_median_side_is_of_the_shorter_sides(tiny_set: Path) -> None:
 def test_median_of_few_images(
     widths: list[int], heights: list[int], median: int, tiny_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an even number it is the smaller of the two in the middle, so it is some image's own side."""
+    """The median of an even number is the smaller of the two in the middle, so it is the side of some image."""
     columns = read_columns(tiny_set, load(tiny_set).splits[0], load(tiny_set))
     columns = columns._replace(widths=np.array(widths, np.int32), heights=np.array(heights, np.int32))
     monkeypatch.setattr(MAPPED, "open", lambda *_: columns)

@@ -11,7 +11,7 @@ RED = np.full((40, 80, 3), (220, 30, 20), np.uint8)
 
 
 def test_tiles_have_their_images_and_words(tmp_path: Path) -> None:
-    """Each image fills its square's width; below it is ink. A tile without an image has its words."""
+    """An image fills the width of its square, with text below it; a tile without an image has only text."""
     path = tmp_path / "a.png"
     write_tiles(path, "title", [Tile(RED, ("a", "b")), Tile(None, ("c\x1b",)), *[Tile(RED, ("d",))] * 6])
     page = np.asarray(Image.open(path)).astype(int)
@@ -24,19 +24,19 @@ def test_tiles_have_their_images_and_words(tmp_path: Path) -> None:
 
 
 def test_sheet_without_tiles(tmp_path: Path) -> None:
-    """Nothing to show is a page with its title."""
+    """A sheet without tiles is a page with its title."""
     write_tiles(tmp_path / "a.png", "no mistakes", [])
     assert (np.asarray(Image.open(tmp_path / "a.png"))[:36] < 100).any()
 
 
 def test_thin_images_fit(tmp_path: Path) -> None:
-    """An image of one pixel's height is a line."""
+    """An image one pixel high is drawn as a line."""
     write_tiles(tmp_path / "a.png", "", [Tile(np.zeros((1, 5000, 3), np.uint8), ())])
     assert (np.asarray(Image.open(tmp_path / "a.png")) < 8).all(-1).sum() == 160
 
 
 def test_names_that_are_no_png(tmp_path: Path) -> None:
-    """Said before any work is done."""
+    """A file name that is not a PNG is refused before any work is done."""
     with pytest.raises(UsageError, match=r"ends with \.png"):
         refuse_name(tmp_path / "a.jpg")
     with pytest.raises(UsageError, match="does not exist"):

@@ -1,4 +1,4 @@
-"""The stage without any server: whose folder it may be, what it may take, and what goes when room is needed."""
+"""The stage without a server: which folder it accepts, how much it holds, and what it removes to make room."""
 
 import os
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ SIZE = 1000
 
 
 def sha(number: int) -> str:
-    """The name of a tar."""
+    """The SHA-256 that names tar `number`."""
     return f"{number:064x}"
 
 
 def put(stage: Stage, number: int, used: float = 0.0) -> Path:
-    """A staged tar that was used at some time."""
+    """Put a tar in the stage that was last used at this time."""
     path = stage.tar(sha(number))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(SIZE))
@@ -30,28 +30,28 @@ def put(stage: Stage, number: int, used: float = 0.0) -> Path:
 
 
 def names(stage: Stage) -> list[int]:
-    """The tars that are there."""
+    """The numbers of the tars in the stage."""
     return sorted(int(one.sha256, 16) for one in stage.tars() if one.whole)
 
 
 def wanted(number: int, choose: Iterable[int] = (), least: int = 0) -> Wanted:
-    """A tar for which these may go."""
+    """A request for a tar, for which the tars of `choose` may be removed."""
     return Wanted(sha(number), SIZE, least, lambda staged: [sha(one) for one in choose if sha(one) in staged])
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    """Room for four tars."""
+    """A stage with room for four tars."""
     return Stage(tmp_path, 4 * SIZE)
 
 
 def room_of(stage: Stage, numbers: Iterable[int], digest: str = "a" * 64) -> Room:
-    """That of a set with these tars."""
+    """The room of a set that has these tars."""
     return Room(stage, digest, {sha(number): SIZE for number in numbers})
 
 
 def test_unused_tars_of_other_sets_go_first_the_oldest_before_others(stage: Stage) -> None:
-    """As many as are needed; those of the own set only when no other is left."""
+    """Only as many tars go as needed; tars of the same set go only when no others are left."""
     for number, used in ((1, 30.0), (2, 10.0), (3, 20.0), (10, 5.0)):
         put(stage, number, used)
     room = room_of(stage, range(10, 20))
@@ -67,7 +67,7 @@ def test_unused_tars_of_other_sets_go_first_the_oldest_before_others(stage: Stag
 
 
 def test_tars_of_a_set_in_use_stay(stage: Stage, tiny_set: Path) -> None:
-    """Nobody evicts what a living process holds; then two windows may be had over the limit, which is said."""
+    """No tar of a set that a living process holds is removed; two windows may exceed the limit, which is reported."""
     from headrace.shards.manifest import load
 
     manifest = load(tiny_set)
@@ -93,7 +93,7 @@ def test_tars_of_a_set_in_use_stay(stage: Stage, tiny_set: Path) -> None:
 
 
 def test_tar_that_is_open_is_never_removed(stage: Stage) -> None:
-    """Its lock is that of the open file; it is gone as soon as the last reader closes."""
+    """A reader holds the lock on an open tar, which can be removed once the last reader has closed it."""
     path = put(stage, 1)
     descriptor = opened_shared(path)
     assert descriptor is not None
@@ -105,7 +105,7 @@ def test_tar_that_is_open_is_never_removed(stage: Stage) -> None:
 
 
 def test_folder_that_cannot_be_trusted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others may write to it, or it is on a network, whose locks other hosts share."""
+    """A folder is refused if others may write to it, or if it is on a network, where hosts would share locks."""
     monkeypatch.setenv("HEADRACE_STAGE_DIR", str(tmp_path / "mine"))
     assert Stage.of().folder == tmp_path / "mine"
     assert Stage.of(str(tmp_path / "named"), "1.5 MB") == Stage(tmp_path / "named", 1_500_000)
@@ -120,13 +120,13 @@ def test_folder_that_cannot_be_trusted_is_refused(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("text", ["200", "0x5GB", "-1GB", "1e3GB", "GB", "1GB "])
 def test_limit_that_is_none(text: str, tmp_path: Path) -> None:
-    """It is refused with what it may be."""
+    """An invalid limit is refused with an example of a valid one."""
     with pytest.raises(UsageError, match="200GB"):
         Stage.of(str(tmp_path), text)
 
 
 def test_url_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line names what to install."""
+    """The error names the package to install."""
     import sys
 
     from headrace import ShardSet

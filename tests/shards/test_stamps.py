@@ -7,13 +7,13 @@ from headrace.shards.stamps import parse, stamp_of, with_line
 
 @pytest.mark.parametrize("cut", [b"", b'{"source"', b"{}"])
 def test_line_after_a_cut_file_is_a_line(cut: bytes) -> None:
-    """A file whose last line lost its end takes the line of the next part whole."""
+    """The line of the next part is added whole, even if the last line of the file was cut off."""
     line = stamp_of(Path("/b"), "2", {})
     assert parse(with_line(cut, 1, line)) == [{}, {"source": "/b", "stamp": "2", "options": {}}]
 
 
 def test_lines_of_other_parts_stay() -> None:
-    """A line replaces that of its own part only."""
+    """A new line replaces only the line of its own part."""
     first, second, other = (stamp_of(Path(name), "1", {}) for name in ("/a", "/b", "/c"))
     content = with_line(with_line(b"", 0, first), 1, second)
     assert [one["source"] for one in parse(with_line(content, 0, other))] == ["/c", "/b"]

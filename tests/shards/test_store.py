@@ -16,7 +16,7 @@ from headrace.shards.lock import locked
 
 
 def test_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    """While it is written the name does not exist; after an error nothing is left, and an older file stays."""
+    """The name does not exist during the write; an error leaves nothing behind, and an older file stays."""
     path = tmp_path / "file"
     with store.replacing(path) as stream:
         stream.write(b"first")
@@ -34,7 +34,7 @@ def _break_off(path: Path) -> None:
 
 
 def test_folder_is_published_in_one_step(tmp_path: Path) -> None:
-    """The finished folder takes the target's name, without leftovers of killed writers, in place of an older one."""
+    """The finished folder replaces an older one under the target name, with no leftovers of killed writers."""
     target = tmp_path / "set"
     for content in (b"one", b"two"):
         work = store.work_folder(target)
@@ -53,7 +53,7 @@ def _hold(target: Path, ready: Any) -> None:
 
 
 def test_second_writer_is_told_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
-    """One target has one writer at a time; the kernel frees the lock of a process that was killed."""
+    """A target has one writer at a time; the kernel releases the lock of a process that was killed."""
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
     holder = context.Process(target=_hold, args=(tmp_path / "set", ready))
@@ -78,7 +78,7 @@ def test_second_writer_is_told_and_a_killed_one_holds_nothing(tmp_path: Path) ->
     ],
 )
 def test_failed_write_says_what_to_do(tmp_path: Path, number: int, kind: type[HeadraceError], words: str) -> None:
-    """A full disk, a read-only target and a failing disk are told apart."""
+    """The errors for a full disk, a read-only target and a failing disk differ."""
     path = tmp_path / "deep" / "file"
     error = store.storage_error(OSError(number, os.strerror(number)), path)
     assert type(error) is kind
@@ -87,7 +87,7 @@ def test_failed_write_says_what_to_do(tmp_path: Path, number: int, kind: type[He
 
 
 def test_full_disk_while_writing(tmp_path: Path) -> None:
-    """A device that is full ends the write with one clear error."""
+    """A full device ends the write with one clear error."""
     with pytest.raises(HeadraceError, match="disk is full"), store.replacing(tmp_path / "file") as stream:
         raise OSError(errno.ENOSPC, "No space left on device", str(stream))
 
@@ -101,14 +101,14 @@ def _write_slowly(path: Path, ready: Any, go: Any) -> None:
 
 
 def pid_in(partial: Path, path: Path) -> int:
-    """The process in the name of an unfinished file."""
+    """The process id in the name of an unfinished file."""
     found = re.fullmatch(rf"{re.escape(path.name)}\.[\w-]*\.(\d+)\.[0-9a-f]{{8}}\.partial", partial.name)
     assert found, partial
     return int(found[1])
 
 
 def test_remains_of_the_dead_are_removed_and_nothing_of_the_living(tmp_path: Path) -> None:
-    """What a killed writer left goes at the next start, while another process writes the same file to its end."""
+    """Files of a killed writer go at the next start, while a living writer of the same file finishes."""
     context, path = multiprocessing.get_context("spawn"), tmp_path / "file[1]"
     writers = []
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_remains_of_the_dead_are_removed_and_nothing_of_the_living(tmp_path: Pat
 
 
 def test_files_of_others_are_no_remains(tmp_path: Path) -> None:
-    """Only a regular file of exactly the name that a writer of this file gives is ever removed."""
+    """Only a regular file with exactly the name that a writer of this file uses is ever removed."""
     names = ("file.partial", "file.old.partial", "file.7.partial.txt", "afile.7.partial", "other.7.partial", "file.7")
     for name in names:
         (tmp_path / name).write_bytes(b"mine")
@@ -144,7 +144,7 @@ def test_files_of_others_are_no_remains(tmp_path: Path) -> None:
 
 
 def test_no_write_is_lost_to_a_removal(tmp_path: Path) -> None:
-    """However a removal falls into a write, between making the file and locking it too, the write ends well."""
+    """A write succeeds whenever a removal happens, even between making the file and locking it."""
     path, stop = tmp_path / "file", threading.Event()
 
     def remove() -> None:

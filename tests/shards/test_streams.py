@@ -1,4 +1,4 @@
-"""Standard streams that go away, in processes of their own."""
+"""Standard streams that are lost, tested in processes of their own."""
 
 import os
 import subprocess
@@ -25,19 +25,19 @@ def closed(number: int) -> None:
 
 
 def full(number: int) -> None:
-    """Let it lead to a device that is always full."""
+    """Make the descriptor lead to a device that is always full."""
     os.dup2(os.open("/dev/full", os.O_WRONLY), number)
 
 
 def unread(number: int) -> None:
-    """Let it lead to a pipe that nobody reads any more."""
+    """Make the descriptor lead to a pipe that nobody reads any more."""
     reader, writer = os.pipe()
     os.close(reader)
     os.dup2(writer, number)
 
 
 def ended(script: str, lose: Lose = closed, numbers: tuple[int, ...] = ()) -> tuple[int, str]:
-    """The exit code of a script whose process has lost these descriptors, and what came out of the others."""
+    """The exit code of a script whose process has lost these descriptors, and the output of the others."""
 
     def prepare() -> None:
         for number in numbers:
@@ -58,7 +58,7 @@ def ended(script: str, lose: Lose = closed, numbers: tuple[int, ...] = ()) -> tu
 @pytest.mark.parametrize("lose", [closed, full, unread], ids=lambda lose: lose.__name__)
 @pytest.mark.parametrize("numbers", [(1,), (2,), (1, 2), (0, 1, 2)], ids=str)
 def test_work_and_exit_code_do_not_depend_on_the_streams(lose: Lose, numbers: tuple[int, ...], tmp_path: Path) -> None:
-    """Whatever becomes of them, the work is done and its exit code stands; a stream that is left is whole."""
+    """With any stream lost, the work is done and the exit code unchanged; the other streams are complete."""
     work = f"open({str(tmp_path / 'done')!r}, 'w').write('done'); sys.exit(3)"
     code, printed = ended(LINES + work, lose, numbers)
     assert code == 3
@@ -68,7 +68,7 @@ def test_work_and_exit_code_do_not_depend_on_the_streams(lose: Lose, numbers: tu
 
 
 def test_no_file_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
-    """What a library prints to descriptors 1 and 2 by itself does not get into files that are opened later."""
+    """What a library writes to descriptors 1 and 2 itself never ends up in files opened later."""
     path = tmp_path / "file"
     script = f"files = [open({str(path)!r}, 'w') for _ in range(3)]; os.write(1, b'printed'); os.write(2, b'printed')"
     assert ended(script, closed, (0, 1, 2)) == (0, "")
@@ -76,14 +76,14 @@ def test_no_file_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
 
 
 def test_pipe_that_does_not_block_gets_everything() -> None:
-    """A pipe that takes a part at a time, as some programs leave theirs, gets each line whole."""
+    """A non-blocking pipe, as some programs leave behind, gets each line whole."""
     code, printed = ended("os.set_blocking(1, False)\nfor _ in range(100): print('x' * 9_999)")
     assert (code, len(printed)) == (0, 1_000_000)
 
 
 @pytest.mark.parametrize(("lose", "code", "words"), [(unread, 0, ""), (closed, 0, ""), (full, 1, "No space left")])
 def test_result_that_is_not_written_whole_is_an_error(lose: Lose, code: int, words: str) -> None:
-    """Of a command that only tells something, a reader may have enough; a disk that is full is an error."""
+    """A reader may stop reading what a command only reports, but a full disk is an error."""
     script = "from headrace import cli; sys.argv[1:] = ['recipes']; cli.main()"
     seen, printed = ended(script, lose, (1,))
     assert (seen, len(printed.splitlines())) == (code, code)

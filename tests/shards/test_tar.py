@@ -15,7 +15,7 @@ KEYS = st.lists(st.from_regex(r"[a-z0-9]{1,40}", fullmatch=True), unique=True, m
 
 
 def write(samples: list[tuple[str, bytes, int]]) -> tuple[bytes, list[int], str]:
-    """A tar of these samples: its bytes, the offsets of the JPEGs, and the SHA-256 that the writer gives."""
+    """A tar of these samples: its bytes, the offsets of the JPEGs, and the SHA-256 from the writer."""
     stream = io.BytesIO()
     writer = TarWriter(stream)
     offsets = [writer.add(*sample) for sample in samples]
@@ -25,7 +25,7 @@ def write(samples: list[tuple[str, bytes, int]]) -> tuple[bytes, list[int], str]
 
 @given(KEYS, st.data())
 def test_standard_library_reads_what_was_written(keys: list[str], data: st.DataObject) -> None:
-    """Names, contents and plain metadata come back through tarfile, and offsets point at the contents."""
+    """The tarfile module reads back names, contents and plain metadata; the offsets point at the contents."""
     samples = [(key, data.draw(st.binary(max_size=1500)), data.draw(st.integers(0, 99_999))) for key in keys]
     content, offsets, digest = write(samples)
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
@@ -42,7 +42,7 @@ def test_standard_library_reads_what_was_written(keys: list[str], data: st.DataO
 
 @given(st.from_regex(r"[a-z0-9]{1,90}", fullmatch=True), st.binary(max_size=600), st.integers(0, 10**9))
 def test_headers_equal_those_of_the_standard_library(key: str, jpeg: bytes, label: int) -> None:
-    """The fast writer is not a dialect: its bytes are those of tarfile in its ustar format, to the last block."""
+    """The fast writer gives the same bytes as tarfile in its ustar format, to the last block."""
     expected = io.BytesIO()
     with tarfile.open(fileobj=expected, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in ((f"{key}.jpg", jpeg), (f"{key}.cls", b"%d" % label)):
@@ -53,7 +53,7 @@ def test_headers_equal_those_of_the_standard_library(key: str, jpeg: bytes, labe
 
 
 def test_too_long_key_is_refused() -> None:
-    """A name that ustar cannot hold is an error, never a cut name."""
+    """A name too long for ustar is an error and is never cut."""
     with pytest.raises(DataError, match="100"):
         write([("k" * 97, b"", 0)])
 
@@ -61,7 +61,7 @@ def test_too_long_key_is_refused() -> None:
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 @pytest.mark.parametrize("name", ["a.jpg", "folder/" + "n" * 90 + ".jpg", "n" * 95 + "/" + "m" * 90, "été.jpg"])
 def test_walk_reads_every_dialect(tmp_path: Path, form: int, name: str) -> None:
-    """Members of tars made by others are found under their full names, folders and links left out."""
+    """Members of tars made by other programs are found under their full names, without folders and links."""
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w", format=form) as archive:
         folder, link, plain = tarfile.TarInfo("folder"), tarfile.TarInfo("link"), tarfile.TarInfo(name)
@@ -78,7 +78,7 @@ def test_walk_reads_every_dialect(tmp_path: Path, form: int, name: str) -> None:
 
 @given(cut=st.integers(0, 5 * BLOCK - 1))
 def test_cut_tar_is_an_error(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
-    """A tar that ends early is told apart from one that is complete, wherever it ends."""
+    """A tar that ends early is told apart from a complete one, wherever it ends."""
     content, _, _ = write([("a", b"x" * 600, 1)])
     path = tmp_path_factory.mktemp("cut") / "a.tar"
     path.write_bytes(content[:cut])
@@ -90,7 +90,7 @@ def test_cut_tar_is_an_error(tmp_path_factory: pytest.TempPathFactory, cut: int)
 def test_damaged_header_is_never_another_member(
     tmp_path_factory: pytest.TempPathFactory, place: int, value: int
 ) -> None:
-    """Any changed byte of a header is found by its checksum, or changes nothing."""
+    """Any changed byte of a header is found by its checksum, or makes no difference."""
     content, _, _ = write([("a", b"x" * 600, 1)])
     path = tmp_path_factory.mktemp("bad") / "a.tar"
     path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
@@ -101,7 +101,7 @@ def test_damaged_header_is_never_another_member(
 
 
 def test_cut_tar_says_where_it_ends(tmp_path: Path) -> None:
-    """A member far inside is small; the message has the byte at which it would end, and that at which the file does."""
+    """The message has the byte at which the member would end and the byte at which the file ends."""
     content, offsets, _ = write([("a", b"1" * 5000, 0), ("b", b"2" * 100, 1)])
     path = tmp_path / "a.tar"
     path.write_bytes(content[: offsets[1] + 50])

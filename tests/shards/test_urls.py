@@ -1,4 +1,4 @@
-"""What may be a URL of a shard set, and what of it is shown."""
+"""Which texts are accepted as the URL of a shard set, and which parts of a URL are shown."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from headrace.shards.urls import Url, location, without_secrets
 
 
 def test_word_is_a_folder_or_a_url() -> None:
-    """A URL begins as one; anything else is a folder, whatever is in its name."""
+    """Text that begins with a scheme is a URL; anything else is a folder, whatever characters it contains."""
     assert location("data/set") == Path("data/set")
     assert location("s3:/bucket/set") == Path("s3:/bucket/set")
     assert location("s3://bucket/set") == Url("s3://bucket/set")
 
 
 def test_secrets_are_not_shown() -> None:
-    """A signed query is asked with and never printed, also of a file in it."""
+    """A signed query is sent with requests for the set and its files, but never printed."""
     url = Url("https://Host.example:8443/data/set/?sig=SECRET&se=2030")
     assert (str(url), url.name) == ("https://Host.example:8443/data/set", "set")
     assert str(url / "a b.tar") == "https://Host.example:8443/data/set/a%20b.tar"
@@ -39,7 +39,7 @@ def test_secrets_are_not_shown() -> None:
     ],
 )
 def test_url_that_cannot_be_used(text: str, word: str) -> None:
-    """It is refused in words, without what is secret in it."""
+    """The error explains the reason and does not show the secret parts of the URL."""
     with pytest.raises(UsageError, match=word.replace("?", r"\?")) as caught:
         location(text)
     assert "SECRET" not in str(caught.value)
@@ -56,5 +56,5 @@ def test_url_that_cannot_be_used(text: str, word: str) -> None:
     ],
 )
 def test_messages_show_no_secret_of_a_listed_path(word: str, shown: str) -> None:
-    """What a listing names may be no valid URL; paths are shown as they are."""
+    """A listing may name an invalid URL, whose secrets are left out; paths are shown unchanged."""
     assert without_secrets(word) == shown

@@ -12,7 +12,7 @@ OTHER_USER = 65534
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache home that is not there yet."""
+    """A cache home that does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -22,7 +22,7 @@ def _mode(path: Path) -> int:
 
 
 def test_made_for_the_user_alone(base: Path) -> None:
-    """Both folders have mode 0700 whatever the umask lets through, and the second call returns the same one."""
+    """Both folders have mode 0700 whatever the umask, and the second call returns the same folder."""
     before = os.umask(0)
     try:
         found = private_folder("notes")
@@ -36,7 +36,7 @@ def test_made_for_the_user_alone(base: Path) -> None:
 def test_without_xdg_it_is_in_the_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None
 ) -> None:
-    """An unset or empty XDG_CACHE_HOME means ~/.cache; a relative one is no place."""
+    """An unset or empty XDG_CACHE_HOME means ~/.cache; a relative one gives no folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -71,7 +71,7 @@ def _file(folder: Path) -> None:
 @pytest.mark.parametrize("make", [_link, _others_may_write, _of_another_user, _file])
 @pytest.mark.parametrize("which", ["headrace", "headrace/notes"])
 def test_folder_that_is_not_the_users_alone_is_not_used(base: Path, which: str, make: Callable[[Path], None]) -> None:
-    """What others could have written is never read: a link, a folder of theirs or one open to them, a file."""
+    """A link, a file, and a folder that others own or may write to are not used."""
     assert private_folder("notes")
     (base / "headrace/notes").rmdir()
     if which == "headrace":
@@ -81,7 +81,7 @@ def test_folder_that_is_not_the_users_alone_is_not_used(base: Path, which: str, 
 
 
 def test_nowhere_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache home that cannot be made is no error."""
+    """A cache home that cannot be made is not an error."""
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file/cache"))
     assert private_folder("notes") is None

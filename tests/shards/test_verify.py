@@ -28,7 +28,7 @@ def copy(tiny_set: Path, tmp_path: Path) -> Path:
 
 
 def problems(root: Path, *, deep: bool = False) -> list[str]:
-    """What a verification of `root` finds."""
+    """The problems that a verification of `root` finds."""
     return verify(root, decode=sides if deep else None, threads=2, progress=lambda _: None).problems
 
 
@@ -40,14 +40,14 @@ def patch(path: Path, place: int, content: bytes) -> None:
 
 
 def in_idx(root: Path, pattern: str, other: str) -> None:
-    """Put something else where a pattern first matches in an .idx."""
+    """Replace the first match of a pattern in an .idx file."""
     path = root / "val-000000.idx"
     path.write_text(re.sub(pattern, other, path.read_text(), count=1))
 
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_sound_set_has_no_problems(tiny_set: Path, deep: bool) -> None:
-    """A fresh set passes, and progress reaches its last sample."""
+    """A new set passes, and progress reaches its last sample."""
     seen: list[int] = []
     assert verify(tiny_set, decode=sides if deep else None, threads=2, progress=seen.append).problems == []
     assert seen[-1] == 600
@@ -82,7 +82,7 @@ def test_sound_set_has_no_problems(tiny_set: Path, deep: bool) -> None:
     ],
 )
 def test_each_damage_is_named_with_its_remedy(copy: Path, damage: Callable[[Path], None], words: str) -> None:
-    """One damaged file gives problems that name it, say what is wrong, and say what to do."""
+    """The problems of a damaged file name it, say what is wrong, and say what to do."""
     damage(copy)
     found = problems(copy)
     assert words in found[0]
@@ -90,7 +90,7 @@ def test_each_damage_is_named_with_its_remedy(copy: Path, damage: Callable[[Path
 
 
 def test_deep_finds_what_a_forged_manifest_hides(copy: Path) -> None:
-    """When a tar and its sum in the manifest were both changed, the checksum of the sample still differs."""
+    """If a tar and its sum in the manifest were both changed, the checksum of the sample still differs."""
     tar = copy / "train-000000.tar"
     patch(tar, 700, b"\1\2\3\4")
     manifest = load(copy)
@@ -105,7 +105,7 @@ def test_deep_finds_what_a_forged_manifest_hides(copy: Path) -> None:
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_image_that_harms_the_decoder_is_named(tmp_path: Path, deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a set of an older version such a sample is a problem by name, deep or not, and nothing is noted."""
+    """A sample of an older version that harms the decoder is named, deep or not, and no note is left."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (found,) = problems(older_set(tmp_path, *TWO_EXIF), deep=deep)
     assert f"train-000000.tar: {KEY}.jpg: " in found
@@ -114,7 +114,7 @@ def test_image_that_harms_the_decoder_is_named(tmp_path: Path, deep: bool, monke
 
 
 def test_image_that_trains_otherwise_is_named(tmp_path: Path) -> None:
-    """EXIF data that the decoder of training understands in another way than prep: found by the deep look."""
+    """A deep check finds EXIF data that prep and the decoder of training read differently."""
     root = older_set(tmp_path, exif(6, count=100))
     assert problems(root) == []
     (found,) = problems(root, deep=True)
@@ -122,7 +122,7 @@ def test_image_that_trains_otherwise_is_named(tmp_path: Path) -> None:
 
 
 def test_sound_set_is_noted(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A training that follows does not look at the headers again."""
+    """Training after a verification does not check the headers again."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     problems(tiny_set)
     monkeypatch.setattr(headers, "why_unsafe_at", lambda *_: "a second look")
@@ -130,7 +130,7 @@ def test_sound_set_is_noted(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_deep_compares_sides_with_the_index(copy: Path) -> None:
-    """A row whose width is not the decoded image's is named with both."""
+    """A row whose width differs from that of the decoded image is named with both widths."""
     table = pq.read_table(copy / "val.parquet")
     widths = table.column("width").to_pylist()
     forged = table.set_column(table.column_names.index("width"), "width", pa.array([1, *widths[1:]], pa.int32()))
@@ -147,7 +147,7 @@ def test_deep_compares_sides_with_the_index(copy: Path) -> None:
 
 
 def test_many_problems_of_a_shard_are_summed_up(copy: Path) -> None:
-    """A shard that is wrong throughout gives a few lines, not thousands."""
+    """A shard with problems throughout gives a few lines, not thousands."""
     path = copy / "train-000003.idx"
     path.write_text(path.read_text().replace(" 3\n", " 4\n").replace("cls ", "cls 1"))
     found = problems(copy)
@@ -156,7 +156,7 @@ def test_many_problems_of_a_shard_are_summed_up(copy: Path) -> None:
 
 
 def make_fifo(path: Path) -> None:
-    """Put a FIFO without a writer in the place of a file."""
+    """Replace a file by a FIFO that has no writer."""
     path.unlink()
     os.mkfifo(path)
 
@@ -164,7 +164,7 @@ def make_fifo(path: Path) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["train-000001.tar", "val-000000.idx", "train.parquet"])
 def test_fifo_in_place_of_a_file_is_a_problem(copy: Path, name: str) -> None:
-    """A FIFO would keep whoever opens it waiting for a writer: it is named like any damage."""
+    """A FIFO, which would make its reader wait for a writer, is reported like any damage."""
     make_fifo(copy / name)
     (found,) = problems(copy)
     assert f"{name}: not a regular file" in found
@@ -173,7 +173,7 @@ def test_fifo_in_place_of_a_file_is_a_problem(copy: Path, name: str) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["shardset.json", "train-000001.tar", "train.parquet"])
 def test_fifo_is_not_opened_for_reading(copy: Path, name: str) -> None:
-    """Nor does it hold up whoever only reads the set."""
+    """A FIFO does not make programs that only read the set wait either."""
     make_fifo(copy / name)
     with pytest.raises(DataError, match=rf"{name}: .*not a regular file"):
         ShardSet.open(copy).split("train")
@@ -181,7 +181,7 @@ def test_fifo_is_not_opened_for_reading(copy: Path, name: str) -> None:
 
 @pytest.mark.timeout(60)
 def test_tar_that_becomes_a_fifo_is_not_opened(copy: Path) -> None:
-    """The same where it takes the place of a tar after the sizes were checked."""
+    """A FIFO that replaces a tar after the sizes were checked is not opened either."""
     shards = ShardSet.open(copy)
     make_fifo(copy / "train-000001.tar")
     with pytest.raises(DataError, match="not a regular file"):
@@ -191,7 +191,7 @@ def test_tar_that_becomes_a_fifo_is_not_opened(copy: Path) -> None:
 def test_set_with_sums_of_parts_is_as_sound(
     tiny_zip: Path, tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Above the border the index has parts and other bytes, and the set has the tars and the digest that it had."""
+    """A large set has an index with sums of parts, but the same tars and the same digest."""
     monkeypatch.setattr(index_writer, "LARGE", 100)
     monkeypatch.setattr(index_writer, "_LEAST", 90)
     options = Options(samples_per_shard=100)

@@ -19,38 +19,38 @@ seeds = st.integers(0, 2**63 - 1)
 
 
 def order_of(shards: tuple[int, ...], length: int, seed: int = 0) -> Order:
-    """An order in windows."""
+    """An order that shuffles within windows."""
     return Order(sum(shards), seed, Windows(length, shards))
 
 
 def taken(order: Order, first: int, last: int) -> list[tuple[int, int]]:
-    """(epoch, id) at each position of the sequence."""
+    """The (epoch, id) at each position of the sequence."""
     epochs, ids = order.positions(first, last)
     return list(zip(epochs.tolist(), ids.tolist(), strict=True))
 
 
 def test_windowed_permutations_never_change() -> None:
-    """A run with windows is repeatable for ever only while these orders stay."""
+    """A run with windows can be repeated with any later version only if these orders never change."""
     assert order_of((4, 3, 3), 1).permutation(0).tolist() == [6, 5, 4, 1, 3, 2, 0, 8, 7, 9]
     assert order_of((4, 3, 3), 2).permutation(1).tolist() == [1, 9, 7, 2, 8, 3, 0, 6, 4, 5]
 
 
 @given(shards=shard_sizes, length=lengths, seed=seeds, epoch=st.integers(0, 10**6))
 def test_each_epoch_is_a_permutation(shards: tuple[int, ...], length: int, seed: int, epoch: int) -> None:
-    """In an epoch each id comes once, also with shards that are empty."""
+    """Each id occurs once in an epoch, even if some shards are empty."""
     assert sorted(order_of(shards, length, seed).permutation(epoch).tolist()) == list(range(sum(shards)))
 
 
 @given(shards=shard_sizes, seed=seeds, epoch=st.integers(0, 99), more=st.integers(0, 3))
 def test_window_of_all_shards_is_the_whole_set(shards: tuple[int, ...], seed: int, epoch: int, more: int) -> None:
-    """A window that holds all shards changes nothing: the order is that over the whole set."""
+    """A window of all shards gives the order over the whole set."""
     windowed = order_of(shards, len(shards) + more, seed)
     assert windowed.permutation(epoch).tolist() == Order(sum(shards), seed).permutation(epoch).tolist()
 
 
 @given(shards=shard_sizes, length=lengths, seed=seeds, epoch=st.integers(0, 99))
 def test_a_window_is_finished_before_the_next(shards: tuple[int, ...], length: int, seed: int, epoch: int) -> None:
-    """Shards come in groups of `length`: no shard of a later window is read before the window is through."""
+    """No shard of a later window of `length` shards is read before the current window is finished."""
     shard_of = np.repeat(np.arange(len(shards)), shards)
     found = shard_of[order_of(shards, length, seed).permutation(epoch)]
     first = {shard: int(np.flatnonzero(found == shard)[0]) for shard in set(found.tolist())}
@@ -61,7 +61,7 @@ def test_a_window_is_finished_before_the_next(shards: tuple[int, ...], length: i
 
 @given(shards=shard_sizes, length=lengths, cuts=st.lists(st.integers(0, 200), min_size=2, max_size=6))
 def test_sequence_may_be_cut_and_begun_anywhere(shards: tuple[int, ...], length: int, cuts: list[int]) -> None:
-    """Pieces of the sequence, asked for in any order and of a fresh order each, are the sequence: no state, no gap."""
+    """Pieces in any order, each from a new order object, make up the whole sequence without a gap."""
     places = sorted(cuts)
     pieces = [taken(order_of(shards, length), first, last) for first, last in pairwise(places)]
     used = order_of(shards, length)
@@ -76,7 +76,7 @@ def test_sequence_may_be_cut_and_begun_anywhere(shards: tuple[int, ...], length:
 def test_ranks_share_the_windowed_batch(
     shards: tuple[int, ...], length: int, groups: int, ranks: int, step: int
 ) -> None:
-    """Ranks' groups, each from an order of its own, are exactly the global batch, for any number of ranks."""
+    """The groups of all ranks, each from its own order object, make up the batch for any number of ranks."""
     steps, ranks = Steps(sum(shards), groups * 3, 3), min(ranks, groups)
     orders = [order_of(shards, length) for _ in range(ranks)]
     seen = [
@@ -89,7 +89,7 @@ def test_ranks_share_the_windowed_batch(
 
 
 def test_shards_and_samples_change_places() -> None:
-    """In another epoch the windows hold other shards, and a shard's samples come in another order."""
+    """In another epoch the windows hold other shards, and the samples of a shard come in another order."""
     order, size = order_of((10,) * 20, 2), 20
     windows = [{one // 10 for one in order.permutation(epoch)[:size].tolist()} for epoch in range(30)]
     assert len({tuple(sorted(window)) for window in windows}) > 20
@@ -99,13 +99,13 @@ def test_shards_and_samples_change_places() -> None:
 
 @pytest.mark.parametrize(("length", "shards"), [(0, (10,)), (1, (9,)), (1, ())])
 def test_windows_of_another_set_are_refused(length: int, shards: tuple[int, ...]) -> None:
-    """Windows have at least one shard, and all samples of the set."""
+    """Windows must have at least one shard and cover exactly the samples of the set."""
     with pytest.raises(ValueError, match="expected at least 1 shard, and the set's 10 samples"):
         Order(10, 0, Windows(length, shards))
 
 
 def test_memory_is_that_of_windows() -> None:
-    """A set of 40 million samples costs a walk through its windows nothing beyond them (8 bytes an id)."""
+    """Reading a set of 40 million samples in windows takes no memory beyond the windows (8 bytes an id)."""
     import tracemalloc
 
     order = order_of((10_000,) * 4000, 2)
@@ -118,7 +118,7 @@ def test_memory_is_that_of_windows() -> None:
 
 
 def test_reads_stay_within_a_window(tiny_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted at the system call: a stretch of batches reads one tar with a window of 1, all without windows."""
+    """System calls show that a batch reads one tar with a window of 1, and many tars without windows."""
     split = ShardSet.open(tiny_set).split("train")
     read: list[int] = []
     pread = system.pread
@@ -130,7 +130,7 @@ def test_reads_stay_within_a_window(tiny_set: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(system, "pread", counted)
 
     def tars(order: Order) -> list[int]:
-        """How many tars each of the epoch's batches of 32 reads."""
+        """The number of tars that each batch of 32 of the epoch reads."""
         found = []
         for first in range(0, 480, 32):
             read.clear()
@@ -145,7 +145,7 @@ def test_reads_stay_within_a_window(tiny_set: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_expected_classes() -> None:
-    """The closed formula is what drawing many batches gives, and right at both ends."""
+    """The closed formula agrees with the mean of many drawn batches, and is exact at both ends."""
     counts = np.array([50, 5, 1, 30, 14])
     labels, order = np.repeat(np.arange(5), counts), Order(100, 1)
     seen = [len(set(labels[order.permutation(epoch)[:12]].tolist())) for epoch in range(2000)]
@@ -155,7 +155,7 @@ def test_expected_classes() -> None:
 
 
 def test_sorted_shards_are_told_from_mixed_ones() -> None:
-    """Where each shard has a class of its own, small windows mix badly, which the figures show; mixed shards do not."""
+    """The figures show that small windows mix badly if each shard has one class, and well if shards are mixed."""
     labels, shards = np.repeat(np.arange(20), 100), (100,) * 20
     found = shuffle_quality(labels.__getitem__, np.bincount(labels), shards, 64, 16, (1, 2, 8, 20))
     assert sorted(found.windows) == [1, 2, 8]
