@@ -26,7 +26,7 @@ _PIXELS = np.random.default_rng(1).integers(0, 255, (40, 56, 4), np.uint8)
 
 
 def saved(form: str, mode: str, **options: object) -> bytes:
-    """A picture as a file."""
+    """A picture encoded in this format."""
     out = io.BytesIO()
     Image.fromarray(_PIXELS).convert(mode).save(out, form, **options)
     return out.getvalue()
@@ -50,7 +50,7 @@ FILES = {
 
 
 def heic() -> bytes:
-    """A photograph of a telephone."""
+    """A photograph as a phone stores it."""
     import pillow_heif
 
     out = io.BytesIO()
@@ -62,7 +62,7 @@ DAMAGES: tuple[Damage, ...] = (damage.cut, damage.flipped, damage.scrambled, dam
 
 
 def ending(data: bytes) -> str:
-    """How the admission of a file ends, in a fork."""
+    """How the admission of a file ends, tried in a fork."""
     child = os.fork()
     if child == 0:
         code = 3
@@ -84,7 +84,7 @@ def ending(data: bytes) -> str:
 
 
 def main(cases: int, only: str = "") -> None:
-    """So many cases of each format, or of one."""
+    """Try this many cases of each format, or of one format."""
     for name, make in {only: heic}.items() if only == "HEIC" else FILES.items():
         whole, ends = make(), Counter[str]()
         if ending(whole) != "admitted":

@@ -21,7 +21,7 @@ PICTURE: Pixels = np.stack([_X * 2, _Y * 4, _X + _Y], -1).astype(np.uint8)
 
 
 def scrambled(chance: random.Random, data: bytes) -> bytes:
-    """Some bytes are others."""
+    """The data with some bytes changed."""
     changed = bytearray(data)
     for _ in range(chance.randint(0, 3)):
         changed[chance.randrange(len(data))] = chance.choice((0, 1, 2, 6, 0x12, 0x80, 0xFF, chance.randrange(256)))
@@ -29,7 +29,7 @@ def scrambled(chance: random.Random, data: bytes) -> bytes:
 
 
 def exif_data(chance: random.Random) -> bytes:
-    """EXIF data that say 6, or are broken in some way."""
+    """EXIF data that give orientation 6, or are broken in some way."""
     plain = tiff([entry(0x0128, 2), entry(ORIENTATION, 6)], after=bytes(8))
     return chance.choice((plain, scrambled(chance, plain), b"Exif\0\0" + plain, plain[: chance.randrange(len(plain))]))
 
@@ -66,12 +66,12 @@ def odd_webp(chance: random.Random) -> bytes:
 
 
 def distance(pixels: Pixels, seen: Pixels) -> float:
-    """Mean difference in levels; that of two shapes is the largest."""
+    """The mean difference in levels; pictures of different shapes get the largest value."""
     return float(np.abs(pixels.astype(int) - seen).mean()) if pixels.shape == seen.shape else 255.0
 
 
 def problem(data: bytes, *, damaged: bool) -> str:
-    """What is wrong with the admission of a file; a damaged one may be refused, or look in any way."""
+    """What is wrong with the admission of a file; a damaged file may be refused or look in any way."""
     try:
         admitted = admit(data)
     except BadImageError as error:
@@ -87,7 +87,7 @@ def problem(data: bytes, *, damaged: bool) -> str:
 
 
 def main(first: int, last: int) -> None:
-    """All files of these numbers."""
+    """Admit all files of these numbers."""
     for number in range(first, last):
         for make in (odd_png, odd_tiff, odd_webp):
             sys.stdout.write(f"{number} {make.__name__}\n")

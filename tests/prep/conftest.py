@@ -1,4 +1,4 @@
-"""A set that was appended to."""
+"""A set with appended images."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.prep.test_convert import make
 
 @pytest.fixture
 def grown(tmp_path: Path) -> Path:
-    """A set of TinyImageNet's layout with more of class-per-folder trees, in both splits, with a new class."""
+    """A set of TinyImageNet's layout to which class folders were appended in both splits, with a new class."""
     as_folder(small(), tmp_path / "a")
     make(tmp_path / "a", tmp_path / "out")
     more = {f"train/{word}/{k}.jpg": JPEGS[k + shift] for word, shift in (("n03", 0), ("new", 3)) for k in range(3)}

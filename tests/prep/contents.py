@@ -29,14 +29,14 @@ def small(train: int = 6, val: int = 2) -> Contents:
 
 
 def more_of_the_demo(root: Path, seed: int, count: int) -> Path:
-    """So many other images of each class of the demo data set, as CLASS/ folders with names of their own."""
+    """`count` new images of each class of the demo data set, as CLASS/ folders with file names of their own."""
     pictures = {f"n{90_000_000 + label}": draw(label, np.arange(count), seed) for label in range(12)}
     files = {f"{one}/{seed}-{k}.jpg": encode(pixels) for one, own in pictures.items() for k, pixels in enumerate(own)}
     return as_folder(files, root)
 
 
 def as_folder(files: Contents, root: Path) -> Path:
-    """The files written below `root`."""
+    """Write the files below `root`, and return it."""
     for path, data in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(data)
@@ -44,7 +44,7 @@ def as_folder(files: Contents, root: Path) -> Path:
 
 
 def as_zip(files: Contents, path: Path, *, root: str = "tiny/", method: int = zipfile.ZIP_STORED) -> Path:
-    """The files in a zip, below the folder `root`."""
+    """Write the files into a zip, below its folder `root`, and return its path."""
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, data in files.items():
             archive.writestr(root + name, data)

@@ -1,4 +1,4 @@
-"""What fuzz tests are made of: archives and listings of known contents, damage to them, and odd names."""
+"""Tools of the fuzz tests: archives and listings of known contents, damage to them, and odd names."""
 
 import io
 import random
@@ -70,7 +70,7 @@ ODD_NAMES = (
 
 @cache
 def tree() -> Contents:
-    """Two splits of two classes; every image is another one."""
+    """Two splits of two classes, in which all images differ."""
     noise = np.arange(12 * 8 * 8 * 3, dtype=np.uint32) * 2654435761 >> 24
     pictures = iter(noise.astype(np.uint8).reshape(12, 8, 8, 3))
     names = (f"{split}/{name}/{k}.jpg" for split in ("train", "val") for name in ("ant", "cat") for k in range(3))
@@ -78,7 +78,7 @@ def tree() -> Contents:
 
 
 def zipped(contents: dict[bytes, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip whose names are these bytes, also such as no zip program would write."""
+    """A zip with these bytes as names, even names that no zip program would write."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for number, data in enumerate(contents.values()):
@@ -90,12 +90,12 @@ def zipped(contents: dict[bytes, bytes], method: int = zipfile.ZIP_STORED) -> by
 
 
 def _stand_in(number: int, name: bytes) -> str:
-    """A plain name of equal length, which occurs nowhere else; short names stand for themselves."""
+    """A plain name of equal length that occurs nowhere else; a short name stands for itself."""
     return f"@{number:04d}@".ljust(len(name), "@") if len(name) > 5 else name.decode()
 
 
 def tarred(contents: dict[bytes, bytes], mode: str = "w", form: int = tarfile.GNU_FORMAT) -> bytes:
-    """A tar whose names are these bytes."""
+    """A tar with these bytes as names."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode, format=form, errors="surrogateescape") as archive:  # type: ignore[call-overload]
         for name, data in contents.items():
@@ -106,19 +106,19 @@ def tarred(contents: dict[bytes, bytes], mode: str = "w", form: int = tarfile.GN
 
 
 def cut(chance: random.Random, data: bytes) -> bytes:
-    """The beginning alone."""
+    """The data cut off at a random place."""
     return data[: chance.randrange(len(data))]
 
 
 def flipped(chance: random.Random, data: bytes) -> bytes:
-    """One bit is another."""
+    """The data with one bit flipped."""
     changed = bytearray(data)
     changed[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
     return bytes(changed)
 
 
 def flipped_at_an_end(chance: random.Random, data: bytes) -> bytes:
-    """One bit is another, near the beginning or the end, where formats keep what they stand on."""
+    """The data with one bit flipped near the beginning or the end, where formats keep their structure."""
     changed = bytearray(data)
     place = chance.randrange(min(len(data), 1500))
     changed[place if chance.random() < 0.3 else -1 - place] ^= 1 << chance.randrange(8)
@@ -126,7 +126,7 @@ def flipped_at_an_end(chance: random.Random, data: bytes) -> bytes:
 
 
 def scrambled(chance: random.Random, data: bytes) -> bytes:
-    """Some bytes are others, some are missing, some are there twice."""
+    """The data with some bytes changed, some missing, and some doubled."""
     changed = bytearray(data)
     for _ in range(chance.randint(1, 6)):
         place, length = chance.randrange(len(changed)), chance.choice((1, 4, 16, 512))
@@ -143,12 +143,12 @@ def scrambled(chance: random.Random, data: bytes) -> bytes:
 
 
 def everything_below(folder: Path) -> dict[str, bytes]:
-    """Path and bytes of all files, for a look at what was written."""
+    """The path and the bytes of all files, to check what was written."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def refusal(work: Callable[[], object]) -> str | None:
-    """The line of the clear error that the work ends with; None when it ends well. Any other end is a failure."""
+    """The error line with which the work ends, or None if it ends well; any other end fails the test."""
     try:
         work()
     except HeadraceError as error:

@@ -1,4 +1,4 @@
-"""Tars made field by field: also such as no program writes, and such as only few read."""
+"""Tars made field by field, including tars that no program writes and tars that few programs read."""
 
 import random
 
@@ -29,7 +29,7 @@ def octal(value: int, width: int = 12) -> bytes:
 
 
 def binary(value: int) -> bytes:
-    """A number in base 256, as GNU tar writes large ones."""
+    """A number in base 256, as GNU tar writes large numbers."""
     return b"\x80" + value.to_bytes(11)
 
 
@@ -77,7 +77,7 @@ def header(
 
 
 def padded(content: bytes) -> bytes:
-    """The content up to a whole block."""
+    """The content padded to a whole block."""
     return content + bytes(-len(content) % BLOCK)
 
 
@@ -87,7 +87,7 @@ def member(name: bytes, content: bytes, kind: bytes = b"0", **fields: object) ->
 
 
 def record(key: bytes, value: bytes) -> bytes:
-    """A line of a PAX header, with its length."""
+    """A line of a PAX header with its length."""
     rest = b" %s=%s\n" % (key, value)
     length = len(rest) + 1
     while len(b"%d" % length) + len(rest) != length:
@@ -101,12 +101,12 @@ def pax(*records: Record, kind: bytes = b"x") -> bytes:
 
 
 def long_name(name: bytes, kind: bytes = b"L") -> bytes:
-    """A GNU header for the long name of what follows."""
+    """A GNU header with the long name of the following member."""
     return member(b"././@LongLink", name + b"\0", kind, magic=GNU_MAGIC)
 
 
 def old_sparse(name: bytes, chance: random.Random, *, extended: bool) -> bytes:
-    """A sparse file in GNU's old form; `extended`: its map goes on in a block of its own."""
+    """A sparse file in GNU's old form; with `extended` its map continues in a block of its own."""
     hole = octal(BLOCK) * 2
     empty = octal(0) * 2
     fields = (
@@ -133,7 +133,7 @@ def pax_sparse(name: bytes, chance: random.Random, form: str) -> bytes:
 
 
 def _regular(name: bytes, chance: random.Random) -> bytes:
-    """A regular file, of one of the types that say so, with its size and name in one of their forms."""
+    """A regular file with one of the types for it, and its size and name in one of their forms."""
     content = chance.randbytes(chance.choice((0, 1, 511, 512, 513, 1300)))
     kind = chance.choice((b"0", b"0", b"\0", b"7", b"N", b"q", b"8"))
     size, magic = chance.choice(SIZES)(len(content)), chance.choice((POSIX_MAGIC, GNU_MAGIC, NO_MAGIC))
@@ -154,7 +154,7 @@ def _regular(name: bytes, chance: random.Random) -> bytes:
 
 
 def _odd(name: bytes, chance: random.Random, earlier: list[bytes]) -> bytes:
-    """Something that is no plain file, or whose headers are at odds."""
+    """A member that is not a plain file, or whose headers contradict each other."""
     short, other = chance.choice([one for one in NAMES if len(one) <= 100]), chance.choice([*earlier, *earlier, name])
     wrong = octal(chance.choice((0, 3, 700)))
     few = [
@@ -218,7 +218,7 @@ LIMITS = {  # values at the ends of what a field can hold, by the field's first 
 
 
 def spoilt(seed: int) -> bytes:
-    """A tar with one to three pieces of damage: a field at its limits, bits flipped, blocks lost, zeroed or doubled."""
+    """A tar with one to three faults: a field at its limit, flipped bits, or blocks lost, zeroed or doubled."""
     chance, data = random.Random(-seed - 1), bytearray(archive(seed))
     for _ in range(chance.randint(1, 3)):
         at = chance.randrange(len(data) // BLOCK) * BLOCK
@@ -240,7 +240,7 @@ def spoilt(seed: int) -> bytes:
 
 
 def to_limit(data: bytearray, chance: random.Random) -> None:
-    """Set a field of one of the headers to a limit, with a checksum that fits."""
+    """Set a field of one of the headers to a limit, with a matching checksum."""
     headers = [at for at in range(0, len(data), BLOCK) if data[at + 257 : at + 262] == b"ustar"]
     if headers:
         at, field = chance.choice(headers), chance.choice(list(LIMITS))

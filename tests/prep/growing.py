@@ -1,4 +1,4 @@
-"""Images for sets that grow, and an append in this process."""
+"""Images for sets that grow, and an append run in this process."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ Tree = dict[str, int]  # path -> which of the images
 
 
 def written(tree: Tree, folder: Path) -> Path:
-    """The images of a tree as files."""
+    """Write the images of a tree as files."""
     return as_folder({path: IMAGES[image] for path, image in tree.items()}, folder)
 
 
 def add(source: Path, out: Path, options: Options = OTHER, *, new_classes: bool = True) -> Result:
-    """An append in this process."""
+    """Run an append in this process."""
     return append(source, out, options, new_classes=new_classes, workers=1, say=quiet)

@@ -1,4 +1,4 @@
-"""JPEGs built by code, of which it is known how they look upright: odd EXIF data, markers, scans and endings."""
+"""JPEGs built by code, whose upright picture is known: odd EXIF data, markers, scans and endings."""
 
 import io
 import random
@@ -23,7 +23,7 @@ XMP = (
 
 @dataclass(frozen=True)
 class OddJpeg:
-    """A file, and the orientations that it may be understood to have: one where the form leaves no choice."""
+    """A file and the orientations that a reader may find; only one unless its form is ambiguous."""
 
     kind: str
     evil: bool  # two or more APP1, fill bytes, markers without a segment, broken directories, XMP
@@ -32,7 +32,7 @@ class OddJpeg:
     orientations: tuple[int, ...]
 
     def uprights(self) -> list[Pixels]:
-        """The pictures that it may be."""
+        """The upright pictures that a reader may see."""
         return [upright(self.stored, one) for one in self.orientations]
 
 
@@ -50,7 +50,7 @@ ANY = tuple(TURNS)
 
 
 def upright(stored: Pixels, orientation: int) -> Pixels:
-    """The picture that is stored in this EXIF orientation."""
+    """The upright picture for one that is stored in this EXIF orientation."""
     return np.ascontiguousarray(TURNS[orientation](stored))
 
 
@@ -60,12 +60,12 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def entry(tag: int, value: int, order: str = "<", kind: int = 3, count: int = 1) -> bytes:
-    """An entry of a directory: kind 3 has its value in two bytes, others in four."""
+    """An entry of a directory: kind 3 stores its value in two bytes, other kinds in four."""
     return struct.pack(order + ("HHIHxx" if kind == 3 else "HHII"), tag, kind, count, value)
 
 
 def tiff(entries: list[bytes], order: str = "<", count: int | None = None, first: int = 8, after: bytes = b"") -> bytes:
-    """EXIF data with one directory, which says that it has `count` entries."""
+    """EXIF data with one directory that claims to have `count` entries."""
     mark = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", first)
     number = struct.pack(order + "H", len(entries) if count is None else count)
     return mark.ljust(first, b"\0") + number + b"".join(entries) + after
@@ -82,12 +82,12 @@ def in_exif(data: bytes) -> bytes:
 
 
 def after_start(jpeg: bytes, *parts: bytes) -> bytes:
-    """The JPEG with these bytes behind its first marker."""
+    """The JPEG with these bytes inserted after its first marker."""
     return jpeg[:2] + b"".join(parts) + jpeg[2:]
 
 
 def before_scan(jpeg: bytes, number: int, *parts: bytes) -> bytes:
-    """The JPEG with these bytes before what comes with scan `number`, if it has so many."""
+    """The JPEG with these bytes inserted before scan `number`, if it has that many scans."""
     place = jpeg.index(b"\xff\xda")
     for _ in range(number):
         following = jpeg.find(b"\xff\xc4", place + 2)
@@ -96,7 +96,7 @@ def before_scan(jpeg: bytes, number: int, *parts: bytes) -> bytes:
 
 
 def picture(chance: random.Random) -> Pixels:
-    """A smooth picture that no turn or mirror leaves as it is."""
+    """A smooth picture that every turn and mirror changes."""
     width, height = (chance.choice((1, 7, 8, 16, 33, 48, 64, 97)) for _ in "wh")
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     channels = [255 * x**1.5, 200 * y + 20, 120 * x * y + 60 * np.sin(3 * x + chance.random()) + 60]
@@ -104,7 +104,7 @@ def picture(chance: random.Random) -> Pixels:
 
 
 def base(chance: random.Random) -> bytes:
-    """A JPEG without EXIF: any subsampling, baseline or progressive, with restart intervals or without."""
+    """A JPEG without EXIF data: any subsampling, baseline or progressive, with or without restart intervals."""
     pixels = picture(chance)
     if chance.random() < 0.4:
         form = chance.choice(("444", "422", "420", "440", "411", "Gray"))
@@ -150,7 +150,7 @@ def _trailing(chance: random.Random, jpeg: bytes) -> Made:
 
 
 def _thumbnail(chance: random.Random, jpeg: bytes) -> Made:
-    """The second directory has an orientation of its own, and a JPEG with EXIF behind it."""
+    """The second directory has an orientation of its own, followed by a JPEG with EXIF data."""
     value = chance.randint(1, 8)
     linked = struct.pack("<I", 26) + struct.pack("<H", 1) + entry(ORIENTATION, 6) + bytes(4)
     return after_start(jpeg, exif(value, after=linked + after_start(jpeg, exif(8)))), (value,)
@@ -163,7 +163,7 @@ def _two(chance: random.Random, jpeg: bytes) -> Made:
 
 
 def _broken_first(chance: random.Random, jpeg: bytes) -> Made:
-    """What cannot be read stands before what can."""
+    """An unreadable EXIF segment comes before a readable one."""
     value = chance.randint(1, 8)
     broken = [b"", b"II*\0", b"XX*\0" + bytes(20), tiff([entry(ORIENTATION, 0)]), b"II*\0\xff\xff\xff\x7f" + bytes(9)]
     broken += [tiff([entry(ORIENTATION, 9)], after=bytes(4)), tiff([entry(0x0128, 2)], count=90)]
@@ -178,13 +178,13 @@ def _fill_bytes(chance: random.Random, jpeg: bytes) -> Made:
 
 
 def _alone(chance: random.Random, jpeg: bytes) -> Made:
-    """TEM or RST before the headers."""
+    """A TEM or RST marker comes before the headers."""
     value, marker = chance.randint(1, 8), bytes([0xFF, chance.choice((0x01, 0xD0, 0xD7))])
     return after_start(jpeg, *chance.sample((marker, exif(value)), 2)), (value,)
 
 
 def _lying_count(chance: random.Random, jpeg: bytes) -> Made:
-    """The directory says that it has more entries than there are bytes for."""
+    """The directory claims more entries than there are bytes for."""
     value, after = chance.randint(1, 8), chance.choice((b"", bytes(4), bytes(30)))
     return after_start(jpeg, exif(value, count=chance.choice((2, 3, 100, 65535)), after=after)), (value,)
 
@@ -194,7 +194,7 @@ def _no_entries(_: random.Random, jpeg: bytes) -> Made:
 
 
 def _xmp(chance: random.Random, jpeg: bytes) -> Made:
-    """What XMP says of an orientation is not EXIF, before or behind it."""
+    """An orientation in XMP data, before or after the EXIF data, does not count."""
     value, xmp = chance.randint(1, 8), segment(0xE1, XMP % chance.randint(1, 8))
     parts = chance.choice(((xmp,), (xmp, exif(value)), (exif(value), xmp)))
     return after_start(jpeg, *parts), (value if len(parts) == 2 else 1,)
@@ -207,7 +207,7 @@ def _other_app1(chance: random.Random, jpeg: bytes) -> Made:
 
 
 def _late(chance: random.Random, jpeg: bytes) -> Made:
-    """The EXIF segment stands behind the frame header; or, unseen, behind the first scan."""
+    """The EXIF segment comes after the frame header or, where it is not read, after the first scan."""
     value = chance.randint(1, 8)
     if chance.random() < 0.5 or jpeg.count(b"\xff\xda") < 2:
         return before_scan(jpeg, 0, exif(value)), (value,)
@@ -215,7 +215,7 @@ def _late(chance: random.Random, jpeg: bytes) -> Made:
 
 
 def _unclear(chance: random.Random, jpeg: bytes) -> Made:
-    """Forms that readers may understand in one way or another."""
+    """Forms that readers understand differently."""
     value, order = chance.randint(1, 8), chance.choice("<>")
     entries = [
         [entry(ORIENTATION, value, order, 4)],
@@ -229,7 +229,7 @@ def _unclear(chance: random.Random, jpeg: bytes) -> Made:
 
 
 def _scrambled(chance: random.Random, jpeg: bytes) -> Made:
-    """Any byte of the EXIF data may be any other."""
+    """Any byte of the EXIF data may be changed."""
     data = bytearray(tiff([entry(0x0128, 2), entry(ORIENTATION, 6)], after=bytes(8)))
     for _ in range(chance.randint(1, 4)):
         data[chance.randrange(len(data))] = chance.choice((0, 1, 2, 3, 6, 8, 0x12, 0x80, 0xFF, chance.randrange(256)))
@@ -257,7 +257,7 @@ FORMS: dict[Callable[[random.Random, bytes], Made], tuple[int, bool]] = {
 
 
 def odd_jpeg(number: int) -> OddJpeg:
-    """The file of this number: the same each time."""
+    """The file of this number, always the same."""
     chance = random.Random(number)
     jpeg = base(chance)
     (form,) = chance.choices(list(FORMS), [share for share, _ in FORMS.values()])

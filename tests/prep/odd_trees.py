@@ -1,4 +1,4 @@
-"""Trees of images as people have them, drawn from a seed: odd names, formats, layouts, links, and what lies around."""
+"""Trees of images as users have them, drawn from a seed: odd names, formats, layouts, links and stray files."""
 
 import io
 import os
@@ -58,7 +58,7 @@ def saved(form: str) -> bytes:
 
 
 def picture(chance: random.Random, number: int) -> tuple[str, bytes]:
-    """The name and the bytes of an image: its ending may be another's, in capitals, unknown or missing."""
+    """The name and the bytes of an image; its extension may be wrong, in capitals, unknown or missing."""
     form = chance.choice(("JPEG", "JPEG", "JPEG", *SAVED))
     data = chance.choice(jpegs()) if form == "JPEG" else saved(form)
     endings = ("jpg", "jpeg", "jfif", "jpe", "JPG") if form == "JPEG" else SAVED[form]
@@ -67,13 +67,13 @@ def picture(chance: random.Random, number: int) -> tuple[str, bytes]:
 
 
 def damaged(chance: random.Random) -> tuple[str, bytes]:
-    """A file with the ending of an image that is none, or not a whole one."""
+    """A file with the extension of an image that is not an image, or not a whole one."""
     data = chance.choice((b"", b"<html>404</html>", jpegs()[0][:-40], saved("PNG")[:60]))
     return f"zbad{chance.randrange(99)}.{chance.choice(('jpg', 'png', 'JPEG', 'tif'))}", data
 
 
 def layout(chance: random.Random) -> tuple[str, list[str], list[str]]:
-    """The folder that holds the data set, its splits, and its classes."""
+    """The folder of the data set, its splits and its classes."""
     root = chance.choice(("", "", "data/", "my photos/2024/"))
     splits = chance.choice(([""], ["train/", "val/"], ["train/", "valid/", "test/"], ["train/", "val/", "test/"]))
     return root, splits, chance.sample(CLASSES, chance.randint(2, 4))
@@ -102,13 +102,13 @@ def odd_tree(seed: int, folder: Path) -> Path:
 
 
 def _beside(chance: random.Random) -> tuple[str, bytes]:
-    """Something that is no sample: its name and bytes."""
+    """The name and the bytes of a file that is not a sample."""
     hidden = chance.choice((*HIDDEN, *(f"{one}/x/1.jpg" for one in HIDDEN_FOLDERS)))
     return chance.choice((*NO_IMAGES.items(), *OTHER_KINDS.items(), *[(hidden, jpegs()[0])] * 6))
 
 
 def _more(chance: random.Random, folder: Path, places: list[str], files: list[str]) -> None:
-    """Stray images, links, a pipe, folders without a file, a class of notes, and one of damaged images."""
+    """Stray images, links, a pipe, empty folders, a class of notes, and a class of damaged images."""
     for kind in chance.sample(range(8), chance.randint(0, 4)):
         place = folder / chance.choice(places)
         if kind == 0:

@@ -33,7 +33,7 @@ def quiet(_: str) -> None:
 
 
 def write(path: Path, samples: list[dict[str, Any]]) -> None:
-    """A tar as webdataset's users write them: with the library's defaults."""
+    """Write a tar as users of webdataset do: with the defaults of the library."""
     with webdataset.TarWriter(str(path)) as writer:
         for sample in samples:
             writer.write(sample)
@@ -52,7 +52,7 @@ def tars(tmp_path: Path) -> Path:
 
 
 def test_tars_of_others_become_a_set(tars: Path) -> None:
-    """Tars are not touched; their samples are read by id, and the set verifies."""
+    """The tars stay unchanged; their samples are read by id, and the set verifies."""
     before = {path.name: path.read_bytes() for path in tars.iterdir()}
     adopt(tars, say=quiet)
     shards = ShardSet.open(tars)
@@ -66,7 +66,7 @@ def test_tars_of_others_become_a_set(tars: Path) -> None:
 
 
 def test_what_cannot_be_used_is_reported(tars: Path) -> None:
-    """Samples without label or image, with damage, or with odd names are left out, each with its reason."""
+    """Samples without a label or image, damaged ones, and odd names are left out and reported with the reason."""
     samples: list[dict[str, Any]] = [
         {"__key__": "good", "jpg": JPEGS[0], "cls": 1},
         {"__key__": "cut", "jpg": JPEGS[1][:-30], "cls": 1},
@@ -85,7 +85,7 @@ def test_what_cannot_be_used_is_reported(tars: Path) -> None:
 
 
 def test_words_as_labels(tmp_path: Path) -> None:
-    """Labels that are words become a sorted class list."""
+    """Labels that are words become a sorted list of classes."""
     write(
         tmp_path / "x.tar",
         [{"__key__": str(k), "jpg": JPEGS[k], "cls": word} for k, word in enumerate(("dog", "cat", "dog"))],
@@ -109,7 +109,7 @@ def test_words_as_labels(tmp_path: Path) -> None:
     ],
 )
 def test_labels_that_look_like_numbers(labels: tuple[bytes, ...], classes: tuple[str, ...], tmp_path: Path) -> None:
-    """By one rule they are words or integers: no two become one class, the set verifies, and is indexed again."""
+    """Labels are all words or all integers: classes never merge, the set verifies, and is indexed again."""
     members = {
         f"{k}.{end}".encode(): data
         for k, label in enumerate(labels)
@@ -127,7 +127,7 @@ def test_labels_that_look_like_numbers(labels: tuple[bytes, ...], classes: tuple
 
 @pytest.mark.parametrize("labels", [(b"dog", b"cat"), (b"1", b"0"), (b"02", b"01")])
 def test_label_that_is_not_the_index_s(labels: tuple[bytes, ...], tmp_path: Path) -> None:
-    """Verify compares words as it compares integers: an index whose labels are exchanged is found."""
+    """Verification compares words as it does integers, and finds exchanged labels in an index."""
     (tmp_path / "x.tar").write_bytes(
         tarred({b"0.jpg": JPEGS[0], b"0.cls": labels[0], b"1.jpg": JPEGS[1], b"1.cls": labels[1]})
     )
@@ -150,7 +150,7 @@ def test_label_that_is_not_the_index_s(labels: tuple[bytes, ...], tmp_path: Path
 
 
 def test_stray_integer_is_an_error(tmp_path: Path) -> None:
-    """One label of 999999 would make a million classes: an error that names it, and nothing is written."""
+    """A label of 999999, which would make a million classes, is named in an error, and nothing is written."""
     (tmp_path / "x.tar").write_bytes(
         tarred({b"0.jpg": JPEGS[0], b"0.cls": b"0", b"1.jpg": JPEGS[1], b"1.cls": b"999999"})
     )
@@ -169,7 +169,7 @@ def test_stray_integer_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_sample_of_a_member_that_is_no_file(kind: bytes, what: str, tmp_path: Path) -> None:
-    """Links and sparse files have no place in an index: their samples are left out, each with that reason."""
+    """Samples that are links or sparse files cannot be indexed, so they are left out with that reason."""
     odd = (
         fields.old_sparse(b"b.jpg", random.Random(1), extended=True)
         if kind == b"S"
@@ -184,7 +184,7 @@ def test_sample_of_a_member_that_is_no_file(kind: bytes, what: str, tmp_path: Pa
 
 
 def test_names_reach_no_terminal_raw(tmp_path: Path) -> None:
-    """Escape sequences in names of members, C1 controls too, are codes in what verify prints and in the report."""
+    """Verify and the report print escape sequences and C1 controls in names of members as codes."""
     name, damaged = "a\x1b]0;x\x07\u009b31m\u202e", JPEGS[1][:-30]
     members = {f"{name}.jpg": JPEGS[0], f"{name}.cls": b"1", f"b{name}.jpg": damaged, f"b{name}.cls": b"1"}
     (tmp_path / "x.tar").write_bytes(tarred({key.encode(): data for key, data in members.items()}))
@@ -201,7 +201,7 @@ def test_names_reach_no_terminal_raw(tmp_path: Path) -> None:
 
 
 def test_indexes_of_a_prepared_set_are_made_again(tiny_set: Path, tmp_path: Path) -> None:
-    """A lost .idx and a damaged Parquet file come back; the digest stays, and the .idx has its old bytes."""
+    """A lost .idx and a damaged Parquet file are made again; digest and .idx are as before."""
     copy = Path(shutil.copytree(tiny_set, tmp_path / "copy"))
     (copy / "train-000001.idx").unlink()
     (copy / "val.parquet").write_bytes(b"damaged")
@@ -213,7 +213,7 @@ def test_indexes_of_a_prepared_set_are_made_again(tiny_set: Path, tmp_path: Path
 
 
 def test_changed_tar_is_not_indexed_again(tiny_set: Path, tmp_path: Path) -> None:
-    """A tar that is not the manifest's is an error: indexing must not make damage look sound."""
+    """A tar that differs from the manifest is an error, since indexing must not make damage look sound."""
     copy = Path(shutil.copytree(tiny_set, tmp_path / "copy"))
     with (copy / "train-000001.tar").open("r+b") as stream:
         stream.seek(700)
@@ -223,7 +223,7 @@ def test_changed_tar_is_not_indexed_again(tiny_set: Path, tmp_path: Path) -> Non
 
 
 def test_nothing_to_index(tmp_path: Path) -> None:
-    """No folder, no tars, or no usable sample is said."""
+    """A missing folder, a folder without tars, and one without usable samples are errors."""
     with pytest.raises(UsageError, match="no such folder"):
         adopt(tmp_path / "none", say=quiet)
     with pytest.raises(UsageError, match=r"no \.tar files"):
@@ -234,7 +234,7 @@ def test_nothing_to_index(tmp_path: Path) -> None:
 
 
 def test_image_that_harms_the_decoder_is_left_out(tars: Path) -> None:
-    """A tar keeps its bytes, so a JPEG that training must not decode as it is has no row, and a reason."""
+    """A JPEG that is unsafe for the decoder of training gets no row, but a reason: the tar must not change."""
     samples: list[dict[str, Any]] = [
         {"__key__": "good", "jpg": after_start(JPEGS[0], exif(6)), "cls": 1},
         {"__key__": "twice", "jpg": after_start(JPEGS[1], exif(6), exif(3)), "cls": 1},
@@ -252,7 +252,7 @@ def test_image_that_harms_the_decoder_is_left_out(tars: Path) -> None:
 def test_sets_made_here_are_noted(
     tiny_zip: Path, tars: Path, make: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A training of a set that was just made does not look at its headers again."""
+    """Training on a set that was just made does not check its headers again."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     root = tars if make == "index" else tmp_path / "made"
     if make == "index":
@@ -264,7 +264,7 @@ def test_sets_made_here_are_noted(
 
 
 def test_splits_are_called_as_people_call_them(tmp_path: Path) -> None:
-    """The first usual word in a tar's name says its split; a tar without one is for training."""
+    """The first usual word in the name of a tar gives its split; a tar without one is for training."""
     names = ("Training-0.tar", "part-1.tar", "development.tar", "x_testing_0.tar")
     for number, name in enumerate(names):
         write(tmp_path / name, [{"__key__": f"{number}", "jpg": JPEGS[number], "cls": 0}])

@@ -1,4 +1,4 @@
-"""Adopted tars keep their bytes, so training meets formats that prep would have converted: it reads them all."""
+"""Adopted tars keep their bytes, so training reads every format in them, even those that prep would convert."""
 
 import io
 from pathlib import Path
@@ -17,7 +17,7 @@ PLAIN = Image.open(io.BytesIO(picture(64, 40))).convert("RGB")
 
 
 def turned() -> dict[str, Any]:
-    """EXIF data that turn the picture by a quarter."""
+    """EXIF data that turn the picture by 90 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return {"exif": exif}
@@ -47,7 +47,7 @@ def turned() -> dict[str, Any]:
 def test_training_reads_what_index_admits(
     ending: str, form: str, mode: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Through the pipeline of training, each adopted image has the upright pixels that PIL sees."""
+    """The training pipeline gives each adopted image the same upright pixels as PIL."""
     out = io.BytesIO()
     PLAIN.convert(mode).save(out, form, **options)
     tar = tarred({f"0.{ending}".encode(): out.getvalue(), b"0.cls": b"0"})
@@ -63,7 +63,7 @@ def test_training_reads_what_index_admits(
 
 
 def test_format_that_is_not_admitted_is_reported(tmp_path: Path) -> None:
-    """What training could not read is left out by name: GIF, and JPEG 2000, whose damaged files end the decoder."""
+    """GIF, and JPEG 2000, which can crash its decoder when damaged, are left out by name."""
     members = {b"good.jpg": picture(64, 40), b"good.cls": b"0"}
     for ending, form in (("gif", "GIF"), ("jp2", "JPEG2000")):
         out = io.BytesIO()

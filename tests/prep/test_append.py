@@ -1,4 +1,4 @@
-"""`headrace prep --append`: the union by paths and bytes, classes that stay, and parts that are found again."""
+"""`headrace prep --append`: the union by paths and bytes, classes that stay, and parts that are reused."""
 
 import json
 import shutil
@@ -32,13 +32,13 @@ TREES = st.dictionaries(st.sampled_from(PATHS), st.integers(0, len(IMAGES) - 1),
 
 
 class Expected(NamedTuple):
-    """A set as it should be: what is in it, by path, and its classes."""
+    """The set as it should be: its contents by path, and its classes."""
 
     images: Tree
     classes: list[str]
 
     def and_more(self, tree: Tree) -> "Expected":
-        """With what of a tree it does not have."""
+        """The expected set after adding the images of a tree that it does not have."""
         there = set(self.images.values())
         more = {path: image for path, image in tree.items() if path not in self.images and image not in there}
         new = sorted({path.split("/")[0] for path in more} - set(self.classes))
@@ -46,7 +46,7 @@ class Expected(NamedTuple):
 
 
 def check_set(out: Path, expected: Expected, before: list[Sample]) -> list[Sample]:
-    """The set has what it should have, what it had before under the same ids, and is sound."""
+    """Check that the set has the expected contents, keeps the ids of its old samples, and verifies."""
     now = samples(out)["train"]
     assert now[: len(before)] == before
     assert {one.source: one.class_id for one in now} == {path: path.split("/")[0] for path in expected.images}
@@ -62,7 +62,7 @@ def check_set(out: Path, expected: Expected, before: list[Sample]) -> list[Sampl
 @settings(max_examples=15)
 @given(TREES, TREES, TREES)
 def test_union_is_what_was_asked_for(first: Tree, second: Tree, third: Tree) -> None:
-    """Random trees, appended twice: ids and bytes of before stay, the rest is new by path and by bytes; then reused."""
+    """Two appends of random trees keep old ids and bytes, add only new paths and bytes, and are then reused."""
     with tempfile.TemporaryDirectory() as name:
         room, out = Path(name), Path(name) / "out"
         sources = [written(one, room / str(number)) for number, one in enumerate((first, second, third))]
@@ -93,7 +93,7 @@ def test_union_is_what_was_asked_for(first: Tree, second: Tree, third: Tree) -> 
 
 
 def left_out(out: Path, part: int) -> set[str]:
-    """The files of a part that the report says were left out."""
+    """The files of a part that are left out, according to the report."""
     lines = (out / REPORT).read_text().splitlines() if (out / REPORT).exists() else []
     notes = [json.loads(line) for line in lines]
     return {one["source"] for one in notes if one.get("part", 1) == part and one["action"] == "skipped"}
@@ -105,7 +105,7 @@ def number_of(out: Path, path: str) -> int:
 
 
 def test_same_bytes_for_any_workers_and_any_form(grown: Path, tmp_path: Path) -> None:
-    """Appended by three workers, from a copy, to a copy of the set: every file is equal, and tars of before are too."""
+    """Three workers, a copied source and a copied set give equal files, and the old tars do not change."""
     make(tmp_path / "a", tmp_path / "other", workers=2)
     before = contents(tmp_path / "other")
     shutil.copytree(tmp_path / "b", tmp_path / "copy")
@@ -117,7 +117,7 @@ def test_same_bytes_for_any_workers_and_any_form(grown: Path, tmp_path: Path) ->
 
 
 def test_old_tars_are_the_same_files(grown: Path, tmp_path: Path) -> None:
-    """No tar is copied: it keeps its inode; where no link can be made, it is copied with its bytes."""
+    """An old tar keeps its inode; where no hard link can be made, it is copied with its bytes."""
     places = {path.name: path.stat().st_ino for path in grown.glob("*.tar")}
     as_folder({"train/n01/late.jpg": JPEGS[8], "val/n01/late.jpg": JPEGS[9]}, tmp_path / "c")
     with pytest.MonkeyPatch.context() as patch:
@@ -136,7 +136,7 @@ def test_old_tars_are_the_same_files(grown: Path, tmp_path: Path) -> None:
 
 
 def test_classes_that_are_integers_stay_their_numbers(tmp_path: Path) -> None:
-    """Label 5 is class 5 also where nothing has labels 2 to 4 yet."""
+    """Label 5 is class 5 even if no sample has labels 2 to 4 yet."""
     lines = ["path,label", *(f"{number}.jpg,{number}" for number in range(2))]
     for name, text in (("a", lines), ("b", ["path,label", "7.jpg,5", "8.jpg,1"])):
         as_folder({f"{number}.jpg": IMAGES[number % 5] for number in (0, 1)}, tmp_path / name)
@@ -150,7 +150,7 @@ def test_classes_that_are_integers_stay_their_numbers(tmp_path: Path) -> None:
 
 
 def test_duplicates_in_what_is_appended(tmp_path: Path) -> None:
-    """--dedupe exact is of the new part: an image whose path is taken leaves its equal there; labels must agree."""
+    """--dedupe exact applies to the new part: a taken path drops an equal image there; labels must agree."""
     written({"ant/0.jpg": 0, "bee/0.jpg": 1}, tmp_path / "a")
     make(tmp_path / "a", tmp_path / "out", CUT)
     once = Options(val_fraction=0, dedupe="exact")
@@ -164,7 +164,7 @@ def test_duplicates_in_what_is_appended(tmp_path: Path) -> None:
 
 
 def test_bad_images_and_classes_without_any(tmp_path: Path) -> None:
-    """--on-bad skip is of the new part; a known class may have nothing but bad images there, a new one may not."""
+    """--on-bad skip applies to the new part; only a known class may have nothing but bad images there."""
     written({"ant/0.jpg": 0, "bee/0.jpg": 1}, tmp_path / "a")
     make(tmp_path / "a", tmp_path / "out", CUT)
     source = as_folder({"ant/1.jpg": IMAGES[2], "bee/1.jpg": IMAGES[3][:-40]}, tmp_path / "b")
@@ -178,7 +178,7 @@ def test_bad_images_and_classes_without_any(tmp_path: Path) -> None:
 
 
 def test_report_of_a_part_that_was_never_published(tmp_path: Path) -> None:
-    """A killed append to a URL may leave the report of its part: the next append does not repeat those lines."""
+    """A killed append to a URL may leave a report, whose lines the next append does not repeat."""
     written({"ant/0.jpg": 0}, tmp_path / "a")
     make(tmp_path / "a", tmp_path / "out", CUT)
     lines = [{"source": "old", "action": "skipped", "reason": "w"} | part for part in ({}, {"part": 2})]
@@ -189,7 +189,7 @@ def test_report_of_a_part_that_was_never_published(tmp_path: Path) -> None:
 
 
 def test_part_for_validation(tmp_path: Path) -> None:
-    """--val-fraction takes a part of what is appended; images of before stay in their splits."""
+    """--val-fraction takes a share of the appended images; old images stay in their splits."""
     many = {f"ant/{number}.jpg": data for number, data in enumerate(JPEGS)}
     as_folder({"ant/a.jpg": IMAGES[5], "ant/b.jpg": IMAGES[6]}, tmp_path / "a")
     make(tmp_path / "a", tmp_path / "out", CUT)

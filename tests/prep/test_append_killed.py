@@ -1,4 +1,4 @@
-"""An append that ends at any moment leaves the old set whole; whoever has the old set open goes on reading it."""
+"""An append killed at any moment leaves the old set whole, and readers that have the old set open continue."""
 
 import os
 import random
@@ -35,7 +35,7 @@ def more(tmp_path: Path) -> Path:
 
 
 def killed(tiny_zip: Path, more: Path, tmp_path: Path, times: int) -> None:
-    """Kill -9 at random moments of what an append takes: what is there is the old set or the new one, to the byte."""
+    """Kill an append at random moments, and check that the set is exactly the old or the new one."""
     chance, out = random.Random(11), tmp_path / "out"
     make(tiny_zip, out)
     make(tiny_zip, tmp_path / "whole")
@@ -63,18 +63,18 @@ def killed(tiny_zip: Path, more: Path, tmp_path: Path, times: int) -> None:
 
 
 def test_killed_at_random_moments(tiny_zip: Path, more: Path, tmp_path: Path) -> None:
-    """A few times."""
+    """The check runs a few times."""
     killed(tiny_zip, more, tmp_path, 3)
 
 
 @pytest.mark.faults
 def test_killed_twenty_times(tiny_zip: Path, more: Path, tmp_path: Path) -> None:
-    """Many times."""
+    """The check runs twenty times."""
     killed(tiny_zip, more, tmp_path, 20)
 
 
 def dying(real: Callable[..., object], after: int) -> Callable[..., object]:
-    """A function that ends the run when it was called so many times."""
+    """A function that ends the run at the given call."""
     calls: list[None] = []
 
     def call(*given: object) -> object:
@@ -92,7 +92,7 @@ def dying(real: Callable[..., object], after: int) -> Callable[..., object]:
 def test_end_at_each_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: object, name: str, after: int
 ) -> None:
-    """Between links, before the exchange, or right after it: one of the two sets; then the same command ends well."""
+    """An end between links, before or after the exchange leaves one whole set; the same command then ends well."""
     as_folder(small(), tmp_path / "a")
     jpegs = list(tree().values())
     source = as_folder({f"train/n01/{number}.jpg": jpegs[number] for number in range(6)}, tmp_path / "b")
@@ -112,7 +112,7 @@ def test_end_at_each_step(
 
 
 def test_base_changes_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a killed append made for an earlier state of the set is not used for a later one."""
+    """Work that a killed append did for an earlier state of the set is not used for a later state."""
     jpegs = list(tree().values())
     for number, name in enumerate("abc"):
         as_folder({f"ant/{name}{k}.jpg": jpegs[3 * number + k] for k in range(3)}, tmp_path / name)
@@ -134,7 +134,7 @@ def test_base_changes_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_readers_of_the_old_set_go_on(
     tiny_zip: Path, more: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lazily: bool
 ) -> None:
-    """Images, keys and paths that are read after two appends are those of before; also of tars that were not open."""
+    """After two appends a reader still gets the old images, keys and paths, even from tars not open before."""
     out = tmp_path / "out"
     make(tiny_zip, out, Options(samples_per_shard=60))
     expected = ShardSet.open(out).split("train")
@@ -155,7 +155,7 @@ def test_readers_of_the_old_set_go_on(
 
 @pytest.mark.faults
 def test_training_goes_on(tiny_zip: Path, more: Path, tmp_path: Path) -> None:
-    """A run to whose set images are appended after its first epoch has the losses of one that was left alone."""
+    """A run has the same losses whether or not images are appended to its set after the first epoch."""
     for name in ("out", "alone"):
         make(tiny_zip, tmp_path / name, Options(samples_per_shard=60))
 

@@ -1,4 +1,4 @@
-"""What `headrace prep --append` refuses, in one line and before anything is changed."""
+"""What `headrace prep --append` refuses, with one line of error and before anything changes."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.prep.test_subset import of_ids
 
 
 def test_unknown_class_is_refused(tmp_path: Path) -> None:
-    """Without --new-classes in one line; a class of which the set has all images is not put into its list."""
+    """A new class needs --new-classes; a class whose images are all in the set already is not added."""
     written({"ant/0.jpg": 0, "bee/0.jpg": 1}, tmp_path / "a")
     make(tmp_path / "a", tmp_path / "out", CUT)
     before = contents(tmp_path / "out")
@@ -46,7 +46,7 @@ def test_unknown_class_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_options_that_do_not_go_with_it(grown: Path, tmp_path: Path, options: list[str], words: str) -> None:
-    """Each in one line; nothing is changed."""
+    """Each unsuitable option gives one line of error, and nothing changes."""
     before = contents(grown)
     ended = here("prep", tmp_path / "a", grown, *options)
     assert (ended.code, ended.stdout, words in ended.stderr.splitlines()[-1]) == (2, "", True), ended
@@ -54,7 +54,7 @@ def test_options_that_do_not_go_with_it(grown: Path, tmp_path: Path, options: li
 
 
 def test_sets_that_nothing_is_appended_to(tiny_set: Path, grown: Path, tmp_path: Path) -> None:
-    """No set, a subset, tars of others, an unreadable report, other files; no rebuild from one source."""
+    """A missing set, a subset, adopted tars, a bad report and other files are refused, as is a rebuild."""
     source = tmp_path / "b"
     with pytest.raises(UsageError, match="there is no shard set to append to"):
         add(source, tmp_path / "nowhere")

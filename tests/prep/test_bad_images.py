@@ -1,4 +1,4 @@
-"""--on-bad skip: how many images it may leave out, when it stops, and what the summary says of them."""
+"""--on-bad skip: how many images it may leave out, when it stops, and what the summary says about them."""
 
 import json
 from pathlib import Path
@@ -21,13 +21,13 @@ JPEG = next(iter(tree().values()))
 
 
 def files(good: int, bad: int) -> Contents:
-    """So many sound and bad images of two classes; the bad ones are all of one class."""
+    """Sound and bad images of two classes, in these numbers; all bad images are in one class."""
     found = {f"ant/{k:04}.jpg": JPEG for k in range(good // 2)} | {f"cat/{k:04}.jpg": JPEG for k in range(good // 2)}
     return found | {f"cat/bad{k:04}.jpg": b"junk" for k in range(bad)}
 
 
 def made(source: Path, out: Path, workers: int = 1, **options: object) -> Result:
-    """The set with bad images left out, in shards of 20 samples."""
+    """The set in shards of 20 samples, with bad images left out."""
     chosen = Options(val_fraction=0, on_bad="skip", samples_per_shard=20, **options)  # type: ignore[arg-type]
     return prep(source, out, chosen, workers=workers, if_exists="reuse", say=lambda _: None)
 
@@ -37,20 +37,20 @@ def made(source: Path, out: Path, workers: int = 1, **options: object) -> Result
     [(None, 100, 10), (None, 5000, 50), (0, 100, 0), ("7", 100, 7), ("5%", 110, 5), ("100%", 3, 3), ("0.5%", 1000, 5)],
 )
 def test_bound(asked: str | int | None, images: int, most: int) -> None:
-    """1 % by default, or 10 images if that is more; a number or a share if asked for."""
+    """The limit is 1 %, or 10 images if that is more, unless a number or a share is given."""
     assert Options(max_bad=asked).most_bad(images) == most
 
 
 @pytest.mark.parametrize("asked", ["x", "-1", "101%", "5%%", "nan%", "1.5", ""])
 def test_senseless_bounds_are_refused(asked: str) -> None:
-    """With what is needed."""
+    """The error says which values are possible."""
     with pytest.raises(UsageError, match=r"--max-bad .*: a number of images, or a share such as 5%"):
         Options(max_bad=asked)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_too_many_bad_images_end_the_run(workers: int, tmp_path: Path) -> None:
-    """The default bound lets ten of 110 pass and not eleven; a larger one lets them pass, and counts them by class."""
+    """The default limit passes ten bad images of 110 but not eleven; a larger one passes, with counts by class."""
     made(as_folder(files(100, 10), tmp_path / "ten"), tmp_path / "ten.out", workers)
     source = as_folder(files(100, 11), tmp_path / "in")
     with pytest.raises(DataError, match=r"11 of 111 images do not decode, more than the 10 .*cat/bad.*--max-bad"):
@@ -62,7 +62,7 @@ def test_too_many_bad_images_end_the_run(workers: int, tmp_path: Path) -> None:
 
 
 def test_stops_as_soon_as_it_is_certain_and_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not at the end; the same command with a larger bound makes the missing shards alone, with the same bytes."""
+    """The run stops early; with a larger limit the same command makes only the missing shards, with equal bytes."""
     source = as_folder(files(300, 60), tmp_path / "in")
     begun: list[str] = []
 
@@ -83,7 +83,7 @@ def test_stops_as_soon_as_it_is_certain_and_keeps_what_is_done(tmp_path: Path, m
 
 
 def test_bad_images_of_finished_shards_count_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that goes on with a bound that is too small already stops before it makes anything."""
+    """A resumed run stops before it makes a shard if the bad images found already exceed the limit."""
     source = as_folder(files(300, 60), tmp_path / "in")
     with pytest.raises(DataError):
         made(source, tmp_path / "out", max_bad=30)
@@ -93,7 +93,7 @@ def test_bad_images_of_finished_shards_count_at_once(tmp_path: Path, monkeypatch
 
 
 def test_summary_says_what_was_converted_and_why(tmp_path: Path) -> None:
-    """By what was done; sizes are not told one by one."""
+    """Conversions are counted by kind, without a line for each size."""
     pictures = {f"ant/{k}.{form.lower()}": saved(form) for k in range(3) for form in ("PNG", "WEBP")}
     result = made(as_folder(pictures | {"bee/1.jpg": JPEG, "bee/2.jpg": JPEG}, tmp_path / "in"), tmp_path / "out")
     assert result.tally.converted == {"PNG converted to RGB JPEG": 3, "WEBP converted to RGB JPEG": 3}
@@ -103,6 +103,6 @@ def test_summary_says_what_was_converted_and_why(tmp_path: Path) -> None:
 
 
 def test_other_words_for_bad_images_are_refused() -> None:
-    """Nothing else checks them when prep is called as a function."""
+    """Options checks on_bad, since nothing else does when prep is called as a function."""
     with pytest.raises(UsageError, match="--on-bad Skip: one of error, skip is needed"):
         Options(on_bad="Skip")

@@ -1,4 +1,4 @@
-"""Which folders are classes, and what becomes of classes without usable files."""
+"""Which folders are classes, and what happens to classes without usable files."""
 
 import json
 import os
@@ -28,7 +28,7 @@ SPOILT: Contents = {f"bee/{k}.jpg": b"junk" for k in range(3)}
 
 
 def made(files: Contents, folder: Path, **options: object) -> Result:
-    """The set of one tree, in `folder`/out."""
+    """The set of one tree, in the folder `folder`/out."""
     source = as_folder(files, folder / "in")
     chosen = Options(**{"val_fraction": 0, **options})  # type: ignore[arg-type]
     return prep(source, folder / "out", chosen, workers=1, if_exists="error", say=lambda _: None)
@@ -36,7 +36,7 @@ def made(files: Contents, folder: Path, **options: object) -> Result:
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar"])
 def test_folder_without_any_file_is_no_class(form: str, tmp_path: Path) -> None:
-    """It is named in the summary, as is one with hidden files alone."""
+    """The summary names a folder that is empty, or that has only hidden files."""
     files = GOOD | {"owl/.DS_Store": b"x"}
     if form == "folder":
         source = as_folder(files, tmp_path / "in")
@@ -73,7 +73,7 @@ def add_folders(path: Path, *names: str) -> None:
     ],
 )
 def test_class_whose_files_are_all_refused(more: Contents, words: str, tmp_path: Path) -> None:
-    """It ends the run with its name, is dropped with a label for the others, or keeps its label."""
+    """The class ends the run by name, is dropped and the others renumbered, or keeps its label, as told."""
     skip = {"on_bad": "skip"}
     with pytest.raises(DataError, match=f"1 class without a training image.*{words}.*--on-empty-class drop"):
         made(GOOD | more, tmp_path, **skip)
@@ -89,7 +89,7 @@ def test_class_whose_files_are_all_refused(more: Contents, words: str, tmp_path:
 
 
 def test_dropped_class_takes_its_other_images_along(tmp_path: Path) -> None:
-    """Validation images of a class that has no training image are in the report, with the option as the reason."""
+    """Validation images of a class without a training image are reported, with the option as the reason."""
     files = {f"{split}/{path}": data for split in ("train", "val") for path, data in GOOD.items()}
     files |= {"train/bee/notes.txt": b"x", "val/bee/1.jpg": JPEG, "train/emu/1.jpg": b"junk", "val/emu/2.jpg": JPEG}
     source = as_folder(files, tmp_path / "in")
@@ -107,7 +107,7 @@ def test_dropped_class_takes_its_other_images_along(tmp_path: Path) -> None:
 def test_classes_are_dropped_before_a_shard_is_made(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every shard is made once, and the set is that of a source without these classes."""
+    """Every shard is made only once, and the set equals that of a source without the dropped classes."""
     options = Options(val_fraction=0, on_bad="skip", on_empty_class="drop", samples_per_shard=3)
     begun: list[str] = []
 
@@ -127,13 +127,13 @@ def test_classes_are_dropped_before_a_shard_is_made(
 
 
 def test_all_classes_refused_ends_the_run_whatever_is_asked_for(tmp_path: Path) -> None:
-    """A set without a sample is none."""
+    """A set without samples is never made."""
     with pytest.raises(DataError, match="2 classes without a training image"):
         made({"a/1.jpg": b"junk", "b/1.jpg": b""}, tmp_path, on_bad="skip", on_empty_class="drop")
 
 
 def test_each_class_keeps_a_training_image(tmp_path: Path) -> None:
-    """Whatever the share for validation; classes without an image there are named."""
+    """Any validation share leaves each class a training image; classes without a validation image are named."""
     result = made(GOOD | {"bee/1.jpg": JPEG}, tmp_path, val_fraction=0.9)
     shards = ShardSet.open(tmp_path / "out")
     counts = {name: np.bincount(shards.split(name).labels, minlength=4).tolist() for name in ("train", "val")}
@@ -142,7 +142,7 @@ def test_each_class_keeps_a_training_image(tmp_path: Path) -> None:
 
 
 def test_set_without_dropped_classes_is_of_the_same_source(tmp_path: Path) -> None:
-    """A file with another time and the same bytes is no change, though a class was dropped while decoding."""
+    """A new time on unchanged bytes is not a change, even after a class was dropped while decoding."""
     options = Options(val_fraction=0, on_bad="skip", on_empty_class="drop")
     source = as_folder(GOOD | SPOILT, tmp_path / "in")
     for if_exists in ("error", "reuse"):

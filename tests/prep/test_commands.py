@@ -1,4 +1,4 @@
-"""`headrace prep` and `headrace verify` as a user types them: words, exit codes, and what is left on the disk."""
+"""`headrace prep` and `headrace verify` as a user types them: arguments, exit codes, and files left on the disk."""
 
 import os
 import random
@@ -24,13 +24,13 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The error of a command: the last line of its standard error, without a traceback anywhere."""
+    """The error of a command: the last line of its standard error, after checking that no traceback was printed."""
     assert "Traceback" not in done.stderr + done.stdout
     return done.stderr.splitlines()[-1]
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Name and bytes of each file of a set, without the one that speaks of this machine."""
+    """The name and the bytes of each file of a set, except the file about this machine."""
     return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name != STAMP}
 
 
@@ -42,7 +42,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_a_first_hour(source: Path, tmp_path: Path) -> None:
-    """Prep, again, verify: each ends with 0 and says what there is now."""
+    """Prep, the same prep, and verify each end with 0 and say what there is now."""
     out = tmp_path / "out"
     first = run("prep", source, out, "--samples-per-shard", 5, "--workers", 2)
     assert (first.returncode, first.stderr) == (0, "")
@@ -56,7 +56,7 @@ def test_a_first_hour(source: Path, tmp_path: Path) -> None:
 
 
 def test_demo(tmp_path: Path) -> None:
-    """One command without any data draws a set and leaves its source beside it; a part may be taken of it."""
+    """One command without data draws a set and leaves its source beside it; options may take a part of it."""
     done = run("prep", "--demo", tmp_path / "demo", "--classes", 10, "--per-class", 3)
     assert done.returncode == 0
     assert "30 train, 30 val samples, 10 classes" in done.stdout
@@ -64,7 +64,7 @@ def test_demo(tmp_path: Path) -> None:
 
 
 def test_usage_errors_end_with_2(source: Path, tmp_path: Path) -> None:
-    """What cannot be carried out as given ends with 2 and one line that says what to do."""
+    """A command that cannot be carried out as given ends with 2 and one line that says what to do."""
     out = tmp_path / "out"
     (tmp_path / "text").write_text("hello")
     cases = [
@@ -86,7 +86,7 @@ def test_usage_errors_end_with_2(source: Path, tmp_path: Path) -> None:
 
 
 def test_data_errors_end_with_3(source: Path, tmp_path: Path) -> None:
-    """Data that are not what they should be end with 3, name the file, and leave nothing half-written."""
+    """Faulty data end the command with 3 and the name of the file, and nothing half-written is left."""
     out = tmp_path / "out"
     cut = tmp_path / "in" / "cut.zip"
     cut.write_bytes(source.read_bytes()[:-500])
@@ -108,7 +108,7 @@ def test_data_errors_end_with_3(source: Path, tmp_path: Path) -> None:
 
 
 def test_verify_lists_problems_and_ends_with_3(source: Path, tmp_path: Path) -> None:
-    """Each problem is a line of its own on standard output, with the remedy; the error line counts them."""
+    """Each problem is a line of standard output with its remedy, and the error line gives their number."""
     out = tmp_path / "out"
     run("prep", source, out)
     (out / "train-000000.tar").write_bytes((out / "train-000000.tar").read_bytes()[:-512])
@@ -122,13 +122,13 @@ def test_verify_lists_problems_and_ends_with_3(source: Path, tmp_path: Path) -> 
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HEADRACE_DEBUG=1 is for whoever mends Headrace itself."""
+    """HEADRACE_DEBUG=1 shows the traceback, for developers of Headrace."""
     monkeypatch.setenv("HEADRACE_DEBUG", "1")
     assert "Traceback" in run("verify", tmp_path).stderr
 
 
 def test_users_own_modules_are_left_alone(tmp_path: Path) -> None:
-    """Beside a user's own train.py, cli.py and prep/ the command runs, and imports none of them."""
+    """The command runs beside a user's own train.py, cli.py and prep/, and imports none of them."""
     (tmp_path / "prep").mkdir()
     for name in ("train.py", "cli.py", "shards.py", "prep/__init__.py"):
         (tmp_path / name).write_text("raise SystemExit('the user's own')")
@@ -152,12 +152,12 @@ def start(*arguments: object) -> subprocess.Popen[bytes]:
 
 @pytest.fixture
 def large(tmp_path: Path, tiny_zip: Path) -> list[object]:
-    """The arguments of a prep that takes more than a second: a shard for each of 600 samples."""
+    """The arguments of a prep that takes over a second: one shard for each of 600 samples."""
     return ["prep", tiny_zip, tmp_path / "out", "--samples-per-shard", 1, "--workers", 2]
 
 
 def wait_for_shards(out: Path, count: int) -> None:
-    """Until the run has finished some shards."""
+    """Wait until the run has finished some shards."""
     work = out.with_name(f".{out.name}.partial")
     deadline = time.monotonic() + 60
     while len(list(work.glob("*.records/*.record"))) < count:
@@ -167,7 +167,7 @@ def wait_for_shards(out: Path, count: int) -> None:
 
 
 def test_interrupt_ends_with_130(large: list[object], tmp_path: Path) -> None:
-    """Ctrl-C reaches the whole group, as from a terminal: one line, 130, no set, no process left."""
+    """Ctrl-C to the whole group, as from a terminal, gives one line, exit code 130, no set and no process."""
     process = start(*large)
     wait_for_shards(tmp_path / "out", 3)
     os.killpg(process.pid, signal.SIGINT)
@@ -178,7 +178,7 @@ def test_interrupt_ends_with_130(large: list[object], tmp_path: Path) -> None:
 
 
 def kill_and_continue(large: list[object], tmp_path: Path, pauses: list[float]) -> None:
-    """Kill a prep after each pause, then let it finish: the bytes are those of an undisturbed run."""
+    """Kill a prep after each pause, then let it finish, and compare the bytes with an undisturbed run."""
     out, whole = tmp_path / "out", tmp_path / "whole"
     assert run(*(whole if one == out else one for one in large)).returncode == 0
     for pause in pauses:
@@ -196,19 +196,19 @@ def kill_and_continue(large: list[object], tmp_path: Path, pauses: list[float]) 
 
 
 def test_killed_run_is_continued(large: list[object], tmp_path: Path) -> None:
-    """Kill -9 at three moments: nothing that looks finished, and the same bytes at the end."""
+    """A kill at three moments leaves nothing that looks finished, and the final bytes are the same."""
     kill_and_continue(large, tmp_path, [0.5, 0.8, 1.1])
 
 
 @pytest.mark.faults
 def test_killed_at_twenty_random_moments(large: list[object], tmp_path: Path) -> None:
-    """Kill -9 at twenty random moments of a run."""
+    """A run killed at twenty random moments ends with the same bytes."""
     chance = random.Random(7)
     kill_and_continue(large, tmp_path, [chance.uniform(0.2, 2.0) for _ in range(20)])
 
 
 def test_full_disk(source: Path, tmp_path: Path) -> None:
-    """On a disk that fills up while a file is written, one clear error, and the file never appears."""
+    """A disk that fills up during a write gives one clear error, and the file never appears."""
     program = (
         "import sys; from pathlib import Path\n"
         "from headrace.shards import store; from headrace.shards.errors import HeadraceError\n"
@@ -226,7 +226,7 @@ def test_full_disk(source: Path, tmp_path: Path) -> None:
 
 
 def test_read_only_target(source: Path, tmp_path: Path) -> None:
-    """A target that cannot be written to is said at once."""
+    """A target that is not writable is reported at once."""
     (tmp_path / "disk").mkdir()
     script = 'mount -t tmpfs -o ro tmpfs "$2"; "$3" -P -m headrace prep "$1" "$2/out"'
     done = in_namespace(script, source, tmp_path / "disk", sys.executable)
@@ -234,7 +234,7 @@ def test_read_only_target(source: Path, tmp_path: Path) -> None:
 
 
 def test_two_preps_into_one_target(large: list[object], tmp_path: Path) -> None:
-    """The second is told so at once; the first ends well."""
+    """The second prep is refused at once, and the first ends well."""
     process = start(*large)
     wait_for_shards(tmp_path / "out", 1)
     process.send_signal(signal.SIGSTOP)  # so that a fast machine does not finish before the second asks

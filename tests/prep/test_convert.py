@@ -27,12 +27,12 @@ def quiet(_: str) -> None:
 
 
 def make(source: Path, out: Path, options: Options = SHARDS, *, workers: int = 1, if_exists: str = "reuse") -> Result:
-    """A prep in this process."""
+    """Run a prep in this process."""
     return prep(source, out, options, workers=workers, if_exists=if_exists, say=quiet)
 
 
 def contents(out: Path) -> Contents:
-    """Name and bytes of each file of a set, without the one that speaks of this machine."""
+    """The name and the bytes of each file of a set, except the file about this machine."""
     return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name != STAMP}
 
 
@@ -44,7 +44,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_set_holds_the_source(source: Path, tmp_path: Path) -> None:
-    """Every image of the source is in the set once, with its own bytes, its label and its path."""
+    """Every image of the source is in the set once, with its bytes, label and path."""
     make(source, tmp_path / "out")
     shards, files = ShardSet.open(tmp_path / "out"), small()
     for name, count in (("train", 18), ("val", 6)):
@@ -60,7 +60,7 @@ def test_set_holds_the_source(source: Path, tmp_path: Path) -> None:
 
 
 def test_same_bytes_for_any_workers_and_any_form(source: Path, tmp_path: Path) -> None:
-    """One process or three, zip or folder: every file is equal."""
+    """One process or three, from a zip or a folder, give equal files."""
     make(source, tmp_path / "one")
     make(source, tmp_path / "three", workers=3)
     make(as_folder(small(), tmp_path / "folder"), tmp_path / "from-folder", workers=2)
@@ -68,7 +68,7 @@ def test_same_bytes_for_any_workers_and_any_form(source: Path, tmp_path: Path) -
 
 
 def test_seed_changes_the_order_only(source: Path, tmp_path: Path) -> None:
-    """Another seed gives other shards of the same samples."""
+    """Another seed distributes the same samples over shards in another way."""
     make(source, tmp_path / "a")
     make(source, tmp_path / "b", Options(samples_per_shard=4, seed=1))
     one, other = (ShardSet.open(tmp_path / name).split("train").sources for name in "ab")
@@ -77,7 +77,7 @@ def test_seed_changes_the_order_only(source: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_else_is_left(source: Path, tmp_path: Path) -> None:
-    """Beside the set there is nothing, and in it only what the format names."""
+    """Nothing is left beside the set, and the set has only the files of the format."""
     make(source, tmp_path / "out", workers=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {
@@ -91,7 +91,7 @@ def test_nothing_else_is_left(source: Path, tmp_path: Path) -> None:
 
 
 def test_second_prep_reuses(source: Path, tmp_path: Path) -> None:
-    """The same source and options are found at once, and nothing is written."""
+    """The set for the same source and options is found at once, and nothing is written."""
     first = make(source, tmp_path / "out")
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     second = make(source, tmp_path / "out")
@@ -101,7 +101,7 @@ def test_second_prep_reuses(source: Path, tmp_path: Path) -> None:
 
 
 def test_moved_source_is_the_same_source(source: Path, tmp_path: Path) -> None:
-    """A source with equal contents under another name, time or form is recognised by its fingerprint."""
+    """A source of equal contents with another name, time or form is recognised by its fingerprint."""
     make(source, tmp_path / "out")
     os.utime(source, (1, 1))
     assert make(source, tmp_path / "out").reused
@@ -119,7 +119,7 @@ def test_moved_source_is_the_same_source(source: Path, tmp_path: Path) -> None:
     ],
 )
 def test_changed_source_is_said(source: Path, tmp_path: Path, change: Callable[[Contents], object], words: str) -> None:
-    """A source that changed since is an error that says what changed; rebuild then makes the set anew."""
+    """A changed source is an error that says what changed; rebuild then makes the set anew."""
     make(source, tmp_path / "out")
     before = contents(tmp_path / "out")
     files = small()
@@ -134,7 +134,7 @@ def test_changed_source_is_said(source: Path, tmp_path: Path, change: Callable[[
 
 
 def test_other_options_are_said(source: Path, tmp_path: Path) -> None:
-    """An existing set made with other options is not taken for the one that was asked for."""
+    """A set made with other options is reported, and not reused."""
     make(source, tmp_path / "out")
     with pytest.raises(UsageError, match=r"--classes None \(now 2\), --seed 0 \(now 3\)"):
         make(source, tmp_path / "out", Options(samples_per_shard=4, seed=3, classes=2))
@@ -143,7 +143,7 @@ def test_other_options_are_said(source: Path, tmp_path: Path) -> None:
 
 
 def test_foreign_folder_is_left_alone(source: Path, tmp_path: Path) -> None:
-    """A folder that is no shard set is never written to, not even by a rebuild; an empty one is filled."""
+    """A folder that is not a shard set is never written to, even by a rebuild; an empty folder is filled."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
     for if_exists in ("reuse", "error", "rebuild"):
@@ -155,7 +155,7 @@ def test_foreign_folder_is_left_alone(source: Path, tmp_path: Path) -> None:
 
 
 def test_target_inside_the_source(tmp_path: Path) -> None:
-    """A set is not made inside its own source, where it would change it."""
+    """A set inside its own source is refused, since it would change the source."""
     source = as_folder(small(), tmp_path / "in")
     with pytest.raises(UsageError, match="lies inside the source"):
         make(source, source / "train" / "out")
@@ -163,7 +163,7 @@ def test_target_inside_the_source(tmp_path: Path) -> None:
 
 
 def test_damaged_set_is_not_reused(source: Path, tmp_path: Path) -> None:
-    """A set whose tar changed its size is an error with the remedy."""
+    """A set with a tar of another size is an error with the remedy."""
     make(source, tmp_path / "out")
     (tmp_path / "out" / "train-000001.tar").write_bytes(b"")
     with pytest.raises(DataError, match=r"train-000001\.tar: 0 bytes.*rebuild"):
@@ -172,7 +172,7 @@ def test_damaged_set_is_not_reused(source: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_bad_image_ends_the_run_by_name(tmp_path: Path, workers: int) -> None:
-    """An image that does not decode is named by its path in the source, and no set appears."""
+    """An image that does not decode is named by its path in the source, and no set is made."""
     files = small()
     files["train/n02/images/n02_3.JPEG"] = files["train/n02/images/n02_3.JPEG"][:-40]
     with pytest.raises(DataError, match=r"train/n02/images/n02_3\.JPEG: not a sound JPEG: .*--on-bad skip"):
@@ -181,7 +181,7 @@ def test_bad_image_ends_the_run_by_name(tmp_path: Path, workers: int) -> None:
 
 
 def test_bad_images_can_be_left_out(tmp_path: Path) -> None:
-    """With skip the rest becomes the set; keys of the others stay as they were, and the report has path and reason."""
+    """With skip the other images keep their keys, and the report has path and reason of each bad image."""
     files = small()
     make(as_zip(files, tmp_path / "good.zip"), tmp_path / "good")
     files["train/n02/images/n02_3.JPEG"] = b"junk"
@@ -203,11 +203,11 @@ def test_bad_images_can_be_left_out(tmp_path: Path) -> None:
 
 
 class Stop(Exception):  # noqa: N818
-    """Ends a run at a chosen shard."""
+    """Ends a run at a given shard."""
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, shards: int) -> list[str]:
-    """Let a run in this process make so many shards and then break off; the names of the shards that were begun."""
+    """Let a run in this process make this many shards and then stop; returns the names of the shards begun."""
     begun: list[str] = []
 
     def make_shard(job: Job, work: Work, tick: Tick) -> Record:
@@ -222,7 +222,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, shards: int) -> list[str]:
 
 @pytest.mark.parametrize("done", [0, 1, 4, 7])
 def test_broken_off_run_is_continued(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int) -> None:
-    """Finished shards are kept, the rest is made, and the bytes are those of an undisturbed run."""
+    """Finished shards are kept, the others are made, and the bytes are those of an undisturbed run."""
     make(source, tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_after(patch, done)
@@ -242,12 +242,12 @@ def test_broken_off_run_is_continued(source: Path, tmp_path: Path, monkeypatch: 
 
 
 def stop(*_: object) -> None:
-    """Break off."""
+    """Stop the run."""
     raise Stop
 
 
 def test_remains_of_another_plan_are_dropped(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a change of options or source nothing of the broken-off run is used."""
+    """Nothing of an interrupted run is used after options or source changed."""
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(Stop):
@@ -258,7 +258,7 @@ def test_remains_of_another_plan_are_dropped(source: Path, tmp_path: Path, monke
 
 
 def test_source_that_changes_meanwhile(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A source that is touched while prep reads it gives an error, and no set."""
+    """A source that changes while prep reads it gives an error and no set."""
 
     def touched(job: Job, work: Work, tick: Tick) -> Record:
         os.utime(source, (5, 5))
@@ -271,7 +271,7 @@ def test_source_that_changes_meanwhile(source: Path, tmp_path: Path, monkeypatch
 
 
 def test_too_small_a_disk_is_said_before_work(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the set cannot fit, nothing is begun."""
+    """A set too large for the disk is refused before any work."""
     monkeypatch.setattr(store, "free_bytes", lambda _: 1000)
     with pytest.raises(HeadraceError, match="1,000 bytes are free there, but about"):
         make(source, tmp_path / "out")
@@ -279,6 +279,6 @@ def test_too_small_a_disk_is_said_before_work(source: Path, tmp_path: Path, monk
 
 @pytest.mark.parametrize("options", [{"seed": -1}, {"classes": 0}, {"per_class": 0}, {"samples_per_shard": 0}])
 def test_senseless_options_are_refused(options: dict[str, Any]) -> None:
-    """A number that cannot be meant is named with its option."""
+    """A number that makes no sense is named with its option."""
     with pytest.raises(UsageError, match=f"--{next(iter(options)).replace('_', '-')}"):
         Options(**options)

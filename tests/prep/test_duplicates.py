@@ -1,4 +1,4 @@
-"""--dedupe exact: of equal files the right one stays, each other one is named, and all else of prep holds as before."""
+"""--dedupe exact: one of equal files stays by rule, the others are named, and the rest of prep works as before."""
 
 import json
 import shutil
@@ -39,12 +39,12 @@ def quiet(_: str) -> None:
 
 
 def tree(planted: Planted) -> Contents:
-    """The base, and files with a few pictures of one size, so that many are equal."""
+    """The base files, and files drawn from a few pictures of equal size, so that many are equal."""
     return BASE | {f"{split}/{name}/{row}.jpg": picture(which) for row, (split, name, which) in enumerate(planted)}
 
 
 def expected(files: Contents) -> tuple[set[str], dict[str, str]]:
-    """The files that stay, and why each other one does not: by a look at all pairs."""
+    """The files that stay, and the reasons why others do not, found by comparing all pairs."""
     equal: defaultdict[bytes, list[str]] = defaultdict(list)
     for path, data in files.items():
         equal[data].append(path)
@@ -62,12 +62,12 @@ def expected(files: Contents) -> tuple[set[str], dict[str, str]]:
 
 
 def made(source: Path, out: Path, options: Options = EXACT) -> bool:
-    """Make the set; whether it was there."""
+    """Make the set, and return whether it already existed."""
     return prep(source, out, options, workers=1, if_exists="reuse", say=quiet).reused
 
 
 def sources(out: Path) -> set[str]:
-    """Where the samples of a set come from."""
+    """The source paths of the samples of a set."""
     shards = ShardSet.open(out)
     return {path for name in shards for path in shards[name].sources}
 
@@ -78,7 +78,7 @@ def files_of(out: Path) -> dict[str, bytes]:
 
 
 def reported(out: Path) -> dict[str, str]:
-    """The lines of the report: path -> reason."""
+    """The reason in the report for each path."""
     path = out / "report.jsonl"
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
     assert {line["action"] for line in lines} <= {"skipped"}
@@ -92,7 +92,7 @@ def reported(out: Path) -> dict[str, str]:
     st.booleans(),
 )
 def test_right_one_stays(planted: Planted, small_chunks: bool, zipped: bool) -> None:
-    """For random trees, in chunks and buckets of a few rows too; the set is reused, also for a copy of the source."""
+    """The right files of random trees stay, even with tiny chunks and buckets; a copied source reuses the set."""
     files = tree(planted)
     stay, gone = expected(files)
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
@@ -123,7 +123,7 @@ def test_right_one_stays(planted: Planted, small_chunks: bool, zipped: bool) -> 
 
 
 def test_conflict_ends_the_run(tmp_path: Path) -> None:
-    """Two files and how many such images there are; with drop the set is made, and the summary counts both kinds."""
+    """The error names two files and counts the images; with drop the set is made and both kinds are counted."""
     planted = [("train", "ant", 1), ("val", "bee", 1), ("train", "cat", 2), ("train", "ant", 2), ("train", "cat", 3)]
     source = as_folder(tree([*planted, ("test", "cat", 3)]), tmp_path / "a")
     ended = here("prep", source, tmp_path / "out", "--dedupe", "exact")
@@ -140,7 +140,7 @@ def test_conflict_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_class_that_loses_all_training_images(tmp_path: Path) -> None:
-    """It ends the run, or goes, or stays, as classes without images do."""
+    """The class ends the run, is dropped or stays, as a class without images does."""
     files = tree([])
     files["train/bee/base.jpg"] = files["val/bee/base.jpg"]
     source = as_folder(files, tmp_path / "a")
@@ -154,7 +154,7 @@ def test_class_that_loses_all_training_images(tmp_path: Path) -> None:
 
 
 def test_new_image_beside_duplicates(tmp_path: Path) -> None:
-    """Of a source that changed the new image alone is said, and no duplicate that was left out before."""
+    """A changed source names only the new image, and no duplicate that was left out before."""
     planted = [("train", "ant", 1), ("train", "ant", 1), ("val", "ant", 1)]
     source = as_folder(tree([*planted]), tmp_path / "a")
     made(source, tmp_path / "out", Options(dedupe="exact"))
@@ -164,7 +164,7 @@ def test_new_image_beside_duplicates(tmp_path: Path) -> None:
 
 
 def test_without_the_option_nothing_changes(tmp_path: Path) -> None:
-    """The manifest does not name it; a set made with it is another one, either way."""
+    """The manifest names the option only if it is given, and sets with and without it differ."""
     source = as_folder(tree([("train", "ant", 1), ("train", "ant", 1)]), tmp_path / "a")
     made(source, tmp_path / "plain", Options())
     assert load(tmp_path / "plain").options.keys().isdisjoint({"dedupe", "on_conflict"})
@@ -180,7 +180,7 @@ def test_without_the_option_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_duplicates_of_a_sound_image_do_not_save_a_class(tmp_path: Path) -> None:
-    """Of a class whose only sound training image is validation's too, no training image is left that decodes."""
+    """A class whose only sound training image is also in validation has no training image left."""
     files = tree([]) | {"train/bee/base.jpg": BASE["val/bee/base.jpg"], "train/bee/x.jpg": b"junk"}
     source = as_folder(files, tmp_path / "a")
     options = Options(dedupe="exact", on_bad="skip", on_empty_class="drop")

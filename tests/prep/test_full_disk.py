@@ -1,4 +1,4 @@
-"""A disk that fills up in the middle of a prep, in its worker processes, on a real small file system."""
+"""A disk that fills up during a prep, in its worker processes, on a real small file system."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ mount -o remount,size=64m "$1"; prep "$@"; ls -A "$1"
 
 
 def test_disk_fills_up_in_a_worker(tiny_zip: Path, tmp_path: Path) -> None:
-    """The run ends with one clear line and no set; with more space the same command keeps what was done and ends it."""
+    """The run ends with one clear line and no set; with more space the same command continues and ends well."""
     disk = tmp_path / "disk"
     disk.mkdir()
     done = in_namespace(SCRIPT, disk, ROOT, sys.executable, tiny_zip, PREP)

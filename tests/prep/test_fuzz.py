@@ -1,4 +1,4 @@
-"""Archives, listings and images with damage and odd names: an error in one line, or a set of the right samples."""
+"""Archives, listings and images with damage and odd names give one line of error or a set of the right samples."""
 
 import io
 import random
@@ -38,7 +38,7 @@ ROUNDS = [20, pytest.param(400, marks=[pytest.mark.faults, pytest.mark.timeout(1
 
 
 def made(source: Path, room: Path, options: Options) -> Samples | None:
-    """The samples of the set that prep makes, None where it gave a clear error. Any other end is a failure."""
+    """The samples of the set that prep makes, or None if it gives a clear error; any other end fails the test."""
     before = everything_below(room)
     out, found = room / "out", None
     error = refusal(lambda: prep(source, out, options, workers=1, if_exists="error", say=lambda _: None))
@@ -91,7 +91,7 @@ def test_damaged_archive(kind: str, rounds: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_scrambled_archive(kind: str, rounds: int, tmp_path: Path) -> None:
-    """An archive with bytes changed, lost and doubled never ends in anything but a set or an error."""
+    """An archive with bytes changed, lost and doubled always ends in a set or an error."""
     chance, whole = random.Random(kind), KINDS[kind](AS_BYTES)
     (tmp_path / "in").mkdir()
     for _ in range(rounds):
@@ -101,7 +101,7 @@ def test_scrambled_archive(kind: str, rounds: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["a.zip", "a.tar", "pax.tar", "a.tar.gz", "folder"])
 def test_odd_names(kind: str, tmp_path: Path) -> None:
-    """A name from an archive never leads anywhere: its image has a place in the set, or the run ends with an error."""
+    """A name in an archive never leads outside: its image is in the set, or the run ends with an error."""
     jpegs = list(tree().values())
     inside = tmp_path / "in"
     inside.mkdir()
@@ -121,7 +121,7 @@ def test_odd_names(kind: str, tmp_path: Path) -> None:
 
 
 def in_folder(contents: dict[bytes, bytes], root: Path) -> Path:
-    """The files below `root`; ValueError for a name that would leave it."""
+    """The files below `root`; a name that would leave it raises ValueError."""
     for name, data in contents.items():
         path = root / name.decode("utf-8", "surrogateescape")
         if not path.resolve().is_relative_to(root) or path.resolve() == root:
@@ -134,7 +134,7 @@ def in_folder(contents: dict[bytes, bytes], root: Path) -> Path:
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_damaged_listing(ending: str, rounds: int, tmp_path: Path) -> None:
-    """From a damaged listing come files below its folder, each with its own bytes, or an error."""
+    """A damaged listing gives files below its folder, each with its own bytes, or an error."""
     chance = random.Random(ending)
     as_folder(tree(), tmp_path / "in")
     columns = {"path": list(tree()), "label": ["a", "b", "é"] * 4, "split": ["train"] * 9 + ["val"] * 3}
@@ -155,7 +155,7 @@ def test_damaged_listing(ending: str, rounds: int, tmp_path: Path) -> None:
 
 
 def pictures() -> Contents:
-    """A picture in every format that is admitted, and in some odd forms of them."""
+    """A picture in every admitted format, and in some odd forms of them."""
     pixels = Image.fromarray(np.arange(40 * 24 * 3, dtype=np.uint16).astype(np.uint8).reshape(24, 40, 3))
     forms = {
         "jpg": (pixels, "JPEG", {}),

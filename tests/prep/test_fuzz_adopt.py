@@ -1,4 +1,4 @@
-"""Tars of others with damage and odd names: an error in one line, or a set that is sound and has the right samples."""
+"""Adopted tars with damage and odd names give one line of error, or a sound set of the right samples."""
 
 import random
 import shutil
@@ -22,7 +22,7 @@ WHOLE = tarred(
 
 
 def adopted(tar: bytes, room: Path) -> list[tuple[str, str, bytes]] | None:
-    """Key, class and image of each sample of a folder with this one tar; None where it gave a clear error."""
+    """Key, class and image of each sample of a folder with only this tar, or None if it gave a clear error."""
     folder = room / "set"
     folder.mkdir()
     (folder / "train-0.tar").write_bytes(tar)
@@ -46,7 +46,7 @@ def adopted(tar: bytes, room: Path) -> list[tuple[str, str, bytes]] | None:
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 def test_damaged_tar(rounds: int, tmp_path: Path) -> None:
-    """After a flipped bit or a cut, each sample has its key, its class, and an image that is at most that bit off."""
+    """After a flipped bit or a cut each sample has its key and class, and its image differs in that bit at most."""
     chance, good = random.Random(11), 0
     for number in range(rounds * 2):
         spoil: Damage = (damage.cut, damage.flipped)[number % 2]
@@ -62,7 +62,7 @@ def test_damaged_tar(rounds: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 def test_scrambled_tar(rounds: int, tmp_path: Path) -> None:
-    """A tar with bytes changed, lost and doubled never ends in anything but a sound set or an error."""
+    """A tar with bytes changed, lost and doubled always ends in a sound set or an error."""
     chance = random.Random(12)
     for _ in range(rounds):
         adopted(damage.scrambled(chance, WHOLE), tmp_path)
@@ -70,7 +70,7 @@ def test_scrambled_tar(rounds: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["gnu", "pax"])
 def test_odd_names(form: str, tmp_path: Path) -> None:
-    """A sample with an odd name is in the set under that name, or left out; its neighbour is there in any case."""
+    """A sample with an odd name is in the set under that name or left out, and its neighbour is always there."""
     for name in damage.ODD_NAMES:
         stem = name.removesuffix(b".jpg")
         contents = {b"a.jpg": JPEGS[0], b"a.cls": b"7", stem + b".jpg": JPEGS[1], stem + b".cls": b"3"}
@@ -98,7 +98,7 @@ def test_odd_names(form: str, tmp_path: Path) -> None:
     ],
 )
 def test_odd_samples(members: dict[bytes, bytes], words: str | None, tmp_path: Path) -> None:
-    """Members without an ending, doubled or hidden ones never make an index that does not fit its tar."""
+    """Doubled or hidden members, or ones without an extension, never give an index that does not fit its tar."""
     folder = tmp_path / "set"
     folder.mkdir()
     (folder / "x.tar").write_bytes(tarred({b"a.jpg": JPEGS[0], b"a.cls": b"0", **members}))
@@ -109,7 +109,7 @@ def test_odd_samples(members: dict[bytes, bytes], words: str | None, tmp_path: P
 
 
 def test_tar_of_an_odd_name_is_said(tmp_path: Path) -> None:
-    """The manifest holds plain file names, so a tar with another one is to be renamed first."""
+    """A tar whose name is not a plain file name must be renamed, since the manifest cannot hold it."""
     (tmp_path / "my tar (1).tar").write_bytes(WHOLE)
     with pytest.raises(HeadraceError, match="Rename the tar"):
         adopt(tmp_path, say=print)

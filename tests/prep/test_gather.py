@@ -1,4 +1,4 @@
-"""Images that a user names, gathered from wherever they lie."""
+"""Images that a user names, gathered from wherever they are stored."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ FILES = tree("ant/1.jpg", "cat/2.jpg", "3.jpg")
 
 
 def read(gathered: Gathered) -> list[tuple[str, bytes]]:
-    """Name and bytes of each image; all of them can be read."""
+    """The name and the bytes of each image, all of which must be readable."""
     given = list(gathered.read(range(len(gathered))))
     assert all(isinstance(one, Ready) for one in given), given
     return [(one.name, one.data) for one in given if isinstance(one, Ready)]
@@ -37,7 +37,7 @@ FORMS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("name", FORMS)
 def test_images_of_folders_and_archives(name: str, tmp_path: Path) -> None:
-    """Each is read, also through the unpacked copy of a compressed tar, for as long as it is asked for."""
+    """Each image is read, even from the unpacked copy of a compressed tar, while the source is open."""
     path = FORMS[name](tmp_path / name)
     gathered = gather([path], 2)
     assert read(gathered) == [(f"{path}/{inside}", FILES[inside]) for inside in sorted(FILES)]
@@ -46,7 +46,7 @@ def test_images_of_folders_and_archives(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", [False, True])
 def test_images_of_parquet_files(folder: bool, tmp_path: Path) -> None:
-    """Of a file, or of a folder with such files."""
+    """Images are read from a Parquet file or a folder of such files."""
     file = written(tmp_path / "in/train.parquet", [0, 1, 2])
     place = tmp_path / "in" if folder else file
     assert [name for name, _ in read(gather([place], 2))] == [f"{place}/train.parquet/{k:07}" for k in range(3)]
@@ -64,7 +64,7 @@ LISTINGS = {
 
 @pytest.mark.parametrize("name", [*LISTINGS, "list.parquet"])
 def test_images_of_a_listing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that it names, with labels or without, in its order and by their paths: also a hidden file."""
+    """All images of a listing are read in its order, with or without labels, even a hidden file."""
     files = tree(".kept/1.jpg", "2.jpg", "3.jpg")
     as_folder(files, tmp_path / "in")
     if name in LISTINGS:
@@ -80,7 +80,7 @@ def test_images_of_a_listing(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("kind", ["csv", "txt"])
 def test_what_a_listing_names_and_cannot_be_read_is_there_with_the_reason(kind: str, tmp_path: Path) -> None:
-    """No image, gone, a link, outside, a folder, damaged, unprintable; named twice it is there twice."""
+    """An unreadable row keeps its place with the reason, and a path that is listed twice gives two images."""
     as_folder({**tree("in/1.jpg", "2.jpg"), "in/notes.txt": b"no image", "in/cut.jpg": b"\xff\xd8"}, tmp_path)
     (tmp_path / "in/link.jpg").symlink_to(tmp_path / "2.jpg")
     (tmp_path / "in/more").mkdir()
@@ -106,7 +106,7 @@ def test_what_a_listing_names_and_cannot_be_read_is_there_with_the_reason(kind: 
 
 
 def test_listings_without_a_path(tmp_path: Path) -> None:
-    """A row without one is there; a table without such a column is an error; a text of other things is one row."""
+    """A row without a path counts; a table without such a column is an error; another text file is one row."""
     as_folder(tree("1.jpg"), tmp_path)
     (tmp_path / "a.csv").write_text("label,path\nant,1.jpg\ncat\n")
     *_, last = gather([tmp_path / "a.csv"], 1).read(range(2))
@@ -125,7 +125,7 @@ def test_listings_without_a_path(tmp_path: Path) -> None:
 
 
 def test_parquet_images_without_labels(tmp_path: Path) -> None:
-    """They are images; prep, which needs labels, says which columns there are."""
+    """The images are read; prep, which needs labels, lists the columns that there are."""
     pq.write_table(
         pa.table({"image": [{"bytes": data, "path": name} for name, data in FILES.items()]}), tmp_path / "a.parquet"
     )

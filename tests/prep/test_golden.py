@@ -1,4 +1,4 @@
-"""Sets are made with the bytes of Headrace 0.1: digests, tars, indexes and fingerprints that may never change."""
+"""Sets have the bytes of Headrace 0.1: digests, tars, indexes and fingerprints must never change."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ NAMES = ("a b.jpg", "Zürich.jpg", "a/é.jpg", "a/~.jpg", "b-1.jpg", "b/1.jpg", 
 
 
 def picture(number: int) -> bytes:
-    """A JPEG with bytes of its own: the same pixels, and a comment."""
+    """A JPEG with unique bytes: always the same pixels, with a comment."""
     return JPEG[:2] + b"\xff\xfe" + struct.pack(">HI", 6, number) + JPEG[2:]
 
 
@@ -43,7 +43,7 @@ def tree(prefix: str, first: int = 0) -> Contents:
 
 
 def splits() -> Contents:
-    """A training and a validation tree, and what is no sample."""
+    """A training and a validation tree, and files that are not samples."""
     return tree("train/") | tree("val/", 100) | {"train/notes.txt": b"no image", "readme.md": b"nothing"}
 
 
@@ -56,7 +56,7 @@ def as_tar(files: Contents, path: Path) -> Path:
 
 
 def as_listing(files: Contents, folder: Path) -> Path:
-    """A listing of the files, in an order of its own, with three splits."""
+    """A listing of the files in reverse order, with three splits."""
     as_folder(files, folder)
     rows = [f"{path},{path.split('/')[0]},{('train', 'val', 'train', 'test')[k % 4]}" for k, path in enumerate(files)]
     (folder / "list.csv").write_text("\n".join(["path,label,split", *reversed(rows)]) + "\n", encoding="utf-8")
@@ -82,7 +82,7 @@ GOLDEN = {
 
 
 def made(source: Path, out: Path, options: dict[str, Any]) -> tuple[str, str]:
-    """The digest of the set, and a hash of its files and of what its manifest says of the source."""
+    """The digest of the set, and a hash of its files and of the source in its manifest."""
     prep(source, out, Options(samples_per_shard=7, **options), workers=1, if_exists="error", say=lambda _: None)
     state = hashlib.sha256()
     for path in sorted(out.iterdir()):
@@ -96,7 +96,7 @@ def made(source: Path, out: Path, options: dict[str, Any]) -> tuple[str, str]:
 @pytest.mark.parametrize("bucket", [3, 1 << 17])
 @pytest.mark.parametrize("kind", SOURCES)
 def test_sets_are_those_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, bucket: int) -> None:
-    """Of every kind of source, and for any number of buckets."""
+    """Sets from every kind of source and any number of buckets have the same hashes as before."""
     monkeypatch.setattr(table, "_BUCKET", bucket)
     build, options = SOURCES[kind]
     assert made(build(tmp_path), tmp_path / "out", options) == GOLDEN[kind]

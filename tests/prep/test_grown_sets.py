@@ -1,4 +1,4 @@
-"""A set that was appended to is a set like any other: it is trained on, indexed, found again, shown and cut."""
+"""A set with appended images is a set like any other: it can be trained on, indexed, reused, shown and cut."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from tests.prep.test_subset import of_ids, samples
 
 
 def test_ids_that_train_are_those_of_the_list(grown: Path) -> None:
-    """An epoch has every id once, with the label that the index has; old ones are those of before."""
+    """An epoch has every id once with its label in the index, and old ids do not change."""
     split = ShardSet.open(grown).split("train")
     assert split.keys == [f"{place:09d}" for place in range(24)]
     assert [path.startswith("train/n0") and "images" in path for path in split.sources] == [True] * 18 + [False] * 6
@@ -36,7 +36,7 @@ def test_ids_that_train_are_those_of_the_list(grown: Path) -> None:
 
 
 def test_indexes_are_made_again(grown: Path, tmp_path: Path) -> None:
-    """`headrace index` keeps the parts; `verify` names the commands that make all of them again."""
+    """`headrace index` keeps the parts; `verify` names the commands that make all parts again."""
     before = load(grown)
     name = before.splits[0].index.name
     assert name == "train-2.parquet"
@@ -53,7 +53,7 @@ def test_indexes_are_made_again(grown: Path, tmp_path: Path) -> None:
 
 
 def test_contents_decide_where_stamps_do_not(grown: Path, tmp_path: Path) -> None:
-    """Without stamps, and from copies: each part is found again by its contents, and has its stamp from then on."""
+    """Without stamps each part is recognised by its contents, even in copies, and then gets a stamp."""
     (grown / STAMP).unlink()
     shutil.copytree(tmp_path / "b", tmp_path / "copy")
     assert make(tmp_path / "copy", grown, Options()).reused
@@ -63,7 +63,7 @@ def test_contents_decide_where_stamps_do_not(grown: Path, tmp_path: Path) -> Non
 
 
 def test_inspect_says_how_unevenly_they_come(grown: Path) -> None:
-    """A window of one tar has appended samples only or none; batches over the whole set lie between."""
+    """A window of one tar has only appended samples or none; batches over the whole set are in between."""
     text = figures_of(grown)
     assert "24 samples" not in text.splitlines()[0]
     assert "4 classes in 2 parts" in text
@@ -71,7 +71,7 @@ def test_inspect_says_how_unevenly_they_come(grown: Path) -> None:
 
 
 def test_subset_of_a_grown_set(grown: Path, tmp_path: Path) -> None:
-    """Samples of all parts, as of any set."""
+    """A subset may have samples of all parts, as of any set."""
     parent = samples(grown)
     of_ids(grown, tmp_path / "part", {"train": {3, 20}, "val": set()})
     assert samples(tmp_path / "part") == {"train": [parent["train"][3], parent["train"][20]]}

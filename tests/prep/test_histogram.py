@@ -4,13 +4,13 @@ from headrace.prep.histogram import NAMED, histogram, in_bins, short
 
 
 def test_few_classes_have_a_line_each() -> None:
-    """Each class has its count and a bar; a class without samples has none, a small one at least a mark."""
+    """Each class has its count and a bar; an empty class has no bar, and a small one at least a mark."""
     lines = histogram(("cat, tabby", "dog", "eel"), np.array([400, 1, 0]))
     assert [line.split() for line in lines] == [["cat", "400", "#" * 40], ["dog", "1", "#"], ["eel", "0"]]
 
 
 def test_many_classes_are_grouped_by_count() -> None:
-    """Ranges of counts add up to all classes."""
+    """The ranges of counts add up to all classes."""
     counts = np.arange(100, 100 + 3 * (NAMED + 60), 3)
     lines = histogram(tuple(f"c{k}" for k in range(len(counts))), counts)
     assert sum(int(line.split("samples:")[1].split()[0]) for line in lines) == len(counts)
@@ -35,11 +35,11 @@ def test_bins_from_the_first_used_one_to_the_last() -> None:
 
 
 def test_no_sample_at_all() -> None:
-    """A split without samples is shown as it is."""
+    """A split without samples is shown as such."""
     assert [line.split()[1] for line in histogram(("a", "b"), np.zeros(2, np.int64))] == ["0", "0"]
 
 
 def test_names_cannot_steer_the_terminal() -> None:
-    """Of a name only what can be printed is shown, and no more than fits in a line."""
+    """Only the printable part of a name is shown, and no more than fits in a line."""
     assert short("\x1b[31mred\n, b") == "?[31mred"
     assert len(short("x" * 300)) == 28

@@ -1,4 +1,4 @@
-"""Links in a source: a hard link in a tar is the file that it names, every other link is left out by name."""
+"""Links in a source: a hard link in a tar is the file that it names, and every other link is left out by name."""
 
 import io
 import json
@@ -44,12 +44,12 @@ def tar_of(path: Path, links: list[tuple[str, bytes, str]], form: int = tarfile.
 
 
 def beside(name: str) -> str:
-    """A path in the folder of SOME."""
+    """The path of a file in the folder of SOME."""
     return SOME.rsplit("/", 1)[0] + "/" + name
 
 
 def made(source: Path, on_bad: str = "error") -> tuple[set[str], list[tuple[str, str]], str]:
-    """The sources of the samples of the set that prep makes, its report as (path, reason), and its summary."""
+    """The sources of the samples in the set, its report as (path, reason), and its summary."""
     out = source.parent / "out"
     result = prep(source, out, Options(on_bad=on_bad), workers=1, if_exists="error", say=lambda _: None)
     shards = ShardSet.open(out)
@@ -68,7 +68,7 @@ def made(source: Path, on_bad: str = "error") -> tuple[set[str], list[tuple[str,
     [*((form, "link.jpg") for form in FORMS), ("gnu", "l" * 90 + ".jpg"), ("pax", "l" * 90 + ".jpg")],
 )
 def test_hard_link_is_the_member_that_it_names(form: str, name: str, tmp_path: Path) -> None:
-    """Also under names that need an extension of the format; a link to a link is the first one's member."""
+    """Long names of links work too, and a link to a link gives the member that the first names."""
     links = [(beside(name), tarfile.LNKTYPE, SOME), (beside("2" + name), tarfile.LNKTYPE, beside(name))]
     path = tar_of(tmp_path / "a.tar", links, FORMS[form])
     files = TarFiles(path, tmp_path)
@@ -91,7 +91,7 @@ def test_hard_link_is_the_member_that_it_names(form: str, name: str, tmp_path: P
     ],
 )
 def test_other_links_of_a_tar_are_refused_or_reported(kind: bytes, target: str, words: str, tmp_path: Path) -> None:
-    """An image that is such a link ends prep by name; with --on-bad skip it is left out and in the report."""
+    """An image that is another link ends prep by name; with --on-bad skip it is left out and reported."""
     path = tar_of(tmp_path / "a.tar", [(beside("link.jpg"), kind, target)])
     with pytest.raises(DataError, match=words) as caught:
         made(path)
@@ -105,7 +105,7 @@ def test_other_links_of_a_tar_are_refused_or_reported(kind: bytes, target: str, 
 
 
 def test_last_member_of_a_name_counts_among_links_too(tmp_path: Path) -> None:
-    """As tar(1) unpacks: a link replaces the file of its name, a file replaces the link of its name."""
+    """As in tar(1), a link replaces an earlier file of its name, and a file an earlier link."""
     links = [(SOME, tarfile.SYMTYPE, "elsewhere"), (beside("link.jpg"), tarfile.SYMTYPE, "elsewhere")]
     path = tar_of(tmp_path / "a.tar", [*links, (beside("link.jpg"), tarfile.LNKTYPE, max(FILES))])
     found, report, _ = made(path, "skip")
@@ -114,7 +114,7 @@ def test_last_member_of_a_name_counts_among_links_too(tmp_path: Path) -> None:
 
 
 def test_symbolic_links_of_a_zip(tmp_path: Path) -> None:
-    """They are left out by name, as in a tar."""
+    """Symbolic links are left out by name, as in a tar."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for name, data in FILES.items():
             archive.writestr(name, data)
@@ -128,7 +128,7 @@ def test_symbolic_links_of_a_zip(tmp_path: Path) -> None:
 
 
 def test_symbolic_links_of_a_folder(tmp_path: Path) -> None:
-    """A link to a folder is reported and no more; a link with the name of an image is one image less, so refused."""
+    """A link to a folder is only reported; a link named like an image would be a missing image, so it is refused."""
     root = as_folder(FILES, tmp_path / "in")
     (root / "train/more").symlink_to(tmp_path)
     found, report, said = made(root)
@@ -142,7 +142,7 @@ def test_symbolic_links_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_hard_links_of_a_folder_are_files(tmp_path: Path) -> None:
-    """On a disk both names of a file are the file."""
+    """Both names of a hard-linked file on a disk are files."""
     root = as_folder(FILES, tmp_path / "in")
     os.link(root / SOME, root / beside("link.jpg"))
     assert made(root)[0] == {*FILES, beside("link.jpg")}
@@ -150,7 +150,7 @@ def test_hard_links_of_a_folder_are_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [b"l\xff.jpg", b"l\nk.txt"])
 def test_link_with_an_unprintable_name(name: bytes, tmp_path: Path) -> None:
-    """It is refused in one printable line, as a file of such a name is."""
+    """The link is refused in one printable line, as a file of such a name is."""
     root = as_folder(FILES, tmp_path / "in")
     (root / os.fsdecode(name)).symlink_to("elsewhere")
     with pytest.raises(DataError, match="unprintable characters") as caught:
@@ -159,7 +159,7 @@ def test_link_with_an_unprintable_name(name: bytes, tmp_path: Path) -> None:
 
 
 def test_links_that_are_followed(tmp_path: Path) -> None:
-    """With --follow-links: to files and folders; one that leads nowhere, or up to where it lies, is reported."""
+    """--follow-links follows links to files and folders, and reports broken links and circles."""
     root, other = as_folder(FILES, tmp_path / "in"), as_folder(tree(), tmp_path / "other")
     (root / beside("link.jpg")).symlink_to(other / SOME)
     (root / "train/linked").symlink_to(other / "train/ant")
@@ -182,7 +182,7 @@ def test_links_that_are_followed(tmp_path: Path) -> None:
 
 
 def test_link_above_the_source_gives_nothing_twice(tmp_path: Path) -> None:
-    """To the source itself, or to a folder that it lies in, by whatever name the source is given."""
+    """A link to the source or a folder above it adds nothing, under whatever name the source is given."""
     root = as_folder(FILES, tmp_path / "a/b/in")
     (root / "train/ant/up").symlink_to(tmp_path / "a")
     (root / "train/ant/itself").symlink_to(root)
@@ -196,7 +196,7 @@ def test_link_above_the_source_gives_nothing_twice(tmp_path: Path) -> None:
 
 
 def test_link_that_may_not_be_followed_is_not_left_out(tmp_path: Path) -> None:
-    """A class that cannot be read ends prep by name: nothing says that it leads nowhere."""
+    """A linked class that cannot be read ends prep by name, since its link is not known to be broken."""
     root, locked = as_folder(FILES, tmp_path / "in"), tmp_path / "locked"
     as_folder(tree(), locked)
     (root / "train/linked").symlink_to(locked / "train/ant")
@@ -210,7 +210,7 @@ def test_link_that_may_not_be_followed_is_not_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("follow", [False, True])
 def test_deep_tree_takes_one_descriptor(follow: bool, tmp_path: Path) -> None:
-    """1,200 levels with 16 more descriptors than are open already, hidden folders among them."""
+    """A tree of 1,200 levels, hidden folders included, needs at most 16 more descriptors than were open."""
     folders = [tmp_path / "in" / ("d/" * depth) for depth in range(1200)]
     for folder in (*folders, folders[-1] / ".h"):
         folder.mkdir()
@@ -233,7 +233,7 @@ def test_deep_tree_takes_one_descriptor(follow: bool, tmp_path: Path) -> None:
 
 
 def test_links_alone_are_named_with_what_reads_them(tmp_path: Path) -> None:
-    """A source, or a class of it, may consist of links, as some tools make subsets."""
+    """The error for a source or class of links only, as tools for subsets make, names --follow-links."""
     other = as_folder(tree(), tmp_path / "other")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/train").symlink_to(other / "train")

@@ -1,4 +1,4 @@
-"""The sum of a source: every file of it is a sample, or is named in the report with the reason."""
+"""The balance of a source: each of its files is a sample, or is named in the report with the reason."""
 
 import json
 import random
@@ -37,7 +37,7 @@ READ_KINDS = {
 
 
 def options(seed: int) -> Options:
-    """Options that leave out whatever can be."""
+    """Options that leave out as much as possible."""
     chance = random.Random(seed)
     return Options(
         on_bad="skip",
@@ -49,7 +49,7 @@ def options(seed: int) -> Options:
 
 
 def made(source: Path, out: Path, chosen: Options) -> Result:
-    """The set of a source, with a validation part where it has none."""
+    """The set of a source; a source without a validation split gives a share for it."""
     try:
         return prep(source, out, chosen, workers=1, if_exists="error", say=lambda _: None)
     except DataError:
@@ -62,7 +62,7 @@ def made(source: Path, out: Path, chosen: Options) -> Result:
 
 
 def found(source: Path) -> set[str]:
-    """What find(1), tarfile or zipfile lists: everything but folders."""
+    """Everything but folders that find(1), tarfile or zipfile lists."""
     if source.suffix == ".zip":
         with zipfile.ZipFile(source) as archive:
             return {one.filename for one in archive.infolist() if not one.is_dir()}
@@ -75,7 +75,7 @@ def found(source: Path) -> set[str]:
 
 
 def tarred(tree: Path, path: Path) -> Path:
-    """All that is in a folder as a tar."""
+    """A tar of everything in a folder."""
     with tarfile.open(path, "w") as archive:
         for one in sorted(tree.iterdir()):
             archive.add(one, one.name)
@@ -83,7 +83,7 @@ def tarred(tree: Path, path: Path) -> Path:
 
 
 def zipped(tree: Path, path: Path) -> Path:
-    """The same as a zip, links and pipes as zip(1) stores them."""
+    """A zip of everything in a folder, with links and pipes as zip(1) stores them."""
     with zipfile.ZipFile(path, "w") as archive:
         for one in sorted(tree.rglob("*")):
             name = str(one.relative_to(tree))
@@ -95,7 +95,7 @@ def zipped(tree: Path, path: Path) -> Path:
 
 
 def images(source: Path, names: list[str]) -> dict[str, str]:
-    """What file(1) takes each file for, as in image/jpeg."""
+    """The type that file(1) gives each file, such as image/jpeg."""
     assert FILE
     listed = subprocess.run(
         [FILE, "--mime-type", "--brief", "--no-dereference", *(f"./{name}" for name in names)],
@@ -108,7 +108,7 @@ def images(source: Path, names: list[str]) -> dict[str, str]:
 
 
 def root_of(files: set[str], samples: set[str]) -> PurePosixPath:
-    """The folder of the source that the paths of the samples begin in."""
+    """The folder of the source in which the paths of the samples begin."""
     some = min(samples)
     roots = (PurePosixPath(name[: -len(some)] or ".") for name in sorted(files) if name.endswith(some))
     return next(one for one in roots if all(str(one / name) in files for name in samples))
@@ -138,7 +138,7 @@ def check(source: Path, tree: Path, out: Path) -> Counter[str]:
 
 
 def normal(root: PurePosixPath, path: str) -> str:
-    """The path in the source of one that is relative to its root."""
+    """The path in the source for a path relative to its root."""
     parts = list(root.parts)
     for part in path.rstrip("/").split("/"):
         if part == "..":
@@ -149,7 +149,7 @@ def normal(root: PurePosixPath, path: str) -> str:
 
 
 def agree(source: Path, samples: set[str], told: dict[str, str]) -> None:
-    """file(1) takes every sample for an image, and nothing that is told to be none."""
+    """Check that file(1) takes every sample for an image, and no file that was reported as none."""
     none = [path for path, reason in told.items() if reason == NOT_AN_IMAGE]
     other = [path for path, reason in told.items() if reason == OTHER_KIND]
     kinds = images(source, sorted(samples) + none + other)
@@ -163,7 +163,7 @@ def agree(source: Path, samples: set[str], told: dict[str, str]) -> None:
     "seeds", [range(25), pytest.param(range(25, 500), marks=[pytest.mark.faults, pytest.mark.timeout(1800)])]
 )
 def test_every_file_is_a_sample_or_reported(seeds: range, tmp_path: Path) -> None:
-    """Over random trees, in folders, zips and tars, by name, beside what find lists and file takes for an image."""
+    """In random folders, zips and tars every file is accounted for, according to find and file."""
     reasons: Counter[str] = Counter()
     for seed in seeds:
         tree, out = odd_tree(seed, tmp_path / f"in{seed}"), tmp_path / f"out{seed}"

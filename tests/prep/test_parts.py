@@ -1,4 +1,4 @@
-"""A set made in parts, by processes that know nothing of each other, is the set of one process."""
+"""A set made in parts, by processes that do not know of each other, equals the set of one process."""
 
 import os
 import random
@@ -49,7 +49,7 @@ def copies(tmp_path: Path, kind: str) -> list[Path]:
 
 
 def part(source: Path, out: Path, number: int, of: int = PARTS, options: Options = SHARDS) -> list[str]:
-    """Make a part in this process; what it said."""
+    """Make a part in this process, and return its messages."""
     said: list[str] = []
     prep_part(source, out, options, Part(number, of), workers=1, say=said.append)
     return said
@@ -62,7 +62,7 @@ def state(room: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
 def test_parts_of_two_copies_are_the_set_of_one_process(tmp_path: Path, kind: str) -> None:
-    """In any order, some twice, from copies with other times; nothing is left beside the set."""
+    """Parts may run in any order, twice, and from copies with other times; nothing else is left."""
     chance = random.Random(kind)
     sources = copies(tmp_path, kind)
     make(sources[0], tmp_path / "whole")
@@ -78,7 +78,7 @@ def test_parts_of_two_copies_are_the_set_of_one_process(tmp_path: Path, kind: st
 
 
 def test_the_last_command_makes_what_is_missing_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards of parts are taken as they are, also when they come from a copy with other times."""
+    """Shards of parts are used as they are, even from a copy of the source with other times."""
     one, two = copies(tmp_path, "folder")
     for number in (1, 3):
         part(two, tmp_path / "out", number)
@@ -93,7 +93,7 @@ def test_the_last_command_makes_what_is_missing_alone(tmp_path: Path, monkeypatc
 
 
 def watch_shards(monkeypatch: pytest.MonkeyPatch, before: Callable[[], None] = lambda: None) -> list[str]:
-    """The shards that are begun in this process from now on; `before` is called before each."""
+    """A list that records the shards begun in this process; `before` is called before each shard."""
     begun: list[str] = []
 
     def make_shard(job: Job, work: Work, tick: Tick) -> Record:
@@ -106,7 +106,7 @@ def watch_shards(monkeypatch: pytest.MonkeyPatch, before: Callable[[], None] = l
 
 
 def test_a_file_that_changed_since_is_found(tmp_path: Path) -> None:
-    """Another image of the same size in the place of one that a part has read: its shard is made again."""
+    """If an image that a part has read is replaced by another of equal size, its shard is made again."""
     files = small()
     source = as_folder(files, tmp_path / "in")
     for number in (1, 2, 3):
@@ -121,7 +121,7 @@ def test_a_file_that_changed_since_is_found(tmp_path: Path) -> None:
 
 
 def test_a_part_removes_nothing(tmp_path: Path) -> None:
-    """Given other options or another source it ends with 2 or 3, and so does the last command."""
+    """A part with other options or another source ends with 2 or 3, and so does the last command."""
     source = as_folder(small(), tmp_path / "in")
     part(source, tmp_path / "out", 1)
     room = Room(tmp_path / "out").folder
@@ -143,7 +143,7 @@ def test_a_part_removes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_size_ends_a_part_with_3(tmp_path: Path) -> None:
-    """The plan has sizes, and no part takes a file of another one."""
+    """The plan records sizes, and a part refuses a file of another size."""
     source = as_folder(small(), tmp_path / "in")
     make_plan(source, tmp_path / "out", SHARDS, workers=1, say=quiet)
     with (source / "val/images/0_0.JPEG").open("ab") as stream:
@@ -154,7 +154,7 @@ def test_a_file_of_another_size_ends_a_part_with_3(tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_set_that_is_there_ends_at_once(tmp_path: Path) -> None:
-    """It opens no source; with other options than the set's it ends with 2."""
+    """The part does not open the source; options that differ from those of the set end it with 2."""
     source = as_folder(small(), tmp_path / "in")
     make(source, tmp_path / "out")
     shutil.rmtree(source)
@@ -167,7 +167,7 @@ def test_a_part_of_a_set_that_is_there_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_plan_is_made_once_and_waited_for(tmp_path: Path) -> None:
-    """While another process holds the right to write OUT a part waits; then it finds the plan."""
+    """A part waits while another process has the right to write OUT, and then finds the plan."""
     source = as_folder(small(), tmp_path / "in")
     done = run("prep", source, tmp_path / "out", "--samples-per-shard", 4, "--plan-only")
     assert done.stdout.endswith(".out.partial: a plan of 7 shards with 24 images\n"), done
@@ -181,7 +181,7 @@ def test_plan_is_made_once_and_waited_for(tmp_path: Path) -> None:
 
 
 def test_bad_images_of_a_part_are_bounded(tmp_path: Path) -> None:
-    """A part ends as soon as it has seen more of them than all may be."""
+    """A part ends as soon as it has seen more bad images than the whole set may have."""
     files = {f"{name}/{k}.jpg": b"junk" for name in "ab" for k in range(30)}
     files |= {f"{name}/good{k}.jpg": small()["train/n01/images/n01_0.JPEG"] for name in "ab" for k in range(20)}
     source = as_folder(files, tmp_path / "in")
@@ -192,7 +192,7 @@ def test_bad_images_of_a_part_are_bounded(tmp_path: Path) -> None:
 
 @given(number=st.integers(-3, 40), of=st.integers(-3, 40))
 def test_part_is_one_of_n(number: int, of: int) -> None:
-    """From 1 to N, and nothing else."""
+    """A part is a number from 1 to N."""
     if 1 <= number <= of:
         assert Part.parse(f" {number}/{of}") == Part(number, of)
         assert str(Part(number, of)) == f"{number}/{of}"
@@ -203,14 +203,14 @@ def test_part_is_one_of_n(number: int, of: int) -> None:
 
 @pytest.mark.parametrize("words", [["--part", "1/2", "--plan-only"], ["--part", "1/2", "--if-exists", "rebuild"]])
 def test_what_does_not_go_with_parts_is_refused(tmp_path: Path, words: list[str]) -> None:
-    """With 2, before anything is made."""
+    """Options that do not go with parts end the command with 2 before anything is made."""
     done = run("prep", as_folder(small(), tmp_path / "in"), tmp_path / "out", *words)
     assert (done.returncode, "cannot be combined with --part" in done.stderr) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_a_link_at_out_and_remains_of_killed_parts(tmp_path: Path) -> None:
-    """What a killed part left of a tar goes with the next part; what a living one writes stays."""
+    """The next part removes a tar that a killed part left unfinished, and keeps the tar of a living part."""
     source = as_folder(small(), tmp_path / "in")
     part(source, tmp_path / "out", 1)
     (made,) = {path.parent for path in tmp_path.glob(".out.partial/*/*.tar")}

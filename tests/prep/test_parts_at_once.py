@@ -1,4 +1,4 @@
-"""Parts of a set that run at once, are killed, or find it published: the bytes of one process, and nothing left."""
+"""Parts that run at once, are killed, or find the set published give the bytes of one process and leave nothing."""
 
 import os
 import random
@@ -21,7 +21,7 @@ from tests.prep.test_parts import part, watch_shards
 
 
 def test_killed_parts_are_given_again(tiny_zip: Path, tmp_path: Path) -> None:
-    """Kill -9 at random moments, some parts twice at once: the same bytes, and every part ends with 0 at last."""
+    """Parts killed at random moments, some running twice, finally all end with 0 and the same bytes."""
     chance, options = random.Random(5), ["--samples-per-shard", 5, "--workers", 2]
     assert run("prep", tiny_zip, tmp_path / "whole", *options).returncode == 0
     words = ["prep", tiny_zip, tmp_path / "out", *options]
@@ -40,7 +40,7 @@ def test_killed_parts_are_given_again(tiny_zip: Path, tmp_path: Path) -> None:
 
 
 def test_the_set_is_published_while_a_part_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The part ends well, and what it made too late is nowhere."""
+    """The part ends well, and what it made too late is left nowhere."""
     source = as_folder(small(), tmp_path / "in")
     make(source, tmp_path / "whole")
     published: list[bool] = []
@@ -61,7 +61,7 @@ def test_the_set_is_published_while_a_part_works(tmp_path: Path, monkeypatch: py
 def test_the_set_is_published_in_the_middle_of_a_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """Before its tar, its index or its record is there: the part ends well, and OUT has nothing of it."""
+    """A part that finds the set published before its tar, index or record ends well and adds nothing."""
     source = as_folder(small(), tmp_path / "in")
     make(source, tmp_path / "whole")
     inside, name = (idx, moment.removeprefix("idx.")) if moment.startswith("idx.") else (shard, moment)
@@ -81,7 +81,7 @@ def test_the_set_is_published_in_the_middle_of_a_shard(
 
 
 def test_a_late_part_does_no_harm_to_another_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody removed the room and makes a set with other options there: the part fails, and that set is right."""
+    """If its work folder was removed and a set with other options made, the part fails and that set is right."""
     source = as_folder(small(), tmp_path / "in")
     options = Options(samples_per_shard=4, seed=9)
     make(source, tmp_path / "whole", options)
@@ -101,7 +101,7 @@ def test_a_late_part_does_no_harm_to_another_set(tmp_path: Path, monkeypatch: py
 
 
 def test_parts_at_once_make_one_plan(tiny_zip: Path, tmp_path: Path) -> None:
-    """Each of four that begin together ends with 0, and together they have made all shards."""
+    """Four parts that begin together all end with 0, and together they make all shards."""
     words = ["prep", tiny_zip, tmp_path / "out", "--samples-per-shard", 50, "--workers", 1]
     ended = [start(*words, "--part", f"{number}/4") for number in range(1, 5)]
     assert [process.wait(timeout=120) for process in ended] == [0] * 4

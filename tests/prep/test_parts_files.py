@@ -1,4 +1,4 @@
-"""The files in docs/parts do what they say: each makes the set of one process."""
+"""The files in docs/parts work as they say: each makes the set of one process."""
 
 import os
 import subprocess
@@ -18,13 +18,13 @@ OPTIONS = ("--samples-per-shard", "4")
 
 @pytest.fixture
 def room(tmp_path: Path) -> Path:
-    """A folder with a source and the set that one process makes of it."""
+    """A folder with a source and the set that one process makes from it."""
     make(as_folder(small(), tmp_path / "in"), tmp_path / "whole")
     return tmp_path
 
 
 def bash(*words: object, **variables: object) -> None:
-    """Run bash with these words, and the `headrace` of this environment."""
+    """Run bash with these arguments, with the `headrace` of this environment on its path."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | {"PATH": path} | {name: str(value) for name, value in variables.items()}
     done = subprocess.run(["/bin/bash", *map(str, words)], env=environment, capture_output=True, text=True, check=False)
@@ -32,13 +32,13 @@ def bash(*words: object, **variables: object) -> None:
 
 
 def test_shell_loop(room: Path) -> None:
-    """Two processes, and then the set."""
+    """The loop runs two processes and makes the set."""
     bash(FILES / "loop.sh", room / "in", room / "out", 2, *OPTIONS)
     assert contents(room / "out") == contents(room / "whole")
 
 
 def test_slurm_array(room: Path) -> None:
-    """As SLURM calls it in each task of an array that does not begin with 1, and afterwards alone."""
+    """The script is run as by SLURM in each task of an array that does not begin with 1, then on its own."""
     words = (FILES / "slurm.sh", room / "in", room / "out", *OPTIONS)
     for task in (5, 4):
         bash(*words, SLURM_ARRAY_TASK_ID=task, SLURM_ARRAY_TASK_MIN=4, SLURM_ARRAY_TASK_COUNT=2, SLURM_CPUS_PER_TASK=1)
@@ -48,7 +48,7 @@ def test_slurm_array(room: Path) -> None:
 
 
 def test_kubernetes_jobs(room: Path) -> None:
-    """The commands of both Jobs, with the variables that Kubernetes and the file give them."""
+    """The commands of both Jobs run with the variables that Kubernetes and the file set."""
     parts, publish = yaml.safe_load_all((FILES / "kubernetes.yaml").read_text("utf-8"))
     assert parts["spec"]["completionMode"] == "Indexed"
     place = {"SOURCE": room / "in", "OUT": room / "out"}

@@ -1,4 +1,4 @@
-"""What an interrupted prep left is used where it is as it was written, and made again where it is not."""
+"""Files of an interrupted prep are used if they are as they were written, and made again if not."""
 
 import os
 import random
@@ -35,7 +35,7 @@ ROUNDS = [100, pytest.param(1000, marks=[pytest.mark.faults])]
 
 
 def place_of(room: Path, ending: str) -> Path:
-    """A file of the shard in the room in which the set was begun."""
+    """The path of a file of the shard in the work folder of the set."""
     (found,) = room.glob(f"*/{SHARD}.{ending}")
     return found
 
@@ -47,7 +47,7 @@ def _with_a_flipped_bit(data: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A room with a source, the set made of it, and what a run left that broke off after four of seven shards."""
+    """A folder with a source, its set, and the files of a run that stopped after four of seven shards."""
     room = tmp_path_factory.mktemp("room")
     (room / "in").mkdir()
     source = as_zip(small(), room / "in" / "a.zip")
@@ -64,7 +64,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_damaged_shard_is_made_again(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, ending: str
 ) -> None:
-    """That shard alone is made again, whichever of its files was damaged, and the set is equal to the byte."""
+    """Only the damaged shard is made again, whichever of its files it was, and the set has equal bytes."""
     work = store.work_folder(tmp_path / "out")
     shutil.copytree(store.work_folder(begun / "out"), work)
     DAMAGE[kind](place_of(work, ending))
@@ -78,7 +78,7 @@ def test_damaged_shard_is_made_again(
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_no_damage_passes_for_a_finished_shard(begun: Path, tmp_path: Path, ending: str, rounds: int) -> None:
-    """Whatever bits are flipped, lost or doubled in a file of a finished shard, it counts as not finished."""
+    """A shard counts as unfinished if any bits in its files are flipped, lost or doubled."""
     chance, folder = random.Random(ending), tmp_path / "copy"
     shutil.copytree(store.work_folder(begun / "out"), folder)
     path = place_of(folder, ending)
