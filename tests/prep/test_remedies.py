@@ -1,4 +1,4 @@
-"""What `verify` tells the owner of a damaged set to do: the command is taken from the line and run."""
+"""What `verify` tells the owner of a damaged set to do: the command is taken from its error line and run."""
 
 import re
 import shlex
@@ -45,19 +45,19 @@ FEW = CASES[::3]
 
 @pytest.fixture(autouse=True)
 def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands start no processes here."""
+    """Make the commands start no processes."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
 
 
 def headrace(*words: object) -> Result:
-    """A command in this process; only expected errors may end it."""
+    """Run a command in this process, which may end only with expected errors."""
     done = CliRunner().invoke(cli.main, list(map(str, words)))
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
     return done
 
 
 def prepared(room: Path, first: int) -> None:
-    """A set made by prep in several shards, with a converted image and one that was left out."""
+    """A set that prep made in several shards, with one converted image and one left out."""
     names = [f"{split}/{word}/{k}.jpg" for split in ("train", "val") for word in ("ant", "cat") for k in range(3)]
     files = dict(zip(names, JPEGS[first:] + JPEGS[:first], strict=True))
     files |= {"train/ant/x.png": pictures()["png"], "train/cat/y.jpg": JPEGS[0][:-30]}
@@ -73,7 +73,7 @@ def prepared(room: Path, first: int) -> None:
 
 
 def adopted(room: Path, first: int, *, unusable: bool) -> None:
-    """A set of four tars made by others; the labels are words where some samples cannot be used."""
+    """A set of four adopted tars; the labels are words if some samples are unusable."""
     (room / "set").mkdir()
     for number, name in enumerate(("train-0", "train-1", "val-0", "val-1")):
         members: dict[bytes, bytes] = {}
@@ -88,7 +88,7 @@ def adopted(room: Path, first: int, *, unusable: bool) -> None:
 
 @pytest.fixture(scope="module")
 def rooms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
-    """For each kind of set: the folder that a copy is taken of, and that of another set with the same names."""
+    """For each kind of set, a folder to copy it from, and the folder of another set with the same names."""
     made: dict[str, tuple[Path, Path]] = {}
     for kind in FILES:
         both = (tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other"))
@@ -102,7 +102,7 @@ def rooms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Pat
 
 
 def run(line: str, source: Path) -> str:
-    """Run what stands in backquotes at the end of the error line; return what headrace says."""
+    """Run the command in backquotes at the end of the error line, and return what headrace says."""
     command = re.findall(r"`([^`]+)`", line)[-1].replace("SOURCE", str(source))
     assert "headrace" in command
     said = ""
@@ -135,7 +135,7 @@ def below(folder: Path) -> set[bytes]:
 
 
 def check_remedy(rooms: tuple[Path, Path], room: Path, file: str, damage: str) -> None:
-    """Damage a file of a copy of the set, do what the error line says, and compare what there is then."""
+    """Damage a file of a copied set, do what the error line says, and compare the result."""
     one, other = rooms
     root = Path(shutil.copytree(one / "set", room / "my set"))
     spoilt = DAMAGES[damage]((root / file).read_bytes(), (other / "set" / file).read_bytes())
@@ -160,7 +160,7 @@ def check_remedy(rooms: tuple[Path, Path], room: Path, file: str, damage: str) -
 def test_remedy_of_some_damages(
     rooms: dict[str, tuple[Path, Path]], tmp_path: Path, kind: str, file: str, damage: str
 ) -> None:
-    """After a damage the command that the error line names makes the set sound, and no tar of a user is lost by it."""
+    """The command in the error line makes the damaged set sound, and no tar of a user is lost."""
     check_remedy(rooms[kind], tmp_path, file, damage)
 
 
@@ -169,13 +169,13 @@ def test_remedy_of_some_damages(
 def test_remedy_of_the_other_damages(
     rooms: dict[str, tuple[Path, Path]], tmp_path: Path, kind: str, file: str, damage: str
 ) -> None:
-    """The same for each other damage to each kind of file of each kind of set."""
+    """The same holds for every other damage to every kind of file of every kind of set."""
     check_remedy(rooms[kind], tmp_path, file, damage)
 
 
 @pytest.fixture
 def set_of_others(rooms: dict[str, tuple[Path, Path]], tmp_path: Path) -> Path:
-    """A copy of the adopted set whose labels are words, with samples that cannot be used."""
+    """A copy of the adopted set with labels that are words, and unusable samples."""
     return Path(shutil.copytree(rooms["adopted in part"][0] / "set", tmp_path / "set"))
 
 
@@ -186,7 +186,7 @@ def set_of_prep(rooms: dict[str, tuple[Path, Path]], tmp_path: Path) -> Path:
 
 
 def test_one_command_for_all_damages(set_of_others: Path, tmp_path: Path) -> None:
-    """Where several files are damaged, the error line's command leaves out all the tars, and overwrites nothing."""
+    """If several files are damaged, one command leaves out all the damaged tars and overwrites nothing."""
     (set_of_others / "damaged-1").mkdir()
     (set_of_others / "train-1.tar").unlink()
     for name in ("train-0.tar", "val-0.tar", "val.parquet"):
@@ -198,7 +198,7 @@ def test_one_command_for_all_damages(set_of_others: Path, tmp_path: Path) -> Non
 
 
 def test_tar_that_came_back(set_of_others: Path) -> None:
-    """With the tar there again the set is what it was; with no other tar left the line says only that."""
+    """The set is sound once its tars are back; without any tar the error only says to get them."""
     for path in set_of_others.glob("*.tar"):
         path.rename(path.with_suffix(".away"))
     done = headrace("verify", set_of_others)
@@ -210,7 +210,7 @@ def test_tar_that_came_back(set_of_others: Path) -> None:
 
 
 def test_report_is_that_of_the_last_index(set_of_others: Path) -> None:
-    """A report of samples that are no longer there goes away with them."""
+    """A report of unusable samples is removed when those samples are gone."""
     for path in set_of_others.glob("*.tar"):
         path.unlink()
     (set_of_others / NAME).unlink()
@@ -220,7 +220,7 @@ def test_report_is_that_of_the_last_index(set_of_others: Path) -> None:
 
 
 def test_image_that_is_no_longer_admitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image of a sound tar that does not decode is left out of an adopted set by the command that is named."""
+    """The named command leaves an image that does not decode out of an adopted set, though its tar is sound."""
     (tmp_path / "set").mkdir()
     members = {b"0.jpg": JPEGS[0], b"0.cls": b"ant", b"1.jpg": JPEGS[1][:-30], b"1.cls": b"ant"}
     (tmp_path / "set" / "train-0.tar").write_bytes(tarred(members))
@@ -254,7 +254,7 @@ def test_what_only_the_index_knew(rooms: dict[str, tuple[Path, Path]], set_of_pr
 
 
 def test_source_that_is_not_known(set_of_prep: Path, rooms: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
-    """Without its stamp the set's command has a word for the source, and the old folder is kept under another name."""
+    """Without a stamp the command has a placeholder for the source, and the old folder is renamed and kept."""
     (set_of_prep / STAMP).unlink()
     (set_of_prep / "train-000000.tar").unlink()
     done = headrace("verify", set_of_prep)

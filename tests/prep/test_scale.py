@@ -1,4 +1,4 @@
-"""A plan has the same bytes for any number of buckets and any order of a listing, and needs no memory for rows."""
+"""A plan has equal bytes for any number of buckets and any order of a listing, and holds no rows in memory."""
 
 import random
 import subprocess
@@ -36,7 +36,7 @@ OPTIONS = [
 
 
 def listing(tmp_path: Path, rows: list[tuple[str, str]]) -> Path:
-    """A listing of these paths and labels beside its images."""
+    """A listing of these paths and labels, beside its images."""
     picture = small()["train/n01/images/n01_0.JPEG"]
     for path, _ in rows:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def planned(source: Path, folder: Path, options: Options) -> Plan:
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_listing_and_folder_have_one_plan(tmp_path: Path, options: Options) -> None:
-    """In any order of rows and any number of buckets and chunks; a folder with these files and classes too."""
+    """Any order of rows, buckets and chunks give one plan, as does a folder of the same files and classes."""
     rows = [(f"{label}/{name}", label) for label in ("ant", "bee", "cat") for name in NAMES]
     plans = []
     for turn in range(4):
@@ -85,7 +85,7 @@ def test_listing_and_folder_have_one_plan(tmp_path: Path, options: Options) -> N
 
 @pytest.mark.parametrize("bucket", [1, 3, 1000])
 def test_set_is_the_same_for_any_number_of_buckets(tmp_path: Path, bucket: int) -> None:
-    """Of a zip too, whose directory is in memory."""
+    """The set is also the same from a zip, whose directory is in memory."""
     (tmp_path / "in").mkdir()
     source = as_zip(small(), tmp_path / "in" / "a.zip")
     make(source, tmp_path / "whole")
@@ -96,7 +96,7 @@ def test_set_is_the_same_for_any_number_of_buckets(tmp_path: Path, bucket: int) 
 
 
 def test_rows_of_a_plan_do_not_depend_on_times(tmp_path: Path) -> None:
-    """Two copies of a source have one id, though the tables keep the times of each."""
+    """Two copies of a source have the same id, though the tables store the times of each copy."""
     ids = {planned(as_folder(small(), tmp_path / f"in-{k}"), tmp_path / f"plan-{k}", Options()).id for k in range(2)}
     assert len(ids) == 1
     assert (tmp_path / f"plan-0/train{ROWS}").read_bytes() != (tmp_path / f"plan-1/train{ROWS}").read_bytes()
@@ -121,12 +121,12 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
 
 def names(count: int) -> list[str]:
-    """So many ways to write the path of one file."""
+    """Several ways to write the path of one file."""
     return ["".join("./" if number >> bit & 1 else ".//" for bit in range(20)) + "a.jpg" for number in range(count)]
 
 
 def test_memory_does_not_grow_with_a_listing(tmp_path: Path) -> None:
-    """The plan of 200,000 rows takes at most a fifth more than that of 50,000."""
+    """The plan of 200,000 rows takes at most a fifth more memory than that of 50,000."""
     (tmp_path / "a.jpg").write_bytes(small()["train/n01/images/n01_0.JPEG"])
     peaks = []
     for rows in (50_000, 200_000):

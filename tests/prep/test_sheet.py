@@ -20,12 +20,12 @@ COLOURS = {"blue": (20, 40, 220), "green": (30, 180, 40), "red": (220, 30, 20)}
 
 
 def plain(colour: tuple[int, int, int], width: int, height: int) -> bytes:
-    """A picture of one colour."""
+    """A picture of a single colour."""
     return encode(np.full((height, width, 3), colour, np.uint8))
 
 
 def coloured(tmp_path: Path, classes: dict[str, tuple[int, int, int]], width: int = 64, height: int = 64) -> ShardSet:
-    """A set whose classes are plain colours, 9 training and 3 validation samples each."""
+    """A set of classes in plain colours, with 9 training and 3 validation samples each."""
     files: Contents = {}
     for name, colour in classes.items():
         files |= {f"train/{name}/{k}.jpg": plain(colour, width, height) for k in range(9)}
@@ -36,17 +36,17 @@ def coloured(tmp_path: Path, classes: dict[str, tuple[int, int, int]], width: in
 
 
 def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """The sheet's pixels."""
+    """The pixels of the sheet."""
     return np.asarray(Image.open(io.BytesIO(path.read_bytes()))).astype(np.int64)
 
 
 def squares(sheet: np.ndarray[tuple[int, ...], np.dtype[np.int64]], colour: tuple[int, int, int]) -> float:
-    """How many squares of 64 pixels have this colour."""
+    """The number of 64-pixel squares of this colour."""
     return float((np.abs(sheet - colour).max(-1) < 8).sum() / 64**2)
 
 
 def test_sheet_shows_samples_of_every_class(tmp_path: Path) -> None:
-    """Each class has six training and two validation samples in its own row, beside ink for its name."""
+    """Each class has a row of six training and two validation samples, with its name beside it."""
     path = tmp_path / "sheet.png"
     assert write_sheet(coloured(tmp_path, COLOURS), path).endswith("samples of 3 of 3 classes")
     sheet = pixels(path)
@@ -64,14 +64,14 @@ def test_sheet_is_the_same_each_time(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_of_many_classes_some_are_shown(tmp_path: Path) -> None:
-    """The sheet stays a sheet: forty classes, spread evenly over the list."""
+    """Of many classes the sheet shows forty, spread evenly over the list."""
     classes = {f"{number:03d}": COLOURS["red"] for number in range(90)}
     assert "40 of 90 classes" in write_sheet(coloured(tmp_path, classes, 8, 8), tmp_path / "a.png")
     assert squares(pixels(tmp_path / "a.png"), COLOURS["red"]) == 320
 
 
 def test_odd_shapes_fit(tmp_path: Path) -> None:
-    """A picture that is very wide is a line in its square, not an error."""
+    """A very wide picture is drawn as a line in its square, and is not an error."""
     write_sheet(coloured(tmp_path, COLOURS, 640, 2), tmp_path / "a.png")
     assert squares(pixels(tmp_path / "a.png"), COLOURS["green"]) == pytest.approx(8 / 64)
 
@@ -92,7 +92,7 @@ def test_pairs_of_equal_images_are_below(tmp_path: Path) -> None:
 
 
 def test_damaged_sample_is_named(tiny_set: Path, tmp_path: Path) -> None:
-    """A tar that changed is found by its checksum; no sheet appears."""
+    """A changed tar is found by its checksum, and no sheet is written."""
     copy = Path(shutil.copytree(tiny_set, tmp_path / "copy"))
     for tar in copy.glob("*.tar"):
         tar.write_bytes(tar.read_bytes()[:512].ljust(tar.stat().st_size, b"?"))
@@ -102,7 +102,7 @@ def test_damaged_sample_is_named(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_names_are_refused(tiny_set: Path, tmp_path: Path) -> None:
-    """A name that is no PNG's, or lies nowhere, is said with what to do."""
+    """A name that is not a PNG, or in a missing folder, is refused with what to do."""
     shards = ShardSet.open(tiny_set)
     with pytest.raises(UsageError, match=r"ends with \.png"):
         write_sheet(shards, tmp_path / "a.jpg")

@@ -1,4 +1,4 @@
-"""Subsets by lists of ids: what is asked for and nothing else, byte for byte, and the same command finds it again."""
+"""Subsets by lists of ids: exactly the chosen samples, byte for byte, and the same command reuses the subset."""
 
 import shlex
 import shutil
@@ -29,7 +29,7 @@ _TRAIN, _VAL = 480, 120
 
 
 class Sample(NamedTuple):
-    """All that a subset keeps of a sample."""
+    """Everything that a subset keeps of a sample."""
 
     jpeg: bytes
     class_id: str
@@ -64,7 +64,7 @@ def samples(root: Path) -> dict[str, list[Sample]]:
 
 
 def of_ids(parent: Path, out: Path, ids: Ids, *, drop: bool = False) -> Result:
-    """The subset of these samples, listed in no order."""
+    """The subset of these samples, which are listed out of order."""
     lines = [f"{split} {sample}" for split, own in ids.items() for sample in own]
     path = out.with_name("ids.txt")
     path.write_text("# chosen\n" + "\n".join(lines[::-1]))
@@ -78,7 +78,7 @@ def of_ids(parent: Path, out: Path, ids: Ids, *, drop: bool = False) -> Result:
     st.booleans(),
 )
 def test_is_what_was_asked_for(tiny_set: Path, train: set[int], val: set[int], drop: bool) -> None:
-    """Samples of both splits, in the order of ids; classes stay or go as told; sound; then reused."""
+    """Samples of both splits come in the order of ids; classes stay or go as told; the subset verifies."""
     parent, ids = samples(tiny_set), {"train": train, "val": val}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "part"
@@ -99,7 +99,7 @@ def test_is_what_was_asked_for(tiny_set: Path, train: set[int], val: set[int], d
 
 
 def test_all_samples_are_the_set_itself(tiny_set: Path, tmp_path: Path) -> None:
-    """Tars and digest are the parent's, as keys, cuts and labels are; so are those of a subset of the subset."""
+    """A subset of all samples equals its parent in tars and digest, and so does a subset of the subset."""
     every = {"train": set(range(_TRAIN)), "val": set(range(_VAL))}
     of_ids(tiny_set, tmp_path / "all", every)
     of_ids(tmp_path / "all", tmp_path / "again", every)
@@ -122,7 +122,7 @@ def test_adopted_parent_with_words(tmp_path: Path) -> None:
 
 
 def test_damaged_jpeg_is_not_copied(tiny_set: Path, tmp_path: Path) -> None:
-    """Bytes that are not those of the index end the command; nothing is left of the set."""
+    """Bytes that do not match the index end the command, and nothing is left of the subset."""
     parent = shutil.copytree(tiny_set, tmp_path / "set")
     places = ShardSet.open(parent).split("train").places(np.array([7]))
     with (parent / "train-000000.tar").open("r+b") as stream:
@@ -145,21 +145,21 @@ def test_damaged_jpeg_is_not_copied(tiny_set: Path, tmp_path: Path) -> None:
     ],
 )
 def test_line_that_names_no_sample(tiny_set: Path, tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
-    """The line is named, exit code 3, and there is no set."""
+    """A line without a matching sample is named, the exit code is 3, and no set is made."""
     (tmp_path / "ids").write_text(text)
     refused(here("subset", tiny_set, tmp_path / "part", "--ids", tmp_path / "ids"), 3, *words)
     assert not (tmp_path / "part").exists()
 
 
 def test_nothing_asked_for(tiny_set: Path, tmp_path: Path) -> None:
-    """No sample makes no set, and neither does no choice."""
+    """A choice of no samples makes no set, and neither does the absence of a choice."""
     (tmp_path / "ids").write_text("\n")
     refused(here("subset", tiny_set, tmp_path / "part", "--ids", tmp_path / "ids"), 2, "no sample")
     assert here("subset", tiny_set, tmp_path / "part").code == 2
 
 
 def test_nothing_is_replaced(tiny_set: Path, tiny_zip: Path, tmp_path: Path) -> None:
-    """A set of prep, another subset and any folder stay; prep leaves a subset alone."""
+    """A set, another subset or any folder is never replaced, and prep does not replace a subset."""
     with pytest.raises(UsageError, match="not a subset"):
         of_ids(tiny_set, shutil.copytree(tiny_set, tmp_path / "set"), {"train": {1}})
     part = tmp_path / "part"
@@ -178,7 +178,7 @@ def test_nothing_is_replaced(tiny_set: Path, tiny_zip: Path, tmp_path: Path) -> 
 
 
 def test_without_duckdb(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A condition says what to install."""
+    """A condition without duckdb gives an error that says what to install."""
     monkeypatch.setitem(sys.modules, "duckdb", None)
     ended = here("subset", tiny_set, tmp_path / "part", "--where", "label = 0")
     refused(ended, 2, 'pip install "headrace[query]"', "--ids")

@@ -1,4 +1,4 @@
-"""`--if-exists rebuild` swaps a set for a new one: at every moment one of the two is there, or comes back."""
+"""`--if-exists rebuild` swaps a set for a new one: at any moment one of the two exists or can be recovered."""
 
 import shutil
 import threading
@@ -22,7 +22,7 @@ OTHER = Options(samples_per_shard=4, seed=9)
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A small source with a set made of it."""
+    """A small source with the set made from it."""
     (tmp_path / "in").mkdir()
     source = as_zip(small(), tmp_path / "in" / "a.zip")
     make(source, tmp_path / "out")
@@ -31,7 +31,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def end_in_the_gap(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rebuild with other options, and end as if killed between the two renames of a swap that takes two."""
+    """Rebuild with other options, and stop as if killed between the two renames of a two-step swap."""
     rename = Path.rename
 
     def dying(self: Path, target: Path) -> Path:
@@ -48,7 +48,7 @@ def end_in_the_gap(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_old_set_comes_back(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an end in the gap the next prep finds the old set, unharmed, and reuses it."""
+    """After an end between the renames the next prep finds the old set unharmed and reuses it."""
     before = contents(tmp_path / "out")
     end_in_the_gap(source, tmp_path / "out", monkeypatch)
     assert make(source, tmp_path / "out").reused
@@ -56,7 +56,7 @@ def test_old_set_comes_back(source: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_swap_is_done_again(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an end in the gap the same command makes the new set, and nothing of either swap is left."""
+    """After an end between the renames the same command makes the new set, and leaves nothing else."""
     end_in_the_gap(source, tmp_path / "out", monkeypatch)
     assert not make(source, tmp_path / "out", OTHER, if_exists="rebuild").reused
     assert contents(tmp_path / "out") == contents(tmp_path / "other")
@@ -67,7 +67,7 @@ def test_swap_is_done_again(source: Path, tmp_path: Path, monkeypatch: pytest.Mo
 def test_failed_rebuild_keeps_the_old_set(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
 ) -> None:
-    """A rebuild that fails before its end leaves the old set as it was; one that succeeds leaves no trace of it."""
+    """A failed rebuild leaves the old set unchanged; one that succeeds leaves no trace of it."""
     if not exchange:
         monkeypatch.setattr(store, "_exchange", lambda *_: False)
     before = contents(tmp_path / "out")
@@ -84,7 +84,7 @@ def test_failed_rebuild_keeps_the_old_set(
 
 
 def test_reader_never_misses_the_set(source: Path, tmp_path: Path) -> None:
-    """While a set is swapped again and again, whoever opens it finds the one or the other, never nothing."""
+    """A reader that opens the set during many swaps always finds one of the two sets."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     if not store._exchange(tmp_path / "one", tmp_path / "two"):
@@ -111,7 +111,7 @@ def test_reader_never_misses_the_set(source: Path, tmp_path: Path) -> None:
 
 
 def said_by_rebuild(source: Path, out: Path) -> list[str]:
-    """Rebuild with other options; what it says."""
+    """Rebuild with other options, and return the messages."""
     said: list[str] = []
     prep(source, out, OTHER, workers=1, if_exists="rebuild", say=said.append)
     assert contents(out) == contents(out.with_name("other"))
@@ -119,7 +119,7 @@ def said_by_rebuild(source: Path, out: Path) -> list[str]:
 
 
 def test_adopted_set_is_never_replaced(source: Path, tmp_path: Path) -> None:
-    """Tars that prep did not make may be the only ones: no way of --if-exists touches them, or names one that would."""
+    """No value of --if-exists replaces or suggests replacing adopted tars, which may be the only copies."""
     tars = tmp_path / "tars"
     tars.mkdir()
     shutil.copy(tmp_path / "out" / "train-000000.tar", tars)
@@ -133,7 +133,7 @@ def test_adopted_set_is_never_replaced(source: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]"])
 def test_folder_without_a_readable_manifest_is_kept(source: Path, tmp_path: Path, content: bytes | None) -> None:
-    """Where nobody knows what the folder is, it gets another name, which is said."""
+    """A folder without a readable manifest is renamed and kept, which is reported."""
     (tmp_path / "out.old-1").mkdir()
     manifest = tmp_path / "out" / NAME
     manifest.unlink() if content is None else manifest.write_bytes(content)
@@ -145,7 +145,7 @@ def test_folder_without_a_readable_manifest_is_kept(source: Path, tmp_path: Path
 
 @pytest.mark.parametrize("change", ["a foreign tar", "no stamp", "a manifest of prep's in an adopted set"])
 def test_what_prep_did_not_make_is_kept(source: Path, tmp_path: Path, change: str) -> None:
-    """A rebuild removes only what prep is known to have written."""
+    """A rebuild removes only files that prep is known to have written."""
     out = tmp_path / "out"
     if change == "a foreign tar":
         (out / "mine.tar").write_bytes(b"mine")
@@ -165,7 +165,7 @@ def test_what_prep_did_not_make_is_kept(source: Path, tmp_path: Path, change: st
 
 
 def test_end_after_the_old_folder_was_set_aside(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed between the two renames of such a rebuild, the same command makes the set, and the old one stays."""
+    """After a kill between the two renames, the same command makes the set, and the old one is kept."""
     (tmp_path / "out" / NAME).write_bytes(b"")
     before = contents(tmp_path / "out")
 

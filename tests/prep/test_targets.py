@@ -1,4 +1,4 @@
-"""What OUT may be: a mount point, a link, a set on a read-only disk, a place where another user has left something."""
+"""What OUT may be: a mount point, a link, a set on a read-only disk, or a place with work of another user."""
 
 import os
 import shutil
@@ -65,7 +65,7 @@ ls -A "$1/out"
 
 
 def test_folder_at_a_mount_point_is_locked_inside(room: Path) -> None:
-    """A run or an index in a volume needs nothing of the disk that it is mounted in, which may be read-only."""
+    """A run or an index in a volume writes nothing to the parent disk, which may be read-only."""
     (room / "out").mkdir()
     done = in_namespace(LOCKED, room, sys.executable)
     assert (done.stdout, done.stderr) == (".headrace.lock\n", "")
@@ -73,7 +73,7 @@ def test_folder_at_a_mount_point_is_locked_inside(room: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["tmpfs", "bind"])
 def test_mount_point_is_refused_before_any_work(source: Path, room: Path, kind: str) -> None:
-    """Of a volume, another file system or a part of the same one, a folder in it has to be given; nothing is left."""
+    """A mount point of any kind is refused, since OUT must be a folder inside it; nothing is left."""
     done = in_namespace(MOUNTED, source, room, sys.executable, kind)
     assert done.stdout.split() == [
         *("ended", "with", "2", f"{room}:", "out", "there", f"{room}/out:"),
@@ -85,7 +85,7 @@ def test_mount_point_is_refused_before_any_work(source: Path, room: Path, kind: 
 
 
 def test_set_on_a_mount_point_is_reused(source: Path, room: Path) -> None:
-    """A set that is there already needs no rename, and no file is left beside the volume or in it."""
+    """A set that exists needs no rename, so it is reused, and no file is left beside or in the volume."""
     make(source, room / "set")
     done = in_namespace(REUSED, source, room, sys.executable)
     assert "reused" in done.stdout, done
@@ -94,7 +94,7 @@ def test_set_on_a_mount_point_is_reused(source: Path, room: Path) -> None:
 
 
 def test_names_of_mount_points_are_unescaped(room: Path) -> None:
-    """The kernel writes a space, a tab, a newline and a backslash in them as codes."""
+    """The kernel writes a space, tab, newline or backslash in such a name as a code."""
     out = room / "a b\\c\td"
     program = "import sys; from pathlib import Path; from headrace.shards.targets import is_mount_point; "
     program += "print(is_mount_point(Path(sys.argv[1])), is_mount_point(Path(sys.argv[1]).parent))"
@@ -105,7 +105,7 @@ def test_names_of_mount_points_are_unescaped(room: Path) -> None:
 
 
 def test_unchanged_set_on_a_read_only_disk_is_reused(source: Path, room: Path) -> None:
-    """It needs no lock and no note, though the source was touched; what would have to be made is refused with 2."""
+    """An unchanged set needs no lock or note, even after a touch; work that must write is refused with 2."""
     make(source, room / "set")
     done = in_namespace(READ_ONLY, source, room, sys.executable)
     lines = done.stdout.splitlines()
@@ -118,7 +118,7 @@ def test_unchanged_set_on_a_read_only_disk_is_reused(source: Path, room: Path) -
 
 
 def test_link_at_out_is_followed_once(source: Path, room: Path) -> None:
-    """The set lies where the link leads, and a rebuild swaps it there; the link stays, and nothing else is left."""
+    """The set is made and rebuilt at the target of the link; the link stays, and nothing else is left."""
     (room / "disk").mkdir()
     (room / "out").symlink_to("disk/set")
     make(source, room / "out")
@@ -132,7 +132,7 @@ def test_link_at_out_is_followed_once(source: Path, room: Path) -> None:
 
 
 def test_link_that_an_earlier_rebuild_left_is_removed(source: Path, room: Path) -> None:
-    """What a rebuild through a link once left beside the set stops no later one."""
+    """A link that an earlier rebuild left beside the set does not stop a later rebuild."""
     make(source, room / "out")
     (room / "elsewhere").mkdir()
     for name in (".out.old", ".out.partial"):
@@ -142,7 +142,7 @@ def test_link_that_an_earlier_rebuild_left_is_removed(source: Path, room: Path) 
 
 
 def test_links_that_lead_nowhere_are_refused(source: Path, room: Path) -> None:
-    """A circle of links is said before any work."""
+    """A circle of links is refused before any work."""
     (room / "a").symlink_to("b")
     (room / "b").symlink_to("a")
     with pytest.raises(UsageError, match="its symbolic links form a loop"):
@@ -151,7 +151,7 @@ def test_links_that_lead_nowhere_are_refused(source: Path, room: Path) -> None:
 
 
 def test_empty_folder_is_taken_over(source: Path, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty OUT needs no exchange of two names, which some file systems cannot do."""
+    """An empty OUT is replaced without exchanging two names, which some file systems cannot do."""
     (room / "out").mkdir()
     monkeypatch.setattr(store, "_exchange", lambda *_: pytest.fail("no exchange is needed"))
     assert not make(source, room / "out").reused
@@ -160,14 +160,14 @@ def test_empty_folder_is_taken_over(source: Path, room: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("out", ["/", "/.", "/.."])
 def test_root_is_refused(source: Path, out: str) -> None:
-    """The root of the file system has no name that a set could take, nor has a demo beside it."""
+    """The root of the file system cannot be a set, and a demo cannot write its zip beside it."""
     for begin in (lambda: make(source, Path(out)), lambda: demo_source(Path(out), 0, say=quiet)):
         with pytest.raises(UsageError, match="the root of the file system cannot be replaced"):
             begin()
 
 
 def test_current_folder_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`.` is the folder that it means, also for the demo's zip beside it."""
+    """`.` means the folder it stands for, even for the zip of the demo beside it."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert followed(Path()) == tmp_path / "here"
@@ -185,7 +185,7 @@ def foreign(room: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", [".out.partial", ".out.old"])
 def test_what_another_user_left_is_refused(source: Path, foreign: Path, name: str) -> None:
-    """It may hold anything, so neither is it continued nor does it become the set; its owner is named."""
+    """Work of another user may hold anything, so it is neither continued nor published; its owner is named."""
     make(source, foreign / "out")
     left = (foreign / "out").rename(foreign / name)
     os.chown(left, NOBODY, NOBODY)

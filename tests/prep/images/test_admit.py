@@ -19,7 +19,7 @@ WIDTH, HEIGHT = 60, 40
 
 
 def picture() -> Image.Image:
-    """A smooth picture that is not symmetric in any way."""
+    """A smooth picture without any symmetry."""
     x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
     return Image.fromarray(np.stack([x * 4, y * 6, (x + y) * 2], -1).astype(np.uint8))
 
@@ -32,7 +32,7 @@ def encoded(pixels: Image.Image, form: str, **options: Any) -> bytes:
 
 
 def turned(orientation: int) -> Image.Exif:
-    """EXIF data that say how the picture is to be turned."""
+    """EXIF data that say how to turn the picture."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     return exif
@@ -46,7 +46,7 @@ def pixels_of(jpeg: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}, {"subsampling": 0}])
 def test_jpeg_is_kept_as_it_is(mode: str, options: dict[str, Any]) -> None:
-    """A sound JPEG, grey or colour, enters with its own bytes."""
+    """A sound JPEG, grey or colour, keeps its own bytes."""
     data = encoded(picture().convert(mode), "JPEG", **options)
     assert admit(data) == (data, WIDTH, HEIGHT, "")
 
@@ -54,7 +54,7 @@ def test_jpeg_is_kept_as_it_is(mode: str, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["JPEG", "WEBP"])
 def test_size_is_that_of_the_upright_image(orientation: int, form: str) -> None:
-    """Width and height are those that PIL's exif_transpose gives, whatever the orientation."""
+    """Width and height equal those from PIL's exif_transpose in every orientation."""
     data = encoded(picture(), form, exif=turned(orientation))
     admitted = admit(data)
     assert (admitted.width, admitted.height) == ImageOps.exif_transpose(Image.open(io.BytesIO(data))).size
@@ -75,7 +75,7 @@ def test_size_is_that_of_the_upright_image(orientation: int, form: str) -> None:
     ],
 )
 def test_other_formats_become_jpegs(data: bytes, codec: str) -> None:
-    """What is not an RGB or grey JPEG is converted to one that looks the same, and says so."""
+    """An image that is not an RGB or grey JPEG becomes a JPEG that looks the same, which is reported."""
     admitted = admit(data)
     assert (admitted.width, admitted.height) == (WIDTH, HEIGHT)
     assert admitted.change == f"{codec} converted to RGB JPEG"
@@ -84,7 +84,7 @@ def test_other_formats_become_jpegs(data: bytes, codec: str) -> None:
 
 
 def test_sixteen_bits_become_eight() -> None:
-    """A 16-bit picture keeps its brightness: its values are scaled, not cut."""
+    """A 16-bit picture keeps its brightness: its values are scaled, not clipped."""
     grey = np.tile(np.linspace(0, 65535, WIDTH).astype(np.uint16), (HEIGHT, 1))
     seen = pixels_of(admit(encoded(Image.fromarray(grey), "PNG")).jpeg)
     assert np.abs(seen[..., 0] - grey / 257).max() < 8
@@ -108,14 +108,14 @@ def test_sixteen_bits_become_eight() -> None:
     ],
 )
 def test_what_does_not_decode_is_refused(data: bytes) -> None:
-    """Empty, foreign and cut files are errors that give a reason, never a crash."""
+    """Empty, foreign and cut files give errors with a reason, and never a crash."""
     with pytest.raises(BadImageError) as error:
         admit(data)
     assert str(error.value)
 
 
 def test_decompression_bomb_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture above the limit of pixels is refused from its header, before memory is taken for it."""
+    """A picture with too many pixels is refused from its header, before memory is allocated for it."""
     monkeypatch.setattr(admission, "MAX_PIXELS", WIDTH * HEIGHT - 1)
     for form in ("JPEG", "PNG"):
         with pytest.raises(BadImageError, match="60 x 40 pixels; the limit"):
@@ -125,7 +125,7 @@ def test_decompression_bomb_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -
 @settings(max_examples=300)
 @given(st.data())
 def test_damage_is_refused_or_harmless(data: st.DataObject) -> None:
-    """Cuts and flipped bits never crash; what is admitted decodes again."""
+    """Cuts and flipped bits never crash; an admitted image decodes again."""
     form = data.draw(st.sampled_from(["JPEG", "PNG", "BMP", "WEBP"]))
     content = bytearray(encoded(picture(), form))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -150,7 +150,7 @@ def subsampled(across: int, down: int) -> bytes:
 
 
 def four_to_one_to_one() -> bytes:
-    """A JPEG of 4:1:1 whose blocks are told to lie one below the other: 4:4:1."""
+    """A 4:1:1 JPEG whose frame header is changed to stack its blocks, which makes it 4:4:1."""
     pixels = np.asarray(picture().resize((64, 64)))
     data = bytearray(simplejpeg.encode_jpeg(pixels, quality=90, colorsubsampling="411"))
     data[data.index(b"\xff\xc0") + 11] = 0x14
@@ -158,7 +158,7 @@ def four_to_one_to_one() -> bytes:
 
 
 def test_rare_subsampling_is_admitted() -> None:
-    """4:4:1, which libjpeg-turbo decodes although its wrapper has no name for it, is an image like others."""
+    """An image in 4:4:1, which libjpeg-turbo decodes although its wrapper has no name for it, is admitted."""
     data = four_to_one_to_one()
     assert admit(data) == (data, 64, 64, "")
     assert sides(data) == (64, 64)
@@ -166,7 +166,7 @@ def test_rare_subsampling_is_admitted() -> None:
 
 @pytest.mark.parametrize(("across", "down"), SUBSAMPLINGS)
 def test_any_subsampling_is_admitted_or_refused(across: int, down: int) -> None:
-    """Whatever sampling a header claims, admission ends with the image or its error."""
+    """Any sampling factors in a header end in an image or its error."""
     for work in (admit, sides, decode):
         with suppress(BadImageError):
             work(subsampled(across, down))
@@ -179,7 +179,7 @@ def test_any_subsampling_is_admitted_or_refused(across: int, down: int) -> None:
 def test_whatever_is_raised_is_the_error_of_the_image(
     raised: Exception, function: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception of a library, of any kind, is the reason why this image is not admitted."""
+    """An exception of any kind from a library becomes the reason why the image is refused."""
     data = encoded(picture(), "JPEG")
 
     def fail(*_: object, **__: object) -> None:
@@ -191,7 +191,7 @@ def test_whatever_is_raised_is_the_error_of_the_image(
 
 
 def test_sides_beyond_jpegs_are_refused() -> None:
-    """A picture of another format may be longer than a JPEG can be."""
+    """A picture in another format that is longer than a JPEG can be is refused."""
     with pytest.raises(BadImageError, match="cannot be encoded"):
         admit(encoded(Image.new("L", (70_000, 1)), "PNG"))
 
@@ -199,7 +199,7 @@ def test_sides_beyond_jpegs_are_refused() -> None:
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("orientations", [(6, 3), (3, 6), (1, 6), (6, 1), (8, 6), (2, 5, 7)])
 def test_of_two_orientations_the_first_counts(orientations: tuple[int, ...], mode: str) -> None:
-    """A JPEG with two EXIF segments, which would harm the decoder that trains, is turned and stored anew."""
+    """A JPEG with two EXIF segments, unsafe for the decoder of training, is turned and encoded again."""
     plain = encoded(picture().convert(mode), "JPEG", quality=95)
     data = after_start(plain, *map(exif, orientations))
     admitted = admit(data)
@@ -218,7 +218,7 @@ def test_of_two_orientations_the_first_counts(orientations: tuple[int, ...], mod
     "parts", [(b"\xff\x01", exif(6)), (exif(6), b"\xff\xff"), (segment(0xE1, b"Exif\0\0"), exif(6))]
 )
 def test_other_headers_are_stored_anew(parts: tuple[bytes, ...], size: int | None) -> None:
-    """So are markers that readers of EXIF stumble over, also where the image is made smaller."""
+    """An image with markers that EXIF readers misread is encoded again, even when it is made smaller."""
     admitted = admit(after_start(encoded(picture(), "JPEG"), *parts), Prepared(size))
     assert (admitted.width, admitted.height) == ((HEIGHT, WIDTH) if size is None else (13, 20))
     assert "JPEG converted to RGB JPEG, as it has " in admitted.change
@@ -228,7 +228,7 @@ def test_other_headers_are_stored_anew(parts: tuple[bytes, ...], size: int | Non
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_sides_are_those_of_training(orientation: int, form: str) -> None:
-    """What `headrace index` notes of a file that keeps its bytes is the size of the upright image."""
+    """`headrace index` records the size of the upright image for a file that keeps its bytes."""
     data = encoded(picture(), form, exif=turned(orientation))
     assert sides(data) == ImageOps.exif_transpose(Image.open(io.BytesIO(data))).size
     assert admit(data)[1:3] == sides(data)

@@ -33,13 +33,13 @@ def saved(image: Image.Image, form: str, **options: object) -> bytes:
 
 
 def jpeg_pixels(data: bytes) -> np.ndarray:
-    """What Pillow sees in an admitted JPEG."""
+    """The pixels of an admitted JPEG as Pillow decodes them."""
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
 @pytest.mark.parametrize("form", LOSSLESS)
 def test_format_becomes_a_jpeg_of_its_pixels(form: str) -> None:
-    """With its name in the report; no decoder of training may have the file itself."""
+    """The image becomes a JPEG, and the report names its format, which no decoder of training may see."""
     data = saved(Image.fromarray(PICTURE), form, **LOSSLESS[form])
     admitted = admit(data)
     assert admitted[1:] == (SIDE, SIDE // 2, f"{KINDS[form]} converted to RGB JPEG")
@@ -51,7 +51,7 @@ def test_format_becomes_a_jpeg_of_its_pixels(form: str) -> None:
 
 
 def test_first_picture_of_an_animation() -> None:
-    """Counts, of a GIF and of an AVIF."""
+    """The first picture of an animated GIF or AVIF is used."""
     pictures = [Image.new("RGB", (SIDE, SIDE), colour) for colour in ("red", "blue")]
     for form in ("GIF", "AVIF"):
         data = saved(pictures[0], form, save_all=True, append_images=pictures[1:])
@@ -61,7 +61,7 @@ def test_first_picture_of_an_animation() -> None:
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_orientation_of_an_avif(orientation: int) -> None:
-    """Its images are upright."""
+    """The images of an AVIF are upright."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = saved(Image.fromarray(PICTURE), "AVIF", exif=exif, **LOSSLESS["AVIF"])
@@ -70,7 +70,7 @@ def test_orientation_of_an_avif(orientation: int) -> None:
 
 
 def test_sixteen_bits_and_grey() -> None:
-    """Of 16 bits the upper eight are seen, of one channel three."""
+    """16-bit values keep their upper eight bits, and a single channel becomes three."""
     grey = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 60
     pixels = decode(saved(Image.fromarray(grey), "JPEG2000"))
     assert (pixels == (grey >> 8)[..., None]).all()
@@ -78,7 +78,7 @@ def test_sixteen_bits_and_grey() -> None:
 
 @pytest.mark.parametrize("form", ["GIF", "JPEG2000", "AVIF"])
 def test_pixels_are_counted_before_any_is_decoded(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small file that says it is huge takes no memory."""
+    """A small file that claims to be huge takes no memory."""
     data = saved(Image.new("RGB", (300, 200)), form)
     monkeypatch.setattr(Image.Image, "load", None)
     for plugin in formats.plugins().values():
@@ -88,7 +88,7 @@ def test_pixels_are_counted_before_any_is_decoded(form: str, monkeypatch: pytest
 
 
 def test_gif_of_a_huge_screen_is_refused() -> None:
-    """Four thousand million pixels in 800 bytes."""
+    """A GIF of 800 bytes that claims four thousand million pixels is refused."""
     data = bytearray(saved(Image.new("RGB", (8, 8)), "GIF"))
     data[6:10] = b"\xff\xff\xff\xff"
     with pytest.raises(BadImageError, match=f"65535 x 65535 pixels; the limit is {MAX_PIXELS:,}"):
@@ -96,7 +96,7 @@ def test_gif_of_a_huge_screen_is_refused() -> None:
 
 
 def test_gif_whose_picture_is_larger_than_its_screen_is_refused() -> None:
-    """Pillow has a limit of its own for it, whose error is that of the image."""
+    """Pillow's own limit on such a picture becomes the error of the image."""
     data = bytearray(saved(Image.new("RGB", (8, 8)), "GIF"))
     at = data.index(b"\x2c\0\0\0\0\x08\0\x08\0")
     data[at + 5 : at + 9] = b"\xff\xff\xff\xff"
@@ -105,7 +105,7 @@ def test_gif_whose_picture_is_larger_than_its_screen_is_refused() -> None:
 
 
 def test_heic_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names it."""
+    """The error names the extra to install."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(
         BadImageError, match=r"^HEIC needs an extra that is not installed: `pip install 'headrace\[formats\]'`"
@@ -114,7 +114,7 @@ def test_heic_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def see_through(mode: str) -> tuple[Image.Image, np.ndarray]:
-    """A red picture that is transparent on its left and half so in its middle, and how opaque it is."""
+    """A red picture, transparent on the left and half so in the middle, and its opacity."""
     alpha = np.repeat([0, 128, 255, 255], SIDE // 4).astype(np.uint8)[None].repeat(SIDE, 0)
     pixels = np.dstack([np.full((SIDE, SIDE), 200), np.zeros((SIDE, SIDE)), np.zeros((SIDE, SIDE)), alpha])
     image = Image.fromarray(pixels.astype(np.uint8), "RGBA")
@@ -127,7 +127,7 @@ def see_through(mode: str) -> tuple[Image.Image, np.ndarray]:
 )
 @pytest.mark.parametrize("background", ["white", "#103050"])
 def test_transparent_pixels_show_the_background(form: str, mode: str, background: str) -> None:
-    """White, or what is asked for, as far as they are transparent."""
+    """Transparent pixels show white or the chosen background, as far as they are transparent."""
     image, alpha = see_through(mode)
     options: dict[str, object] = {"lossless": True, "exact": True} if form == "WEBP" else {}
     prepared = Options(background=background).prepared
@@ -139,7 +139,7 @@ def test_transparent_pixels_show_the_background(form: str, mode: str, background
 
 @pytest.mark.parametrize("form", ["PNG", "GIF"])
 def test_transparent_colour_of_a_palette(form: str) -> None:
-    """One entry of a palette may be transparent."""
+    """A single entry of a palette may be transparent."""
     image = Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE).astype(np.uint8) % 2, "P")
     image.putpalette([0, 0, 0, 0, 128, 0])
     found = jpeg_pixels(admit(saved(image, form, transparency=0), Prepared(quality=100)).jpeg)
@@ -148,20 +148,20 @@ def test_transparent_colour_of_a_palette(form: str) -> None:
 
 
 def test_opaque_images_are_what_they_were() -> None:
-    """An alpha channel that hides nothing changes no pixel."""
+    """An alpha channel that is fully opaque changes no pixel."""
     opaque = Image.fromarray(np.dstack([PICTURE, np.full(PICTURE.shape[:2], 255, np.uint8)]), "RGBA")
     assert admit(saved(opaque, "PNG")).jpeg == admit(saved(Image.fromarray(PICTURE), "PNG")).jpeg
 
 
 @pytest.mark.parametrize("value", ["", "blue-ish", "#fff", "#12345g", "255,0,0"])
 def test_senseless_backgrounds_are_refused(value: str) -> None:
-    """With what is needed."""
+    """The error says which values are possible."""
     with pytest.raises(UsageError, match=r"--background .*white, black, grey"):
         Options(background=value)
 
 
 def test_prep_reads_them(tmp_path: Path) -> None:
-    """Whatever they are called."""
+    """Files in these formats are read whatever their names."""
     image = Image.fromarray(PICTURE)
     files = {f"ant/{k}.{end}": saved(image, form) for k, (end, form) in enumerate((("gif", "GIF"), ("", "AVIF")))}
     files |= {"bee/1.jp2": saved(image, "JPEG2000"), "bee/2.txt": saved(image, "GIF")}
@@ -172,7 +172,7 @@ def test_prep_reads_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cases", [100, pytest.param(3000, marks=[pytest.mark.faults, pytest.mark.timeout(1800)])])
 def test_damaged_files_end_in_an_error(cases: int) -> None:
-    """Of each format, each case in a fork of its own: an image or its error, never a signal."""
+    """Each damaged file, tried in a fork of its own, ends in an image or its error and never in a signal."""
     command = [sys.executable, "-m", "tests.prep.admit_damaged_formats", str(cases)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()

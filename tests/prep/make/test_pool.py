@@ -1,4 +1,4 @@
-"""The processes of a prep: what they hold on the machine, and what the death of one or of all comes to."""
+"""The processes of a prep: what they hold on the machine, and what happens when one or all of them die."""
 
 import os
 import signal
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 @pytest.fixture
 def large(tmp_path: Path, tiny_zip: Path) -> list[object]:
-    """The arguments of a prep that takes more than a second: a shard for each of 600 samples."""
+    """The arguments of a prep that takes over a second: one shard for each of 600 samples."""
     return ["prep", tiny_zip, tmp_path / "out", "--samples-per-shard", 1, "--workers", 2]
 
 
 def running(process: subprocess.Popen[bytes]) -> dict[int, str]:
-    """The processes of the command's group, with their command lines."""
+    """The processes in the group of the command, with their command lines."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -39,7 +39,7 @@ def shared(pid: int) -> set[Path]:
 
 
 def test_group_that_is_killed_leaves_nothing_in_shared_memory(large: list[object], tmp_path: Path) -> None:
-    """SIGKILL of the command and all its workers at once: no semaphore or memory of theirs is left on the machine."""
+    """SIGKILL of the command and all its workers leaves no semaphore or shared memory on the machine."""
     process = start(*large)
     wait_for_shards(tmp_path / "out", 3)
     os.killpg(process.pid, signal.SIGSTOP)
@@ -52,7 +52,7 @@ def test_group_that_is_killed_leaves_nothing_in_shared_memory(large: list[object
 
 
 def test_worker_that_is_killed_ends_the_run(large: list[object], tmp_path: Path) -> None:
-    """One line, exit code 1, and none of its processes stays."""
+    """A killed worker ends the run with one line and exit code 1, and no process stays."""
     process = start(*large)
     wait_for_shards(tmp_path / "out", 3)
     workers = [pid for pid, command in running(process).items() if "spawn_main" in command]
