@@ -1,4 +1,4 @@
-"""A source's samples in memory, to look at."""
+"""Holds the samples of a source in memory, so that tests can compare them."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from headrace.prep.sources.table import joined
 
 
 def splits_of(source: Source) -> dict[str, Listed]:
-    """All samples, sorted by path, by split."""
+    """All samples of each split, sorted by path."""
     whole = joined(list(source.chunks()))
     parts = [whole.take(np.flatnonzero(whole.rows["split"] == code)) for code in range(len(source.names))]
     found = (Listed(part.files, part.rows["label"].astype(np.int64)) for part in parts)

@@ -1,4 +1,4 @@
-"""Archives that somebody made to mislead, which random damage would hardly hit."""
+"""Archives crafted to mislead, which random damage would hardly produce."""
 
 import os
 import random
@@ -28,7 +28,7 @@ JPEG = next(iter(tree().values()))
 
 
 def resummed(tar: bytes, start: int, field: bytes) -> bytes:
-    """The tar with other bytes in its first header, and a sum that fits them."""
+    """The tar with other bytes in its first header and a matching checksum."""
     header = bytearray(tar[:512])
     header[start : start + len(field)] = field
     header[148:156] = b" " * 8
@@ -38,7 +38,7 @@ def resummed(tar: bytes, start: int, field: bytes) -> bytes:
 
 @pytest.mark.parametrize("size", [b"-0000001000\0", b"+0000000010\0", b"0000_000010\0", b"0x000000010\0"])
 def test_size_that_is_no_number(size: bytes, tmp_path: Path) -> None:
-    """A size below 0 would lead the walk round in a circle; it is an error, as all that is not octal."""
+    """A negative size, which would make the reader loop, is an error, as is anything that is not octal."""
     (tmp_path / "a.tar").write_bytes(resummed(tarred({b"a/1.jpg": JPEG}), 124, size))
     with pytest.raises(DataError, match="no tar header at byte 0"):
         list(members(tmp_path / "a.tar"))
@@ -46,7 +46,7 @@ def test_size_that_is_no_number(size: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", ["-512", "x", "", "3.5", "9" * 40, "9" * 5000, "\u0663"])
 def test_pax_size_that_is_no_number(size: str, tmp_path: Path) -> None:
-    """A size in a PAX header that makes no sense is an error, however many digits it has."""
+    """A senseless size in a PAX header is an error, however many digits it has."""
     data = fields.pax((b"size", size.encode())) + fields.member(b"a/1.jpg", JPEG) + fields.END
     (tmp_path / "a.tar").write_bytes(data)
     with pytest.raises(DataError, match="a PAX header with a"):
@@ -66,7 +66,7 @@ def test_pax_size_that_is_no_number(size: str, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("kind", [b"x", b"g"])
 def test_pax_header_that_makes_no_sense(data: bytes, words: str, kind: bytes, tmp_path: Path) -> None:
-    """A record that cannot be read may have been a name or a size, so it is an error, of one member or of all."""
+    """An unreadable record may have been a name or a size, so it is an error, for one member or for all."""
     path = tmp_path / "a.tar"
     path.write_bytes(fields.member(b"x", data, kind) + fields.member(b"a/1.jpg", JPEG) + fields.END)
     with pytest.raises(DataError, match=words):
@@ -85,7 +85,7 @@ def test_pax_header_that_makes_no_sense(data: bytes, words: str, kind: bytes, tm
     ],
 )
 def test_tar_that_programs_read_in_two_ways(before: list[bytes], words: str, tmp_path: Path) -> None:
-    """What the second header says, or what lies behind the end, is not dropped without a word."""
+    """A second header, or a member after the end of the archive, is an error and is not dropped silently."""
     path = tmp_path / "a.tar"
     path.write_bytes(b"".join(before) + fields.member(b"a/1.jpg", JPEG) + fields.END)
     with pytest.raises(DataError, match=words):
@@ -93,7 +93,7 @@ def test_tar_that_programs_read_in_two_ways(before: list[bytes], words: str, tmp
 
 
 def test_headers_without_their_member(tmp_path: Path) -> None:
-    """A name at the end of a tar whose member was lost is an error."""
+    """A name header at the end of a tar, whose member was lost, is an error."""
     (tmp_path / "a.tar").write_bytes(fields.member(b"a/1.jpg", JPEG) + fields.pax((b"path", b"b/1.jpg")) + fields.END)
     with pytest.raises(DataError, match="no member at byte"):
         list(members(tmp_path / "a.tar"))
@@ -108,7 +108,7 @@ SPARSE = {
 
 @pytest.mark.parametrize("form", SPARSE)
 def test_sparse_files_are_named(form: str, tmp_path: Path) -> None:
-    """A sparse file of any form is left out by name, and what follows is read; an image that is one ends prep."""
+    """A sparse file of any form is left out by name, and reading continues; a sparse image ends prep."""
     path = tmp_path / "a.tar"
     path.write_bytes(SPARSE[form] + b"".join(fields.member(b"ant/%d.jpg" % k, JPEG) for k in range(3)) + fields.END)
     files = TarFiles(path, tmp_path)
@@ -126,7 +126,7 @@ def made(source: Path, options: Options) -> None:
 
 @pytest.mark.parametrize(("kind", "what"), [(b"3", "a device"), (b"4", "a device"), (b"6", "a named pipe")])
 def test_devices_are_named(kind: bytes, what: str, tmp_path: Path) -> None:
-    """They are no files, and whatever size their header gives, nothing follows it."""
+    """Devices are left out by name; no content follows them, whatever size their header gives."""
     path = tmp_path / "a.tar"
     path.write_bytes(fields.header(b"x", fields.octal(700), kind) + fields.member(b"a/1.jpg", JPEG) + fields.END)
     files = TarFiles(path, tmp_path)
@@ -135,7 +135,7 @@ def test_devices_are_named(kind: bytes, what: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["a.tar", "pax.tar", "a.zip", "folder"])
 def test_names_that_are_not_utf8_are_refused_all_at_once(kind: str, tmp_path: Path) -> None:
-    """Two classes whose names differ in such bytes alone never become one: both are named before anything is read."""
+    """All names that are not UTF-8 are listed before reading, so that no two classes merge."""
     contents = {b"k\xe4ln/1.jpg": JPEG, b"k\xf6ln/1.jpg": JPEG, b"ant/1.jpg": JPEG}
     source = tmp_path / "in"
     if kind == "folder":
@@ -158,7 +158,7 @@ def test_names_that_are_not_utf8_are_refused_all_at_once(kind: str, tmp_path: Pa
 
 
 def zip_said_to_be_utf8(contents: dict[bytes, bytes]) -> bytes:
-    """A zip of these names, each with the flag that it is UTF-8."""
+    """A zip with these names, all flagged as UTF-8."""
     data = bytearray(zipped(contents))
     for signature, flags in ((b"PK\1\2", 8), (b"PK\3\4", 6)):
         at = -1
@@ -169,7 +169,7 @@ def zip_said_to_be_utf8(contents: dict[bytes, bytes]) -> bytes:
 
 @pytest.mark.parametrize("form", ["tar", "zip"])
 def test_file_of_a_type_that_is_none(form: str, tmp_path: Path) -> None:
-    """A pipe with the name of an image is an image less, so it ends prep by name, or is in the report."""
+    """A pipe named like an image would be a missing image, so it ends prep by name or is reported."""
     path = tmp_path / f"a.{form}"
     if form == "tar":
         path.write_bytes(
@@ -188,7 +188,7 @@ def test_file_of_a_type_that_is_none(form: str, tmp_path: Path) -> None:
 
 
 def test_file_that_a_later_one_replaces_is_reported(tmp_path: Path) -> None:
-    """Of equal names the last is used, as tar(1) unpacks them, however it is written; the report has the others."""
+    """The last of equal names is used, as in tar(1), and the earlier ones are in the report."""
     other = tree()["train/cat/1.jpg"]
     path = tmp_path / "a.tar"
     path.write_bytes(fields.member(b"ant/1.jpg", JPEG) + fields.member(b"./ant//1.jpg", other) + fields.END)
@@ -200,14 +200,14 @@ def test_file_that_a_later_one_replaces_is_reported(tmp_path: Path) -> None:
 
 
 def test_name_that_is_a_bomb(tmp_path: Path) -> None:
-    """A name of megabytes is refused before it is read."""
+    """A name of several megabytes is refused before it is read."""
     (tmp_path / "a.tar").write_bytes(tarred({b"n" * (2 << 20): b""}))
     with pytest.raises(DataError, match="a name of 2,097,15"):
         list(members(tmp_path / "a.tar"))
 
 
 def test_two_names_for_one_member(tmp_path: Path) -> None:
-    """The directory of a zip gives a member another name, so another class, than stands before its bytes: an error."""
+    """A zip member with another name, and so class, in the directory than before its bytes is an error."""
     data = zipped({b"ant/1.jpg": JPEG, b"cat/1.jpg": JPEG})
     at = data.rindex(b"ant/1.jpg")
     (tmp_path / "a.zip").write_bytes(data[:at] + b"cow" + data[at + 3 :])
@@ -219,7 +219,7 @@ def test_two_names_for_one_member(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["äpfel/ö.jpg", "яблоки/1.jpg"])
 def test_names_of_any_alphabet(name: str, tmp_path: Path) -> None:
-    """Names that are not ASCII are compared as well as others, below a root too."""
+    """Names that are not ASCII are compared like any other, even below a root folder."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(f"größe/{name}", JPEG)
     files = ZipFiles(tmp_path / "a.zip")
@@ -229,7 +229,7 @@ def test_names_of_any_alphabet(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.tar.bz2", "a.tar.gz", "a.tar.xz"])
 def test_junk_behind_a_magic_number(name: str, tmp_path: Path) -> None:
-    """A file that only begins like a compressed one is named as what it is: not to be unpacked."""
+    """A file that only starts like a compressed one is reported as impossible to unpack."""
     magic = {"bz2": b"BZh9", "gz": b"\x1f\x8b", "xz": b"\xfd7zXZ\0"}[name.rsplit(".", 1)[-1]]
     (tmp_path / name).write_bytes(magic + bytes(600))
     files = open_files(tmp_path / name, tmp_path)
@@ -240,7 +240,7 @@ def test_junk_behind_a_magic_number(name: str, tmp_path: Path) -> None:
 
 
 def test_zip_whose_directory_lost_members(tmp_path: Path) -> None:
-    """A directory with fewer entries than its end announces is an error, never a smaller data set."""
+    """A directory with fewer entries than the end record announces is an error, never a smaller data set."""
     contents = {name.encode(): data for name, data in tree().items()}
     whole = zipped(contents)
     end = whole.rindex(b"PK\5\6")
@@ -254,7 +254,7 @@ def test_zip_whose_directory_lost_members(tmp_path: Path) -> None:
 
 
 def test_zip_of_many_members_and_behind_other_bytes(tmp_path: Path) -> None:
-    """More members than 16 bits count, and offsets that begin after a preamble."""
+    """A zip may have more members than 16 bits count, and offsets that start after a preamble."""
     names = [f"a/{number:05d}.jpg" for number in range(66_000)]
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for name in names:
@@ -269,7 +269,7 @@ def test_zip_of_many_members_and_behind_other_bytes(tmp_path: Path) -> None:
 
 
 def test_zip_member_of_64_bit_size(tmp_path: Path) -> None:
-    """A member written with the 64-bit form of its sizes is read as any other."""
+    """A member with sizes in the 64-bit form is read like any other."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, archive.open("a/1.jpg", "w", force_zip64=True) as member:
         member.write(JPEG)
     files = ZipFiles(tmp_path / "a.zip")
@@ -278,7 +278,7 @@ def test_zip_member_of_64_bit_size(tmp_path: Path) -> None:
 
 
 def test_directory_of_a_zip_takes_few_bytes_a_member(tmp_path: Path) -> None:
-    """The listing decides the memory of a large prep: at its peak less than half of zipfile's 0.8 KB a member."""
+    """The listing, which sets the memory of a large prep, peaks below half of zipfile's 0.8 KB per member."""
     count = 20_000
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number in range(count):

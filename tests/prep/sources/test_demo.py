@@ -16,7 +16,7 @@ GOLDEN = "5441ba073f7ca206d8dfced9ab9313787ea392532a9ee18358bc1509f849bbd9"
 
 
 def test_same_bytes_always(tmp_path: Path) -> None:
-    """Two drawings of one seed are equal to the byte; another seed gives other images."""
+    """Two demos drawn from one seed have equal bytes, and another seed gives other images."""
     one, same = (demo_source(tmp_path / name, 0, say=print, train=2, val=1).read_bytes() for name in ("a", "b"))
     assert one == same
     assert demo_source(tmp_path / "c", 1, say=print, train=2, val=1).read_bytes() != one
@@ -29,12 +29,12 @@ def test_pixels_are_the_same_for_ever() -> None:
 
 
 def test_image_is_a_function_of_its_id() -> None:
-    """An image does not depend on those that are drawn with it."""
+    """An image does not depend on the images drawn with it."""
     assert (draw(3, np.arange(10), 0)[7] == draw(3, np.array([7]), 0)[0]).all()
 
 
 def test_drawn_once(tmp_path: Path) -> None:
-    """A second call finds the zip; a zip of other numbers is drawn again."""
+    """A second call finds the zip; a zip with other numbers is drawn again."""
     said: list[str] = []
     for train in (2, 2, 3):
         path = demo_source(tmp_path / "a", 0, say=said.append, train=train, val=1)
@@ -43,7 +43,7 @@ def test_drawn_once(tmp_path: Path) -> None:
 
 
 def test_killed_drawing_leaves_nothing_after_the_next(tmp_path: Path) -> None:
-    """A demo that is killed while it draws leaves an unfinished zip, which the next demo removes."""
+    """The unfinished zip of a demo that was killed is removed by the next demo."""
     process = start("prep", "--demo", tmp_path / "demo")
     try:
         deadline = time.monotonic() + 60
@@ -67,7 +67,7 @@ def test_classes_differ_in_shape_texture_and_colour() -> None:
 
 
 def test_task_is_neither_trivial_nor_hopeless() -> None:
-    """The nearest class mean is well above chance and far from perfect: there is something to learn, and to see."""
+    """The nearest class mean is well above chance and far from perfect, so that training shows progress."""
     ids = np.arange(60)
     images = np.stack([draw(label, ids, 0) for label in range(len(CLASSES))]).astype(np.float64)
     small = images.reshape(len(CLASSES), len(ids), 16, SIDE // 16, 16, SIDE // 16, 3).mean((3, 5))

@@ -39,7 +39,7 @@ def opened(path: Path, options: Options) -> Source:
 
 
 def seen(source: Source) -> dict[str, list[tuple[str, str]]]:
-    """Split -> path and class of each item."""
+    """The path and class of each item, by split."""
     return {
         name: [
             (path, source.classes[label].id) for path, label in zip(one.files.paths, one.labels.tolist(), strict=True)
@@ -50,7 +50,7 @@ def seen(source: Source) -> dict[str, list[tuple[str, str]]]:
 
 @pytest.mark.parametrize("root", ["", "data/", "a/b/"])
 def test_trees_of_splits(tmp_path: Path, root: str) -> None:
-    """train/ and val/ with a folder for each class, below any root; deeper folders belong to their class."""
+    """train/ and val/ may be below any root; each has class folders, whose deeper folders belong to the class."""
     files = tree("train/cat/1.jpg", "train/cat/more/2.jpg", "train/ant/3.JPEG", "val/cat/4.png", "test/5.jpg")
     files |= {"train/notes.txt": b"", "train/cat/.hidden.jpg": b"", "train/cat/Thumbs.db": b""}
     as_folder({root + path: data for path, data in files.items()}, tmp_path / "in")
@@ -63,7 +63,7 @@ def test_trees_of_splits(tmp_path: Path, root: str) -> None:
 
 
 def test_one_tree(tmp_path: Path) -> None:
-    """A tree of class folders is one split; a part of every class may be taken from it."""
+    """A tree of class folders is one split, of which a share of every class may be used for validation."""
     files = tree(*(f"{name}/{k}.jpg" for name in ("ant", "cat") for k in range(5)))
     source = opened(as_folder(files, tmp_path / "in"), NONE)
     assert list(splits_of(source)) == ["train"]
@@ -74,7 +74,7 @@ def test_one_tree(tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(0, 4), max_size=200), st.floats(0, 0.99), st.integers(0, 99))
 def test_validation_part_is_stratified(labels: list[int], fraction: float, seed: int) -> None:
-    """Every class gives its share to the nearest sample, but not its last one, and the same ones each time."""
+    """Every class gives its share to the nearest sample, always the same ones, but never its last sample."""
     values = np.array(labels, np.int64)
     chosen = validation_part(values, fraction, seed)
     for label, count in Counter(labels).items():
@@ -97,7 +97,7 @@ def as_tar(files: Contents, path: Path, mode: str) -> Path:
 )
 @pytest.mark.parametrize("workers", [1, 2])
 def test_archives_and_folders_give_equal_sets(tmp_path: Path, name: str, mode: str, workers: int) -> None:
-    """The same tree as a folder, a zip, or a tar of any kind makes the same bytes; nothing is left beside the set."""
+    """A folder, a zip and any kind of tar of one tree give equal bytes, and nothing else is left."""
     files = tree(*(f"{label}/{k}.jpg" for label in ("ant", "cat") for k in range(5)))
     packed = as_tar({f"./in/{path}": data for path, data in files.items()}, tmp_path / name, mode)
     zipped = as_zip(files, tmp_path / "a.zip", method=zipfile.ZIP_DEFLATED)
@@ -113,7 +113,7 @@ def test_archives_and_folders_give_equal_sets(tmp_path: Path, name: str, mode: s
 
 
 def test_listing(tmp_path: Path) -> None:
-    """A CSV gives paths, labels and splits in any order; labels that are integers are class numbers."""
+    """A CSV gives paths, labels and splits in any order; integer labels are class numbers."""
     as_folder(tree("pics/a.jpg", "pics/b.jpg", "c.jpg", "d.jpg"), tmp_path)
     listing = tmp_path / "list.csv"
     listing.write_text("label,Path,split\n10,pics/a.jpg,train\n2,c.jpg,train\n2,pics/b.jpg,validation\n10,d.jpg,test\n")
@@ -127,7 +127,7 @@ def test_listing(tmp_path: Path) -> None:
 
 
 def test_parquet_listing_of_binary_columns(tmp_path: Path) -> None:
-    """Text that a program wrote as bytes is read as UTF-8; what is not UTF-8 is an error with its row."""
+    """Text stored as bytes is read as UTF-8; other bytes give an error with the row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -145,7 +145,7 @@ def test_parquet_listing_of_binary_columns(tmp_path: Path) -> None:
 
 
 def test_parquet_listing(tmp_path: Path) -> None:
-    """A Parquet file serves as well, and the images are read beside it."""
+    """A Parquet file works as a listing too, with the images beside it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -180,7 +180,7 @@ def test_parquet_listing(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_listing_is_named(tmp_path: Path, text: str, words: str) -> None:
-    """A listing that is incomplete, contradicts itself, or leads elsewhere is an error with its row."""
+    """A listing that is incomplete, contradictory, or leads outside gives an error with the row."""
     as_folder(tree("a.jpg"), tmp_path)
     (tmp_path / "out").symlink_to("/etc")
     (tmp_path / "list.csv").write_text(text)
@@ -202,7 +202,7 @@ def test_wrong_listing_is_named(tmp_path: Path, text: str, words: str) -> None:
     ],
 )
 def test_wrong_tree_is_named(tmp_path: Path, paths: tuple[str, ...], options: Options, words: str) -> None:
-    """Trees that do not fit together, or options that do not fit the tree, are errors that say what to do."""
+    """Trees that do not match, or options that do not suit the tree, give errors that say what to do."""
     with pytest.raises(HeadraceError, match=words):
         opened(as_folder(tree(*paths), tmp_path), options)
 
@@ -212,7 +212,7 @@ def test_wrong_tree_is_named(tmp_path: Path, paths: tuple[str, ...], options: Op
 )
 @pytest.mark.parametrize("keep", [0.02, 0.3, 0.5])
 def test_cut_tar_is_an_error(tmp_path: Path, name: str, mode: str, keep: float) -> None:
-    """A tar that was cut short is named, whatever it is packed with, and the unpacked copy is gone."""
+    """A truncated tar is named, whatever its compression, and its unpacked copy is removed."""
     path = as_tar(tree("a/1.jpg", "b/2.jpg", "b/3.jpg", "b/4.jpg", "b/5.jpg", "b/6.jpg"), tmp_path / name, mode)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
     with pytest.raises(HeadraceError, match=name):
@@ -221,7 +221,7 @@ def test_cut_tar_is_an_error(tmp_path: Path, name: str, mode: str, keep: float) 
 
 
 def test_large_images_are_made_smaller(tmp_path: Path) -> None:
-    """--max-side shrinks what is larger, keeps what is small enough, and the report says what was done."""
+    """--max-side shrinks only images that are larger, and the report says what was done."""
     out = io.BytesIO()
     Image.fromarray(np.full((100, 300, 3), (10, 200, 90), np.uint8)).save(out, "PNG")
     as_folder(tree("a/small.jpg") | {"a/large.png": out.getvalue()}, tmp_path / "in")

@@ -1,4 +1,4 @@
-"""Listings as people write them: headers, no header, absolute paths, integers, and classes in a given order."""
+"""Listings as users write them: with or without headers, absolute paths, integers, and a given order of classes."""
 
 import json
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ PAIRS = {"train": [("a.jpg", "cat"), ("b.jpg", "ant"), ("c.jpg", "cat")]}
 
 
 def listing(folder: Path, text: str, name: str = "list.csv") -> Path:
-    """A listing of this text beside four images."""
+    """A listing with this text beside four images."""
     as_folder(tree("a.jpg", "b.jpg", "c.jpg", "d.jpg"), folder)
     (folder / name).write_text(text)
     return folder / name
 
 
 def csv_of(header: str, rows: Sequence[tuple[str, ...]]) -> str:
-    """A CSV."""
+    """The text of a CSV."""
     return "".join(f"{','.join(row)}\n" for row in ([(header,)] if header else []) + list(rows))
 
 
@@ -44,12 +44,12 @@ def csv_of(header: str, rows: Sequence[tuple[str, ...]]) -> str:
     ],
 )
 def test_usual_headers(header: str, tmp_path: Path) -> None:
-    """Of paths and labels, in any case."""
+    """The usual headers for paths and labels are found in any case."""
     assert seen(opened(listing(tmp_path, csv_of(header, list(ROWS))), NONE)) == PAIRS
 
 
 def test_first_of_several_usual_headers_counts(tmp_path: Path) -> None:
-    """A number beside a name: the name is called label."""
+    """If a column has numbers and another has names, the one called label is used."""
     text = csv_of("class_id,image,label", [("7", *row) for row in ROWS])
     assert seen(opened(listing(tmp_path, text), NONE)) == PAIRS
 
@@ -64,20 +64,20 @@ def test_first_of_several_usual_headers_counts(tmp_path: Path) -> None:
     ],
 )
 def test_columns_can_be_named(columns: str, header: str, rows: list[tuple[str, ...]], tmp_path: Path) -> None:
-    """In order for a listing without a header, or by their headers."""
+    """Columns are given in order for a listing without a header, or by their headers."""
     source = opened(listing(tmp_path, csv_of(header, rows)), Options(val_fraction=0, columns=columns))
     assert seen(source) == PAIRS
 
 
 @pytest.mark.parametrize("columns", ["", "path", "path,path", "path,label,kind", "path=a,path=b", "kind=a", "path="])
 def test_senseless_columns_are_refused(columns: str, tmp_path: Path) -> None:
-    """With both ways to give them."""
+    """The error names both ways to give columns."""
     with pytest.raises(UsageError, match=r"--columns .*path,label,split.*path=image,label=species"):
         opened(listing(tmp_path, csv_of("path,label", list(ROWS))), Options(val_fraction=0, columns=columns))
 
 
 def test_json_lines(tmp_path: Path) -> None:
-    """An object a line."""
+    """Each line is a JSON object."""
     text = "".join(json.dumps({"file_name": path, "label": label}) + "\n" for path, label in ROWS)
     assert seen(opened(listing(tmp_path, text, "list.jsonl"), NONE)) == PAIRS
     for broken, words in (
@@ -90,7 +90,7 @@ def test_json_lines(tmp_path: Path) -> None:
 
 
 def test_absolute_paths(tmp_path: Path) -> None:
-    """They may lead anywhere, and the set names its samples by them."""
+    """Absolute paths may lead anywhere, and the set names its samples by them."""
     images = as_folder(tree("one/a.jpg", "two/b.jpg"), tmp_path / "elsewhere")
     rows = [(f"{images}/one/a.jpg", "x"), (f"{images}/two/b.jpg", "y")]
     (tmp_path / "lists").mkdir()
@@ -102,7 +102,7 @@ def test_absolute_paths(tmp_path: Path) -> None:
 
 
 def test_unknown_splits_keep_their_names(tmp_path: Path) -> None:
-    """They are told, and usable by name; --val makes one of them the validation split."""
+    """Unknown splits are reported and keep their names; --val makes one of them the validation split."""
     rows = [(*row, split) for row, split in zip(ROWS, ("train", "Holdout", "train"), strict=True)]
     path = listing(tmp_path / "in", csv_of("path,label,split", rows))
     said: list[str] = []
@@ -115,7 +115,7 @@ def test_unknown_splits_keep_their_names(tmp_path: Path) -> None:
 
 
 def test_unprintable_labels_are_refused_at_once(tmp_path: Path) -> None:
-    """As unprintable names of folders are."""
+    """Unprintable labels are refused together, like unprintable names of folders."""
     path = listing(tmp_path, csv_of("path,label", [("a.jpg", "a\tb"), ("b.jpg", "c\x1b"), ("c.jpg", "d")]))
     with pytest.raises(DataError, match=r"labels with unprintable characters: 'a\\tb', 'c\\x1b'\. Rename them"):
         opened(path, NONE)
@@ -125,7 +125,7 @@ INTEGERS = [("a.jpg", "7"), ("b.jpg", "0"), ("c.jpg", "3")]
 
 
 def test_integers_keep_their_numbers(tmp_path: Path) -> None:
-    """Label 7 is class 7, and the gaps are told."""
+    """Label 7 is class 7, and gaps are reported."""
     source = opened(listing(tmp_path, csv_of("path,label", list(INTEGERS))), NONE)
     assert splits_of(source)["train"].labels.tolist() == [7, 0, 3]
     assert [one.id for one in source.classes] == [str(number) for number in range(8)]
@@ -135,7 +135,7 @@ def test_integers_keep_their_numbers(tmp_path: Path) -> None:
 
 
 def test_names_file_gives_integers_names_and_count(tmp_path: Path) -> None:
-    """The line of a class is its number."""
+    """Each line is a class, and its number is the number of the line, counted from 0."""
     names = tmp_path / "names.txt"
     names.write_text("".join(f"{name}\n" for name in "abcdefghij"))
     path = listing(tmp_path, csv_of("path,label", list(INTEGERS)))
@@ -148,7 +148,7 @@ def test_names_file_gives_integers_names_and_count(tmp_path: Path) -> None:
 
 
 def test_classes_of_another_set(tmp_path: Path) -> None:
-    """Their order, their names and those without an image come along; a class that it lacks is named."""
+    """Order, names and classes without images are taken over; a class that is not among them is named."""
     first = as_folder(tree("zebra/1.jpg", "ant/2.jpg", "cat/3.jpg"), tmp_path / "first")
     (tmp_path / "order.txt").write_text("zebra\tstriped horse\ncat\nant\n")
     order = Options(val_fraction=0, classes_from=str(tmp_path / "order.txt"))
@@ -170,7 +170,7 @@ def test_classes_of_another_set(tmp_path: Path) -> None:
 
 
 def test_list_of_classes_that_changed_is_noticed(tmp_path: Path) -> None:
-    """Though neither the source nor the options did."""
+    """A changed list is noticed, even if the source and the options are the same."""
     source = as_folder(tree("cat/1.jpg", "ant/2.jpg"), tmp_path / "in")
     order = tmp_path / "order.txt"
     order.write_text("cat\nant\n")
@@ -193,7 +193,7 @@ def test_list_of_classes_that_changed_is_noticed(tmp_path: Path) -> None:
     ],
 )
 def test_senseless_lists_of_classes_are_refused(content: bytes | None, words: str, tmp_path: Path) -> None:
-    """By the option and the file."""
+    """The error names the option and the file."""
     if content is not None:
         (tmp_path / "names").write_bytes(content)
     with pytest.raises(HeadraceError, match=f"--classes-from .*names: .*{words}"):
@@ -204,7 +204,7 @@ def test_senseless_lists_of_classes_are_refused(content: bytes | None, words: st
 
 
 def test_folders_named_by_integers_keep_the_order_of_imagefolder(tmp_path: Path) -> None:
-    """Which is that of text; one line says so where it matters."""
+    """Such folders are sorted as text, and one line says so if it makes a difference."""
     source = opened(as_folder(tree("10/1.jpg", "2/2.jpg", "1/3.jpg"), tmp_path / "in"), NONE)
     assert [one.id for one in source.classes] == ["1", "10", "2"]
     assert len(source.remarks) == 1
@@ -214,7 +214,7 @@ def test_folders_named_by_integers_keep_the_order_of_imagefolder(tmp_path: Path)
 
 
 def test_list_of_classes_may_move(tmp_path: Path) -> None:
-    """What it says counts, and not where it lies or how its path is written; that there was one counts too."""
+    """Only the content of the list counts, not its path; a set made without a list is another set."""
     source = as_folder(tree("cat/1.jpg", "ant/2.jpg"), tmp_path / "in")
     (tmp_path / "order.txt").write_text("cat\nant\n")
     options = Options(val_fraction=0, classes_from=tmp_path / "order.txt")
@@ -227,7 +227,7 @@ def test_list_of_classes_may_move(tmp_path: Path) -> None:
 
 
 def test_name_of_two_classes_says_neither(tmp_path: Path) -> None:
-    """ImageNet has two that are called crane."""
+    """A name that two classes share, such as crane in ImageNet, does not identify a class."""
     (tmp_path / "names").write_text("n02012849\tcrane\nn03126707\tcrane\nn01440764\ttench\n")
     options = Options(val_fraction=0, classes_from=tmp_path / "names")
     rows = [("a.jpg", "tench"), ("b.jpg", "crane")]
@@ -236,7 +236,7 @@ def test_name_of_two_classes_says_neither(tmp_path: Path) -> None:
 
 
 def test_listed_link_is_named_with_what_reads_it(tmp_path: Path) -> None:
-    """Before anything is read; with --follow-links it is."""
+    """A listed link is refused before anything is read; with --follow-links it is read."""
     path = listing(tmp_path / "in", csv_of("path,label", [("a.jpg", "cat"), ("link.jpg", "ant")]))
     (tmp_path / "in/link.jpg").symlink_to("b.jpg")
     with pytest.raises(DataError, match=r"link\.jpg: a symbolic link, which is not followed\. Give --follow-links"):

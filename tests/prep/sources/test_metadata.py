@@ -37,7 +37,7 @@ FOUND = {
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_metadata_in_each_split(form: str, tmp_path: Path) -> None:
-    """Labels are theirs, splits those of the folders; what they do not name is reported."""
+    """The metadata give the labels and the folders the splits; images without metadata are reported."""
     source = as_folder(SPLITS, tmp_path / "in") if form == "folder" else as_zip(SPLITS, tmp_path / "a.zip")
     assert seen(opened(source, Options())) == FOUND
     prep(source, tmp_path / "out", Options(), workers=1, if_exists="error", say=lambda _: None)
@@ -51,7 +51,7 @@ def test_metadata_in_each_split(form: str, tmp_path: Path) -> None:
 
 
 def test_one_file_at_the_top(tmp_path: Path) -> None:
-    """It may speak of folders below, and of splits in a column."""
+    """A single file may cover the folders below it, and give splits in a column."""
     files = tree("images/1.jpg", "images/2.jpg", "images/3.jpg")
     files["metadata.csv"] = b"split,file_name,class\ntrain,images/1.jpg,x\nval,images/2.jpg,y\ntrain,images/3.jpg,y\n"
     found = seen(opened(as_folder(files, tmp_path / "in"), Options()))
@@ -59,7 +59,7 @@ def test_one_file_at_the_top(tmp_path: Path) -> None:
 
 
 def test_metadata_without_labels_leaves_them_to_the_folders(tmp_path: Path) -> None:
-    """As captions do."""
+    """Metadata without labels, such as captions, leave the labels to the folders."""
     files = tree("ant/1.jpg", "cat/2.jpg") | {"metadata.csv": b"file_name,text\nant/1.jpg,an ant\n"}
     found = seen(opened(as_folder(files, tmp_path / "in"), NONE))
     assert found == {"train": [("ant/1.jpg", "ant"), ("cat/2.jpg", "cat")]}
@@ -77,21 +77,21 @@ def test_metadata_without_labels_leaves_them_to_the_folders(tmp_path: Path) -> N
     ],
 )
 def test_wrong_metadata_is_named(rows: tuple[str, ...], words: str, tmp_path: Path) -> None:
-    """With its path in the source."""
+    """The error gives the path of the metadata in the source."""
     files = tree("train/1.jpg", "train/2.jpg") | {"train/metadata.csv": as_csv(*rows)}
     with pytest.raises(HeadraceError, match=words):
         opened(as_folder(files, tmp_path / "in"), NONE)
 
 
 def test_nothing_in_it(tmp_path: Path) -> None:
-    """Is an error, not a data set of folders."""
+    """Empty metadata are an error, and not a data set of folders."""
     files = tree("a/1.jpg", "b/2.jpg") | {"metadata.csv": as_csv()}
     with pytest.raises(DataError, match="it lists no images"):
         opened(as_folder(files, tmp_path / "in"), NONE)
 
 
 def test_labels_never_meet_the_pixels_of_another_folder(tmp_path: Path) -> None:
-    """A path that leads out of the folder of its metadata file is refused, though there is such a file."""
+    """A path that leads out of the metadata's folder is refused, even if such a file exists."""
     files = tree("train/2.jpg", "photo/1.jpg") | {"train/metadata.csv": as_csv("2.jpg,cat", "../photo/1.jpg,dog")}
     with pytest.raises(DataError, match=r"\.\./photo/1\.jpg: no such file in its folder"):
         opened(as_folder(files, tmp_path / "in"), NONE)
@@ -99,7 +99,7 @@ def test_labels_never_meet_the_pixels_of_another_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", [False, True])
 def test_second_validation_split_is_not_mixed_into_the_first(column: bool, tmp_path: Path) -> None:
-    """Whether folders or a column say which images are for validation."""
+    """A second validation split stays apart, whether folders or a column give the splits."""
     splits = ("train", "dev", "test")
     files = tree(*(f"{'images' if column else split}/{split}.jpg" for split in splits))
     rows = [f"{path},cat,{path.rpartition('/')[2][:-4]}" if column else f"{path},cat" for path in files]
@@ -122,7 +122,7 @@ def test_second_validation_split_is_not_mixed_into_the_first(column: bool, tmp_p
 def test_labels_that_cannot_be_read_are_not_those_of_the_folders(
     name: str, content: bytes, columns: str | None, words: str, tmp_path: Path
 ) -> None:
-    """Metadata are passed over only where they plainly have no labels."""
+    """Only metadata that clearly have no labels are ignored."""
     source = as_folder(tree("ant/1.jpg", "cat/2.jpg") | {name: content}, tmp_path / "in")
     with pytest.raises(DataError, match=words):
         opened(source, Options(val_fraction=0, columns=columns))

@@ -1,4 +1,4 @@
-"""Parquet files with the bytes of images in them."""
+"""Parquet files that hold the bytes of images."""
 
 import json
 import resource
@@ -28,7 +28,7 @@ NAMES = ["zebra", "cat", "ant"]
 def written(
     path: Path, labels: list[object], names: list[str] | None = NAMES, images: Sequence[object] | None = None
 ) -> Path:
-    """A file with an image for each label, as datasets writes it."""
+    """Write a file with an image for each label, as the datasets library does."""
     images = images or [
         {"bytes": data, "path": f"{k}.jpg"} for k, data in zip(range(len(labels)), jpegs(), strict=False)
     ]
@@ -43,7 +43,7 @@ def written(
 
 
 def test_folder_that_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given as a dot; the report does not name the files that were read."""
+    """The source may be given as a dot, and the report does not name the files that were read."""
     written(tmp_path / "in/train.parquet", [0, 1, 2, 0, 1, 2])
     monkeypatch.chdir(tmp_path / "in")
     prep(Path(), tmp_path / "out", NONE, workers=1, if_exists="error", say=lambda _: None)
@@ -51,7 +51,7 @@ def test_folder_that_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_folder_of_files(tmp_path: Path) -> None:
-    """Splits are in their names, class names in their metadata, in its order; every image has its own bytes."""
+    """File names give the splits and metadata the ordered class names; every image keeps its bytes."""
     written(tmp_path / "in/data/train-00000-of-00002.parquet", [0, 1, 2])
     written(tmp_path / "in/data/train-00001-of-00002.parquet", [1, -1, None])
     written(tmp_path / "in/data/validation-00000-of-00001.parquet", [2, 0])
@@ -74,7 +74,7 @@ def test_folder_of_files(tmp_path: Path) -> None:
 
 
 def test_same_set_as_from_a_folder(tmp_path: Path) -> None:
-    """One file of words as labels gives the tars that the same images give from folders."""
+    """A file with words as labels gives the same tars as folders with the same images."""
     files = tree("ant/1.jpg", "ant/2.jpg", "cat/3.jpg")
     as_folder(files, tmp_path / "folder")
     images = [{"bytes": data, "path": path} for path, data in files.items()]
@@ -87,7 +87,7 @@ def test_same_set_as_from_a_folder(tmp_path: Path) -> None:
 
 
 def test_second_prep_copies_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the files are as they were; a changed one is noticed."""
+    """Unchanged files are not copied again, and a changed file is noticed."""
     path = written(tmp_path / "train.parquet", [0, 1])
     prep(path, tmp_path / "out", NONE, workers=1, if_exists="error", say=lambda _: None)
     with monkeypatch.context() as patch:
@@ -101,7 +101,7 @@ def test_second_prep_copies_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_rows_without_bytes_are_reported(tmp_path: Path) -> None:
-    """A path alone, or nothing at all."""
+    """Rows with only a path, or with nothing, are reported."""
     images = [{"bytes": jpegs()[0], "path": "a"}, {"bytes": None, "path": "b.jpg"}, None]
     path = written(tmp_path / "train.parquet", [0, 1, 1], images=images)
     result = prep(path, tmp_path / "out", NONE, workers=1, if_exists="error", say=lambda _: None)
@@ -109,7 +109,7 @@ def test_rows_without_bytes_are_reported(tmp_path: Path) -> None:
 
 
 def test_integers_without_names(tmp_path: Path) -> None:
-    """They are class numbers, as in any listing; --columns names another column."""
+    """Integers are class numbers, as in any listing; --columns names another column."""
     path = written(tmp_path / "train.parquet", [4, 1, 1], None)
     source = opened(path, NONE)
     assert [one.id for one in source.classes] == ["0", "1", "2", "3", "4"]
@@ -119,7 +119,7 @@ def test_integers_without_names(tmp_path: Path) -> None:
 
 
 def test_too_small_a_disk_is_said_before_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With both numbers."""
+    """The error gives both sizes."""
     path = written(tmp_path / "train.parquet", [0, 1])
     monkeypatch.setattr(store, "free_bytes", lambda _: 1000)
     with pytest.raises(HeadraceError, match=r"are copied to .* first, where 1,000 bytes are free"):
@@ -129,7 +129,7 @@ def test_too_small_a_disk_is_said_before_the_copy(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("other", ["a-train", "z-train"])
 @pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
 def test_cut_file_is_named(keep: float, other: str, tmp_path: Path) -> None:
-    """Whether its end is missing, or a part in its middle, and wherever it is sorted."""
+    """The truncated file is named wherever it was cut and wherever it is in the sorted order."""
     path = written(tmp_path / "in/train.parquet", [0, 1, 2])
     written(tmp_path / f"in/{other}.parquet", [0, 1, 2])
     data = path.read_bytes()
@@ -139,14 +139,14 @@ def test_cut_file_is_named(keep: float, other: str, tmp_path: Path) -> None:
 
 
 def test_folder_of_save_to_disk_is_named(tmp_path: Path) -> None:
-    """It has Arrow files, which are not read."""
+    """Such a folder has Arrow files, which are not read."""
     as_folder({"dataset_dict.json": b"{}", "train/data-00000-of-00001.arrow": b"x"}, tmp_path / "in")
     with pytest.raises(DataError, match=r"written by datasets\.save_to_disk, whose format is not read.*to_parquet"):
         opened(tmp_path / "in", NONE)
 
 
 def test_files_of_other_splits_keep_their_names(tmp_path: Path) -> None:
-    """Training has only those that are called so; --val makes one of the others the validation split."""
+    """Only files called train are for training; --val makes one of the others the validation split."""
     for name in ("train", "Extra", "holdout_a"):
         written(tmp_path / f"in/data/{name}-00000-of-00001.parquet", [0, 1])
     written(tmp_path / "in/data/train-00001-of-00002-0123456789abcdef.parquet", [2])
@@ -160,7 +160,7 @@ def test_files_of_other_splits_keep_their_names(tmp_path: Path) -> None:
 
 
 def test_file_without_images_among_the_others_is_named(tmp_path: Path) -> None:
-    """A table of something else."""
+    """A Parquet file with another kind of table is named."""
     written(tmp_path / "in/train.parquet", [0, 1])
     pq.write_table(pa.table({"label": [1], "text": ["a"]}), tmp_path / "in/words.parquet")
     with pytest.raises(DataError, match=r"words\.parquet: it has no images"):
@@ -168,7 +168,7 @@ def test_file_without_images_among_the_others_is_named(tmp_path: Path) -> None:
 
 
 def test_files_beside_them_are_reported(tmp_path: Path) -> None:
-    """By reason; Parquet files that are links, as in a cache of downloads, are read and not reported."""
+    """Other files are reported by reason; linked Parquet files, as in a download cache, are read."""
     written(tmp_path / "in/train.parquet", [0, 1])
     (tmp_path / "in/more.parquet").symlink_to(written(tmp_path / "blob", [2]))
     written(tmp_path / "in/data/train.parquet", [0])
@@ -184,7 +184,7 @@ def test_files_beside_them_are_reported(tmp_path: Path) -> None:
 
 
 def test_folders_of_classes_beside_them_are_refused(tmp_path: Path) -> None:
-    """Nobody can tell which of the two is the data set."""
+    """Class folders beside the files are refused, since either could be the data set."""
     written(tmp_path / "in/train.parquet", [0, 1])
     as_folder(tree("ant/1.jpg", "cat/2.jpg"), tmp_path / "in")
     with pytest.raises(UsageError, match=r"\(train.parquet\) and 2 folders with images \(ant/, cat/\)\. Move"):
@@ -192,7 +192,7 @@ def test_folders_of_classes_beside_them_are_refused(tmp_path: Path) -> None:
 
 
 def test_missing_descriptors_are_not_damage(tmp_path: Path) -> None:
-    """No file can be opened, so nothing can be said of it."""
+    """A process that cannot open any file must not call the file damaged."""
     path = written(tmp_path / "train.parquet", [0, 1])
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
@@ -204,7 +204,7 @@ def test_missing_descriptors_are_not_damage(tmp_path: Path) -> None:
 
 
 def test_names_without_an_image_are_no_gaps(tmp_path: Path) -> None:
-    """Only integers can leave numbers out; a split that is missing is asked for by the name of a file."""
+    """Only integer labels can have gaps; the error for a missing split suggests a file name."""
     written(tmp_path / "in/train-00000-of-00001.parquet", [0, 1])
     assert opened(tmp_path / "in", NONE).remarks == []
     (tmp_path / "in/train-00000-of-00001.parquet").rename(tmp_path / "in/extra-00000-of-00001.parquet")

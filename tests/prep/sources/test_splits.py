@@ -1,4 +1,4 @@
-"""Splits by all the names that people give them, and trees whose splits nobody should take for classes."""
+"""Splits under all their usual names, and trees whose splits must not be taken for classes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ from tests.prep.sources.test_parquet_images import written
     ],
 )
 def test_usual_names_in_any_case(train: str, val: str, test: str | None, tmp_path: Path) -> None:
-    """Each is the split that it means."""
+    """Each usual name means its split."""
     paths = [f"{name}/{label}/1.jpg" for name in (train, val, test) if name for label in ("ant", "cat")]
     found = seen(opened(as_folder(tree(*paths), tmp_path / "in"), Options()))
     expected = {"train": train, "val": val} | ({"test": test} if test else {})
@@ -39,7 +39,7 @@ TWO = ("train/ant/1.jpg", "train/ant/2.jpg", "train/cat/3.jpg", "train/cat/4.jpg
 
 
 def test_train_and_test_alone_need_a_decision(tmp_path: Path) -> None:
-    """The error names both ways; each of them works, and neither is taken without being asked for."""
+    """The error names both ways; each of them works, and neither is chosen automatically."""
     source = as_folder(tree(*TWO), tmp_path / "in")
     with pytest.raises(UsageError, match=r"--val-fraction 0\.1 .*only at the end.*--val test to validate"):
         opened(source, Options())
@@ -50,7 +50,7 @@ def test_train_and_test_alone_need_a_decision(tmp_path: Path) -> None:
 
 
 def test_set_says_that_its_validation_is_the_test_split(tmp_path: Path) -> None:
-    """At the end of prep, and whenever it is looked at."""
+    """Both the end of prep and each later look at the set say so."""
     result = prep(
         as_folder(tree(*TWO), tmp_path / "in"),
         tmp_path / "out",
@@ -64,7 +64,7 @@ def test_set_says_that_its_validation_is_the_test_split(tmp_path: Path) -> None:
 
 
 def test_any_folder_may_be_named_for_validation(tmp_path: Path) -> None:
-    """Also one that has no usual name."""
+    """Even a folder without a usual name can be chosen."""
     source = as_folder(tree("train/ant/1.jpg", "train/cat/2.jpg", "Held out/ant/3.jpg"), tmp_path / "in")
     assert seen(opened(source, Options(val="held out")))["val"] == [("Held out/ant/3.jpg", "ant")]
     with pytest.raises(UsageError, match=r"--val other: no such split"):
@@ -90,20 +90,20 @@ def test_training_images_do_not_validate(value: str) -> None:
 )
 @pytest.mark.parametrize("options", [Options(), Options(val_fraction=0.1), Options(val_fraction=0)])
 def test_splits_never_become_classes(paths: tuple[str, ...], options: Options, tmp_path: Path) -> None:
-    """Whatever is asked for: the error says how to name the folders, and not which option makes classes of them."""
+    """With any options the error says how to name the folders, and suggests no option that makes them classes."""
     with pytest.raises(UsageError, match="look like splits, not like classes") as caught:
         opened(as_folder(tree(*paths), tmp_path / "in"), options)
     assert "--val-fraction" not in str(caught.value)
 
 
 def test_class_may_be_called_train(tmp_path: Path) -> None:
-    """One of several classes, with its images right in it, is what COCO has."""
+    """One of several class folders may be called train, as in COCO, if images are directly in it."""
     source = as_folder(tree("bus/1.jpg", "train/2.jpg", "boat/3.jpg"), tmp_path / "in")
     assert [one.id for one in opened(source, Options(val_fraction=0)).classes] == ["boat", "bus", "train"]
 
 
 def as_listing(folder: Path) -> Path:
-    """The images below three folders by a listing with a column for the split."""
+    """A listing of the images in three folders, with a column for the split."""
     as_folder(tree(*THREE), folder)
     rows = [f"{path},{path.split('/')[1]},{path.split('/')[0]}" for path in THREE]
     (folder / "list.csv").write_text("\n".join(["path,label,split", *rows, ""]))
@@ -127,7 +127,7 @@ FORMS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_test_images_are_not_mixed_into_a_validation_split(form: str, tmp_path: Path) -> None:
-    """--val takes a split for validation only if there is none."""
+    """--val chooses a split for validation only if there is none yet."""
     source = FORMS[form](tmp_path / "in")
     assert list(seen(opened(source, Options()))) == ["train", "val", "test"]
     with pytest.raises(UsageError, match=r"--val test: it has a validation split of its own \(val\)\. Omit --val"):

@@ -1,4 +1,4 @@
-"""Tables on the disk: what is written is read, and both orders are those of a sort in memory."""
+"""Tables on disk: rows are read as they were written, and both orders equal those of a sort in memory."""
 
 import tempfile
 from pathlib import Path
@@ -18,7 +18,7 @@ SMALL = st.integers(1, 7)
 
 
 def written(room: Room, paths: list[str], size: int) -> table.Table:
-    """A table of these paths, added `size` at a time; ranks are places, keys are spread over 64 bits."""
+    """A table of these paths, added `size` at a time; ranks are positions, and keys are spread over 64 bits."""
     made = room.table()
     keys = np.arange(1, len(paths) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     for first in range(0, len(paths), size):
@@ -31,7 +31,7 @@ def written(room: Room, paths: list[str], size: int) -> table.Table:
 
 
 def ordered(sorter: ByPath | ByKey, rows: table.Table, size: int) -> Chunk:
-    """All rows as a sorter gives them back."""
+    """All rows as a sorter returns them."""
     for chunk in rows.chunks(size):
         sorter.add(chunk)
     return joined(list(sorter.sorted()))
@@ -39,7 +39,7 @@ def ordered(sorter: ByPath | ByKey, rows: table.Table, size: int) -> Chunk:
 
 @given(paths=NAMES, size=SMALL, read=SMALL)
 def test_what_is_written_is_read(paths: list[str], size: int, read: int) -> None:
-    """Rows with their paths, whatever the sizes of the pieces."""
+    """Rows are read back with their paths, whatever the sizes of the pieces."""
     with Room(Path(tempfile.gettempdir())) as room:
         found = joined(list(written(room, paths, size).chunks(read)))
     assert found.paths == paths
@@ -48,7 +48,7 @@ def test_what_is_written_is_read(paths: list[str], size: int, read: int) -> None
 
 @given(paths=NAMES, size=SMALL, bucket=SMALL)
 def test_sorted_by_path(paths: list[str], size: int, bucket: int) -> None:
-    """As Python sorts, equal paths in their order, for any number of buckets; every row keeps its numbers."""
+    """Paths sort as in Python, stably, for any number of buckets, and every row keeps its numbers."""
     with pytest.MonkeyPatch.context() as patch, Room(Path(tempfile.gettempdir())) as room:
         patch.setattr(table, "_BUCKET", bucket)
         made = written(room, paths, size)
@@ -60,7 +60,7 @@ def test_sorted_by_path(paths: list[str], size: int, bucket: int) -> None:
 
 @given(paths=NAMES, size=SMALL, bucket=SMALL)
 def test_sorted_by_key(paths: list[str], size: int, bucket: int) -> None:
-    """Of any number of buckets."""
+    """Keys are sorted for any number of buckets."""
     with pytest.MonkeyPatch.context() as patch, Room(Path(tempfile.gettempdir())) as room:
         patch.setattr(table, "_BUCKET", bucket)
         made = written(room, paths, size)
@@ -71,7 +71,7 @@ def test_sorted_by_key(paths: list[str], size: int, bucket: int) -> None:
 
 
 def test_nothing_is_left(tmp_path: Path) -> None:
-    """Tables have no name in the folder, also while they are there."""
+    """Tables never have a name in the folder, even while they exist."""
     with Room(tmp_path) as room:
         made = written(room, [f"{k}" for k in range(1000)], 100)
         assert len(made) == 1000
@@ -85,7 +85,7 @@ def test_nothing_is_left(tmp_path: Path) -> None:
     size=st.integers(1, 50),
 )
 def test_share_in_chunks_is_the_share_in_memory(labels: list[int], fraction: float, seed: int, size: int) -> None:
-    """The same images are taken for validation, however the labels come."""
+    """The same images are chosen for validation, in whatever chunks the labels arrive."""
     every = np.array(labels, np.int64)
     chunks = [every[first : first + size] for first in range(0, len(every), size)]
     share = share_of(lambda: chunks, 6, fraction, seed)

@@ -1,4 +1,4 @@
-"""What two other programs read from a tar, GNU tar and Python's tarfile, where they agree, is what prep reads."""
+"""Where GNU tar and Python's tarfile read the same from a tar, prep reads the same too."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ Tree = dict[bytes, bytes]  # path -> content of each regular file
 
 @pytest.fixture(scope="session")
 def gnu_tar() -> str:
-    """GNU tar; the test is skipped where there is none."""
+    """The GNU tar program; a test that needs it is skipped if it is missing."""
     found = shutil.which("gtar") or shutil.which("tar")
     said = subprocess.run([found, "--version"], capture_output=True, check=False).stdout if found else b""
     if found is None or b"GNU tar" not in said:
@@ -37,7 +37,7 @@ def files_below(root: Path) -> Tree:
 
 
 def by_gnu_tar(program: str, tar: Path, room: Path) -> tuple[Tree, bool]:
-    """What GNU tar unpacks, and whether it does so without an error."""
+    """The files that GNU tar unpacks, and whether it succeeds."""
     room.mkdir()
     command = [program, "-xf", str(tar), "-C", str(room), "--no-same-owner"]
     done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"})
@@ -45,7 +45,7 @@ def by_gnu_tar(program: str, tar: Path, room: Path) -> tuple[Tree, bool]:
 
 
 def by_tarfile(tar: Path, room: Path) -> Tree | None:
-    """What Python's tarfile unpacks; None where it raises anything."""
+    """The files that Python's tarfile unpacks, or None if it raises an exception."""
     room.mkdir()
     try:
         with tarfile.open(tar) as opened:
@@ -56,7 +56,7 @@ def by_tarfile(tar: Path, room: Path) -> Tree | None:
 
 
 def by_prep(tar: Path, room: Path) -> tuple[Tree, set[bytes]] | None:
-    """What prep reads, and the names that it says it leaves out; None where it refuses the tar."""
+    """The files that prep reads and the names that it leaves out, or None if it refuses the tar."""
     files = TarFiles(tar, room)
     try:
         table = files.table()
@@ -85,7 +85,7 @@ def compared(tar: Path, gnu_tar: str, room: Path) -> tuple[bool, bool]:
 
 
 def tried(make: Callable[[int], bytes], seeds: range, gnu_tar: str, tmp_path: Path) -> list[tuple[bool, bool]]:
-    """The comparison for the tar of each seed, which is in the name of the folder that a failure leaves."""
+    """The comparison for the tar of each seed; a failure leaves a folder named after the seed."""
     results = []
     for seed in seeds:
         room = tmp_path / f"seed-{seed}"
@@ -98,7 +98,7 @@ def tried(make: Callable[[int], bytes], seeds: range, gnu_tar: str, tmp_path: Pa
 
 @pytest.mark.parametrize("seeds", ROUNDS, ids=lambda seeds: f"{len(seeds)} archives")
 def test_reads_what_two_others_read(seeds: range, gnu_tar: str, tmp_path: Path) -> None:
-    """Tars made field by field. Most of those of which both read the same are not refused."""
+    """Of tars made field by field, prep accepts most of those that the two programs read alike."""
     results = tried(archive, seeds, gnu_tar, tmp_path)
     agreed = sum(same for same, _ in results)
     assert agreed > len(seeds) / 3
@@ -107,7 +107,7 @@ def test_reads_what_two_others_read(seeds: range, gnu_tar: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("seeds", ROUNDS, ids=lambda seeds: f"{len(seeds)} archives")
 def test_damaged_tars_lose_nothing_without_a_word(seeds: range, gnu_tar: str, tmp_path: Path) -> None:
-    """The same with fields at their limits, flipped bits, and blocks that are lost, zeroed or doubled."""
+    """The same holds for fields at limits, flipped bits, and blocks lost, zeroed or doubled."""
     results = tried(spoilt, seeds, gnu_tar, tmp_path)
     assert any(refused for _, refused in results)
     assert not all(refused for _, refused in results)

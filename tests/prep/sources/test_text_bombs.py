@@ -1,4 +1,4 @@
-"""Small files that unpack to much text: prep holds a bounded part of it, and says what is wrong with it."""
+"""Small files that unpack to much text: prep holds a bounded part of it, and names the fault."""
 
 import re
 import subprocess
@@ -40,7 +40,7 @@ def prep(*arguments: object) -> tuple[int, str, int]:
 
 
 def bomb(path: Path, name: str, content: Iterable[bytes]) -> Path:
-    """A small source as a zip, in which a text file holds this."""
+    """A small source as a zip, in which a text file has this content."""
     files = small()
     del files[name]
     as_zip(files, path)
@@ -52,7 +52,7 @@ def bomb(path: Path, name: str, content: Iterable[bytes]) -> Path:
 
 
 def test_many_lines_of_words(tmp_path: Path) -> None:
-    """Of a hundred megabytes of names those of the classes are kept, also where they stand last."""
+    """Of a hundred megabytes of names only those of the classes are kept, even the last lines."""
     others = b"".join(b"n%06d\tsome other class\n" % number for number in range(MEGABYTE // 26))
     source = bomb(tmp_path / "a.zip", "words.txt", [*[others] * 100, b"n02\tshark\n"])
     assert source.stat().st_size < 16 * MEGABYTE
@@ -83,7 +83,7 @@ LONG: dict[str, tuple[str, Callable[[], Iterable[bytes]], str]] = {
 @pytest.mark.faults
 @pytest.mark.parametrize("kind", LONG)
 def test_text_of_every_kind(tmp_path: Path, kind: str) -> None:
-    """Whichever of the three files is long, in whatever lines: an error, in bounded memory."""
+    """A very long file of any of the three kinds gives an error in bounded memory, however its lines are."""
     name, content, words = LONG[kind]
     code, errors, peak = prep(bomb(tmp_path / "a.zip", name, content()), tmp_path / "out")
     assert (code, words in errors) == (3, True), errors
@@ -91,7 +91,7 @@ def test_text_of_every_kind(tmp_path: Path, kind: str) -> None:
 
 
 def test_many_equal_rows(tmp_path: Path) -> None:
-    """A Parquet listing of millions of equal rows is an error at the second, in bounded memory."""
+    """A Parquet listing of millions of equal rows fails at the second row, in bounded memory."""
     source, rows = tmp_path / "a.parquet", 8_000_000
     (tmp_path / "a.jpg").touch()
     columns = {"path": pa.repeat("a.jpg", rows), "label": pa.repeat("a", rows)}

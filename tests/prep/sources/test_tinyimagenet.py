@@ -27,7 +27,7 @@ def source_of(files: Files) -> Source:
 
 
 def seen(source: Source) -> dict[str, list[tuple[str, int, bytes]]]:
-    """Split -> path, label and bytes of each item."""
+    """The path, label and bytes of each item, by split."""
     return {
         name: [
             (entry.path, label, source.reader.read(entry))
@@ -38,14 +38,14 @@ def seen(source: Source) -> dict[str, list[tuple[str, int, bytes]]]:
 
 
 def digest(source: Source) -> str:
-    """The source's fingerprint."""
+    """The fingerprint of the source."""
     images = (states(chunk.files, source.reader) for chunk in source.chunks())
     found, _ = fingerprint(images, states(source.others, source.reader))
     return found
 
 
 def test_labels_and_names(tmp_path: Path) -> None:
-    """Training labels come from folders, validation labels from the annotations, names from words.txt; wnids sorted."""
+    """Folders give training labels, annotations validation labels, and words.txt names; wnids are sorted."""
     files = small()
     source = source_of(open_files(as_folder(files, tmp_path)))
     assert [(one.id, one.name) for one in source.classes] == [
@@ -65,7 +65,7 @@ def test_labels_and_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("root", ["", "tiny-imagenet-200/", "été/"])
 def test_zip_and_folder_are_the_same_source(tmp_path: Path, method: int, root: str) -> None:
-    """Stored or deflated, with or without a root folder: the same items, and the same fingerprint."""
+    """Stored or deflated, with or without a root folder, the items and the fingerprint are the same."""
     files = small()
     folder = source_of(open_files(as_folder(files, tmp_path / "folder")))
     zipped = source_of(open_files(as_zip(files, tmp_path / "a.zip", root=root, method=method)))
@@ -74,7 +74,7 @@ def test_zip_and_folder_are_the_same_source(tmp_path: Path, method: int, root: s
 
 
 def test_order_in_the_zip_does_not_matter(tmp_path: Path) -> None:
-    """A repacked zip is the same source."""
+    """A zip packed in another order is the same source."""
     files = small()
     one = source_of(open_files(as_zip(files, tmp_path / "a.zip")))
     other = source_of(open_files(as_zip(dict(reversed(files.items())), tmp_path / "b.zip")))
@@ -83,7 +83,7 @@ def test_order_in_the_zip_does_not_matter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["train/n01/images/n01_0.JPEG", "val/val_annotations.txt", "words.txt"])
 def test_fingerprint_sees_each_file_that_is_used(tmp_path: Path, path: str) -> None:
-    """One changed byte in an image or in a label file is another source; files that are not read do not count."""
+    """A changed byte in an image or label file makes another source; files that are not read do not count."""
     files = small()
     before = digest(source_of(open_files(as_zip(files, tmp_path / "a.zip"))))
     unused = {name: data for name, data in files.items() if not name.startswith("test/")}
@@ -93,7 +93,7 @@ def test_fingerprint_sees_each_file_that_is_used(tmp_path: Path, path: str) -> N
 
 
 def test_first_classes_and_first_images(tmp_path: Path) -> None:
-    """A part of the source keeps labels and names of the classes that remain, and the first images of each."""
+    """A part of the source keeps the labels and names of its classes, and the first images of each."""
     source = source_of(open_files(as_folder(small(), tmp_path)))
     part = source.limited(2, 3)
     assert [one.id for one in part.classes] == ["n01", "n02"]
@@ -141,7 +141,7 @@ def without(*paths: str) -> Callable[[Contents], None]:
     ],
 )
 def test_wrong_source_is_named(tmp_path: Path, change: Callable[[Contents], None], words: str) -> None:
-    """A data set that is incomplete or contradicts itself is an error that names the file."""
+    """An incomplete or contradictory data set gives an error that names the file."""
     files = small()
     change(files)
     with pytest.raises(HeadraceError, match=words):
@@ -149,7 +149,7 @@ def test_wrong_source_is_named(tmp_path: Path, change: Callable[[Contents], None
 
 
 def test_missing_or_foreign_path_is_named(tmp_path: Path) -> None:
-    """Nothing there, a file of another kind, an empty folder: each is said, with what is expected."""
+    """A missing path, a file of another kind, and an empty folder each give an error that says what is needed."""
     with pytest.raises(UsageError, match="no such file"):
         open_files(tmp_path / "none.zip")
     (tmp_path / "a.txt").write_bytes(b"hello")
@@ -163,7 +163,7 @@ def test_missing_or_foreign_path_is_named(tmp_path: Path) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["fifo", "fifo.zip", "fifo.tar.gz", "fifo.csv", "fifo.parquet"])
 def test_fifo_is_no_source(tmp_path: Path, name: str) -> None:
-    """A FIFO is refused at once: whoever opened it would wait for a writer."""
+    """A FIFO is refused at once, since opening it would wait for a writer."""
     os.mkfifo(tmp_path / name)
     with pytest.raises(UsageError, match=r"fifo.*: cannot be read \(not a regular file\)"):
         open_files(tmp_path / name)
@@ -171,7 +171,7 @@ def test_fifo_is_no_source(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])
 def test_cut_zip_is_an_error(tmp_path: Path, keep: float) -> None:
-    """A zip that is cut short is said to be cut short, wherever it ends."""
+    """A truncated zip is reported as such, wherever it ends."""
     path = as_zip(small(), tmp_path / "a.zip")
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
@@ -180,7 +180,7 @@ def test_cut_zip_is_an_error(tmp_path: Path, keep: float) -> None:
 
 
 def test_damaged_member_is_named(tmp_path: Path) -> None:
-    """A changed byte inside the zip is found by the zip's own CRC-32, and the file is named."""
+    """A changed byte in the zip is found by its CRC-32, and the file is named."""
     files = small()
     path = as_zip(files, tmp_path / "a.zip")
     content, name = path.read_bytes(), "train/n02/images/n02_1.JPEG"
@@ -191,7 +191,7 @@ def test_damaged_member_is_named(tmp_path: Path) -> None:
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    """A link in the source is no file of it, so nothing outside is read."""
+    """A link in the source is not followed, so nothing outside is read."""
     files = small()
     root = as_folder(files, tmp_path / "source")
     secret = tmp_path / "secret.JPEG"

@@ -1,4 +1,4 @@
-"""A compressed tar is unpacked within a bound that follows the free space, and nothing of the copy outlives prep."""
+"""A compressed tar is unpacked only up to half of the free space, and its copy never outlives prep."""
 
 import gzip
 import sys
@@ -31,7 +31,7 @@ def bomb(path: Path, megabytes: int) -> Path:
 
 
 def unpacked_bytes(pid: int, folder: Path) -> int:
-    """The size of the largest file in `folder` that the process has open, also of one without a name."""
+    """The size of the largest file in `folder` that the process has open, even one without a name."""
     sizes = [0]
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
@@ -43,7 +43,7 @@ def unpacked_bytes(pid: int, folder: Path) -> int:
 
 
 def test_kill_while_unpacking_leaves_nothing(tmp_path: Path) -> None:
-    """After SIGKILL in the middle of unpacking no byte of the copy is left; the same command goes on from nothing."""
+    """SIGKILL during unpacking leaves no byte of the copy, and the same command starts again."""
     (tmp_path / "in").mkdir()
     (tmp_path / "target").mkdir()
     source = bomb(tmp_path / "in" / "a.tar.gz", 1000)
@@ -64,7 +64,7 @@ def test_kill_while_unpacking_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_disk_is_never_filled_by_unpacking(tmp_path: Path) -> None:
-    """A small file that unpacks to more than half of the free space is refused with both numbers."""
+    """A small file that unpacks to more than half of the free space is refused with both sizes."""
     source = bomb(tmp_path / "a.tar.gz", 100)
     (tmp_path / "disk").mkdir()
     done = in_namespace(SCRIPT, source, tmp_path / "disk", sys.executable)
@@ -74,7 +74,7 @@ def test_disk_is_never_filled_by_unpacking(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("room", "fits"), [(-1, False), (0, True)])
 def test_bound_is_half_of_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, fits: bool) -> None:
-    """A copy that takes half of the free space to the byte is made, one of a byte more is not."""
+    """A copy of exactly half of the free space is made, and one a byte larger is refused."""
     (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(3 * MEGABYTE + 7)))
     monkeypatch.setattr(store, "free_bytes", lambda _: 2 * (3 * MEGABYTE + 7 + room))
     if fits:

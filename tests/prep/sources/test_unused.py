@@ -1,4 +1,4 @@
-"""Files that are no samples: the summary counts them by reason, the report names them, the set does without."""
+"""Files that are not samples: the summary counts them by reason, the report names them, and the set is unaffected."""
 
 import io
 import json
@@ -67,7 +67,7 @@ def report(out: Path) -> dict[str, str]:
 def test_images_beside_the_classes_are_named(
     form: str, used: tuple[str, ...], unused: dict[str, str], tmp_path: Path
 ) -> None:
-    """In a folder, zip or tar; so are other files, and hidden ones. A test split without labels is one line."""
+    """Stray images and other files, even hidden, are reported; a test split without labels is one line."""
     inside = {"test/": ("test/4.jpg", "test/images/5.jpg", "test/list.txt")}
     strays = [path for one in unused for path in inside.get(one, (one,))]
     others = {"notes.txt": NOT_AN_IMAGE, ".4.jpg": HIDDEN, "more/Thumbs.db": HIDDEN}
@@ -80,7 +80,7 @@ def test_images_beside_the_classes_are_named(
 
 
 def test_images_beside_one_tree_are_named(tmp_path: Path) -> None:
-    """Of one tree those that lie in no folder."""
+    """In a tree without splits, images outside the class folders are reported."""
     source = as_folder(at("ant/1.jpg", "cat/2.jpg", "3.jpg"), tmp_path / "in")
     assert made(source, tmp_path / "out", Options(val_fraction=0)).tally.unused == {BESIDE: 1}
     assert report(tmp_path / "out") == {"3.jpg": BESIDE}
@@ -88,7 +88,7 @@ def test_images_beside_one_tree_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("root", ["", "tiny/"])
 def test_images_outside_of_tinyimagenet_are_named(root: str, tmp_path: Path) -> None:
-    """Those that are neither in images/ of a class nor of val/; test/ is a part of that layout."""
+    """Images outside images/ of a class and of val/ are reported; test/ belongs to the layout."""
     strays = [root + path for path in ("train/n01/9.JPEG", "train/9.JPEG", "val/9.JPEG", "more/images/9.JPEG")]
     files = {root + path: data for path, data in small().items()} | at(*strays)
     result = made(as_folder(files, tmp_path / "in"), tmp_path / "out")
@@ -99,14 +99,14 @@ def test_images_outside_of_tinyimagenet_are_named(root: str, tmp_path: Path) -> 
 
 
 def test_file_that_has_the_name_of_a_folder(tmp_path: Path) -> None:
-    """A zip may hold both; the file lies beside its namesake."""
+    """A zip may hold a file and a folder of one name; the file counts as beside the classes."""
     paths = [f"a.jpg/{path}" for path in SPLITS]
     made(as_zip(at(*paths, "a.jpg"), tmp_path / "a.zip", root=""), tmp_path / "out", Options(val_fraction=0))
     assert report(tmp_path / "out") == {"a.jpg": BESIDE}
 
 
 def test_summary_counts_them_by_reason(tmp_path: Path) -> None:
-    """One line for each reason, and none where there is nothing to say."""
+    """Each reason has one line, and there is no line if nothing was left out."""
     strays = ("4.jpg", "train/5.jpg", "test/6.jpg")
     for name, paths in (("some", (*SPLITS, *strays)), ("none", SPLITS)):
         result = made(as_folder(at(*paths), tmp_path / f"in-{name}"), tmp_path / name)
@@ -116,7 +116,7 @@ def test_summary_counts_them_by_reason(tmp_path: Path) -> None:
 
 
 def test_second_prep_opens_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the images nor those whose first bytes said what they are, where no size or time has changed."""
+    """A second prep opens no file whose size and time are unchanged, neither images nor others."""
     source = as_folder(at(*SPLITS, "train/ant/4") | {"notes": b"x"}, tmp_path / "in")
     assert made(source, tmp_path / "out").tally.unused == {NOT_AN_IMAGE: 1}
     monkeypatch.setattr(FolderReader, "_open", None)
@@ -125,7 +125,7 @@ def test_second_prep_opens_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_of_other_files_the_first_bytes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And no more, once of each; of files with the ending of an image nothing."""
+    """Only files without an image extension are read, once each and only their first bytes."""
     asked: list[tuple[str, int]] = []
     real = FolderReader.start
 
@@ -142,7 +142,7 @@ def test_of_other_files_the_first_bytes_are_read(tmp_path: Path, monkeypatch: py
 
 
 def test_the_set_is_the_same_with_and_without_them(tmp_path: Path) -> None:
-    """They are in the report alone."""
+    """Files that are not samples only change the report."""
     sets = []
     for name, paths in (("some", (*SPLITS, "4.jpg")), ("none", SPLITS)):
         made(as_folder(at(*paths), tmp_path / f"in-{name}"), tmp_path / name)
@@ -154,7 +154,7 @@ def test_the_set_is_the_same_with_and_without_them(tmp_path: Path) -> None:
 
 
 def test_file_with_the_name_of_the_folder_of_all(tmp_path: Path) -> None:
-    """A zip may have both; one that is no image is named as what it is."""
+    """A zip may hold a file named like its root folder; the report gives the type of that file."""
     files = {f"data/{path}": image for path, image in at(*SPLITS).items()} | {"data": b"notes"}
     made(as_zip(files, tmp_path / "a.zip", root=""), tmp_path / "out")
     assert report(tmp_path / "out") == {"../data": NOT_AN_IMAGE}

@@ -1,4 +1,4 @@
-"""What prep knows of files at URLs without asking a server."""
+"""What prep knows about files at URLs without a request to a server."""
 
 import time
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from headrace.shards.urls import Location, Url
 
 
 def state(folder: Location, path: str, size: str) -> Seen:
-    """Of one row."""
+    """The size and time of one row."""
     item = Item(1, path, "cat", "train", size)
     return States(folder, lambda: iter([item]), follow=False).of(item)
 
 
 @pytest.mark.parametrize("folder", [Path("/nowhere"), Url("s3://bucket/folder")], ids=str)
 def test_size_of_a_listing(folder: Location) -> None:
-    """A column says it, so no server is asked; a set must not tell a signed path to everybody."""
+    """A column gives sizes, so no server is asked; signed URLs are refused, since a set would publish them."""
     assert state(folder, "s3://other/a.jpg", "12") == Seen(12, 0)
     assert state(folder, "https://server/a.jpg", "12") == Seen(12, 0)
     for path, size, why in (
@@ -43,7 +43,7 @@ def test_size_of_a_listing(folder: Location) -> None:
 
 @pytest.mark.parametrize("path", ["../a.jpg", "/a.jpg", "b/../../a.jpg"])
 def test_relative_paths_stay_in_the_folder_at_a_url(path: str) -> None:
-    """As those of a listing on a disk."""
+    """Relative paths must stay in the folder, as in a listing on disk."""
     with pytest.raises(DataError, match="leads out"):
         state(Url("s3://bucket/folder"), path, "12")
 
@@ -53,12 +53,12 @@ def test_relative_paths_stay_in_the_folder_at_a_url(path: str) -> None:
     [("a/b", "a/b", "a/b"), ("a/b/c", "a/b", "a/b"), ("a/bc", "a/b", "a"), ("a", "b", ""), ("", "a", "")],
 )
 def test_folder_that_is_listed(one: str, other: str, common: str) -> None:
-    """The deepest one with both in it."""
+    """The folder to list is the deepest that contains both paths."""
     assert common_folder(one, other) == common_folder(other, one) == common
 
 
 def test_parts_of_a_url() -> None:
-    """Names are as object storage has them."""
+    """Names are decoded to those in object storage."""
     assert split_url("s3://bucket/a%20b/c d.jpg") == ("s3://bucket", "a b/c d.jpg")
 
 
@@ -66,21 +66,21 @@ class Slow(FolderReader):
     """A folder whose first files come late."""
 
     def is_remote(self, _: str) -> bool:
-        """As if it were."""
+        """Pretend that the file is at a URL."""
         return True
 
     def read(self, entry: Entry) -> bytes:
-        """After a while."""
+        """Return the content after a delay."""
         time.sleep(0.02 * (10 - min(int(entry.path), 10)))
         return super().read(entry)
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """After as long."""
+        """Return the content after the same delay."""
         yield self.read(entry)
 
 
 def test_files_are_read_ahead_in_order(tmp_path: Path) -> None:
-    """With their times; the error of one comes in its place, and those before it come first."""
+    """Files arrive in order with their times; an error arrives in its place, after the files before it."""
     for number in range(50):
         (tmp_path / str(number)).write_bytes(b"x" * number)
     sizes, nothing = np.arange(50), np.zeros(50, np.int64)
@@ -97,6 +97,6 @@ def test_files_are_read_ahead_in_order(tmp_path: Path) -> None:
 
 
 def test_reader_of_a_listing_on_the_disk(tmp_path: Path) -> None:
-    """Only paths that are URLs wait for a server."""
+    """Only paths that are URLs count as remote."""
     reader = listed_reader(tmp_path, "", follow=False)
     assert (reader.is_remote("a.jpg"), reader.is_remote("s3://bucket/a.jpg")) == (False, True)
