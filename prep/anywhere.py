@@ -5,22 +5,42 @@ from headrace.prep import append_at, convert, part, upload
 from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say
 from headrace.prep.convert import Result
+from headrace.prep.make.engines.engine import Engine
+from headrace.prep.make.engines.pool import make_shards
 from headrace.prep.part import Part
 from headrace.shards.urls import Location, Url
 
 
-def prep(source: Location, out: Location, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
-    """Make the shard set `out` from `source`, unless it exists already."""
+def prep(
+    source: Location,
+    out: Location,
+    options: Options,
+    *,
+    workers: int,
+    if_exists: str,
+    say: Say,
+    engine: Engine = make_shards,
+) -> Result:
+    """Make the shard set `out` from `source`, unless it exists already. At a URL only the pool makes shards."""
     if isinstance(out, Url):
         return upload.prep_to_url(source, out, options, workers=workers, if_exists=if_exists, say=say)
-    return convert.prep(source, out, options, workers=workers, if_exists=if_exists, say=say)
+    return convert.prep(source, out, options, workers=workers, if_exists=if_exists, say=say, engine=engine)
 
 
-def append(source: Location, out: Location, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
-    """Append the images of `source` that the shard set `out` does not have."""
+def append(
+    source: Location,
+    out: Location,
+    options: Options,
+    *,
+    new_classes: bool,
+    workers: int,
+    say: Say,
+    engine: Engine = make_shards,
+) -> Result:
+    """Append the images of `source` that the shard set `out` does not have. At a URL as for `prep`."""
     if isinstance(out, Url):
         return append_at.append_to_url(source, out, options, new_classes=new_classes, workers=workers, say=say)
-    return appending.append(source, out, options, new_classes=new_classes, workers=workers, say=say)
+    return appending.append(source, out, options, new_classes=new_classes, workers=workers, say=say, engine=engine)
 
 
 def make_plan(source: Location, out: Location, options: Options, *, workers: int, say: Say) -> None:

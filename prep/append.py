@@ -13,6 +13,8 @@ from headrace.prep.command.progress import Say
 from headrace.prep.convert import Made, Result, held, make_set, target
 from headrace.prep.make import reuse
 from headrace.prep.make.base import Base, refuse_as_base
+from headrace.prep.make.engines.engine import Engine
+from headrace.prep.make.engines.pool import make_shards
 from headrace.prep.make.planning import Planned, plan_source
 from headrace.prep.make.room import Room
 from headrace.prep.make.shard import Work
@@ -31,7 +33,16 @@ from headrace.shards.urls import Location
 _SHOWN = 5  # names in a line
 
 
-def append(source: Location, out: Path, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
+def append(
+    source: Location,
+    out: Path,
+    options: Options,
+    *,
+    new_classes: bool,
+    workers: int,
+    say: Say,
+    engine: Engine = make_shards,
+) -> Result:
     """Append the images of `source` that the set `out` does not have, unless this was done already.
 
     Raises UsageError if there is no such set, or if nothing can be appended to it.
@@ -48,7 +59,7 @@ def append(source: Location, out: Path, options: Options, *, new_classes: bool, 
                 reuse.remember(files, out, options, number, say)
             return Result(base.manifest, reused=True, seconds=time.monotonic() - began)
         refuse_mount_point(out, "shards")
-        return _append(files, out, base, options, workers, began, say)
+        return _append(files, out, base, options, workers, began, say, engine)
 
 
 def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp], say: Say) -> int | None:
@@ -96,7 +107,9 @@ def _base(out: Path, options: Options, *, new_classes: bool) -> Base:
     return Base.of(out, out, manifest, regular.read(out / NAME), new_classes=new_classes)
 
 
-def _append(files: Files, out: Path, base: Base, options: Options, workers: int, began: float, say: Say) -> Result:
+def _append(
+    files: Files, out: Path, base: Base, options: Options, workers: int, began: float, say: Say, engine: Engine
+) -> Result:
     stamp, room = files.stamp(), Room(out)
     with room.planning() as folder:
         planned = plan_source(files, options, folder, workers, say, base=base)
@@ -106,7 +119,7 @@ def _append(files: Files, out: Path, base: Base, options: Options, workers: int,
         room.enter(plan)
         room.remove_others(plan)
         work = Work(room.set_of(plan), room.records_of(plan), plan, planned.source.reader, options)
-        made = make_set(planned, work, stamp, workers, out, say)
+        made = make_set(planned, work, stamp, workers, out, say, engine)
         _link(out, base.manifest, made.manifest, work.folder)
         store.publish(work.folder, out)
         room.close()

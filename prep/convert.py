@@ -12,6 +12,8 @@ from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say
 from headrace.prep.make import publish, reuse
 from headrace.prep.make.bad_images import BadImages
+from headrace.prep.make.engines.engine import Engine
+from headrace.prep.make.engines.pool import make_shards
 from headrace.prep.make.kept import finished, without_changed
 from headrace.prep.make.planned import Plan, differing
 from headrace.prep.make.planning import Planned, plan_source
@@ -52,7 +54,16 @@ class Made(NamedTuple):
     tally: Tally
 
 
-def prep(source: Location, out: Path, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
+def prep(
+    source: Location,
+    out: Path,
+    options: Options,
+    *,
+    workers: int,
+    if_exists: str,
+    say: Say,
+    engine: Engine = make_shards,
+) -> Result:
     """Make the shard set `out` from `source`, or find that it exists already."""
     began = time.monotonic()
     out = target(source, out)
@@ -63,12 +74,12 @@ def prep(source: Location, out: Path, options: Options, *, workers: int, if_exis
             if reused is not None:
                 return Result(reused, reused=True, seconds=time.monotonic() - began)
         refuse_mount_point(out, "shards")
-        made = _make(files, out, options, workers, say)
+        made = _make(files, out, options, workers, say, engine)
         headers.remember(made.manifest)  # every image was admitted
     return Result(made.manifest, reused=False, seconds=time.monotonic() - began, tally=made.tally)
 
 
-def _make(files: Files, out: Path, options: Options, workers: int, say: Say) -> Made:
+def _make(files: Files, out: Path, options: Options, workers: int, say: Say, engine: Engine) -> Made:
     """Make the set and publish it, with the right to write `out`."""
     stamp, room = files.stamp(), Room(out)
     _refuse_other_parts(room.found(), options, room)
@@ -79,7 +90,7 @@ def _make(files: Files, out: Path, options: Options, workers: int, say: Say) -> 
         room.enter(plan)
         room.remove_others(plan)
         work = Work(room.set_of(plan), room.records_of(plan), plan, planned.source.reader, options)
-        made = make_set(planned, work, stamp, workers, out, say)
+        made = make_set(planned, work, stamp, workers, out, say, engine)
         if out.exists() and not reuse.made_by_prep(out):
             say(f"{out}: kept the previous content as {store.set_aside(out)}: prep may not have made it all")
         store.publish(work.folder, out)
@@ -87,13 +98,15 @@ def _make(files: Files, out: Path, options: Options, workers: int, say: Say) -> 
     return made
 
 
-def make_set(planned: Planned, work: Work, stamp: str, workers: int, out: Path, say: Say) -> Made:
+def make_set(
+    planned: Planned, work: Work, stamp: str, workers: int, out: Path, say: Say, engine: Engine = make_shards
+) -> Made:
     """Make the missing parts of a set for `out`, in the folder of `work`. Raises DataError if its source changes.
 
     `stamp` is the stamp of the source before planning.
     """
     source = planned.source
-    records, bad = _all_shards(planned, work, workers, out, say)
+    records, bad = _all_shards(planned, work, workers, out, say, engine)
     if source.files.stamp() != stamp:
         raise DataError(f"{source.files.root}: it changed while prep read it. Run prep again when nothing writes to it")
     known = reuse.stamp_record(source.files, stamp, work.options)
@@ -123,7 +136,9 @@ def held(out: Path) -> Iterator[None]:
         yield
 
 
-def _all_shards(planned: Planned, work: Work, workers: int, out: Path, say: Say) -> tuple[dict[str, Record], BadImages]:
+def _all_shards(
+    planned: Planned, work: Work, workers: int, out: Path, say: Say, engine: Engine
+) -> tuple[dict[str, Record], BadImages]:
     """Make all shards; return their records by name, and all images that do not decode."""
     jobs = [job for split in planned.plan.jobs().values() for job in split]
     there = finished(jobs, work)
@@ -135,7 +150,7 @@ def _all_shards(planned: Planned, work: Work, workers: int, out: Path, say: Say)
         say(f"continuing an interrupted run: {len(records)} of {len(jobs)} shards are done")
         bad.add([one for job in jobs if job.name in records for one in records[job.name].bad])
     missing = [job for job in jobs if job.name not in records]
-    return records | make_missing(missing, work, workers, out, bad), bad
+    return records | make_missing(missing, work, workers, out, bad, engine), bad
 
 
 def _refuse_other_parts(there: Plan | None, options: Options, room: Room) -> None:

@@ -1,4 +1,4 @@
-"""Makes the missing shards of a plan in worker processes, with progress and a check of bad images."""
+"""Makes the missing shards of a plan, with progress and a check of bad images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from headrace.prep.command.options import MEGABYTE
 from headrace.prep.command.progress import progress
 from headrace.prep.make.bad_images import BadImages
+from headrace.prep.make.engines.engine import Engine
 from headrace.prep.make.engines.pool import make_shards
 from headrace.prep.make.planned import Job
 from headrace.prep.make.record import Bad, Record
@@ -16,7 +17,9 @@ from headrace.shards import store
 _RESERVE = 64 * MEGABYTE  # for the index, and for what other programs write meanwhile
 
 
-def make_missing(missing: Sequence[Job], work: Work, workers: int, out: Path, bad: BadImages) -> dict[str, Record]:
+def make_missing(
+    missing: Sequence[Job], work: Work, workers: int, out: Path, bad: BadImages, engine: Engine = make_shards
+) -> dict[str, Record]:
     """Do these jobs; return their records by name. Raises FullError if the disk is full; finished shards are kept."""
     _check_space(missing, work, out, workers)
     records = {}
@@ -30,7 +33,7 @@ def make_missing(missing: Sequence[Job], work: Work, workers: int, out: Path, ba
             bad.add(found)
 
         try:
-            for record in make_shards(list(missing), work, workers, tick):
+            for record in engine(list(missing), work, workers, tick):
                 records[record.name] = record
         except store.FullError as error:
             raise store.FullError(f"{error}: finished shards are kept") from error

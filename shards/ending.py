@@ -29,6 +29,14 @@ def expected(error: BaseException) -> HeadraceError | None:
     return _of_file(error) if error.filename is not None else None
 
 
+def expected_elsewhere(error: BaseException) -> HeadraceError | None:
+    """The same, for another process that will print it: with its traceback as a note, for HEADRACE_DEBUG=1."""
+    found = expected(error)
+    if found is not None:
+        found.add_note("".join(traceback.format_exception(found)))
+    return found
+
+
 def _of_file(error: OSError) -> HeadraceError:
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     where = " and ".join(names) or f"descriptor {error.filename}"

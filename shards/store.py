@@ -228,7 +228,7 @@ def publish(work: Path, target: Path) -> None:
     try:
         discard(old)
         for leftover in work.glob(f"*{PARTIAL}"):
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)  # its writer, perhaps on another host, may remove it too
         sync_folder(work)
         if not target.exists() or not any(target.iterdir()):
             work.rename(target)  # over an empty folder too
@@ -238,7 +238,7 @@ def publish(work: Path, target: Path) -> None:
             target.rename(old)
             work.rename(target)
         for leftover in target.glob(f"*{PARTIAL}"):  # from a process that began meanwhile; now none can
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)
         sync_folder(target.parent)
         discard(old)
     except OSError as error:

@@ -26,6 +26,18 @@ def finished(jobs: Sequence[Job], work: Work) -> dict[str, Record]:
         return {record.name: record for record in found if record is not None}
 
 
+def finished_meanwhile(job: Job, work: Work) -> Record | None:
+    """The record of a job that another process has finished since the plan was made, from the files as they were then.
+
+    None if there is none, or if it was made from files with other times.
+    """
+    record = _record(job, work)
+    try:
+        return record if record is not None and not _of_other_times(job, work) else None
+    except (OSError, ValueError):  # it has changed since it was loaded
+        return None
+
+
 def without_changed(records: dict[str, Record], jobs: Sequence[Job], work: Work, say: Say) -> dict[str, Record]:
     """The records whose source files still have the same contents.
 

@@ -136,6 +136,11 @@ class TarReader:
         self._time = time
         self._descriptor = -1
 
+    @property
+    def is_of_a_copy(self) -> bool:
+        """Whether it reads an unnamed copy, which only processes of this machine can open."""
+        return str(self._plain) != str(self._root)
+
     def is_remote(self, _: str) -> bool:
         """False for all: a tar at a URL is copied first."""
         return False

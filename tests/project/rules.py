@@ -61,6 +61,7 @@ HOMES = (
     ),
     Home("object storage", "shards/remote.py", ("obstore",)),
     Home("conditions in SQL", "prep/make/subset/condition.py", ("duckdb",)),
+    Home("Ray", "prep/make/engines/ray_session.py", ("ray",), also=("prep/make/engines/on_ray.py",)),
     Home("pages", "train/record/page/render.py", ("jinja2",)),
     Home("HEIC", "prep/images/formats.py", ("pillow_heif",)),
     Home("random draws", "shards/draws.py", ("random", "secrets", "numpy.random")),

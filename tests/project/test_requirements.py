@@ -30,7 +30,7 @@ def names(requirements: list[str]) -> set[str]:
 
 
 RUNTIME = names(PROJECT["dependencies"])
-_EXTRAS = ("lite", "timm", "formats", "export", "tensorboard", "wandb", "mlflow", "cloud", "aws", "query")
+_EXTRAS = ("lite", "timm", "formats", "export", "tensorboard", "wandb", "mlflow", "cloud", "aws", "query", "ray")
 OPTIONAL = names([one for extra in _EXTRAS for one in PROJECT["optional-dependencies"][extra]])
 DEVELOPMENT = names(PROJECT["optional-dependencies"]["dev"])
 

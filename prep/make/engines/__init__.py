@@ -1,1 +1,1 @@
-"""Makes shards in worker processes of this machine."""
+"""Makes shards: in worker processes of this machine, or as tasks of Ray."""

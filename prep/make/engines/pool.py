@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -21,7 +20,7 @@ from types import ModuleType
 from headrace.prep.make.planned import Job
 from headrace.prep.make.record import Bad, Record
 from headrace.prep.make.shard import Tick, Work, make_shard
-from headrace.shards.ending import expected
+from headrace.shards.ending import expected_elsewhere
 from headrace.shards.errors import HeadraceError
 from headrace.shards.open_files import refuse_limit
 
@@ -169,10 +168,9 @@ def _serve(pipe: Connection, work: Work, parent: int) -> None:
             try:
                 telling.answer(make_shard(job, work, telling.count))
             except Exception as error:
-                known = expected(error)
+                known = expected_elsewhere(error)
                 if known is None:
                     raise
-                known.add_note("".join(traceback.format_exception(known)))  # for HEADRACE_DEBUG=1
                 telling.answer(known)
 
 

@@ -1,0 +1,67 @@
+"""Makes a shard on a host other than the one that planned it.
+
+The host must have the same version of Headrace, and see SOURCE and OUT at the same paths. Work that a host has finished
+just before it died is used by the host that gets the job next.
+"""
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.prep.make.kept import finished_meanwhile
+from headrace.prep.make.planned import Job
+from headrace.prep.make.record import Record
+from headrace.prep.make.shard import Work, make_shard
+from headrace.shards.ending import expected_elsewhere
+from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.urls import Location
+from headrace.shards.version import running_version
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What is the same for all jobs of a run."""
+
+    work: Work
+    source: Location
+
+
+def make_there(job: Sequence[Any], errand: Callable[[], Errand], version: str) -> Record | HeadraceError:
+    """The record of a job, given by its fields, or an error that a user can act on; other errors are raised.
+
+    `version` is that of the Headrace that planned the job: with another one `errand` is not even read.
+    """
+    try:
+        _refuse_other_version(version)
+        return _make(Job(*job), errand())
+    except Exception as error:
+        known = expected_elsewhere(error)
+        if known is None:
+            raise
+        return known
+
+
+def _make(job: Job, errand: Errand) -> Record:
+    work = errand.work
+    _refuse_missing(work.folder, "OUT")
+    if isinstance(errand.source, Path):
+        _refuse_missing(errand.source, "SOURCE")
+    return finished_meanwhile(job, work) or make_shard(job, work, lambda *_: None)
+
+
+def _refuse_other_version(version: str) -> None:
+    if running_version() != version:
+        raise UsageError(
+            f"host {platform.node()}: it has Headrace {running_version()}, but the command is of {version}. Install "
+            "the same version on all hosts"
+        )
+
+
+def _refuse_missing(path: Path, what: str) -> None:
+    if not path.exists():
+        raise UsageError(
+            f"host {platform.node()}: {path} is not there. {what} must be in a folder that all hosts see, at the same "
+            "path on each"
+        )
