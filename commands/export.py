@@ -34,5 +34,7 @@ def export_command(checkpoint: Path, out: Path, kind: str, check: Location | Non
     The written network is compared with the checkpoint on images before OUT appears.
     """
     from headrace.train.evaluate.export.export import export
+    from headrace.train.run.process import keep_kernels_private
 
+    keep_kernels_private()  # torch.export makes torch's folder too
     print_result("\n".join(export(checkpoint, out, kind, check)))

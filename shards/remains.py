@@ -13,8 +13,8 @@ from pathlib import Path
 from headrace.shards import system
 from headrace.shards.store import PARTIAL
 
-# The part of the name that identifies the writer; earlier versions used only a number.
-_WRITER = re.compile(r"([A-Za-z0-9-]{0,24}\.)?\d+(\.[0-9a-f]{8})?")
+# The part of the name that identifies the writer; earlier versions used only a number, or also the host's name.
+_WRITER = re.compile(r"([A-Za-z0-9-]{0,24}\.)?\d+(\.[0-9a-f]{8}|\.[0-9a-f]{16})?")
 
 
 def remove_remains(path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from headrace.shards import regular, stamps
+from headrace.shards.home import with_home
 from headrace.shards.names import MANIFEST, SOURCE_URL, STAMP
 from headrace.shards.store import free_name
 from headrace.shards.urls import Location, Url
@@ -99,7 +100,12 @@ def _prep(root: Path, number: int, made: object) -> str:
     """The command of a part with every option that has a value, because another version may have other defaults."""
     chosen = sorted(made.items()) if isinstance(made, dict) else []
     given = [
-        ("--" + name.replace("_", "-"), value) for name, value in chosen if value is not None and value is not False
+        (
+            "--" + name.replace("_", "-"),
+            with_home(value) if name == "classes_from" and isinstance(value, str) else value,
+        )
+        for name, value in chosen
+        if value is not None and value is not False
     ]
     options = [_quoted(name) if value is True else f"{_quoted(name)} {_quoted(value)}" for name, value in given]
     return " ".join(["headrace prep", _source(root, number=number), _quoted(root), *options])
@@ -117,7 +123,7 @@ def _subset_anew(root: Path, made: dict[str, object]) -> str:
 def _source(root: Path, word: str = "SOURCE", number: int = 0) -> str:
     """The path of a part's source at the last prep, if it still exists; otherwise a word for the user to replace."""
     noted = stamps.read(root)
-    source = noted[number].get("source") if number < len(noted) else None
+    source = stamps.source_of(noted[number]) if number < len(noted) else None
     try:
         there = isinstance(source, str) and Path(source).is_absolute() and Path(source).exists()
     except (OSError, ValueError):  # an impossible path

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from headrace.shards import system
 from headrace.shards.errors import UsageError
+from headrace.shards.home import with_home
 from headrace.shards.mounts import file_system
 from headrace.shards.paths import refuse_impossible
 from headrace.shards.store import make_folder, storage_error
@@ -30,7 +31,7 @@ def stage_folder(named: str | None) -> Path:
             f"sets at a URL need locks on open files, which {sys.platform} lacks: copy the set to a folder"
         )
     named = named or os.environ.get(FOLDER)
-    found = Path(named) if named else private_folder("stage")
+    found = Path(with_home(named)) if named else private_folder("stage")
     if found is None:
         raise UsageError(
             f"no folder headrace/stage in $XDG_CACHE_HOME or ~/.cache that only this user can write. {_GIVE}"

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from headrace.shards import regular
+from headrace.shards.home import with_home, without_home
 from headrace.shards.names import STAMP
 from headrace.shards.urls import Location
 
 Stamp = dict[str, Any]
-_OF_SOURCE = ("source", "stamp")
 
 
 def stamp_of(where: Location | str, stamp: str, options: Mapping[str, object]) -> bytes:
-    """The line of a part whose source is at `where`, with this stamp and these options."""
-    return (json.dumps({"source": str(where), "stamp": stamp, "options": options}) + "\n").encode()
+    """The line of a part whose source is at `where`, with this stamp and these options; "~" is the home folder."""
+    return (json.dumps({"source": without_home(str(where)), "stamp": stamp, "options": options}) + "\n").encode()
 
 
 def parse(content: bytes) -> list[Stamp]:
@@ -44,7 +44,13 @@ def with_line(content: bytes, number: int, line: bytes) -> bytes:
 
 def same_source(one: Stamp, other: Stamp) -> bool:
     """Whether two stamps have the same source in the same state. Options are in the manifest; old stamps lack them."""
-    return [one.get(name) for name in _OF_SOURCE] == [other.get(name) for name in _OF_SOURCE]
+    return [source_of(one), one.get("stamp")] == [source_of(other), other.get("stamp")]
+
+
+def source_of(stamp: Stamp) -> Any:
+    """The location of the source, as a path from the root of the file system or a URL; anything if it is damaged."""
+    source = stamp.get("source")
+    return with_home(source) if isinstance(source, str) else source
 
 
 def _parsed(line: bytes) -> Stamp:

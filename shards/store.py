@@ -7,8 +7,6 @@ sees either the finished set or nothing.
 import ctypes
 import errno
 import os
-import platform
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +21,6 @@ from headrace.shards.open_files import refuse_limit
 from headrace.shards.targets import is_folder, refuse_of_others
 
 PARTIAL = ".partial"  # ending of a file that is being written
-_HOST = re.sub("[^A-Za-z0-9-]", "-", platform.node())[:24]
 _HERE, _RENAME_EXCHANGE = -100, 2  # constants of Linux: AT_FDCWD, and the flag of renameat2
 _AN_INODE = 1 << 20  # bytes: more than a file system needs to create inodes, which some do while there is space
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -109,8 +106,8 @@ def make_folder(folder: Path) -> None:
 
 
 def partial_of(path: Path) -> Path:
-    """A name beside `path` for its unfinished version, unique among threads, processes and hosts."""
-    return path.with_name(f"{path.name}.{_HOST}.{os.getpid()}.{os.urandom(4).hex()}{PARTIAL}")
+    """A name beside `path` for its unfinished version, unique among threads, processes and hosts; it names no host."""
+    return path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(8).hex()}{PARTIAL}")
 
 
 @contextmanager

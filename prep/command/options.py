@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from headrace.shards.errors import UsageError
+from headrace.shards.home import without_home
 from headrace.shards.manifest import Scalar
 from headrace.shards.prepared import QUALITY, Prepared, colour_of
 from headrace.shards.urls import Location, location
@@ -86,9 +87,14 @@ class Options:
         return int(images * float(found[1]) / 100) if found[2] else int(found[3])
 
     def record(self) -> dict[str, Scalar]:
-        """The options for the manifest, without those about duplicates if duplicates are not searched for."""
+        """The options for the manifest, without those about duplicates if duplicates are not searched for.
+
+        Of paths in the home folder the manifest has "~", because a set may be passed on.
+        """
         late = {"dedupe", "on_conflict"} if self.dedupe == "none" else set()
-        return {name: value for name, value in self.values().items() if name not in late}
+        found = {name: value for name, value in self.values().items() if name not in late}
+        named = found["classes_from"]
+        return found | {"classes_from": without_home(named) if isinstance(named, str) else named}
 
     def values(self) -> dict[str, Scalar]:
         """All options."""

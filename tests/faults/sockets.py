@@ -32,7 +32,7 @@ def listening(process: int) -> list[Listening]:
         Listening(one, address, port)
         for one in family(process)
         for version in ("tcp", "tcp6")
-        for inode, address, port in _table(Path(f"/proc/{one}/net/{version}"))
+        for inode, address, port in table(Path(f"/proc/{one}/net/{version}"))
         if inode in _inodes(one)
     ]
 
@@ -45,7 +45,8 @@ def _inodes(process: int) -> set[str]:
     return found
 
 
-def _table(path: Path) -> list[tuple[str, ipaddress.IPv4Address | ipaddress.IPv6Address, int]]:
+def table(path: Path) -> list[tuple[str, ipaddress.IPv4Address | ipaddress.IPv6Address, int]]:
+    """(inode, address, port) of each listening socket in a table of the kernel."""
     rows = [line.split() for line in path.read_text().splitlines()[1:]]
     return [(row[9], *_endpoint(row[1])) for row in rows if row[3] == "0A"]  # TCP_LISTEN
 

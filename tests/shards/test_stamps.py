@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.shards.stamps import parse, stamp_of, with_line
+from headrace.shards.stamps import parse, same_source, source_of, stamp_of, with_line
 
 
 @pytest.mark.parametrize("cut", [b"", b'{"source"', b"{}"])
@@ -17,3 +17,15 @@ def test_lines_of_other_parts_stay() -> None:
     first, second, other = (stamp_of(Path(name), "1", {}) for name in ("/a", "/b", "/c"))
     content = with_line(with_line(b"", 0, first), 1, second)
     assert [one["source"] for one in parse(with_line(content, 0, other))] == ["/c", "/b"]
+
+
+def test_source_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set may be passed on, so "~" stands for the home folder; lines of earlier versions mean the same source."""
+    monkeypatch.setenv("HOME", "/house/al")
+    (line,) = parse(stamp_of(Path("/house/al/photos"), "1", {}))
+    earlier = {"source": "/house/al/photos", "stamp": "1"}
+    assert line["source"] == "~/photos"
+    assert source_of(line) == "/house/al/photos"
+    assert same_source(line, earlier)
+    assert not same_source(line, earlier | {"stamp": "2"})
+    assert not same_source(line, earlier | {"source": "/house/al/other"})

@@ -102,7 +102,7 @@ def _write_slowly(path: Path, ready: Any, go: Any) -> None:
 
 def pid_in(partial: Path, path: Path) -> int:
     """The process id in the name of an unfinished file."""
-    found = re.fullmatch(rf"{re.escape(path.name)}\.[\w-]*\.(\d+)\.[0-9a-f]{{8}}\.partial", partial.name)
+    found = re.fullmatch(rf"{re.escape(path.name)}\.(\d+)\.[0-9a-f]{{16}}\.partial", partial.name)
     assert found, partial
     return int(found[1])
 

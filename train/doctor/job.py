@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.shards.cores import allowed_cores, usable_cores
+from headrace.shards.home import folder_of
 from headrace.shards.manifest import TRAIN
 from headrace.train.doctor import measured
 from headrace.train.doctor.asked import Asked
@@ -97,5 +98,4 @@ class Job:
 
 def _lack(setup: Setup) -> str:
     """Return which room the cache of the decoded training split lacks, on disk or in memory, in words; "" if none."""
-    folder = setup.recipe.runtime.cache_dir
-    return lack_of_room(CacheFile.of(setup.shards, TRAIN, Path(folder) if folder else None))
+    return lack_of_room(CacheFile.of(setup.shards, TRAIN, folder_of(setup.recipe.runtime.cache_dir)))

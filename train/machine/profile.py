@@ -104,6 +104,7 @@ class Trace:
             recorded.export_chrome_trace(str(raw))
             trace = json.loads(raw.read_bytes())
         trace.pop("traceName", None)  # names a temporary file that is gone
+        trace.pop("host_name", None)  # a trace may be sent to others
         _rename(trace["traceEvents"])
         store.write_bytes(self._path, gzip.compress(json.dumps(trace).encode(), 6))
         self._say(

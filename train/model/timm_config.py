@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -26,7 +27,11 @@ _DEFAULTS: dict[str, Any] = {  # as in timm's resolve_data_config
 
 @contextmanager
 def timm_needed(name: str) -> Iterator[None]:
-    """Turn the failure of an optional import in this context into a UsageError that says how to install the package."""
+    """Turn the failure of an optional import in this context into a UsageError that says how to install the package.
+
+    timm's client of the hub then sends no statistics, unless the user's environment says otherwise.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
     try:
         yield
     except ImportError as error:

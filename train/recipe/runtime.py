@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from headrace.shards.stage_folder import LIMIT_FORM
-from headrace.train.recipe.values import Count, Section
+from headrace.train.recipe.values import Count, Folder, Section
 
 
 class Runtime(Section):
@@ -33,9 +33,9 @@ class Runtime(Section):
     cache: Literal["none", "decoded"] = "none"
     """decoded: decode each image once into a file, and read its pixels from the file in every epoch and every later
     run. The file takes 3 bytes per pixel on disk, and as much memory on each machine, which all its processes share."""
-    cache_dir: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    cache_dir: Folder | None = None
     """The folder for the cache; by default a folder beside the shard set. Caches may be removed between runs."""
-    stage_dir: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    stage_dir: Folder | None = None
     """The local folder that tars of a set at a URL are fetched to. The default is HEADRACE_STAGE_DIR, or else
     headrace/stage in the user's cache folder."""
     stage_limit: Annotated[str, Field(pattern=LIMIT_FORM, examples=["200GB"])] | None = None

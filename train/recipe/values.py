@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from headrace.shards.home import without_home
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Chance = Annotated[float, Field(ge=0, lt=1)]
@@ -14,6 +16,8 @@ CropShare = Annotated[float, Field(ge=0.1, le=1)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 Group = Annotated[int, Field(ge=1)]
+Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(without_home)]
+"""A path in which "~" stands for the home folder, because a recipe is part of every checkpoint."""
 
 
 class Section(BaseModel):

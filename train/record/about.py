@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from headrace.shards import regular, store
+from headrace.shards.home import without_home
 from headrace.train.record.moments import Start
 
 NAME = "run.json"
@@ -31,8 +32,8 @@ class About:
     def of(cls, start: Start, before: "About") -> Self:
         """Describe a run that starts. A run that is resumed without a recipe keeps the recipe's name of `before`."""
         return cls(
-            recipe=start.recipe_name or before.recipe,
-            settings=(*(() if start.recipe_name else before.settings), *start.settings),
+            recipe=without_home(start.recipe_name or before.recipe),
+            settings=(*(() if start.recipe_name else before.settings), *map(without_home, start.settings)),
             model=str(start.recipe["model"]["name"]),
             shard_set=start.shard_set,
             train_samples=start.train_samples,

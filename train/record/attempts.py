@@ -114,9 +114,11 @@ def _beating(path: Path) -> Iterator[None]:
 def _note(path: Path, count: int, *, ended: bool) -> None:
     """Write the attempt's file in place and close it, so that other hosts see the new contents.
 
+    The kernel's id of the boot tells hosts apart; their names are not written.
+
     Errors are ignored, because other writers report a full disk.
     """
-    values = {"host": os.uname().nodename, "boot": _boot(), "process": os.getpid(), "beat": count, "ended": ended}
+    values = {"boot": _boot(), "process": os.getpid(), "beat": count, "ended": ended}
     with suppress(OSError):
         path.write_text(json.dumps(values) + "\n", encoding="utf-8")
 

@@ -8,7 +8,7 @@ _TEXT = """\
 | `best.pt` | the checkpoint of the epoch with the best validation accuracy |
 | `last.pt` | the latest checkpoint: `headrace train` with `--resume` continues from it |
 | `checkpoints/` | the files that `best.pt` and `last.pt` refer to, and a few older checkpoints |
-| `attempts/` | a file for each process that wrote to this folder: its host, and a sign of life every 10 seconds |
+| `attempts/` | a file for each process that wrote to this folder, with a sign of life every 10 seconds |
 | `recipe.toml` | all settings, with the values that were used: `headrace train SHARDS --recipe recipe.toml` |
 | `report.html` | the run as a web page: curves, classes, mistakes, use of time; `headrace report` renews the page |
 | `epochs.csv` | a row per epoch: losses, accuracies in percent, seconds, images a second, percent of time waiting |

@@ -11,6 +11,7 @@ from typing import Any
 from headrace.shards import regular, store, streams
 from headrace.shards.counts import counted
 from headrace.shards.errors import HeadraceError
+from headrace.shards.home import without_home
 from headrace.train.record.attempts import Attempt
 from headrace.train.record.bottleneck import Verdict
 from headrace.train.record.console import WARNING, Console
@@ -41,7 +42,7 @@ class RunLog:
             return
         say(text)
         if text.startswith(WARNING):
-            self._note({"kind": "warning", "step": self._step, "text": text.removeprefix(WARNING)})
+            self._note({"kind": "warning", "step": self._step, "text": without_home(text.removeprefix(WARNING))})
         if not self._unheard and (error := streams.lost()):
             self._unheard = True
             problem = f"headrace: standard output: {error.strerror or error}"
@@ -143,7 +144,8 @@ class RunLog:
 
     def ended(self, end: End) -> None:
         """Write a row about the end of this part of the run."""
-        self._note({"kind": "end", "step": end.step, "time": time.time(), "reason": end.reason, "error": end.error})
+        how = {"reason": end.reason, "error": without_home(end.error)}
+        self._note({"kind": "end", "step": end.step, "time": time.time(), **how})
 
     def epoch(self, report: EpochReport) -> None:
         """Write the epoch's row to metrics.jsonl and to epochs.csv."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from headrace.shards import store
 from headrace.shards.counts import counted
 from headrace.shards.errors import UsageError
+from headrace.shards.home import folder_of
 from headrace.shards.manifest import TRAIN, VALIDATION
 from headrace.shards.order import Order, Steps
 from headrace.shards.paths import refuse_impossible
@@ -138,7 +139,7 @@ def _open(request: Request, found: Found | None) -> ShardSet:
 def _caches(runtime: Runtime, shards: ShardSet) -> tuple[tuple[CacheFile, ...], str]:
     if runtime.cache == "none":
         return (), ""
-    folder = Path(runtime.cache_dir) if runtime.cache_dir else None
+    folder = folder_of(runtime.cache_dir)
     if folder:
         refuse_impossible(folder)
     return plan_caches(shards, (TRAIN, VALIDATION), folder)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator
 from contextlib import ExitStack, closing
 
+from headrace.shards.home import without_home
 from headrace.shards.manifest import TRAIN, VALIDATION
 from headrace.shards.shardset import ShardSet
 from headrace.shards.staging import StagedTars
@@ -17,8 +18,11 @@ _LOOK_SECONDS = 0.25
 
 
 def named(shards: ShardSet) -> str:
-    """Return the location of a shard set as a URL or an absolute path, which stays valid in another working folder."""
-    return str(shards.where if isinstance(shards.where, Url) else shards.where.absolute())
+    """Return the location of a shard set as a URL, or as a path from the root or from "~", the home folder.
+
+    It stays valid in another working folder.
+    """
+    return str(shards.where) if isinstance(shards.where, Url) else without_home(str(shards.where.absolute()))
 
 
 def staged_line(shards: ShardSet) -> list[str]:

@@ -1,5 +1,7 @@
 import json
+import platform
 import struct
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,12 @@ import pytest
 from headrace.train.record.aside import Aside
 from headrace.train.record.loggers import identity
 from headrace.train.record.loggers.wandb import WandbLogger
+from tests.checkout import ROOT
+from tests.contents import found
 from tests.train.record.moments import end, logged, start, tell_all
 
 BLOCK, FULL, LAST = 1 << 15, 1, 4
-VARIABLES = ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL")
+VARIABLES = ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_HOST", "WANDB__DISABLE_META")
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +110,13 @@ def test_mode_of_the_environment_holds(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("WANDB_MODE", "disabled")
     tell_all(WandbLogger(print), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [identity.NAME]
+
+
+def test_nothing_tells_of_user_or_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be sent names neither the host nor the user, and no folder of this machine."""
+    monkeypatch.setenv("USER", "user-quill")
+    monkeypatch.setenv("LOGNAME", "user-quill")
+    tell_all(WandbLogger(print), tmp_path / "run")
+    assert records(tmp_path / "run")
+    words = {"host": platform.node(), "user": "user-quill", "home": str(tmp_path), "code": str(ROOT), "me": sys.prefix}
+    assert found(tmp_path / "run", words) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headrace.shards import store
 from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.home import with_home
 from headrace.shards.lock import locked
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet
@@ -66,8 +67,8 @@ def _trained_on(saved: Checkpoint) -> ShardSet | None:
     for folder in (real.parent, real.parent.parent):
         try:
             named = json.loads((folder / "environment.json").read_text("utf-8"))["shards"]
-            shards = ShardSet.open(named)
-        except (OSError, ValueError, KeyError, TypeError, HeadraceError):
+            shards = ShardSet.open(with_home(named))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, HeadraceError):
             continue
         if shards.digest == saved.shard_set:
             return shards

@@ -94,10 +94,13 @@ def write_onnx(graph: Graph, facts: Facts, folder: Path) -> Written:
             external_data=False,
             verbose=False,
         )
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)  # as `_forget_files`
     program.model.metadata_props[KEY] = json.dumps(facts.metadata(INPUT))
     path = folder / "model.onnx"
     program.save(str(path), external_data=False)
     _write_preprocess(facts, folder)
+    onnxruntime.disable_telemetry_events()  # which its build for Windows would send
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
 
     def run(pixels: Pixels) -> Logits:
@@ -112,11 +115,19 @@ def write_torch(graph: Graph, facts: Facts, folder: Path) -> Written:
     shapes = ({0: torch.export.Dim("batch", min=1, max=MOST)},)
     with torch.no_grad():
         program = torch.export.export(graph, (_example(facts),), dynamic_shapes=shapes)
+    _forget_files(program.graph_module)
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={f"{KEY}.json": json.dumps(facts.metadata(INPUT))})
     store.write_bytes(folder / "model.pt2", buffer.getvalue())
     _write_preprocess(facts, folder)
     return logits_by(torch.export.load(io.BytesIO(buffer.getvalue())).module())
+
+
+def _forget_files(module: torch.fx.GraphModule) -> None:
+    """Remove from the nodes of a graph which lines of which files they come from: paths of this machine."""
+    for part in module.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)
 
 
 WRITERS = {"timm": write_timm, "safetensors": write_safetensors, "onnx": write_onnx, "torch": write_torch}

@@ -37,6 +37,7 @@ class MlflowLogger(Callback):
             )
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _SECONDS)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _TRIES)
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # statistics for MLflow's authors; read at the import
         # With --json standard output holds only JSON
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow import MlflowClient  # noqa: PLC0415  optional

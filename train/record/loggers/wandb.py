@@ -32,6 +32,9 @@ class WandbLogger(Callback):
         os.environ.setdefault("WANDB_SILENT", "true")  # its lines would mix with those of the run
         # If the server does not answer, reports of wandb's own errors delay the exit of the process by 12 to 22 s.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        # The host's name, paths, the command and the state of git are not figures of the run.
+        os.environ.setdefault("WANDB__DISABLE_META", "true")
+        os.environ.setdefault("WANDB_HOST", "hidden")  # wandb would look the name up
         import wandb  # noqa: PLC0415  optional
 
         self._folder = start.folder

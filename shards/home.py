@@ -1,0 +1,30 @@
+"""Writes "~" for the user's home folder in texts that may leave the machine, and finds the folder again."""
+
+import os
+import re
+from pathlib import Path
+
+
+def without_home(text: str) -> str:
+    """The text with "~" for each path of the home folder, also for its path without symbolic links.
+
+    A path outside the home folder stays as it is, and so does the whole text if the user has no home folder.
+    """
+    home = os.path.expanduser("~")  # noqa: PTH111 - home() may raise
+    if not Path(home).is_absolute():
+        return text
+    for one in sorted({home.rstrip("/"), os.path.realpath(home).rstrip("/")} - {""}, key=len, reverse=True):
+        # A folder whose name is only longer, as alice or al.old is longer than al, is another one
+        text = re.sub(rf"(?<![\w.~-]){re.escape(one)}(?![\w-]|\.[\w-])", "~", text)
+    return text
+
+
+def with_home(path: str) -> str:
+    """The path with the home folder in place of a leading "~"."""
+    own = path[:1] == "~" and path[1:2] in {"", "/", os.sep}
+    return os.path.expanduser(path) if own else path  # noqa: PTH111 - as above
+
+
+def folder_of(path: str | None) -> Path | None:
+    """The folder that a recipe names, None if it names none."""
+    return None if path is None else Path(with_home(path))
