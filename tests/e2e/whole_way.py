@@ -12,22 +12,19 @@ def main() -> None:
     own = home / "own.toml"
     cached = ("--set=runtime.cache=decoded", f"--set=runtime.cache_dir={home / 'decoded'}")
     settings = [word for word in SMALL if not word.startswith("--recipe")]
-    shards, run, answers = home / "set", home / "run", home / "answers"
+    shards, run = home / "set", home / "run"
+    parquet = ("--format=parquet", "--out", home / "absolute.parquet")
     commands: dict[str, tuple[str | Path, ...]] = {
         "prep": ("prep", home / "pictures.zip", shards, "--classes-from", home / "classes.txt"),
-        "prep again": ("prep", home / "pictures.zip", shards, "--classes-from", home / "classes.txt"),
         "inspect": ("inspect", shards, "--sheet", home / "sheet.png"),
         "verify": ("verify", shards, "--json"),
         "train": ("train", shards, "--recipe", own, *settings, *cached, "--nproc=2", "--profile=2", "--out", run),
-        "resume": ("train", shards, "--resume=last", "--out", run),
         "eval": ("eval", run, shards, "--out", home / "evaluated", "--device=cpu"),
-        "predict": ("predict", run, "pictures.zip", "--out", answers.with_suffix(".csv"), "--sheet", home / "seen.png"),
-        "predict a set": ("predict", run, "set", "--format=parquet", "--out", answers.with_suffix(".parquet")),
+        "predict": ("predict", run, "pictures.zip", "--out", home / "answers.csv", "--sheet", home / "seen.png"),
         "report": ("report", run),
-        "compare": ("report", run, run, "--out", home / "compared.html"),
         "export": ("export", run, home / "exported", "--format=torch"),
         "absolute listing": ("prep", home / "listed.csv", home / "listed", "--val-fraction=0.3"),
-        "predict absolute paths": ("predict", run, home / "photographs", "--out", home / "absolute.csv"),
+        "predict absolute paths": ("predict", run, home / "photographs", *parquet),
         "version": ("--version", "--json"),
     }
     for name, command in commands.items():
