@@ -18,9 +18,9 @@ from headrace.shards.home import with_home, without_home
         ("/house/alice/a", "/house/alice/a"),
         ("/house/al.old/a", "/house/al.old/a"),
         ("/house/al-2/a", "/house/al-2/a"),
-        ("/mnt/house/al/a", "/mnt/house/al/a"),
+        ("/disk/house/al/a", "/disk/house/al/a"),
         ("sets/house/al", "sets/house/al"),
-        ("/data/a", "/data/a"),
+        ("/disk/a", "/disk/a"),
     ],
 )
 def test_home_folder_is_written_as_a_tilde(monkeypatch: pytest.MonkeyPatch, text: str, written: str) -> None:
@@ -41,10 +41,10 @@ def test_home_behind_a_link_has_two_paths(tmp_path: Path, monkeypatch: pytest.Mo
 def test_without_a_home_folder_nothing_changes(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
     """The root of the file system is no home folder, as in some containers; neither is a relative path."""
     monkeypatch.setenv("HOME", home)
-    assert without_home("/data/a relative/b") == "/data/a relative/b"
+    assert without_home("/disk/a relative/b") == "/disk/a relative/b"
 
 
-@pytest.mark.parametrize("path", ["~", "~/sets/a", "/data/a", "a~", "~other/a", ""])
+@pytest.mark.parametrize("path", ["~", "~/sets/a", "/disk/a", "a~", "~other/a", ""])
 def test_folder_is_found_again(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """What was written is read as the same folder; other names with a tilde are names."""
     monkeypatch.setenv("HOME", "/house/al")

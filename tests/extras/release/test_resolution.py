@@ -25,7 +25,16 @@ OF_NVIDIA = {"nvidia-dali-cuda120", "nvidia-nvimgcodec-cu12"}
 
 def resolved(platform: str, python: str, *extras: str) -> dict[str, str]:
     """The version of each distribution on that system with these extras. Fails with uv's words if there is none."""
-    command = [UV, "pip", "compile", ROOT / "pyproject.toml", "--python-platform", platform, "--python-version", python]
+    command: list[str | Path] = [
+        UV,
+        "pip",
+        "compile",
+        ROOT / "pyproject.toml",
+        "--python-platform",
+        platform,
+        "--python-version",
+        python,
+    ]
     command += ["--only-binary=:all:", "--no-binary=efficientnet-pytorch", "--no-header", "--no-annotate", "--quiet"]
     command += [f"--extra={name}" for name in extras]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
