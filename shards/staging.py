@@ -162,7 +162,7 @@ class StagedTars(Tars):
     def plan(self, windows: Iterator[Sequence[int]], longest: int, together: int = 1, *, fetches: bool = True) -> None:
         """Announce the `windows` of tars that will be read, in order; `together` of them may be in use at a time.
 
-        `longest` is the size of the largest window in bytes. The tars are fetched ahead only if `fetches`.
+        `longest` is the size of the largest window in bytes. The tars are fetched ahead only if `fetches` is true.
         """
         self.staging.plan(windows, longest, together, fetches=fetches)
 

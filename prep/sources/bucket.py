@@ -34,7 +34,7 @@ class BucketFiles:
         return state.hexdigest()
 
     def table(self) -> FileTable:
-        """All files, as the last stamp saw them."""
+        """All files as listed for the last stamp; lists them if there is none."""
         if self._found is None:
             self._found = self._list()
         return self._found

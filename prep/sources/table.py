@@ -135,7 +135,7 @@ class Room:
 
 
 class _Sorter:
-    """Distributes rows to buckets as they come, and yields them sorted. Equal rows keep their order."""
+    """Distributes rows to buckets as they arrive, and yields them sorted. Equal rows keep their order."""
 
     def __init__(self, room: Room, count: int) -> None:
         self._buckets = [room.table() for _ in range(count)] if count > 1 else []

@@ -143,7 +143,7 @@ def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
             try:
                 return tuple(next(found) if one == _IN_EXTRA else one for one in numbers)
             except RuntimeError as error:  # from a StopIteration inside a generator
-                raise _Damaged("a 64-bit number is missing in its directory") from error
+                raise _Damaged("a 64-bit number is missing from its directory") from error
         extra = extra[4 + length :]
     return numbers
 
