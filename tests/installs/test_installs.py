@@ -2,8 +2,8 @@
 
 Two sets of requirements, one environment after the other, each removed at the end: the tested set (torch of
 constraints.txt, requirements/cpu.txt with its hashes), and the lowest version of each requirement that pyproject.toml
-allows. torch is that of constraints.txt in both, since an older one is a download of gigabytes: with the lowest torch,
-`make test-lowest` runs all tests.
+allows. torch is that of constraints.txt in both, since an older one is a download of gigabytes; `make test-lowest`
+takes the lowest torch, too.
 """
 
 import os
