@@ -3,6 +3,7 @@
 Only wheels count, but for efficientnet_pytorch, which has none: it is one file of Python, and pip builds it anywhere.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,8 @@ LINUX = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28")
 OTHERS = ("aarch64-apple-darwin", "x86_64-pc-windows-msvc")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 EXTRAS = tuple(name for name in PROJECT["optional-dependencies"] if name != "dev")
+NEWER_MACOS = "14.0"
+"""For extras: onnxruntime has no wheel for Python 3.14 and macOS 13, which uv takes by default."""
 OF_NVIDIA = {"nvidia-dali-cuda120", "nvidia-nvimgcodec-cu12"}
 
 
@@ -37,7 +40,8 @@ def resolved(platform: str, python: str, *extras: str) -> dict[str, str]:
     ]
     command += ["--only-binary=:all:", "--no-binary=efficientnet-pytorch", "--no-header", "--no-annotate", "--quiet"]
     command += [f"--extra={name}" for name in extras]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = os.environ | ({"MACOSX_DEPLOYMENT_TARGET": NEWER_MACOS} if extras else {})
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", done.stdout, re.MULTILINE))
 
