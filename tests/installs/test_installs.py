@@ -17,6 +17,7 @@ import pytest
 
 from tests.checkout import ROOT
 from tests.e2e.commands import SMALL
+from tests.extras.release.conftest import build, copy_of_the_checkout
 from tests.project.pinned import constraints
 from tests.project.test_requirements import PROJECT
 
@@ -70,12 +71,9 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
-    out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    (built,) = out.iterdir()
-    return built
+    """The wheel of a copy of the checkout: an old build folder cannot lend it a file."""
+    folder = tmp_path_factory.mktemp("release")
+    return build(copy_of_the_checkout(folder / "source"), folder / "dist").wheel
 
 
 @pytest.fixture
