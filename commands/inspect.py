@@ -16,13 +16,14 @@ from headrace.shards.urls import Location
     "--sheet",
     type=click.Path(path_type=Path),
     metavar="FILE.png",
-    help="Also draw samples with their class names, and pairs of equal images.",
+    help="Also draw samples with their class names, and pairs of equal images, to FILE.png.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def inspect_command(root: Location, sheet: Path | None, as_json: bool) -> None:
     """Describe the shard set SHARDS, a folder or a URL.
 
-    Prints counts, classes, sizes, and equal images within and across splits.
+    The command prints counts, the balance of classes, the sizes of images, how well shuffling mixes the classes, and
+    equal images within and across splits.
     """
     from headrace.prep.figures import report
     from headrace.prep.figures_object import as_object
