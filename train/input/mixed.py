@@ -26,7 +26,7 @@ def soft_targets(
     """Return the share of each class in each image: float32 (b, classes) from int64 (b,); rows sum to 1.
 
     A label gets 1 - smoothing + smoothing / classes and each other class smoothing / classes; the targets of a sample
-    and its partner are weighted like their images. This is what `timm.data.Mixup` does; label smoothing is that of
+    and its partner are weighted like their images. `timm.data.Mixup` does the same; label smoothing follows
     Szegedy et al., arXiv:1512.00567.
     """
     own = F.one_hot(labels, classes).to(torch.float32)

@@ -26,7 +26,7 @@ def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
 class RunningStatistics:
     """The batch-norm layers of the trained network, and of its moving average if there is one.
 
-    `micro_batches` is the number of this rank's micro-batches in a step, `weight` their share of those of all ranks.
+    `micro_batches` is the number of this rank's micro-batches in a step; `weight` is its share of all ranks' number.
     """
 
     def __init__(

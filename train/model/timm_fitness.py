@@ -80,7 +80,7 @@ def _refuse_at(network: TimmNetwork, side: int, samples: int, *, noisy: bool) ->
 
 
 def _refuse_running(network: TimmNetwork, before: dict[str, Tensor], name: str) -> None:
-    """Raise UsageError if a pass changed buffers outside batch normalisation, or changed those of a layer twice."""
+    """Raise UsageError if a pass changed buffers outside batch normalisation, or changed a layer's buffers twice."""
     layers = {f"{path}." for path, module in network.named_modules() if isinstance(module, _BatchNorm)}
     for key, value in network.named_buffers():
         place, _, last = key.rpartition(".")

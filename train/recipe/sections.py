@@ -73,7 +73,7 @@ class Augment(Section):
     """A resolution schedule in place of `size`: pairs [share of the run, side from there on], such as [[0.0, 128],
     [0.5, 160]]."""
     interpolation: Literal["bilinear", "bicubic", "model"] = "bilinear"
-    """The antialiased filter for resizing, also in evaluation. model is the one that the weights were trained with."""
+    """The antialiased filter for resizing, also in evaluation. model is the filter used to train the weights."""
     crop_area: tuple[Fraction, Fraction] = (0.35, 1.0)
     """Range of the random crop's share of the image area. `crop_area` and `crop_ratio` are the arguments scale and
     ratio of torchvision's RandomResizedCrop."""

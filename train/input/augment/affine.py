@@ -26,7 +26,7 @@ class Affine(NamedTuple):
 def affine_changes(affine: Affine, seed: int, samples: Samples, size: int) -> Iterator[Change]:
     """Yield the warp of each image of `size` pixels, or nothing if all ranges are empty.
 
-    Draws are those of `torchvision.transforms.RandomAffine.get_params`: uniform, with shifts rounded to whole pixels.
+    Draws are distributed as in `torchvision.transforms.RandomAffine.get_params`: uniform, shifts in whole pixels.
     """
     if affine == Affine():
         return

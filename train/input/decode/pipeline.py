@@ -24,7 +24,7 @@ class ImagePipeline(Generic[Some]):
     """Decodes the samples of a split and resizes their views, on the CPU or on the GPU of `accelerator`.
 
     `threads` is the number of CPU threads. `decode` says where JPEGs are decoded: "cpu", or "mixed" (nvJPEG on the
-    GPU). If the cache `decoded` is given, its images are used instead, which are equal to those of "cpu". `cubic`
+    GPU). If the cache `decoded` is given, its images are used instead; they have the same pixels as "cpu". `cubic`
     selects bicubic filters instead of bilinear ones.
     """
 

@@ -134,7 +134,7 @@ def _down_columns(
     sums: Weights,
     made: Bytes,
 ) -> None:
-    """Compute all rows of the result from `count` resized rows, of which the first is row `begin` of the box.
+    """Compute all rows of the result from the `count` resized rows of the box that begin with row `begin`.
 
     `sums` is working memory.
     """

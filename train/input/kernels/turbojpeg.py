@@ -38,7 +38,7 @@ def decode_rows(
 ) -> None:
     """Decode each JPEG that is `taken`, the first sizes[i] bytes of rows[i], to RGB at byte starts[i] of `pixels`.
 
-    taken[i] becomes False if the library gives an error or a warning. The sides must be those of the file's header.
+    taken[i] becomes False if the library gives an error or a warning. The sides must agree with the file's header.
     """
     jpegs, made = rows.ctypes.data, pixels.ctypes.data
     for i in range(len(rows)):
