@@ -42,15 +42,18 @@ def prep_command(
 ) -> None:
     """Convert a data set into a shard set in the folder OUT, or at the URL OUT.
 
-    SOURCE is a folder, zip or tar (read in place), or the URL of one, with TinyImageNet in its official layout or
-    with class-per-folder trees, a listing (CSV, JSON lines or Parquet: path,label[,split]), or what Hugging Face's
-    datasets writes (images with metadata.csv, Parquet files with images). Every image is decoded once; the bytes of
-    JPEGs are kept, other formats become JPEGs. Files that are not samples are counted at the end and named in
-    report.jsonl. The same source and options give the same bytes for any number of workers; the same command
-    continues an interrupted run. With --part several processes, on any hosts that see SOURCE and OUT, make the
-    shards; the command without it publishes the set. With --engine ray the hosts of a Ray cluster make them, and a
-    host that dies costs only the shards that it was making. With --append the set OUT gets more images: a path or an
-    image that it has is omitted, known classes keep their labels, and readers of the old set can continue.
+    SOURCE is a path or a URL of one of these: a folder, zip or tar, which is read in place, with TinyImageNet in its
+    official layout or with a folder for each class; a listing (CSV, JSON lines or Parquet: path,label[,split]); files
+    that Hugging Face's datasets wrote (images with metadata.csv, or Parquet files with images).
+
+    Every image is decoded once. The bytes of JPEGs are kept; other formats become JPEGs. Files that are not samples are
+    counted at the end and listed in report.jsonl. The same source and options give the same bytes for any number of
+    workers, and repeating the command continues an interrupted run.
+
+    With --part, several processes, on any hosts that share SOURCE and OUT, make the shards; the command without --part
+    publishes the set. With --engine ray, the hosts of a Ray cluster make the shards, and a host that dies loses only
+    the shards that it was making. With --append, the set OUT gets more images: paths and images that it has already are
+    omitted, known classes keep their labels, and readers of the old set can continue.
     """
     need_linux("prep")
     from headrace.prep.command.options import Options
@@ -99,7 +102,7 @@ def _append(
 
 
 def _made_source(out: Location, download: str | None, options: "Options") -> Location:
-    """The source that is downloaded or drawn beside OUT."""
+    """Download or draw the source beside OUT, and return its path."""
     from headrace.prep.sources.demo import demo_source
     from headrace.prep.sources.download import OFFERS
     from headrace.prep.sources.download import download as fetch

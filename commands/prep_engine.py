@@ -1,4 +1,4 @@
-"""Which engine makes the shards of `headrace prep`, and what cannot be combined with Ray."""
+"""Chooses the engine that makes the shards of `headrace prep`, and refuses options that do not work with Ray."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def refuse_engine(engine: str, address: str | None, out: Location, others: Mapping[str, object]) -> None:
-    """Raise click.UsageError for what cannot be combined. `others` are options for sharing work in other ways."""
+    """Raise click.UsageError for options that exclude one another. `others` are other options for sharing the work."""
     if engine != "ray":
         if address is not None:
             raise click.UsageError("--ray-address needs --engine ray")
@@ -29,7 +29,7 @@ def refuse_engine(engine: str, address: str | None, out: Location, others: Mappi
 
 @contextmanager
 def chosen_engine(engine: str, address: str | None, source: Location, workers: int | None) -> Iterator["Engine"]:
-    """A context with the engine. Raises UsageError if Ray is missing, or does not answer at the address."""
+    """Yield the engine. Raises UsageError if Ray is missing, or does not answer at the address."""
     if engine == "pool":
         from headrace.prep.make.engines.pool import make_shards
 

@@ -9,11 +9,13 @@ from headrace.commands.choice import choice
 
 _OPTIONS = (
     click.option(
-        "--demo", is_flag=True, help="Draw a small data set by code (12 classes) instead of reading a SOURCE."
+        "--demo", is_flag=True, help="Draw a small data set of 12 classes with code instead of reading a SOURCE."
     ),
-    click.option("--download", type=click.Choice(["tiny-imagenet"]), help="Fetch this data set beside OUT, as SOURCE."),
-    click.option("--seed", default=0, show_default=True, help="Seed of the permutation of samples."),
-    click.option("--samples-per-shard", type=int, help="Samples in a shard. Default: as --shard-size says."),
+    click.option(
+        "--download", type=click.Choice(["tiny-imagenet"]), help="Download this data set beside OUT, as SOURCE."
+    ),
+    click.option("--seed", default=0, show_default=True, help="Seed for shuffling the samples."),
+    click.option("--samples-per-shard", type=int, help="Samples per shard. Default: as many as fit into --shard-size."),
     click.option(
         "--shard-size", default=32, show_default=True, metavar="MB", help="Approximate size of a shard in megabytes."
     ),
@@ -21,8 +23,8 @@ _OPTIONS = (
         "--workers",
         "-j",
         type=click.IntRange(1),
-        help="Worker processes. Default: the number of available CPU cores; with --ray-address two for "
-        "each CPU of the cluster.",
+        help="Number of worker processes. Default: the number of available CPU cores; with --ray-address two per "
+        "CPU of the cluster.",
     ),
     click.option("--classes", type=int, metavar="N", help="Use only the first N classes."),
     click.option("--per-class", type=int, metavar="N", help="Use only the first N images of each class in each split."),
@@ -30,17 +32,17 @@ _OPTIONS = (
         "--val-fraction",
         type=float,
         metavar="F",
-        help="If SOURCE has no validation split, use this share of each class for it.",
+        help="If SOURCE has no validation split, use this share of each class for validation.",
     ),
     click.option(
-        "--val", metavar="NAME", help="Use this split of SOURCE for validation, if no split has a usual name for it."
+        "--val", metavar="NAME", help="Use the split NAME of SOURCE for validation if no split has a usual name."
     ),
-    click.option("--max-side", type=int, metavar="PIXELS", help="Shrink images with a longer side than this."),
+    click.option("--max-side", type=int, metavar="PIXELS", help="Shrink images whose longer side exceeds this."),
     click.option(
         "--quality",
         default=95,
         show_default=True,
-        help="JPEG quality for images that are converted or resized; source JPEGs are copied.",
+        help="JPEG quality for images that are converted or resized; other JPEGs are copied unchanged.",
     ),
     click.option(
         "--background",
@@ -51,31 +53,29 @@ _OPTIONS = (
     ),
     click.option(
         "--columns",
-        help="Columns of a listing: in order, as path,label,- if it has no header, or by header, as "
-        "path=image,label=kind.",
+        help="Columns of a listing: by position (path,label,-) if it has no header, else by name "
+        "(path=image,label=kind).",
     ),
     click.option(
         "--classes-from",
         metavar="SHARDS|FILE",
-        help="Take the classes and their order from another shard set, or from a file with one per line "
+        help="Take the classes and their order from another shard set, or from a file with one class per line "
         "(id, tab, name).",
     ),
-    click.option("--follow-links", is_flag=True, help="Follow symbolic links in SOURCE, a folder or listing."),
+    click.option("--follow-links", is_flag=True, help="Follow symbolic links in SOURCE if it is a folder or listing."),
     choice(
         "--if-exists",
         "reuse|error|rebuild",
-        "If OUT exists: keep it if source and options are the same, refuse, or make it again and swap it.",
+        "If OUT exists: keep it if source and options are equal, end with an error, or make it again and replace OUT.",
     ),
     click.option(
-        "--part", metavar="I/N", help="Make only part I of N of the shards; after all parts, run once without it."
+        "--part", metavar="I/N", help="Make only part I of N of the shards. After all parts, run once without --part."
     ),
+    click.option("--append", is_flag=True, help="Add the images of SOURCE that OUT does not have yet, in new tars."),
     click.option(
-        "--append", is_flag=True, help="Add the images of SOURCE that OUT does not have yet, as tars after its own."
+        "--new-classes", is_flag=True, help="With --append: add classes that OUT does not have to the end of its list."
     ),
-    click.option(
-        "--new-classes", is_flag=True, help="With --append: add classes that OUT does not have, at the end of its list."
-    ),
-    click.option("--plan-only", is_flag=True, help="Make only the plan that all parts read."),
+    click.option("--plan-only", is_flag=True, help="Make only the plan, which all parts read."),
     choice(
         "--engine",
         "pool|ray",
@@ -89,27 +89,27 @@ _OPTIONS = (
     choice(
         "--on-bad",
         "error|skip",
-        "An image that does not decode ends the run, or is omitted and listed in report.jsonl.",
+        "If an image does not decode: end with an error, or omit the image and list it in report.jsonl.",
     ),
     click.option(
         "--max-bad",
         metavar="N|P%",
-        help="The most images that --on-bad skip may omit, as a number or a share. Default: 10, or 1% if that is more.",
+        help="The most images that --on-bad skip may omit, as a number or a share. Default: 10 or 1%, the larger one.",
     ),
     choice(
         "--on-empty-class",
         "error|drop|keep",
-        "A class without a usable file ends the run, is dropped, or keeps its label without samples.",
+        "If a class has no usable file: end with an error, drop the class, or keep its label without samples.",
     ),
     choice(
         "--dedupe",
         "none|exact",
-        "exact: of files with the same bytes keep one (test before validation before training), report the others.",
+        "exact: keep one of all files with the same bytes (test before validation before training), report the others.",
     ),
     choice(
         "--on-conflict",
         "error|drop",
-        "With --dedupe exact: equal files in different classes end the run, or are all omitted and listed.",
+        "If --dedupe exact finds equal files in different classes: end with an error, or omit and list all of them.",
     ),
 )
 
