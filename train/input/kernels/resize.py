@@ -12,7 +12,7 @@ from headrace.train.input.kernels.jit import MISSING, jit, jit_or
 from headrace.train.input.kernels.strips import read_checked
 
 if not MISSING:
-    from headrace.train.input.kernels.simd import blended_pixels, clamped_pixel, weighted_pixel
+    from headrace.train.input.kernels.simd import blended_bytes, blended_pixels, clamped_pixel, weighted_pixel
 
 
 @jit_or(plain.resize_boxes)
@@ -144,7 +144,10 @@ def _down_columns(
         if taps == 2:
             at, after = (first[y] - begin) * pitch, min(first[y] - begin + 1, count - 1) * pitch
             one, other, this, that = rows[at : at + pitch], rows[after : after + pitch], weights[y, 0], weights[y, 1]
-            for x in range(pitch):
+            done = pitch - pitch % 16
+            for x in range(0, done, 16):
+                blended_bytes(rows, at + x, after + x, weights[y, 2], shift, to, x)
+            for x in range(done, pitch):
                 to[x] = (half + np.int32(one[x]) * this + np.int32(other[x]) * that) >> shift
         else:
             sums[:] = half

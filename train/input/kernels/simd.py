@@ -1,5 +1,6 @@
 """Processes one or two pixels at a time on vector units, with LLVM code that numba cannot generate from Python."""
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ _FOUR_INTEGERS, _FOUR_BYTES = ir.VectorType(_INTEGER, 4), ir.VectorType(ir.IntTy
 
 # The order that moves each colour next to the same colour of the neighbour, in two runs of (r, g, b, r, g, b, -, -)
 _SIDE_BY_SIDE = [0, 3, 1, 4, 2, 5, 6, 7, 8, 11, 9, 12, 10, 13, 14, 15]
+_HAS_PMADDWD = platform.machine() in ("x86_64", "AMD64")
+"""Whether one instruction sums four pairs of products (SSE2). LLVM does not find it by itself."""
 Generator = Callable[[Any, Any, Any, Any], ir.Value]
 
 
@@ -98,31 +101,88 @@ def _blended_pixels(
             start = context.make_array(signature.args[number])(context, builder, values[number]).data
             return builder.bitcast(builder.gep(start, [place]), _vector(8, 8).as_pointer())
 
-        def picked(one: ir.Value, other: ir.Value, places: list[int]) -> ir.Value:
-            return builder.shuffle_vector(one, other, ir.Constant(_vector(32, len(places)), places))
-
-        def spread(value: ir.Value) -> ir.Value:
-            one = builder.insert_element(ir.Constant(_vector(32, 8), ir.Undefined), value, ir.Constant(_INTEGER, 0))
-            return picked(one, one, [0] * 8)
-
-        def of_each_two(vector: ir.Value, which: int) -> ir.Value:
-            return builder.sext(picked(vector, vector, list(range(which, 16, 2))), _vector(32, 8))
-
         _, at, next_at, pair, next_pair, bits, _, to = values
-        seen = picked(builder.load(eight(0, at), align=1), builder.load(eight(0, next_at), align=1), _SIDE_BY_SIDE)
-        seen = builder.zext(seen, _vector(16, 16))
+        one, other = (builder.load(eight(0, place), align=1) for place in (at, next_at))
         both = ir.Constant(_vector(32, 2), ir.Undefined)
         for place, value in enumerate((pair, next_pair)):
             both = builder.insert_element(both, value, ir.Constant(_INTEGER, place))
-        weights = builder.bitcast(picked(both, both, [0] * 4 + [1] * 4), _vector(16, 16))
-        products = [builder.mul(of_each_two(seen, one), of_each_two(weights, one)) for one in (0, 1)]
-        half = builder.shl(ir.Constant(_INTEGER, 1), builder.sub(bits, ir.Constant(_INTEGER, 1)))
-        total = builder.add(builder.add(*products), spread(half))
-        colours = builder.trunc(builder.lshr(total, spread(bits)), _vector(8, 8))
-        builder.store(picked(colours, colours, [0, 1, 2, 4, 5, 6, 3, 7]), eight(6, to), align=1)
+        weights = _picked(builder, both, both, [0] * 4 + [1] * 4)
+        colours = _blended(builder, _picked(builder, one, other, _SIDE_BY_SIDE), weights, bits, 8)
+        builder.store(_picked(builder, colours, colours, [0, 1, 2, 4, 5, 6, 3, 7]), eight(6, to), align=1)
         return context.get_dummy_value()
 
     return signature, generate
 
 
+def _blended_bytes(
+    _context: Any, rows: Any, _at: Any, _next_at: Any, _pair: Any, _bits: Any, made: Any, _to: Any
+) -> tuple[Any, Generator]:
+    """Set made[to : to + 16] to blends of 16 bytes from byte `at` on with those from `next_at` on.
+
+    The pair is that of `_blended_pixels`. `rows` and `made` are uint8 (bytes,).
+    """
+    at, number = types.intp, types.int32
+    signature = types.void(rows, at, at, number, number, made, at)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> ir.Value:
+        def sixteen(number: int, place: ir.Value) -> ir.Value:
+            start = context.make_array(signature.args[number])(context, builder, values[number]).data
+            return builder.bitcast(builder.gep(start, [place]), _vector(8, 16).as_pointer())
+
+        _, at, next_at, pair, bits, _, to = values
+        one, other = (builder.load(sixteen(0, place), align=1) for place in (at, next_at))
+        seen = _picked(builder, one, other, [place for first in range(16) for place in (first, first + 16)])
+        builder.store(_blended(builder, seen, _spread(builder, pair, 16), bits, 16), sixteen(5, to), align=1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _blended(builder: Any, seen: ir.Value, pairs: ir.Value, bits: ir.Value, count: int) -> ir.Value:
+    """Weighted sums of neighbours in `seen`, bytes (2 * count,), divided by 2^bits and rounded: bytes (count,).
+
+    `pairs`, 32-bit (count,), hold the two weights of each sum.
+    """
+    values, weights = builder.zext(seen, _vector(16, 2 * count)), builder.bitcast(pairs, _vector(16, 2 * count))
+    half = builder.shl(ir.Constant(_INTEGER, 1), builder.sub(bits, ir.Constant(_INTEGER, 1)))
+    total = builder.add(_sums_of_two(builder, values, weights, count), _spread(builder, half, count))
+    return builder.trunc(builder.lshr(total, _spread(builder, bits, count)), _vector(8, count))
+
+
+def _sums_of_two(builder: Any, values: ir.Value, weights: ir.Value, count: int) -> ir.Value:
+    """Sums of two neighbouring products, 32-bit (count,), of 16-bit `values` and `weights`, (2 * count,)."""
+    if not _HAS_PMADDWD:
+        numbers = [
+            [
+                builder.sext(_picked(builder, of, of, list(range(first, 2 * count, 2))), _vector(32, count))
+                for first in (0, 1)
+            ]
+            for of in (values, weights)
+        ]
+        return builder.add(*(builder.mul(*pair) for pair in zip(*numbers, strict=True)))
+    kind = ir.FunctionType(_FOUR_INTEGERS, [_vector(16, 8), _vector(16, 8)])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pmadd.wd")  # type: ignore[no-untyped-call]
+    sums = []
+    for first in range(0, 2 * count, 8):
+        places = list(range(first, first + 8))
+        sums.append(builder.call(function, [_picked(builder, of, of, places) for of in (values, weights)]))
+    while len(sums) > 1:
+        places = list(range(2 * sums[0].type.count))
+        sums = [_picked(builder, one, other, places) for one, other in zip(sums[::2], sums[1::2], strict=True)]
+    return sums[0]
+
+
+def _picked(builder: Any, one: ir.Value, other: ir.Value, places: list[int]) -> ir.Value:
+    """The elements at these places of two vectors, one after the other."""
+    return builder.shuffle_vector(one, other, ir.Constant(_vector(32, len(places)), places))
+
+
+def _spread(builder: Any, value: ir.Value, count: int) -> ir.Value:
+    """A 32-bit number as a vector, (count,)."""
+    one = ir.Constant(_vector(32, count), ir.Undefined)
+    one = builder.insert_element(one, value, ir.Constant(_INTEGER, 0))
+    return _picked(builder, one, one, [0] * count)
+
+
 blended_pixels: Any = intrinsic(_blended_pixels)
+blended_bytes: Any = intrinsic(_blended_bytes)
