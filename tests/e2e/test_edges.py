@@ -163,7 +163,7 @@ def test_unreadable_manifest_is_refused(shards: Path) -> None:
         path.chmod(0)
         for command in ("verify", "inspect", "index", "train"):
             done = bound_by_permissions(*HEADRACE, command, shards)
-            refused_by(done, 2, str(shards), "Permission denied", "Ask its owner for permission")
+            refused_by(done, 2, str(shards), "Permission denied", "owner for permission")
         path.chmod(0o755)
 
 
