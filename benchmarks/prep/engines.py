@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 from benchmarks.harness.benchmark import Benchmark
@@ -52,7 +53,7 @@ def main() -> None:
     benchmark.add("--many", type=int, default=600, help="shards of the other")
     benchmark.add("--workers", type=int, default=2, help="of each engine")
     benchmark.share(repeats=7)
-    asked = benchmark.parse()
+    asked = benchmark.parse(ray=metadata.version("ray"))
     seconds: dict[tuple[str, int], list[float]] = {}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
