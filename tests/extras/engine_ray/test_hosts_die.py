@@ -1,7 +1,9 @@
 """Hosts of a Ray cluster that die while they make shards, and hosts that do not see the shared folder."""
 
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +14,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from tests.extras.engine_ray.conftest import WORDS
-from tests.extras.engine_ray.hosts import add_host, kill_at_work
+from tests.extras.engine_ray.hosts import add_host, kill_at_work, tar_of, workers
 from tests.prep.contents import as_folder, small
 from tests.prep.test_commands import contents, run, start, wait_for_shards
 
@@ -42,6 +44,20 @@ def test_killed_at_random_moments(cluster: Cluster, other: Any, slow: Path, whol
     assert len(killed) == KILLS
     assert contents(tmp_path / "out") == contents(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_processes_that_die_again_and_again(cluster: Cluster, slow: Path, tmp_path: Path) -> None:
+    """As if memory is short: Ray tries a shard five times; then the command ends with 1 and one line."""
+    process = start("prep", slow, tmp_path / "out", *WORDS, "--engine", "ray", "--ray-address", cluster.address)
+    while process.poll() is None:
+        for worker in [one for host in (cluster.head_node, *cluster.worker_nodes) for one in workers(host)]:
+            if tar_of(worker) is not None:
+                os.kill(worker, signal.SIGKILL)
+        time.sleep(0.01)
+    _, errors = process.communicate()
+    last = errors.decode().splitlines()[-1]
+    assert (process.returncode, "each of 5 processes that made it died" in last) == (1, True), errors.decode()
+    assert b"Traceback" not in errors
 
 
 def test_host_that_lacks_the_folder(cluster: Cluster, tmp_path: Path) -> None:

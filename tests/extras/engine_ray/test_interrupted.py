@@ -17,7 +17,8 @@ RAY = ("--engine", "ray", "--workers", 2)
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)]
+    ("number", "code"),
+    [(signal.SIGINT, 130), *((number, -number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL))],
 )
 def test_the_pool_continues(
     number: int, code: int, slow: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
