@@ -75,7 +75,7 @@ _OPTIONS = (
     click.option(
         "--new-classes", is_flag=True, help="With --append: add classes that OUT does not have to the end of its list."
     ),
-    click.option("--plan-only", is_flag=True, help="Make only the plan, which all parts read."),
+    click.option("--plan-only", is_flag=True, help="Make only the plan, and stop; commands with --part then read it."),
     choice(
         "--engine",
         "pool|ray",

@@ -74,7 +74,7 @@ def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
 
 
 def _found(root: Path) -> dict[str, list[Path]]:
-    """The tars of each split, which a word in their names decides; a tar without such a word belongs to train."""
+    """The tars of each split. A word in a name, such as `val`, gives the split; tars without one belong to train."""
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
         raise UsageError(f"{root}: {what}. Give a folder of WebDataset tars")

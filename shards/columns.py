@@ -46,7 +46,7 @@ def read_columns(root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
 
 
 def column_parts(root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[tuple[int, Columns]]:
-    """The columns some rows at a time, with the id of the first row. Raises DataError like `read_columns`."""
+    """Yield the columns in blocks of rows, each with the id of its first row. Raises DataError like `read_columns`."""
     with closing(index.Index(root, split.index)) as found:
         yield from columns_in(found, root, split, manifest)
 

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Positions(NamedTuple):
-    """A section of the endless sequence: `epochs` and `ids`, both int64 of shape (n,)."""
+    """Consecutive samples of training, in which epochs follow each other: epoch and id of each, int64 (n,)."""
 
     epochs: NDArray[np.int64]
     ids: NDArray[np.int64]

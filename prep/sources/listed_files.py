@@ -54,7 +54,7 @@ class States:
                 raise DataError(f"its size {item.bytes[:20]!r} is not a number of bytes")
             return Seen(int(item.bytes), 0)
         if not bucket.startswith(OF_BUCKETS):
-            raise DataError("a web server cannot list files: give the size in a column `bytes`")
+            raise DataError("the size of a file on a web server must be given: add a column `bytes` to the listing")
         if not self._listed:
             self._listed = self._list()
         seen = self._listed[bucket].get(name)

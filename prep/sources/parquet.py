@@ -134,9 +134,9 @@ class ParquetFiles:
         needed = sum(file_at(path).size for path in self.paths)
         if needed > free // 2:
             raise HeadraceError(
-                f"{self.root}: its images, about {needed:,} bytes, are copied to {self._room} first, where {free:,} "
-                "bytes are free, and the set needs the same space again. Free some space or choose an OUT on another "
-                "disk"
+                f"{self.root}: not enough space in {self._room}: a copy of the images takes about {needed:,} bytes and "
+                f"the set made from it about as much again, but {free:,} bytes are free. Free some space or choose an "
+                "OUT on another disk"
             )
         self.rows, self.left_out = [], []
         try:

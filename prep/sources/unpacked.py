@@ -28,7 +28,7 @@ def opener(start: bytes) -> Opener | None:
 def unpack(root: Location, opened_by: Opener, folder: Path) -> BinaryIO:
     """Unpack the file `root` to the disk of `folder`; closing the returned stream frees the space.
 
-    Raises HeadraceError at half of the free space, because the set made from the copy needs about as much again.
+    Raises HeadraceError if the copy would take more than half of the free space: the set made from it takes about as much.
     """
     free = store.free_bytes(folder)
     bound = free // 2

@@ -36,8 +36,8 @@ _CODES = """
 |---|---|
 | 0 | done |
 | 1 | the run failed, or `doctor --min-ratio` was missed |
-| 2 | wrong arguments or recipe, or a missing file |
-| 3 | damaged data: in a verification, in `cache verify`, or images that `prep` or `predict` cannot decode |
+| 2 | wrong arguments or recipe, a missing file, or credentials that a storage refuses |
+| 3 | damaged data, such as a shard, an index or a checkpoint; or images that `prep` or `predict` cannot decode |
 | 129, 130, 143 | stopped by SIGHUP (a closed terminal), SIGINT (Ctrl-C) or SIGTERM; `train` saved a checkpoint first |
 
 Under a bare `torchrun`, its own agent turns every code of a worker other than 0 into 1; `--nproc` keeps them.

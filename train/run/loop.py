@@ -28,9 +28,9 @@ from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 
 Keeper = Callable[[Scores], Callable[[Saved], None]]
-"""A function that takes the scores of the best evaluation so far and returns a function that stores the scores.
+"""A function that is called with the scores of the best evaluation so far. It returns a function that writes them.
 
-The returned function is called once the evaluated weights are saved.
+The returned function is called as soon as the evaluated weights are saved, because both belong together.
 """
 
 

@@ -122,7 +122,7 @@ def test_too_small_a_disk_is_said_before_the_copy(tmp_path: Path, monkeypatch: p
     """The error gives both sizes."""
     path = written(tmp_path / "train.parquet", [0, 1])
     monkeypatch.setattr(store, "free_bytes", lambda _: 1000)
-    with pytest.raises(HeadraceError, match=r"are copied to .* first, where 1,000 bytes are free"):
+    with pytest.raises(HeadraceError, match=r"not enough space in .* but 1,000 bytes are free"):
         opened(path, NONE)
 
 
