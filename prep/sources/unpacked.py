@@ -28,7 +28,7 @@ def opener(start: bytes) -> Opener | None:
 def unpack(root: Location, opened_by: Opener, folder: Path) -> BinaryIO:
     """Unpack the file `root` to the disk of `folder`; closing the returned stream frees the space.
 
-    Raises HeadraceError if the copy would take more than half of the free space: the set made from it takes about as much.
+    Raises HeadraceError if the copy would take more than half of the free space: the set needs about as much again.
     """
     free = store.free_bytes(folder)
     bound = free // 2
