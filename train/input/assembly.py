@@ -17,10 +17,10 @@ from headrace.train.machine.place import Place
 
 
 class Input:
-    """Makes batches of a split in this process from any plans.
+    """Makes the batches that plans ask for, from the images of a split, in this process.
 
     A plan has at most `max_batch` samples. `decode` and `interpolation` are values of the recipe's keys runtime.decode
-    and augment.interpolation. Pixels come from the cache `decoded` if it is given. Raises UsageError if `decode`
+    and augment.interpolation. If the cache `decoded` is given, pixels are read from it. Raises UsageError if `decode`
     requests a GPU that does not exist.
     """
 
@@ -48,11 +48,14 @@ class Input:
         )
 
     def feed(self, plans: Iterator[Plan], depth: int = 3) -> Feed:
-        """Return a feed of the batches of `plans`, made `depth` batches ahead. Close it before you start another."""
+        """Return a feed of the batches of `plans`, which keeps up to `depth` batches ready.
+
+        Close it before starting another.
+        """
         return Feed(self._pipeline, plans, self._accelerator, depth, self._waited)
 
     def _waited(self) -> float:
-        """Return the seconds that batches waited for tars of a URL."""
+        """Return for how many seconds batches have waited for tars that were being fetched from a URL."""
         staged = self._split.staged if isinstance(self._split, Split) else None
         return staged.waited if staged else 0.0
 
@@ -61,13 +64,16 @@ class Input:
         return self._pipeline.run(plans)
 
     def part(self, part: Part) -> Taken[Plan]:
-        """Return the first part of the pipeline, with its own threads, for timing. Close it after use."""
+        """Return the pipeline's stages up to `part`, with threads of their own, for timing.
+
+        Close the result after use.
+        """
         return build_part(
             part, self._split, self._max_batch, self._accelerator, threads=self._threads, decode=self._decode
         )
 
     def close(self) -> None:
-        """End the threads. Close the feed first."""
+        """End the threads of the pipeline. Close the feed before calling this."""
         self._pipeline.close()
 
     def __enter__(self) -> Self:

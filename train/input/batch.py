@@ -25,22 +25,22 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, plan: Plan, images: Tensor, accelerator: Accelerator) -> "Batch":
-        """Return the batch of a plan: apply the plan's changes to its resized images, and move labels to the device."""
+        """Return the batch of a plan: apply its changes to its resized `images`, and copy its labels to the device."""
         images = changed(images, plan.changes, accelerator)
         partner = None if plan.mix is None else accelerator.upload(plan.mix.partner)
         return cls(images, accelerator.upload(plan.labels), partner, plan)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All tensors on the device."""
+        """The tensors of the batch, all on the device."""
         found = (self.images, self.labels)
         return found if self.partner is None else (*found, self.partner)
 
 
 def resident_batch(samples: int, size: int, accelerator: Accelerator) -> Batch:
-    """Return a batch that is already on the device, for warming up and timing the step.
+    """Return a batch of `samples` made-up images of `size` pixels, already on the device, to warm up and time the step.
 
-    Its pixels are noise, because devices may compute faster with equal numbers than with images.
+    The pixels are noise, because a device may compute faster with numbers that are all equal than with images.
     """
     ids, corners = np.zeros(samples, np.int64), np.zeros((samples, 2), np.float32)
     plan = Plan(0, 0, ids, ids, Wanted(ids, Views(corners, corners), size))

@@ -24,9 +24,8 @@ _PATIENCE_SECONDS = 5.0  # of waiting in the garbage collector, which may hold a
 class Feed:
     """Iterates over the batches of `plans`. `stalled` is the time that the consumer has waited, in seconds.
 
-    An error in the thread is raised in the consumer, at the latest in place of the affected batch, and again at each
-    further request. Close the feed or use it as a context manager: that ends the thread, even in the middle of the
-    stream.
+    An error in the thread is raised in the consumer, at the latest in place of the batch that failed, and again at each
+    further request. Close the feed or use it as a context manager: this ends the thread, even if plans are left.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Feed:
         return self._fetching()
 
     def wait_for_first(self) -> float:
-        """Wait for the first batch, an error or the end, and return the seconds of waiting.
+        """Wait until the first batch is ready, or an error, or the end of the plans. Return the seconds of waiting.
 
         Files are opened and loops compiled in this time, so it does not count as a stall.
         """
@@ -84,12 +83,15 @@ class Feed:
         return time.perf_counter() - began
 
     def close(self) -> None:
-        """End the thread, whatever it is doing, and wait for it."""
+        """End the thread, even in the middle of the plans, and wait until it has ended."""
         self._closing.set()
         self._thread.join()
 
     def abandon(self) -> None:
-        """Close the feed in the garbage collector, which may run in any thread, even one that the feed waits for."""
+        """Close the feed when the garbage collector finds it. The collector may run in any thread.
+
+        This may even be a thread that the feed waits for, so only the main thread waits, and only for a few seconds.
+        """
         self._closing.set()
         if threading.current_thread() is threading.main_thread():
             self._thread.join(_PATIENCE_SECONDS)

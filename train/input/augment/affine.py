@@ -1,6 +1,7 @@
 """Rotation, shift, scale and shear in one warp: torchvision's RandomAffine, drawn by (seed, epoch, sample id).
 
-The warp takes the nearest pixel, as torchvision does by default. Areas outside the image are black.
+A pixel of the result is the nearest pixel of the image, as in torchvision by default. Areas outside the image are
+black.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,11 @@ from headrace.train.input.augment.warp import inverse_matrix
 
 
 class Affine(NamedTuple):
-    """Ranges of torchvision's RandomAffine: rotation and shear in degrees, shift as a share of the side, scale."""
+    """Parameters as in torchvision's RandomAffine.
+
+    `rotate` and `shear` are the largest angles in degrees, `translate` the largest shift as a share of the image's
+    side, and `scale` the range of the factor.
+    """
 
     rotate: float = 0.0
     shear: float = 0.0
@@ -24,9 +29,10 @@ class Affine(NamedTuple):
 
 
 def affine_changes(affine: Affine, seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """Yield the warp of each image of `size` pixels, or nothing if all ranges are empty.
+    """Yield one change that warps every image of a group, or nothing if `affine` changes no image.
 
-    Draws are distributed as in `torchvision.transforms.RandomAffine.get_params`: uniform, shifts in whole pixels.
+    `size` is the side of the images in pixels. Draws are distributed as in
+    `torchvision.transforms.RandomAffine.get_params`: each is uniform, and shifts are rounded to whole pixels.
     """
     if affine == Affine():
         return

@@ -11,7 +11,11 @@ from headrace.train.input.augment.views import ATTEMPTS, Samples, tried_sides
 
 
 class Erasing(NamedTuple):
-    """The probability per image, the ranges of area share and height-to-width ratio, and the colour (r, g, b)."""
+    """The probability that an image gets a rectangle, and the properties of the rectangle.
+
+    These are the ranges of its share of the image's area and of its height divided by its width, and its colour (r, g,
+    b).
+    """
 
     chance: float = 0.0
     area: tuple[float, float] = (0.02, 0.33)
@@ -20,11 +24,12 @@ class Erasing(NamedTuple):
 
 
 def erasing_changes(erasing: Erasing, seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """Yield the rectangles, drawn by (seed, epoch, sample id), for the images of `size` pixels that get one.
+    """Yield one change that fills a rectangle in some images of a group, or nothing if no image gets a rectangle.
 
-    Follows `torchvision.transforms.RandomErasing`: up to ten pairs (area, log-uniform ratio) are drawn. The first
-    rectangle that is smaller than the image in both directions and has at least one pixel is placed uniformly. If none
-    is, the image is not changed.
+    `size` is the side of the images in pixels. Rectangles are drawn by (seed, epoch, sample id) as in
+    `torchvision.transforms.RandomErasing`: up to ten pairs (area, log-uniform ratio) are drawn. The first pair that
+    gives a rectangle of at least one pixel, smaller than the image in both directions, is used, and the rectangle is
+    placed uniformly. If no pair does, the image is not changed.
     """
     if not erasing.chance:
         return

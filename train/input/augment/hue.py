@@ -1,4 +1,4 @@
-"""Shifts the hue as torchvision's `adjust_hue` does on Pillow images: through 8-bit HSV and back, with its rounding.
+"""Shifts the hue as torchvision's `adjust_hue` does on Pillow images: through 8-bit HSV and back, rounded as in Pillow.
 
 Pillow's conversions (`rgb2hsv_row` and `hsv2rgb` in libImaging/Convert.c) compute partly in float and partly in double.
 The tables and formulas here do the same operations one by one, so the bytes are the same on every device.
@@ -14,7 +14,7 @@ _DELTAS = 511  # differences of two 8-bit values
 
 
 class _Tables(NamedTuple):
-    """Lookup tables, on one device, for values that depend on few bits."""
+    """Lookup tables, on one device, for the steps of the conversions that have few possible inputs."""
 
     hue: Tensor  # uint8 (3 * 511 * 256,) by index of the largest channel, difference of the other two + 255, spread
     saturation: Tensor  # uint8 (65536,) by spread * 256 + value
@@ -32,7 +32,7 @@ def shift_hue(images: Tensor, steps: Tensor) -> Tensor:
 
 
 def _to_hsv(images: Tensor, tables: _Tables) -> tuple[Tensor, Tensor, Tensor]:
-    """Convert to 8-bit hue, saturation and value, each uint8 (n, s, s)."""
+    """Convert RGB images, uint8 (n, s, s, 3), to 8-bit hue, saturation and value, each uint8 (n, s, s)."""
     channels = images.unbind(-1)
     high = torch.maximum(torch.maximum(channels[0], channels[1]), channels[2])
     low = torch.minimum(torch.minimum(channels[0], channels[1]), channels[2])
@@ -46,7 +46,7 @@ def _to_hsv(images: Tensor, tables: _Tables) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _to_rgb(hue: Tensor, saturation: Tensor, value: Tensor, tables: _Tables) -> Tensor:
-    """Convert back to uint8 (n, s, s, 3)."""
+    """Convert 8-bit hue, saturation and value, each uint8 (n, s, s), to RGB images, uint8 (n, s, s, 3)."""
     low = _looked_up(tables.low, saturation.int() * 256 + value)
     by_hue = hue.int()
     taken = (saturation.double() / 255.0).float().double() * _looked_up(tables.weight, by_hue)
@@ -87,7 +87,11 @@ def _tables(device: torch.device) -> _Tables:
 
 
 def _hues(device: torch.device) -> Tensor:
-    """Return the table of hues, uint8 (3, 511, 256). In Pillow's formula the smallest channel has distance 1."""
+    """Return the hues, uint8 (3, 511, 256), by the same indices as `_Tables.hue`.
+
+    In Pillow's formula, the distance of a channel from the largest one is divided by the spread. The distance of the
+    smallest channel is therefore 1.
+    """
     leader = torch.arange(3, device=device)[:, None, None]
     delta = torch.arange(-255, 256, device=device)[None, :, None]
     spread = torch.arange(256, device=device)[None, None, :]

@@ -14,7 +14,11 @@ _OPS = (Op.BRIGHTNESS, Op.CONTRAST, Op.SATURATION, Op.HUE)
 
 
 class Jitter(NamedTuple):
-    """Half-widths x: factors are drawn from [1 - x, 1 + x], shifts of the hue, in turns, from [-x, x]. 0 means off."""
+    """The strengths x of the colour operators; 0 turns an operator off.
+
+    Factors of brightness, contrast and saturation are drawn from [1 - x, 1 + x]. Shifts of the hue are drawn from [-x,
+    x], where 1 is the whole colour circle.
+    """
 
     brightness: float = 0.0
     contrast: float = 0.0
@@ -23,9 +27,10 @@ class Jitter(NamedTuple):
 
 
 def jitter_changes(jitter: Jitter, seed: int, samples: Samples) -> Iterator[Change]:
-    """Yield the colour operators of each sample in its own random order, as in `torchvision.transforms.ColorJitter`.
+    """Yield changes that apply the colour operators to each sample in a random order of its own.
 
-    A sample's factors and order do not depend on which other operators are on.
+    Orders and factors are drawn as in `torchvision.transforms.ColorJitter`. Those of a sample do not depend on which
+    operators are on.
     """
     on = [column for column, width in enumerate(jitter) if width]
     if not on:
@@ -42,5 +47,8 @@ def jitter_changes(jitter: Jitter, seed: int, samples: Samples) -> Iterator[Chan
 
 
 def hue_steps(turns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the whole steps, truncated towards 0, that torchvision's `functional.adjust_hue` adds to an 8-bit hue."""
+    """Return the steps of 1 / 256 turn that torchvision's `adjust_hue` adds to an 8-bit hue for shifts of `turns`.
+
+    They are whole numbers, truncated towards 0.
+    """
     return np.trunc(turns * 255) % 256

@@ -16,14 +16,17 @@ _TRIES = 64  # attempts at a Beta draw; each is accepted with a probability of a
 
 
 class Mixing(NamedTuple):
-    """Alphas of the Beta distributions; 0 means off. If both are on, one of the two is drawn for each group."""
+    """The alphas of the Beta distributions of mixup and CutMix; 0 turns one off.
+
+    If both are on, one of them is drawn for each group.
+    """
 
     mixup: float = 0.0
     cutmix: float = 0.0
 
 
 class Mix(NamedTuple):
-    """The mixing of one group."""
+    """How the images of one group are mixed."""
 
     partner: NDArray[np.int64]  # (b,) the partner of each sample: a permutation of the group
     share: float  # the weight of a sample's own label
@@ -31,7 +34,7 @@ class Mix(NamedTuple):
 
 
 def draw_mix(mixing: Mixing, seed: int, step: int, group: int, samples: int, size: int) -> Mix | None:
-    """Return the mix of `samples` images of `size` pixels, or None if mixing is off."""
+    """Return how a group of `samples` images, with sides of `size` pixels, is mixed, or None if mixing is off."""
     if not (mixing.mixup or mixing.cutmix):
         return None
     draws = uniforms(seed, Stream.MIX, step, group, count=3 + 2 * _TRIES)[0]
@@ -46,7 +49,10 @@ def draw_mix(mixing: Mixing, seed: int, step: int, group: int, samples: int, siz
 
 
 def beta(alpha: float, pairs: NDArray[np.float64]) -> float:
-    """Return a Beta(alpha, alpha) draw from uniform pairs (n, 2), by Johnk's method (Metrika 8, 1964); alpha <= 1."""
+    """Return a number with distribution Beta(alpha, alpha), for alpha <= 1, from uniform random numbers `pairs` (n, 2).
+
+    The method is Johnk's (Metrika 8, 1964).
+    """
     x, y = (pairs ** (1 / alpha)).T
     accepted = np.flatnonzero((x + y > 0) & (x + y <= 1))
     first = accepted[0] if len(accepted) else None
@@ -54,6 +60,10 @@ def beta(alpha: float, pairs: NDArray[np.float64]) -> float:
 
 
 def _span(centre: float, share: float, size: int) -> tuple[int, int]:
-    """Return the box along one axis, first pixel and end: sqrt(1 - share) of the image, clipped at the edges."""
+    """Return the first pixel of CutMix's box along one axis, and the pixel after its last.
+
+    `centre` is a fraction of the image's side. The box is sqrt(1 - share) of the side long, without the part outside
+    the image.
+    """
     half = size * np.sqrt(1 - share) / 2
     return int(max(0, round(centre * size - half))), int(min(size, round(centre * size + half)))

@@ -1,6 +1,7 @@
-"""Changes of resized images: an operator, the images that it changes, and its values.
+"""Defines changes of resized images: an operator, the images that it changes, and a row of values for each of them.
 
-This module uses only NumPy. All draws are made before any pixel exists, so nothing waits for the device.
+This module uses only NumPy. All random numbers of a group are drawn before its images are decoded, so no draw waits for
+the device.
 """
 
 from enum import Enum, auto
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 
 
 class Op(Enum):
-    """An operator on uint8 images, with the columns of its values. `operators.py` implements them."""
+    """An operator on uint8 images. The comment beside each one lists its columns of `Change.values`.
+
+    `operators.py` implements the operators.
+    """
 
     BRIGHTNESS = auto()  # factor
     CONTRAST = auto()  # factor
@@ -27,7 +31,7 @@ class Op(Enum):
 
 
 class Change(NamedTuple):
-    """One operator on some images of a group."""
+    """One operator, with the images of a group that it changes."""
 
     op: Op
     rows: NDArray[np.int64]  # (n,) rows of the group, each at most once

@@ -17,7 +17,7 @@ from headrace.train.machine.device import Accelerator
 
 
 def changed(images: Tensor, changes: Sequence[Change], accelerator: Accelerator) -> Tensor:
-    """Apply all changes, in order, to uint8 images (b, s, s, 3). Without changes, return the same tensor."""
+    """Return uint8 images (b, s, s, 3) after all changes, in order. Without changes, return `images` itself."""
     if not changes:
         return images
     rows = accelerator.upload(np.concatenate([change.rows for change in changes]))
@@ -39,7 +39,7 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _blended(background: Tensor | float, pixels: Tensor, factors: Tensor) -> Tensor:
-    """Compute `PIL.Image.blend(background, pixels, factor)` in float32, truncated towards zero and clipped."""
+    """Return what `PIL.Image.blend(background, pixels, factor)` does: float32, truncated towards zero and clipped."""
     factors = factors.float().view(-1, *[1] * (pixels.dim() - 1))
     return pixels.float().sub_(background).mul_(factors).add_(background).clamp_(0, 255).to(torch.uint8)
 
@@ -61,7 +61,10 @@ def _saturation(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def _sharpness(images: Tensor, factors: Tensor) -> Tensor:
-    """Blend with Pillow's SMOOTH filter: (5 in the centre, 1 around it) / 13. The outermost pixels do not change."""
+    """Blend with Pillow's SMOOTH filter: weights 5 in the centre and 1 around it, divided by 13.
+
+    The outermost pixels do not change.
+    """
     pixels = images.int()
     rows = pixels[:, :-2] + pixels[:, 1:-1] + pixels[:, 2:]
     around = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
@@ -83,7 +86,10 @@ def _solarize(images: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def _autocontrast(images: Tensor, _: Tensor) -> Tensor:
-    """Stretch each channel to 0 to 255, in float64 like Pillow's table; a channel with one value is unchanged."""
+    """Stretch each channel to the range from 0 to 255, in float64 as Pillow does.
+
+    A channel with a single value stays as it is.
+    """
     low, high = images.amin((1, 2), keepdim=True).double(), images.amax((1, 2), keepdim=True).double()
     one_value = high <= low
     scale = torch.where(one_value, 1.0, torch.full_like(high, 255.0) / torch.where(one_value, 1.0, high - low))
@@ -107,10 +113,11 @@ def _equalize(images: Tensor, _: Tensor) -> Tensor:
 
 
 def _warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Take the nearest pixel if the matrix maps to a point inside the image, and black otherwise.
+    """Return images whose pixel (x, y) is the input's pixel at the point to which the matrix maps (x, y).
 
-    Coordinates are multiples of 1 / 65536 pixel between pixel centres, as in Pillow's `affine_fixed`. Pillow computes
-    pure scaling in double precision, so in this case fewer than 1 in 1,000 pixels come from a neighbouring position.
+    It is the nearest pixel, or black if the point is outside the image. Coordinates are multiples of 1 / 65536 pixel
+    between pixel centres, as in Pillow's `affine_fixed`. Pillow computes pure scaling in double precision, so in this
+    case fewer than 1 in 1,000 pixels come from a neighbouring position.
     """
     samples, side = len(images), images.shape[1]
     a, b, c, d, e, f = matrices.unbind(1)

@@ -1,4 +1,4 @@
-"""Draws the whole augmentation of training images after the resize, as pure functions of (seed, epoch, sample id)."""
+"""Draws all augmentation that follows the resize of training images, by pure functions of (seed, epoch, sample id)."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from headrace.train.recipe.sections import Augment
 
 
 class Policy(NamedTuple):
-    """The augmentations with their parameters; by default all are off."""
+    """The augmentations that follow the resize, with their parameters; by default all are off."""
 
     affine: Affine = Affine()
     jitter: Jitter = Jitter()
@@ -21,7 +21,10 @@ class Policy(NamedTuple):
 
     @classmethod
     def of(cls, augment: Augment, mean: tuple[float, float, float]) -> "Policy":
-        """Return the policy of a recipe. Erased pixels get the network's mean colour `mean`, in levels of 0 to 255."""
+        """Return the policy of a recipe's section `augment`.
+
+        `mean`, in levels of 0 to 255, is the colour of erased pixels.
+        """
         red, green, blue = map(round, mean)
         return cls(
             Affine(augment.rotate, augment.shear, augment.translate, augment.scale),
@@ -32,9 +35,10 @@ class Policy(NamedTuple):
 
 
 def draw_changes(policy: Policy, seed: int, samples: Samples, size: int) -> tuple[Change, ...]:
-    """Return the changes to the images of a group, of `size` pixels, in the order in which they are applied.
+    """Return the changes to the images of a group in the order in which they are applied.
 
-    The `rows` of a change are indices into `samples`; everything else about a sample is the same in any group.
+    `size` is the side of the images in pixels. The `rows` of a change are indices into `samples`. The operators and
+    values for a sample do not depend on the other samples of the group.
     """
     return (
         *affine_changes(policy.affine, seed, samples, size),

@@ -89,7 +89,10 @@ CHOICES = (
 
 
 def trivial_changes(seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """Yield the operator of each sample, drawn by (seed, epoch, sample id); samples that draw Identity have none."""
+    """Yield the changes that apply the operator of each sample, drawn by (seed, epoch, sample id).
+
+    `size` is the side of the images in pixels. A sample whose operator is Identity is in no change.
+    """
     choice, strength = trivial_draws(seed, samples)
     for number, one in enumerate(CHOICES):
         rows = np.flatnonzero(choice == number)

@@ -1,7 +1,7 @@
 """Draws the part of each image that is used, and whether it is mirrored: pure functions of (seed, epoch, sample id).
 
-A *view* is a rectangle of the decoded image that the pipeline resizes to the training size. In a mirrored view the left
-and right edges are exchanged, and the resize mirrors it at no cost.
+A *view* is a rectangle of the decoded image that the pipeline resizes to the training size. A mirrored view has its
+left and right edges exchanged: the resize then mirrors the image at no additional cost.
 """
 
 from typing import Any, NamedTuple
@@ -18,7 +18,9 @@ _TOGETHER = (range(1), range(1, ATTEMPTS))
 
 
 class Views(NamedTuple):
-    """Rectangles in pixels of the decoded image: float32 (n, 2) corners as (y, x); start x > end x means mirrored.
+    """Rectangles in pixels of the decoded images; corners are float32 (n, 2), as (y, x).
+
+    If the x of `start` is larger than the x of `end`, the view is mirrored.
 
     If `short` is 0, the rectangles lie on whole pixels; they are cut out and then resized, as in RandomResizedCrop.
     Otherwise the images are resized until their shorter side is `short`, and then squares are cut out, as in Resize and
@@ -30,7 +32,7 @@ class Views(NamedTuple):
     short: int = 0
 
     def only(self, rows: NDArray[Any] | slice) -> "Views":
-        """Return the views of these rows."""
+        """Return the views in these rows."""
         return self._replace(start=self.start[rows], end=self.end[rows])
 
 
@@ -43,12 +45,16 @@ class Samples(NamedTuple):
     heights: NDArray[np.int32]
 
     def only(self, rows: NDArray[Any] | slice) -> "Samples":
-        """Return the samples of these rows."""
+        """Return the samples in these rows."""
         return Samples(self.epochs[rows], self.ids[rows], self.widths[rows], self.heights[rows])
 
 
 class Crop(NamedTuple):
-    """Random resized crop: ranges of the area share and of the width-to-height ratio, and probability of mirroring."""
+    """The parameters of a random resized crop.
+
+    They are the ranges of the share of the image's area and of the width divided by the height, and the probability
+    that the view is mirrored.
+    """
 
     area: tuple[float, float]
     ratio: tuple[float, float]
@@ -75,7 +81,10 @@ def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
 
 
 def _box_shapes(crop: Crop, seed: int, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return heights and widths of the boxes. If no try fitted, they are the central box's, with negative signs."""
+    """Return heights and widths of the samples' boxes, (n,) each.
+
+    If none of a sample's tries fits, its height and width are those of the central box, as negative numbers.
+    """
     limits = samples.widths.astype(np.float64), samples.heights.astype(np.float64)
     width, height = tried_sides(seed, Stream.CROP, samples, crop.area, crop.ratio, limits)
     central_height, central_width = _central_box(crop, samples.widths, samples.heights)
@@ -91,10 +100,11 @@ def tried_sides(
     ratio: tuple[float, float],
     limits: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return sides (first, second) of a rectangle for each sample, in whole pixels; both 0 if none of ten tries fits.
+    """Return the sides (first, second) of a rectangle for each sample, (n,) each, in whole pixels.
 
-    A try draws a uniform share of the image's area and a log-uniform ratio first / second. It fits if each side has at
-    least one pixel and at most its limit, (n,) each. torchvision's RandomResizedCrop and RandomErasing do the same.
+    Up to ten tries are drawn, and the first that fits is used. If none fits, both sides are 0. A try draws a uniform
+    share of the image's area and a log-uniform ratio first / second. It fits if each side has at least one pixel and at
+    most its limit in `limits`, (n,) each. torchvision's RandomResizedCrop and RandomErasing do the same.
     """
     draws = Tries(seed, stream, area, ratio)
     first, second = np.zeros(len(samples.ids)), np.zeros(len(samples.ids))
@@ -112,7 +122,7 @@ def tried_sides(
 
 
 class Tries(NamedTuple):
-    """The distributions that tries for a rectangle are drawn from."""
+    """The distributions from which the rectangles that are tried for a sample are drawn."""
 
     seed: int
     stream: Stream
@@ -120,7 +130,7 @@ class Tries(NamedTuple):
     ratio: tuple[float, float]
 
     def sides(self, tries: range, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return sides (first, second) from these tries for each sample, in whole pixels, (n, tries) each."""
+        """Return the sides (first, second) that each of `tries` draws for each sample: pixels, (n, tries) each."""
         columns = samples.epochs[:, None], samples.ids[:, None], np.array(tries)
         draw = uniforms(self.seed, self.stream, *columns, count=2)
         whole = samples.widths.astype(np.float64) * samples.heights
@@ -133,7 +143,10 @@ class Tries(NamedTuple):
 def _central_box(
     crop: Crop, widths: NDArray[np.int32], heights: NDArray[np.int32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return heights and widths of the largest boxes within the ratio bounds, each at least one pixel."""
+    """Return heights and widths, (n,) each, of the largest boxes within the range of ratios.
+
+    Each side is at least one pixel.
+    """
     wide, high = widths.astype(np.float64), heights.astype(np.float64)
     too_tall, too_wide = wide / high < crop.ratio[0], wide / high > crop.ratio[1]
     height = np.where(too_tall, np.rint(wide / crop.ratio[0]), high)
@@ -142,10 +155,11 @@ def _central_box(
 
 
 def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Views:
-    """Return the central squares, of about `fraction` of the shorter side, that become size x size.
+    """Return views of the central squares, whose sides are about `fraction` of the images' shorter sides.
 
-    Follows `torchvision.transforms.Resize(size / fraction)` and `CenterCrop(size)` to the pixel: 256 and 224 correspond
-    to `fraction = 224 / 256`.
+    Each square is resized to `size` x `size` pixels. The views follow `torchvision.transforms.Resize(size / fraction)`
+    and `CenterCrop(size)` to the pixel: `Resize(256)` and `CenterCrop(224)` are `size = 224` and `fraction = 224 /
+    256`.
     """
     short, shorter = round(size / fraction), np.minimum(widths, heights)
     corners = []
@@ -159,9 +173,10 @@ def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights:
 def resized_then_cut(
     short: int, size: int, sides: NDArray[np.integer], shorter: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the sides of images after Resize(short), and the start of CenterCrop(size), rounded as in torchvision.
+    """Return, along one axis, the sides of images after Resize(short) and the first pixels that CenterCrop(size) keeps.
 
-    `shorter` are the shorter sides of the images before the resize.
+    Both are rounded as in torchvision. `sides` are the images' sides along this axis before the resize, `shorter` their
+    shorter sides.
     """
     resized = short * sides.astype(np.int64) // shorter
     return resized, np.rint((resized - size) / 2).astype(np.int64)

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Jpegs = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
-"""n files: rows of one array, (n, longest), each a file followed by zeros; or an array (bytes,) for each file."""
+"""The bytes of n files: one array (n, longest), in which each row is a file followed by zeros, or an array (bytes,) for
+each file."""
 
 
 class Images(NamedTuple):
-    """n images in one array, each uint8 (height, width, 3), without gaps between its rows."""
+    """n images in one array. Each is uint8 (height, width, 3), without gaps between its rows."""
 
     pixels: NDArray[np.uint8]  # (bytes,)
     starts: NDArray[np.int64]  # (n,), the first byte of each image
@@ -22,13 +23,13 @@ class Images(NamedTuple):
     def one_after_another(
         cls, pixels: NDArray[np.uint8], heights: NDArray[np.int64], widths: NDArray[np.int64]
     ) -> "Images":
-        """Return images that lie in `pixels` without gaps between them."""
+        """Return images of these heights and widths that follow one another in `pixels` without gaps."""
         ends = np.cumsum(3 * heights * widths)
         return cls(pixels, ends - 3 * heights * widths, heights, widths)
 
     @classmethod
     def of(cls, images: Sequence[NDArray[np.uint8]]) -> "Images":
-        """Return images from separate arrays, copied into one."""
+        """Return images given as separate arrays, copied into one array."""
         heights, widths = np.array([image.shape[:2] for image in images]).T
         return cls.one_after_another(np.concatenate([image.reshape(-1) for image in images]), heights, widths)
 

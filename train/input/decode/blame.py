@@ -14,10 +14,10 @@ from headrace.train.input.decode import dali
 
 
 def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDArray[np.uint8]]]:
-    """Yield all images of a split in order of their ids, `batch` at a time: uint8 (height, width, 3).
+    """Yield all images of a split in order of their ids, in lists of `batch` images: uint8 (height, width, 3).
 
-    They are decoded on the CPU, into memory that DALI reuses for the next batch.
-    Raises DataError if a sample's bytes changed, do not decode, or decode to another size than the index says.
+    The images are decoded on the CPU, into memory that DALI reuses for the next list. Raises DataError if a sample's
+    bytes changed, do not decode, or decode to another size than the index says.
     """
     spans = validation_batches(len(split), batch)
     ids = iter(np.arange(first, last) for first, last in spans)
@@ -35,13 +35,19 @@ def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDA
 
 
 def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError | MemoryError) -> HeadraceError:
-    """Return the error for the user if DALI fails on one of these samples. Each is tried alone to find which one."""
+    """Return the error for the user after a DALI graph failed on batches of these samples.
+
+    Each sample is decoded alone to find one that fails.
+    """
     faults = (_fault(split, sample_id) for sample_id in ids.tolist())
     return next((fault for fault in faults if fault), None) or unexplained(error)
 
 
 def blamed(split: Encoded, sample_id: int) -> DataError:
-    """Return the error for the user about a sample on which a graph failed: another size, or it does not decode."""
+    """Return the error for the user about a sample on which a DALI graph failed.
+
+    The sample does not decode, or its size is not the one in the index.
+    """
     return _fault(split, sample_id) or _undecodable(split, sample_id)
 
 
@@ -52,7 +58,7 @@ def refused(split: Encoded, sample_id: int) -> DataError | None:
 
 
 def _fault(split: Encoded, sample_id: int) -> DataError | None:
-    """Decode a sample alone, and return the problem with it, or None."""
+    """Decode a sample alone, and return the error about it, or None if it decodes to the size in the index."""
     if found := refused(split, sample_id):
         return found
     jpegs = split.jpegs(np.array([sample_id]))

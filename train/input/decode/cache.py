@@ -43,7 +43,7 @@ class CacheFile:
 
     @classmethod
     def of(cls, shards: ShardSet, name: str, folder: Path | None) -> "CacheFile":
-        """Return the cache of one split, in `folder` or beside the shard set."""
+        """Return the cache of the split called `name`, in `folder`, or beside the shard set if `folder` is None."""
         split = shards.split(name)
         key = _key(shards, split)
         split.close()
@@ -67,7 +67,7 @@ class CacheFile:
 
     @property
     def header(self) -> bytes:
-        """The header of the file."""
+        """The bytes of the file's header."""
         return (_MAGIC + self.key.encode() + b"\n").ljust(HEADER, b"\0")
 
     @property
@@ -81,7 +81,7 @@ class CacheFile:
 
     @property
     def unfinished(self) -> list[Path]:
-        """Files of fills that are running or were killed."""
+        """The unfinished files that processes are writing, or left behind when they were killed."""
         return list(self.path.parent.glob(f"{self.path.name}.*{store.PARTIAL}"))
 
 
@@ -91,7 +91,7 @@ def _sums_before(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _key(shards: ShardSet, split: Split) -> str:
-    """Return a SHA-256 over the shard set's digest, the split's rows, and the versions of the decoders."""
+    """Return a SHA-256 of the shard set's digest, the split's rows in the index, and the versions of the decoders."""
     decoders = sorted(
         f"{found.name} {found.version}" for found in metadata.distributions() if found.name.startswith(_DECODERS)
     )
@@ -100,10 +100,10 @@ def _key(shards: ShardSet, split: Split) -> str:
 
 
 def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> tuple[tuple[CacheFile, ...], str]:
-    """Return the caches that a run will use for the splits `names`, and a remark if a split gets none.
+    """Return the caches that a run will use for the splits `names`, and a remark for the user if a split gets no cache.
 
-    The first cache must fit on the disk and in memory; a later cache is omitted if it does not fit.
-    Raises UsageError, which gives the sizes, if the first one does not fit.
+    The first split's cache must fit on the disk and in memory. The cache of a later split is omitted if it does not
+    fit. Raises UsageError, which gives the sizes, if the first cache does not fit.
     """
     chosen: list[CacheFile] = []
     for name in names:
@@ -121,7 +121,10 @@ def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> 
 
 
 def lack_of_room(file: CacheFile, others: Sequence[CacheFile] = ()) -> str:
-    """Return what this cache lacks, disk or memory, in words; "" if it fits beside the others or exists already."""
+    """Return a sentence part that says which space this cache lacks, disk or memory, or "" if it lacks none.
+
+    It lacks none if the file already exists, or if it fits in addition to the caches `others`.
+    """
     if file.ready:
         return ""
     folder = file.path.parent
@@ -143,7 +146,7 @@ def lack_of_room(file: CacheFile, others: Sequence[CacheFile] = ()) -> str:
 
 
 def _taken(paths: Iterable[Path]) -> list[int]:
-    """Return the bytes that each of these files takes on the disk. Other runs may rename or remove files meanwhile."""
+    """Return the bytes that each file takes on the disk, without files that another run has just removed."""
     found = []
     for path in paths:
         with suppress(FileNotFoundError):

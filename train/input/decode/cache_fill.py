@@ -22,17 +22,17 @@ _BATCH = 256
 _TURN_SECONDS = 1.0  # of decoding, between two messages to the waiting ranks
 Say = Callable[[str], None]
 Work = Generator[bool, None, None]
-"""Yields True about once a second while there is more to do."""
+"""The making of caches in turns of about a second: yields True after each turn, as long as work is left."""
 
 
 def open_caches(
     shards: ShardSet, files: tuple[CacheFile, ...], world: World, threads: int, say: Say
 ) -> dict[str, Decoded]:
-    """Return the decoded splits by name, from these files; missing files are made first.
+    """Return the decoded splits by name, from these files. Missing files are made first, by one rank of each host.
 
-    `threads` is the number of CPU threads of one rank. The rank that fills a cache uses the threads of the whole host,
-    because the other ranks only wait. They exchange messages about once a second, so a fill may take longer than the
-    time-out of ranks. If the fill fails, all ranks end.
+    `threads` is the number of CPU threads of one rank. The rank that makes a file uses the threads of the whole host,
+    because the other ranks only wait. All ranks exchange a message about once a second, so making a file may take
+    longer than the time-out of ranks. If it fails, all ranks end.
     """
     fills = world.local_rank == 0
     with closing(_prepare(shards, files, threads * world.local_size, say) if fills else _nothing()) as work:
@@ -45,7 +45,8 @@ def open_caches(
 def open_cache_alone(shards: ShardSet, split: str, folder: Path | None, threads: int, say: Say) -> Decoded:
     """Return the decoded cache of one split, in `folder` or beside the set, without messages between ranks.
 
-    The process that gets the lock of the file makes it; other processes wait. Raises UsageError if it does not fit.
+    The first process that locks the file makes it, and other processes wait. Raises UsageError if the cache does not
+    fit.
     """
     file = CacheFile.of(shards, split, folder)
     if lacking := lack_of_room(file):
@@ -60,7 +61,7 @@ def _nothing() -> Work:
 
 
 def _prepare(shards: ShardSet, files: tuple[CacheFile, ...], threads: int, say: Say) -> Work:
-    """Make the missing caches, and report the result."""
+    """Make the missing caches, and report each cache with `say`: its size, and whether it was made or reused."""
     for file in files:
         began, reused = time.perf_counter(), file.ready
         if not reused:
@@ -71,7 +72,7 @@ def _prepare(shards: ShardSet, files: tuple[CacheFile, ...], threads: int, say: 
 
 
 def _fill_or_wait(shards: ShardSet, file: CacheFile, threads: int, say: Say) -> Work:
-    """Fill the cache, or wait while another run does."""
+    """Fill the cache, or wait while another run fills it."""
     waiting = False
     while not file.ready:
         try:
@@ -87,7 +88,10 @@ def _fill_or_wait(shards: ShardSet, file: CacheFile, threads: int, say: Say) -> 
 
 
 def _fill(shards: ShardSet, file: CacheFile, threads: int) -> Work:
-    """Decode the split into a file whose space is reserved first. The file gets its name only when it is complete."""
+    """Decode the split into a new file, and give the file its name only when it is complete.
+
+    The space on the disk is reserved first.
+    """
     from headrace.train.input.decode.strips import Keys, strip_sums  # noqa: PLC0415  a run on a GPU without a cache needs no numba
 
     keys, sums = Keys.for_widths(file.widths), [np.zeros(0, np.uint64)]

@@ -18,7 +18,7 @@ from headrace.train.input.decode.regions import Regions
 
 
 class Checking(Enum):
-    """When a process checks the strips that it reads."""
+    """When a process compares the strips that it reads with their checksums."""
 
     EACH_READ = "each time"
     FIRST_READ = "when they are read for the first time"
@@ -48,21 +48,25 @@ class Decoded:
         )
 
     def resample(self, ids: NDArray[np.int64], views: Views, size: int, *, cubic: bool = False) -> Tensor:
-        """Return the views of these samples as uint8 (n, size, size, 3), without holding the interpreter's lock.
+        """Return the views of these samples, cut out and resized, as uint8 (n, size, size, 3).
 
-        Raises DataError, which names the sample, if the cache has changed since it was written.
+        The interpreter's lock is not held meanwhile. Raises DataError, which names the sample, if the cache has changed
+        since it was written.
         """
         return self._strips.resample(ids, views, size, cubic=cubic)
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Return rows of these images that include the regions, and the part of each image that the rows cover.
+        """Return rows of these images that include the regions, and the region of each image that these rows cover.
 
         Raises DataError like `resample`.
         """
         return self._strips.read(ids, regions)
 
     def _unsound(self, sample_id: int) -> DataError:
-        """Remove the cache, so that the next run makes it again from the shards, and return the error about it."""
+        """Remove the cache because of this sample, and return the error that says so.
+
+        The next run makes the cache again from the shards.
+        """
         path, split = self._file.path, self._shards.split(self._file.split)
         what, remedy = self._fault(sample_id), self._remove()
         sample = split.describe(sample_id)
@@ -70,7 +74,7 @@ class Decoded:
         return DataError(f"{path}: the decoded pixels of {sample} {what}. {remedy}")
 
     def _fault(self, sample_id: int) -> str:
-        """Return the problem with the pixels of a sample, as the end of a sentence."""
+        """Return what is wrong with the pixels of a sample, as the end of a sentence."""
         first, last = self._file.starts[sample_id : sample_id + 2].tolist()
         try:
             seen = os.fstat(self._descriptor).st_size
@@ -82,7 +86,10 @@ class Decoded:
         return "do not match their checksum: the file changed or the disk is failing"
 
     def _remove(self) -> str:
-        """Remove the cache, unless another run has already made it again; return what to do next."""
+        """Remove the cache, unless another run has already made it again.
+
+        Return what the user must do next, as a sentence.
+        """
         path = self._file.path
         try:
             if path.stat().st_ino == os.fstat(self._descriptor).st_ino:
@@ -95,7 +102,10 @@ class Decoded:
 
 
 def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
-    """Return a descriptor of the cache, and its checksums. Raises DataError if it is not the expected cache."""
+    """Return a descriptor of the open cache file, and its checksums.
+
+    Raises DataError if the file is not the expected cache.
+    """
     try:
         with file.path.open("rb") as stream:
             header, seen = stream.read(HEADER), os.fstat(stream.fileno()).st_size

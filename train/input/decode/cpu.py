@@ -23,7 +23,7 @@ _MOST_MEMORY = 1 << 30  # bytes of decoded images in all lanes of a process, if 
 
 
 class Pixels(NamedTuple):
-    """The decoded images of a batch: small images as a whole, and of the other images only the visible regions."""
+    """The decoded images of a batch: small images as a whole, and the visible regions of the other images."""
 
     small: Images
     left: NDArray[np.int64]  # rows of the other images
@@ -59,7 +59,10 @@ class OnCpu:
         return Files(read(split, ids), split.file_sizes(ids), split.heights[ids], split.widths[ids])
 
     def decode(self, plan: Planned) -> Pixels:
-        """Return the images before the resize, in memory that the next batch reuses. Raises DataError like the call."""
+        """Return the decoded images before they are resized, in memory that the next batch reuses.
+
+        Raises DataError like the call of this object.
+        """
         files = self.read(plan)
         done, small = self._turbo(files)
         left = np.flatnonzero(~done)
@@ -77,10 +80,11 @@ class OnCpu:
 
 
 def lanes_on_cpu(threads: int, batch_bytes: float) -> tuple[int, int]:
-    """Return the number of lanes for batches of `batch_bytes` decoded bytes, and of decoding threads in each lane.
+    """Return the number of lanes (threads that each make whole batches) and of decoding threads in each lane.
 
-    One lane per thread wastes least. For large images there are fewer lanes, so that memory stays bounded; the threads
-    of a lane then share the decoding, which takes nearly all of the time.
+    `batch_bytes` is the size of a decoded batch. One lane for each of the `threads` wastes the least time. For large
+    images there are fewer lanes, so that memory stays bounded; each lane then has several threads for the decoding,
+    which takes nearly all of the time.
     """
     fitting = int(_MOST_MEMORY // (_COPIES * batch_bytes))
     lanes = min(threads, max(2, fitting))

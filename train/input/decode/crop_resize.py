@@ -12,7 +12,7 @@ from headrace.train.input.kernels.resize import resize_boxes
 def resample(images: Images, views: Views, size: int, *, cubic: bool = False) -> Tensor:
     """Return the views of n images as uint8 (n, size, size, 3), resized with antialiased bilinear or bicubic filters.
 
-    The interpreter's lock is not held meanwhile.
+    The interpreter's lock is not held during the resize.
     """
     made = np.empty((len(views.start), size, 3 * size), np.uint8)
     boxes = boxes_of(images.heights, images.widths, views, size, cubic=cubic)

@@ -1,7 +1,7 @@
 """Builds graphs of NVIDIA DALI, which have neither a reader nor random operators. Only this module uses DALI.
 
-Everything that varies between batches is an argument, so the pixels of a sample depend only on its bytes and its view,
-and one graph serves training and evaluation at any size.
+Everything that varies between batches is an input of the graph. The pixels of a sample therefore depend only on its
+bytes and its view, and one graph serves training and evaluation at any size.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,10 @@ def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipelin
 
 
 def _build(pipeline: Pipeline) -> None:
-    """Build a graph for the CPU. Raises HeadraceError if that fails, which no image can cause: none was read yet."""
+    """Build a graph for the CPU. Raises HeadraceError if that fails.
+
+    No image can be the cause, because none has been read yet.
+    """
     try:
         pipeline.build()
     except RuntimeError as error:
@@ -53,13 +56,13 @@ def _build(pipeline: Pipeline) -> None:
 
 
 def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
-    """Return arrays as DALI's own list type, without a copy. In a plain list DALI would inspect each array."""
+    """Return arrays as DALI's own list type, without a copy. DALI would inspect each array of a Python list."""
     make: Any = TensorListCPU  # the stub lacks the last argument
     return make([TensorCPU(array) for array in arrays], contiguous=False)
 
 
 def arrays(batch: Any) -> list[NDArray[np.uint8]]:
-    """Return the images of a batch on the CPU, in memory that DALI reuses for the next batch."""
+    """Return the images of a batch that is on the CPU, as arrays in memory that DALI reuses for the next batch."""
     if batch.is_dense_tensor():
         whole: NDArray[np.uint8] = np.asarray(batch.as_tensor())
         return list(whole)
@@ -148,9 +151,10 @@ def viewing(
 def decoding_alone(
     source: Callable[[], Any], max_batch: int, threads: int, *, device: int | None, decode: str, copy: bool
 ) -> Pipeline:
-    """Return the first part of `viewing`, for timing: it decodes whole images and, with `copy`, moves them to a GPU.
+    """Return a graph with the first part of `viewing`, for timing: it decodes images from `source` as a whole.
 
-    Without `copy`, images stay where `decode` makes them: in main memory for "cpu", on GPU `device` for "mixed".
+    With `copy` it also moves them to GPU `device`. Without, they stay where `decode` makes them: in main memory for
+    "cpu", on GPU `device` for "mixed".
     """
     alone = decode == "cpu" and not copy
     pipeline = Pipeline(max_batch, threads, device_id=None if alone else device, prefetch_queue_depth=2)
@@ -171,7 +175,7 @@ def _built(pipeline: Pipeline, decode: str | None) -> Pipeline:
 
 
 def copy(images: Any, made: Tensor, stream: Any) -> None:
-    """Copy a dense DALI batch into a tensor of the same shape, on this CUDA stream.
+    """Copy a dense DALI batch into the tensor `made`, which has the same shape, on the CUDA stream `stream`.
 
     The host does not wait: DALI reuses its buffer only after the stream's copy (CopyToExternalImplGPU in
     dali/python/backend_impl.cc). Sharing a tensor through DLPack would need a cudaDeviceSynchronize for each batch.
@@ -182,10 +186,10 @@ def copy(images: Any, made: Tensor, stream: Any) -> None:
 
 
 def arguments(views: Views, regions: Regions, size: int) -> tuple[NDArray[Any], ...]:
-    """Return the arguments of the graph `viewing` for n views: what to cut out, the part of it to resize, and the size.
+    """Return the arguments of the graph `viewing` for n views: the area to cut out, its part to resize, and the size.
 
-    Corners and sides to cut are int32 (n, 2), corners to resize float32 (n, 2). Resizing a part of an image also uses
-    pixels around it, so pixels that must not be used are cut off first.
+    Corners and sides of the areas are int32 (n, 2), corners of the parts float32 (n, 2). Resizing a part of an image
+    also uses pixels around it, so pixels that must not be used are cut off first.
     """
     moved = regions.moved(views)
     return regions.start, regions.sides, moved.start, moved.end, np.full(regions.start.shape, size, np.float32)

@@ -1,4 +1,4 @@
-"""Makes resized images on a GPU: one DALI graph does everything, or everything except the decoding."""
+"""Makes resized images on a GPU with a single DALI graph, which decodes, or gets images that are decoded already."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -24,14 +24,17 @@ _NO_MEMORY = ("CUDA allocation failed", "Can't allocate", "cudaErrorMemoryAlloca
 
 
 class Rows(Protocol):
-    """Images that have been decoded already."""
+    """A source of images that have been decoded already, such as the decoded cache."""
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Return rows of these images that include the regions, and the part of each image that the rows cover."""
+        """Return rows of these images that include the regions, and the region of each image that these rows cover."""
 
 
 class OnGpu(Generic[Some]):
-    """Feeds the graph with plans, ahead of the images that it returns, and explains its errors."""
+    """Passes plans to a DALI graph, which reads ahead, and yields the graph's images.
+
+    If the graph fails, it finds the sample that is the cause.
+    """
 
     def __init__(
         self,
@@ -53,8 +56,8 @@ class OnGpu(Generic[Some]):
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Yield each plan with its images, uint8 (b, size, size, 3) on the device, in order.
 
-        On a GPU the images are ready for work on the side stream; other streams must wait for a mark of that stream.
-        Without a GPU they are in memory that DALI reuses for the next batch.
+        On a GPU the images are ready for work on the accelerator's side stream. Work on another stream must first wait
+        for a mark made on the side stream. Without a GPU the images are in memory that DALI reuses for the next batch.
         Raises DataError, which names the sample, if its bytes changed or do not decode, and HeadraceError for other
         failures.
         """
@@ -103,7 +106,7 @@ class OnGpu(Generic[Some]):
         return images.arrays(), *dali.arguments(rows.moved(views), regions, size)
 
     def _explain(self, error: RuntimeError | MemoryError) -> HeadraceError:
-        """Return the error for the user. DALI's error names no sample, so possible samples are tried one by one."""
+        """Return the error for the user. DALI's error names no sample, so the samples in work are tried one by one."""
         if any(words in str(error) for words in _NO_MEMORY):  # another try would wrongly blame a sample
             return HeadraceError(
                 "the image pipeline ran out of GPU memory. Lower train.group, which changes what batch normalisation "

@@ -23,7 +23,7 @@ class Lanes(Generic[Job, Made]):
         self._idle: SimpleQueue[Tool[Job, Made]] = SimpleQueue()
 
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
-        """Yield each job with its result, in order. An error in a job is raised in its place, and ends the run."""
+        """Yield each job with its result, in order. If a job fails, its error is raised instead, and the run ends."""
         begun: deque[tuple[Job, Future[Made]]] = deque()
         try:
             for job in jobs:

@@ -1,4 +1,4 @@
-"""A source of encoded images that do not belong to a shard set."""
+"""A source of encoded images from outside a shard set."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ _FIRST = 1024
 
 
 class Loose:
-    """A growing source of encoded images: an image is added, decoded by its id, and forgotten.
+    """A source of encoded images to which images are added. Each is decoded by its id, and then forgotten.
 
     One thread adds images; other threads may read those that were added before.
     """
@@ -32,7 +32,7 @@ class Loose:
         return number
 
     def forget(self, sample_id: int) -> None:
-        """Release the bytes of an image."""
+        """Release the bytes of an image. Its id is not given to another image."""
         del self._images[sample_id]
 
     @property

@@ -1,4 +1,4 @@
-"""Checks that DALI has nvJPEG, the GPU's decoder: without it "mixed" would silently decode on the CPU."""
+"""Checks that DALI has loaded nvJPEG, the GPU's decoder. Without it, "mixed" would decode on the CPU and not say so."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _FILES_OF_THIS_PROCESS = Path("/proc/self/maps")
 
 
 class NoNvjpegError(HeadraceError):
-    """Raised if images for the GPU's decoder would be decoded on the CPU."""
+    """Raised if images that must be decoded by the GPU would be decoded on the CPU."""
 
 
 def refuse_without_nvjpeg() -> None:

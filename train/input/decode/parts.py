@@ -1,6 +1,6 @@
-"""Runs the first part of the pipeline from files to images by itself, for timing.
+"""Runs only the first stages of the pipeline from files to images, for timing.
 
-A part does the work of the pipeline up to some stage, with as many threads, and discards the result.
+A *part* runs the stages up to a given one, with as many threads as the pipeline, and discards the result.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from headrace.train.machine.device import Accelerator
 
 
 class Part(Enum):
-    """The stage that a part ends with."""
+    """The last stage of a part of the pipeline."""
 
     READ = "read"
     DECODE = "decode"
@@ -24,10 +24,10 @@ class Part(Enum):
 
 
 class Taken(Protocol[Some]):
-    """A part of the pipeline, which processes plans."""
+    """A part of the pipeline: it reads the plans of batches, and does its stages for their images."""
 
     def run(self, plans: Iterator[Some]) -> Iterator[Some]:
-        """Yield each plan, in order, once its images have passed the part. Work pauses until the next request."""
+        """Yield each plan, in order, after the stages are done for its images. New work begins only at a request."""
 
     def close(self) -> None:
         """End the threads of the part."""
@@ -36,7 +36,7 @@ class Taken(Protocol[Some]):
 def build_part(
     part: Part, split: Encoded, max_batch: int, accelerator: Accelerator, *, threads: int, decode: str
 ) -> Taken[Some]:
-    """Return a part of the pipeline. All arguments except `part` have the meaning that `ImagePipeline` gives them."""
+    """Return a part of the pipeline. All arguments except `part` have the same meaning as in `ImagePipeline`."""
 
     def on_cpu() -> Taken[Some]:
         return _OnCpu(part, split, max_batch, threads)
@@ -50,7 +50,7 @@ def build_part(
 
 
 class _OnCpu(Generic[Some]):
-    """Runs a part in lanes, like the pipeline on a CPU."""
+    """Runs a part in the threads of `Lanes`, like the pipeline on a CPU."""
 
     def __init__(self, part: Part, split: Encoded, max_batch: int, threads: int) -> None:
         from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no numba
@@ -85,7 +85,7 @@ class _Read(Generic[Some]):
 
 
 class _OnGpu(Generic[Some]):
-    """Runs a graph that has only the first stages of the pipeline's graph."""
+    """Runs a DALI graph that has only the first stages of the pipeline's graph."""
 
     def __init__(
         self, part: Part, split: Encoded, max_batch: int, accelerator: Accelerator, threads: int, decode: str

@@ -16,7 +16,10 @@ _OTHER_THREADS = 2  # of a rank with a GPU: one for the step, which launches ker
 
 
 def threads_beside(threads: int) -> int:
-    """Return how many CPU threads of a rank with a GPU may decode, so that its step and its feed never lack a core."""
+    """Return how many of the CPU `threads` of a rank with a GPU may decode.
+
+    The others are left to its step and its feed, so that these never lack a core.
+    """
     return max(1, threads - _OTHER_THREADS)
 
 
@@ -55,9 +58,9 @@ class ImagePipeline(Generic[Some]):
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Yield each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
 
-        Raises DataError, which names the sample, if its bytes changed or do not decode. On a GPU the error may come a
-        batch early, because DALI requests input ahead. After a run that failed or was abandoned, the pipeline is
-        unusable.
+        Raises DataError, which names the sample, if its bytes changed or do not decode. On a GPU the error may be
+        raised a batch too early, because DALI requests input ahead. A pipeline cannot be used again after a run that
+        failed or was not read to its end.
         """
         if self._running:
             raise RuntimeError("an earlier run of this pipeline did not finish: its batches are still inside")
@@ -71,7 +74,7 @@ class ImagePipeline(Generic[Some]):
 
 
 class _OnCpu(Generic[Some]):
-    """Makes images on a CPU: each lane processes a whole batch, from files to pixels (docs/decisions/0017)."""
+    """Makes images on a CPU: each lane (thread) makes whole batches, from files to pixels (docs/decisions/0017)."""
 
     def __init__(self, split: Encoded, max_batch: int, threads: int, *, cubic: bool) -> None:
         from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no numba
@@ -87,7 +90,7 @@ class _OnCpu(Generic[Some]):
 
 
 class _FromCache(Generic[Some]):
-    """Makes images from the decoded cache: lanes read, check and resize them."""
+    """Makes images from the decoded cache: lanes (threads) read, check and resize its images."""
 
     def __init__(self, decoded: Decoded, threads: int, *, cubic: bool) -> None:
         def resized(plan: Some) -> Tensor:

@@ -6,13 +6,13 @@ from headrace.shards.encoded import Encoded, mean_file_size, mean_pixels
 from headrace.train.machine.device import Accelerator
 
 LARGE_PIXELS = 128 * 128
-"""The average number of pixels per image above which a GPU decodes. This limit is not measured on a GPU: below it a CPU
-takes 30 to 60 microseconds per image, so a few cores keep up, and a GPU's many small launches would disturb the
-training step."""
+"""The average number of pixels per image above which a run on a GPU decodes with the GPU. The limit is not measured on
+a GPU. Smaller images take a CPU 30 to 60 microseconds each, so a few cores keep up, and a GPU would need many small
+launches, which would disturb the training step."""
 
 
 class Placement(NamedTuple):
-    """The choice, "cpu" or "mixed", and the reason."""
+    """Where JPEGs are decoded, "cpu" or "mixed" (the GPU's nvJPEG), and the reason for this choice."""
 
     where: str
     reason: str = ""
@@ -22,10 +22,10 @@ class Placement(NamedTuple):
 
 
 def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Placement:
-    """Return where to decode: chosen for these images if `wanted` is "auto", otherwise `wanted`.
+    """Return where to decode these images: as `wanted`, or if it is "auto", as suits the images and the device.
 
-    CPU and GPU give different pixels, so a run keeps its choice. Raises UsageError if mixed decoding is requested
-    without a GPU.
+    CPU and GPU give different pixels, so a run keeps its choice. Raises UsageError if `wanted` is "mixed" and there is
+    no GPU.
     """
     if wanted != "auto" or not len(images):
         return Placement(accelerator.decode_placement(wanted))
@@ -33,7 +33,7 @@ def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Pla
 
 
 def by_size(images: Encoded) -> Placement:
-    """Return the choice for a run on a GPU: the CPU decodes small images."""
+    """Return where a run on a GPU decodes: on the CPU if the images are small on average, otherwise on the GPU."""
     pixels = mean_pixels(images)
     kilobytes = mean_file_size(images) / 1000
     where, relation = ("mixed", "above") if pixels > LARGE_PIXELS else ("cpu", "at most")

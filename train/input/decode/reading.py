@@ -14,9 +14,9 @@ _MOST_PADDING = 4  # times the bytes of the files: with a long file among short 
 def read(source: Encoded, ids: NDArray[np.int64]) -> Jpegs:
     """Return the JPEG files of these samples (at least one). Files of a split are checked against their CRC-32.
 
-    The files come as one array, which DALI takes at once, if every file ends with the marker for the end of an image.
-    No decoder reads beyond that marker, so zeros after it change nothing. After a truncated file, zeros would hide that
-    it is truncated. Raises DataError, which names the sample, if its bytes changed.
+    If every file ends with the marker for the end of an image, the files come as one array, which DALI takes as a
+    whole. No decoder reads beyond that marker, so zeros after it change nothing. After a truncated file, zeros would
+    hide that it is truncated. Raises DataError, which names the sample, if its bytes changed.
     """
     if not isinstance(source, Split):
         return source.jpegs(ids)

@@ -1,4 +1,4 @@
-"""Finds the part of each image that must be decoded for its view, so that other pixels are skipped."""
+"""Finds the region of each image that must be decoded for its view, so that no other pixels need be decoded."""
 
 from typing import NamedTuple
 
@@ -21,17 +21,17 @@ class Regions(NamedTuple):
         return cls(np.zeros_like(sides), sides)
 
     def moved(self, views: Views) -> Views:
-        """Convert views of the images to views of these regions."""
+        """Convert views from coordinates of the images to coordinates of these regions."""
         start, end = ((corner - self.start).astype(np.float32) for corner in (views.start, views.end))
         return views._replace(start=start, end=end)
 
 
 def seen(views: Views, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> Regions:
-    """Return the regions that the views show of images with these heights and widths, (n,) each.
+    """Return the region of each image that its view shows; `heights` and `widths` of the images are (n,) each.
 
-    If images are resized before squares are cut out, the regions are the whole images.
-    A region of only the first or last column gets two columns: nvImageCodec decodes a region with a column of context
-    on each side, which is missing there, and libjpeg-turbo interpolates a single chroma sample differently.
+    If images are resized before squares are cut out, the regions are the whole images. If a region has only the first
+    or last column of an image, it gets two columns. nvImageCodec decodes a region with one more column on each side,
+    but an image has none beyond its edge, and libjpeg-turbo interpolates a single chroma sample differently.
     """
     if views.short:
         return Regions.whole(heights, widths)

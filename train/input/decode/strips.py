@@ -38,11 +38,11 @@ class Keys(NamedTuple):
 
 
 class Strips:
-    """Reads images of a file in checked strips. The caller keeps the file open.
+    """Reads images of a file in strips whose checksums are verified. The caller keeps the file open.
 
-    `starts` are their offsets in the file, `first_strips` the indices of their checksums in `sums`. With `once` a strip
-    is checked only when it is read for the first time, otherwise each time. `explain` makes the error for an image that
-    cannot be read, or that has changed since it was written.
+    `starts` are the images' offsets in the file, `first_strips` the indices of their first checksums in `sums`. With
+    `once` a strip is verified only when it is read for the first time, otherwise each time. `explain` makes the error
+    for an image, given by its id, that cannot be read or has changed since it was written.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Strips:
         return as_images(made)
 
     def read(self, ids: Integers, regions: Regions) -> tuple[Images, Regions]:
-        """Return the strips of these images that contain the regions, and the part of each image that they cover."""
+        """Return the strips of these images that contain the regions, and the region of each image that they cover."""
         heights, widths = self._stored.heights[ids], self._stored.widths[ids]
         first, last = regions.start[:, 0].astype(np.int64), (regions.start + regions.sides)[:, 0].astype(np.int64)
         top, bottom = first - first % STRIP_ROWS, np.minimum(-(-last // STRIP_ROWS) * STRIP_ROWS, heights)

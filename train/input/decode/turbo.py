@@ -17,11 +17,12 @@ from headrace.train.input.kernels.headers import find_simple
 from headrace.train.input.kernels.plain import is_simple
 
 MOST_PIXELS = 1 << 14
-"""The most pixels of a small image. For larger images DALI is as fast, because it decodes only the visible region."""
+"""The largest number of pixels of a small image. For larger images DALI is as fast, because it decodes only the visible
+region."""
 
 
 class Files(NamedTuple):
-    """The bytes of n files, and what the index says about each."""
+    """The bytes of n files, and their sizes as stored in the index."""
 
     jpegs: Jpegs
     sizes: NDArray[np.int32]  # (n,), bytes
@@ -29,14 +30,17 @@ class Files(NamedTuple):
     widths: NDArray[np.int32]  # (n,)
 
     def only(self, rows: NDArray[np.int64]) -> "Files":
-        """Return the files in these rows; this object itself if these are all rows."""
+        """Return the files in these rows. If they are all rows, return this object itself."""
         if len(rows) == len(self.sizes):
             return self
         some = self.jpegs[rows] if isinstance(self.jpegs, np.ndarray) else [self.jpegs[row] for row in rows]
         return Files(some, self.sizes[rows], self.heights[rows], self.widths[rows])
 
     def small(self) -> NDArray[np.bool_]:
-        """Return which files are small images that decoders read alike, with headers that match the index: (n,)."""
+        """Return for each file whether it is a small image that all decoders read alike: (n,).
+
+        Its header must also match the index.
+        """
         few = self.heights.astype(np.int64) * self.widths <= MOST_PIXELS
         if not few.any():
             return few
@@ -46,7 +50,7 @@ class Files(NamedTuple):
         return np.array([small and is_simple(jpeg.tobytes(), *sides) for jpeg, small, *sides in columns], np.bool_)
 
     def bytes_of(self, row: int) -> NDArray[np.uint8]:
-        """Return one file without the zeros after it, which would hide that it is truncated."""
+        """Return one file without the zeros after it, because these would hide that a file is truncated."""
         return self.jpegs[row][: self.sizes[row]]
 
 
@@ -59,10 +63,10 @@ class TurboDecoder:
         self._together = SystemDecoder(library) if library else None
 
     def __call__(self, files: Files) -> tuple[NDArray[np.bool_], Images]:
-        """Decode files. Return which of the n files were decoded, (n,), and their images.
+        """Decode files. Return for each of the n files whether it was decoded, (n,), and the decoded images.
 
         The images are in memory that the next batch reuses. A file for which libjpeg-turbo gives any warning is not
-        decoded, and DALI decides about it.
+        decoded here but by DALI.
         """
         taken = files.small()
         heights, widths = files.heights.astype(np.int64), files.widths.astype(np.int64)

@@ -24,7 +24,7 @@ _SIDES = 37, 45  # pixels of the pictures that are compared; not multiples of a 
 
 
 class SystemDecoder:
-    """Decodes rows of JPEGs, one batch at a time, with a decompressor of its own."""
+    """Decodes the JPEGs of a batch with libturbojpeg. Each object has a decompressor of its own."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         handle = library.tjInitDecompress()
@@ -48,7 +48,10 @@ class SystemDecoder:
 
 @cache
 def system_library() -> ctypes.CDLL | None:
-    """Return the library, or None if it is not installed, lacks a function, or gives other pixels than simplejpeg."""
+    """Return the library, or None if it cannot be used.
+
+    That is the case if it is not installed, lacks a function, or gives other pixels than simplejpeg.
+    """
     if MISSING:
         return None
     for name in (NAME, str(Path(sys.prefix, "lib", NAME))):
@@ -66,7 +69,7 @@ def system_library() -> ctypes.CDLL | None:
 
 
 def _gives_the_same_bits(decoder: SystemDecoder) -> bool:
-    """Whether pixels equal simplejpeg's for every chroma subsampling, and truncated files are refused."""
+    """Whether the library gives simplejpeg's pixels for every chroma subsampling, and refuses truncated files."""
     for sampling in _SAMPLINGS:
         jpeg = _picture(sampling)
         expected = decode_jpeg(jpeg, "RGB")

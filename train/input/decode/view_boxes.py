@@ -1,4 +1,4 @@
-"""Converts views to boxes of whole pixels for the resize loops, and the results of these loops to images."""
+"""Converts views to boxes of whole pixels for the loops that resize, and the results of these loops to images."""
 
 import numpy as np
 import torch
@@ -10,14 +10,18 @@ from headrace.train.input.kernels.arguments import Boxes
 
 
 def as_images(made: NDArray[np.uint8]) -> Tensor:
-    """View squares made of rows, (n, size, 3 * size), as images, (n, size, size, 3)."""
+    """Return squares, (n, size, 3 * size), as images, (n, size, size, 3), without a copy."""
     return torch.from_numpy(made).view(*made.shape[:2], -1, 3)
 
 
 def boxes_of(
     heights: NDArray[np.int64], widths: NDArray[np.int64], views: Views, size: int, *, cubic: bool = False
 ) -> Boxes:
-    """Return boxes for views of images with these sides: RandomResizedCrop, or Resize and CenterCrop of an image."""
+    """Return the boxes of views of images with these heights and widths, (n,) each.
+
+    A box is cut out and resized, as in RandomResizedCrop; or the image is resized and then cut, as in Resize and
+    CenterCrop.
+    """
     count = len(heights)
     if views.short:
         sides = np.stack([heights, widths], 1)

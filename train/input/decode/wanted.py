@@ -1,4 +1,4 @@
-"""Requests to the pipeline: the images of some samples, each cut to a view and resized."""
+"""Defines requests to the pipeline: the images of some samples, each cut to a view and resized."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol, TypeVar
@@ -11,7 +11,7 @@ from headrace.train.input.augment.views import Views
 
 
 class Wanted(NamedTuple):
-    """The samples, the view of each, and the size of the results."""
+    """A request for images: the ids of the samples, the view of each, and the side of the resized views."""
 
     ids: NDArray[np.int64]  # (b,)
     views: Views
@@ -24,7 +24,7 @@ class Wanted(NamedTuple):
 
 
 class Planned(Protocol):
-    """Anything that requests images, such as the plan of a batch. The pipeline returns it with the images."""
+    """An object that requests images, such as the plan of a batch. The pipeline yields it with the images."""
 
     @property
     def wanted(self) -> Wanted:

@@ -1,4 +1,4 @@
-"""The filters of an antialiased bilinear or bicubic resize: the old pixels of each new pixel, with their weights.
+"""The filters of an antialiased bilinear or bicubic resize: which old pixels make each new pixel, with which weights.
 
 The arithmetic is the same as in torch's kernel for uint8 (aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h), which
 torchvision's transforms of tensors use and which follows Pillow. Weights are rounded to 16-bit fixed point, with as
@@ -20,7 +20,7 @@ MOST_FILTERS, _MOST_WEIGHTS = 64, 1 << 20  # largest numbers that are kept
 
 
 class Space(NamedTuple):
-    """Working memory for resizing, made once for many boxes; it holds the most recent filters."""
+    """Working memory for resizing, allocated once for many boxes. It also holds the filters that were used last."""
 
     rows: Bytes
     sums: Weights
@@ -34,7 +34,7 @@ class Space(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The filters that are chosen for a box, and the rows of the box that they use."""
+    """The filters that resize a box, and the rows of the box that they use."""
 
     taps: int  # old pixels of a new pixel, along rows
     bits: int  # fractional bits of the weights along rows
@@ -63,7 +63,7 @@ def space_for(boxes: Boxes, size: int) -> Space:
 
 @jit
 def choose_filters(boxes: Boxes, i: int, space: Space) -> Chosen:
-    """Return the filters of box i. Use them before choosing filters for another box, which may overwrite them."""
+    """Return the filters of box i. They are valid until filters for another box are chosen."""
     (height, width), (top, left), size = boxes.sides[i], boxes.cut[i], len(space.first)
     known, firsts, weights = space.known, space.firsts, space.weights
     column = _filter(width, boxes.resized[i, 1], boxes.cubic, known, firsts, weights, space.exact)
@@ -76,7 +76,10 @@ def choose_filters(boxes: Boxes, i: int, space: Space) -> Chosen:
 
 @jit
 def _largest(sides: Integers, resized: Integers, cubic: bool) -> tuple[int, int, int, int]:
-    """Return the largest height, width, resized side and pixel reach of all boxes; at least 1 each."""
+    """Return the largest height, width, side after the resize, and number of old pixels in a new pixel.
+
+    Each number is at least 1.
+    """
     high, wide, longest, reach = 1, 1, 1, 1
     for i in range(len(sides)):
         high, wide = max(high, sides[i, 0]), max(wide, sides[i, 1])
@@ -116,7 +119,7 @@ def _filter(
 
 @jit
 def _copy(first: Integers, weights: Weights, mirrored: bool, to_first: Integers, to_weights: Weights) -> None:
-    """Copy the part of a filter for the pixels that are kept, in the order of these pixels."""
+    """Copy the entries of a filter for the pixels that are kept, in the order of the result."""
     count = len(first)
     for i in range(count):
         j = count - 1 - i if mirrored else i

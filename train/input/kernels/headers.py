@@ -1,4 +1,4 @@
-"""Finds the JPEGs of a batch whose headers every reader understands in the same way, in one compiled loop."""
+"""Finds the JPEGs of a batch whose headers every decoder understands in the same way, in one compiled loop."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,9 @@ _SCAN, _APP1 = 0xDA, 0xE1
 def find_simple(
     rows: Bytes, sizes: NDArray[np.int32], heights: NDArray[np.int32], widths: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
-    """Whether each file, the first sizes[i] bytes of rows[i], is a simple JPEG of the given height and width: (n,).
+    """Return for each file whether it is a simple JPEG of the given height and width: (n,).
 
-    `plain.is_simple` defines what a simple JPEG is.
+    File i is the first sizes[i] bytes of rows[i]. `plain.is_simple` defines what a simple JPEG is.
     """
     simple = np.zeros(len(rows), np.bool_)
     for i in range(len(rows)):
@@ -50,7 +50,7 @@ def _number(jpeg: Bytes, at: int) -> int:
 
 @jit
 def _is_as_told(jpeg: Bytes, at: int, height: int, width: int) -> bool:
-    """Whether the frame header at byte `at` has these sides, and one or three colours."""
+    """Whether the frame header at byte `at` gives this height and width, and one or three colours."""
     if at + 10 > len(jpeg):
         return False
     grey_or_colours: bool = jpeg[at + 9] in (1, 3)

@@ -35,11 +35,12 @@ else:
 
 
 def jit(function: Function) -> Function:
-    """Compile the function to machine code at its first call. It then runs without the interpreter's lock.
+    """Return a function that numba compiles at its first call, and that runs without the interpreter's lock.
 
-    Additions and multiplications keep the written order. The code is stored in a private folder, where later processes
-    find it. Without such a folder each process compiles again, in a few seconds, and `LOOPS.trouble` says why. Without
-    numba the function is returned uncompiled, and nothing calls it: functions for other modules use `jit_or`.
+    Additions and multiplications keep the written order. The compiled code is stored in a private folder, where later
+    processes find it. Without such a folder each process compiles again, which takes a few seconds, and `LOOPS.trouble`
+    says why there is none. Without numba the function is returned uncompiled, and nothing calls it: functions for other
+    modules use `jit_or`.
     """
     if MISSING:
         return function
@@ -50,7 +51,7 @@ def jit(function: Function) -> Function:
 
 
 def jit_or(plain: Function) -> Callable[[Function], Function]:
-    """Return a decorator like `jit`, which without numba replaces the function by `plain` with the same results."""
+    """Return a decorator like `jit`. Without numba it returns `plain`, a function with the same results."""
 
     def choose(function: Function) -> Function:
         return plain if MISSING else jit(function)
@@ -59,12 +60,18 @@ def jit_or(plain: Function) -> Callable[[Function], Function]:
 
 
 def _is_all_in_its_file(function: Any) -> bool:
-    """Whether the source file determines the function: not if it is made from a string or closes over values."""
+    """Whether the source file determines what the function does.
+
+    It does not if the function was made from a string, or uses variables of an enclosing function.
+    """
     return function.__closure__ is None and function.__code__.co_filename == function.__globals__.get("__file__")
 
 
 class _Cache(NullCache):
-    """A cache of one function for numba, whose own cache would miss changes in the files of called functions."""
+    """numba's cache of one function, for use in place of numba's own.
+
+    numba's own cache does not notice changes in the files of functions that this function calls.
+    """
 
     def __init__(self, function: Any) -> None:
         self._module, self._file = function.__module__, f"{function.__module__}.{function.__qualname__}"
@@ -88,7 +95,10 @@ class _Cache(NullCache):
             LOOPS.put(self._file, key, _DUMP(data._reduce()))  # noqa: SLF001
 
     def _key(self, types: Any, codegen: Any) -> bytes | None:
-        """Return all that determines the machine code: sources, also of this module, versions, processor and types."""
+        """Return everything that determines the machine code, or None if it is not known.
+
+        It consists of the sources (also of this module), the versions, the processor, and the types of the arguments.
+        """
         stamp = origins.stamp(self._module)
         if stamp is None:
             return None

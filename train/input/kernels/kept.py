@@ -20,15 +20,19 @@ _ABANDONED_SECONDS = 3600.0  # no process writes a file for longer than this
 
 
 class Kept:
-    """Stores bytes by name and key in a folder of the user, with mode 0700.
+    """Stores bytes by name and key in a folder that only the user can open (mode 0700).
 
-    A file has a SHA-256 of its key and its bytes, followed by the bytes. It appears by a rename, so several processes
-    may write the same file at once. The folder is private, because anybody who can write to it can forge the hash.
-    `trouble` is a warning, or empty if there is none. `tell` is called once if something has to be compiled.
+    A file holds a SHA-256 of its key and its bytes, followed by the bytes. It is written under another name and then
+    renamed, so several processes may write the same file at once. The folder is private, because anybody who can write
+    to it can forge the hash. `trouble` is a warning, or empty if there is none. `tell` is called once if something has
+    to be compiled.
     """
 
     def __init__(self, name: str, lost: str) -> None:
-        """Use the folder `name`. `lost` begins the warning `trouble`: it says what follows if nothing can be kept."""
+        """Use the folder `name`.
+
+        `lost` is the start of the warning `trouble`: the consequence if nothing can be stored.
+        """
         self.trouble = ""
         self.tell: Callable[[str], None] = _log.info
         self._told = False
@@ -36,7 +40,7 @@ class Kept:
         self._name = name
 
     def get(self, name: str, key: bytes) -> bytes | None:
-        """Return the bytes stored with this key, or None if there are none or if any bit has changed."""
+        """Return the bytes stored with this key, or None if there are none or if they were damaged."""
         path = self._path(name, key)
         if path is None:
             return None
@@ -56,7 +60,7 @@ class Kept:
             self.tell(f"compiling the loops over pixels for this processor, which takes some seconds{later}")
 
     def put(self, name: str, key: bytes, data: bytes) -> None:
-        """Store bytes in place of earlier ones. If there are too many files, remove the least recently used."""
+        """Store bytes in place of earlier ones. If there are too many files, remove those unused for longest."""
         path = self._path(name, key)
         if path is None:
             return
@@ -84,7 +88,7 @@ def _digest(key: bytes, data: bytes) -> bytes:
 
 
 def _clear(folder: Path) -> None:
-    """Remove the oldest files beyond the limit, and unfinished files of killed processes."""
+    """Remove the oldest files above the limit on their number, and unfinished files of killed processes."""
     ages: dict[Path, float] = {}
     for path in folder.iterdir():
         with suppress(FileNotFoundError):  # another process is clearing too

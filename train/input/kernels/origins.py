@@ -19,10 +19,10 @@ _BEGAN = time.time()
 
 @cache
 def stamp(module: str) -> str | None:
-    """Return a hash of the source files behind a loaded module, or None if the source is not known for sure.
+    """Return a hash of the source files behind a loaded module, or None if the loaded source is not certain.
 
-    It is unknown if a file cannot be read, as for interactive input, or if a file has changed since this process
-    began, because the loaded code may then be older than the file.
+    It is not certain if a file cannot be read, as for interactive input, or if a file has changed since this process
+    began: the loaded code may then be older than the file.
     """
     total = hashlib.sha256()
     try:
@@ -55,7 +55,7 @@ def files(module: str) -> set[Path]:
 
 
 def _file(name: str, package: Path | None) -> Path | None:
-    """Return a module's file in the folder of its package; None if `name` is not a module, or is in no such package."""
+    """Return a module's file, or None if `name` is no module, or is not in the folder `package` of its package."""
     if package is None:
         return None
     path = package.joinpath(*name.split(".")[1:])
@@ -63,7 +63,10 @@ def _file(name: str, package: Path | None) -> Path | None:
 
 
 def _imported(text: str) -> list[str]:
-    """Return all names in the import statements of a source, and their packages; some are functions or constants."""
+    """Return all names in the import statements of a source, and the packages that contain these names.
+
+    Some of the names are functions or constants instead of modules.
+    """
     names = [name for line in _IMPORT.findall(text) for name in re.findall(r"[\w.]+", line)]
     for package, members in _FROM.findall(text):
         names += [package, *(f"{package}.{member}" for member in re.findall(r"\w+", members))]

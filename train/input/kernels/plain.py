@@ -1,6 +1,7 @@
 """Replaces the compiled loops if numba is missing: the same bits from torch, NumPy and zlib, one image at a time.
 
-Each function has the name, the arguments and the result of its compiled counterpart, which documents them.
+Each function has the name, the arguments and the result of the compiled loop that it replaces, whose docstring
+describes them.
 """
 
 import os
@@ -21,7 +22,7 @@ _LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)  # mask of the lower word of 
 
 
 def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxes, made: Bytes) -> None:
-    """Resize boxes of images in memory to squares."""
+    """Resize boxes of images, which are in memory, to squares."""
     for i in range(len(starts)):
         (top, left), (height, width) = boxes.corners[i], boxes.sides[i]
         first = starts[i] + top * pitches[i]
@@ -38,7 +39,7 @@ def scale_rows(pixels: Bytes, scale: NDArray[Any], shift: NDArray[Any], made: ND
 def read_rows(
     descriptors: Integers, offsets: Integers, sizes: NDArray[np.int32], crcs: NDArray[np.uint32], rows: Bytes
 ) -> bool:
-    """Read files into the rows of an array; return whether all files are as expected."""
+    """Read files into the rows of an array. Return whether all files have the expected checksums and end markers."""
     for row, descriptor, offset, size, crc in zip(rows, descriptors, offsets, sizes, crcs, strict=True):
         file = row[:size]
         if not _read(int(descriptor), file, int(offset)):
@@ -58,9 +59,9 @@ def find_simple(
 
 
 def is_simple(file: bytes, height: int, width: int) -> bool:
-    """Whether a file is a JPEG of these sides with plain headers (`shards/jpeg.py`), grey or in three colours.
+    """Whether a file is a JPEG of this height and width with plain headers (`shards/jpeg.py`), in one or three colours.
 
-    It must have no EXIF data, and a type of frame that decoders agree on.
+    It must have no EXIF data, and its type of frame must be one on which decoders agree.
     """
     if file[: len(START)] != START:
         return False
@@ -76,7 +77,7 @@ def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> Non
 
 
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
-    """Resize boxes of images in a file to squares, reading only the strips that are visible."""
+    """Resize boxes of images, which are in a file, to squares. Only the strips that the squares show are read."""
     for i, image in enumerate(ids.tolist()):
         (corner, left), (height, width) = boxes.corners[i].tolist(), boxes.sides[i].tolist()
         begin, end = _rows_seen(boxes, i, made.shape[1])
@@ -94,7 +95,7 @@ def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Read strips of images from a file without resizing."""
+    """Read strips of images from a file. The images are not resized."""
     for i, image in enumerate(ids.tolist()):
         if _read_rows(stored, once, image, int(first[i]), int(last[i]), held[starts[i] :]) == UNSOUND:
             return i
@@ -102,7 +103,10 @@ def read_strips(
 
 
 def _resized(box: Bytes, boxes: Boxes, i: int, size: int) -> Bytes:
-    """Return box i, (height, width, 3), as rows of its square. Uses the torch kernel that the loops reproduce."""
+    """Return box i, (height, width, 3), resized to the rows of its square.
+
+    Uses the torch kernel whose results the compiled loops reproduce.
+    """
     channels_first = torch.from_numpy(np.ascontiguousarray(box)).permute(2, 0, 1)[None]
     mode = "bicubic" if boxes.cubic else "bilinear"
     whole = interpolate(channels_first, boxes.resized[i].tolist(), mode=mode, antialias=True)
@@ -124,12 +128,15 @@ def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
 
 
 def _padded_rows(stored: Stored, image: int, count: int) -> int:
-    """Return the bytes of any `count` rows of an image with the rest of their strips, up to the end of a word."""
+    """Return the most bytes that any `count` rows of an image take, in whole strips and up to the end of a word."""
     return 3 * int(stored.widths[image]) * (count + 2 * STRIP_ROWS) + WORD
 
 
 def _read_rows(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
-    """Read and check the strips with rows `first` to `last`; return the first row of these strips, or UNSOUND."""
+    """Read and check the strips with rows `first` to `last` of an image.
+
+    Return the first row of these strips, or UNSOUND.
+    """
     pitch, strip, end = 3 * int(stored.widths[image]), first // STRIP_ROWS, -(-last // STRIP_ROWS)
     top = strip * STRIP_ROWS
     size, each = (min(end * STRIP_ROWS, int(stored.heights[image])) - top) * pitch, STRIP_ROWS * pitch // WORD

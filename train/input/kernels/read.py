@@ -17,14 +17,17 @@ _STRIDE = 16  # bytes that the checksum takes at a time
 def read_rows(
     descriptors: Integers, offsets: Integers, sizes: NDArray[np.int32], crcs: NDArray[np.uint32], rows: Bytes
 ) -> bool:
-    """Fill `rows` (n, longest) with files and zeros; False if a file has another checksum or no end marker."""
+    """Fill `rows` (n, longest) with n files, each followed by zeros. Return whether all files are as expected.
+
+    A file is not if its checksum differs from its entry in `crcs`, or if it does not end with an end marker.
+    """
     if MISSING:
         return plain.read_rows(descriptors, offsets, sizes, crcs, rows)
     return _read_rows(descriptors, offsets, sizes, crcs, _TABLES, rows)
 
 
 def checksum_tables() -> NDArray[np.uint32]:
-    """Return tables (16, 256) for a CRC-32 of 16 bytes at a time: row i has the value of a byte followed by i zeros.
+    """Return tables (16, 256) for a CRC-32 that takes 16 bytes at a time: row i is for a byte followed by i zero bytes.
 
     The method is "slicing" (Kounavis and Berry, "A Systematic Approach to Building High Performance, Software-based,
     CRC Generators", ISCC 2005).

@@ -17,9 +17,9 @@ if not MISSING:
 
 @jit_or(plain.resize_boxes)
 def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxes, made: Bytes) -> None:
-    """Resize boxes of images in `pixels` (bytes,) to squares `made`, (n, size, 3 * size) of red, green, blue.
+    """Resize boxes of images in `pixels` (bytes,) to squares in `made`, (n, size, 3 * size) of red, green, blue.
 
-    Image i begins at byte starts[i], and each of its rows pitches[i] bytes after the row before.
+    Image i begins at byte starts[i]. Each of its rows begins pitches[i] bytes after the previous row.
     """
     space = space_for(boxes, made.shape[1])
     for i in range(len(starts)):
@@ -29,7 +29,10 @@ def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxe
 
 @jit_or(plain.resize_strips)
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
-    """Do the same for images of a file, one at a time. Returns the index of the first damaged image, or -1."""
+    """Resize boxes of images in a file to squares in `made`, one image at a time.
+
+    Returns the index of the first damaged image, or -1.
+    """
     space, longest = space_for(boxes, made.shape[1]), 0
     for image in ids:
         longest = max(longest, 3 * stored.widths[image] * stored.heights[image])
@@ -48,9 +51,10 @@ def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made:
 def resize_box(
     pixels: Bytes, start: int, pitch: int, boxes: Boxes, i: int, chosen: Chosen, space: Space, made: Bytes
 ) -> None:
-    """Resize box i to `made`, (size, 3 * size), with the filters chosen for it.
+    """Resize box i to `made`, (size, 3 * size), with the filters in `chosen`.
 
-    The image row with the first row of the box begins at byte `start`. Only rows that the filters use are read.
+    `start` is the byte where the image row with the first row of the box begins. Only rows that the filters use are
+    read.
     """
     size, top, count = len(made), boxes.cut[i, 0], chosen.end - chosen.begin
     at = start + chosen.begin * pitch + 3 * boxes.corners[i, 1]
@@ -80,7 +84,10 @@ def _along_rows(
     rows: Bytes,
     size: int,
 ) -> None:
-    """Resize `count` rows of one box along x, and write the part that is kept to `rows`. `edge` is working memory."""
+    """Resize `count` rows of one box along x, and write the pixels that are kept to `rows`.
+
+    `edge` is working memory.
+    """
     for row in range(count):
         at = start + row * pitch
         if at + 3 * (width + taps) < len(pixels):
@@ -103,9 +110,9 @@ def _along_row(
     to: int,
     size: int,
 ) -> None:
-    """Resize one row into rows[to : to + 3 * size]. The two bytes after it are overwritten too.
+    """Resize one row into rows[to : to + 3 * size]. The two bytes after this range are overwritten too.
 
-    Pixels are written from left to right, so each pixel replaces the bytes that the one before it has overwritten.
+    Pixels are written from left to right. Each write reaches into the next pixel, which is written later.
     """
     done = 0
     if taps == 2:

@@ -15,7 +15,7 @@ _FOUR_INTEGERS, _FOUR_BYTES = ir.VectorType(_INTEGER, 4), ir.VectorType(ir.IntTy
 # The order that moves each colour next to the same colour of the neighbour, in two runs of (r, g, b, r, g, b, -, -)
 _SIDE_BY_SIDE = [0, 3, 1, 4, 2, 5, 6, 7, 8, 11, 9, 12, 10, 13, 14, 15]
 _HAS_PMADDWD = platform.machine() in ("x86_64", "AMD64")
-"""Whether one instruction sums four pairs of products (SSE2). LLVM does not find it by itself."""
+"""Whether the processor has an instruction that sums four pairs of products (SSE2). LLVM does not use it by itself."""
 Generator = Callable[[Any, Any, Any, Any], ir.Value]
 
 
@@ -88,7 +88,7 @@ clamped_pixel: Any = intrinsic(_clamped_pixel)
 def _blended_pixels(
     _context: Any, pixels: Any, _at: Any, _next_at: Any, _pair: Any, _next_pair: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Set made[to : to + 6] to two pixels: blends of the two neighbours from byte `at` on, and from `next_at` on.
+    """Set made[to : to + 6] to two pixels. Each is a weighted sum of two neighbours: from byte `at`, or `next_at`, on.
 
     A pair holds the weights of two neighbours, the first one in its low 16 bits. The sums are divided by 2^bits and
     rounded. `pixels` and `made` are uint8 (bytes,). Eight bytes are read and written instead of six.
@@ -117,9 +117,9 @@ def _blended_pixels(
 def _blended_bytes(
     _context: Any, rows: Any, _at: Any, _next_at: Any, _pair: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Set made[to : to + 16] to blends of 16 bytes from byte `at` on with those from `next_at` on.
+    """Set made[to : to + 16] to weighted sums of the 16 bytes from byte `at` on and the 16 bytes from `next_at` on.
 
-    The pair is that of `_blended_pixels`. `rows` and `made` are uint8 (bytes,).
+    The weights are a pair as in `_blended_pixels`. `rows` and `made` are uint8 (bytes,).
     """
     at, number = types.intp, types.int32
     signature = types.void(rows, at, at, number, number, made, at)

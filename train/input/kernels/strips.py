@@ -15,7 +15,7 @@ _HIGH = np.uint64(32)  # shift to the upper word
 
 @jit_or(plain.sum_strips)
 def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> None:
-    """Write the checksums of the strips in these words to `sums`. Each strip but the last has `each` words."""
+    """Write the checksums of the strips in `words` to `sums`. Each strip except the last has `each` words."""
     for strip in range(len(sums)):
         sums[strip] = _sum_of(words[strip * each : (strip + 1) * each], low, high)
 
@@ -33,7 +33,7 @@ def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Read rows first[i] to last[i] of each image, with the rest of their strips, into `held` from byte starts[i] on.
+    """Read rows first[i] to last[i] of each image into `held` from byte starts[i] on, in whole strips.
 
     Returns the index of the first damaged image, or -1.
     """
@@ -45,7 +45,7 @@ def read_strips(
 
 @jit
 def read_checked(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
-    """Read the strips with rows `first` to `last` of an image into `held`, with zeros to the end of a word.
+    """Read the strips with rows `first` to `last` of an image into `held`, followed by zeros up to the end of a word.
 
     Returns the first row of these strips, or UNSOUND if they are missing or damaged.
     """

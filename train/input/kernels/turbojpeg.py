@@ -36,9 +36,10 @@ def decode_rows(
     taken: NDArray[np.bool_],
     pixels: Bytes,
 ) -> None:
-    """Decode each JPEG that is `taken`, the first sizes[i] bytes of rows[i], to RGB at byte starts[i] of `pixels`.
+    """Decode each JPEG i with taken[i] to RGB, from byte starts[i] of `pixels` on.
 
-    taken[i] becomes False if the library gives an error or a warning. The sides must agree with the file's header.
+    The JPEG is the first sizes[i] bytes of rows[i]. taken[i] becomes False if the library gives an error or a warning.
+    Height and width must agree with the file's header.
     """
     jpegs, made = rows.ctypes.data, pixels.ctypes.data
     for i in range(len(rows)):
