@@ -1,1 +1,1 @@
-"""Turns images as people keep them into a shard set: the commands and their parts. Never imports torch."""
+"""Converts images in any layout into a shard set: the commands, and the modules they use. Never imports torch."""

@@ -1,8 +1,8 @@
 """`headrace index`: makes a manifest and indexes for existing WebDataset tars; no tar is rewritten.
 
-Tars made by others are adopted: every image is decoded once, and samples that cannot be used are left out of the
-indexes and named in report.jsonl. For an existing set, all files beside the tars are made again; the old manifest says
-which tars and classes the set has, and whether prep made it.
+Every image in the tars is decoded once. Samples that cannot be used are omitted from the indexes, and report.jsonl
+lists each with the reason. If the tars are a shard set already, all files beside them are made again; the old manifest
+gives the tars and the classes of the set, and tells whether prep made it.
 """
 
 import re
@@ -83,7 +83,10 @@ def _found(root: Path) -> dict[str, list[Path]]:
 
 
 def by_split(where: Location, tars: Iterable[str]) -> dict[str, list[str]]:
-    """The names of the tars of each split, sorted. Raises UsageError if there are none, or for an unusable name."""
+    """The names in `tars` by split, sorted.
+
+    Raises UsageError if `tars` is empty, or if a name contains other characters than letters, digits, _, . and -.
+    """
     splits: dict[str, list[str]] = defaultdict(list)
     for name in sorted(tars):
         if not re.match(TAR_NAME, name):
@@ -97,7 +100,11 @@ def by_split(where: Location, tars: Iterable[str]) -> dict[str, list[str]]:
 
 
 def write_set(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, say: Say) -> Manifest:
-    """Write .idx, Parquet, report and manifest, in this order."""
+    """Write the files of a set beside its tars: .idx, Parquet, report and manifest, in this order; return the manifest.
+
+    `splits` has the scanned tars of each split; `old` is the manifest of the set that the tars belong to, if there is
+    one.
+    """
     scans = [scan for part in splits.values() for scan in part]
     if old:
         _check_same(root, old, scans)
@@ -129,7 +136,7 @@ def _write_report(root: Path, notes: list[Note]) -> None:
 
 
 def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
-    """Check that the tars are those of the manifest; in tars made by prep every sample must be usable."""
+    """Raise DataError if a tar differs from the manifest `old`, or if a tar made by prep has an unusable sample."""
     expected = {shard.name: shard.sha256 for split in old.splits for shard in split.shards}
     for scan in scans:
         if scan.sha256 != expected[scan.path.name]:
@@ -146,7 +153,11 @@ def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
 
 
 def _classes(root: Path, labels: set[str]) -> tuple[ClassInfo, ...]:
-    """The classes: integers keep their value, so that label 7 stays label 7; words are sorted."""
+    """The classes in the order of their labels.
+
+    Integers keep their value, so that label 7 stays label 7; words are sorted. Raises DataError if there is no label,
+    or if the labels do not form a list of classes.
+    """
     if not labels:
         raise DataError("no usable sample in any tar: each needs an image and a .cls member with its label")
     try:

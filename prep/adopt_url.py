@@ -1,6 +1,7 @@
 """`headrace index` for tars in object storage: fetches and reads each tar once, and creates the files beside them.
 
-No file is replaced, because others may be reading it. So an existing set is left unchanged.
+No file at the URL is replaced, because other programs may be reading it. If the tars are a shard set already, nothing
+is changed.
 """
 
 import hashlib
@@ -28,10 +29,10 @@ _THREADS = 16  # most of their time is spent waiting for storage
 
 
 def adopt_at(where: Location, *, say: Say) -> Manifest:
-    """Index the tars in a folder or at a URL.
+    """Index the tars in a folder or at a URL; return the manifest of the set.
 
-    Raises UsageError if there are none, or if other files have the names of the index files; DataError for unusable
-    tars.
+    Raises UsageError if there are no tars, or if the URL has files with the names of the index files but other
+    contents; DataError for unusable tars.
     """
     if not isinstance(where, Url):
         return adopt(where, say=say)
@@ -48,7 +49,7 @@ def adopt_at(where: Location, *, say: Say) -> Manifest:
 
 
 def _found(url: Url, tars: Mapping[str, int], say: Say) -> Manifest:
-    """The manifest of the existing set, which must be made of these tars."""
+    """The manifest of the set at the URL. Raises UsageError unless the set consists of `tars`, sizes by name."""
     manifest = read_manifest(url)[1]
     named = {shard.name: shard.bytes for split in manifest.splits for shard in split.shards}
     if named != tars:

@@ -1,4 +1,4 @@
-"""Makes shard sets in a folder or at a URL."""
+"""Makes a shard set in a folder or at a URL: calls the module that deals with this kind of target."""
 
 from headrace.prep import append as appending
 from headrace.prep import append_at, convert, part, upload
@@ -21,7 +21,10 @@ def prep(
     say: Say,
     engine: Engine = make_shards,
 ) -> Result:
-    """Make the shard set `out` from `source`, unless it exists already. At a URL only the pool makes shards."""
+    """Make the shard set `out` from `source`, unless it exists already.
+
+    For a set at a URL `engine` is not used: worker processes of this machine make the shards.
+    """
     if isinstance(out, Url):
         return upload.prep_to_url(source, out, options, workers=workers, if_exists=if_exists, say=say)
     return convert.prep(source, out, options, workers=workers, if_exists=if_exists, say=say, engine=engine)
@@ -37,14 +40,17 @@ def append(
     say: Say,
     engine: Engine = make_shards,
 ) -> Result:
-    """Append the images of `source` that the shard set `out` does not have. At a URL as for `prep`."""
+    """Append the images of `source` that the shard set `out` does not have.
+
+    For a set at a URL `engine` is not used: worker processes of this machine make the shards.
+    """
     if isinstance(out, Url):
         return append_at.append_to_url(source, out, options, new_classes=new_classes, workers=workers, say=say)
     return appending.append(source, out, options, new_classes=new_classes, workers=workers, say=say, engine=engine)
 
 
 def make_plan(source: Location, out: Location, options: Options, *, workers: int, say: Say) -> None:
-    """Make only the plan, so that no part has to wait for it."""
+    """Make only the plan of a set, so that no process with --part has to wait while another one makes the plan."""
     if isinstance(out, Url):
         upload.make_plan_at(source, out, options, workers=workers, say=say)
     else:
@@ -52,7 +58,7 @@ def make_plan(source: Location, out: Location, options: Options, *, workers: int
 
 
 def prep_part(source: Location, out: Location, options: Options, share: Part, *, workers: int, say: Say) -> None:
-    """Make the missing shards of a part; publish nothing."""
+    """Make the shards of the part `share` that do not exist yet; publish nothing."""
     if isinstance(out, Url):
         upload.prep_part_at(source, out, options, share, workers=workers, say=say)
     else:

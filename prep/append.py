@@ -1,7 +1,7 @@
-"""`headrace prep SOURCE OUT --append`: adds images to a shard set, as tars after its own.
+"""`headrace prep SOURCE OUT --append`: adds images to a shard set, in new tars that follow the existing ones.
 
-The old tars are kept: each gets a second name in a new folder, which then takes the place of the old folder. A process
-that has the old set open can continue to read it.
+The existing tars are hard-linked into a new folder, or copied if the disk has no hard links. The new folder then takes
+the place of the old one. A process that has opened the old set can continue to read it.
 """
 
 import time
@@ -43,9 +43,10 @@ def append(
     say: Say,
     engine: Engine = make_shards,
 ) -> Result:
-    """Append the images of `source` that the set `out` does not have, unless this was done already.
+    """Append the images of `source` that the set `out` does not have.
 
-    Raises UsageError if there is no such set, or if nothing can be appended to it.
+    Nothing is changed if the set has a part from this source with these options already. Raises UsageError if there is
+    no set at `out`, or if nothing can be appended to it.
     """
     began = time.monotonic()
     out = target(source, out)
@@ -63,7 +64,10 @@ def append(
 
 
 def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp], say: Say) -> int | None:
-    """The part of a set that was made from this source with these options; None if there is none."""
+    """The number of the part of the set that was made from this source with these options; None if there is none.
+
+    A part of a set has the samples of one prep or of one append.
+    """
     numbers = reuse.parts_with(base.where, base.manifest, options)
     found = reuse.part_by_stamp(files, base.manifest, options, known)
     if found is not None or not numbers:
@@ -77,14 +81,14 @@ def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp
 
 
 def nothing_new(planned: Planned, base: Base, began: float) -> Result:
-    """The result if the set has every image of the source already and is left unchanged."""
+    """The result of an append if the set has every image of the source already, and so is left unchanged."""
     left_out = reasons_of([*planned.source.unused, *planned.dropped])
     account = Tally(planned.plan.images, unused=left_out)
     return Result(base.manifest, reused=False, seconds=time.monotonic() - began, tally=account, added=0)
 
 
 def appended(made: Made, base: Base, began: float) -> Result:
-    """The result if samples were appended."""
+    """The result of an append that has added samples to the set."""
     if headers.remembered(base.manifest):
         headers.remember(made.manifest)  # because the appended images were admitted just now
     added = made.manifest.samples - base.manifest.samples

@@ -24,10 +24,10 @@ from headrace.shards.urls import Location, Url
 
 
 def append_to_url(source: Location, out: Url, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
-    """Append the images of `source` that the set at `out` does not have, unless this was done already.
+    """Append the images of `source` that the set at `out` does not have.
 
-    Raises UsageError if there is no such set, or if nothing can be appended to it; HeadraceError if another prep
-    changes the set meanwhile.
+    Nothing is changed if the set has a part from this source with these options already. Raises UsageError if there is
+    no set at `out`, or if nothing can be appended to it; HeadraceError if another prep changes the set meanwhile.
     """
     began = time.monotonic()
     refuse_url(out)

@@ -41,9 +41,9 @@ class Result:
     reused: bool
     seconds: float
     tally: Tally = field(default_factory=Tally)
-    """What became of the files of the source; empty if the set is reused."""
+    """Counts of source files that were omitted or changed; empty if the set is reused."""
     added: int | None = None
-    """Samples that were appended to a set; None if a whole set was made."""
+    """The number of samples that were appended; None if a whole set was made."""
 
 
 class Made(NamedTuple):
@@ -64,7 +64,10 @@ def prep(
     say: Say,
     engine: Engine = make_shards,
 ) -> Result:
-    """Make the shard set `out` from `source`, or find that it exists already."""
+    """Make the shard set `out` from `source`; return its manifest and the counts for the summary.
+
+    If there is a set at `out`, `if_exists` ("reuse", "rebuild" or "error") says what is done with it.
+    """
     began = time.monotonic()
     out = target(source, out)
     with held(out), closing(open_files(source, out.parent, options)) as files:
@@ -80,7 +83,7 @@ def prep(
 
 
 def _make(files: Files, out: Path, options: Options, workers: int, say: Say, engine: Engine) -> Made:
-    """Make the set and publish it, with the right to write `out`."""
+    """Make the set and publish it. The caller must hold the right to write `out`."""
     stamp, room = files.stamp(), Room(out)
     _refuse_other_parts(room.found(), options, room)
     with room.planning() as folder:
@@ -101,9 +104,10 @@ def _make(files: Files, out: Path, options: Options, workers: int, say: Say, eng
 def make_set(
     planned: Planned, work: Work, stamp: str, workers: int, out: Path, say: Say, engine: Engine = make_shards
 ) -> Made:
-    """Make the missing parts of a set for `out`, in the folder of `work`. Raises DataError if its source changes.
+    """Make the missing shards of a planned set, and its other files, in the folder of `work`; publish nothing.
 
-    `stamp` is the stamp of the source before planning.
+    `stamp` is the source's stamp from before planning. Raises DataError if the source's stamp is a different one at the
+    end.
     """
     source = planned.source
     records, bad = _all_shards(planned, work, workers, out, say, engine)
@@ -117,7 +121,10 @@ def make_set(
 
 
 def target(source: Location, out: Path) -> Path:
-    """The folder in which a set is written. Raises UsageError for impossible paths."""
+    """The folder in which a set is written: `out` with links followed.
+
+    Raises UsageError if a path is impossible, or if `out` is inside the source.
+    """
     if isinstance(source, Path):
         refuse_impossible(source)
     out = followed(out)
@@ -128,7 +135,11 @@ def target(source: Location, out: Path) -> Path:
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
-    """Hold the right to write `out`. A set at a mount point, or where nothing may be written, can only be reused."""
+    """A context that has the right to write `out`, which excludes other processes.
+
+    If `out` is a mount point, or if it exists in a folder that is not writable, there is no lock: an existing set can
+    be reused there, but not replaced.
+    """
     if is_mount_point(out) or (out.exists() and not os.access(out.parent, os.W_OK)):
         yield
         return
@@ -154,7 +165,7 @@ def _all_shards(
 
 
 def _refuse_other_parts(there: Plan | None, options: Options, room: Room) -> None:
-    """Raise UsageError if parts were made with other options, because that work would be lost."""
+    """Raise UsageError if processes with --part made shards with other options, because these would be removed."""
     if there is not None and there.by_parts and (other := differing(there, options)):
         raise UsageError(
             f"{room.folder}: parts were made there with other options: {', '.join(other)}. Give these options, or "
@@ -163,7 +174,7 @@ def _refuse_other_parts(there: Plan | None, options: Options, room: Room) -> Non
 
 
 def _refuse_other_source(there: Plan | None, plan: Plan, files: Files, room: Room) -> None:
-    """Raise DataError if parts were made from other files."""
+    """Raise DataError if processes with --part made shards from other files."""
     if there is not None and there.by_parts and there.id != plan.id:
         raise DataError(
             f"{files.root}: its files are not those from which parts were made in {room.folder} (paths, sizes, labels "

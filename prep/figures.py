@@ -25,7 +25,7 @@ _TITLES: dict[Kind, str] = {
 
 
 def report(shards: ShardSet, facts: Facts) -> str:
-    """Lines of text with counts, classes, percentiles, histograms, duplicates and leakage."""
+    """The figures as text: counts, classes, percentiles, histograms, duplicates, and images in several splits."""
     counts = f"{shards.manifest.samples:,} samples, {len(shards.class_ids):,} classes"
     if shards.manifest.appended:
         counts += f" in {len(shards.manifest.parts)} parts"
@@ -58,7 +58,10 @@ def _split(split: SplitFacts, shards: ShardSet) -> list[str]:
 
 
 def _mixing(shards: ShardSet, facts: SplitFacts) -> list[str]:
-    """Lines on how well windows and partitions mix the classes, and on how much a host reads with partitions."""
+    """Lines with the number of classes in a batch and in a group, for the whole set, for windows and for partitions.
+
+    With partitions, another line tells how much data a host reads in an epoch.
+    """
     (info,) = (one for one in shards.manifest.splits if one.name == _TRAIN)
     sizes = tuple(shard.samples for shard in info.shards)
     found = shuffle_quality(
@@ -78,7 +81,10 @@ def _mixing(shards: ShardSet, facts: SplitFacts) -> list[str]:
 
 
 def _appended(shards: ShardSet, sizes: tuple[int, ...]) -> list[str]:
-    """Lines about the share of appended samples in batches, because a window may have many of their tars, or none."""
+    """Lines with the share of appended samples in a batch, for the whole set and for windows of shards.
+
+    In a window the share varies, because a window may contain many tars of appended samples, or none.
+    """
     if not shards.manifest.appended:
         return []
     samples, first = sum(sizes), sum(sizes[: shards.manifest.first_tars(_TRAIN)])
@@ -108,7 +114,7 @@ def _leakage(facts: Facts) -> list[str]:
 
 
 def _equal(facts: Facts, names: tuple[str, ...]) -> Iterable[str]:
-    """The first pairs of equal images of each kind."""
+    """Lines with the number of equal images of each kind, such as across splits, and with the first pairs."""
     if not facts.images:
         return
     yield f"equal images: {facts.images:,} occur more than once, {facts.disputed:,} of these under several labels"

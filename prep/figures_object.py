@@ -10,7 +10,7 @@ from headrace.shards.shardset import ShardSet
 
 
 def as_object(shards: ShardSet, facts: Facts) -> str:
-    """The figures; docs/inspect.md describes the fields."""
+    """The figures as the text of a JSON object; docs/inspect.md describes the fields."""
     counts = {split.name: split.per_class.tolist() for split in facts.splits}
     record = {
         "root": str(shards.where),

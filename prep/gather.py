@@ -1,8 +1,9 @@
 """Finds the images that a user names, on disks and at URLs, and reads and admits each on request.
 
-A name is a file, a folder, a glob, a zip, tar or listing (without labels too; a .txt file has one path per line), or a
-shard set. All of these except listings may be URLs, and so may the paths in a listing. No image is skipped silently:
-unreadable images, and links, which are not followed, are included with the reason.
+A name is the path of an image file, folder, zip, tar, listing or shard set, or a glob pattern. A listing needs no
+labels; a .txt file is a listing with one path per line. Each of these except a listing may be at a URL; the paths in a
+listing may be URLs too. No image is skipped silently: unreadable images, and links, which are not followed, are
+included with the reason.
 """
 
 import glob
@@ -35,7 +36,7 @@ _AHEAD = 4  # images per thread that are read ahead
 
 
 class Gathered:
-    """All images that were named, in order. Several threads read them."""
+    """All images that a user named, in order. Several threads may read them at the same time."""
 
     def __init__(self, parts: Sequence[Part], threads: int) -> None:
         self._parts, self._threads = parts, threads
@@ -45,7 +46,10 @@ class Gathered:
         return int(self._starts[-1])
 
     def read(self, places: Iterable[int], prepared: Prepared = Prepared()) -> Iterator[Given]:  # noqa: B008  immutable
-        """The images with these indices, in this order, as prep would store them; a few images are read ahead."""
+        """Yield the images with the indices `places`, in this order, as prep with these options would store them.
+
+        A few images are read ahead.
+        """
         begun: deque[Future[Given]] = deque()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="headrace-admit") as pool:
             try:

@@ -1,4 +1,4 @@
-"""Numbers of samples as lines of text: in each class, and in ranges of a size."""
+"""Shows numbers of samples as lines of text: for each class, and for each bin of a histogram."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,10 @@ _NAME = 28  # characters of a class name
 
 
 def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
-    """A line for each class, in the order of the labels; for many classes a line for each range of counts."""
+    """Lines with the number of samples of each class, in the order of the labels.
+
+    If there are many classes, the lines have the number of classes in each range of sample counts instead.
+    """
     if len(names) > NAMED:
         return _grouped(counts)
     shown = [short(name) for name in names]
@@ -22,7 +25,7 @@ def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
 
 
 def _grouped(counts: NDArray[np.int64]) -> list[str]:
-    """Lines with the number of classes in each of some equally wide ranges."""
+    """Lines with the number of classes in each range of sample counts; all ranges have the same width."""
     low, high = int(counts.min()), int(counts.max())
     step = (high - low) // _GROUPS + 1
     classes = np.bincount((counts - low) // step).tolist()
@@ -35,7 +38,10 @@ def _grouped(counts: NDArray[np.int64]) -> list[str]:
 
 
 def in_bins(edges: tuple[float, ...], counts: NDArray[np.int64]) -> list[str]:
-    """A line for each bin from the first with a sample to the last one; a bin begins at its edge."""
+    """Lines with the range and the number of samples of each bin, from the first to the last bin that has a sample.
+
+    `edges` are the lower ends of the bins.
+    """
     used = np.flatnonzero(counts)
     if not len(used):
         return []
@@ -61,6 +67,6 @@ def _bar(value: int, top: int) -> str:
 
 
 def short(name: str, length: int = _NAME) -> str:
-    """The first of a class's names, shortened to fit in a line, without control characters."""
+    """The part of a class name before its first comma, shortened to `length`, without unprintable characters."""
     first = "".join(one if one.isprintable() else "?" for one in name.split(",", 1)[0].strip())
     return first if len(first) <= length else first[: length - 3] + "..."

@@ -28,12 +28,12 @@ def make_shards(
     """Convert a data set into a shard set at `out`, a folder or a URL, as `headrace prep` does, and open it.
 
     `source` is a folder, zip, tar, listing or Parquet file. `options` are the options of the command: seed,
-    samples_per_shard, shard_size (megabytes), classes, per_class, follow_links, columns (of a listing), classes_from
-    (a shard set or file), val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"), on_empty_class
+    samples_per_shard, shard_size (megabytes), classes, per_class, follow_links, columns (of a listing), classes_from (a
+    shard set or file), val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"), on_empty_class
     ("error", "drop" or "keep"), dedupe ("none" or "exact"), on_conflict ("error" or "drop"), max_side (pixels),
-    quality, background ("white" or "#7f7f7f"). Workers are processes that need nothing from the calling program, which
-    may be a script without a main guard or a notebook; None means one for each available core. Lines of output go to
-    the logger "headrace".
+    quality, background ("white" or "#7f7f7f"). `workers` is the number of processes that make shards; None means one
+    for each available core. They do not import the calling program, so it may be a notebook, or a script that does not
+    test `__name__`. Lines of output go to the logger "headrace".
 
     With `append`, images of `source` that the set `out` does not have are appended to it; with `new_classes`, also
     images of classes that the set does not have.

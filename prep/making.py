@@ -1,4 +1,4 @@
-"""Makes the missing shards of a plan, with progress and a check of bad images."""
+"""Makes the missing shards of a plan, shows the progress, and checks the images that do not decode."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,10 @@ _RESERVE = 64 * MEGABYTE  # for the index, and for what other programs write mea
 def make_missing(
     missing: Sequence[Job], work: Work, workers: int, out: Path, bad: BadImages, engine: Engine = make_shards
 ) -> dict[str, Record]:
-    """Do these jobs; return their records by name. Raises FullError if the disk is full; finished shards are kept."""
+    """Make the shards of the jobs `missing`; return their records by shard name.
+
+    Raises FullError if the disk is full; finished shards are kept.
+    """
     _check_space(missing, work, out, workers)
     records = {}
     with progress(sum(job.samples for job in missing), "prep") as report:

@@ -1,9 +1,9 @@
-"""`headrace prep --part I/N`: makes a share of a set's shards, in one of several processes on any hosts.
+"""`headrace prep --part I/N`: makes a share of a set's shards, while other processes on any hosts make the others.
 
-All processes read one plan, which the first of them makes. A part makes its shards and publishes nothing. The same
-command without --part keeps the shards that parts have made, makes the missing ones and publishes the set. A part may
-be run again, or by two processes at once, because shards have equal bytes whichever process makes them, and are renamed
-into place.
+All processes read one plan, which the first of them makes. A process with --part makes the shards of its part and
+publishes nothing. The same command without --part keeps these shards, makes the missing ones and publishes the set. A
+part may be made again, or by two processes at once, because every process makes shards with the same bytes and renames
+them into place when they are complete.
 """
 
 import re
@@ -55,7 +55,7 @@ class Part(NamedTuple):
 
 
 def make_plan(source: Location, out: Path, options: Options, *, workers: int, say: Say) -> None:
-    """Make only the plan, so that no part has to wait for it."""
+    """Make only the plan of a set, so that no process with --part has to wait while another one makes the plan."""
     out = target(source, out)
     if _is_published(out, options, say):
         return
@@ -66,9 +66,9 @@ def make_plan(source: Location, out: Path, options: Options, *, workers: int, sa
 
 
 def prep_part(source: Location, out: Path, options: Options, part: Part, *, workers: int, say: Say) -> None:
-    """Make the missing shards of a part. Nothing is ever removed or published.
+    """Make the shards of a part that do not exist yet. Nothing is removed or published.
 
-    Raises DataError if a file differs from the plan, UsageError if the plan has other options.
+    Raises DataError if a file differs from the plan, UsageError if the plan was made with other options.
     """
     out = target(source, out)
     if _is_published(out, options, say):
@@ -90,7 +90,10 @@ def prep_part(source: Location, out: Path, options: Options, part: Part, *, work
 
 
 def make_share(part: Part, work: Work, files: Files, workers: int, out: Path) -> tuple[int, int]:
-    """Make the missing shards of a part; return the number that were made now, and the number of all its shards."""
+    """Make the shards of a part that do not exist yet.
+
+    Return the number of shards that were made now, and the number of all shards of the part.
+    """
     remains.remove_all_remains(work.folder)
     jobs = [job for split in work.plan.jobs().values() for job in split][part.number - 1 :: part.of]
     records = finished(jobs, work)
@@ -102,7 +105,7 @@ def make_share(part: Part, work: Work, files: Files, workers: int, out: Path) ->
 
 
 def _is_published(out: Path, options: Options, say: Say) -> bool:
-    """Whether the set has been published already. Raises UsageError if `out` is another set."""
+    """Whether the requested set has been published already. Raises UsageError if `out` is another set."""
     manifest = reuse.published(out, options)
     if manifest is not None:
         say(f"{out}: exists already, made with these options; there is nothing to do")
@@ -110,7 +113,10 @@ def _is_published(out: Path, options: Options, say: Say) -> bool:
 
 
 def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> Plan:
-    """The plan that all parts read, made if missing. Raises UsageError if it was made with other options."""
+    """The plan that all processes with --part read; makes it if there is none.
+
+    Raises UsageError if the plan was made with other options.
+    """
     room, told = Room(out), False
     while (plan := room.found()) is None:
         try:

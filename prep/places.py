@@ -28,7 +28,10 @@ from headrace.shards.urls import is_url, location
 
 
 class Part(Protocol):
-    """The images in one place, in order; `place` is the index of an image."""
+    """The images of one file, folder, archive, listing or shard set, in order.
+
+    `place` is the index of an image in this order.
+    """
 
     def __len__(self) -> int: ...
 
@@ -58,7 +61,7 @@ def _admitted(part: Part, place: int, prepared: Prepared) -> Given:
 
 
 class Files:
-    """Single files, on a disk or at URLs. The name of a URL omits the query, which may contain a secret."""
+    """Single files, on a disk or at URLs. The name of an image at a URL omits the query, which may contain a secret."""
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
@@ -87,7 +90,7 @@ class Files:
 
 
 class Memory:
-    """One image in memory."""
+    """One image whose file the caller passes as bytes."""
 
     def __init__(self, name: str, data: bytes) -> None:
         self._name, self._data = name, data
@@ -149,9 +152,9 @@ def _images_in(files: SourceFiles) -> tuple[list[Entry], LeftOut]:
 
 
 class Listing:
-    """The images of a listing in order, labelled or not; an unreadable path is included with the reason.
+    """The images of a listing in its order, with or without labels; paths may be URLs.
 
-    Paths may be URLs.
+    An image that cannot be read is included with the reason.
     """
 
     def __init__(self, path: str) -> None:

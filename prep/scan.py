@@ -19,7 +19,7 @@ from headrace.shards.sample import Row
 from headrace.shards.tar import LABEL_EXTENSION
 
 EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "jp2", "gif", "avif", "heic")
-"""Extensions of images; if a sample has several, the first of these counts."""
+"""Extensions of images. If a sample has several images, the one whose extension comes first here is used."""
 
 
 class Found(NamedTuple):
@@ -63,7 +63,7 @@ def scan_tar(path: Path) -> Scan:
 
 
 def _key_and_extension(name: str) -> tuple[str, str]:
-    """Split a name as the webdataset library does: at the first dot of the last part."""
+    """Split a name into key and extension as the webdataset library does: at the first dot after the last slash."""
     folder, slash, last = name.rpartition("/")
     return folder + slash + last.partition(".")[0], idx.extension_of(name)
 

@@ -36,13 +36,13 @@ def write_sheet(shards: ShardSet, path: Path, twins: Sequence[Twins] = ()) -> st
 
 
 def _labels(classes: int) -> list[int]:
-    """All labels, or some that are evenly spread over them."""
+    """All labels, or evenly spaced labels if there are too many classes for one sheet."""
     shown = min(classes, _CLASSES)
     return [place * classes // shown for place in range(shown)]
 
 
 def _sheet(shards: ShardSet, labels: list[int], twins: Sequence[Twins]) -> Sheet:
-    """The title, then a row for each class, in columns, then the pairs."""
+    """The sheet: a title, then a row for each class, in columns, and below them the pairs of equal images."""
     names = shards.split_names[: len(_QUOTAS)]
     quotas = dict(zip(names, _QUOTAS[len(names)], strict=True))
     row_width = _TEXT + sum(quotas.values()) * (SIDE + GAP) + len(quotas) * _BETWEEN
@@ -70,7 +70,7 @@ def _sheet(shards: ShardSet, labels: list[int], twins: Sequence[Twins]) -> Sheet
 
 
 def _pair(sheet: Sheet, at: tuple[int, int], twins: Twins, opened: dict[str, Split], shards: ShardSet) -> None:
-    """The image of two samples, and beside it the split, key and class of both."""
+    """Draw the image that two samples have in common, and beside it the split, key and class of each."""
     name = twins.first.split
     if name not in opened:
         opened[name] = shards.split(name)
@@ -84,7 +84,7 @@ def _pair(sheet: Sheet, at: tuple[int, int], twins: Twins, opened: dict[str, Spl
 
 
 def _row(sheet: Sheet, at: tuple[int, int], label: int, splits: list[tuple[Split, int]]) -> None:
-    """The pictures of a class, each in its square."""
+    """Draw pictures of samples of a class from each split, side by side."""
     left, top = at
     for split, quota in splits:
         for place, pixels in enumerate(_pictures(split, label, quota)):
@@ -93,14 +93,14 @@ def _row(sheet: Sheet, at: tuple[int, int], label: int, splits: list[tuple[Split
 
 
 def _caption(sheet: Sheet, at: tuple[int, int], label: int, name: str) -> None:
-    """The label, and below it the class's name on up to three lines."""
+    """Write the label, and below it the name of the class on up to three lines."""
     sheet.write(at, str(label), 10, FAINT)
     for number, line in enumerate(textwrap.wrap(short(name, 66), 22)[:3]):
         sheet.write((at[0], at[1] + 14 + 15 * number), line, 13)
 
 
 def _pictures(split: Split, label: int, count: int) -> list[NDArray[np.uint8]]:
-    """Some samples of the class, the same ones each time."""
+    """The pixels of up to `count` samples of the class; every call chooses the same samples."""
     ids = np.flatnonzero(split.labels == label)
     keys = hash64(0, Stream.PREP, zlib.crc32(b"--sheet"), ids)
     chosen = ids[np.argsort(keys, kind="stable")[:count]]

@@ -31,8 +31,8 @@ def subset(
 ) -> Result:
     """Make the shard set `out` from the samples of `parent` that meet the SQL condition `where` or are listed in `ids`.
 
-    Raises UsageError if no sample is selected, or if `out` exists and is not this subset; also the errors of reading
-    the parent.
+    Raises UsageError if no sample is selected, or if `out` exists and is not this subset; also what reading the parent
+    raises.
     """
     began = time.monotonic()
     out = target(parent, out)
@@ -52,7 +52,7 @@ def subset(
 
 
 def _make(shards: ShardSet, out: Path, asked: Asked, chosen: Ids, say: Say) -> Manifest:
-    """Write the set and publish it."""
+    """Write the set to a folder beside `out` and publish it; return its manifest."""
     empty = [name for name, ids in chosen.items() if not len(ids)]
     if len(empty) == len(chosen):
         raise UsageError(f"{shards.where}: no sample is selected, but a set needs at least one. Change the selection")

@@ -1,4 +1,4 @@
-"""The summary that prep prints at its end."""
+"""Formats the summary that prep prints at its end."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ _SHOWN = 20  # names in a line
 
 
 def summary(result: Result, out: Location) -> str:
-    """The contents of the set, and how it was made."""
+    """The summary as text: the contents of the set, and how it was made."""
     manifest = result.manifest
     if result.reused:
         end = f"  reused: it was made before from the same source with the same options ({result.seconds:.2f} s)"
@@ -31,7 +31,7 @@ def summary(result: Result, out: Location) -> str:
 
 
 def contents(manifest: Manifest, out: Location) -> str:
-    """The contents of a set."""
+    """The contents of a set as text."""
     splits = ", ".join(f"{split.samples:,} {split_name(manifest, split.name)}" for split in manifest.splits)
     shards = [shard for split in manifest.splits for shard in split.shards]
     size = sum(shard.bytes for shard in shards)
@@ -46,7 +46,7 @@ def contents(manifest: Manifest, out: Location) -> str:
 
 
 def split_name(manifest: Manifest, name: str) -> str:
-    """The name of a split; for a validation split also the source's name, if that was given."""
+    """The name of a split for output. If --val chose the validation split, its name in the source is added."""
     chosen = manifest.options.get("val")
     return f"{name} (the source's {chosen})" if name == VALIDATION and chosen is not None else name
 

@@ -1,6 +1,6 @@
 """`headrace prep` to a URL: makes the set on this machine's disk, a few shards at a time, and uploads it.
 
-A set in object storage is never rebuilt in place, because others may be reading it.
+A set in object storage is never replaced by a new one, because other programs may be reading it.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def prep_to_url(source: Location, out: Url, options: Options, *, workers: int, i
 
 
 def make_plan_at(source: Location, out: Url, options: Options, *, workers: int, say: Say) -> None:
-    """Make only the plan, and store it at the URL."""
+    """Make only the plan of a set, and store it at the URL, where processes with --part read it."""
     refuse_url(out)
     uploads = Uploads(out)
     if _is_published(uploads, options, say):
@@ -57,7 +57,7 @@ def make_plan_at(source: Location, out: Url, options: Options, *, workers: int, 
 
 
 def prep_part_at(source: Location, out: Url, options: Options, part: Part, *, workers: int, say: Say) -> None:
-    """Make the shards of a part that are missing at the URL; publish nothing."""
+    """Make the shards of a part that do not exist at the URL yet, and upload them; publish nothing."""
     refuse_url(out)
     uploads = Uploads(out)
     if _is_published(uploads, options, say):
@@ -87,7 +87,10 @@ def _make(files: Files, uploads: Uploads, desk: Path, options: Options, workers:
 
 
 def _plan(files: Files, uploads: Uploads, folder: Path, options: Options, workers: int, say: Say) -> Plan:
-    """The plan at the URL, made and stored there if missing. Raises UsageError for a different one."""
+    """The plan at the URL; if there is none, makes it and stores it there.
+
+    Raises UsageError if the plan was made with other options, or if another set is being made at the URL.
+    """
     plan = uploads.fetch_plan(folder)
     if plan is None:
         for path in folder.iterdir():

@@ -35,7 +35,7 @@ class Checked:
             raise DataError(f"{self.root}: {what}, listed above. Do not train on it as it is. {self.report.remedy}")
 
     def line(self) -> str:
-        """The closing line about an intact set, with the checks that were made."""
+        """The closing line for a set without problems, with the checks that were made."""
         what = "sizes, SHA-256, index against tars" + (", every image decoded" if self.deep else "")
         return (
             f"{self.root}: sound. {self.report.manifest.samples:,} samples in {len(self.shards):,} shards, "
@@ -59,7 +59,7 @@ class Checked:
 
 
 def examine(root: Location, *, deep: bool) -> Checked:
-    """Check a set with progress. Raises what `headrace.shards.verify.verify` raises."""
+    """Check a set and show the progress. Raises what `headrace.shards.verify.verify` raises."""
     began = time.monotonic()
     with progress(manifest_at(root).samples, "verify") as report:
         found = verify_at(root, decode=sides if deep else None, threads=usable_cores(), progress=report)

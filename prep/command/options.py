@@ -1,4 +1,4 @@
-"""The options of a shard set. Equal options and an equal source give equal bytes."""
+"""Defines the options that determine a shard set: equal options and an equal source give equal bytes."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -17,7 +17,10 @@ _BOUND = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(%)|(\d{1,15})")  # a share or a nu
 
 @dataclass(frozen=True)
 class Options:
-    """The options that determine the bytes of a set, and `max_bad`; the number of workers is not one of them."""
+    """The options that determine the bytes of a set, and `max_bad`.
+
+    The number of workers is not among them, because it does not change the bytes.
+    """
 
     seed: int = 0
     samples_per_shard: int | None = None  # None: `shard_size` decides
@@ -89,7 +92,7 @@ class Options:
     def record(self) -> dict[str, Scalar]:
         """The options for the manifest, without those about duplicates if duplicates are not searched for.
 
-        Of paths in the home folder the manifest has "~", because a set may be passed on.
+        In paths, "~" stands for the home folder, because the set may be given to other people.
         """
         late = {"dedupe", "on_conflict"} if self.dedupe == "none" else set()
         found = {name: value for name, value in self.values().items() if name not in late}
@@ -106,7 +109,7 @@ class Options:
 
 
 def _absolute(where: Location) -> str:
-    """The absolute path, or the URL, for the manifest. Raises UsageError for a URL with a query."""
+    """The absolute path, or the URL, as the manifest records it. Raises UsageError for a URL with a query."""
     if isinstance(where, Path):
         return str(where.absolute())
     if where.parts.query:
@@ -115,8 +118,8 @@ def _absolute(where: Location) -> str:
 
 
 def decisive(name: str, value: Scalar) -> Scalar:
-    """The part of an option that must be equal for a set to be reused.
+    """The form of an option's value that is compared when an existing set may be reused.
 
-    Of --classes-from this is only whether it was given, because the classes themselves are compared.
+    For --classes-from this is only whether the option was given, because the classes themselves are compared.
     """
     return value is not None if name == "classes_from" else value

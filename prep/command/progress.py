@@ -13,10 +13,10 @@ Say = Callable[[str], None]  # prints a line for the user
 
 
 class Progress(Protocol):
-    """Called with the number of finished samples."""
+    """A function that is called with the number of finished units, such as images."""
 
     def __call__(self, done: int) -> None:
-        """Report that `done` samples are finished so far."""
+        """Report that `done` units are finished so far."""
         ...
 
 
@@ -33,7 +33,7 @@ def progress(total: int, what: str, unit: str = "images", stream: TextIO | None 
 
 
 class _Lines:
-    """Prints a line every few seconds."""
+    """Prints a line about the progress every few seconds, for output that is not a terminal."""
 
     def __init__(self, total: int, what: str, unit: str, stream: TextIO) -> None:
         self._total, self._what, self._unit, self._stream = total, what, unit, stream

@@ -1,10 +1,10 @@
-"""Admission of images; the only module that decodes and encodes them.
+"""Admits images: decodes each file in full, and makes a JPEG of it if necessary.
 
 Every image is decoded in full before it may enter a shard, because a damaged image would later end a training run with
 an error that does not name it. libjpeg-turbo decodes JPEGs and treats warnings as errors, which finds damaged scans
-that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training sees the same upright
-image. nvImageCodec decodes PNG, WebP, BMP, TIFF and PNM files, and Pillow the formats in formats.py; all of these
-become JPEGs. No NVIDIA decoder receives a file that `headrace.shards.unsafe` refuses.
+that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training decodes them to the same
+upright image. nvImageCodec decodes PNG, WebP, BMP, TIFF and PNM files, and Pillow decodes the formats in formats.py;
+the images of all these files become JPEGs. No NVIDIA decoder receives a file that `headrace.shards.unsafe` refuses.
 """
 
 import os
@@ -100,12 +100,15 @@ def decode(data: bytes) -> Pixels:
 
 
 def encode(pixels: Pixels, quality: int = QUALITY) -> bytes:
-    """RGB pixels as a JPEG."""
+    """Encode RGB pixels as a JPEG; return its bytes."""
     return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
 
 
 def _see(data: bytes, background: Colour | None = None) -> _Seen:
-    """Decode an image file. Without a background, transparent pixels have the colours that training would see."""
+    """Decode an image file.
+
+    Without a background, transparent pixels get the colours that the decoder for training gives them.
+    """
     is_jpeg = data[: len(jpeg.START)] == jpeg.START
     try:
         if is_jpeg:
@@ -121,7 +124,7 @@ def _see(data: bytes, background: Colour | None = None) -> _Seen:
 
 
 def _see_jpeg(data: bytes) -> _Seen:
-    """Decode with libjpeg-turbo, rotate by Headrace's own EXIF reader, and compare with what training would see."""
+    """Decode a JPEG with libjpeg-turbo, rotate it by its EXIF orientation, and compare it with what training sees."""
     headers = jpeg.read_headers(data)
     _check_pixels(headers.width, headers.height)
     cmyk = headers.components == 4  # libjpeg-turbo does not convert CMYK to RGB
@@ -138,7 +141,10 @@ def _see_jpeg(data: bytes) -> _Seen:
 
 
 def _see_other(data: bytes, background: Colour | None) -> _Seen:
-    """Decode a file of another format with nvImageCodec: prep converts such files, and adopted tars keep them."""
+    """Decode a file that is not a JPEG with nvImageCodec.
+
+    prep stores the image as a JPEG; tars that `headrace index` adopts keep the file as it is.
+    """
     fault, orientation = why_unsafe(data), readable(exif_in(data))
     if is_tiff(data):
         if fault:
@@ -156,7 +162,7 @@ def _see_other(data: bytes, background: Colour | None) -> _Seen:
 
 
 def _trains_alike(data: bytes, pixels: Pixels) -> bool:
-    """Whether the decoder for training sees these pixels."""
+    """Whether the decoder for training decodes the file to about the same pixels."""
     try:
         return _same(pixels, _codec_rgb(data, turn=True)[0])
     except BadImageError:
@@ -193,7 +199,10 @@ def _codec_decoder() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress the library's own messages, because the error has the reason. One thread at a time enters the block."""
+    """A context that suppresses nvImageCodec's messages on standard error, because the error raised has the reason.
+
+    Only one thread at a time can be in this context.
+    """
     with _one_thread:
         saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
@@ -206,7 +215,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _stream(data: bytes) -> tuple[Any, str, int, int]:
-    """The library's view of the file, with the format's name, width and height."""
+    """The stream that nvImageCodec makes of the file, the name of the format, and width and height in pixels."""
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
     unknown = BadImageError(
@@ -223,9 +232,9 @@ def _stream(data: bytes) -> tuple[Any, str, int, int]:
 
 
 def _codec_rgb(data: bytes, *, turn: bool) -> tuple[Pixels, str]:
-    """The pixels that nvImageCodec, which training also uses, sees in a file, and the format's name.
+    """The pixels to which nvImageCodec, the decoder for training, decodes a file, and the name of the format.
 
-    It may `turn` the image by its orientation only if `why_unsafe` does not object.
+    With `turn`, nvImageCodec rotates the image by its EXIF orientation. Use this only if `why_unsafe` has no objection.
     """
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
 """Decodes GIF, JPEG 2000, AVIF and HEIC with Pillow: the decoder for training never receives these formats.
 
-nvImageCodec ends its process on a damaged JPEG 2000 file, so Pillow decodes that format, and the other three too. The
-number of pixels is checked before any pixel is decoded. Only the first picture of an animation counts. This module also
-handles the transparency of all formats.
+nvImageCodec ends its process on a damaged JPEG 2000 file, so Pillow decodes JPEG 2000. It also decodes the other three
+formats. The number of pixels is checked before any pixel is decoded. Only the first picture of an animation is used.
+This module also handles the transparency of images in all formats.
 """
 
 import io
@@ -27,14 +27,15 @@ _ORIENTATION = 0x0112  # of EXIF
 
 
 class MissingExtraError(ValueError):
-    """A format needs an extra that is not installed: nothing is wrong with the file."""
+    """The format of a file needs an extra that is not installed; the file itself may be intact."""
 
 
 @cache
 def plugins() -> dict[str, Any]:
-    """Pillow's plugins, by Headrace's names of the formats. Imported late: most data sets need none.
+    """Pillow's plugins by the names that Headrace has for their formats.
 
-    They are called by name, because Image.open would also try other plugins, and apply Pillow's own limit of pixels.
+    They are imported late, because most data sets need none. They are called by name, because Image.open would also try
+    other plugins, and apply Pillow's own limit of pixels.
     """
     from PIL import (  # noqa: PLC0415
         AvifImagePlugin,
@@ -112,7 +113,10 @@ def _rgb(image: Any, background: Colour) -> Pixels:
 
 
 def over(pixels: Pixels, alpha: NDArray[np.uint8], background: Colour) -> Pixels:
-    """Blend pixels with a background; `alpha`, (height, width), is their opacity. Whole numbers give equal results."""
+    """Blend pixels with a background; `alpha`, (height, width), is the opacity of each pixel.
+
+    Computed in whole numbers, so that every machine gives equal pixels.
+    """
     if alpha.min(initial=255) == 255:
         return np.ascontiguousarray(pixels)
     share = alpha[..., None].astype(np.uint32)

@@ -35,7 +35,7 @@ def _applied(weights: NDArray[np.float64], columns: NDArray[np.uint8]) -> NDArra
 
 
 def _weights(old: int, new: int) -> NDArray[np.float64]:
-    """The weights, one row for each new pixel: whole numbers that sum to _UNIT in each row."""
+    """The weights, (new, old): whole numbers whose sum is _UNIT in each row, that is, for each new pixel."""
     scale = old / new
     centres = (np.arange(new) + 0.5) * scale - 0.5
     weights = np.maximum(0.0, 1 - np.abs(np.arange(old) - centres[:, None]) / max(scale, 1.0))

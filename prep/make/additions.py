@@ -5,7 +5,7 @@
     OUT/shardset.json               replaced last, if it still has the same tag
 
 A claim names the manifest for which its plan was made. A claim for another manifest comes from a dead process, or from
-one that can no longer publish.
+one that can no longer publish, and is replaced.
 """
 
 from headrace.prep.make.planned import Plan
@@ -37,7 +37,11 @@ class Additions(Uploads):
         return content, manifest.parse(self.url, content)
 
     def claim(self, plan: Plan) -> None:
-        """Claim the URL as for a new set. Raises HeadraceError if the set has changed: names of tars would clash."""
+        """Claim the URL as for a new set.
+
+        Raises HeadraceError if the set has changed since `read_set`, because new tars could get the names of existing
+        ones.
+        """
         self._refuse_change()
         there = self._claimed()
         if there is not None and there.get("onto") != plan.about["onto"]:
@@ -66,7 +70,7 @@ class Additions(Uploads):
         self._release()
 
     def _release(self) -> None:
-        """Remove the files that were stored for this plan, but no files of a later plan."""
+        """Remove the claim and the files that were stored for this plan, but not those of a later plan."""
         if self._plan is not None:
             own = tuple(f"{self._folder(self._plan)}{ending}" for ending in ("/", ".plan/"))
             self._remove([one.name for one in self.remote.list(WORK) if one.name.startswith(own)])

@@ -17,7 +17,10 @@ NOT_DECODED = "do not decode"
 
 
 class BadImages:
-    """The bad images of all splits so far. `before` has the bad images of dropped classes, each with its class id."""
+    """The bad images of all splits so far.
+
+    `before` has the bad images of classes that were dropped before planning, each with the id of its class.
+    """
 
     def __init__(self, files: Files, plan: Plan, options: Options, before: list[tuple[str, Bad]]) -> None:
         self._found: list[Bad] = []

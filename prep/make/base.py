@@ -1,4 +1,4 @@
-"""Reads the set to which images are appended, and checks whether it can be appended to."""
+"""Reads the set to which images are appended, and checks whether appending to it is possible."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ class Base:
 
     @classmethod
     def of(cls, where: Location, root: Path, manifest: Manifest, content: bytes, *, new_classes: bool) -> "Base":
-        """The set with this manifest; `content` are the bytes of the manifest."""
+        """The set with this manifest; `content` are the bytes of the manifest, from which its `id` is computed."""
         return cls(where, root, manifest, hashlib.sha256(content).hexdigest(), new_classes)
 
     def split(self, name: str) -> SplitInfo | None:
@@ -55,7 +55,7 @@ class Base:
         return next((one for one in self.manifest.splits if one.name == name), None)
 
     def behind(self, name: str) -> tuple[int, int]:
-        """The number of tars of a split, and the first key after its last sample."""
+        """The number of tars of a split, and the first key after its last sample: where the appended samples begin."""
         info = self.split(name)
         return (0, 0) if info is None else (len(info.shards), self._next_key(info))
 
@@ -68,7 +68,7 @@ class Base:
         return found
 
     def rows(self, name: str) -> Iterator[IndexRows]:
-        """The index of a split, some rows at a time."""
+        """Yield the rows of a split's index in order, at most `_TOGETHER` of them at a time."""
         info = self.split(name)
         for columns in index.read_groups(self.root, info.index, tuple(TYPES)) if info is not None else ():
             rows = np.zeros(len(columns["size"]), ROW)
@@ -96,7 +96,11 @@ class Base:
 
     @property
     def report(self) -> bytes:
-        """The content of report.jsonl without lines of unpublished parts; a URL receives it before the manifest."""
+        """The content of report.jsonl, without lines of parts that are not in the manifest.
+
+        A set at a URL may have such lines from an append that was not completed, because the report is uploaded before
+        the manifest.
+        """
         lines, parts = self.file(REPORT).splitlines(keepends=True), len(self.manifest.parts)
         return b"".join(line for line in lines if _part_of(line) <= parts)
 
@@ -128,7 +132,10 @@ def _part_of(line: bytes) -> int:
 
 
 def refuse_as_base(where: Location, manifest: Manifest, options: Options) -> None:
-    """Raise UsageError if nothing can be appended to the set, or nothing with these options."""
+    """Raise UsageError if images cannot be appended to the set, or not with these options.
+
+    They cannot be appended to adopted tars and to subsets. Options that change images must be those of the set.
+    """
     if manifest.made is None:
         raise UsageError(
             f"{where}: its tars were not made by prep, and --append needs what prep records about each file. Give a "

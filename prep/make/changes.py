@@ -12,7 +12,7 @@ from headrace.shards.names import REPORT
 def changes(folder: Path, manifest: Manifest, now: list[State]) -> str:
     """The differences between the images of a set and the states `now`, as text. `folder` has the set's indexes.
 
-    Of images that the set omits, only the paths are known.
+    Whether an image that the set omits has changed is not known, because the report has only its path.
     """
     before: dict[str, tuple[int, int]] = {}
     for split in manifest.splits:

@@ -1,7 +1,8 @@
 """Finds files of a source with the same bytes before planning, and chooses which one is kept.
 
-Samples are sorted by size on the disk, so that only files of equal size are compared: by CRC-32 if an archive records
-it, then by SHA-256. Memory holds the samples of one size, some thousands of other samples, and the omitted ones.
+Samples are sorted by file size, in tables on the disk, so that only files of equal size are compared: by CRC-32 if an
+archive records it, then by SHA-256. Memory holds the entries of all files of one size, of some thousands of other
+files, and of the omitted files.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ _STAYS = ("test", "val", "train")  # of equal files, one in the first of these s
 
 
 class Gone(NamedTuple):
-    """An omitted file: the reason, and its CRC-32."""
+    """The reason why a file is omitted, and its CRC-32."""
 
     reason: str
     crc: int
@@ -38,11 +39,11 @@ class Gone(NamedTuple):
 
 @dataclass
 class Duplicates:
-    """Omitted files, by their index among all samples sorted by path."""
+    """The omitted files, each by its index among all samples of the source, which are sorted by path."""
 
     gone: dict[int, Gone] = field(default_factory=dict)
     emptied: dict[int, int] = field(default_factory=dict)
-    """Labels of classes without remaining training images, and the numbers of omitted ones."""
+    """The number of omitted training images of each class that has no other training image, by label."""
 
     def among(self, first: int, count: int) -> NDArray[np.bool_]:
         """Which of `count` samples from index `first` on are omitted, (count,)."""
@@ -65,7 +66,8 @@ def find_duplicates(
 ) -> Duplicates:
     """The files of a source to omit: the `known` ones and, if requested, duplicates. `folder` is for temporary tables.
 
-    The `known` files are omitted in any case, so no other file is omitted as a duplicate of one of them.
+    The `known` files are omitted in any case. They are not compared with other files, so no file is omitted for being
+    equal to one of them.
 
     Raises DataError for equal files in different classes, unless such files are dropped, and for unreadable files.
     """
@@ -96,7 +98,10 @@ def find_duplicates(
 
 
 def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
-    """All samples except `known`, sorted by file size; samples of equal size share a chunk. `rank` is their index."""
+    """All samples except `known`, sorted by file size; samples of equal size are in the same chunk.
+
+    The column `rank` has the index of each sample among all samples sorted by path.
+    """
     sorter, first = ByKey(room, source.samples), 0
     for chunk in source.chunks():
         rows = chunk.rows.copy()
@@ -119,7 +124,10 @@ def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
 
 
 def _of_equal_size(rows: NDArray[np.void]) -> NDArray[np.int64]:
-    """The rows whose size, and CRC-32 if all rows have one, equals that of another row."""
+    """The indices of the rows whose file size occurs in other rows too.
+
+    If all rows have a CRC-32, only rows that have both size and CRC-32 in common with another row.
+    """
     if not len(rows):
         return np.zeros(0, np.int64)
     known = bool((rows["crcs"] != UNKNOWN_CRC).all())
@@ -138,7 +146,10 @@ def sums_of(reader: Reader, entry: Entry) -> tuple[bytes, int]:
 
 
 def _judge(chunk: Chunk, group: list[int], names: list[str], conflicts: list[Conflict]) -> Iterator[tuple[int, str]]:
-    """The omitted rows of a group of equal files, each with the reason; adds a conflict of classes to `conflicts`."""
+    """The rows to omit from a group of equal files, each with the reason.
+
+    If the files are in different classes, a conflict is added to `conflicts`.
+    """
     if len(group) == 1:
         return
     labels = chunk.rows["label"]

@@ -1,4 +1,4 @@
-"""Finds shards that an interrupted run or parts have finished and that can be used now."""
+"""Finds shards that are finished already, made by an interrupted prep or by other processes, and that can be kept."""
 
 import zlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _THREADS = 16  # most of their time is spent waiting for a disk
 
 
 def finished(jobs: Sequence[Job], work: Work) -> dict[str, Record]:
-    """The records, by name, of jobs whose shard exists undamaged and was made from the files in the plan."""
+    """The records, by shard name, of jobs whose shard exists undamaged and was made from the files in the plan."""
     if work.uploads is not None:
         return work.uploads.finished(jobs, work.plan, work.records)
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -27,9 +27,9 @@ def finished(jobs: Sequence[Job], work: Work) -> dict[str, Record]:
 
 
 def finished_meanwhile(job: Job, work: Work) -> Record | None:
-    """The record of a job that another process has finished since the plan was made, from the files as they were then.
+    """The record of a shard that another process has finished since the plan was made.
 
-    None if there is none, or if it was made from files with other times.
+    None if there is none, or if its files had other times of change than in the plan.
     """
     record = _record(job, work)
     try:
@@ -39,10 +39,10 @@ def finished_meanwhile(job: Job, work: Work) -> Record | None:
 
 
 def without_changed(records: dict[str, Record], jobs: Sequence[Job], work: Work, say: Say) -> dict[str, Record]:
-    """The records whose source files still have the same contents.
+    """The records of shards whose source files still have the same contents.
 
-    A file with the same time of change counts as unchanged. For other files, as in a copy of the source, the CRC-32 is
-    compared.
+    A file with the time of change that the record has counts as unchanged. Any other file, for example in a copy of the
+    source, is read and its CRC-32 is compared.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         own = [job for job in jobs if job.name in records]

@@ -1,6 +1,6 @@
 """Finds files of a source that a set has already, by path or by bytes, so that they are not appended again.
 
-The index of the set is read twice, a row group at a time; memory holds the paths and sizes of the source. Equal size
+The index of the set is read twice, one row group at a time; memory holds the paths and sizes of the source. Equal size
 and CRC-32 of the source file are not enough to omit an image: the SHA-256 of the JPEG that is stored decides.
 """
 
@@ -93,7 +93,7 @@ def find_known(source: Source, base: Base, options: Options, workers: int) -> Du
 
 
 def _first_look(base: Base, places: dict[str, int], sizes: NDArray[np.int64]) -> tuple[set[int], NDArray[np.int64]]:
-    """The indices of the paths that the set has too, and the sizes that the set has too."""
+    """The indices of the paths that are also in the set, and the file sizes that also occur in the set."""
     paths, found, asked = set[int](), [np.zeros(0, np.int64)], np.unique(sizes)
     for info in base.manifest.splits:
         for columns in index.read_groups(base.root, info.index, ("source", "source_size")):
@@ -103,7 +103,10 @@ def _first_look(base: Base, places: dict[str, int], sizes: NDArray[np.int64]) ->
 
 
 def _second_look(base: Base, sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> dict[int, list[_Sample]]:
-    """The samples of the set whose source file had one of these pairs of size and CRC-32, by mark."""
+    """The samples of the set whose source file had one of these pairs of size and CRC-32.
+
+    The keys of the result are those of `_marks`.
+    """
     asked, found = np.unique(_marks(sizes, crcs)), dict[int, list[_Sample]]()
     for columns in _columns(base):
         size, crc = columns["source_size"].to_numpy(), columns["source_crc32"].to_numpy()
@@ -127,7 +130,10 @@ def _mark(size: int, crc: int) -> int:
 
 
 def _marks(sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Size and CRC-32 combined into one number, because every file of a source has less than 2 GB."""
+    """One integer for each pair of size and CRC-32.
+
+    An integer has enough bits for both, because every file of a source has less than 2 GB.
+    """
     return sizes.astype(np.int64) << 32 | crcs.astype(np.int64)
 
 

@@ -22,10 +22,10 @@ from headrace.shards.manifest import TRAIN
 
 
 def lost_classes(source: Source, options: Options, workers: int, duplicates: Duplicates) -> list[Bad]:
-    """The training images of the classes to drop, all of them bad. Raises DataError if no class would remain.
+    """The training images of the classes to drop, none of which decodes. Raises DataError if no class would remain.
 
-    Each class is decoded up to its first good image. Nothing is decoded if no class may be dropped. Omitted duplicates
-    do not count.
+    In each class, images are decoded until one of them is good. Nothing is decoded unless the options allow to omit bad
+    images and to drop classes. Omitted duplicates do not count.
     """
     if options.on_empty_class != "drop" or options.on_bad != "skip":
         return []

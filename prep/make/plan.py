@@ -16,17 +16,26 @@ LARGE = 256_000_000  # bytes of a tar; sets that would need larger tars have mor
 
 
 def keys(positions: NDArray[np.int64], seed: int, split: str) -> NDArray[np.uint64]:
-    """Keys for sorting the samples of a split, from their positions in the sorted listing; no two are equal."""
+    """Keys by which the samples of a split are sorted in its shards; no two keys are equal.
+
+    `positions` are the positions of the samples in the listing sorted by path.
+    """
     return hash64(seed, Stream.PREP, zlib.crc32(split.encode()), positions)
 
 
 def tar_bytes(sizes: NDArray[np.int64]) -> int:
-    """The bytes that files of these sizes take in tars: header and content, label header and label."""
+    """The bytes that samples with files of these sizes take in tars.
+
+    These are a header and the content of the image, and a header and the content of the label.
+    """
     return int((3 * BLOCK + sizes + -sizes % BLOCK).sum())
 
 
 def shard_count(samples: int, total: int, *, samples_per_shard: int | None, shard_bytes: int) -> int:
-    """The number of tars for a split whose files take `total` bytes in tars; at least one."""
+    """The number of tars for a split of `samples` samples, whose files take `total` bytes in tars.
+
+    It is at least 1.
+    """
     if samples_per_shard is not None:
         return max(1, -(-samples // samples_per_shard))
     most = max(MAX_SHARDS, -(-total // LARGE))
@@ -34,7 +43,7 @@ def shard_count(samples: int, total: int, *, samples_per_shard: int | None, shar
 
 
 def cuts(samples: int, shards: int) -> list[tuple[int, int]]:
-    """First and past-the-last index of each shard; sizes differ by at most one sample."""
+    """First and past-the-last index of the samples of each shard; numbers of samples differ by at most one."""
     return [(samples * shard // shards, samples * (shard + 1) // shards) for shard in range(shards)]
 
 

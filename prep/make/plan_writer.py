@@ -1,4 +1,4 @@
-"""Writes a plan: the samples in the order of the shards, sorted on the disk, and a hash of all that decides the set."""
+"""Writes a plan: the samples in the order of the shards, and a hash of everything that determines the set."""
 
 import hashlib
 import json
@@ -33,10 +33,11 @@ def write_plan(
     by_parts: bool,
     base: Base | None = None,
 ) -> tuple[Plan, list[Unused]]:
-    """Write the plan of a source to an empty folder; return dropped images: duplicates, or images of dropped classes.
+    """Write the plan of a source to the empty folder `folder`; return the plan and the images that are dropped.
 
-    `labels` are the labels of dropped classes; `lost` has the paths of their training images that do not decode, with
-    the reasons. With a `base`, tars and keys continue after those of the base, and splits without samples are omitted.
+    Duplicates are dropped, and the images of dropped classes. `labels` are the labels of these classes; `lost` has the
+    paths of their training images that do not decode, with the reasons. With a `base`, tars and keys continue after
+    those of the base, and splits without samples are omitted.
     """
     number = np.cumsum(~np.isin(np.arange(len(source.classes)), labels)) - 1
     number[list(labels)] = DROPPED

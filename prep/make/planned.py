@@ -2,8 +2,8 @@
 
 A plan is a folder of tables (headrace/prep/sources/table.py). SPLIT.rows and SPLIT.paths have one sample per row in the
 order of the shards, as `headrace.prep.make.plan` defines it; all.files has all samples sorted by path, for the
-fingerprint of the source; plan.json describes them and is written last. A shard is a range of rows, so that a job is a
-few numbers, and a worker reads only the rows of its job. No process holds a plan in memory.
+fingerprint of the source; plan.json describes them and is written last. A shard is a range of rows, so a job consists
+of a few numbers, and a worker reads only the rows of its job. No process holds a plan in memory.
 
 The id of a plan is a hash of everything that determines the bytes: paths, sizes, labels, known CRC-32s and options, but
 neither times nor locations, so that two copies of a source have the same plan.
@@ -39,7 +39,7 @@ DROPPED = -1
 
 @dataclass(frozen=True)
 class Job:
-    """A shard to make, with `samples` samples of its split from index `first` on."""
+    """A shard to make. It has `samples` samples: those of its split from index `first` on."""
 
     name: str  # without ending
     number: int  # the index of the shard in its split
@@ -72,17 +72,17 @@ class Plan:
 
     @property
     def by_parts(self) -> bool:
-        """Whether the plan was made for parts, which other processes may be making now."""
+        """Whether the plan was made for processes with --part, which may be making its shards now."""
         return bool(self.about["by_parts"])
 
     @property
     def prefix(self) -> str:
-        """The prefix that a reader removes from paths."""
+        """The prefix that the reader of the source removes from paths."""
         return str(self.about["prefix"])
 
     @property
     def images(self) -> int:
-        """The number of images found, including those of dropped classes."""
+        """The number of images found in the source, including those of dropped classes."""
         return int(self.about["images"])
 
     @property
@@ -145,7 +145,7 @@ class Plan:
 
 
 def load_plan(folder: Path) -> Plan | None:
-    """The plan in a folder; None if there is none that this version can use."""
+    """The plan in a folder; None if there is no plan, or only one that this version of Headrace cannot use."""
     try:
         about = json.loads(regular.read(folder / ABOUT))
     except (OSError, ValueError, RecursionError):

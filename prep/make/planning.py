@@ -74,7 +74,10 @@ def plan_source(
 
 
 def _never_new(source: Source, stay: range, gone: Duplicates) -> set[int]:
-    """The labels of new classes if the set has all their images already; none if the classes are integers."""
+    """The labels of new classes all of whose images are omitted, because the set has them already.
+
+    Empty if the classes are integers.
+    """
     new = range(len(stay), len(source.classes))
     if not len(stay) or not new or are_integers(one.id for one in source.classes):
         return set()

@@ -39,12 +39,13 @@ def write_set(
     stamp: bytes,
     base: Base | None = None,
 ) -> Written:
-    """Write all files beside the tars, the manifest last. With a `base`, they cover its samples and the appended ones.
+    """Write all files beside the tars, the manifest last.
 
-    `others` are the files that determine labels and names; `unused` are all files that are not samples.
+    With a `base`, the files describe its samples and the appended ones. `others` are the files that determine labels
+    and names; `unused` are all files that are not samples.
 
-    The fingerprint covers the whole source, including images of dropped classes, because it will be compared with that
-    of a source whose images have not been decoded yet.
+    The fingerprint covers the whole source, including images of dropped classes. Later it is compared with the
+    fingerprint of a source whose images have not been decoded, so that their classes are not known to be dropped.
     """
     crcs, notes, samples = _Crcs(work), list[Note](), dict[str, NDArray[np.int64]]()
     splits = dict[str, SplitInfo]()
@@ -80,7 +81,7 @@ def _stamps(stamp: bytes, base: Base | None) -> bytes:
 
 
 class _Crcs:
-    """An array in a file with the CRC-32 of every file of a plan, in the order of all paths."""
+    """An array on the disk with the CRC-32 of every file of a plan, in the order of all paths."""
 
     def __init__(self, work: Work) -> None:
         self._plan = work.plan
@@ -154,7 +155,10 @@ def _action(unused: Unused) -> str:
 
 
 def _write_report(folder: Path, notes: list[Note], base: Base | None) -> None:
-    """Write one line for each changed image and each file that is not a sample; no file if there are none."""
+    """Write the report, with a line for each changed image and each file that is not a sample.
+
+    If there are no such files, no report is written.
+    """
     content = base.report + report(notes, len(base.manifest.parts) + 1) if base else report(notes)
     if content:
         store.write_bytes(folder / REPORT, content)

@@ -81,7 +81,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Record:
-    """The facts about a finished shard that other code needs."""
+    """The facts about a finished shard that are needed to check it and to describe it in the manifest."""
 
     name: str  # of the shard, without ending
     made_of: str  # the digest of the planned files and labels
@@ -115,7 +115,10 @@ def save_record(record: Record, contents: Contents, folder: Path) -> None:
 
 
 def load_record(folder: Path, made: Path, name: str) -> Record | None:
-    """The record in `folder` of a finished shard; None if it, or the shard's tar or .idx in `made`, is not intact."""
+    """The record in `folder` of a finished shard.
+
+    None if the record is not intact, or if the tar or .idx of the shard in the folder `made` is not.
+    """
     try:
         record = load_header(folder, name)
         whole = record.tar.is_at(made / f"{name}.tar") and record.idx.is_at(made / f"{name}.idx")
@@ -125,7 +128,7 @@ def load_record(folder: Path, made: Path, name: str) -> Record | None:
 
 
 def load_header(folder: Path, name: str) -> Record:
-    """A record, without a check of its shard. Raises OSError or ValueError if the record is missing or damaged."""
+    """Load a record without checking its shard. Raises OSError or ValueError if the record is missing or damaged."""
     return _record(name, _content(folder, name)[0][0])
 
 

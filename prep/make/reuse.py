@@ -1,4 +1,4 @@
-"""Checks whether an existing shard set is the requested one, and tells what differs if it is not."""
+"""Checks whether an existing shard set is the requested one, and if not, tells the user what differs."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,13 +24,19 @@ _ELSEWHERE = "Choose another OUT: others may be reading this set"
 
 
 def stamp_record(files: Files, stamp: str, options: Options) -> bytes:
-    """The line of `source.stat` for a part: the location and the stamp of its source, and the options for a rebuild."""
+    """The line of `source.stat` about a part.
+
+    It has the location and the stamp of its source, and the options that are needed to make the set again.
+    """
     where = files.root.absolute() if isinstance(files.root, Path) else files.root
     return stamps.stamp_of(where, stamp, options.record())
 
 
 def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: Say) -> Manifest | None:
-    """The manifest if `out` may be reused; None if it may be replaced. Raises an error in all other cases."""
+    """The manifest of the set at `out` if it may be reused; None if `out` may be replaced.
+
+    Raises UsageError or DataError in all other cases.
+    """
     if _is_empty(out):
         return None
     found = _manifest_of_prep(out)
@@ -75,12 +81,15 @@ def refuse_others(out: Location, manifest: Manifest, options: Options) -> None:
 
 
 def parts_with(out: Location, manifest: Manifest, options: Options) -> list[int]:
-    """The parts of a set that were made with these options. Raises NewerError for an unknown option."""
+    """The numbers of the parts of a set that were made with these options. Raises NewerError for an unknown option."""
     return [number for number, part in enumerate(manifest.parts) if not _differences(out, part.options, options)]
 
 
 def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: list[Stamp]) -> int | None:
-    """The part that was made from this source with these options, by its stamp; None if no stamp matches."""
+    """The number of the part that was made from this source with these options, found by its stamp.
+
+    None if no stamp matches.
+    """
     (own,) = stamps.parse(stamp_record(files, files.stamp(), options))
     numbers = parts_with(files.root, manifest, options)
     return next((one for one in numbers if one < len(known) and stamps.same_source(known[one], own)), None)
@@ -89,9 +98,9 @@ def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: lis
 def part_by_contents(
     files: Files, source: Source, manifest: Manifest, options: Options
 ) -> tuple[int | None, list[State]]:
-    """The part that was made from the contents of this source, None if there is none, and the states of the images.
+    """The number of the part that was made from the contents of this source, and the states of the source's images.
 
-    Reads the whole source.
+    The number is None if there is no such part. The whole source is read.
     """
     seen: list[State] = []
 
@@ -147,7 +156,7 @@ def _manifest_of_prep(out: Path) -> Manifest | None:
 
 
 def made_by_prep(out: Path) -> bool:
-    """Whether prep made every file in the folder `out`, so that replacing the folder loses nothing else."""
+    """Whether prep made every file in the folder `out`, so that nothing else is lost if the folder is replaced."""
     if _is_empty(out):
         return True
     manifest = _manifest_of_prep(out)
@@ -203,9 +212,10 @@ def _check_classes(out: Location, manifest: Manifest, options: Options) -> None:
 
 
 def check_source(files: Files, out: Location, manifest: Manifest, options: Options, beside: Path) -> int:
-    """The part that was made from the contents of the source. The folder `beside` has the set's indexes and report.
+    """The number of the part that was made from the contents of the source.
 
-    Raises UsageError, which says what changed, if there is no such part.
+    The folder `beside` has the set's indexes and report. Raises UsageError, which says what changed, if there is no
+    such part.
     """
     number, seen = part_by_contents(files, open_source(files, options), manifest, options)
     if number is None and not manifest.appended:

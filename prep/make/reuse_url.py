@@ -39,7 +39,7 @@ def existing_at(
 
 
 def fetch_indexes(uploads: Uploads, found: Manifest, folder: Path) -> None:
-    """Fetch the indexes and the report of a set into a folder."""
+    """Fetch the indexes and the report of the set at a URL into a folder."""
     store.make_folder(folder)
     for index in (split.index for split in found.splits):
         fetch(uploads.remote, File(index.name, index.bytes, index.sha256), folder / index.name)

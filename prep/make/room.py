@@ -35,13 +35,16 @@ class Room:
         return self.folder / f"{plan.id[:_ID]}{_RECORDS}"
 
     def found(self) -> Plan | None:
-        """The plan that other processes may use; None if there is none that this version can use."""
+        """The plan in this folder for processes with --part; None if there is no plan that this version can use."""
         plans = (load_plan(one) for one in sorted(self.folder.glob(f"*{_PLAN}")))
         return next((one for one in plans if one is not None and self.set_of(one).is_dir()), None)
 
     @contextmanager
     def planning(self) -> Iterator[Path]:
-        """A context with an empty folder for a plan, which is removed at the end, like an empty folder around it."""
+        """A context with an empty folder for a plan.
+
+        At the end of the context the folder is removed, and the folder that contains it too if it is empty.
+        """
         self._make()
         folder = store.partial_of(self.folder / "plan")
         with store.writing(folder):
@@ -68,13 +71,13 @@ class Room:
                     _remove(one)
 
     def publish_plan(self, plan: Plan) -> Plan:
-        """Publish a plan for other processes."""
+        """Make a plan visible to processes with --part; return it with its new folder."""
         target = self._plan_of(plan)
         store.publish_folder(plan.folder, target)  # replaces a plan that `found` could not use
         return Plan(target, plan.about)
 
     def close(self) -> None:
-        """Remove the whole folder after the set was published."""
+        """Remove the whole folder. Call this after the set has been published."""
         with suppress(OSError):  # a late process may still be writing in it
             store.discard(self.folder)
 

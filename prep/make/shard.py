@@ -1,7 +1,7 @@
 """Makes one shard, from its list of files to a finished tar. Worker processes do this work.
 
-A shard is finished when its record exists (prep/make/record.py). The record is written last. So even if the process is
-killed, it is certain which shards can be kept.
+A shard is finished when its record exists (prep/make/record.py). The record is written last. So if the process is
+killed, the records tell which shards are complete.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ TICK = 64  # samples between two reports of progress
 
 @dataclass(frozen=True)
 class Work:
-    """Everything that the jobs of one run share: `folder` is for tars, `records` for their records.
+    """Everything that all jobs of a prep have in common: `folder` is for tars, `records` for their records.
 
     With `uploads`, each finished tar is uploaded and then removed from the folder.
     """
@@ -45,7 +45,7 @@ class Work:
 
 
 Tick = Callable[[int, list[Bad]], None]
-"""Called with the number of samples that were finished since the last call, and the bad images among them."""
+"""A function that is called with the number of samples finished since the last call, and the bad ones among them."""
 
 
 def make_shard(job: Job, work: Work, tick: Tick) -> Record:
@@ -103,7 +103,7 @@ class _Making:
         tick(self._job.samples - (self._job.samples - 1) // TICK * TICK, self._news())
 
     def _news(self) -> list[Bad]:
-        """The bad images since the last call."""
+        """The bad images that were found since the last call of this function."""
         news = self.bad[self._told :]
         self._told = len(self.bad)
         return news

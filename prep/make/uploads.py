@@ -33,7 +33,10 @@ _AT_ONCE = 1000  # files removed by one request
 
 
 class Uploads:
-    """The uploads of one process to a set at a URL; a copy in a worker process opens its own connection."""
+    """The uploads of one process to a set at a URL.
+
+    A copy of this object in a worker process opens its own connection.
+    """
 
     def __init__(self, url: Url) -> None:
         self.url = url
@@ -54,7 +57,7 @@ class Uploads:
         return {one.name: one.bytes for one in self.remote.list()}
 
     def claim(self, plan: Plan) -> None:
-        """Claim the URL for this plan, so that other processes make the same plan there or none.
+        """Claim the URL for this plan, so that no other process can make a set with another plan there.
 
         Raises UsageError if another plan has claimed the URL, or if there are files that prep did not upload.
         """
@@ -82,7 +85,7 @@ class Uploads:
             )
 
     def fetch_plan(self, folder: Path) -> Plan | None:
-        """The plan that has claimed the URL, copied to an empty folder; None if there is no usable plan."""
+        """The plan that has claimed the URL, copied into an empty folder; None if there is no plan that can be used."""
         there = self._claimed()
         if there is None:
             return None
@@ -115,7 +118,10 @@ class Uploads:
             (made / name).unlink(missing_ok=True)
 
     def finished(self, jobs: Collection[Job], plan: Plan, records: Path) -> dict[str, Record]:
-        """The records of jobs whose shard exists and was made from the files in the plan; fetched into `records`."""
+        """The records of jobs whose shard is at the URL and was made from the files in the plan.
+
+        The records are fetched into the folder `records`.
+        """
         sizes = self.sizes()
         with ThreadPoolExecutor(_THREADS) as pool:
             found = pool.map(lambda job: self._fetch(job, plan, records, sizes), jobs)

@@ -1,4 +1,4 @@
-"""Lists the other files in a folder of Parquet files, with reasons, or refuses them if they form a data set too."""
+"""Lists the unread files in a folder of Parquet files, or refuses the folder if they are a data set of their own."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Reads a source of plain files below a URL of object storage, which are found by one listing."""
+"""Reads a source of plain files below a URL of object storage; one listing finds all of them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -25,7 +25,11 @@ class BucketFiles:
         self._stamped = False
 
     def stamp(self) -> str:
-        """The hash of all paths, sizes and times; the first call uses the table if it was requested before."""
+        """A hash of the paths, sizes and times of all files.
+
+        Each call lists the files again, except that the first call uses the listing of `table` if that was called
+        before.
+        """
         table = self._list() if self._found is None or self._stamped else self._found
         self._found, self._stamped = table, True
         state = hashlib.sha256()
@@ -34,7 +38,7 @@ class BucketFiles:
         return state.hexdigest()
 
     def table(self) -> FileTable:
-        """All files as listed for the last stamp; lists them if there is none."""
+        """All files as they were last listed; lists them if that has not been done yet."""
         if self._found is None:
             self._found = self._list()
         return self._found
@@ -61,7 +65,10 @@ class BucketFiles:
 
 
 class UrlReader:
-    """Reads files below a URL, or at the path if that is a URL. Each file is one request."""
+    """Reads files below a URL; if the path of an entry is a URL itself, reads the file at that URL.
+
+    Each file is read with one request.
+    """
 
     def __init__(self, root: Location, prefix: str) -> None:
         self._root, self.prefix = root, prefix
@@ -78,7 +85,7 @@ class UrlReader:
         return b"".join(self._parts(entry))
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The bytes of the file in parts."""
+        """The bytes of the file in several pieces."""
         for piece in self._parts(entry):
             yield from (bytes(piece[at : at + CHUNK]) for at in range(0, len(piece), CHUNK))
 

@@ -1,7 +1,8 @@
 """Determines the order of classes, and so their labels: for words, for integers, and from another set or a list.
 
-Words are sorted, like folders. If all labels are integers, they are class numbers, so that label 7 is class 7, as for
-adopted tars (shards/labels.py). --classes-from takes the classes from another set or from a file.
+Labels that are words are sorted, like the names of folders. If all labels are integers, they are class numbers, so that
+label 7 is class 7, as in adopted tars (shards/labels.py). --classes-from takes the classes from another set or from a
+file.
 """
 
 from collections import Counter
@@ -26,7 +27,7 @@ _TEXT = ".txt"
 
 
 def classes_of(found: set[str], where: Location) -> list[str]:
-    """The class for each label number, from all labels of a source.
+    """The classes in the order of their labels, from all label texts in a source.
 
     Raises DataError for labels with unprintable characters, and if a stray integer would make thousands of classes.
     """
@@ -42,9 +43,9 @@ def classes_of(found: set[str], where: Location) -> list[str]:
 
 
 def gaps(classes: list[str], counts: NDArray[np.int64]) -> list[str]:
-    """A line for the user if the labels are integers with gaps. Classes with names may well have no images.
+    """A line for the user with the class numbers that no image has, if the labels are integers; otherwise no line.
 
-    `counts` has the number of images of each class.
+    `counts` has the number of images of each class. Classes with names may well have no images.
     """
     if not labels.are_integers(classes):
         return []
@@ -90,10 +91,11 @@ def read_classes(path: Location) -> tuple[ClassInfo, ...]:
 
 
 def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Location, *, more: bool) -> Source:
-    """The source with the classes of the set at `where`, matched by id or name; new ones follow at the end.
+    """The source with the classes of the set at `where`, matched by id or name.
 
-    If the classes are the integers from 0 on, the next integers follow, up to the largest label. Raises DataError for
-    new classes unless `more`.
+    Classes that the set does not have get the labels after those of the set. If the classes of the set are the integers
+    from 0 on, the next integers follow, up to the largest label in the source. Raises DataError for new classes unless
+    `more`.
     """
     used = source.used()
     names = [source.classes[label].id for label in used]
@@ -117,21 +119,24 @@ def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Locat
 
 
 def _numbered(source: Source, used: list[int], own: list[int], infos: tuple[ClassInfo, ...]) -> Source:
-    """The source with the classes `infos`; the `used` labels become `own`."""
+    """The source with the classes `infos`: each label in `used` becomes the label at the same position in `own`."""
     number = np.full(len(source.classes), -1, np.int64)
     number[used] = own
     return source.renumbered(number, infos)
 
 
 def _tables(infos: tuple[ClassInfo, ...]) -> tuple[dict[str, int], dict[str, int]]:
-    """Labels by id, and labels by name for names of only one class."""
+    """The label of each class by its id, and the label by name for names that only one class has."""
     often = Counter(one.name for one in infos)  # a name shared by two classes identifies neither
     by_name = {one.name: label for label, one in enumerate(infos) if often[one.name] == 1}
     return {one.id: label for label, one in enumerate(infos)}, by_name
 
 
 def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, int] | None:
-    """The label of each class, by id, by name, or for integers by position in the list; None if one is missing."""
+    """The label of each of the classes `names`: by id, by name, or for integers by position in `infos`.
+
+    None if one of them is not among `infos`.
+    """
     found = next((table for table in _tables(infos) if set(names) <= table.keys()), None)
     if found is None and labels.are_integers(names) and all(len(name) < 9 and int(name) < len(infos) for name in names):
         found = {name: int(name) for name in names}
@@ -139,7 +144,10 @@ def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, i
 
 
 def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> Source:
-    """The source with these classes in their order, matched by id, by name, or for integers by position in the list."""
+    """The source with the classes `infos` in their order.
+
+    Its own classes are matched with them by id, by name, or for integers by position in `infos`.
+    """
     used = source.used()
     names = [source.classes[label].id for label in used]
     found = _labels_among(names, infos)

@@ -30,7 +30,7 @@ class MissingColumnError(DataError):
 
 
 class Columns(NamedTuple):
-    """The headers, as written, of the columns that are used."""
+    """The headers of the columns that are used, as written in the table."""
 
     path: str
     label: str
@@ -60,7 +60,7 @@ def find_columns(where: Location, headers: list[str], options: Options) -> Colum
 
 
 def find_column(what: str, where: Location, headers: list[str], options: Options) -> str | None:
-    """The header of the column for "path", "label" or "split"; None if there is no split."""
+    """The header of the column for "path", "label" or "split"; None if there is no column for splits."""
     by_name = {name.strip().lower(): name for name in reversed(headers)}
     chosen = _chosen(options) if options.columns is not None and has_header(options) else {}
     asked = (chosen[what],) if what in chosen else _HEADERS[what]
@@ -75,7 +75,10 @@ def find_column(what: str, where: Location, headers: list[str], options: Options
 
 
 def _chosen(options: Options) -> dict[str, str]:
-    """The headers in `--columns path=HEADER,label=HEADER`, in lower case."""
+    """The header in lower case for each column in `--columns path=HEADER,label=HEADER`.
+
+    Raises UsageError if --columns is invalid.
+    """
     pairs = [pair.partition("=") for pair in (options.columns or "").split(",")]
     chosen = {what.strip().lower(): header.strip().lower() for what, _, header in pairs}
     if not set(chosen) <= set(_HEADERS) or not all(chosen.values()) or len(chosen) < len(pairs):
@@ -92,7 +95,10 @@ def _senseless(options: Options) -> UsageError:
 
 
 def rows_of_csv(lines: Iterable[str], where: Location, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The number and the cells, by meaning, of each row of a CSV."""
+    """The line number and the cells of each row of a CSV.
+
+    Keys of the cells are path and label, and also split and bytes if there are such columns.
+    """
     if has_header(options):
         table = csv.DictReader(lines, strict=True)
         columns = find_columns(where, list(table.fieldnames or ()), options)
@@ -106,7 +112,7 @@ def rows_of_csv(lines: Iterable[str], where: Location, options: Options) -> Iter
 
 
 def rows_of_jsonl(lines: Iterable[str], where: Location, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The number and the cells, by meaning, of each line of a JSON lines file."""
+    """The line number and the cells of each line of a JSON lines file, with keys as in `rows_of_csv`."""
     columns: Columns | None = None
     for number, row in objects_of(lines, where):
         columns = columns or find_columns(where, list(row), options)
@@ -114,7 +120,10 @@ def rows_of_jsonl(lines: Iterable[str], where: Location, options: Options) -> It
 
 
 def objects_of(lines: Iterable[str], where: Location) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The number and the object of each non-empty line. Raises DataError for a line that is not an object."""
+    """The line number and the object of each non-empty line of a JSON lines file.
+
+    Raises DataError for a line that is not a JSON object.
+    """
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -128,7 +137,7 @@ def objects_of(lines: Iterable[str], where: Location) -> Iterator[tuple[int, dic
 
 
 def cells(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
-    """The cells of a row by meaning: path and label, and also split and bytes if there are columns for them."""
+    """The cells of a row by meaning: path and label, and also split and bytes if the table has such columns."""
     found = {"path": row.get(columns.path), "label": row.get(columns.label)}
     return found | {
         name: row.get(header)

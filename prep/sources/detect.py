@@ -26,7 +26,10 @@ _OF_FILES = (".zip", ".tar", ".tgz", *ENDINGS)  # endings of files, not of folde
 
 
 def open_files(path: Location, room: Path, options: Options | None = None) -> Files:
-    """The files at `path`: a folder, zip, tar or listing. A copy may be unpacked to the disk of the folder `room`."""
+    """The files of the source at `path`: a folder, zip, tar, listing or Parquet file.
+
+    Temporary files, such as an unpacked tar, are stored on the disk of the folder `room`.
+    """
     options = options or Options()
     if isinstance(path, Url):
         return open_files_at(path, room, options)
@@ -52,7 +55,11 @@ def open_files(path: Location, room: Path, options: Options | None = None) -> Fi
 
 
 def open_files_at(url: Url, room: Path, options: Options) -> Files:
-    """The files at a URL: those below it in object storage, or those in the archive or listing that it names."""
+    """The files of the source at a URL.
+
+    These are the files below the URL in object storage, or the files in the archive, listing or Parquet file at the
+    URL.
+    """
     file = RemoteFile(url)
     name = url.name.lower()
     if url.in_bucket and not any(mark in name for mark in _OF_FILES):
@@ -73,7 +80,7 @@ def open_files_at(url: Url, room: Path, options: Options) -> Files:
 
 
 def open_source(files: Files, options: Options) -> Source:
-    """The data set among these files, restricted by the options."""
+    """The data set that these files form, with the options applied, such as --classes-from and --per-class."""
     source = _whole_source(files, options)
     if options.classes_from is not None:
         source = with_classes(source, read_classes(location(options.classes_from)), str(options.classes_from))

@@ -38,7 +38,10 @@ OFFERS = {
 
 
 def download(offer: Offer, folder: Path, *, pause: float = _PAUSE) -> Path:
-    """The offered file in `folder`; fetched if missing. An interrupted transfer is resumed."""
+    """Return the path of the offered file in `folder`; fetch the file if it is missing, and check it.
+
+    A transfer that was interrupted is resumed.
+    """
     path = folder / offer.name
     partial = path.with_name(path.name + PARTIAL)
     failed, reason = 0, ""
@@ -89,7 +92,7 @@ def _fetch(offer: Offer, partial: Path, have: int) -> bool:
 
 
 def _check(path: Path, offer: Offer) -> None:
-    """Check the publisher's MD5, which guards against damage but not against malice."""
+    """Raise DataError unless the file has the publisher's MD5, which guards against damage but not against malice."""
     with regular.opened(path) as stream:
         seen = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if seen != offer.md5:

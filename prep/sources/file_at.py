@@ -1,6 +1,6 @@
 """Reads one file of a source, on a disk or at a URL: its size, its time of change, and bytes at any position.
 
-Objects for files of both kinds can be pickled. They open the file or the connection when it is first needed.
+Objects of both classes can be pickled. They open the file or the connection when it is first needed.
 """
 
 import io
@@ -31,7 +31,7 @@ class File(Protocol):
         """The size in bytes. Raises OSError or HeadraceError if it cannot be determined."""
 
     def stamp(self) -> str:
-        """Size and time of the last change."""
+        """Size and time of the last change, as a text that differs after a change."""
 
     def pread(self, size: int, offset: int) -> bytes:
         """At most `size` bytes from `offset` on; fewer only at the end of the file."""
@@ -62,7 +62,7 @@ class LocalFile:
         return self._path.stat().st_mtime_ns
 
     def stamp(self) -> str:
-        """Size and time of the last change."""
+        """Size and time of the last change, as a text that differs after a change."""
         seen = self._path.stat()
         return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
 
@@ -87,7 +87,7 @@ class LocalFile:
 
 
 class RemoteFile:
-    """A file at a URL, in its state at the first access."""
+    """A file at a URL, in its state at the first access or at the last call of `stamp`."""
 
     remote = True
 
@@ -124,7 +124,7 @@ class RemoteFile:
         return nanoseconds(self.entry.modified)
 
     def stamp(self) -> str:
-        """The current size and time of the last change."""
+        """The current size and time of the last change, as a text that differs after a change."""
         self._entry = seen = self.store.entry(self.name)
         return f"{seen.bytes} bytes, modified {seen.modified.isoformat()}"
 
@@ -153,7 +153,7 @@ class RemoteFile:
         """Do nothing: nothing is open."""
 
     def once(self) -> BinaryIO:
-        """The whole file as a stream that is read once from beginning to end."""
+        """The whole file as a stream that can be read only once, from beginning to end."""
         return cast(BinaryIO, io.BufferedReader(_Pieces(self), _BLOCK))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class RemoteFile:
 
 
 class _Ranges(io.RawIOBase):
-    """A remote file as a raw stream of Python."""
+    """A file at a URL as a seekable raw stream of Python."""
 
     def __init__(self, file: RemoteFile) -> None:
         self._file, self._place = file, 0
@@ -193,7 +193,7 @@ class _Ranges(io.RawIOBase):
 
 
 class _Pieces(io.RawIOBase):
-    """A remote file as a stream that is read once."""
+    """A file at a URL as a raw stream of Python that can be read only once, from beginning to end."""
 
     def __init__(self, file: RemoteFile) -> None:
         self._pieces = file.pieces()

@@ -1,7 +1,7 @@
 """Describes the files of any source: a table of files, and a reader that can be passed to workers.
 
-A table consists of columns instead of objects. It takes about 150 bytes per file, which bounds the memory of a large
-prep.
+A table consists of columns, because an object for each file would take too much memory in a large prep. It takes about
+150 bytes per file.
 """
 
 from bisect import bisect_left
@@ -63,7 +63,7 @@ class Unused(NamedTuple):
 
 @dataclass(frozen=True)
 class FileTable:
-    """Columns of entries."""
+    """Files as columns, with one row for each file; `Entry` describes the columns."""
 
     paths: list[str]
     sizes: NDArray[np.int64]
@@ -96,7 +96,7 @@ class FileTable:
         return part.renamed([path[len(folder) :] for path in part.paths])
 
     def renamed(self, paths: list[str]) -> "FileTable":
-        """The same files under other paths."""
+        """The same files in the same order, with the given paths."""
         return FileTable(paths, *self._numbers())
 
     def _numbers(self) -> tuple[NDArray[np.int64], ...]:
@@ -110,7 +110,7 @@ class Reader(Protocol):
     """The prefix that was removed from the paths of its entries."""
 
     def is_remote(self, path: str) -> bool:
-        """Whether reading the file means waiting for a server, so that parallel requests help."""
+        """Whether reading the file means waiting for a server, so that it pays to request several files at once."""
         ...
 
     def read(self, entry: Entry) -> bytes:
@@ -118,7 +118,10 @@ class Reader(Protocol):
         ...
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The bytes in parts of at most CHUNK bytes; a difference from the table may be found only at the end."""
+        """The bytes in parts of at most CHUNK bytes.
+
+        A difference from the table may be found only after the last part.
+        """
         ...
 
     def start(self, entry: Entry, size: int) -> bytes:
@@ -140,7 +143,7 @@ class Files(Protocol):
     left_out: LeftOut
     """Files without an entry in `table`: links, which are not followed, and unsupported kinds."""
     empty: list[str]
-    """Folders without any file, each with a slash at its end, as far as they are known."""
+    """Folders without any file, each with a slash at its end; empty if the source does not list folders."""
 
     def stamp(self) -> str:
         """A value that changes whenever the files may have changed; computed without reading contents."""
@@ -155,7 +158,7 @@ class Files(Protocol):
         ...
 
     def unpack(self) -> None:
-        """Make the unpacked copy that `reader` needs, if the source is packed; `table` makes it too."""
+        """Make the unpacked copy that `reader` needs, if the source is packed. A call of `table` makes it too."""
         ...
 
     def close(self) -> None:
@@ -175,7 +178,7 @@ def leads_to(folder: str, paths: list[str]) -> bool:
 
 
 def changed(root: Location, path: str, what: str) -> DataError:
-    """The error for a file that differs from the table."""
+    """The error for a file that differs from the table; `what` says how."""
     return DataError(
         f"{root}: {path}: {what}. Check that the source is complete and that nothing writes to it, then run prep again"
     )

@@ -37,12 +37,12 @@ class FolderFiles:
         self._found: FileTable | None = None
 
     def stamp(self) -> str:
-        """The hash of all paths, sizes and modification times."""
+        """The hash of the paths, sizes and modification times of all files, found by a new walk over the folder."""
         stamp, self._found = self._walk()
         return stamp
 
     def table(self) -> FileTable:
-        """All regular files, as the last stamp saw them."""
+        """All regular files, as the last call of `stamp` found them; walks over the folder if there was no call."""
         return self._found if self._found is not None else self._walk()[1]
 
     def _walk(self) -> tuple[str, FileTable]:
@@ -186,7 +186,11 @@ class _Walk:
                         pending.append((one.path, f"{path}/", inside))
 
     def _inside(self, one: "os.DirEntry[str]", path: str, around: "_Places") -> "_Places | None":
-        """The folders around the content of this folder, if links are followed; None for a link to one of them."""
+        """The folders that contain the entries of the folder `one`; empty if links are not followed.
+
+        None if `one` is a link to a folder that contains it: the walk would never end, so the link is added to
+        `left_out`.
+        """
         if not self._follow:
             return ()
         place = _place(one.stat())
@@ -203,7 +207,7 @@ class _Walk:
             return False
 
     def _file(self, one: "os.DirEntry[str]", path: str) -> os.stat_result | None:
-        """The state of a file, or None for anything else, which is added to `left_out`."""
+        """The state of a file; None for anything else, such as a link that is not followed; adds it to `left_out`."""
         if one.is_symlink() and not self._follow:
             self._left_out.append((path, SYMBOLIC))
             return None

@@ -38,9 +38,9 @@ _SHOWN = 5  # classes that an error lists
 
 
 def find_trees(paths: list[str], rows: list[int], options: Options) -> tuple[str, dict[str, list[int]]] | None:
-    """The root of the trees, and the `rows` of images by the folder of their split; the key is "" if there is one tree.
+    """The root of the trees, and the `rows` of images by the folder of their split.
 
-    None if no image is in a folder of a class.
+    If there is only one tree, its key is "". None if no image is in a folder of a class.
     """
     folders = [paths[row].count("/") for row in rows]
     depth = 0
@@ -116,7 +116,10 @@ def open_imagefolder(seen: Survey, options: Options) -> TableSource:
 
 
 def _refuse_splits_as_classes(where: Location, paths: list[str]) -> None:
-    """Raise UsageError if folders that would become classes have the names of splits, because they hold the classes."""
+    """Raise UsageError if a folder that would become a class has the name of a split.
+
+    Such a folder probably contains the folders of the classes.
+    """
     deep, shallow = set[str](), set[str]()
     for path in paths:
         name, _, rest = path.partition("/")
@@ -134,7 +137,7 @@ def _refuse_splits_as_classes(where: Location, paths: list[str]) -> None:
 def _without_labels(
     seen: Survey, root: str, splits: dict[str, tuple[str, NDArray[np.int64]]], options: Options
 ) -> dict[str, str]:
-    """The folders of a test split without labels, which is not used."""
+    """The folders of a test split that is not used because it has no labels, each with this reason."""
     if "test" in splits or any(not tree for tree, _ in splits.values()):
         return {}
     depth = root.count("/")
@@ -181,7 +184,10 @@ def _refused(seen: Survey, top: str, classes: set[str], options: Options) -> set
 
 
 def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
-    """The error for classes without a usable file, with a reason for each class and the number of files."""
+    """The error for classes without a usable file.
+
+    `why` has the reason and the number of files of each class.
+    """
     shown = first_of([f"{name} ({count:,} {reason})" for name, (reason, count) in why.items()], _SHOWN)
     links = sum(reason == SYMBOLIC for reason, _ in why.values())
     return DataError(

@@ -1,7 +1,7 @@
 """Finds the kind of a file by its name and first bytes: hidden, a supported or unsupported image, or not an image.
 
-A file with a known ending is a candidate, which is checked when it is decoded. For other files the first bytes decide:
-a JPEG is recognized whatever its name.
+A file with a known ending is a candidate for an image, which is checked when it is decoded. For other files the first
+bytes decide: a JPEG is recognized whatever its name.
 """
 
 import re

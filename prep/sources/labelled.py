@@ -1,4 +1,4 @@
-"""Makes a source from rows with a label and a split, which metadata files and Parquet files have."""
+"""Makes a source from a table whose rows have a label and a split, as metadata files and Parquet files do."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -27,7 +27,7 @@ class Labelled(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The facts about a kind of source that a table of labelled rows does not tell."""
+    """Facts about a kind of source that are not in its labelled rows."""
 
     name: str
     others: FileTable  # files that determine labels, by their paths in the data set
@@ -81,7 +81,10 @@ def usual_first(name: str) -> tuple[int, str]:
 
 
 def check_splits(where: Location, splits: Collection[str], options: Options, without_train: str) -> None:
-    """Raise UsageError if the training split or the requested validation split is missing."""
+    """Raise UsageError if the training split or the requested validation split is missing.
+
+    `without_train` is the advice in the message if the training split is missing.
+    """
     if "train" not in splits:
         raise UsageError(f"{where}: no row is of split train (there are: {', '.join(splits)}). {without_train}")
     if options.val is not None and "val" not in splits:
@@ -89,6 +92,6 @@ def check_splits(where: Location, splits: Collection[str], options: Options, wit
 
 
 def odd_splits(splits: Iterable[str]) -> list[str]:
-    """A line for each split that training does not use."""
+    """A line for the user for each split that training does not use."""
     others = [name for name in splits if name not in _USUAL]
     return [f"split {name} is neither for training nor for validation; it keeps its name" for name in others]

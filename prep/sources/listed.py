@@ -21,8 +21,8 @@ _Labels = NDArray[np.int64]
 class Share:
     """The training images that are used for validation: in each class, the images with the smallest keys.
 
-    `last` and `place` are the key and the index of the last validation image of each class; `any` says whether a class
-    has validation images.
+    `last` and `place` have the key and the index of the last validation image of each class; `any` says for each class
+    whether it has validation images.
     """
 
     seed: int
@@ -31,7 +31,10 @@ class Share:
     any: NDArray[np.bool_]
 
     def of(self, labels: _Labels, first: int) -> NDArray[np.bool_]:
-        """Which of these training images are for validation; `first` is the index of the first among all of them."""
+        """Which of these training images are for validation, given their labels.
+
+        `first` is the index of the first of these images among all training images.
+        """
         places = np.arange(first, first + len(labels))
         keys, last = keys_of(places, self.seed), self.last[labels]
         chosen: NDArray[np.bool_] = (keys < last) | ((keys == last) & (places <= self.place[labels]))
@@ -39,10 +42,11 @@ class Share:
 
 
 def share_of(labels: Callable[[], Iterable[_Labels]], classes: int, fraction: float, seed: int) -> Share:
-    """The share of the training images that `labels` yields, in order, each time it is called.
+    """The share of the training images to use for validation.
 
-    The result equals that of `validation_part`, but takes memory for 256 counts per class only. The counts tell in
-    which bin of keys the quota of a class ends, and only the keys in that bin are sorted.
+    Each call of `labels` yields the labels of all training images in order. The result equals that of
+    `validation_part`, but the memory holds only 256 counts for each class. The counts tell in which bin of keys the
+    quota of a class ends, and only the keys in that bin are sorted.
     """
     counts = np.zeros((classes, _BINS), np.int64)
     for some, keys, _ in _keyed(labels(), seed):
@@ -72,7 +76,10 @@ def _keyed(labels: Iterable[_Labels], seed: int) -> Iterator[tuple[_Labels, NDAr
 
 
 class _FirstOfEach:
-    """Finds the samples that are among the first of their class and split, in a sequence of chunks."""
+    """Finds the samples that are among the first of their class and split.
+
+    The samples arrive in order, in several calls.
+    """
 
     def __init__(self, classes: int, splits: int, per_class: int) -> None:
         self._seen = np.zeros(classes * splits, np.int64)
@@ -126,7 +133,7 @@ class ListedSource:
 
     @cached_property
     def unused(self) -> list[Unused]:
-        """The samples that the options omit."""
+        """The samples that are omitted because of the options, with the reasons."""
         if self.first_classes is None and self.per_class is None:
             return []
         found = []
@@ -136,9 +143,10 @@ class ListedSource:
         return found
 
     def divided(self, fraction: float, seed: int) -> "ListedSource":
-        """The source with a share of every class of its training part as the validation part, without one if it is 0.
+        """The source with a validation part: the share `fraction` of each class, taken from the training part.
 
-        Raises UsageError if the share does not take a single image.
+        If `fraction` is 0, the source stays as it is. Raises UsageError if the share is not a single image of any
+        class.
         """
         if not fraction:
             return self
@@ -162,15 +170,18 @@ class ListedSource:
         return found
 
     def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "ListedSource":
-        """The source with other classes: `number` has the new label of each."""
+        """The source with other classes: `number` has the new label for each old label."""
         return replace(self, classes=classes, number=number[self.number])
 
     def limited(self, classes: int | None, per_class: int | None) -> "ListedSource":
-        """The source restricted to its first classes and their first files."""
+        """The source with only its first `classes` classes, and in each split only `per_class` files of each class.
+
+        These are the first files by path. None means no limit.
+        """
         return replace(self, classes=self.classes[:classes], first_classes=classes, per_class=per_class)
 
     def _judged(self) -> Iterator[tuple[Chunk, NDArray[np.bool_], NDArray[np.bool_]]]:
-        """Chunks of all rows; for each row, whether its class is wanted, and whether --per-class keeps it."""
+        """Chunks of all rows; for each row, whether --classes keeps its class, and whether --per-class keeps it."""
         classes = max(int(self.number.max()) + 1, len(self.classes))
         limit = _FirstOfEach(classes, len(self.names), self.per_class) if self.per_class is not None else None
         trained = 0

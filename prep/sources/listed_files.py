@@ -1,8 +1,8 @@
 """Finds and reads the files that a listing names, on a disk or at URLs.
 
-The size of a file at a URL comes from the column `bytes` of the listing, or from one request that lists the common
-folder in the bucket. The size of a single image is never requested. A web server cannot list its files, so it needs the
-column.
+The size of a file at a URL comes from the column `bytes` of the listing. Without that column, one request lists the
+common folder of these files in the bucket. The size of a single image is never requested. A web server cannot list its
+files, so a listing of files on a web server needs the column.
 """
 
 import os
@@ -24,11 +24,11 @@ from headrace.shards.urls import OF_BUCKETS, Location, Url, is_url
 
 _FOLDERS = 4096  # folders whose real paths one pass over a listing remembers
 Items = Callable[[], Iterator[Item]]
-"""Reads all rows of the listing from its beginning."""
+"""A function that reads the listing from its beginning and yields all rows."""
 
 
 class Seen(NamedTuple):
-    """Size of a file in bytes, and its time of change in nanoseconds; 0 if only the listing gives its size."""
+    """Size of a file in bytes, and the time of its last change in nanoseconds; 0 if only the listing gives its size."""
 
     bytes: int
     time: int
@@ -43,7 +43,7 @@ class States:
         self._listed: dict[str, dict[str, Seen]] = {}  # by bucket and name
 
     def of(self, item: Item) -> Seen:
-        """The state of a row's file. Raises DataError, with only the reason, for files that are not read."""
+        """The state of a row's file. Raises DataError, with only the reason as its message, for an unusable file."""
         url = _url_of(self._folder, item.path)
         if url is None and isinstance(self._folder, Path):
             found = stat_listed(self._folder, item.path, follow=self._follow, real=self._real)
@@ -91,7 +91,10 @@ def common_folder(one: str, other: str) -> str:
 
 
 def _url_of(folder: Location, path: str) -> str | None:
-    """The URL of a file that a listing in `folder` names; None for a file on a disk. Raises DataError if not usable."""
+    """The URL of a file that a listing in `folder` names; None for a file on a disk.
+
+    Raises DataError if the URL cannot be used.
+    """
     if is_url(path):
         try:
             url = Url(path)
@@ -113,7 +116,7 @@ def listed_reader(folder: Location, prefix: str, *, follow: bool) -> "UrlReader 
 
 
 class ListedReader(FolderReader):
-    """Reads files below a folder, or at the path if that is a URL."""
+    """Reads files below a folder; if the path of an entry is a URL, reads the file at that URL."""
 
     def __init__(self, root: Path, prefix: str, *, follow: bool = False) -> None:
         super().__init__(root, prefix, follow=follow)
@@ -128,7 +131,7 @@ class ListedReader(FolderReader):
         return self._remote.read(entry) if is_url(entry.path) else super().read(entry)
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
-        """The bytes of the file in parts."""
+        """The bytes of the file in several pieces."""
         return self._remote.chunks(entry) if is_url(entry.path) else super().chunks(entry)
 
     def start(self, entry: Entry, size: int) -> bytes:

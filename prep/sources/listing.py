@@ -41,7 +41,10 @@ _REMEDIES = {
 
 
 class ListingFiles:
-    """The files of a listing. The rows are stored on the disk of the folder `room`; only some are in memory."""
+    """The files of a listing.
+
+    The rows are stored on the disk of the folder `room`, and read from it in chunks.
+    """
 
     def __init__(self, root: Location, room: Path, options: Options) -> None:
         self.root = root
@@ -67,7 +70,10 @@ class ListingFiles:
 
     @contextmanager
     def _on_a_disk(self) -> Iterator[Path]:
-        """A context with a path from which the listing can be read; for a URL, that of an unnamed current copy."""
+        """A context with a path from which the listing can be read.
+
+        A listing at a URL is first copied to an unnamed file.
+        """
         if isinstance(self._file, LocalFile):
             yield Path(str(self.root))
             return
@@ -90,7 +96,10 @@ class ListingFiles:
             yield item, seen
 
     def rows(self) -> "_Listed":
-        """The rows as the last stamp saw them, sorted by path. Raises DataError for a path that occurs twice."""
+        """The rows as the last call of `stamp` read them, sorted by path.
+
+        Raises DataError for a path that occurs twice.
+        """
         if self._rows is None:
             self.stamp()
         rows = cast(_Listed, self._rows)
@@ -98,7 +107,7 @@ class ListingFiles:
         return rows
 
     def table(self) -> FileTable:
-        """The files, sorted by path, in memory."""
+        """The files of all rows, sorted by path, as a table in memory."""
         return joined(list(self.rows().table.chunks())).files
 
     def reader(self, prefix: str) -> Reader:
@@ -107,7 +116,7 @@ class ListingFiles:
 
     @property
     def itself(self) -> Entry:
-        """The listing, as a file in its folder."""
+        """The entry of the listing itself, as a file in its folder."""
         return Entry(self.root.name, self._file.size, UNKNOWN_CRC, 0, 0, 0)
 
     def unpack(self) -> None:

@@ -1,7 +1,7 @@
 """Reads Hugging Face's imagefolder layout: a metadata.csv or metadata.jsonl beside the images has their labels.
 
 A metadata file describes images in its own folder and below. If no column gives the split of an image, the first folder
-on its path that is named like a split does. Metadata files without labels are ignored: the folders then give the
+on its path that is named like a split gives it. Metadata files without labels are ignored: the folders then give the
 labels.
 """
 

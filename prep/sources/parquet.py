@@ -1,8 +1,8 @@
 """Reads Parquet files that contain the bytes of images, as Hugging Face's datasets writes them (image: {bytes, path}).
 
 Samples are needed in a permuted order, but a row group must be read as a whole. So all bytes are copied once, row group
-by row group, to an unnamed file on the disk of OUT, and then read from it by position. The names of classes are in the
-metadata of the schema, and the names of splits in the names of the files.
+by row group, to an unnamed file on the disk of OUT. Samples are then read from this file by position. The names of
+classes are in the metadata of the schema, and the names of splits in the names of the files.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ def _files(folder: Path) -> list[Location]:
 
 
 def image_column(path: Location) -> str | None:
-    """The column of images with their bytes; None if there is none, or if the file cannot be read."""
+    """The column that contains the bytes of images; None if there is none, or if the file cannot be read."""
     try:
         return _image_in(pq.read_schema(_readable(path)))
     except _DAMAGE as error:
@@ -107,7 +107,7 @@ def _has_bytes(kind: pa.StructType) -> bool:
 
 
 class ParquetFiles:
-    """The images in some Parquet files."""
+    """The images in one or several Parquet files."""
 
     def __init__(self, root: Location, paths: list[Location], room: Path, options: Options) -> None:
         self.root = root
@@ -249,7 +249,7 @@ def _label(value: object, names: list[str]) -> str:
 def _split_in(path: Location, options: Options) -> str:
     """The split in the name of a file: everything before the numbers in extra-00000-of-00002.parquet.
 
-    In a name without such numbers, the split is the first word that is usual for a split, otherwise train.
+    In a name without such numbers, it is the first word that is a usual name of a split; train if there is none.
     """
     stem = PurePosixPath(path.name).stem.lower()
     if (part := _PART.fullmatch(stem)) is None:
@@ -260,7 +260,7 @@ def _split_in(path: Location, options: Options) -> str:
 
 
 def open_parquet(files: ParquetFiles, options: Options) -> TableSource:
-    """The source in these files."""
+    """The source that these files form. Raises MissingColumnError if a file has no column for labels."""
     table = files.table()
     if files.unlabelled is not None:
         raise files.unlabelled

@@ -28,11 +28,14 @@ _ROWS = 4096  # rows of a Parquet file in memory at a time
 
 
 Real = Callable[[Path], str]
-"""Returns the real path of a folder, like os.path.realpath, perhaps from a cache."""
+"""A function that returns the real path of a folder, like os.path.realpath, perhaps from a cache."""
 
 
 def stat_listed(folder: Path, path: str, *, follow: bool = False, real: Real = os.path.realpath) -> os.stat_result:
-    """The state of a file that a listing in `folder` names. Raises DataError, with only the reason, if not usable."""
+    """The state of a file that a listing in `folder` names.
+
+    Raises DataError, whose message is only the reason, if the file cannot be used.
+    """
     try:
         inside = folder / path
         bound = not follow and not path.startswith("/")

@@ -30,7 +30,8 @@ class Servers:
     def _place(self, path: str) -> tuple[Remote, str]:
         """The store that holds a file, and the name of the file there.
 
-        A URL with a query has a store of its own, because the query belongs to one file.
+        A store is shared by all files of a bucket or server, but a URL with a query has its own, because the query
+        belongs to one file.
         """
         url = Url(path)
         if url.parts.query:
@@ -44,7 +45,10 @@ class Servers:
 
 
 def shown(path: str) -> str:
-    """The name of the file at a URL in output, without a query and a user, which may be secret, also if invalid."""
+    """The name of the file at a URL for output, without a query and a user, which may be secret.
+
+    `path` may be an invalid URL.
+    """
     try:
         return str(Url(path))
     except UsageError:

@@ -33,11 +33,14 @@ class Listed:
     labels: NDArray[np.int64]
 
     def part(self, chosen: NDArray[np.bool_]) -> "Listed":
-        """The chosen samples."""
+        """The samples for which `chosen` is true."""
         return Listed(self.files.take(np.flatnonzero(chosen)), self.labels[chosen])
 
     def first_of_each(self, keep: NDArray[np.bool_], per_class: int | None) -> NDArray[np.bool_]:
-        """Which samples in `keep` are among the first `per_class` with their label; all of them if it is None."""
+        """Which samples in `keep` are among the first `per_class` samples in `keep` with their label.
+
+        If `per_class` is None, these are all samples in `keep`.
+        """
         keep = keep.copy()
         if per_class is not None:
             by_label = np.argsort(np.where(keep, self.labels, np.iinfo(np.int64).max), kind="stable")
@@ -63,7 +66,7 @@ class Source(Protocol):
 
     @property
     def others(self) -> FileTable:
-        """Files that determine labels or names."""
+        """Files that are not samples but determine labels or names, such as a list of classes."""
 
     @property
     def files(self) -> Files:
@@ -100,10 +103,13 @@ class Source(Protocol):
         """The labels with samples, sorted."""
 
     def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "Source":
-        """The source with other classes: `number` has the new label of each."""
+        """The source with other classes: `number` has the new label for each old label."""
 
     def limited(self, classes: int | None, per_class: int | None) -> "Source":
-        """The source cut down to its first classes and their first files."""
+        """The source with only its first `classes` classes, and in each split only `per_class` files of each class.
+
+        These are the first files by path. None means no limit.
+        """
 
 
 @dataclass(frozen=True)
@@ -143,12 +149,15 @@ class TableSource:
         return found
 
     def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "TableSource":
-        """The source with other classes."""
+        """The source with other classes: `number` has the new label for each old label."""
         splits = {name: Listed(listed.files, number[listed.labels]) for name, listed in self.splits.items()}
         return replace(self, classes=classes, splits=splits)
 
     def limited(self, classes: int | None, per_class: int | None) -> "TableSource":
-        """The source cut down to its first classes and their first files."""
+        """The source with only its first `classes` classes, and in each split only `per_class` files of each class.
+
+        These are the first files by path. None means no limit.
+        """
         if classes is None and per_class is None:
             return self
         splits, unused = {}, list(self.unused)

@@ -26,7 +26,7 @@ _LIKE_ONE = re.compile(
 
 
 def split_of(name: str, options: Options) -> str:
-    """The split that the name of a folder or a word in a listing means, in upper or lower case; "" if none."""
+    """The split that the name of a folder or a word in a listing means, in upper or lower case; "" if it means none."""
     word = name.strip().lower()
     if options.val is not None and word == options.val.strip().lower():
         return VALIDATION
@@ -34,7 +34,7 @@ def split_of(name: str, options: Options) -> str:
 
 
 def split_word(name: str, options: Options) -> str:
-    """The first word in the name of a file that is usual for a split, in lower case; train if there is none."""
+    """The first word in a file name that is a usual name of a split, in lower case; train if there is none."""
     return next((word for word in re.findall("[a-z]+", name.lower()) if split_of(word, options)), TRAIN)
 
 
@@ -54,9 +54,10 @@ def is_like_a_split(name: str) -> bool:
 
 
 def fraction_to_take(files: Files, splits: Collection[str], options: Options) -> float:
-    """The share of the training part to use for validation; 0 if there is a validation part or none is wanted.
+    """The share of the training part to use for validation.
 
-    Raises UsageError if the options do not fit these splits.
+    It is 0 if there is a validation part already, or if the options ask for none. Raises UsageError if the options do
+    not fit these splits.
     """
     fraction = options.val_fraction
     if "val" in splits:

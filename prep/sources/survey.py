@@ -1,8 +1,8 @@
 """Surveys a source before its layout is known: separates hidden files, and images from other files.
 
 If the name of a file does not end like that of an image, its first bytes are read. In folders and buckets several
-threads read them, because these may be on a network. Every file becomes a candidate or a line of the report, or the
-layout uses it in another way.
+threads read them, because these may be on a network. Every file becomes a candidate for an image or a line of the
+report, or the layout uses it in another way, for example as a list of classes.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -95,7 +95,7 @@ def relative(path: str, root: str) -> str:
 
 
 class _Hidden:
-    """Counts hidden files, and hidden folders with everything in them."""
+    """Counts hidden files, and for each hidden folder all files in it."""
 
     def __init__(self) -> None:
         self._top: dict[str, str] = {"": ""}  # folder -> its first hidden part, with a slash, or ""

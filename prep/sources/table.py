@@ -39,18 +39,18 @@ _SAMPLED = 256  # sampled paths per bucket
 
 
 class Chunk(NamedTuple):
-    """Some rows of a table, with their paths."""
+    """Rows of a table in memory, with their paths."""
 
     rows: NDArray[np.void]
     paths: list[str]
 
     @property
     def files(self) -> FileTable:
-        """The files as a FileTable."""
+        """The files of these rows as a FileTable."""
         return FileTable(self.paths, *(np.ascontiguousarray(self.rows[name]) for name in NUMBERS))
 
     def take(self, order: NDArray[np.int64]) -> "Chunk":
-        """These rows, in this order."""
+        """The rows with the indices `order`, in this order."""
         paths = self.paths
         return Chunk(self.rows[order], [paths[row] for row in order.tolist()])
 
@@ -65,7 +65,10 @@ def chunk_of(files: FileTable, labels: NDArray[np.int64], splits: NDArray[np.int
 
 
 class Table:
-    """Rows in two streams; new rows are added at the end, and any rows can be read."""
+    """Rows in two streams: one of numbers, one of paths.
+
+    New rows are added at the end, and any rows can be read.
+    """
 
     def __init__(self, rows: BinaryIO, paths: BinaryIO) -> None:
         self._rows, self._paths = rows, paths
@@ -86,7 +89,7 @@ class Table:
         self._paths.write(b"".join(texts))
 
     def chunks(self, size: int = CHUNK) -> Iterator[Chunk]:
-        """All rows, `size` at a time."""
+        """All rows in chunks of `size` rows."""
         self._rows.flush()
         self._paths.flush()
         files = self._rows.fileno(), self._paths.fileno()
@@ -94,7 +97,10 @@ class Table:
 
 
 def read_rows(rows: int, paths: int, first: int, last: int) -> Chunk:
-    """Rows of the table in two open files. Raises OSError or ValueError if they are damaged."""
+    """The rows from `first` to before `last` of a table.
+
+    `rows` and `paths` are the descriptors of its two open files. Raises OSError or ValueError if the files are damaged.
+    """
     before = 1 if first else 0
     size = ROW.itemsize
     data = os.pread(rows, (last - first + before) * size, (first - before) * size)
@@ -171,7 +177,7 @@ class _Sorter:
 
 
 class ByPath(_Sorter):
-    """Sorts by path: buckets are ranges of paths between sampled ones."""
+    """Sorts by path; paths from a sample of the table separate the buckets."""
 
     def __init__(self, room: Room, table: Table) -> None:
         count = _buckets(len(table))

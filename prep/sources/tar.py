@@ -30,7 +30,7 @@ def is_tar(start: bytes) -> bool:
 
 
 def _copied_by(file: LocalFile | RemoteFile) -> Opener | None:
-    """The function that opens a tar to be copied; None for a tar that is read in place."""
+    """The function that opens a tar that must be copied; None for a tar that is read in place."""
     packed = opener(file.pread(8, 0))
     file.close()
     if isinstance(file, LocalFile):
@@ -110,12 +110,18 @@ class TarFiles:
 
 
 def _as_unpacked(name: str) -> str:
-    """The path at which tar(1) unpacks a member with this name, so that a file has one path."""
+    """The path at which tar(1) unpacks a member with this name.
+
+    So all names of a file, such as a.jpg and ./a.jpg, become one path.
+    """
     return "/".join(part for part in name.split("/") if part not in {"", "."}) or name
 
 
 def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str:
-    """The file that this member is, or whose second name it is; otherwise the reason why it is not a file."""
+    """The member itself, or for a hard link the earlier member that it names.
+
+    For anything else, the reason why it is not a file.
+    """
     if isinstance(one, Member):
         return one
     if isinstance(one, Unread):

@@ -69,7 +69,7 @@ def _unused(seen: Survey, root: str, used: list[Rows], others: FileTable) -> lis
 
 
 def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInfo, ...]:
-    """The classes with their names; only names in use are kept."""
+    """The classes of wnids.txt; words.txt gives their names, and its other lines are ignored."""
     names = dict.fromkeys(sorted(_wnids(files, texts[_WNIDS], most)), "")
     for _, line in texts.get(_WORDS, ()):
         wnid, _, name = line.partition("\t")
@@ -127,7 +127,10 @@ def _val(files: Files, inside: FileTable, images: list[int], labels: dict[int, i
 
 
 def _annotations(files: Files, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> dict[int, int]:
-    """The label of each labelled row; only labels of existing files are kept, which bounds the memory."""
+    """The label of each validation image, by its row in the table.
+
+    Annotations of files that do not exist are ignored, so the result is never larger than the table.
+    """
     labels: dict[int, int] = {}
     for number, line in text:
         if not line.strip():

@@ -28,7 +28,8 @@ def opener(start: bytes) -> Opener | None:
 def unpack(root: Location, opened_by: Opener, folder: Path) -> BinaryIO:
     """Unpack the file `root` to the disk of `folder`; closing the returned stream frees the space.
 
-    Raises HeadraceError if the copy would take more than half of the free space: the set needs about as much again.
+    Raises HeadraceError if the copy would take more than half of the free space, because the set takes about as much
+    space as the copy.
     """
     free = store.free_bytes(folder)
     bound = free // 2
@@ -55,7 +56,10 @@ def path_of(stream: BinaryIO) -> Path:
 
 
 def _chunks(root: Location, packed: Any) -> Iterator[bytes]:
-    """The unpacked bytes. Raises DataError for damage, for which gzip and bz2 raise OSError, like a full disk."""
+    """The unpacked bytes.
+
+    Raises DataError if the file is damaged: gzip and bz2 raise OSError then, as they do when a disk is full.
+    """
     try:
         while chunk := packed.read(_CHUNK):
             yield chunk

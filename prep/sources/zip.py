@@ -51,7 +51,10 @@ class ZipFiles:
 
 
 def _is_name(path: str, data: bytes) -> bool:
-    """Whether the bytes are this name, in either of two encodings; only the directory tells which one."""
+    """Whether the bytes are this name in either of the two encodings of a zip.
+
+    Only the directory of the zip tells which encoding is used.
+    """
     return path in (data.decode("utf-8", "surrogateescape"), data.decode("cp437"))
 
 
@@ -63,7 +66,7 @@ class ZipReader:
         self.prefix = prefix
 
     def is_remote(self, _: str) -> bool:
-        """Whether the zip is at a URL, and so all its members."""
+        """Whether the zip is at a URL; the answer is the same for all members."""
         return self._file.remote
 
     def read(self, entry: Entry) -> bytes:
@@ -85,7 +88,7 @@ class ZipReader:
         self._check(entry, size, crc)
 
     def start(self, entry: Entry, size: int) -> bytes:
-        """The first bytes of the member, which no checksum covers."""
+        """The first bytes of the member, unchecked, because the CRC-32 covers only the whole member."""
         return next(iter(self._parts(entry)), b"")[:size]
 
     def time(self, _: Entry) -> int:

@@ -1,9 +1,9 @@
 """Reads the directory at the end of a zip as columns.
 
 The standard library makes an object of 0.8 KB for each member, which dominated the memory of a large prep. Here a
-member takes its path and five numbers. The format is PKWARE's APPNOTE 6.3.10: sections 4.3.12 (entries of the
-directory), 4.3.14 to 4.3.16 (its end, also in 64 bits), 4.4.4 (flags) and 4.5.3 (the extra field with numbers of 64
-bits).
+member takes only the space of its path and of five numbers. The format is PKWARE's APPNOTE 6.3.10: sections 4.3.12
+(entries of the directory), 4.3.14 to 4.3.16 (its end, also in 64 bits), 4.4.4 (flags) and 4.5.3 (the extra field with
+numbers of 64 bits).
 """
 
 import stat
@@ -35,7 +35,7 @@ class _Damaged(Exception):  # noqa: N818 - becomes a DataError that names the zi
 
 
 class _End(NamedTuple):
-    """The facts about the directory that the end of a zip gives."""
+    """The facts that the end record of a zip gives about its directory."""
 
     entries: int
     size: int
@@ -46,7 +46,10 @@ class _End(NamedTuple):
 
 @dataclass(frozen=True)
 class Directory:
-    """The regular files of a zip, sorted by path; other members such as links and devices; folders without files."""
+    """The regular files of a zip, sorted by path.
+
+    `left_out` has all other members, such as links and devices; `empty` has folders without files.
+    """
 
     files: FileTable
     left_out: LeftOut
@@ -68,7 +71,7 @@ def read_directory(file: File) -> Directory:
 
 
 def _find_end(file: File, size: int) -> _End:
-    """The last end record whose comment fits, and its 64-bit form if there is one before it."""
+    """The facts of the last end record, or of the 64-bit end record if there is one directly before it."""
     first = max(0, size - _END.size - _MAX_COMMENT)
     tail = file.pread(size - first, first)
     at = tail.rfind(b"PK\5\6")
@@ -135,7 +138,7 @@ def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int
 
 
 def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
-    """The numbers, with values too large for 32 bits taken from the extra field."""
+    """The numbers; those too large for 32 bits are read from the extra field."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == 1:

@@ -1,6 +1,6 @@
-"""Describes a subset by its parent and the chosen samples, in the form of options and of a source in the manifest.
+"""Describes a subset by its parent and its chosen samples, as options and a source entry for its manifest.
 
-The options also include those of the parent, which tell how images were changed and how samples are divided into tars.
+The options include those of the parent, which tell how images were changed and how samples are divided into tars.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class Asked:
 
     @property
     def own(self) -> dict[str, Scalar]:
-        """The options that determine the samples."""
+        """The options that determine which samples are chosen."""
         return {
             "subset_of": self.parent.digest,
             "where": self.where,
@@ -56,7 +56,7 @@ class Asked:
         return self.parent.options | self.own
 
     def source(self, samples: int) -> SourceInfo:
-        """The entry about the source in the manifest."""
+        """The entry about the source for the manifest: `samples` samples of the parent."""
         content = json.dumps(self.own, sort_keys=True).encode()
         return SourceInfo(layout=SUBSET, files=samples, fingerprint=hashlib.sha256(content).hexdigest())
 

@@ -28,7 +28,10 @@ class Copied(NamedTuple):
 
 
 def cuts(sizes: NDArray[np.int32], made: dict[str, Scalar]) -> list[tuple[int, int]]:
-    """First and past-the-last sample of each tar, as prep divides samples; `made` has the parent's options."""
+    """First and past-the-last index of the samples of each tar.
+
+    `made` has the parent's options: the samples are divided into tars in the same way as by prep with these options.
+    """
     usual = Options()
     each, size = made.get("samples_per_shard"), made.get("shard_size")
     count = plan.shard_count(
@@ -95,5 +98,8 @@ def _copy(
 
 
 def bytes_needed(sizes: Sequence[NDArray[np.int32]]) -> int:
-    """The approximate bytes that samples of these sizes take on the disk; one array of sizes for each split."""
+    """The approximate number of bytes that a subset takes on the disk.
+
+    `sizes` has an array of JPEG sizes for each split.
+    """
     return sum(plan.tar_bytes(own.astype(np.int64)) + 256 * len(own) for own in sizes)

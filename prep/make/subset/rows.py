@@ -1,4 +1,4 @@
-"""Writes the index of a subset: the parent's rows, read by row group, with new positions, keys and labels."""
+"""Writes the index of a subset: the parent's rows, one row group at a time, with new positions, keys and labels."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def write_index(
 
 
 def _rows(columns: dict[str, Any]) -> Rows:
-    """Arrow columns as rows; shard, offset and label are not set."""
+    """The columns of an Arrow table as rows of an index; shard, offset and label are left for the caller to set."""
     rows = np.zeros(len(columns["size"]), ROW)
     for name in _KEPT:
         rows[name] = columns[name].to_numpy()
