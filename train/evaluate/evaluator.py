@@ -23,7 +23,7 @@ from headrace.train.step.tally import Tally
 
 
 class Evaluator:
-    """Evaluates a network on the fixed batches of a validation split. Ranks take whole batches.
+    """Evaluates a network on the fixed batches of a validation split. Each batch is evaluated by one rank.
 
     With `flip`, an image's logits are the mean over the image and its mirror image. With `one_shape`, a short batch is
     padded to the size of a full batch; a GPU then chooses kernels for only one shape, in `warm_up`, before time is
@@ -50,7 +50,7 @@ class Evaluator:
     def __call__(
         self, network: Network, cut_short: Callable[[], bool] | None = None, scores: Scores | None = None
     ) -> Sums:
-        """Return loss, correct predictions and samples over all ranks.
+        """Evaluate the network; return the sums of loss, correct predictions and samples over all ranks.
 
         The sums are incomplete if `cut_short` returns true on any rank.
 

@@ -59,7 +59,7 @@ class Measurement:
     def of(
         cls, saved: Checkpoint, shards: Location | str, settings: tuple[str, ...], split: str = VALIDATION
     ) -> "Measurement":
-        """Return the measurement of a checkpoint with its own recipe, changed by `settings`.
+        """Prepare the measurement of a checkpoint, with the checkpoint's own recipe changed by `settings`.
 
         Raises UsageError if checkpoint and shard set differ in their classes, DataError if the shard set is damaged.
         """

@@ -1,4 +1,4 @@
-"""Turns the rows of an evaluation into predictions with keys and class names."""
+"""Turns the rows of numbers that an evaluation collects into predictions with sample keys and class names."""
 
 from contextlib import closing
 from typing import NamedTuple

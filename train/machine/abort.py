@@ -1,4 +1,4 @@
-"""Ends all ranks at once when one rank fails, with the first error on top."""
+"""Ends all ranks at once when one rank fails, and prints the error of the rank that failed first."""
 
 import os
 import sys
@@ -18,12 +18,12 @@ _PATIENCE_SECONDS = 3.0  # time for the launcher to see which rank failed first,
 
 @contextmanager
 def ending_together(stop: StopRequest) -> Iterator[None]:
-    """Within this context, an error ends the rank's process without the teardown that would wait for other ranks.
+    """Within this context, an error ends this rank's process at once, without a cleanup that waits for other ranks.
 
-    The failed rank prints the reason and exits. Its connections close, which informs the other ranks. The other ranks
-    let the failed rank give the message and the exit code of the run: they wait for the launcher's SIGTERM, and print
-    their own error only if no SIGTERM comes. The context does nothing for a single process, or in a process group of
-    another framework: the caller handles the error.
+    The failed rank prints the reason and exits. Its connections close, so the other ranks notice that it is gone. The
+    other ranks let the failed rank give the message and the exit code of the run: they wait for the launcher's SIGTERM,
+    and print their own error only if no SIGTERM comes. For a single process, or in a process group of another
+    framework, the context does nothing, and the error is raised to the caller.
     """
     if World.around().size == 1 or World.is_met():
         yield
@@ -47,7 +47,7 @@ def ending_together(stop: StopRequest) -> Iterator[None]:
 
 @contextmanager
 def one_of_many() -> Iterator[None]:
-    """Within this context, for a rank that saves nothing, an error or a signal ends all ranks.
+    """Within this context, an error or a signal on one rank ends all ranks; for commands that save nothing.
 
     The context has no effect on a single process.
     """

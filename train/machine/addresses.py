@@ -1,4 +1,4 @@
-"""Finds the network addresses of this host: all of them, the one towards another host, and that of the host's name."""
+"""Finds the network addresses of this host: all addresses, the one used towards a host, and the one of its own name."""
 
 import array
 import fcntl

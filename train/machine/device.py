@@ -183,7 +183,7 @@ class Accelerator:
         return nullcontext() if self._index is None else torch.cuda.nvtx.range(name)
 
     def mark(self) -> torch.cuda.Event | None:
-        """Record a point in the current stream's work that another stream can wait for; None on a CPU."""
+        """Return an event that marks this point in the current stream's work, so that others can wait; None on CPU."""
         if self._index is None:
             return None
         event = torch.cuda.Event()
@@ -223,7 +223,7 @@ class Accelerator:
             mark.synchronize()
 
     def host_buffer(self, size: int) -> torch.UntypedStorage:
-        """Return `size` bytes of main memory; with a GPU, pinned memory, into which the GPU copies by itself."""
+        """Return `size` bytes of main memory; with a GPU, the memory is pinned, so the GPU can copy into it."""
         buffer = torch.UntypedStorage(size)
         return buffer if self._index is None else buffer.pin_memory()
 

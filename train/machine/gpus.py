@@ -1,4 +1,4 @@
-"""Decides how many GPUs of those that torch found a run may use, or explains in one line why it can use none."""
+"""Decides how many of the GPUs that torch finds a run may use, or explains in one line why it can use none."""
 
 from dataclasses import dataclass
 

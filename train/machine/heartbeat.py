@@ -2,9 +2,10 @@
 
 A host that loses power or network closes no connections, so its peers would wait for the time-out of collectives, which
 must be long enough for compiling, saving and filling caches. Therefore a thread of each rank writes a sign of life to
-the launcher's key-value store every few seconds, and reads that of the next rank in a ring. After too long a silence of
-the next rank, the process ends, and its closed connections tell the other ranks. The thread works whatever the rank is
-doing. If the store's own host is gone, reading the store blocks; so a second thread measures the silence.
+the launcher's key-value store every few seconds, and reads the sign of life of the next rank, in a ring of all ranks.
+If the next rank is silent for too long, this process ends, and its closed connections tell the other ranks. The thread
+runs whatever the main thread is doing. If the host of the store is gone, reading the store blocks the thread; therefore
+a second thread measures the silence.
 """
 
 import os
@@ -24,7 +25,7 @@ _JOIN_SECONDS = 2.0
 
 
 class Store(Protocol):
-    """The methods that a heartbeat needs of the launcher's key-value store, which no other thread may use."""
+    """The methods of the launcher's key-value store that a heartbeat needs. No other thread may use the object."""
 
     def set(self, key: str, value: str, /) -> None:
         """Write a value under a key of the store."""

@@ -2,9 +2,9 @@
 
 gloo listens on the address that the host's own name resolves to, and tells the other ranks to connect there. On Debian
 and Ubuntu a host's name resolves to 127.0.1.1, which no other host can reach. In that case gloo is given the interface
-towards the other hosts, and NCCL the same as a hint; the user's GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME take
-precedence. A connection is tried before the process group is made, because without a connection making the group would
-wait for its time-out.
+towards the other hosts, and NCCL is given the same interface as a hint. The user's GLOO_SOCKET_IFNAME and
+NCCL_SOCKET_IFNAME take precedence. A connection is tried before the process group is made, because without a connection
+making the group would wait for its time-out.
 """
 
 import json
@@ -47,8 +47,8 @@ def choose_interface(store: Store, rank: int, size: int, main: str, *, tries: bo
     """Choose the interface for gloo and NCCL if no other host can reach the address that gloo chooses itself.
 
     Every rank of all hosts must call this function. It has no effect if all ranks use loopback addresses. `main` is the
-    name or address of rank 0's host. With `tries`, this rank tries to connect to rank 0, which one rank of each host
-    should do. Raises UsageError on all ranks if any rank cannot connect.
+    name or address of rank 0's host. With `tries`, this rank tries to connect to rank 0; one rank of each host should
+    do so. Raises UsageError on all ranks if any rank cannot connect.
     """
     found = _address_to_others(store, rank, size, main)
     if not store.get("address/0"):
@@ -69,7 +69,7 @@ def choose_interface(store: Store, rank: int, size: int, main: str, *, tries: bo
 
 
 def _address_to_others(store: Store, rank: int, size: int, main: str) -> str:
-    """Return the address of this host towards rank 0; on rank 0, towards the first rank on another host, or ""."""
+    """Return the address from which this rank would send to rank 0; on rank 0, to the first other host, or ""."""
     if rank:
         own = address_towards(main)
         store.set(f"address/{rank}", own)
@@ -82,8 +82,9 @@ def _address_to_others(store: Store, rank: int, size: int, main: str) -> str:
 
 
 def _used_by_gloo(found: str) -> Way:
-    """Choose the address and interface on which gloo listens, and set them in the environment if gloo's do not serve.
+    """Return the address and the interface on which gloo will listen.
 
+    If gloo itself would choose a loopback address, an interface towards other hosts is set in the environment instead.
     The user's choice is kept. gloo's own choice is kept if other hosts can connect to that address.
     """
     interfaces = addresses_of_host()
@@ -105,7 +106,7 @@ def _used_by_gloo(found: str) -> Way:
 
 @contextmanager
 def _listening(store: Store, used: Way) -> Iterator[None]:
-    """Within this context, rank 0 listens on the address that gloo will use; the kernel accepts connections."""
+    """Within this context, rank 0 listens on the address that gloo will use; the kernel completes the connections."""
     family = socket.AF_INET6 if ip_address(used.address).version == 6 else socket.AF_INET
     with socket.create_server((used.address, 0), family=family, backlog=_BACKLOG) as server:
         store.set("listens", json.dumps([*used, server.getsockname()[1]]))

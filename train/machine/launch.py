@@ -1,4 +1,4 @@
-"""Starts N ranks of the same command on this machine, for `--nproc N`, and returns their outcome. Opens no port."""
+"""Starts N ranks of the same command on this machine, for `--nproc N`, and returns their exit code. Opens no port."""
 
 import logging
 import os

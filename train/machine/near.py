@@ -1,4 +1,4 @@
-"""Finds the cores near a GPU, which are those of the socket that the GPU's PCIe slot belongs to."""
+"""Restricts a process to the cores near its GPU, which are those of the socket with the GPU's PCIe slot."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Describes the number formats of a run, which are chosen once, before the network is built, and then fixed."""
+"""Describes the number formats of a run, which are chosen once, before training begins, and then fixed."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
-"""Lets ranks agree on a name for their rendezvous that no earlier attempt to start has used.
+"""Lets ranks agree on a new name for their rendezvous, which no earlier start of the ranks has used.
 
-After a restart the elastic launcher may hand out the same store in which the ranks of the last attempt left their
+After a restart the elastic launcher may give the ranks the same store in which the ranks of the last attempt left their
 addresses (seen in torch 2.13; nothing in the environment distinguishes attempts when a host comes back). A rank that
-reads these addresses would connect to dead processes. So an entry counts only once its writer has shown to be alive:
+reads these addresses would connect to dead processes. So a rank uses an entry only after the entry's writer has shown
+that it is alive:
 
     rank 0              challenge = C (new)              waits for answer/C/1 ... answer/C/N-1
     rank r              reads C, answer/C/r = A (new)    waits for go/A, and reads C again meanwhile

@@ -30,7 +30,7 @@ class RollCall:
         atexit.register(self._stop)
 
     def silent(self) -> list[int]:
-        """Return the ranks that have not answered; empty within the time for answers, or if the store is silent."""
+        """Return the ranks that have not answered in time; empty until the time is over, or if the store is silent."""
         if self._rank in self._missing or time.monotonic() - self._began < _LISTEN_SECONDS:
             return []
         return sorted(self._missing)

@@ -1,4 +1,4 @@
-"""Handles SIGTERM, SIGINT and SIGHUP: the first one stops the run at the next step, a second one at once."""
+"""Handles SIGTERM, SIGINT and SIGHUP: the first signal stops the run after the current step, a second at once."""
 
 import os
 import select
@@ -18,14 +18,14 @@ _KNOWN_BEATS = 2  # with fewer beats the interval is unknown
 
 
 class StopRequest:
-    """A context that records signals. `number` is that of the first signal, or 0 as long as none has come.
+    """A context that records signals. `number` is the number of the first signal, or 0 if no signal has come yet.
 
     While there is `something_to_save`, the first signal is only recorded; otherwise it ends the process at once, as a
     second signal does. Python runs signal handlers between two of its own instructions, so never while the process
     waits inside a collective. To end the process at once, a pipe is used instead: the interpreter writes each signal's
-    number to the pipe, and a thread that reads the pipe calls `at_once` and ends the process. The thread also ends a
-    process whose rank is `among_others` and makes no `beat` after a signal, because NCCL would wait for a lost rank
-    forever.
+    number to the pipe, and a thread that reads the pipe calls `at_once` and ends the process. If the rank is one of
+    several (`among_others`), the thread also ends the process when `beat` is not called for a long time after a signal,
+    because NCCL would wait for a lost rank forever.
     """
 
     def __init__(self, at_once: Callable[[], None] = lambda: None) -> None:

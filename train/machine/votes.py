@@ -25,7 +25,7 @@ class Votes:
         self._pending: Callable[[], list[int]] | None = None
 
     def cast(self, wishes: Wishes) -> Wishes:
-        """Cast this rank's wishes of this step; return the wishes of all ranks together at the step before.
+        """Cast this rank's wishes of this step; return the combined wishes of all ranks of the step before.
 
         The result is the same on every rank.
         """
@@ -44,6 +44,6 @@ class Votes:
         return Wishes(stop, bool(save))
 
     def now(self, wishes: Wishes) -> Wishes:
-        """Cast wishes and wait for their outcome, at a point that all ranks reach together anyway."""
+        """Cast this rank's wishes and wait for the outcome. Every rank must call this at the same point of the run."""
         before, wishes = self.cast(wishes), self.heard() if self._world.size > 1 else wishes
         return Wishes(max(before.stop, wishes.stop), before.save or wishes.save)

@@ -36,8 +36,11 @@ _FILE_STORE = ("Wait timeout", "Timeout waiting for key")  # RuntimeErrors too
 _STORE = "HEADRACE_STORE"  # the path of the file through which ranks on one machine connect
 _LOOPBACK = "lo"
 _PARTED: list[Any] = []
-"""Process groups that this process has left. DDP's reducer must not be the last object to hold a group: it would free a
-gloo group with the interpreter lock held, and the group's thread may wait for that lock to free a tensor."""
+"""The process groups that this process has left, kept so that none of them is ever freed.
+
+Otherwise DDP's reducer could be the last object to hold a gloo group. It would free the group with the interpreter lock
+held, while the group's thread may wait for that lock to free a tensor.
+"""
 
 
 def of_others(error: RuntimeError) -> bool:
@@ -183,7 +186,7 @@ class World:
             raise
 
     def _store(self, timeout: timedelta) -> Store:
-        """Return a key-value store for these ranks, in a file or torchrun's, without entries of an earlier start."""
+        """Return the key-value store of these ranks: a file, or torchrun's store without entries of earlier starts."""
         if path := os.environ.get(_STORE):
             file: Store = dist.FileStore(path, self.size)  # type: ignore[attr-defined]
             file.set_timeout(timeout)
@@ -192,7 +195,7 @@ class World:
         return PrefixStore(meet(store, rank, size, timeout.total_seconds()), store)
 
     def store_of_thread(self) -> Store | None:
-        """Return a store of its own for a thread; None on a single host, or in another framework's process group."""
+        """Return a new store object for one thread; None on a single host, or in another framework's process group."""
         return self._met_in.clone() if self._met_in is not None and self.local_size < self.size else None
 
     def leave(self) -> None:
@@ -263,10 +266,9 @@ class World:
         """Wrap the network in DDP, which averages gradients over ranks in messages of `bucket_mib` MiB.
 
         Between two processes on one machine, the rates with sizes from 1 to 100 MiB are within 4 % of the rate with
-        torch's default size (benchmarks/results/buckets-2026-11-23.md).
-        Each rank keeps its own buffers: broadcasting them would discard the other ranks' running statistics. The graph
-        is not declared static: that would save a search which is off anyway, and forbid `no_sync` in the first
-        iteration.
+        torch's default size (benchmarks/results/buckets-2026-11-23.md). Each rank keeps its own buffers: broadcasting
+        them would discard the other ranks' running statistics. The graph is not declared static. That would only save
+        DDP's search for unused parameters, which is off anyway, and it would forbid `no_sync` in the first iteration.
         """
         if self.size == 1:
             return network

@@ -15,7 +15,10 @@ NAME = "run.json"
 
 @dataclass(frozen=True)
 class About:
-    """The contents of run.json. A field that is missing or of the wrong type has its default value."""
+    """The contents of run.json.
+
+    A field that the file lacks, or that has the wrong type there, has its default value.
+    """
 
     recipe: str = ""  # a shipped one's name, or a file; "" if a checkpoint held it
     settings: tuple[str, ...] = ()  # changes to it, as "section.key=value"
@@ -30,7 +33,10 @@ class About:
 
     @classmethod
     def of(cls, start: Start, before: "About") -> Self:
-        """Describe a run that starts. A run that is resumed without a recipe keeps the recipe's name of `before`."""
+        """Describe a run that starts; `before` is the description that its folder held.
+
+        If the run is resumed and no recipe is named, the recipe's name and settings of `before` are kept.
+        """
         return cls(
             recipe=without_home(start.recipe_name or before.recipe),
             settings=(*(() if start.recipe_name else before.settings), *map(without_home, start.settings)),

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from headrace.shards.printable import printable
 
 KEPT = 60
-"""The number of answers that are kept for the picture that --sheet writes."""
+"""The largest number of answers that are kept for the picture that --sheet writes."""
 COLUMNS = ("file", "rank", "label", "class", "name", "probability", "error")
 _TYPES = (pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string(), pa.float32(), pa.string())
 
@@ -135,10 +135,10 @@ class ParquetTable:
 
 
 class Writing:
-    """Writes answers as they come; used as a context, at whose end the table is complete.
+    """Writes a table of answers, one answer with each call. At the end of the context, the table is completed.
 
-    `put` receives each part of the table, and `report` the number of answers so far. `first` holds the first answers,
-    at most KEPT; `unreadable` counts the answers with an error.
+    `put` is called with the bytes of each part of the table, and `report` with the number of answers so far. `first`
+    holds the first answers, at most KEPT; `unreadable` counts the answers with an error.
     """
 
     def __init__(self, table: Table, put: Callable[[bytes], object], report: Callable[[int], None]) -> None:
@@ -164,8 +164,8 @@ class Writing:
             self._put(self._begin() + self._table.end())
 
     def _begin(self) -> bytes:
-        """Return the head of the table before the first answer, later nothing.
+        """Return the bytes that begin the table if no answer has been written yet, otherwise nothing.
 
-        So an error before the first answer leaves no table at all.
+        They are written together with the first answer, so an error before the first answer leaves no table at all.
         """
         return b"" if self._count else self._table.begin()

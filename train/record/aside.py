@@ -12,16 +12,20 @@ from headrace.train.record.moments import End, Saved, Start, StepLogged
 
 _WAITING = 10_000  # moments that may wait for a slow callback; further ones are dropped
 _PATIENCE_SECONDS = {"finished": 30.0, "stopped": 5.0, "failed": 2.0}
-"""The seconds that a run waits at its end for the remaining work, by reason of the end. A signal leaves little time."""
+"""The seconds that a run waits at its end until a callback is done, for each reason of the end.
+
+After a signal the wait is short, because the process may be killed soon.
+"""
 
 Moment = Start | StepLogged | EpochReport | Saved | End
 
 
 class Aside(Callback):
-    """Passes the moments of a run to `callback` one after another, in a thread. Warnings call the callback `name`.
+    """Calls `callback` in a thread for the moments of a run, one after another.
 
-    A callback that fails at the start of the run gets no further moments; a callback that fails later still gets the
-    next moments. Only the first error is shown, as a warning. The thread does not keep the process alive.
+    In warnings the callback is called `name`. A callback that raises an error at the start of the run is not called
+    again; a callback that raises an error later is still called for the next moments. Only the first error is shown, as
+    a warning. The thread does not keep the process alive.
     """
 
     def __init__(self, callback: Callback, name: str, warn: Callable[[str], None]) -> None:
@@ -96,14 +100,14 @@ class Aside(Callback):
 
 
 class AllAside(Callbacks):
-    """Runs several callbacks, each in a thread of its own. At its end a run waits for all callbacks together."""
+    """Runs several callbacks, each in a thread of its own. At the end of a run, one time limit covers all of them."""
 
     def __init__(self, callbacks: Iterable[Aside]) -> None:
         self._aside = tuple(callbacks)
         super().__init__(self._aside)
 
     def on_end(self, end: End) -> None:
-        """Queue the end of the run for all callbacks, then wait a limited time for all threads together."""
+        """Queue the end of the run for all callbacks, then wait until all threads end, within one time limit."""
         since = time.monotonic()
         for one in self._aside:
             one.tell_end(end)

@@ -56,8 +56,8 @@ def claimed(run: Path, say: Callable[[str], None] = lambda _: None, after: int =
     """Within this context, this process is the next attempt of the run and, if locks work, has the folder's lock.
 
     Makes the folder. Raises LockedError if another command is writing to the folder; without a working lock, finding
-    that out takes up to 60 s, which `say` announces. The attempt's number is above `after`, the newest number in the
-    names of checkpoints: a copied folder may have checkpoints but no attempts.
+    that out takes up to 60 s, which `say` announces. The attempt's number is higher than `after`, the newest attempt's
+    number in the names of checkpoints, because a copied run folder may have checkpoints but no folder of attempts.
     """
     with locked_if_possible(run) as alone:
         folder = run / _FOLDER
@@ -114,7 +114,7 @@ def _beating(path: Path) -> Iterator[None]:
 def _note(path: Path, count: int, *, ended: bool) -> None:
     """Write the attempt's file in place and close it, so that other hosts see the new contents.
 
-    The kernel's id of the boot tells hosts apart; their names are not written.
+    The file holds the kernel's boot id, which differs between hosts, but no host name.
 
     Errors are ignored, because other writers report a full disk.
     """

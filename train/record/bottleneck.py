@@ -1,28 +1,29 @@
-"""Finds out whether the input was the bottleneck: compares the rate on real data with that on a batch in memory.
+"""Finds out whether the input was the bottleneck, by comparing the rate on real data with the rate on one fixed batch.
 
-R_real is the rate of training on real data, and R_synth the rate of the same step on a resident batch. MLPerf Storage
-calls the ratio R_real / R_synth accelerator utilisation. The threshold of 95 % matches TensorFlow's profiler, which
-calls a step "not input-bound" up to 5 % of waiting. A run's last lines and `headrace doctor` both use this module.
+R_real is the rate of training on real data, and R_synth the rate of the same step on one batch that stays on the
+device. MLPerf Storage calls the ratio R_real / R_synth accelerator utilisation. The threshold of 95 % matches
+TensorFlow's profiler, which calls a step "not input-bound" if it waits for input at most 5 % of the time. A run's last
+lines and `headrace doctor` both use this module.
 """
 
 from dataclasses import dataclass
 
 COMPUTE_BOUND = 0.95
-"""The input counts as the bottleneck below this fraction of the rate that the machine allows."""
+"""If a run reaches at least this fraction of the rate that the machine allows, its input is not the bottleneck."""
 
 
 def ceiling(cpu_step: float, cpu_input: float, *, shared: bool) -> float:
-    """Return the largest possible R_real / R_synth, 0 to 1, given the CPU times per image of step and input.
+    """Return the largest possible R_real / R_synth, 0 to 1, from the CPU time per image of the step and of the input.
 
     The result is 1 if step and input have separate cores. With `shared` cores, which the step alone keeps busy, the
-    result is cpu_step / (cpu_step + cpu_input), because each image also costs its input. Both times have the same unit;
-    cpu_step is positive.
+    result is cpu_step / (cpu_step + cpu_input), because each image also takes the CPU time of its input. Both times
+    have the same unit; cpu_step is positive.
     """
     return cpu_step / (cpu_step + max(0.0, cpu_input)) if shared else 1.0
 
 
 def sharing(threads: int, processes: int, cores: int) -> bool:
-    """Return whether step and input share cores, if each uses `threads` CPU threads in each process."""
+    """Return whether step and input must share cores, if each of the two uses `threads` CPU threads in each process."""
     return 2 * threads * processes > cores
 
 
@@ -30,8 +31,9 @@ def sharing(threads: int, processes: int, cores: int) -> bool:
 class Verdict:
     """The comparison of the run's rate with the rate of the step alone, in images a second over all ranks.
 
-    `stall` is the percentage of time in which the step waited for data, and `fetching` the part of it in which shards
-    were being fetched from a URL. `ceiling` is the largest ratio of the two rates that the machine allows.
+    `stall` is the percentage of time in which the step waited for data, and `fetching` the percentage in which it
+    waited for shards that were being fetched from a URL. `ceiling` is the largest ratio of the two rates that the
+    machine allows.
     """
 
     real: float

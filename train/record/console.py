@@ -64,7 +64,7 @@ class Console:
         """Remove progress bars, so that only lines remain, at the end of an epoch or of the run."""
 
     def clear_at_once(self) -> None:
-        """Remove progress bars from another thread, just before the process ends."""
+        """Remove progress bars just before the process ends; may be called in any thread."""
 
 
 class Quiet(Console):

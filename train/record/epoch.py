@@ -23,7 +23,7 @@ EPOCH_FIELDS = (
 
 @dataclass(frozen=True)
 class Reading:
-    """The seconds of training since the epoch began, and the seconds of them in which the step waited for data.
+    """The seconds of training since the epoch began, and how many of these seconds the step waited for data.
 
     `fetching` is an upper bound of the seconds in which the step waited for shards that were being fetched.
     """

@@ -130,7 +130,10 @@ class RunLog:
         self._add({"kind": "save", "step": saved.step, **saved.row()})
 
     def began(self, step: int, seconds: float, first_batch: float) -> None:
-        """Write a row about the start of this part of the run: seconds until training and until the first batch."""
+        """Write a row about the start of this part of the run, with the `seconds` that have passed since the request.
+
+        `first_batch` is the time in seconds that the run waited for the first batch.
+        """
         self._note({"kind": "start", "step": step, "time": time.time(), "seconds": seconds, "first_batch": first_batch})
 
     def memory(self, step: int, resident: int, device: Mapping[str, int]) -> None:

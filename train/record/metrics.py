@@ -94,7 +94,7 @@ _WORST = 3  # classes that are named
 
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """Return the confusion matrix (c, c): samples of the row's class that were predicted as the column's class.
+    """Return the confusion matrix (c, c): how many samples of the row's class are predicted as the column's class.
 
     A row sums to the number of samples of its class.
     """
@@ -114,7 +114,7 @@ def calibration_error(confidence: NDArray[np.float32], right: NDArray[np.bool_])
 
 
 def mistakes(predictions: Predictions) -> NDArray[np.int64]:
-    """Return the numbers of the rows whose most likely label is wrong, the most confident first."""
+    """Return the row numbers of the samples whose most likely label is wrong, the most confident mistake first."""
     wrong = np.flatnonzero(predictions.labels != predictions.top_labels[:, 0])
     return wrong[np.argsort(-predictions.top_probabilities[wrong, 0], kind="stable")]
 

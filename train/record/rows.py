@@ -31,7 +31,7 @@ def parse(line: str) -> dict[str, Any] | None:
 
 
 class Newest:
-    """Finds stale rows: those that an earlier attempt, which was taken for dead, added after a newer attempt began."""
+    """Finds stale rows: rows that an attempt, which was taken for dead, added after a newer attempt had begun."""
 
     def __init__(self) -> None:
         self._attempt = 0

@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 
 _PINS = Path(__file__).resolve().parents[2] / "constraints.txt"
-"""The tested version of each package. The file is in the checkout and in the wheel."""
+"""The file with the tested version of each package; it is in the checkout and in the wheel."""
 _NAMES = {"torch": "torch", "nvidia-dali-cuda120": "DALI", "nvidia-dali-cuda130": "DALI"}
 _AS_TESTED = {"nvidia-dali-cuda130": "nvidia-dali-cuda120"}
-"""The builds of one library for several versions of CUDA; only one of them is pinned."""
+"""The pinned package for each package that is not pinned but holds the same library for another version of CUDA."""
 
 
 @cache

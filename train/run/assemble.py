@@ -1,4 +1,4 @@
-"""Builds the parts of a run from a setup and connects them; the setup already contains all decisions."""
+"""Builds the parts of a training run, such as its step and feed, from a checked request, and connects them."""
 
 import copy
 import math
@@ -44,10 +44,10 @@ from headrace.train.step.update import TrainStep
 
 
 def build_numerics(setup: Setup, place: Place, built: Built) -> Numerics:
-    """Return the number formats of the run: those of the recipe or, for "auto", the checkpoint's or the fastest.
+    """Return the number formats that the recipe names; for "auto", those of the resumed checkpoint, or the fastest.
 
-    The fastest are found by timing all candidates on copies of the network. Raises UsageError for a checkpoint with a
-    precision that this device does not support.
+    The fastest formats are found by timing all candidates on copies of the network. Raises UsageError if the resumed
+    checkpoint has a precision that this device does not support.
     """
     runtime, group, side = setup.recipe.runtime, setup.recipe.train.group, setup.recipe.augment.stages[-1][1]
     wanted: str = runtime.precision
@@ -179,10 +179,11 @@ def build_saver(setup: Setup, place: Place, step: TrainStep, attempt: Attempt) -
 
 
 def build_keeper(setup: Setup, place: Place, step: TrainStep, attempt: Attempt) -> Keeper:
-    """Return a function that keeps an evaluation's predictions as validation.parquet in the run folder.
+    """Return a function that collects the predictions of an evaluation over all ranks.
 
-    Every rank calls that function with its scores. The result is a second function, which rank 0 calls to write the
-    file once the evaluated weights are saved; that may be some steps later.
+    Every rank calls the returned function with its scores. That call returns a second function, which writes the
+    predictions to validation.parquet in the run folder. Rank 0 calls the second function after the evaluated weights
+    are saved, perhaps some steps later.
     """
 
     def keep(scores: Scores) -> Callable[[Saved], None]:

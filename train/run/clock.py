@@ -1,4 +1,4 @@
-"""Measures time and stall of the current epoch, including the part before a resume, and tells when a save is due."""
+"""Measures the time and the stall of an epoch, including its part before a resume, and tells when a save is due."""
 
 import time
 
@@ -7,7 +7,10 @@ from headrace.train.record.epoch import Reading
 
 
 class EpochClock:
-    """Measures an epoch with the host's clock, continuing from the `seconds` and `stalled` of an interrupted part."""
+    """Measures how long an epoch takes and how long its steps wait for data, in seconds of the host's clock.
+
+    `seconds` and `stalled` are the measurements of the part of the epoch before a resume.
+    """
 
     def __init__(self, feed: Feed, seconds: float = 0.0, stalled: float = 0.0) -> None:
         self._feed = feed
@@ -17,7 +20,7 @@ class EpochClock:
         self._fetching_before = feed.fetching
 
     def read(self) -> Reading:
-        """Return the duration of the epoch so far, the time stalled, and the stall while shards were being fetched."""
+        """Return the seconds of the epoch so far, and how many of them the step waited for data and for a fetch."""
         stalled = self._feed.stalled - self._stalled_before
         fetching = min(stalled, self._feed.fetching - self._fetching_before)
         return Reading(time.perf_counter() - self._began, stalled, fetching)
@@ -29,17 +32,17 @@ class EpochClock:
 
 
 class Interval:
-    """Tells whether `minutes` have passed since the last start; if `minutes` is None, they never have."""
+    """Tells whether `minutes` have passed since `start` was last called; if `minutes` is None, `over` is never true."""
 
     def __init__(self, minutes: float | None) -> None:
         self._seconds = None if minutes is None else 60 * minutes
         self.start()
 
     def start(self) -> None:
-        """Start counting the minutes again from now."""
+        """Count the minutes from now on, from zero."""
         self._began = time.monotonic()
 
     @property
     def over(self) -> bool:
-        """Whether the minutes have passed since the last start; never true if `minutes` is None."""
+        """Whether the minutes have passed since the last call of `start`; always False if `minutes` is None."""
         return self._seconds is not None and time.monotonic() - self._began >= self._seconds

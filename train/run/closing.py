@@ -13,7 +13,7 @@ from headrace.train.step.rate import StepRate, count_for, synthetic_rate
 
 
 def conclude(run: Run, setup: Setup, place: Place, resident: Batch) -> None:
-    """Print the closing lines: the bottleneck, the best accuracy compared with chance, and the folder of results."""
+    """Print the last lines of a run: the bottleneck, the memory used, the best accuracy, and the run folder."""
     last = run.world.from_main(run.log.last_epoch())
     real, stall = (last.get(key) or 0.0 for key in ("images_per_second", "stall_percent"))
     if setup.recipe.runtime.verdict and real > 0:
@@ -48,7 +48,7 @@ def _ceiling(place: Place, cpu_seconds: float | None, synthetic: StepRate) -> fl
 
 
 def finished_line(setup: Setup, resumed: Checkpoint) -> str:
-    """Return the line that tells the user that the resumed checkpoint leaves nothing to train."""
+    """Return the line that is printed if the resumed run is already finished."""
     progress, train = resumed.progress, setup.recipe.train
     bound = f"train.epochs = {train.epochs}"
     if progress.epochs_done < train.epochs:

@@ -25,7 +25,10 @@ from headrace.train.run.process import entered, round_products
 
 
 class Evaluation(NamedTuple):
-    """A request to evaluate a checkpoint file or a run folder on a split of a shard set, with changes to its recipe."""
+    """A request to evaluate a checkpoint on a split of a shard set.
+
+    `settings` are changes to the checkpoint's recipe.
+    """
 
     checkpoint: Path
     shards: Location
@@ -34,9 +37,9 @@ class Evaluation(NamedTuple):
 
 
 def check_first(asked: Evaluation, processes: int) -> dict[str, str]:
-    """Check the request for `processes` ranks on this machine; return environment variables for these ranks.
+    """Check the request before `processes` ranks start on this machine; return environment variables for them.
 
-    Raises the same errors as `evaluate`.
+    The variables tell the ranks which checkpoint was chosen. Raises the same errors as `evaluate`.
     """
     measurement = _measurement(asked)
     measurement.shards.split(asked.split).close()
@@ -45,7 +48,7 @@ def check_first(asked: Evaluation, processes: int) -> dict[str, str]:
 
 
 def evaluate(asked: Evaluation) -> Measured:
-    """Evaluate a checkpoint on a split; ranks share its batches, and rank 0 gets the predictions.
+    """Evaluate a checkpoint on a split: each rank evaluates a share of the batches, and rank 0 gets all predictions.
 
     Raises the errors of `Measurement.of`, and UsageError if the split or the device does not exist.
     """
@@ -65,7 +68,7 @@ def evaluate(asked: Evaluation) -> Measured:
 
 
 def tell_aside(line: str) -> None:
-    """Print a line that is not part of the result to standard error."""
+    """Print a line to standard error, because standard output is only for the result."""
     say(f"headrace: {line}", error=True)
 
 

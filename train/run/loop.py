@@ -28,9 +28,10 @@ from headrace.train.step.tally import LossRing, Tally
 from headrace.train.step.update import TrainStep
 
 Keeper = Callable[[Scores], Callable[[Saved], None]]
-"""A function that is called with the scores of the best evaluation so far. It returns a function that writes them.
+"""A function that takes the scores of the best evaluation so far, and returns a second function, which writes them.
 
-The returned function is called as soon as the evaluated weights are saved, because both belong together.
+The second function is called after the checkpoint with the evaluated weights is saved, so that the written scores
+always belong to a saved checkpoint.
 """
 
 
@@ -69,7 +70,10 @@ class Run:
 
 
 def fit(run: Run) -> None:
-    """Train to the last epoch or the target accuracy. Raises StoppedError, after saving, if a signal stops the run."""
+    """Train until the last epoch ends or the target accuracy is reached.
+
+    Raises StoppedError, after saving, if a signal stops the run.
+    """
     votes = Votes(run.world)
     run.stop.something_to_save = True
     for epoch in range(run.progress.epochs_done, run.epochs):
@@ -105,22 +109,22 @@ def fit(run: Run) -> None:
 
 
 def ahead(run: Run, epoch: int) -> Ahead:
-    """Return the steps of the current epoch, those done and those of later epochs, for the progress bar.
-
-    `epoch` counts from 0.
-    """
+    """Return the numbers that the progress bar needs at the start of an epoch; `epoch` counts from 0."""
     before, end = run.steps.ends(epoch - 1), run.steps.ends(epoch)
     later = run.steps.ends(run.epochs - 1) - end
     return Ahead(epoch + 1, run.epochs, end - before, run.progress.step - before, later, run.steps.global_batch)
 
 
 def wishes(run: Run) -> Wishes:
-    """Return the wishes of this rank: a stop after a signal and, on rank 0 only, whose clock decides, a due save."""
+    """Return what this rank wishes: to stop, if a signal has arrived; to save, if a save is due by rank 0's clock."""
     return Wishes(run.stop.number, run.world.is_main and run.interval.over)
 
 
 def cut_short(stop: StopRequest) -> bool:
-    """Return whether a signal requires the evaluation to end at this batch."""
+    """Return whether a signal has asked the run to stop.
+
+    Called at each batch of an evaluation, which then ends early.
+    """
     stop.beat()
     return bool(stop.number)
 
@@ -167,7 +171,10 @@ def save_unfinished(run: Run, clock: EpochClock, tally: Tally) -> None:
 
 
 def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> None:
-    """Evaluate, report, and save the state with which the next epoch begins. A signal ends the evaluation early."""
+    """Evaluate, report the epoch, and save the state from which the next epoch begins.
+
+    If a signal arrives during the evaluation, save the epoch as unfinished and stop the run.
+    """
     log_steps(run, clock)
     train, reading = tally.total(run.world), clock.read()
     run.fetching = 100.0 * reading.fetching / reading.seconds if reading.seconds else 0.0
@@ -200,7 +207,7 @@ def tell_epoch(run: Run, report: EpochReport, kept: Callable[[Saved], None] | No
 
 
 def save(run: Run, *, best: bool) -> None:
-    """Wait for the previous save and report it; then save the run, or begin to save it in a thread."""
+    """Wait until the previous save is finished, and report it; then save the run, either at once or in a thread."""
     tell_saved(run, wait=True)
     with run.stop.writing():
         run.save(run.progress, best=best)
@@ -209,9 +216,10 @@ def save(run: Run, *, best: bool) -> None:
 
 
 def tell_saved(run: Run, *, wait: bool = False) -> None:
-    """Report a checkpoint whose save finished since the last call. Only rank 0 saves checkpoints.
+    """Report the checkpoint whose save has finished since the last call, if there is one.
 
-    Raises the error of a save that failed.
+    With `wait`, first wait for a save that is in progress. Only rank 0 saves checkpoints. Raises the error of a save
+    that failed.
     """
     with run.stop.writing() if wait else nullcontext():
         saved = run.save.done(wait=wait)

@@ -1,4 +1,4 @@
-"""Sets up the mirror of a run, if the recipe names one."""
+"""Sets up the mirror of a run: the URL, named in the recipe, to which the run folder is copied during training."""
 
 from datetime import timedelta
 

@@ -15,7 +15,7 @@ _SHOWN = 3  # samples that the message names
 
 
 def explanation(error: NotFiniteError, setup: Setup, world: World) -> HeadraceError:
-    """Return the error that ends the run. Rank 0 also writes the samples of the step to the run folder."""
+    """Return the error that ends the run; rank 0 also writes a CSV file of the step's samples to the run folder."""
     if not world.is_main:
         what = f"rank {world.rank}: {error}; rank 0 writes the samples of that step to {setup.out}"
         return FailedElsewhereError(what)

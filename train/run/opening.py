@@ -1,4 +1,4 @@
-"""Makes the first lines of a run: model, data, device, origin of the weights, and how processes share the work."""
+"""Makes the lines that a run prints first: model, data, device, origin of the weights, and shares of the processes."""
 
 from headrace.shards.counts import counted
 from headrace.shards.manifest import TRAIN

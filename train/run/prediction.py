@@ -30,14 +30,17 @@ class Prediction(NamedTuple):
 
 
 def check_first(asked: Prediction, processes: int) -> dict[str, str]:
-    """Check the request for `processes` ranks on this machine; return environment variables for these ranks."""
+    """Check the request before `processes` ranks start on this machine; return environment variables for them.
+
+    The variables tell the ranks which checkpoint was chosen.
+    """
     saved = chosen_checkpoint(asked.checkpoint)
     Accelerator.look().choose(own_recipe(saved, asked.settings).runtime.device, processes)
     return hand_over(Found(saved))
 
 
 def predict(asked: Prediction, images: Images, tell: Callable[[Answer], None]) -> None:
-    """Predict each image and pass the answers to `tell` in order; ranks share the images, and rank 0 calls `tell`.
+    """Predict the classes of all images, a share of them on each rank; rank 0 passes each answer to `tell`, in order.
 
     Raises UsageError if the checkpoint or the device does not exist, DataError if the checkpoint is damaged.
     """
@@ -69,7 +72,7 @@ def _refuse_unequal(sha256: str, images: Images, world: World) -> None:
 
 
 def _share(count: int, batch: int, world: World) -> Iterator[int]:
-    """Yield the indices of this rank's images, which are one of every `world.size` batches."""
+    """Yield the indices of this rank's images: of every `world.size` consecutive batches, each rank takes one."""
     for first in range(world.rank * batch, count, world.size * batch):
         yield from range(first, min(first + batch, count))
 
@@ -77,7 +80,7 @@ def _share(count: int, batch: int, world: World) -> Iterator[int]:
 def _together(answers: Iterator[Answer], count: int, batch: int, world: World) -> Iterator[Answer]:
     """Yield on rank 0 the answers of all ranks, in the order of the images; on other ranks yield nothing.
 
-    Rank 0 receives the answers to one batch of each rank at a time.
+    In each exchange, every rank sends the answers to one of its batches to rank 0.
     """
     if world.size == 1:
         yield from answers

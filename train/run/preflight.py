@@ -1,7 +1,7 @@
-"""Checks a request once, before ranks are started, instead of on every rank.
+"""Checks a request before any rank is started, and chooses the checkpoint from which all ranks resume.
 
-The ranks receive the path of the chosen checkpoint and the hash of its bytes. So no rank has to look for a checkpoint,
-reads a damaged one first, or chooses another checkpoint than the other ranks (docs/decisions/0022).
+The ranks receive the path of the chosen checkpoint and the hash of its bytes. So all ranks read the same checkpoint,
+and no rank has to search for it or to read damaged checkpoints first (docs/decisions/0022).
 """
 
 import json
@@ -20,7 +20,7 @@ _CHOSEN = "HEADRACE_CHECKPOINT"  # null for a new run, else [path, SHA-256 in he
 
 
 def preflight(request: Request, processes: int) -> dict[str, str]:
-    """Check a request for `processes` ranks on this machine, and download the first weights if needed.
+    """Check a request for `processes` ranks on this machine, and download the initial weights if they are needed.
 
     Returns environment variables for the ranks. Raises the errors of `resolve` and of
     `headrace.train.model.weights.first_weights`, and UsageError if there are fewer devices than processes.

@@ -1,4 +1,4 @@
-"""Changes settings of the whole process, as no other module does: memory, threads, the current device, torch's flags.
+"""The only module that changes settings of the whole process: memory, threads, the current device, torch's flags.
 
 A library must not change its process, so only runs and commands may use this module. One setting is made earlier,
 before torch is loaded: how OpenMP threads wait, in `headrace.train.machine.openmp`.
@@ -25,7 +25,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # <malloc.h>
 
 @contextmanager
 def entered(runtime: Runtime) -> Iterator[Place]:
-    """Within this context, the process is prepared for a run and connected to the other ranks. Yields its place.
+    """Within this context, the process is prepared for a run and connected to the other ranks.
+
+    Yields the `Place` of the process: its rank, its device and its threads.
 
     Raises UsageError if the requested device is not available.
     """
@@ -64,9 +66,9 @@ def computing_in(threads: int) -> Iterator[None]:
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory instead of returning it and requesting it again at every step.
 
-    Otherwise activations of tens of megabytes are mapped, zeroed and unmapped at every step. Threads share one arena:
-    the feed's batches would come from the arenas of other threads, which return large blocks whatever the threshold.
-    Has no effect with other C libraries.
+    Otherwise activations of tens of megabytes are mapped, zeroed and unmapped at every step. All threads are made to
+    allocate from the main arena of glibc. Otherwise the feed's threads would allocate batches from arenas of their own,
+    and these return large blocks to the kernel in spite of the settings. Has no effect with other C libraries.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version"):
@@ -79,7 +81,7 @@ def keep_kernels_private() -> None:
     """Make torch keep compiled kernels in the user's own cache folder, unless the user chose another folder.
 
     torch's default folder is among the temporary files, under a name that other users can take first. torch makes the
-    folder with the first optimizer, even if nothing is compiled, so call this function earlier.
+    folder when the first optimizer is built, even if nothing is compiled, so call this function earlier.
     """
     folder = private_folder("kernels")
     if folder is not None:

@@ -18,8 +18,8 @@ DEFAULT_RECIPE = "finetune"
 class Request:
     """The user's request for a training run.
 
-    `resume` is None for a new run, "last" for a checkpoint that must exist in `out`, "auto" for one that may exist, or
-    the path or URL of a checkpoint.
+    `resume` is None for a new run, "last" for the last checkpoint in `out`, which must exist, "auto" for the last
+    checkpoint in `out` or, if there is none, a new run; otherwise it is the path or URL of a checkpoint.
     """
 
     shards: Location
@@ -49,9 +49,10 @@ class Request:
         return load_recipe(self.recipe_name, settings)
 
     def refuse_early(self) -> None:
-        """Raise errors about a missing shard set or an invalid recipe within a fraction of a second.
+        """Raise the error of a missing shard set or an invalid recipe early, within a fraction of a second.
 
-        `headrace.train.run.resolve.resolve` makes all other checks, such as that of a recipe from a checkpoint.
+        `headrace.train.run.resolve.resolve` makes all other checks, such as whether the recipe of a checkpoint is
+        valid.
         """
         if isinstance(self.shards, Url):
             Remote(self.shards)  # checks only the URL and the package; where tars go depends on the recipe

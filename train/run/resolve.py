@@ -66,7 +66,7 @@ class Setup:
         return self.decoder.where if self.decoder else self.recipe.runtime.decode
 
     def on(self, accelerator: Accelerator) -> "Setup":
-        """Return the setup with the choice, for this device, of where JPEGs are decoded.
+        """Return this setup with its `decoder` filled in: where JPEGs are decoded if the run uses this device.
 
         A resumed run keeps its checkpoint's choice. Raises UsageError if mixed decoding is requested without a GPU.
         """
@@ -93,9 +93,9 @@ class Setup:
 
 
 def resolve(request: Request, processes: int, found: Found | None = None) -> Setup:
-    """Check a request for `processes` processes; `found` is the checkpoint to resume from, if already read.
+    """Check the request for a run of `processes` processes; `found` is the checkpoint to resume from, if already read.
 
-    Raises UsageError or DataError with advice what to do.
+    Raises UsageError or DataError, whose message says what the user can do.
     """
     if found is None and isinstance(request.shards, Url):
         found = find(request.resume, request.out)
@@ -202,7 +202,10 @@ def _out(request: Request, recipe: Settled, resumed: Checkpoint | None) -> Path:
 
 
 def open_run_folder(setup: Setup) -> None:
-    """Make the run folder with README.md and the resolved recipe. Raises HeadraceError if they cannot be written."""
+    """Make the run folder, and write README.md and recipe.toml there.
+
+    Raises HeadraceError if they cannot be written.
+    """
     try:
         setup.out.mkdir(parents=True, exist_ok=True)
         files.remove_unfinished(setup.out)

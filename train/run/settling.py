@@ -14,7 +14,7 @@ from headrace.train.recipe.window import LARGE, window_for
 
 
 class Choice(NamedTuple):
-    """A recipe in which no value is "auto" or "model" any more, and a sentence about the chosen values, "" for none."""
+    """A recipe with chosen values in place of "auto" and "model", and a sentence that lists these values; may be ""."""
 
     recipe: Settled
     said: str
@@ -23,11 +23,11 @@ class Choice(NamedTuple):
 def settle_run(
     recipe: Recipe, name: str, shards: ShardSet, resumed: Checkpoint | None, weights: Path | None = None
 ) -> Choice:
-    """Choose a value for each "auto" and "model" in a recipe, and a window if the shard set is very large.
+    """Choose a value for each "auto" and "model" in a recipe, and for train.window if the shard set is very large.
 
-    A resumed run keeps the values of its checkpoint, even if a later version of Headrace would choose others. `name` is
-    the recipe's name in errors. `weights` is a file of the user's own weights, which may state how they were trained.
-    Raises UsageError if there are no training images, or if the values do not fit the recipe or the network.
+    A resumed run keeps the values of its checkpoint, even if this version of Headrace would choose other values. `name`
+    is the recipe's name in errors. `weights` is a file of the user's own weights, which may state how they were
+    trained. Raises UsageError if there are no training images, or if the values do not fit the recipe or the network.
     """
     keys = automatic_keys(recipe)
     auto = [key for key in keys if value_of(recipe, key) == "auto"]
@@ -54,9 +54,10 @@ def settle_run(
 
 
 def _in_windows(recipe: Settled, split: SplitInfo, resumed: Checkpoint | None) -> tuple[Settled, str]:
-    """Return the recipe with a window for a very large shard set, and a sentence about the window.
+    """Return the recipe with a value of train.window for a very large shard set, and a sentence about that value.
 
-    A resumed run keeps the window of its checkpoint; if the checkpoint has none, its run shuffles the whole set.
+    A resumed run keeps the window of its checkpoint. If the checkpoint has no window, the run shuffles the whole set,
+    as before.
     """
     shards = len(split.shards)
     window = resumed.recipe.train.window if resumed else window_for(split.samples, shards)

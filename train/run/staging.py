@@ -1,4 +1,4 @@
-"""Prepares a shard set at a URL for a run: fetches all tars first if the order has no windows, and reports on them."""
+"""Fetches all tars of a shard set at a URL before a run without train.window, and reports where tars are stored."""
 
 import time
 from collections.abc import Generator
@@ -18,15 +18,15 @@ _LOOK_SECONDS = 0.25
 
 
 def named(shards: ShardSet) -> str:
-    """Return the location of a shard set as a URL, or as a path from the root or from "~", the home folder.
+    """Return the URL of a shard set, or its absolute path, in which "~" may stand for the home folder.
 
-    It stays valid in another working folder.
+    The path stays valid if the working folder changes.
     """
     return str(shards.where) if isinstance(shards.where, Url) else without_home(str(shards.where.absolute()))
 
 
 def staged_line(shards: ShardSet) -> list[str]:
-    """Return a line about where the tars of a set at a URL are stored, and how much space they may take.
+    """Return a list of one line that tells where the tars of a set at a URL are stored and what space they may take.
 
     The list is empty for a local set.
     """
@@ -41,10 +41,10 @@ def staged_line(shards: ShardSet) -> list[str]:
 
 
 def stage_whole(setup: Setup, world: World, log: RunLog) -> None:
-    """Fetch all tars of both splits to this host if the shard set is at a URL and the order has no windows.
+    """Fetch all tars of both splits to this host if the shard set is at a URL and the recipe has no train.window.
 
-    One rank of each host fetches. The other ranks wait by a series of short exchanges, so that fetching may take longer
-    than the time-out of one exchange.
+    One rank of each host fetches. Meanwhile all ranks repeat a short collective operation, so that fetching may take
+    longer than the time-out of one operation.
     """
     if setup.shards.remote is None or setup.recipe.train.window:
         return

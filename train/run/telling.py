@@ -35,8 +35,8 @@ def start_of(setup: Setup) -> Start:
 def telling(told: Callback, start: Start, progress: Progress) -> Iterator[Callback]:
     """Tell callbacks of the start of the run, and at the end of this context how the run ended.
 
-    `progress` is the object that the training loop updates. If a callback fails at the start, callbacks are told of the
-    end all the same.
+    `progress` is the object that the training loop updates. If a callback raises an error at the start, all callbacks
+    are still told of the end.
     """
 
     def over(reason: Reason, error: str = "") -> None:

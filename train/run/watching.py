@@ -20,7 +20,7 @@ from headrace.train.step.update import TrainStep
 def watched(batches: Iterable[Batch], setup: Setup, step: TrainStep, log: RunLog) -> Iterator[Batch]:
     """Yield the batches unchanged; rank 0 also stores pictures of the first batch in the run folder.
 
-    A failure to store the pictures is only a warning.
+    If the pictures cannot be stored, a warning is printed and the run continues.
     """
     first = step.world.is_main
     for batch in batches:

@@ -31,8 +31,8 @@ _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 class Checked:
     """The result of a comparison: `largest` is the largest difference between two logits.
 
-    `other` counts images with another class; `ties` counts images whose two largest logits differ by less than twice
-    `largest`; `right` counts correctly classified images.
+    `other` counts images to which the exported network gives another class than the checkpoint's network; `ties` counts
+    images whose two largest logits differ by less than twice `largest`; `right` counts correctly classified images.
     """
 
     images: int

@@ -62,7 +62,7 @@ def export(path: Path, out: Path, kind: str, check: Location | None) -> list[str
 
 
 def _trained_on(saved: Checkpoint) -> ShardSet | None:
-    """Return the shard set that the run's environment.json names, or None unless the set still exists unchanged."""
+    """Return the shard set that the run's environment.json names; None if the set is missing or has changed."""
     real = saved.path.resolve()
     for folder in (real.parent, real.parent.parent):
         try:

@@ -1,4 +1,4 @@
-"""Collects the facts about a network that an export states: plain values, none about the machine that trained it."""
+"""Collects the facts about a network that an export states: plain values, none of them about the training machine."""
 
 import math
 from dataclasses import dataclass
@@ -78,9 +78,9 @@ class Facts:
 
 
 def crop_pct(size: int, short: int) -> float:
-    """Return the fraction with which timm resizes an image's shorter side to `short` before it crops the centre.
+    """Return the value of timm's setting crop_pct with which timm resizes an image's shorter side to `short` pixels.
 
-    timm computes floor(size / fraction).
+    timm resizes the shorter side to floor(size / crop_pct) pixels, and then crops the centre.
     """
     exact = size / short
     return exact if math.floor(size / exact) == short else size / (short + 0.5)

@@ -18,7 +18,7 @@ _LOGGERS: dict[str, Callable[[Callable[[str], None]], Callback]] = {
 
 
 def refuse_missing(names: Sequence[str]) -> None:
-    """Raise UsageError if a logger is named whose package is not installed."""
+    """Raise UsageError if the package of a named logger is not installed."""
     missing = [name for name in names if not _is_installed(name)]
     if missing:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Stores in loggers.json which run on a tracking server belongs to a run folder, so that a resumed run continues it."""
+"""Stores in loggers.json the ids of the run on tracking servers, so that a resumed run continues under the same ids."""
 
 import json
 from pathlib import Path

@@ -29,7 +29,10 @@ class MlflowLogger(Callback):
         self._run = ""
 
     def on_start(self, start: Start) -> None:
-        """Begin a run of MLflow, or resume the one of this run folder. Raises UsageError if no server is named."""
+        """Begin a run of MLflow, or resume the one that belongs to this run folder.
+
+        Raises UsageError if no server is named.
+        """
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         if not uri:
             raise UsageError(

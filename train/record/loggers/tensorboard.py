@@ -49,7 +49,8 @@ class TensorBoardLogger(Callback):
 def _drop_after(folder: Path, step: int) -> None:
     """Remove events after step `step` from the event files, because the resumed run repeats these steps.
 
-    When TensorBoard finds a SessionLog, it ignores such events itself, but not scalars in the form of its own writer.
+    TensorBoard ignores repeated steps itself if the file has a SessionLog event, but not for scalars as its own writer
+    stores them.
     """
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # noqa: PLC0415  optional
     from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415  as above

@@ -1,4 +1,4 @@
-"""Makes the page's section about classes: which a network recognises or confuses, and the confusion matrix."""
+"""Makes the section about classes of a run's web page: best and worst classes, and the confusion matrix."""
 
 import base64
 from typing import NamedTuple
@@ -84,7 +84,7 @@ def classes_of(predictions: Predictions) -> Classes:
 
 
 def _matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, cells: int) -> bytes:
-    """Draw the confusion matrix as a PNG: rows are labels, columns predictions, values shares of the row's samples.
+    """Draw the confusion matrix as a PNG: rows are labels, columns predictions, and a value is a share of its row.
 
     With more classes than cells, neighbouring classes share a cell. The opacity follows the square root of the share,
     so that a few per cent are visible; a cell without samples is transparent.

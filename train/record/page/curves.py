@@ -11,7 +11,10 @@ WIDTH, HEIGHT = 400, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 8, 24  # pixels around the plot
 _MOST = 300  # largest number of points of a curve
 COLOURS = ("#0b5fb0", "#b34700", "#2c7a2c", "#7b3fb5", "#b5174b", "#00767d", "#6b5a00", "#555555")
-"""The colours of curves without a style sheet; in dark mode the page's style sheet sets others, by class s0, s1, ..."""
+"""The colours of curves if no style sheet applies.
+
+In dark mode the page's style sheet sets other colours for the CSS classes s0, s1 and so on.
+"""
 DASHES = ("", "5 3", "1 3")
 
 Point = tuple[float, float]
@@ -41,7 +44,7 @@ class Chart(NamedTuple):
 
     @property
     def drawn(self) -> list[Series]:
-        """The curves that have points, which are those to draw."""
+        """The curves to draw, which are those that have points."""
         return [one for one in self.series if one.points]
 
     def svg(self) -> Markup:

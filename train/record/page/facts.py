@@ -1,4 +1,4 @@
-"""Collects the facts for a page from a run folder; the page omits the contents of missing or damaged files."""
+"""Reads the facts for a run's web page from the files of the run folder; missing and damaged files are skipped."""
 
 import json
 from dataclasses import dataclass

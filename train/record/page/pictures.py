@@ -75,7 +75,10 @@ def write_mistakes(folder: Path, predictions: Predictions, shards: ShardSet) -> 
 
 
 def read(folder: Path, name: str) -> tuple[dict[str, Any], list[Captioned]]:
-    """Read the file `name` of pictures; return facts about all pictures, and the pictures; empty if unreadable."""
+    """Read the file `name` of pictures; return the facts that it holds about all pictures, and the pictures.
+
+    Both are empty if the file cannot be read.
+    """
     try:
         found = json.loads(regular.read(folder / FOLDER / name))
         pictures = [Captioned(_checked(one["jpeg"]), tuple(map(str, one["lines"]))) for one in found.pop("pictures")]

@@ -1,4 +1,4 @@
-"""Renews the page of a run after each epoch, in a thread beside training."""
+"""Writes the web page of a run again after each epoch, in a thread beside training."""
 
 import time
 from pathlib import Path
