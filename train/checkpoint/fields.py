@@ -113,7 +113,7 @@ class Checkpoint:
         return self.precision
 
     def decode_on(self, accelerator: Accelerator, wanted: str) -> str:
-        """Return where to decode images on this device: `wanted`, except that "auto" means as in training.
+        """Return where to decode images on this device: as `wanted` says; "auto" means where training decoded them.
 
         The result is still "auto" if the checkpoint does not record where its images were decoded.
         """

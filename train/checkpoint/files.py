@@ -3,9 +3,9 @@
     RUN/checkpoints/step-00000782-000003-<16 hex of sha256>.pt   the states; the newest few and the best are kept
     RUN/last.pt, RUN/best.pt                                     links to two of them, for people
 
-The second number is the attempt that wrote the file; a name without one belongs to attempt 0. The newest checkpoint is
-that of the highest attempt and, within an attempt, of the highest step. Each checkpoint records which checkpoint is the
-best so far, and programs trust the record of the newest checkpoint.
+The first number in a name is the step, and the second is the attempt that wrote the file; a file without a second
+number is of attempt 0. The newest checkpoint is that of the highest attempt and, within an attempt, of the highest
+step. Each checkpoint records which checkpoint is the best so far; programs rely on what the newest checkpoint records.
 
 A file holds only plain values and dense tensors: `torch.load(..., weights_only=True)` reads the file, and values of
 other kinds are refused before any use. No state of random generators or of the pipeline is saved, because both are
@@ -46,9 +46,9 @@ def save(
 ) -> Written:
     """Write a checkpoint and point the link `last.pt` at it; point `best.pt` at it too if `best`, else at `before`.
 
-    Then remove the checkpoints of this and earlier attempts, except the newest `keep` and the best. Raises
-    HeadraceError if the file cannot be written; earlier checkpoints are then kept. Raises SupersededError, before
-    anything is visible, if there is a later attempt.
+    `before` is the name of the best checkpoint so far. At the end, remove the checkpoints of this and earlier attempts,
+    except the newest `keep` and the best. Raises HeadraceError if the file cannot be written; earlier checkpoints are
+    then kept. Raises SupersededError, before anything is visible, if there is a later attempt.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)

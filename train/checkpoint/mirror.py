@@ -1,4 +1,4 @@
-"""Mirrors a run folder to a URL during training: first the checkpoints, and last a file that names them.
+"""Copies a run folder to a URL during training: first the checkpoints, and last a file that names them.
 
     MIRROR/checkpoints/step-00000782-<16 hex of sha256>.pt    the last one and the best one
     MIRROR/metrics.jsonl, recipe.toml ...                     the files of the run folder, as they are at a save
@@ -25,7 +25,10 @@ from headrace.train.record.moments import End, Saved, Start
 
 _PAUSES = (1.0, 60.0)  # seconds between attempts: the first, and the longest
 _PATIENCE_SECONDS = {"finished": 120.0, "stopped": 20.0, "failed": 20.0}
-"""The seconds that a run waits at its end for the next upload, by reason of the end. A signal leaves little time."""
+"""The seconds that a run waits at its end for each further upload, for each reason of the end.
+
+After a signal the wait is short, because the process may be killed soon.
+"""
 
 State = tuple[int, int]  # bytes and time of a file
 
@@ -51,7 +54,7 @@ def refuse_later(remote: Remote, step: int) -> None:
 class Mirror(Callback):
     """Mirrors a run folder. `warn` reports problems; `say` reports at the end which files could not be uploaded.
 
-    With `resumed`, the run resumes from this mirror, and may begin before a damaged checkpoint of the mirror.
+    With `resumed`, the run was resumed from this mirror, so the mirror may hold a later, damaged checkpoint.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Mirror(Callback):
         self._ask()
 
     def on_saved(self, _: Saved) -> None:
-        """Queue the saved checkpoint for uploading; a checkpoint that is replaced before its turn is skipped."""
+        """Queue the saved checkpoint for uploading; it is skipped if a later save replaces it before its upload."""
         self._ask()
 
     def on_end(self, end: End) -> None:

@@ -18,7 +18,7 @@ _LOG = "metrics.jsonl"
 
 
 def fetch_newest(url: Url, out: Path | None) -> Newest:
-    """Fetch the newest undamaged checkpoint at a URL; return it with a line for each damaged checkpoint skipped.
+    """Fetch the newest undamaged checkpoint at a URL; return it with a line for each damaged one skipped.
 
     If the run folder `out` has no checkpoint of another run, the checkpoint is fetched into `out` together with the
     best checkpoint and the log, as if the run had begun there; otherwise it is fetched into the user's cache folder.

@@ -17,7 +17,7 @@ _NAME = re.compile(r"step-(\d{8,})(?:-(\d{6,}))?-([0-9a-f]{16})\.pt")
 
 
 def name_of(step: int, attempt: int, sha256: str) -> str:
-    """Return the file name of a checkpoint with this step, attempt and hash; attempt 0 is omitted."""
+    """Return the file name of a checkpoint with this step, attempt and hash; the name omits attempt 0."""
     return f"step-{step:08d}-{f'{attempt:06d}-' if attempt else ''}{sha256[:16]}.pt"
 
 

@@ -23,7 +23,7 @@ def restore(step: TrainStep, saved: Checkpoint) -> None:
 
 
 def _refuse_lost_quantities(step: TrainStep, saved: Checkpoint) -> None:
-    """Raise ValueError if the saved optimizer state is empty after updates, unless fp16 can have skipped them all."""
+    """Raise ValueError if the saved optimizer state is empty after updates, unless fp16 may have skipped each."""
     updates, skipped = saved.progress.step, bool(saved.scaler)
     if updates and kept_quantities(step.optimizer) and not step.optimizer.state and not skipped:
         raise ValueError(f"optimizer.state is empty after {updates} updates")

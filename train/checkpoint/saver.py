@@ -1,4 +1,4 @@
-"""Saves checkpoints: completes the states of the training step, and decides whether training waits for the save."""
+"""Saves checkpoints: adds the other fields to the states of the training step, and saves directly or in a thread."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -29,8 +29,8 @@ class Saver:
 
     `states` returns the current tables of tensors and numbers. `about` holds the fields that are the same in all
     checkpoints: recipe, precision, network, normalisation, classes, shard set, processes. A state of more than
-    `beside_mb` MB is copied and written while training continues. Use the saver in a `with` block; the end of the block
-    waits for the last save.
+    `beside_mb` MB is copied to main memory first, and a thread writes the copy while training continues. Use the saver
+    in a `with` block; the end of the block waits for the last save.
     """
 
     out: Path
@@ -62,7 +62,7 @@ class Saver:
         """Begin to save the current state; `done` returns the result. An earlier save must have finished.
 
         Raises NotFiniteError, without saving, if a weight is not finite: the loss of a step can be finite although the
-        update after it was not. Raises HeadraceError, here or from `done`, if the file cannot be written.
+        update that follows is not. Raises HeadraceError, here or from `done`, if the file cannot be written.
         """
         if not self.writes:
             return
@@ -86,7 +86,7 @@ class Saver:
         self._writer.write(save, beside=beside)
 
     def done(self, *, wait: bool = False) -> Saved | None:
-        """Return the save that finished since the last call, or None. With `wait`, wait for a save under way."""
+        """Return the save that finished since the last call, or None. With `wait`, wait for a save in progress."""
         began = time.perf_counter()
         saved = self._writer.result(wait=wait)
         if saved is None:
@@ -96,7 +96,7 @@ class Saver:
         return replace(saved, seconds=saved.seconds + time.perf_counter() - began)  # the run paused here too
 
     def end(self) -> None:
-        """Set the links last.pt and best.pt again, because a stale attempt may have changed them meanwhile."""
+        """Set the links last.pt and best.pt again, because an attempt that was taken for dead may have changed them."""
         if self.writes:
             files.link(self.out, self.last, self.best, self.attempt)
 

@@ -13,7 +13,10 @@ State = TypeVar("State", bound=dict[str, Any])
 
 
 class Snapshot:
-    """Holds buffers as large as the state, which each copy reuses, because new memory would have to be zeroed first."""
+    """Holds buffers as large as the state.
+
+    All copies use the same buffers, because zeroing new memory would take time.
+    """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator

@@ -15,7 +15,7 @@ class Writer:
         self._error: BaseException | None = None
 
     def write(self, save: Callable[[], Saved], *, beside: bool) -> None:
-        """Call `save` now, or in a thread if `beside`; the result of an earlier save must have been taken before."""
+        """Call `save` now, or in a thread if `beside`; call `result` for the earlier save first."""
 
         def work() -> None:
             try:
@@ -30,7 +30,7 @@ class Writer:
             self._saved = save()
 
     def result(self, *, wait: bool) -> Saved | None:
-        """Return the save that finished since the last call, or None. With `wait`, wait for a save under way.
+        """Return the save that finished since the last call, or None. With `wait`, wait for a save in progress.
 
         Raises the error of a save that failed in the thread.
         """

@@ -14,7 +14,7 @@ from headrace.train.machine.parent import launcher_environment
 
 
 def measure_apart(asked: Asked, part: Part, cores: int | None = None) -> Measured:
-    """Measure a part of a job in new ranks, on the first `cores` of this process's cores, or on all cores if None.
+    """Make the measurement `part` of a job in new ranks, on the first `cores` cores of this process; None means all.
 
     A measuring process that fails prints the reason; then this process ends with the same exit code.
     """

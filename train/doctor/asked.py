@@ -1,4 +1,4 @@
-"""Describes a user's request to the doctor about one job, and the part of it that a process must measure."""
+"""Describes the training job that the doctor is asked to examine, and the measurement that a process has to make."""
 
 import os
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class Part(NamedTuple):
     budget: Budget = Budget()
 
     def environment(self) -> dict[str, str]:
-        """Return environment variables that assign this part to a new process."""
+        """Return environment variables that assign this measurement to a new process."""
         return {_PART: f"{self.kind} {self.budget.seconds:g}"}
 
     @classmethod
     def of_this_process(cls) -> "Part | None":
-        """Return the part that the doctor assigned to this process; None in the doctor's own process."""
+        """Return the measurement that the doctor assigned to this process; None in the doctor's own process."""
         if _PART not in os.environ:
             return None
         kind, seconds = os.environ[_PART].split()

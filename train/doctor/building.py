@@ -1,4 +1,4 @@
-"""Builds the user's job as a run does, and shortens its steps so that the job can be measured in turns."""
+"""Builds a training job as a run would, and shortens its steps so that the job can be measured in short turns."""
 
 import copy
 import time
@@ -35,7 +35,8 @@ _TRIED = 8  # images in the pass that measures the time of an image
 def opened(asked: Asked, most: float) -> Iterator[Job]:
     """Within this context, the job is built on this rank, connected to the other ranks; yields the job.
 
-    The job's steps take at most `most` seconds. Nothing is downloaded or written, except that tars of a URL are staged.
+    The job's steps take at most `most` seconds. Nothing is downloaded or written, except that tars of a shard set at a
+    URL are staged.
 
     Raises the errors of `headrace.train.run.resolve.resolve`, and DataError for images that must not be decoded.
     """
@@ -86,7 +87,7 @@ def _cut(setup: Setup, place: Place, built: Built, most: float) -> tuple[Setup, 
 
 
 def _image_seconds(setup: Setup, place: Place, built: Built) -> float:
-    """Measure the approximate time in seconds of an image on a CPU, forward and backward.
+    """Measure about how many seconds a CPU takes for the forward and the backward pass of one image.
 
     A GPU needs no such estimate, because its steps are short.
     """

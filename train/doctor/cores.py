@@ -1,4 +1,4 @@
-"""Measures how many cores this process gets, by threads that compute and wait for each other as in a step."""
+"""Measures how many cores this process gets, by running threads that compute and wait for each other as in a step."""
 
 import threading
 import time
@@ -53,7 +53,7 @@ def probe(threads: int, seconds: float = _SECONDS) -> Probe:
 
 
 def cause_of(probes: list[Probe], share: float) -> Cause:
-    """Return the reason why a process got only `share`, from 0 to 1, of its cores."""
+    """Return the reason why a process got only the fraction `share`, from 0 to 1, of its cores."""
     if share >= 1 - _CLEAR:
         return Cause.NONE
     if max(one.throttled for one in probes) > _CLEAR:
@@ -64,7 +64,7 @@ def cause_of(probes: list[Probe], share: float) -> Cause:
 
 
 def _blocks_of_a_part() -> int:
-    """Return the number of blocks in a thread's part, measured by CPU time, which other programs do not affect."""
+    """Return how many blocks a thread computes between two waits, from CPU time, which other programs do not affect."""
     zlib.crc32(_BLOCK)
     began = time.thread_time()
     for _ in range(_TRIED):

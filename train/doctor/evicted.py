@@ -13,7 +13,7 @@ from headrace.train.machine.place import Place
 
 
 def measure_cold(place: Place, paths: Sequence[Path], whole: WholeRunner, units: int, rounds: int) -> Cold | None:
-    """Run the whole job in turns of `units` units, and evict the training shards from memory before each turn.
+    """Run the whole job in turns of `units` steps, and evict the training shards from memory before each turn.
 
     Returns None except on rank 0. Raises UsageError if another process has a training shard open, because that process
     would have to read the shard again.

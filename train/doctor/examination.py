@@ -1,4 +1,4 @@
-"""Examines a job for `headrace doctor`: measures its parts in new processes, so that this one need not load torch."""
+"""Examines a job for `headrace doctor`: measures its parts in new processes, so that the command loads no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -71,7 +71,7 @@ def examine(
     min_ratio: float | None = None,
     budget: Budget = Budget(),  # noqa: B008  a tuple, so it cannot change
 ) -> Examination:
-    """Measure a job and interpret the figures; the measurement of each part of the job takes the time of `budget`.
+    """Measure a job and interpret the figures; each part of the job is measured for the time that `budget` gives.
 
     Raises UsageError if `scale` has more processes than there are cores. The measuring processes report their own
     errors.

@@ -16,7 +16,7 @@ class Fit(NamedTuple):
 
 
 def fit_scaling(processes: Sequence[int], seconds: Sequence[float]) -> Fit | None:
-    """Fit the seconds of an epoch, with neither part negative; None for fewer than two different numbers of processes.
+    """Fit the seconds of an epoch, with no negative `fixed` or `shared`; None for fewer than two numbers of processes.
 
     The fit minimises relative errors: each point has the weight 1 / T(N)^2, so that the shortest epoch is fitted as
     well as the longest.

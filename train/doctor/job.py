@@ -1,4 +1,4 @@
-"""Holds the parts of the user's job on this rank, which the doctor measures."""
+"""Holds the built parts of the training job that the doctor measures on this rank."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +37,10 @@ class Job:
     decoded: Decoded | None
     remarks: tuple[str, ...]
     span: int | None = None
-    """The number of first steps whose tars are staged; only these are measured, repeatedly. None means all steps."""
+    """The number of steps, from the first one on, whose tars are staged; None means all steps.
+
+    Only these steps are measured, again and again.
+    """
 
     @property
     def decode(self) -> str:
@@ -50,7 +53,7 @@ class Job:
         return self.place.accelerator.either(cpu=min(_MOST_LANES, self.place.threads), gpu=1)
 
     def stream(self, first: int) -> Iterator[Plan]:
-        """Yield plans of this rank from step `first` on, without end; with a span, its steps are repeated."""
+        """Yield plans of this rank from step `first` on, without end; if `span` is set, its steps are repeated."""
         steps, world = self.setup.steps, self.place.world
         groups = steps.groups_of(world.size, world.rank)
         if self.span is None:

@@ -1,4 +1,4 @@
-"""Chooses the setting to change and predicts its effect, by pure functions of the measurements."""
+"""Chooses the setting that the user should change, and predicts its effect, by pure functions of the measurements."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ def best_knob(reading: Reading) -> Knob | None:
 
 
 def _threads(reading: Reading) -> Knob | None:
-    """Predict the gain from a thread for each core that a process may use; None if it has as many already."""
+    """Predict the gain from a thread for each core that a process may use; None if it has that many already."""
     job = reading.measured.job
     if job.threads >= job.usable:
         return None
@@ -66,7 +66,7 @@ def _cache(reading: Reading) -> Knob | None:
 
 
 def _fed(reading: Reading, factor: float) -> float:
-    """Return the gain from an input that is `factor` times as fast, on cores that the step does not use."""
+    """Return the gain if the input were `factor` times as fast and used no cores that the step uses."""
     rate = reading.rate(Rung.INPUT)
     if rate is None:
         return 1.0

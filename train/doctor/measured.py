@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Rung(StrEnum):
-    """The parts of a job that are timed by themselves, called rungs.
+    """The parts of a job that are timed separately, called rungs.
 
     Each of the first four rungs does the work of the rung before it, and more.
     """
@@ -115,18 +115,18 @@ class Cold(_Values):
     files: int
     bytes: int
     left: float | None
-    """The largest fraction of the bytes that stayed in memory nevertheless; None if the system does not tell."""
+    """The largest fraction of the bytes that stayed in memory after an eviction; None if the system does not tell."""
 
 
 class Network(_Values):
-    """The rates at which tars of a shard set at a URL arrive on this host, and the need to fetch tars again."""
+    """How fast tars of a shard set at a URL arrive on this host, and how many must be fetched again in later epochs."""
 
     images_per_second: float
     bytes_per_second: float
     missed: float
     """The share of the set for which the stage folder has no room, so that it is fetched in every epoch."""
     ahead: bool
-    """Whether training continues while tars arrive, as in an order with windows; otherwise all tars arrive first."""
+    """Whether training goes on while tars arrive, as with train.window; otherwise all tars are fetched first."""
     epochs: int
     """The number of epochs of the run."""
 

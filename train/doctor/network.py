@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.1
 
 
 def stage_some(plans: TrainPlans, world: World) -> int | None:
-    """Stage the tars of the first steps, or all tars if the order has no windows; return the number of these steps.
+    """Stage the tars of the first steps, or all tars without train.window; return the number of these steps.
 
     Returns None if all tars are staged, and for a set in a folder. Every rank must call this function; one rank of each
     host fetches.

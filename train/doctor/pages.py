@@ -1,4 +1,4 @@
-"""Finds out which bytes of files are in memory, and evicts them."""
+"""Finds out how many bytes of some files the kernel holds in memory, and tells the kernel to drop these files."""
 
 import ctypes
 import mmap

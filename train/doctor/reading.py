@@ -1,4 +1,4 @@
-"""Interprets the measurements of a job: which resource limits the job, and how much faster it would be without that."""
+"""Interprets a job's measurements: which resource limits the job, and how much faster it would be without the limit."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -54,7 +54,7 @@ class Reading:
 
     @property
     def itself(self) -> tuple[float, ...]:
-        """R_synth after the whole job divided by R_synth before it, for each round; this shows the machine's drift."""
+        """R_synth after the whole job divided by R_synth before it, in each round; shows changes of the machine."""
         return tuple(one / other for one, other in zip(self.measured.after, self.measured.before, strict=True))
 
     @property
@@ -88,7 +88,7 @@ class Reading:
 
     @property
     def stalls(self) -> Stalls:
-        """The prep stall and the fetch stall, without evicting files from memory."""
+        """The prep stall and the fetch stall of the job whose files are not evicted from memory."""
         return stalls(self.synthetic, self.rate(Rung.MEMORY) or self.real, self.real)
 
     @property
@@ -105,7 +105,7 @@ class Reading:
 
     @property
     def gains(self) -> dict[Resource, float]:
-        """The factor by which R_real would grow without each resource's limit; 1 for a resource that is no limit."""
+        """For each resource, the factor by which R_real would grow without its limit; 1 if it is no limit."""
         job, allowed = self.measured.job, self.verdict.ceiling
         memory = self.rate(Rung.MEMORY) or self.real
         prep = gain_of_waiting(self.synthetic * allowed / memory, self.stall)
@@ -128,13 +128,14 @@ class Reading:
 
     @property
     def fetching(self) -> float:
-        """The fraction of the run's time in which the run waits for shards of a URL."""
+        """The predicted fraction of the run's time in which the run waits for shards of a set at a URL."""
         return 1 - 1 / self._gain_of_network()
 
     def _gain_of_network(self) -> float:
         """Return the gain if all shards were staged before the run.
 
-        Otherwise all shards arrive in the first epoch, and in later epochs those for which the stage has no room.
+        If they are not, all shards are fetched in the first epoch, and in each later epoch those for which the stage
+        folder has no room.
         """
         network = self.measured.network
         if network is None:
@@ -144,7 +145,7 @@ class Reading:
         return (first + (network.epochs - 1) * max(1.0, network.missed * behind)) / network.epochs
 
     def _gain_of_copy(self, prep: float) -> float:
-        """Return the gain if copying took no time, where the input is too slow by the factor `prep`."""
+        """Return the gain if copying took no time; at most `prep`, the gain if preparing images took no time."""
         decode, copy = self.rate(Rung.DECODE), self.rate(Rung.COPY)
         return 1.0 if decode is None or copy is None else min(prep, decode / copy)
 

@@ -1,4 +1,4 @@
-"""Builds the rungs of a job, which are the parts that the doctor times by themselves."""
+"""Builds the rungs of a job, which are the parts of the job that the doctor times separately."""
 
 import time
 from contextlib import ExitStack, closing
@@ -58,9 +58,10 @@ class Rungs:
         return self.job.place.accelerator.either(cpu=list[Runner], gpu=on_gpu)()
 
     def step(self) -> list[Runner]:
-        """Build the rungs of the step on a resident batch, in each variant that differs for this job.
+        """Build the rungs of the step on one batch that stays on the device; the last rung gives R_synth.
 
-        The last rung gives R_synth.
+        The other rungs are the step with all cores and the step without an exchange of gradients, each only if it
+        differs from the last rung for this job.
         """
         step, resident, world = self.job.step, self.job.resident, self.job.place.world
         found: list[Runner] = []

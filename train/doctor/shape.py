@@ -45,5 +45,5 @@ def fit(whole: Shape, processes: int, group_seconds: float, most: float) -> Shap
 
 
 def units_of(unit_seconds: float, seconds: float, multiple: int) -> int:
-    """Return the number of units in a turn of `seconds` seconds: a multiple of `multiple`, and at least that."""
+    """Return the number of units in a turn of `seconds` seconds: a multiple of `multiple`, but not 0."""
     return max(1, round(seconds / unit_seconds / multiple)) * multiple

@@ -1,4 +1,4 @@
-"""Runs the rungs in turns, one after another in several rounds, so that changes of the machine affect all alike."""
+"""Runs the rungs in turns, one after another in several rounds, so that changes of the machine affect all rungs."""
 
 import json
 import time
@@ -69,9 +69,9 @@ def calibrate(runner: Runner, place: Place) -> float:
 
 
 def run_turn(runner: Runner, place: Place, units: int) -> tuple[float, Window]:
-    """Run one turn of `units` units, which all ranks begin together; return its seconds on rank 0, and its measurement.
+    """Run one turn of `units` units, which all ranks begin together.
 
-    The measurement is that of this rank.
+    Returns the seconds that the turn took on rank 0, and this rank's measurement of the turn.
     """
     place.world.any(flag=False)
     runner.begin()

@@ -42,7 +42,10 @@ class Scores:
         self._ids: list[NDArray[np.int64]] = []
 
     def add(self, ids: NDArray[np.int64], logits: Tensor, labels: Tensor) -> None:
-        """Add the results of one batch, as float64, which holds labels exactly. Never waits for the device."""
+        """Add the results of one batch; they are stored as float64, which represents labels exactly.
+
+        Never waits for the device.
+        """
         losses = F.cross_entropy(logits.detach().double(), labels, reduction="none")
         order, chances = _likeliest(logits, TOP)
         self._ids.append(ids)

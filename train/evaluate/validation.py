@@ -1,4 +1,4 @@
-"""Builds the evaluator of a split of a shard set, with its own pipeline."""
+"""Builds the evaluator of a split of a shard set, with an input pipeline of its own."""
 
 from headrace.shards.manifest import VALIDATION
 from headrace.shards.shardset import ShardSet

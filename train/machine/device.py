@@ -191,7 +191,10 @@ class Accelerator:
         return event
 
     def wait(self, mark: torch.cuda.Event | None, *tensors: Tensor) -> None:
-        """Make later work on the current stream start after `mark`; `tensors`, made before it, are then safe to use."""
+        """Make later work on the current stream wait for `mark`, before which another stream made `tensors`.
+
+        The memory of these tensors is not reused before the current stream has finished its work with them.
+        """
         if mark is not None:
             stream = torch.cuda.current_stream(self.device)
             stream.wait_event(mark)
