@@ -31,7 +31,7 @@ _INTERRUPTED = 130
 
 
 def _reported(error: Exception) -> Exception:
-    """Add a note to the error's traceback that says where to report it, and return the error."""
+    """Add a note to the error, printed below its traceback, that says where to report it; return the error."""
     error.add_note(REPORT)
     return error
 
@@ -44,13 +44,13 @@ class Commands(click.Group):
         return sorted(super().list_commands(ctx))
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the command line. Output to a closed pipe is lost, but the command completes with its own exit code."""
+        """Run the command line. Output to a closed pipe is lost, but the command ends with its own exit code."""
         make_lasting()
         allow_many()
         return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. With HEADRACE_DEBUG=1, expected errors are printed with their traceback and causes."""
+        """Run the command. With HEADRACE_DEBUG=1, errors that a user can act on are printed with their traceback."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

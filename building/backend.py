@@ -1,8 +1,9 @@
-"""setuptools' build backend, with wheels and sdists that have the same bytes each time they are built.
+"""The build backend of setuptools, changed so that each build of the same files gives archives with the same bytes.
 
-setuptools gives the members of an sdist the times and modes of this checkout, and those of a wheel its modes. Here
-every member has one time, one owner and one mode. The time is SOURCE_DATE_EPOCH, in seconds, or the first that a zip
-can hold.
+setuptools copies the times and modes of the checkout's files into an sdist, and their modes into a wheel. Here all
+members of an archive get the same time, and all members of an sdist the same owner. Folders and executable files get
+the mode 0755, all other files 0644. The time is SOURCE_DATE_EPOCH in seconds since 1970, but at least the beginning of
+1980, which is the earliest time that a zip can hold.
 """
 
 import gzip
@@ -37,21 +38,21 @@ _FIRST = 315532800  # 1980-01-01
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
-    """Build the sdist into a folder; return its file name."""
+    """Build the sdist in the folder `sdist_directory`; return the file's name."""
     name: str = build_meta.build_sdist(sdist_directory, config_settings)
     same_sdist(Path(sdist_directory, name))
     return name
 
 
 def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None) -> str:
-    """Build the wheel into a folder; return its file name."""
+    """Build the wheel in the folder `wheel_directory`; return the file's name."""
     name: str = build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
     same_wheel(Path(wheel_directory, name))
     return name
 
 
 def same_sdist(path: Path) -> None:
-    """Write the archive again, its members in order, with one time, owner and mode."""
+    """Rewrite the sdist `path` with its members sorted by name, and with the time, owner and modes described above."""
     second, part = _second(), path.with_name(f"{path.name}.part")
     with (
         tarfile.open(path) as old,
@@ -67,7 +68,7 @@ def same_sdist(path: Path) -> None:
 
 
 def same_wheel(path: Path) -> None:
-    """Write the archive again, its members in their order, with one time and mode."""
+    """Rewrite the wheel `path` with its members in the same order, and with the time and modes described above."""
     moment, part = time.gmtime(_second())[:6], path.with_name(f"{path.name}.part")
     with ZipFile(path) as old, ZipFile(part, "w", ZIP_DEFLATED) as new:
         for member in old.infolist():

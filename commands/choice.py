@@ -1,4 +1,4 @@
-"""Makes options that accept a few words, the first of which is the default."""
+"""Makes command-line options that accept one of a few words; the first word is the default."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +9,6 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def choice(name: str, values: str, help_text: str) -> Decorator:
-    """Return the option `name`. `values` lists the accepted words, separated by |; the first is the default."""
+    """Return the option `name`. `values` has the accepted words, separated by |; the first word is the default."""
     words = values.split("|")
     return click.option(name, type=click.Choice(words), default=words[0], show_default=True, help=help_text)

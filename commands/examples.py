@@ -2,5 +2,5 @@
 
 
 def examples(*lines: str) -> str:
-    """Return the text that click prints below the options. Its lines are not wrapped."""
+    """Return the example lines as text that click prints below the options of a command without wrapping them."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])

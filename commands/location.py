@@ -1,4 +1,4 @@
-"""The type of arguments that are folders or URLs."""
+"""The type of command-line arguments that are folders or URLs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tells the user that a command loads its libraries, which takes half a minute from a cold disk."""
+"""Tells the user that a command is still loading its libraries: loading them from a cold disk takes half a minute."""
 
 import sys
 import threading
@@ -12,9 +12,10 @@ LOADS = "loading PyTorch and NVIDIA DALI, which takes longer the first time"
 
 @contextmanager
 def told_if_slow(words: str = LOADS, seconds: float = 3.0) -> Iterator[None]:
-    """Print `words` on standard error if the block takes more than this many seconds and standard error is a terminal.
+    """Print `words` on standard error if the block takes more than `seconds` and standard error is a terminal.
 
-    Programs that read standard error never get the line, so that their input does not depend on the machine's speed.
+    If a program reads standard error, `words` are never printed, so that its input does not depend on the machine's
+    speed.
     """
     if not sys.stderr.isatty():
         yield

@@ -104,7 +104,7 @@ def predict_command(
 
 
 def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
-    """Start several processes and return their exit code. They read the launcher's standard input from a file."""
+    """Start several processes that predict; return their exit code. If `listed`, they get standard input as a file."""
     from headrace.train.machine.launch import launch
     from headrace.train.run.prediction import check_first
 
@@ -120,7 +120,7 @@ def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
 def _predict(
     asked: "Prediction", images: tuple[str, ...], kind: str, out: Path | None
 ) -> "tuple[Gathered, Writing | None]":
-    """Predict the images. Return them, and the writer of the answers: None on every rank except rank 0."""
+    """Predict the classes of `images`. Return the images found, and rank 0's writer of answers (None on others)."""
     from headrace.prep.command.progress import progress
     from headrace.prep.gather import gather
     from headrace.shards.store import replacing
@@ -143,7 +143,7 @@ def _predict(
 
 
 def _listed() -> list[str]:
-    """Return the paths on standard input, which this process or its launcher has read."""
+    """Return the paths on standard input, which this process reads, or has read by the process that launched it."""
     named = os.environ.get(_PATHS)
     data = Path(named).read_bytes() if named else sys.stdin.buffer.read()
     return [os.fsdecode(line) for line in data.split(b"\n") if line]

@@ -93,7 +93,7 @@ def prep_command(
 def _append(
     source: Location, out: Location, options: "Options", *, new_classes: bool, workers: int, engine: "Engine"
 ) -> None:
-    """Append images to a set."""
+    """Append the images of `source` to the set at `out`, and print a summary."""
     from headrace.prep.anywhere import append
     from headrace.prep.summary import summary
 
@@ -102,7 +102,7 @@ def _append(
 
 
 def _made_source(out: Location, download: str | None, options: "Options") -> Location:
-    """Download or draw the source beside OUT, and return its path."""
+    """Download the source, or generate the demo's source, beside OUT; return its path."""
     from headrace.prep.sources.demo import demo_source
     from headrace.prep.sources.download import OFFERS
     from headrace.prep.sources.download import download as fetch
@@ -128,7 +128,7 @@ def _make(
     workers: int,
     engine: "Engine",
 ) -> None:
-    """Make a set, a part of it, or its plan, in a folder or at a URL."""
+    """Make a set in the folder or at the URL `out`, or only a part of the set (`part`), or its plan (`plan_only`)."""
     from headrace.prep.anywhere import make_plan, prep, prep_part
     from headrace.prep.part import Part
     from headrace.prep.summary import summary

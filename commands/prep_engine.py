@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def refuse_engine(engine: str, address: str | None, out: Location, others: Mapping[str, object]) -> None:
-    """Raise click.UsageError for options that exclude one another. `others` are other options for sharing the work."""
+    """Raise click.UsageError for options that do not fit the engine. `others` are options that Ray does not allow."""
     if engine != "ray":
         if address is not None:
             raise click.UsageError("--ray-address needs --engine ray")
@@ -29,7 +29,7 @@ def refuse_engine(engine: str, address: str | None, out: Location, others: Mappi
 
 @contextmanager
 def chosen_engine(engine: str, address: str | None, source: Location, workers: int | None) -> Iterator["Engine"]:
-    """Yield the engine. Raises UsageError if Ray is missing, or does not answer at the address."""
+    """Yield the engine of this name. Raises UsageError if Ray is not installed, or does not answer at `address`."""
     if engine == "pool":
         from headrace.prep.make.engines.pool import make_shards
 

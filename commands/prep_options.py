@@ -115,7 +115,7 @@ _OPTIONS = (
 
 
 def prep_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command."""
+    """Return the command with the options of `headrace prep`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""The options --recipe and --set, with completion in shells."""
+"""The options --recipe and --set, whose values shells can complete."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 
 
 def recipe_names(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Complete the name of a shipped recipe, or the path of a file."""
+    """Return the completions of `begun`: names of shipped recipes, and paths of files."""
     from headrace.train.recipe.recipe import shipped_recipes
 
     names = [CompletionItem(name) for name in shipped_recipes() if name.startswith(begun)]
@@ -17,7 +17,7 @@ def recipe_names(_: click.Context, __: click.Parameter, begun: str) -> list[Comp
 
 
 def setting_keys(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Complete the key of a setting, such as train.epochs=. Values after the equals sign are not completed."""
+    """Return the keys that complete `begun`, such as train.epochs=; none after the equals sign."""
     from headrace.train.recipe.recipe import Recipe
 
     sections = Recipe.model_fields.items()

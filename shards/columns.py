@@ -1,4 +1,4 @@
-"""The numeric columns of a split that training reads, checked row by row against the manifest."""
+"""Reads the numeric columns that training needs from the index of a split, and checks each row against the manifest."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +16,7 @@ _READ = ("shard", "offset", "size", "label", "width", "height", "crc32")
 
 
 class Columns(NamedTuple):
-    """Columns with one row for each of n samples, shape (n,) each. Rows are in the order of shards."""
+    """One array (n,) for each column, with one row for each of n consecutive samples, in the order of their ids."""
 
     labels: NDArray[np.int64]
     widths: NDArray[np.int32]  # pixels
@@ -37,7 +37,7 @@ KINDS: dict[str, np.dtype[Any]] = {
 
 
 def read_columns(root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
-    """The columns of a split, in this process's memory. Raises DataError if the index is damaged or inconsistent."""
+    """The columns of a whole split, copied to memory. Raises DataError if the index is damaged or inconsistent."""
     columns = Columns(**{name: np.empty(split.samples, kind) for name, kind in KINDS.items()})
     for first, part in column_parts(root, split, manifest):
         for column, values in zip(_arrays(columns), _arrays(part), strict=True):
@@ -52,7 +52,7 @@ def column_parts(root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[t
 
 
 def columns_in(found: index.Index, root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[tuple[int, Columns]]:
-    """The same from the open index of a split; at most 65,536 rows are in memory."""
+    """Yield what `column_parts` yields, from the open index `found`. At most 65,536 rows are in memory at a time."""
     if found.rows != split.samples:
         raise DataError(
             f"{found.path}: {found.rows:,} rows, but the manifest says {split.samples:,}. {remedy.of_indexes(root)}"
@@ -71,7 +71,7 @@ def _arrays(columns: Columns) -> tuple[NDArray[Any], ...]:
 
 
 class _Rules:
-    """Checks rows against the manifest, so that no read can leave its tar and every label is in the class list."""
+    """Checks rows against the manifest: an image must lie inside its tar, and a label must be in the class list."""
 
     def __init__(self, root: Path, split: SplitInfo, classes: int) -> None:
         self._path, self._remedy, self._classes = root / split.index.name, remedy.of_indexes(root), classes
@@ -79,7 +79,7 @@ class _Rules:
         self._ends = np.cumsum([shard.samples for shard in split.shards], dtype=np.int64)
 
     def check(self, arrays: dict[str, NDArray[Any]], first: int) -> None:
-        """Raise DataError for invalid rows; `first` is the id of the first row."""
+        """Raise DataError if a row in `arrays` is invalid; `first` is the id of the first row."""
         shard, labels = arrays["shard"], arrays["label"]
         if not len(shard):
             return

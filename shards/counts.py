@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """The number with its noun. The plural adds an s unless `plural` is given."""
+    """The count with its noun. The plural is the noun with an s unless `plural` is given."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 

@@ -20,7 +20,7 @@ _POLL_SECONDS = 0.05  # while waiting for another process's download
 
 
 class File(NamedTuple):
-    """A file as a manifest describes it."""
+    """The name, the size and the SHA-256 that a manifest gives for a file."""
 
     name: str
     bytes: int
@@ -28,15 +28,15 @@ class File(NamedTuple):
 
 
 Told = Callable[[int], None]
-"""Called with the number of bytes as they arrive. It may raise; the bytes so far are kept."""
+"""Called with the number of new bytes each time that bytes arrive. If it raises, the bytes that are there are kept."""
 
 
 def fetch(remote: Remote, file: File, path: Path, told: Told = lambda _: None) -> None:
-    """Download the file to `path`. If several processes or threads want it, one downloads it and the others wait.
+    """Download the file to `path`. If several processes or threads ask for it, one downloads it and the others wait.
 
-    The part left by a process that died is hashed and completed. If the hash is wrong at the end, the whole file is
-    fetched again. Raises DataError, which names both hashes, if it is wrong again, or if the file does not exist; also
-    what `Remote` raises.
+    If a process died while it downloaded the file, the part that it left is hashed and completed. If the SHA-256 of the
+    complete file is wrong, the whole file is downloaded once more. Raises DataError if the file does not exist, or if
+    its SHA-256 is wrong again; the error then names both hashes. Also raises what `Remote` raises.
     """
     make_folder(path.parent)
     partial = path.with_suffix(PARTIAL)
@@ -58,7 +58,7 @@ def _opened(partial: Path) -> BinaryIO:
 
 
 def _fill(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None:
-    """Write the rest of the file after the part that exists."""
+    """Download the bytes that `stream` does not yet have of the file. Raises DataError like `fetch`."""
     try:
         _fill_from(remote, file, stream, told)
     except AbsentError as error:
@@ -98,7 +98,7 @@ def _is(file: File, stream: BinaryIO, seen: Any) -> bool:
 
 
 def _resumed(stream: BinaryIO, file: File) -> Any:
-    """The hash of the existing part; the part is discarded if it is longer than the file."""
+    """The SHA-256 object for the bytes that `stream` already has; they are discarded if they exceed the file's size."""
     if os.fstat(stream.fileno()).st_size > file.bytes:
         stream.truncate(0)
     seen = hashlib.sha256()
@@ -108,10 +108,10 @@ def _resumed(stream: BinaryIO, file: File) -> Any:
 
 
 def complete(remote: Remote, file: File, stream: BinaryIO, seen: Any, told: Told) -> None:
-    """Write the missing part after the stream's position; a broken connection is resumed.
+    """Download the file from the stream's position on, and continue with a new request after a broken connection.
 
-    The result may be longer or shorter than the manifest says. Raises NoRangesError if it cannot be resumed, and what
-    `Remote` raises if several consecutive requests bring nothing.
+    The result may be longer or shorter than the manifest says. Raises NoRangesError if the server cannot send the rest
+    of a file alone, and what `Remote` raises if several consecutive requests bring no bytes.
     """
     failed = 0
     while (at := stream.tell()) < file.bytes:

@@ -1,4 +1,4 @@
-"""Counter-based draws: every random number is a pure function of the seed and of its purpose.
+"""Counter-based draws: every random number is a pure function of the seed, its purpose and its counters.
 
 There is no generator state to keep, pass on or restore. The hash is SplitMix64's finalizer (Steele, Lea and
 Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), applied once per counter. It is implemented
@@ -16,7 +16,7 @@ _MASK = (1 << 64) - 1
 
 
 class Stream(IntEnum):
-    """The purpose of a draw. Streams never share a number, and a number is never reused for another purpose."""
+    """The purpose of a draw. Each purpose has a number of its own, which no later version uses for another purpose."""
 
     ORDER = 1
     CROP = 2
@@ -70,7 +70,7 @@ def seed64(seed: int, stream: Stream, *counters: int) -> int:
 
 
 def global_state() -> bytes:
-    """The state of the global generators of Python's `random` and of NumPy, for comparison.
+    """The state of the global generators of Python's `random` and of NumPy, to compare with a later state.
 
     Headrace never draws from them; a changed state shows that other code did.
     """

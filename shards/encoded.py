@@ -1,4 +1,4 @@
-"""Images as files: the source of a decoder, and the items that it yields."""
+"""Interfaces of sources of image files, by id or in order, and the images that such a source gives."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -25,23 +25,23 @@ class Encoded(Protocol):
     def __len__(self) -> int: ...
 
     def file_sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Sizes of the files of these images in bytes."""
+        """The sizes of the files of the images with these ids, in bytes, (n,)."""
 
     def jpegs(self, ids: NDArray[np.int64]) -> Sequence[NDArray[np.uint8]]:
-        """The files of these images, uint8 (bytes,) each. Raises DataError if one has changed."""
+        """The files of the images with these ids, uint8 (bytes,) each. Raises DataError if a file has changed."""
 
     def describe(self, sample_id: int) -> str:
-        """The name of an image, for messages."""
+        """The name of the image with this id, for messages."""
 
 
 def mean_pixels(images: Encoded) -> float:
-    """Mean area of the images (at least one) in pixels; a large set is processed in parts."""
+    """Mean area of the images (at least one) in pixels. The images are processed in parts, to save memory."""
     areas = (images.heights[part].astype(np.int64) * images.widths[part] for part in _parts(images))
     return sum(int(some.sum()) for some in areas) / len(images)
 
 
 def mean_file_size(images: Encoded) -> float:
-    """Mean size of the files (at least one) in bytes."""
+    """Mean size of the images' files (at least one) in bytes."""
     ids = (np.arange(part.start, part.stop) for part in _parts(images))
     return sum(int(images.file_sizes(some).sum(dtype=np.int64)) for some in ids) / len(images)
 
@@ -70,7 +70,7 @@ Given = Ready | Unreadable
 
 
 class Images(Protocol):
-    """Images in order, each read on request."""
+    """A sequence of images, each of which is read on request."""
 
     def __len__(self) -> int: ...
 

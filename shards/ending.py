@@ -14,9 +14,9 @@ REPORT = (
 
 
 def expected(error: BaseException) -> HeadraceError | None:
-    """The error as one that a user can act on; None if it is a fault of Headrace.
+    """The error as a HeadraceError, on which a user can act; None if the error is a fault of Headrace.
 
-    An OSError that names a file is one that a user can act on: it is the system's message about that file.
+    A user can also act on an OSError that names a file, because it is the system's message about that file.
     """
     if isinstance(error, HeadraceError):
         return error
@@ -30,7 +30,7 @@ def expected(error: BaseException) -> HeadraceError | None:
 
 
 def expected_elsewhere(error: BaseException) -> HeadraceError | None:
-    """The same, for another process that will print it: with its traceback as a note, for HEADRACE_DEBUG=1."""
+    """Like `expected`, for an error that another process prints: a note has the traceback, for HEADRACE_DEBUG=1."""
     found = expected(error)
     if found is not None:
         found.add_note("".join(traceback.format_exception(found)))
@@ -49,7 +49,7 @@ def _of_file(error: OSError) -> HeadraceError:
 
 
 def lines_of(error: HeadraceError) -> str:
-    """The last lines of a command: the error's one line, after a traceback with all causes if HEADRACE_DEBUG=1."""
+    """The last lines that a command prints: one about the error, after its traceback if HEADRACE_DEBUG=1."""
     line = error_line(error)
     if os.environ.get("HEADRACE_DEBUG") != "1":
         return line

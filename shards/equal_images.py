@@ -1,7 +1,7 @@
-"""Samples with equal images, grouped and counted: within a split, under several labels, across splits.
+"""Groups and counts samples with equal images: within a split, under several labels, across splits.
 
-The first sample of an image is the one with the smallest id in the first split that has it; each other sample with this
-image makes a pair with it.
+The first sample of an image is the sample with the smallest id in the first split that contains the image. Each other
+sample of the image forms a pair with the first sample.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind = Literal["across", "labels", "within"]
-"""What a pair is: its samples lie in two splits; else they have two labels; else they are equal in all of these."""
+"""The kind of a pair: "across" two splits; or, in one split, with two "labels" or "within" one label."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Place(NamedTuple):
-    """A sample."""
+    """The split, the id and the label of a sample."""
 
     split: int  # its index among the splits
     id: int
@@ -32,14 +32,14 @@ class Pair(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """What they have in common."""
+        """The kind of the pair, from the splits and labels of its two samples."""
         if self.first.split != self.second.split:
             return "across"
         return "within" if self.first.label == self.second.label else "labels"
 
 
 class Groups(NamedTuple):
-    """Samples of one image, split and label as one row each; (k, 4) words of the SHA-256, (k,) of the rest."""
+    """k rows, one for all samples with the same image, split and label. `words`: SHA-256, (k, 4); others: (k,)."""
 
     words: NDArray[np.uint64]
     splits: NDArray[np.int32]
@@ -49,7 +49,7 @@ class Groups(NamedTuple):
 
     @classmethod
     def of(cls, parts: Sequence["Groups"]) -> "Groups":
-        """Rows of several parts, sorted by image, split and label; those that are equal in these become one."""
+        """The rows of several parts, sorted by image, split and label; rows that agree in all three are merged."""
         joined: list[NDArray[Any]] = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
         rows = cls(*joined)
         rows = rows.at(np.lexsort((rows.ids, rows.labels, rows.splits, *rows.words.T[::-1])))
@@ -58,27 +58,27 @@ class Groups(NamedTuple):
         return found._replace(counts=np.add.reduceat(rows.counts, first)) if len(first) else found
 
     def at(self, chosen: NDArray[Any]) -> "Groups":
-        """Some rows, by their indexes or by a mask."""
+        """The rows that indexes or a mask choose."""
         columns: tuple[NDArray[Any], ...] = self
         return Groups(*(column[chosen] for column in columns))
 
 
 class Leads(NamedTuple):
-    """First samples of images: split, id, and (k, 4) words of the SHA-256."""
+    """The first samples of k images: split and id, (k,), and the words of the image's SHA-256, (k, 4)."""
 
     splits: NDArray[np.int32]
     ids: NDArray[np.int64]
     words: NDArray[np.uint64]
 
     def and_more(self, other: "Leads", most: int) -> "Leads":
-        """The first `most` of both."""
+        """The first `most` samples, by split and id, of `self` and `other` together."""
         splits, ids = np.concatenate([self.splits, other.splits]), np.concatenate([self.ids, other.ids])
         order = np.lexsort((ids, splits))[:most]
         return Leads(splits[order], ids[order], np.concatenate([self.words, other.words])[order])
 
 
 class Tally:
-    """Counts over groups that are handed over; all groups of an image at once."""
+    """Counts equal images. All groups of an image must be passed in the same call of `add`."""
 
     def __init__(self, splits: int, most: int) -> None:
         self.repeated, self.conflicting = np.zeros(splits, np.int64), np.zeros(splits, np.int64)
@@ -90,7 +90,7 @@ class Tally:
         self._most = most
 
     def add(self, groups: Groups) -> None:
-        """Count these, sorted as `Groups.of` sorts them. Images with a single sample count nothing."""
+        """Count groups that are sorted as by `Groups.of`. Images with a single sample are not counted."""
         numbers = np.cumsum(_begins(groups.words)) - 1
         several = np.bincount(numbers, groups.counts)[numbers] > 1 if len(numbers) else np.zeros(0, bool)
         groups = groups.at(several)
@@ -130,7 +130,7 @@ class Tally:
 
 
 def first_pairs(leads: dict[Kind, Leads], rows: Iterable[tuple[bytes, Place]], most: int) -> dict[Kind, list[Pair]]:
-    """The first `most` pairs of each kind; `rows` are all samples with the images of `leads`, in order."""
+    """The first `most` pairs of each kind. `rows` has every sample of the images of `leads`, by split and id."""
     firsts: dict[bytes, Place] = {}
     found: dict[tuple[bytes, Kind], list[Pair]] = {}
     for image, place in rows:
@@ -145,7 +145,7 @@ def first_pairs(leads: dict[Kind, Leads], rows: Iterable[tuple[bytes, Place]], m
 
 
 def _begins(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where another value begins, in rows that are sorted, (n,)."""
+    """Whether each row of sorted values differs from the row before it, (n,); True for the first row."""
     begins = np.ones(len(values), bool)
     others = values[1:] != values[:-1]
     begins[1:] = others.any(axis=1) if others.ndim > 1 else others

@@ -35,7 +35,7 @@ class NewerError(DataError):
 
     @classmethod
     def of(cls, where: object, what: str) -> "NewerError":
-        """The error about a file or other saved data; `what` tells what this version does not know."""
+        """The error about the file or other data at `where`; `what` names the part that this version does not know."""
         return cls(f"{where}: {what}: made by a newer Headrace: upgrade (this is {running_version()})")
 
 

@@ -1,4 +1,4 @@
-"""EXIF data, which have TIFF format: their orientation, and whether all readers agree about it."""
+"""Reads the orientation in EXIF data, which have TIFF format, and tells whether all EXIF readers agree about it."""
 
 import struct
 from collections.abc import Iterable
@@ -89,7 +89,10 @@ def exif_in(data: bytes) -> list[bytes]:
 
 
 def _chunks(data: bytes, at: int, head: str, name: bytes, around: int, even: int) -> list[bytes]:
-    """The content of all chunks with this name. `around` is the number of bytes of a chunk around its content."""
+    """The content of all chunks with this name from byte `at` on. A chunk has `around` bytes besides its content.
+
+    `head` is the struct format of the size and the name of a chunk; content is padded to a multiple of `even` bytes.
+    """
     found = []
     while at + 8 <= len(data):
         fields = struct.unpack_from(head, data, at)

@@ -1,4 +1,4 @@
-"""Fetches tars ahead of a run with a few threads: first the tars of the current window, then those of the next two."""
+"""Fetches tars in threads before a run needs them: first those of the current window, then those of the next two."""
 
 import threading
 import time
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from headrace.shards.next_use import NextUse
 
 AHEAD = 2
-"""The number of windows fetched ahead of the current one: enough to bridge pauses of the storage, with little disk."""
+"""How many windows after the current one are fetched: enough to bridge pauses of the storage, with little disk."""
 _WAIT_SECONDS = 0.2  # between attempts while there is no room, because each attempt searches the whole stage
 
 Fetch = Callable[[int, int], bool]
-"""Given the number of a tar and of its window, fetches the tar if it is missing; False if there is no room yet."""
+"""Fetches a tar, given its number and that of its window, if it is missing; returns False if there is no room yet."""
 
 
 class ClosedError(Exception):
@@ -19,11 +19,11 @@ class ClosedError(Exception):
 
 
 class FetchAhead:
-    """Fetches tars ahead with threads of its own. Other threads may share it; `check` tells them of errors.
+    """Fetches tars ahead in its own threads. Other threads may share the object; `check` raises errors of its threads.
 
     The tars of a window are fetched in the order of the window. A tar of a later window is fetched only when all tars
-    of the current window are staged or being fetched, so that a run starts as early as possible. While there is no
-    room, only one thread at a time tries again.
+    of the current window are staged or being fetched, so that a run starts as early as possible. While the stage has no
+    room for a tar, only one thread at a time tries again.
     """
 
     def __init__(self, uses: NextUse, fetch: Fetch, threads: int) -> None:
@@ -63,7 +63,7 @@ class FetchAhead:
 
     @property
     def last(self) -> int:
-        """The number of the last window that is fetched ahead now."""
+        """The number of the last window whose tars are fetched now."""
         return self._uses.current + AHEAD * self._uses.together
 
     def check(self) -> None:
@@ -72,7 +72,7 @@ class FetchAhead:
             raise self._error
 
     def told(self, _: int) -> None:
-        """Callback of a download for each piece of bytes; raises ClosedError once this object is closed."""
+        """Called by a download whenever bytes arrive; raises ClosedError once this object is closed."""
         if self._closing:
             raise ClosedError
 
@@ -104,7 +104,7 @@ class FetchAhead:
                 self._changed.notify_all()
 
     def _next(self) -> tuple[int, int] | None:
-        """The window and the number of the tar to be fetched next; None at the end."""
+        """Wait for the next tar to fetch; return its window and its number, or None after an error or `close`."""
         with self._changed:
             while not self._closing and self._error is None:
                 pause = self._again - time.monotonic() if self._full else 0.0

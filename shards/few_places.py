@@ -1,7 +1,8 @@
-"""The samples at a few places of an epoch, without the order of the whole epoch in memory.
+"""Finds the samples at a few positions of an epoch, without the order of the whole epoch in memory.
 
-An epoch is ordered by hashes of its ids. A first walk over the ids counts the hashes by their first bits, which says
-between which hashes a place lies; a second walk keeps only ids with such hashes, and these are sorted.
+The order of an epoch is the order of the hashes of its ids. A first pass over the ids counts the hashes in each of many
+ranges. The counts give the ranges that contain the wanted positions. A second pass keeps only the ids whose hashes are
+in these ranges, and sorts them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,9 +21,9 @@ Span = tuple[int, int]  # first and past-the-last position
 
 
 def ids_of(order: Order, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
-    """The ids at these positions of epoch 0, int64 (last - first,) for each span.
+    """The ids at the positions of each span in epoch 0, int64 (last - first,) for each span.
 
-    Memory follows from the number of positions, and for an order in windows from the samples of two windows.
+    The memory in use grows with the number of positions. An order in windows also needs the ids of two windows.
     """
     if order.windows is not None:
         return [order.positions(*span).ids for span in spans]
@@ -47,7 +48,7 @@ def ids_of(order: Order, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
 
 
 def _ids_at(seed: int, pieces: Pieces, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ids at these places in the order of the hashes of all ids in the pieces, both (n,)."""
+    """The ids, (n,), at these places, (n,), when all ids of the pieces are sorted by their hashes."""
     counts = np.zeros(1 << _BITS, np.int64)
     for _, hashes in _hashed(seed, pieces):
         counts += np.bincount(_ranges(hashes), minlength=len(counts))
@@ -67,7 +68,7 @@ def _ranges(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def _hashed(seed: int, pieces: Pieces) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
-    """All ids of the pieces with their hashes, some at a time."""
+    """Yield the ids of the pieces with their hashes, at most `_TOGETHER` ids at a time."""
     for start, size in zip(pieces.starts.tolist(), pieces.sizes.tolist(), strict=True):
         for first in range(start, start + size, _TOGETHER):
             ids = np.arange(first, min(first + _TOGETHER, start + size))

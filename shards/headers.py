@@ -1,7 +1,7 @@
-"""Checks the headers of all images of a set once, before a decoder sees any of them; a note records that.
+"""Checks the headers of all images of a set once, before a decoder sees any image, and records this in a note.
 
-The note is an empty file in the user's private cache, so that any set, even a read-only one, is checked only once.
-Its name is a hash of the set's digest and its indexes, which say where the images begin.
+The note is an empty file in the user's private cache folder, so that even a read-only set is checked only once. The
+name of the note is a hash of the set's digest and of its indexes, because the indexes say where the images begin.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ _TOGETHER = 1024  # samples whose offsets are looked up at once
 
 
 def refuse_unsafe(shards: ShardSet) -> None:
-    """Raise DataError for the first image that must not be decoded. Costs nothing if the set's note exists.
+    """Raise DataError for the first image that must not be decoded. Reads no image if the set's note exists.
 
-    For a set at a URL each tar is checked when it is staged.
+    A set at a URL is not checked here: the images of a tar are checked when the staged tar is opened.
     """
     if shards.remote is not None or remembered(shards.manifest):
         return
@@ -36,13 +36,13 @@ def refuse_unsafe(shards: ShardSet) -> None:
 
 
 def remembered(manifest: Manifest) -> bool:
-    """Whether there is a note that no image of this set is unsafe."""
+    """Whether a note records that every image of this set may be decoded."""
     note = _note(manifest)
     return note is not None and note.exists()
 
 
 def remember(manifest: Manifest) -> None:
-    """Note that no image of this set is unsafe, if there is a folder for the note."""
+    """Write the note that every image of this set may be decoded, if the user has a private cache folder."""
     note = _note(manifest)
     if note is not None:
         with suppress(HeadraceError):  # such as a full disk: the next run checks again
@@ -68,7 +68,7 @@ def _look(split: Split) -> None:
 
 
 def unsafe(source: Encoded, sample_id: int, fault: str) -> DataError:
-    """The error for the user about a sample that `why_unsafe` objects to."""
+    """The error about a sample whose image must not be decoded; `fault` is the answer of `why_unsafe`."""
     return DataError(
         f"{source.describe(sample_id)}: the image cannot be decoded safely: it has {fault}. Find all such samples with "
         "`headrace verify` on the shard set"

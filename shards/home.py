@@ -1,4 +1,4 @@
-"""Writes "~" for the user's home folder in texts that may leave the machine, and finds the folder again."""
+"""Replaces the path of the user's home folder with "~" in texts that may leave the machine, and "~" with the path."""
 
 import os
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def without_home(text: str) -> str:
-    """The text with "~" for each path of the home folder, also for its path without symbolic links.
+    """The text with "~" in place of the home folder's path, also of its path with symbolic links followed.
 
     A path outside the home folder stays as it is, and so does the whole text if the user has no home folder.
     """
@@ -26,5 +26,5 @@ def with_home(path: str) -> str:
 
 
 def folder_of(path: str | None) -> Path | None:
-    """The folder that a recipe names, None if it names none."""
+    """The folder that a value `path` of a recipe names; None if `path` is None."""
     return None if path is None else Path(with_home(path))

@@ -25,7 +25,7 @@ def sample_line(key: str, offset: int, size: int, label: int) -> str:
 
 
 def render(lines: Sequence[str]) -> bytes:
-    """The whole index file."""
+    """The content of the index file with the lines of all samples."""
     return "\n".join((f"{VERSION} {len(lines)}", *lines, "")).encode("utf-8")
 
 
@@ -44,7 +44,7 @@ def parse(text: str) -> Iterable[dict[str, tuple[int, int, str]]]:
 
 
 def extension_of(name: str) -> str:
-    """The extension of a member, as in the webdataset library: what follows the first dot in the last part."""
+    """The extension of a member, as in the webdataset library: the text after the first dot in the file's name."""
     return name.rpartition("/")[2].partition(".")[2].lower()
 
 

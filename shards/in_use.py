@@ -8,7 +8,7 @@ _PROCESSES = Path("/proc")
 
 
 def files_in_use() -> set[str]:
-    """The paths of the files. Processes that this user may not inspect are missed; without /proc, all are."""
+    """The paths of these files, without those of processes that this user may not inspect; empty without /proc."""
     found: set[str] = set()
     if not _PROCESSES.is_dir():
         return found

@@ -1,6 +1,6 @@
 """`SPLIT.parquet`: one row for each sample, for training (numeric columns only) and for people (DuckDB, pandas).
 
-The rows are in the order of the tars: row number = sample id. Bytes are checked before they are parsed.
+The rows are in the order of the tars: row number = sample id. Bytes are checked by SHA-256 before they are parsed.
 """
 
 import errno
@@ -69,7 +69,7 @@ class Index:
     def batches(self, columns: Sequence[str], group: int | None = None) -> Iterator[dict[str, Any]]:
         """Columns of one row group, or of all, as Arrow arrays without nulls of at most 65,536 rows.
 
-        However large the file and its row groups are, some MB for each column are in memory.
+        A few MB of each column are in memory at a time, however large the file and its row groups are.
         """
         self._refuse_columns(columns)
         groups = range(len(self.group_rows)) if group is None else (group,)
@@ -85,7 +85,7 @@ class Index:
             raise self._error(error) from error
 
     def _checked(self, table: Any, columns: Sequence[str]) -> dict[str, Any]:
-        """The columns of a table or a batch. Raises DataError unless they have their types and no nulls."""
+        """The columns of a table or a batch. Raises DataError unless each has its own type and no nulls."""
         found = {name: table.column(name) for name in columns}
         for name, column in found.items():
             if column.type != TYPES[name] or column.null_count:
@@ -147,7 +147,7 @@ def read_groups(root: Path, info: FileInfo, columns: Sequence[str]) -> Iterator[
 
 
 def texts_at(root: Path, info: FileInfo, ids: Sequence[int]) -> list[tuple[str, str]]:
-    """Key and path of a few samples by their ids, which increase. Raises what `Index` raises."""
+    """Key and source path of each sample in `ids`, which must be in increasing order. Raises what `Index` raises."""
     texts: list[tuple[str, str]] = []
     with closing(Index(root, info)) as found:
         first = 0

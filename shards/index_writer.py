@@ -15,7 +15,7 @@ from headrace.shards.parts import SummingWriter
 from headrace.shards.sample import ROW, Rows
 
 LARGE = 1 << 22
-"""In a split with more samples, row groups end where shards end, and the manifest has the sums of the file's parts."""
+"""If a split has more samples, its row groups end where shards end, and the manifest has the SHA-256 of file parts."""
 _MOST = 1 << 20  # most rows of a group; groups of smaller splits have this many, regardless of shards
 _LEAST = 1 << 18  # a group of a large split with at least this many rows ends with the shard
 NUMBERS = [name for name in ROW.names or () if name != "sha256"]
@@ -33,12 +33,12 @@ class _Part(NamedTuple):
     sources: Any
 
     def between(self, first: int, last: int) -> "_Part":
-        """The rows from `first` to `last` (excluded)."""
+        """The rows with indexes `first` to `last` (excluded) of this part."""
         return _Part(self.rows[first:last], self.keys[first:last], self.sources[first:last])
 
 
 class IndexWriter:
-    """Writes rows in the order of the tars, in any number of parts; the parts do not affect the bytes of the file."""
+    """Writes the rows of a split in the order of the tars. How many rows each `add` gets does not change the file."""
 
     def __init__(self, stream: BinaryIO, name: str, samples: int) -> None:
         """`samples` is the number of samples in the split; it determines the layout."""
@@ -59,7 +59,7 @@ class IndexWriter:
             self._write(count)
 
     def close(self) -> None:
-        """Write the remaining rows. Raises ValueError if samples are missing."""
+        """Write the remaining rows and the end of the file. Raises ValueError unless every sample has one row."""
         left = sum(len(part.rows) for part in self._waiting)
         if self._written + left != self._samples:
             raise ValueError(f"{self._name}: {self._written + left:,} rows for {self._samples:,} samples")
@@ -68,7 +68,7 @@ class IndexWriter:
         self._out.close()
 
     def abandon(self) -> None:
-        """Leave the file unfinished."""
+        """Release the writer and leave the file unfinished."""
         with suppress(Exception):  # an unclosed writer would raise it at garbage collection, where nobody can catch it
             self._out.close()
 
@@ -80,7 +80,7 @@ class IndexWriter:
         return FileInfo(name=self._name, bytes=sums.bytes, sha256=sums.sha256, parts=parts)
 
     def _complete(self) -> int:
-        """The number of rows in the next group; 0 while more rows may still belong to it."""
+        """The number of waiting rows that form the next row group; 0 while later rows may still belong to it."""
         waiting = sum(len(part.rows) for part in self._waiting)
         if self._by_shard and waiting > _LEAST:
             shards = np.concatenate([part.rows["shard"] for part in self._waiting])
@@ -90,7 +90,7 @@ class IndexWriter:
         return _MOST if waiting >= _MOST else 0
 
     def _write(self, count: int) -> None:
-        """Write the first waiting rows as a row group."""
+        """Write the first `count` waiting rows as a row group."""
         parts = []
         while count:
             part = self._waiting.pop(0)
@@ -107,7 +107,7 @@ class IndexWriter:
 
 @contextmanager
 def writing(path: Path, samples: int) -> Iterator[IndexWriter]:
-    """A context with a writer of the index at `path`, which appears when the block succeeds; `info` is valid then."""
+    """Yield a writer of the index at `path`. When the block succeeds, the file appears and `info` is valid."""
     with store.replacing(path) as stream:
         writer = IndexWriter(stream, path.name, samples)
         try:
@@ -119,7 +119,7 @@ def writing(path: Path, samples: int) -> Iterator[IndexWriter]:
 
 
 def _table(parts: Sequence[_Part]) -> Any:
-    """The rows of all parts, joined column by column, so that they are never in memory twice."""
+    """The rows of all parts as one Arrow table, joined column by column."""
     rows = [np.empty(0, ROW), *(part.rows for part in parts)]
     numbers = {name: pa.array(np.concatenate([one[name] for one in rows])) for name in NUMBERS}
     # NumPy joins several parts of one row each in column order, which would interleave their hashes in the buffer.

@@ -1,6 +1,6 @@
-"""Describes a shard set by its indexes: counts, sizes, classes, and images that occur more than once.
+"""Describes a shard set from its indexes: counts, sizes, classes, and images that occur more than once.
 
-Indexes are read some rows at a time and as often as needed, so memory does not grow with the number of samples.
+Each index is read in blocks of rows, and several times, so that memory does not grow with the number of samples.
 """
 
 from contextlib import closing
@@ -20,18 +20,21 @@ from headrace.shards.repeats import Repeats, count_repeats
 from headrace.shards.shardset import ShardSet
 
 LISTED = 20
-"""The number of pairs of equal images of each kind that are listed."""
+"""The largest number of pairs of samples with equal images that are listed, for each kind of pair."""
 
 
 class Sizes(NamedTuple):
-    """The spread of one size over a split."""
+    """The distribution of one quantity, such as the width, over the images of a split."""
 
     percentiles: tuple[float, ...]  # at PERCENTILES; each is a value that occurs, 0 in an empty split
     counts: NDArray[np.int64]  # samples in each bin of EDGES
 
 
 class Balance(NamedTuple):
-    """Labels of the smallest, the median (of an even number the lower) and the largest class; equal ones by label."""
+    """The labels of the smallest, the median and the largest class; classes of equal size are ordered by label.
+
+    Of an even number of classes, the median is the lower of the two middle ones.
+    """
 
     smallest: int
     median: int
@@ -41,7 +44,7 @@ class Balance(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """The figures of one split. `sizes` has the names of EDGES."""
+    """The figures of one split. The keys of `sizes` are the quantities in EDGES."""
 
     name: str
     samples: int
@@ -72,7 +75,7 @@ class Twins(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """The figures of a set. `shared`: for two splits, the samples of the second whose image is also in the first."""
+    """The figures of a set. `shared` counts, for two splits, samples of the second whose image is also in the first."""
 
     splits: tuple[SplitFacts, ...]
     shared: dict[tuple[str, str], int]
@@ -83,7 +86,7 @@ class Facts:
 
 
 def inspect(shards: ShardSet) -> Facts:
-    """Inspect a set by the index of every split, without reading images. Raises DataError if an index is damaged."""
+    """The figures of a set, from the index of every split, not from images. Raises DataError for a damaged index."""
     infos = shards.manifest.splits
     sizes = [_read(shards, info) for info in infos]
     repeats = count_repeats(shards.root, infos, LISTED)
@@ -98,7 +101,10 @@ def inspect(shards: ShardSet) -> Facts:
 
 
 def labels_at(shards: ShardSet, split: str, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The labels of these samples, (n,), read without keeping those of others. Raises DataError for a damaged index."""
+    """The labels of the samples with these ids, (n,). Raises DataError for a damaged index.
+
+    All labels of the split are read, but only those of these samples are kept in memory.
+    """
     (info,) = (one for one in shards.manifest.splits if one.name == split)
     wanted, places = np.unique(ids, return_inverse=True)
     found, first = np.empty(len(wanted), np.int64), 0
@@ -127,7 +133,7 @@ def _facts(info: SplitInfo, per_class: NDArray[np.int64], sizes: dict[str, Sizes
 
 
 def _read(shards: ShardSet, info: SplitInfo) -> tuple[NDArray[np.int64], dict[str, Sizes]]:
-    """The samples of each class, and the spread of all sizes."""
+    """The number of samples of each class, (classes,), and the distribution of each quantity in EDGES."""
     per_class = np.zeros(len(shards.class_ids), np.int64)
     counts = {name: np.zeros(len(edges), np.int64) for name, edges in EDGES.items()}
     wanted = {name: Percentiles(info.samples, 64 if name == "aspect" else 32) for name in EDGES}
@@ -147,13 +153,13 @@ def _read(shards: ShardSet, info: SplitInfo) -> tuple[NDArray[np.int64], dict[st
 
 
 def _values(columns: Columns) -> dict[str, NDArray[np.generic]]:
-    """The sizes of samples by the names of EDGES."""
+    """The values of each quantity in EDGES, (n,) each, for the samples of these columns."""
     aspects = columns.widths / columns.heights
     return {"width": columns.widths, "height": columns.heights, "aspect": aspects, "bytes": columns.sizes}
 
 
 def _keys(values: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """Positive numbers as unsigned integers in the same order: for floats their bits."""
+    """Unsigned integers that have the same order as these positive numbers; for floats, their bits."""
     return values.view(np.uint64) if values.dtype == np.float64 else values.astype(np.uint64)
 
 

@@ -36,7 +36,7 @@ def are_integers(labels: Iterable[str]) -> bool:
 
 
 def classes_of(labels: set[str]) -> list[str]:
-    """The class for each label number, from all labels of an adopted set.
+    """The ids of the classes, in the order of their label numbers, from all labels of an adopted set.
 
     Raises ValueError if the largest integer exceeds the number of labels by more than BEYOND: a single stray label
     could otherwise make a million classes.
@@ -54,5 +54,5 @@ def classes_of(labels: set[str]) -> list[str]:
 
 
 def text_of(manifest: Manifest, label: int) -> str:
-    """The text of a .cls member for this class number: prep writes the number, an adopted set has its own text."""
+    """The text of a .cls member for this class number: the number if prep made the set, else the class's id."""
     return manifest.classes[label].id if manifest.made is None else str(label)

@@ -19,7 +19,7 @@ _OF_PREP = re.compile(r"[a-z][a-z0-9_-]{0,31}(-\d{6}\.(tar|idx)|\.parquet)")
 
 
 class Leftovers(NamedTuple):
-    """Old files that no manifest names, the number of younger ones, and whether a prep is active there."""
+    """Old files that no manifest names, the number of young ones, and whether a prep is active at the URL."""
 
     old: list[Entry]
     young: int
@@ -40,7 +40,7 @@ def find_leftovers(remote: Remote, now: datetime) -> Leftovers:
 
 
 def leftovers(there: Iterable[Entry], manifest: Manifest | None, now: datetime) -> Leftovers:
-    """The leftovers among the existing files. Only names that prep gives count; other files are never included.
+    """The leftovers among the files in `there`. Files whose names prep does not give are never included.
 
     In an adopted set no tar counts as a leftover, because tars may have been uploaded there to be adopted next.
     """

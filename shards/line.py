@@ -1,4 +1,4 @@
-"""The shards of one epoch in their drawn order, as one line of samples that may be cut anywhere."""
+"""A line: all samples of an epoch, shard after shard in the drawn order, which may be cut between any two samples."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Pieces(NamedTuple):
 
 
 class Line:
-    """The line of one epoch, with the samples of each shard in the order of their ids. O(S log S) for S shards."""
+    """The line of one epoch. Samples of a shard are in the order of their ids. Made in O(S log S) for S shards."""
 
     def __init__(self, seed: int, epoch: int, shards: tuple[int, ...]) -> None:
         sizes = np.array(shards, np.int64)
@@ -29,7 +29,7 @@ class Line:
     def part(self, first: int, last: int) -> Pieces:
         """The samples from place `first` of the line to `last` (excluded): the shards at both ends may be cut.
 
-        Empty shards between others are pieces too, and those before the first sample: windows count them.
+        Empty shards, also those before the first sample, are pieces too, because windows count them.
         """
         begin = int(np.searchsorted(self._ends, first, side="right")) if first else 0
         end = int(np.searchsorted(self._ends - self._sizes, last, side="left"))
