@@ -24,7 +24,7 @@ from headrace.train.recipe.sections import Augment
 
 
 class Planned(NamedTuple):
-    """The plan of a batch over all ranks, before any image is read: columns of length n, in order."""
+    """The plan of one batch over all ranks, made without reading images. Columns have length n and are in order."""
 
     ids: NDArray[np.int64]
     keys: list[str]
@@ -37,9 +37,9 @@ class Planned(NamedTuple):
 class Loader:
     """Yields batches of a shard set as `(images, targets)` on the device.
 
-    A batch is a pure function of the set, the arguments and the step.
-    Images are (b, 3, size, size) in `dtype`, channels_last; or uint8 with `normalise=None`. b is `batch` divided by the
-    number of ranks. Targets are int64 (b,), or float32 (b, classes) if `augment` mixes images or `smoothing` is on.
+    The content of a batch depends only on the set, the arguments and the step. Images are (b, 3, size, size) in
+    `dtype`, channels_last; or uint8 with `normalise=None`. b is `batch` divided by the number of ranks. Targets are
+    int64 (b,), or float32 (b, classes) if `augment` mixes images or `smoothing` is on.
 
     Training (`split="train"`, or `train=True`) is one endless sequence of steps. The whole set is shuffled again in
     each epoch. Each `iter()` yields `len(self)` batches from `step` on, but the first `iter()` after `seek` or
@@ -48,15 +48,16 @@ class Loader:
 
     In validation, each `iter()` yields the whole split once, in order. All ranks get the same number of batches of the
     same size: the samples of the last batch are spread evenly over the ranks, and padding rows are zeros whose target
-    is -100. Therefore add up losses and counts, and divide once at the end. If there are several sizes, validation uses
-    the last one.
+    is -100. Therefore add up losses and counts of all batches and ranks, and divide once at the end. If there are
+    several sizes, validation uses the last one.
 
     `shards`: a folder, a URL or a ShardSet. `batch`: samples in a step, over all ranks. `size`: side of the images, or
-    ((first step, side), ...). `augment`: a recipe's name or file, an Augment section, or its values; None resizes and
-    crops as in evaluation. `group`: the number of samples that are mixed only with one another. `window`: shuffle
-    within windows of this many shards, for storage with slow random reads. `partitions`: divide the order into this
-    many partitions, for hosts that fetch shards; each partition has fixed places in every batch, and reads other shards
-    in each epoch. `crop`: without random crops, use the central square of this fraction of the shorter side.
+    ((first step, side), ...). `augment`: a recipe's name or file, an Augment section, or its values; None means that
+    images are only resized and cropped, as in evaluation. `group`: divide the samples of a batch into groups of this
+    size, within which images are mixed. `window`: shuffle within windows of this many shards, for storage with slow
+    random reads. `partitions`: divide the sample order into this many partitions, so that each of several hosts fetches
+    only some shards; a partition fills the same places of every batch, and reads different shards in each epoch.
+    `crop`: the side of the central square, as a fraction of the shorter side, where crops are not random.
     `interpolation`: "bilinear" or "bicubic"; None means the filter of `augment`, or bilinear. `normalise`: (mean, std)
     for pixels in 0 to 1, or a mapping that has both. `device`: None means the current GPU, or the CPU if there is none.
     `rank`, `world`: None means the values of the initialised process group, or else of torchrun's variables, or else a
@@ -68,11 +69,12 @@ class Loader:
     forks no process and calls no collective. Threads end and files close when the loader is closed or
     garbage-collected.
 
-    Raises UsageError for arguments that fit neither the set nor one another, DataError for a damaged set.
+    Raises UsageError for arguments that do not fit the set or one another, DataError for a damaged set.
     """
 
     dataset = sampler = batch_sampler = None
-    """Attributes that some training loops, such as timm's, look up. The loader itself determines the order."""
+    """Attributes that some training loops, such as timm's, look up. They are None, because the loader itself orders
+    samples."""
 
     def __init__(
         self,
@@ -134,11 +136,14 @@ class Loader:
         return self._source.batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return an iterator over an epoch. Its first `next` starts the work, and ends the previous iterator."""
+        """Return an iterator over an epoch. Its first `next` starts the threads, and ends the previous iterator."""
         return self._batches(None, None, bounded=False)
 
     def steps(self, first: int | None = None, last: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return an iterator over training steps from `first` (None: `step`) to `last`, excluded (None: no end)."""
+        """Return an iterator over the training steps from `first` to `last` (excluded).
+
+        If `first` is None, it begins at `step`; if `last` is None, it has no end.
+        """
         self._refuse_validation("steps")
         if first is not None and (first < 0 or (last is not None and last < first)):
             raise UsageError(f"steps({first}, {last}): expected 0 <= first <= last")
@@ -146,7 +151,7 @@ class Loader:
 
     @property
     def step(self) -> int:
-        """The next step: the number of batches yielded since step 0, or in validation since the last `iter()`."""
+        """The number of the next step, counted from 0; in validation, the number of batches since the last `iter()`."""
         return self._step
 
     @property
@@ -161,7 +166,7 @@ class Loader:
 
     @property
     def stalled(self) -> float:
-        """Seconds that `next` has waited for images since the loader began."""
+        """The time in seconds that `next` has waited for images since the loader was made."""
         return self._source.stalled
 
     @property
@@ -171,7 +176,10 @@ class Loader:
 
     @mixup_enabled.setter
     def mixup_enabled(self, wanted: bool) -> None:
-        """Raise UsageError for any other value, because timm's loop may try to change the mixing during a run."""
+        """Raise UsageError if `wanted` differs from the present value.
+
+        timm's loop may try to turn mixing off during a run, which a Loader does not allow.
+        """
         if wanted != self._settings.mixes:
             raise UsageError(
                 f"mixup_enabled = {wanted}: augment decides whether images are mixed. For epochs without mixing, "
@@ -179,7 +187,7 @@ class Loader:
             )
 
     def seek(self, step: int) -> None:
-        """Go to a step, in O(1). The next iterator stops at the end of that step's epoch; a running iterator ends."""
+        """Go to a step, in O(1). The current iterator ends, and the next one stops at the end of that step's epoch."""
         self._refuse_validation("seek")
         if step < 0:
             raise UsageError(f"seek({step}): expected a step of at least 0")
@@ -191,13 +199,16 @@ class Loader:
             self.seek(epoch * len(self))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step and the values that must match, under 1 kB and equal on all ranks; {} in validation."""
+        """Return the step, and the arguments that must be the same when the state is loaded; {} in validation.
+
+        The state takes less than 1 kB and is equal on all ranks.
+        """
         return state_of(self._step, self._identity) if self._settings.train else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to the step at which the state was taken, in O(1).
 
-        Raises UsageError, which names each value of the state that differs from this loader's.
+        Raises UsageError, which names each value that differs between the state and this loader.
         """
         if self._settings.train:
             self.seek(step_in(state, self._identity))
@@ -231,7 +242,7 @@ class Loader:
             )
 
     def _batches(self, first: int | None, last: int | None, *, bounded: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of one pass. The first `next` makes it the current pass; nothing happens earlier."""
+        """Yield the batches of one pass. Its first `next` makes it the current pass; before that, nothing happens."""
         this = self._current = object()
         end = self._begin(first, last, bounded=bounded)
         while end is None or self._step < end:

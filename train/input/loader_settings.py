@@ -60,7 +60,7 @@ class Settings:
             )
 
     def _check_numbers(self) -> None:
-        """Raise UsageError, with the argument's name, for numbers that are out of range."""
+        """Raise UsageError, which names the argument, if a number is out of range."""
         for name, (least, most) in _WHOLE.items():
             value = getattr(self, name)
             if value is not None and (type(value) is not int or not least <= value <= most):
@@ -73,7 +73,7 @@ class Settings:
             raise UsageError(f"interpolation = {self.interpolation!r}: expected {' or '.join(_INTERPOLATIONS)}")
 
     def _for_training(self) -> list[str]:
-        """Return the names of the given arguments that apply only to training."""
+        """Return the names of arguments that apply only to training and differ from their defaults."""
         asked = [name for name in ("group", "augment", "smoothing") if getattr(self, name)]
         return asked + ["partitions"] * (self.partitions > 1)
 
@@ -99,21 +99,24 @@ class Settings:
 
     @property
     def mean(self) -> Colour:
-        """The mean colour, 0 to 255, of erased pixels."""
+        """The colour of erased pixels, 0 to 255: the mean of `normalise`, or without it the mean of ImageNet."""
         return (self.normalise or normalise_of(IMAGENET) or ((0.0, 0.0, 0.0),))[0]
 
     @property
     def mixes(self) -> bool:
-        """Whether images are mixed with others."""
+        """Whether images are mixed with one another (mixup or CutMix)."""
         return self.augment is not None and bool(self.augment.mixup or self.augment.cutmix)
 
     @property
     def soft(self) -> bool:
-        """Whether targets are shares of classes instead of labels."""
+        """Whether the target of an image is a share for each class instead of a label."""
         return self.train and (self.mixes or self.smoothing > 0)
 
     def share(self, ranks: int) -> int:
-        """Return the samples of a batch on each of `ranks` ranks. Raises UsageError if ranks would differ in them."""
+        """Return how many samples of a batch each of `ranks` ranks gets.
+
+        Raises UsageError if ranks would get unequal numbers.
+        """
         if self.batch % (ranks * (self.group or 1)):
             fitting = [n for n in range(1, self.batch + 1) if self.batch % (n * (self.group or 1)) == 0]
             what = f"batch = {self.batch}" + (f" in groups of {self.group}" if self.group else "")
@@ -124,7 +127,10 @@ class Settings:
         return self.batch // ranks
 
     def identity(self) -> dict[str, Any]:
-        """Return the values that must be equal to load a state, by name. Long values are replaced by their hash."""
+        """Return by name the values that must be equal when a state is loaded.
+
+        Long values are replaced by their hash.
+        """
         augment = None if self.augment is None else self.augment.model_dump(mode="json", exclude_defaults=True)
         values = {
             "split": self.split,
@@ -151,7 +157,10 @@ def _short(value: Any) -> Any:
 
 
 def sizes_of(size: int | Sizes) -> Sizes:
-    """Return the sizes by step. Raises UsageError for invalid sides, and for steps out of order."""
+    """Return `size` as pairs (first step, side).
+
+    Raises UsageError for invalid sides, and for steps that are not in order.
+    """
     try:
         stages: Sizes = ((0, size),) if isinstance(size, int) else tuple((first, side) for first, side in size)
     except (TypeError, ValueError) as error:
@@ -165,7 +174,7 @@ def sizes_of(size: int | Sizes) -> Sizes:
 
 
 def augment_of(augment: str | Path | Augment | Mapping[str, Any] | None) -> Augment | None:
-    """Return the augmentation of a recipe, which is given by its name or file, or of a section, or of its values.
+    """Return an augmentation, given as a recipe's name or file, as a section `augment`, or as values of that section.
 
     Raises UsageError for invalid values; the error names the key and the values that the key allows.
     """
@@ -191,9 +200,10 @@ def _explain(error: ValidationError | TypeError) -> str:
 
 
 def normalise_of(normalise: Any) -> tuple[Colour, Colour] | None:
-    """Return mean and deviation in 0 to 255, from a pair in 0 to 1 or a mapping with both, such as timm's data config.
+    """Return mean and deviation in 0 to 255.
 
-    Raises UsageError for anything else.
+    `normalise` is a pair (mean, std) in 0 to 1, or a mapping that has both, such as timm's data config. Raises
+    UsageError for anything else.
     """
     if normalise is None:
         return None

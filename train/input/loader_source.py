@@ -1,4 +1,7 @@
-"""Makes the batches of a `Loader`: opens files and starts threads at the first batch, and closes all of them."""
+"""Makes the batches of a `Loader`.
+
+It opens files and starts threads for the first batch, and closes all of them at last.
+"""
 
 import logging
 import warnings
@@ -34,7 +37,10 @@ _log = logging.getLogger("headrace")
 
 
 class Where(NamedTuple):
-    """The arguments of a loader that concern the machine and do not change any batch."""
+    """The arguments of a loader that concern the machine.
+
+    They do not decide which samples, views and draws a batch has.
+    """
 
     device: torch.device | str | int | None
     rank: int | None
@@ -47,7 +53,7 @@ class Where(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    """The objects that this rank opens at the first batch."""
+    """The objects that this rank creates for the first batch."""
 
     world: World
     rows: int  # rows of this rank in a whole batch
@@ -57,7 +63,10 @@ class _Opened(NamedTuple):
 
 
 class Source:
-    """Makes batches by step. It does not refer to its `Loader`, so that an unused loader can be garbage-collected."""
+    """Makes the batch of any step.
+
+    It does not refer to its `Loader`, so that an unused loader can be garbage-collected.
+    """
 
     def __init__(self, shards: ShardSet, settings: Settings, where: Where) -> None:
         self._shards, self._settings, self._where = shards, settings, where
@@ -73,11 +82,11 @@ class Source:
 
     @property
     def stalled(self) -> float:
-        """Seconds spent waiting for images."""
+        """The time in seconds that was spent waiting for images."""
         return self._stalled + (self._feed.stalled if self._feed else 0.0)
 
     def take(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the images and targets of this rank in a step."""
+        """Return the images and targets of this rank's part of a step's batch."""
         opened = self._opened or self._open()
         if self._feed is None or self._next != step:
             self._start(opened, step)
@@ -95,7 +104,7 @@ class Source:
         return opened.whole(batches, rows, self._side(step))
 
     def whole_plan(self, step: int) -> tuple[Plan, Sequence[str]]:
-        """Return the plan of a whole batch, over all ranks, and the keys of the split's samples."""
+        """Return the plan of a step's whole batch, over all ranks, and the keys of all samples of the split."""
         if self._settings.train:
             self._training_plans = self._training_plans or self._training(self._settings.batch)
             plan = self._training_plans.plan(step, 0)
@@ -104,7 +113,7 @@ class Source:
         return plan, self._splits().keys
 
     def rewind(self) -> None:
-        """Discard the batches that were made ahead, so that the next batch may be any."""
+        """Discard the batches that were made ahead, so that any step may be taken next."""
         self._next = -1
 
     def close(self) -> None:
@@ -117,7 +126,10 @@ class Source:
         self._opened = self._split = self._training_plans = None
 
     def abandon(self) -> None:
-        """Close in the garbage collector, which may run in any thread and must not wait for a thread that needs it."""
+        """Close in the garbage collector, which may run in any thread.
+
+        It must not wait for a thread that itself waits for the collector's thread.
+        """
         if self._feed is not None:
             self._feed.abandon()
         self._feed = self._opened = self._split = self._training_plans = None
@@ -189,7 +201,7 @@ class Source:
         return self._split
 
     def _training(self, group: int) -> TrainPlans:
-        """Return the training plans in groups of `group` samples. Only mixing depends on the size of groups."""
+        """Return the plans of training steps in groups of `group` samples. The size of groups only affects mixing."""
         settings, split = self._settings, self._splits()
         augment = settings.augment
         order = Order.of(split.shard_sizes, settings.seed, settings.window, settings.partitions, settings.batch)
@@ -205,14 +217,17 @@ class Source:
         return ValidationPlans(self._splits(), settings.batch, settings.crop, self._side(0))
 
     def _side(self, step: int) -> int:
-        """Return the side of the images in a step; in validation, the side of the last stage."""
+        """Return the side of the images in a step, in pixels; in validation always the last of the sizes."""
         if not self._settings.train:
             return self._settings.sizes[-1][1]
         return side_at(self._settings.sizes, step)
 
 
 def _samples_of(shards: ShardSet, settings: Settings) -> int:
-    """Return the number of samples in the split. Raises UsageError for an unknown split, and for too large a batch."""
+    """Return the number of samples in the split.
+
+    Raises UsageError if the set has no such split, or if a training batch is larger than the split.
+    """
     samples = {split.name: split.samples for split in shards.manifest.splits}
     if settings.split not in samples:
         raise UsageError(f"{shards.where}: no split {settings.split!r}; its splits are: {', '.join(samples)}")
@@ -225,7 +240,10 @@ def _samples_of(shards: ShardSet, settings: Settings) -> int:
 
 
 def _refuse_early(settings: Settings, where: Where) -> None:
-    """Raise UsageError for arguments that are known to be wrong before the ranks are known."""
+    """Raise UsageError for arguments that can be found wrong before the first batch.
+
+    The ranks are checked too if they are given as arguments.
+    """
     if where.cache not in ("none", "decoded"):
         raise UsageError(f"cache = {where.cache!r}: expected 'none' or 'decoded'")
     if where.decode not in ("auto", "cpu", "mixed"):
@@ -239,6 +257,6 @@ def _refuse_early(settings: Settings, where: Where) -> None:
 
 
 def _refuse_short_batch(settings: Settings, ranks: int) -> None:
-    """Raise UsageError if several ranks would have last batches of different sizes."""
+    """Raise UsageError if the last batch of validation would not be padded, although several ranks share it."""
     if ranks > 1 and not settings.pad and not settings.train:
         raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share: omit pad")

@@ -7,19 +7,20 @@ from headrace.shards.errors import DataError, NewerError, UsageError
 
 FORMAT = 1
 _BEFORE = {"partitions": 1}
-"""Values for older states, which lack these keys: what the loader did before there was a choice."""
+"""Values for states of earlier versions, which lack these keys: what those versions did, because there was no
+choice."""
 
 
 def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state at a step: plain values, under 1 kB."""
+    """Return the state of a loader at a step, in plain values. It takes less than 1 kB."""
     return {"format": FORMAT, "step": step, **identity}
 
 
 def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
-    """Return the step of a state, for a loader with this identity.
+    """Return the step in a state, for a loader whose identity is `identity`.
 
-    Raises UsageError, which names each differing value, for the state of another loader; DataError if it is not a
-    state; NewerError for the state of a later version.
+    Raises UsageError, which names each value that differs, if the state belongs to another loader; DataError if it is
+    not a state; NewerError if a later version wrote it.
     """
     kind, step = state.get("format"), state.get("step")
     if isinstance(kind, int) and kind > FORMAT:

@@ -1,8 +1,9 @@
 """Reuses the memory of batches that are no longer referenced.
 
-Batches are large and mostly of the same size. C libraries map such memory again each time, and the system zeroes it
-page by page, which takes longer than writing the batch. A run tells the C library to keep the memory
-(`train/run/process.py`). The Loader must not change its process, so it keeps the memory here.
+Batches are large and mostly of the same size. C libraries return such memory to the system and request it again for
+each batch. The system then fills it with zeros page by page, which takes longer than writing the batch. A training run
+tells the C library to keep the memory (`train/run/process.py`). The Loader must not change settings of its process, so
+this module keeps the memory for it.
 """
 
 from collections import deque
@@ -18,9 +19,9 @@ _MOST_KEPT = 4  # blocks: for a batch in use, one being made, and a few that are
 
 
 class Memory:
-    """Makes CPU tensors, in any thread, from the memory of earlier tensors of the same size.
+    """Makes CPU tensors from the memory of earlier tensors of the same size. It may be used in any thread.
 
-    A tensor's memory is free once neither the tensor nor anything that shares its memory exists.
+    A tensor's memory is reused once neither the tensor nor anything that shares its memory exists.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,10 @@ class Memory:
         return torch.from_numpy(np.asarray(_Block(self._take(size), self._free))).view(dtype).view(shape)
 
     def _take(self, size: int) -> NDArray[np.uint8]:
-        """Return a block of `size` bytes. Free blocks of other sizes are released, because sizes rarely change."""
+        """Return a block of `size` bytes.
+
+        Free blocks of other sizes that are found are released, because sizes rarely change.
+        """
         while self._free:
             try:
                 held = self._free.pop()
@@ -44,7 +48,7 @@ class Memory:
 
 
 class _Block:
-    """A block in use. An array and all that share its memory refer to the block, which becomes free with the last."""
+    """A block of memory in use. It is free again when no array refers to it any more."""
 
     def __init__(self, memory: NDArray[np.uint8], free: deque[NDArray[np.uint8]]) -> None:
         self._memory, self._free = memory, free

@@ -6,7 +6,7 @@ from torch import Tensor
 from headrace.train.machine.device import Accelerator
 
 Colour = tuple[float, float, float]
-"""Red, green and blue, from 0 to 255."""
+"""The values of red, green and blue, each from 0 to 255."""
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's pixels in 0 to 1, as in torchvision and timm."""
 
@@ -14,8 +14,8 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 class Normalise:
     """Maps uint8 (b, h, w, 3) to (x - mean) / std, (b, 3, h, w) in `dtype`, channels_last without a copy.
 
-    Scale and shift are stored as whole rows of pixels: an operand of three numbers would be broadcast along the
-    innermost axis, and a CPU could not use its vector units.
+    Scale and shift are stored as whole rows of pixels. Three numbers would be broadcast along the innermost axis, and a
+    CPU could not use its vector units.
     """
 
     def __init__(self, mean: Colour, std: Colour, accelerator: Accelerator, dtype: torch.dtype = torch.float32) -> None:
@@ -26,13 +26,16 @@ class Normalise:
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return normalised images. In a channels_last run their memory stays in the order height, width, channel."""
+        """Return normalised images, (b, 3, h, w).
+
+        In a channels_last run their memory is in the order height, width, channel.
+        """
         made = torch.empty(images.shape, dtype=self._scale.dtype, device=images.device)
         self.write(images, made)
         return self._accelerator.lay_out(made.permute(0, 3, 1, 2))
 
     def traced(self, images: Tensor) -> Tensor:
-        """Return the same, (b, 3, h, w), by operations that torch.compile fuses with those that follow."""
+        """Return the same result by operations that torch.compile fuses with the operations that follow them."""
         return (images * self._scale + self._shift).permute(0, 3, 1, 2)
 
     def write(self, images: Tensor, made: Tensor) -> None:
@@ -53,7 +56,7 @@ def _scaled_on_gpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -
 
 
 def _scaled_on_cpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -> None:
-    """Write the same on a CPU, in one pass over the memory."""
+    """Write pixels * scale + shift on a CPU, in one pass over the memory. Shapes are those of `_scaled_on_gpu`."""
     from headrace.train.input.kernels.scale import scale_rows  # noqa: PLC0415  a run on a GPU needs no numba
 
     scale_rows(pixels.numpy(), scale.numpy(), shift.numpy(), made.numpy())

@@ -30,7 +30,7 @@ def side_at(sizes: Sizes, step: int) -> int:
 
 
 class Plan(NamedTuple):
-    """The contents of a micro-batch, before any byte is read."""
+    """The contents of a micro-batch, which are decided before any byte of it is read."""
 
     step: int
     group: int  # index of the group in its step; in validation, index of the batch
@@ -48,7 +48,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainPlans:
-    """Plans the training micro-batches of a rank, from any step on."""
+    """Plans the micro-batches of training, from any step on."""
 
     split: Split
     order: Order
@@ -62,7 +62,10 @@ class TrainPlans:
     def of(
         cls, augment: Augment, split: Split, order: Order, steps: Steps, sizes: Sizes, mean: tuple[float, float, float]
     ) -> "TrainPlans":
-        """Return the plans for a recipe's augmentation; `mean` is the network's mean colour, 0 to 255."""
+        """Return the plans of a training run with the recipe's `augment`.
+
+        `mean` is the network's mean colour, 0 to 255.
+        """
         return cls(
             split=split,
             order=order,
@@ -74,12 +77,15 @@ class TrainPlans:
         )
 
     def plan(self, step: int, group: int) -> Plan:
-        """Return the plan of one group of a step."""
+        """Return the plan of the group `group` (an index) of a step."""
         (plan,) = self._plans([(step, group)])
         return plan
 
     def _plans(self, places: list[tuple[int, int]]) -> Iterator[Plan]:
-        """Yield the plans of pairs (step, group), drawn together: most of a draw's cost is the overhead of NumPy."""
+        """Yield a plan for each pair (step, group) in `places`.
+
+        The random numbers of all pairs are drawn in one call, because most of the time of a call is NumPy's overhead.
+        """
         positions = [self.order.positions(*self.steps.group_span(*place)) for place in places]
         epochs, ids = (np.concatenate(column) for column in zip(*positions, strict=True))
         seed = self.order.seed
@@ -102,7 +108,7 @@ class TrainPlans:
         return side_at(self.sizes, step)
 
     def stream(self, first_step: int, last_step: int, groups: range) -> Iterator[Plan]:
-        """Yield the plans of `groups` of every step from first_step (included) to last_step (excluded), in order."""
+        """Yield the plans of `groups` (indices) of every step from first_step to last_step (excluded), in order."""
         places = ((step, group) for step in range(first_step, last_step) for group in groups)
         at_once = max(1, _DRAWN_TOGETHER // self.steps.group)
         while some := list(islice(places, at_once)):
@@ -111,7 +117,11 @@ class TrainPlans:
 
 @dataclass(frozen=True)
 class ValidationPlans:
-    """Plans validation in fixed batches. Ranks get whole batches, so forward passes do not depend on the ranks."""
+    """Plans validation in batches of a fixed size.
+
+    In a run, a rank gets whole batches, so that a forward pass is the same for any number of ranks. In a Loader, it
+    gets a share of each batch.
+    """
 
     split: Split
     batch: int
@@ -120,7 +130,7 @@ class ValidationPlans:
 
     @cached_property
     def spans(self) -> list[tuple[int, int]]:
-        """The first id of each batch, and the id after its last."""
+        """Pairs of the first id of each batch and the id after its last one."""
         return validation_batches(len(self.split), self.batch)
 
     def __len__(self) -> int:
@@ -134,7 +144,7 @@ class ValidationPlans:
             yield self._plan(number, *self.spans[number])
 
     def shares(self, ranks: int, rank: int) -> Iterator[Plan]:
-        """Yield the plans of a rank's share of every batch, in order, without empty shares."""
+        """Yield the plan of a rank's share of each batch, in order. Batches of which it gets no sample are left out."""
         self.split.read_in_order(0, len(self.split))
         for number, (first, last) in enumerate(self.spans):
             mine = deal(last - first, ranks, rank)

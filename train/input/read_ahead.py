@@ -1,4 +1,4 @@
-"""Fetches the tars of a URL that this host's ranks will read ahead of training, in the order of their windows."""
+"""Fetches the tars of a set at a URL before this host's ranks need them in training, in the order of the windows."""
 
 from collections.abc import Iterator
 from itertools import takewhile
@@ -13,10 +13,10 @@ from headrace.train.machine.world import World
 
 
 def read_ahead(plans: TrainPlans, world: World, first_step: int, last_step: int) -> None:
-    """Tell the stage what steps `first_step` to `last_step` (excluded) will read; do nothing for local tars.
+    """Tell the stage, which fetches tars, what the steps `first_step` to `last_step` (excluded) will read.
 
-    One rank of a host fetches for all its ranks. The other ranks get the same plan, so that they evict the right tars
-    if they must fetch a tar themselves.
+    For local tars it does nothing. One rank of a host fetches for all its ranks. The other ranks get the same plan, so
+    that they evict the right tars if they must fetch a tar themselves.
     """
     staged = plans.split.staged
     if staged is None:
@@ -33,7 +33,10 @@ def read_ahead(plans: TrainPlans, world: World, first_step: int, last_step: int)
 
 
 def refuse_too_large(shards: ShardSet, advice: str) -> None:
-    """Raise UsageError for a set at a URL that must be staged as a whole but does not fit."""
+    """Raise UsageError if the tars of a set at a URL take more space than may be used for staged tars.
+
+    `advice` says how to shuffle in windows, which need only some tars at a time.
+    """
     if shards.remote is None:
         return
     depot = shards.remote.depot

@@ -16,7 +16,7 @@ PADDING = -100
 
 
 class WholeBatch:
-    """Joins groups into a batch: normalises images, mixes the images of each group with one another, and pads.
+    """Joins the groups of a step into one batch: normalises images, mixes them within each group, and pads the batch.
 
     Without `normalise`, images stay uint8. Targets are float32 (b, classes) if `soft`, else int64 (b,).
     """
@@ -36,7 +36,10 @@ class WholeBatch:
         self._empty = accelerator.either(cpu=Memory().empty, gpu=self._empty_on_gpu)
 
     def __call__(self, groups: Sequence[Batch], rows: int, size: int) -> tuple[Tensor, Tensor]:
-        """Return images (rows, 3, size, size), channels_last, and targets. Rows after the groups are padding."""
+        """Return images (rows, 3, size, size), channels_last, and their targets.
+
+        Rows after those of the groups are padding.
+        """
         images, targets = self._images(groups, rows, size), [self._targets(group) for group in groups]
         lacking = rows - sum(len(part) for part in targets)
         if lacking:
@@ -44,7 +47,7 @@ class WholeBatch:
         return images.permute(0, 3, 1, 2), targets[0] if len(targets) == 1 else torch.cat(targets)
 
     def _images(self, groups: Sequence[Batch], rows: int, size: int) -> Tensor:
-        """Return the images of all groups, (rows, size, size, 3)."""
+        """Return the images of all groups, and padding, as (rows, size, size, 3)."""
         if self._normalise is None and len(groups) == 1 and len(groups[0].images) == rows and groups[0].partner is None:
             return groups[0].images
         kind = torch.uint8 if self._normalise is None else torch.float32

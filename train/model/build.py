@@ -25,7 +25,7 @@ from headrace.train.recipe.sections import Model
 
 @dataclass(frozen=True)
 class Built:
-    """A network with its normalisation, and a sentence about the source of its weights."""
+    """A network, the normalisation of its images, and a sentence about the origin of its weights."""
 
     network: Network
     normalisation: Normalisation
@@ -43,12 +43,12 @@ def build_model(
     model: Model | None = None,
     **overrides: float,
 ) -> Built:
-    """Return the model called `name` with a head for `classes` classes.
+    """Return the network called `name` with a classifier (head) for `classes` classes, and its normalisation.
 
-    `init` and `weights` name the source of its initial weights: see `headrace.train.model.weights.first_weights`. The
-    head is drawn from `seed`, unless the weights contain a head for the same number of classes or rows that `matched`
-    names. `model` holds the noise rates for networks of timm, which draw their own noise. `overrides` change the
-    architecture of an EfficientNet (width_coefficient, depth_coefficient).
+    `init` and `weights` say where its initial weights come from: see `headrace.train.model.weights.first_weights`. The
+    head is random, drawn from `seed`, except in two cases: the weights contain a head for the same number of classes,
+    or `matched` names rows of the published head. `model` holds the noise rates for networks of timm, which draw their
+    own noise. `overrides` change the architecture of an EfficientNet (width_coefficient, depth_coefficient).
 
     Raises UsageError if weights are missing or their shapes do not fit, HeadraceError if a download fails.
     """
@@ -69,7 +69,10 @@ def build_model(
 
 
 def _loaded(network: Network, name: str, path: Path, matched: Matched | None) -> str:
-    """Load a file of weights, if necessary after timm has converted it, and return a description of the weights."""
+    """Load a file of weights into the network, and return a description of them.
+
+    If they do not fit a network of timm, they are loaded after timm has converted them.
+    """
     held = read_weights(path)
     try:
         return put_weights(network, path, held, held.tensors, matched)

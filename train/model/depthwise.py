@@ -24,7 +24,10 @@ _LARGEST = (0, 2) if has_avx512() else (2, 8)
 
 
 def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
-    """Whether this module's gradients are faster than torch's, by measurements on CPUs with AVX2, AVX-512 and bf16."""
+    """Whether this module's gradients are faster than torch's for this input.
+
+    The rule is measured on CPUs with AVX2, AVX-512 and bf16 units.
+    """
     if not lies_on_cpu(x) or not torch.is_grad_enabled():
         return False
     kernel = weight.shape[-1]
@@ -32,7 +35,7 @@ def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
 
 
 def by_shifts(side: int, kernel: int) -> bool:
-    """Whether the weight gradient is computed faster by shifts than by torch."""
+    """Whether the weight gradient is faster as one product for each shift than by torch's own function."""
     return side <= _LARGEST[kernel > 3]
 
 
@@ -70,14 +73,14 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, before: int, after: int) -
 
 
 def _padded(x: Tensor, before: int, after: int) -> tuple[Tensor, int]:
-    """Pad x with zeros if its padding is uneven, else return it with the padding that the convolution must add."""
+    """Return x with zeros around it if its padding is uneven, and the padding that the convolution must still add."""
     return (x, before) if before == after else (F.pad(x, [before, after, before, after]), 0)
 
 
 def gradients(
     grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int, after: int, *, with_weight: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return torch's own gradients of x, without the part in the padding, and of the weight."""
+    """Return torch's own gradients of x, without the gradient of its padding, and of the weight."""
     padded, rest = _padded(x, before, after)
     wanted = [True, with_weight, False]
     whole, of_weight, _ = torch.ops.aten.convolution_backward(
@@ -88,7 +91,11 @@ def gradients(
 
 
 def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int) -> Tensor:
-    """Return (c, 1, k, k): at (i, j) the sum of grad[y, x'] * x[y * stride + i - before, x' * stride + j - before]."""
+    """Return the weight gradient (c, 1, k, k).
+
+    Its element (i, j) is the sum of grad[y, x'] * x[y * stride + i - before, x' * stride + j - before] over samples and
+    positions.
+    """
     kernel = weight.shape[-1]
     images, grads = x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)
     found = torch.zeros(kernel, kernel, x.shape[1], dtype=weight.dtype)
@@ -102,7 +109,10 @@ def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, before
 
 
 def _overlap(shift: int, stride: int, side: int, out_side: int) -> tuple[slice, slice]:
-    """Return slices of input and output: the output positions y whose input position y * stride + shift is inside."""
+    """Return slices of the input and the output along one axis, which select the positions that overlap at this shift.
+
+    These are the output positions y whose input position y * stride + shift is inside the image.
+    """
     first = max(0, -(shift // stride))
     last = min(out_side, (side - 1 - shift) // stride + 1)
     if last <= first:

@@ -63,7 +63,7 @@ class Block(nn.Module):
 
 
 class EfficientNet(Network):
-    """The network. Its state dict has the names and shapes of efficientnet_pytorch."""
+    """An EfficientNet. The names and shapes in its state dict are those of efficientnet_pytorch."""
 
     def __init__(self, package_model: Any, activation: nn.Module) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class EfficientNet(Network):
 
     @property
     def features(self) -> int:
-        """Width of the layer before the classifier, which is the size of a sample's dropout mask."""
+        """The width of the layer before the classifier, which is the length of a sample's dropout mask."""
         return int(self._fc.in_features)
 
     @property
@@ -92,23 +92,30 @@ class EfficientNet(Network):
         return "_fc.weight", "_fc.bias"
 
     def depths(self) -> list[int]:
-        """Return each parameter's layer number: 0 for the stem, then blocks, layers after them, and the classifier."""
+        """Return the layer number of each parameter.
+
+        The stem has 0. The blocks, the layers after them, and the classifier follow in this order.
+        """
         last = len(self._blocks) + 1
         numbers = {"_conv_stem": 0, "_bn0": 0, "_fc": last + 1}
         parts = [name.split(".") for name, _ in self.named_parameters()]
         return [int(rest[0]) + 1 if first == "_blocks" else numbers.get(first, last) for first, *rest in parts]
 
     def never_decayed(self) -> frozenset[str]:
-        """Return no names: only vectors are exempt from decay."""
+        """Return an empty set: in this network only vectors are exempt from weight decay."""
         return frozenset()
 
     def noise(self, model: Model, seed: int, accelerator: Accelerator) -> KeyedMasks:
-        """Return masks keyed by sample, so that a sample skips the same blocks in any group."""
+        """Return masks that are drawn for each sample, so that a sample skips the same blocks in any group."""
         depth = StochasticDepth(self.drop_rates(model.drop_connect), seed, accelerator)
         return KeyedMasks(depth, HeadDropout(model.dropout, self.features, seed, accelerator))
 
     def drop_rates(self, drop_connect: float) -> list[float]:
-        """Return the probability to drop each block: linear in its depth, and 0 if it has no skip connection."""
+        """Return for each block the probability that it is skipped.
+
+        It grows linearly with the block's depth, up to nearly `drop_connect`, and is 0 for a block that has no skip
+        connection.
+        """
         blocks: Any = self._blocks
         return [drop_connect * i / len(blocks) * block.skips for i, block in enumerate(blocks)]
 
@@ -128,7 +135,10 @@ class EfficientNet(Network):
 
 
 def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
-    """Apply a 1 x 1 convolution to images of one pixel, (b, c) to (b, out), as a matrix product, which is faster."""
+    """Apply a 1 x 1 convolution to images of a single pixel, (b, c) to (b, out).
+
+    It is computed as a matrix product, which is faster.
+    """
     weight: Any = conv.weight
     bias: Any = conv.bias
     channels_last = weight.stride(2) != 1  # DDP needs the gradient to have the strides of the parameter
@@ -137,5 +147,8 @@ def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
 
 
 def _plain(module: nn.Module) -> nn.Module:
-    """Return a SameConv2d with the same parameters for a convolution of the package, and any other module unchanged."""
+    """Return a SameConv2d with the parameters of `module` if it is a convolution of the package.
+
+    Any other module is returned unchanged.
+    """
     return SameConv2d.of(module) if isinstance(module, nn.Conv2d) else module

@@ -21,5 +21,8 @@ class KeyedMasks:
     def around(
         self, step: int, group: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
     ) -> Iterator[tuple[Tensor | None, ...]]:
-        """Yield the scales of residual branches (b, blocks) and the mask (b, features); None if nothing is dropped."""
+        """Yield the scales of residual branches, (b, blocks), and the dropout mask, (b, features).
+
+        Each of them is None if nothing is dropped.
+        """
         yield self._depth(epochs, ids), self._dropout(step, group, len(ids))

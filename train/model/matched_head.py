@@ -1,7 +1,7 @@
-"""Builds a new classifier that starts with rows of the published classifier, for the classes that both have.
+"""Builds a classifier that starts with rows of the published classifier, for the classes that occur in both.
 
 The classes of many data sets, such as TinyImageNet, are ImageNet classes named by their WordNet synsets. Published
-weights hold a trained row for each of them, which a random new head would discard.
+weights hold a trained row for each ImageNet class, which a new random classifier would discard.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def imagenet_synsets() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Matched:
-    """Which rows of a new head are copied from which rows of the published one."""
+    """The rows of a new classifier that are copied from rows of the published one: row own[i] from row published[i]."""
 
     classes: int
     own: tuple[int, ...]
@@ -30,13 +30,16 @@ class Matched:
 
     @classmethod
     def of(cls, class_ids: Sequence[str]) -> "Matched":
-        """Match classes by id; classes outside ImageNet have no published row."""
+        """Return the matches of classes with these ids.
+
+        A class outside ImageNet has no row in the published classifier.
+        """
         row = {synset: number for number, synset in enumerate(imagenet_synsets())}
         own = tuple(number for number, name in enumerate(class_ids) if name in row)
         return cls(len(class_ids), own, tuple(row[class_ids[number]] for number in own))
 
     def fill(self, drawn: dict[str, Tensor], published: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-        """Return a head like `drawn` with the matched rows of `published`. All three map names to tensors.
+        """Return a classifier like `drawn`, with the matched rows of `published`. All three map names to tensors.
 
         Raises UsageError, with the file's `name`, if the file has no classifier for the 1,000 classes.
         """
@@ -52,5 +55,5 @@ class Matched:
         return head
 
     def sentence(self) -> str:
-        """Return a sentence about the composition of the head."""
+        """Return a sentence that says how many classes the head has, and how many of them have published weights."""
         return f"head of {self.classes} classes, {len(self.own)} of them with published weights"

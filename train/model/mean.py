@@ -17,7 +17,10 @@ def spatial_mean(x: Tensor) -> Tensor:
 
 
 class _Mean(torch.autograd.Function):
-    """Computes the same numbers as torch, but divides the gradient first and returns a view of it."""
+    """Computes the same numbers as torch's mean.
+
+    Its gradient is divided first, and then returned as a view of full size.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

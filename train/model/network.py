@@ -13,7 +13,7 @@ from headrace.train.recipe.sections import Model
 
 
 class Noise(Protocol):
-    """Dropout and similar noise, which is the same for a group on any rank."""
+    """Dropout and similar noise. A group gets the same noise on any rank."""
 
     def around(
         self, step: int, group: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
@@ -34,7 +34,7 @@ class Network(nn.Module):
     @property
     @abstractmethod
     def features(self) -> int:
-        """Width of the layer before the classifier."""
+        """The width of the layer before the classifier."""
 
     @property
     @abstractmethod
@@ -48,7 +48,7 @@ class Network(nn.Module):
 
     @abstractmethod
     def depths(self) -> list[int]:
-        """Return the layer number of each of `parameters()`: 0 next to the images, the largest in the classifier."""
+        """Return the layer number of each of `parameters()`: 0 for the first layer, the largest for the classifier."""
 
     @abstractmethod
     def never_decayed(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The settings that each network's weights were trained with: a table for the EfficientNets, and timm's data config."""
+"""The settings that each network's weights were trained with: a table for EfficientNets, and timm's data config."""
 
 from pathlib import Path
 

@@ -16,7 +16,7 @@ from headrace.train.machine.world import World
 
 
 def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
-    """Return the momentum for each of `count` micro-batches, and the factors for the statistics before each of them."""
+    """Return the momentum for each of `count` micro-batches, and the factors that scale the statistics before each."""
     part = momentum / count
     if count == 1:
         return part, [1.0]
@@ -24,9 +24,10 @@ def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
 
 
 class RunningStatistics:
-    """The batch-norm layers of the trained network, and of its moving average if there is one.
+    """Scales the network's batch-norm statistics before each micro-batch, and averages them over ranks.
 
-    `micro_batches` is the number of this rank's micro-batches in a step; `weight` is its share of all ranks' number.
+    If the network has a moving average, its statistics are averaged too. `micro_batches` is the number of this rank's
+    micro-batches in a step; `weight` is its share of the number on all ranks.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class RunningStatistics:
 
     @torch.no_grad()
     def before(self, turn: int) -> None:
-        """Prepare the statistics for micro-batch `turn` (from 0) of the step."""
+        """Scale the statistics before the pass of micro-batch `turn`, counted from 0 in each step."""
         if self._trained and self._scales[turn] != 1:
             torch._foreach_mul_(self._trained, self._scales[turn])
 

@@ -9,7 +9,7 @@ from headrace.train.model.depthwise import depthwise, pays
 
 
 class SameConv2d(nn.Conv2d):
-    """Convolution whose output side is ceil(input side / stride)."""
+    """A convolution whose output has the side ceil(input side / stride)."""
 
     pads_weight = False
 
@@ -48,8 +48,8 @@ class SameConv2d(nn.Conv2d):
 def pad_weights(network: nn.Module, wanted: str) -> None:
     """Choose where convolutions with uneven padding put the additional zeros in training: in "images" or "weights".
 
-    With "weights" the kernel gets a first row and column of zeros, and the padding is symmetric: the sums are the same,
-    in another order, and images are not copied. With "images", and always in evaluation, images are copied into a
+    With "weights" the kernel gets a first row and column of zeros, and the padding becomes symmetric. The sums are the
+    same, in another order, and images are not copied. With "images", and always in evaluation, images are copied into a
     padded tensor.
     """
     for module in network.modules():
@@ -58,6 +58,9 @@ def pad_weights(network: nn.Module, wanted: str) -> None:
 
 
 def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return the numbers of zeros before and after an axis. If their sum is odd, there is one more after the axis."""
+    """Return how many zeros to add before and after an axis.
+
+    If their sum is odd, one more is added after it than before.
+    """
     total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
     return total // 2, total - total // 2

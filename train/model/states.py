@@ -1,7 +1,8 @@
 """Checks tensors of a file and copies their numbers into the tensors of a run.
 
-The strides, overlaps and storages of the file are discarded. Fused optimizers go through memory in order, so they would
-pair a quantity of another layout with the wrong elements, or read outside a tensor that repeats a single element.
+The run's own strides and storages are kept, whatever they are in the file. Fused optimizers go through memory in order,
+so they would pair a quantity of another layout with the wrong elements, or read outside a tensor that repeats a single
+element.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,14 +17,15 @@ _NEVER_NEGATIVE = ("running_var", "num_batches_tracked", "step", "exp_avg_sq", "
 
 
 def is_dense(value: Tensor) -> bool:
-    """Whether the tensor is dense and in memory: not sparse, nested, quantized, or without memory."""
+    """Whether the tensor is dense and in memory: not sparse, nested or quantized, and not without data."""
     return value.layout is torch.strided and not (value.is_nested or value.is_quantized or value.is_meta)
 
 
 def numbers(value: object, like: Tensor, name: str) -> Tensor:
-    """Return `value` in the dtype of `like`, whose shape it must have. Its memory may still be the file's.
+    """Return `value` in the dtype of `like`. It may still use the memory of the file.
 
-    Raises TypeError if it is not a tensor, ValueError for another shape, another kind of dtype or impossible numbers.
+    Raises TypeError if it is not a tensor. Raises ValueError if its shape or the kind of its dtype differs, if a number
+    is not finite, or if a number is negative where that is impossible.
     """
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is a {type(value).__name__}, not a tensor of shape {tuple(like.shape)}")
@@ -40,7 +42,7 @@ def numbers(value: object, like: Tensor, name: str) -> Tensor:
 
 
 def refuse_other_names(found: Collection[Any], expected: Collection[Any], where: str) -> None:
-    """Raise ValueError, which names the first difference, unless `found` has exactly the names in `expected`."""
+    """Raise ValueError, which names the first difference, unless `found` and `expected` contain the same names."""
     if missing := [name for name in expected if name not in found]:
         raise ValueError(f"{where} lacks {_first_of(missing)}")
     if unknown := [name for name in found if name not in expected]:

@@ -11,16 +11,16 @@ from headrace.train.machine.device import Accelerator
 
 
 class StochasticDepth:
-    """Draws the scales of the residual branches (Huang et al., arXiv:1603.09382).
+    """Draws the scale of each residual branch for each sample (Huang et al., arXiv:1603.09382).
 
-    `rates` holds the probability to drop each block, shape (blocks,).
+    `rates` holds the probability that a block is skipped, shape (blocks,).
     """
 
     def __init__(self, rates: Sequence[float], seed: int, accelerator: Accelerator) -> None:
         self._rates, self._seed, self._accelerator = np.array(rates), seed, accelerator
 
     def __call__(self, epochs: NDArray[np.int64], ids: NDArray[np.int64]) -> Tensor | None:
-        """Return the scales of samples, float32 (n, blocks) on the device, or None if no block is ever dropped."""
+        """Return the scales of samples, float32 (n, blocks) on the device, or None if no block is ever skipped."""
         if not self._rates.any():
             return None
         return self._accelerator.upload(keep_scales(self._rates, self._seed, epochs, ids))
@@ -29,6 +29,9 @@ class StochasticDepth:
 def keep_scales(
     rates: NDArray[np.float64], seed: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return float32 (n, blocks): 0 drops a block for a sample, 1 / (1 - rate) keeps it. `epochs`, `ids` are (n,)."""
+    """Return the scales of residual branches, float32 (n, blocks), for samples `ids` (n,) in their `epochs` (n,).
+
+    0 means that the sample skips the block; otherwise the scale is 1 / (1 - rate).
+    """
     drop = uniforms(seed, Stream.DEPTH, epochs, ids, count=len(rates)) < rates
     return np.where(drop, 0.0, 1.0 / (1.0 - rates)).astype(np.float32)

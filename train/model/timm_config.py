@@ -1,4 +1,4 @@
-"""Looks up what timm knows about a network before it is built: architecture, tag of the weights, data config."""
+"""Looks up facts about a network of timm before it is built: architecture, tag of the weights, data config."""
 
 import difflib
 import json
@@ -27,7 +27,7 @@ _DEFAULTS: dict[str, Any] = {  # as in timm's resolve_data_config
 
 @contextmanager
 def timm_needed(name: str) -> Iterator[None]:
-    """Turn the failure of an optional import in this context into a UsageError that says how to install the package.
+    """Raise UsageError, which says how to install the package, if an optional import fails in this context.
 
     timm's client of the hub then sends no statistics, unless the user's environment says otherwise.
     """
@@ -46,7 +46,7 @@ def timm_needed(name: str) -> Iterator[None]:
 
 
 def architecture_of(name: str) -> str:
-    """Return the name without timm/ and without the tag of the weights."""
+    """Return the architecture in a network's name: the name without timm/ and without the tag of the weights."""
     return name.removeprefix(TIMM).partition(".")[0]
 
 
@@ -91,7 +91,10 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
 
 
 def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
-    """Return the data config of the user's folder, or else of timm. If it has test sizes, evaluation uses them."""
+    """Return the preferred settings of a network by the config.json of the user's folder `weights`, or else by timm.
+
+    If that config has sizes for testing, evaluation uses them.
+    """
     config = published_config(name)
     if weights is not None and weights.is_dir():
         config = {**config, **(folder_config(weights, name).get("pretrained_cfg") or {})}
@@ -118,7 +121,7 @@ def _levels(shares: Any) -> tuple[float, float, float]:
 
 
 def _side(name: str, shape: Any) -> int:
-    """Return the side of square RGB images in pixels. Raises UsageError for other shapes."""
+    """Return the side in pixels of the square RGB images that a network takes. Raises UsageError for other shapes."""
     *colours, height, width = (3, *shape, *shape[-1:]) if len(shape) == 1 else shape
     if height != width or colours != [3]:
         raise UsageError(

@@ -1,6 +1,7 @@
 """Tests whether a network of timm can be trained with the same result on any number of processes.
 
-It runs one pass in training mode and inspects the effects, which finds more than a list of architectures could.
+The test runs one pass in training mode and inspects what the pass drew and changed. This finds more unfit networks than
+a list of architectures could.
 """
 
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ _KEPT = (torch.float32, torch.int64)  # dtypes that a checkpoint may hold, besid
 
 
 class Drawing(TorchDispatchMode):
-    """Records the operators that draw from torch's generators, which torch marks with a tag."""
+    """Records which operators draw from torch's generators. torch marks these operators with a tag."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -34,9 +35,9 @@ class Drawing(TorchDispatchMode):
 def refuse_unfit(network: TimmNetwork, sides: Iterable[int], samples: int, *, noisy: bool) -> None:
     """Raise UsageError, which names the network, if the network is unfit. The network is not changed.
 
-    It must accept `samples` images of each of these sides and return logits. Only batch normalisation may have running
-    numbers, and each such layer must be used once in a pass. The network must draw from no other generators than
-    torch's, and if `noisy` it must draw from these.
+    It must accept `samples` images of each of these sides and return logits. Running numbers, which a pass changes, are
+    allowed only in batch normalisation, and each such layer must be used once in a pass. The network must draw from no
+    other generators than torch's, and if `noisy` it must draw from these.
     """
     if wrong := [name for name, value in network.state_dict().items() if value.dtype not in _KEPT]:
         kind = network.state_dict()[wrong[0]].dtype

@@ -1,4 +1,4 @@
-"""Builds networks of timm by name, and makes the noise that they draw a function of the group."""
+"""Builds networks of timm by name, and makes the noise that a network draws depend only on seed, step and group."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ _RATES = {"dropout": "drop_rate", "drop_connect": "drop_path_rate"}  # recipe ke
 class SeededDraws:
     """Seeds torch's generators by (seed, step, group) before each forward pass, because the network draws from them.
 
-    Every draw is therefore a function of the group, whichever module or function makes it.
+    The noise of a group is therefore the same on any rank, whichever module of the network draws it.
     """
 
     def __init__(self, seed: int, accelerator: Accelerator) -> None:
@@ -32,7 +32,7 @@ class SeededDraws:
     def around(
         self, step: int, group: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
     ) -> Iterator[tuple[Tensor | None, ...]]:
-        """Yield no tensors, and restore torch's generators afterwards."""
+        """Yield no tensors, because the network draws its noise itself. Restore torch's generators afterwards."""
         del epochs, ids
         with self._accelerator.seeded(seed64(self._seed, Stream.NETWORK, step, group)):
             yield ()
@@ -48,7 +48,7 @@ class TimmNetwork(Network):
 
     @property
     def features(self) -> int:
-        """Width of the layer before the classifier."""
+        """The width of the layer before the classifier."""
         return int(getattr(self.timm, "head_hidden_size", None) or self.timm.num_features)
 
     @property
@@ -68,7 +68,7 @@ class TimmNetwork(Network):
         return tuple(name for name in self.state_dict() if name.rpartition(".")[0] in self.classifiers)
 
     def depths(self) -> list[int]:
-        """Return the layer number of each parameter, according to the groups of timm's own layer decay."""
+        """Return the layer number of each parameter, by the groups in which timm decays learning rates."""
         with timm_needed(self.name):
             from timm.models import group_parameters  # noqa: PLC0415  optional
         try:
@@ -106,7 +106,7 @@ class TimmNetwork(Network):
 
 
 def timm_network(name: str, classes: int, seed: int, *, dropout: float = 0.0, drop_connect: float = 0.0) -> TimmNetwork:
-    """Return the network of this name with random weights, drawn from `seed`, and these rates of noise.
+    """Return the network of this name with random weights, drawn from `seed`, and with these rates of noise.
 
     Raises UsageError for a name that timm does not have, and for a rate above 0 that the network does not support.
     """

@@ -57,7 +57,10 @@ def _from_address(address: str) -> Path:
 
 
 def file_of(weights: Path, name: str) -> Path:
-    """Return the given file of weights, or the file in a given folder. Raises UsageError for an incomplete folder."""
+    """Return `weights` if it is a file, or the file of weights in it if it is a folder.
+
+    Raises UsageError for an incomplete folder, and for any folder if the network is not one of timm's.
+    """
     if not weights.is_dir():
         return weights
     if not name.startswith(TIMM):
@@ -70,9 +73,9 @@ def file_of(weights: Path, name: str) -> Path:
 
 
 def converted(name: str, path: Path) -> dict[str, Tensor] | None:
-    """Return the tensors of a file in its authors' format, converted by timm; None if timm does not accept the file.
+    """Return the tensors of a file in the format of the network's authors, after timm has converted it.
 
-    The file must hold all of timm's tensors.
+    Return None if timm does not accept the file, which must hold every tensor of timm's network.
     """
     with timm_needed(name):
         import timm  # noqa: PLC0415  optional

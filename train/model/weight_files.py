@@ -41,7 +41,10 @@ def read_weights(path: Path) -> Held:
 
 
 def _safetensors(data: bytes) -> dict[str, Tensor]:
-    """Read safetensors. Raises ValueError if it is not such a file, UsageError if the package is missing."""
+    """Return the tensors in the bytes of a safetensors file.
+
+    Raises ValueError if it is no such file, UsageError if the package safetensors is not installed.
+    """
     try:
         from safetensors import SafetensorError  # noqa: PLC0415  optional
         from safetensors.torch import load  # noqa: PLC0415  optional

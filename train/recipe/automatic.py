@@ -1,4 +1,4 @@
-"""Computes the numbers for "auto" and "model" in a recipe. They depend only on the training split and the network.
+"""Computes the values that replace "auto" and "model" in a recipe, from the training split and the network alone.
 
 The rules are few and coarse on purpose. docs/recipes.md lists them in tables and says where they come from.
 """
@@ -13,21 +13,24 @@ from headrace.train.recipe.settled import Settled, Values, automatic_keys, value
 
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
 SEEN = 300
-"""The images of a run, counting repeats, divided by the square root of the number of training images."""
+"""The number of images that a run trains on, counting repeats, divided by the square root of the number of training
+images."""
 VIEWS = 150
-"""The least number of images of a run for each class, counting repeats."""
+"""The least number of images that a run trains on for each class, counting repeats."""
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 SMALLEST_GROUP, LARGEST_GROUP = 8, 32
-"""Bounds of the number of samples that batch normalisation sees together, if the batch allows them."""
+"""The bounds of a group, the number of samples that batch normalisation sees together, if the batch has such a
+divisor."""
 SIZES = ((64, 128), (128, 160))
-"""Pairs (largest median side of the images, side to train at). Sets of larger images are trained at LARGEST_SIZE."""
+"""Pairs (largest median side of the images in a set, training side), in pixels. Sets of larger images are trained at
+LARGEST_SIZE."""
 LARGEST_SIZE = 192
 STRIDE = 32
-"""Every side is a multiple of this number of pixels."""
+"""The number of pixels that training and evaluation sides are multiples of."""
 
 
 class Facts(NamedTuple):
-    """The properties of a training split that the numbers depend on."""
+    """The properties of a training split that the values for "auto" depend on."""
 
     samples: int
     classes: int
@@ -38,7 +41,7 @@ def settle(recipe: Recipe, facts: Facts, name: str, preferred: Preferred | None 
     """Return the recipe with each "auto" and "model" replaced by a value that fits the recipe's other values.
 
     `name` is the recipe's name in errors; `preferred` holds the values for "model". Raises UsageError if there are no
-    samples, or if the values contradict one another.
+    samples to derive a value from, or if the values contradict one another.
     """
     wanted = automatic_keys(recipe)
     auto = [key for key in wanted if value_of(recipe, key) == "auto"]
@@ -48,7 +51,7 @@ def settle(recipe: Recipe, facts: Facts, name: str, preferred: Preferred | None 
 
 
 def _values(recipe: Recipe, facts: Facts, preferred: Preferred | None, name: str) -> Values:
-    """Return the value that replaces "auto" or "model", for every key that allows one of them."""
+    """Return at least the values of the keys that are "auto" or "model" in the recipe, by key."""
     own = preferred.values() if preferred else {}
     words = [key for key in automatic_keys(recipe) if value_of(recipe, key) == "model"]
     if missing := [key for key in words if key not in own]:
@@ -94,7 +97,10 @@ def _batch(samples: int) -> int:
 
 
 def _group(batch: int) -> int:
-    """Return the largest divisor of the batch up to LARGEST_GROUP, or a larger one if it is below SMALLEST_GROUP."""
+    """Return the largest divisor of the batch between SMALLEST_GROUP and LARGEST_GROUP.
+
+    If there is none, return the smallest divisor above LARGEST_GROUP, or the batch.
+    """
     divisors = [number for number in range(1, batch + 1) if batch % number == 0]
     fitting = [number for number in divisors if SMALLEST_GROUP <= number <= LARGEST_GROUP]
     return fitting[-1] if fitting else min([number for number in divisors if number > LARGEST_GROUP] or [batch])
@@ -105,12 +111,15 @@ def _size(side: int) -> int:
 
 
 def _evaluated(size: int) -> int:
-    """Return a side above the training side: random crops show objects larger than whole images (arXiv:1906.06423)."""
+    """Return the side for evaluation. It is above the training side, because random crops enlarge objects.
+
+    The effect is described in arXiv:1906.06423.
+    """
     return min(size + STRIDE, 1024)
 
 
 def refuse_other_sides(recipe: Settled, preferred: Preferred) -> None:
-    """Raise UsageError if a network that accepts only one size would get images of another size."""
+    """Raise UsageError if the network accepts only one size and the recipe has another one."""
     if not preferred.fixed:
         return
     name, size = recipe.model.name, preferred.size

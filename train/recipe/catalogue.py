@@ -8,7 +8,7 @@ from headrace.train.recipe.settled import automatic_keys, value_of
 
 
 def listing() -> str:
-    """Return a paragraph for each shipped recipe: the network, the purpose and the measured result."""
+    """Return a paragraph about each shipped recipe: its network, its purpose and its measured result."""
     return "\n".join(_paragraph(name) for name in shipped_recipes())
 
 
@@ -36,7 +36,7 @@ def _numbers(recipe: Recipe) -> str:
 
 
 def differences(one: str, other: str) -> str:
-    """Return a line for each value in which two recipes differ."""
+    """Return one line for each key whose values differ in the two recipes."""
     first, second = load_recipe(one).model_dump(mode="json"), load_recipe(other).model_dump(mode="json")
     lines = []
     for section, values in first.items():

@@ -1,4 +1,4 @@
-"""The settings that a network's weights were trained with, as plain values. In a recipe, "model" stands for them."""
+"""Defines the settings that a network's weights were trained with, which replace "model" in a recipe."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ Colour = tuple[float, float, float]
 
 
 class Preferred(NamedTuple):
-    """The settings that the weights of one network were trained and evaluated with."""
+    """The settings with which the weights of one network were trained and evaluated."""
 
     mean: Colour  # of pixels in 0..255
     std: Colour
@@ -18,7 +18,7 @@ class Preferred(NamedTuple):
     licence: str = ""  # of the published weights; "" if it is not known
 
     def values(self) -> dict[str, int | float | str]:
-        """Return the value of every key of a recipe that may be "model"."""
+        """Return the values that may replace "model", by key of the recipe."""
         return {
             "augment.size": self.size,
             "augment.interpolation": self.interpolation,

@@ -21,7 +21,7 @@ from headrace.train.recipe.values import CHOICES, Section
 
 
 class Recipe(Section):
-    """A whole recipe. Some values may be "auto" or "model"; in `headrace.train.recipe.settled.Settled` none is."""
+    """A whole recipe. Some values may be "auto" or "model"; in `headrace.train.recipe.settled.Settled` none may."""
 
     about: About = About()
     model: Model = Model()
@@ -41,15 +41,15 @@ class Recipe(Section):
         return self
 
     def toml(self) -> str:
-        """Return the recipe as TOML, with every value written out."""
+        """Return the recipe as text in TOML, with every value written out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def result(self) -> dict[str, Any]:
-        """Return the values that decide the result: all sections except `about` and `runtime`."""
+        """Return the values that decide the result of a run: all sections except `about` and `runtime`."""
         return self.model_dump(mode="json", exclude={"about", "runtime"})
 
     def for_processes(self, processes: int) -> Self:
-        """Return the recipe for this number of processes. It only differs if its batch is given per process."""
+        """Return the recipe for this number of processes: the same one, unless its batch is given for each process."""
         batch = self.train.batch_per_process
         if batch is None:
             return self
@@ -68,9 +68,9 @@ def shipped_recipes() -> list[str]:
 
 
 def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
-    """Return the shipped recipe called `name`, or the recipe in the TOML file at that path.
+    """Return the shipped recipe called `name`, or the recipe in the TOML file at the path `name`.
 
-    `settings` of the form `section.key=value` replace values of the recipe. Values that are "auto" or "model" stay so:
+    `settings` of the form `section.key=value` replace values of the recipe. Values that are "auto" or "model" are kept:
     a run replaces them with values that suit its shard set and its network.
 
     Raises UsageError for an invalid recipe or setting; the error names the key and the values that the key allows.

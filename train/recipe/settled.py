@@ -1,4 +1,4 @@
-"""A recipe without "auto" and "model", as a run uses it, and as the run folder and the checkpoints store it."""
+"""A recipe in which values have replaced "auto" and "model". Runs use it; run folders and checkpoints store it."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class SettledEvaluate(Evaluate):
 
 
 class Settled(Recipe):
-    """A recipe without "auto" and "model"."""
+    """A recipe in which values have replaced every "auto" and "model"."""
 
     augment: SettledAugment
     train: SettledTrain
@@ -55,9 +55,9 @@ class Settled(Recipe):
 
     @classmethod
     def of(cls, recipe: Recipe, numbers: Mapping[str, int | float | str], name: str) -> Self:
-        """Return the recipe with a value for each key that is "auto" or "model"; `name` is its name in errors.
+        """Return the recipe with a value from `numbers` for each key that is "auto" or "model".
 
-        Raises UsageError if the numbers contradict its other values.
+        `name` is the recipe's name in errors. Raises UsageError if the values contradict others in the recipe.
         """
         values = recipe.model_dump(mode="json", exclude_none=True)
         for key in automatic_keys(recipe):
@@ -69,11 +69,11 @@ class Settled(Recipe):
             raise UsageError(explain(name, error)) from error
 
     def numbers(self) -> Values:
-        """Return the value of every key that may be "auto"."""
+        """Return the values of all keys that allow "auto", by key."""
         return {key: value_of(self, key) for key in AUTOMATIC}
 
     def completing(self, recipe: Recipe, name: str) -> "Settled":
-        """Return `recipe`, with this recipe's value for each key that is "auto" or "model" there."""
+        """Return `recipe` with the values of this recipe for the keys that are "auto" or "model" in `recipe`."""
         return Settled.of(recipe, {key: value_of(self, key) for key in OPEN}, name)
 
 
@@ -83,6 +83,6 @@ def automatic_keys(recipe: Recipe) -> list[str]:
 
 
 def value_of(recipe: Recipe, key: str) -> Any:
-    """Return the value of the key SECTION.KEY."""
+    """Return the value of `key`, which has the form SECTION.KEY."""
     section, _, field = key.partition(".")
     return getattr(getattr(recipe, section), field)

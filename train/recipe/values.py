@@ -1,4 +1,4 @@
-"""The base of a recipe's sections, and the types of their values: bounded numbers, and words that replace them."""
+"""The base of a recipe's sections, and the types of their values: numbers with bounds, and words that replace them."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,13 +21,13 @@ Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(wit
 
 
 class Section(BaseModel):
-    """The base of all sections: values cannot be changed, and unknown keys are errors."""
+    """The base of all sections of a recipe. Values cannot be changed, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 NUMBER, SIDE, SHARE, OWN, TIMM = "number", "side", "share", "own", "timm"
-"""The tags by which pydantic distinguishes the kinds of a value that may be of several kinds."""
+"""The tags by which pydantic tells apart the kinds of value that one key allows, such as a number and a word."""
 CHOICES = {
     NUMBER: ', or "auto"',
     SIDE: ', or "auto", or "model"',
@@ -35,7 +35,7 @@ CHOICES = {
     OWN: ", or timm/NAME",
     TIMM: "",
 }
-"""The other values that a key of each kind allows, as text that errors add to their message."""
+"""For each tag, the other values that its key allows. Errors add this text to their message."""
 
 
 def _kind(value: Any) -> str:
@@ -51,7 +51,7 @@ def _share_kind(value: Any) -> str:
 
 
 def network_kind(value: Any) -> str:
-    """Return the tag of the package that provides the network of this name."""
+    """Return the tag for a network's name: TIMM for networks of timm, otherwise OWN."""
     return TIMM if isinstance(value, str) and value.startswith("timm/") else OWN
 
 
@@ -65,12 +65,13 @@ SideOrWord = Annotated[
     Annotated[Side, Tag(SIDE)] | Annotated[Literal["auto"], Tag("auto")] | Annotated[Literal["model"], Tag("model")],
     Discriminator(_side_kind),
 ]
-"""Pixels, or "auto", or "model": the size that the network's weights were trained or evaluated at."""
+"""A side in pixels, or "auto", or "model", which means the size at which the network's weights were trained or
+evaluated."""
 CropOrModel = Annotated[
     Annotated[CropShare, Tag(SHARE)] | Annotated[Literal["model"], Tag("model")],
     Discriminator(_share_kind),
 ]
-"""A share of the shorter side, or "model"."""
+"""A share of the image's shorter side, or "model"."""
 OwnNetwork = Literal[
     "efficientnet-b0",
     "efficientnet-b1",

@@ -1,15 +1,18 @@
-"""Chooses the window that a very large set is shuffled in: a pure function of the training split."""
+"""Chooses the windows in which samples of a very large set are shuffled, from the training split alone."""
 
 LARGE = 10_000_000
-"""Above this many training images a recipe without a window gets one, because shuffling them all takes memory."""
+"""The largest number of training images that are shuffled all together by default, because shuffling takes memory."""
 IN_A_WINDOW = 1 << 20
-"""A window has at least this many images, so that classes mix well."""
+"""The least number of images in a window, so that classes mix well."""
 FEWEST_SHARDS = 8
-"""A window has at least this many shards, because a tar that was made elsewhere may hold only a few classes."""
+"""The least number of shards in a window, because a tar that was made elsewhere may hold only a few classes."""
 
 
 def window_for(samples: int, shards: int) -> int | None:
-    """Return the shards in a window of a split of this many samples and shards; None to shuffle the whole split."""
+    """Return the number of shards in a window of a split with this many samples and shards.
+
+    None means that the whole split is shuffled together.
+    """
     if samples <= LARGE:
         return None
     length = max(-(-IN_A_WINDOW * shards // samples), FEWEST_SHARDS)

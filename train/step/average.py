@@ -10,7 +10,7 @@ from headrace.train.model.network import Network
 
 
 class WeightAverage:
-    """Exponential moving average of weights and running statistics, with a half-life in samples."""
+    """The exponential moving average of weights and running statistics. Its half-life is given in samples."""
 
     def __init__(self, network: Network, half_life: int, global_batch: int) -> None:
         self.network = copy.deepcopy(network).requires_grad_(requires_grad=False)
@@ -19,7 +19,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the average towards the live weights by one step."""
+        """Update the average with the weights after one step."""
         self._update(self._average, self._live, 0)
 
 

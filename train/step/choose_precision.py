@@ -21,11 +21,11 @@ def choose_numerics(
     *,
     deterministic: bool,
 ) -> Numerics:
-    """Return the formats of the precision `wanted`. "auto" means the fastest precision on this device.
+    """Return the number formats for the precision `wanted`. "auto" means the fastest precision on this device.
 
     On a GPU this is bf16 if the GPU supports it, else fp16. On a CPU with bf16 units it is the faster of fp32 and bf16,
-    on other CPUs fp32. Steps from `trial` are timed on the batch from `resident` and then discarded; every rank makes
-    the same choice. A deterministic run times nothing and uses fp32 on every CPU.
+    on other CPUs fp32. To find the faster one, steps made by `trial` are timed on the batch made by `resident` and then
+    discarded; every rank makes the same choice. A deterministic run times nothing and uses fp32 on every CPU.
     """
     if wanted == "auto":
         wanted = _fastest(place, trial, resident, timing=not deterministic)
@@ -45,7 +45,7 @@ def _fastest(
 
 
 def _seconds(step: TrainStep, resident: Batch) -> float:
-    """Return the seconds that a few passes of a step take."""
+    """Return the time in seconds that a few passes of `step` take."""
     step.warm_up(resident)
     began = time.perf_counter()
     for _ in range(_TIMED_PASSES):

@@ -1,4 +1,4 @@
-"""Compiles the step's network as `runtime.compile` says, on all ranks or none, before the clock starts."""
+"""Compiles the network as `runtime.compile` says, on all ranks or none, before the run's time is counted."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _SETTLING_PASSES = 3  # a CUDA graph is recorded at the second pass and replayed
 
 
 class Compilation(NamedTuple):
-    """The mode of compilation, and the seconds that compiling took before the first batch."""
+    """The mode in which the network was compiled, and the seconds that this took before the first batch."""
 
     mode: str
     seconds: float = 0.0
@@ -23,7 +23,7 @@ class Compilation(NamedTuple):
 
 
 def compile_step(step: TrainStep, wanted: str, residents: Sequence[Batch]) -> Compilation:
-    """Compile the network in the mode `wanted` for the sizes of all `residents`, which are batches on the device.
+    """Compile the network in the mode `wanted` for every size of images in `residents`, batches on the device.
 
     "auto" means "off". Raises HeadraceError on every rank if compiling fails on any of them.
     """

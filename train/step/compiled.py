@@ -21,10 +21,10 @@ _BACKWARD_LOST_ITS_LAYOUT = (2, 13)  # the first version of torch that needs `ke
 
 
 class Compilable(nn.Module):
-    """The network as the step calls it, plain or compiled.
+    """The network as the training step calls it, plain or compiled.
 
     `backend` is the backend of torch.compile, `layout` the memory format of the images. The compiled network also
-    accepts pixels, uint8 (b, h, w, 3), which `normalise` turns into images inside the graph: a CUDA graph then copies
+    accepts pixels, uint8 (b, h, w, 3), which `normalise` turns into images inside the graph. A CUDA graph then copies
     only a quarter of the bytes to its input, and no separate pass over memory is needed.
     """
 
@@ -50,11 +50,11 @@ class Compilable(nn.Module):
 
     @property
     def takes_pixels(self) -> bool:
-        """Whether the network accepts pixels and normalises them itself."""
+        """Whether the network now accepts pixels and normalises them itself."""
         return self.mode != "off" and self._normalise is not None
 
     def _pass(self, images: Tensor, *noise: Tensor | None) -> Tensor:
-        """Return the logits of images or pixels. This is the function that torch.compile compiles."""
+        """Return the logits of images or pixels. torch.compile compiles this function."""
         if self._normalise is not None and images.dtype == torch.uint8:
             images = self._normalise.traced(images)
         logits: Tensor = self.network(images, *noise)
@@ -62,15 +62,15 @@ class Compilable(nn.Module):
 
     @property
     def keeps_gradients(self) -> bool:
-        """Whether gradients must have their own memory, which is set to zero between steps instead of being released.
+        """Whether gradients must keep their own memory, and be set to zero between steps instead of being released.
 
-        A CUDA graph writes gradients to the same memory in each pass. A parameter whose gradient is that memory would
-        lose it to the next micro-batch, which would overwrite the gradient instead of adding to it.
+        A CUDA graph writes gradients to the same memory in each pass. If a parameter's gradient were in that memory,
+        the pass of the next micro-batch would overwrite it instead of adding to it.
         """
         return self.mode == GRAPHS
 
     def use(self, mode: str) -> None:
-        """Compile in this mode from now on, at the first pass of each size. "off" returns to the plain network."""
+        """Compile the network in this mode, at the first pass of each size. "off" returns to the plain network."""
         if self.mode != "off":
             torch.compiler.reset()  # releases the graphs and their memory
         self.mode = mode
@@ -92,8 +92,8 @@ class Compilable(nn.Module):
 def keep_layout(layout: str) -> None:
     """Make inductor keep a channels_last network channels_last in its backward pass too.
 
-    From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) inductor chooses the layout by the forward
-    convolutions in a graph. A backward graph has none, so depthwise gradients get the layout that the strides of their
+    From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) inductor chooses the layout of a graph by its
+    forward convolutions. A backward graph has none, so depthwise gradients get the layout that the strides of their
     weights suggest, channels first, and the tensors around them are copied back and forth.
     """
     if _torch_version() >= _BACKWARD_LOST_ITS_LAYOUT:

@@ -12,7 +12,10 @@ from headrace.train.step.update import TrainStep
 
 
 def frozen_steps(recipe: Settled, samples: int) -> int:
-    """Return the number of steps, rounded up, that train only the classifier, for a training split of `samples`."""
+    """Return the number of first steps, rounded up, in which only the classifier is trained.
+
+    `samples` is the number of samples in the training split.
+    """
     return math.ceil(recipe.model.freeze_epochs * samples / recipe.train.global_batch)
 
 
@@ -24,11 +27,11 @@ def freeze(network: Network, *, frozen: bool) -> None:
 
 
 def thaw(step: TrainStep, residents: Sequence[Batch]) -> None:
-    """Train the whole network from now on.
+    """Train the whole network from the next step on.
 
-    DDP records which parameters have gradients, so the network is wrapped again. It is then warmed up on resident
-    batches of all sizes, as after a resume, so that a run that is resumed at this step or later sums gradients in the
-    same order.
+    DDP records which parameters have gradients, so the network is wrapped again. It is then warmed up on the batches
+    `residents`, of all sizes, as after a resume. Therefore a run that is resumed at this step or later sums gradients
+    in the same order.
     """
     step.frozen = False
     freeze(step.network, frozen=False)

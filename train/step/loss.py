@@ -7,7 +7,7 @@ from headrace.train.input.augment.mixing import Mix
 
 
 def mixed_loss(logits: Tensor, labels: Tensor, partner: Tensor | None, mix: Mix | None, smoothing: float) -> Tensor:
-    """Return the cross entropy summed over the samples; for mixed images, weighted over their two labels."""
+    """Return the cross entropy, summed over the samples. A mixed image has two labels, whose losses are weighted."""
     own = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
     if mix is None or partner is None:
         return own
@@ -16,5 +16,5 @@ def mixed_loss(logits: Tensor, labels: Tensor, partner: Tensor | None, mix: Mix 
 
 
 def heavier_labels(labels: Tensor, partner: Tensor | None, mix: Mix | None) -> Tensor:
-    """Return the label with the larger weight of each image, which counts for the training accuracy."""
+    """Return for each image the label with the larger weight, against which the training accuracy is counted."""
     return labels if mix is None or partner is None or mix.share >= 0.5 else labels[partner]

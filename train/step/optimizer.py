@@ -1,4 +1,4 @@
-"""Builds the optimizer, and loads its running quantities, such as momentum."""
+"""Builds the optimizer, and loads the quantities that it keeps between updates, such as momentum."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -12,7 +12,10 @@ from headrace.train.recipe.sections import Optim
 
 
 def make_optimizer(network: Network, optim: Optim) -> torch.optim.Optimizer:
-    """Return the optimizer. Parameters of equal rate and decay form a group, which holds its `multiple` of the rate."""
+    """Return the optimizer for the network's parameters, in groups of equal learning rate and weight decay.
+
+    A group's `multiple` is its learning rate as a multiple of the run's rate.
+    """
     groups: dict[tuple[int, bool, bool], list[nn.Parameter]] = {}
     head, spared = set(network.head.parameters()), network.never_decayed()
     depths = [0] * len(list(network.parameters())) if optim.layer_decay == 1 else network.depths()
@@ -37,7 +40,7 @@ def make_optimizer(network: Network, optim: Optim) -> torch.optim.Optimizer:
 
 
 def kept_quantities(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    """Return the names of the quantities that the optimizer keeps for each parameter after its first update."""
+    """Return the names of the quantities that the optimizer keeps for each parameter from its first update on."""
     if isinstance(optimizer, torch.optim.AdamW):
         return "step", "exp_avg", "exp_avg_sq"
     momentum = ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
@@ -51,11 +54,11 @@ def load_optimizer(
     updates: int,
     trained: Collection[nn.Parameter] | None = None,
 ) -> None:
-    """Load the saved running quantities of each parameter, which come from a run of `updates` updates.
+    """Load the quantities that an optimizer had kept for each parameter after `updates` updates.
 
-    Before the first update there are no quantities. Those of parameters outside `trained` may be missing; None means
-    that all parameters were trained. Each quantity gets its own memory with the layout of its parameter, whatever
-    layout it has in the file. Rates and decay come from the recipe, not from the file. Raises ValueError or TypeError
+    Before the first update there are none. Those of parameters outside `trained` may be missing; None means that all
+    parameters were trained. Each quantity gets its own memory with the layout of its parameter, whatever layout it has
+    in the file. Learning rates and weight decay come from the recipe, not from the file. Raises ValueError or TypeError
     if the quantities do not fit this optimizer.
     """
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
@@ -91,8 +94,8 @@ def _quantities(
 def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
     """Set SGD's momentum to zero if there is none yet. Runs that may skip their first update, as in fp16, need this.
 
-    torch's fused SGD allocates its momentum in the first update. If the loss scaler skips that update, the memory stays
-    uninitialised, and the second update would use it as momentum.
+    torch's fused SGD allocates its momentum in the first update. If the loss scaler skips that update, this memory
+    stays uninitialised, and the second update would use its values as momentum.
     """
     if isinstance(optimizer, torch.optim.SGD) and optimizer.defaults["momentum"]:
         for group in optimizer.param_groups:

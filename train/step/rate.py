@@ -1,4 +1,4 @@
-"""Measures the rate of the step alone, on a batch that is already on the device."""
+"""Measures the rate of the step without the input, on a batch that is already on the device."""
 
 import time
 from itertools import repeat
@@ -13,21 +13,21 @@ _SECONDS = 5.0  # fewer than 50 steps are measured if 50 would take longer
 
 
 class StepRate(NamedTuple):
-    """The rate of the step on a resident batch."""
+    """The rate of the step on a batch that is already on the device."""
 
     images_per_second: float  # over all ranks
     cpu_seconds: float  # CPU time of this rank for one of its images
 
 
 def count_for(step_seconds: float) -> int:
-    """Return the number of steps to measure if one step takes `step_seconds`; at least one."""
+    """Return the number of steps to measure, at least one, if one step takes `step_seconds`."""
     return max(1, min(_STEPS, int(_SECONDS / step_seconds)))
 
 
 def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, count: int) -> StepRate:
-    """Return the rate of `count` steps on one resident batch, after one step that is not measured.
+    """Return the rate of `count` steps on the batch `resident`, after one step that is not measured.
 
-    The steps train the model on this batch, so save the model first. All ranks must run the same number of steps.
+    The steps train the network on this batch, so save the network first. All ranks must run the same number of steps.
     """
     batches = repeat(resident)
     tally, losses = Tally(step.accelerator), LossRing(count + 1, step.accelerator, first_step)

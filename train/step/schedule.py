@@ -9,7 +9,7 @@ from headrace.train.recipe.settled import Settled
 
 @dataclass(frozen=True)
 class ScaledRate:
-    """The peak learning rate, scaled to the global batch, and the rule as text."""
+    """The peak learning rate for the global batch of the run, and the rule that gave it, as text."""
 
     peak: float
     rule: str
@@ -33,7 +33,10 @@ def scaled_rate(optim: Optim, global_batch: int) -> ScaledRate:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The learning rate from 0 to `total` samples: a linear warm-up, then constant, or linear or cosine decay to 0."""
+    """The learning rate during the `total` samples of a run.
+
+    It rises linearly during the warm-up. Then it stays constant, or falls to 0 linearly or as a cosine.
+    """
 
     peak: float
     shape: str
@@ -43,7 +46,7 @@ class Schedule:
 
     @classmethod
     def of(cls, recipe: Settled, samples: int) -> "Schedule":
-        """Return the schedule of a recipe for a training split of `samples`."""
+        """Return the schedule of a recipe. `samples` is the number of samples in the training split."""
         train, optim = recipe.train, recipe.optim
         peak = scaled_rate(optim, train.global_batch).peak
         return cls(peak, optim.schedule, optim.warmup_epochs * samples, train.epochs * samples, train.global_batch)

@@ -1,4 +1,4 @@
-"""Sums that stay on the device during training or evaluation, so that the loop never waits for a number."""
+"""Sums that stay on the device during training or evaluation, so that the host does not wait for the device."""
 
 import torch
 from torch import Tensor
@@ -10,13 +10,16 @@ from headrace.train.record.sums import NOTHING, Sums
 
 
 class Tally:
-    """The sums of loss, correct predictions and samples of this rank, as one float64 tensor on the device."""
+    """The sums of losses, correct predictions and samples on this rank, as one float64 tensor on the device."""
 
     def __init__(self, accelerator: Accelerator, start: Sums = NOTHING) -> None:
         self._sums = torch.tensor(start, dtype=torch.float64, device=accelerator.device)
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add one micro-batch: its summed loss, and how many labels have the largest of the logits (b, classes)."""
+        """Add one micro-batch: the sum of its losses, the number of samples, and the number of correct predictions.
+
+        A prediction is correct if the label has the largest of the sample's logits; `logits` is (b, classes).
+        """
         correct = (logits.detach().argmax(1) == labels).sum()
         seen = torch.full_like(correct, len(labels))
         self._sums += torch.stack([loss.detach().double(), correct.double(), seen.double()])
@@ -28,14 +31,14 @@ class Tally:
 
 
 class LossRing:
-    """The mean loss over the global batch of each recent step. It stays on the device until a logging step reads it."""
+    """The mean loss over the global batch in each of the last steps, kept on the device until it is read."""
 
     def __init__(self, steps: int, accelerator: Accelerator, first_step: int) -> None:
         self._losses = torch.zeros(steps, dtype=torch.float64, device=accelerator.device)
         self._first = self._next = first_step
 
     def add(self, loss: Tensor) -> None:
-        """Add one micro-batch's share of the current step's mean loss."""
+        """Add the part of the current step's mean loss that comes from one micro-batch."""
         self._losses[self._next - self._first] += loss.detach()
 
     def end_step(self) -> None:
@@ -48,9 +51,9 @@ class LossRing:
         return self._next - self._first == len(self._losses)
 
     def read(self, world: World) -> list[tuple[int, float]]:
-        """Return the pairs (step, loss over all ranks) since the last read. This waits for the device.
+        """Return pairs (step, loss over all ranks) for the steps since the last read. This waits for the device.
 
-        Raises NotFiniteError on every rank if a loss is not finite; the error names the first such step.
+        Raises NotFiniteError on every rank if a loss is not finite; the error names the first step with such a loss.
         """
         losses = world.sum(self._losses.clone()).tolist()[: self._next - self._first]
         steps = list(enumerate(losses, self._first))
@@ -63,7 +66,10 @@ class LossRing:
 
 
 class NotFiniteError(HeadraceError):
-    """A step computed a number that is not finite. `headrace.train.run.not_finite` adds advice to the message."""
+    """Raised if a step computed a number that is not finite.
+
+    `headrace.train.run.not_finite` adds advice to the message.
+    """
 
     def __init__(self, step: int, what: str) -> None:
         super().__init__(f"step {step}: {what}")

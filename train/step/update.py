@@ -1,4 +1,4 @@
-"""One optimizer update: this rank's micro-batches of the global batch, forward, backward, reduce, update."""
+"""One optimizer update: forward and backward passes of this rank's micro-batches, reduction over ranks, new weights."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -28,7 +28,10 @@ from headrace.train.step.tally import LossRing, Tally
 
 @dataclass
 class TrainStep:
-    """Makes updates. `model` is `compilable`, which contains `network`, wrapped so that gradients are averaged."""
+    """Updates the weights, one step at a time.
+
+    `compilable` contains `network`. `model` is `compilable`, wrapped so that gradients are averaged over ranks.
+    """
 
     network: Network
     compilable: Compilable
@@ -51,7 +54,10 @@ class TrainStep:
     frozen: bool = False  # whether only the classifier is trained now
 
     def __call__(self, step: int, batches: Iterator[Batch], tally: Tally, losses: LossRing) -> None:
-        """Take this rank's micro-batches of `step` from `batches`, and update the weights. The host does not wait."""
+        """Take this rank's micro-batches of `step` from `batches`, and update the weights.
+
+        The loss goes to `tally` and `losses`. The host does not wait for the device.
+        """
         set_rate(self.optimizer, self.schedule.rate(step))
         for turn, batch in enumerate(islice(batches, self.micro_batches)):
             if not self.frozen:
@@ -68,7 +74,7 @@ class TrainStep:
         losses.end_step()
 
     def _forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """Return the micro-batch's summed loss and its logits."""
+        """Return the losses of the micro-batch's samples, summed, and its logits."""
         plan, mix, images = batch.plan, batch.plan.mix, batch.images
         if mix is not None or not self.compilable.takes_pixels:
             images = self.normalise(images)
@@ -84,7 +90,10 @@ class TrainStep:
         return self.noise.around(step, plan.group, plan.epochs, plan.ids)
 
     def _backward(self, loss: Tensor) -> None:
-        """Compute gradients of the global batch's mean loss. DDP averages over ranks; the factor `size` undoes this."""
+        """Compute gradients of the mean loss over the global batch.
+
+        DDP divides gradients by the number of ranks, so the loss is multiplied by it.
+        """
         self.scaler.scale(loss * (self.world.size / self.global_batch)).backward()
 
     def _update(self) -> None:
@@ -100,18 +109,19 @@ class TrainStep:
     def share_statistics(self) -> None:
         """Average the running statistics over all ranks, in the network and in its moving average.
 
-        Frozen statistics are equal on all ranks already, and a mean over three ranks would only round them.
+        While the statistics are frozen, nothing is averaged: they are equal on all ranks, and a mean over three ranks
+        would only round them.
         """
         if not self.frozen:
             self.statistics.average(self.world)
 
     def warm_up(self, resident: Batch, passes: int = 2, *, together: bool = True) -> None:
-        """Run `passes` passes on a resident batch. They leave weights and statistics unchanged.
+        """Run `passes` passes on the batch `resident`, which leave weights and statistics unchanged.
 
         DDP rebuilds its buckets after the first backward pass and sums in another order from then on. After these
         passes a resumed run sums in the same order as an uninterrupted one, and kernels that are chosen or compiled at
-        first use are ready before the clock starts. If not `together`, ranks exchange nothing, so that one rank may
-        fail alone.
+        first use are ready before the run's time is counted. If not `together`, ranks exchange nothing, so that a
+        failure on one rank leaves no other rank waiting.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
         try:
