@@ -25,12 +25,13 @@ _MB = 10**6
 
 @dataclass
 class Saver:
-    """Saves checkpoints of a run in the folder `out`. Every rank calls the saver; only a rank with `writes` writes.
+    """Saves checkpoints of a run in the folder `out`.
 
-    `states` returns the current tables of tensors and numbers. `about` holds the fields that are the same in all
-    checkpoints: recipe, precision, network, normalisation, classes, shard set, processes. A state of more than
-    `beside_mb` MB is copied to main memory first, and a thread writes the copy while training continues. Use the saver
-    in a `with` block; the end of the block waits for the last save.
+    Every rank calls the saver; only a rank whose `writes` is true writes. `states` returns the current tables of
+    tensors and numbers. `about` holds the fields that are the same in all checkpoints: recipe, precision, network,
+    normalisation, classes, shard set, processes. A state of more than `beside_mb` MB is copied to main memory first,
+    and a thread writes the copy while training continues. Use the saver in a `with` block; the end of the block waits
+    for the last save.
     """
 
     out: Path

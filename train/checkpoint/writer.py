@@ -15,7 +15,7 @@ class Writer:
         self._error: BaseException | None = None
 
     def write(self, save: Callable[[], Saved], *, beside: bool) -> None:
-        """Call `save` now, or in a thread if `beside`; call `result` for the earlier save first."""
+        """Run `save` now, or in a thread if `beside`. The caller must have called `result` for the save before."""
 
         def work() -> None:
             try:

@@ -64,7 +64,7 @@ def climb(job: Job, rungs: Rungs, part: Part) -> Measured | None:
 
 
 def _planned(job: Job, rungs: Rungs, part: Part) -> tuple[list[Turn], dict[Rung, float]]:
-    """Return the turns of a round and the seconds per unit of each rung.
+    """Return the turns of a round, and the seconds that one unit (a group or a step) of each rung takes.
 
     In a round, the step alone (R_synth) is measured before and after the whole job.
     """

@@ -25,7 +25,7 @@ class Rung(StrEnum):
 
 
 class Cause(StrEnum):
-    """The reason why a process does not get its cores."""
+    """The reason why a process gets fewer cores than its threads need."""
 
     NONE = "none"
     QUOTA = "quota"  # the quota of the control group
@@ -100,9 +100,9 @@ class Job(_Values):
     precision: str
     decode: str
     cached: bool
-    """Whether images come from the decoded cache."""
+    """Whether images come from the cache of decoded images."""
     cache_lacks: str
-    """The room that the decoded cache lacks, on disk or in memory, in words; "" if there is room."""
+    """The room that a cache of decoded images lacks, on disk or in memory, in words; "" if there is room."""
     shares_cores: bool
     """Whether step and input compute on the same cores."""
     remarks: tuple[str, ...]

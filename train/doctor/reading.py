@@ -54,7 +54,7 @@ class Reading:
 
     @property
     def itself(self) -> tuple[float, ...]:
-        """R_synth after the whole job divided by R_synth before it, in each round; shows changes of the machine."""
+        """R_synth after the whole job divided by R_synth before it, in each round; 1 if the machine is steady."""
         return tuple(one / other for one, other in zip(self.measured.after, self.measured.before, strict=True))
 
     @property
@@ -122,7 +122,7 @@ class Reading:
 
     @property
     def binding(self) -> tuple[Resource, float]:
-        """The limiting resource and the gain without its limit; COMPUTE if no gain is worth mentioning."""
+        """The limiting resource and the gain without its limit; COMPUTE and 1 if no gain is worth mentioning."""
         resource, gain = max(self.gains.items(), key=lambda pair: pair[1])
         return (resource, gain) if gain >= WORTH else (Resource.COMPUTE, 1.0)
 

@@ -21,7 +21,7 @@ _STALLED = 0.02  # fraction of a turn: with a smaller stall batches were ready
 
 
 class PartRunner:
-    """Runs a part of the input alone. A unit is a group."""
+    """Runs a part of the input alone, such as decoding. One unit of its work is a group of samples."""
 
     waited = 0.0
 
@@ -46,7 +46,7 @@ class PartRunner:
 
 
 class FeedRunner:
-    """Runs the whole input, up to batches passed to the step. A unit is a group."""
+    """Runs the whole input, which makes batches for the step. One unit of its work is a group of samples."""
 
     waited = 0.0
 
@@ -81,7 +81,7 @@ class FeedRunner:
 
 
 class StepRunner:
-    """Runs the step on a resident batch. A unit is a step."""
+    """Runs the step on one batch that stays on the device. One unit of its work is a step."""
 
     multiple, waited = 1, 0.0
 
@@ -106,10 +106,10 @@ class StepRunner:
 
 
 class WholeRunner:
-    """Runs the step on real batches. A unit is a step.
+    """Runs the step on real batches. One unit of its work is a step.
 
-    Each turn continues in the state of the last turn. If the step had to wait for batches then, batches made during the
-    pause are discarded; otherwise the turn begins with batches that are ready.
+    Each turn continues as the turn before it ended. If the step had to wait for batches in that turn, the batches made
+    during the pause are discarded; otherwise the new turn begins with the batches that are ready.
     """
 
     def __init__(self, rung: Rung, step: TrainStep, resident: Batch, batches: FeedRunner) -> None:
@@ -129,7 +129,7 @@ class WholeRunner:
         return self._input.feed.stalled
 
     def begin(self) -> None:
-        """Continue in the state of the last turn."""
+        """Let the input continue; discard ready batches if the step had to wait for batches in the turn before."""
         if self._stalls:
             self._input.begin()
         else:

@@ -17,7 +17,7 @@ class Budget(NamedTuple):
         return self.seconds / _ROUNDS
 
     def rounds(self, longest: float) -> int:
-        """Return the number of rounds if the longest turn takes `longest` seconds."""
+        """Return how many rounds to measure if the longest turn takes `longest` seconds."""
         return _ROUNDS if longest <= self.turn else max(_FEWEST_ROUNDS, min(_ROUNDS, int(self.seconds / longest)))
 
 

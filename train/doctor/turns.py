@@ -19,7 +19,7 @@ class Runner(Protocol):
 
     rung: Rung
     multiple: int
-    """A turn has a multiple of this number of units, because parallel threads finish several groups at a time."""
+    """The number of units in a turn is a multiple of this, because threads finish several groups at the same time."""
 
     @property
     def waited(self) -> float:
@@ -29,7 +29,7 @@ class Runner(Protocol):
         """End the pause, and bring the work to a steady state."""
 
     def take(self, units: int) -> int:
-        """Run `units` units; return the number of images of this rank in them."""
+        """Run `units` units of work; return the number of images that this rank processed."""
 
     def rest(self) -> None:
         """Pause the work until the next turn."""
@@ -60,7 +60,7 @@ class Window(NamedTuple):
 
 
 def calibrate(runner: Runner, place: Place) -> float:
-    """Measure the seconds per unit on rank 0, after a first turn that is not counted; return them on every rank."""
+    """Measure the seconds per unit on rank 0, after a first turn that does not count; return them on every rank."""
     run_turn(runner, place, runner.multiple)
     units = runner.multiple
     while (window := run_turn(runner, place, units))[0] < _LONG_ENOUGH:

@@ -1,4 +1,4 @@
-"""Lets a stream of plans flow only while it is open, so that the consumer of the stream pauses between turns."""
+"""Lets a stream of plans pass only while a valve is open, so that the consumer of the plans pauses between turns."""
 
 import threading
 from collections.abc import Iterator

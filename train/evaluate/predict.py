@@ -34,7 +34,7 @@ _MOST_BYTES = 1 << 30  # largest size of decoded images in work over all threads
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained network and its preparation of images, with the same pixels and numbers as in evaluation.
+    """A trained network and its preparation of images, which compute the same pixels and numbers as an evaluation.
 
     `settings` are the recipe's settings of evaluation; `classes` and `names` are in the order of the labels.
     """

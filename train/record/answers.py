@@ -22,7 +22,7 @@ _TYPES = (pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string(), pa.floa
 
 
 class Answer(NamedTuple):
-    """The prediction for one image: its most likely labels with their probabilities, or the error that prevented it."""
+    """The prediction for one image: its most likely labels with their probabilities, or why there are none."""
 
     file: str
     labels: tuple[int, ...]
@@ -44,13 +44,13 @@ class Table(Protocol):
     """Turns answers into the bytes of a file, part by part."""
 
     def begin(self) -> bytes:
-        """Return the bytes before the first answer."""
+        """Return the bytes of the file that come before the first answer."""
 
     def add(self, answer: Answer) -> bytes:
         """Return the bytes of an answer."""
 
     def end(self) -> bytes:
-        """Return the bytes after the last answer."""
+        """Return the bytes of the file that come after the last answer."""
 
 
 def table_of(kind: str) -> Table:

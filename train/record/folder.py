@@ -141,7 +141,7 @@ class RunLog:
         self._note({"kind": "memory", "step": step, "resident": resident, **device})
 
     def verdict(self, step: int, verdict: Verdict) -> None:
-        """Print the verdict about the bottleneck, and write a row about it."""
+        """Print the verdict about the bottleneck, and write it to metrics.jsonl as a row."""
         self._say(self.console.say_figures, verdict.line())
         self._note({"kind": "verdict", "step": step, **asdict(verdict), "line": verdict.line()})
 

@@ -24,7 +24,7 @@ _STALE = 0.05  # largest share of the initial running statistics that may remain
 
 
 def start_lines(setup: Setup, place: Place, precision: str, origin: str, compilation: Compilation) -> list[str]:
-    """Return the first lines of a run, one for each topic, and warnings last."""
+    """Return the lines that a run prints first: one for each topic, and then the warnings."""
     recipe, shards = setup.recipe, setup.shards
     counts = ", ".join(f"{split.samples:,} {split.name}" for split in shards.manifest.splits)
     classes, have = counted(len(shards.class_ids), "class", "classes"), versions()

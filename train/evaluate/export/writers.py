@@ -124,7 +124,7 @@ def write_torch(graph: Graph, facts: Facts, folder: Path) -> Written:
 
 
 def _forget_files(module: torch.fx.GraphModule) -> None:
-    """Remove from the nodes of a graph which lines of which files they come from: paths of this machine."""
+    """Remove from each node of a graph the source lines that it comes from, because they name paths of this machine."""
     for part in module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)
