@@ -61,7 +61,7 @@ def make_shards(
 
 
 def verify_shards(shards: Location | str, *, deep: bool = False) -> None:
-    """Check a shard set, as `headrace verify` does: sizes, SHA-256, the index against the tars.
+    """Check a shard set, as `headrace verify` does: sizes and SHA-256 of its files, and its indexes against the tars.
 
     With `deep`, each image is decoded too. Raises DataError, which names each problem and one remedy for all of them.
     """

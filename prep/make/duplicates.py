@@ -126,7 +126,7 @@ def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
 def _of_equal_size(rows: NDArray[np.void]) -> NDArray[np.int64]:
     """The indices of the rows whose file size occurs in other rows too.
 
-    If all rows have a CRC-32, only rows that have both size and CRC-32 in common with another row.
+    If all rows have a CRC-32, rows must have both size and CRC-32 in common with another row.
     """
     if not len(rows):
         return np.zeros(0, np.int64)

@@ -44,8 +44,8 @@ def write_set(
     With a `base`, the files describe its samples and the appended ones. `others` are the files that determine labels
     and names; `unused` are all files that are not samples.
 
-    The fingerprint covers the whole source, including images of dropped classes. Later it is compared with the
-    fingerprint of a source whose images have not been decoded, so that their classes are not known to be dropped.
+    The fingerprint covers the whole source, including images of dropped classes. The reason is that it will be compared
+    with the fingerprint of a source whose images have not been decoded: which classes to drop is not known then.
     """
     crcs, notes, samples = _Crcs(work), list[Note](), dict[str, NDArray[np.int64]]()
     splits = dict[str, SplitInfo]()
@@ -81,7 +81,7 @@ def _stamps(stamp: bytes, base: Base | None) -> bytes:
 
 
 class _Crcs:
-    """An array on the disk with the CRC-32 of every file of a plan, in the order of all paths."""
+    """An array on the disk with the CRC-32 of every file of a plan, in the order of the sorted paths."""
 
     def __init__(self, work: Work) -> None:
         self._plan = work.plan
@@ -157,7 +157,7 @@ def _action(unused: Unused) -> str:
 def _write_report(folder: Path, notes: list[Note], base: Base | None) -> None:
     """Write the report, with a line for each changed image and each file that is not a sample.
 
-    If there are no such files, no report is written.
+    If the report would have no line, it is not written.
     """
     content = base.report + report(notes, len(base.manifest.parts) + 1) if base else report(notes)
     if content:

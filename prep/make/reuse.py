@@ -135,7 +135,8 @@ def _is_empty(out: Path) -> bool:
 def _manifest_of_prep(out: Path) -> Manifest | None:
     """The manifest of the set in `out`; None if it is unreadable. Raises UsageError if prep did not make it.
 
-    Raises NewerError if a newer Headrace made it: such a set is not damaged, and must not be replaced unchecked.
+    Raises NewerError if a newer Headrace made the set: it is not damaged, so it must not be replaced like a damaged
+    one.
     """
     if not (out / NAME).exists() and not (out / STAMP).exists():
         raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")

@@ -5,7 +5,7 @@
     .OUT.partial/ID.plan/       the plan, if other processes need it
 
 ID is the beginning of the plan's id. Processes that make shards never create these folders. So if another plan replaces
-this one, or if the set is published, a late process finds no folder for its results and does no harm.
+this one, or if the set is published, a process that is still making a shard finds no folder for it, and does no harm.
 """
 
 from collections.abc import Iterator

@@ -22,11 +22,11 @@ class Tally:
 
     images: int = 0  # all images that were decoded
     bad: Counter[str] = field(default_factory=Counter)
-    """Images omitted because they do not decode, by class."""
+    """The number of images of each class that are omitted because they do not decode."""
     converted: Counter[str] = field(default_factory=Counter)
-    """Changed images, by the change and its reason."""
+    """The number of changed images, by the change and its reason."""
     unused: Counter[str] = field(default_factory=Counter)
-    """Other files that are not samples, by reason."""
+    """The number of other files that are not samples, by reason."""
     empty: tuple[str, ...] = ()
     """Folders without any file, which are not classes."""
     missing: dict[str, list[str]] = field(default_factory=dict)

@@ -110,7 +110,7 @@ class Uploads:
         return None
 
     def keep(self, record: Record, made: Path, records: Path, plan: Plan) -> None:
-        """Upload a shard from the folder `made`, then its record; the shard's local files are removed."""
+        """Upload the files of a shard from the folder `made`, then its record; remove these files from the folder."""
         for name in (f"{record.name}.tar", f"{record.name}.idx"):
             self.remote.put(name, made / name)
         self.remote.put(self._record(plan, record.name), record_path(records, record.name))

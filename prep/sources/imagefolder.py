@@ -71,7 +71,7 @@ def _has_train(paths: list[str], rows: list[int], depth: int) -> bool:
 
 
 def _folder(path: str, depth: int) -> str:
-    """The name of the folder at `depth` in a path; one object for all paths that share it."""
+    """The name of the folder at `depth` in a path. Paths with the same folder share one string, to save memory."""
     return sys.intern(path.split("/", depth + 1)[depth])
 
 

@@ -20,9 +20,9 @@ from headrace.prep.sources.files import FileTable
 from headrace.shards import store
 
 CHUNK = 1 << 14
-"""Rows that are in memory at a time."""
+"""The number of rows in a chunk, unless the caller gives another."""
 NUMBERS = ("sizes", "crcs", "offsets", "packed", "methods", "times")
-"""Columns of a FileTable."""
+"""The numeric columns of a FileTable."""
 ROW = np.dtype(
     [
         ("label", "<i4"),
@@ -56,7 +56,7 @@ class Chunk(NamedTuple):
 
 
 def chunk_of(files: FileTable, labels: NDArray[np.int64], splits: NDArray[np.int64] | int) -> Chunk:
-    """Files as rows of a table."""
+    """Files as rows of a table, with their labels and splits."""
     rows = np.zeros(len(files), ROW)
     rows["label"], rows["split"] = labels, splits
     for name in NUMBERS:

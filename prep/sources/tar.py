@@ -132,7 +132,10 @@ def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str
 
 
 class TarReader:
-    """Reads members of the tar `root` by one `pread` each, from its plain form at `plain`."""
+    """Reads members of the tar `root`, each with one `pread`.
+
+    `plain` is the path of the tar, or of its uncompressed copy.
+    """
 
     prefix = ""
 
