@@ -1,7 +1,7 @@
 """Files on this machine that can be made again: staged tars, decoded images, compiled loops, columns of sets.
 
-Files in use are never removed: processes lock the staged files that they read or fetch, and other files are looked for
-among those that processes have open.
+Files in use are never removed. A process locks the staged files that it reads or fetches; for all other files, the
+kernel is asked whether a process has them open.
 """
 
 import hashlib
@@ -54,7 +54,11 @@ def note_decoded(path: Path) -> None:
 
 
 def list_copies(stage: Stage) -> list[Copies]:
-    """All copies: a line for each set, for tars without a set, for each file of decoded images, and for other kinds."""
+    """All files on this machine that can be made again, by kind.
+
+    There is one entry for the tars of each set, for all tars without a set, for each file of decoded images, and for
+    each other kind.
+    """
     tars = {one.sha256: one for one in stage.tars()}
     found, of_sets, busy = [], set[str](), files_in_use()
     for folder in stage.set_folders():
@@ -98,7 +102,7 @@ def _of_files(what: str, files: list[Path], busy: set[str]) -> Copies:
 
 
 def clear_copies(stage: Stage) -> int:
-    """Remove everything that no process uses. Returns the freed bytes."""
+    """Remove all of these files that no process uses. Returns the number of freed bytes."""
     freed = sum(one.bytes for one in _unheld(stage) if remove_unused(one.path))
     for folder in [*stage.set_folders(), *map(stage.work_folder, _COMMANDS)]:
         with stage.unused(folder) as unused:
@@ -118,7 +122,7 @@ def clear_copies(stage: Stage) -> int:
 
 
 def _unheld(stage: Stage) -> list[Staged]:
-    """Tars that do not belong to a set in use."""
+    """The staged tars that belong to no set in use."""
     held: set[str] = set()
     for folder in stage.set_folders():
         with stage.unused(folder) as unused:
@@ -128,7 +132,7 @@ def _unheld(stage: Stage) -> list[Staged]:
 
 
 def verify_copies(stage: Stage, say: Say) -> int:
-    """Hash all staged tars and indexes; report and remove damaged ones. Returns their number.
+    """Hash all staged tars and indexes; report damaged ones by `say`, and remove those not in use; return their number.
 
     Decoded images and compiled loops are checked each time they are read.
     """
@@ -170,7 +174,7 @@ def _manifests(folder: Path) -> list[tuple[Path, Manifest]]:
 
 
 def _set(folder: Path) -> tuple[set[str], str]:
-    """The tars of a fetched set, by their SHA-256, and its URL."""
+    """The SHA-256 of all tars of the fetched set in a folder, and the URL of the set."""
     manifests = _manifests(folder)
     names = {shard.sha256 for _, one in manifests for split in one.splits for shard in split.shards}
     url = "an unfinished set"

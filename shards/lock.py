@@ -29,7 +29,7 @@ def lock_of(target: Path) -> Path:
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Hold the exclusive right to write `target`; the kernel releases it when the process dies, however it dies.
+    """Hold the exclusive right to write `target` in the block; if the process dies, the kernel releases the right.
 
     The lock file is beside the target itself, even if `target` is a link to it. The lock file of a mount point is
     inside it, because the folder in which a container's volume is mounted may be on another, read-only disk.
@@ -53,7 +53,7 @@ def locked(target: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_if_possible(target: Path) -> Iterator[bool]:
-    """Hold the same lock as `locked` if the file system has locks, and yield whether it has.
+    """Hold the lock of `locked` if the file system has locks, and yield whether the file system has locks.
 
     Without locks, no other writer is excluded. Raises LockedError if another process holds the lock.
     """

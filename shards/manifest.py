@@ -25,7 +25,7 @@ from headrace.shards.paths import refuse_impossible
 from headrace.shards.urls import Location
 
 FORMAT = 2
-"""The version that is written; all versions from 1 on are read. docs/formats.md lists their contents."""
+"""The version of the format that is written; versions from 1 on are read. docs/formats.md lists their contents."""
 _DIGESTED = 1  # never change it: sets of equal content would get other digests (docs/decisions/0023)
 NAME = MANIFEST
 ADOPTED = "webdataset"  # layout of a set made of existing tars
@@ -33,7 +33,7 @@ SUBSET = "subset"  # layout of a set with samples copied from another set
 TRAIN, VALIDATION = "train", "val"
 """Names of the splits that training uses."""
 LIMIT = 256 << 20
-"""The largest size of a manifest in bytes; it takes about 150 bytes per shard."""
+"""The largest size of a manifest in bytes; a manifest has about 150 bytes per shard."""
 
 # File names have no folders and start with a letter or digit, so that none leads out of the set's folder.
 _FILE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*"
@@ -83,7 +83,7 @@ class ShardInfo(_Part):
 
 
 class FileInfo(_Part):
-    """A file derived from the tars; for a large one also the SHA-256 of each MiB, so that it can be read in parts."""
+    """A file derived from the tars. A large file has a SHA-256 for each MiB, so that it can be read in parts."""
 
     name: FileName
     bytes: Count
@@ -128,8 +128,8 @@ class SourceInfo(_Part):
 class AppendedInfo(_Part):
     """What `headrace prep --append` added: its source, its options, and its numbers of classes and tars.
 
-    `classes` is the number of new classes, and `shards` the number of new tars by split. They follow the classes and
-    tars of earlier parts.
+    `classes` is the number of new classes, and `shards` the number of new tars by split. New classes and tars follow
+    those of earlier parts.
     """
 
     source: SourceInfo

@@ -1,6 +1,7 @@
 """Maps the columns of a large split into all processes of a host, from one file in the user's private cache folder.
 
-The file has a header with a CRC-32 for each MiB after it, and then the columns, each at the beginning of a page.
+The file begins with a header, which has a CRC-32 for each MiB of the rest. After the header come the columns, each of
+which begins at a page of memory.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from headrace.shards.manifest import Manifest, SplitInfo
 from headrace.shards.user_cache import private_folder
 
 FEWEST = 1 << 18
-"""A split with at least this many samples is mapped; a copy of a smaller one takes at most 8 MB."""
+"""A split with at least this many samples is mapped; for a smaller split, each process has a copy of at most 8 MB."""
 _FOLDER, _ENDING, _LOCK = "columns", ".columns", ".lock"
 _MAGIC = b"headrace columns, version 1.\n\0\0\0"  # 32 bytes
 _BLOCK = 1 << 20  # bytes that one checksum covers
@@ -33,7 +34,7 @@ _MOST_FILES, _UNUSED_SECONDS = 8, 30 * 86400.0  # limits for files of other spli
 
 
 class _Layout(NamedTuple):
-    """The layout of the file for n samples."""
+    """The positions of the header and the columns in the file, which follow from the number of samples."""
 
     header: int  # bytes
     starts: dict[str, int]  # first byte of each column
@@ -59,7 +60,7 @@ class _Layout(NamedTuple):
 
 
 class Mapped:
-    """Columns of splits. `trouble` is empty if all is well; otherwise it says why processes have their own copies."""
+    """Opens the columns of splits. If processes cannot share them in a file, `trouble` says why; else it is empty."""
 
     def __init__(self) -> None:
         self.trouble = ""
@@ -67,9 +68,9 @@ class Mapped:
     def open(self, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
         """The columns of a split, read-only if they are mapped.
 
-        The columns are checked when their file is made, and the bytes of the file each time it is mapped; a damaged
-        file is made again. Raises DataError if the index is damaged or inconsistent. While a file of its columns
-        exists, only the size of the index is checked.
+        The columns are checked against the manifest when their file is made, and the checksums of the file each time it
+        is mapped; a damaged file is made again. Raises DataError if the index is damaged or inconsistent. If the file
+        of columns exists already, only the size of the index is checked.
         """
         if split.samples < FEWEST:
             return read_columns(root, split, manifest)
@@ -105,12 +106,12 @@ def _to_page(size: int) -> int:
 
 
 def _key(split: SplitInfo, manifest: Manifest) -> bytes:
-    """Everything that determines the columns: the index, and what its rows are checked against (the digest)."""
+    """A hash of what determines the columns: the index, and the set's digest, which its rows are checked against."""
     return hashlib.sha256(json.dumps([manifest.digest, split.name, split.index.sha256]).encode()).digest()
 
 
 def _map(path: Path, key: bytes, samples: int) -> Columns | None:
-    """The columns in a file; None if there is none, or if it has changed since it was written. Raises OSError."""
+    """The columns in the file `path`; None if there is no such file, or if its content was changed. Raises OSError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | system.NOFOLLOW | system.NONBLOCK | system.CLOEXEC)
     except FileNotFoundError:
@@ -127,9 +128,9 @@ def _map(path: Path, key: bytes, samples: int) -> Columns | None:
 
 
 def _is_sound(descriptor: int, key: bytes, layout: _Layout) -> bool:
-    """Whether the file belongs to this user and has the key and the checksums in its header.
+    """Whether the file belongs to this user, is for this key, and matches the checksums in its header.
 
-    The file is read here, not mapped, so that pages that are not needed later take no memory of the process.
+    The file is read here and not mapped, so that pages of the file that are not used later take no memory.
     """
     seen = os.fstat(descriptor)
     own = stat.S_ISREG(seen.st_mode) and system.is_own(seen)
@@ -155,7 +156,7 @@ def _sums(descriptor: int, layout: _Layout) -> bytes:
 
 @contextmanager
 def _only(path: Path) -> Iterator[None]:
-    """Wait until no other process is in this block. The lock ends with its process, however the process dies."""
+    """Wait until no other process holds the lock file `path`, and hold it in the block, or until the process dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | system.NOFOLLOW | system.CLOEXEC, 0o600)
     try:
         system.lock(descriptor)
@@ -185,7 +186,7 @@ def _make(path: Path, key: bytes, root: Path, split: SplitInfo, manifest: Manife
 
 
 def _clean(path: Path) -> None:
-    """Remove files that were not used for long, files beyond the limit, and remains of dead processes."""
+    """Remove the least recently used files beyond the limits, and unfinished files of dead processes."""
     used: dict[Path, float] = {}
     for one in path.parent.iterdir():
         with suppress(FileNotFoundError):  # another process is cleaning too

@@ -78,7 +78,7 @@ def all_members(
 
 @dataclass
 class _Ahead:
-    """The values that extensions give for the next member. As in GNU tar, PAX takes precedence over long names."""
+    """What extension headers say about the next member. As in GNU tar, PAX headers take precedence over long names."""
 
     name: str = ""
     target: str = ""
@@ -86,7 +86,7 @@ class _Ahead:
     seen: list[bytes] = field(default_factory=list)
 
     def read(self, kind: bytes, data: bytes) -> None:
-        """Add the content of an extension of this kind. Raises ValueError if there was one of the same kind."""
+        """Add the content of an extension header. Raises ValueError if the member already has one of this kind."""
         kind = _PAX[0] if kind in _PAX else kind
         if kind in self.seen:
             raise ValueError(f"a second header of type {kind.decode()!r} for one member")
@@ -191,7 +191,7 @@ class _Walk:
         return content
 
     def _check_rest(self) -> None:
-        """Raise DataError if members follow the end of the archive: a zeroed part, or two tars in one file."""
+        """Raise DataError if members follow the end mark: a part was overwritten with zeros, or two tars are joined."""
         for start in range(self._position, self._end, _SCAN):
             data = system.pread(self._descriptor, _SCAN, start)
             if not data.strip(b"\0"):

@@ -23,5 +23,5 @@ def file_system(folder: Path) -> str:
 
 
 def is_of_one_host(folder: Path) -> bool:
-    """Whether a folder is certainly on a disk that only one host writes, so that its locks exclude everybody."""
+    """Whether a folder is certainly on a disk that only one host writes, so that a lock there excludes all others."""
     return file_system(folder) in _OF_ONE_HOST

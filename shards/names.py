@@ -1,4 +1,4 @@
-"""Names of files that are the same in every shard set."""
+"""The names of files that have the same name in every shard set."""
 
 MANIFEST = "shardset.json"
 STAMP = "source.stat"  # only prep writes it

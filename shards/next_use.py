@@ -1,22 +1,22 @@
 """Finds when each tar is used next, so that the tar with the farthest next use is evicted first if there is no room.
 
 The sequence of windows of tars that a run uses is a pure function of the run, so it is known up to the end of the run.
-Evicting the tar with the farthest next use is Belady's rule, which is optimal. No tar is evicted for a tar that is used
-later.
+Evicting the tar with the farthest next use is Belady's rule, which is optimal. A tar is never evicted to make room for
+a tar whose next use is later.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 NEVER = 1 << 62
-"""The number of the next window for a tar that is not used again."""
+"""Stands for the number of a tar's next window if the tar is not used again."""
 _MOST_AHEAD = 1 << 20  # windows that are searched for a next use
 
 
 class NextUse:
-    """The windows of a run from its current one on. Not safe for several threads at once.
+    """The windows of tars that a run uses, from the current window on. Not safe for several threads at once.
 
-    `together` windows may be in use at a time, because each partition has its own window.
+    `together` windows may be in use at a time, because each partition reads from its own window.
     """
 
     def __init__(self, windows: Iterator[Sequence[int]], together: int = 1) -> None:
@@ -37,7 +37,7 @@ class NextUse:
         return self._loaded[place] if 0 <= place < len(self._loaded) else ()
 
     def go_on(self, tars: Iterable[int], ahead: int) -> bool:
-        """Note that these tars are needed now, from the current window or a later one; return whether it is later."""
+        """Note that these tars are needed now; return whether one of the next `ahead` windows is now current."""
         wanted = set(tars)
         if wanted <= self._set(self.current):
             return False
@@ -52,7 +52,7 @@ class NextUse:
         return True
 
     def _of(self, tar: int, ahead: int) -> int:
-        """The first window with the tar, from the current one on, among those that may be needed already."""
+        """The number of the first window with the tar, of the current and the next `ahead`; else the current number."""
         for number in range(self.current, self.current + ahead + 1):
             if tar in self._set(number):
                 return number
@@ -64,7 +64,7 @@ class NextUse:
         return self._sets[number]
 
     def next_use(self, tar: int) -> int:
-        """The window that uses the tar now or next; NEVER if none does."""
+        """The number of the window that uses the tar now or next; NEVER if no window does."""
         since = self.current - self.together
         while True:
             uses = self._uses.setdefault(tar, deque())
@@ -76,7 +76,7 @@ class NextUse:
                 return NEVER
 
     def farthest_first(self, tars: Iterable[int], beyond: int) -> list[int]:
-        """The tars whose next use is after window `beyond`, and may be evicted for it, the latest use first."""
+        """The tars whose next use is after window `beyond`, with the latest use first; they may be evicted for it."""
         uses = [(self.next_use(tar), tar) for tar in tars]
         return [tar for use, tar in sorted(uses, reverse=True) if use > beyond]
 

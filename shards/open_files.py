@@ -34,7 +34,7 @@ def allow_many() -> None:
 
 
 def most_tars() -> int:
-    """The number of tars of a split that may be open: half of the process's current limit, and at most 8,192."""
+    """How many tars of a split may be open: half as many as the process may open files, and at most 8,192."""
     if _FIXED:
         return _FIXED // 2
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -42,7 +42,7 @@ def most_tars() -> int:
 
 
 def may_be_open(tars: int) -> bool:
-    """Whether all tars of a split may be open from the start: up to 1,024, if the process may open twice as many."""
+    """Whether all `tars` of a split may be open from the start: at most 1,024, and half of the process's limit."""
     return tars <= min(_FROM_THE_START, most_tars())
 
 

@@ -33,7 +33,7 @@ class Positions(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """An order in windows of `length` shards; `shards` has the samples of each shard, in the order of their ids."""
+    """An order in windows of `length` shards; `shards` has the number of samples of each shard, by its index."""
 
     length: int
     shards: tuple[int, ...]
@@ -48,7 +48,7 @@ class _Epoch:
         self._held: dict[int, NDArray[np.int64]] = {}
 
     def ids(self, first: int, last: int) -> NDArray[np.int64]:
-        """The ids at places `first` to `last` (excluded); at least one."""
+        """The ids at places `first` to `last` (excluded) of this order; `last` is greater than `first`."""
         found = []
         begins, ends = np.searchsorted(self._ends, (first, last - 1), side="right").tolist()
         for number in range(begins, ends + 1):
@@ -66,7 +66,7 @@ class _Epoch:
 
 @dataclass(frozen=True)
 class Order:
-    """The endless training sequence over `samples` ids under one seed: over the whole set, in windows, in partitions.
+    """The endless training sequence of `samples` ids for one seed: of the whole set, or in windows, partitions or both.
 
     With several partitions a position is step * batch + place in the batch.
     """
@@ -91,7 +91,7 @@ class Order:
 
     @classmethod
     def of(cls, shards: tuple[int, ...], seed: int, window: int | None, partitions: int, batch: int) -> "Order":
-        """The order over shards with these numbers of samples, for the values of a recipe."""
+        """The order of a split with these numbers of samples in its shards, by the values of a recipe."""
         windows = None if window is None else Windows(window, shards)
         return cls(sum(shards), seed, windows, Partitions(partitions, batch, shards) if partitions > 1 else None)
 
@@ -122,7 +122,7 @@ class Order:
         return line.part(*self._parts.part(epoch, partition))
 
     def _read(self, partition: int, first: int, last: int) -> Iterator[Positions]:
-        """Places of a partition's own sequence, one epoch at a time."""
+        """Yield epochs and ids at places `first` to `last` (excluded) of a partition's own sequence, epoch by epoch."""
         while first < last:
             epoch = self._parts.epoch_at(first, partition)
             begin, end = (self._parts.given(one, partition) for one in (epoch, epoch + 1))
@@ -144,7 +144,7 @@ class Order:
 
 
 def _kept(held: dict[int, T], number: int, make: Callable[[int], T]) -> T:
-    """The object held under a number, made if missing. Two are held, because a short batch straddles at most two."""
+    """The object held under `number`, made if missing. Two are held, because a short batch straddles at most two."""
     if number not in held:
         while len(held) > 1:
             held.pop(min(held))
@@ -154,7 +154,7 @@ def _kept(held: dict[int, T], number: int, make: Callable[[int], T]) -> T:
 
 @dataclass(frozen=True)
 class Steps:
-    """How the sequence is divided into optimizer steps, counted in samples, independent of the number of processes."""
+    """The division of the training sequence into optimizer steps, which is the same for any number of processes."""
 
     samples: int
     global_batch: int
@@ -162,7 +162,7 @@ class Steps:
 
     @property
     def groups(self) -> int:
-        """Groups in one global batch."""
+        """The number of groups in a global batch."""
         return self.global_batch // self.group
 
     def ends(self, epoch: int) -> int:
@@ -180,7 +180,7 @@ class Steps:
 
 
 def deal(items: int, ranks: int, rank: int) -> range:
-    """The consecutive share of `rank` in `items`, as equal as possible; the first ranks take the remainder."""
+    """The consecutive items that `rank` takes of `items`, as a range. The first ranks take the remainder."""
     share, odd = divmod(items, ranks)
     first = rank * share + min(rank, odd)
     return range(first, first + share + (rank < odd))

@@ -1,11 +1,11 @@
 """Partitions of an epoch: each is a part of the shards and fills fixed places of every global batch.
 
 In each epoch the shards in their drawn order are a line of n samples. Partition l of L is the l-th consecutive part of
-the line, cut between samples. It has F(e + 1, l) - F(e, l) samples, where F(e, l) = floor((e n + l) / L) is the number
-that it gave before epoch e. The parts of all epochs, one after another, are the partition's own sequence. Step s takes
-places [s b, (s + 1) b) of each partition's sequence, where b = B / L and B is the global batch. Because b s reaches
-F(e + 1, l) at the same step for all l, every epoch ends with the same step as without partitions, whatever n, L and the
-sizes of shards are.
+the line, cut between samples. It has F(e + 1, l) - F(e, l) samples in epoch e, where F(e, l) = floor((e n + l) / L) is
+the number of samples that the partition gave before epoch e. The parts of all epochs, one after another, are the
+partition's own sequence. Step s takes places [s b, (s + 1) b) of each partition's sequence, where b = B / L and B is
+the global batch. Because b s reaches F(e + 1, l) at the same step for all l, every epoch ends with the same step as
+without partitions, for any n, L and sizes of shards.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True)
 class Partitions:
-    """`count` partitions, for global batches of `batch` samples; `shards` are the samples of each shard by id."""
+    """`count` partitions, for global batches of `batch` samples; `shards` has the number of samples of each shard."""
 
     count: int
     batch: int
@@ -73,7 +73,7 @@ class Partitions:
         return first, last
 
     def _before(self, epoch: int, partition: int) -> int:
-        """Samples of an epoch in the partitions before this one."""
+        """The number of samples of an epoch in the partitions before this one."""
         later, earlier = ((epoch + 1) * self.samples, epoch * self.samples)
         return _sum_of_floors(later, self.count, partition) - _sum_of_floors(earlier, self.count, partition)
 

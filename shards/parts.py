@@ -1,4 +1,4 @@
-"""A file with a SHA-256 for each of its parts, so that reading some bytes does not mean checking gigabytes."""
+"""Files with a SHA-256 for each part, so that a reader of a few bytes checks only a part, and not the whole file."""
 
 import hashlib
 import io
@@ -9,16 +9,16 @@ from typing import BinaryIO
 from headrace.shards import regular, system
 
 PART = 1 << 20
-"""The size of a part in bytes; the last one may be shorter."""
+"""The size of a part in bytes; the last part of a file may be shorter."""
 _HELD = 1 << 23  # a file with a single sum that is larger is not held in memory
 
 
 class OtherFileError(Exception):
-    """The file does not match its description."""
+    """The file does not have the size and the SHA-256 that are expected of it."""
 
 
 class SummingWriter(io.RawIOBase):
-    """Passes bytes on to `stream` and computes their sums: `bytes`, `sha256` and `parts`, in hex."""
+    """Passes bytes on to `stream`, counts them (`bytes`), and hashes all of them (`sha256`) and each part (`parts`)."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -52,21 +52,22 @@ class SummingWriter(io.RawIOBase):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of all bytes."""
+        """The SHA-256 of all bytes, in hex."""
         return self._whole.hexdigest()
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The SHA-256 of each part."""
+        """The SHA-256 of each part, in hex."""
         return (*self._done, *([self._part.hexdigest()] if self.bytes % PART else []))
 
 
 class CheckedReader(io.RawIOBase):
     """Reads a file, and returns no byte before the SHA-256 of its part has been verified.
 
-    A part is read when one of its bytes is requested, and the last part is kept. A small file with a single sum is one
-    part; a larger one is read and checked when it is opened, and its parts are compared with what was read then.
-    Raises OtherFileError, and OSError like any read.
+    A part is read when one of its bytes is requested, and kept until another part is read. If only the SHA-256 of the
+    whole file is given, a small file is one part. A large file is then read and checked when it is opened, and each
+    part that is read later must have the same SHA-256 as at that time. Raises OtherFileError, and OSError like any
+    read.
     """
 
     def __init__(self, path: Path, size: int, sha256: str, parts: tuple[str, ...] | None) -> None:
@@ -125,7 +126,7 @@ class CheckedReader(io.RawIOBase):
             raise OtherFileError(f"{seen:,} bytes, expected {self._size:,}")
 
     def _summed(self, sha256: str) -> tuple[str, ...]:
-        """The SHA-256 of each part of a file that has this one as a whole."""
+        """The SHA-256 of each part of the file. Raises OtherFileError unless the whole file has the given SHA-256."""
         whole, sums = hashlib.sha256(), []
         for first in range(0, self._size, PART):
             data = self._bytes(first)

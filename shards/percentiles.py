@@ -1,7 +1,8 @@
 """Exact percentiles of a column that is read several times, so that its values need not be in memory.
 
-Each reading finds 16 more bits of the values at the percentiles: it counts the values that begin with the bits found so
-far by their next 16 bits. Values are handed over as keys: unsigned integers in the order of the values.
+Each reading of the column finds 16 more bits of the values at the percentiles: of the values that begin with the bits
+found so far, it counts how many have which next 16 bits. Values are passed as keys, which are unsigned integers in the
+same order as the values.
 """
 
 import numpy as np
@@ -12,10 +13,10 @@ _DIGIT = 16  # bits that a reading finds
 
 
 class Percentiles:
-    """The keys at PERCENTILES among `count` keys below 2**bits; each is one that occurs, none if there are no keys.
+    """Finds the keys at PERCENTILES among `count` keys below 2**bits. Every result is one of these keys.
 
-    `bits` is 16 or more, in steps of 16. Each of `readings` readings is `add` for all keys, in any parts, and then
-    `end_reading`.
+    `bits` is a multiple of 16. The caller does the following `readings` times: pass all keys to `add`, in one call or
+    in several, and then call `end_reading`.
     """
 
     def __init__(self, count: int, bits: int) -> None:
@@ -38,7 +39,7 @@ class Percentiles:
             self._counts[prefix] += np.bincount(own.astype(np.int64), minlength=1 << _DIGIT)
 
     def end_reading(self) -> None:
-        """Take the next bits from the counts."""
+        """Find the next 16 bits of each result from the counts of this reading."""
         if self._shift < 0:
             return
         for place, prefix in enumerate(self._prefixes):
@@ -51,7 +52,7 @@ class Percentiles:
 
     @property
     def found(self) -> NDArray[np.uint64]:
-        """The keys, (5,), after the last reading; (0,) without any keys."""
+        """The keys at PERCENTILES after the last reading, (5,); (0,) if there are no keys."""
         return np.array(self._prefixes, np.uint64)
 
     def _begin(self) -> None:

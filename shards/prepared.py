@@ -36,7 +36,7 @@ class Prepared(NamedTuple):
 
     @classmethod
     def among(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options that `of` reads and that have a value."""
+        """The entries of `options` that `of` reads and that are not None."""
         return {name: options[name] for name in cls._fields if options.get(name) is not None}
 
 

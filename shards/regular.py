@@ -13,7 +13,7 @@ from headrace.shards.open_files import refuse_limit
 def descriptor(path: Path) -> int:
     """The file, open for reading. Raises OSError, also if it is not a regular file.
 
-    Raises LimitError instead if no further file may be opened, which says nothing about this file.
+    Raises LimitError instead if the process may not open another file, because this file is not at fault then.
     """
     try:
         found = os.open(path, os.O_RDONLY | system.NONBLOCK | system.CLOEXEC)

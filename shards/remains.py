@@ -1,6 +1,7 @@
 """Removes unfinished files of processes that died, when the same file is written again.
 
-Their names are those that `headrace.shards.store` gives to unfinished files; a living process locks what it writes.
+Files are found by the names that `headrace.shards.store` gives to unfinished files. A file that a living process is
+writing is locked, and is not removed.
 """
 
 import glob
@@ -18,7 +19,7 @@ _WRITER = re.compile(r"([A-Za-z0-9-]{0,24}\.)?\d+(\.[0-9a-f]{8}|\.[0-9a-f]{16})?
 
 
 def remove_remains(path: Path) -> None:
-    """Remove unfinished files of processes that died while writing `path`; files of living processes are locked."""
+    """Remove the unfinished files of processes that died while they wrote `path`."""
     for one in path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"):
         if _WRITER.fullmatch(one.name.removeprefix(f"{path.name}.").removesuffix(PARTIAL)):
             with suppress(OSError):  # it belongs to another user, or is locked
@@ -26,7 +27,7 @@ def remove_remains(path: Path) -> None:
 
 
 def remove_all_remains(folder: Path) -> None:
-    """Remove remains of all files in a folder that has no other files with such names."""
+    """Remove all unfinished files of dead processes in a folder where only unfinished files have such names."""
     for one in folder.glob(f"*{PARTIAL}"):
         with suppress(OSError):
             _remove_unlocked(one)

@@ -1,7 +1,7 @@
 """Remedies for a damaged shard set: a command to copy, for each kind of file and each kind of set.
 
-The tars of an adopted set may be the owner's only copy, so no command here removes a tar that prep did not make, and
-none gives damaged bytes a manifest that declares them intact.
+The tars of an adopted set may be the owner's only copy, so no command here removes a tar that prep did not make. No
+command makes a manifest that declares damaged bytes intact.
 """
 
 import shlex
@@ -19,7 +19,7 @@ _DAMAGED = "damaged"  # name of folders that tars are moved into; `headrace inde
 
 
 def of_indexes(root: Path) -> str:
-    """The remedy for files derived from the tars: .idx and Parquet."""
+    """The remedy for damaged files that can be derived from the tars: .idx and Parquet."""
     if fetched := _of_copy(root):
         return fetched
     return f"Make the indexes again: `headrace index {_quoted(root)}`"
@@ -59,7 +59,7 @@ def of_manifest(root: Location) -> str:
 
 
 def _of_copy(root: Path) -> str:
-    """The remedy for any fetched file; "" in a folder that is not a copy of a set at a URL."""
+    """The remedy for any damaged file in a fetched copy of a set at a URL; "" if `root` is not such a copy."""
     try:
         url, *again = regular.read(root / SOURCE_URL).decode("utf-8").splitlines()
     except (OSError, ValueError):
@@ -70,7 +70,7 @@ def _of_copy(root: Path) -> str:
 
 
 def _of_url(url: str) -> str:
-    """The remedy for files that are damaged at their origin: a set there is never made again in place."""
+    """The remedy for files that are damaged at the set's URL, where a set is never made again in place."""
     return (
         f"If `headrace verify {_quoted(url)}` finds it too, upload the files it names from an intact copy, or make the "
         "set again at another place"
@@ -78,7 +78,7 @@ def _of_url(url: str) -> str:
 
 
 def _without_manifest(root: Path) -> str:
-    """The start of a command that removes the manifest; a folder in its place may hold anything, and is kept."""
+    """The start of a command that removes the manifest. A folder with its name is moved: it may contain anything."""
     path = root / MANIFEST
     if path.is_dir():
         return f"mv {_quoted(path)} {_quoted(free_name(path))} && "
@@ -86,7 +86,7 @@ def _without_manifest(root: Path) -> str:
 
 
 def _rebuild(root: Path, made: Sequence[object]) -> str:
-    """The commands that make the set again. A set of several parts is moved away first: a rebuild would lose parts."""
+    """The commands that make the set again. A set of several parts is moved first, or its other parts would be lost."""
     first = made[0] if made else None
     if isinstance(first, dict) and "subset_of" in first:
         return _subset_anew(root, first)
@@ -97,7 +97,7 @@ def _rebuild(root: Path, made: Sequence[object]) -> str:
 
 
 def _prep(root: Path, number: int, made: object) -> str:
-    """The command of a part with every option that has a value, because another version may have other defaults."""
+    """The `headrace prep` command of a part. It has every option with a value: versions may have other defaults."""
     chosen = sorted(made.items()) if isinstance(made, dict) else []
     given = [
         (
@@ -112,7 +112,7 @@ def _prep(root: Path, number: int, made: object) -> str:
 
 
 def _subset_anew(root: Path, made: dict[str, object]) -> str:
-    """The commands that make a subset again: it replaces nothing, so the old one is moved away first."""
+    """The commands that make a subset again. The old one is moved first, because `headrace subset` replaces nothing."""
     where = made.get("where")
     choice = "--ids FILE" if where is None else f"--where {_quoted(where)}"
     drop = " --drop-empty-classes" if made.get("drop_empty_classes") else ""
@@ -121,7 +121,7 @@ def _subset_anew(root: Path, made: dict[str, object]) -> str:
 
 
 def _source(root: Path, word: str = "SOURCE", number: int = 0) -> str:
-    """The path of a part's source at the last prep, if it still exists; otherwise a word for the user to replace."""
+    """The path of a part's source at the last prep, if it still exists; else `word`, which the user must replace."""
     noted = stamps.read(root)
     source = stamps.source_of(noted[number]) if number < len(noted) else None
     try:
@@ -132,7 +132,7 @@ def _source(root: Path, word: str = "SOURCE", number: int = 0) -> str:
 
 
 def _without(root: Path, names: list[str]) -> str:
-    """The commands that move these tars away and make a set of the others."""
+    """The commands that move the tars with these names to another folder, and make a set of the remaining tars."""
     there = [root / name for name in names if (root / name).exists()]
     aside = free_name(root / _DAMAGED, "")
     steps = [f"mkdir {_quoted(aside)}", f"mv {' '.join(map(_quoted, there))} {_quoted(aside)}"] if there else []

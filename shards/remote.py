@@ -147,7 +147,7 @@ class Remote:
     def create(self, name: str, data: bytes) -> bool:
         """Upload a small file unless one with this name exists; return whether the existing one now has these bytes.
 
-        Some servers ignore the condition and overwrite the file. So it is read before the upload, and again afterwards.
+        Some servers overwrite an existing file all the same, so the file is read before the upload and afterwards.
         """
         with suppress(AbsentError), self._asking(name):
             return bytes(self._obstore.get(self._store, name).bytes()) == data
@@ -159,7 +159,7 @@ class Remote:
     def replace(self, name: str, data: bytes, tag: Tag) -> bool:
         """Replace the version of a small file with this tag; return whether the file now has these bytes.
 
-        As in `create`, the file is read before the upload, and again afterwards.
+        As in `create`, the file is read before the upload and afterwards.
         """
         with self._asking(name):
             now, there = self.read_tagged(name, max(len(data), _SMALL))
@@ -170,7 +170,7 @@ class Remote:
             return bytes(self._obstore.get(self._store, name).bytes()) == data
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
-        """All files below the URL, or below the folder `prefix`. A web server cannot list."""
+        """All files below the URL, or below the folder `prefix`. A web server cannot list files."""
         with self._asking(prefix):
             for page in self._obstore.list(self._store, prefix or None):
                 yield from map(_entry, page)
@@ -276,7 +276,7 @@ def _refusal(url: Url, error: Exception) -> HeadraceError:
 
 
 def _harmless(error: Exception) -> Exception:
-    """The error to show with HEADRACE_DEBUG, without anything secret."""
+    """The error without anything secret, to be shown with HEADRACE_DEBUG=1."""
     return RuntimeError(scrubbed(str(error)))
 
 

@@ -1,9 +1,10 @@
 """Finds images that occur more than once in a set, in memory that does not grow with the set.
 
-Equal images have equal SHA-256. Their first eight bytes, as a number, are looked at in passes: a pass sorts the numbers
-of one range, some 4 million (32 MB), and finds those that occur twice. All of a SHA-256 is only looked at for these,
-262,144 of them at a time (about 60 MB if each has two samples). So a set of n samples is read n / 2**22 times, rounded
-up, then once for each 262,144 images that occur twice, and once more for the places of the first of them.
+Equal images have equal SHA-256. At first, only the first eight bytes of each SHA-256, as a number, are compared, in
+several passes over the set: a pass sorts the numbers in one range, about 4 million (32 MB), and finds the numbers that
+occur twice. The whole SHA-256 is compared only for samples with such a number, for 262,144 numbers at a time (about
+60 MB if each has two samples). So a set of n samples is read n / 2**22 times, rounded up, for the passes; once for each
+262,144 numbers that occur twice; and once for the samples of the pairs that are listed.
 """
 
 from collections.abc import Iterator
@@ -25,9 +26,10 @@ _WORDS = 4  # of 64 bits, in a SHA-256
 
 
 class Repeats(NamedTuple):
-    """By split: samples whose image occurs earlier in the split, and images with more than one label there.
+    """Counts of equal images. `repeated`: by split, the samples whose image occurs earlier in the split.
 
-    `shared`: for two splits, the samples of the second whose image is also in the first.
+    `conflicting`: by split, the images that have more than one label in the split. `shared`: for two splits, the
+    samples of the second whose image is also in the first.
     """
 
     repeated: dict[str, int]
@@ -40,7 +42,7 @@ class Repeats(NamedTuple):
 
 
 def count_repeats(root: Path, splits: tuple[SplitInfo, ...], most: int) -> Repeats:
-    """Read the hashes and labels of every split; `most` pairs of each kind are listed.
+    """Count equal images by the hashes and labels of every split, and list the first `most` pairs of each kind.
 
     Raises DataError if an index is damaged.
     """
@@ -66,7 +68,7 @@ def count_repeats(root: Path, splits: tuple[SplitInfo, ...], most: int) -> Repea
 
 
 class _Rows(NamedTuple):
-    """Consecutive samples of a split: its index, the id of the first, (n, 4) words, and labels (n,)."""
+    """n consecutive samples: index of the split, id of the first sample, words of the SHA-256 (n, 4), labels (n,)."""
 
     split: int
     first: int
@@ -75,7 +77,7 @@ class _Rows(NamedTuple):
 
 
 class _Hashes:
-    """The SHA-256 of every sample, read as often as they are asked for."""
+    """The SHA-256 and the label of every sample, which each iteration reads from the indexes again."""
 
     def __init__(self, indexes: list[Index]) -> None:
         self._indexes = indexes
@@ -90,7 +92,7 @@ class _Hashes:
                 first += len(words)
 
     def with_first_word(self, wanted: NDArray[np.uint64]) -> Iterator[tuple[_Rows, NDArray[np.int64]]]:
-        """Rows, and which of them have one of these sorted first words; nothing is read if there are none."""
+        """Yield rows, and the indexes of those whose first word is in sorted `wanted`; no rows if `wanted` is empty."""
         for rows in self if len(wanted) else ():
             at = np.searchsorted(wanted, rows.words[:, 0]).clip(max=len(wanted) - 1)
             found = np.flatnonzero(wanted[at] == rows.words[:, 0])
@@ -98,7 +100,7 @@ class _Hashes:
                 yield rows, found
 
     def places(self, images: NDArray[np.uint64]) -> Iterator[tuple[bytes, Place]]:
-        """Every sample with one of these images, (k, 4) words, in the order of splits and ids."""
+        """Yield every sample whose SHA-256 is one of `images`, words (k, 4), in the order of splits and ids."""
         wanted = {image.tobytes() for image in images}
         for rows, found in self.with_first_word(np.unique(images[:, 0])):
             for row in found.tolist():
@@ -107,7 +109,7 @@ class _Hashes:
 
 
 def _ranges(samples: int) -> Iterator[tuple[int, int]]:
-    """First and last number of ranges with some `_NUMBERS` of the first words each."""
+    """Yield the first and the last number of each range; a range contains about `_NUMBERS` first words of the set."""
     passes = max(1, -(-samples // _NUMBERS))
     for number in range(passes):
         yield (number << 64) // passes, ((number + 1) << 64) // passes - 1
@@ -132,7 +134,7 @@ def _that_occur_twice(hashes: _Hashes, low: int, high: int) -> NDArray[np.uint64
 
 
 def _two_of_each(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The values, sorted, without what occurs a third time."""
+    """The sorted values, with at most two of each. Sorts `values` itself."""
     values.sort()
     kept = np.ones(len(values), bool)
     kept[2:] = values[2:] != values[:-2]
@@ -140,7 +142,7 @@ def _two_of_each(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _groups(hashes: _Hashes, wanted: NDArray[np.uint64]) -> Groups:
-    """The samples with one of these sorted first words."""
+    """The groups of all samples whose first word is in sorted `wanted`."""
     parts, count = [_group(np.empty((0, _WORDS), np.uint64), np.empty(0, np.int32), 0, np.empty(0, np.int64))], 0
     for rows, found in hashes.with_first_word(wanted):
         parts.append(_group(rows.words[found], rows.labels[found], rows.split, rows.first + found))
@@ -156,6 +158,6 @@ def _group(words: NDArray[np.uint64], labels: NDArray[np.int32], split: int, ids
 
 
 def _words(sums: Any) -> NDArray[np.uint64]:
-    """View an Arrow array of 32 bytes each as words, without a copy."""
+    """A view of an Arrow array of n SHA-256 as words, uint64 (n, 4), without a copy."""
     count, first = len(sums) * _WORDS, sums.offset * _WORDS * 8
     return np.frombuffer(sums.buffers()[1], np.uint64, count, first).reshape(-1, _WORDS)

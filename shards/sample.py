@@ -28,7 +28,7 @@ Rows = NDArray[np.void]
 
 
 def rows_of(rows: Sequence[Row]) -> Rows:
-    """Rows as an array, converted by column, which is several times as fast as by row."""
+    """The rows as one array. Converting column by column is several times as fast as row by row."""
     table = np.zeros(len(rows), ROW)
     for name, column in zip(ROW.names or (), zip(*rows, strict=True), strict=False):
         if name == "sha256":
@@ -39,5 +39,5 @@ def rows_of(rows: Sequence[Row]) -> Rows:
 
 
 def key_of(position: int) -> str:
-    """The key of the sample that the plan puts at `position` of its split. It has no dots, which would end a key."""
+    """The key of the sample that the plan puts at `position` of its split. It has no dot: a dot would end the key."""
     return f"{position:09d}"

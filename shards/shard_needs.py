@@ -33,12 +33,12 @@ class _Places(NamedTuple):
 def training_needs(
     order: Order, shards: tuple[int, ...], steps: Steps, groups: range, first_step: int = 0
 ) -> Iterator[Need]:
-    """The needs of a rank with these groups from `first_step` on, ordered by first step, lazily and without end.
+    """Yield without end what a rank that computes `groups` reads from `first_step` on, ordered by first step.
 
-    `shards` has the number of samples in each shard. A Need is a window of the order, or without windows all shards of
-    an epoch or of a partition's part of it. A shard is needed again in later epochs, and by the next partition if one
-    ends within it. Memory: the shard numbers of a window for each partition of these groups, and the orders of all
-    shards in two epochs.
+    `shards` has the number of samples of each shard. A Need is one window of the order or, in an order without windows,
+    all shards of an epoch or of a partition's part of an epoch. A shard is needed again in later epochs, and by two
+    partitions if one ends inside it. In memory are the shard numbers of one window for each partition that the groups
+    belong to, and the orders of all shards in two epochs.
     """
     parts = order.partitions or Partitions(1, steps.global_batch, shards)
     lines = lru_cache(maxsize=2)(partial(Line, order.seed, shards=shards))
@@ -48,17 +48,17 @@ def training_needs(
 
 
 def shards_of(shards: tuple[int, ...], first: int, last: int) -> list[int]:
-    """The shards with ids `first` to `last` (excluded), in order, as validation reads them."""
+    """The indexes of the shards that contain ids `first` to `last` (excluded), in order, as validation reads them."""
     ends = np.cumsum(np.array(shards, np.int64))
     begin, end = np.searchsorted(ends, (first, last - 1), side="right").tolist() if first < last else (0, -1)
     return [number for number in range(begin, end + 1) if shards[number]]
 
 
 def most_read(partitions: int, groups: int, ranks: int, ranks_per_host: int = 1) -> int:
-    """The largest number of partitions that the groups of any one host belong to: a host reads that part of the set.
+    """The largest number of partitions from which a single host reads, for the groups that its ranks compute.
 
-    The result is `partitions` divided by the number of hosts if the hosts divide both partitions and groups evenly;
-    otherwise it is larger.
+    The result is `partitions` divided by the number of hosts if partitions and groups are both multiples of the number
+    of hosts; otherwise it is larger.
     """
     parts, firsts = Partitions(partitions, groups, ()), range(0, ranks, ranks_per_host)
     hosts = [groups_of_host(groups, ranks, first, ranks_per_host) for first in firsts]
@@ -72,7 +72,7 @@ def groups_of_host(groups: int, ranks: int, first: int, ranks_per_host: int) -> 
 
 
 def _places(parts: Partitions, steps: Steps, groups: range) -> list[_Places]:
-    """The places of a rank with these groups, by partition."""
+    """The places of a rank that computes `groups`, one entry for each partition that the groups belong to."""
     first, last = groups.start * steps.group, groups.stop * steps.group
     return [
         _Places(one, max(first - one * parts.share, 0), min(last - one * parts.share, parts.share))
@@ -83,7 +83,7 @@ def _places(parts: Partitions, steps: Steps, groups: range) -> list[_Places]:
 def _partition(
     parts: Partitions, mine: _Places, lines: Callable[[int], Line], length: int | None, first_step: int
 ) -> Iterator[Need]:
-    """The needs of a rank in one partition."""
+    """Yield without end the needs of a rank in one partition, from `first_step` on."""
     share, partition = parts.share, mine.partition
     for epoch in count(parts.epoch_at(first_step * share + mine.first, partition)):
         begin = parts.given(epoch, partition)
@@ -99,7 +99,7 @@ def _partition(
 
 
 def _windows(pieces: Pieces, length: int | None) -> Iterator[Pieces]:
-    """The pieces in windows of `length`; all at once if it is None."""
+    """Yield the pieces in windows of `length` shards; all pieces as one window if `length` is None."""
     length = length or max(len(pieces.shards), 1)
     for first in range(0, len(pieces.shards), length):
         yield Pieces(*(column[first : first + length] for column in pieces))

@@ -45,8 +45,9 @@ class ShardSet:
     def open(cls, where: Location | str, stage: Stage | None = None) -> "ShardSet":
         """Open the set in a folder or at a URL; for a URL, the manifest and the indexes are fetched.
 
-        `stage` says where the tars of a URL are stored; by default the environment does. Raises UsageError if there is
-        no set, DataError if it is damaged.
+        `stage` says where on this host the tars of a set at a URL are stored; by default in the folder that the
+        variable HEADRACE_STAGE_DIR names, else in the user's cache folder. Raises UsageError if there is no set,
+        DataError if the set is damaged.
         """
         root = location(where)
         if isinstance(root, Url):
@@ -65,7 +66,7 @@ class ShardSet:
 
     @property
     def beside(self) -> Path:
-        """The folder beside which further files of the set may be stored; for a URL, a folder of this host."""
+        """The path beside which further files of the set may be stored; for a set at a URL, a path on this host."""
         return self.root.absolute() if self.remote is None else self.remote.depot.stage.decoded(self.digest)
 
     @property
@@ -90,9 +91,10 @@ class ShardSet:
         return Split(self.root, self._info(name), self.manifest, self.remote)
 
     def median_side(self, name: str) -> int:
-        """Median of the shorter sides of a split's images in pixels (the smaller of two); 0 without images.
+        """Median of the shorter sides of a split's images in pixels; 0 if the split has no images.
 
-        Reads no tar. Raises UsageError if there is no such split, DataError if its index is damaged.
+        Of an even number of images, the median is the smaller of the two middle sides. Reads no tar. Raises UsageError
+        if there is no such split, DataError if its index is damaged.
         """
         info = self._info(name)
         columns = MAPPED.open(self.root, info, self.manifest)
@@ -108,7 +110,7 @@ class ShardSet:
 
 
 class Places(NamedTuple):
-    """The positions of n samples: the file, the bytes in it, and the CRC-32 with which they were written."""
+    """The positions of n JPEGs: the open tar, the first byte and the size there; and the CRC-32 from the index."""
 
     descriptors: NDArray[np.int64]  # (n,), open while `tars` is referenced
     offsets: NDArray[np.int64]  # (n,)
@@ -180,7 +182,7 @@ class Split:
         return Places(descriptors, self._offsets[ids], self._sizes[ids], self._crcs[ids], tars)
 
     def read_in_order(self, first: int, last: int) -> None:
-        """Announce that samples `first` to `last` (excluded) are read next, so that tars of a URL are fetched ahead."""
+        """Announce that samples `first` to `last` (excluded) are read next, so that tars at a URL are fetched ahead."""
         if self.staged is not None and first < last:
             tars = shards_of(self.shard_sizes, first, last)
             together = [tars[place : place + _TOGETHER] for place in range(0, len(tars), _TOGETHER)]
@@ -239,7 +241,7 @@ class Split:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the facts about each image, in order: its identity and its size."""
+        """The SHA-256 of the CRC-32, file size, width and height of all images, in order."""
         seen = hashlib.sha256()
         columns: tuple[NDArray[Any], ...] = (self._crcs, self._sizes, self.widths, self.heights)
         for column in columns:

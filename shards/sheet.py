@@ -22,7 +22,7 @@ _HEAD = 36  # pixels for the title
 
 
 class Tile(NamedTuple):
-    """An image, uint8 (height, width, 3), and the lines below it. Without an image its square is empty."""
+    """An image, uint8 (height, width, 3), and the lines below it. If the image is None, its place is empty."""
 
     pixels: NDArray[np.uint8] | None
     lines: tuple[str, ...]

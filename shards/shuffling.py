@@ -15,7 +15,7 @@ _BATCHES = 200  # batches of an epoch, evenly spread, that are examined
 
 
 class Classes(NamedTuple):
-    """Average number of distinct classes in a batch and in one of its groups."""
+    """The average numbers of distinct classes in a batch and in a group of a batch."""
 
     batch: float
     group: float
@@ -23,7 +23,10 @@ class Classes(NamedTuple):
 
 @dataclass(frozen=True)
 class ShuffleQuality:
-    """Numbers of distinct classes: expected, with a full shuffle, for lengths of windows, for numbers of partitions."""
+    """Numbers of distinct classes: `expected` of random batches; with a full shuffle (`whole`), windows, partitions.
+
+    The keys of `windows` are lengths, those of `partitions` are numbers of partitions.
+    """
 
     batch: int
     group: int
@@ -34,17 +37,19 @@ class ShuffleQuality:
 
 
 Labels = Callable[[NDArray[np.int64]], NDArray[np.int64]]
-"""The labels of any ids, int64 (n,) to (n,)."""
+"""Returns the labels, int64 (n,), of the samples with the given ids, int64 (n,)."""
 
 
 def shuffle_quality(
     labels: Labels, counts: NDArray[np.int64], shards: tuple[int, ...], batch: int, group: int, lengths: tuple[int, ...]
 ) -> ShuffleQuality:
-    """Measure epoch 0 of seed 0 for a split with these samples of each class, int64 (classes,), and of each shard.
+    """Measure epoch 0 of seed 0 for a split.
 
-    A set smaller than the batch is one batch, without partitions. Windows of `lengths` that hold the whole set are
-    omitted. Partitions are the powers of two that divide the groups of a batch. `labels` is called once, and only the
-    ids of the batches that are looked at are in memory, besides two windows.
+    `counts` has the number of samples of each class, int64 (classes,), and `shards` that of each shard.
+
+    A split smaller than the batch is treated as one batch, without partitions. Lengths of windows that contain the
+    whole split are omitted. Partitions are tried in all powers of two that divide the number of groups in a batch.
+    `labels` is called once. Besides two windows, only the ids in the examined batches are in memory.
     """
     samples = sum(shards)
     whole = samples >= batch
@@ -67,7 +72,7 @@ def shuffle_quality(
 
 
 class Shares(NamedTuple):
-    """The smallest and the largest share of some samples in a batch, 0 to 1."""
+    """The smallest and the largest share, 0 to 1, that the samples in question have of a batch."""
 
     smallest: float
     largest: float
@@ -79,7 +84,7 @@ class Shares(NamedTuple):
 def shares(
     first: int, shards: tuple[int, ...], batch: int, lengths: tuple[int, ...]
 ) -> tuple[Shares, dict[int, Shares]]:
-    """The shares of the samples from id `first` on in batches of epoch 0: over the whole set, by length of windows."""
+    """The shares of the samples from id `first` on, in batches of epoch 0: fully shuffled, and by window length."""
     samples = sum(shards)
     batch = min(batch, samples)
 
@@ -94,7 +99,8 @@ def shares(
 def expected_classes(counts: NDArray[np.int64], batch: int) -> float:
     """Mean number of distinct classes in `batch` samples drawn without replacement from classes of these sizes.
 
-    A class of k among n samples is missed with the hypergeometric probability C(n - k, batch) / C(n, batch).
+    A class with k of n samples is absent from the batch with the hypergeometric probability
+    C(n - k, batch) / C(n, batch).
     """
     samples = int(counts.sum())
     return sum(1 - _missed(samples, size, batch) for size in counts.tolist())
@@ -108,20 +114,20 @@ def _missed(samples: int, size: int, batch: int) -> float:
 
 
 def seen_classes(labels: NDArray[np.int64], order: Order, batch: int, group: int) -> Classes:
-    """Mean number of distinct classes in the whole batches of epoch 0, and in their whole groups."""
+    """Mean number of distinct classes in up to `_BATCHES` complete batches of epoch 0, and in their complete groups."""
     ids = np.concatenate(_batches(order, len(labels), batch))
     return _distinct(labels[ids].reshape(-1, batch), group)
 
 
 def _distinct(labels: NDArray[np.int64], group: int) -> Classes:
-    """Mean number of distinct classes in batches with these labels, (batches, batch), and in their whole groups."""
+    """Mean number of distinct classes in batches with these labels, (batches, batch), and in their complete groups."""
     whole = labels.shape[1] // group * group
     groups = labels[:, :whole].reshape(-1, group)
     return Classes(*(float(np.mean([len(np.unique(one)) for one in several])) for several in (labels, groups)))
 
 
 def _batches(order: Order, samples: int, batch: int) -> list[NDArray[np.int64]]:
-    """The ids in some whole batches of epoch 0, evenly spread."""
+    """The ids of at most `_BATCHES` complete batches of epoch 0, evenly spread, (batch,) each."""
     batches = samples // batch
     chosen = np.unique(np.linspace(0, batches - 1, min(batches, _BATCHES)).astype(np.int64)).tolist()
     return ids_of(order, [(one * batch, (one + 1) * batch) for one in chosen])

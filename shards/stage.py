@@ -4,7 +4,7 @@ STAGE/tars/ab/SHA256.tar      a tar, named by its content: sets and runs share i
 STAGE/tars/ab/SHA256.partial  a tar that is being fetched, or was when its process died
 STAGE/sets/DIGEST/            a set: a lock shared by all its users, and
 STAGE/sets/DIGEST/MANIFEST/   its manifest, named by the first digits of its SHA-256, and its indexes
-STAGE/prep/, verify/ ...      files of these commands while they run, with such a lock
+STAGE/prep/, verify/ ...      files of these commands while they run, with a lock like that of a set
 """
 
 import os
@@ -27,7 +27,7 @@ PREP, VERIFY, INDEX, DOCTOR = "prep", "verify", "index", "doctor"
 
 
 class Staged(NamedTuple):
-    """A staged file: a whole tar or a part of one."""
+    """A staged file: a whole tar, or the part of a tar that has been fetched."""
 
     file: str  # its path; thousands of Path objects would take most of the time of a search
     sha256: str
@@ -42,7 +42,7 @@ class Staged(NamedTuple):
 
 
 class Hold:
-    """Marks a folder as used by this process until it is closed or collected; nobody evicts the tars of such a set."""
+    """Marks a folder as used by this process until `close` or garbage collection. Tars of used sets are not evicted."""
 
     def __init__(self, descriptor: int) -> None:
         self.close = weakref.finalize(self, os.close, descriptor)
@@ -50,18 +50,21 @@ class Hold:
 
 @dataclass(frozen=True)
 class Stage:
-    """The folder, and the limit of bytes of tars in it; without a limit, free space on the disk decides."""
+    """A stage: its folder, and the limit of the bytes of its tars; without a limit, free space on the disk decides."""
 
     folder: Path
     limit: int | None = None
 
     @classmethod
     def of(cls, folder: str | None = None, limit: str | None = None) -> "Stage":
-        """The stage given by a recipe, else by the environment, else in the user's cache. Raises UsageError."""
+        """The stage with the folder and limit of a recipe, else those of the environment, else the default ones.
+
+        Raises UsageError for a folder or a limit that cannot be used.
+        """
         return cls(stage_folder(folder), stage_limit(limit))
 
     def most(self, used: int) -> int:
-        """The most bytes of tars that are allowed, if `used` bytes are used now."""
+        """The number of bytes that the tars may have together, if they have `used` bytes now."""
         return int(_SHARE * (free_bytes(self.folder) + used)) if self.limit is None else self.limit
 
     def reserve(self, sha256: str) -> None:
@@ -71,7 +74,7 @@ class Stage:
         os.close(opened_to_lock(path))
 
     def tar(self, sha256: str) -> Path:
-        """The path of the tar with this content, if it is staged."""
+        """The path that the tar with this SHA-256 has once it is staged."""
         return self.folder / _TARS / sha256[:2] / f"{sha256}{_TAR}"
 
     def set_folder(self, digest: str) -> Path:
@@ -79,7 +82,7 @@ class Stage:
         return self.folder / _SETS / digest
 
     def decoded(self, digest: str) -> Path:
-        """The path beside which decoded images of a set are stored."""
+        """The path beside which the decoded images of the set with this digest are stored."""
         return self.folder / "decoded" / digest
 
     def work_folder(self, command: str) -> Path:
@@ -92,7 +95,7 @@ class Stage:
         return sorted(folder.iterdir()) if folder.is_dir() else []
 
     def tars(self) -> Iterator[Staged]:
-        """All staged tars, whole or in part."""
+        """Yield all staged tars, also those of which only a part has been fetched."""
         for folder in _listed(self.folder / _TARS):
             for file in _listed(folder.path):
                 name, _, ending = file.name.partition(".")

@@ -22,7 +22,7 @@ _GIVE = f"Set runtime.stage_dir or {FOLDER} to a folder on a local disk"
 
 
 def stage_folder(named: str | None) -> Path:
-    """The named folder, or that of the environment, or one in the user's cache; it is made if missing.
+    """The folder `named`, else that of the environment, else one in the user's cache; it is made if missing.
 
     Raises UsageError for a folder that cannot be used.
     """
@@ -43,7 +43,7 @@ def stage_folder(named: str | None) -> Path:
 
 
 def stage_limit(named: str | None) -> int | None:
-    """The named limit, or that of the environment, in bytes; None if there is none. Raises UsageError."""
+    """The limit `named`, else that of the environment, in bytes, or None. Raises UsageError for an invalid limit."""
     text = named or os.environ.get(LIMIT)
     if not text:
         return None

@@ -59,7 +59,7 @@ def opened_shared(path: Path) -> int | None:
 
 
 def remove_unused(path: Path) -> bool:
-    """Remove a staged file unless somebody has it open or is fetching it; return whether it is gone."""
+    """Remove a staged file unless a process has it open or is fetching it; return whether it was removed."""
     try:
         descriptor = os.open(path, os.O_RDWR | system.NOFOLLOW | system.NONBLOCK | system.CLOEXEC)
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Makes room in the stage for another tar: which tars are evicted, and when a run may exceed the limit.
+"""Makes room in the stage for another tar: decides which tars are evicted, and when a run may exceed the limit.
 
-Tars of other sets are evicted first, the least recently used before others, unless a running process uses their set.
-Within its own set, a run chooses the tars to evict. A tar that is needed now is fetched even if there is no room; tars
-fetched ahead wait for room, except for the minimum that their set may always have.
+First, tars of other sets that no process uses are evicted, beginning with the least recently used tar. Then tars of the
+run's own set are evicted, in an order that the run chooses. A tar that is needed now is fetched even if there is no
+room. A tar that is fetched ahead waits for room, unless its set stays within the minimum that it may always have.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,15 +19,15 @@ from headrace.shards.stage_lock import remove_unused
 from headrace.shards.store import free_bytes
 
 Choose = Callable[[list[str]], Iterable[str]]
-"""Given the staged tars of the own set by SHA-256, returns those that may be evicted, in order of eviction."""
+"""Given the SHA-256 of all staged tars of the run's set, returns those that may be evicted, in order of eviction."""
 
 
 ANY = 1 << 62
-"""A minimum that is always exceeded: the tar is needed now, whether or not there is room."""
+"""The minimum for a tar that is needed now: so large that the tar is fetched whether or not there is room."""
 
 
 class Wanted(NamedTuple):
-    """A tar that needs room. `least`: bytes that its set may always have, whether or not there is room."""
+    """A tar that needs room. `least` is the minimum: the bytes that its set may have whether or not there is room."""
 
     sha256: str
     bytes: int
@@ -43,12 +43,12 @@ class Room:
         self._stage, self._digest, self.own = stage, digest, own
         self._sets: dict[Path, frozenset[str]] = {}  # tars of a manifest, by its path
         self.tight = False
-        """Whether the limit was exceeded for tars that were needed now."""
+        """Whether the limit has been exceeded for a tar that was needed at once."""
         self.tell: Callable[[str], None] = _nobody
         """Called with a message the first time that the limit is exceeded."""
 
     def take(self, wanted: Wanted) -> bool:
-        """Reserve room for a tar, which then counts as present; False if it has to wait for others to be evicted."""
+        """Reserve room for a tar, which then counts as staged; return False if it must wait for room."""
         with self._stage.only("room"):
             tars = list(self._stage.tars())
             taken = {one.sha256: self._size(one) for one in tars}
@@ -73,7 +73,7 @@ class Room:
             )
 
     def available(self) -> int:
-        """The bytes of tars that the set can have here, if all tars are evicted that may be."""
+        """The number of bytes that the tars of the set can have here if all tars of unused sets are evicted."""
         with self._stage.only("room"):
             tars, held = list(self._stage.tars()), self._held()
         used = sum(one.bytes for one in tars)
@@ -81,7 +81,7 @@ class Room:
         return min(self._stage.most(used) - kept, free_bytes(self._stage.folder) + used - kept)
 
     def _lacking(self, used: int, more: int) -> int:
-        """Bytes that must be freed, according to the limit and the free space on the disk."""
+        """How many bytes must be freed for `more` bytes, by the limit and by the free space on the disk."""
         return max(used + more - self._stage.most(used), more - free_bytes(self._stage.folder))
 
     def _size(self, one: Staged) -> int:
@@ -89,11 +89,11 @@ class Room:
         return one.bytes if one.whole else max(one.bytes, self.own.get(one.sha256, 0))
 
     def _mine(self, tars: list[Staged]) -> int:
-        """Bytes of the tars that belong to the set."""
+        """The bytes of those `tars` that belong to the set."""
         return sum(self._size(one) for one in tars if one.sha256 in self.own)
 
     def _evict(self, tars: list[Staged], wanted: Wanted, lacking: int) -> list[Staged]:
-        """Remove the least recently used tars outside sets in use, then own ones. Returns those removed."""
+        """Remove the least recently used tars of unused sets, then tars of the own set. Returns the removed tars."""
         held = self._held()
         others = [one for one in tars if one.sha256 not in held and one.sha256 not in self.own]
         gone = _remove(sorted(others, key=lambda one: one.used), lacking)
@@ -103,7 +103,7 @@ class Room:
         return gone
 
     def _held(self) -> set[str]:
-        """Tars of other sets that are in use."""
+        """The SHA-256 of the tars of other sets that a process uses."""
         found: set[str] = set()
         for folder in self._stage.set_folders():
             if folder.name != self._digest:
@@ -113,7 +113,7 @@ class Room:
         return found
 
     def _tars_of(self, path: Path) -> frozenset[str]:
-        """The tars of the manifest at a path, which never changes."""
+        """The SHA-256 of the tars in the manifest at `path`, which is kept because a manifest never changes."""
         if path not in self._sets:
             try:
                 manifest = Manifest.model_validate_json(regular.read(path))
@@ -124,7 +124,7 @@ class Room:
 
 
 def _remove(tars: Iterable[Staged], lacking: int) -> list[Staged]:
-    """Remove these tars one by one until `lacking` bytes are freed. Returns those removed."""
+    """Remove these tars one by one until `lacking` bytes are freed. Returns the removed tars."""
     gone: list[Staged] = []
     for one in tars:
         if lacking <= 0:

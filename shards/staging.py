@@ -1,7 +1,7 @@
 """Stages tars of a set from object storage on this host: fetches them ahead of a run or on request, and opens them.
 
 Each process fetches the missing tars that it needs now, unless another process is already fetching them. One process
-also fetches tars ahead. So each tar is fetched once per host, and no process waits for a message from another.
+also fetches tars ahead. So each tar is fetched once per host, and the processes need not exchange messages.
 """
 
 import os
@@ -28,17 +28,17 @@ from headrace.shards.store import PARTIAL
 from headrace.shards.tars import OpenTar, Tars
 
 THREADS = 6
-"""Parallel downloads: one connection rarely fills a network."""
+"""The number of parallel downloads: a single connection rarely uses the whole bandwidth of a network."""
 _RING = 3  # windows that a run may always have: the previous, the current and the next
 _KEPT_SHARE = 0.5  # share of the limit that tars to be kept may take, such as tars that every epoch reads
 _LAST_SECONDS = 5.0  # time to wait for the threads of a split that was not closed; they may be inside obstore
 
 Look = Callable[[int, int], None]
-"""Given the index of a tar and its descriptor, raises if an image in it must not be decoded."""
+"""Given the index and the descriptor of a tar, raises DataError if an image in the tar must not be decoded."""
 
 
 class Depot:
-    """What the splits of a set share: its origin, the stage, and the room in the stage."""
+    """What the splits of a set at a URL share: the remote files, the stage, and the room in the stage."""
 
     def __init__(self, remote: Remote, stage: Stage, digest: str, splits: Iterable[SplitInfo]) -> None:
         self.remote, self.stage = remote, stage
@@ -85,7 +85,7 @@ class Staging:
             self._ahead.check()
 
     def have(self, number: int, window: int) -> bool:
-        """Fetch a tar for a window if it is missing; False if it is not needed yet and there is no room for it now."""
+        """Fetch a tar for a window if it is missing; return False if there is no room and it is not needed yet."""
         shard, depot = self.shards[number], self.depot
         path = depot.stage.tar(shard.sha256)
         if path.exists():
@@ -113,7 +113,7 @@ class Staging:
             del self.depot.planned[self.name]
 
     def spare(self, staged: list[str], beyond: int) -> list[str]:
-        """The staged tars of this split that no window up to `beyond` uses, those with the latest next use first."""
+        """The staged tars of this split that no window up to `beyond` uses; the latest next use comes first."""
         mine = [self._numbers[one] for one in staged if one in self._numbers]
         chosen = self._ahead.farthest_first(mine, beyond) if self._ahead else mine
         return [self.shards[number].sha256 for number in chosen]
@@ -122,8 +122,8 @@ class Staging:
         """The staged tars of the set that may be evicted for a tar of `window`, in the order of eviction.
 
         First come tars of this split that are never used again, then tars of splits without a plan, then tars that
-        other splits do not use soon, and last tars of this split that are used after `window`. Tars to be kept are
-        left out.
+        other splits do not use soon, and last tars of this split that are used after `window`. Tars of splits for which
+        `keep` was called are not evicted.
         """
         free = [one for one in staged if one not in self.depot.kept]
         never = self.spare(free, NEVER - 1) if self._ahead else []
@@ -145,7 +145,7 @@ class Staging:
 
 
 class StagedTars(Tars):
-    """The open tars of one split. `waited` has the seconds in which this process waited for tars."""
+    """The open tars of one split of a set at a URL, which are fetched when they are needed, or ahead."""
 
     def __init__(self, depot: Depot, split: SplitInfo, look: Look) -> None:
         super().__init__(len(split.shards))
@@ -184,22 +184,22 @@ class StagedTars(Tars):
 
     @property
     def bytes(self) -> int:
-        """The size of the requested tars in bytes."""
+        """The size in bytes of the tars that `fetch_all` fetches; before it is called, of all tars."""
         return sum(self.staging.shards[number].bytes for number in self._asked)
 
     @property
     def missing(self) -> int:
-        """The number of requested tars that are not staged."""
+        """The number of the tars counted by `bytes` that are not staged."""
         stage, shards = self.staging.depot.stage, self.staging.shards
         return sum(not stage.tar(shards[number].sha256).exists() for number in self._asked)
 
     @property
     def staged_bytes(self) -> int:
-        """The bytes of the requested tars that are staged; unfinished downloads count with the bytes that they have."""
+        """The staged bytes of the tars counted by `bytes`; an unfinished download counts with the bytes it has."""
         return self.staging.staged_bytes(self._asked)
 
     def want(self, shards: NDArray[np.int64]) -> None:
-        """Wait until these tars are open."""
+        """Open the tars of these shards; wait for those that must be fetched first."""
         numbers = np.unique(shards).tolist()
         self.staging.go_on(numbers)
         with self._lock:

@@ -1,6 +1,7 @@
 """`source.stat`: one line for each part of a set, with the location of its source, its stamp and its options.
 
-No digest covers it. With it the next prep need not compare contents, and remedies can name the source.
+A stamp identifies the state of a source. No digest covers this file. With it, the next prep need not compare contents,
+and remedies can name the source.
 """
 
 import json
@@ -17,12 +18,12 @@ Stamp = dict[str, Any]
 
 
 def stamp_of(where: Location | str, stamp: str, options: Mapping[str, object]) -> bytes:
-    """The line of a part whose source is at `where`, with this stamp and these options; "~" is the home folder."""
+    """The line of a part with this stamp and these options, whose source is at `where`. "~" is the home folder."""
     return (json.dumps({"source": without_home(str(where)), "stamp": stamp, "options": options}) + "\n").encode()
 
 
 def parse(content: bytes) -> list[Stamp]:
-    """The stamps in the order of the parts; empty for a part whose line is missing or damaged."""
+    """The stamps, in the order of the parts; an empty stamp for a part whose line is missing or damaged."""
     return [_parsed(line) for line in content.splitlines()]
 
 
@@ -35,7 +36,7 @@ def read(root: Path) -> list[Stamp]:
 
 
 def with_line(content: bytes, number: int, line: bytes) -> bytes:
-    """The file with this line for part `number`, from 0 on; the lines of other parts are kept."""
+    """The content of the file with `line` for part `number`, from 0 on; the lines of other parts are unchanged."""
     lines = content.splitlines()
     lines += [b"{}"] * (number - len(lines))
     lines[number : number + 1] = [line.rstrip()]
@@ -43,12 +44,12 @@ def with_line(content: bytes, number: int, line: bytes) -> bytes:
 
 
 def same_source(one: Stamp, other: Stamp) -> bool:
-    """Whether two stamps have the same source in the same state. Options are in the manifest; old stamps lack them."""
+    """Whether two stamps have the same source in the same state. Options are not compared: old stamps lack them."""
     return [source_of(one), one.get("stamp")] == [source_of(other), other.get("stamp")]
 
 
 def source_of(stamp: Stamp) -> Any:
-    """The location of the source, as a path from the root of the file system or a URL; anything if it is damaged."""
+    """The location of the source: an absolute path or a URL, but any value if the stamp is damaged."""
     source = stamp.get("source")
     return with_home(source) if isinstance(source, str) else source
 

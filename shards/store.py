@@ -51,7 +51,7 @@ def storage_error(error: OSError, path: Path) -> HeadraceError:
 
 
 def _what_is_full(error: OSError, path: Path) -> str:
-    """What the disk of `path` has run out of, and what to do about it."""
+    """A sentence that says what the disk of `path` lacks (space, inodes or quota), and what to do."""
     nothing = "Nothing unfinished is visible"
     if error.errno == errno.EDQUOT:
         return f"the user's quota on this disk is used up. {nothing}; free some space, or ask for a larger quota,"
@@ -106,7 +106,7 @@ def make_folder(folder: Path) -> None:
 
 
 def partial_of(path: Path) -> Path:
-    """A name beside `path` for its unfinished version, unique among threads, processes and hosts; it names no host."""
+    """A name beside `path` for its unfinished version, unique among threads, processes and hosts."""
     return path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(8).hex()}{PARTIAL}")
 
 
@@ -114,14 +114,14 @@ def partial_of(path: Path) -> Path:
 def replacing(
     path: Path, size: int = 0, *, durable: bool = True, first: Callable[[], None] = lambda: None
 ) -> Iterator[BinaryIO]:
-    """A context with a stream that becomes `path` if the block succeeds; after an error nothing of it is left.
+    """Yield a stream to a new file that becomes `path` if the block succeeds; after an error, the file is removed.
 
     `first` is called just before the rename, and an exception from it prevents the rename.
 
-    If it need not be durable, it is not flushed to the disk first: readers must then check that it is complete.
+    If not `durable`, the file is not flushed to the disk before the rename: readers must check that it is complete.
 
     Disk space for `size` bytes is reserved at once, so that a full disk is an error before any work is done. The
-    unfinished file is locked while it has its name, which distinguishes it from the file of a dead process.
+    unfinished file is locked, which distinguishes it from an unfinished file of a dead process.
     """
     partial = partial_of(path)
     try:

@@ -11,7 +11,7 @@ from headrace.shards.printable import printable
 
 
 class _Lasting(io.FileIO):
-    """A descriptor that accepts everything written to it. `lost` is the first error, which is not raised."""
+    """A file on a descriptor that never raises an error of writing. `lost` is the first such error."""
 
     lost: OSError | None = None
 

@@ -33,7 +33,7 @@ def header(name: bytes, size: int) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """Zeros from the end of `size` bytes of content to the next block."""
+    """The zeros that fill the last block of a member with `size` bytes of content."""
     return b"\0" * (-size % BLOCK)
 
 

@@ -64,7 +64,7 @@ def refuse_of_others(folder: Path) -> None:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether this is a folder and not a link to one."""
+    """Whether `path` is a folder, and not a link to a folder."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except FileNotFoundError:

@@ -62,7 +62,7 @@ class Tars:
         self._most = min(tars, most_tars())
 
     def want(self, shards: NDArray[np.int64]) -> None:
-        """Wait until the tars of these shards can be opened; local tars always can. Called for every batch."""
+        """Wait until the tars of these shards can be opened. Tars in a folder always can. Called for every batch."""
 
     def descriptors(self, shards: NDArray[np.int64]) -> tuple[NDArray[np.int64], object]:
         """A descriptor for each of these shards, and an object that keeps them open while it is referenced."""
@@ -102,8 +102,8 @@ class Tars:
 class LocalTars(Tars):
     """The tars of a split in a folder; the size of each is checked on the open file.
 
-    If `may_be_open` allows it, all are open from the start, so that the bytes stay available whatever happens to the
-    names of the files. Otherwise tars are opened when they are needed.
+    If `may_be_open` allows it, all tars are open from the start, so that their bytes stay available even if the files
+    are renamed or removed. Otherwise tars are opened when they are needed.
     """
 
     def __init__(self, root: Path, split: SplitInfo, manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""A text column of a large split, whose row groups are read on request."""
+"""A text column of a large split: each row group of the index is read when a text in it is requested."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing

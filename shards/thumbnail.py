@@ -20,7 +20,7 @@ def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def palette_png(indexes: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
-    """A picture of palette entries, uint8 (height, width), with colours uint8 (entries, 4) in RGBA, as a PNG."""
+    """A PNG of the pixels `colours[indexes]`: indexes are uint8 (height, width), colours uint8 (entries, 4) in RGBA."""
     image = Image.fromarray(indexes, "P")
     image.putpalette(colours[:, :3].tobytes())
     out = io.BytesIO()

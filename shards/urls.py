@@ -1,4 +1,4 @@
-"""The location of a shard set: a folder or a URL. What is shown of a URL contains no secrets."""
+"""The location of a shard set: a folder or a URL. Messages show a URL without its secrets."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from headrace.shards.errors import UsageError
 _MARK = "://"
 _USER = re.compile(r"//.*@", re.DOTALL)  # everything that may be a name or a password, if their end is unclear
 OF_BUCKETS = ("s3", "gs", "az")
-"""Schemes of object storage; the others are for web servers, which can be read but not listed."""
+"""The schemes of object storage. All other schemes are of web servers, whose files can be read but not listed."""
 _OF_SERVERS = ("https", "http")
 
 
@@ -48,13 +48,13 @@ class Url:
         return f"{f'[{host}]' if ':' in host else self._cased(host)}{'' if port is None else f':{port}'}"
 
     def _cased(self, host: str) -> str:
-        """The name as it was written, because names of buckets may be case-sensitive."""
+        """The name of the host or bucket as the user wrote it, because names of buckets may be case-sensitive."""
         written = self.parts.netloc.rpartition("@")[2]
         return written[: len(host)] if written.lower().startswith(host) else host
 
     @property
     def in_bucket(self) -> bool:
-        """Whether it belongs to object storage and not to a web server."""
+        """Whether the URL belongs to object storage and not to a web server."""
         return self.parts.scheme in OF_BUCKETS
 
     @property
@@ -63,7 +63,7 @@ class Url:
         return unquote(self.parts.path.rstrip("/").rpartition("/")[2]) or (self.parts.hostname or "")
 
     def __truediv__(self, name: str) -> "Url":
-        """The URL of a file in it."""
+        """The URL of the file `name` below this URL."""
         path = f"{self.parts.path.rstrip('/')}/{quote(name)}"
         return Url(urlunsplit(self.parts._replace(path=path)))
 

@@ -56,9 +56,9 @@ def verify(
     progress: Callable[[int], None],
     present: Present = nullcontext,
 ) -> Report:
-    """Check sizes, SHA-256 and index of every tar against each other; with `decode`, also every image.
+    """Check every tar against the manifest (size, SHA-256) and against its indexes; with `decode`, decode every image.
 
-    `progress` is called with the number of samples checked so far.
+    `progress` is called after each tar with the number of samples checked so far.
     """
     manifest = load(root)
     problems: list[_Problem] = []
@@ -147,7 +147,7 @@ def _check_shard(
 
 
 def _short(root: Path, manifest: Manifest, file: Path, problems: list[_Problem]) -> Iterator[_Problem]:
-    """The first problems, each with its remedy, and the number of further ones."""
+    """Yield the first `_SHOWN` problems of a file, each with its remedy, and then the number of other problems."""
     for words, blame in problems[:_SHOWN]:
         yield _Problem(f"{file}: {words}. {_remedy(root, manifest, {blame})}", blame)
     if len(problems) > _SHOWN:
@@ -156,7 +156,7 @@ def _short(root: Path, manifest: Manifest, file: Path, problems: list[_Problem])
 
 
 def _check_rows(path: Path, rows: Columns, found: dict[int, Member], decode: Decode | None) -> Iterator[_Problem]:
-    """Check each row of the Parquet index: the member must be at its position and have its bytes."""
+    """Check each row of the Parquet index: the tar must have a member at the row's position, with the row's bytes."""
     descriptor = regular.descriptor(path)
     try:
         columns = ("offset", "size", "crc32", "width", "height")

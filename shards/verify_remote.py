@@ -1,4 +1,4 @@
-"""Verifies a set at a URL: fetches every file again, a few tars at a time, and checks it like one in a folder."""
+"""Verifies a set at a URL: fetches every file again, a few tars at a time, and checks it as in a folder."""
 
 import hashlib
 import tempfile
@@ -24,7 +24,7 @@ def manifest_at(where: Location) -> Manifest:
 
 
 def verify_at(where: Location, *, decode: Decode | None, threads: int, progress: Callable[[int], None]) -> Report:
-    """Like `verify`, for a folder or a URL. Fetching needs room for one tar per thread, in addition to staged ones."""
+    """Like `verify`, for a folder or a URL. For a URL, the stage needs room for one more tar per thread."""
     if not isinstance(where, Url):
         return verify(where, decode=decode, threads=threads, progress=progress)
     stage, remote = Stage.of(), Remote(where)
@@ -53,7 +53,7 @@ def verify_at(where: Location, *, decode: Decode | None, threads: int, progress:
 
 
 def _copy(remote: Remote, file: File, root: Path) -> None:
-    """Fetch the file; do nothing if it does not exist."""
+    """Fetch the file into the folder `root`; do nothing if the file does not exist at the URL."""
     path = root / file.name
     with suppress(AbsentError), store.writing(path), path.open("w+b") as stream:
         complete(remote, file, stream, hashlib.sha256(), lambda _: None)
