@@ -33,7 +33,7 @@ class _Places(NamedTuple):
 def training_needs(
     order: Order, shards: tuple[int, ...], steps: Steps, groups: range, first_step: int = 0
 ) -> Iterator[Need]:
-    """Yield without end what a rank that computes `groups` reads from `first_step` on, ordered by first step.
+    """Yield, without end, the shards that a rank needs for `groups` from `first_step` on, in the order of first use.
 
     `shards` has the number of samples of each shard. A Need is one window of the order or, in an order without windows,
     all shards of an epoch or of a partition's part of an epoch. A shard is needed again in later epochs, and by two

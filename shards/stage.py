@@ -1,4 +1,4 @@
-"""The folder of a host for files from object storage: its layout, its size limit, and its users.
+"""The local folder where a host keeps files fetched from object storage: layout, size limit, and users.
 
 STAGE/tars/ab/SHA256.tar      a tar, named by its content: sets and runs share it
 STAGE/tars/ab/SHA256.partial  a tar that is being fetched, or was when its process died

@@ -18,9 +18,9 @@ from tests.train.record.page.runs import drawn_run
 FIELDS = {
     "eval": "averaged calibration_error classes loss samples split step top1 top5",
     "eval classes": "class label name precision recall samples",
-    "inspect": "classes digest percentiles root samples shared splits",
+    "inspect": "classes digest edges equal percentiles root samples shared splits",
     "inspect classes": "id name samples",
-    "inspect splits": "aspect bytes conflicting height name repeated samples width",
+    "inspect splits": "aspect balance bytes conflicting height histograms name repeated samples width",
     "inspect shared": "first samples second",
     "verify": "bytes deep problems remedy root samples seconds shards sound",
     "runs": "runs",

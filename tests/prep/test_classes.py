@@ -104,9 +104,7 @@ def test_dropped_class_takes_its_other_images_along(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_classes_are_dropped_before_a_shard_is_made(
-    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_classes_are_dropped_before_a_shard_is_made(workers: int, tmp_path: Path) -> None:
     """Every shard is made only once, and the set equals that of a source without the dropped classes."""
     options = Options(val_fraction=0, on_bad="skip", on_empty_class="drop", samples_per_shard=3)
     begun: list[str] = []
@@ -115,11 +113,12 @@ def test_classes_are_dropped_before_a_shard_is_made(
         begun.extend(job.name for job in jobs)
         return make_shards(jobs, *rest)
 
-    monkeypatch.setattr("headrace.prep.making.make_shards", make_all)
     digests = []
     for name, files in (("spoilt", GOOD | SPOILT), ("sound", GOOD)):
         source = as_folder(files, tmp_path / name)
-        result = prep(source, tmp_path / f"{name}.out", options, workers=workers, if_exists="error", say=print)
+        result = prep(
+            source, tmp_path / f"{name}.out", options, workers=workers, if_exists="error", say=print, engine=make_all
+        )
         digests.append(result.manifest.digest)
         assert begun == [f"train-{number:06}" for number in range(3)]
         begun.clear()

@@ -14,7 +14,7 @@ from tests.disks import in_namespace
 PROGRAM = """
 import sys
 from headrace import cli
-from headrace.prep import adopt, making
+from headrace.prep import adopt, convert
 from headrace.shards import verify
 
 def telling(module, name, place):
@@ -26,7 +26,7 @@ def telling(module, name, place):
 
 telling(adopt, "ThreadPoolExecutor", 0)
 telling(verify, "ThreadPoolExecutor", 0)
-telling(making, "make_shards", 2)
+telling(convert, "make_missing", 2)
 cli.main()
 """
 SCRIPT = """

@@ -1,7 +1,6 @@
 """Finds the network addresses of this host: all addresses, the one used towards a host, and the one of its own name."""
 
 import array
-import fcntl
 import socket
 import struct
 from contextlib import suppress
@@ -16,6 +15,8 @@ def addresses_of_host() -> dict[str, str]:
 
     The result is empty on systems other than Linux.
     """
+    import fcntl  # noqa: PLC0415  Windows has none, where exports import this module
+
     table = array.array("B", bytes(_ENTRY * _MOST))
     found = {}
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -80,7 +80,7 @@ def _quantities(
 ) -> dict[str, Tensor]:
     where = f"optimizer.state.{number}"
     if not isinstance(saved, dict):
-        raise TypeError(f"{where} is a {type(saved).__name__}, not a table of quantities")
+        raise TypeError(f"{where} is a {type(saved).__name__}, not a dict of tensors and numbers by name")
     refuse_other_names(saved, names, where)
     made = {}
     for name in names:
