@@ -42,9 +42,10 @@ def prep_command(
 ) -> None:
     """Convert a data set into a shard set in the folder OUT, or at the URL OUT.
 
-    SOURCE is a path or a URL of one of these: a folder, zip or tar, which is read in place, with TinyImageNet in its
-    official layout or with a folder for each class; a listing (CSV, JSON lines or Parquet: path,label[,split]); files
-    that Hugging Face's datasets wrote (images with metadata.csv, or Parquet files with images).
+    SOURCE is a path or a URL. It names a folder, zip or tar that contains one folder for each class, or TinyImageNet in
+    its official layout; archives need not be unpacked. Or it names a listing: CSV, JSON lines or Parquet with the
+    columns path,label[,split]. Or it names files that Hugging Face's datasets wrote: images with metadata.csv, or
+    Parquet files that contain the images.
 
     Every image is decoded once. The bytes of JPEGs are kept; other formats become JPEGs. Files that are not samples are
     counted at the end and listed in report.jsonl. The same source and options give the same bytes for any number of
