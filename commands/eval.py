@@ -45,7 +45,7 @@ def eval_command(
 ) -> None:
     """Measure CHECKPOINT on a split of the shard set SHARDS, with the recipe that the checkpoint was trained with.
 
-    CHECKPOINT is a file or a run folder, SHARDS a folder or a URL. The command prints accuracy, loss, top-5 accuracy
+    CHECKPOINT is a file or a run folder; SHARDS is a folder or a URL. The command prints accuracy, loss, top-5 accuracy
     and the calibration error (15 bins, Guo et al. 2017).
     """
     need_linux("eval")

@@ -29,7 +29,7 @@ from headrace.shards.urls import Location
     help="Images for the comparison. Default: the run's shard set, or noise if the set no longer exists.",
 )
 def export_command(checkpoint: Path, out: Path, kind: str, check: Location | None) -> None:
-    """Write the network of CHECKPOINT, a file or a run folder, into the new folder OUT, with a MODEL_CARD.md.
+    """Write the network of CHECKPOINT (a file or a run folder) into the new folder OUT, with a MODEL_CARD.md.
 
     The written network is compared with the checkpoint on images before OUT appears.
     """

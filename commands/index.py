@@ -12,11 +12,11 @@ from headrace.shards.urls import Location
 @click.command("index", epilog=examples("headrace index tars"))
 @click.argument("root", metavar="TARS", type=LocationType())
 def index_command(root: Location) -> None:
-    """Make a shard set from the WebDataset tars in TARS, a folder or a URL, without rewriting the tars.
+    """Make a shard set from the WebDataset tars in TARS (a folder or a URL) without rewriting the tars.
 
-    Writes .idx files, Parquet files and a manifest beside the tars. A sample needs an image and a .cls member; unusable
-    samples are omitted and listed in report.jsonl. If the folder is a shard set already, damaged indexes are made
-    again; at a URL nothing is replaced.
+    It writes .idx files, Parquet files and a manifest beside the tars. A sample needs an image and a .cls member;
+    unusable samples are omitted and listed in report.jsonl. If the folder is a shard set already, damaged indexes are
+    made again; at a URL nothing is replaced.
     """
     need_linux("index")
     from headrace.prep.adopt_url import adopt_at

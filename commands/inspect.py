@@ -20,7 +20,7 @@ from headrace.shards.urls import Location
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def inspect_command(root: Location, sheet: Path | None, as_json: bool) -> None:
-    """Describe the shard set SHARDS, a folder or a URL.
+    """Describe the shard set SHARDS (a folder or a URL).
 
     The command prints counts, the balance of classes, the sizes of images, how well shuffling mixes the classes, and
     equal images within and across splits.

@@ -61,7 +61,7 @@ def predict_command(
     nproc: int,
     device: str | None,
 ) -> None:
-    """Predict the classes of IMAGES with CHECKPOINT, a file or a run folder.
+    """Predict the classes of IMAGES with CHECKPOINT (a file or a run folder).
 
     IMAGES are files, folders, globs, zips, tars, shard sets or listings. A listing needs no labels; a .txt listing has
     one path per line. The argument - reads paths from standard input, one per line. Everything except a listing may be

@@ -8,9 +8,7 @@ import click
 from headrace.commands.choice import choice
 
 _OPTIONS = (
-    click.option(
-        "--demo", is_flag=True, help="Draw a small data set of 12 classes with code instead of reading a SOURCE."
-    ),
+    click.option("--demo", is_flag=True, help="Generate a small data set of 12 classes instead of reading a SOURCE."),
     click.option(
         "--download", type=click.Choice(["tiny-imagenet"]), help="Download this data set beside OUT, as SOURCE."
     ),
@@ -23,8 +21,8 @@ _OPTIONS = (
         "--workers",
         "-j",
         type=click.IntRange(1),
-        help="Number of worker processes. Default: the number of available CPU cores; with --ray-address two per "
-        "CPU of the cluster.",
+        help="Number of worker processes. Default: one worker per available CPU core; with --ray-address, two workers "
+        "per CPU of the cluster.",
     ),
     click.option("--classes", type=int, metavar="N", help="Use only the first N classes."),
     click.option("--per-class", type=int, metavar="N", help="Use only the first N images of each class in each split."),

@@ -23,7 +23,7 @@ def recipes_command(context: click.Context) -> None:
 @recipes_command.command("show")
 @click.argument("name")
 def recipes_show_command(name: str) -> None:
-    """Print the recipe NAME, a shipped recipe or a TOML file, with every value written out."""
+    """Print the recipe NAME (a shipped recipe or a TOML file) with every value written out."""
     from headrace.train.recipe.recipe import load_recipe
 
     print_result(load_recipe(name).toml().removesuffix("\n"))

@@ -94,7 +94,7 @@ def train_command(
     settings: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Train a network on the shard set SHARDS, a folder or a URL.
+    """Train a network on the shard set SHARDS (a folder or a URL).
 
     For several processes on one machine use --nproc; for several machines in a closed network use torchrun or
     --launcher slurm (docs/clusters.md).

@@ -13,7 +13,7 @@ from headrace.shards.urls import Location
 @click.option("--deep", is_flag=True, help="Also check the checksum of every image, and decode it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all problems instead of lines.")
 def verify_command(root: Location, deep: bool, as_json: bool) -> None:
-    """Check the shard set SHARDS, a folder or a URL: sizes and SHA-256 of its files, and its index against its tars.
+    """Check the shard set SHARDS (a folder or a URL): size and SHA-256 of each file, and the index against the tars.
 
     Each problem is listed, and the last line gives the command that repairs them all. The exit code is 3 if there is
     any problem.

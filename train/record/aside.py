@@ -24,8 +24,8 @@ class Aside(Callback):
     """Calls `callback` in a thread for the moments of a run, one after another.
 
     In warnings the callback is called `name`. A callback that raises an error at the start of the run is not called
-    again; a callback that raises an error later is still called for the next moments. Only the first error is shown, as
-    a warning. The thread does not keep the process alive.
+    again; a callback that raises an error later is still called at every later event of the run. Only the first error
+    is shown, as a warning. The thread does not keep the process alive.
     """
 
     def __init__(self, callback: Callback, name: str, warn: Callable[[str], None]) -> None:
