@@ -73,7 +73,11 @@ _OPTIONS = (
     click.option(
         "--new-classes", is_flag=True, help="With --append: add classes that OUT does not have to the end of its list."
     ),
-    click.option("--plan-only", is_flag=True, help="Make only the plan, and stop; commands with --part then read it."),
+    click.option(
+        "--plan-only",
+        is_flag=True,
+        help="Write the plan and stop, without making shards. Commands with --part read this plan later.",
+    ),
     choice(
         "--engine",
         "pool|ray",

@@ -1,8 +1,8 @@
 """Surveys a source before its layout is known: separates hidden files, and images from other files.
 
 If the name of a file does not end like that of an image, its first bytes are read. In folders and buckets several
-threads read them, because these may be on a network. Every file becomes a candidate for an image or a line of the
-report, or the layout uses it in another way, for example as a list of classes.
+threads read them, because these may be on a network. Each file is a candidate image, or gets a line in the report, or
+the layout uses it in another way, such as a list of classes.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -14,7 +14,7 @@ _DELTAS = 511  # differences of two 8-bit values
 
 
 class _Tables(NamedTuple):
-    """Lookup tables, on one device, for the steps of the conversions that have few possible inputs."""
+    """Lookup tables on one device. Each replaces a step of a colour conversion whose input takes only a few values."""
 
     hue: Tensor  # uint8 (3 * 511 * 256,) by index of the largest channel, difference of the other two + 255, spread
     saturation: Tensor  # uint8 (65536,) by spread * 256 + value
