@@ -31,7 +31,7 @@ def test_size_of_a_listing(folder: Location) -> None:
     assert state(folder, "https://server/a.jpg", "12") == Seen(12, 0)
     for path, size, why in (
         ("https://server/a.jpg?sig=secret", "12", r"a query or fragment"),
-        ("https://server/a.jpg", "", "in a column `bytes`"),
+        ("https://server/a.jpg", "", "add a column `bytes`"),
         ("s3://other/a.jpg", "12 kB", "not a number of bytes"),
         ("ftp://server/a.jpg", "12", "expected a folder, or a URL"),
         ("https://me:secret@server/a.jpg", "12", "is not sent"),
