@@ -208,7 +208,7 @@ def test_listing_of_a_web_server(
     digest(tmp_path / "list.csv", tmp_path / "web")
     assert headrace("verify", "--deep", tmp_path / "web").code == 0
     without = [row[:3] for row in rows]
-    refused(refused_listing(without, "path,label,split", tmp_path), 3, "in a column `bytes`")
+    refused(refused_listing(without, "path,label,split", tmp_path), 3, "add a column `bytes`")
     signed = [(f"{rows[0][0]}?sig=SIGNEDsecret", *rows[0][1:]), *rows[1:]]
     ended = refused_listing(signed, "path,label,split,size", tmp_path)
     refused(ended, 3, "a URL with a query or fragment")
