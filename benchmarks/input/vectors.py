@@ -3,10 +3,11 @@
     python -m benchmarks.input.vectors [--repeats 11] [--seconds 0.5]
 
 One thread resizes crops (RandomResizedCrop with area 0.08 to 1) of images of noise in memory: 256 of 64 x 64 to 64
-pixels, and 32 of 375 x 500 to 224. Plain numba sums the three colours of a pixel one by one, whereas
-`train/input/kernels/simd.py` tells LLVM that a pixel is a vector; everything else is the same. A run without numba uses
-torch (`train/input/kernels/plain.py`). Each contender is a process of its own, which first checks that its pixels equal
-those of the code for LLVM, and is stopped while another one is measured.
+pixels, and 32 of 375 x 500 to 224. Plain numba computes bytes one by one, whereas `train/input/kernels/simd.py` tells
+LLVM which bytes form a vector, and on x86-64 names the instruction PMADDWD, which sums four pairs of products; other
+processors multiply and add. Everything else is the same. A run without numba uses torch
+(`train/input/kernels/plain.py`). Each contender is a process of its own, which first checks that its pixels equal those
+of the code for LLVM, and is stopped while another one is measured.
 """
 
 import time
@@ -23,7 +24,7 @@ from benchmarks.harness.processes import child
 from benchmarks.harness.tables import Row, rate_rows
 from benchmarks.harness.turns import ContenderError, contend, contest
 
-VECTORS, SCALARS, TORCH = CONTENDERS = ("code for LLVM", "plain numba", "torch")
+VECTORS, GENERIC, SCALARS, TORCH = CONTENDERS = ("code for LLVM", "without PMADDWD", "plain numba", "torch")
 TASKS = {64: (256, 64, 64), 224: (32, 375, 500)}
 """The number of images, their height and their width, by the side of the resized squares."""
 
@@ -52,7 +53,15 @@ def blended_pixels(
             made[end + colour] = (half + one * this + other * that) >> shift
 
 
-def resize_with_scalars() -> Callable[..., None]:
+def blended_bytes(rows: Any, at: int, next_at: int, pair: np.int32, bits: np.int32, made: Any, to: int) -> None:
+    """As that of simd.py."""
+    half, shift = np.int32(1 << (bits - 1)), np.int32(bits)
+    this, that = np.int32(pair & 0xFFFF), np.int32(pair >> 16)
+    for byte in range(16):
+        made[to + byte] = (half + np.int32(rows[at + byte]) * this + np.int32(rows[next_at + byte]) * that) >> shift
+
+
+def resize_with(name: str) -> Callable[..., None]:
     """`resize_boxes` from a second copy of its module; its machine code is not cached, because its source differs."""
     import numba
 
@@ -64,11 +73,10 @@ def resize_with_scalars() -> Callable[..., None]:
     if spec is None or spec.loader is None:
         raise ImportError(f"{resize.__name__} has no source")
     copy: Any = module_from_spec(spec)
-    plain = {"weighted_pixel": compiled(weighted_pixel), "blended_pixels": compiled(blended_pixels)}
-    with (
-        mock.patch.multiple(simd, **plain),
-        mock.patch.multiple(jit, jit=compiled, jit_or=lambda _: compiled),
-    ):
+    plain = {one.__name__: compiled(one) for one in (weighted_pixel, blended_pixels, blended_bytes)}
+    parts: dict[str, Any] = plain if name == SCALARS else {"_HAS_PMADDWD": False}
+    mock.patch.multiple(simd, **parts).start()  # until the end of the process: the first call compiles
+    with mock.patch.multiple(jit, jit=compiled, jit_or=lambda _: compiled):
         spec.loader.exec_module(copy)
     made: Callable[..., None] = copy.resize_boxes
     return made
@@ -90,10 +98,10 @@ def offer(name: str, size: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, 3 * count * height * width, np.uint8)
     given = pixels, 3 * height * width * numbers, 3 * widths, boxes
     ways: dict[str, Callable[..., None]] = {VECTORS: resize.resize_boxes, TORCH: plain.resize_boxes}
-    way = resize_with_scalars() if name == SCALARS else ways[name]
     made, expected = np.empty((2, count, size, 3 * size), np.uint8)
-    way(*given, made)
     resize.resize_boxes(*given, expected)
+    way = ways[name] if name in ways else resize_with(name)
+    way(*given, made)
     if not np.array_equal(made, expected):
         raise ValueError(f"{name} makes other pixels than {VECTORS}")
 
