@@ -89,7 +89,9 @@ release-version: $(STAMP)  ## whether TAG, pyproject.toml and CHANGELOG.md name 
 	@$(BIN)/python -m tests.project.release_version
 
 # The time of the commit for every file inside: two builds of a commit have the same bytes.
+ifndef SOURCE_DATE_EPOCH
 dist wheel: export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null)
+endif
 dist: $(STAMP)  ## wheel and sdist, alone in dist/
 	rm -rf dist build/lib
 	$(BIN)/python -m build --outdir dist

@@ -90,6 +90,8 @@ def main(context: click.Context, version: bool, as_json: bool) -> None:
             "--json before the command works only with --version. For the output of a command, put --json after it"
         )
     if not version:
+        if context.invoked_subcommand is None:
+            raise click.UsageError("Missing command.")
         return
     if as_json:
         from headrace.train.record.installation import about  # noqa: PLC0415  no command needs it

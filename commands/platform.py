@@ -10,5 +10,6 @@ def need_linux(command: str) -> None:
     if sys.platform != "linux":
         raise UsageError(
             f"`headrace {command}` needs Linux, because NVIDIA DALI, which decodes the images, exists only for Linux; "
-            f"this is {sys.platform}. Commands that do not need DALI: inspect, verify, recipes, report, runs, export"
+            f"this is {sys.platform}. Commands that do not need DALI: inspect, verify, subset, recipes, report, runs, "
+            "export, cache, clean"
         )

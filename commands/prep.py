@@ -10,6 +10,7 @@ from headrace.commands.location import LocationType
 from headrace.commands.platform import need_linux
 from headrace.commands.prep_engine import chosen_engine, refuse_engine
 from headrace.commands.prep_options import prep_options
+from headrace.shards.counts import counted
 from headrace.shards.streams import say, say_all
 from headrace.shards.urls import Location, Url
 
@@ -64,7 +65,7 @@ def prep_command(
         raise click.UsageError("give --demo or --download, not both")
     if len(paths) != (1 if demo or download else 2):
         want = f"only OUT with {'--demo' if demo else '--download'}" if demo or download else "SOURCE and OUT"
-        raise click.UsageError(f"give {want}; got {len(paths)} paths")
+        raise click.UsageError(f"give {want}; got {counted(len(paths), 'path')}")
     if (part or plan_only) and (download or if_exists != "reuse" or (part and plan_only)):
         other = "--download" if download else "--plan-only" if part and plan_only else f"--if-exists {if_exists}"
         raise click.UsageError(f"{other} cannot be combined with {'--part' if part else '--plan-only'}")

@@ -54,22 +54,24 @@ def append(
         store.recover(out)
         base = _base(out, options, new_classes=new_classes)
         known = stamps.read(out)
-        number = part_of(files, base, options, known, say)
+        line = reuse.stamp_record(files, files.stamp(), options)
+        number = part_of(files, base, options, known, line, say)
         if number is not None:
-            if reuse.part_by_stamp(files, base.manifest, options, known) is None:
-                reuse.remember(files, out, options, number, say)
+            if reuse.part_by_stamp(files, base.manifest, options, known, line) is None:
+                reuse.remember(out, number, line, say)
             return Result(base.manifest, reused=True, seconds=time.monotonic() - began)
         refuse_mount_point(out, "shards")
         return _append(files, out, base, options, workers, began, say, engine)
 
 
-def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp], say: Say) -> int | None:
+def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp], line: bytes, say: Say) -> int | None:
     """The number of the part of the set that was made from this source with these options; None if there is none.
 
-    A part of a set has the samples of one prep or of one append.
+    A part of a set has the samples of one prep or of one append. `line` is what `reuse.stamp_record` gives for the
+    source now.
     """
     numbers = reuse.parts_with(base.where, base.manifest, options)
-    found = reuse.part_by_stamp(files, base.manifest, options, known)
+    found = reuse.part_by_stamp(files, base.manifest, options, known, line)
     if found is not None or not numbers:
         return found
     source = open_source(files, options)
@@ -81,7 +83,7 @@ def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp
 
 
 def nothing_new(planned: Planned, base: Base, began: float) -> Result:
-    """The result of an append if the set has every image of the source already, and so is left unchanged."""
+    """The result of an append if no image of the source is left to be appended; the set stays unchanged."""
     left_out = reasons_of([*planned.source.unused, *planned.dropped])
     account = Tally(planned.plan.images, unused=left_out)
     return Result(base.manifest, reused=False, seconds=time.monotonic() - began, tally=account, added=0)
@@ -124,6 +126,9 @@ def _append(
         room.remove_others(plan)
         work = Work(room.set_of(plan), room.records_of(plan), plan, planned.source.reader, options)
         made = make_set(planned, work, stamp, workers, out, say, engine)
+        if made.manifest.samples == base.manifest.samples:  # all new images are bad
+            room.close()
+            return Result(base.manifest, False, time.monotonic() - began, made.tally, added=0)
         _link(out, base.manifest, made.manifest, work.folder)
         store.publish(work.folder, out)
         room.close()

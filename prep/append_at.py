@@ -11,6 +11,7 @@ from headrace.prep.convert import Result, make_set
 from headrace.prep.make.additions import Additions
 from headrace.prep.make.base import Base, refuse_as_base
 from headrace.prep.make.planning import plan_source
+from headrace.prep.make.reuse import stamp_record
 from headrace.prep.make.reuse_url import fetch_indexes
 from headrace.prep.make.room import Room
 from headrace.prep.make.shard import Work
@@ -34,7 +35,8 @@ def append_to_url(source: Location, out: Url, options: Options, *, new_classes: 
     additions = Additions(out)
     with desk_for(out) as desk, closing(open_files(source, desk.parent, options)) as files:
         base = _base(additions, desk, options, new_classes=new_classes)
-        if part_of(files, base, options, stamps.parse(base.stamps), say) is not None:
+        line = stamp_record(files, files.stamp(), options)
+        if part_of(files, base, options, stamps.parse(base.stamps), line, say) is not None:
             return Result(base.manifest, reused=True, seconds=time.monotonic() - began)
         return _append(files, additions, desk, base, options, workers, began, say)
 
@@ -62,5 +64,8 @@ def _append(
         room.enter(plan)
         work = Work(room.set_of(plan), room.records_of(plan), plan, planned.source.reader, options, additions)
         made = make_set(planned, work, stamp, workers, desk.parent, say)
+        if made.manifest.samples == base.manifest.samples:  # all new images are bad
+            additions.release()
+            return Result(base.manifest, False, time.monotonic() - began, made.tally, added=0)
         additions.publish(work.folder, made.records.values())
     return appended(made, base, began)

@@ -20,7 +20,7 @@ def summary(result: Result, out: Location) -> str:
     if result.reused:
         end = f"  reused: it was made before from the same source with the same options ({result.seconds:.2f} s)"
     elif result.added is not None:
-        nothing = "nothing appended: the set has all images already"
+        nothing = "nothing appended: SOURCE has no usable image that the set lacks"
         what = f"{counted(result.added, 'sample')} appended" if result.added else nothing
         end = f"  {what} ({result.seconds:.1f} s)"
     else:

@@ -74,6 +74,7 @@ def _fill_from(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None
     for _ in range(_TRIES):
         try:
             complete(remote, file, stream, seen, told)
+            refused = None
             if _is(file, stream, seen):
                 stream.flush()
                 return

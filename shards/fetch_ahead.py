@@ -10,7 +10,8 @@ AHEAD = 2
 """How many windows after the current one are fetched: enough to bridge pauses of the storage, with little disk."""
 _WAIT_SECONDS = 0.2  # between attempts while there is no room, because each attempt searches the whole stage
 
-Fetch = Callable[[int, int], bool]
+Told = Callable[[int], None]
+Fetch = Callable[[int, int, Told], bool]
 """Fetches a tar, given its number and that of its window, if it is missing; returns False if there is no room yet."""
 
 
@@ -38,6 +39,9 @@ class FetchAhead:
             threading.Thread(target=self._work, name=f"headrace-stage-{number}", daemon=True)
             for number in range(threads)
         ]
+
+    def start(self) -> None:
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
@@ -82,7 +86,7 @@ class FetchAhead:
         with self._changed:
             self._changed.notify_all()
         for thread in self._threads:
-            if thread is not threading.current_thread():
+            if thread.ident and thread is not threading.current_thread():
                 thread.join(patience)
 
     def _work(self) -> None:
@@ -95,7 +99,7 @@ class FetchAhead:
             self._error = error
 
     def _do(self, window: int, tar: int) -> None:
-        there = self._fetch(tar, window)
+        there = self._fetch(tar, window, self.told)
         with self._changed:
             self._busy.discard(tar)
             self._full = not there

@@ -46,7 +46,7 @@ def classes_of(labels: set[str]) -> list[str]:
     largest = max(labels, key=lambda label: (len(label), label))
     if len(largest) > 9 or int(largest) >= len(labels) + BEYOND:
         raise ValueError(
-            f"all its labels are integers and so class numbers, but the largest of {len(labels):,} labels is "
+            f"all its labels are integers and so class numbers, but the largest of {len(labels):,} different labels is "
             f"{largest[:40]}, and the limit is {len(labels) + BEYOND - 1:,}. Number the classes from 0, or "
             'write the labels as words such as "n7"'
         )

@@ -23,7 +23,12 @@ from headrace.shards.stage import DOCTOR, INDEX, PREP, VERIFY, Stage, Staged
 from headrace.shards.stage_lock import remove_unused
 from headrace.shards.user_cache import private_folder
 
-_KINDS = {"loops": "compiled loops", "kernels": "compiled kernels", "columns": "columns of large sets"}
+_KINDS = {
+    "loops": "compiled loops",
+    "kernels": "compiled kernels",
+    "columns": "columns of large sets",
+    "resumed": "checkpoints from mirrors",
+}
 _COMMANDS = {
     PREP: "files of a prep to a URL",
     VERIFY: "files of a verify of a URL",
@@ -98,7 +103,12 @@ def _size(path: Path) -> int:
 
 
 def _of_files(what: str, files: list[Path], busy: set[str]) -> Copies:
-    return Copies(what, str(files[0]), len(files), sum(map(_size, files)), any(str(path) in busy for path in files))
+    return Copies(what, str(files[0]), len(files), sum(map(_size, files)), any(_is_used(path, busy) for path in files))
+
+
+def _is_used(path: Path, busy: set[str]) -> bool:
+    """Whether a process has the file open; the system names open files by paths without links."""
+    return os.path.realpath(path) in busy
 
 
 def clear_copies(stage: Stage) -> int:
@@ -113,7 +123,7 @@ def clear_copies(stage: Stage) -> int:
     kept = [folder for folder in map(private_folder, _KINDS) if folder is not None]
     files = [*_decoded(), *(path for folder in kept for path in _files(folder))]
     for path in files:
-        if str(path) not in busy:
+        if not _is_used(path, busy):
             with suppress(OSError):
                 size = _size(path)
                 path.unlink()

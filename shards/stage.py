@@ -70,7 +70,7 @@ class Stage:
     def reserve(self, sha256: str) -> None:
         """Create the file of a tar, which then counts as being fetched."""
         path = self.tar(sha256).with_suffix(PARTIAL)
-        make_folder(path.parent)
+        make_folder(path.parent, private=True)
         os.close(opened_to_lock(path))
 
     def tar(self, sha256: str) -> Path:
@@ -108,7 +108,7 @@ class Stage:
     def hold(self, folder: Path) -> Hold:
         """Mark the folder of a set or of a command as used; it is made if missing."""
         while True:
-            make_folder(folder)
+            make_folder(folder, private=True)
             descriptor = opened_to_lock(folder / _LOCK)
             system.lock(descriptor, shared=True)
             if is_still(folder / _LOCK, descriptor):

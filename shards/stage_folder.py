@@ -37,7 +37,7 @@ def stage_folder(named: str | None) -> Path:
             f"no folder headrace/stage in $XDG_CACHE_HOME or ~/.cache that only this user can write. {_GIVE}"
         )
     refuse_impossible(found)
-    make_folder(found)
+    make_folder(found, private=True)
     _refuse_unfit(found)
     return found.absolute()
 

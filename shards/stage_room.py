@@ -54,7 +54,7 @@ class Room:
             taken = {one.sha256: self._size(one) for one in tars}
             if wanted.sha256 in taken and self._stage.tar(wanted.sha256).exists():
                 return True
-            lacking = self._lacking(sum(taken.values()) - taken.get(wanted.sha256, 0), wanted.bytes)
+            lacking = self._lacking(tars, sum(taken.values()) - taken.get(wanted.sha256, 0), wanted.bytes)
             gone = self._evict(tars, wanted, lacking) if lacking > 0 else []
             lacking -= sum(one.bytes for one in gone)
             if lacking > 0:
@@ -80,9 +80,13 @@ class Room:
         kept = sum(one.bytes for one in tars if one.sha256 in held)
         return min(self._stage.most(used) - kept, free_bytes(self._stage.folder) + used - kept)
 
-    def _lacking(self, used: int, more: int) -> int:
-        """How many bytes must be freed for `more` bytes, by the limit and by the free space on the disk."""
-        return max(used + more - self._stage.most(used), more - free_bytes(self._stage.folder))
+    def _lacking(self, tars: list[Staged], used: int, more: int) -> int:
+        """How many bytes must be freed for `more` bytes, by the limit and by the free space on the disk.
+
+        Of the free space, what other downloads have reserved and not written yet is taken.
+        """
+        coming = sum(self._size(one) - one.bytes for one in tars)
+        return max(used + more - self._stage.most(used), more - (free_bytes(self._stage.folder) - coming))
 
     def _size(self, one: Staged) -> int:
         """The size of a staged tar; for one being fetched, its final size."""

@@ -62,6 +62,7 @@ class Staging:
         self._least = _RING * longest * together
         self._ahead = FetchAhead(NextUse(windows, together), self.have, THREADS if fetches else 0)
         self.depot.planned[self.name] = self
+        self._ahead.start()  # its threads read what is set above
 
     def keep(self) -> None:
         """Never evict tars of this split for others of its set, if they take at most half of the stage's limit."""
@@ -76,7 +77,8 @@ class Staging:
 
     def bring(self, number: int) -> None:
         """Fetch a tar that is needed now."""
-        self.have(number, self._ahead.current if self._ahead else 0)
+        ahead = self._ahead
+        self.have(number, ahead.current if ahead else 0, _nobody)
         self.check()
 
     def check(self) -> None:
@@ -84,18 +86,20 @@ class Staging:
         if self._ahead is not None:
             self._ahead.check()
 
-    def have(self, number: int, window: int) -> bool:
-        """Fetch a tar for a window if it is missing; return False if there is no room and it is not needed yet."""
-        shard, depot = self.shards[number], self.depot
+    def have(self, number: int, window: int, told: Told) -> bool:
+        """Fetch a tar for a window if it is missing; return False if there is no room and it is not needed yet.
+
+        `told` is called whenever bytes arrive; an error that it raises ends the download.
+        """
+        shard, depot, ahead = self.shards[number], self.depot, self._ahead
         path = depot.stage.tar(shard.sha256)
         if path.exists():
             return True
-        now = self._ahead is None or window <= self._ahead.current
+        now = ahead is None or window <= ahead.current
         least = ANY if now else self._least
         wanted = Wanted(shard.sha256, shard.bytes, least, lambda staged: self._may_go(staged, window))
         if not depot.room.take(wanted):
             return False
-        told: Told = self._ahead.told if self._ahead else _nobody
         fetch(depot.remote, File(shard.name, shard.bytes, shard.sha256), path, told)
         return True
 

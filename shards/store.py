@@ -97,9 +97,13 @@ def writing(path: Path) -> Iterator[None]:
         raise storage_error(error, path) from error
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, if missing."""
+def make_folder(folder: Path, *, private: bool = False) -> None:
+    """Make a folder, and those above it, if missing; if `private`, only its owner may enter those that it makes."""
     try:
+        if private:
+            for above in reversed([folder, *folder.parents]):
+                if not above.is_dir():
+                    above.mkdir(0o700, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error

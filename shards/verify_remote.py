@@ -41,8 +41,11 @@ def verify_at(where: Location, *, decode: Decode | None, threads: int, progress:
         def fetched(shard: ShardInfo) -> Iterator[None]:
             names = shard.name, Path(shard.name).with_suffix(".idx").name
             _copy(remote, File(shard.name, shard.bytes, shard.sha256), root)
-            with suppress(AbsentError), store.writing(root / names[1]), (root / names[1]).open("wb") as stream:
-                remote.download(names[1], stream)
+            try:
+                with store.writing(root / names[1]), (root / names[1]).open("wb") as stream:
+                    remote.download(names[1], stream)
+            except AbsentError:
+                (root / names[1]).unlink()
             yield
             for one in names:
                 (root / one).unlink(missing_ok=True)

@@ -51,7 +51,7 @@ class Additions(Uploads):
         try:
             self._refuse_change()
         except HeadraceError:
-            self._release()
+            self.release()
             raise
 
     def _refuse_change(self) -> None:
@@ -67,9 +67,9 @@ class Additions(Uploads):
     def _finish(self, content: bytes) -> None:
         if not self.remote.replace(MANIFEST, content, self._tag):
             raise self._changed()
-        self._release()
+        self.release()
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Remove the claim and the files that were stored for this plan, but not those of a later plan."""
         if self._plan is not None:
             own = tuple(f"{self._folder(self._plan)}{ending}" for ending in ("/", ".plan/"))

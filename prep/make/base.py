@@ -127,7 +127,7 @@ def _part_of(line: bytes) -> int:
     """The number of the part that a line of the report belongs to, from 1 on; a damaged line counts as part 1."""
     try:
         return int(json.loads(line).get("part", 1))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return 1
 
 

@@ -47,11 +47,12 @@ def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: 
         return None
     manifest = ShardSet.open(out).manifest
     refuse_others(out, manifest, options)
-    number = part_by_stamp(files, manifest, options, stamps.read(out))
+    line = stamp_record(files, files.stamp(), options)  # before contents are read
+    number = part_by_stamp(files, manifest, options, stamps.read(out), line)
     if number is None:
         say(f"{files.root}: the source has moved or changed since the last prep; comparing contents")
         number = check_source(files, out, manifest, options, out)
-        remember(files, out, options, number, say)
+        remember(out, number, line, say)
     return manifest
 
 
@@ -85,12 +86,12 @@ def parts_with(out: Location, manifest: Manifest, options: Options) -> list[int]
     return [number for number, part in enumerate(manifest.parts) if not _differences(out, part.options, options)]
 
 
-def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: list[Stamp]) -> int | None:
+def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: list[Stamp], line: bytes) -> int | None:
     """The number of the part that was made from this source with these options, found by its stamp.
 
-    None if no stamp matches.
+    `line` is what `stamp_record` gives for the source now. None if no stamp matches.
     """
-    (own,) = stamps.parse(stamp_record(files, files.stamp(), options))
+    (own,) = stamps.parse(line)
     numbers = parts_with(files.root, manifest, options)
     return next((one for one in numbers if one < len(known) and stamps.same_source(known[one], own)), None)
 
@@ -115,9 +116,11 @@ def part_by_contents(
     return next((one for one in numbers if manifest.parts[one].source.fingerprint == digest), None), seen
 
 
-def remember(files: Files, out: Path, options: Options, number: int, say: Say) -> None:
-    """Store the stamp of a part, so that contents need not be compared again; print a line if that is not possible."""
-    line = stamp_record(files, files.stamp(), options)
+def remember(out: Path, number: int, line: bytes, say: Say) -> None:
+    """Store the stamp of a part, so that contents need not be compared again; print a line if that is not possible.
+
+    `line` is what `stamp_record` gave before the contents were compared.
+    """
     try:
         known = regular.read(out / STAMP)
     except OSError:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headrace.prep.command.options import Options
 from headrace.prep.command.progress import Say
-from headrace.prep.make.reuse import check_source, part_by_stamp, refuse_others
+from headrace.prep.make.reuse import check_source, part_by_stamp, refuse_others, stamp_record
 from headrace.prep.make.uploads import Uploads
 from headrace.prep.sources.files import Files
 from headrace.shards import manifest, stamps, store
@@ -31,7 +31,8 @@ def existing_at(
     known = b""
     with suppress(AbsentError):
         known = uploads.remote.read(STAMP, _MOST_STAMP)
-    if part_by_stamp(files, found, options, stamps.parse(known)) is None:
+    line = stamp_record(files, files.stamp(), options)
+    if part_by_stamp(files, found, options, stamps.parse(known), line) is None:
         say(f"{files.root}: the source has moved or changed since the last prep; comparing contents")
         fetch_indexes(uploads, found, folder)
         check_source(files, uploads.url, found, options, folder)

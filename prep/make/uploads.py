@@ -80,8 +80,8 @@ class Uploads:
             there = self._claimed()
         if there is None or there.get("id") != plan.id:
             raise UsageError(
-                f"{self.url}: a set from another source, or with other options, is being made there. Choose another "
-                f"OUT. If that set was abandoned, remove {self.url}/{WORK} and the files beside it first"
+                f"{self.url}: a set from another source, or with other options, is being made there. Wait until that "
+                f"ends, or choose another OUT. `headrace clean {self.url}` lists the files of one abandoned a day ago"
             )
 
     def fetch_plan(self, folder: Path) -> Plan | None:

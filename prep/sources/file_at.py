@@ -87,7 +87,10 @@ class LocalFile:
 
 
 class RemoteFile:
-    """A file at a URL, in its state at the first access or at the last call of `stamp`."""
+    """A file at a URL.
+
+    Its size and time are those of the first access or of the last call of `stamp`; its bytes are those of now.
+    """
 
     remote = True
 

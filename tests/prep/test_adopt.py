@@ -154,7 +154,7 @@ def test_stray_integer_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(
         tarred({b"0.jpg": JPEGS[0], b"0.cls": b"0", b"1.jpg": JPEGS[1], b"1.cls": b"999999"})
     )
-    with pytest.raises(DataError, match="the largest of 2 labels is 999999"):
+    with pytest.raises(DataError, match="the largest of 2 different labels is 999999"):
         adopt(tmp_path, say=quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["x.tar"]
 

@@ -219,3 +219,23 @@ def test_page_of_growing_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert ended.code == 0, ended.stderr
     assert [one.id for one in load(Path("shards/birds")).classes] == ["ant", "bee", "cat"]
     assert (len(commands), load(Path("shards/birds")).samples) == (3, 12)
+
+
+def test_append_of_bad_images_alone_changes_nothing(tmp_path: Path) -> None:
+    """No empty part is published, and the summary says what became of the images."""
+    options = Options(val_fraction=0, on_bad="skip")
+    out = tmp_path / "set"
+    prep(
+        as_folder({"ant/1.jpg": JPEGS[0], "bee/1.jpg": JPEGS[1]}, tmp_path / "a"),
+        out,
+        options,
+        workers=1,
+        if_exists="error",
+        say=quiet,
+    )
+    before = contents(out)
+    bad = as_folder({"ant/9.jpg": b"\xff\xd8\xff junk"}, tmp_path / "b")
+    result = append(bad, out, options, new_classes=False, workers=1, say=quiet)
+    assert (result.added, len(result.tally.bad)) == (0, 1)
+    assert contents(out) == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".partial")] == []

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
@@ -23,7 +23,7 @@ class Asked:
         self.gate.set()
         self._lock = threading.Lock()
 
-    def __call__(self, tar: int, window: int) -> bool:
+    def __call__(self, tar: int, window: int, _: object) -> bool:
         """Record the request, and return once the gate is open."""
         assert tar in WINDOWS[window]
         with self._lock:
@@ -32,11 +32,18 @@ class Asked:
 
     def settled(self) -> list[int]:
         """All the tars requested so far, once no more requests arrive."""
-        seen = -1
-        while seen < len(self.order):
-            seen = len(self.order)
-            time.sleep(0.05)
+        settled(lambda: len(self.order))
         return sorted(self.order)
+
+
+def settled(count: Callable[[], int]) -> int:
+    """The count, once it is above 0 and has not grown for a while."""
+    seen, since, until = 0, time.monotonic(), time.monotonic() + 10
+    while time.monotonic() < until and (not seen or time.monotonic() - since < 0.3):
+        time.sleep(0.01)
+        if (now := count()) != seen:
+            seen, since = now, time.monotonic()
+    return seen
 
 
 @pytest.fixture
@@ -50,6 +57,7 @@ def ahead(asked: Asked) -> Iterator[FetchAhead]:
     """Six threads behind a closed gate."""
     asked.gate.clear()
     with closing(FetchAhead(NextUse(iter(WINDOWS)), asked, 6)) as ahead:
+        ahead.start()
         yield ahead
         asked.gate.set()
 
@@ -69,11 +77,12 @@ def test_no_room_is_tried_again() -> None:
     """A tar for which there was no room is requested again until there is room."""
     tries: list[int] = []
 
-    def fetch(tar: int, _: int) -> bool:
+    def fetch(tar: int, _: int, __: object) -> bool:
         tries.append(tar)
         return len(tries) > 3
 
-    with closing(FetchAhead(NextUse(iter([[7]])), fetch, 1)):
+    with closing(FetchAhead(NextUse(iter([[7]])), fetch, 1)) as ahead:
+        ahead.start()
         deadline = time.monotonic() + 10
         while len(tries) < 4 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -86,14 +95,15 @@ def test_no_thread_tries_again_before_its_time_or_a_window_ends(monkeypatch: pyt
     monkeypatch.setattr(fetch_ahead, "_WAIT_SECONDS", 60.0)
     tries: list[int] = []
 
-    def fetch(tar: int, _: int) -> bool:
+    def fetch(tar: int, _: int, __: object) -> bool:
         tries.append(tar)
         return False
 
     with closing(FetchAhead(NextUse(iter(WINDOWS)), fetch, 6)) as ahead:
-        time.sleep(0.5)
+        ahead.start()
+        assert settled(lambda: len(tries)) <= 6
         before = len(tries)
-        assert 1 <= before <= 6  # all may begin before the first is told
+        assert before >= 1  # all may begin before the first is told
         ahead.go_on([2])
         deadline = time.monotonic() + 10
         while len(tries) == before and time.monotonic() < deadline:
@@ -105,11 +115,13 @@ def test_no_thread_tries_again_before_its_time_or_a_window_ends(monkeypatch: pyt
 def test_error_of_a_thread_reaches_whoever_wants_a_tar() -> None:
     """The next reader that needs a tar gets the error of a thread unchanged, and so does every later one."""
 
-    def fetch(tar: int, _: int) -> bool:
+    def fetch(tar: int, _: int, __: object) -> bool:
         raise OSError(f"no {tar}")
 
     with closing(FetchAhead(NextUse(iter(WINDOWS)), fetch, 2)) as ahead:
-        time.sleep(0.1)
+        ahead.start()
+        for thread in ahead._threads:  # each ends with an error
+            thread.join(10)
         for _ in range(2):
             with pytest.raises(OSError, match=r"no [01]"):
                 ahead.go_on([0])
@@ -120,7 +132,7 @@ def test_closing_ends_what_is_on_its_way() -> None:
     told = threading.Event()
     box: list[FetchAhead] = []
 
-    def fetch(_: int, __: int) -> bool:
+    def fetch(_: int, __: int, ___: object) -> bool:
         while True:
             told.set()
             box[0].told(1)
@@ -130,6 +142,7 @@ def test_closing_ends_what_is_on_its_way() -> None:
     assert not told.is_set()
     threads = FetchAhead(NextUse(iter(WINDOWS)), fetch, 3)
     box[0] = threads
+    threads.start()
     assert told.wait(10)
     threads.close()
     threads.check()

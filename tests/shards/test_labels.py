@@ -31,8 +31,8 @@ def test_one_word_makes_words_of_all(labels: set[str], word: str) -> None:
 
 @pytest.mark.parametrize("largest", ["999999", "9" * 9, "9" * 200])
 def test_stray_integer_makes_no_million_classes(largest: str) -> None:
-    """An integer far above the number of labels is an error that says so, before any class is made."""
-    with pytest.raises(ValueError, match=f"the largest of 3 labels is {largest[:40]}"):
+    """An integer far above the number of different labels is an error that says so, before any class is made."""
+    with pytest.raises(ValueError, match=f"the largest of 3 different labels is {largest[:40]}"):
         classes_of({"0", "1", largest})
 
 

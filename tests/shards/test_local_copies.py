@@ -85,6 +85,20 @@ def test_clear_removes_nothing_that_is_used(stage: Stage, tiny_set: Path, tmp_pa
     assert (tars(stage), stage.set_folders(), decoded.exists()) == (0, [], False)
 
 
+def test_clear_sees_through_links(stage: Stage, tmp_path: Path) -> None:
+    """A file that is noted by a path with a link is known to be used, though the system gives its path without."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to("real")
+    decoded = tmp_path / "linked" / "train.rgb"
+    decoded.write_bytes(bytes(100))
+    local_copies.note_decoded(decoded)
+    with decoded.open("rb"):
+        local_copies.clear_copies(stage)
+        assert decoded.exists()
+    local_copies.clear_copies(stage)
+    assert not decoded.exists()
+
+
 @pytest.mark.parametrize("command", ["prep", "verify"])
 def test_files_of_a_command_that_was_killed(stage: Stage, command: str) -> None:
     """The files are listed and removed, but not while such a command runs."""

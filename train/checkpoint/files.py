@@ -82,7 +82,7 @@ def _remove_old(run: Path, keep: int, attempt: Attempt, named: set[str]) -> None
     for path in own:
         if path.name not in kept:
             attempt.look()
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def remove_unfinished(run: Path) -> None:
@@ -114,7 +114,11 @@ def load(path: Path, sha256: str | None = None) -> Stored:
     checkpoint, DataError if the file is damaged or has another hash, NewerError if a newer Headrace wrote it.
     """
     refuse_impossible(path)
-    path = _best_of(path) if path.is_dir() else path
+    if path.is_dir():
+        best = _best_of(path)
+        if isinstance(best, Stored) and sha256 in (None, best.sha256):
+            return best
+        path = best.path if isinstance(best, Stored) else best
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -145,17 +149,25 @@ def load(path: Path, sha256: str | None = None) -> Stored:
     return Stored(checked(path, state), path, digest)
 
 
-def _best_of(run: Path) -> Path:
-    """Return the file that the newest undamaged checkpoint of the run names as the best; best.pt if it names none."""
+def _best_of(run: Path) -> Stored | Path:
+    """Return the checkpoint that the newest undamaged one of the run names as the best; best.pt if it names none.
+
+    If the newest names itself, its contents are returned, because they have been read already.
+    """
     for path in newest_first(run):
         try:
-            said = load(path).state.get("best")
+            newest = load(path)
         except NewerError:
             raise
         except DataError:
             continue
+        except UsageError:
+            if path.exists():
+                raise
+            continue  # removed meanwhile by the run, which is still going on
+        said = newest.state.get("best")
         if said == THIS:
-            return path
+            return newest
         return run / CHECKPOINTS / said if said else run / BEST
     return run / BEST
 
@@ -195,4 +207,7 @@ def newest(run: Path) -> Newest:
             raise
         except DataError as error:
             passed_over.append(str(error))
-    raise DataError("; ".join(passed_over))
+        except UsageError:
+            if path.exists():
+                raise  # otherwise it was removed meanwhile by the run, which is still going on
+    raise DataError("; ".join(passed_over) or f"{run}: all checkpoints were removed while they were read. Try again")

@@ -1,6 +1,6 @@
 """Copies a run folder to a URL during training: first the checkpoints, and last a file that names them.
 
-    MIRROR/checkpoints/step-00000782-<16 hex of sha256>.pt    the last one and the best one
+    MIRROR/checkpoints/step-00000782-000003-<16 hex of sha256>.pt    the last one and the best one
     MIRROR/metrics.jsonl, recipe.toml ...                     the files of the run folder, as they are at a save
     MIRROR/last.json                                          names the two checkpoints; written last
 
@@ -148,7 +148,9 @@ class Mirror(Callback):
                     raise
                 continue  # replaced meanwhile: the newer one comes next
             self._there[name], self._moved = state, time.monotonic()
-        if newest is None or newest != self._newest():
+        if newest is None:
+            return  # the first save asks again
+        if newest != self._newest():
             self._ask()  # there was a save meanwhile
             return
         if newest != self._pointer:

@@ -4,12 +4,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from headrace.shards import store
-from headrace.shards.errors import DataError, HeadraceError, NewerError, UsageError
+from headrace.shards.errors import DataError, NewerError, UsageError
 from headrace.shards.remote import AbsentError, Remote
 from headrace.shards.urls import Url
 from headrace.shards.user_cache import private_folder
 from headrace.train.checkpoint import files
-from headrace.train.checkpoint.files import Newest
+from headrace.train.checkpoint.files import Newest, Stored
 from headrace.train.checkpoint.names import CHECKPOINTS, age, is_name, newest_first
 from headrace.train.checkpoint.pointer import BEST, LAST, Pointer
 
@@ -42,7 +42,7 @@ def fetch_newest(url: Url, out: Path | None) -> Newest:
     for name in names:
         path = into / CHECKPOINTS / name
         try:
-            found = files.load(_fetch(remote, name, into))
+            found = _fetch(remote, name, into)
         except AbsentError:
             continue  # removed meanwhile by the run, which is still going on
         except NewerError:
@@ -89,16 +89,18 @@ def _private() -> Path:
     return found
 
 
-def _fetch(remote: Remote, name: str, into: Path) -> Path:
-    """Return the local path of the checkpoint with this name; fetch the file if it is missing or damaged."""
+def _fetch(remote: Remote, name: str, into: Path) -> Stored:
+    """Return the checkpoint with this name; fetch its file if it is missing or damaged here."""
     path = into / CHECKPOINTS / name
-    with suppress(HeadraceError):  # it is missing or damaged
-        files.load(path)
-        return path
-    store.make_folder(path.parent)
-    with store.replacing(path) as stream:
-        remote.download(f"{CHECKPOINTS}/{name}", stream)
-    return path
+    try:
+        return files.load(path)
+    except NewerError:
+        raise
+    except (DataError, UsageError):  # it is damaged or missing
+        store.make_folder(path.parent)
+        with store.replacing(path) as stream:
+            remote.download(f"{CHECKPOINTS}/{name}", stream)
+        return files.load(path)
 
 
 def _complete(remote: Remote, out: Path, name: str, pointer: Pointer | None) -> None:
@@ -107,7 +109,7 @@ def _complete(remote: Remote, out: Path, name: str, pointer: Pointer | None) -> 
         store.write_link(out / LAST, Path(CHECKPOINTS) / name)
     if pointer is not None and pointer.best and not (out / BEST).is_symlink():
         with suppress(AbsentError, DataError):
-            files.load(_fetch(remote, pointer.best, out))
+            _fetch(remote, pointer.best, out)
             store.write_link(out / BEST, Path(CHECKPOINTS) / pointer.best)
     if not (out / _LOG).exists():
         with suppress(AbsentError):

@@ -4,6 +4,7 @@ The newest checkpoint is that of the highest attempt and, within an attempt, of 
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 CHECKPOINTS = "checkpoints"
@@ -39,9 +40,16 @@ def age(name: str) -> tuple[int, int]:
 
 
 def newest_first(run: Path) -> list[Path]:
-    """Return all checkpoint files of a run folder, damaged or not, the newest first."""
-    found = [path for path in (run / CHECKPOINTS).glob("step-*.pt") if is_name(path.name)]
-    return sorted(found, key=lambda path: (*age(path.name), path.stat().st_mtime_ns), reverse=True)
+    """Return all checkpoint files of a run folder, damaged or not, the newest first.
+
+    Files that the run removes meanwhile are omitted.
+    """
+    found = []
+    for path in (run / CHECKPOINTS).glob("step-*.pt"):
+        if is_name(path.name):
+            with suppress(FileNotFoundError):
+                found.append((*age(path.name), path.stat().st_mtime_ns, path))
+    return [path for *_, path in sorted(found, reverse=True)]
 
 
 def exists(run: Path) -> bool:

@@ -145,9 +145,8 @@ class Settings:
             "crop": self.crop,
             "smoothing": self.smoothing,
             "normalise": None if self.normalise is None else [list(colour) for colour in self.normalise],
+            "interpolation": self.interpolation,
         }
-        if self.interpolation != "bilinear":  # states that were made before there was a choice have no such field
-            values["interpolation"] = self.interpolation
         return {name: _short(value) for name, value in values.items()}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from headrace.shards.errors import DataError, NewerError, UsageError
 
 FORMAT = 1
-_BEFORE = {"partitions": 1}
+_BEFORE = {"partitions": 1, "interpolation": "bilinear"}
 """Values for states of earlier versions, which lack these keys: what those versions did, because there was no
 choice."""
 

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
-from typing import Protocol
 
+from headrace.shards.errors import HeadraceError, error_line
 from headrace.train.machine.abort import end_process
+from headrace.train.machine.rendezvous import Store
 from headrace.train.machine.signals import StoppedError
 from headrace.train.machine.world import World
 
@@ -24,21 +25,11 @@ _DONE = "done"
 _JOIN_SECONDS = 2.0
 
 
-class Store(Protocol):
-    """The methods of the launcher's key-value store that a heartbeat needs. No other thread may use the object."""
-
-    def set(self, key: str, value: str, /) -> None:
-        """Write a value under a key of the store."""
-
-    def get(self, key: str, /) -> bytes:
-        """Return the value of a key that exists in the store."""
-
-    def check(self, keys: list[str], /) -> bool:
-        """Return whether all of these keys exist in the store."""
-
-
 class Heartbeat:
-    """Writes signs of life of `rank` until `stop` is called; calls `end` if the next rank is silent for `seconds`."""
+    """Writes signs of life of `rank` until `stop` is called; calls `end` if the next rank is silent for `seconds`.
+
+    No other thread may use `store`.
+    """
 
     def __init__(self, store: Store, rank: int, size: int, seconds: float, end: Callable[[str], None]) -> None:
         self._store, self._rank, self._size, self._seconds, self._end = store, rank, size, seconds, end
@@ -106,9 +97,8 @@ def beating(world: World, seconds: float) -> Iterator[None]:
 
     def silent(what: str) -> None:
         where = f"rank {world.rank} on {os.uname().nodename}"
-        end_process(
-            f"headrace: error: {where}: {what} (runtime.silent_seconds). The host of that rank is down or hangs", 1
-        )
+        error = HeadraceError(f"{where}: {what} (runtime.silent_seconds). The host of that rank is down or hangs")
+        end_process(error_line(error), 1)
 
     heartbeat = Heartbeat(store, world.rank, world.size, seconds, silent)
     try:

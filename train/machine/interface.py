@@ -61,8 +61,18 @@ def choose_interface(store: Store, rank: int, size: int, main: str, *, tries: bo
         trouble = trouble or (_trouble(store, rank, used) if tries else "")
         store.set(f"trouble/{rank}", trouble)
     else:
-        with _listening(store, used):
-            troubles = [trouble, *(store.get(f"trouble/{other}").decode() for other in range(1, size))]
+        try:
+            with _listening(store, used):
+                troubles = [trouble, *(store.get(f"trouble/{other}").decode() for other in range(1, size))]
+        except OSError as error:
+            store.set("listens", "")
+            troubles = [
+                trouble,
+                (
+                    f"rank 0: cannot listen on {used} ({error.strerror or error}). Name an interface with another "
+                    f"address in {_GLOO}"
+                ),
+            ]
         store.set("verdict", next(filter(None, troubles), ""))
     if verdict := store.get("verdict").decode():
         raise UsageError(verdict)
@@ -115,7 +125,9 @@ def _listening(store: Store, used: Way) -> Iterator[None]:
 
 def _trouble(store: Store, rank: int, used: Way) -> str:
     """Return why this rank cannot connect to rank 0 from the address that gloo will use; "" if it can connect."""
-    address, interface, port = json.loads(store.get("listens"))
+    if not (listens := store.get("listens")):
+        return ""  # rank 0 tells its own trouble
+    address, interface, port = json.loads(listens)
     try:
         socket.create_connection((address, port), _TRY_SECONDS, source_address=(used.address, 0)).close()
     except OSError as error:

@@ -12,7 +12,8 @@ from headrace.shards.errors import UsageError
 
 _TASKS = "SLURM_STEP_NUM_TASKS"
 _FIRST_PORT, _PORTS = 20_000, 12_000  # below 32,768, where Linux begins to assign ports to connections
-_HEAD = re.compile(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?")  # node, or node[01-03,7]suffix
+_HEAD = re.compile(r"(?:[^,\[\]]|\[[^\]]*\])+")  # up to the first comma outside brackets
+_NUMBERS = re.compile(r"\[(\d+)[^\]]*\]")  # [01-03,7]
 _PART = re.compile(r"(\d+)(?:\(x(\d+)\))?")  # 2 or 2(x3): tasks of a host, and the number of consecutive hosts
 
 
@@ -59,11 +60,15 @@ def refuse_several(environment: Mapping[str, str]) -> None:
 
 
 def first_host(listed: str) -> str:
-    """Return the first host of a list in SLURM's notation: "node01" for "node[01-03,7],other"."""
+    """Return the first host of a list in SLURM's notation: "node01" for "node[01-03,7],other".
+
+    Raises ValueError if the list is empty or not in this notation.
+    """
     found = _HEAD.match(listed)
-    if not found:
+    host = _NUMBERS.sub(r"\1", found[0]) if found else ""
+    if not host or "[" in host:
         raise ValueError(f"no host in {listed!r}")
-    return "".join(part or "" for part in found.groups())
+    return host
 
 
 def tasks_of_host(listed: str, host: int) -> int:

@@ -158,8 +158,10 @@ class World:
         except StoppedError:  # all ranks stop at the same step, so none waits for another
             self.leave()
             raise
-        except RuntimeError as error:
-            if not of_others(error):
+        except BaseException as error:
+            if self._is_guest and self._host is not None:  # the surrounding process lives on
+                self.leave()
+            if not (isinstance(error, RuntimeError) and of_others(error)):
                 raise
             roll = RollCall(self._met_in, self.rank, self.size) if self._met_in else None
             raise LostRankError(self.rank, timeout_minutes, error, roll) from error

@@ -46,7 +46,7 @@ class Matched:
         rows = {len(published[key]) if key in published and published[key].ndim else 0 for key in drawn}
         if rows != {len(imagenet_synsets())}:
             raise UsageError(
-                f"model.head = matched: the classifier in {name} has {max(rows, default=0):,} rows instead of the "
+                f"model.head = matched: the classifier in {name} has {min(rows, default=0):,} rows instead of the "
                 "1,000 of ImageNet. Set model.head=new"
             )
         head = {key: value.clone() for key, value in drawn.items()}

@@ -80,13 +80,15 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
     path = folder / CONFIG
     try:
         found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not the config.json of a timm folder ({error})") from error
     if not isinstance(found, dict) or found.get("architecture") != architecture_of(name):
         seen = found.get("architecture") if isinstance(found, dict) else type(found).__name__
         raise UsageError(f"{path}: its architecture is {seen!r}, but model.name is {name}. Set model.name=timm/{seen}")
     if found.get("model_args"):
         raise UsageError(f"{path}: its network was built with {found['model_args']}, which Headrace does not support")
+    if not isinstance(found.get("pretrained_cfg") or {}, dict):
+        raise UsageError(f"{path}: its pretrained_cfg is not an object. Give the folder that timm's save_for_hf wrote")
     return found
 
 
@@ -95,9 +97,18 @@ def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
 
     If that config has sizes for testing, evaluation uses them.
     """
-    config = published_config(name)
-    if weights is not None and weights.is_dir():
-        config = {**config, **(folder_config(weights, name).get("pretrained_cfg") or {})}
+    config, where = published_config(name), f"model.name = {name}"
+    if weights is not None and weights.is_dir() and (own := folder_config(weights, name).get("pretrained_cfg")):
+        # The published sizes for testing are those of other weights.
+        config = {**{key: value for key, value in config.items() if not key.startswith("test_")}, **own}
+        where = str(weights / CONFIG)
+    try:
+        return _preferred(name, config)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where}: a value for preparing images is not as timm writes it ({error})") from error
+
+
+def _preferred(name: str, config: dict[str, Any]) -> Preferred:
     config = {**_DEFAULTS, **{key: value for key, value in config.items() if value is not None}}
     size = _side(name, config["input_size"])
     if config["interpolation"] not in _INTERPOLATIONS:

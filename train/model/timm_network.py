@@ -77,8 +77,8 @@ class TimmNetwork(Network):
             raise UsageError(
                 f"optim.layer_decay: timm does not divide {self.name} into layers. Set optim.layer_decay=1"
             ) from error
-        last = max(layer.values())
-        return [last if name in self.head_names else layer[name] for name, _ in self.timm.named_parameters()]
+        last, heads = max(layer.values()), set(self.head_names)
+        return [last if name in heads else layer[name] for name, _ in self.timm.named_parameters()]
 
     def never_decayed(self) -> frozenset[str]:
         """Return the names that timm exempts from weight decay, such as position embeddings and tokens."""

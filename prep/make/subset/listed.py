@@ -33,6 +33,8 @@ def listed(shards: ShardSet, path: Path) -> Ids:
             number = 0
             while line := stream.readline(_LONGEST):
                 number += 1
+                if len(line) == _LONGEST and not line.endswith(b"\n"):
+                    raise DataError(f"{path}: line {number:,} is too long. Write one sample per line")
                 words = line.decode("utf-8", "replace").replace(",", " ").split()
                 if not words or words[0].startswith("#") or (number == 1 and words == _HEADER):
                     continue

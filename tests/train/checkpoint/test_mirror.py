@@ -116,6 +116,24 @@ def test_files_before_the_pointer_and_old_ones_go(tmp_path: Path) -> None:
     assert Pointer.read(cast(Remote, storage)) == Pointer(THIRD, FIRST)
 
 
+def test_thread_sleeps_until_the_first_checkpoint(tmp_path: Path) -> None:
+    """It would take a core from training otherwise."""
+    run, storage = tmp_path / "run", Storage(tmp_path / "there")
+    one, _, _ = mirrored(run, storage)
+    run.mkdir()
+    (run / "recipe.toml").touch()
+    one.on_start(start(run))
+    deadline = time.monotonic() + 20
+    while not storage.order and time.monotonic() < deadline:
+        time.sleep(0.01)
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.25
+    one.on_saved(save(run, FIRST))
+    wait_for(storage, FIRST)
+    one.on_end(END)
+
+
 def test_failures_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several failures in a row give one warning."""
     monkeypatch.setattr(mirror, "_PAUSES", (0.01, 0.02))

@@ -38,7 +38,14 @@ def test_rank_of_torchrun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("listed", "first"),
-    [("a", "a"), ("a,b", "a"), ("n[1-3],m", "n1"), ("n[07,9]", "n07"), ("rack1-n[2-4].lan,x", "rack1-n2.lan")],
+    [
+        ("a", "a"),
+        ("a,b", "a"),
+        ("n[1-3],m", "n1"),
+        ("n[07,9]", "n07"),
+        ("rack1-n[2-4].lan,x", "rack1-n2.lan"),
+        ("r[1-2]n[03-4],x", "r1n03"),
+    ],
 )
 def test_first_host(listed: str, first: str) -> None:
     """The first host is found in lists as SLURM abbreviates them."""

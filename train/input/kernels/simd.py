@@ -1,4 +1,4 @@
-"""Processes one or two pixels at a time on vector units, with LLVM code that numba cannot generate from Python."""
+"""Processes several bytes at a time on vector units, with LLVM code that numba cannot generate from Python."""
 
 import platform
 from collections.abc import Callable

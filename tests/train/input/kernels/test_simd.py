@@ -1,6 +1,7 @@
 """Code for LLVM gives the same bits with and without an instruction that only some processors have."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ import pytest
 
 from headrace.train.input.kernels.jit import MISSING
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason="there are no compiled loops without numba")
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason="there are no compiled loops without numba"),
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="the instruction is one of x86-64"),
+]
 CODE = """
 import hashlib
 import numpy as np
