@@ -42,6 +42,7 @@ test-extras: $(STAMP)  ## what needs more than a bare install: EXTRAS=all, chang
 
 test-faults: $(STAMP)  ## the long fault injection: processes killed at random moments, full disks, broken files
 	$(BIN)/python -m pytest -m faults
+	VENV=$(VENV) PYTEST_MARKS=faults tests/extras/run $(shell grep -lr --include='test_*.py' 'mark.faults' tests/extras | cut -d/ -f3 | sort -u)
 
 test-gpu: $(STAMP)  ## the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu

@@ -100,10 +100,9 @@ def writing(path: Path) -> Iterator[None]:
 def make_folder(folder: Path, *, private: bool = False) -> None:
     """Make a folder, and those above it, if missing; if `private`, only its owner may enter those that it makes."""
     try:
-        if private:
-            for above in reversed([folder, *folder.parents]):
-                if not above.is_dir():
-                    above.mkdir(0o700, exist_ok=True)
+        for above in reversed([folder, *folder.parents] if private else []):
+            if not above.is_dir():
+                above.mkdir(0o700, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error

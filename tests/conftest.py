@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,15 +47,17 @@ def cache_of_these_tests(tmp_path_factory: pytest.TempPathFactory, pytestconfig:
         return
     earlier = pytestconfig.cache.mkdir("loops")
     for path in earlier.iterdir():
-        shutil.copy2(path, loops)
+        with suppress(FileNotFoundError):  # another session has just removed it
+            shutil.copy2(path, loops)
+    begun_with = {path.name for path in loops.iterdir()}
     yield
     for path in loops.iterdir():  # one by one and by rename: other workers of this session do the same
         part = earlier.with_name(f"{os.getpid()}.part")
         shutil.copy2(path, part)
         part.replace(earlier / path.name)
-    for path in earlier.iterdir():
-        if not (loops / path.name).exists():  # the least recently used go, beyond a limit
-            path.unlink(missing_ok=True)
+    for name in begun_with:
+        if not (loops / name).exists():  # the least recently used go, beyond a limit
+            (earlier / name).unlink(missing_ok=True)
 
 
 TRAIN, VAL = 40, 10  # images a class of the tiny source

@@ -5,7 +5,8 @@
 One thread resizes crops (RandomResizedCrop with area 0.08 to 1) of images of noise in memory: 256 of 64 x 64 to 64
 pixels, and 32 of 375 x 500 to 224. Plain numba computes bytes one by one, whereas `train/input/kernels/simd.py` tells
 LLVM which bytes form a vector, and on x86-64 names the instruction PMADDWD, which sums four pairs of products; other
-processors multiply and add. Everything else is the same. A run without numba uses torch
+processors multiply and add. Everything else is the same, so plain numba too goes through the rows in blocks of 16
+bytes, which it cannot vectorise like one loop. A run without numba uses torch
 (`train/input/kernels/plain.py`). Each contender is a process of its own, which first checks that its pixels equal those
 of the code for LLVM, and is stopped while another one is measured.
 """

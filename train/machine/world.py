@@ -155,11 +155,9 @@ class World:
         try:
             self._meet(backend, timedelta(minutes=timeout_minutes), device)
             yield
-        except StoppedError:  # all ranks stop at the same step, so none waits for another
-            self.leave()
-            raise
         except BaseException as error:
-            if self._is_guest and self._host is not None:  # the surrounding process lives on
+            # After a signal all ranks stop at the same step, so none waits for another. A guest's process lives on.
+            if isinstance(error, StoppedError) or (self._is_guest and self._host is not None):
                 self.leave()
             if not (isinstance(error, RuntimeError) and of_others(error)):
                 raise

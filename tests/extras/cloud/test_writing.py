@@ -122,7 +122,7 @@ def test_twenty_kills(many: Path, tiny_zip: Path, s3: S3, monkeypatch: pytest.Mo
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            killed += 1
+                killed += 1
     finally:
         s3.pause = 0.0
     ended = headrace("prep", tiny_zip, url, *CUT)

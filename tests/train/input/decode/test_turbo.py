@@ -1,5 +1,6 @@
 """Small JPEGs decoded by libjpeg-turbo have DALI's bits, and other files are left to DALI."""
 
+import ctypes
 import io
 from typing import Any
 from unittest import mock
@@ -17,7 +18,7 @@ from headrace.train.input.decode.arrays import Jpegs
 from headrace.train.input.decode.dali import Decoder
 from headrace.train.input.decode.regions import Regions
 from headrace.train.input.decode.turbo import MOST_PIXELS, Files, TurboDecoder
-from headrace.train.input.decode.turbo_library import system_library
+from headrace.train.input.decode.turbo_library import NAME, system_library
 from tests.prep.odd_jpegs import odd_jpeg
 from tests.train import pictures
 from tests.train.input.decode.test_regions import KINDS, OTHER_SAMPLINGS, coloured
@@ -187,3 +188,12 @@ def test_memory_is_kept() -> None:
     _, third = decoder(files_of([jpeg] * 6, [(64, 64)] * 6))
     assert second.pixels is first.pixels
     assert third.pixels.size == 6 * 3 * 64 * 64
+
+
+def test_library_of_the_system_is_used() -> None:
+    """If it can be loaded; the tests above then compare it with simplejpeg."""
+    try:
+        ctypes.CDLL(NAME)
+    except OSError:
+        pytest.skip("the system has no libturbojpeg; tests/extras/turbojpeg runs these tests with it")
+    assert system_library() is not None
