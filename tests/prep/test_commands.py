@@ -70,7 +70,7 @@ def test_usage_errors_end_with_2(source: Path, tmp_path: Path) -> None:
     cases = [
         (["prep", tmp_path / "none", out], "no such file or folder. Give TinyImageNet"),
         (["prep", tmp_path / "text", out], "not a folder, zip, tar or listing"),
-        (["prep", source], "give SOURCE and OUT; got 1 paths"),
+        (["prep", source], "give SOURCE and OUT; got 1 path"),
         (["prep", "--demo", source, out], "give only OUT with --demo"),
         (["prep", source, out, "--if-exists", "maybe"], "--if-exists"),
         (["prep", source, out, "--seed", "-1"], "--seed -1: a number from 0"),
