@@ -17,9 +17,10 @@ _CODE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
 
 
 class Passage(NamedTuple):
-    """A piece of text, its kind, and where it is. Values inside a message appear as {...}.
+    """A piece of text, its kind, and where it is. A value inside a message appears as its name in braces.
 
     `within` is what a reader of the text sees around it: the line that defines the function or class, or the heading.
+    `whole` is the docstring, message or paragraph that the text is a part of.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Passage(NamedTuple):
     line: int
     text: str
     within: str = ""
+    whole: str = ""
 
 
 def passages() -> Iterator[Passage]:
@@ -50,12 +52,25 @@ def passages_of(source: Source) -> Iterator[Passage]:
     kinds = {id(part): kind for node in reversed(source.nodes) for part, kind in _classified(node)}
     inside = {id(part) for node in source.nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     inside -= {id(node) for node in source.nodes if isinstance(node, ast.JoinedStr)}
-    within = _definitions(source)
+    within, messages = _definitions(source), _messages(source)
     for node in source.nodes:
         text = _text_of(node) if id(node) not in inside else ""
         if text and len(re.findall(r"[A-Za-z]{2,}", text)) >= _LEAST_WORDS:
             kind, line = kinds.get(id(node), "output"), getattr(node, "lineno", 0)
-            yield Passage(kind, source.path, line, text, within.get(id(node), ""))
+            whole = messages.get(id(node), text) if kind == "error" else text
+            yield Passage(kind, source.path, line, text, within.get(id(node), ""), whole)
+
+
+def _messages(source: Source) -> dict[int, str]:
+    """For each string of an error: all that the outermost call with it prints, such as what is wrong and what to do."""
+    found: dict[int, str] = {}
+    for node in source.nodes:
+        parts = [part for part, kind in _classified(node) if kind == "error"]
+        values = {id(below) for part in parts if isinstance(part, ast.JoinedStr) for below in ast.walk(part)}
+        values -= {id(part) for part in parts if isinstance(part, ast.JoinedStr)}
+        texts = [text for part in parts if id(part) not in values and (text := _text_of(part))]
+        found |= {id(part): " ".join(texts) for part in parts if id(part) not in found}
+    return found
 
 
 def _definitions(source: Source) -> dict[int, str]:
@@ -77,8 +92,19 @@ def _definitions(source: Source) -> dict[int, str]:
 def _text_of(node: ast.AST) -> str:
     """The text of a string literal or f-string; "" for any other node."""
     if isinstance(node, ast.JoinedStr):
-        return "".join(_text_of(part) or "{...}" for part in node.values)
+        return "".join(_text_of(part) or f"{{{_name_of(part)}}}" for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _name_of(node: ast.AST) -> str:
+    """What a reader calls a value inside a message: the last name of an attribute, the first argument of a call."""
+    if isinstance(node, ast.FormattedValue | ast.Subscript | ast.Await | ast.Starred):
+        return _name_of(node.value)
+    if isinstance(node, ast.Call):
+        return _name_of(node.args[0] if node.args else node.func)
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else "..."
 
 
 def _classified(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
@@ -107,7 +133,7 @@ def _markdown(kind: str, path: str) -> Iterator[Passage]:
         if block.startswith("#"):
             heading = block.lstrip("# ")
         elif len(re.findall(r"[A-Za-z]{2,}", block)) >= _LEAST_WORDS and not block.startswith(("<!--", "![")):
-            yield Passage("table" if block.startswith("|") else kind, path, number, block, heading)
+            yield Passage("table" if block.startswith("|") else kind, path, number, block, heading, block)
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, str]]:

@@ -3,7 +3,8 @@
     python -m tests.project.sentences SEED [COUNT]
 
 prints COUNT sentences (by default 50), the same ones for the same seed, in equal numbers of each kind: errors, help,
-docstrings, README and docs. Below each stand its place and what a reader sees around it: the function or the heading.
+docstrings, README and docs. Below each stand its place and what a reader sees around it: the function or the heading,
+and the docstring, message or paragraph that it is a part of.
 """
 
 import random
@@ -28,12 +29,19 @@ def draw(seed: int, count: int) -> list[Passage]:
     return chosen
 
 
+def shown(number: int, one: Passage) -> str:
+    """A sentence with its number, and what stands around it."""
+    within = f"  {one.within[:120]}" if one.within else ""
+    text = f"{number:3} {one.kind:9} {one.text}\n{'':13} {one.path}:{one.line}{within}\n"
+    whole = " ".join(one.whole.split())
+    return text if whole == one.text else f"{text}{'':13} in: {whole}\n"
+
+
 def main(arguments: list[str]) -> None:
     """Print the sentences, each with its number and its place."""
     seed, count = int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 50
     for number, one in enumerate(draw(seed, count), 1):
-        within = f"  {one.within[:120]}" if one.within else ""
-        sys.stdout.write(f"{number:3} {one.kind:9} {one.text}\n{'':13} {one.path}:{one.line}{within}\n")
+        sys.stdout.write(shown(number, one))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def test_kinds_are_told_apart() -> None:
         '"""What this module is for, say."""\n'
         'import click\n@click.option("--a", help="This is help for an option.")\n'
         '@click.command("b")\ndef b() -> None:\n    """Do all that a command does."""\n'
-        '    say("this is a line of output")\n    raise DataError(f"{1}: this is {2} an error message")\n'
+        '    say("this is a line of output")\n    raise DataError(\n        f"{a.path}: this is {len(b)} an error", "Do what is said here.")\n'
     )
     found = {(one.kind, one.text) for one in passages_of(Source("a.py", text))}
     assert found == {
@@ -44,8 +44,11 @@ def test_kinds_are_told_apart() -> None:
         ("help", "This is help for an option."),
         ("help", "Do all that a command does."),
         ("output", "this is a line of output"),
-        ("error", "{...}: this is {...} an error message"),
+        ("error", "{path}: this is {b} an error"),
+        ("error", "Do what is said here."),
     }
+    whole = {one.whole for one in passages_of(Source("a.py", text)) if one.kind == "error"}
+    assert whole == {"{path}: this is {b} an error Do what is said here."}
 
 
 def test_code_is_no_prose() -> None:
