@@ -36,7 +36,8 @@ def test_kinds_are_told_apart() -> None:
         '"""What this module is for, say."""\n'
         'import click\n@click.option("--a", help="This is help for an option.")\n'
         '@click.command("b")\ndef b() -> None:\n    """Do all that a command does."""\n'
-        '    say("this is a line of output")\n    raise DataError(\n        f"{a.path}: this is {len(b)} an error", "Do what is said here.")\n'
+        '    say("this is a line of output")\n    raise DataError('
+        'f"{a.path}: this is {len(b)} an error", "Do what is said here.")\n'
     )
     found = {(one.kind, one.text) for one in passages_of(Source("a.py", text))}
     assert found == {
