@@ -31,7 +31,7 @@ def append_to_url(source: Location, out: Url, options: Options, *, new_classes: 
     no set at `out`, or if nothing can be appended to it; HeadraceError if another prep changes the set meanwhile.
     """
     began = time.monotonic()
-    refuse_url(out)
+    refuse_url(source, out)
     additions = Additions(out)
     with desk_for(out) as desk, closing(open_files(source, desk.parent, options)) as files:
         base = _base(additions, desk, options, new_classes=new_classes)

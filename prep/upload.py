@@ -32,7 +32,7 @@ from headrace.shards.urls import Location, Url
 def prep_to_url(source: Location, out: Url, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
     """Make the shard set at `out` from `source`, unless it exists already."""
     began = time.monotonic()
-    refuse_url(out, if_exists)
+    refuse_url(source, out, if_exists)
     uploads = Uploads(out)
     with desk_for(out) as desk, closing(open_files(source, desk.parent, options)) as files:
         reused = existing_at(files, uploads, options, desk, if_exists=if_exists, say=say)
@@ -45,7 +45,7 @@ def prep_to_url(source: Location, out: Url, options: Options, *, workers: int, i
 
 def make_plan_at(source: Location, out: Url, options: Options, *, workers: int, say: Say) -> None:
     """Make only the plan of a set, and store it at the URL, where processes with --part read it."""
-    refuse_url(out)
+    refuse_url(source, out)
     uploads = Uploads(out)
     if _is_published(uploads, options, say):
         return
@@ -58,7 +58,7 @@ def make_plan_at(source: Location, out: Url, options: Options, *, workers: int, 
 
 def prep_part_at(source: Location, out: Url, options: Options, part: Part, *, workers: int, say: Say) -> None:
     """Make the shards of a part that do not exist at the URL yet, and upload them; publish nothing."""
-    refuse_url(out)
+    refuse_url(source, out)
     uploads = Uploads(out)
     if _is_published(uploads, options, say):
         return
@@ -112,10 +112,15 @@ def _is_published(uploads: Uploads, options: Options, say: Say) -> bool:
     return found is not None
 
 
-def refuse_url(out: Url, if_exists: str = "reuse") -> None:
-    """Raise UsageError for the URL of a web server, and for --if-exists rebuild, which is not possible at a URL."""
+def refuse_url(source: Location, out: Url, if_exists: str = "reuse") -> None:
+    """Raise UsageError for an `out` that cannot be written to.
+
+    That is a URL of a web server, a URL inside the source, and any URL with --if-exists rebuild.
+    """
     if not out.in_bucket:
         raise UsageError(f"{out}: a web server cannot be written to. Give a URL of s3://, gs:// or az://, or a folder")
+    if isinstance(source, Url) and f"{out}/".startswith(f"{source}/"):
+        raise UsageError(f"{out}: it lies inside the source {source}. Choose a URL outside")
     if if_exists == "rebuild":
         raise UsageError(
             f"{out}: --if-exists rebuild is not possible for a set at a URL, because others may be reading it. "

@@ -7,10 +7,10 @@ files, so a listing of files on a web server needs the column.
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from headrace.prep.sources.bucket import UrlReader, split_url
 from headrace.prep.sources.file_at import nanoseconds
@@ -63,10 +63,16 @@ class States:
         return seen
 
     def _list(self) -> dict[str, dict[str, Seen]]:
-        """List the folders in each bucket that hold the files of rows without a size."""
+        """List the folders in each bucket that hold the files of rows without a size.
+
+        Rows with an unusable URL are omitted here; `of` refuses each of them in its turn.
+        """
         folders: dict[str, str] = {}
         for item in self._items():
-            if not item.bytes and (url := _url_of(self._folder, item.path)) is not None:
+            url = None
+            with suppress(DataError):
+                url = None if item.bytes else _url_of(self._folder, item.path)
+            if url is not None:
                 bucket, name = split_url(url)
                 folder = name.rpartition("/")[0]
                 folders[bucket] = common_folder(folders.get(bucket, folder), folder)
@@ -107,7 +113,7 @@ def _url_of(folder: Location, path: str) -> str | None:
         return None
     if path.startswith("/") or ".." in path.split("/"):
         raise DataError(LEADS_OUT)
-    return f"{folder.parts.scheme}://{folder.parts.netloc}{unquote(folder.parts.path)}/{path}"
+    return (folder / path).text
 
 
 def listed_reader(folder: Location, prefix: str, *, follow: bool) -> "UrlReader | ListedReader":

@@ -13,10 +13,12 @@ from headrace.prep.make import publish, shard
 from headrace.prep.make.planned import Job
 from headrace.prep.make.record import Record
 from headrace.prep.make.shard import Tick, Work
+from headrace.prep.upload import refuse_url
 from headrace.shards import store
 from headrace.shards.errors import DataError, HeadraceError, UsageError
 from headrace.shards.names import REPORT, STAMP
 from headrace.shards.shardset import ShardSet
+from headrace.shards.urls import Url
 from tests.prep.contents import Contents, as_folder, as_zip, small
 
 SHARDS = Options(samples_per_shard=4)  # 18 training samples in 5 shards, 6 validation samples in 2
@@ -160,6 +162,11 @@ def test_target_inside_the_source(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="lies inside the source"):
         make(source, source / "train" / "out")
     assert not (source / "train" / "out").exists()
+    inside = Url("s3://bucket/in/out")
+    for around in ("s3://bucket", "s3://bucket/in", "s3://bucket/in/out"):
+        with pytest.raises(UsageError, match="lies inside the source"):
+            refuse_url(Url(around), inside)
+    refuse_url(Url("s3://bucket/i"), inside)
 
 
 def test_damaged_set_is_not_reused(source: Path, tmp_path: Path) -> None:

@@ -15,7 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from headrace.prep.sources.listed_files import States
+from headrace.prep.sources.listing_rows import Item
+from headrace.shards.errors import DataError
 from headrace.shards.manifest import load
+from headrace.shards.urls import Url
 from tests.e2e.commands import Ended, headrace, refused
 from tests.extras.cloud.asked import BUCKET, SECRET
 from tests.extras.cloud.faulty import Faulty
@@ -237,3 +241,11 @@ def test_what_is_not_there(s3: S3, tmp_path: Path) -> None:
         refused(
             headrace("prep", f"s3://{BUCKET}/{name}", tmp_path / "none"), 2, f"s3://{BUCKET}/{name}", "no such file"
         )
+
+
+def test_unusable_url_of_another_row_is_not_blamed_on_this_one(s3: S3) -> None:
+    """A row whose file is missing is told so, although a later row has a URL that cannot be used."""
+    assert s3.environment
+    items = [Item(1, "missing.jpg", "cat", "train", ""), Item(2, "ftp://server/a.jpg", "cat", "train", "")]
+    with pytest.raises(DataError, match="no such file"):
+        States(Url(f"s3://{BUCKET}/nothing"), lambda: iter(items), follow=False).of(items[0])

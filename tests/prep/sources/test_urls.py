@@ -10,7 +10,7 @@ import pytest
 from headrace.prep.sources.bucket import split_url
 from headrace.prep.sources.files import UNKNOWN_CRC, Entry, FileTable
 from headrace.prep.sources.folder import FolderReader
-from headrace.prep.sources.listed_files import Seen, States, common_folder, listed_reader
+from headrace.prep.sources.listed_files import Seen, States, _url_of, common_folder, listed_reader
 from headrace.prep.sources.listing_rows import Item
 from headrace.prep.sources.read_ahead import read_all
 from headrace.prep.sources.source import states
@@ -46,6 +46,12 @@ def test_relative_paths_stay_in_the_folder_at_a_url(path: str) -> None:
     """Relative paths must stay in the folder, as in a listing on disk."""
     with pytest.raises(DataError, match="leads out"):
         state(Url("s3://bucket/folder"), path, "12")
+
+
+def test_percent_sign_of_a_relative_path_is_part_of_the_name() -> None:
+    """A relative path is a name, as in a listing on a disk; only an absolute URL is percent-encoded."""
+    url = _url_of(Url("s3://bucket/a%20b"), "c%20d.jpg")
+    assert split_url(url or "") == ("s3://bucket", "a b/c%20d.jpg")
 
 
 @pytest.mark.parametrize(
