@@ -35,8 +35,8 @@ _HEAD = """\
 
 These are the public names of the package `headrace`; everything else may change without notice.
 `headrace.__version__` is the version.
-Importing `headrace` loads nothing else: each name is loaded when it is first used.
-A script called `train.py` or a folder `prep/` of your own may lie beside it.
+`import headrace` loads none of the package's modules: each name is loaded when it is first used.
+Your own folder may contain a `train.py` or a `prep/`: they do not clash with `headrace.train` and `headrace.prep`.
 
 """
 Signed = Callable[..., Any]
@@ -47,7 +47,7 @@ def page() -> str:
     links = [f"[{name}](#headrace{name.lower()})" for name in ORDER]
     public = "".join(_entry(f"headrace.{name}", getattr(headrace, name)) for name in ORDER)
     returned = "".join(f"\n### {one.__name__}\n{_about(one)}{_members(one, names)}" for one, names in RETURNED.items())
-    return f"{_HEAD}{', '.join(links)}.\n{public}\n## What these return\n{returned}"
+    return f"{_HEAD}The names are {', '.join(links)}.\n{public}\n## What these return\n{returned}"
 
 
 def _entry(name: str, one: Any) -> str:

@@ -24,9 +24,9 @@ ELSEWHERE = {"clean": "tests/extras/cloud/test_writing.py"}
 _HEAD = """\
 # Commands
 
-Every command has `--help`, with the same words and examples as this page.
-SHARDS is a folder, or [a URL](storage.md) with `pip install 'headrace[cloud]'`.
-CHECKPOINT is a file, or a run folder, which stands for its `best.pt`.
+With `--help`, every command prints the same text and examples as this page.
+SHARDS is a folder or [a URL](storage.md); a URL needs `pip install 'headrace[cloud]'`.
+CHECKPOINT is a checkpoint file or a run folder; of a run folder, `best.pt` is used.
 
 """
 _CODES = """
@@ -40,7 +40,8 @@ _CODES = """
 | 3 | damaged data, such as a shard, an index or a checkpoint; or images that `prep` or `predict` cannot decode |
 | 129, 130, 143 | stopped by SIGHUP (a closed terminal), SIGINT (Ctrl-C) or SIGTERM; `train` saved a checkpoint first |
 
-Under a bare `torchrun`, its own agent turns every code of a worker other than 0 into 1; `--nproc` keeps them.
+If you start a command with `torchrun`, torchrun exits with 1 whenever a rank fails, whatever the rank's exit code.
+With `--nproc`, the command exits with the code of the first rank that failed.
 """
 
 
