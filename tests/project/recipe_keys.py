@@ -19,7 +19,7 @@ _TABLE = "| key | values | default | what it is |\n|---|---|---|---|\n"
 _HEAD = """\
 # The keys of a recipe
 
-A recipe is a TOML file with these sections. A key that it omits has the default.
+A recipe is a TOML file with these sections. If a recipe omits a key, the key has its default value.
 `headrace recipes show NAME` prints a recipe with every value written out.
 `--set SECTION.KEY=VALUE` changes a value for one run.
 """
