@@ -23,7 +23,7 @@ from headrace.shards.store import PARTIAL, free_bytes, make_folder
 _SHARE = 0.75  # default limit, as a share of free and staged bytes
 _TARS, _SETS, _TAR, _LOCK = "tars", "sets", ".tar", ".lock"
 PREP, VERIFY, INDEX, DOCTOR = "prep", "verify", "index", "doctor"
-"""Commands with a folder of their own in the stage."""
+"""Commands that have their own folder in the stage."""
 
 
 class Staged(NamedTuple):
@@ -50,7 +50,10 @@ class Hold:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its folder, and the limit of the bytes of its tars; without a limit, free space on the disk decides."""
+    """A stage: its folder, and the limit of its tars in bytes.
+
+    Without a limit, they may take a share of the free space.
+    """
 
     folder: Path
     limit: int | None = None
@@ -64,7 +67,7 @@ class Stage:
         return cls(stage_folder(folder), stage_limit(limit))
 
     def most(self, used: int) -> int:
-        """The number of bytes that the tars may have together, if they have `used` bytes now."""
+        """The number of bytes that all tars together may have, if they have `used` bytes now."""
         return int(_SHARE * (free_bytes(self.folder) + used)) if self.limit is None else self.limit
 
     def reserve(self, sha256: str) -> None:
@@ -106,7 +109,7 @@ class Stage:
                         yield Staged(file.path, name, seen.st_size, seen.st_mtime, whole)
 
     def hold(self, folder: Path) -> Hold:
-        """Mark the folder of a set or of a command as used; it is made if missing."""
+        """Mark the folder of a set or of a command as used by this process; make the folder if missing."""
         while True:
             make_folder(folder, private=True)
             descriptor = opened_to_lock(folder / _LOCK)
@@ -118,7 +121,7 @@ class Stage:
 
     @contextmanager
     def unused(self, folder: Path) -> Iterator[bool]:
-        """Yield whether nobody holds this folder; if so, nobody can until the block ends."""
+        """Yield whether no process uses this folder. If so, no process can begin to use it until the block ends."""
         try:
             descriptor = os.open(folder / _LOCK, os.O_RDWR | system.NOFOLLOW | system.CLOEXEC)
         except OSError:
@@ -131,7 +134,7 @@ class Stage:
 
     @contextmanager
     def only(self, name: str) -> Iterator[None]:
-        """Wait until no other process is in a block with this name."""
+        """Let only one process at a time run a block with this name; the others wait."""
         descriptor = opened_to_lock(self.folder / f".{name}{_LOCK}")
         try:
             system.lock(descriptor)
