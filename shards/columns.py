@@ -88,7 +88,8 @@ class _Rules:
         known = in_order or (shard.min() >= 0 and shard.max() < len(self._sizes))
         if not known or labels.min() < 0 or labels.max() >= self._classes or self._any_outside(arrays):
             raise DataError(
-                f"{self._path}: a row points outside its tar or its class list, or has no pixels. {self._remedy}"
+                f"{self._path}: a row has an image outside its tar or without pixels, or a label outside the class "
+                f"list. {self._remedy}"
             )
         if not in_order:
             raise DataError(f"{self._path}: its rows are not in the order of the tars. {self._remedy}")

@@ -93,7 +93,7 @@ def _fill_from(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None
         raise refused
     raise DataError(
         f"{remote.url / file.name}: fetched twice, but its SHA-256 is {found}; the manifest says {file.bytes:,} bytes "
-        f"with {file.sha256}. Upload it again from an intact copy"
+        f"with SHA-256 {file.sha256}. Upload it again from an intact copy"
     )
 
 

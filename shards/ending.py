@@ -44,8 +44,8 @@ def _of_file(error: OSError) -> HeadraceError:
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     where = " and ".join(names) or f"descriptor {error.filename}"
     found = HeadraceError(
-        f"{where}: {error.strerror or type(error).__name__}. Fix that and start again; HEADRACE_DEBUG=1 shows "
-        "where it happened"
+        f"{where}: {error.strerror or type(error).__name__}. Fix the cause and start again; "
+        "HEADRACE_DEBUG=1 shows where the error occurred"
     )
     found.__cause__ = error
     return found

@@ -40,7 +40,7 @@ def without_turn(tiff: bytes) -> bytes:
 
 
 def is_plain(exif: bytes) -> bool:
-    """Whether the first directory follows the format, so that every EXIF reader reads it to its end."""
+    """Whether the first directory follows the format, so that every EXIF reader reads the whole directory."""
     order, places, whole = _directory(exif)
     fields = [struct.unpack_from(_FIELDS[order], exif, at) for at in places]
     tags = {tag: (kind, number) for tag, kind, number, _ in fields}

@@ -49,7 +49,7 @@ def ids_of(order: Order, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
 
 
 def _ids_at(seed: int, pieces: Pieces, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ids at these places in the list of all ids of the pieces, sorted by their hashes. Both arrays are (n,)."""
+    """The ids, (n,), at these n places in the list of all ids of the pieces, sorted by their hashes."""
     counts = np.zeros(1 << _BITS, np.int64)
     for _, hashes in _hashed(seed, pieces):
         counts += np.bincount(_ranges(hashes), minlength=len(counts))

@@ -91,7 +91,7 @@ class Index:
             if column.type != TYPES[name] or column.null_count:
                 raise DataError(
                     f"{self.path}: column {name!r} is {column.type} with {column.null_count} nulls, "
-                    f"expected {TYPES[name]} without any. {remedy.of_indexes(self._root)}"
+                    f"expected {TYPES[name]} without nulls. {remedy.of_indexes(self._root)}"
                 )
         return found
 

@@ -61,7 +61,7 @@ def read_headers(jpeg: bytes) -> Headers:
 
 
 def _skipped(marker: int) -> tuple[int, str]:
-    """How many bytes a decoder skips at a marker that begins no segment, and a phrase for them. It stops at 0."""
+    """How many bytes a decoder skips at a marker without a segment (0: it stops), and a phrase for these bytes."""
     if marker == _FILL:
         return 1, "fill bytes before a marker"
     if marker in _ALONE:

@@ -39,16 +39,16 @@ def are_integers(labels: Iterable[str]) -> bool:
 def classes_of(labels: set[str]) -> list[str]:
     """The class ids of a set made from existing tars, by class number; `labels` has all labels that occur in the set.
 
-    Raises ValueError if the largest integer exceeds the number of different labels by about BEYOND. Without this check,
-    a single wrong label could make a million classes.
+    Raises ValueError if the largest integer exceeds the number of different labels by BEYOND or more. Without this
+    check, a single wrong label could make a million classes.
     """
     if not are_integers(labels):
         return sorted(labels)
     largest = max(labels, key=lambda label: (len(label), label))
     if len(largest) > 9 or int(largest) >= len(labels) + BEYOND:
         raise ValueError(
-            f"all its labels are integers and so class numbers, but the largest of {len(labels):,} different labels is "
-            f"{largest[:40]}, and the limit is {len(labels) + BEYOND - 1:,}. Number the classes from 0, or "
+            f"all its labels are integers, so they are class numbers, but the largest of {len(labels):,} different "
+            f"labels is {largest[:40]}, and the limit is {len(labels) + BEYOND - 1:,}. Number the classes from 0, or "
             'write the labels as words such as "n7"'
         )
     return [str(number) for number in range(int(largest) + 1)]

@@ -61,8 +61,8 @@ def note_decoded(path: Path) -> None:
 def list_copies(stage: Stage) -> list[Copies]:
     """All files on this machine that can be made again, by kind.
 
-    Each of these has one entry: the tars of a set, all tars of unknown sets, a file of decoded images, and each other
-    kind of files.
+    There is one entry for the tars of each set, and one for all tars of unknown sets. There is also one for each file
+    of decoded images, and for each other kind of files.
     """
     tars = {one.sha256: one for one in stage.tars()}
     found, of_sets, busy = [], set[str](), files_in_use()
@@ -112,7 +112,7 @@ def _is_used(path: Path, busy: set[str]) -> bool:
 
 
 def clear_copies(stage: Stage) -> int:
-    """Remove all files in `list_copies` that no process uses. Returns the number of freed bytes."""
+    """Remove all files that `list_copies` lists and no process uses. Returns the number of freed bytes."""
     freed = sum(one.bytes for one in _unheld(stage) if remove_unused(one.path))
     for folder in [*stage.set_folders(), *map(stage.work_folder, _COMMANDS)]:
         with stage.unused(folder) as unused:

@@ -148,7 +148,7 @@ class _Walk:
         if head.kind == _PAX_GLOBAL:
             records = Records.of(data)
             if records and self._everywhere:
-                raise ValueError("a second header that gives all members a name, size or form")
+                raise ValueError("a second header that gives all members a name, size or sparse format")
             self._everywhere = records or self._everywhere
         else:
             ahead.read(head.kind, data)
@@ -208,7 +208,7 @@ class _Walk:
                     raise self._damaged(
                         start + at,
                         "a member after the end of the archive",
-                        "a part of the file was lost, or it is two tars in one",
+                        "a part of the file was lost, or the file is two tars in one",
                     )
 
 

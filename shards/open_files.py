@@ -53,7 +53,8 @@ def refuse_limit(error: OSError) -> None:
     """
     if error.errno == errno.ENFILE:
         raise LimitError(
-            "the whole machine may not open another file. Raise fs.file-max, or end programs that hold many files open"
+            "this machine has reached its limit of open files. Raise fs.file-max, or end programs that have many files "
+            "open"
         ) from error
     if error.errno == errno.EMFILE:
         raise LimitError(f"{_limit()}, but it needs more. {_remedy(4 * _SPARE)}") from error

@@ -4,8 +4,8 @@ In each epoch, the samples of the shards, in the drawn order of the shards, form
 is the l-th consecutive part of the line, cut between samples. It has F(e + 1, l) - F(e, l) samples in epoch e, where
 F(e, l) = floor((e n + l) / L) is the number of samples that the partition gave before epoch e. The parts of all epochs,
 one after another, are the partition's own sequence. Step s takes places [s b, (s + 1) b) of each partition's sequence,
-where b = B / L and B is the global batch. For all l, b s reaches F(e + 1, l) at the same step s. So every epoch ends
-with the same step as without partitions, for any n, L and shard sizes.
+where b = B / L and B is the global batch. The product b s reaches F(e + 1, l) at the same step s for all l. So every
+epoch ends with the same step as without partitions, for any n, L and shard sizes.
 """
 
 from collections.abc import Iterator

@@ -27,7 +27,10 @@ def remove_remains(path: Path) -> None:
 
 
 def remove_all_remains(folder: Path) -> None:
-    """Remove all unfinished files of dead processes in a folder. No other files there may end with `.partial`."""
+    """Remove all unfinished files of dead processes in a folder.
+
+    Names of other files there must not end with `.partial`.
+    """
     for one in folder.glob(f"*{PARTIAL}"):
         with suppress(OSError):
             _remove_unlocked(one)

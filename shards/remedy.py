@@ -70,7 +70,7 @@ def _of_copy(root: Path) -> str:
 
 
 def _of_url(url: str) -> str:
-    """The remedy for files that are damaged at the set's URL, where no set is ever made again under the same URL."""
+    """The remedy for files that are damaged at the set's URL. It never makes a set again at the same URL."""
     return (
         f"If `headrace verify {_quoted(url)}` finds it too, upload the files it names from an intact copy, or make the "
         "set again at another place"

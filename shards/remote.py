@@ -83,7 +83,7 @@ class Remote:
     """
 
     def __init__(self, url: Url, patience: timedelta = _PATIENCE) -> None:
-        """Does not contact the server yet. Later failures are retried for the time `patience`.
+        """Prepare access to the URL; no server is contacted yet. Failed requests are retried for the time `patience`.
 
         Raises UsageError if obstore is not installed, or does not accept the URL.
         """
@@ -145,7 +145,7 @@ class Remote:
             self._obstore.put(self._store, name, content)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Upload a small file unless one with this name exists; return whether the existing one now has these bytes.
+        """Upload a small file unless a file with this name exists; return whether the stored file now has these bytes.
 
         Some servers overwrite an existing file anyway, so the file is read before the upload and again after it.
         """
@@ -184,7 +184,7 @@ class Remote:
     def _asking(self, name: str) -> Iterator[None]:
         if os.getpid() != self._process:  # a fork has no copies of obstore's threads, and would wait for them forever
             raise RuntimeError(
-                "a process that was forked after object storage was used cannot use it: spawn it instead"
+                "this process was forked after object storage was used, so it cannot use the storage: spawn it instead"
             )
         try:
             yield
@@ -233,7 +233,7 @@ def _store_of(url: Url, patience: timedelta) -> Any:
 
 
 def _client_options(url: Url) -> dict[str, Any]:
-    """Time-outs, and the connection options in the environment. obstore does not read these itself if it is given any options."""
+    """Time-outs, and the connection options in the environment. obstore itself ignores them if it is given any options."""
     prefix = {"gs": "GOOGLE_", "az": "AZURE_"}.get(url.parts.scheme, "AWS_")
     told = {name: os.environ.get(prefix + name.upper()) for name in _CONNECTION}
     return _TIMES | {name: value for name, value in told.items() if value is not None}
@@ -266,16 +266,16 @@ def _refusal(url: Url, error: Exception) -> HeadraceError:
     if expired or denied or isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError):
         what = "the credentials have expired" if expired else "access is denied"
         return UsageError(
-            f"{url}: {what} ({why}). Credentials are taken from the environment, the instance and, with "
+            f"{url}: {what} ({why}). Credentials are taken from the environment, the cloud instance and, with "
             f"{_PROFILE}, from profiles; a public bucket needs AWS_SKIP_SIGNATURE=true or similar (docs/storage.md)"
         )
     if why.startswith("HTTP 416"):
         return BeyondError(f"{url}: the file is shorter than expected")
     if isinstance(error, kinds.NotSupportedError):
-        return NoRangesError(f"{url}: the server cannot do this ({why})")
+        return NoRangesError(f"{url}: the server does not support this request ({why})")
     if isinstance(error, ValueError | kinds.UnknownConfigurationKeyError | kinds.InvalidPathError):
         return UsageError(f"{url}: not a usable URL ({why}). See docs/storage.md")
-    return BrokenError(f"{url}: {why}, even after retries. Start again: what was fetched is kept")
+    return BrokenError(f"{url}: {why}, even after retries. Start again: data already fetched is kept")
 
 
 def _harmless(error: Exception) -> Exception:

@@ -64,13 +64,13 @@ def read_manifest(url: Url) -> tuple[bytes, Manifest]:
         content = Remote(url, _AT_FIRST).read(MANIFEST, manifest.LIMIT)
     except AbsentError as error:
         raise UsageError(
-            f"{url}: no {MANIFEST} there, so it is not a finished shard set. Give the URL that holds it"
+            f"{url}: no {MANIFEST} there, so this is not a finished shard set. Give the URL of a folder with this file"
         ) from error
     return content, manifest.parse(url, content)
 
 
 class FirstLook:
-    """Checks the headers of all images in a staged tar before a decoder sees any of them, once for each set and host."""
+    """Checks the headers of all images in a staged tar before a decoder sees any image, once per set and host."""
 
     def __init__(self, found: RemoteSet, split: SplitInfo, columns: Columns) -> None:
         self._set, self._split, self._columns = found, split, columns

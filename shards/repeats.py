@@ -110,7 +110,7 @@ class _Hashes:
 
 
 def _ranges(samples: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last number of each range; about `_NUMBERS` of the set's first words are in each range."""
+    """Yield the first and the last number of each range; a range has about `_NUMBERS` of the set's first words."""
     passes = max(1, -(-samples // _NUMBERS))
     for number in range(passes):
         yield (number << 64) // passes, ((number + 1) << 64) // passes - 1

@@ -37,8 +37,8 @@ def training_needs(
 
     `shards` has the number of samples of each shard. If the order has windows, a Need is one window. Otherwise it is
     all shards of an epoch, or of a partition's part of an epoch. A shard is needed again in later epochs. Two
-    partitions need the same shard if one of them ends inside it. At a time, the orders of all shards in two epochs are
-    in memory, and the shard numbers of one window for each partition of these groups.
+    partitions need the same shard if one of them ends inside it. The orders of all shards in two epochs are kept in
+    memory, and the shard numbers of one window for each partition of these groups.
     """
     parts = order.partitions or Partitions(1, steps.global_batch, shards)
     lines = lru_cache(maxsize=2)(partial(Line, order.seed, shards=shards))

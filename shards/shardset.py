@@ -106,7 +106,7 @@ class ShardSet:
         for split in self.manifest.splits:
             if split.name == name:
                 return split
-        raise UsageError(f"{self.where}: no split {name!r}; it has {', '.join(self.split_names)}")
+        raise UsageError(f"{self.where}: no split {name!r}; the splits are {', '.join(self.split_names)}")
 
 
 class Places(NamedTuple):

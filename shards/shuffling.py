@@ -1,4 +1,4 @@
-"""Measures how well an order mixes the classes: counts the distinct classes in a batch, also with a full shuffle."""
+"""Measures how well an order mixes the classes: compares the number of classes in a batch with a full shuffle's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ class Shares(NamedTuple):
 def shares(
     first: int, shards: tuple[int, ...], batch: int, lengths: tuple[int, ...]
 ) -> tuple[Shares, dict[int, Shares]]:
-    """The shares of the samples from id `first` on in the batches of epoch 0: with a full shuffle, and by window length."""
+    """The shares of samples from id `first` on in the batches of epoch 0: with a full shuffle, and by window length."""
     samples = sum(shards)
     batch = min(batch, samples)
 

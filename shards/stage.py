@@ -1,10 +1,13 @@
 """The local folder where a host keeps files fetched from object storage: layout, size limit, and users.
 
-STAGE/tars/ab/SHA256.tar      a tar, named by its content: sets and runs share it
-STAGE/tars/ab/SHA256.partial  a tar that is being fetched, or was when its process died
-STAGE/sets/DIGEST/            a set: a lock shared by all its users, and
-STAGE/sets/DIGEST/MANIFEST/   its manifest, named by the first digits of its SHA-256, and its indexes
-STAGE/prep/, verify/ ...      files of these commands while they run, with a lock like that of a set
+    STAGE/tars/ab/SHA256.tar      a tar, which sets and runs share
+    STAGE/tars/ab/SHA256.partial  a tar that is being fetched, or that a process was fetching when it died
+    STAGE/sets/DIGEST/            a set: a lock that all processes with this set share, and
+    STAGE/sets/DIGEST/MANIFEST/   its manifest and its indexes
+    STAGE/prep/, verify/ ...      files of these commands while they run, with a lock like that of a set
+
+SHA256 stands for the SHA-256 of the tar, ab for its first two digits, DIGEST for the digest of the set, and MANIFEST
+for the first digits of the SHA-256 of the manifest.
 """
 
 import os

@@ -62,8 +62,8 @@ def _refuse_unfit(folder: Path) -> None:
         raise storage_error(error, folder) from error
     if not system.is_own(seen):
         raise UsageError(
-            f"{folder}: others may write to it, but tars in it are trusted. Protect it with `chmod 700`, or give "
-            "another folder"
+            f"{folder}: other users may write to this folder, but Headrace trusts tars in it. Protect it with "
+            "`chmod 700`, or give another folder"
         )
     kind = file_system(folder)
     if _NETWORK.fullmatch(kind):

@@ -65,7 +65,7 @@ class Staging:
         self._ahead.start()  # its threads read what is set above
 
     def keep(self) -> None:
-        """Never evict tars of this split for others of its set, if they take at most half of the stage's limit."""
+        """Never evict tars of this split for other tars if the split takes at most half of the stage's limit."""
         used = sum(one.bytes for one in self.depot.stage.tars())
         if sum(shard.bytes for shard in self.shards) <= _KEPT_SHARE * self.depot.stage.most(used):
             self.depot.kept.update(self._numbers)
@@ -126,7 +126,7 @@ class Staging:
         """The staged tars of the set that may be evicted for a tar of `window`, in the order of eviction.
 
         First come tars of this split that are never used again, then tars of splits without a plan. Then come tars that
-        other splits do not use soon, and last tars of this split that are not used up to `window`. Tars of splits for
+        other splits do not use soon, and last tars of this split whose next use is after `window`. Tars of splits for
         which `keep` was called are not evicted.
         """
         free = [one for one in staged if one not in self.depot.kept]
@@ -179,7 +179,7 @@ class StagedTars(Tars):
         self.plan(iter([self._asked]), self.bytes)
 
     def keep_staged(self) -> None:
-        """Never evict tars of this split for others of its set, if they take at most half of the stage's limit."""
+        """Never evict tars of this split for other tars if the split takes at most half of the stage's limit."""
         self.staging.keep()
 
     def check(self) -> None:

@@ -19,7 +19,7 @@ from headrace.shards.verify import Decode, Report, verify
 
 
 def manifest_at(where: Location) -> Manifest:
-    """The manifest of a set. Raises UsageError if there is none, DataError if it is damaged."""
+    """The manifest of a set. Raises UsageError if there is no set, DataError if the manifest is damaged."""
     return read_manifest(where)[1] if isinstance(where, Url) else load(where)
 
 
