@@ -65,15 +65,15 @@ def _of_copy(root: Path) -> str:
     except (OSError, ValueError):
         return ""
     if again:
-        return "Upload it again from an intact copy, or make the set again at another place"
+        return "Upload it again from an intact copy, or make the set again at another URL"
     return f"Remove damaged copies with `headrace cache verify` and start again. {_of_url(url)}"
 
 
 def _of_url(url: str) -> str:
     """The remedy for files that are damaged at the set's URL. It never makes a set again at the same URL."""
     return (
-        f"If `headrace verify {_quoted(url)}` finds it too, upload the files it names from an intact copy, or make the "
-        "set again at another place"
+        f"If `headrace verify {_quoted(url)}` also finds damage, upload the files it names from an intact copy, or "
+        "make the set again at another URL"
     )
 
 

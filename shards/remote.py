@@ -233,7 +233,10 @@ def _store_of(url: Url, patience: timedelta) -> Any:
 
 
 def _client_options(url: Url) -> dict[str, Any]:
-    """Time-outs, and the connection options in the environment. obstore itself ignores them if it is given any options."""
+    """Time-outs, and the connection options in the environment.
+
+    If obstore is given options, it ignores the environment.
+    """
     prefix = {"gs": "GOOGLE_", "az": "AZURE_"}.get(url.parts.scheme, "AWS_")
     told = {name: os.environ.get(prefix + name.upper()) for name in _CONNECTION}
     return _TIMES | {name: value for name, value in told.items() if value is not None}

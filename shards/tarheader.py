@@ -50,7 +50,7 @@ def parse(block: bytes) -> Header:
 
 
 def _sums_up(block: bytes) -> bool:
-    """Whether the checksum is right: the sum of all bytes, which some old programs treated as signed."""
+    """Whether the checksum is right. It is the sum of all bytes, which some old programs treated as signed numbers."""
     try:
         expected = _number(block[_SUM_FIELD])
     except ValueError:

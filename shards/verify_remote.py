@@ -1,4 +1,4 @@
-"""Verifies a set at a URL: fetches every file again, a few tars at a time, and checks it as in a folder."""
+"""Verifies a set at a URL: fetches every file again, a few tars at a time, and checks the files as in a folder."""
 
 import hashlib
 import tempfile
