@@ -1,1 +1,1 @@
-"""Shard sets on disk: writes, opens, checks and orders their samples. Imports neither `prep` nor `train`."""
+"""Writes, opens and checks shard sets, and computes the order of their samples. Imports neither `prep` nor `train`."""

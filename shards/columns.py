@@ -1,4 +1,4 @@
-"""Reads the numeric columns that training needs from the index of a split, and checks each row against the manifest."""
+"""Reads the numeric columns of a split's index for training, and checks each row against the manifest."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +16,7 @@ _READ = ("shard", "offset", "size", "label", "width", "height", "crc32")
 
 
 class Columns(NamedTuple):
-    """One array (n,) for each column, with one row for each of n consecutive samples, in the order of their ids."""
+    """The columns of n consecutive samples, in the order of their ids: one array (n,) for each column."""
 
     labels: NDArray[np.int64]
     widths: NDArray[np.int32]  # pixels
@@ -52,7 +52,7 @@ def column_parts(root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[t
 
 
 def columns_in(found: index.Index, root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[tuple[int, Columns]]:
-    """Yield what `column_parts` yields, from the open index `found`. At most 65,536 rows are in memory at a time."""
+    """Like `column_parts`, but read the open index `found`. At most 65,536 rows are in memory at a time."""
     if found.rows != split.samples:
         raise DataError(
             f"{found.path}: {found.rows:,} rows, but the manifest says {split.samples:,}. {remedy.of_indexes(root)}"
@@ -71,7 +71,7 @@ def _arrays(columns: Columns) -> tuple[NDArray[Any], ...]:
 
 
 class _Rules:
-    """Checks rows against the manifest: an image must lie inside its tar, and a label must be in the class list."""
+    """Checks rows against the manifest: each image must be inside its tar, and each label in the class list."""
 
     def __init__(self, root: Path, split: SplitInfo, classes: int) -> None:
         self._path, self._remedy, self._classes = root / split.index.name, remedy.of_indexes(root), classes
@@ -88,7 +88,8 @@ class _Rules:
         known = in_order or (shard.min() >= 0 and shard.max() < len(self._sizes))
         if not known or labels.min() < 0 or labels.max() >= self._classes or self._any_outside(arrays):
             raise DataError(
-                f"{self._path}: a row points outside its tar or its class list, or has no pixels. {self._remedy}"
+                f"{self._path}: a row has an image outside its tar or without pixels, or a label outside the class "
+                f"list. {self._remedy}"
             )
         if not in_order:
             raise DataError(f"{self._path}: its rows are not in the order of the tars. {self._remedy}")

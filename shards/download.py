@@ -28,15 +28,18 @@ class File(NamedTuple):
 
 
 Told = Callable[[int], None]
-"""Called with the number of new bytes each time that bytes arrive. If it raises, the bytes that are there are kept."""
+"""A function that gets the number of new bytes each time that bytes arrive.
+
+If it raises an error, the bytes already written are kept.
+"""
 
 
 def fetch(remote: Remote, file: File, path: Path, told: Told = lambda _: None) -> None:
-    """Download the file to `path`. If several processes or threads ask for it, one downloads it and the others wait.
+    """Download the file to `path`. If several processes or threads request it, one downloads it and the others wait.
 
-    If a process died while it downloaded the file, the part that it left is hashed and completed. If the SHA-256 of the
-    complete file is wrong, the whole file is downloaded once more. Raises DataError if the file does not exist, or if
-    its SHA-256 is wrong again; the error then names both hashes. Also raises what `Remote` raises.
+    If a process died during the download, the part of the file that it left is hashed and completed. If the SHA-256 of
+    the complete file is wrong, the whole file is downloaded once more. Raises DataError if the file does not exist, or
+    if its SHA-256 is wrong again; in the second case, the error names both hashes. Also raises the errors of `Remote`.
     """
     make_folder(path.parent)
     partial = path.with_suffix(PARTIAL)
@@ -58,7 +61,7 @@ def _opened(partial: Path) -> BinaryIO:
 
 
 def _fill(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None:
-    """Download the bytes that `stream` does not yet have of the file. Raises DataError like `fetch`."""
+    """Download the bytes of the file that `stream` does not have yet. Raises DataError like `fetch`."""
     try:
         _fill_from(remote, file, stream, told)
     except AbsentError as error:
@@ -90,7 +93,7 @@ def _fill_from(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None
         raise refused
     raise DataError(
         f"{remote.url / file.name}: fetched twice, but its SHA-256 is {found}; the manifest says {file.bytes:,} bytes "
-        f"with {file.sha256}. Upload it again from an intact copy"
+        f"with SHA-256 {file.sha256}. Upload it again from an intact copy"
     )
 
 
@@ -99,7 +102,10 @@ def _is(file: File, stream: BinaryIO, seen: Any) -> bool:
 
 
 def _resumed(stream: BinaryIO, file: File) -> Any:
-    """The SHA-256 object for the bytes that `stream` already has; they are discarded if they exceed the file's size."""
+    """The SHA-256 object for the bytes that `stream` already has.
+
+    If they exceed the file's size, all are discarded first.
+    """
     if os.fstat(stream.fileno()).st_size > file.bytes:
         stream.truncate(0)
     seen = hashlib.sha256()
@@ -111,8 +117,8 @@ def _resumed(stream: BinaryIO, file: File) -> Any:
 def complete(remote: Remote, file: File, stream: BinaryIO, seen: Any, told: Told) -> None:
     """Download the file from the stream's position on, and continue with a new request after a broken connection.
 
-    The result may be longer or shorter than the manifest says. Raises NoRangesError if the server cannot send the rest
-    of a file alone, and what `Remote` raises if several consecutive requests bring no bytes.
+    The result may be longer or shorter than the manifest says. Raises NoRangesError if the server can only send whole
+    files. If several consecutive requests bring no bytes, raises the error of `Remote`.
     """
     failed = 0
     while (at := stream.tell()) < file.bytes:

@@ -1,8 +1,8 @@
 """Counter-based draws: every random number is a pure function of the seed, its purpose and its counters.
 
-There is no generator state to keep, pass on or restore. The hash is SplitMix64's finalizer (Steele, Lea and
-Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), applied once per counter. It is implemented
-here because NumPy does not promise equal streams across versions; golden values in the tests fix it.
+There is no generator state to keep, pass on or restore. The hash is SplitMix64's finalizer (Steele, Lea and Flood,
+"Fast splittable pseudorandom number generators", OOPSLA 2014), applied once per counter. It is implemented here because
+NumPy does not promise equal streams across versions. Tests compare its results with golden values.
 """
 
 import random
@@ -16,7 +16,7 @@ _MASK = (1 << 64) - 1
 
 
 class Stream(IntEnum):
-    """The purpose of a draw. Each purpose has a number of its own, which no later version uses for another purpose."""
+    """The purpose of a draw. Each purpose has a unique number, which later versions never use for another purpose."""
 
     ORDER = 1
     CROP = 2
@@ -48,7 +48,8 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def hash64(seed: int, stream: Stream, *counters: ArrayLike) -> NDArray[np.uint64]:
     """64-bit hashes of (seed, stream, *counters); counters are integers that broadcast against each other.
 
-    If the other arguments are fixed, the map from the last counter to the hash is a bijection: no two ids collide.
+    If the other arguments are fixed, the map from the last counter to the hash is a bijection. So different values of
+    the last counter, such as sample ids, never have the same hash.
     """
     state = _mix(np.array([(seed & _MASK)], np.uint64) + _GOLDEN)
     for counter in (np.uint64(stream), *counters):
@@ -58,14 +59,14 @@ def hash64(seed: int, stream: Stream, *counters: ArrayLike) -> NDArray[np.uint64
 
 
 def uniforms(seed: int, stream: Stream, *counters: ArrayLike, count: int) -> NDArray[np.float64]:
-    """Numbers in [0, 1), shape (..., count): `count` draws for each value of the broadcast counters (...)."""
+    """Uniform draws from [0, 1), shape (..., count): `count` draws for each element of the broadcast counters."""
     columns = [np.atleast_1d(np.asarray(counter))[..., None] for counter in counters]
     words = hash64(seed, stream, *columns, np.arange(count))
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def seed64(seed: int, stream: Stream, *counters: int) -> int:
-    """One non-negative 63-bit integer, to seed a library's own generator."""
+    """One non-negative 63-bit integer, to seed the random generator of another library."""
     return int(hash64(seed, stream, *counters)[0] >> np.uint64(1))
 
 

@@ -1,4 +1,4 @@
-"""Interfaces of sources of image files, by id or in order, and the images that such a source gives."""
+"""Interfaces of sources of image files, which are read by id or in order, and the types of the images read."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -12,7 +12,7 @@ _PART = 1 << 18  # images that are processed together
 
 
 class Encoded(Protocol):
-    """A source of encoded images by id, such as a split of a shard set or a list of loose files."""
+    """A source of encoded images that are read by id, such as a split of a shard set or a list of loose files."""
 
     @property
     def heights(self) -> NDArray[np.int32]:
@@ -75,4 +75,7 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, places: Iterable[int], prepared: Prepared) -> Iterator[Given]:
-        """The images with these indices, in this order, as prep would store them with these options."""
+        """Yield the images at the indexes `places`, in this order.
+
+        They are as prep would store them with the options `prepared`.
+        """

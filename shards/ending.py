@@ -1,4 +1,4 @@
-"""How an error ends a command or a rank: one line if a user can act on it, a traceback for a fault of Headrace."""
+"""Decides how an error ends a command or a rank: with one line if a user can act on it, otherwise with a traceback."""
 
 import os
 import traceback
@@ -30,7 +30,10 @@ def expected(error: BaseException) -> HeadraceError | None:
 
 
 def expected_elsewhere(error: BaseException) -> HeadraceError | None:
-    """Like `expected`, for an error that another process prints: a note has the traceback, for HEADRACE_DEBUG=1."""
+    """Like `expected`, for an error that another process prints.
+
+    A note with the traceback is added, for HEADRACE_DEBUG=1.
+    """
     found = expected(error)
     if found is not None:
         found.add_note("".join(traceback.format_exception(found)))
@@ -41,15 +44,15 @@ def _of_file(error: OSError) -> HeadraceError:
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     where = " and ".join(names) or f"descriptor {error.filename}"
     found = HeadraceError(
-        f"{where}: {error.strerror or type(error).__name__}. Fix that and start again; HEADRACE_DEBUG=1 shows "
-        "where it happened"
+        f"{where}: {error.strerror or type(error).__name__}. Fix the cause and start again; "
+        "HEADRACE_DEBUG=1 shows where the error occurred"
     )
     found.__cause__ = error
     return found
 
 
 def lines_of(error: HeadraceError) -> str:
-    """The last lines that a command prints: one about the error, after its traceback if HEADRACE_DEBUG=1."""
+    """The last lines that a command prints: the traceback, if HEADRACE_DEBUG=1, and a line about the error."""
     line = error_line(error)
     if os.environ.get("HEADRACE_DEBUG") != "1":
         return line

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind = Literal["across", "labels", "within"]
-"""The kind of a pair: "across" two splits; or, in one split, with two "labels" or "within" one label."""
+"""The kind of a pair: "across" if it is in two splits; in one split, "labels" if it has two labels, else "within"."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -39,7 +39,10 @@ class Pair(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """k rows, one for all samples with the same image, split and label. `words`: SHA-256, (k, 4); others: (k,)."""
+    """k groups, one row each; a group has all samples with the same image, split and label.
+
+    `words` is the SHA-256 of each image, (k, 4); the other columns are (k,).
+    """
 
     words: NDArray[np.uint64]
     splits: NDArray[np.int32]
@@ -58,13 +61,13 @@ class Groups(NamedTuple):
         return found._replace(counts=np.add.reduceat(rows.counts, first)) if len(first) else found
 
     def at(self, chosen: NDArray[Any]) -> "Groups":
-        """The rows that indexes or a mask choose."""
+        """The rows that `chosen` selects: an array of indexes, or a mask."""
         columns: tuple[NDArray[Any], ...] = self
         return Groups(*(column[chosen] for column in columns))
 
 
 class Leads(NamedTuple):
-    """The first samples of k images: split and id, (k,), and the words of the image's SHA-256, (k, 4)."""
+    """The first samples of k images: split and id, (k,), and the image's SHA-256 as 64-bit words, (k, 4)."""
 
     splits: NDArray[np.int32]
     ids: NDArray[np.int64]
@@ -90,7 +93,10 @@ class Tally:
         self._most = most
 
     def add(self, groups: Groups) -> None:
-        """Count groups that are sorted as by `Groups.of`. Images with a single sample are not counted."""
+        """Count these groups, which must be sorted as `Groups.of` sorts them.
+
+        Images with a single sample are not counted.
+        """
         numbers = np.cumsum(_begins(groups.words)) - 1
         several = np.bincount(numbers, groups.counts)[numbers] > 1 if len(numbers) else np.zeros(0, bool)
         groups = groups.at(several)
@@ -130,7 +136,10 @@ class Tally:
 
 
 def first_pairs(leads: dict[Kind, Leads], rows: Iterable[tuple[bytes, Place]], most: int) -> dict[Kind, list[Pair]]:
-    """The first `most` pairs of each kind. `rows` has every sample of the images of `leads`, by split and id."""
+    """The first `most` pairs of each kind.
+
+    `rows` contains every sample of the images in `leads`, with the image's SHA-256, in the order of splits and ids.
+    """
     firsts: dict[bytes, Place] = {}
     found: dict[tuple[bytes, Kind], list[Pair]] = {}
     for image, place in rows:

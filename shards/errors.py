@@ -1,4 +1,4 @@
-"""Errors that a user can act on, and the exit code that each ends the command with.
+"""Errors that a user can act on, and the exit code of the command for each kind of error.
 
     HeadraceError       1  the run failed
     |-- UsageError      2  wrong arguments, recipe, or a missing file
@@ -25,17 +25,17 @@ class UsageError(HeadraceError):
 
 
 class DataError(HeadraceError):
-    """The data is not what its manifest or its source says."""
+    """The data is damaged, or does not match its manifest or its source."""
 
     exit_code = 3
 
 
 class NewerError(DataError):
-    """The data has a newer version of its format, or a field that only later versions know."""
+    """The data has a newer version of its format, or a field that only later versions support."""
 
     @classmethod
     def of(cls, where: object, what: str) -> "NewerError":
-        """The error about the file or other data at `where`; `what` names the part that this version does not know."""
+        """The error about the file or other data at `where`; `what` says what this version cannot read."""
         return cls(f"{where}: {what}: made by a newer Headrace: upgrade (this is {running_version()})")
 
 

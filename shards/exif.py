@@ -24,7 +24,7 @@ def readable(found: Iterable[bytes]) -> int:
 
 
 def orientations(exif: bytes) -> list[int]:
-    """The value of each orientation entry in the first directory, as far as its entries exist."""
+    """The value of each orientation entry in the first directory; entries beyond the end of the data are ignored."""
     order, places, _ = _directory(exif)
     return [int.from_bytes(exif[at + 8 : at + 10], order) for at in places if _is_orientation(exif, at, order)]
 
@@ -40,7 +40,7 @@ def without_turn(tiff: bytes) -> bytes:
 
 
 def is_plain(exif: bytes) -> bool:
-    """Whether the first directory follows the format, so that no reader stops before its end."""
+    """Whether the first directory follows the format, so that every EXIF reader reads the whole directory."""
     order, places, whole = _directory(exif)
     fields = [struct.unpack_from(_FIELDS[order], exif, at) for at in places]
     tags = {tag: (kind, number) for tag, kind, number, _ in fields}
@@ -63,7 +63,7 @@ def _is_orientation(exif: bytes, at: int, order: Order) -> bool:
 
 
 def _directory(exif: bytes) -> tuple[Order, list[int], bool]:
-    """Byte order, the offsets of the entries of the first directory, and whether all announced entries exist."""
+    """The byte order, the offsets of the first directory's entries, and whether all entries that it announces exist."""
     order = _ORDERS.get(exif[:4])
     if order is None:
         return "little", [], False

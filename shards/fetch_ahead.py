@@ -7,24 +7,31 @@ from collections.abc import Callable, Iterable
 from headrace.shards.next_use import NextUse
 
 AHEAD = 2
-"""How many windows after the current one are fetched: enough to bridge pauses of the storage, with little disk."""
+"""The number of windows after the current one that are fetched.
+
+Two windows bridge pauses of the storage, and take little disk space.
+"""
 _WAIT_SECONDS = 0.2  # between attempts while there is no room, because each attempt searches the whole stage
 
 Told = Callable[[int], None]
 Fetch = Callable[[int, int, Told], bool]
-"""Fetches a tar, given its number and that of its window, if it is missing; returns False if there is no room yet."""
+"""A function that fetches a tar if it is missing, given the numbers of the tar and of its window.
+
+Returns False if the stage has no room for the tar yet.
+"""
 
 
 class ClosedError(Exception):
-    """Fetching ahead was closed, so the tar that is being fetched is not needed any more."""
+    """A `FetchAhead` was closed, so the tar that it is fetching is not needed any more."""
 
 
 class FetchAhead:
-    """Fetches tars ahead in its own threads. Other threads may share the object; `check` raises errors of its threads.
+    """Fetches tars ahead in threads.
 
-    The tars of a window are fetched in the order of the window. A tar of a later window is fetched only when all tars
-    of the current window are staged or being fetched, so that a run starts as early as possible. While the stage has no
-    room for a tar, only one thread at a time tries again.
+    Other threads may share this object; `check` raises errors of the fetching threads. The tars of a window are fetched
+    in the order of the window. A tar of a later window is fetched only when all tars of the current window are staged
+    or being fetched. So a run starts as early as possible. While the stage has no room for a tar, only one thread at a
+    time tries again.
     """
 
     def __init__(self, uses: NextUse, fetch: Fetch, threads: int) -> None:
@@ -46,7 +53,7 @@ class FetchAhead:
             thread.start()
 
     def go_on(self, tars: Iterable[int]) -> None:
-        """Note that these tars are needed now. Raises the error that ended a thread, if there is one."""
+        """Record that these tars are needed now. Raises the error that ended a thread, if there is one."""
         self.check()
         with self._changed:
             if self._uses.go_on(tars, AHEAD * self._uses.together):
@@ -76,12 +83,12 @@ class FetchAhead:
             raise self._error
 
     def told(self, _: int) -> None:
-        """Called by a download whenever bytes arrive; raises ClosedError once this object is closed."""
+        """Raise ClosedError if this object is closed. A download calls this method whenever bytes arrive."""
         if self._closing:
             raise ClosedError
 
     def close(self, patience: float | None = None) -> None:
-        """Tell the threads to end, also during a download, and wait at most `patience` seconds for each."""
+        """End the threads, even during a download; wait at most `patience` seconds for each thread."""
         self._closing = True
         with self._changed:
             self._changed.notify_all()

@@ -1,8 +1,8 @@
 """Finds the samples at a few positions of an epoch, without the order of the whole epoch in memory.
 
-The order of an epoch is the order of the hashes of its ids. A first pass over the ids counts the hashes in each of many
-ranges. The counts give the ranges that contain the wanted positions. A second pass keeps only the ids whose hashes are
-in these ranges, and sorts them.
+In an epoch, the samples are in the order of the hashes of their ids. A first pass over the ids counts the hashes in
+each of many ranges. The counts give the ranges that contain the wanted positions. A second pass keeps only the ids
+whose hashes are in these ranges, and sorts them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,9 +21,10 @@ Span = tuple[int, int]  # first and past-the-last position
 
 
 def ids_of(order: Order, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
-    """The ids at the positions of each span in epoch 0, int64 (last - first,) for each span.
+    """For each span (first, last), the ids at its positions in epoch 0, int64 (last - first,).
 
-    The memory in use grows with the number of positions. An order in windows also needs the ids of two windows.
+    The memory in use grows with the number of positions. For an order in windows, the ids of two windows are in memory
+    too.
     """
     if order.windows is not None:
         return [order.positions(*span).ids for span in spans]
@@ -48,7 +49,7 @@ def ids_of(order: Order, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
 
 
 def _ids_at(seed: int, pieces: Pieces, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ids, (n,), at these places, (n,), when all ids of the pieces are sorted by their hashes."""
+    """The ids, (n,), at these n places in the list of all ids of the pieces, sorted by their hashes."""
     counts = np.zeros(1 << _BITS, np.int64)
     for _, hashes in _hashed(seed, pieces):
         counts += np.bincount(_ranges(hashes), minlength=len(counts))

@@ -1,4 +1,4 @@
-"""Checks the headers of all images of a set once, before a decoder sees any image, and records this in a note.
+"""Checks the headers of all images of a set once, before a decoder sees any image, and records the check in a note.
 
 The note is an empty file in the user's private cache folder, so that even a read-only set is checked only once. The
 name of the note is a hash of the set's digest and of its indexes, because the indexes say where the images begin.
@@ -68,7 +68,7 @@ def _look(split: Split) -> None:
 
 
 def unsafe(source: Encoded, sample_id: int, fault: str) -> DataError:
-    """The error about a sample whose image must not be decoded; `fault` is the answer of `why_unsafe`."""
+    """The error about a sample whose image must not be decoded; `fault` is the result of `why_unsafe`."""
     return DataError(
         f"{source.describe(sample_id)}: the image cannot be decoded safely: it has {fault}. Find all such samples with "
         "`headrace verify` on the shard set"

@@ -1,4 +1,4 @@
-"""Replaces the path of the user's home folder with "~" in texts that may leave the machine, and "~" with the path."""
+"""Shortens the path of the user's home folder to "~" in texts that may leave the machine, and expands "~" in paths."""
 
 import os
 import re
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def without_home(text: str) -> str:
-    """The text with "~" in place of the home folder's path, also of its path with symbolic links followed.
+    """The text with "~" in place of the home folder's path, both as given and with its symbolic links resolved.
 
-    A path outside the home folder stays as it is, and so does the whole text if the user has no home folder.
+    Paths outside the home folder are unchanged. If the user has no home folder, the whole text is unchanged.
     """
     home = os.path.expanduser("~")  # noqa: PTH111 - home() may raise
     if not Path(home).is_absolute():
@@ -26,5 +26,5 @@ def with_home(path: str) -> str:
 
 
 def folder_of(path: str | None) -> Path | None:
-    """The folder that a value `path` of a recipe names; None if `path` is None."""
+    """The folder at `path`, a value of a recipe that may begin with "~"; None if `path` is None."""
     return None if path is None else Path(with_home(path))

@@ -3,7 +3,7 @@
     v1.2 <samples>
     <extension> <offset> <size> <member name> [<extension> <offset> <size> <member name> ...]
 
-It equals, byte for byte, what DALI's own wds2idx writes for the same tar.
+The index is equal, byte for byte, to the index that DALI's wds2idx writes for the same tar.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,10 @@ def render(lines: Sequence[str]) -> bytes:
 
 
 def parse(text: str) -> Iterable[dict[str, tuple[int, int, str]]]:
-    """Yield a dictionary for each sample: its extensions, each with (offset, size, member name). Raises DataError."""
+    """Yield a dictionary for each sample: for each extension, the (offset, size, member name) of its member.
+
+    Raises DataError.
+    """
     first, *lines = text.splitlines() or [""]
     if first.split() != [VERSION, str(len(lines))]:
         raise DataError(f"first line is {first[:40]!r}, expected '{VERSION} {len(lines)}'")

@@ -8,7 +8,10 @@ _PROCESSES = Path("/proc")
 
 
 def files_in_use() -> set[str]:
-    """The paths of these files, without those of processes that this user may not inspect; empty without /proc."""
+    """The paths of the files that processes have open or mapped; empty without /proc.
+
+    Processes that this user may not inspect are skipped.
+    """
     found: set[str] = set()
     if not _PROCESSES.is_dir():
         return found

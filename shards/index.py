@@ -67,7 +67,7 @@ class Index:
         return {name: column.combine_chunks() for name, column in self._checked(table, columns).items()}
 
     def batches(self, columns: Sequence[str], group: int | None = None) -> Iterator[dict[str, Any]]:
-        """Columns of one row group, or of all, as Arrow arrays without nulls of at most 65,536 rows.
+        """Yield columns of one row group, or of all, as Arrow arrays without nulls, in batches of at most 65,536 rows.
 
         A few MB of each column are in memory at a time, however large the file and its row groups are.
         """
@@ -85,13 +85,13 @@ class Index:
             raise self._error(error) from error
 
     def _checked(self, table: Any, columns: Sequence[str]) -> dict[str, Any]:
-        """The columns of a table or a batch. Raises DataError unless each has its own type and no nulls."""
+        """The columns of a table or a batch. Raises DataError unless each column has the expected type and no nulls."""
         found = {name: table.column(name) for name in columns}
         for name, column in found.items():
             if column.type != TYPES[name] or column.null_count:
                 raise DataError(
                     f"{self.path}: column {name!r} is {column.type} with {column.null_count} nulls, "
-                    f"expected {TYPES[name]} without any. {remedy.of_indexes(self._root)}"
+                    f"expected {TYPES[name]} without nulls. {remedy.of_indexes(self._root)}"
                 )
         return found
 
@@ -128,26 +128,26 @@ def _error(root: Path, info: FileInfo, error: Exception) -> DataError:
 
 
 def read_numbers(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Numeric columns as NumPy arrays. Raises what `Index` raises."""
+    """Read numeric columns as NumPy arrays. Raises the errors of `Index`."""
     with closing(Index(root, info)) as found:
         return {name: column.to_numpy() for name, column in found.read(columns).items()}
 
 
 def read_texts(root: Path, info: FileInfo, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Any columns, such as keys, sources and hashes, as Python lists. Raises what `Index` raises."""
+    """Read any columns, such as keys, sources and hashes, as Python lists. Raises the errors of `Index`."""
     with closing(Index(root, info)) as found:
         return {name: column.to_pylist() for name, column in found.read(columns).items()}
 
 
 def read_groups(root: Path, info: FileInfo, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Columns as Arrow arrays, one row group at a time. Raises what `Index` raises."""
+    """Read columns as Arrow arrays, one row group at a time. Raises the errors of `Index`."""
     with closing(Index(root, info)) as found:
         for number in range(len(found.group_rows)):
             yield found.read(columns, number)
 
 
 def texts_at(root: Path, info: FileInfo, ids: Sequence[int]) -> list[tuple[str, str]]:
-    """Key and source path of each sample in `ids`, which must be in increasing order. Raises what `Index` raises."""
+    """Key and source path of each sample in `ids`, which must be in increasing order. Raises the errors of `Index`."""
     texts: list[tuple[str, str]] = []
     with closing(Index(root, info)) as found:
         first = 0
@@ -177,7 +177,10 @@ def check_size(root: Path, info: FileInfo) -> None:
 
 
 def check_whole(root: Path, info: FileInfo) -> None:
-    """Raise DataError unless the whole file has its SHA-256. Reading rows checks only the parts that hold them."""
+    """Raise DataError unless the whole file has the SHA-256 in the manifest.
+
+    In contrast, reading rows checks only the parts of the file that contain these rows.
+    """
     with closing(Index(root, info)) as found:
         found.check_whole()
 

@@ -15,7 +15,7 @@ from headrace.shards.parts import SummingWriter
 from headrace.shards.sample import ROW, Rows
 
 LARGE = 1 << 22
-"""If a split has more samples, its row groups end where shards end, and the manifest has the SHA-256 of file parts."""
+"""In a split with more samples, row groups end where shards end, and each part of the index file has a SHA-256."""
 _MOST = 1 << 20  # most rows of a group; groups of smaller splits have this many, regardless of shards
 _LEAST = 1 << 18  # a group of a large split with at least this many rows ends with the shard
 NUMBERS = [name for name in ROW.names or () if name != "sha256"]
@@ -38,7 +38,10 @@ class _Part(NamedTuple):
 
 
 class IndexWriter:
-    """Writes the rows of a split in the order of the tars. How many rows each `add` gets does not change the file."""
+    """Writes the rows of a split in the order of the tars.
+
+    The file is the same however the rows are divided among calls of `add`.
+    """
 
     def __init__(self, stream: BinaryIO, name: str, samples: int) -> None:
         """`samples` is the number of samples in the split; it determines the layout."""
@@ -107,7 +110,7 @@ class IndexWriter:
 
 @contextmanager
 def writing(path: Path, samples: int) -> Iterator[IndexWriter]:
-    """Yield a writer of the index at `path`. When the block succeeds, the file appears and `info` is valid."""
+    """Yield a writer of the index at `path`. After the block, the file exists, and the writer's `info` is valid."""
     with store.replacing(path) as stream:
         writer = IndexWriter(stream, path.name, samples)
         try:

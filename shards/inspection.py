@@ -20,7 +20,7 @@ from headrace.shards.repeats import Repeats, count_repeats
 from headrace.shards.shardset import ShardSet
 
 LISTED = 20
-"""The largest number of pairs of samples with equal images that are listed, for each kind of pair."""
+"""How many pairs of samples with equal images are listed at most, for each kind of pair."""
 
 
 class Sizes(NamedTuple):
@@ -33,7 +33,7 @@ class Sizes(NamedTuple):
 class Balance(NamedTuple):
     """The labels of the smallest, the median and the largest class; classes of equal size are ordered by label.
 
-    Of an even number of classes, the median is the lower of the two middle ones.
+    For an even number of classes, the median is the smaller of the two middle classes.
     """
 
     smallest: int
@@ -66,7 +66,7 @@ class Sample(NamedTuple):
 
 
 class Twins(NamedTuple):
-    """Two samples with the same image: the first in the set, and another one."""
+    """Two samples with the same image: the first sample in the set, and another sample."""
 
     kind: Kind
     first: Sample
@@ -75,7 +75,7 @@ class Twins(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """The figures of a set. `shared` counts, for two splits, samples of the second whose image is also in the first."""
+    """The figures of a set. For two splits, `shared` counts samples of the second whose image is also in the first."""
 
     splits: tuple[SplitFacts, ...]
     shared: dict[tuple[str, str], int]
@@ -86,7 +86,10 @@ class Facts:
 
 
 def inspect(shards: ShardSet) -> Facts:
-    """The figures of a set, from the index of every split, not from images. Raises DataError for a damaged index."""
+    """The figures of a set, computed from the indexes of its splits; no image is read.
+
+    Raises DataError for a damaged index.
+    """
     infos = shards.manifest.splits
     sizes = [_read(shards, info) for info in infos]
     repeats = count_repeats(shards.root, infos, LISTED)

@@ -1,4 +1,4 @@
-"""The headers of a JPEG before its pixels: markers, sides and EXIF orientation. Pure functions of bytes."""
+"""Reads the headers of a JPEG before its pixels: markers, sides and EXIF orientation. All functions are pure."""
 
 import struct
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}  # except 
 
 
 class Headers(NamedTuple):
-    """What the markers of a JPEG say. The sides are those of the stored pixels, before any rotation."""
+    """The facts that the markers of a JPEG give. The sides are those of the stored pixels, before any rotation."""
 
     fault: str  # why decoders may disagree about them; "" if they are plain
     width: int
@@ -29,10 +29,10 @@ class Headers(NamedTuple):
 def read_headers(jpeg: bytes) -> Headers:
     """Read the markers of a JPEG up to its first scan (4 microseconds for the usual ten markers).
 
-    Headers are plain if they are segments with a length, one after another, with one frame and at most one EXIF
-    segment. Fill bytes and markers without a segment are legal, but some EXIF readers fail on them. EXIF readers also
-    disagree about the orientation if there are two EXIF segments. A decoder that uses two EXIF readers may then write
-    pixels of one shape into memory for another shape.
+    Headers are plain if they consist only of consecutive segments with a length, with one frame header and at most one
+    EXIF segment. Fill bytes and markers without a segment are legal, but some EXIF readers fail on them. EXIF readers
+    also disagree about the orientation if there are two EXIF segments. A decoder that uses two EXIF readers may then
+    write pixels of one shape into memory for another shape.
     """
     at, fault, frame = 2, "", (0, 0, 0, 0)
     exifs: list[tuple[int, int]] = []
@@ -61,7 +61,7 @@ def read_headers(jpeg: bytes) -> Headers:
 
 
 def _skipped(marker: int) -> tuple[int, str]:
-    """The number of bytes that a decoder skips where no segment begins (0 if it stops there), and their description."""
+    """How many bytes a decoder skips at a marker without a segment (0: it stops), and a phrase for these bytes."""
     if marker == _FILL:
         return 1, "fill bytes before a marker"
     if marker in _ALONE:

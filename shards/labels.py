@@ -1,8 +1,9 @@
 """Reads the label of a sample from its .cls member, with one rule for `headrace index` and `headrace verify`.
 
-A label is the member's text in UTF-8 without surrounding white space. It is an integer if it is 0, or ASCII digits of
-which the first is not 0; "007", "-1", "1.0" and everything else is a word. If all labels of a set are integers, they
-are class numbers. If any is a word, all are words, and the classes are these words in sorted order.
+A label is the member's text in UTF-8 without surrounding white space. A label is an integer if it is "0", or if it
+consists of ASCII digits and does not begin with 0. Every other label is a word, such as "007", "-1" or "1.0". If all
+labels of a set are integers, they are class numbers. If at least one label is a word, all labels are treated as words,
+and the classes are these words in sorted order.
 """
 
 import re
@@ -17,7 +18,7 @@ _INTEGER = re.compile("0|[1-9][0-9]*")
 
 
 def read(descriptor: int, offset: int, size: int) -> str:
-    """The label in a member of an open tar. Raises ValueError, which says what is wrong with it."""
+    """The label in a member of an open tar. Raises ValueError, which says what is wrong with the label."""
     if size > LONGEST:
         raise ValueError(f"its label has {size:,} bytes, but the limit is {LONGEST}")
     data = system.pread(descriptor, size, offset)
@@ -36,18 +37,18 @@ def are_integers(labels: Iterable[str]) -> bool:
 
 
 def classes_of(labels: set[str]) -> list[str]:
-    """The ids of the classes, in the order of their label numbers, from all labels of an adopted set.
+    """The class ids of a set made from existing tars, by class number; `labels` has all labels that occur in the set.
 
-    Raises ValueError if the largest integer exceeds the number of labels by more than BEYOND: a single stray label
-    could otherwise make a million classes.
+    Raises ValueError if the largest integer exceeds the number of different labels by BEYOND or more. Without this
+    check, a single wrong label could make a million classes.
     """
     if not are_integers(labels):
         return sorted(labels)
     largest = max(labels, key=lambda label: (len(label), label))
     if len(largest) > 9 or int(largest) >= len(labels) + BEYOND:
         raise ValueError(
-            f"all its labels are integers and so class numbers, but the largest of {len(labels):,} different labels is "
-            f"{largest[:40]}, and the limit is {len(labels) + BEYOND - 1:,}. Number the classes from 0, or "
+            f"all its labels are integers, so they are class numbers, but the largest of {len(labels):,} different "
+            f"labels is {largest[:40]}, and the limit is {len(labels) + BEYOND - 1:,}. Number the classes from 0, or "
             'write the labels as words such as "n7"'
         )
     return [str(number) for number in range(int(largest) + 1)]

@@ -19,7 +19,7 @@ _OF_PREP = re.compile(r"[a-z][a-z0-9_-]{0,31}(-\d{6}\.(tar|idx)|\.parquet)")
 
 
 class Leftovers(NamedTuple):
-    """Old files that no manifest names, the number of young ones, and whether a prep is active at the URL."""
+    """Old files that no manifest names, the number of recent files, and whether a prep is active at the URL."""
 
     old: list[Entry]
     young: int
@@ -27,7 +27,10 @@ class Leftovers(NamedTuple):
 
 
 def find_leftovers(remote: Remote, now: datetime) -> Leftovers:
-    """The leftovers at a URL. Raises UsageError if there is no set, finished or not, DataError if it is damaged."""
+    """The leftovers at a URL.
+
+    Raises UsageError if there is neither a finished nor an unfinished set, DataError if the manifest is damaged.
+    """
     found: Manifest | None = None
     try:
         found = manifests.parse(remote.url, remote.read(MANIFEST, manifests.LIMIT))
@@ -40,9 +43,10 @@ def find_leftovers(remote: Remote, now: datetime) -> Leftovers:
 
 
 def leftovers(there: Iterable[Entry], manifest: Manifest | None, now: datetime) -> Leftovers:
-    """The leftovers among the files in `there`. Files whose names prep does not give are never included.
+    """The leftovers among the files in `there`. Only files with names that prep gives are included.
 
-    In an adopted set no tar counts as a leftover, because tars may have been uploaded there to be adopted next.
+    In a set that `headrace index` made, no tar counts as a leftover: new tars may have been uploaded for the next
+    `headrace index`.
     """
     named = _named(manifest) if manifest is not None else set[str]()
     adopted = manifest is not None and manifest.made is None

@@ -1,4 +1,4 @@
-"""A line: all samples of an epoch, shard after shard in the drawn order, which may be cut between any two samples."""
+"""The line of an epoch: all its samples, shard after shard in random order; it may be cut between any two samples."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from headrace.shards.draws import Stream, hash64
 
 
 class Pieces(NamedTuple):
-    """Consecutive pieces of a line, int64 of shape (k,) each: the shard, the first id and the number of ids."""
+    """k consecutive pieces of a line: the shard, the first id and the number of ids of each piece, int64 (k,)."""
 
     shards: NDArray[np.int64]
     starts: NDArray[np.int64]
@@ -17,7 +17,10 @@ class Pieces(NamedTuple):
 
 
 class Line:
-    """The line of one epoch. Samples of a shard are in the order of their ids. Made in O(S log S) for S shards."""
+    """The line of one epoch. Samples of a shard are in the order of their ids.
+
+    Making it takes O(S log S) time for S shards.
+    """
 
     def __init__(self, seed: int, epoch: int, shards: tuple[int, ...]) -> None:
         sizes = np.array(shards, np.int64)

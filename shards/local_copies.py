@@ -1,7 +1,7 @@
 """Files on this machine that can be made again: staged tars, decoded images, compiled loops, columns of sets.
 
-Files in use are never removed. A process locks the staged files that it reads or fetches; for all other files, the
-kernel is asked whether a process has them open.
+Files in use are never removed. A process locks the staged files that it reads or fetches. For all other files, the
+kernel tells whether a process has them open.
 """
 
 import hashlib
@@ -61,8 +61,8 @@ def note_decoded(path: Path) -> None:
 def list_copies(stage: Stage) -> list[Copies]:
     """All files on this machine that can be made again, by kind.
 
-    There is one entry for the tars of each set, for all tars without a set, for each file of decoded images, and for
-    each other kind.
+    There is one entry for the tars of each set, and one for all tars of unknown sets. There is also one for each file
+    of decoded images, and for each other kind of files.
     """
     tars = {one.sha256: one for one in stage.tars()}
     found, of_sets, busy = [], set[str](), files_in_use()
@@ -90,7 +90,7 @@ def list_copies(stage: Stage) -> list[Copies]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """All non-empty files below a folder; locks are empty."""
+    """All non-empty files below a folder. Lock files are empty, so they are omitted."""
     paths = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
     return [path for path in paths if _size(path)]
 
@@ -107,12 +107,12 @@ def _of_files(what: str, files: list[Path], busy: set[str]) -> Copies:
 
 
 def _is_used(path: Path, busy: set[str]) -> bool:
-    """Whether a process has the file open; the system names open files by paths without links."""
+    """Whether a process has the file open; `busy` contains the paths of all open files, with links resolved."""
     return os.path.realpath(path) in busy
 
 
 def clear_copies(stage: Stage) -> int:
-    """Remove all of these files that no process uses. Returns the number of freed bytes."""
+    """Remove all files that `list_copies` lists and no process uses. Returns the number of freed bytes."""
     freed = sum(one.bytes for one in _unheld(stage) if remove_unused(one.path))
     for folder in [*stage.set_folders(), *map(stage.work_folder, _COMMANDS)]:
         with stage.unused(folder) as unused:
@@ -142,9 +142,10 @@ def _unheld(stage: Stage) -> list[Staged]:
 
 
 def verify_copies(stage: Stage, say: Say) -> int:
-    """Hash all staged tars and indexes; report damaged ones by `say`, and remove those not in use; return their number.
+    """Hash all staged tars and indexes; return the number of damaged files.
 
-    Decoded images and compiled loops are checked each time they are read.
+    Each of them is reported with `say`, and removed if no process uses it. Decoded images and compiled loops are
+    checked each time they are read.
     """
     damaged = [path for path, sha256 in [*_whole(stage), *_indexes(stage)] if _hash(path) not in (sha256, None)]
     for path in damaged:
@@ -165,7 +166,7 @@ def _indexes(stage: Stage) -> Iterator[tuple[Path, str]]:
 
 
 def _hash(path: Path) -> str | None:
-    """The SHA-256 of a file; None if it was removed meanwhile."""
+    """The SHA-256 of a file; None if it was removed meanwhile, "" if it is unreadable."""
     try:
         with regular.opened(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -195,7 +196,7 @@ def _set(folder: Path) -> tuple[set[str], str]:
 
 
 def _decoded() -> list[Path]:
-    """Existing files of decoded images; records of missing ones are removed."""
+    """Existing files of decoded images; records of missing files are removed."""
     folder = private_folder(_DECODED)
     found = []
     for note in sorted(folder.iterdir()) if folder else []:

@@ -1,4 +1,4 @@
-"""The right to write a target: a lock for each target excludes a second writer."""
+"""Locks targets (the folders and files that commands write), so that only one process writes a target at a time."""
 
 import errno
 import os
@@ -18,21 +18,21 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 class LockedError(HeadraceError):
-    """Another command holds the right to write a target."""
+    """Another command is writing the target."""
 
 
 def lock_of(target: Path) -> Path:
-    """The file whose lock gives the right to write `target`."""
+    """The lock file of `target`: a process that has locked it may write `target`."""
     meant = followed(target)
     return meant / ".headrace.lock" if is_mount_point(meant) else meant.with_name(f".{meant.name}.lock")
 
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Hold the exclusive right to write `target` in the block; if the process dies, the kernel releases the right.
+    """Hold the exclusive lock of `target` during the block; if the process dies, the kernel releases the lock.
 
-    The lock file is beside the target itself, even if `target` is a link to it. The lock file of a mount point is
-    inside it, because the folder in which a container's volume is mounted may be on another, read-only disk.
+    If `target` is a link, the lock file is beside the folder or file that the link points to. If `target` is a mount
+    point, the lock file is inside it, because the folder above it may be on a read-only disk, as in a container.
     """
     name = lock_of(target)
     make_folder(name.parent)
@@ -53,7 +53,7 @@ def locked(target: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_if_possible(target: Path) -> Iterator[bool]:
-    """Hold the lock of `locked` if the file system has locks, and yield whether the file system has locks.
+    """Like `locked`, but continue without a lock if the file system has no locks. Yields whether the lock is held.
 
     Without locks, no other writer is excluded. Raises LockedError if another process holds the lock.
     """
@@ -74,7 +74,10 @@ def locked_if_possible(target: Path) -> Iterator[bool]:
 
 
 def _flock(name: Path) -> tuple[int, bool]:
-    """A descriptor of the file, and whether it holds the lock. Raises BlockingIOError if another process holds it."""
+    """Open the file and lock it, if possible; return its descriptor and whether it is locked.
+
+    Raises BlockingIOError if another process holds the lock.
+    """
     while True:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | system.CLOEXEC, 0o644)
         try:
@@ -92,5 +95,5 @@ def _flock(name: Path) -> tuple[int, bool]:
 def refusal(target: Path) -> LockedError:
     """The error for a target that another command is writing."""
     return LockedError(
-        f"{target}: another headrace command is writing it now. Wait until it ends, or choose another folder"
+        f"{target}: another headrace command is writing it now. Wait until it has ended, or choose another folder"
     )

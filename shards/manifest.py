@@ -1,4 +1,4 @@
-"""`shardset.json`: the contents of a shard set. Without a manifest there is no shard set."""
+"""`shardset.json`, the manifest: lists the contents of a shard set. A folder without a manifest is not a shard set."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from headrace.shards.paths import refuse_impossible
 from headrace.shards.urls import Location
 
 FORMAT = 2
-"""The version of the format that is written; versions from 1 on are read. docs/formats.md lists their contents."""
+"""The version of the manifest format that is written; versions from 1 on are read. docs/formats.md describes them."""
 _DIGESTED = 1  # never change it: sets of equal content would get other digests (docs/decisions/0023)
 NAME = MANIFEST
 ADOPTED = "webdataset"  # layout of a set made of existing tars
@@ -55,14 +55,14 @@ class _Part(BaseModel):
 
 
 class ClassInfo(_Part):
-    """One class. Its label is its position in the manifest's list and never changes."""
+    """One class. Its label is its position in the manifest's list of classes, which never changes."""
 
     id: Annotated[str, Field(min_length=1, max_length=MAX_ID)]
     name: Text
 
 
 def class_list(names: Iterable[tuple[str, str]], where: Location) -> tuple[ClassInfo, ...]:
-    """The class list of these (id, name) pairs, in this order. `where` is their origin, for errors."""
+    """The class list of these (id, name) pairs, in this order. `where` is their origin, which errors name."""
     found = []
     for one, name in names:
         try:
@@ -92,7 +92,7 @@ class FileInfo(_Part):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        """Check that the number of parts fits the size of the file."""
+        """Check that the number of parts matches the size of the file."""
         if self.parts is not None and len(self.parts) != -(-self.bytes // PART):
             raise ValueError(f"{len(self.parts):,} parts of {PART:,} bytes do not make {self.bytes:,} bytes")
         return self
@@ -118,7 +118,10 @@ class SplitInfo(_Part):
 
 
 class SourceInfo(_Part):
-    """The origin of the samples. The fingerprint covers the sorted (path, size, CRC-32) of the files that were used."""
+    """The origin of the samples.
+
+    The fingerprint is a hash of the sorted (path, size, CRC-32) of all files that were used.
+    """
 
     layout: Text
     files: Count
@@ -126,7 +129,7 @@ class SourceInfo(_Part):
 
 
 class AppendedInfo(_Part):
-    """What `headrace prep --append` added: its source, its options, and its numbers of classes and tars.
+    """A part that `headrace prep --append` added: its source, its options, and its numbers of classes and tars.
 
     `classes` is the number of new classes, and `shards` the number of new tars by split. New classes and tars follow
     those of earlier parts.
@@ -146,7 +149,7 @@ class MadeOf(NamedTuple):
 
 
 class Manifest(_Part):
-    """The whole set. `digest` identifies its content: the tars and the class list, without derived files."""
+    """The whole set. `digest` is a hash of its content: of the tars and the class list, not of derived files."""
 
     format: Annotated[int, Field(ge=1, le=FORMAT)]
     digest: Sha256
@@ -158,7 +161,7 @@ class Manifest(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        """Check that names are unique, sums agree, and the digest fits the content."""
+        """Check that names are unique, numbers of samples add up, and the digest matches the content."""
         names = [shard.name for split in self.splits for shard in split.shards]
         names += [split.index.name for split in self.splits] + [split.name for split in self.splits]
         if len(set(names)) < len(names):
@@ -174,7 +177,7 @@ class Manifest(_Part):
         return self
 
     def _refuse_odd_parts(self) -> None:
-        """Check that the parts have no more classes and tars than the set."""
+        """Check that the appended parts have no more classes and tars than the set."""
         if sum(one.classes for one in self.appended) > len(self.classes):
             raise ValueError("more classes were appended than the set has")
         tars = {split.name: len(split.shards) for split in self.splits}
@@ -214,12 +217,12 @@ class Manifest(_Part):
 
     @property
     def parts(self) -> tuple[MadeOf, ...]:
-        """The parts of the set in order: the first one, and those that were appended."""
+        """The parts of the set in order: the first part, then the appended parts."""
         return MadeOf(self.source, self.options), *(MadeOf(one.source, one.options) for one in self.appended)
 
     @property
     def made(self) -> tuple[dict[str, Scalar], ...] | None:
-        """The options that prep, or `headrace subset`, made each part with; None if its tars were adopted."""
+        """The options of `headrace prep` or `headrace subset` for each part; None for a set made from existing tars."""
         return None if self.source.layout == ADOPTED else tuple(part.options for part in self.parts)
 
     def first_tars(self, split: str) -> int:
@@ -234,7 +237,10 @@ class Manifest(_Part):
 
 
 def digest_of(classes: tuple[ClassInfo, ...], splits: tuple[SplitInfo, ...]) -> str:
-    """SHA-256 over the class list and the tars; independent of the version of the manifest's format."""
+    """The SHA-256 of the class list and the entries of the tars.
+
+    It does not depend on the version of the manifest's format.
+    """
     content = [_DIGESTED, [[one.id, one.name] for one in classes]]
     content += [[split.name, [[s.name, s.samples, s.bytes, s.sha256] for s in split.shards]] for split in splits]
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
@@ -243,7 +249,8 @@ def digest_of(classes: tuple[ClassInfo, ...], splits: tuple[SplitInfo, ...]) -> 
 def load(root: Path) -> Manifest:
     """The manifest of the set in folder `root`.
 
-    Raises UsageError if there is none, DataError if it is damaged, NewerError if a newer Headrace wrote it.
+    Raises UsageError if the folder has no manifest, DataError if the manifest is damaged, NewerError if a newer
+    Headrace wrote the manifest.
     """
     refuse_impossible(root)
     path = root / NAME
@@ -266,7 +273,10 @@ def load(root: Path) -> Manifest:
 
 
 def parse(root: Location, content: bytes) -> Manifest:
-    """Parse the manifest of the set at `root`. Raises DataError if it is damaged, NewerError if it is newer."""
+    """Parse the manifest of the set at `root`.
+
+    Raises DataError if the manifest is damaged, NewerError if a newer Headrace wrote it.
+    """
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:

@@ -1,7 +1,7 @@
-"""Maps the columns of a large split into all processes of a host, from one file in the user's private cache folder.
+"""Maps the index columns of a large split into all processes of a host, from a file in the user's private cache folder.
 
-The file begins with a header, which has a CRC-32 for each MiB of the rest. After the header come the columns, each of
-which begins at a page of memory.
+The file begins with a header, which has a CRC-32 for each MiB of the rest. The columns follow the header. Each column
+begins at the start of a memory page.
 """
 
 import hashlib
@@ -60,7 +60,10 @@ class _Layout(NamedTuple):
 
 
 class Mapped:
-    """Opens the columns of splits. If processes cannot share them in a file, `trouble` says why; else it is empty."""
+    """Opens the columns of splits.
+
+    If processes cannot share columns in a file, `trouble` says why; else it is empty.
+    """
 
     def __init__(self) -> None:
         self.trouble = ""
@@ -68,9 +71,9 @@ class Mapped:
     def open(self, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
         """The columns of a split, read-only if they are mapped.
 
-        The columns are checked against the manifest when their file is made, and the checksums of the file each time it
-        is mapped; a damaged file is made again. Raises DataError if the index is damaged or inconsistent. If the file
-        of columns exists already, only the size of the index is checked.
+        The columns are checked against the manifest when their file is made. The checksums of the file are checked each
+        time it is mapped; a damaged file is made again. Raises DataError if the index is damaged or inconsistent. If
+        the file of columns exists already, only the size of the index is checked.
         """
         if split.samples < FEWEST:
             return read_columns(root, split, manifest)
@@ -106,7 +109,7 @@ def _to_page(size: int) -> int:
 
 
 def _key(split: SplitInfo, manifest: Manifest) -> bytes:
-    """A hash of what determines the columns: the index, and the set's digest, which its rows are checked against."""
+    """A hash of everything that determines the columns: the split's index, and the digest of the set."""
     return hashlib.sha256(json.dumps([manifest.digest, split.name, split.index.sha256]).encode()).digest()
 
 
@@ -128,7 +131,7 @@ def _map(path: Path, key: bytes, samples: int) -> Columns | None:
 
 
 def _is_sound(descriptor: int, key: bytes, layout: _Layout) -> bool:
-    """Whether the file belongs to this user, is for this key, and matches the checksums in its header.
+    """Whether the file belongs to this user, has this key, and matches the checksums in its header.
 
     The file is read here and not mapped, so that pages of the file that are not used later take no memory.
     """
@@ -156,7 +159,7 @@ def _sums(descriptor: int, layout: _Layout) -> bytes:
 
 @contextmanager
 def _only(path: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock file `path`, and hold it in the block, or until the process dies."""
+    """Hold the lock of the lock file `path` during the block; wait first while another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | system.NOFOLLOW | system.CLOEXEC, 0o600)
     try:
         system.lock(descriptor)
@@ -166,7 +169,10 @@ def _only(path: Path) -> Iterator[None]:
 
 
 def _make(path: Path, key: bytes, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
-    """Write the file and map it. Raises DataError for the index, HeadraceError if the file cannot be written."""
+    """Write the file and map it.
+
+    Raises DataError if the index is damaged, HeadraceError if the file cannot be written.
+    """
     layout = _Layout.of(split.samples)
     _clean(path)
     with store.replacing(path, layout.end, durable=False) as stream:

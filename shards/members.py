@@ -1,7 +1,7 @@
 """Walks over the members of any tar (ustar, GNU or PAX), reading only headers.
 
-A member is a regular file if GNU tar and Python's tarfile treat it as one. Only folders are skipped: links and
-unsupported members are reported by name, and anything inconsistent is a DataError.
+A member is a regular file if GNU tar and Python's tarfile treat it as one. Folders are skipped, links and unsupported
+members are reported by name, and inconsistent data raise DataError.
 """
 
 import os
@@ -64,9 +64,10 @@ def members(path: Path) -> Iterator[Member]:
 def all_members(
     path: Path, name: Location | None = None, folders: list[str] | None = None
 ) -> Iterator[Member | Link | Unread]:
-    """All members except folders, with links, which are not followed, and members of unsupported kinds.
+    """Yield all members except folders: regular files, links (which are not followed), and unsupported members.
 
-    Appends the names of folders to `folders`. Raises DataError, which calls the tar `name` if that is given.
+    Appends the names of folders to `folders`. Raises DataError if the tar is damaged; in the error, the tar is called
+    `name`, if given.
     """
     descriptor = regular.descriptor(path)
     try:
@@ -78,7 +79,10 @@ def all_members(
 
 @dataclass
 class _Ahead:
-    """What extension headers say about the next member. As in GNU tar, PAX headers take precedence over long names."""
+    """The values that extension headers give for the next member.
+
+    As in GNU tar, PAX headers take precedence over long names.
+    """
 
     name: str = ""
     target: str = ""
@@ -86,7 +90,10 @@ class _Ahead:
     seen: list[bytes] = field(default_factory=list)
 
     def read(self, kind: bytes, data: bytes) -> None:
-        """Add the content of an extension header. Raises ValueError if the member already has one of this kind."""
+        """Add the content of an extension header.
+
+        Raises ValueError if the member already has an extension header of this kind.
+        """
         kind = _PAX[0] if kind in _PAX else kind
         if kind in self.seen:
             raise ValueError(f"a second header of type {kind.decode()!r} for one member")
@@ -141,13 +148,13 @@ class _Walk:
         if head.kind == _PAX_GLOBAL:
             records = Records.of(data)
             if records and self._everywhere:
-                raise ValueError("a second header that gives all members a name, size or form")
+                raise ValueError("a second header that gives all members a name, size or sparse format")
             self._everywhere = records or self._everywhere
         else:
             ahead.read(head.kind, data)
 
     def _member(self, head: Header, block: bytes, ahead: _Ahead) -> Member | Link | Unread | None:
-        """The member of this header, None for a folder; afterwards the walk is at the end of its content."""
+        """Move to the end of this header's member, and return the member; return None for a folder."""
         records = Records({**self._everywhere, **ahead.records})
         name = records.path or ahead.name or head.name
         if not name:
@@ -201,7 +208,7 @@ class _Walk:
                     raise self._damaged(
                         start + at,
                         "a member after the end of the archive",
-                        "a part of the file was lost, or it is two tars in one",
+                        "a part of the file was lost, or the file is two tars in one",
                     )
 
 

@@ -8,7 +8,7 @@ _OF_ONE_HOST = {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", 
 
 
 def file_system(folder: Path) -> str:
-    """The kind of a folder's file system; "" if the system does not say."""
+    """The kind of a folder's file system, such as "ext4"; "" if it is unknown."""
     try:
         lines = _MOUNTS.read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -23,5 +23,8 @@ def file_system(folder: Path) -> str:
 
 
 def is_of_one_host(folder: Path) -> bool:
-    """Whether a folder is certainly on a disk that only one host writes, so that a lock there excludes all others."""
+    """Whether a folder is certainly on a disk that only one host can write to.
+
+    A lock there excludes all other writers.
+    """
     return file_system(folder) in _OF_ONE_HOST

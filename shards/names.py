@@ -1,4 +1,4 @@
-"""The names of files that have the same name in every shard set."""
+"""The fixed names of files in shard sets."""
 
 MANIFEST = "shardset.json"
 STAMP = "source.stat"  # only prep writes it
@@ -6,4 +6,4 @@ REPORT = "report.jsonl"
 WORK = ".prep"
 """The folder at a URL where a prep stores its state until the set is complete."""
 SOURCE_URL = ".url"
-"""The file in the folder of a fetched set that names the URL of the set."""
+"""The file that contains the URL of a fetched set, in the local folder of the set."""

@@ -1,22 +1,23 @@
 """Finds when each tar is used next, so that the tar with the farthest next use is evicted first if there is no room.
 
-The sequence of windows of tars that a run uses is a pure function of the run, so it is known up to the end of the run.
-Evicting the tar with the farthest next use is Belady's rule, which is optimal. A tar is never evicted to make room for
-a tar whose next use is later.
+The windows of tars that a run uses, and their order, are known in advance up to the end of the run. Evicting the tar
+with the farthest next use is Belady's rule, which is optimal. A tar is never evicted to make room for a tar whose next
+use is later.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 NEVER = 1 << 62
-"""Stands for the number of a tar's next window if the tar is not used again."""
+"""The number of the next window of a tar that is not used again."""
 _MOST_AHEAD = 1 << 20  # windows that are searched for a next use
 
 
 class NextUse:
-    """The windows of tars that a run uses, from the current window on. Not safe for several threads at once.
+    """The windows of tars that a run uses, from the current window on.
 
-    `together` windows may be in use at a time, because each partition reads from its own window.
+    Threads must not share this object without a lock. `together` windows may be in use at a time, because each
+    partition reads from its own window.
     """
 
     def __init__(self, windows: Iterator[Sequence[int]], together: int = 1) -> None:
@@ -30,14 +31,14 @@ class NextUse:
         self._ended = False
 
     def window(self, number: int) -> tuple[int, ...]:
-        """The tars of a window; empty after the last one. `number` is at least the current one minus `together`."""
+        """The tars of window `number`; empty after the last window. `number` must be at least `current - together`."""
         while self._first + len(self._loaded) <= number and self._load():
             pass
         place = number - self._first
         return self._loaded[place] if 0 <= place < len(self._loaded) else ()
 
     def go_on(self, tars: Iterable[int], ahead: int) -> bool:
-        """Note that these tars are needed now; return whether one of the next `ahead` windows is now current."""
+        """Record that these tars are needed now; return whether one of the next `ahead` windows has become current."""
         wanted = set(tars)
         if wanted <= self._set(self.current):
             return False
@@ -52,7 +53,10 @@ class NextUse:
         return True
 
     def _of(self, tar: int, ahead: int) -> int:
-        """The number of the first window with the tar, of the current and the next `ahead`; else the current number."""
+        """The number of the first window that has the tar.
+
+        Searches the current and the next `ahead` windows; returns the current number if none of them has the tar.
+        """
         for number in range(self.current, self.current + ahead + 1):
             if tar in self._set(number):
                 return number
@@ -76,12 +80,12 @@ class NextUse:
                 return NEVER
 
     def farthest_first(self, tars: Iterable[int], beyond: int) -> list[int]:
-        """The tars whose next use is after window `beyond`, with the latest use first; they may be evicted for it."""
+        """Those of `tars` whose next use is after window `beyond`, latest use first: they may be evicted for it."""
         uses = [(self.next_use(tar), tar) for tar in tars]
         return [tar for use, tar in sorted(uses, reverse=True) if use > beyond]
 
     def _load(self) -> bool:
-        """Load one more window; False if there is none."""
+        """Load one more window; return False if there is none."""
         found = None if self._ended else next(self._windows, None)
         if found is None:
             self._ended = True

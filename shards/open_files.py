@@ -23,7 +23,7 @@ class LimitError(HeadraceError):
 def allow_many() -> None:
     """Let this process open as many files as the system allows, up to a million.
 
-    For commands only: a library must not change the limit.
+    Only commands call this function: a library must not change the limit.
     """
     if _FIXED:
         return
@@ -34,7 +34,7 @@ def allow_many() -> None:
 
 
 def most_tars() -> int:
-    """How many tars of a split may be open: half as many as the process may open files, and at most 8,192."""
+    """The number of tars of a split that may be open: half of the process's limit for open files, and at most 8,192."""
     if _FIXED:
         return _FIXED // 2
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -42,25 +42,26 @@ def most_tars() -> int:
 
 
 def may_be_open(tars: int) -> bool:
-    """Whether all `tars` of a split may be open from the start: at most 1,024, and half of the process's limit."""
+    """Whether a split with this many tars may have all of them open: at most 1,024, and half of the process's limit."""
     return tars <= min(_FROM_THE_START, most_tars())
 
 
 def refuse_limit(error: OSError) -> None:
-    """Raise LimitError, which names the limit to raise, if the error means that no further file may be opened.
+    """Raise LimitError if the error means that no further file may be opened; its message names the limit to increase.
 
-    Call this before blaming a file for an error of reading.
+    Call this function before reporting that a file is unreadable.
     """
     if error.errno == errno.ENFILE:
         raise LimitError(
-            "the whole machine may not open another file. Raise fs.file-max, or end programs that hold many files open"
+            "this machine has reached its limit of open files. Raise fs.file-max, or end programs that have many files "
+            "open"
         ) from error
     if error.errno == errno.EMFILE:
         raise LimitError(f"{_limit()}, but it needs more. {_remedy(4 * _SPARE)}") from error
 
 
 def too_many_tars(tars: int) -> LimitError:
-    """The error for a split of `tars` tars."""
+    """The error for a split with `tars` tars, too many to open at once."""
     return LimitError(f"the split has {tars:,} tars, but {_limit()}. {_remedy(tars + _SPARE)}")
 
 

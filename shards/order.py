@@ -1,13 +1,13 @@
 """The order of samples, and their division among ranks: pure functions of (set size, seed, step).
 
-Training is one endless sequence of positions: the permutation of epoch 0, then that of epoch 1, and so on.
-Step s takes positions [s*B, (s+1)*B) of it, where B is the global batch, so a batch may straddle two epochs and
-nothing is ever dropped or repeated. The global batch consists of consecutive *groups*, the samples of one forward
-pass; ranks take whole, consecutive groups.
+Training is one endless sequence of positions: the permutation of epoch 0, then that of epoch 1, and so on. Step s takes
+positions [s*B, (s+1)*B) of this sequence, where B is the size of the global batch. So a batch may straddle two epochs,
+and no sample is dropped or repeated. The global batch consists of consecutive *groups*; a group contains the samples of
+one forward pass. Each rank takes whole, consecutive groups.
 
-The permutation of an epoch covers the whole set, or is drawn in *windows* for storage that is slow at random reads: the
-shards in random order, and the samples in random order within each window of consecutive shards.
-With partitions, each partition has fixed places in every batch, its own endless sequence, and its own windows.
+The permutation of an epoch covers the whole set or, for storage that is slow at random reads, is drawn in *windows*.
+With windows, the shards are in random order, and so are the samples within each window of consecutive shards. With
+partitions, each partition has fixed places in every batch, its own endless sequence, and its own windows.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Positions(NamedTuple):
-    """Consecutive samples of training, in which epochs follow each other: epoch and id of each, int64 (n,)."""
+    """The epochs and the ids of n consecutive samples of training, which may be in several epochs, int64 (n,)."""
 
     epochs: NDArray[np.int64]
     ids: NDArray[np.int64]
@@ -66,7 +66,7 @@ class _Epoch:
 
 @dataclass(frozen=True)
 class Order:
-    """The endless training sequence of `samples` ids for one seed: of the whole set, or in windows, partitions or both.
+    """The endless training sequence of `samples` ids for one seed: shuffled as a whole, in windows, partitions or both.
 
     With several partitions a position is step * batch + place in the batch.
     """
@@ -91,7 +91,10 @@ class Order:
 
     @classmethod
     def of(cls, shards: tuple[int, ...], seed: int, window: int | None, partitions: int, batch: int) -> "Order":
-        """The order of a split with these numbers of samples in its shards, by the values of a recipe."""
+        """The order of a split.
+
+        `shards` has the number of samples of each shard; the other arguments are values of a recipe.
+        """
         windows = None if window is None else Windows(window, shards)
         return cls(sum(shards), seed, windows, Partitions(partitions, batch, shards) if partitions > 1 else None)
 
@@ -101,12 +104,15 @@ class Order:
         return None if self.windows is None else 2 * self.windows.length * self._parts.count
 
     def permutation(self, epoch: int) -> NDArray[np.int64]:
-        """All ids of this epoch, partition by partition; each window is the stable argsort of hashes of its ids."""
+        """All ids of this epoch, partition by partition; each window has its ids in the order of their hashes."""
         spans = [(one, *self._parts.part(epoch, one)) for one in range(self._parts.count)]
         return np.concatenate([self._of(one, epoch).ids(0, last - first) for one, first, last in spans if first < last])
 
     def positions(self, first: int, last: int) -> Positions:
-        """Epochs and ids at positions `first` to `last` (excluded). O(window) memory, O(n log n) per epoch."""
+        """Epochs and ids at positions `first` to `last` (excluded).
+
+        Takes O(window) memory, and O(n log n) time per epoch.
+        """
         pieces = [Positions(np.empty(0, np.int64), np.empty(0, np.int64))]
         if first < last:
             pieces += [piece for stretch in self.stretches(first, last) for piece in self._read(*stretch)]
@@ -144,7 +150,7 @@ class Order:
 
 
 def _kept(held: dict[int, T], number: int, make: Callable[[int], T]) -> T:
-    """The object held under `number`, made if missing. Two are held, because a short batch straddles at most two."""
+    """The object for `number` in `held`, made if missing. At most two objects are held: a batch rarely needs more."""
     if number not in held:
         while len(held) > 1:
             held.pop(min(held))
@@ -180,12 +186,15 @@ class Steps:
 
 
 def deal(items: int, ranks: int, rank: int) -> range:
-    """The consecutive items that `rank` takes of `items`, as a range. The first ranks take the remainder."""
+    """The range of consecutive items, of `items` in all, that `rank` takes.
+
+    If there is a remainder, the first ranks take one item more.
+    """
     share, odd = divmod(items, ranks)
     first = rank * share + min(rank, odd)
     return range(first, first + share + (rank < odd))
 
 
 def validation_batches(samples: int, batch: int) -> list[tuple[int, int]]:
-    """Fixed batches (first id, past-the-last id) that cover each id once, for any number of ranks."""
+    """Batches for validation, (first id, past-the-last id) each. They cover each id once, for any number of ranks."""
     return [(first, min(first + batch, samples)) for first in range(0, samples, batch)]

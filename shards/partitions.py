@@ -1,11 +1,11 @@
 """Partitions of an epoch: each is a part of the shards and fills fixed places of every global batch.
 
-In each epoch the shards in their drawn order are a line of n samples. Partition l of L is the l-th consecutive part of
-the line, cut between samples. It has F(e + 1, l) - F(e, l) samples in epoch e, where F(e, l) = floor((e n + l) / L) is
-the number of samples that the partition gave before epoch e. The parts of all epochs, one after another, are the
-partition's own sequence. Step s takes places [s b, (s + 1) b) of each partition's sequence, where b = B / L and B is
-the global batch. Because b s reaches F(e + 1, l) at the same step for all l, every epoch ends with the same step as
-without partitions, for any n, L and sizes of shards.
+In each epoch, the samples of the shards, in the drawn order of the shards, form a line of n samples. Partition l of L
+is the l-th consecutive part of the line, cut between samples. It has F(e + 1, l) - F(e, l) samples in epoch e, where
+F(e, l) = floor((e n + l) / L) is the number of samples that the partition gave before epoch e. The parts of all epochs,
+one after another, are the partition's own sequence. Step s takes places [s b, (s + 1) b) of each partition's sequence,
+where b = B / L and B is the global batch. The product b s reaches F(e + 1, l) at the same step s for all l. So every
+epoch ends with the same step as without partitions, for any n, L and shard sizes.
 """
 
 from collections.abc import Iterator
@@ -49,11 +49,11 @@ class Partitions:
         return (epoch * self.samples + partition) // self.count
 
     def epoch_at(self, place: int, partition: int) -> int:
-        """The epoch of a place in a partition's sequence: the last one with given(epoch) <= place. O(1)."""
+        """The epoch of a place in a partition's sequence: the last epoch with given(epoch) <= place. O(1)."""
         return ((place + 1) * self.count - 1 - partition) // self.samples
 
     def touched(self, first: int, last: int) -> range:
-        """The partitions of places `first` to `last` (excluded) in every batch."""
+        """The partitions that fill places `first` to `last` (excluded) of every batch."""
         return range(first // self.share, -(-last // self.share)) if first < last else range(0)
 
     @property

@@ -1,4 +1,4 @@
-"""Files with a SHA-256 for each part, so that a reader of a few bytes checks only a part, and not the whole file."""
+"""Writes and reads files with a SHA-256 for each part, so that reading a few bytes checks only one part of the file."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ _HELD = 1 << 23  # a file with a single sum that is larger is not held in memory
 
 
 class OtherFileError(Exception):
-    """The file does not have the size and the SHA-256 that are expected of it."""
+    """The file does not have the expected size or SHA-256."""
 
 
 class SummingWriter(io.RawIOBase):
@@ -62,12 +62,12 @@ class SummingWriter(io.RawIOBase):
 
 
 class CheckedReader(io.RawIOBase):
-    """Reads a file, and returns no byte before the SHA-256 of its part has been verified.
+    """Reads a file, and returns no byte before the SHA-256 of the part that contains this byte has been verified.
 
     A part is read when one of its bytes is requested, and kept until another part is read. If only the SHA-256 of the
-    whole file is given, a small file is one part. A large file is then read and checked when it is opened, and each
-    part that is read later must have the same SHA-256 as at that time. Raises OtherFileError, and OSError like any
-    read.
+    whole file is given, a small file is treated as one part, and a large file is read and checked when it is opened.
+    Each part that is read later must still have the SHA-256 that it had then. Raises OtherFileError if the file
+    differs, OSError if reading fails.
     """
 
     def __init__(self, path: Path, size: int, sha256: str, parts: tuple[str, ...] | None) -> None:
@@ -98,12 +98,12 @@ class CheckedReader(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position, given like that of `io.IOBase.seek`; return it as bytes from the start of the file."""
+        """Move to a position, as `io.IOBase.seek` does; return the position in bytes from the start of the file."""
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, fewer at the end of the file."""
+        """The next `size` bytes, fewer at the end of the file; all remaining bytes if `size` is negative."""
         last = self._size if size < 0 else min(self._at + size, self._size)
         pieces = []
         while self._at < last:

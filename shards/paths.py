@@ -25,7 +25,7 @@ def refuse_impossible(path: Path) -> None:
 
 
 def refuse_without_folder(path: Path) -> None:
-    """Raise UsageError unless the folder that a file is to be written to exists."""
+    """Raise UsageError unless the folder of `path`, a file to be written, exists."""
     refuse_impossible(path)
     folder = path.absolute().parent
     if not folder.is_dir():

@@ -1,7 +1,7 @@
-"""Exact percentiles of a column that is read several times, so that its values need not be in memory.
+"""Computes exact percentiles of a column by reading it several times, so that its values need not be in memory.
 
-Each reading of the column finds 16 more bits of the values at the percentiles: of the values that begin with the bits
-found so far, it counts how many have which next 16 bits. Values are passed as keys, which are unsigned integers in the
+Each reading of the column finds 16 more bits of the values at the percentiles. It takes the values that begin with the
+bits found so far, and counts them by their next 16 bits. Values are passed as keys, which are unsigned integers in the
 same order as the values.
 """
 

@@ -1,4 +1,4 @@
-"""One sample for people: its JPEG and label, and its pixels on request."""
+"""One sample to look at: its key, its JPEG and its label; its pixels are decoded on request."""
 
 import io
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,7 +34,7 @@ class Picture(NamedTuple):
     def image(self) -> "Image.Image":
         """The upright RGB image, decoded by Pillow.
 
-        Raises DataError if it does not decode, UsageError if it has more pixels than Pillow allows.
+        Raises DataError if the image does not decode, UsageError if it has more pixels than Pillow allows.
         """
         from PIL import Image  # noqa: PLC0415  needed only to look at an image
 

@@ -11,7 +11,7 @@ Colour = tuple[int, int, int]
 
 
 class Prepared(NamedTuple):
-    """The options, named as in prep, in a manifest and in a checkpoint."""
+    """The options, with the same names as in prep, manifests and checkpoints."""
 
     max_side: int | None = None  # pixels; larger images are shrunk
     quality: int = QUALITY  # of encoded JPEGs; source JPEGs are copied unchanged
@@ -19,7 +19,7 @@ class Prepared(NamedTuple):
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Prepared":
-        """Read the options of a file: unknown ones are ignored, and missing ones get their defaults.
+        """Read the options of a file. Unknown options are ignored, and missing options get their defaults.
 
         Raises ValueError, which names the option, for a value that prep would not accept.
         """
@@ -41,7 +41,7 @@ class Prepared(NamedTuple):
 
 
 def colour_of(text: str) -> Colour:
-    """The colour with this name, or of a code such as #7f7f7f. Raises ValueError for anything else."""
+    """The colour with this name, or with this code, such as #7f7f7f. Raises ValueError for anything else."""
     code = _COLOURS.get(text.strip().lower(), text.strip())
     if not re.fullmatch("#[0-9a-fA-F]{6}", code):
         raise ValueError(f"expected one of {', '.join(_COLOURS)}, or a code such as #7f7f7f")

@@ -11,9 +11,9 @@ from headrace.shards.open_files import refuse_limit
 
 
 def descriptor(path: Path) -> int:
-    """The file, open for reading. Raises OSError, also if it is not a regular file.
+    """Open the file for reading, and return its descriptor. Raises OSError, also if it is not a regular file.
 
-    Raises LimitError instead if the process may not open another file, because this file is not at fault then.
+    Raises LimitError instead if the process may not open another file, because then the file is not at fault.
     """
     try:
         found = os.open(path, os.O_RDONLY | system.NONBLOCK | system.CLOEXEC)

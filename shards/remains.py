@@ -27,14 +27,20 @@ def remove_remains(path: Path) -> None:
 
 
 def remove_all_remains(folder: Path) -> None:
-    """Remove all unfinished files of dead processes in a folder where only unfinished files have such names."""
+    """Remove all unfinished files of dead processes in a folder.
+
+    Names of other files there must not end with `.partial`.
+    """
     for one in folder.glob(f"*{PARTIAL}"):
         with suppress(OSError):
             _remove_unlocked(one)
 
 
 def _remove_unlocked(path: Path) -> None:
-    """Remove a file. Raises OSError if it is locked, belongs to somebody else, or is not a regular file."""
+    """Remove a regular file of this user.
+
+    Raises OSError if the file is locked or cannot be opened; skips other files.
+    """
     descriptor = os.open(path, os.O_RDWR | system.NOFOLLOW | system.NONBLOCK | system.CLOEXEC)
     try:
         system.lock(descriptor, wait=False)

@@ -1,4 +1,4 @@
-"""Remedies for a damaged shard set: a command to copy, for each kind of file and each kind of set.
+"""Remedies for a damaged shard set: commands that the user can copy, for each kind of damaged file and of set.
 
 The tars of an adopted set may be the owner's only copy, so no command here removes a tar that prep did not make. No
 command makes a manifest that declares damaged bytes intact.
@@ -65,20 +65,23 @@ def _of_copy(root: Path) -> str:
     except (OSError, ValueError):
         return ""
     if again:
-        return "Upload it again from an intact copy, or make the set again at another place"
+        return "Upload it again from an intact copy, or make the set again at another URL"
     return f"Remove damaged copies with `headrace cache verify` and start again. {_of_url(url)}"
 
 
 def _of_url(url: str) -> str:
-    """The remedy for files that are damaged at the set's URL, where a set is never made again in place."""
+    """The remedy for files that are damaged at the set's URL. It never makes a set again at the same URL."""
     return (
-        f"If `headrace verify {_quoted(url)}` finds it too, upload the files it names from an intact copy, or make the "
-        "set again at another place"
+        f"If `headrace verify {_quoted(url)}` also finds damage, upload the files it names from an intact copy, or "
+        "make the set again at another URL"
     )
 
 
 def _without_manifest(root: Path) -> str:
-    """The start of a command that removes the manifest. A folder with its name is moved: it may contain anything."""
+    """The start of a command that removes the manifest.
+
+    A folder with the manifest's name is renamed, because it may contain anything.
+    """
     path = root / MANIFEST
     if path.is_dir():
         return f"mv {_quoted(path)} {_quoted(free_name(path))} && "
@@ -86,7 +89,10 @@ def _without_manifest(root: Path) -> str:
 
 
 def _rebuild(root: Path, made: Sequence[object]) -> str:
-    """The commands that make the set again. A set of several parts is moved first, or its other parts would be lost."""
+    """The commands that make the set again.
+
+    A set of several parts is renamed first; otherwise its other parts would be lost.
+    """
     first = made[0] if made else None
     if isinstance(first, dict) and "subset_of" in first:
         return _subset_anew(root, first)
@@ -97,7 +103,10 @@ def _rebuild(root: Path, made: Sequence[object]) -> str:
 
 
 def _prep(root: Path, number: int, made: object) -> str:
-    """The `headrace prep` command of a part. It has every option with a value: versions may have other defaults."""
+    """The `headrace prep` command of a part.
+
+    It contains every option that has a value, because other versions may have other defaults.
+    """
     chosen = sorted(made.items()) if isinstance(made, dict) else []
     given = [
         (
@@ -112,7 +121,10 @@ def _prep(root: Path, number: int, made: object) -> str:
 
 
 def _subset_anew(root: Path, made: dict[str, object]) -> str:
-    """The commands that make a subset again. The old one is moved first, because `headrace subset` replaces nothing."""
+    """The commands that make a subset again.
+
+    The old subset is renamed first, because `headrace subset` replaces nothing.
+    """
     where = made.get("where")
     choice = "--ids FILE" if where is None else f"--where {_quoted(where)}"
     drop = " --drop-empty-classes" if made.get("drop_empty_classes") else ""
@@ -121,7 +133,10 @@ def _subset_anew(root: Path, made: dict[str, object]) -> str:
 
 
 def _source(root: Path, word: str = "SOURCE", number: int = 0) -> str:
-    """The path of a part's source at the last prep, if it still exists; else `word`, which the user must replace."""
+    """The path that a part's source had at the last prep, if the path still exists.
+
+    Otherwise `word`, a placeholder that the user must replace.
+    """
     noted = stamps.read(root)
     source = stamps.source_of(noted[number]) if number < len(noted) else None
     try:

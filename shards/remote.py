@@ -1,7 +1,7 @@
-"""Object storage and web servers: reads and writes whole files there, and explains errors.
+"""Reads and writes files in object storage and on web servers, and explains errors.
 
-The only user of obstore, which is optional (`pip install "headrace[cloud]"`). obstore reads credentials, endpoints,
-regions and proxies from the environment; none of them passes through here.
+No other module uses obstore, which is optional (`pip install "headrace[cloud]"`). obstore itself reads credentials,
+endpoints and regions from the environment.
 """
 
 import os
@@ -25,7 +25,7 @@ _CONNECTION = (
     *("pool_max_idle_per_host", "proxy_ca_certificate", "proxy_excludes", "proxy_url", "read_timeout"),
     *("root_certificate", "timeout", "user_agent"),
 )
-"""Options of obstore's connections; environment variables have these names after AWS_, AZURE_ or GOOGLE_."""
+"""Options of obstore's connections. Their environment variables have the same names after AWS_, AZURE_ or GOOGLE_."""
 _PROFILE = "AWS_PROFILE"
 _ASKED_AGAIN = timedelta(minutes=5)  # between requests to boto3, which renews credentials 10 minutes before they expire
 _EXPIRED = ("ExpiredToken", "RequestExpired", "TokenRefreshRequired")
@@ -76,16 +76,16 @@ class Entry(NamedTuple):
 
 
 class Remote:
-    """The files below a URL. Threads may share it; a process that was forked after its first use may not.
+    """The files below a URL. Threads may share this object; a process that was forked later must not use it.
 
     All methods raise UsageError for a file that does not exist or may not be read, and HeadraceError for errors that
     remain after all retries.
     """
 
     def __init__(self, url: Url, patience: timedelta = _PATIENCE) -> None:
-        """Does not contact the server yet. Later failures are retried for the time `patience`.
+        """Prepare access to the URL; no server is contacted yet. Failed requests are retried for the time `patience`.
 
-        Raises UsageError without obstore, or for a URL that it does not accept.
+        Raises UsageError if obstore is not installed, or does not accept the URL.
         """
         self.url = url
         self._obstore = _obstore(url)
@@ -121,7 +121,7 @@ class Remote:
             return _entry(self._obstore.head(self._store, name))
 
     def range(self, name: str, first: int, size: int) -> bytes:
-        """At most `size` bytes of a file from `first` on; fewer if the file ends before.
+        """At most `size` bytes of a file from `first` on; fewer if the file ends earlier.
 
         Raises NoRangesError if the server only sends whole files, BeyondError if the file has no byte at `first`.
         """
@@ -136,7 +136,7 @@ class Remote:
                 yield memoryview(piece)
 
     def download(self, name: str, stream: BinaryIO, first: int = 0) -> None:
-        """Write the bytes of a file from `first` on."""
+        """Write the bytes of a file from `first` on to `stream`."""
         stream.writelines(self.stream(name, first))
 
     def put(self, name: str, content: Path | bytes) -> None:
@@ -145,9 +145,9 @@ class Remote:
             self._obstore.put(self._store, name, content)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Upload a small file unless one with this name exists; return whether the existing one now has these bytes.
+        """Upload a small file unless a file with this name exists; return whether the stored file now has these bytes.
 
-        Some servers overwrite an existing file all the same, so the file is read before the upload and afterwards.
+        Some servers overwrite an existing file anyway, so the file is read before the upload and again after it.
         """
         with suppress(AbsentError), self._asking(name):
             return bytes(self._obstore.get(self._store, name).bytes()) == data
@@ -157,9 +157,9 @@ class Remote:
             return bytes(self._obstore.get(self._store, name).bytes()) == data
 
     def replace(self, name: str, data: bytes, tag: Tag) -> bool:
-        """Replace the version of a small file with this tag; return whether the file now has these bytes.
+        """Replace a small file if its version has this tag; return whether the file now has these bytes.
 
-        As in `create`, the file is read before the upload and afterwards.
+        As in `create`, the file is read before the upload and again after it.
         """
         with self._asking(name):
             now, there = self.read_tagged(name, max(len(data), _SMALL))
@@ -184,7 +184,7 @@ class Remote:
     def _asking(self, name: str) -> Iterator[None]:
         if os.getpid() != self._process:  # a fork has no copies of obstore's threads, and would wait for them forever
             raise RuntimeError(
-                "a process that was forked after object storage was used cannot use it: spawn it instead"
+                "this process was forked after object storage was used, so it cannot use the storage: spawn it instead"
             )
         try:
             yield
@@ -233,7 +233,10 @@ def _store_of(url: Url, patience: timedelta) -> Any:
 
 
 def _client_options(url: Url) -> dict[str, Any]:
-    """Time-outs, and the connection options of the environment, which obstore ignores if it is given any options."""
+    """Time-outs, and the connection options in the environment.
+
+    If obstore is given options, it ignores the environment.
+    """
     prefix = {"gs": "GOOGLE_", "az": "AZURE_"}.get(url.parts.scheme, "AWS_")
     told = {name: os.environ.get(prefix + name.upper()) for name in _CONNECTION}
     return _TIMES | {name: value for name, value in told.items() if value is not None}
@@ -253,7 +256,10 @@ def _of_profile(url: Url) -> Any:
 
 
 def _refusal(url: Url, error: Exception) -> HeadraceError:
-    """Headrace's error for an error of obstore. It uses little of obstore's text, which may contain a signed query."""
+    """Headrace's error for an error of obstore.
+
+    Its message contains little of obstore's text, because that text may contain a signed query.
+    """
     kinds, why = _obstore().exceptions, _reason(error)
     if isinstance(error, FileNotFoundError):
         return AbsentError(f"{url}: no such file")
@@ -263,16 +269,16 @@ def _refusal(url: Url, error: Exception) -> HeadraceError:
     if expired or denied or isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError):
         what = "the credentials have expired" if expired else "access is denied"
         return UsageError(
-            f"{url}: {what} ({why}). Credentials are taken from the environment, the instance and, with "
+            f"{url}: {what} ({why}). Credentials are taken from the environment, the cloud instance and, with "
             f"{_PROFILE}, from profiles; a public bucket needs AWS_SKIP_SIGNATURE=true or similar (docs/storage.md)"
         )
     if why.startswith("HTTP 416"):
         return BeyondError(f"{url}: the file is shorter than expected")
     if isinstance(error, kinds.NotSupportedError):
-        return NoRangesError(f"{url}: the server cannot do this ({why})")
+        return NoRangesError(f"{url}: the server does not support this request ({why})")
     if isinstance(error, ValueError | kinds.UnknownConfigurationKeyError | kinds.InvalidPathError):
         return UsageError(f"{url}: not a usable URL ({why}). See docs/storage.md")
-    return BrokenError(f"{url}: {why}, even after retries. Start again: what was fetched is kept")
+    return BrokenError(f"{url}: {why}, even after retries. Start again: data already fetched is kept")
 
 
 def _harmless(error: Exception) -> Exception:
@@ -281,7 +287,7 @@ def _harmless(error: Exception) -> Exception:
 
 
 def _reason(error: Exception) -> str:
-    """A few words about an error that cannot hold anything secret."""
+    """A few words about an error, which contain nothing secret."""
     text = str(error)
     seen = [f"HTTP {found[1].strip()}" for found in [_STATUS.search(text)] if found]
     seen += [found[1] for found in [_CODE.search(text)] if found]

@@ -24,7 +24,10 @@ _AT_FIRST = timedelta(seconds=30)  # limit for the first contact with a server, 
 
 
 class RemoteSet(NamedTuple):
-    """A set whose manifest and indexes are in the folder `root`. `hold` protects its staged tars while it is in use."""
+    """A set whose manifest and indexes are in the folder `root`.
+
+    While it is in use, `hold` keeps its staged tars from being evicted.
+    """
 
     url: Url
     root: Path
@@ -34,7 +37,7 @@ class RemoteSet(NamedTuple):
 
     @classmethod
     def open(cls, url: Url, stage: Stage) -> "RemoteSet":
-        """The current set at a URL. Raises UsageError if there is none, DataError if it is damaged."""
+        """Open the current set at a URL. Raises UsageError if there is no set, DataError if the set is damaged."""
         remote, (content, found) = Remote(url), read_manifest(url)
         of_set = stage.set_folder(found.digest)
         folder, hold = of_set / hashlib.sha256(content).hexdigest()[:16], stage.hold(of_set)
@@ -53,18 +56,21 @@ class RemoteSet(NamedTuple):
 
 
 def read_manifest(url: Url) -> tuple[bytes, Manifest]:
-    """The manifest of the set at a URL, raw and parsed. Raises UsageError if there is none, DataError if damaged."""
+    """The manifest of the set at a URL, raw and parsed.
+
+    Raises UsageError if there is no manifest, DataError if it is damaged.
+    """
     try:
         content = Remote(url, _AT_FIRST).read(MANIFEST, manifest.LIMIT)
     except AbsentError as error:
         raise UsageError(
-            f"{url}: no {MANIFEST} there, so it is not a finished shard set. Give the URL that holds it"
+            f"{url}: no {MANIFEST} there, so this is not a finished shard set. Give the URL of a folder with this file"
         ) from error
     return content, manifest.parse(url, content)
 
 
 class FirstLook:
-    """Checks the headers of all images in a staged tar before a decoder sees one, once for each set on a host."""
+    """Checks the headers of all images in a staged tar before a decoder sees any image, once per set and host."""
 
     def __init__(self, found: RemoteSet, split: SplitInfo, columns: Columns) -> None:
         self._set, self._split, self._columns = found, split, columns

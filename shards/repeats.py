@@ -1,10 +1,10 @@
 """Finds images that occur more than once in a set, in memory that does not grow with the set.
 
-Equal images have equal SHA-256. At first, only the first eight bytes of each SHA-256, as a number, are compared, in
-several passes over the set: a pass sorts the numbers in one range, about 4 million (32 MB), and finds the numbers that
-occur twice. The whole SHA-256 is compared only for samples with such a number, for 262,144 numbers at a time (about
-60 MB if each has two samples). So a set of n samples is read n / 2**22 times, rounded up, for the passes; once for each
-262,144 numbers that occur twice; and once for the samples of the pairs that are listed.
+Equal images have equal SHA-256. At first, only the first word (eight bytes, taken as a number) of each SHA-256 is
+compared, in several passes over the set. A pass sorts the numbers in one range, about 4 million numbers (32 MB), and
+finds those that occur twice. The whole SHA-256 is compared only for samples with such a number, for 262,144 numbers at
+a time (about 60 MB if each number has two samples). A set of n samples is read n / 2**22 times, rounded up, for the
+passes. It is also read once for every 262,144 numbers that occur twice, and once for the samples of the listed pairs.
 """
 
 from collections.abc import Iterator
@@ -26,10 +26,11 @@ _WORDS = 4  # of 64 bits, in a SHA-256
 
 
 class Repeats(NamedTuple):
-    """Counts of equal images. `repeated`: by split, the samples whose image occurs earlier in the split.
+    """Counts of equal images.
 
-    `conflicting`: by split, the images that have more than one label in the split. `shared`: for two splits, the
-    samples of the second whose image is also in the first.
+    `repeated`: for each split, how many of its samples have an image that occurs earlier in it. `conflicting`: for each
+    split, how many of its images have more than one label in it. `shared`: for each two splits, how many samples of the
+    second have an image that is also in the first.
     """
 
     repeated: dict[str, int]
@@ -109,7 +110,7 @@ class _Hashes:
 
 
 def _ranges(samples: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last number of each range; a range contains about `_NUMBERS` first words of the set."""
+    """Yield the first and the last number of each range; a range has about `_NUMBERS` of the set's first words."""
     passes = max(1, -(-samples // _NUMBERS))
     for number in range(passes):
         yield (number << 64) // passes, ((number + 1) << 64) // passes - 1
@@ -142,7 +143,7 @@ def _two_of_each(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _groups(hashes: _Hashes, wanted: NDArray[np.uint64]) -> Groups:
-    """The groups of all samples whose first word is in sorted `wanted`."""
+    """The groups of all samples whose first word is in the sorted array `wanted`."""
     parts, count = [_group(np.empty((0, _WORDS), np.uint64), np.empty(0, np.int32), 0, np.empty(0, np.int64))], 0
     for rows, found in hashes.with_first_word(wanted):
         parts.append(_group(rows.words[found], rows.labels[found], rows.split, rows.first + found))

@@ -1,6 +1,7 @@
-"""The facts about one sample as a row of numbers: the columns of the Parquet index.
+"""Defines the row of a sample in the Parquet index: the facts about the sample as numbers.
 
-A *sample* is a key, a JPEG and a label. Its id is its row in the split, which is also its position in the tars.
+A *sample* is a key, a JPEG and a label. Its id is the number of its row in the split's index, which is also its
+position in the split's tars.
 """
 
 from collections.abc import Sequence

@@ -35,10 +35,10 @@ def training_needs(
 ) -> Iterator[Need]:
     """Yield, without end, the shards that a rank needs for `groups` from `first_step` on, in the order of first use.
 
-    `shards` has the number of samples of each shard. A Need is one window of the order or, in an order without windows,
-    all shards of an epoch or of a partition's part of an epoch. A shard is needed again in later epochs, and by two
-    partitions if one ends inside it. In memory are the shard numbers of one window for each partition that the groups
-    belong to, and the orders of all shards in two epochs.
+    `shards` has the number of samples of each shard. If the order has windows, a Need is one window. Otherwise it is
+    all shards of an epoch, or of a partition's part of an epoch. A shard is needed again in later epochs. Two
+    partitions need the same shard if one of them ends inside it. The orders of all shards in two epochs are kept in
+    memory, and the shard numbers of one window for each partition of these groups.
     """
     parts = order.partitions or Partitions(1, steps.global_batch, shards)
     lines = lru_cache(maxsize=2)(partial(Line, order.seed, shards=shards))

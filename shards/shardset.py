@@ -29,7 +29,7 @@ _TOGETHER = 4  # tars in a window for samples that are read in order
 class ShardSet:
     """A finished shard set. Opening checks the manifest and the size of every tar, and reads no tar.
 
-    `where` is its folder or URL; `root` is a folder of this host with its manifest and indexes.
+    `where` is the folder or URL of the set; `root` is the folder on this host that contains its manifest and indexes.
     """
 
     def __init__(self, root: Path, manifest: Manifest, remote: RemoteSet | None = None) -> None:
@@ -45,8 +45,8 @@ class ShardSet:
     def open(cls, where: Location | str, stage: Stage | None = None) -> "ShardSet":
         """Open the set in a folder or at a URL; for a URL, the manifest and the indexes are fetched.
 
-        `stage` says where on this host the tars of a set at a URL are stored; by default in the folder that the
-        variable HEADRACE_STAGE_DIR names, else in the user's cache folder. Raises UsageError if there is no set,
+        `stage` is where this host stores the tars of a set at a URL. By default, it is the folder in the environment
+        variable HEADRACE_STAGE_DIR, or else a folder in the user's cache. Raises UsageError if there is no set,
         DataError if the set is damaged.
         """
         root = location(where)
@@ -61,7 +61,7 @@ class ShardSet:
 
     @property
     def name(self) -> str:
-        """The last part of its path or URL."""
+        """The last part of the set's path or URL."""
         return self.where.name if isinstance(self.where, Url) else self.where.absolute().name
 
     @property
@@ -75,7 +75,7 @@ class ShardSet:
         return tuple(split.name for split in self.manifest.splits)
 
     def __getitem__(self, name: str) -> "Split":
-        """The split of this name, opened: `shards["val"]`. Raises UsageError if there is none."""
+        """The split of this name, opened: `shards["val"]`. Raises UsageError if there is no such split."""
         return self.split(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -87,13 +87,13 @@ class ShardSet:
         return len(self.split_names)
 
     def split(self, name: str) -> "Split":
-        """Open one split for reading. Raises UsageError if there is none with this name."""
+        """Open one split for reading. Raises UsageError if there is no split with this name."""
         return Split(self.root, self._info(name), self.manifest, self.remote)
 
     def median_side(self, name: str) -> int:
         """Median of the shorter sides of a split's images in pixels; 0 if the split has no images.
 
-        Of an even number of images, the median is the smaller of the two middle sides. Reads no tar. Raises UsageError
+        For an even number of images, the median is the smaller of the two middle sides. Reads no tar. Raises UsageError
         if there is no such split, DataError if its index is damaged.
         """
         info = self._info(name)
@@ -106,11 +106,11 @@ class ShardSet:
         for split in self.manifest.splits:
             if split.name == name:
                 return split
-        raise UsageError(f"{self.where}: no split {name!r}; it has {', '.join(self.split_names)}")
+        raise UsageError(f"{self.where}: no split {name!r}; the splits are {', '.join(self.split_names)}")
 
 
 class Places(NamedTuple):
-    """The positions of n JPEGs: the open tar, the first byte and the size there; and the CRC-32 from the index."""
+    """The positions of n JPEGs: open tar, first byte and size; and the CRC-32 of each JPEG, from the index."""
 
     descriptors: NDArray[np.int64]  # (n,), open while `tars` is referenced
     offsets: NDArray[np.int64]  # (n,)
@@ -143,7 +143,7 @@ class Split:
         return len(self.labels)
 
     def __getitem__(self, sample: int | str) -> Picture:
-        """One sample, by its id or its key. Raises IndexError or KeyError if there is none."""
+        """One sample, by its id or its key. Raises IndexError or KeyError if there is no such sample."""
         if isinstance(sample, str):
             sample = self._ids[sample]
         sample_id = range(len(self))[sample]

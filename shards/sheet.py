@@ -41,7 +41,7 @@ class Sheet:
         self._pen.text(at, shown, ink, ImageFont.load_default(size))
 
     def show(self, at: tuple[int, int], pixels: NDArray[np.uint8], side: int = SIDE) -> None:
-        """Put an image at the centre of a square of `side` pixels, scaled so that its longer side fills it."""
+        """Put an image at the centre of a square of `side` pixels, scaled so that its longer side has `side` pixels."""
         height, width, _ = pixels.shape
         longer = max(width, height)
         fitting = [max(1, (2 * one * side + longer) // (2 * longer)) for one in (width, height)]

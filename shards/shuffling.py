@@ -1,4 +1,4 @@
-"""Measures how well an order mixes the classes: distinct classes in a batch, compared with a full shuffle."""
+"""Measures how well an order mixes the classes: compares the number of classes in a batch with a full shuffle's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,9 +23,10 @@ class Classes(NamedTuple):
 
 @dataclass(frozen=True)
 class ShuffleQuality:
-    """Numbers of distinct classes: `expected` of random batches; with a full shuffle (`whole`), windows, partitions.
+    """Average numbers of distinct classes in a batch and in a group, for several ways to shuffle.
 
-    The keys of `windows` are lengths, those of `partitions` are numbers of partitions.
+    `expected` is for random batches, `whole` for a full shuffle. The keys of `windows` are lengths of windows in
+    shards, and the keys of `partitions` are numbers of partitions.
     """
 
     batch: int
@@ -45,11 +46,12 @@ def shuffle_quality(
 ) -> ShuffleQuality:
     """Measure epoch 0 of seed 0 for a split.
 
-    `counts` has the number of samples of each class, int64 (classes,), and `shards` that of each shard.
+    `counts` has the number of samples of each class, int64 (classes,). `shards` has the number of samples of each
+    shard.
 
     A split smaller than the batch is treated as one batch, without partitions. Lengths of windows that contain the
     whole split are omitted. Partitions are tried in all powers of two that divide the number of groups in a batch.
-    `labels` is called once. Besides two windows, only the ids in the examined batches are in memory.
+    `labels` is called once. Only the ids of the examined batches and of two windows are in memory.
     """
     samples = sum(shards)
     whole = samples >= batch
@@ -72,7 +74,7 @@ def shuffle_quality(
 
 
 class Shares(NamedTuple):
-    """The smallest and the largest share, 0 to 1, that the samples in question have of a batch."""
+    """The smallest and the largest share of a batch, 0 to 1, that the samples given to `shares` have."""
 
     smallest: float
     largest: float
@@ -84,7 +86,7 @@ class Shares(NamedTuple):
 def shares(
     first: int, shards: tuple[int, ...], batch: int, lengths: tuple[int, ...]
 ) -> tuple[Shares, dict[int, Shares]]:
-    """The shares of the samples from id `first` on, in batches of epoch 0: fully shuffled, and by window length."""
+    """The shares of samples from id `first` on in the batches of epoch 0: with a full shuffle, and by window length."""
     samples = sum(shards)
     batch = min(batch, samples)
 

@@ -1,10 +1,13 @@
 """The local folder where a host keeps files fetched from object storage: layout, size limit, and users.
 
-STAGE/tars/ab/SHA256.tar      a tar, named by its content: sets and runs share it
-STAGE/tars/ab/SHA256.partial  a tar that is being fetched, or was when its process died
-STAGE/sets/DIGEST/            a set: a lock shared by all its users, and
-STAGE/sets/DIGEST/MANIFEST/   its manifest, named by the first digits of its SHA-256, and its indexes
-STAGE/prep/, verify/ ...      files of these commands while they run, with a lock like that of a set
+    STAGE/tars/ab/SHA256.tar      a tar, which sets and runs share
+    STAGE/tars/ab/SHA256.partial  a tar that is being fetched, or that a process was fetching when it died
+    STAGE/sets/DIGEST/            a set: a lock that all processes with this set share, and
+    STAGE/sets/DIGEST/MANIFEST/   its manifest and its indexes
+    STAGE/prep/, verify/ ...      files of these commands while they run, with a lock like that of a set
+
+SHA256 stands for the SHA-256 of the tar, ab for its first two digits, DIGEST for the digest of the set, and MANIFEST
+for the first digits of the SHA-256 of the manifest.
 """
 
 import os
@@ -23,7 +26,7 @@ from headrace.shards.store import PARTIAL, free_bytes, make_folder
 _SHARE = 0.75  # default limit, as a share of free and staged bytes
 _TARS, _SETS, _TAR, _LOCK = "tars", "sets", ".tar", ".lock"
 PREP, VERIFY, INDEX, DOCTOR = "prep", "verify", "index", "doctor"
-"""Commands with a folder of their own in the stage."""
+"""Commands that have their own folder in the stage."""
 
 
 class Staged(NamedTuple):
@@ -50,7 +53,10 @@ class Hold:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its folder, and the limit of the bytes of its tars; without a limit, free space on the disk decides."""
+    """A stage: its folder, and the limit of its tars in bytes.
+
+    Without a limit, they may take a share of the free space.
+    """
 
     folder: Path
     limit: int | None = None
@@ -64,7 +70,7 @@ class Stage:
         return cls(stage_folder(folder), stage_limit(limit))
 
     def most(self, used: int) -> int:
-        """The number of bytes that the tars may have together, if they have `used` bytes now."""
+        """The number of bytes that all tars together may have, if they have `used` bytes now."""
         return int(_SHARE * (free_bytes(self.folder) + used)) if self.limit is None else self.limit
 
     def reserve(self, sha256: str) -> None:
@@ -106,7 +112,7 @@ class Stage:
                         yield Staged(file.path, name, seen.st_size, seen.st_mtime, whole)
 
     def hold(self, folder: Path) -> Hold:
-        """Mark the folder of a set or of a command as used; it is made if missing."""
+        """Mark the folder of a set or of a command as used by this process; make the folder if missing."""
         while True:
             make_folder(folder, private=True)
             descriptor = opened_to_lock(folder / _LOCK)
@@ -118,7 +124,7 @@ class Stage:
 
     @contextmanager
     def unused(self, folder: Path) -> Iterator[bool]:
-        """Yield whether nobody holds this folder; if so, nobody can until the block ends."""
+        """Yield whether no process uses this folder. If so, no process can begin to use it until the block ends."""
         try:
             descriptor = os.open(folder / _LOCK, os.O_RDWR | system.NOFOLLOW | system.CLOEXEC)
         except OSError:
@@ -131,7 +137,7 @@ class Stage:
 
     @contextmanager
     def only(self, name: str) -> Iterator[None]:
-        """Wait until no other process is in a block with this name."""
+        """Let only one process at a time run a block with this name; the others wait."""
         descriptor = opened_to_lock(self.folder / f".{name}{_LOCK}")
         try:
             system.lock(descriptor)

@@ -14,7 +14,7 @@ from headrace.shards.store import make_folder, storage_error
 from headrace.shards.user_cache import private_folder
 
 FOLDER, LIMIT = "HEADRACE_STAGE_DIR", "HEADRACE_STAGE_LIMIT"
-"""Environment variables; a recipe's runtime.stage_dir and runtime.stage_limit take precedence."""
+"""Environment variables for the folder and the limit; runtime.stage_dir and runtime.stage_limit take precedence."""
 LIMIT_FORM = r"^[0-9]{1,9}(\.[0-9]{1,6})? ?(MB|GB|TB)$"
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _NETWORK = re.compile(r"nfs\d?|cifs|smb\w*|9p|afs|ceph|lustre|glusterfs|beegfs|gpfs|fuse\.(sshfs|s3fs|gcsfuse|.*nfs.*)")
@@ -22,7 +22,7 @@ _GIVE = f"Set runtime.stage_dir or {FOLDER} to a folder on a local disk"
 
 
 def stage_folder(named: str | None) -> Path:
-    """The folder `named`, else that of the environment, else one in the user's cache; it is made if missing.
+    """The folder `named`, else the folder in HEADRACE_STAGE_DIR, else a folder in the user's cache; made if missing.
 
     Raises UsageError for a folder that cannot be used.
     """
@@ -43,7 +43,7 @@ def stage_folder(named: str | None) -> Path:
 
 
 def stage_limit(named: str | None) -> int | None:
-    """The limit `named`, else that of the environment, in bytes, or None. Raises UsageError for an invalid limit."""
+    """The limit in bytes: `named`, else HEADRACE_STAGE_LIMIT, else None. Raises UsageError for an invalid limit."""
     text = named or os.environ.get(LIMIT)
     if not text:
         return None
@@ -62,8 +62,8 @@ def _refuse_unfit(folder: Path) -> None:
         raise storage_error(error, folder) from error
     if not system.is_own(seen):
         raise UsageError(
-            f"{folder}: others may write to it, but tars in it are trusted. Protect it with `chmod 700`, or give "
-            "another folder"
+            f"{folder}: other users may write to this folder, but Headrace trusts tars in it. Protect it with "
+            "`chmod 700`, or give another folder"
         )
     kind = file_system(folder)
     if _NETWORK.fullmatch(kind):

@@ -1,4 +1,4 @@
-"""Locks on staged files. They end with the process that holds them, however it dies.
+"""Locks on staged files. A lock ends with the process that holds it, even if the process is killed.
 
 A tar that is being read has a shared lock on its open file, so eviction, which needs an exclusive lock, skips it.
 """
@@ -13,7 +13,7 @@ from headrace.shards.store import storage_error
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take a file's exclusive lock if nobody has a lock on it."""
+    """Take the exclusive lock of an open file; return False if somebody else has a lock on it."""
     try:
         system.lock(descriptor, wait=False)
     except BlockingIOError:
@@ -30,7 +30,7 @@ def opened_to_lock(path: Path) -> int:
 
 
 def is_still(path: Path, descriptor: int) -> bool:
-    """Whether the path still leads to the open file, according to its inode."""
+    """Whether the path still refers to the open file, which the inodes show."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def is_still(path: Path, descriptor: int) -> bool:
 def opened_shared(path: Path) -> int | None:
     """Open a staged tar for reading, with a lock that prevents its eviction while it is open.
 
-    Returns None if it does not exist. Its time of use is updated.
+    Returns None if the tar does not exist. Updates the tar's time of last use.
     """
     while True:
         try:

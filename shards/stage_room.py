@@ -2,7 +2,8 @@
 
 First, tars of other sets that no process uses are evicted, beginning with the least recently used tar. Then tars of the
 run's own set are evicted, in an order that the run chooses. A tar that is needed now is fetched even if there is no
-room. A tar that is fetched ahead waits for room, unless its set stays within the minimum that it may always have.
+room. A tar that is fetched ahead waits for room, but not if its set stays within a minimum that every set may always
+have.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,11 +24,14 @@ Choose = Callable[[list[str]], Iterable[str]]
 
 
 ANY = 1 << 62
-"""The minimum for a tar that is needed now: so large that the tar is fetched whether or not there is room."""
+"""The value of `least` for a tar that is needed now: so large that the tar is fetched whether or not there is room."""
 
 
 class Wanted(NamedTuple):
-    """A tar that needs room. `least` is the minimum: the bytes that its set may have whether or not there is room."""
+    """A tar that needs room.
+
+    `least` is the minimum: the number of bytes that the tar's set may have even if there is no room.
+    """
 
     sha256: str
     bytes: int
@@ -45,7 +49,7 @@ class Room:
         self.tight = False
         """Whether the limit has been exceeded for a tar that was needed at once."""
         self.tell: Callable[[str], None] = _nobody
-        """Called with a message the first time that the limit is exceeded."""
+        """A function that is called with a message the first time that the limit is exceeded."""
 
     def take(self, wanted: Wanted) -> bool:
         """Reserve room for a tar, which then counts as staged; return False if it must wait for room."""
@@ -81,15 +85,15 @@ class Room:
         return min(self._stage.most(used) - kept, free_bytes(self._stage.folder) + used - kept)
 
     def _lacking(self, tars: list[Staged], used: int, more: int) -> int:
-        """How many bytes must be freed for `more` bytes, by the limit and by the free space on the disk.
+        """How many bytes must be freed so that `more` bytes fit into the limit and into the free space on the disk.
 
-        Of the free space, what other downloads have reserved and not written yet is taken.
+        Space that other downloads have reserved but not written yet does not count as free.
         """
         coming = sum(self._size(one) - one.bytes for one in tars)
         return max(used + more - self._stage.most(used), more - (free_bytes(self._stage.folder) - coming))
 
     def _size(self, one: Staged) -> int:
-        """The size of a staged tar; for one being fetched, its final size."""
+        """The size of a staged tar in bytes; for a tar that is being fetched, its final size."""
         return one.bytes if one.whole else max(one.bytes, self.own.get(one.sha256, 0))
 
     def _mine(self, tars: list[Staged]) -> int:
@@ -97,7 +101,7 @@ class Room:
         return sum(self._size(one) for one in tars if one.sha256 in self.own)
 
     def _evict(self, tars: list[Staged], wanted: Wanted, lacking: int) -> list[Staged]:
-        """Remove the least recently used tars of unused sets, then tars of the own set. Returns the removed tars."""
+        """Remove the least recently used tars of unused sets, then tars of this set. Returns the removed tars."""
         held = self._held()
         others = [one for one in tars if one.sha256 not in held and one.sha256 not in self.own]
         gone = _remove(sorted(others, key=lambda one: one.used), lacking)
@@ -117,7 +121,7 @@ class Room:
         return found
 
     def _tars_of(self, path: Path) -> frozenset[str]:
-        """The SHA-256 of the tars in the manifest at `path`, which is kept because a manifest never changes."""
+        """The SHA-256 of the tars in the manifest at `path`. The result is cached, because a manifest never changes."""
         if path not in self._sets:
             try:
                 manifest = Manifest.model_validate_json(regular.read(path))

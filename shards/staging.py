@@ -38,7 +38,7 @@ Look = Callable[[int, int], None]
 
 
 class Depot:
-    """What the splits of a set at a URL share: the remote files, the stage, and the room in the stage."""
+    """The objects that all splits of a set at a URL share: the remote files, the stage, and the room in the stage."""
 
     def __init__(self, remote: Remote, stage: Stage, digest: str, splits: Iterable[SplitInfo]) -> None:
         self.remote, self.stage = remote, stage
@@ -48,7 +48,7 @@ class Depot:
 
 
 class Staging:
-    """Stages the tars of one split. Threads may share it."""
+    """Stages the tars of one split. Threads may share this object."""
 
     def __init__(self, depot: Depot, split: SplitInfo) -> None:
         self.depot, self.name, self.shards = depot, split.name, split.shards
@@ -65,13 +65,13 @@ class Staging:
         self._ahead.start()  # its threads read what is set above
 
     def keep(self) -> None:
-        """Never evict tars of this split for others of its set, if they take at most half of the stage's limit."""
+        """Never evict tars of this split for other tars if the split takes at most half of the stage's limit."""
         used = sum(one.bytes for one in self.depot.stage.tars())
         if sum(shard.bytes for shard in self.shards) <= _KEPT_SHARE * self.depot.stage.most(used):
             self.depot.kept.update(self._numbers)
 
     def go_on(self, numbers: list[int]) -> None:
-        """Note that these tars are needed now. Raises the error that ended fetching ahead, if there was one."""
+        """Record that these tars are needed now. Raises the error that ended fetching ahead, if there was one."""
         if self._ahead is not None:
             self._ahead.go_on(numbers)
 
@@ -87,7 +87,7 @@ class Staging:
             self._ahead.check()
 
     def have(self, number: int, window: int, told: Told) -> bool:
-        """Fetch a tar for a window if it is missing; return False if there is no room and it is not needed yet.
+        """Fetch a tar for a window if the tar is missing; return False if there is no room and it is not needed yet.
 
         `told` is called whenever bytes arrive; an error that it raises ends the download.
         """
@@ -125,9 +125,9 @@ class Staging:
     def _may_go(self, staged: list[str], window: int) -> list[str]:
         """The staged tars of the set that may be evicted for a tar of `window`, in the order of eviction.
 
-        First come tars of this split that are never used again, then tars of splits without a plan, then tars that
-        other splits do not use soon, and last tars of this split that are used after `window`. Tars of splits for which
-        `keep` was called are not evicted.
+        First come tars of this split that are never used again, then tars of splits without a plan. Then come tars that
+        other splits do not use soon, and last tars of this split whose next use is after `window`. Tars of splits for
+        which `keep` was called are not evicted.
         """
         free = [one for one in staged if one not in self.depot.kept]
         never = self.spare(free, NEVER - 1) if self._ahead else []
@@ -144,7 +144,7 @@ class Staging:
 
     @property
     def soon(self) -> int:
-        """The last window that is fetched ahead now."""
+        """The number of the last window whose tars are fetched ahead now."""
         return self._ahead.last if self._ahead else 0
 
 
@@ -179,7 +179,7 @@ class StagedTars(Tars):
         self.plan(iter([self._asked]), self.bytes)
 
     def keep_staged(self) -> None:
-        """Never evict tars of this split for others of its set, if they take at most half of the stage's limit."""
+        """Never evict tars of this split for other tars if the split takes at most half of the stage's limit."""
         self.staging.keep()
 
     def check(self) -> None:
@@ -246,13 +246,13 @@ class _Waiting:
 
     @property
     def seconds(self) -> float:
-        """The seconds so far."""
+        """The seconds in which at least one thread has waited so far."""
         with self._lock:
             return self._before + (time.perf_counter() - self._since if self._threads else 0.0)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count the time of the block."""
+        """Count the time of the block as waiting."""
         with self._lock:
             if not self._threads:
                 self._since = time.perf_counter()

@@ -1,7 +1,7 @@
 """`source.stat`: one line for each part of a set, with the location of its source, its stamp and its options.
 
-A stamp identifies the state of a source. No digest covers this file. With it, the next prep need not compare contents,
-and remedies can name the source.
+A stamp identifies the state of a source. No digest covers this file. With this file, the next prep need not compare the
+contents of files, and remedies can name the source.
 """
 
 import json
@@ -18,7 +18,10 @@ Stamp = dict[str, Any]
 
 
 def stamp_of(where: Location | str, stamp: str, options: Mapping[str, object]) -> bytes:
-    """The line of a part with this stamp and these options, whose source is at `where`. "~" is the home folder."""
+    """The line of a part with this stamp and these options, whose source is at `where`.
+
+    In the line, "~" stands for the home folder.
+    """
     return (json.dumps({"source": without_home(str(where)), "stamp": stamp, "options": options}) + "\n").encode()
 
 
@@ -28,7 +31,7 @@ def parse(content: bytes) -> list[Stamp]:
 
 
 def read(root: Path) -> list[Stamp]:
-    """The stamps of the set in folder `root`; an empty list if there is no such file."""
+    """The stamps of the set in folder `root`; an empty list if the set has no `source.stat`."""
     try:
         return parse(regular.read(root / STAMP))
     except OSError:
@@ -36,7 +39,7 @@ def read(root: Path) -> list[Stamp]:
 
 
 def with_line(content: bytes, number: int, line: bytes) -> bytes:
-    """The content of the file with `line` for part `number`, from 0 on; the lines of other parts are unchanged."""
+    """The content of the file with `line` for part `number` (counted from 0); the other lines are unchanged."""
     lines = content.splitlines()
     lines += [b"{}"] * (number - len(lines))
     lines[number : number + 1] = [line.rstrip()]
@@ -49,7 +52,7 @@ def same_source(one: Stamp, other: Stamp) -> bool:
 
 
 def source_of(stamp: Stamp) -> Any:
-    """The location of the source: an absolute path or a URL, but any value if the stamp is damaged."""
+    """The location of the source: an absolute path or a URL. If the stamp is damaged, it may be any value."""
     source = stamp.get("source")
     return with_home(source) if isinstance(source, str) else source
 

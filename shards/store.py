@@ -44,15 +44,15 @@ def storage_error(error: OSError, path: Path) -> HeadraceError:
     if error.errno in _NO_ACCESS:
         return UsageError(f"{path}: cannot write there ({error.strerror}). Choose a folder that is writable")
     if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"{path}: the name is too long, because unfinished files need a longer one. Shorten it")
+        return UsageError(f"{path}: the name is too long, because unfinished files need a longer name. Shorten it")
     if error.errno in _NO_FOLDER:
         return UsageError(f"{path}: cannot write there: a part of this path is a file, not a folder. Choose another")
-    return HeadraceError(f"{path}: {error.strerror or error}. Nothing unfinished is visible; try again")
+    return HeadraceError(f"{path}: {error.strerror or error}. Finished files are not affected; try again")
 
 
 def _what_is_full(error: OSError, path: Path) -> str:
     """A sentence that says what the disk of `path` lacks (space, inodes or quota), and what to do."""
-    nothing = "Nothing unfinished is visible"
+    nothing = "Finished files are not affected"
     if error.errno == errno.EDQUOT:
         return f"the user's quota on this disk is used up. {nothing}; free some space, or ask for a larger quota,"
     free = free_bytes(path)
@@ -78,7 +78,7 @@ def _existing(path: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable; Windows has no such call."""
+    """Flush the names in `folder` to the disk. Does nothing on Windows, which has no such call."""
     if not system.POSIX:
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -90,7 +90,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """A context that turns errors of the disk into the error for a failed write to `path`."""
+    """Turn an OSError in the block into the error for a failed write to `path`."""
     try:
         yield
     except OSError as error:
@@ -98,7 +98,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path, *, private: bool = False) -> None:
-    """Make a folder, and those above it, if missing; if `private`, only its owner may enter those that it makes."""
+    """Make a folder, and the folders above it, if missing; if `private`, only the owner may enter the new folders."""
     try:
         for above in reversed([folder, *folder.parents] if private else []):
             if not above.is_dir():
@@ -147,7 +147,10 @@ def replacing(
 
 
 def _locked_file(path: Path) -> BinaryIO:
-    """A new locked file for writing. File systems without locks get no lock, and remains are never removed there."""
+    """A new locked file for writing.
+
+    On a file system without locks, the file is not locked, and unfinished files of dead processes are never removed.
+    """
     while True:
         stream = path.open("w+b")
         with suppress(OSError):
@@ -175,7 +178,7 @@ def write_link(path: Path, target: Path) -> None:
 
 
 def link(path: Path, target: Path) -> None:
-    """Make `target` another name of the file `path`, or a copy of it if no link can be made; not atomic."""
+    """Make `target` a hard link to the file `path`, or a copy if no link can be made; not atomic."""
     with writing(target):
         target.unlink(missing_ok=True)
         try:
@@ -196,13 +199,13 @@ def finish_file(partial: Path, path: Path) -> None:
 
 
 def work_folder(target: Path) -> Path:
-    """The folder in which `target` is made: a hidden neighbour, so that the final rename stays on one file system."""
+    """The hidden folder beside `target` in which `target` is made. So the final rename stays on one file system."""
     return target.with_name(f".{target.name}{PARTIAL}")
 
 
 @contextmanager
 def filling(path: Path) -> Iterator[BinaryIO]:
-    """A context with a new file in a folder that `publish_folder` may later make durable and visible."""
+    """Open the new file `path` for writing, in a folder that `publish_folder` later flushes and renames."""
     with writing(path), path.open("x+b") as stream:
         yield stream
 
@@ -257,20 +260,20 @@ def set_aside(target: Path) -> Path:
 
 
 def copy_aside(path: Path) -> Path:
-    """Copy a file to a free name beside it; return that name. The file itself stays in place at every moment."""
+    """Copy a file to a free name beside it; return that name. The file itself is not moved."""
     aside = free_name(path)
     write_bytes(aside, regular.read(path))
     return aside
 
 
 def free_name(path: Path, mark: str = ".old") -> Path:
-    """A free name beside `path`: its own name with the mark and a number."""
+    """A free name beside `path`: the name of `path` with `mark` and a number added."""
     names = (path.with_name(f"{path.name}{mark}-{number}") for number in count(1))
     return next(name for name in names if not os.path.lexists(name))
 
 
 def recover(target: Path) -> None:
-    """Restore the older `target` if a swap ended between its two renames."""
+    """Restore the older `target` if a process died in `publish`, between two renames."""
     try:
         if not target.exists() and is_folder(_old(target)):
             refuse_of_others(_old(target))

@@ -1,4 +1,7 @@
-"""Prints to standard streams, with text from outside escaped. Output that a broken stream refuses is dropped."""
+"""Prints to standard streams, with text from outside escaped.
+
+Output that a broken stream does not accept is dropped.
+"""
 
 import io
 import os
@@ -11,12 +14,12 @@ from headrace.shards.printable import printable
 
 
 class _Lasting(io.FileIO):
-    """A file on a descriptor that never raises an error of writing. `lost` is the first such error."""
+    """A file on a descriptor whose writes never raise an error. `lost` is the first error that a write had."""
 
     lost: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write all or a part of the bytes. A non-blocking pipe is waited for, like a blocking one."""
+        """Write all or a part of the bytes. If a non-blocking pipe is full, wait as for a blocking pipe."""
         try:
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
@@ -29,9 +32,9 @@ class _Lasting(io.FileIO):
 def make_lasting() -> None:
     """Make sys.stdout and sys.stderr drop output that a closed pipe or a full disk does not accept.
 
-    They then raise no errors, not even at the interpreter's exit. Replaced streams are left alone. A closed standard
-    descriptor is opened on /dev/null: otherwise a file that is opened later would get its number, and with it the
-    output of libraries.
+    They then raise no errors, not even at the interpreter's exit. Streams that other code has replaced are unchanged. A
+    closed standard descriptor is opened on /dev/null. Otherwise the next file to be opened would get its number, and
+    libraries would write their output to this file.
     """
     for descriptor in range(3):
         try:
@@ -45,7 +48,7 @@ def make_lasting() -> None:
 
 
 def _lasting(stream: TextIO | None, descriptor: int) -> TextIO:
-    """A new stream that writes to a descriptor without closing it, encoded like `stream`; UTF-8 if that is None."""
+    """A new stream that writes to a descriptor without closing it, encoded like `stream`; UTF-8 if `stream` is None."""
     encoding, errors = (stream.encoding, stream.errors) if stream else ("utf-8", "backslashreplace")
     raw = _Lasting(descriptor, "w", closefd=False)
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
@@ -69,7 +72,10 @@ def say_all(text: str, *, error: bool = False) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print the result of a command. Raises HeadraceError if it is incomplete, unless the reader closed the pipe."""
+    """Print the result of a command.
+
+    Raises HeadraceError if the output is incomplete, unless the reader closed the pipe.
+    """
     say_all(text)
     error = lost()
     if error is not None and not isinstance(error, BrokenPipeError):

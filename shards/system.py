@@ -18,7 +18,7 @@ else:
     POSIX = True
 
 CLOEXEC: int = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""For every `os.open`: child processes do not inherit the descriptor, and Windows does not translate line ends."""
+"""Flags for every `os.open`: child processes do not inherit the descriptor, and Windows does not change line ends."""
 NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 SYNCED = "rb" if POSIX else "r+b"
 """The mode in which to open a file to flush it to the disk; Windows flushes only files that are open for writing."""
@@ -52,10 +52,10 @@ def pread_into(descriptor: int, buffer: memoryview, offset: int) -> int:
 
 
 def lock(file: int | io.IOBase, *, shared: bool = False, wait: bool = True) -> None:
-    """Lock an open file; the lock ends with the process, however it dies.
+    """Lock an open file. The lock ends with the process, even if the process is killed.
 
-    Raises BlockingIOError if another process has a lock and `wait` is false, and OSError with ENOLCK if the file system
-    or the system has no locks.
+    Raises BlockingIOError if another process has a lock and `wait` is false. Raises OSError with ENOLCK if the file
+    system or the operating system has no locks.
     """
     if not POSIX:
         raise OSError(errno.ENOLCK, f"{sys.platform} has no advisory locks")

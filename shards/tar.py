@@ -1,7 +1,8 @@
 """Writes samples to plain ustar tars. `shards/members.py` walks over the members of any tar.
 
-The writer makes headers from a template (mtime 0, uid and gid 0, mode 0644): the same input gives the same bytes,
-in a fraction of the standard library's time (docs/decisions/0001-own-tar-writer.md has the figure).
+The writer makes headers from a template (mtime 0, uid and gid 0, mode 0644), so the same input gives the same bytes.
+Writing takes a fraction of the time of the standard library's tarfile (docs/decisions/0001-own-tar-writer.md has the
+figure).
 """
 
 import hashlib
@@ -26,7 +27,7 @@ _FIXED_SUM = sum(_BEFORE_SIZE) + sum(_BEFORE_SUM) + sum(_AFTER_SUM) + 8 * ord(" 
 
 
 def header(name: bytes, size: int) -> bytes:
-    """The 512 bytes before a member's content."""
+    """The header of a member: the 512 bytes before its content."""
     digits = b"%011o\0" % size
     total = _FIXED_SUM + sum(name) + sum(digits)
     return b"".join((name.ljust(_MAX_NAME, b"\0"), _BEFORE_SIZE, digits, _BEFORE_SUM, b"%06o\0 " % total, _AFTER_SUM))
@@ -59,7 +60,7 @@ class TarWriter:
         name, size = key.encode("ascii"), len(jpeg)
         if len(name) + 4 > _MAX_NAME or size > _MAX_SIZE:
             raise DataError(
-                f"{key[:80]}: a ustar member allows names up to {_MAX_NAME} and contents up to {_MAX_SIZE:,} bytes"
+                f"{key[:80]}: a ustar tar allows names of {_MAX_NAME} bytes and contents of {_MAX_SIZE:,} bytes at most"
             )
         digits, content = _label_content(label)
         offset = self.position + BLOCK

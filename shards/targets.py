@@ -14,9 +14,10 @@ _ESCAPED = re.compile(rb"\\([0-7]{3})")  # an escaped space, tab, newline or bac
 
 
 def followed(path: Path) -> Path:
-    """The absolute folder that a path refers to, with links followed, so that a link at its end stays a link.
+    """The absolute path of the folder that `path` refers to, with links resolved.
 
-    Raises UsageError for the root of the file system, which has no name, and for impossible paths.
+    If `path` is a link, it stays a link when this folder is replaced. Raises UsageError for the root of the file
+    system, which has no name, and for impossible paths.
     """
     refuse_impossible(path)
     found = Path(os.path.realpath(path))
@@ -26,7 +27,7 @@ def followed(path: Path) -> Path:
 
 
 def is_mount_point(folder: Path) -> bool:
-    """Whether a file system, or a part of one, is mounted there; `folder` must not contain links."""
+    """Whether a file system, or a part of one, is mounted at `folder`, a path without links."""
     try:
         lines = _MOUNTS.read_bytes().splitlines()
     except OSError:  # not Linux: a mounted part of the same file system is then missed
@@ -36,7 +37,7 @@ def is_mount_point(folder: Path) -> bool:
 
 
 def refuse_mount_point(folder: Path, inside: str) -> None:
-    """Raise UsageError for a mount point, which a finished folder cannot replace by a rename; suggest one inside it."""
+    """Raise UsageError if `folder` is a mount point, which a rename cannot replace; suggest the folder `inside` it."""
     if is_mount_point(folder):
         raise UsageError(
             f"{folder}: a disk or volume is mounted there, so the folder cannot be replaced by a rename. "
@@ -47,7 +48,7 @@ def refuse_mount_point(folder: Path, inside: str) -> None:
 def refuse_of_others(folder: Path) -> None:
     """Raise UsageError if `folder` exists and belongs to another user, who may have put anything into it.
 
-    The owner of files made by this process is found by making one, because network and FUSE disks have their own rules.
+    To find out the owner of new files, this function makes a file: network and FUSE disks have their own rules.
     """
     try:
         seen = folder.lstat()

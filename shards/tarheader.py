@@ -22,7 +22,7 @@ _HIGH_BYTES = bytes(range(128, 256))
 
 
 class Header(NamedTuple):
-    """One header. Names are decoded as by `text`."""
+    """One header. Names are decoded with `text`."""
 
     name: str
     size: int  # bytes of content; only some kinds have any
@@ -31,7 +31,7 @@ class Header(NamedTuple):
 
 
 class NoHeaderError(ValueError):
-    """These 512 bytes are not a header."""
+    """A block of 512 bytes is not a tar header."""
 
 
 def text(name: bytes) -> str:
@@ -50,7 +50,7 @@ def parse(block: bytes) -> Header:
 
 
 def _sums_up(block: bytes) -> bool:
-    """Whether the checksum is right: the sum of all bytes, which some old programs treated as signed."""
+    """Whether the checksum is right. It is the sum of all bytes, which some old programs treated as signed numbers."""
     try:
         expected = _number(block[_SUM_FIELD])
     except ValueError:
@@ -65,7 +65,10 @@ def _until_nul(field: bytes) -> bytes:
 
 
 def _number(field: bytes) -> int:
-    """A number: octal digits, or base 256 after a byte 0x80. Never negative, which would move the walk backwards."""
+    """Parse a number: octal digits, or base 256 after a byte 0x80.
+
+    It is never negative: a negative size would move the walk through the tar backwards.
+    """
     if field[0] == 0x80:
         return int.from_bytes(field[1:])
     digits = _until_nul(field).strip()
@@ -75,12 +78,12 @@ def _number(field: bytes) -> int:
 
 
 def long_name(data: bytes) -> str:
-    """The name in a GNU long name or long link."""
+    """The name in the content of a GNU header for a long name or a long link."""
     return text(_until_nul(data))
 
 
 class Records(dict[str, str]):
-    """The records of PAX headers about a member's name, size or form."""
+    """The records of PAX headers that give a member's name, link target, size or sparse format."""
 
     @classmethod
     def of(cls, data: bytes) -> "Records":
@@ -98,7 +101,7 @@ class Records(dict[str, str]):
 
     @property
     def size(self) -> int | None:
-        """The size of the content, or None if it is not given."""
+        """The size of the content in bytes, or None if no record gives it."""
         value = self.get("size")
         if value is None:
             return None
@@ -118,7 +121,7 @@ def _is_sparse(key: str) -> bool:
 
 
 def _records(data: bytes) -> Iterator[tuple[str, str]]:
-    """The `length key=value` lines of a PAX header."""
+    """Yield the key and the value of each `length key=value` line of a PAX header."""
     at = 0
     while at < len(data) and data[at]:  # some programs count zeros after the last line
         found = _RECORD_LENGTH.match(data, at)
@@ -131,5 +134,8 @@ def _records(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def sparse_map_follows(block: bytes, *, first: bool) -> bool:
-    """Whether a block of an old GNU sparse file's map follows this header (`first`) or this block of the map."""
+    """Whether another block of an old GNU sparse file's map follows `block`.
+
+    If `first` is true, `block` is the file's header, otherwise it is a block of the map.
+    """
     return bool(block[_MORE_SPARSE if first else _MORE_SPARSE_YET])

@@ -62,10 +62,13 @@ class Tars:
         self._most = min(tars, most_tars())
 
     def want(self, shards: NDArray[np.int64]) -> None:
-        """Wait until the tars of these shards can be opened. Tars in a folder always can. Called for every batch."""
+        """Wait until the tars of these shards can be opened. Does not wait for tars in a folder.
+
+        Called for every batch.
+        """
 
     def descriptors(self, shards: NDArray[np.int64]) -> tuple[NDArray[np.int64], object]:
-        """A descriptor for each of these shards, and an object that keeps them open while it is referenced."""
+        """A descriptor for each of these shards, and an object that keeps the tars open while it is referenced."""
         if self._all is not None:
             return self._all[shards], None
         wanted, places = np.unique(shards, return_inverse=True)
@@ -100,10 +103,10 @@ class Tars:
 
 
 class LocalTars(Tars):
-    """The tars of a split in a folder; the size of each is checked on the open file.
+    """The tars of a split in a folder; the size of each tar is checked after it is opened.
 
-    If `may_be_open` allows it, all tars are open from the start, so that their bytes stay available even if the files
-    are renamed or removed. Otherwise tars are opened when they are needed.
+    If `may_be_open` allows it, all tars are open from the start. Then their bytes stay available even if the files are
+    renamed or removed. Otherwise each tar is opened when it is needed.
     """
 
     def __init__(self, root: Path, split: SplitInfo, manifest: Manifest) -> None:

@@ -14,7 +14,7 @@ from headrace.shards.manifest import SplitInfo
 class Texts(Sequence[str]):
     """The texts of a column, `key` or `source`; row groups that were read stay in memory, in Arrow's format.
 
-    Raises DataError, when a text is requested, if the index is damaged.
+    If the index is damaged, a request for a text raises DataError.
     """
 
     def __init__(self, root: Path, split: SplitInfo, column: str) -> None:

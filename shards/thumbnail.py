@@ -11,7 +11,7 @@ _QUALITY = 80
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> bytes:
-    """An image, uint8 (height, width, 3), as a JPEG whose sides are at most SIDE; a smaller one keeps its size."""
+    """An image, uint8 (height, width, 3), as a JPEG whose sides are at most SIDE; a smaller image keeps its size."""
     image = Image.fromarray(pixels)
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()

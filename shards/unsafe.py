@@ -9,7 +9,10 @@ from headrace.shards.exif import exif_in, is_plain, is_tiff, orientations
 
 UNCLEAR = "EXIF data that decoders read in different ways"
 RULE = 1
-"""The version of the rule. Increase it when `why_unsafe` refuses more files, so that sets are checked again."""
+"""The version of the rules of `why_unsafe`.
+
+Increase it when the rules refuse more files; sets are then checked again.
+"""
 # Bytes that are read of an image: most headers end within _FIRST bytes, headers with a thumbnail within _LONGER.
 _FIRST, _LONGER = 4 << 10, 128 << 10
 BROKEN = "a directory that decoders read in different ways"  # for a TIFF, whose directory also holds the sides
@@ -30,7 +33,7 @@ def why_unsafe(data: bytes) -> str:
 
 
 def why_unsafe_at(descriptor: int, offset: int, size: int) -> str:
-    """The same as `why_unsafe`, for an image in an open tar. Of a JPEG, only the headers are read."""
+    """Like `why_unsafe`, for an image in an open tar. Only the headers of a JPEG are read."""
     for length in (_FIRST, _LONGER):
         data = system.pread(descriptor, min(size, length), offset)
         if size <= length or data[:2] != jpeg.START:

@@ -9,12 +9,15 @@ from headrace.shards.errors import UsageError
 _MARK = "://"
 _USER = re.compile(r"//.*@", re.DOTALL)  # everything that may be a name or a password, if their end is unclear
 OF_BUCKETS = ("s3", "gs", "az")
-"""The schemes of object storage. All other schemes are of web servers, whose files can be read but not listed."""
+"""The schemes of object storage.
+
+All other accepted schemes are those of web servers, whose files can be read but not listed.
+"""
 _OF_SERVERS = ("https", "http")
 
 
 class Url:
-    """A URL of a shard set, or of a file in one. Its `str` may be printed and stored: it has no query."""
+    """A URL of a shard set, or of a file in one. Its `str` may be printed and stored, because it has no query."""
 
     def __init__(self, text: str) -> None:
         """Parse the text. Raises UsageError for a URL that cannot be used."""
@@ -35,12 +38,12 @@ class Url:
             )
         if self.parts.username or self.parts.password:
             raise UsageError(
-                f"{self}: a name or password in a URL is visible to others, and it is not sent. "
+                f"{self}: a user name or password in a URL is visible to others, so it is refused. "
                 "Give credentials in the environment (docs/storage.md)"
             )
         if self.in_bucket and (self.parts.query or self.parts.fragment):
             raise UsageError(
-                f"{self}: a URL of object storage has nothing after ? or #. Write such characters as %3F, %23"
+                f"{self}: a URL of object storage must not contain ? or #. Write %3F or %23 for such a character"
             )
 
     def _server(self, port: int | None) -> str:
@@ -59,7 +62,7 @@ class Url:
 
     @property
     def name(self) -> str:
-        """The last part of the path, or else the server."""
+        """The last part of the path, or the server if there is no path."""
         return unquote(self.parts.path.rstrip("/").rpartition("/")[2]) or (self.parts.hostname or "")
 
     def __truediv__(self, name: str) -> "Url":
@@ -86,7 +89,7 @@ def is_url(word: str) -> bool:
 
 
 def without_secrets(word: str) -> str:
-    """A word for messages: a path unchanged; a URL, even an invalid one, without user, query and fragment."""
+    """A path or a URL as messages show it: a path is unchanged; a URL, valid or not, loses user, query and fragment."""
     if not is_url(word):
         return word
     try:

@@ -12,8 +12,8 @@ _NAME = "headrace"
 def private_folder(name: str) -> Path | None:
     """Headrace's folder `name` in $XDG_CACHE_HOME or ~/.cache, made with mode 0700 if missing.
 
-    None if there is no such place, if it cannot be written, or if it is not private: a link, another user's folder, or
-    one that others may write to. Callers then work without it.
+    Returns None if the folder cannot be made or written to, or if it is not private: a link, another user's folder, or
+    a folder that others may write to. Callers then work without this folder.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111 - home() may raise
     if not base.is_absolute():  # also if the user has no home

@@ -25,7 +25,7 @@ from headrace.shards.unsafe import why_unsafe_at
 
 Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataError if an image does not decode
 Present = Callable[[ShardInfo], AbstractContextManager[object]]
-"""Returns a context in which a tar and its .idx are in the folder, so that they can be checked."""
+"""Returns a context in which a tar and its .idx are in the set's folder, so that they can be checked."""
 Columns = dict[str, NDArray[Any]]
 _COLUMNS = ("shard", "offset", "size", "label", "crc32", "width", "height")
 _SHOWN = 3  # problems that are listed one by one for a shard
@@ -33,7 +33,7 @@ _INDEX, _IMAGE = "index", "image"  # what is to blame if a tar matches the manif
 
 
 class _Problem(NamedTuple):
-    """A problem in words, and what is to blame: a file that does not match the manifest, or _INDEX, or _IMAGE."""
+    """A problem in words, and its cause: the name of a file that does not match the manifest, or _INDEX, or _IMAGE."""
 
     words: str
     blame: str
@@ -41,7 +41,7 @@ class _Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """The findings of a verification. Without problems the set is intact and needs no remedy."""
+    """The findings of a verification. If there are no problems, the set is intact, and `remedy` is empty."""
 
     manifest: Manifest
     problems: list[str]
@@ -105,7 +105,7 @@ def _columns(root: Path, split: SplitInfo, classes: int) -> Columns:
     labels, counts = columns["label"], [shard.samples for shard in split.shards]
     path = root / split.index.name
     if not np.array_equal(columns["shard"], np.repeat(np.arange(len(counts)), counts)):
-        raise DataError(f"{path}: its rows are not the samples of the manifest's shards. {remedy.of_indexes(root)}")
+        raise DataError(f"{path}: its rows do not match the shards in the manifest. {remedy.of_indexes(root)}")
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise DataError(f"{path}: a label is outside the list of {classes} classes. {remedy.of_indexes(root)}")
     return columns
@@ -190,7 +190,10 @@ def _image_problem(path: Path, data: bytes, crc: int, sides: list[int], decode: 
 
 
 def _check_idx(path: Path, rows: Columns, found: dict[int, Member], text: Callable[[int], str]) -> Iterator[_Problem]:
-    """Check each line of the .idx: its members must exist, and include the row's JPEG and a label with `text`."""
+    """Check each line of the .idx.
+
+    Its members must be in the tar, among them the row's JPEG and its label, whose content `text` gives.
+    """
     try:
         lines = list(idx.parse(regular.read(path.with_suffix(".idx")).decode("utf-8")))
         descriptor = regular.descriptor(path)

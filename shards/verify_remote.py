@@ -1,4 +1,4 @@
-"""Verifies a set at a URL: fetches every file again, a few tars at a time, and checks it as in a folder."""
+"""Verifies a set at a URL: fetches every file again, a few tars at a time, and checks the files as in a folder."""
 
 import hashlib
 import tempfile
@@ -19,7 +19,7 @@ from headrace.shards.verify import Decode, Report, verify
 
 
 def manifest_at(where: Location) -> Manifest:
-    """The manifest of a set. Raises UsageError if there is none, DataError if it is damaged."""
+    """The manifest of a set. Raises UsageError if there is no set, DataError if the manifest is damaged."""
     return read_manifest(where)[1] if isinstance(where, Url) else load(where)
 
 

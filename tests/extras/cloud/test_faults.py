@@ -249,7 +249,7 @@ def test_forked_process_is_told(faulty: Faulty) -> None:
         check=True,
     )
     assert run.stdout.splitlines() == [
-        "a process that was forked after object storage was used cannot use it: spawn it instead",
+        "this process was forked after object storage was used, so it cannot use the storage: spawn it instead",
         "7",
     ]
 

@@ -121,7 +121,7 @@ def test_zip(tree: Path, s3: S3, tmp_path: Path, faulty: Faulty) -> None:
     assert files_with("SIGNEDsecret", tmp_path / "web") == []
     faulty.ranges = False
     ended = headrace("prep", signed, tmp_path / "none", *CUT)
-    refused(ended, 1, "tree.zip: the server cannot do this")
+    refused(ended, 1, "tree.zip: the server does not support this request")
     assert "SIGNED" not in ended.stderr
 
 
