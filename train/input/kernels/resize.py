@@ -1,9 +1,7 @@
 """Resizes 8-bit images on a CPU with antialiased bilinear or bicubic filters.
 
-The results have the same bits as torch's, but are computed several times as fast.
-
-`train/input/kernels/filters.py` makes the filters. First the rows are resized along x and rounded to bytes, then the
-columns are resized.
+The results have the same bits as torch's, but are computed several times as fast. `train/input/kernels/filters.py`
+makes the filters. First the rows are resized along x and rounded to bytes, then the columns are resized.
 """
 
 import numpy as np
