@@ -140,7 +140,7 @@ class Loader:
         return self._source.batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return an iterator over an epoch. Its first `next` starts the threads, and ends the previous iterator."""
+        """Return an iterator over an epoch. The first `next` starts the threads, and ends the previous iterator."""
         return self._batches(None, None, bounded=False)
 
     def steps(self, first: int | None = None, last: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -175,7 +175,7 @@ class Loader:
 
     @property
     def mixup_enabled(self) -> bool:
-        """Whether images are mixed; timm's loop reads this."""
+        """Whether images are mixed; timm's loop reads this attribute."""
         return self._settings.mixes
 
     @mixup_enabled.setter
@@ -187,7 +187,7 @@ class Loader:
         if wanted != self._settings.mixes:
             raise UsageError(
                 f"mixup_enabled = {wanted}: augment decides whether images are mixed. For epochs without mixing, "
-                "make another Loader and seek the step"
+                "make another Loader, and seek the step of this one"
             )
 
     def seek(self, step: int) -> None:

@@ -16,7 +16,7 @@ def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
-    """Return the step in a state, for a loader whose identity is `identity`.
+    """Return the step in a state; `identity` has the values of the loader that must match the state.
 
     Raises UsageError if the state belongs to another loader; the error names each value that differs. Raises DataError
     if `state` is not a loader's state, and NewerError if a later version wrote the state.
@@ -38,6 +38,6 @@ def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
     if other:
         raise UsageError(
             f"the state belongs to another Loader: {'; '.join(other)}. Give this loader the same values. To continue "
-            "with other values on purpose, make a new loader and seek the step"
+            "with other values on purpose, make a new loader and call seek(state['step'])"
         )
     return step

@@ -1,4 +1,4 @@
-"""Mixes images with their partners, and makes targets for mixed images, each of which has two classes."""
+"""Mixes each image with its partner, an image of the same group, and makes the targets of the mixed images."""
 
 import torch
 from torch import Tensor

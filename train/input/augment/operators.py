@@ -91,7 +91,7 @@ def _solarize(images: Tensor, thresholds: Tensor) -> Tensor:
 def _autocontrast(images: Tensor, _: Tensor) -> Tensor:
     """Stretch each channel to the range from 0 to 255, in float64 as Pillow does.
 
-    A channel with a single value stays as it is.
+    A channel with a single value does not change.
     """
     low, high = images.amin((1, 2), keepdim=True).double(), images.amax((1, 2), keepdim=True).double()
     one_value = high <= low

@@ -22,7 +22,7 @@ Numbers = NDArray[np.float64]
 
 
 class Choice(NamedTuple):
-    """An operator that a sample may draw."""
+    """An operator that may be drawn for a sample."""
 
     name: str  # as torchvision names it
     op: Op | None

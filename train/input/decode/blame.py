@@ -1,4 +1,4 @@
-"""Decodes every image of a split in order, and finds the sample that does not decode."""
+"""Decodes every image of a split in order, and finds samples that do not decode."""
 
 from collections.abc import Iterator
 
@@ -90,6 +90,6 @@ def _undecodable(split: Encoded, sample_id: int) -> DataError:
 
 
 def unexplained(error: RuntimeError | MemoryError) -> HeadraceError:
-    """Return the error for the user if no sample explains DALI's error."""
+    """Return the error for the user in case no sample explains DALI's error."""
     reason = str(error).rpartition("encountered:")[2].strip().splitlines()
     return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")

@@ -12,7 +12,7 @@ small kernel launches, which would disturb the training step."""
 
 
 class Placement(NamedTuple):
-    """Where JPEGs are decoded, "cpu" or "mixed" (the GPU's nvJPEG), and the reason for this choice."""
+    """The place where JPEGs are decoded, "cpu" or "mixed" (the GPU's nvJPEG), and the reason for this choice."""
 
     where: str
     reason: str = ""

@@ -55,7 +55,7 @@ class Files(NamedTuple):
 
 
 class TurboDecoder:
-    """Decodes the small JPEGs of one batch at a time, in the thread that calls it."""
+    """Decodes the small JPEGs of one batch at a time, in the caller's thread."""
 
     def __init__(self) -> None:
         self._memory = np.empty(0, np.uint8)

@@ -18,7 +18,7 @@ from headrace.train.input.kernels import turbojpeg
 from headrace.train.input.kernels.jit import MISSING
 
 NAME = "libturbojpeg.so.0"
-"""The file name of the library in versions 1.2 to 3 of libjpeg-turbo for Linux."""
+"""The file name of libturbojpeg in versions 1.2 to 3 of libjpeg-turbo for Linux."""
 _SAMPLINGS = ("Gray", "444", "422", "420", "440", "411")
 _SIDES = 37, 45  # pixels of the pictures that are compared; not multiples of a block
 
@@ -42,7 +42,7 @@ class SystemDecoder:
         taken: NDArray[np.bool_],
         pixels: NDArray[np.uint8],
     ) -> None:
-        """Decode as `kernels.turbojpeg.decode_rows` does; `sides` are the heights and the widths, (n,) each."""
+        """Decode JPEGs like `kernels.turbojpeg.decode_rows`; `sides` are the heights and the widths, (n,) each."""
         turbojpeg.decode_rows(self._handle, rows, sizes, starts, *sides, taken, pixels)
 
 
