@@ -20,8 +20,8 @@ class Input:
     """Makes the batches that plans describe, from the images of a split, in this process.
 
     A plan has at most `max_batch` samples. `decode` and `interpolation` are values of the recipe's keys runtime.decode
-    and augment.interpolation. If the cache `decoded` is given, pixels are read from it. Raises UsageError if `decode`
-    requests a GPU that does not exist.
+    and augment.interpolation. If the cache `decoded` is given, pixels are read from this cache. Raises UsageError if
+    `decode` requests a GPU that does not exist.
     """
 
     def __init__(

@@ -24,8 +24,9 @@ _PATIENCE_SECONDS = 5.0  # of waiting in the garbage collector, which may hold a
 class Feed:
     """Iterates over the batches of `plans`. `stalled` is the time in seconds for which the consumer has waited.
 
-    An error in the feed's thread is raised in the consumer, at the latest in place of the failed batch, and again at
-    each later request. Close the feed or use it as a context manager: this ends the thread, even if plans are left.
+    An error in the feed's thread is raised in the consumer, at the latest in place of the failed batch. Each later
+    request raises the error again. Close the feed or use it as a context manager: this ends the thread, even if plans
+    are left.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class Feed:
     def abandon(self) -> None:
         """Close the feed on behalf of the garbage collector, which may run in any thread.
 
-        It may even run in a thread for which the feed's thread waits. Therefore only the main thread waits for the
-        feed's thread to end, and only for a few seconds.
+        The collector may even run in a thread for which the feed's thread waits. Therefore only the main thread waits
+        for the feed's thread to end, and only for a few seconds.
         """
         self._closing.set()
         if threading.current_thread() is threading.main_thread():

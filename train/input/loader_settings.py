@@ -84,7 +84,7 @@ class Settings:
         if self.mixes and not self.group:
             raise UsageError(
                 "augment mixes images (mixup or cutmix) within groups, so group is required: the number of samples in "
-                "a group. It must divide batch / world for every number of ranks that you will use. With the same "
+                "a group. group must divide batch / world for every number of ranks that you will use. With the same "
                 "group, the images are the same for any number of ranks"
             )
         if self.augment and self.augment.mixup and self.normalise is None:

@@ -39,7 +39,7 @@ _log = logging.getLogger("headrace")
 class Where(NamedTuple):
     """The arguments of a loader that concern the machine.
 
-    They do not decide which samples, views and draws a batch has.
+    These arguments do not decide which samples, views and draws a batch has.
     """
 
     device: torch.device | str | int | None

@@ -19,7 +19,7 @@ _MOST_KEPT = 4  # blocks: for a batch in use, one being made, and a few that are
 
 
 class Memory:
-    """Makes CPU tensors from the memory of earlier tensors of the same size. It may be used in any thread.
+    """Makes CPU tensors from the memory of earlier tensors of the same size. An object may be used in any thread.
 
     A tensor's memory is reused once neither the tensor nor anything that shares its memory exists.
     """

@@ -14,8 +14,8 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 class Normalise:
     """Maps images x, uint8 (b, h, w, 3), to (x - mean) / std: (b, 3, h, w) in `dtype`, channels_last without a copy.
 
-    Scale and shift are repeated for a whole row of pixels. If each of them were only three numbers, they would be
-    broadcast along the innermost axis, and a CPU could not use its vector units.
+    Scale and shift are repeated for a whole row of pixels. Scales and shifts of only three numbers would be broadcast
+    along the innermost axis, and a CPU could not use its vector units.
     """
 
     def __init__(self, mean: Colour, std: Colour, accelerator: Accelerator, dtype: torch.dtype = torch.float32) -> None:

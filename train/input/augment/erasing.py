@@ -14,8 +14,8 @@ class Erasing(NamedTuple):
     """The parameters of random erasing.
 
     `chance` is the probability that an image gets a rectangle. `area` is the range of the rectangle's share of the
-    image's area. `ratio` is the range of its height divided by its width. `colour` is (red, green, blue), each from 0
-    to 255.
+    image's area. `ratio` is the range of the rectangle's height divided by its width. `colour` is (red, green, blue),
+    each from 0 to 255.
     """
 
     chance: float = 0.0
@@ -29,8 +29,8 @@ def erasing_changes(erasing: Erasing, seed: int, samples: Samples, size: int) ->
 
     `size` is the side of the images in pixels. Rectangles are drawn by (seed, epoch, sample id), as in
     `torchvision.transforms.RandomErasing`. For each image, up to ten rectangles are drawn by area and log-uniform
-    ratio. The first one that has at least one pixel and is smaller than the image in both directions is used; its
-    position is uniformly random. If there is none, the image is not changed.
+    ratio. A rectangle fits if it has at least one pixel and is smaller than the image in both directions. The first
+    rectangle that fits is placed uniformly. If none fits, the image is not changed.
     """
     if not erasing.chance:
         return

@@ -1,7 +1,7 @@
-"""Defines a change of resized images: an operator, the images that it changes, and its values for each image.
+"""Defines a change of resized images: an operator, the images that it changes, and the operator's values per image.
 
-This module uses only NumPy. All random numbers of a group are drawn before its images are decoded, so no draw waits for
-the device.
+This module uses only NumPy. All random numbers of a group are drawn before the group's images are decoded, so no draw
+waits for the device.
 """
 
 from enum import Enum, auto

@@ -52,7 +52,7 @@ class Samples(NamedTuple):
 class Crop(NamedTuple):
     """The parameters of a random resized crop.
 
-    `area` is the range of the crop's share of the image's area. `ratio` is the range of its width divided by its
+    `area` is the range of the crop's share of the image's area. `ratio` is the range of the crop's width divided by its
     height. `flip` is the probability that the view is mirrored.
     """
 
@@ -104,9 +104,9 @@ def tried_sides(
     """Return the sides (first, second) of a rectangle for each sample, (n,) each, in whole pixels.
 
     For each sample, up to ten rectangles are drawn, and the first one that fits is used. If none fits, both sides are
-    0. A rectangle is drawn by a uniform share of the image's area and a log-uniform ratio first / second. It fits if
-    its first side is from 1 to limits[0] pixels and its second side from 1 to limits[1], (n,) each. torchvision's
-    RandomResizedCrop and RandomErasing do the same.
+    0. A rectangle is drawn by a uniform share of the image's area and a log-uniform ratio first / second. A rectangle
+    fits if its first side is from 1 to limits[0] pixels and its second side from 1 to limits[1], (n,) each.
+    torchvision's RandomResizedCrop and RandomErasing do the same.
     """
     draws = Tries(seed, stream, area, ratio)
     first, second = np.zeros(len(samples.ids)), np.zeros(len(samples.ids))

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Jpegs = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
-"""The bytes of n files: either one array (n, longest), each row of which is a file followed by zeros, or a separate
-array (bytes,) for each file."""
+"""The bytes of n files: one array (n, longest) whose rows are files followed by zeros, or a separate array (bytes,) for
+each file."""
 
 
 class Images(NamedTuple):
@@ -29,7 +29,7 @@ class Images(NamedTuple):
 
     @classmethod
     def of(cls, images: Sequence[NDArray[np.uint8]]) -> "Images":
-        """Copy images that are separate arrays into one array, and return them."""
+        """Return images that are copied from separate arrays into one array."""
         heights, widths = np.array([image.shape[:2] for image in images]).T
         return cls.one_after_another(np.concatenate([image.reshape(-1) for image in images]), heights, widths)
 

@@ -46,7 +46,7 @@ def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError | Memo
 def blamed(split: Encoded, sample_id: int) -> DataError:
     """Return the error for the user about a sample on which a DALI graph failed.
 
-    The error says that the sample does not decode, or that its size differs from the index.
+    The error says that the sample does not decode, or that its size differs from the size in the index.
     """
     return _fault(split, sample_id) or _undecodable(split, sample_id)
 

@@ -32,7 +32,7 @@ class Loose:
         return number
 
     def forget(self, sample_id: int) -> None:
-        """Release the bytes of an image. Its id is not given to another image."""
+        """Release the bytes of an image. The image's id is not given to another image."""
         del self._images[sample_id]
 
     @property

@@ -22,7 +22,7 @@ class Placement(NamedTuple):
 
 
 def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Placement:
-    """Return where to decode these images: as `wanted` says, or if it is "auto", by image size and device.
+    """Return where to decode these images: as `wanted` says, or if `wanted` is "auto", by image size and device.
 
     CPU and GPU give different pixels when they decode, so the choice stays the same during a run. Raises UsageError if
     `wanted` is "mixed" and there is no GPU.

@@ -50,8 +50,8 @@ class SystemDecoder:
 def system_library() -> ctypes.CDLL | None:
     """Return libturbojpeg, or None if it cannot be used.
 
-    It cannot be used if it lacks a function, if it gives other pixels than simplejpeg, or if libturbojpeg or numba is
-    not installed.
+    The library cannot be used if it lacks a function or gives other pixels than simplejpeg, or if libturbojpeg or numba
+    is not installed.
     """
     if MISSING:
         return None

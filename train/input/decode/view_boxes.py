@@ -19,8 +19,8 @@ def boxes_of(
 ) -> Boxes:
     """Return the boxes for views of images with these heights and widths, (n,) each.
 
-    Either each box is cut out and then resized, as in RandomResizedCrop, or the whole image is resized and then cut, as
-    in Resize and CenterCrop.
+    Each box is cut out and then resized, as in RandomResizedCrop. If `views.short` is set, whole images are resized and
+    then cut, as in Resize and CenterCrop.
     """
     count = len(heights)
     if views.short:

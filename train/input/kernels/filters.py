@@ -137,8 +137,8 @@ def _weigh(
     Fills `first` (new,) and `weights` (new, reach). New pixels with fewer old pixels than others get zeros as further
     weights. `exact` is working memory. Returns the largest number of old pixels that a new pixel uses, and the number
     of fractional bits of the weights. The first number is at least two for bilinear filters, and at least three for
-    bicubic ones. If it is two, both weights of each new pixel are also packed into one number, in a third column of
-    `weights`.
+    bicubic ones. If this number is two, both weights of each new pixel are also packed into one number, in a third
+    column of `weights`.
     """
     scale = old / new
     shrink = 1.0 / max(scale, 1.0)

@@ -40,7 +40,7 @@ def jit(function: Function) -> Function:
     Additions and multiplications are done in the order of the source. The compiled code is stored in a private folder,
     where later processes find it. Without such a folder, each process compiles again, which takes a few seconds.
     `LOOPS.trouble` then says why there is no folder. Without numba, the function is returned uncompiled, but is never
-    called: the functions that other modules call are decorated with `jit_or`.
+    called. Functions that other modules call are decorated with `jit_or` instead.
     """
     if MISSING:
         return function
@@ -62,7 +62,7 @@ def jit_or(plain: Function) -> Callable[[Function], Function]:
 def _is_all_in_its_file(function: Any) -> bool:
     """Return whether the source file alone determines what the function does.
 
-    It does not determine a function that was made from a string, or that uses variables of an enclosing function.
+    The file does not determine a function that was made from a string, or that uses variables of an enclosing function.
     """
     return function.__closure__ is None and function.__code__.co_filename == function.__globals__.get("__file__")
 

@@ -22,7 +22,7 @@ _ABANDONED_SECONDS = 3600.0  # no process writes a file for longer than this
 class Kept:
     """Stores bytes by name and key in a folder that only the user can open (mode 0700).
 
-    Each file begins with a SHA-256 of its key and its bytes, followed by the bytes. A file is written under another
+    Each file begins with a SHA-256 of a key and the stored bytes; the bytes follow. A file is written under another
     name and then renamed, so several processes may write the same file at once. The folder is private, because anybody
     who can write to it can forge the hash. `trouble` is a warning, or empty if there is none. `tell` is called once if
     something has to be compiled.
