@@ -113,8 +113,8 @@ def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
             sums = stream.read()
             if header != file.header or int(file.starts[-1]) + len(sums) != file.size:
                 raise DataError(
-                    f"{file.path}: expected this run's cache of {file.size:,} bytes, but found another or a damaged file "
-                    f"of {seen:,} bytes. Start again: the next run rebuilds it"
+                    f"{file.path}: expected this run's cache of {file.size:,} bytes, but found another or a damaged "
+                    f"file of {seen:,} bytes. Start again: the next run rebuilds it"
                 )
             return os.dup(stream.fileno()), np.frombuffer(sums, "<u8").astype(np.uint64)
     except OSError as error:
