@@ -82,7 +82,7 @@ def checksum(data: Bytes, size: int, tables: NDArray[np.uint32]) -> np.uint32:
 
 @jit
 def _four(word: np.uint32, tables: NDArray[np.uint32], after: int) -> np.uint32:
-    """Return the contribution of a word's four bytes to a CRC-32 if `after` bytes follow them; lowest byte first."""
+    """Return what the four bytes of `word`, lowest first, contribute to a CRC-32 if `after` bytes follow them."""
     one, two = tables[after + 3, word & np.uint32(0xFF)], tables[after + 2, (word >> np.uint32(8)) & np.uint32(0xFF)]
     three, four = tables[after + 1, (word >> np.uint32(16)) & np.uint32(0xFF)], tables[after, word >> np.uint32(24)]
     return one ^ two ^ three ^ four  # type: ignore[no-any-return]  # numpy's stubs do not follow it
