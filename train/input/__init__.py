@@ -1,1 +1,1 @@
-"""The input: turns a shard set into batches on the device. Usable without the trainer."""
+"""Turns a shard set into batches on the device. This package can also be used without the trainer."""

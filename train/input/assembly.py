@@ -17,11 +17,11 @@ from headrace.train.machine.place import Place
 
 
 class Input:
-    """Makes the batches that plans ask for, from the images of a split, in this process.
+    """Makes the batches that plans describe, from the images of a split, in this process.
 
     A plan has at most `max_batch` samples. `decode` and `interpolation` are values of the recipe's keys runtime.decode
-    and augment.interpolation. If the cache `decoded` is given, pixels are read from it. Raises UsageError if `decode`
-    requests a GPU that does not exist.
+    and augment.interpolation. If the cache `decoded` is given, pixels are read from this cache. Raises UsageError if
+    `decode` requests a GPU that does not exist.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Input:
     def feed(self, plans: Iterator[Plan], depth: int = 3) -> Feed:
         """Return a feed of the batches of `plans`, which keeps up to `depth` batches ready.
 
-        Close it before starting another.
+        Close this feed before starting another one.
         """
         return Feed(self._pipeline, plans, self._accelerator, depth, self._waited)
 
     def _waited(self) -> float:
-        """Return for how many seconds batches have waited for tars that were being fetched from a URL."""
+        """Return the time in seconds for which batches have waited for tars that were being fetched from a URL."""
         staged = self._split.staged if isinstance(self._split, Split) else None
         return staged.waited if staged else 0.0
 
@@ -64,9 +64,9 @@ class Input:
         return self._pipeline.run(plans)
 
     def part(self, part: Part) -> Taken[Plan]:
-        """Return the pipeline's stages up to `part`, with threads of their own, for timing.
+        """Return an object that runs only the pipeline's stages up to `part`, for timing.
 
-        Close the result after use.
+        Close the object after use.
         """
         return build_part(
             part, self._split, self._max_batch, self._accelerator, threads=self._threads, decode=self._decode

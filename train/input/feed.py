@@ -22,10 +22,11 @@ _PATIENCE_SECONDS = 5.0  # of waiting in the garbage collector, which may hold a
 
 
 class Feed:
-    """Iterates over the batches of `plans`. `stalled` is the time that the consumer has waited, in seconds.
+    """Iterates over the batches of `plans`. `stalled` is the time in seconds for which the consumer has waited.
 
-    An error in the thread is raised in the consumer, at the latest in place of the batch that failed, and again at each
-    further request. Close the feed or use it as a context manager: this ends the thread, even if plans are left.
+    An error in the feed's thread is raised in the consumer, at the latest in place of the failed batch. Each later
+    request raises the error again. Close the feed or use it as a context manager: this ends the thread, even if plans
+    are left.
     """
 
     def __init__(
@@ -70,13 +71,13 @@ class Feed:
 
     @property
     def fetching(self) -> float:
-        """Seconds in which a batch could not be made because one of its tars was being fetched."""
+        """The time in seconds for which batches could not be made because their tars were still being fetched."""
         return self._fetching()
 
     def wait_for_first(self) -> float:
-        """Wait until the first batch is ready, or an error, or the end of the plans. Return the seconds of waiting.
+        """Wait for the first batch, an error or the end of the plans. Return the time waited, in seconds.
 
-        Files are opened and loops compiled in this time, so it does not count as a stall.
+        During this time files are opened and loops are compiled, so the wait does not count as a stall.
         """
         began = time.perf_counter()
         self._begun.wait()
@@ -88,9 +89,10 @@ class Feed:
         self._thread.join()
 
     def abandon(self) -> None:
-        """Close the feed when the garbage collector finds it. The collector may run in any thread.
+        """Close the feed on behalf of the garbage collector, which may run in any thread.
 
-        This may even be a thread that the feed waits for, so only the main thread waits, and only for a few seconds.
+        The collector may even run in a thread for which the feed's thread waits. Therefore only the main thread waits
+        for the feed's thread to end, and only for a few seconds.
         """
         self._closing.set()
         if threading.current_thread() is threading.main_thread():

@@ -1,4 +1,4 @@
-"""`headrace.Loader`: the input as a library, for any training loop."""
+"""Defines `headrace.Loader`, which offers the input to any training loop."""
 
 import weakref
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,10 @@ from headrace.train.recipe.sections import Augment
 
 
 class Planned(NamedTuple):
-    """The plan of one batch over all ranks, made without reading images. Columns have length n and are in order."""
+    """The plan of one batch over all ranks, made without reading images.
+
+    Each column has length n, in the order of the batch.
+    """
 
     ids: NDArray[np.int64]
     keys: list[str]
@@ -47,29 +50,30 @@ class Loader:
     `step` counts the batches that were yielded.
 
     In validation, each `iter()` yields the whole split once, in order. All ranks get the same number of batches of the
-    same size: the samples of the last batch are spread evenly over the ranks, and padding rows are zeros whose target
-    is -100. Therefore add up losses and counts of all batches and ranks, and divide once at the end. If there are
-    several sizes, validation uses the last one.
+    same size. The samples of the last batch are spread evenly over the ranks, and padding rows are zeros whose target
+    is -100. To compute a mean, therefore add up the sums and counts of all batches and ranks, and divide once at the
+    end. If there are several sizes, validation uses the last one.
 
     `shards`: a folder, a URL or a ShardSet. `batch`: samples in a step, over all ranks. `size`: side of the images, or
     ((first step, side), ...). `augment`: a recipe's name or file, an Augment section, or its values; None means that
     images are only resized and cropped, as in evaluation. `group`: divide the samples of a batch into groups of this
     size, within which images are mixed. `window`: shuffle within windows of this many shards, for storage with slow
     random reads. `partitions`: divide the sample order into this many partitions, so that each of several hosts fetches
-    only some shards; a partition fills the same places of every batch, and reads different shards in each epoch.
-    `crop`: the side of the central square, as a fraction of the shorter side, where crops are not random.
+    only some shards. A partition fills the same places of every batch, and reads different shards in each epoch.
+    `crop`: if crops are not random, the side of the central square as a fraction of the image's shorter side.
     `interpolation`: "bilinear" or "bicubic"; None means the filter of `augment`, or bilinear. `normalise`: (mean, std)
-    for pixels in 0 to 1, or a mapping that has both. `device`: None means the current GPU, or the CPU if there is none.
-    `rank`, `world`: None means the values of the initialised process group, or else of torchrun's variables, or else a
-    single process. `threads`: CPU threads of this rank. `cache="decoded"`: decode each image once into a file in
-    `cache_dir` or beside the set, which all ranks of a host share. `decode="mixed"`: decode JPEGs on the GPU.
-    `pad=False`, only for a single rank: the last batch of validation is short instead of padded.
+    for pixels in 0 to 1, or a mapping with the keys mean and std. `device`: None means the current GPU, or the CPU if
+    there is none. `rank`, `world`: None means the values of the initialised process group, or else those of torchrun's
+    environment variables, or else a single process. `threads`: CPU threads of this rank. `cache="decoded"`: decode each
+    image once, into a file that all ranks of a host share. The file is in `cache_dir`, or beside the shard set.
+    `decode="mixed"`: decode JPEGs on the GPU. `pad=False`, only for a single rank: the last batch of validation is
+    short instead of padded.
 
-    The first `next` looks up ranks and device and starts the threads. The loader changes no settings of the process,
-    forks no process and calls no collective. Threads end and files close when the loader is closed or
+    The first `next` determines the ranks and the device, and starts the threads. The loader changes no settings of the
+    process, forks no process and calls no collective. Threads end and files close when the loader is closed or
     garbage-collected.
 
-    Raises UsageError for arguments that do not fit the set or one another, DataError for a damaged set.
+    Raises UsageError for arguments that do not fit the set or one another, and DataError for a damaged set.
     """
 
     dataset = sampler = batch_sampler = None
@@ -136,13 +140,13 @@ class Loader:
         return self._source.batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return an iterator over an epoch. Its first `next` starts the threads, and ends the previous iterator."""
+        """Return an iterator over an epoch. The first `next` starts the threads, and ends the previous iterator."""
         return self._batches(None, None, bounded=False)
 
     def steps(self, first: int | None = None, last: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Return an iterator over the training steps from `first` to `last` (excluded).
 
-        If `first` is None, it begins at `step`; if `last` is None, it has no end.
+        If `first` is None, the iterator begins at `step`; if `last` is None, the iterator has no end.
         """
         self._refuse_validation("steps")
         if first is not None and (first < 0 or (last is not None and last < first)):
@@ -156,7 +160,7 @@ class Loader:
 
     @property
     def epoch(self) -> int:
-        """The epoch of `step`, counted from 0; 0 in validation."""
+        """The epoch of `step`, counted from 0; in validation always 0."""
         return self._step // len(self) if self._settings.train else 0
 
     @property
@@ -171,7 +175,7 @@ class Loader:
 
     @property
     def mixup_enabled(self) -> bool:
-        """Whether images are mixed; timm's loop reads this."""
+        """Whether images are mixed; timm's loop reads this attribute."""
         return self._settings.mixes
 
     @mixup_enabled.setter
@@ -183,7 +187,7 @@ class Loader:
         if wanted != self._settings.mixes:
             raise UsageError(
                 f"mixup_enabled = {wanted}: augment decides whether images are mixed. For epochs without mixing, "
-                "make another Loader and seek the step"
+                "make another Loader, and seek the step of this one"
             )
 
     def seek(self, step: int) -> None:
@@ -194,7 +198,7 @@ class Loader:
         self._step, self._to_epoch_end, self._current = step, True, None
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch, unless `step` is already in it. No effect in validation."""
+        """Go to the start of an epoch, unless `step` is already in it. In validation this has no effect."""
         if self._settings.train and epoch != self.epoch:
             self.seek(epoch * len(self))
 
@@ -208,7 +212,7 @@ class Loader:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to the step at which the state was taken, in O(1).
 
-        Raises UsageError, which names each value that differs between the state and this loader.
+        Raises UsageError if values differ between the state and this loader; the error names each of these values.
         """
         if self._settings.train:
             self.seek(step_in(state, self._identity))
@@ -242,7 +246,7 @@ class Loader:
             )
 
     def _batches(self, first: int | None, last: int | None, *, bounded: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of one pass. Its first `next` makes it the current pass; before that, nothing happens."""
+        """Yield the batches of one pass. The first `next` makes this pass the current one; nothing happens earlier."""
         this = self._current = object()
         end = self._begin(first, last, bounded=bounded)
         while end is None or self._step < end:
@@ -256,7 +260,7 @@ class Loader:
                 )
 
     def _begin(self, first: int | None, last: int | None, *, bounded: bool) -> int | None:
-        """Go to the first step of a pass. Return the step after its last step, or None if it has no end."""
+        """Go to the first step of a pass. Return the step after the pass's last step, or None if there is none."""
         if not self._settings.train:
             self._step = 0
             self._source.rewind()

@@ -83,12 +83,15 @@ class Settings:
         self._check_partitions()
         if self.mixes and not self.group:
             raise UsageError(
-                "augment mixes images (mixup or cutmix), so group is required: the number of samples that are mixed "
-                "only with one another. It must divide batch / world for every number of ranks that you will use. "
-                "With the same group, the images are the same for any number of ranks"
+                "augment mixes images (mixup or cutmix) within groups, so group is required: the number of samples in "
+                "a group. group must divide batch / world for every number of ranks that you will use. With the same "
+                "group, the images are the same for any number of ranks"
             )
         if self.augment and self.augment.mixup and self.normalise is None:
-            raise UsageError("mixup blends images, which uint8 cannot hold. Give normalise, or augment without mixup")
+            raise UsageError(
+                "mixup blends images, which gives values that uint8 cannot hold. Give normalise, or augment without "
+                "mixup"
+            )
 
     def _check_partitions(self) -> None:
         groups = self.batch // (self.group or 1)
@@ -99,7 +102,7 @@ class Settings:
 
     @property
     def mean(self) -> Colour:
-        """The colour of erased pixels, 0 to 255: the mean of `normalise`, or without it the mean of ImageNet."""
+        """The colour of erased pixels, 0 to 255: the mean of `normalise`, or ImageNet's mean if that is None."""
         return (self.normalise or normalise_of(IMAGENET) or ((0.0, 0.0, 0.0),))[0]
 
     @property
@@ -127,9 +130,9 @@ class Settings:
         return self.batch // ranks
 
     def identity(self) -> dict[str, Any]:
-        """Return by name the values that must be equal when a state is loaded.
+        """Return the arguments that must be equal when a state is loaded, by name.
 
-        Long values are replaced by their hash.
+        Long values are replaced by hashes.
         """
         augment = None if self.augment is None else self.augment.model_dump(mode="json", exclude_defaults=True)
         values = {
@@ -166,7 +169,7 @@ def sizes_of(size: int | Sizes) -> Sizes:
         raise UsageError(f"size = {size!r}: expected a side in pixels, or ((first step, side), ...)") from error
     firsts, sides = [first for first, _ in stages], [side for _, side in stages]
     if not stages or firsts[0] != 0 or firsts != sorted(set(firsts)):
-        raise UsageError(f"size begins at the steps {firsts}: the first step must be 0, and each later one larger")
+        raise UsageError(f"size lists the steps {firsts}: the first step must be 0, and each later step larger")
     if wrong := [side for side in sides if side not in _SIDES]:
         raise UsageError(f"size = {wrong[0]}: expected a whole number from {_SIDES.start} to {_SIDES.stop - 1}")
     return stages
@@ -199,10 +202,10 @@ def _explain(error: ValidationError | TypeError) -> str:
 
 
 def normalise_of(normalise: Any) -> tuple[Colour, Colour] | None:
-    """Return mean and deviation in 0 to 255.
+    """Return mean and standard deviation in 0 to 255, or None if `normalise` is None.
 
-    `normalise` is a pair (mean, std) in 0 to 1, or a mapping that has both, such as timm's data config. Raises
-    UsageError for anything else.
+    Otherwise `normalise` is a pair (mean, std) in 0 to 1, or a mapping with these keys, such as timm's data config.
+    Raises UsageError for anything else.
     """
     if normalise is None:
         return None

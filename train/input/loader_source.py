@@ -1,6 +1,6 @@
 """Makes the batches of a `Loader`.
 
-It opens files and starts threads for the first batch, and closes all of them at last.
+Files are opened and threads are started for the first batch. `Source.close` closes the files and ends the threads.
 """
 
 import logging
@@ -39,7 +39,7 @@ _log = logging.getLogger("headrace")
 class Where(NamedTuple):
     """The arguments of a loader that concern the machine.
 
-    They do not decide which samples, views and draws a batch has.
+    These arguments do not decide which samples, views and draws a batch has.
     """
 
     device: torch.device | str | int | None
@@ -65,7 +65,7 @@ class _Opened(NamedTuple):
 class Source:
     """Makes the batch of any step.
 
-    It does not refer to its `Loader`, so that an unused loader can be garbage-collected.
+    A source does not refer to its `Loader`, so that an unused loader can be garbage-collected.
     """
 
     def __init__(self, shards: ShardSet, settings: Settings, where: Where) -> None:
@@ -126,9 +126,9 @@ class Source:
         self._opened = self._split = self._training_plans = None
 
     def abandon(self) -> None:
-        """Close in the garbage collector, which may run in any thread.
+        """Close this source on behalf of the garbage collector, which may run in any thread.
 
-        It must not wait for a thread that itself waits for the collector's thread.
+        This call must not wait for a thread that itself waits for the collector's thread.
         """
         if self._feed is not None:
             self._feed.abandon()
@@ -240,9 +240,9 @@ def _samples_of(shards: ShardSet, settings: Settings) -> int:
 
 
 def _refuse_early(settings: Settings, where: Where) -> None:
-    """Raise UsageError for arguments that can be found wrong before the first batch.
+    """Raise UsageError for invalid arguments that can be detected before the first batch.
 
-    The ranks are checked too if they are given as arguments.
+    `rank` and `world` are checked too, if they are given.
     """
     if where.cache not in ("none", "decoded"):
         raise UsageError(f"cache = {where.cache!r}: expected 'none' or 'decoded'")

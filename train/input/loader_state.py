@@ -7,24 +7,23 @@ from headrace.shards.errors import DataError, NewerError, UsageError
 
 FORMAT = 1
 _BEFORE = {"partitions": 1, "interpolation": "bilinear"}
-"""Values for states of earlier versions, which lack these keys: what those versions did, because there was no
-choice."""
+"""Values of keys that are missing in states of earlier versions: the only values that those versions supported."""
 
 
 def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of a loader at a step, in plain values. It takes less than 1 kB."""
+    """Return the state of a loader at a step, in plain values. The state takes less than 1 kB."""
     return {"format": FORMAT, "step": step, **identity}
 
 
 def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
-    """Return the step in a state, for a loader whose identity is `identity`.
+    """Return the step in a state; `identity` has the values of the loader that must match the state.
 
-    Raises UsageError, which names each value that differs, if the state belongs to another loader; DataError if it is
-    not a state; NewerError if a later version wrote it.
+    Raises UsageError if the state belongs to another loader; the error names each value that differs. Raises DataError
+    if `state` is not a loader's state, and NewerError if a later version wrote the state.
     """
     kind, step = state.get("format"), state.get("step")
     if isinstance(kind, int) and kind > FORMAT:
-        raise NewerError.of("the state of the Loader", f"it has format {kind}, but this version reads {FORMAT}")
+        raise NewerError.of("the state of the Loader", f"it has format {kind}, but this version reads format {FORMAT}")
     state = {**_BEFORE, **state}
     unknown = sorted(state.keys() - {"format", "step", *identity})
     if kind == FORMAT and unknown:
@@ -39,6 +38,6 @@ def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
     if other:
         raise UsageError(
             f"the state belongs to another Loader: {'; '.join(other)}. Give this loader the same values. To continue "
-            "with other values on purpose, make a new loader and seek the step"
+            "with other values on purpose, make a new loader and call seek(state['step'])"
         )
     return step

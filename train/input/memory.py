@@ -1,9 +1,9 @@
 """Reuses the memory of batches that are no longer referenced.
 
 Batches are large and mostly of the same size. C libraries return such memory to the system and request it again for
-each batch. The system then fills it with zeros page by page, which takes longer than writing the batch. A training run
-tells the C library to keep the memory (`train/run/process.py`). The Loader must not change settings of its process, so
-this module keeps the memory for it.
+each batch. The system then fills the memory with zeros page by page, which takes longer than writing the batch. A
+training run tells the C library to keep the memory (`train/run/process.py`). The Loader must not change settings of its
+process, so this module keeps the memory instead.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ _MOST_KEPT = 4  # blocks: for a batch in use, one being made, and a few that are
 
 
 class Memory:
-    """Makes CPU tensors from the memory of earlier tensors of the same size. It may be used in any thread.
+    """Makes CPU tensors from the memory of earlier tensors of the same size. An object may be used in any thread.
 
     A tensor's memory is reused once neither the tensor nor anything that shares its memory exists.
     """
@@ -35,7 +35,7 @@ class Memory:
     def _take(self, size: int) -> NDArray[np.uint8]:
         """Return a block of `size` bytes.
 
-        Free blocks of other sizes that are found are released, because sizes rarely change.
+        Free blocks of other sizes that the search finds are released, because sizes rarely change.
         """
         while self._free:
             try:
@@ -48,7 +48,7 @@ class Memory:
 
 
 class _Block:
-    """A block of memory in use. It is free again when no array refers to it any more."""
+    """A block of memory in use. The block is free again when no array refers to it any more."""
 
     def __init__(self, memory: NDArray[np.uint8], free: deque[NDArray[np.uint8]]) -> None:
         self._memory, self._free = memory, free

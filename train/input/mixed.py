@@ -1,4 +1,4 @@
-"""Mixes images with their partners, and makes targets for mixed images, each of which has two classes."""
+"""Mixes each image with its partner, an image of the same group, and makes the targets of the mixed images."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from headrace.train.input.augment.mixing import Mix
 
 
 def mix_images(images: Tensor, partner: Tensor | None, mix: Mix | None) -> None:
-    """Mix each of the images (b, 3, size, size) with its partner, in place. Without `mix` nothing is changed."""
+    """Mix each of the images (b, 3, size, size) with its partner, in place. If `mix` is None, nothing is changed."""
     if mix is None or partner is None:
         return
     pixels = images.permute(0, 2, 3, 1)
@@ -25,9 +25,9 @@ def soft_targets(
 ) -> Tensor:
     """Return the share of each class in each image, float32 (b, classes), from int64 labels (b,). Each row's sum is 1.
 
-    A label gets 1 - smoothing + smoothing / classes, and each other class smoothing / classes. The targets of a sample
-    and its partner are weighted like their images. `timm.data.Mixup` does the same; label smoothing follows Szegedy et
-    al., arXiv:1512.00567.
+    The class of the label gets 1 - smoothing + smoothing / classes, and each other class gets smoothing / classes. The
+    targets of a sample and its partner are weighted like their images. `timm.data.Mixup` does the same; label smoothing
+    follows Szegedy et al., arXiv:1512.00567.
     """
     own = F.one_hot(labels, classes).to(torch.float32)
     if mix is not None and partner is not None:

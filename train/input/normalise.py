@@ -12,10 +12,10 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Normalise:
-    """Maps uint8 (b, h, w, 3) to (x - mean) / std, (b, 3, h, w) in `dtype`, channels_last without a copy.
+    """Maps images x, uint8 (b, h, w, 3), to (x - mean) / std: (b, 3, h, w) in `dtype`, channels_last without a copy.
 
-    Scale and shift are stored as whole rows of pixels. Three numbers would be broadcast along the innermost axis, and a
-    CPU could not use its vector units.
+    Scale and shift are repeated for a whole row of pixels. Scales and shifts of only three numbers would be broadcast
+    along the innermost axis, and a CPU could not use its vector units.
     """
 
     def __init__(self, mean: Colour, std: Colour, accelerator: Accelerator, dtype: torch.dtype = torch.float32) -> None:
@@ -28,14 +28,14 @@ class Normalise:
     def __call__(self, images: Tensor) -> Tensor:
         """Return normalised images, (b, 3, h, w).
 
-        In a channels_last run their memory is in the order height, width, channel.
+        In a channels_last run, the images are stored in the order height, width, channel.
         """
         made = torch.empty(images.shape, dtype=self._scale.dtype, device=images.device)
         self.write(images, made)
         return self._accelerator.lay_out(made.permute(0, 3, 1, 2))
 
     def traced(self, images: Tensor) -> Tensor:
-        """Return the same result by operations that torch.compile fuses with the operations that follow them."""
+        """Return the same images as `__call__`, by operations that torch.compile can fuse with later operations."""
         return (images * self._scale + self._shift).permute(0, 3, 1, 2)
 
     def write(self, images: Tensor, made: Tensor) -> None:
@@ -51,12 +51,15 @@ class Normalise:
 
 
 def _scaled_on_gpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -> None:
-    """Write pixels * scale + shift in one pass: pixels are uint8 (n, m), scale and shift (m,), made (n, m)."""
+    """Write pixels * scale + shift to `made` in one pass.
+
+    `pixels` are uint8 (n, m), `scale` and `shift` are (m,), and `made` is (n, m).
+    """
     torch.addcmul(shift, pixels, scale, out=made)
 
 
 def _scaled_on_cpu(pixels: Tensor, scale: Tensor, shift: Tensor, made: Tensor) -> None:
-    """Write pixels * scale + shift on a CPU, in one pass over the memory. Shapes are those of `_scaled_on_gpu`."""
+    """Write pixels * scale + shift to `made` on a CPU, in one pass. Shapes are the same as for `_scaled_on_gpu`."""
     from headrace.train.input.kernels.scale import scale_rows  # noqa: PLC0415  a run on a GPU needs no numba
 
     scale_rows(pixels.numpy(), scale.numpy(), shift.numpy(), made.numpy())

@@ -77,7 +77,7 @@ class TrainPlans:
         )
 
     def plan(self, step: int, group: int) -> Plan:
-        """Return the plan of the group `group` (an index) of a step."""
+        """Return the plan of a step's group, given by the group's index."""
         (plan,) = self._plans([(step, group)])
         return plan
 
@@ -119,7 +119,7 @@ class TrainPlans:
 class ValidationPlans:
     """Plans validation in batches of a fixed size.
 
-    In a run, a rank gets whole batches, so that a forward pass is the same for any number of ranks. In a Loader, it
+    In a run, a rank gets whole batches, so that a forward pass is the same for any number of ranks. In a Loader, a rank
     gets a share of each batch.
     """
 
@@ -130,7 +130,7 @@ class ValidationPlans:
 
     @cached_property
     def spans(self) -> list[tuple[int, int]]:
-        """Pairs of the first id of each batch and the id after its last one."""
+        """For each batch, a pair: its first id, and the id after its last one."""
         return validation_batches(len(self.split), self.batch)
 
     def __len__(self) -> int:
@@ -144,7 +144,10 @@ class ValidationPlans:
             yield self._plan(number, *self.spans[number])
 
     def shares(self, ranks: int, rank: int) -> Iterator[Plan]:
-        """Yield the plan of a rank's share of each batch, in order. Batches of which it gets no sample are left out."""
+        """Yield the plan of a rank's share of each batch, in order.
+
+        Batches without a sample for this rank are left out.
+        """
         self.split.read_in_order(0, len(self.split))
         for number, (first, last) in enumerate(self.spans):
             mine = deal(last - first, ranks, rank)

@@ -13,10 +13,10 @@ from headrace.train.machine.world import World
 
 
 def read_ahead(plans: TrainPlans, world: World, first_step: int, last_step: int) -> None:
-    """Tell the stage, which fetches tars, what the steps `first_step` to `last_step` (excluded) will read.
+    """Tell the stage, which fetches tars, which tars the steps `first_step` to `last_step` (excluded) will read.
 
-    For local tars it does nothing. One rank of a host fetches for all its ranks. The other ranks get the same plan, so
-    that they evict the right tars if they must fetch a tar themselves.
+    For local tars this function does nothing. One rank of a host fetches for all its ranks. The other ranks get the
+    same plan, so that they evict the right tars if they must fetch a tar themselves.
     """
     staged = plans.split.staged
     if staged is None:

@@ -1,4 +1,4 @@
-"""Joins the groups of a step into one batch of images and targets, for other training loops."""
+"""Joins the groups of a step into one batch of images and targets, for the training loops of `Loader` users."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ class WholeBatch:
     def __call__(self, groups: Sequence[Batch], rows: int, size: int) -> tuple[Tensor, Tensor]:
         """Return images (rows, 3, size, size), channels_last, and their targets.
 
-        Rows after those of the groups are padding.
+        Rows after the samples of the groups are padding.
         """
         images, targets = self._images(groups, rows, size), [self._targets(group) for group in groups]
         lacking = rows - sum(len(part) for part in targets)

@@ -1,7 +1,7 @@
-"""Rotation, shift, scale and shear in one warp: torchvision's RandomAffine, drawn by (seed, epoch, sample id).
+"""Rotates, shifts, scales and shears images in one warp, like torchvision's RandomAffine.
 
-A pixel of the result is the nearest pixel of the image, as in torchvision by default. Areas outside the image are
-black.
+All values are drawn by (seed, epoch, sample id). Each pixel of the result is copied from the nearest pixel of the
+image, as in torchvision by default. Areas outside the image are black.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from headrace.train.input.augment.warp import inverse_matrix
 class Affine(NamedTuple):
     """Parameters as in torchvision's RandomAffine.
 
-    `rotate` and `shear` are the largest angles in degrees, `translate` the largest shift as a share of the image's
-    side, and `scale` the range of the factor.
+    `rotate` and `shear` are the largest angles in degrees. `translate` is the largest shift, as a share of the image's
+    side. `scale` is the range of the scale factor.
     """
 
     rotate: float = 0.0
@@ -31,8 +31,8 @@ class Affine(NamedTuple):
 def affine_changes(affine: Affine, seed: int, samples: Samples, size: int) -> Iterator[Change]:
     """Yield one change that warps every image of a group, or nothing if `affine` changes no image.
 
-    `size` is the side of the images in pixels. Draws are distributed as in
-    `torchvision.transforms.RandomAffine.get_params`: each is uniform, and shifts are rounded to whole pixels.
+    `size` is the side of the images in pixels. Values are distributed as in
+    `torchvision.transforms.RandomAffine.get_params`: each value is uniform, and shifts are rounded to whole pixels.
     """
     if affine == Affine():
         return

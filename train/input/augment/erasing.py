@@ -11,10 +11,11 @@ from headrace.train.input.augment.views import ATTEMPTS, Samples, tried_sides
 
 
 class Erasing(NamedTuple):
-    """The probability that an image gets a rectangle, and the properties of the rectangle.
+    """The parameters of random erasing.
 
-    These are the ranges of its share of the image's area and of its height divided by its width, and its colour (r, g,
-    b).
+    `chance` is the probability that an image gets a rectangle. `area` is the range of the rectangle's share of the
+    image's area. `ratio` is the range of the rectangle's height divided by its width. `colour` is (red, green, blue),
+    each from 0 to 255.
     """
 
     chance: float = 0.0
@@ -26,10 +27,10 @@ class Erasing(NamedTuple):
 def erasing_changes(erasing: Erasing, seed: int, samples: Samples, size: int) -> Iterator[Change]:
     """Yield one change that fills a rectangle in some images of a group, or nothing if no image gets a rectangle.
 
-    `size` is the side of the images in pixels. Rectangles are drawn by (seed, epoch, sample id) as in
-    `torchvision.transforms.RandomErasing`: up to ten pairs (area, log-uniform ratio) are drawn. The first pair that
-    gives a rectangle of at least one pixel, smaller than the image in both directions, is used, and the rectangle is
-    placed uniformly. If no pair does, the image is not changed.
+    `size` is the side of the images in pixels. Rectangles are drawn by (seed, epoch, sample id), as in
+    `torchvision.transforms.RandomErasing`. For each image, up to ten rectangles are drawn by area and log-uniform
+    ratio. A rectangle fits if it has at least one pixel and is smaller than the image in both directions. The first
+    rectangle that fits is placed uniformly. If none fits, the image is not changed.
     """
     if not erasing.chance:
         return

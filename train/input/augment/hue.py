@@ -1,4 +1,4 @@
-"""Shifts the hue as torchvision's `adjust_hue` does on Pillow images: through 8-bit HSV and back, rounded as in Pillow.
+"""Shifts the hue like torchvision's `adjust_hue` on Pillow images: through 8-bit HSV and back, with Pillow's rounding.
 
 Pillow's conversions (`rgb2hsv_row` and `hsv2rgb` in libImaging/Convert.c) compute partly in float and partly in double.
 The tables and formulas here do the same operations one by one, so the bytes are the same on every device.
@@ -14,7 +14,10 @@ _DELTAS = 511  # differences of two 8-bit values
 
 
 class _Tables(NamedTuple):
-    """Lookup tables on one device. Each replaces a step of a colour conversion whose input takes only a few values."""
+    """Lookup tables on one device.
+
+    Each table holds the results of one step of a colour conversion for all inputs of this step.
+    """
 
     hue: Tensor  # uint8 (3 * 511 * 256,) by index of the largest channel, difference of the other two + 255, spread
     saturation: Tensor  # uint8 (65536,) by spread * 256 + value
@@ -25,7 +28,10 @@ class _Tables(NamedTuple):
 
 
 def shift_hue(images: Tensor, steps: Tensor) -> Tensor:
-    """Add `steps` (n, 1, 1), of 1 / 256 turn each, to the hue of uint8 images (n, s, s, 3). The hue wraps around."""
+    """Add `steps` (n, 1, 1), each 1 / 256 of the colour circle, to the hue of uint8 images (n, s, s, 3).
+
+    The hue wraps around.
+    """
     tables = _tables(images.device)
     hue, saturation, value = _to_hsv(images, tables)
     return _to_rgb(hue + steps.to(torch.uint8), saturation, value, tables)  # uint8 wraps
@@ -87,10 +93,10 @@ def _tables(device: torch.device) -> _Tables:
 
 
 def _hues(device: torch.device) -> Tensor:
-    """Return the hues, uint8 (3, 511, 256), by the same indices as `_Tables.hue`.
+    """Return the hues, uint8 (3, 511, 256), with the same indices as `_Tables.hue`.
 
-    In Pillow's formula, the distance of a channel from the largest one is divided by the spread. The distance of the
-    smallest channel is therefore 1.
+    Pillow divides the distance of each channel from the largest channel by the spread (largest minus smallest channel).
+    For the smallest channel, the quotient is therefore 1.
     """
     leader = torch.arange(3, device=device)[:, None, None]
     delta = torch.arange(-255, 256, device=device)[None, :, None]

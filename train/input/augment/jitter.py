@@ -1,4 +1,4 @@
-"""Brightness, contrast, saturation and hue: torchvision's ColorJitter, drawn by (seed, epoch, sample id)."""
+"""Draws brightness, contrast, saturation and hue like torchvision's ColorJitter, by (seed, epoch, sample id)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -27,10 +27,10 @@ class Jitter(NamedTuple):
 
 
 def jitter_changes(jitter: Jitter, seed: int, samples: Samples) -> Iterator[Change]:
-    """Yield changes that apply the colour operators to each sample in a random order of its own.
+    """Yield changes that apply the colour operators to each sample, in an order that is drawn for the sample.
 
-    Orders and factors are drawn as in `torchvision.transforms.ColorJitter`. Those of a sample do not depend on which
-    operators are on.
+    Orders and factors are drawn as in `torchvision.transforms.ColorJitter`. Turning one operator on or off does not
+    change the factors and the relative order of the other operators.
     """
     on = [column for column, width in enumerate(jitter) if width]
     if not on:
@@ -47,8 +47,8 @@ def jitter_changes(jitter: Jitter, seed: int, samples: Samples) -> Iterator[Chan
 
 
 def hue_steps(turns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the steps of 1 / 256 turn that torchvision's `adjust_hue` adds to an 8-bit hue for shifts of `turns`.
+    """Return the whole numbers that torchvision's `adjust_hue` adds to an 8-bit hue to shift it by `turns`.
 
-    They are whole numbers, truncated towards 0.
+    `turns` are fractions of the colour circle. The products 255 * turns are truncated towards 0, then taken modulo 256.
     """
     return np.trunc(turns * 255) % 256

@@ -1,8 +1,9 @@
 """Draws mixup and CutMix within a group by (seed, step, group): which samples are mixed, and with what weights.
 
-mixup (Zhang et al., arXiv:1710.09412) blends each image with its partner; CutMix (Yun et al., arXiv:1905.04899) puts
-a rectangle of the partner into it. Both weight the two labels by the visible share of each image. A partner is always
-in the same group, so the mixed images do not depend on the process that runs the group.
+mixup (Zhang et al., arXiv:1710.09412) blends each image with a partner, which is an image of the same group. CutMix
+(Yun et al., arXiv:1905.04899) copies a rectangle of the partner into the image. Both methods weight the label of each
+of the two images by the image's share in the result. Because partners are in the same group, the mixed images do not
+depend on the process that runs the group.
 """
 
 from typing import NamedTuple
@@ -16,9 +17,9 @@ _TRIES = 64  # attempts at a Beta draw; each is accepted with a probability of a
 
 
 class Mixing(NamedTuple):
-    """The alphas of the Beta distributions of mixup and CutMix; 0 turns one off.
+    """The parameter alpha of the Beta distribution, for mixup and for CutMix; 0 turns the method off.
 
-    If both are on, one of them is drawn for each group.
+    If both methods are on, one of the two is drawn for each group.
     """
 
     mixup: float = 0.0
@@ -26,7 +27,7 @@ class Mixing(NamedTuple):
 
 
 class Mix(NamedTuple):
-    """How the images of one group are mixed."""
+    """Describes how the images of one group are mixed."""
 
     partner: NDArray[np.int64]  # (b,) the partner of each sample: a permutation of the group
     share: float  # the weight of a sample's own label
@@ -60,10 +61,10 @@ def beta(alpha: float, pairs: NDArray[np.float64]) -> float:
 
 
 def _span(centre: float, share: float, size: int) -> tuple[int, int]:
-    """Return the first pixel of CutMix's box along one axis, and the pixel after its last.
+    """Return where CutMix's box begins and ends along one axis: its first pixel, and the pixel after its last one.
 
-    `centre` is a fraction of the image's side. The box is sqrt(1 - share) of the side long, without the part outside
-    the image.
+    `centre` is a fraction of the image's side. The length of the box is sqrt(1 - share) times the side. A part of the
+    box outside the image is cut off.
     """
     half = size * np.sqrt(1 - share) / 2
     return int(max(0, round(centre * size - half))), int(min(size, round(centre * size + half)))

@@ -1,7 +1,7 @@
-"""Defines changes of resized images: an operator, the images that it changes, and a row of values for each of them.
+"""Defines a change of resized images: an operator, the images that it changes, and the operator's values per image.
 
-This module uses only NumPy. All random numbers of a group are drawn before its images are decoded, so no draw waits for
-the device.
+This module uses only NumPy. All random numbers of a group are drawn before the group's images are decoded, so no draw
+waits for the device.
 """
 
 from enum import Enum, auto
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Op(Enum):
-    """An operator on uint8 images. The comment beside each one lists its columns of `Change.values`.
+    """An operator on uint8 images. The comment beside each operator lists the operator's columns of `Change.values`.
 
     `operators.py` implements the operators.
     """
@@ -31,7 +31,7 @@ class Op(Enum):
 
 
 class Change(NamedTuple):
-    """One operator, with the images of a group that it changes."""
+    """One operator, and the images of a group that the operator changes."""
 
     op: Op
     rows: NDArray[np.int64]  # (n,) rows of the group, each at most once

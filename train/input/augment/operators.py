@@ -1,8 +1,9 @@
 """Implements the operators of `train/input/augment/operation.py` for uint8 images (n, s, s, 3) on any device.
 
 Each operator except `_warp` gives the same bits as torchvision on Pillow images; tests compare it with Pillow. The
-operators use integers, or single float operations in Pillow's precision, so the result is the same on every device and
-in any batch. Only integers are summed, so the order of a sum does not matter. Nothing here waits for the device.
+operators compute with integers, or do one float operation at a time in Pillow's precision. The result is therefore the
+same on every device and in any batch. Only integers are summed, so the order of the terms does not matter. No operator
+waits for the device.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from headrace.train.machine.device import Accelerator
 
 
 def changed(images: Tensor, changes: Sequence[Change], accelerator: Accelerator) -> Tensor:
-    """Return uint8 images (b, s, s, 3) after all changes, in order. Without changes, return `images` itself."""
+    """Apply all changes, in order, to uint8 images (b, s, s, 3). Without changes, return `images` itself."""
     if not changes:
         return images
     rows = accelerator.upload(np.concatenate([change.rows for change in changes]))
@@ -39,7 +40,7 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _blended(background: Tensor | float, pixels: Tensor, factors: Tensor) -> Tensor:
-    """Return what `PIL.Image.blend(background, pixels, factor)` does: float32, truncated towards zero and clipped."""
+    """Return the same as `PIL.Image.blend(background, pixels, factor)`: computed in float32, clipped and truncated."""
     factors = factors.float().view(-1, *[1] * (pixels.dim() - 1))
     return pixels.float().sub_(background).mul_(factors).add_(background).clamp_(0, 255).to(torch.uint8)
 
@@ -61,7 +62,9 @@ def _saturation(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def _sharpness(images: Tensor, factors: Tensor) -> Tensor:
-    """Blend with Pillow's SMOOTH filter: weights 5 in the centre and 1 around it, divided by 13.
+    """Blend each image with a copy that is smoothed by Pillow's SMOOTH filter.
+
+    The filter's weights are 5 / 13 in the centre and 1 / 13 around it.
 
     The outermost pixels do not change.
     """
@@ -88,7 +91,7 @@ def _solarize(images: Tensor, thresholds: Tensor) -> Tensor:
 def _autocontrast(images: Tensor, _: Tensor) -> Tensor:
     """Stretch each channel to the range from 0 to 255, in float64 as Pillow does.
 
-    A channel with a single value stays as it is.
+    A channel with a single value does not change.
     """
     low, high = images.amin((1, 2), keepdim=True).double(), images.amax((1, 2), keepdim=True).double()
     one_value = high <= low
@@ -113,11 +116,11 @@ def _equalize(images: Tensor, _: Tensor) -> Tensor:
 
 
 def _warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Return images whose pixel (x, y) is the input's pixel at the point to which the matrix maps (x, y).
+    """Warp images: the matrix maps each pixel of the result to the point of the input from which it is taken.
 
-    It is the nearest pixel, or black if the point is outside the image. Coordinates are multiples of 1 / 65536 pixel
-    between pixel centres, as in Pillow's `affine_fixed`. Pillow computes pure scaling in double precision, so in this
-    case fewer than 1 in 1,000 pixels come from a neighbouring position.
+    The pixel nearest to that point is used, or black if the point is outside the image. The matrix is rounded to
+    multiples of 1 / 65536, as in Pillow's `affine_fixed`. If images are only scaled, Pillow computes in double
+    precision instead. Fewer than 1 in 1,000 pixels then come from a neighbouring position.
     """
     samples, side = len(images), images.shape[1]
     a, b, c, d, e, f = matrices.unbind(1)

@@ -23,7 +23,7 @@ class Policy(NamedTuple):
     def of(cls, augment: Augment, mean: tuple[float, float, float]) -> "Policy":
         """Return the policy of a recipe's section `augment`.
 
-        `mean`, in levels of 0 to 255, is the colour of erased pixels.
+        `mean` is the colour of erased pixels, from 0 to 255.
         """
         red, green, blue = map(round, mean)
         return cls(

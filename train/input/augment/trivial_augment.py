@@ -1,8 +1,9 @@
-"""TrivialAugment (Müller and Hutter, arXiv:2103.10158): one operator with one strength for each sample, without tuning.
+"""Draws TrivialAugment: one operator with one strength for each sample, without tuning (arXiv:2103.10158).
 
-Operators and strengths are the ones of `torchvision.transforms.TrivialAugmentWide` with its 31 bins. As in torchvision,
-shears keep the top left corner fixed, and shifts are up to 32 pixels, whatever the size of the image. One strength
-differs: torchvision's float32 arithmetic makes one shift 15 pixels instead of 16.
+The method is by Müller and Hutter. Operators and strengths are those of `torchvision.transforms.TrivialAugmentWide`
+with its 31 bins. As in torchvision, shears keep the top left corner fixed, and shifts are at most 32 pixels for images
+of any size. One strength differs: a shift of 16 pixels here is 15 pixels in torchvision, because of its float32
+arithmetic.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,14 +22,14 @@ Numbers = NDArray[np.float64]
 
 
 class Choice(NamedTuple):
-    """An operator that a sample may draw."""
+    """An operator that may be drawn for a sample."""
 
     name: str  # as torchvision names it
     op: Op | None
     strengths: Numbers  # (31,)
     signed: bool  # half of the samples get the negative of a strength
     values: Callable[[Numbers, int], Numbers]
-    """Maps strengths (n,) and the side of the images to the operator's values (n, k)."""
+    """A function from strengths (n,) and the side of the images to the operator's values (n, k)."""
 
 
 def _none(strengths: Numbers, _: int) -> Numbers:
@@ -91,7 +92,7 @@ CHOICES = (
 def trivial_changes(seed: int, samples: Samples, size: int) -> Iterator[Change]:
     """Yield the changes that apply the operator of each sample, drawn by (seed, epoch, sample id).
 
-    `size` is the side of the images in pixels. A sample whose operator is Identity is in no change.
+    `size` is the side of the images in pixels. No change contains a sample whose operator is Identity.
     """
     choice, strength = trivial_draws(seed, samples)
     for number, one in enumerate(CHOICES):
@@ -101,7 +102,7 @@ def trivial_changes(seed: int, samples: Samples, size: int) -> Iterator[Change]:
 
 
 def trivial_draws(seed: int, samples: Samples) -> tuple[NDArray[np.int64], Numbers]:
-    """Return each sample's index in CHOICES and its signed strength, (n,) each, both drawn uniformly."""
+    """Draw uniformly, for each sample, an index into CHOICES and a signed strength; return both, (n,) each."""
     draws = uniforms(seed, Stream.TRIVIAL, samples.epochs, samples.ids, count=3)
     choice = (draws[:, 0] * len(CHOICES)).astype(np.int64)
     table = np.stack([one.strengths for one in CHOICES])

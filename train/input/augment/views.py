@@ -1,4 +1,4 @@
-"""Draws the part of each image that is used, and whether it is mirrored: pure functions of (seed, epoch, sample id).
+"""Draws which part of each image is used, and whether the part is mirrored, by (seed, epoch, sample id).
 
 A *view* is a rectangle of the decoded image that the pipeline resizes to the training size. A mirrored view has its
 left and right edges exchanged: the resize then mirrors the image at no additional cost.
@@ -18,7 +18,7 @@ _TOGETHER = (range(1), range(1, ATTEMPTS))
 
 
 class Views(NamedTuple):
-    """Rectangles in pixels of the decoded images; corners are float32 (n, 2), as (y, x).
+    """Rectangles of n decoded images, in pixels; the corners `start` and `end` are float32 (n, 2), as (y, x).
 
     If the x of `start` is larger than the x of `end`, the view is mirrored.
 
@@ -52,8 +52,8 @@ class Samples(NamedTuple):
 class Crop(NamedTuple):
     """The parameters of a random resized crop.
 
-    They are the ranges of the share of the image's area and of the width divided by the height, and the probability
-    that the view is mirrored.
+    `area` is the range of the crop's share of the image's area. `ratio` is the range of the crop's width divided by its
+    height. `flip` is the probability that the view is mirrored.
     """
 
     area: tuple[float, float]
@@ -64,9 +64,9 @@ class Crop(NamedTuple):
 def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
     """Return the view of each sample: a random resized crop, mirrored or not.
 
-    Follows `torchvision.transforms.RandomResizedCrop`: up to ten pairs (area, log-uniform ratio) are drawn. The first
-    box that fits is placed uniformly on whole pixels. If none fits, the largest central box within the ratio bounds is
-    used.
+    Follows `torchvision.transforms.RandomResizedCrop`: for each sample, up to ten boxes are drawn by area and
+    log-uniform ratio. The first box that fits into the image is placed uniformly on whole pixels. If no box fits, the
+    largest central box within the range of ratios is used.
     """
     height, width = _box_shapes(crop, seed, samples)
     place = uniforms(seed, Stream.CROP, samples.epochs, samples.ids, 2 * ATTEMPTS, count=2)
@@ -81,9 +81,10 @@ def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
 
 
 def _box_shapes(crop: Crop, seed: int, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return heights and widths of the samples' boxes, (n,) each.
+    """Return the heights and widths of the samples' boxes, (n,) each.
 
-    If none of a sample's tries fits, its height and width are those of the central box, as negative numbers.
+    If none of the boxes drawn for a sample fits, the height and width of the central box are returned as negative
+    numbers.
     """
     limits = samples.widths.astype(np.float64), samples.heights.astype(np.float64)
     width, height = tried_sides(seed, Stream.CROP, samples, crop.area, crop.ratio, limits)
@@ -102,9 +103,10 @@ def tried_sides(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the sides (first, second) of a rectangle for each sample, (n,) each, in whole pixels.
 
-    Up to ten tries are drawn, and the first that fits is used. If none fits, both sides are 0. A try draws a uniform
-    share of the image's area and a log-uniform ratio first / second. It fits if each side has at least one pixel and at
-    most its limit in `limits`, (n,) each. torchvision's RandomResizedCrop and RandomErasing do the same.
+    For each sample, up to ten rectangles are drawn, and the first one that fits is used. If none fits, both sides are
+    0. A rectangle is drawn by a uniform share of the image's area and a log-uniform ratio first / second. A rectangle
+    fits if its first side is from 1 to limits[0] pixels and its second side from 1 to limits[1], (n,) each.
+    torchvision's RandomResizedCrop and RandomErasing do the same.
     """
     draws = Tries(seed, stream, area, ratio)
     first, second = np.zeros(len(samples.ids)), np.zeros(len(samples.ids))
@@ -122,7 +124,7 @@ def tried_sides(
 
 
 class Tries(NamedTuple):
-    """The distributions from which the rectangles that are tried for a sample are drawn."""
+    """Draws the rectangles that are tried for each sample, from the distributions in these fields."""
 
     seed: int
     stream: Stream
@@ -130,7 +132,7 @@ class Tries(NamedTuple):
     ratio: tuple[float, float]
 
     def sides(self, tries: range, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the sides (first, second) that each of `tries` draws for each sample: pixels, (n, tries) each."""
+        """Return the sides (first, second) of the rectangles drawn in these tries, in pixels: (n, tries) each."""
         columns = samples.epochs[:, None], samples.ids[:, None], np.array(tries)
         draw = uniforms(self.seed, self.stream, *columns, count=2)
         whole = samples.widths.astype(np.float64) * samples.heights
@@ -143,7 +145,7 @@ class Tries(NamedTuple):
 def _central_box(
     crop: Crop, widths: NDArray[np.int32], heights: NDArray[np.int32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return heights and widths, (n,) each, of the largest boxes within the range of ratios.
+    """Return the heights and widths, (n,) each, of the images' largest boxes within the crop's range of ratios.
 
     Each side is at least one pixel.
     """
@@ -157,9 +159,9 @@ def _central_box(
 def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Views:
     """Return views of the central squares, whose sides are about `fraction` of the images' shorter sides.
 
-    Each square is resized to `size` x `size` pixels. The views follow `torchvision.transforms.Resize(size / fraction)`
-    and `CenterCrop(size)` to the pixel: `Resize(256)` and `CenterCrop(224)` are `size = 224` and `fraction = 224 /
-    256`.
+    Each square is resized to `size` x `size` pixels. The views show exactly the pixels that
+    `torchvision.transforms.Resize(size / fraction)` and `CenterCrop(size)` show. For example, `Resize(256)` and
+    `CenterCrop(224)` correspond to `size = 224` and `fraction = 224 / 256`.
     """
     short, shorter = round(size / fraction), np.minimum(widths, heights)
     corners = []
@@ -175,8 +177,8 @@ def resized_then_cut(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return, along one axis, the sides of images after Resize(short) and the first pixels that CenterCrop(size) keeps.
 
-    Both are rounded as in torchvision. `sides` are the images' sides along this axis before the resize, `shorter` their
-    shorter sides.
+    Both results are rounded as in torchvision. `sides` are the images' sides along this axis before the resize, and
+    `shorter` are the images' shorter sides.
     """
     resized = short * sides.astype(np.int64) // shorter
     return resized, np.rint((resized - size) / 2).astype(np.int64)

@@ -14,11 +14,12 @@ def inverse_matrix(
     scale: ArrayLike = 1,
     shear: tuple[ArrayLike, ArrayLike] = (0, 0),
 ) -> Numbers:
-    """Return the map from output to input coordinates, (n, 6): x_in = a x + b y + c, y_in = d x + e y + f.
+    """Return the coefficients a to f, (n, 6), of the map from output to input coordinates.
 
-    It is torchvision's `_get_inverse_affine_matrix` about (centre, centre), with `angle` in degrees clockwise,
-    `translate` in pixels, `scale` as a factor and `shear` in degrees along x and y; each is a number or (n,). The
-    centre of the first pixel is at 0.5, as in `PIL.Image.transform`.
+    The map is x_in = a x + b y + c, y_in = d x + e y + f. It is that of torchvision's `_get_inverse_affine_matrix`
+    about the point (centre, centre). `angle` is in degrees clockwise, `translate` in pixels, `scale` a factor, and
+    `shear` in degrees along x and y. Each value is a number or an array (n,). The centre of the first pixel is at 0.5,
+    as in `PIL.Image.transform`.
     """
     turn, (along_x, along_y) = np.radians(angle), np.radians(np.broadcast_arrays(*shear))
     a = np.cos(turn - along_y) / np.cos(along_y)

@@ -1,4 +1,4 @@
-"""The layout of encoded and decoded images in memory."""
+"""Defines the layout of encoded and decoded images in memory."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Jpegs = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
-"""The bytes of n files: one array (n, longest), in which each row is a file followed by zeros, or an array (bytes,) for
+"""The bytes of n files: one array (n, longest) whose rows are files followed by zeros, or a separate array (bytes,) for
 each file."""
 
 
 class Images(NamedTuple):
-    """n images in one array. Each is uint8 (height, width, 3), without gaps between its rows."""
+    """n images in one array. Each image is uint8 (height, width, 3), without gaps between its rows."""
 
     pixels: NDArray[np.uint8]  # (bytes,)
     starts: NDArray[np.int64]  # (n,), the first byte of each image
@@ -29,12 +29,12 @@ class Images(NamedTuple):
 
     @classmethod
     def of(cls, images: Sequence[NDArray[np.uint8]]) -> "Images":
-        """Return images given as separate arrays, copied into one array."""
+        """Return images that are copied from separate arrays into one array."""
         heights, widths = np.array([image.shape[:2] for image in images]).T
         return cls.one_after_another(np.concatenate([image.reshape(-1) for image in images]), heights, widths)
 
     def arrays(self) -> list[NDArray[np.uint8]]:
-        """Return each image as a view, uint8 (height, width, 3)."""
+        """Return each image as an array of its own shape, uint8 (height, width, 3), without a copy."""
         columns = (self.starts, self.starts + 3 * self.heights * self.widths, self.heights, self.widths)
         places = zip(*(column.tolist() for column in columns), strict=True)
         return [self.pixels[first:last].reshape(height, width, 3) for first, last, height, width in places]

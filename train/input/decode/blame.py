@@ -1,4 +1,4 @@
-"""Decodes every image of a split in order, and finds the sample that does not decode."""
+"""Decodes every image of a split in order, and finds samples that do not decode."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDA
 def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError | MemoryError) -> HeadraceError:
     """Return the error for the user after a DALI graph failed on batches of these samples.
 
-    Each sample is decoded alone to find one that fails.
+    Each sample is decoded alone, to find the first that fails.
     """
     faults = (_fault(split, sample_id) for sample_id in ids.tolist())
     return next((fault for fault in faults if fault), None) or unexplained(error)
@@ -46,13 +46,13 @@ def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError | Memo
 def blamed(split: Encoded, sample_id: int) -> DataError:
     """Return the error for the user about a sample on which a DALI graph failed.
 
-    The sample does not decode, or its size is not the one in the index.
+    The error says that the sample does not decode, or that its size differs from the size in the index.
     """
     return _fault(split, sample_id) or _undecodable(split, sample_id)
 
 
 def refused(split: Encoded, sample_id: int) -> DataError | None:
-    """Return the error for the user if a sample must not be decoded, not even to examine it; None otherwise."""
+    """Return the error for the user if it is unsafe to decode a sample, even to examine it; None otherwise."""
     fault = why_unsafe(split.jpegs(np.array([sample_id]))[0].tobytes())
     return unsafe(split, sample_id, fault) if fault else None
 
@@ -90,6 +90,6 @@ def _undecodable(split: Encoded, sample_id: int) -> DataError:
 
 
 def unexplained(error: RuntimeError | MemoryError) -> HeadraceError:
-    """Return the error for the user if no sample explains DALI's error."""
+    """Return the error for the user in case no sample explains DALI's error."""
     reason = str(error).rpartition("encountered:")[2].strip().splitlines()
     return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")

@@ -1,9 +1,10 @@
 """The decoded cache: all pixels of a split in one file, which the ranks of a host share.
 
-The file has a header of 4,096 bytes, then the images in order of their ids, each uint8 (height, width, 3), RGB, upright
-and without gaps, then the checksums of their strips of 16 rows; the last strip of an image may be shorter. Widths and
-heights in the index give every offset. The file's key is a hash of everything that its pixels depend on. The key is in
-the file's name and in its header, so a file of another set or decoder is never read.
+The file begins with a header of 4,096 bytes. The images follow in order of their ids, each uint8 (height, width, 3),
+RGB, upright and without gaps. The checksums of all strips of 16 rows come last; the last strip of an image may be
+shorter. All offsets follow from the widths and heights in the index. The file's key is a hash of everything that
+determines the pixels. The key is in the file's name and in the header, so the cache of another shard set or decoder is
+never read.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ _SHARE_OF_MEMORY = 0.8  # the rest is left for training
 
 @dataclass(frozen=True, eq=False)
 class CacheFile:
-    """The path and contents of the cache of a split, whether or not the file exists."""
+    """The path and the expected contents of the cache file of a split; the file need not exist."""
 
     path: Path
     split: str
@@ -52,12 +53,12 @@ class CacheFile:
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """The first byte of each image, and the end of the last one: int64 (n + 1,)."""
+        """The offset of each image in the file, and the end of the last image: int64 (n + 1,)."""
         return HEADER + _sums_before(self.widths.astype(np.int64) * self.heights * 3)
 
     @property
     def strips(self) -> NDArray[np.int64]:
-        """The index of the first strip of each image, and the number of strips: int64 (n + 1,)."""
+        """The index of each image's first strip, and the number of all strips: int64 (n + 1,)."""
         return _sums_before(-(-self.heights.astype(np.int64) // STRIP_ROWS))
 
     @property
@@ -72,7 +73,7 @@ class CacheFile:
 
     @property
     def ready(self) -> bool:
-        """Whether the file exists with the right size and key. Otherwise it is made again."""
+        """Whether the file exists and has the expected size and key. If not, the cache is made again."""
         try:
             with self.path.open("rb") as stream:
                 return os.fstat(stream.fileno()).st_size == self.size and stream.read(HEADER) == self.header
@@ -81,7 +82,7 @@ class CacheFile:
 
     @property
     def unfinished(self) -> list[Path]:
-        """The unfinished files that processes are writing, or left behind when they were killed."""
+        """The unfinished cache files that processes are writing now, or that killed processes left behind."""
         return list(self.path.parent.glob(f"{self.path.name}.*{store.PARTIAL}"))
 
 
@@ -121,9 +122,9 @@ def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> 
 
 
 def lack_of_room(file: CacheFile, others: Sequence[CacheFile] = ()) -> str:
-    """Return a sentence part that says which space this cache lacks, disk or memory, or "" if it lacks none.
+    """Return a clause that says whether the disk or the memory lacks room for this cache, or "" if there is room.
 
-    It lacks none if the file already exists, or if it fits in addition to the caches `others`.
+    There is room if the file already exists, or if it fits in addition to the caches `others`.
     """
     if file.ready:
         return ""
@@ -146,7 +147,7 @@ def lack_of_room(file: CacheFile, others: Sequence[CacheFile] = ()) -> str:
 
 
 def _taken(paths: Iterable[Path]) -> list[int]:
-    """Return the bytes that each file takes on the disk, without files that another run has just removed."""
+    """Return the bytes that each file takes on the disk; files that another run has just removed are left out."""
     found = []
     for path in paths:
         with suppress(FileNotFoundError):

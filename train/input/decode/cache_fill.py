@@ -22,17 +22,19 @@ _BATCH = 256
 _TURN_SECONDS = 1.0  # of decoding, between two messages to the waiting ranks
 Say = Callable[[str], None]
 Work = Generator[bool, None, None]
-"""The making of caches in turns of about a second: yields True after each turn, as long as work is left."""
+"""A generator that makes caches in turns of about a second, and yields True after each turn while work is left."""
 
 
 def open_caches(
     shards: ShardSet, files: tuple[CacheFile, ...], world: World, threads: int, say: Say
 ) -> dict[str, Decoded]:
-    """Return the decoded splits by name, from these files. Missing files are made first, by one rank of each host.
+    """Return the decoded splits by name, read from these cache files.
+
+    Missing files are made first, by one rank of each host.
 
     `threads` is the number of CPU threads of one rank. The rank that makes a file uses the threads of the whole host,
     because the other ranks only wait. All ranks exchange a message about once a second, so making a file may take
-    longer than the time-out of ranks. If it fails, all ranks end.
+    longer than the time-out of a collective. If a file cannot be made, all ranks end.
     """
     fills = world.local_rank == 0
     with closing(_prepare(shards, files, threads * world.local_size, say) if fills else _nothing()) as work:
@@ -43,10 +45,10 @@ def open_caches(
 
 
 def open_cache_alone(shards: ShardSet, split: str, folder: Path | None, threads: int, say: Say) -> Decoded:
-    """Return the decoded cache of one split, in `folder` or beside the set, without messages between ranks.
+    """Return the decoded cache of one split, in `folder` or beside the shard set, without messages between ranks.
 
-    The first process that locks the file makes it, and other processes wait. Raises UsageError if the cache does not
-    fit.
+    The first process that locks the file makes the cache, and other processes wait. Raises UsageError if the cache does
+    not fit.
     """
     file = CacheFile.of(shards, split, folder)
     if lacking := lack_of_room(file):

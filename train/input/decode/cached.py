@@ -18,14 +18,14 @@ from headrace.train.input.decode.regions import Regions
 
 
 class Checking(Enum):
-    """When a process compares the strips that it reads with their checksums."""
+    """Selects when strips are compared with their checksums: at each read, or only at a strip's first read."""
 
     EACH_READ = "each time"
     FIRST_READ = "when they are read for the first time"
 
 
 class Decoded:
-    """Reads the decoded images of a split from its cache; safe for several threads.
+    """Reads the decoded images of a split from its cache. Several threads may use an object at once.
 
     If the file is truncated or changed during the run, reading it raises an error.
     """
@@ -50,20 +50,20 @@ class Decoded:
     def resample(self, ids: NDArray[np.int64], views: Views, size: int, *, cubic: bool = False) -> Tensor:
         """Return the views of these samples, cut out and resized, as uint8 (n, size, size, 3).
 
-        The interpreter's lock is not held meanwhile. Raises DataError, which names the sample, if the cache has changed
-        since it was written.
+        The interpreter's lock is not held during the resize. Raises DataError, which names the sample, if the cache has
+        changed since it was written.
         """
         return self._strips.resample(ids, views, size, cubic=cubic)
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Return rows of these images that include the regions, and the region of each image that these rows cover.
+        """Return a band of rows of each image that contains the given region, and the region that each band covers.
 
-        Raises DataError like `resample`.
+        Raises DataError in the same cases as `resample`.
         """
         return self._strips.read(ids, regions)
 
     def _unsound(self, sample_id: int) -> DataError:
-        """Remove the cache because of this sample, and return the error that says so.
+        """Remove the cache, because its pixels of this sample are damaged, and return the error for the user.
 
         The next run makes the cache again from the shards.
         """
@@ -102,7 +102,7 @@ class Decoded:
 
 
 def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
-    """Return a descriptor of the open cache file, and its checksums.
+    """Open the cache file, and return its descriptor and its checksums.
 
     Raises DataError if the file is not the expected cache.
     """
@@ -113,8 +113,8 @@ def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
             sums = stream.read()
             if header != file.header or int(file.starts[-1]) + len(sums) != file.size:
                 raise DataError(
-                    f"{file.path}: not the cache that this run needs, or {seen:,} bytes instead of {file.size:,}. "
-                    "Start again: the next run rebuilds it"
+                    f"{file.path}: expected this run's cache of {file.size:,} bytes, but found another or a damaged "
+                    f"file of {seen:,} bytes. Start again: the next run rebuilds it"
                 )
             return os.dup(stream.fileno()), np.frombuffer(sums, "<u8").astype(np.uint64)
     except OSError as error:

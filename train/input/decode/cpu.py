@@ -1,4 +1,4 @@
-"""Makes resized images on a CPU: reads, decodes and resizes in one thread."""
+"""Makes resized images on a CPU: reads files, decodes and resizes the images in one thread."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -54,14 +54,14 @@ class OnCpu:
         return made
 
     def read(self, plan: Planned) -> Files:
-        """Return the files of the batch. Raises DataError, which names the sample, if its bytes changed."""
+        """Return the files of the batch. Raises DataError, which names the sample, if a sample's bytes changed."""
         ids, split = plan.wanted.ids, self._split
         return Files(read(split, ids), split.file_sizes(ids), split.heights[ids], split.widths[ids])
 
     def decode(self, plan: Planned) -> Pixels:
         """Return the decoded images before they are resized, in memory that the next batch reuses.
 
-        Raises DataError like the call of this object.
+        Raises DataError in the same cases as `__call__`.
         """
         files = self.read(plan)
         done, small = self._turbo(files)
@@ -82,9 +82,9 @@ class OnCpu:
 def lanes_on_cpu(threads: int, batch_bytes: float) -> tuple[int, int]:
     """Return the number of lanes (threads that each make whole batches) and of decoding threads in each lane.
 
-    `batch_bytes` is the size of a decoded batch. One lane for each of the `threads` wastes the least time. For large
-    images there are fewer lanes, so that memory stays bounded; each lane then has several threads for the decoding,
-    which takes nearly all of the time.
+    `batch_bytes` is the size of a decoded batch. One lane per thread wastes the least time. For large images there are
+    fewer lanes, to limit the memory. Each lane then decodes in several threads, because decoding takes nearly all of
+    the time.
     """
     fitting = int(_MOST_MEMORY // (_COPIES * batch_bytes))
     lanes = min(threads, max(2, fitting))

@@ -1,4 +1,4 @@
-"""Cuts and resizes views of decoded images on the CPU, with torchvision's pixels."""
+"""Cuts out and resizes views of decoded images on the CPU; the pixels are the same as torchvision's."""
 
 import numpy as np
 from torch import Tensor

@@ -41,22 +41,22 @@ def decoding(source: Callable[[], Any], max_batch: int, threads: int) -> Pipelin
 
 
 def _build(pipeline: Pipeline) -> None:
-    """Build a graph for the CPU. Raises HeadraceError if that fails.
+    """Build a graph for the CPU. Raises HeadraceError if the graph cannot be built.
 
-    No image can be the cause, because none has been read yet.
+    No image can be the cause of this error, because none has been read yet.
     """
     try:
         pipeline.build()
     except RuntimeError as error:
         reason = (str(error).rpartition("encountered:")[2].strip() or type(error).__name__).splitlines()[0]
         raise HeadraceError(
-            f"the image decoder cannot start on this machine now ({reason}); no image is to blame. Raise the limit "
-            "that it hit and start again: open files (`ulimit -n`), threads (`ulimit -u`) or memory"
+            f"the image decoder cannot start on this machine now ({reason}); this is not the fault of an image. Raise "
+            "the limit on open files (`ulimit -n`), on threads (`ulimit -u`) or on memory, and start again"
         ) from error
 
 
 def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
-    """Return arrays as DALI's own list type, without a copy. DALI would inspect each array of a Python list."""
+    """Return arrays as DALI's own list type, without a copy. If given a Python list, DALI would inspect each array."""
     make: Any = TensorListCPU  # the stub lacks the last argument
     return make([TensorCPU(array) for array in arrays], contiguous=False)
 
@@ -112,11 +112,12 @@ def viewing(
     decode: str | None,
     cubic: bool = False,
 ) -> Pipeline:
-    """Return a graph that turns (images, *arguments(views, regions, size)) from `source` into views on GPU `device`.
+    """Return a graph that makes views on GPU `device` from the images that `source` returns.
 
-    Views are uint8 (size, size, 3), resized with antialiased bilinear or bicubic filters. `decode` says where JPEGs are
-    decoded: "cpu", or "mixed" (nvJPEG on the GPU). If it is None, the images of `source` are decoded already. If
-    `device` is None, everything runs on the CPU, as in tests.
+    `source` returns (images, *arguments(views, regions, size)). The views are uint8 (size, size, 3), resized with
+    antialiased bilinear or bicubic filters. `decode` says where JPEGs are decoded: "cpu", or "mixed" (nvJPEG on the
+    GPU). If `decode` is None, the images of `source` are decoded already. If `device` is None, everything runs on the
+    CPU, as in tests.
     """
 
     def together() -> tuple[Any, ...]:
@@ -151,10 +152,10 @@ def viewing(
 def decoding_alone(
     source: Callable[[], Any], max_batch: int, threads: int, *, device: int | None, decode: str, copy: bool
 ) -> Pipeline:
-    """Return a graph with the first part of `viewing`, for timing: it decodes images from `source` as a whole.
+    """Return only the first part of the graph `viewing`, for timing: it decodes whole images from `source`.
 
-    With `copy` it also moves them to GPU `device`. Without, they stay where `decode` makes them: in main memory for
-    "cpu", on GPU `device` for "mixed".
+    With `copy`, the graph also copies the images to GPU `device`. Without `copy`, the images stay where they are
+    decoded: in main memory if `decode` is "cpu", on GPU `device` if it is "mixed".
     """
     alone = decode == "cpu" and not copy
     pipeline = Pipeline(max_batch, threads, device_id=None if alone else device, prefetch_queue_depth=2)
@@ -177,7 +178,7 @@ def _built(pipeline: Pipeline, decode: str | None) -> Pipeline:
 def copy(images: Any, made: Tensor, stream: Any) -> None:
     """Copy a dense DALI batch into the tensor `made`, which has the same shape, on the CUDA stream `stream`.
 
-    The host does not wait: DALI reuses its buffer only after the stream's copy (CopyToExternalImplGPU in
+    The host need not wait, because DALI reuses its buffer only after the copy in `stream` (CopyToExternalImplGPU in
     dali/python/backend_impl.cc). Sharing a tensor through DLPack would need a cudaDeviceSynchronize for each batch.
     """
     from nvidia.dali.plugin.pytorch import feed_ndarray  # noqa: PLC0415  the plugin loads many modules, and only a GPU needs it
@@ -188,8 +189,9 @@ def copy(images: Any, made: Tensor, stream: Any) -> None:
 def arguments(views: Views, regions: Regions, size: int) -> tuple[NDArray[Any], ...]:
     """Return the arguments of the graph `viewing` for n views: the area to cut out, its part to resize, and the size.
 
-    Corners and sides of the areas are int32 (n, 2), corners of the parts float32 (n, 2). Resizing a part of an image
-    also uses pixels around it, so pixels that must not be used are cut off first.
+    Corners and sides of the areas are int32 (n, 2); corners of the parts are float32 (n, 2). When DALI resizes a part
+    of an image, it also uses pixels around the part. The area is therefore cut out first, without the pixels that must
+    not be used.
     """
     moved = regions.moved(views)
     return regions.start, regions.sides, moved.start, moved.end, np.full(regions.start.shape, size, np.float32)

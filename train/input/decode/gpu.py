@@ -1,4 +1,4 @@
-"""Makes resized images on a GPU with a single DALI graph, which decodes, or gets images that are decoded already."""
+"""Makes resized images on a GPU with a single DALI graph, from JPEGs or from images that are decoded already."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,13 +27,13 @@ class Rows(Protocol):
     """A source of images that have been decoded already, such as the decoded cache."""
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Return rows of these images that include the regions, and the region of each image that these rows cover."""
+        """Return a band of rows of each image that contains the given region, and the region that each band covers."""
 
 
 class OnGpu(Generic[Some]):
     """Passes plans to a DALI graph, which reads ahead, and yields the graph's images.
 
-    If the graph fails, it finds the sample that is the cause.
+    If the graph fails, this object finds the sample that caused the failure.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class OnGpu(Generic[Some]):
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Yield each plan with its images, uint8 (b, size, size, 3) on the device, in order.
 
-        On a GPU the images are ready for work on the accelerator's side stream. Work on another stream must first wait
-        for a mark made on the side stream. Without a GPU the images are in memory that DALI reuses for the next batch.
-        Raises DataError, which names the sample, if its bytes changed or do not decode, and HeadraceError for other
-        failures.
+        On a GPU, work on the accelerator's side stream may use the images at once. Work on another stream must first
+        wait for a mark (a CUDA event) that is recorded on the side stream. Without a GPU, the images are in memory that
+        DALI reuses for the next batch. Raises DataError, which names the sample, if a sample's bytes changed or do not
+        decode. Raises HeadraceError for other failures.
         """
         self._plans = plans
         while True:
@@ -106,11 +106,14 @@ class OnGpu(Generic[Some]):
         return images.arrays(), *dali.arguments(rows.moved(views), regions, size)
 
     def _explain(self, error: RuntimeError | MemoryError) -> HeadraceError:
-        """Return the error for the user. DALI's error names no sample, so the samples in work are tried one by one."""
+        """Return the error for the user.
+
+        DALI's error names no sample, so all samples that the graph has requested are tried one by one.
+        """
         if any(words in str(error) for words in _NO_MEMORY):  # another try would wrongly blame a sample
             return HeadraceError(
-                "the image pipeline ran out of GPU memory. Lower train.group, which changes what batch normalisation "
-                "sees, or evaluate.batch, or set runtime.decode=cpu; the last checkpoint is kept"
+                "the image pipeline ran out of GPU memory; the last checkpoint is kept. Set runtime.decode=cpu, or "
+                "lower evaluate.batch, or train.group (which changes the statistics of batch normalisation)"
             )
         if (
             self._decode is not None and self._ahead

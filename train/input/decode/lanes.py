@@ -14,7 +14,7 @@ Tool = Callable[[Job], Made]
 
 
 class Lanes(Generic[Job, Made]):
-    """A pool of `count` threads. Each builds its own worker with `make()`; a worker turns one job into one result."""
+    """A pool of `count` threads. Each thread builds a worker with `make()`; a worker turns one job into one result."""
 
     def __init__(self, count: int, make: Callable[[], Tool[Job, Made]]) -> None:
         self._make = make
@@ -23,7 +23,7 @@ class Lanes(Generic[Job, Made]):
         self._idle: SimpleQueue[Tool[Job, Made]] = SimpleQueue()
 
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
-        """Yield each job with its result, in order. If a job fails, its error is raised instead, and the run ends."""
+        """Yield each job with its result, in order. If a job fails, raise its error in place of the result, and end."""
         begun: deque[tuple[Job, Future[Made]]] = deque()
         try:
             for job in jobs:

@@ -1,4 +1,4 @@
-"""A source of encoded images from outside a shard set."""
+"""Holds encoded images from outside a shard set until they are decoded."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,9 @@ _FIRST = 1024
 
 
 class Loose:
-    """A source of encoded images to which images are added. Each is decoded by its id, and then forgotten.
+    """A source of encoded images that grows: an image is added, decoded by its id, and then forgotten.
 
-    One thread adds images; other threads may read those that were added before.
+    One thread adds images; other threads may read the images that were added before.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Loose:
         return number
 
     def forget(self, sample_id: int) -> None:
-        """Release the bytes of an image. Its id is not given to another image."""
+        """Release the bytes of an image. The image's id is not given to another image."""
         del self._images[sample_id]
 
     @property

@@ -1,4 +1,7 @@
-"""Checks that DALI has loaded nvJPEG, the GPU's decoder. Without it, "mixed" would decode on the CPU and not say so."""
+"""Checks that DALI has loaded nvJPEG, the GPU's decoder.
+
+Without nvJPEG, DALI's "mixed" decoder would decode on the CPU without a warning.
+"""
 
 from pathlib import Path
 
@@ -14,8 +17,9 @@ class NoNvjpegError(HeadraceError):
 def refuse_without_nvjpeg() -> None:
     """Raise NoNvjpegError if this process has built a decoder without loading libnvjpeg.
 
-    nvImageCodec, which decodes for DALI, loads the library when it makes a process's first decoder. If that fails, it
-    omits the decoders that need the library ("Decoders and encoders will not be registered", its nvjpeg extension).
+    nvImageCodec, DALI's library for decoding, loads libnvjpeg when it makes the first decoder of a process. If
+    libnvjpeg cannot be loaded, nvImageCodec omits the decoders that need it. The message of its nvjpeg extension is
+    then "Decoders and encoders will not be registered".
     """
     if "/libnvjpeg.so" not in _FILES_OF_THIS_PROCESS.read_text(encoding="utf-8", errors="replace"):
         raise NoNvjpegError(

@@ -1,6 +1,7 @@
-"""Runs only the first stages of the pipeline from files to images, for timing.
+"""Runs only the first stages of the image pipeline, for timing.
 
-A *part* runs the stages up to a given one, with as many threads as the pipeline, and discards the result.
+A *part* of the pipeline runs all stages up to a given stage, with as many threads as the whole pipeline, and discards
+the result.
 """
 
 from collections import deque
@@ -16,7 +17,7 @@ from headrace.train.machine.device import Accelerator
 
 
 class Part(Enum):
-    """The last stage of a part of the pipeline."""
+    """The stage with which a part of the pipeline ends."""
 
     READ = "read"
     DECODE = "decode"
@@ -24,10 +25,13 @@ class Part(Enum):
 
 
 class Taken(Protocol[Some]):
-    """A part of the pipeline: it reads the plans of batches, and does its stages for their images."""
+    """A part of the pipeline, which runs its stages for the images of each plan."""
 
     def run(self, plans: Iterator[Some]) -> Iterator[Some]:
-        """Yield each plan, in order, after the stages are done for its images. New work begins only at a request."""
+        """Yield each plan, in order, after the stages have run for its images.
+
+        No further plan is started before the caller requests the next one.
+        """
 
     def close(self) -> None:
         """End the threads of the part."""

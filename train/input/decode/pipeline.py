@@ -18,7 +18,7 @@ _OTHER_THREADS = 2  # of a rank with a GPU: one for the step, which launches ker
 def threads_beside(threads: int) -> int:
     """Return how many of the CPU `threads` of a rank with a GPU may decode.
 
-    The others are left to its step and its feed, so that these never lack a core.
+    The other threads run the training step and the feed, so that neither lacks a core.
     """
     return max(1, threads - _OTHER_THREADS)
 
@@ -27,8 +27,8 @@ class ImagePipeline(Generic[Some]):
     """Decodes the samples of a split and resizes their views, on the CPU or on the GPU of `accelerator`.
 
     `threads` is the number of CPU threads. `decode` says where JPEGs are decoded: "cpu", or "mixed" (nvJPEG on the
-    GPU). If the cache `decoded` is given, its images are used instead; they have the same pixels as "cpu". `cubic`
-    selects bicubic filters instead of bilinear ones.
+    GPU). If the cache `decoded` is given, images are read from the cache instead; their pixels are the same as with
+    "cpu". `cubic` selects bicubic filters instead of bilinear ones.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class ImagePipeline(Generic[Some]):
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Yield each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`.
 
-        Raises DataError, which names the sample, if its bytes changed or do not decode. On a GPU the error may be
-        raised a batch too early, because DALI requests input ahead. A pipeline cannot be used again after a run that
-        failed or was not read to its end.
+        Raises DataError, which names the sample, if a sample's bytes changed or do not decode. On a GPU, the error may
+        be raised one batch too early, because DALI requests input ahead. After a run that failed or was not read to its
+        end, the pipeline cannot be used again.
         """
         if self._running:
-            raise RuntimeError("an earlier run of this pipeline did not finish: its batches are still inside")
+            raise RuntimeError("an earlier run of this pipeline did not finish; its batches are still in the pipeline")
         self._running = True
         yield from self._way.run(plans)
         self._running = False

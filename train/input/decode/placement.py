@@ -6,13 +6,13 @@ from headrace.shards.encoded import Encoded, mean_file_size, mean_pixels
 from headrace.train.machine.device import Accelerator
 
 LARGE_PIXELS = 128 * 128
-"""The average number of pixels per image above which a run on a GPU decodes with the GPU. The limit is not measured on
-a GPU. Smaller images take a CPU 30 to 60 microseconds each, so a few cores keep up, and a GPU would need many small
-launches, which would disturb the training step."""
+"""The average number of pixels per image above which a run on a GPU decodes with the GPU. This limit has not been
+measured on a GPU. A CPU decodes a smaller image in 30 to 60 microseconds, so a few cores keep up. A GPU would need many
+small kernel launches, which would disturb the training step."""
 
 
 class Placement(NamedTuple):
-    """Where JPEGs are decoded, "cpu" or "mixed" (the GPU's nvJPEG), and the reason for this choice."""
+    """The place where JPEGs are decoded, "cpu" or "mixed" (the GPU's nvJPEG), and the reason for this choice."""
 
     where: str
     reason: str = ""
@@ -22,10 +22,10 @@ class Placement(NamedTuple):
 
 
 def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Placement:
-    """Return where to decode these images: as `wanted`, or if it is "auto", as suits the images and the device.
+    """Return where to decode these images: as `wanted` says, or if `wanted` is "auto", by image size and device.
 
-    CPU and GPU give different pixels, so a run keeps its choice. Raises UsageError if `wanted` is "mixed" and there is
-    no GPU.
+    CPU and GPU give different pixels when they decode, so the choice stays the same during a run. Raises UsageError if
+    `wanted` is "mixed" and there is no GPU.
     """
     if wanted != "auto" or not len(images):
         return Placement(accelerator.decode_placement(wanted))

@@ -1,4 +1,4 @@
-"""Finds the region of each image that must be decoded for its view, so that no other pixels need be decoded."""
+"""Finds the region of each image that its view needs, so that only this region is decoded."""
 
 from typing import NamedTuple
 
@@ -29,9 +29,10 @@ class Regions(NamedTuple):
 def seen(views: Views, heights: NDArray[np.int32], widths: NDArray[np.int32]) -> Regions:
     """Return the region of each image that its view shows; `heights` and `widths` of the images are (n,) each.
 
-    If images are resized before squares are cut out, the regions are the whole images. If a region has only the first
-    or last column of an image, it gets two columns. nvImageCodec decodes a region with one more column on each side,
-    but an image has none beyond its edge, and libjpeg-turbo interpolates a single chroma sample differently.
+    If images are resized before squares are cut out, the regions are the whole images. A region that has only the first
+    or last column of an image is widened to two columns. nvImageCodec decodes one more column on each side of a region,
+    except beyond the image's edge. Without the second column, there could be a single chroma sample, which
+    libjpeg-turbo interpolates differently.
     """
     if views.short:
         return Regions.whole(heights, widths)

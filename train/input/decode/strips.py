@@ -1,9 +1,9 @@
-"""Decoded images in strips of rows; each strip has a checksum, which is verified before its pixels are used.
+"""Reads decoded images in strips of rows, and verifies the checksum of each strip before its pixels are used.
 
-A checksum is NH (Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: Fast and Secure Message Authentication",
-CRYPTO 1999): words of 32 bits are added to keys and multiplied in pairs, and the products, of 64 bits, are summed. With
-random keys, two different strips of equal length have the same sum with a probability of at most 2^-32, however they
-differ. A sum of products also suits the vector units of every processor.
+The checksum is NH (Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: Fast and Secure Message Authentication", CRYPTO
+1999). Words of 32 bits are added to keys and multiplied in pairs; the products of 64 bits are summed. With random keys,
+two different strips of equal length have the same checksum with a probability of at most 2^-32, however they differ.
+The vector units of every processor compute sums of products fast.
 """
 
 import hashlib
@@ -24,7 +24,10 @@ from headrace.train.input.kernels.strips import read_strips, sum_strips
 
 
 class Keys(NamedTuple):
-    """The keys that are added to the words of a strip, as 64-bit numbers: for the lower and upper word of each pair."""
+    """The keys that are added to the words of a strip, as 64-bit numbers.
+
+    `low` is for the lower word of each pair of words, `high` for the upper one.
+    """
 
     low: Sums
     high: Sums
@@ -40,9 +43,9 @@ class Keys(NamedTuple):
 class Strips:
     """Reads images of a file in strips whose checksums are verified. The caller keeps the file open.
 
-    `starts` are the images' offsets in the file, `first_strips` the indices of their first checksums in `sums`. With
-    `once` a strip is verified only when it is read for the first time, otherwise each time. `explain` makes the error
-    for an image, given by its id, that cannot be read or has changed since it was written.
+    `starts` are the images' offsets in the file. `first_strips` are the indices in `sums` of each image's first
+    checksum. With `once`, a strip is verified only when it is read for the first time; otherwise, at each read. If an
+    image cannot be read or has changed since it was written, `explain` makes the error from the image's id.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Strips:
         return as_images(made)
 
     def read(self, ids: Integers, regions: Regions) -> tuple[Images, Regions]:
-        """Return the strips of these images that contain the regions, and the region of each image that they cover."""
+        """Return the strips of each image that contain the given region, and the region that these strips cover."""
         heights, widths = self._stored.heights[ids], self._stored.widths[ids]
         first, last = regions.start[:, 0].astype(np.int64), (regions.start + regions.sides)[:, 0].astype(np.int64)
         top, bottom = first - first % STRIP_ROWS, np.minimum(-(-last // STRIP_ROWS) * STRIP_ROWS, heights)

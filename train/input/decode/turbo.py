@@ -1,8 +1,8 @@
 """Decodes small JPEGs as a whole with libjpeg-turbo, into memory that is reused from batch to batch.
 
-simplejpeg decodes one image at a time. If the system has libturbojpeg, that library decodes a whole batch in one call.
-Only files for which libjpeg-turbo gives exactly DALI's pixels are decoded here; DALI decodes all others
-(docs/decisions/0027).
+The package simplejpeg decodes one image at a time. If the system has libturbojpeg, that library is used instead, and
+decodes a whole batch in one call. Only files for which libjpeg-turbo gives exactly DALI's pixels are decoded here; DALI
+decodes all others (docs/decisions/0027).
 """
 
 from typing import NamedTuple
@@ -17,12 +17,12 @@ from headrace.train.input.kernels.headers import find_simple
 from headrace.train.input.kernels.plain import is_simple
 
 MOST_PIXELS = 1 << 14
-"""The largest number of pixels of a small image. For larger images DALI is as fast, because it decodes only the visible
-region."""
+"""An image is small if it has at most this many pixels. For larger images DALI is as fast, because it decodes only the
+visible region."""
 
 
 class Files(NamedTuple):
-    """The bytes of n files, and their sizes as stored in the index."""
+    """The bytes of n files, with the lengths, heights and widths that the index states."""
 
     jpegs: Jpegs
     sizes: NDArray[np.int32]  # (n,), bytes
@@ -30,16 +30,16 @@ class Files(NamedTuple):
     widths: NDArray[np.int32]  # (n,)
 
     def only(self, rows: NDArray[np.int64]) -> "Files":
-        """Return the files in these rows. If they are all rows, return this object itself."""
+        """Return the files in these rows. If `rows` includes all files, return this object itself."""
         if len(rows) == len(self.sizes):
             return self
         some = self.jpegs[rows] if isinstance(self.jpegs, np.ndarray) else [self.jpegs[row] for row in rows]
         return Files(some, self.sizes[rows], self.heights[rows], self.widths[rows])
 
     def small(self) -> NDArray[np.bool_]:
-        """Return for each file whether it is a small image that all decoders read alike: (n,).
+        """Return a mask (n,) of the files that are small images and that all decoders read alike.
 
-        Its header must also match the index.
+        The mask is False if a file's header does not match the index.
         """
         few = self.heights.astype(np.int64) * self.widths <= MOST_PIXELS
         if not few.any():
@@ -55,7 +55,7 @@ class Files(NamedTuple):
 
 
 class TurboDecoder:
-    """Decodes the small JPEGs of one batch at a time, in the thread that calls it."""
+    """Decodes the small JPEGs of one batch at a time, in the caller's thread."""
 
     def __init__(self) -> None:
         self._memory = np.empty(0, np.uint8)
@@ -63,10 +63,10 @@ class TurboDecoder:
         self._together = SystemDecoder(library) if library else None
 
     def __call__(self, files: Files) -> tuple[NDArray[np.bool_], Images]:
-        """Decode files. Return for each of the n files whether it was decoded, (n,), and the decoded images.
+        """Decode small files. Return a mask (n,) of the files that were decoded, and their images.
 
-        The images are in memory that the next batch reuses. A file for which libjpeg-turbo gives any warning is not
-        decoded here but by DALI.
+        The images are in memory that the next batch reuses. If libjpeg-turbo gives any warning about a file, DALI must
+        decode this file instead.
         """
         taken = files.small()
         heights, widths = files.heights.astype(np.int64), files.widths.astype(np.int64)

@@ -1,7 +1,7 @@
-"""Uses the system's libturbojpeg, if there is one, which decodes a whole batch without the interpreter's lock.
+"""Uses the system's libturbojpeg, if it is installed, to decode a whole batch without the interpreter's lock.
 
-simplejpeg, which is always installed, takes the lock for each image, so lanes wait for one another. Its wheel exports
-no function of its libjpeg-turbo (docs/decisions/0027).
+simplejpeg, which is always installed, takes the lock for each image, so lanes (threads) wait for one another.
+simplejpeg's wheel contains libjpeg-turbo, but exports none of its functions (docs/decisions/0027).
 """
 
 import ctypes
@@ -18,13 +18,13 @@ from headrace.train.input.kernels import turbojpeg
 from headrace.train.input.kernels.jit import MISSING
 
 NAME = "libturbojpeg.so.0"
-"""The file name of the library in versions 1.2 to 3 of libjpeg-turbo for Linux."""
+"""The file name of libturbojpeg in versions 1.2 to 3 of libjpeg-turbo for Linux."""
 _SAMPLINGS = ("Gray", "444", "422", "420", "440", "411")
 _SIDES = 37, 45  # pixels of the pictures that are compared; not multiples of a block
 
 
 class SystemDecoder:
-    """Decodes the JPEGs of a batch with libturbojpeg. Each object has a decompressor of its own."""
+    """Decodes the JPEGs of a batch with libturbojpeg. Each object has a separate decompressor."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         handle = library.tjInitDecompress()
@@ -42,15 +42,16 @@ class SystemDecoder:
         taken: NDArray[np.bool_],
         pixels: NDArray[np.uint8],
     ) -> None:
-        """Decode as `kernels.turbojpeg.decode_rows` does; `sides` are the heights and the widths, (n,) each."""
+        """Decode JPEGs like `kernels.turbojpeg.decode_rows`; `sides` are the heights and the widths, (n,) each."""
         turbojpeg.decode_rows(self._handle, rows, sizes, starts, *sides, taken, pixels)
 
 
 @cache
 def system_library() -> ctypes.CDLL | None:
-    """Return the library, or None if it cannot be used.
+    """Return libturbojpeg, or None if it cannot be used.
 
-    That is the case if it is not installed, lacks a function, or gives other pixels than simplejpeg.
+    The library cannot be used if it lacks a function or gives other pixels than simplejpeg, or if libturbojpeg or numba
+    is not installed.
     """
     if MISSING:
         return None
@@ -69,7 +70,7 @@ def system_library() -> ctypes.CDLL | None:
 
 
 def _gives_the_same_bits(decoder: SystemDecoder) -> bool:
-    """Whether the library gives simplejpeg's pixels for every chroma subsampling, and refuses truncated files."""
+    """Return whether libturbojpeg gives simplejpeg's pixels for all subsamplings, and refuses truncated files."""
     for sampling in _SAMPLINGS:
         jpeg = _picture(sampling)
         expected = decode_jpeg(jpeg, "RGB")
@@ -84,7 +85,7 @@ def _gives_the_same_bits(decoder: SystemDecoder) -> bool:
 
 
 def _picture(sampling: str) -> bytes:
-    """Return a JPEG with sharp edges between colours."""
+    """Return a JPEG with this chroma subsampling and sharp edges between colours."""
     colours = 1 if sampling == "Gray" else 3
     values = np.arange(_SIDES[0] * _SIDES[1] * colours, dtype=np.int64)
     pixels = (values * values * 7919 % 251).astype(np.uint8).reshape(*_SIDES, colours)

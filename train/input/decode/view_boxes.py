@@ -1,4 +1,4 @@
-"""Converts views to boxes of whole pixels for the loops that resize, and the results of these loops to images."""
+"""Converts views to boxes of whole pixels for the resizing loops, and the results of these loops to images."""
 
 import numpy as np
 import torch
@@ -17,10 +17,10 @@ def as_images(made: NDArray[np.uint8]) -> Tensor:
 def boxes_of(
     heights: NDArray[np.int64], widths: NDArray[np.int64], views: Views, size: int, *, cubic: bool = False
 ) -> Boxes:
-    """Return the boxes of views of images with these heights and widths, (n,) each.
+    """Return the boxes for views of images with these heights and widths, (n,) each.
 
-    A box is cut out and resized, as in RandomResizedCrop; or the image is resized and then cut, as in Resize and
-    CenterCrop.
+    Each box is cut out and then resized, as in RandomResizedCrop. If `views.short` is set, whole images are resized and
+    then cut, as in Resize and CenterCrop.
     """
     count = len(heights)
     if views.short:

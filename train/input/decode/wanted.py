@@ -18,13 +18,13 @@ class Wanted(NamedTuple):
     size: int  # side of the square that each view is resized to, pixels
 
     def one(self, row: int) -> "Wanted":
-        """Return the request for a single sample."""
+        """Return the request for only the sample in this row."""
         row_only = slice(row, row + 1)
         return Wanted(self.ids[row_only], self.views.only(row_only), self.size)
 
 
 class Planned(Protocol):
-    """An object that requests images, such as the plan of a batch. The pipeline yields it with the images."""
+    """An object that requests images, such as the plan of a batch. The pipeline yields this object with its images."""
 
     @property
     def wanted(self) -> Wanted:
@@ -35,10 +35,10 @@ Some = TypeVar("Some", bound=Planned)
 
 
 class Way(Protocol[Some]):
-    """Something that makes images from plans: the pipeline, or one of its implementations."""
+    """An object that makes images from plans: the pipeline, or one of its implementations."""
 
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Yield each plan with its images, uint8 (b, size, size, 3) on the device, in the order of `plans`."""
 
     def close(self) -> None:
-        """End the threads. There must be no unfinished run."""
+        """End the threads. Call this only when no run is in progress."""

@@ -1,1 +1,4 @@
-"""Loops over pixels, compiled by numba if it is installed. Only this package imports numba, and never for a GPU."""
+"""Loops over pixels, compiled by numba if it is installed.
+
+Only this package imports numba. All these loops run on a CPU.
+"""

@@ -1,4 +1,4 @@
-"""The types of the arguments of the loops over pixels."""
+"""Defines the types of the arguments of the loops over pixels."""
 
 from typing import NamedTuple
 
@@ -15,12 +15,12 @@ UNSOUND = -1  # returned instead of a row if the bytes are missing or have chang
 
 
 class Boxes(NamedTuple):
-    """The boxes of n images that become squares: int64 (n, 2) each, except for the last two fields.
+    """Boxes of n images, to be resized to squares. All fields except the last two are int64 (n, 2).
 
-    Box i has its first pixel at corners[i] = (row, column) and the size sides[i] = (height, width). It is resized to
-    resized[i] = (height, width). The square whose first pixel in the result is cut[i] = (row, column) is kept, and
-    mirrored if mirrored[i], (n,). Pixels outside the box are not used. `cubic` selects bicubic instead of bilinear
-    filters for all images.
+    Box i begins at the pixel corners[i] = (row, column) and has the size sides[i] = (height, width). The box is resized
+    to resized[i] = (height, width). From the result, only the square that begins at the pixel cut[i] = (row, column) is
+    kept. The square is mirrored if mirrored[i], (n,), is True. Pixels outside the box are not used. `cubic` selects
+    bicubic instead of bilinear filters for all images.
     """
 
     corners: Integers
@@ -32,7 +32,7 @@ class Boxes(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """Images in a file, with their checksums. There are no gaps within an image."""
+    """Images in a file, with their checksums. Within an image, the rows follow one another without gaps."""
 
     descriptor: int
     starts: Integers  # (n,), offset of each image in the file, bytes

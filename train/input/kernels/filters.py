@@ -1,8 +1,8 @@
-"""The filters of an antialiased bilinear or bicubic resize: which old pixels make each new pixel, with which weights.
+"""Makes the filters of an antialiased bilinear or bicubic resize: the old pixels of each new pixel, and their weights.
 
-The arithmetic is the same as in torch's kernel for uint8 (aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h), which
-torchvision's transforms of tensors use and which follows Pillow. Weights are rounded to 16-bit fixed point, with as
-many fractional bits as the largest weight of an axis allows.
+The arithmetic is the same as in torch's kernel for uint8 (aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h). That
+kernel follows Pillow, and torchvision's transforms of tensors use it. Weights are rounded to 16-bit fixed point, with
+as many fractional bits as the largest weight of an axis allows.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ MOST_FILTERS, _MOST_WEIGHTS = 64, 1 << 20  # largest numbers that are kept
 
 
 class Space(NamedTuple):
-    """Working memory for resizing, allocated once for many boxes. It also holds the filters that were used last."""
+    """Working memory for resizing, allocated once for many boxes. It also holds the most recent filters."""
 
     rows: Bytes
     sums: Weights
@@ -76,9 +76,9 @@ def choose_filters(boxes: Boxes, i: int, space: Space) -> Chosen:
 
 @jit
 def _largest(sides: Integers, resized: Integers, cubic: bool) -> tuple[int, int, int, int]:
-    """Return the largest height, width, side after the resize, and number of old pixels in a new pixel.
+    """Return maxima over all boxes: height, width, side after the resize, and number of old pixels in a new pixel.
 
-    Each number is at least 1.
+    Each maximum is at least 1.
     """
     high, wide, longest, reach = 1, 1, 1, 1
     for i in range(len(sides)):
@@ -106,9 +106,9 @@ def _filter(
 ) -> int:
     """Return the index of the filter that resizes an axis from `old` to `new` pixels; make the filter if it is missing.
 
-    known[place] is (old, new, taps, bits); `_weigh` describes the entries at the same index in `firsts` and `weights`.
-    Filters are kept, because making one costs as much as resizing a small image, and random crops of images of one size
-    need only a few different filters.
+    For the filter at an index `place`, known[place] is (old, new, taps, bits). `_weigh` describes firsts[place] and
+    weights[place]. Filters are kept for reuse, because making a filter takes as long as resizing a small image. Random
+    crops of images of one size need only a few different filters.
     """
     place = old % len(known)
     if known[place, 0] != old or known[place, 1] != new:
@@ -119,7 +119,7 @@ def _filter(
 
 @jit
 def _copy(first: Integers, weights: Weights, mirrored: bool, to_first: Integers, to_weights: Weights) -> None:
-    """Copy the entries of a filter for the pixels that are kept, in the order of the result."""
+    """Copy a filter's entries for the new pixels that are kept, in reverse order if the result is mirrored."""
     count = len(first)
     for i in range(count):
         j = count - 1 - i if mirrored else i
@@ -134,10 +134,11 @@ def _weigh(
 ) -> tuple[int, int]:
     """Compute the filter along an axis: for each new pixel, the first old pixel that it uses, and the weights.
 
-    Fills `first` (new,) and `weights` (new, reach), with zeros after the weights in use; `exact` is working memory.
-    Returns the largest number of old pixels in use and the fractional bits of the weights. The number is at least two
-    for bilinear filters, and at least three for bicubic ones. If it is two, both weights are also packed into one
-    number in a third column.
+    Fills `first` (new,) and `weights` (new, reach). New pixels with fewer old pixels than others get zeros as further
+    weights. `exact` is working memory. Returns the largest number of old pixels that a new pixel uses, and the number
+    of fractional bits of the weights. The first number is at least two for bilinear filters, and at least three for
+    bicubic ones. If this number is two, both weights of each new pixel are also packed into one number, in a third
+    column of `weights`.
     """
     scale = old / new
     shrink = 1.0 / max(scale, 1.0)

@@ -16,9 +16,9 @@ _SCAN, _APP1 = 0xDA, 0xE1
 def find_simple(
     rows: Bytes, sizes: NDArray[np.int32], heights: NDArray[np.int32], widths: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
-    """Return for each file whether it is a simple JPEG of the given height and width: (n,).
+    """Return a mask (n,) of the files that are simple JPEGs of the given heights and widths.
 
-    File i is the first sizes[i] bytes of rows[i]. `plain.is_simple` defines what a simple JPEG is.
+    File i consists of the first sizes[i] bytes of rows[i]. `plain.is_simple` defines what a simple JPEG is.
     """
     simple = np.zeros(len(rows), np.bool_)
     for i in range(len(rows)):
@@ -50,7 +50,7 @@ def _number(jpeg: Bytes, at: int) -> int:
 
 @jit
 def _is_as_told(jpeg: Bytes, at: int, height: int, width: int) -> bool:
-    """Whether the frame header at byte `at` gives this height and width, and one or three colours."""
+    """Return whether the frame header at byte `at` has this height and width, and one or three colours."""
     if at + 10 > len(jpeg):
         return False
     grey_or_colours: bool = jpeg[at + 9] in (1, 3)
@@ -59,7 +59,7 @@ def _is_as_told(jpeg: Bytes, at: int, height: int, width: int) -> bool:
 
 @jit
 def _is_exif(jpeg: Bytes, at: int) -> bool:
-    """Whether the segment at byte `at` has EXIF data."""
+    """Return whether the segment at byte `at` has EXIF data."""
     if at + 8 > len(jpeg):
         return False
     return _number(jpeg, at + 4) == 0x4578 and _number(jpeg, at + 6) == 0x6966

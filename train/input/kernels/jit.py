@@ -12,7 +12,7 @@ from headrace.train.input.kernels.kept import LOOPS
 
 Function = TypeVar("Function", bound=Callable[..., object])
 MISSING = ""
-"""The reason why numba cannot be imported: missing, broken, or too old for this NumPy. "" if it can be imported."""
+"""The reason why numba cannot be imported (missing, broken, or too old for this NumPy), or "" if it can be imported."""
 try:
     from llvmlite import __version__ as llvmlite_version
     from numba import __version__ as numba_version
@@ -37,10 +37,10 @@ else:
 def jit(function: Function) -> Function:
     """Return a function that numba compiles at its first call, and that runs without the interpreter's lock.
 
-    Additions and multiplications keep the written order. The compiled code is stored in a private folder, where later
-    processes find it. Without such a folder each process compiles again, which takes a few seconds, and `LOOPS.trouble`
-    says why there is none. Without numba the function is returned uncompiled, and nothing calls it: functions for other
-    modules use `jit_or`.
+    Additions and multiplications are done in the order of the source. The compiled code is stored in a private folder,
+    where later processes find it. Without such a folder, each process compiles again, which takes a few seconds.
+    `LOOPS.trouble` then says why there is no folder. Without numba, the function is returned uncompiled, but is never
+    called. Functions that other modules call are decorated with `jit_or` instead.
     """
     if MISSING:
         return function
@@ -51,7 +51,7 @@ def jit(function: Function) -> Function:
 
 
 def jit_or(plain: Function) -> Callable[[Function], Function]:
-    """Return a decorator like `jit`. Without numba it returns `plain`, a function with the same results."""
+    """Return a decorator like `jit`. Without numba, the decorator returns `plain`, a function with the same results."""
 
     def choose(function: Function) -> Function:
         return plain if MISSING else jit(function)
@@ -60,17 +60,17 @@ def jit_or(plain: Function) -> Callable[[Function], Function]:
 
 
 def _is_all_in_its_file(function: Any) -> bool:
-    """Whether the source file determines what the function does.
+    """Return whether the source file alone determines what the function does.
 
-    It does not if the function was made from a string, or uses variables of an enclosing function.
+    The file does not determine a function that was made from a string, or that uses variables of an enclosing function.
     """
     return function.__closure__ is None and function.__code__.co_filename == function.__globals__.get("__file__")
 
 
 class _Cache(NullCache):
-    """numba's cache of one function, for use in place of numba's own.
+    """Stores the compiled code of one function, in place of numba's own cache.
 
-    numba's own cache does not notice changes in the files of functions that this function calls.
+    numba's own cache does not notice changes in the files of other functions that the function calls.
     """
 
     def __init__(self, function: Any) -> None:
@@ -95,9 +95,10 @@ class _Cache(NullCache):
             LOOPS.put(self._file, key, _DUMP(data._reduce()))  # noqa: SLF001
 
     def _key(self, types: Any, codegen: Any) -> bytes | None:
-        """Return everything that determines the machine code, or None if it is not known.
+        """Return a key with everything that determines the machine code, or None if the sources are not certain.
 
-        It consists of the sources (also of this module), the versions, the processor, and the types of the arguments.
+        The key consists of a hash of the sources (including this module), the versions, the processor, and the types of
+        the arguments.
         """
         stamp = origins.stamp(self._module)
         if stamp is None:

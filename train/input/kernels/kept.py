@@ -22,16 +22,16 @@ _ABANDONED_SECONDS = 3600.0  # no process writes a file for longer than this
 class Kept:
     """Stores bytes by name and key in a folder that only the user can open (mode 0700).
 
-    A file holds a SHA-256 of its key and its bytes, followed by the bytes. It is written under another name and then
-    renamed, so several processes may write the same file at once. The folder is private, because anybody who can write
-    to it can forge the hash. `trouble` is a warning, or empty if there is none. `tell` is called once if something has
-    to be compiled.
+    Each file begins with a SHA-256 of a key and the stored bytes; the bytes follow. A file is written under another
+    name and then renamed, so several processes may write the same file at once. The folder is private, because anybody
+    who can write to it can forge the hash. `trouble` is a warning, or empty if there is none. `tell` is called once if
+    something has to be compiled.
     """
 
     def __init__(self, name: str, lost: str) -> None:
         """Use the folder `name`.
 
-        `lost` is the start of the warning `trouble`: the consequence if nothing can be stored.
+        The warning `trouble` begins with `lost`, which states the consequence if nothing can be stored.
         """
         self.trouble = ""
         self.tell: Callable[[str], None] = _log.info
@@ -40,7 +40,7 @@ class Kept:
         self._name = name
 
     def get(self, name: str, key: bytes) -> bytes | None:
-        """Return the bytes stored with this key, or None if there are none or if they were damaged."""
+        """Return the bytes stored with this key, or None if they are missing or damaged."""
         path = self._path(name, key)
         if path is None:
             return None
@@ -60,7 +60,7 @@ class Kept:
             self.tell(f"compiling the loops over pixels for this processor, which takes some seconds{later}")
 
     def put(self, name: str, key: bytes, data: bytes) -> None:
-        """Store bytes in place of earlier ones. If there are too many files, remove those unused for longest."""
+        """Store bytes under this name and key. If there are too many files, remove those unused for longest."""
         path = self._path(name, key)
         if path is None:
             return
@@ -88,7 +88,7 @@ def _digest(key: bytes, data: bytes) -> bytes:
 
 
 def _clear(folder: Path) -> None:
-    """Remove the oldest files above the limit on their number, and unfinished files of killed processes."""
+    """Remove the files unused for longest if there are too many, and unfinished files of killed processes."""
     ages: dict[Path, float] = {}
     for path in folder.iterdir():
         with suppress(FileNotFoundError):  # another process is clearing too

@@ -1,4 +1,4 @@
-"""Functions of the C library for loops that numba compiles, called without the interpreter's lock."""
+"""Declares functions of the C library, which numba's compiled loops call without the interpreter's lock."""
 
 from typing import Any
 

@@ -21,8 +21,8 @@ _BEGAN = time.time()
 def stamp(module: str) -> str | None:
     """Return a hash of the source files behind a loaded module, or None if the loaded source is not certain.
 
-    It is not certain if a file cannot be read, as for interactive input, or if a file has changed since this process
-    began: the loaded code may then be older than the file.
+    The source is not certain if a file cannot be read, as for interactive input. It is also not certain if a file has
+    changed since this process began, because the loaded code may be older than the file.
     """
     total = hashlib.sha256()
     try:
@@ -36,7 +36,7 @@ def stamp(module: str) -> str | None:
 
 
 def files(module: str) -> set[Path]:
-    """Return the files of a loaded module and of everything that it imports from Headrace or from its own package.
+    """Return the file of a loaded module and the files of all its imports from Headrace or from the same package.
 
     Raises OSError if the module has no readable file.
     """
@@ -55,7 +55,7 @@ def files(module: str) -> set[Path]:
 
 
 def _file(name: str, package: Path | None) -> Path | None:
-    """Return a module's file, or None if `name` is no module, or is not in the folder `package` of its package."""
+    """Return the file of the module `name` in the folder `package` of its top package, or None if there is none."""
     if package is None:
         return None
     path = package.joinpath(*name.split(".")[1:])
@@ -63,7 +63,7 @@ def _file(name: str, package: Path | None) -> Path | None:
 
 
 def _imported(text: str) -> list[str]:
-    """Return all names in the import statements of a source, and the packages that contain these names.
+    """Return all names in the import statements of a source text, and the packages that contain these names.
 
     Some of the names are functions or constants instead of modules.
     """

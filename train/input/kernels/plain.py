@@ -1,6 +1,6 @@
 """Replaces the compiled loops if numba is missing: the same bits from torch, NumPy and zlib, one image at a time.
 
-Each function has the name, the arguments and the result of the compiled loop that it replaces, whose docstring
+Each function has the same name, arguments and result as the compiled loop that it replaces. The docstring of that loop
 describes them.
 """
 
@@ -22,7 +22,7 @@ _LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(32)  # mask of the lower word of 
 
 
 def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxes, made: Bytes) -> None:
-    """Resize boxes of images, which are in memory, to squares."""
+    """Resize boxes of images in memory to squares."""
     for i in range(len(starts)):
         (top, left), (height, width) = boxes.corners[i], boxes.sides[i]
         first = starts[i] + top * pitches[i]
@@ -53,15 +53,15 @@ def read_rows(
 def find_simple(
     rows: Bytes, sizes: NDArray[np.int32], heights: NDArray[np.int32], widths: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
-    """Whether each file is a simple JPEG of the given height and width."""
+    """Return a mask (n,) of the files that are simple JPEGs of the given heights and widths."""
     files = (row[:size].tobytes() for row, size in zip(rows, sizes, strict=True))
     return np.array([is_simple(*each) for each in zip(files, heights, widths, strict=True)], np.bool_)
 
 
 def is_simple(file: bytes, height: int, width: int) -> bool:
-    """Whether a file is a JPEG of this height and width with plain headers (`shards/jpeg.py`), in one or three colours.
+    """Return whether a file is a simple JPEG: of this height and width, and with plain headers (`shards/jpeg.py`).
 
-    It must have no EXIF data, and its type of frame must be one on which decoders agree.
+    A simple JPEG has one or three colours, no EXIF data, and a type of frame that all decoders read alike.
     """
     if file[: len(START)] != START:
         return False
@@ -77,7 +77,7 @@ def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> Non
 
 
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
-    """Resize boxes of images, which are in a file, to squares. Only the strips that the squares show are read."""
+    """Resize boxes of images in a file to squares. Only the strips that the squares show are read."""
     for i, image in enumerate(ids.tolist()):
         (corner, left), (height, width) = boxes.corners[i].tolist(), boxes.sides[i].tolist()
         begin, end = _rows_seen(boxes, i, made.shape[1])
@@ -95,7 +95,7 @@ def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Read strips of images from a file. The images are not resized."""
+    """Read strips of images from a file, without resizing them."""
     for i, image in enumerate(ids.tolist()):
         if _read_rows(stored, once, image, int(first[i]), int(last[i]), held[starts[i] :]) == UNSOUND:
             return i
@@ -103,7 +103,7 @@ def read_strips(
 
 
 def _resized(box: Bytes, boxes: Boxes, i: int, size: int) -> Bytes:
-    """Return box i, (height, width, 3), resized to the rows of its square.
+    """Resize box i, (height, width, 3), and return the rows of its square, (size, 3 * size).
 
     Uses the torch kernel whose results the compiled loops reproduce.
     """
@@ -116,9 +116,10 @@ def _resized(box: Bytes, boxes: Boxes, i: int, size: int) -> Bytes:
 
 
 def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
-    """Return the rows of box i that the compiled loops read for its square: the first one and the end (excluded).
+    """Return the rows of box i that the compiled loops read for its square: the first row and the end (excluded).
 
-    A new row uses the old rows under its filter. The loops read the same number for every new row: the largest one.
+    Each new row is made from the old rows under its filter. The loops read equally many old rows for every new row, as
+    many as the largest filter needs.
     """
     old, new, top = int(boxes.sides[i, 0]), int(boxes.resized[i, 0]), int(boxes.cut[i, 0])
     centres, reach = old / new * (np.arange(new) + 0.5), (2.0 if boxes.cubic else 1.0) * max(old / new, 1.0)
@@ -128,14 +129,14 @@ def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
 
 
 def _padded_rows(stored: Stored, image: int, count: int) -> int:
-    """Return the most bytes that any `count` rows of an image take, in whole strips and up to the end of a word."""
+    """Return an upper limit on the bytes of `count` rows of an image, read in whole strips and whole words."""
     return 3 * int(stored.widths[image]) * (count + 2 * STRIP_ROWS) + WORD
 
 
 def _read_rows(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
     """Read and check the strips with rows `first` to `last` of an image.
 
-    Return the first row of these strips, or UNSOUND.
+    Return the first row of these strips, or UNSOUND if a strip is missing or damaged.
     """
     pitch, strip, end = 3 * int(stored.widths[image]), first // STRIP_ROWS, -(-last // STRIP_ROWS)
     top = strip * STRIP_ROWS
@@ -161,7 +162,7 @@ def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
 
 
 def _read(descriptor: int, held: Bytes, offset: int) -> bool:
-    """Fill `held` from an offset in a file; False if that fails or the file ends too early."""
+    """Fill `held` from an offset in a file. Return False if reading fails or the file ends too early."""
     try:
         return os.preadv(descriptor, [held.data], offset) == len(held)
     except OSError:

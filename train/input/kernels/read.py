@@ -17,9 +17,9 @@ _STRIDE = 16  # bytes that the checksum takes at a time
 def read_rows(
     descriptors: Integers, offsets: Integers, sizes: NDArray[np.int32], crcs: NDArray[np.uint32], rows: Bytes
 ) -> bool:
-    """Fill `rows` (n, longest) with n files, each followed by zeros. Return whether all files are as expected.
+    """Fill `rows` (n, longest) with n files, each followed by zeros. Return whether all files are sound.
 
-    A file is not if its checksum differs from its entry in `crcs`, or if it does not end with an end marker.
+    A file is sound if its checksum equals its entry in `crcs`, and if it ends with JPEG's end-of-image marker.
     """
     if MISSING:
         return plain.read_rows(descriptors, offsets, sizes, crcs, rows)
@@ -82,7 +82,7 @@ def checksum(data: Bytes, size: int, tables: NDArray[np.uint32]) -> np.uint32:
 
 @jit
 def _four(word: np.uint32, tables: NDArray[np.uint32], after: int) -> np.uint32:
-    """Return the contribution of four bytes, lowest first, that are followed by `after` bytes."""
+    """Return what the four bytes of `word`, lowest first, contribute to a CRC-32 if `after` bytes follow them."""
     one, two = tables[after + 3, word & np.uint32(0xFF)], tables[after + 2, (word >> np.uint32(8)) & np.uint32(0xFF)]
     three, four = tables[after + 1, (word >> np.uint32(16)) & np.uint32(0xFF)], tables[after, word >> np.uint32(24)]
     return one ^ two ^ three ^ four  # type: ignore[no-any-return]  # numpy's stubs do not follow it

@@ -1,6 +1,7 @@
-"""Antialiased bilinear and bicubic resizing of 8-bit images on a CPU: the same bits as torch, several times as fast.
+"""Resizes 8-bit images on a CPU with antialiased bilinear or bicubic filters.
 
-`train/input/kernels/filters.py` makes the filters. Rows are resized first and rounded to bytes, then columns.
+The results have the same bits as torch's, but are computed several times as fast. `train/input/kernels/filters.py`
+makes the filters. First the rows are resized along x and rounded to bytes, then the columns are resized.
 """
 
 import numpy as np
@@ -31,7 +32,7 @@ def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxe
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
     """Resize boxes of images in a file to squares in `made`, one image at a time.
 
-    Returns the index of the first damaged image, or -1.
+    Returns the index of the first damaged image, or -1 if all are sound.
     """
     space, longest = space_for(boxes, made.shape[1]), 0
     for image in ids:
@@ -53,8 +54,8 @@ def resize_box(
 ) -> None:
     """Resize box i to `made`, (size, 3 * size), with the filters in `chosen`.
 
-    `start` is the byte where the image row with the first row of the box begins. Only rows that the filters use are
-    read.
+    `start` is the byte of `pixels` at which the image row with the box's first row begins. Only rows that the filters
+    use are read.
     """
     size, top, count = len(made), boxes.cut[i, 0], chosen.end - chosen.begin
     at = start + chosen.begin * pitch + 3 * boxes.corners[i, 1]
@@ -112,7 +113,7 @@ def _along_row(
 ) -> None:
     """Resize one row into rows[to : to + 3 * size]. The two bytes after this range are overwritten too.
 
-    Pixels are written from left to right. Each write reaches into the next pixel, which is written later.
+    Pixels are written from left to right. Each write also changes the pixel after it, which is written next.
     """
     done = 0
     if taps == 2:
@@ -141,7 +142,7 @@ def _down_columns(
     sums: Weights,
     made: Bytes,
 ) -> None:
-    """Compute all rows of the result from the `count` resized rows of the box that begin with row `begin`.
+    """Compute all rows of the result from `count` resized rows of the box, of which the first is row `begin`.
 
     `sums` is working memory.
     """

@@ -11,7 +11,10 @@ from headrace.train.input.kernels.jit import jit_or
 
 @jit_or(plain.scale_rows)
 def scale_rows(pixels: NDArray[np.uint8], scale: NDArray[Any], shift: NDArray[Any], made: NDArray[Any]) -> None:
-    """Write pixels * scale + shift: `pixels` and `made` are (n, m), `scale` and `shift` (m,) in the dtype of `made`."""
+    """Write pixels * scale + shift to `made`.
+
+    `pixels` and `made` are (n, m); `scale` and `shift` are (m,) in the dtype of `made`.
+    """
     for row in range(len(pixels)):
         before, after = pixels[row], made[row]
         for x in range(len(before)):

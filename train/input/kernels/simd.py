@@ -15,7 +15,8 @@ _FOUR_INTEGERS, _FOUR_BYTES = ir.VectorType(_INTEGER, 4), ir.VectorType(ir.IntTy
 # The order that moves each colour next to the same colour of the neighbour, in two runs of (r, g, b, r, g, b, -, -)
 _SIDE_BY_SIDE = [0, 3, 1, 4, 2, 5, 6, 7, 8, 11, 9, 12, 10, 13, 14, 15]
 _HAS_PMADDWD = platform.machine() in ("x86_64", "AMD64")
-"""Whether the processor has an instruction that sums four pairs of products (SSE2). LLVM does not use it by itself."""
+"""Whether the processor has the instruction PMADDWD (SSE2), which sums pairs of products. LLVM does not use this
+instruction automatically."""
 Generator = Callable[[Any, Any, Any, Any], ir.Value]
 
 
@@ -26,14 +27,14 @@ def _vector(bits: int, numbers: int) -> ir.VectorType:
 def _weighted_pixel(
     _context: Any, pixels: Any, _at: Any, weights: Any, _row: Any, _taps: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Do the work of `_sum_of_pixels` for weights with which no sum is below 0 or above 255."""
+    """Do the work of `_sum_of_pixels` for weights that give only sums from 0 to 255."""
     return _sum_of_pixels(pixels, weights, made, clamped=False)
 
 
 def _clamped_pixel(
     _context: Any, pixels: Any, _at: Any, weights: Any, _row: Any, _taps: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Do the work of `_sum_of_pixels` for weights that may be negative: sums are limited to 0..255."""
+    """Do the work of `_sum_of_pixels` for weights that may be negative; sums are limited to 0..255."""
     return _sum_of_pixels(pixels, weights, made, clamped=True)
 
 
@@ -41,8 +42,8 @@ def _sum_of_pixels(pixels: Any, weights: Any, made: Any, *, clamped: bool) -> tu
     """Set made[to : to + 3] to the sum of `taps` neighbouring pixels from byte `at` on, weighted by weights[row].
 
     The sum is divided by 2^bits and rounded. `pixels` and `made` are uint8 (bytes,), `weights` int32 (rows, columns).
-    Red, green, blue and the byte after them are computed and written together, as a vector of four, so one more byte is
-    read and written after the last pixel.
+    Red, green, blue and the byte after them are processed together, as a vector of four bytes. One more byte is
+    therefore read and written after the last pixel.
     """
     signature = types.void(pixels, types.intp, weights, types.intp, types.intp, types.int32, made, types.intp)
 
@@ -88,10 +89,11 @@ clamped_pixel: Any = intrinsic(_clamped_pixel)
 def _blended_pixels(
     _context: Any, pixels: Any, _at: Any, _next_at: Any, _pair: Any, _next_pair: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Set made[to : to + 6] to two pixels. Each is a weighted sum of two neighbours: from byte `at`, or `next_at`, on.
+    """Set made[to : to + 6] to two pixels, each of which is a weighted sum of two neighbouring pixels.
 
-    A pair holds the weights of two neighbours, the first one in its low 16 bits. The sums are divided by 2^bits and
-    rounded. `pixels` and `made` are uint8 (bytes,). Eight bytes are read and written instead of six.
+    The neighbours begin at byte `at` for the first pixel, and at byte `next_at` for the second. A pair is a 32-bit
+    number with the weights of two neighbours; the first weight is in the low 16 bits. The sums are divided by 2^bits
+    and rounded. `pixels` and `made` are uint8 (bytes,). Eight bytes are read and written instead of six.
     """
     at, number = types.intp, types.int32
     signature = types.void(pixels, at, at, number, number, number, made, at)
@@ -119,7 +121,7 @@ def _blended_bytes(
 ) -> tuple[Any, Generator]:
     """Set made[to : to + 16] to weighted sums of the 16 bytes from byte `at` on and the 16 bytes from `next_at` on.
 
-    The weights are a pair as in `_blended_pixels`. `rows` and `made` are uint8 (bytes,).
+    The two weights are packed in a pair, as in `_blended_pixels`. `rows` and `made` are uint8 (bytes,).
     """
     at, number = types.intp, types.int32
     signature = types.void(rows, at, at, number, number, made, at)
@@ -139,9 +141,9 @@ def _blended_bytes(
 
 
 def _blended(builder: Any, seen: ir.Value, pairs: ir.Value, bits: ir.Value, count: int) -> ir.Value:
-    """Weighted sums of neighbours in `seen`, bytes (2 * count,), divided by 2^bits and rounded: bytes (count,).
+    """Return weighted sums of neighbours in `seen`, divided by 2^bits and rounded: bytes (count,).
 
-    `pairs`, 32-bit (count,), hold the two weights of each sum.
+    `seen` is bytes (2 * count,). `pairs`, 32-bit (count,), hold the two weights of each sum.
     """
     values, weights = builder.zext(seen, _vector(16, 2 * count)), builder.bitcast(pairs, _vector(16, 2 * count))
     half = builder.shl(ir.Constant(_INTEGER, 1), builder.sub(bits, ir.Constant(_INTEGER, 1)))
@@ -150,7 +152,7 @@ def _blended(builder: Any, seen: ir.Value, pairs: ir.Value, bits: ir.Value, coun
 
 
 def _sums_of_two(builder: Any, values: ir.Value, weights: ir.Value, count: int) -> ir.Value:
-    """Sums of two neighbouring products, 32-bit (count,), of 16-bit `values` and `weights`, (2 * count,)."""
+    """Multiply `values` by `weights`, 16-bit (2 * count,); return sums of neighbouring products, 32-bit (count,)."""
     if not _HAS_PMADDWD:
         numbers = [
             [
@@ -173,12 +175,12 @@ def _sums_of_two(builder: Any, values: ir.Value, weights: ir.Value, count: int) 
 
 
 def _picked(builder: Any, one: ir.Value, other: ir.Value, places: list[int]) -> ir.Value:
-    """The elements at these places of two vectors, one after the other."""
+    """Return the elements at `places` of the vector that `one` and `other` form together."""
     return builder.shuffle_vector(one, other, ir.Constant(_vector(32, len(places)), places))
 
 
 def _spread(builder: Any, value: ir.Value, count: int) -> ir.Value:
-    """A 32-bit number as a vector, (count,)."""
+    """Return a vector (count,) that repeats a 32-bit number."""
     one = ir.Constant(_vector(32, count), ir.Undefined)
     one = builder.insert_element(one, value, ir.Constant(_INTEGER, 0))
     return _picked(builder, one, one, [0] * count)

@@ -1,4 +1,4 @@
-"""Reads and checks strips of rows of a file in compiled loops; `train/input/decode/strips.py` defines the strips."""
+"""Reads and checks strips of images' rows in compiled loops; `train/input/decode/strips.py` defines the strips."""
 
 import numpy as np
 
@@ -33,9 +33,9 @@ def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Read rows first[i] to last[i] of each image into `held` from byte starts[i] on, in whole strips.
+    """Read the strips with rows first[i] to last[i] of each image i into `held`, from byte starts[i] on.
 
-    Returns the index of the first damaged image, or -1.
+    Returns the index of the first damaged image, or -1 if all are sound.
     """
     for i in range(len(ids)):
         if read_checked(stored, once, ids[i], first[i], last[i], held[starts[i] :]) == UNSOUND:
@@ -47,7 +47,7 @@ def read_strips(
 def read_checked(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
     """Read the strips with rows `first` to `last` of an image into `held`, followed by zeros up to the end of a word.
 
-    Returns the first row of these strips, or UNSOUND if they are missing or damaged.
+    Returns the first row of these strips, or UNSOUND if a strip is missing or damaged.
     """
     pitch, strip, end = 3 * stored.widths[image], first // STRIP_ROWS, -(-last // STRIP_ROWS)
     top = strip * STRIP_ROWS

@@ -21,7 +21,7 @@ if not MISSING:
 
 
 def bind(address: int) -> None:
-    """Set the address of `tjDecompress2`. Call this before `decode_rows`."""
+    """Set the address of libturbojpeg's function `tjDecompress2`. Call this before `decode_rows`."""
     add_symbol(_SYMBOL, address)
 
 
@@ -36,10 +36,10 @@ def decode_rows(
     taken: NDArray[np.bool_],
     pixels: Bytes,
 ) -> None:
-    """Decode each JPEG i with taken[i] to RGB, from byte starts[i] of `pixels` on.
+    """Decode each JPEG i for which taken[i] is True to RGB, into `pixels` from byte starts[i] on.
 
-    The JPEG is the first sizes[i] bytes of rows[i]. taken[i] becomes False if the library gives an error or a warning.
-    Height and width must agree with the file's header.
+    JPEG i consists of the first sizes[i] bytes of rows[i]. taken[i] becomes False if the library gives an error or a
+    warning. heights[i] and widths[i] must agree with the JPEG's header.
     """
     jpegs, made = rows.ctypes.data, pixels.ctypes.data
     for i in range(len(rows)):
