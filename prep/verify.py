@@ -1,4 +1,4 @@
-"""`headrace verify`: the checks of `headrace.shards.verify`, with the decoder that admitted the images."""
+"""`headrace verify`: runs the checks of `headrace.shards.verify` with prep's decoder."""
 
 import json
 import time

@@ -35,7 +35,7 @@ _Rows = Iterable[tuple[int, dict[str, Any]]]
 def rows_of(root: Location, at: Path, options: Options) -> Iterator[Item]:
     """The checked rows of the listing `root`, read from the file `at`.
 
-    Raises DataError for an invalid row. Two rows with the same path are found here only if they are adjacent.
+    Raises DataError for an invalid row. A path that occurs twice is an error here only in adjacent rows.
     """
     read = _parquet if root.name.lower().endswith(".parquet") else _text_file
     before = None

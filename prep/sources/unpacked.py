@@ -58,7 +58,8 @@ def path_of(stream: BinaryIO) -> Path:
 def _chunks(root: Location, packed: Any) -> Iterator[bytes]:
     """The unpacked bytes.
 
-    Raises DataError if the file is damaged: gzip and bz2 raise OSError then, as they do when a disk is full.
+    Raises DataError if the file is damaged. For damage gzip and bz2 raise OSError, which the caller would take for a
+    full disk.
     """
     try:
         while chunk := packed.read(_CHUNK):
