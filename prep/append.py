@@ -46,7 +46,7 @@ def append(
     """Append the images of `source` that the set `out` does not have.
 
     Nothing is changed if this source was converted or appended before with the same options. Raises UsageError if there
-    is no set at `out`, or if nothing can be appended to it.
+    is no set at `out`, or if nothing can be appended to the set.
     """
     began = time.monotonic()
     out = target(source, out)

@@ -28,8 +28,8 @@ def append_to_url(source: Location, out: Url, options: Options, *, new_classes: 
     """Append the images of `source` that the set at `out` does not have.
 
     Nothing is changed if this source was converted or appended before with the same options. Raises UsageError if there
-    is no set at `out`, or if nothing can be appended to it. Raises HeadraceError if another prep changes the set during
-    the append.
+    is no set at `out`, or if nothing can be appended to the set. Raises HeadraceError if another prep changes the set
+    during the append.
     """
     began = time.monotonic()
     refuse_url(out)

@@ -1,4 +1,4 @@
-"""Finds the images that a user names, on disks and at URLs, and reads and admits each on request.
+"""Finds the images that a user names, on disks and at URLs; reads and admits an image when it is requested.
 
 A name is the path of an image file, folder, zip, tar, listing or shard set, or a glob pattern. A listing needs no
 labels; a .txt file is a listing with one path per line. All of these except listings may be at URLs; the paths in a
@@ -36,7 +36,7 @@ _AHEAD = 4  # images per thread that are read ahead
 
 
 class Gathered:
-    """All images that a user named, in order. Several threads may read them at the same time."""
+    """All images that a user named, in order. Several threads may read images at the same time."""
 
     def __init__(self, parts: Sequence[Part], threads: int) -> None:
         self._parts, self._threads = parts, threads

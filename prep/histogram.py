@@ -12,7 +12,7 @@ _NAME = 28  # characters of a class name
 def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
     """Lines with the number of samples of each class, in the order of the labels.
 
-    If there are many classes, the lines have the number of classes in each range of sample counts instead.
+    For more than NAMED classes, the lines have the number of classes in each range of sample counts instead.
     """
     if len(names) > NAMED:
         return _grouped(counts)

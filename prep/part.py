@@ -115,7 +115,7 @@ def _is_published(out: Path, options: Options, say: Say) -> bool:
 def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> Plan:
     """Return the plan that all processes with --part read; make a plan if there is none.
 
-    Raises UsageError if the plan was made with other options.
+    Raises UsageError if the existing plan was made with other options.
     """
     room, told = Room(out), False
     while (plan := room.found()) is None:

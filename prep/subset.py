@@ -99,7 +99,7 @@ def _classes(shards: ShardSet, chosen: Ids, *, drop: bool) -> tuple[tuple[ClassI
 
 
 def _check_space(shards: ShardSet, chosen: Ids, out: Path) -> None:
-    """Raise HeadraceError if the disk has no room for the set."""
+    """Raise HeadraceError if the disk has too little free space for the set."""
     sizes = []
     for name, ids in chosen.items():
         with closing(shards.split(name)) as split:

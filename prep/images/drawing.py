@@ -1,8 +1,9 @@
 """Draws images of twelve classes that differ in shape, colour and texture.
 
 Each class has a shape and a texture, and hues around one colour. Position, size, rotation, hue, background, noise and
-an occluding patch vary, so that no single pixel reveals the class. A small network learns the classes well, but not at
-once. Only sums, products and square roots are used, because their results have the same bits on every machine.
+an occluding patch vary, so that no single pixel reveals the class. A small network learns the classes well, but only
+after some training. Only sums, products and square roots are used, because their results have the same bits on every
+machine.
 """
 
 from collections.abc import Callable
@@ -101,7 +102,7 @@ def _background(u: Array) -> Array:
 
 
 def _patch(image: Array, u: Array) -> Array:
-    """Cover a part of each image with a grey square, whose side is 4 to 13 pixels."""
+    """Draw a grey square over each image; its side is 4 to 13 pixels."""
     grid = np.arange(SIDE)
     side = 4 + np.floor(10 * u[:, 21])
     left, top = np.floor(u[:, 22] * SIDE), np.floor(u[:, 23] * SIDE)

@@ -96,9 +96,9 @@ def read_classes(path: Location) -> tuple[ClassInfo, ...]:
 def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Location, *, more: bool) -> Source:
     """The source with the classes of the set at `where`, matched by id or name.
 
-    Classes that the set does not have get the labels after those of the set. If the set's classes are the integers from
-    0 on, and the source's labels are integers, new classes are the integers up to the largest label in the source.
-    Raises DataError for new classes if `more` is False.
+    New classes, which the set does not have, get the labels after those of the set. If the set's classes are the
+    integers from 0 on, and the source's labels are integers, new classes are the integers up to the largest label in
+    the source. Raises DataError for new classes if `more` is False.
     """
     used = source.used()
     names = [source.classes[label].id for label in used]

@@ -75,7 +75,7 @@ def find_column(what: str, where: Location, headers: list[str], options: Options
 
 
 def _chosen(options: Options) -> dict[str, str]:
-    """The header in lower case for each column in `--columns path=HEADER,label=HEADER`.
+    """The header of each column in `--columns path=HEADER,label=HEADER`, in lower case.
 
     Raises UsageError if --columns is invalid.
     """

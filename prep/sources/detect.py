@@ -28,7 +28,7 @@ _OF_FILES = (".zip", ".tar", ".tgz", *ENDINGS)  # endings of files, not of folde
 def open_files(path: Location, room: Path, options: Options | None = None) -> Files:
     """The files of the source at `path`: a folder, zip, tar, listing or Parquet file.
 
-    Temporary files, such as an unpacked tar, are stored on the disk of the folder `room`.
+    Temporary files, such as an unpacked tar, are stored in the folder `room`.
     """
     options = options or Options()
     if isinstance(path, Url):

@@ -123,7 +123,7 @@ class Reader(Protocol):
     def chunks(self, entry: Entry) -> Iterator[bytes]:
         """The bytes in parts of at most CHUNK bytes.
 
-        A difference from the table may be found only after the last part.
+        An error for a difference from the table may be raised only after the last part.
         """
         ...
 

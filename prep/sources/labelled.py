@@ -92,6 +92,6 @@ def check_splits(where: Location, splits: Collection[str], options: Options, wit
 
 
 def odd_splits(splits: Iterable[str]) -> list[str]:
-    """A line for the user for each split that training does not use."""
+    """A line for the user about each split that training does not use."""
     others = [name for name in splits if name not in _USUAL]
     return [f"split {name} is neither for training nor for validation; it keeps its name" for name in others]

@@ -1,4 +1,4 @@
-"""Presents a listing as a source: its rows are sorted on the disk, and options are applied chunk by chunk."""
+"""Makes a source from a listing: the rows are sorted on the disk, and options are applied chunk by chunk."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,7 @@
 """Finds and reads the files that a listing names, on a disk or at URLs.
 
 The size of a file at a URL comes from the column `bytes` of the listing. Without that column, one request lists the
-common folder of these files in the bucket. The sizes are never requested one by one. A web server cannot list its
+bucket's folder that contains all these files. The sizes are never requested one by one. A web server cannot list its
 files, so a listing of files on a web server needs the column.
 """
 

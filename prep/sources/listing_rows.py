@@ -70,7 +70,7 @@ def _parquet(root: Location, at: Path, options: Options) -> Iterator[Item]:
 def _parquet_rows(root: Location, file: pq.ParquetFile, options: Options) -> Iterator[dict[str, Any]]:
     """The rows of a Parquet file, with a few thousand rows in memory at a time.
 
-    The number is limited because a few bytes can encode millions of equal rows.
+    The number of rows in memory is limited, because a few bytes can encode millions of equal rows.
     """
     columns = find_columns(root, file.schema_arrow.names, options)
     names = [name for name in columns if name is not None]

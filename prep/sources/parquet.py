@@ -1,8 +1,8 @@
 """Reads Parquet files that contain the bytes of images, as Hugging Face's datasets writes them (image: {bytes, path}).
 
-Samples are needed in a permuted order, but a row group must be read as a whole. So all bytes are copied once, row group
-by row group, to an unnamed file on the disk of OUT. Samples are then read from this file by position. The names of
-classes are in the metadata of the schema, and the names of splits in the names of the files.
+Samples are needed in a permuted order, but Parquet files can be read only by whole row groups. So all bytes are copied
+once, row group by row group, to an unnamed file on the disk of OUT. Samples are then read from this file by position.
+The names of classes are in the metadata of the schema, and the names of splits in the names of the files.
 """
 
 import hashlib

@@ -170,7 +170,7 @@ class TarReader:
         return self._bytes(entry, 0, min(size, entry.size))
 
     def time(self, _: Entry) -> int:
-        """The time of the tar's last change before it was read."""
+        """The time of the tar's last change in nanoseconds, as it was before the tar was read."""
         return self._time
 
     def _bytes(self, entry: Entry, at: int, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Reads text files of a source line by line: a file that unpacks to gigabytes is never in memory as a whole."""
+"""Reads text files of a source line by line, so that a huge file is never in memory as a whole."""
 
 from collections.abc import Iterator
 

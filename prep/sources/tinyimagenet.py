@@ -126,7 +126,7 @@ def _val(files: Files, inside: FileTable, images: list[int], labels: dict[int, i
 def _annotations(files: Files, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> dict[int, int]:
     """The label of each validation image, by its row in the table.
 
-    Annotations of files that do not exist are ignored, so the result is never larger than the table.
+    Annotations of files that do not exist are errors, so the result is never larger than the table.
     """
     labels: dict[int, int] = {}
     for number, line in text:

@@ -51,7 +51,7 @@ def unpack(root: Location, opened_by: Opener, folder: Path) -> BinaryIO:
 
 
 def path_of(stream: BinaryIO) -> Path:
-    """A path with which this process and its workers can open an unnamed file while the stream is open."""
+    """A path by which this process and its workers can open the unnamed file of a stream that is still open."""
     return Path(f"/proc/{os.getpid()}/fd/{stream.fileno()}")
 
 

@@ -31,7 +31,7 @@ _HUGE = 1 << 50  # impossible size of a member in bytes
 
 
 class _Damaged(Exception):  # noqa: N818 - becomes a DataError that names the zip
-    """A directory is damaged; the message says how."""
+    """The directory of a zip is damaged; the message says how."""
 
 
 class _End(NamedTuple):
