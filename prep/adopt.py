@@ -1,8 +1,8 @@
 """`headrace index`: makes a manifest and indexes for existing WebDataset tars; no tar is rewritten.
 
 Every image in the tars is decoded once. Samples that cannot be used are omitted from the indexes, and report.jsonl
-lists each with the reason. If the tars are a shard set already, all files beside them are made again; the old manifest
-gives the tars and the classes of the set, and tells whether prep made it.
+lists each with the reason. If the tars are a shard set already, the indexes, the report and the manifest are made
+again. The old manifest then gives the tars and the classes of the set, and tells whether prep made the set.
 """
 
 import re
@@ -60,7 +60,7 @@ def adopt(root: Path, *, say: Say) -> Manifest:
 
 
 def say_left_out(where: Location, scans: Iterable[Scan], say: Say) -> None:
-    """Print how many samples could not be used, if there are any."""
+    """Print how many samples could not be used; print nothing if all samples could."""
     if left_out := sum(len(scan.notes) for scan in scans):
         say(f"{where}: {left_out:,} samples could not be used; {REPORT} names each with its reason")
 
@@ -74,7 +74,10 @@ def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
 
 
 def _found(root: Path) -> dict[str, list[Path]]:
-    """The tars of each split. A word in a name, such as `val`, gives the split; tars without one belong to train."""
+    """The tars in the folder `root`, by split.
+
+    A word in a tar's name, such as `val`, gives the split; without such a word, the tar is in the training split.
+    """
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
         raise UsageError(f"{root}: {what}. Give a folder of WebDataset tars")
@@ -83,14 +86,14 @@ def _found(root: Path) -> dict[str, list[Path]]:
 
 
 def by_split(where: Location, tars: Iterable[str]) -> dict[str, list[str]]:
-    """The names in `tars` by split, sorted.
+    """Group the names in `tars` by split; the names of each split are sorted.
 
-    Raises UsageError if `tars` is empty, or if a name contains other characters than letters, digits, _, . and -.
+    Raises UsageError if `tars` is empty, or if a name has a character other than letters, digits, _, . and -.
     """
     splits: dict[str, list[str]] = defaultdict(list)
     for name in sorted(tars):
         if not re.match(TAR_NAME, name):
-            raise UsageError(f"{where / name}: its name may contain only letters, digits, _, . and -. Rename the tar")
+            raise UsageError(f"{where / name}: a tar's name may have only letters, digits, _, . and -. Rename the tar")
         splits[split_of(split_word(name, Options()), Options())].append(name)
     if not splits:
         raise UsageError(
@@ -102,8 +105,7 @@ def by_split(where: Location, tars: Iterable[str]) -> dict[str, list[str]]:
 def write_set(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, say: Say) -> Manifest:
     """Write the files of a set beside its tars: .idx, Parquet, report and manifest, in this order; return the manifest.
 
-    `splits` has the scanned tars of each split; `old` is the manifest of the set that the tars belong to, if there is
-    one.
+    `splits` has the scanned tars of each split. If the tars are a shard set already, `old` is its manifest.
     """
     scans = [scan for part in splits.values() for scan in part]
     if old:
@@ -121,14 +123,17 @@ def write_set(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, s
 
 
 def _source(scans: list[Scan]) -> SourceInfo:
-    """The manifest's entry about the source of an adopted set: the samples of its tars."""
+    """The manifest's entry about the source of the set: the number and the fingerprint of the samples in the tars."""
     found = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
     digest, count = fingerprint([], found)
     return SourceInfo(layout=ADOPTED, files=count, fingerprint=digest)
 
 
 def _write_report(root: Path, notes: list[Note]) -> None:
-    """Write the report of unusable samples; if there are none, remove an older report, unless prep wrote it."""
+    """Write the report of unusable samples.
+
+    If all samples are usable, remove an older report, except a report by prep.
+    """
     if notes:
         store.write_bytes(root / REPORT, report(notes))
     elif not (root / STAMP).exists():
@@ -153,13 +158,13 @@ def _check_same(root: Path, old: Manifest, scans: list[Scan]) -> None:
 
 
 def _classes(root: Path, labels: set[str]) -> tuple[ClassInfo, ...]:
-    """The classes in the order of their labels.
+    """Make the list of classes from the texts of all labels.
 
-    Integers keep their value, so that label 7 stays label 7; words are sorted. Raises DataError if there is no label,
-    or if the labels do not form a list of classes.
+    Integer labels keep their value: label 7 in the tars is class 7 of the set. Labels that are words are sorted. Raises
+    DataError if there is no label, or if an integer label is far larger than the number of labels.
     """
     if not labels:
-        raise DataError("no usable sample in any tar: each needs an image and a .cls member with its label")
+        raise DataError("no usable sample in any tar: a sample needs an image and a .cls member with its label")
     try:
         names = classes_of(labels)
     except ValueError as error:
@@ -197,9 +202,10 @@ def _label(root: Path, scan: Scan, one: Found, label_of: dict[str, int]) -> int:
 
 
 def _take_over(root: Path, old: Manifest, name: str, table: Rows, sources: list[str], say: Say) -> list[str]:
-    """The path of each sample in prep's source, which only the old index has; copies size and CRC-32 into `table`.
+    """Return each sample's path in prep's source, from the old index; copy the source's size and CRC-32 to `table`.
 
-    If the old index is missing or damaged, prints a line about it and leaves `table` and `sources` unchanged.
+    Only the old index has these values. If it is missing or damaged, print a line about this, return `sources`, and
+    leave `table` unchanged.
     """
     info = next(split.index for split in old.splits if split.name == name)
     try:

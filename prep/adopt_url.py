@@ -1,7 +1,7 @@
-"""`headrace index` for tars in object storage: fetches and reads each tar once, and creates the files beside them.
+"""`headrace index` for tars in object storage: fetches and reads each tar once, and uploads indexes and a manifest.
 
-No file at the URL is replaced, because other programs may be reading it. If the tars are a shard set already, nothing
-is changed.
+No file at the URL is replaced, because other programs may be reading the files. If the tars are a shard set already,
+nothing is changed.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ _THREADS = 16  # most of their time is spent waiting for storage
 def adopt_at(where: Location, *, say: Say) -> Manifest:
     """Index the tars in a folder or at a URL; return the manifest of the set.
 
-    Raises UsageError if there are no tars, or if the URL has files with the names of the index files but other
-    contents; DataError for unusable tars.
+    Raises UsageError if there are no tars, or if a file at the URL has the name of an index file but other contents.
+    Raises DataError for unusable tars.
     """
     if not isinstance(where, Url):
         return adopt(where, say=say)
@@ -49,14 +49,17 @@ def adopt_at(where: Location, *, say: Say) -> Manifest:
 
 
 def _found(url: Url, tars: Mapping[str, int], say: Say) -> Manifest:
-    """The manifest of the set at the URL. Raises UsageError unless the set consists of `tars`, sizes by name."""
+    """Return the manifest of the set at the URL.
+
+    Raises UsageError if the tars of the set are not `tars`, which has the size of each tar by name.
+    """
     manifest = read_manifest(url)[1]
     named = {shard.name: shard.bytes for split in manifest.splits for shard in split.shards}
     if named != tars:
         other = min({*named.items()} ^ {*tars.items()})[0]
         raise UsageError(
-            f"{url}: the set there was made from other tars ({other}), and nothing at a URL is replaced, because "
-            "others may be reading it. Copy only the tars to another URL, and index them there"
+            f"{url}: the set at this URL has other tars ({other}), and no file at a URL is replaced, because other "
+            "programs may be reading the files. Copy only the tars to another URL, and index them there"
         )
     say(f"{url}: these tars are a shard set already; nothing was changed")
     return manifest
@@ -85,7 +88,7 @@ def _adopt(remote: Remote, tars: Mapping[str, int], there: Mapping[str, int], sa
 
 @contextmanager
 def _named(root: Path, url: Url) -> Iterator[None]:
-    """A context whose errors name the URL instead of the temporary folder with its files."""
+    """A context in which each DataError names the URL instead of the temporary folder `root`."""
     try:
         yield
     except DataError as error:
@@ -125,15 +128,19 @@ def _fetch(remote: Remote, name: str, size: int, path: Path) -> None:
 
 
 def _upload(remote: Remote, root: Path, there: Mapping[str, int]) -> None:
-    """Upload all files of the folder except the manifest. A file that exists already must have the same bytes."""
+    """Upload all files of the folder except the manifest.
+
+    If a file exists at the URL already, its bytes must be the same.
+    """
     files = [path for path in sorted(root.iterdir()) if path.name != MANIFEST]
     old, new = ([path for path in files if (path.name in there) is known] for known in (True, False))
     with ThreadPoolExecutor(_THREADS) as pool:
         same = pool.map(lambda path: _is_at(remote, path), old)
         if other := [path for path, equal in zip(old, same, strict=True) if not equal]:
             raise UsageError(
-                f"{remote.url / other[0].name}: another file with this name exists, and nothing at a URL is replaced, "
-                "because others may be reading it. Remove it, or copy only the tars to another URL"
+                f"{remote.url / other[0].name}: a file with this name but other contents exists, and no file at a URL "
+                "is replaced, because other programs may be reading it. Remove this file, or copy only the tars to "
+                "another URL"
             )
         list(pool.map(lambda path: remote.put(path.name, path), new))
 

@@ -1,4 +1,4 @@
-"""Makes a shard set in a folder or at a URL: calls the module that deals with this kind of target."""
+"""Makes a shard set in a folder or at a URL: calls the module for folders or the one for URLs."""
 
 from headrace.prep import append as appending
 from headrace.prep import append_at, convert, part, upload
@@ -23,7 +23,8 @@ def prep(
 ) -> Result:
     """Make the shard set `out` from `source`, unless it exists already.
 
-    For a set at a URL `engine` is not used: worker processes of this machine make the shards.
+    `engine` runs the tasks that make shards, for example on Ray. A set at a URL does not use it: processes of this
+    machine make its shards.
     """
     if isinstance(out, Url):
         return upload.prep_to_url(source, out, options, workers=workers, if_exists=if_exists, say=say)
@@ -42,7 +43,8 @@ def append(
 ) -> Result:
     """Append the images of `source` that the shard set `out` does not have.
 
-    For a set at a URL `engine` is not used: worker processes of this machine make the shards.
+    `engine` runs the tasks that make shards, for example on Ray. A set at a URL does not use it: processes of this
+    machine make its shards.
     """
     if isinstance(out, Url):
         return append_at.append_to_url(source, out, options, new_classes=new_classes, workers=workers, say=say)
@@ -50,7 +52,7 @@ def append(
 
 
 def make_plan(source: Location, out: Location, options: Options, *, workers: int, say: Say) -> None:
-    """Make only the plan of a set, so that no process with --part has to wait while another one makes the plan."""
+    """Make only the plan of a set; processes with --part that start later need not wait for a plan."""
     if isinstance(out, Url):
         upload.make_plan_at(source, out, options, workers=workers, say=say)
     else:

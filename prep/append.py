@@ -45,8 +45,8 @@ def append(
 ) -> Result:
     """Append the images of `source` that the set `out` does not have.
 
-    Nothing is changed if the set has a part from this source with these options already. Raises UsageError if there is
-    no set at `out`, or if nothing can be appended to it.
+    Nothing is changed if this source was converted or appended before with the same options. Raises UsageError if there
+    is no set at `out`, or if nothing can be appended to the set.
     """
     began = time.monotonic()
     out = target(source, out)
@@ -65,10 +65,10 @@ def append(
 
 
 def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp], line: bytes, say: Say) -> int | None:
-    """The number of the part of the set that was made from this source with these options; None if there is none.
+    """Return the number of the set's part that was made from this source with these options; None if there is none.
 
-    A part of a set has the samples of one prep or of one append. `line` is what `reuse.stamp_record` gives for the
-    source now.
+    A part of a set has the samples of one prep or of one append. `line` is the result of `reuse.stamp_record` for the
+    source as it is now.
     """
     numbers = reuse.parts_with(base.where, base.manifest, options)
     found = reuse.part_by_stamp(files, base.manifest, options, known, line)
@@ -83,7 +83,7 @@ def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp
 
 
 def nothing_new(planned: Planned, base: Base, began: float) -> Result:
-    """The result of an append if no image of the source is left to be appended; the set stays unchanged."""
+    """The result of an append that finds no new image in the source and leaves the set unchanged."""
     left_out = reasons_of([*planned.source.unused, *planned.dropped])
     account = Tally(planned.plan.images, unused=left_out)
     return Result(base.manifest, reused=False, seconds=time.monotonic() - began, tally=account, added=0)
@@ -98,7 +98,10 @@ def appended(made: Made, base: Base, began: float) -> Result:
 
 
 def _base(out: Path, options: Options, *, new_classes: bool) -> Base:
-    """The existing set. Raises UsageError if there is none, or if nothing can be appended to it."""
+    """Return the existing set at `out`.
+
+    Raises UsageError if there is no set, or if nothing can be appended to the set.
+    """
     if not (out / NAME).exists():
         raise UsageError(
             f"{out}: there is no shard set to append to. Omit --append to make one, or give the folder of a shard set"
@@ -107,8 +110,8 @@ def _base(out: Path, options: Options, *, new_classes: bool) -> Base:
     refuse_as_base(out, manifest, options)
     if names := reuse.foreign(out, manifest):
         raise UsageError(
-            f"{out}: it contains files that prep did not write, and that would be missing in the new folder: "
-            f"{first_of(names, _SHOWN)}. Move them elsewhere first"
+            f"{out}: it contains files that prep did not write: {first_of(names, _SHOWN)}. --append makes a new folder "
+            "without these files. Move them elsewhere first"
         )
     return Base.of(out, out, manifest, regular.read(out / NAME), new_classes=new_classes)
 
@@ -136,7 +139,7 @@ def _append(
 
 
 def _link(out: Path, old: Manifest, new: Manifest, folder: Path) -> None:
-    """Link all files of the old set into the new folder, including its indexes, which readers of the old set need."""
+    """Link the tars and indexes of the old set into the new folder; readers of the old set still need its indexes."""
     indexes = {split.index.name for split in new.splits} - {split.index.name for split in old.splits}
     for path in sorted(out.iterdir()):
         if path.name not in {NAME, STAMP, REPORT, *indexes} and not path.name.endswith(store.PARTIAL):

@@ -27,8 +27,9 @@ from headrace.shards.urls import Location, Url
 def append_to_url(source: Location, out: Url, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
     """Append the images of `source` that the set at `out` does not have.
 
-    Nothing is changed if the set has a part from this source with these options already. Raises UsageError if there is
-    no set at `out`, or if nothing can be appended to it; HeadraceError if another prep changes the set meanwhile.
+    Nothing is changed if this source was converted or appended before with the same options. Raises UsageError if there
+    is no set at `out`, or if nothing can be appended to the set. Raises HeadraceError if another prep changes the set
+    during the append.
     """
     began = time.monotonic()
     refuse_url(source, out)
@@ -42,7 +43,7 @@ def append_to_url(source: Location, out: Url, options: Options, *, new_classes: 
 
 
 def _base(additions: Additions, folder: Path, options: Options, *, new_classes: bool) -> Base:
-    """The existing set, whose indexes, report and stamps are fetched into `folder`."""
+    """Return the existing set; fetch its indexes, its report and the stamps of its sources into `folder`."""
     content, manifest = additions.read_set()
     refuse_as_base(additions.url, manifest, options)
     fetch_indexes(additions, manifest, folder)

@@ -83,7 +83,7 @@ def prep(
 
 
 def _make(files: Files, out: Path, options: Options, workers: int, say: Say, engine: Engine) -> Made:
-    """Make the set and publish it. The caller must hold the right to write `out`."""
+    """Make the set and publish it. The caller must be inside the context `held(out)`."""
     stamp, room = files.stamp(), Room(out)
     _refuse_other_parts(room.found(), options, room)
     with room.planning() as folder:
@@ -106,13 +106,15 @@ def make_set(
 ) -> Made:
     """Make the missing shards of a planned set, and its other files, in the folder of `work`; publish nothing.
 
-    `stamp` is the source's stamp from before planning. Raises DataError if the source's stamp is a different one at the
-    end.
+    `stamp` is the source's stamp from before planning. Raises DataError if the source has another stamp at the end,
+    that is, if its files have changed.
     """
     source = planned.source
     records, bad = _all_shards(planned, work, workers, out, say, engine)
     if source.files.stamp() != stamp:
-        raise DataError(f"{source.files.root}: it changed while prep read it. Run prep again when nothing writes to it")
+        raise DataError(
+            f"{source.files.root}: the source changed while prep read it. Run prep again when nothing writes to it"
+        )
     known = reuse.stamp_record(source.files, stamp, work.options)
     unused = [*source.unused, *planned.dropped]
     written = publish.write_set(work, source.layout, source.others, records, unused, known, planned.base)
@@ -121,9 +123,9 @@ def make_set(
 
 
 def target(source: Location, out: Path) -> Path:
-    """The folder in which a set is written: `out` with links followed.
+    """The folder in which a set is written: `out` after symbolic links are followed.
 
-    Raises UsageError if a path is impossible, or if `out` is inside the source.
+    Raises UsageError for an invalid path, or if `out` is inside the source.
     """
     if isinstance(source, Path):
         refuse_impossible(source)
@@ -135,10 +137,10 @@ def target(source: Location, out: Path) -> Path:
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
-    """A context that has the right to write `out`, which excludes other processes.
+    """A context in which only this process may write `out`.
 
-    If `out` is a mount point, or if it exists in a folder that is not writable, there is no lock: an existing set can
-    be reused there, but not replaced.
+    There is no lock if `out` is a mount point, or if it exists in a folder that is not writable. A set there can be
+    reused, but not replaced.
     """
     if is_mount_point(out) or (out.exists() and not os.access(out.parent, os.W_OK)):
         yield
@@ -165,11 +167,11 @@ def _all_shards(
 
 
 def _refuse_other_parts(there: Plan | None, options: Options, room: Room) -> None:
-    """Raise UsageError if processes with --part made shards with other options, because these would be removed."""
+    """Raise UsageError if processes with --part made shards with other options: those shards would be removed."""
     if there is not None and there.by_parts and (other := differing(there, options)):
         raise UsageError(
-            f"{room.folder}: parts were made there with other options: {', '.join(other)}. Give these options, or "
-            "remove that folder to begin again"
+            f"{room.folder}: parts were made there with other options: {', '.join(other)}. Give the earlier options, "
+            "or remove that folder to begin again"
         )
 
 
@@ -177,6 +179,6 @@ def _refuse_other_source(there: Plan | None, plan: Plan, files: Files, room: Roo
     """Raise DataError if processes with --part made shards from other files."""
     if there is not None and there.by_parts and there.id != plan.id:
         raise DataError(
-            f"{files.root}: its files are not those from which parts were made in {room.folder} (paths, sizes, labels "
-            "or classes differ). Give the same source, or remove that folder to begin again"
+            f"{files.root}: processes with --part made shards in {room.folder} from other files (paths, sizes, labels "
+            "or classes differ). Give the earlier source, or remove that folder to begin again"
         )

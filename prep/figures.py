@@ -58,9 +58,10 @@ def _split(split: SplitFacts, shards: ShardSet) -> list[str]:
 
 
 def _mixing(shards: ShardSet, facts: SplitFacts) -> list[str]:
-    """Lines with the number of classes in a batch and in a group, for the whole set, for windows and for partitions.
+    """Lines with the mean number of classes in a batch and in a group, for several ways to shuffle the set.
 
-    With partitions, another line tells how much data a host reads in an epoch.
+    The ways are: over the whole set, in windows of shards, and with partitions. With partitions, another line tells how
+    much data a host reads in an epoch.
     """
     (info,) = (one for one in shards.manifest.splits if one.name == _TRAIN)
     sizes = tuple(shard.samples for shard in info.shards)
@@ -96,7 +97,7 @@ def _appended(shards: ShardSet, sizes: tuple[int, ...]) -> list[str]:
 
 
 def _read(size: float, partitions: int) -> list[str]:
-    """A line on how much of a training split of `size` MB a host reads in an epoch, without and with `partitions`."""
+    """A line with the MB that a host reads in an epoch of a training split of `size` MB, by the number of hosts."""
     if partitions == 1:
         return []
     read = []
@@ -114,7 +115,7 @@ def _leakage(facts: Facts) -> list[str]:
 
 
 def _equal(facts: Facts, names: tuple[str, ...]) -> Iterable[str]:
-    """Lines with the number of equal images of each kind, such as across splits, and with the first pairs."""
+    """Lines with the number of pairs of equal images of each kind, such as across splits, and with the first pairs."""
     if not facts.images:
         return
     yield f"equal images: {facts.images:,} occur more than once, {facts.disputed:,} of these under several labels"

@@ -1,9 +1,9 @@
-"""Finds the images that a user names, on disks and at URLs, and reads and admits each on request.
+"""Finds the images that a user names, on disks and at URLs; reads and admits an image when it is requested.
 
 A name is the path of an image file, folder, zip, tar, listing or shard set, or a glob pattern. A listing needs no
-labels; a .txt file is a listing with one path per line. Each of these except a listing may be at a URL; the paths in a
-listing may be URLs too. No image is skipped silently: unreadable images, and links, which are not followed, are
-included with the reason.
+labels; a .txt file is a listing with one path per line. All of these except listings may be at URLs; the paths in a
+listing may be URLs too. No image is skipped silently: an unreadable image, or a symbolic link, which is not followed,
+is included with the reason.
 """
 
 import glob
@@ -36,7 +36,7 @@ _AHEAD = 4  # images per thread that are read ahead
 
 
 class Gathered:
-    """All images that a user named, in order. Several threads may read them at the same time."""
+    """All images that a user named, in order. Several threads may read images at the same time."""
 
     def __init__(self, parts: Sequence[Part], threads: int) -> None:
         self._parts, self._threads = parts, threads
@@ -81,10 +81,11 @@ class Gathered:
 
 
 def gather(names: Sequence[Any], threads: int, missing: Sequence[str] = ()) -> Gathered:
-    """The images that `names` stand for: paths, contents of image files as bytes, or RGB arrays, uint8 (h, w, 3).
+    """Find the images that `names` stand for.
 
-    Each path in `missing`, such as a path from another program, counts as one image, even if no such file exists.
-    Raises UsageError for any other path that does not exist or that contains no image.
+    A name is a path, the bytes of an image file, or an RGB array, uint8 (height, width, 3). Each path in `missing`,
+    such as a path from another program, counts as one image, even if no such file exists. Raises UsageError for any
+    other path that does not exist or that contains no image.
     """
     parts = [part for number, one in enumerate(names) for part in _parts(one, number)]
     return Gathered([*parts, *([Files(list(missing))] if missing else [])], threads)
@@ -119,12 +120,12 @@ def _as_file(pixels: Pixels, number: int) -> bytes:
 
 
 def _is_place(path: str) -> bool:
-    """Whether the path holds images and is not an image itself."""
+    """Whether the path is a folder, an archive or a listing, and not a single image file."""
     return Path(path).is_dir() or Path(path).suffix.lower() in (*_LISTINGS, *_ARCHIVES)
 
 
 def _is_listing(path: Path) -> bool:
-    """Whether the file lists images and contains none."""
+    """Whether the file is a listing of paths, and not a Parquet file that contains images."""
     return path.is_file() and path.suffix.lower() in _LISTINGS and not parquet_files(path)
 
 

@@ -12,7 +12,7 @@ _NAME = 28  # characters of a class name
 def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
     """Lines with the number of samples of each class, in the order of the labels.
 
-    If there are many classes, the lines have the number of classes in each range of sample counts instead.
+    For more than NAMED classes, the lines have the number of classes in each range of sample counts instead.
     """
     if len(names) > NAMED:
         return _grouped(counts)
@@ -62,11 +62,11 @@ def _span(edges: tuple[float, ...], bin_: int) -> str:
 
 
 def _bar(value: int, top: int) -> str:
-    """A bar for a value from 0 to `top`, with at least one character unless the value is 0."""
+    """A bar of # characters for a value from 0 to `top`; only the value 0 has an empty bar."""
     return "#" * max(round(_BAR * value / top), min(value, 1))
 
 
 def short(name: str, length: int = _NAME) -> str:
-    """The part of a class name before its first comma, shortened to `length`, without unprintable characters."""
+    """The part of a class name before its first comma, at most `length` characters; ? replaces unprintable ones."""
     first = "".join(one if one.isprintable() else "?" for one in name.split(",", 1)[0].strip())
     return first if len(first) <= length else first[: length - 3] + "..."

@@ -32,13 +32,13 @@ def make_shards(
     shard set or file), val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"), on_empty_class
     ("error", "drop" or "keep"), dedupe ("none" or "exact"), on_conflict ("error" or "drop"), max_side (pixels),
     quality, background ("white" or "#7f7f7f"). `workers` is the number of processes that make shards; None means one
-    for each available core. They do not import the calling program, so it may be a notebook, or a script that does not
-    test `__name__`. Lines of output go to the logger "headrace".
+    for each available core. These processes do not import the calling program. So the program may be a notebook, or a
+    script that does not test `__name__`. Lines of output go to the logger "headrace".
 
-    With `append`, images of `source` that the set `out` does not have are appended to it; with `new_classes`, also
-    images of classes that the set does not have.
+    With `append`, the images of `source` that the set at `out` does not have are appended to the set. With
+    `new_classes`, these images may be of classes that the set does not have.
 
-    Raises UsageError for invalid options, DataError for images that do not decode.
+    Raises UsageError for invalid options, and DataError for images that do not decode.
     """
     known = sorted(Options.__dataclass_fields__)
     if wrong := sorted(options.keys() - set(known)):

@@ -1,4 +1,4 @@
-"""Makes the missing shards of a plan, shows the progress, and checks the images that do not decode."""
+"""Makes the missing shards of a plan and shows the progress; stops if too many images do not decode."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""`headrace prep --part I/N`: makes a share of a set's shards, while other processes on any hosts make the others.
+"""`headrace prep --part I/N`: makes a part of a set's shards, while processes on any hosts make the other parts.
 
 All processes read one plan, which the first of them makes. A process with --part makes the shards of its part and
 publishes nothing. The same command without --part keeps these shards, makes the missing ones and publishes the set. A
-part may be made again, or by two processes at once, because every process makes shards with the same bytes and renames
-them into place when they are complete.
+part may be made twice, or by two processes at once: every process makes shards with the same bytes, and renames a shard
+to its final name when the shard is complete.
 """
 
 import re
@@ -37,14 +37,14 @@ _LOOK_EVERY = 0.5  # seconds between looks for the plan while another process ma
 
 
 class Part(NamedTuple):
-    """Shards `number`, `number` + `of`, ... of the plan; the first is number 1."""
+    """Every `of`-th shard of the plan, beginning with shard `number`; the first shard of the plan is number 1."""
 
     number: int
     of: int
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """Parse I/N. Raises UsageError for anything else."""
+        """Parse a text I/N, such as 3/8. Raises UsageError for any other text."""
         found = _PART.fullmatch(text.strip())
         if not found or not 1 <= int(found[1]) <= int(found[2]):
             raise UsageError(f"--part {text}: expected I/N, with I from 1 to N, such as 3/8 for the third of eight")
@@ -55,7 +55,7 @@ class Part(NamedTuple):
 
 
 def make_plan(source: Location, out: Path, options: Options, *, workers: int, say: Say) -> None:
-    """Make only the plan of a set, so that no process with --part has to wait while another one makes the plan."""
+    """Make only the plan of a set; processes with --part that start later need not wait for a plan."""
     out = target(source, out)
     if _is_published(out, options, say):
         return
@@ -68,7 +68,7 @@ def make_plan(source: Location, out: Path, options: Options, *, workers: int, sa
 def prep_part(source: Location, out: Path, options: Options, part: Part, *, workers: int, say: Say) -> None:
     """Make the shards of a part that do not exist yet. Nothing is removed or published.
 
-    Raises DataError if a file differs from the plan, UsageError if the plan was made with other options.
+    Raises DataError if a source file differs from the plan, and UsageError if the plan was made with other options.
     """
     out = target(source, out)
     if _is_published(out, options, say):
@@ -105,7 +105,7 @@ def make_share(part: Part, work: Work, files: Files, workers: int, out: Path) ->
 
 
 def _is_published(out: Path, options: Options, say: Say) -> bool:
-    """Whether the requested set has been published already. Raises UsageError if `out` is another set."""
+    """Whether the requested set has been published already. Raises UsageError if `out` is a different set."""
     manifest = reuse.published(out, options)
     if manifest is not None:
         say(f"{out}: exists already, made with these options; there is nothing to do")
@@ -113,9 +113,9 @@ def _is_published(out: Path, options: Options, say: Say) -> bool:
 
 
 def _plan(files: Files, out: Path, options: Options, workers: int, say: Say) -> Plan:
-    """The plan that all processes with --part read; makes it if there is none.
+    """Return the plan that all processes with --part read; make a plan if there is none.
 
-    Raises UsageError if the plan was made with other options.
+    Raises UsageError if the existing plan was made with other options.
     """
     room, told = Room(out), False
     while (plan := room.found()) is None:

@@ -1,4 +1,4 @@
-"""Reads single images from each kind of place: files, memory, sources of prep, listings, shard sets; also at URLs."""
+"""Reads single images from files, memory, sources of prep, listings and shard sets, on disks and at URLs."""
 
 import os
 import tempfile
@@ -36,10 +36,10 @@ class Part(Protocol):
     def __len__(self) -> int: ...
 
     def name(self, place: int) -> str:
-        """The name of an image in output."""
+        """The name that output shows for an image."""
 
     def data(self, place: int) -> bytes:
-        """The bytes of an image file. Raises DataError or OSError if it cannot be read."""
+        """The bytes of an image file. Raises DataError or OSError if the file cannot be read."""
 
     def image(self, place: int, prepared: Prepared) -> Given:
         """The admitted image as prep would store it, or the reason why it cannot be used."""
@@ -71,7 +71,7 @@ class Files:
         return len(self._paths)
 
     def name(self, place: int) -> str:
-        """The name of the image in output."""
+        """The name that output shows for the image."""
         path = self._paths[place]
         return shown(path) if is_url(path) else path
 
@@ -81,7 +81,7 @@ class Files:
             return self._servers.read(self._paths[place], MAX_FILE_BYTES)
         path = Path(self._paths[place])
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
-            raise DataError(f"{size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+            raise DataError(f"the file has {size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return regular.read(path)
 
     def image(self, place: int, prepared: Prepared) -> Given:
@@ -99,7 +99,7 @@ class Memory:
         return 1
 
     def name(self, _: int) -> str:
-        """The name of the image in output."""
+        """The name that output shows for the image."""
         return self._name
 
     def data(self, _: int) -> bytes:
@@ -125,7 +125,7 @@ class Source:
         return len(self._entries) + len(self._left_out)
 
     def name(self, place: int) -> str:
-        """The name of the image in output."""
+        """The name that output shows for the image."""
         inside = place - len(self._entries)
         return _inside(self._path, self._entries[place].path if inside < 0 else self._left_out[inside][0])
 
@@ -152,7 +152,7 @@ def _images_in(files: SourceFiles) -> tuple[list[Entry], LeftOut]:
 
 
 class Listing:
-    """The images of a listing in its order, with or without labels; paths may be URLs.
+    """The images that a listing names, in the same order. The listing may have no labels; paths may be URLs.
 
     An image that cannot be read is included with the reason.
     """
@@ -172,7 +172,7 @@ class Listing:
         return len(self._paths)
 
     def name(self, place: int) -> str:
-        """The name of the image in output."""
+        """The name that output shows for the image."""
         path = self._paths[place]
         if is_url(path):
             return shown(path)
@@ -194,7 +194,7 @@ class Listing:
 
 
 class Samples:
-    """The samples of all splits of a shard set, which were admitted when it was made."""
+    """The samples of all splits of a shard set; the images were admitted when the set was made."""
 
     def __init__(self, path: str) -> None:
         self._shards = ShardSet.open(path)
@@ -209,7 +209,7 @@ class Samples:
         return int(self._starts[-1])
 
     def name(self, place: int) -> str:
-        """The name of the image in output."""
+        """The name that output shows for the image."""
         split, row = self._find(place)
         return _inside(self._path, f"{self._splits[split].name}/{self._splits[split].keys[row]}")
 

@@ -1,4 +1,4 @@
-"""Scans a WebDataset tar: finds the usable samples, decodes each of them once, and notes why others cannot be used."""
+"""Scans a WebDataset tar: finds the usable samples, decodes each of them once, and notes why others are unusable."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ from headrace.shards.sample import Row
 from headrace.shards.tar import LABEL_EXTENSION
 
 EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "jp2", "gif", "avif", "heic")
-"""Extensions of images. If a sample has several images, the one whose extension comes first here is used."""
+"""Extensions of images. If a sample has several images, the image whose extension comes first in this list is used."""
 
 
 class Found(NamedTuple):
@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 @dataclass
 class Scan:
-    """The contents of one tar."""
+    """The result of scanning one tar: its usable samples, and a note about each unusable sample."""
 
     path: Path
     sha256: str = ""
@@ -79,7 +79,7 @@ def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> F
     if picture is None or label is None:
         raise BadImageError(f"no image or no .{LABEL_EXTENSION} among its members ({', '.join(of) or 'none'})")
     if picture.size > MAX_FILE_BYTES:
-        raise BadImageError(f"{picture.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+        raise BadImageError(f"its image has {picture.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
     data = os.pread(descriptor, picture.size, picture.offset)
     try:
         text = labels.read(descriptor, label.offset, label.size)
@@ -93,7 +93,10 @@ def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> F
 
 
 def _file(one: Member | Link | Unread) -> Member:
-    """The member as a regular file. Raises BadImageError if it is not one, because an index cannot hold it."""
+    """Return a member that is a regular file.
+
+    Raises BadImageError for links and other kinds, which no index can hold.
+    """
     if isinstance(one, Member):
         return one
     what = "a link" if isinstance(one, Link) else one.what
@@ -101,7 +104,7 @@ def _file(one: Member | Link | Unread) -> Member:
 
 
 def _check_names(key: str, parts: list[Member | Link | Unread]) -> None:
-    """Refuse names that the indexes cannot hold, or that other readers of WebDataset interpret differently."""
+    """Raise BadImageError for names that indexes cannot hold, or that other readers of WebDataset read differently."""
     extensions = [_key_and_extension(one.name)[1] for one in parts]
     if not key.rpartition("/")[2]:
         raise BadImageError("a name that begins with a dot, which is not allowed for samples")
@@ -110,4 +113,4 @@ def _check_names(key: str, parts: list[Member | Link | Unread]) -> None:
     if any(
         letter.isspace() or letter == "\0" or "\ud800" <= letter <= "\udfff" for one in parts for letter in one.name
     ):
-        raise BadImageError("a space in a member's name, or a name that is not UTF-8, which DALI's index cannot hold")
+        raise BadImageError("a member's name has a space or is not UTF-8, and DALI's index cannot hold such a name")

@@ -27,7 +27,7 @@ _QUOTAS = {1: (8,), 2: (6, 2), 3: (4, 2, 2)}  # pictures of a class from each sp
 
 
 def write_sheet(shards: ShardSet, path: Path, twins: Sequence[Twins] = ()) -> str:
-    """Write the sheet to `path`, with these pairs of equal images; return a line for the user."""
+    """Write the sheet to `path`, with the pairs of equal images `twins`; return a line for the user."""
     refuse_name(path)
     labels = _labels(len(shards.class_ids))
     _sheet(shards, labels, twins).save(path)
@@ -42,7 +42,7 @@ def _labels(classes: int) -> list[int]:
 
 
 def _sheet(shards: ShardSet, labels: list[int], twins: Sequence[Twins]) -> Sheet:
-    """The sheet: a title, then a row for each class, in columns, and below them the pairs of equal images."""
+    """Draw the sheet: a title, the rows of all classes in two columns, and below them the pairs of equal images."""
     names = shards.split_names[: len(_QUOTAS)]
     quotas = dict(zip(names, _QUOTAS[len(names)], strict=True))
     row_width = _TEXT + sum(quotas.values()) * (SIDE + GAP) + len(quotas) * _BETWEEN
@@ -70,7 +70,7 @@ def _sheet(shards: ShardSet, labels: list[int], twins: Sequence[Twins]) -> Sheet
 
 
 def _pair(sheet: Sheet, at: tuple[int, int], twins: Twins, opened: dict[str, Split], shards: ShardSet) -> None:
-    """Draw the image that two samples have in common, and beside it the split, key and class of each."""
+    """Draw the image that two samples have in common, and beside it the split, key and class of both samples."""
     name = twins.first.split
     if name not in opened:
         opened[name] = shards.split(name)

@@ -31,8 +31,8 @@ def subset(
 ) -> Result:
     """Make the shard set `out` from the samples of `parent` that meet the SQL condition `where` or are listed in `ids`.
 
-    Raises UsageError if no sample is selected, or if `out` exists and is not this subset; also what reading the parent
-    raises.
+    Raises UsageError if no sample is selected, or if `out` exists and is not this subset. Errors from reading the
+    parent are raised too.
     """
     began = time.monotonic()
     out = target(parent, out)
@@ -99,7 +99,7 @@ def _classes(shards: ShardSet, chosen: Ids, *, drop: bool) -> tuple[tuple[ClassI
 
 
 def _check_space(shards: ShardSet, chosen: Ids, out: Path) -> None:
-    """Raise HeadraceError if the disk has no room for the set."""
+    """Raise HeadraceError if the disk has too little free space for the set."""
     sizes = []
     for name, ids in chosen.items():
         with closing(shards.split(name)) as split:
@@ -109,7 +109,7 @@ def _check_space(shards: ShardSet, chosen: Ids, out: Path) -> None:
 
 @contextmanager
 def _work(out: Path) -> Iterator[Path]:
-    """A context with an empty folder beside `out`, which is removed afterwards unless it was published."""
+    """A context with an empty folder beside `out`; the folder is removed at the end if it was not published."""
     folder = store.work_folder(out.with_name(f"{out.name}.subset"))
     with store.writing(folder):
         refuse_of_others(folder)

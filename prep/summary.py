@@ -46,7 +46,7 @@ def contents(manifest: Manifest, out: Location) -> str:
 
 
 def split_name(manifest: Manifest, name: str) -> str:
-    """The name of a split for output. If --val chose the validation split, its name in the source is added."""
+    """The name of a split for output. If --val chose the validation split, the split's name in the source is added."""
     chosen = manifest.options.get("val")
     return f"{name} (the source's {chosen})" if name == VALIDATION and chosen is not None else name
 

@@ -87,7 +87,7 @@ def _make(files: Files, uploads: Uploads, desk: Path, options: Options, workers:
 
 
 def _plan(files: Files, uploads: Uploads, folder: Path, options: Options, workers: int, say: Say) -> Plan:
-    """The plan at the URL; if there is none, makes it and stores it there.
+    """Return the plan at the URL; if there is none, make a plan and store it there.
 
     Raises UsageError if the plan was made with other options, or if another set is being made at the URL.
     """
@@ -123,14 +123,14 @@ def refuse_url(source: Location, out: Url, if_exists: str = "reuse") -> None:
         raise UsageError(f"{out}: it lies inside the source {source}. Choose a URL outside")
     if if_exists == "rebuild":
         raise UsageError(
-            f"{out}: --if-exists rebuild is not possible for a set at a URL, because others may be reading it. "
-            "Choose another OUT"
+            f"{out}: --if-exists rebuild is not possible for a set at a URL, because other programs may be reading the "
+            "set. Choose another OUT"
         )
 
 
 @contextmanager
 def desk_for(out: Url, purpose: str = "") -> Iterator[Path]:
-    """A context with a path on this machine's disk for the set being made; all files there are removed at its end.
+    """A context with a path on this machine's disk, where the set is made; files at the path are removed at the end.
 
     Raises LockedError if another process on this machine uses the path.
     """

@@ -1,4 +1,4 @@
-"""`headrace verify`: the checks of `headrace.shards.verify`, with the decoder that admitted the images."""
+"""`headrace verify`: runs the checks of `headrace.shards.verify` with prep's decoder."""
 
 import json
 import time
@@ -59,7 +59,7 @@ class Checked:
 
 
 def examine(root: Location, *, deep: bool) -> Checked:
-    """Check a set and show the progress. Raises what `headrace.shards.verify.verify` raises."""
+    """Check a set and show the progress. Raises the same errors as `headrace.shards.verify.verify`."""
     began = time.monotonic()
     with progress(manifest_at(root).samples, "verify") as report:
         found = verify_at(root, decode=sides if deep else None, threads=usable_cores(), progress=report)

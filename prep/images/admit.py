@@ -1,10 +1,11 @@
 """Admits images: decodes each file in full, and makes a JPEG of it if necessary.
 
 Every image is decoded in full before it may enter a shard, because a damaged image would later end a training run with
-an error that does not name it. libjpeg-turbo decodes JPEGs and treats warnings as errors, which finds damaged scans
-that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training decodes them to the same
-upright image. nvImageCodec decodes PNG, WebP, BMP, TIFF and PNM files, and Pillow decodes the formats in formats.py;
-the images of all these files become JPEGs. No NVIDIA decoder receives a file that `headrace.shards.unsafe` refuses.
+an error that does not name the image. libjpeg-turbo decodes JPEGs. Its warnings are treated as errors, because they
+reveal damage that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training decodes
+them to the same upright image. nvImageCodec decodes PNG, WebP, BMP, TIFF and PNM files, and Pillow decodes the formats
+in formats.py. Images in all these formats are stored as new JPEGs. No NVIDIA decoder applies the EXIF orientation of a
+file that `headrace.shards.unsafe` refuses.
 """
 
 import os
@@ -37,7 +38,7 @@ _FOREIGN = "a format that training does not decode"
 _ADMITTED = re.compile(rb"\xff\xd8|\x89PNG|BM|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s", re.DOTALL)
 _RAISED = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)  # by libraries for odd files
 Pixels = NDArray[np.uint8]
-"""Upright RGB, (height, width, 3)."""
+"""The pixels of an upright RGB image, uint8 (height, width, 3)."""
 
 
 class BadImageError(DataError):
@@ -45,7 +46,7 @@ class BadImageError(DataError):
 
 
 class Admitted(NamedTuple):
-    """A JPEG that decodes, the size of its upright image, and what was changed ("" when the bytes are the source's)."""
+    """A JPEG that decodes, its upright width and height in pixels, and how the source was changed; "" if it was not."""
 
     jpeg: bytes
     width: int
@@ -54,7 +55,7 @@ class Admitted(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """The upright image, and facts about its file."""
+    """The upright image that a file contains, and facts about the file."""
 
     pixels: Pixels
     form: str
@@ -84,9 +85,9 @@ def admit(data: bytes, prepared: Prepared = Prepared()) -> Admitted:  # noqa: B0
 
 
 def sides(data: bytes) -> tuple[int, int]:
-    """Width and height of the upright image that training decodes from this file, which may have any admitted format.
+    """Width and height in pixels of the upright image that training decodes from a file in any admitted format.
 
-    Raises BadImageError if the file does not decode, or if training must not decode it as it is.
+    Raises BadImageError if the file does not decode, or if training cannot use it without conversion.
     """
     seen = _see(data)
     if seen.fault:
@@ -124,7 +125,10 @@ def _see(data: bytes, background: Colour | None = None) -> _Seen:
 
 
 def _see_jpeg(data: bytes) -> _Seen:
-    """Decode a JPEG with libjpeg-turbo, rotate it by its EXIF orientation, and compare it with what training sees."""
+    """Decode a JPEG with libjpeg-turbo, and rotate it by its EXIF orientation.
+
+    A JPEG with EXIF data is also decoded as in training, to compare the pixels.
+    """
     headers = jpeg.read_headers(data)
     _check_pixels(headers.width, headers.height)
     cmyk = headers.components == 4  # libjpeg-turbo does not convert CMYK to RGB
@@ -141,9 +145,9 @@ def _see_jpeg(data: bytes) -> _Seen:
 
 
 def _see_other(data: bytes, background: Colour | None) -> _Seen:
-    """Decode a file that is not a JPEG with nvImageCodec.
+    """Use nvImageCodec to decode a file in another format than JPEG. prep then stores the image as a JPEG.
 
-    prep stores the image as a JPEG; tars that `headrace index` adopts keep the file as it is.
+    `headrace index` leaves the file in its tar as it is.
     """
     fault, orientation = why_unsafe(data), readable(exif_in(data))
     if is_tiff(data):
@@ -162,7 +166,7 @@ def _see_other(data: bytes, background: Colour | None) -> _Seen:
 
 
 def _trains_alike(data: bytes, pixels: Pixels) -> bool:
-    """Whether the decoder for training decodes the file to about the same pixels."""
+    """Whether the decoder for training decodes the file to nearly the same pixels as `pixels`."""
     try:
         return _same(pixels, _codec_rgb(data, turn=True)[0])
     except BadImageError:
@@ -187,7 +191,7 @@ def _check_pixels(width: int, height: int) -> None:
 
 @cache
 def _codec_decoder() -> Any:
-    """A CPU decoder of nvImageCodec. It has one thread, because workers run in parallel. Its import takes 0.3 s."""
+    """A CPU decoder of nvImageCodec. It has one thread, because workers run in parallel. The import takes 0.3 s."""
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
     return codec.Decoder(
@@ -199,7 +203,7 @@ def _codec_decoder() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """A context that suppresses nvImageCodec's messages on standard error, because the error raised has the reason.
+    """A context that suppresses nvImageCodec's messages on standard error, because the raised error gives the reason.
 
     Only one thread at a time can be in this context.
     """
@@ -215,7 +219,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _stream(data: bytes) -> tuple[Any, str, int, int]:
-    """The stream that nvImageCodec makes of the file, the name of the format, and width and height in pixels."""
+    """The file as a CodeStream of nvImageCodec, the name of the format, and width and height in pixels."""
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
     unknown = BadImageError(
@@ -232,9 +236,10 @@ def _stream(data: bytes) -> tuple[Any, str, int, int]:
 
 
 def _codec_rgb(data: bytes, *, turn: bool) -> tuple[Pixels, str]:
-    """The pixels to which nvImageCodec, the decoder for training, decodes a file, and the name of the format.
+    """Decode a file with nvImageCodec, the decoder for training; return the pixels and the name of the format.
 
-    With `turn`, nvImageCodec rotates the image by its EXIF orientation. Use this only if `why_unsafe` has no objection.
+    With `turn`, nvImageCodec rotates the image by its EXIF orientation. Give `turn` only for files that `why_unsafe`
+    accepts.
     """
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 

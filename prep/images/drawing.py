@@ -1,8 +1,9 @@
 """Draws images of twelve classes that differ in shape, colour and texture.
 
 Each class has a shape and a texture, and hues around one colour. Position, size, rotation, hue, background, noise and
-an occluding patch vary, so that no single pixel reveals the class: a small network learns the classes well, but not at
-once. Only sums, products and square roots are used, because their results have the same bits on every machine.
+an occluding patch vary, so that no single pixel reveals the class. A small network learns the classes well, but only
+after some training. Only sums, products and square roots are used, because their results have the same bits on every
+machine.
 """
 
 from collections.abc import Callable
@@ -49,7 +50,7 @@ _DRAWS = 24  # random numbers for each image, without its noise
 
 
 def draw(label: int, ids: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
-    """Images of one class, uint8 (n, SIDE, SIDE, 3); each is a pure function of (label, id, seed)."""
+    """Draw images of one class, uint8 (n, SIDE, SIDE, 3); each image is a pure function of (label, id, seed)."""
     shape, texture, colour = CLASSES[label]
     u = uniforms(seed, Stream.PREP, label, ids, count=_DRAWS)
     x, y = _coordinates(u)
@@ -68,12 +69,12 @@ def draw(label: int, ids: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
 
 
 def _scale(u: Array) -> Array:
-    """Half of the shape's size in pixels: 11 to 25."""
+    """Half of the size of each shape, in pixels: 11 to 25."""
     return 11 + 14 * u[:, 2]
 
 
 def _coordinates(u: Array) -> tuple[Array, Array]:
-    """The coordinates of each pixel in the shape's own square, which is moved, scaled, rotated and mirrored."""
+    """Each pixel's x and y relative to the shape, which is moved, scaled, rotated and mirrored in the image."""
     grid = np.arange(SIDE) + 0.5 - SIDE / 2
     centre = (u[:, :2] - 0.5) * 24
     x = (grid[None, None, :] - centre[:, 0, None, None]) / _scale(u)[:, None, None]
@@ -101,7 +102,7 @@ def _background(u: Array) -> Array:
 
 
 def _patch(image: Array, u: Array) -> Array:
-    """A grey square of 4 to 14 pixels over each image."""
+    """Draw a grey square over each image; its side is 4 to 13 pixels."""
     grid = np.arange(SIDE)
     side = 4 + np.floor(10 * u[:, 21])
     left, top = np.floor(u[:, 22] * SIDE), np.floor(u[:, 23] * SIDE)
@@ -111,7 +112,7 @@ def _patch(image: Array, u: Array) -> Array:
 
 
 def _noise(label: int, ids: NDArray[np.int64], seed: int) -> Array:
-    """Grey noise in -1..1, one number per pixel."""
+    """Grey noise: one number from -1 to 1 for each pixel."""
     words = hash64(seed, Stream.PREP, label, ids[:, None], _DRAWS + np.arange(SIDE * SIDE // 4))
     noise: Array = words.view("<u2").reshape(-1, 1, SIDE, SIDE) * 2.0**-15 - 1  # four pixels from each word
     return noise

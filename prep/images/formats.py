@@ -27,14 +27,14 @@ _ORIENTATION = 0x0112  # of EXIF
 
 
 class MissingExtraError(ValueError):
-    """The format of a file needs an extra that is not installed; the file itself may be intact."""
+    """The format of a file needs an optional package (an extra) that is not installed; the file may be intact."""
 
 
 @cache
 def plugins() -> dict[str, Any]:
-    """Pillow's plugins by the names that Headrace has for their formats.
+    """Pillow's image classes, by Headrace's name of the format.
 
-    They are imported late, because most data sets need none. They are called by name, because Image.open would also try
+    They are imported late, because most data sets need none of them. Image.open is not used, because it would also try
     other plugins, and apply Pillow's own limit of pixels.
     """
     from PIL import (  # noqa: PLC0415
@@ -68,10 +68,10 @@ def kind_of(data: bytes) -> str:
 
 
 def decode(data: bytes, kind: str, most: int, background: Colour) -> tuple[Pixels, int]:
-    """RGB pixels, (height, width, 3), and their EXIF orientation; transparent pixels are blended with the background.
+    """Decode a file to RGB pixels, uint8 (height, width, 3); return the pixels and the EXIF orientation.
 
-    Raises ValueError for damage and for more than `most` pixels, MissingExtraError for a format whose extra is not
-    installed.
+    Transparent pixels are blended with the background. Raises ValueError for damage and for more than `most` pixels.
+    Raises MissingExtraError for a format whose extra is not installed.
     """
     try:
         image = _heic(data, most) if kind == "HEIC" else _checked(plugins()[kind](io.BytesIO(data)), most)
@@ -83,7 +83,7 @@ def decode(data: bytes, kind: str, most: int, background: Colour) -> tuple[Pixel
 
 
 def _checked(image: Any, most: int) -> Any:
-    """Return the image, which is not decoded yet. Raises ValueError if it has more than `most` pixels."""
+    """Return `image`, which is not decoded yet. Raises ValueError if the image has more than `most` pixels."""
     width, height = image.size
     if width * height > most:
         raise ValueError(f"{width} x {height} pixels; the limit is {most:,}")
@@ -115,7 +115,7 @@ def _rgb(image: Any, background: Colour) -> Pixels:
 def over(pixels: Pixels, alpha: NDArray[np.uint8], background: Colour) -> Pixels:
     """Blend pixels with a background; `alpha`, (height, width), is the opacity of each pixel.
 
-    Computed in whole numbers, so that every machine gives equal pixels.
+    The computation uses whole numbers only, so that every machine gives equal pixels.
     """
     if alpha.min(initial=255) == 255:
         return np.ascontiguousarray(pixels)

@@ -1,7 +1,7 @@
-"""Shrinks an image, with equal bytes on every machine.
+"""Shrinks an image; the result has the same bytes on every machine.
 
-Weights are whole numbers, so that every product and sum is a whole number below 2**53: floating-point matrix products
-are then exact, in whatever order a machine adds them up.
+The weights are whole numbers, so every product and every sum is a whole number below 2**53. Floating-point matrix
+products of such numbers are exact, in whatever order a machine adds the products.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ _UNIT = 1 << 14  # weights of one output pixel sum to this
 
 
 def fitting(width: int, height: int, max_side: int) -> tuple[int, int]:
-    """Width and height after shrinking the longer side to `max_side`; at least one pixel each."""
+    """Width and height in pixels after the longer side is shrunk to `max_side`; each is at least 1."""
     longer = max(width, height)
     return max(1, (2 * width * max_side + longer) // (2 * longer)), max(
         1, (2 * height * max_side + longer) // (2 * longer)
@@ -29,13 +29,13 @@ def shrink(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
 
 
 def _applied(weights: NDArray[np.float64], columns: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The weighted sums of the columns, rounded to whole levels from 0 to 255."""
+    """The weighted means of each column, rounded to whole levels from 0 to 255."""
     sums = weights @ columns.astype(np.float64)
     return np.clip(np.floor(sums / _UNIT + 0.5), 0, 255).astype(np.uint8)
 
 
 def _weights(old: int, new: int) -> NDArray[np.float64]:
-    """The weights, (new, old): whole numbers whose sum is _UNIT in each row, that is, for each new pixel."""
+    """The weight of each old pixel in each new pixel, shape (new, old): whole numbers; each row has the sum _UNIT."""
     scale = old / new
     centres = (np.arange(new) + 0.5) * scale - 0.5
     weights = np.maximum(0.0, 1 - np.abs(np.arange(old) - centres[:, None]) / max(scale, 1.0))

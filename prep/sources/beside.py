@@ -1,4 +1,4 @@
-"""Lists the unread files in a folder of Parquet files, or refuses the folder if they are a data set of their own."""
+"""Lists the other files in a folder of Parquet files; refuses the folder if those files are a second data set."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ _SHOWN = 3  # folders that an error names
 
 
 def others_in(files: Files, read: set[str]) -> list[Unused]:
-    """All files of a folder except those that are read. Raises UsageError if there are images in folders of classes."""
+    """All files of a folder except those in `read`. Raises UsageError if several folders inside it contain images."""
     seen = survey(files)
     images = [seen.table.paths[row] for row in seen.images.tolist()]
     folders = sorted({path.rpartition("/")[0] for path in images} - {""})
@@ -20,7 +20,7 @@ def others_in(files: Files, read: set[str]) -> list[Unused]:
         some = ", ".join(f"{one}/" for one in folders[:_SHOWN])
         raise UsageError(
             f"{files.root}: it has both Parquet files with images ({min(read)}) and {len(folders):,} folders with "
-            f"images ({some}). Move one of the two elsewhere, and give each as a source"
+            f"images ({some}). Move the folders elsewhere, and convert files and folders separately"
         )
     reasons = dict.fromkeys(seen.images.tolist(), _IMAGE)
     reasons |= {row: _PARQUET for row, path in enumerate(seen.table.paths) if path.lower().endswith(".parquet")}

@@ -1,4 +1,4 @@
-"""Reads a source of plain files below a URL of object storage; one listing finds all of them."""
+"""Reads a source of plain files below a URL of object storage; the files are found by listing the URL."""
 
 import hashlib
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ class BucketFiles:
     def stamp(self) -> str:
         """A hash of the paths, sizes and times of all files.
 
-        Each call lists the files again, except that the first call uses the listing of `table` if that was called
-        before.
+        If `table` was called before, the first call uses the files that `table` listed. Every other call lists the
+        files again.
         """
         table = self._list() if self._found is None or self._stamped else self._found
         self._found, self._stamped = table, True
@@ -38,7 +38,7 @@ class BucketFiles:
         return state.hexdigest()
 
     def table(self) -> FileTable:
-        """All files as they were last listed; lists them if that has not been done yet."""
+        """All files as last listed; if no call has listed the files yet, lists them now."""
         if self._found is None:
             self._found = self._list()
         return self._found
@@ -75,13 +75,13 @@ class UrlReader:
         self._stores: dict[str, Remote] = {}
 
     def is_remote(self, _: str) -> bool:
-        """True for all files."""
+        """Return True: all files are at URLs."""
         return True
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of the file. Raises DataError if its size is not that of the table."""
+        """The bytes of the file. Raises DataError if its size differs from that in the table."""
         if entry.size > MAX_FILE_BYTES:
-            raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+            raise changed(self._root, entry.path, f"the file has {entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return b"".join(self._parts(entry))
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
@@ -98,7 +98,7 @@ class UrlReader:
             raise self._gone(entry) from error
 
     def time(self, entry: Entry) -> int:
-        """When the file was last changed, according to the listing."""
+        """The time of the file's last change in nanoseconds, as the server listed it."""
         return entry.time
 
     def _parts(self, entry: Entry) -> Iterator[memoryview]:
@@ -119,7 +119,7 @@ class UrlReader:
         return changed(self._root, entry.path, "it is missing, but existed when prep began")
 
     def _place(self, entry: Entry) -> tuple[Remote, str]:
-        """The store that holds the file, and the name of the file there."""
+        """The store that holds the file, and the name of the file in this store."""
         if is_url(entry.path):
             bucket, name = split_url(entry.path)
             return self._store(bucket), name
@@ -136,7 +136,7 @@ class UrlReader:
 
 
 def split_url(path: str) -> tuple[str, str]:
-    """Split a URL into its bucket or server, as a URL, and the name of the file there."""
+    """Split the URL of a file into the URL of its bucket or server, and the file's name below that URL."""
     scheme, _, rest = path.partition("://")
     host, _, name = rest.partition("/")
     return f"{scheme}://{host}", unquote(name)

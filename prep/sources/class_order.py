@@ -1,8 +1,8 @@
-"""Determines the order of classes, and so their labels: for words, for integers, and from another set or a list.
+"""Determines the order of classes, which gives each class its label.
 
-Labels that are words are sorted, like the names of folders. If all labels are integers, they are class numbers, so that
-label 7 is class 7, as in adopted tars (shards/labels.py). --classes-from takes the classes from another set or from a
-file.
+Names that are words are sorted, like the names of folders. If all labels in a source are integers, they are kept as
+class numbers: label 7 is class 7. `headrace index` has the same rule (shards/labels.py). --classes-from takes the
+classes from another set or from a file.
 """
 
 from collections import Counter
@@ -27,9 +27,10 @@ _TEXT = ".txt"
 
 
 def classes_of(found: set[str], where: Location) -> list[str]:
-    """The classes in the order of their labels, from all label texts in a source.
+    """The classes in the order of their labels; `found` has all different label texts of a source.
 
-    Raises DataError for labels with unprintable characters, and if a stray integer would make thousands of classes.
+    Raises DataError for labels with unprintable characters. Raises DataError, too, if an integer label is so large that
+    thousands of classes would be empty.
     """
     odd = sorted(label for label in found if not label.isprintable())
     if odd:
@@ -45,7 +46,8 @@ def classes_of(found: set[str], where: Location) -> list[str]:
 def gaps(classes: list[str], counts: NDArray[np.int64]) -> list[str]:
     """A line for the user with the class numbers that no image has, if the labels are integers; otherwise no line.
 
-    `counts` has the number of images of each class. Classes with names may well have no images.
+    `counts` has the number of images of each class. Classes with names need no line, because they may well have no
+    images.
     """
     if not labels.are_integers(classes):
         return []
@@ -54,9 +56,9 @@ def gaps(classes: list[str], counts: NDArray[np.int64]) -> list[str]:
 
 
 def integers_as_text(classes: list[str]) -> list[str]:
-    """A line for the user if folders named by integers are sorted as text, so that labels differ from these integers.
+    """A line for the user if folders have integers as names but other integers as labels.
 
-    ImageFolder has the same order.
+    Names are sorted as text, as ImageFolder of torchvision does.
     """
     if not labels.are_integers(classes) or classes == [str(number) for number in range(len(classes))]:
         return []
@@ -66,9 +68,10 @@ def integers_as_text(classes: list[str]) -> list[str]:
 
 
 def read_classes(path: Location) -> tuple[ClassInfo, ...]:
-    """The classes of the shard set or file at `path`: one class per line, optionally with its name after a tab.
+    """The classes of the shard set or text file at `path`.
 
-    A URL that ends in .txt names a file; any other URL names a set.
+    A file has one class per line, optionally with its name after a tab. A URL that ends in .txt names a file; any other
+    URL names a set.
     """
     if isinstance(path, Url) and not path.name.endswith(_TEXT):
         return read_manifest(path)[1].classes
@@ -85,7 +88,7 @@ def read_classes(path: Location) -> tuple[ClassInfo, ...]:
     infos = class_list(((one.strip(), (name or one).strip()) for one, _, name in pairs), path)
     if not infos or len({one.id for one in infos}) < len(infos):
         raise DataError(
-            f"--classes-from {path}: expected each class once, with one class per line; it lists {len(infos):,} classes"
+            f"--classes-from {path}: expected each class once, with one class per line; found {len(infos):,} classes"
         )
     return infos
 
@@ -93,9 +96,9 @@ def read_classes(path: Location) -> tuple[ClassInfo, ...]:
 def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Location, *, more: bool) -> Source:
     """The source with the classes of the set at `where`, matched by id or name.
 
-    Classes that the set does not have get the labels after those of the set. If the classes of the set are the integers
-    from 0 on, the next integers follow, up to the largest label in the source. Raises DataError for new classes unless
-    `more`.
+    New classes, which the set does not have, get the labels after those of the set. If the set's classes are the
+    integers from 0 on, and the source's labels are integers, new classes are the integers up to the largest label in
+    the source. Raises DataError for new classes if `more` is False.
     """
     used = source.used()
     names = [source.classes[label].id for label in used]
@@ -108,7 +111,7 @@ def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Locat
             raise DataError(
                 f"{source.files.root}: {counted(len(new), 'class is', 'classes are')} not among the {len(infos):,} "
                 f"classes of {where}: {first_of([one.id for one in new], _SHOWN)}. Give --new-classes to add "
-                f"{'it' if len(new) == 1 else 'them'} at the end of its list, or remove the images from the source"
+                f"{'it' if len(new) == 1 else 'them'} at the end of the list, or remove the images from the source"
             )
         if [*by_id] == [str(number) for number in range(len(infos))] and labels.are_integers(names):
             every = classes_of({*by_id, *names}, source.files.root)
@@ -126,7 +129,7 @@ def _numbered(source: Source, used: list[int], own: list[int], infos: tuple[Clas
 
 
 def _tables(infos: tuple[ClassInfo, ...]) -> tuple[dict[str, int], dict[str, int]]:
-    """The label of each class by its id, and the label by name for names that only one class has."""
+    """The labels by class id, and the labels by class name, without names that several classes share."""
     often = Counter(one.name for one in infos)  # a name shared by two classes identifies neither
     by_name = {one.name: label for label, one in enumerate(infos) if often[one.name] == 1}
     return {one.id: label for label, one in enumerate(infos)}, by_name
@@ -135,7 +138,7 @@ def _tables(infos: tuple[ClassInfo, ...]) -> tuple[dict[str, int], dict[str, int
 def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, int] | None:
     """The label of each of the classes `names`: by id, by name, or for integers by position in `infos`.
 
-    None if one of them is not among `infos`.
+    None if one of `names` is not among `infos`.
     """
     found = next((table for table in _tables(infos) if set(names) <= table.keys()), None)
     if found is None and labels.are_integers(names) and all(len(name) < 9 and int(name) < len(infos) for name in names):
@@ -146,7 +149,7 @@ def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, i
 def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> Source:
     """The source with the classes `infos` in their order.
 
-    Its own classes are matched with them by id, by name, or for integers by position in `infos`.
+    The classes of the source are matched with `infos` by id, by name, or for integers by position in `infos`.
     """
     used = source.used()
     names = [source.classes[label].id for label in used]

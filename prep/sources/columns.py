@@ -36,16 +36,16 @@ class Columns(NamedTuple):
     label: str
     split: str | None
     bytes: str | None = None
-    """The column of file sizes, which is used for files at URLs."""
+    """The header of the column with file sizes in bytes, which is used for files at URLs."""
 
 
 def has_header(options: Options) -> bool:
-    """Whether the first line of a listing names its columns: not if --columns lists them in order."""
+    """Whether the first line of a listing has the headers; False if --columns lists the columns in order."""
     return options.columns is None or "=" in options.columns
 
 
 def in_order(options: Options) -> list[str]:
-    """The columns of a listing without a header. Raises UsageError if --columns is invalid."""
+    """The columns of a listing without a header, in order. Raises UsageError if --columns is invalid."""
     words = [word.strip().lower() for word in (options.columns or "").split(",")]
     used = [word for word in words if word != _UNUSED]
     if len(set(used)) < len(used) or not set(_NEEDED) <= set(used) <= set(_HEADERS):
@@ -54,13 +54,13 @@ def in_order(options: Options) -> list[str]:
 
 
 def find_columns(where: Location, headers: list[str], options: Options) -> Columns:
-    """The columns among these headers. Raises MissingColumnError if path or label is missing."""
+    """Find the columns among these headers. Raises MissingColumnError if the column for path or label is missing."""
     path, label, split, size = (find_column(what, where, headers, options) for what in _HEADERS)
     return Columns(str(path), str(label), split, size)
 
 
 def find_column(what: str, where: Location, headers: list[str], options: Options) -> str | None:
-    """The header of the column for "path", "label" or "split"; None if there is no column for splits."""
+    """The header of the column for `what`, such as "path". None if there is no column for "split" or "bytes"."""
     by_name = {name.strip().lower(): name for name in reversed(headers)}
     chosen = _chosen(options) if options.columns is not None and has_header(options) else {}
     asked = (chosen[what],) if what in chosen else _HEADERS[what]
@@ -68,14 +68,14 @@ def find_column(what: str, where: Location, headers: list[str], options: Options
     if header is None and (what in _NEEDED or what in chosen):
         raise MissingColumnError(
             f"{where}: its columns are {', '.join(headers[:20]) or 'none'}; none of them is the {what} "
-            f"({', '.join(asked)}). Rename one, or name them with --columns path=HEADER,label=HEADER; for a "
-            "listing without a header give --columns path,label"
+            f"({', '.join(asked)}). Rename a column, or give the headers with --columns path=HEADER,label=HEADER; "
+            "for a listing without a header, give --columns path,label"
         )
     return header
 
 
 def _chosen(options: Options) -> dict[str, str]:
-    """The header in lower case for each column in `--columns path=HEADER,label=HEADER`.
+    """The header of each column in `--columns path=HEADER,label=HEADER`, in lower case.
 
     Raises UsageError if --columns is invalid.
     """
@@ -88,16 +88,16 @@ def _chosen(options: Options) -> dict[str, str]:
 
 def _senseless(options: Options) -> UsageError:
     return UsageError(
-        f"--columns {options.columns}: for a listing without a header, give its columns in order, such as "
-        "path,label,split, with - for columns that are not used; otherwise give headers, such as "
-        "path=image,label=species"
+        f"--columns {options.columns}: for a listing with a header, give headers, such as path=image,label=species. "
+        "For a listing without a header, give its columns in order, such as path,label,split, with - for columns that "
+        "are not used"
     )
 
 
 def rows_of_csv(lines: Iterable[str], where: Location, options: Options) -> Iterator[tuple[int, dict[str, Any]]]:
     """The line number and the cells of each row of a CSV.
 
-    Keys of the cells are path and label, and also split and bytes if there are such columns.
+    The cells have the keys path and label, and also split and bytes if the CSV has such columns.
     """
     if has_header(options):
         table = csv.DictReader(lines, strict=True)
@@ -132,12 +132,12 @@ def objects_of(lines: Iterable[str], where: Location) -> Iterator[tuple[int, dic
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: line {number} is not JSON ({error}). Correct it and try again") from error
         if not isinstance(row, dict):
-            raise DataError(f"{where}: line {number} is not an object with a file and a label. Correct it")
+            raise DataError(f"{where}: line {number} is not a JSON object with a file and a label. Correct it")
         yield number, row
 
 
 def cells(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
-    """The cells of a row by meaning: path and label, and also split and bytes if the table has such columns."""
+    """The cells of a row with the keys path and label, and also split and bytes if the table has such columns."""
     found = {"path": row.get(columns.path), "label": row.get(columns.label)}
     return found | {
         name: row.get(header)

@@ -22,9 +22,9 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def demo_source(out: Path, seed: int, *, say: Say, train: int | None = None, val: int | None = None) -> Path:
-    """The path of a zip of drawn images beside `out`. The zip is made unless it exists already.
+    """Return the path of a zip of drawn images beside `out`; make the zip if it does not exist.
 
-    `train` and `val` are the largest numbers of images of each class in the two splits; None means the whole demo set.
+    `train` and `val` limit the number of images of each class in the two splits; None means no limit.
     """
     train, val = min(train or TRAIN, TRAIN), min(val or VAL, VAL)
     out = followed(out)

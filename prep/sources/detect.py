@@ -1,4 +1,4 @@
-"""Finds the source at a path: its files, and their layout."""
+"""Finds the kind of a source at a path or URL, and the layout of its files."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ _OF_FILES = (".zip", ".tar", ".tgz", *ENDINGS)  # endings of files, not of folde
 def open_files(path: Location, room: Path, options: Options | None = None) -> Files:
     """The files of the source at `path`: a folder, zip, tar, listing or Parquet file.
 
-    Temporary files, such as an unpacked tar, are stored on the disk of the folder `room`.
+    Temporary files, such as an unpacked tar, are stored in the folder `room`.
     """
     options = options or Options()
     if isinstance(path, Url):
@@ -57,8 +57,8 @@ def open_files(path: Location, room: Path, options: Options | None = None) -> Fi
 def open_files_at(url: Url, room: Path, options: Options) -> Files:
     """The files of the source at a URL.
 
-    These are the files below the URL in object storage, or the files in the archive, listing or Parquet file at the
-    URL.
+    These are the files below the URL in object storage, or those that the archive, listing or Parquet file at the URL
+    contains or names.
     """
     file = RemoteFile(url)
     name = url.name.lower()
@@ -80,7 +80,7 @@ def open_files_at(url: Url, room: Path, options: Options) -> Files:
 
 
 def open_source(files: Files, options: Options) -> Source:
-    """The data set that these files form, with the options applied, such as --classes-from and --per-class."""
+    """The data set that these files form, after options such as --classes-from and --per-class are applied."""
     source = _whole_source(files, options)
     if options.classes_from is not None:
         source = with_classes(source, read_classes(location(options.classes_from)), str(options.classes_from))
@@ -99,5 +99,5 @@ def _whole_source(files: Files, options: Options) -> Source:
         return open_metadata(seen, metadata, options) if metadata else open_imagefolder(seen, options)
     if options.val_fraction is not None or options.val is not None:
         given = "--val" if options.val is not None else "--val-fraction"
-        raise UsageError(f"{files.root}: TinyImageNet has a validation split of its own. Omit {given}")
+        raise UsageError(f"{files.root}: TinyImageNet already has a validation split. Omit {given}")
     return open_tinyimagenet(seen, root)

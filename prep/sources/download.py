@@ -1,4 +1,4 @@
-"""`headrace prep --download`: fetches the official zip, resumes an interrupted transfer, and checks the file."""
+"""`headrace prep --download`: fetches a data set's official zip, resumes interrupted transfers, and checks the file."""
 
 import hashlib
 import http.client

@@ -1,6 +1,6 @@
-"""Reads one file of a source, on a disk or at a URL: its size, its time of change, and bytes at any position.
+"""Reads one file of a source, on a disk or at a URL: its size, the time of its last change, and bytes at any position.
 
-Objects of both classes can be pickled. They open the file or the connection when it is first needed.
+LocalFile and RemoteFile can be pickled. They open the file or the connection at the first use.
 """
 
 import io
@@ -31,7 +31,7 @@ class File(Protocol):
         """The size in bytes. Raises OSError or HeadraceError if it cannot be determined."""
 
     def stamp(self) -> str:
-        """Size and time of the last change, as a text that differs after a change."""
+        """The file's size and the time of its last change, as a text that differs after a change."""
 
     def pread(self, size: int, offset: int) -> bytes:
         """At most `size` bytes from `offset` on; fewer only at the end of the file."""
@@ -62,7 +62,7 @@ class LocalFile:
         return self._path.stat().st_mtime_ns
 
     def stamp(self) -> str:
-        """Size and time of the last change, as a text that differs after a change."""
+        """The file's size and the time of its last change, as a text that differs after a change."""
         seen = self._path.stat()
         return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
 
@@ -89,7 +89,8 @@ class LocalFile:
 class RemoteFile:
     """A file at a URL.
 
-    Its size and time are those of the first access or of the last call of `stamp`; its bytes are those of now.
+    Size and time are kept from the first access or the last call of `stamp`. Bytes are always requested from the
+    server.
     """
 
     remote = True
@@ -111,7 +112,7 @@ class RemoteFile:
 
     @property
     def entry(self) -> Entry:
-        """The entry of the file on the server. Raises AbsentError if it does not exist."""
+        """Name, size and time of the file, as the server gives them. Raises AbsentError if the file does not exist."""
         if self._entry is None:
             self._entry = self.store.entry(self.name)
         return self._entry
@@ -127,7 +128,7 @@ class RemoteFile:
         return nanoseconds(self.entry.modified)
 
     def stamp(self) -> str:
-        """The current size and time of the last change, as a text that differs after a change."""
+        """The file's current size and the time of its last change, as a text that differs after a change."""
         self._entry = seen = self.store.entry(self.name)
         return f"{seen.bytes} bytes, modified {seen.modified.isoformat()}"
 
@@ -178,13 +179,13 @@ class _Ranges(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position; return it as bytes from the start of the file."""
+        """Move to a position; return the position in bytes from the start of the file."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._file.size}[whence]
         self._place = start + offset
         return self._place
 
     def tell(self) -> int:
-        """The position as bytes from the start of the file."""
+        """The position in bytes from the start of the file."""
         return self._place
 
     def readinto(self, buffer: Any) -> int:
@@ -217,10 +218,10 @@ class _Pieces(io.RawIOBase):
 
 
 def file_at(where: Location) -> LocalFile | RemoteFile:
-    """The file at a location."""
+    """An object that reads the file at a path or URL."""
     return RemoteFile(where) if isinstance(where, Url) else LocalFile(where)
 
 
 def nanoseconds(time: datetime) -> int:
-    """A time in nanoseconds since 1970, like the times of files on a disk, rounded to seconds."""
+    """Convert a time to nanoseconds since 1970, the unit of times of files on a disk; rounded to seconds."""
     return round(time.timestamp()) * _SECOND

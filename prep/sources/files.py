@@ -1,7 +1,7 @@
 """Describes the files of any source: a table of files, and a reader that can be passed to workers.
 
-A table consists of columns, because an object for each file would take too much memory in a large prep. It takes about
-150 bytes per file.
+A table consists of columns, because an object for each file would take too much memory in a large prep. A table takes
+about 150 bytes per file.
 """
 
 from bisect import bisect_left
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
 
 
 class Unused(NamedTuple):
-    """A source file that is not a sample, and the reason; or a folder of such files, ending with a slash."""
+    """A source file that is not a sample, with the reason, or a folder of such files, whose path ends with a slash."""
 
     path: str
     reason: str
@@ -91,7 +91,7 @@ class FileTable:
         return FileTable([paths[row] for row in rows.tolist()], *(column[rows] for column in self._numbers()))
 
     def below(self, folder: str, rows: NDArray[np.int64]) -> "FileTable":
-        """The entries at `rows` below `folder` ("" or with a slash at its end), with paths relative to it."""
+        """The entries at `rows`, with paths relative to `folder`, which is "" or ends with a slash."""
         part = self.take(rows)
         return part.renamed([path[len(folder) :] for path in part.paths])
 
@@ -104,23 +104,26 @@ class FileTable:
 
 
 class Reader(Protocol):
-    """Reads entries. It can be pickled, and opens what it needs at its first read."""
+    """Reads the files that entries describe.
+
+    A reader can be pickled; it opens files or connections at its first read.
+    """
 
     prefix: str
-    """The prefix that was removed from the paths of its entries."""
+    """The prefix that was removed from the paths of the entries; the reader adds it again."""
 
     def is_remote(self, path: str) -> bool:
-        """Whether reading the file means waiting for a server, so that it pays to request several files at once."""
+        """Whether the file is read from a server. If so, requesting several files at the same time is faster."""
         ...
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of the file, checked against the table. Raises DataError if it has changed or is missing."""
+        """The bytes of the file, checked against the table. Raises DataError if the file has changed or is missing."""
         ...
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
         """The bytes in parts of at most CHUNK bytes.
 
-        A difference from the table may be found only after the last part.
+        An error for a difference from the table may be raised only after the last part.
         """
         ...
 
@@ -129,7 +132,7 @@ class Reader(Protocol):
         ...
 
     def time(self, entry: Entry) -> int:
-        """The time of the file's last change, as in the table; 0 if its CRC-32 is known."""
+        """The time of the file's last change in nanoseconds, like the times in the table; 0 if its CRC-32 is known."""
         ...
 
 
@@ -143,22 +146,25 @@ class Files(Protocol):
     left_out: LeftOut
     """Files without an entry in `table`: links, which are not followed, and unsupported kinds."""
     empty: list[str]
-    """Folders without any file, each with a slash at its end; empty if the source does not list folders."""
+    """Folders without any file, each with a slash at its end; an empty list if the source does not list folders."""
 
     def stamp(self) -> str:
-        """A value that changes whenever the files may have changed; computed without reading contents."""
+        """A text that differs whenever the files may have changed; no contents are read to compute it."""
         ...
 
     def table(self) -> FileTable:
-        """All regular files, by path inside the source."""
+        """All regular files, sorted by their path inside the source."""
         ...
 
     def reader(self, prefix: str) -> Reader:
-        """A reader of entries whose paths had `prefix` removed."""
+        """A reader of entries from whose paths `prefix` was removed."""
         ...
 
     def unpack(self) -> None:
-        """Make the unpacked copy that `reader` needs, if the source is packed. A call of `table` makes it too."""
+        """Make the unpacked copy that `reader` needs, if the source is packed.
+
+        A call of `table` makes this copy too.
+        """
         ...
 
     def close(self) -> None:
@@ -172,13 +178,13 @@ def without_files(folders: Iterable[str], *paths: list[str]) -> list[str]:
 
 
 def leads_to(folder: str, paths: list[str]) -> bool:
-    """Whether any of the sorted paths is in the folder, a path with a slash at its end."""
+    """Whether any of the sorted `paths` is in `folder`, which ends with a slash."""
     at = bisect_left(paths, folder)
     return at < len(paths) and paths[at].startswith(folder)
 
 
 def changed(root: Location, path: str, what: str) -> DataError:
-    """The error for a file that differs from the table; `what` says how."""
+    """The error for a file that differs from its entry in the table; `what` states the difference."""
     return DataError(
         f"{root}: {path}: {what}. Check that the source is complete and that nothing writes to it, then run prep again"
     )

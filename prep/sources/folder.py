@@ -37,16 +37,16 @@ class FolderFiles:
         self._found: FileTable | None = None
 
     def stamp(self) -> str:
-        """The hash of the paths, sizes and modification times of all files, found by a new walk over the folder."""
+        """Find all files again; return the hash of their paths, sizes and modification times."""
         stamp, self._found = self._walk()
         return stamp
 
     def table(self) -> FileTable:
-        """All regular files, as the last call of `stamp` found them; walks over the folder if there was no call."""
+        """All regular files, as the last call of `stamp` found them; if there was no call, finds them now."""
         return self._found if self._found is not None else self._walk()[1]
 
     def _walk(self) -> tuple[str, FileTable]:
-        """The stamp, and the files sorted by path."""
+        """Find all files; return the stamp, and the files sorted by path."""
         paths: list[str] = []
         numbers = array("q")  # size and time of each file; whole stat results would take half a kilobyte per file
         left_out: LeftOut = []
@@ -89,13 +89,13 @@ class FolderReader:
         self._flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
 
     def is_remote(self, _: str) -> bool:
-        """False for all files."""
+        """Return False: all files are on a disk."""
         return False
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of the file. Raises DataError if its size is not that of the table."""
+        """The bytes of the file. Raises DataError if its size differs from that in the table."""
         if entry.size > MAX_FILE_BYTES:
-            raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+            raise changed(self._root, entry.path, f"the file has {entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return b"".join(self._parts(entry, entry.size + 1))
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
@@ -113,7 +113,7 @@ class FolderReader:
             os.close(descriptor)
 
     def time(self, entry: Entry) -> int:
-        """The time of the file's last change; 0 if that is unknown, in which case no read will succeed."""
+        """The time of the file's last change in nanoseconds; 0 if the file cannot be found, and so cannot be read."""
         try:
             return os.stat(self._path(entry), follow_symlinks=self._follow).st_mtime_ns  # noqa: PTH116  the hot loop's
         except OSError:
@@ -123,7 +123,10 @@ class FolderReader:
         return entry.path if entry.path.startswith("/") else self._start + entry.path  # listings have absolute paths
 
     def _parts(self, entry: Entry, most: int) -> Iterator[bytes]:
-        """The file in parts of at most `most` bytes. Requests one byte too many, to notice if the file has grown."""
+        """The file in parts of at most `most` bytes.
+
+        One byte more than the size is requested, to notice if the file has grown.
+        """
         descriptor = self._open(entry)
         left = entry.size
         try:
@@ -149,7 +152,7 @@ class FolderReader:
 
 
 class _Walk:
-    """Walks over everything below a folder.
+    """Finds all files and folders below a folder.
 
     Entries that are neither files nor folders are added to `left_out`; folders are added to `folders`, with a slash at
     the end.
@@ -159,7 +162,10 @@ class _Walk:
         self._root, self._left_out, self._folders, self._follow = root, left_out, folders, follow
 
     def files(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Path and state of each file at any depth. Raises DataError if a folder cannot be listed."""
+        """Yield the path and the stat result of each file at any depth.
+
+        Raises DataError if a folder cannot be listed.
+        """
         try:
             yield from self._walk()
         except OSError as error:
@@ -186,10 +192,10 @@ class _Walk:
                         pending.append((one.path, f"{path}/", inside))
 
     def _inside(self, one: "os.DirEntry[str]", path: str, around: "_Places") -> "_Places | None":
-        """The folders that contain the entries of the folder `one`; empty if links are not followed.
+        """Return the folder `one` and all folders above it, as device and inode; empty if links are not followed.
 
-        None if `one` is a link to a folder that contains it: the walk would never end, so the link is added to
-        `left_out`.
+        If `one` is a link to a folder that contains it, following it would never end. Then add the link to `left_out`
+        and return None.
         """
         if not self._follow:
             return ()
@@ -207,7 +213,10 @@ class _Walk:
             return False
 
     def _file(self, one: "os.DirEntry[str]", path: str) -> os.stat_result | None:
-        """The state of a file; None for anything else, such as a link that is not followed; adds it to `left_out`."""
+        """Return the stat result of a file.
+
+        Add anything else, such as a link that is not followed, to `left_out` and return None.
+        """
         if one.is_symlink() and not self._follow:
             self._left_out.append((path, SYMBOLIC))
             return None
@@ -231,6 +240,9 @@ def _place(seen: os.stat_result) -> tuple[int, int]:
 
 
 def _refuse_unless_nowhere(one: "os.DirEntry[str]", error: OSError) -> None:
-    """Raise the error again unless it means that a link leads nowhere, because unreadable files must not be omitted."""
+    """Raise `error` again, except for a link whose target does not exist.
+
+    Files that cannot be read must not be omitted.
+    """
     if not one.is_symlink() or error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
         raise error

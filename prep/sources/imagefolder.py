@@ -1,11 +1,11 @@
-"""Reads trees with a folder for each class, like torchvision's ImageFolder: the folder of an image is its class.
+"""Reads folders of classes, like torchvision's ImageFolder: the folder of an image gives its class.
 
-train/CLASS/**/*.jpg  with val/ and perhaps test/ beside train/, under any of their usual names (splits.py)
-CLASS/**/*.jpg        one tree; --val-fraction takes a part of every class for validation
+With splits, the images are in train/CLASS/ and its subfolders, and in val/ and perhaps test/ beside train/. Other usual
+names of splits are accepted too (splits.py). Without splits, the images are in CLASS/ and its subfolders, and
+--val-fraction takes a part of every class for validation.
 
-Images in other places, beside the folders of classes or in a folder that is not a split, have no class and are
-reported. A folder without any file is not a class. A class without usable files ends the run unless --on-empty-class
-says otherwise.
+Images beside the folders of classes, or in a folder that is not a split, have no class. The report lists them. A folder
+without any file is not a class. A class without usable files ends the run unless --on-empty-class says otherwise.
 """
 
 import sys
@@ -38,9 +38,9 @@ _SHOWN = 5  # classes that an error lists
 
 
 def find_trees(paths: list[str], rows: list[int], options: Options) -> tuple[str, dict[str, list[int]]] | None:
-    """The root of the trees, and the `rows` of images by the folder of their split.
+    """Find the folder that contains the splits or classes; return it, and the `rows` of the images by split folder.
 
-    If there is only one tree, its key is "". None if no image is in a folder of a class.
+    If there are no splits, the only key is "". Returns None if no image is in a folder of a class.
     """
     folders = [paths[row].count("/") for row in rows]
     depth = 0
@@ -76,7 +76,7 @@ def _folder(path: str, depth: int) -> str:
 
 
 def open_imagefolder(seen: Survey, options: Options) -> TableSource:
-    """The source in these trees."""
+    """Make the source from the folders of classes. Raises DataError if there are none."""
     files, table = seen.files, seen.table
     found = find_trees(table.paths, seen.images.tolist(), options)
     if found is None:
@@ -129,15 +129,15 @@ def _refuse_splits_as_classes(where: Location, paths: list[str]) -> None:
         names = ", ".join(f"{name}/" for name in alike)
         raise UsageError(
             f"{where}: {names} look like splits, not like classes, and there is no train/ with a folder for each class "
-            "in it. Name the folder of the training images train/, with train/CLASS/ folders in it, and the others "
-            "val/ and test/; or give a listing"
+            "in it. Rename the folder of the training images to train/, with train/CLASS/ folders in it, and the "
+            "others to val/ and test/; or give a listing"
         )
 
 
 def _without_labels(
     seen: Survey, root: str, splits: dict[str, tuple[str, NDArray[np.int64]]], options: Options
 ) -> dict[str, str]:
-    """The folders of a test split that is not used because it has no labels, each with this reason."""
+    """The test folders that are not used because they have no labels, each with this reason."""
     if "test" in splits or any(not tree for tree, _ in splits.values()):
         return {}
     depth = root.count("/")
@@ -149,9 +149,10 @@ def _without_labels(
 def _splits(
     where: Location, names: dict[str, list[str]], label_of: dict[str, int], refused: set[str], options: Options
 ) -> dict[str, tuple[str, NDArray[np.int64]]]:
-    """The tree of each split, and the label of each image in it: -1 in refused classes.
+    """The folder of each split, and the label of each image in this folder; -1 if its class is refused.
 
-    `names` are the classes of the images of each tree. A test tree without any of these classes has no labels.
+    `names` has the class of each image, by the folder of the split. A test folder without any training class has no
+    labels.
     """
     refuse_two_validations(where, names, options)
     found: dict[str, tuple[str, NDArray[np.int64]]] = {}
@@ -166,12 +167,12 @@ def _splits(
         found[split] = (tree, np.array([label_of.get(name, -1) for name in classes], np.int64))
     if options.val is not None and VALIDATION not in found:
         others = ", ".join(tree for tree, _ in found.values() if tree) or "none"
-        raise UsageError(f"{where}: --val {options.val}: no such split (there are: {others})")
+        raise UsageError(f"{where}: --val {options.val}: no such split (the splits are: {others})")
     return {name: found[name] for name in (TRAIN, VALIDATION, "test") if name in found}
 
 
 def _refused(seen: Survey, top: str, classes: set[str], options: Options) -> set[str]:
-    """The folders of classes below `top` that have files but no images."""
+    """The names of the class folders below `top` that have files but no images."""
     why: dict[str, Counter[str]] = defaultdict(Counter)
     rows = (row for row, reason in enumerate(seen.why_not) if reason)
     others = [*((seen.table.paths[row], seen.why_not[row]) for row in rows), *seen.left_out]
@@ -198,18 +199,18 @@ def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
 
 
 def _follow(files: Files, links: int) -> str:
-    """Advice about links that were not followed; only links on a disk can be followed."""
+    """Advice to follow the links that were not followed; "" if the source is not a folder on a disk."""
     return "Give --follow-links to read the targets of links. " if links and isinstance(files, FolderFiles) else ""
 
 
 def _class(path: str, top: str) -> str:
-    """The folder directly below `top` on the path; "" if there is none."""
+    """The name of the folder directly below `top` on the path; "" if there is none."""
     inside = path[len(top) :] if path.startswith(top) else ""
     return inside.partition("/")[0] if "/" in inside else ""
 
 
 def _empty(seen: Survey, root: str, trees: Iterable[str]) -> list[str]:
-    """The folders of classes without any file, except hidden folders."""
+    """The class folders that contain no files except hidden ones."""
     tops = [root + (f"{tree}/" if tree else "") for tree in trees]
 
     def classes(paths: Iterable[str]) -> set[str]:

@@ -1,7 +1,7 @@
 """Finds the kind of a file by its name and first bytes: hidden, a supported or unsupported image, or not an image.
 
-A file with a known ending is a candidate for an image, which is checked when it is decoded. For other files the first
-bytes decide: a JPEG is recognized whatever its name.
+A file whose name has the ending of a supported format is a candidate; it is checked later, when it is decoded. For
+other files the first bytes decide: a JPEG is recognized whatever its name.
 """
 
 import re
@@ -43,7 +43,7 @@ _HIDDEN = frozenset(
 
 
 def has_image_ending(path: str) -> bool:
-    """Whether the file is a candidate because of its name."""
+    """Whether the file is a candidate because its name ends like that of an image."""
     dot = path.rfind(".")  # a name that begins with a dot is a hidden file
     return dot >= 0 and path[dot + 1 :].lower() in ENDINGS
 
@@ -55,12 +55,12 @@ def ending(path: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder with this name is hidden, or one that desktop programs create for themselves."""
+    """Whether the name is that of a hidden file or folder, or of one that programs create, such as Thumbs.db."""
     return (name.startswith(".") and name not in {".", ".."}) or name.lower() in _HIDDEN
 
 
 def why_not_read(path: str, start: bytes) -> str:
-    """Why a file with these first bytes is not a candidate; "" if it is one."""
+    """The reason why a file with these first bytes is not a candidate for an image; "" for a candidate."""
     raw = ending(path) in _RAW_ENDINGS
     if _READ.match(start) and not raw:
         return ""

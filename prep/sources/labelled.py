@@ -19,7 +19,7 @@ _USUAL = ("train", "val", "test")
 
 
 class Labelled(NamedTuple):
-    """A row in a table of files that is a sample."""
+    """A sample: its row in a table of files, its label and its split."""
 
     row: int
     label: str
@@ -27,7 +27,7 @@ class Labelled(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Facts about a kind of source that are not in its labelled rows."""
+    """Facts about a source that its labelled rows do not contain."""
 
     name: str
     others: FileTable  # files that determine labels, by their paths in the data set
@@ -45,9 +45,9 @@ def labelled_source(
     unused: list[Unused],
     options: Options,
 ) -> TableSource:
-    """The source of these rows of `table`, which has the paths that `reader` reads. Rows keep their order.
+    """Make a source of these samples, which are rows of `table`; `reader` reads the files of `table`.
 
-    Raises DataError or UsageError if labels or splits do not form a data set.
+    The samples keep their order. Raises DataError for invalid labels, and UsageError if a required split is missing.
     """
     where = files.root
     classes = list(layout.classes) or classes_of({one.label for one in samples}, where)
@@ -76,7 +76,7 @@ def _splits(table: FileTable, samples: list[Labelled], classes: list[str], optio
 
 
 def usual_first(name: str) -> tuple[int, str]:
-    """The order of splits: training, validation, test, then the others by name."""
+    """The sort key of a split: training comes first, then validation, test, and the others by name."""
     return (_USUAL.index(name) if name in _USUAL else len(_USUAL), name)
 
 
@@ -86,12 +86,12 @@ def check_splits(where: Location, splits: Collection[str], options: Options, wit
     `without_train` is the advice in the message if the training split is missing.
     """
     if "train" not in splits:
-        raise UsageError(f"{where}: no row is of split train (there are: {', '.join(splits)}). {without_train}")
+        raise UsageError(f"{where}: no row is of split train (the splits are: {', '.join(splits)}). {without_train}")
     if options.val is not None and "val" not in splits:
-        raise UsageError(f"{where}: --val {options.val}: no such split (there are: {', '.join(splits)})")
+        raise UsageError(f"{where}: --val {options.val}: no such split (the splits are: {', '.join(splits)})")
 
 
 def odd_splits(splits: Iterable[str]) -> list[str]:
-    """A line for the user for each split that training does not use."""
+    """A line for the user about each split that training does not use."""
     others = [name for name in splits if name not in _USUAL]
     return [f"split {name} is neither for training nor for validation; it keeps its name" for name in others]

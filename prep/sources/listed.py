@@ -1,4 +1,4 @@
-"""Presents a listing as a source: its rows are sorted on the disk, and options are applied chunk by chunk."""
+"""Makes a source from a listing: the rows are sorted on the disk, and options are applied chunk by chunk."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,8 +21,8 @@ _Labels = NDArray[np.int64]
 class Share:
     """The training images that are used for validation: in each class, the images with the smallest keys.
 
-    `last` and `place` have the key and the index of the last validation image of each class; `any` says for each class
-    whether it has validation images.
+    For each class, `last` and `place` have the key and the index of its last validation image. `any` is true for
+    classes with validation images.
     """
 
     seed: int
@@ -31,7 +31,7 @@ class Share:
     any: NDArray[np.bool_]
 
     def of(self, labels: _Labels, first: int) -> NDArray[np.bool_]:
-        """Which of these training images are for validation, given their labels.
+        """A mask of the training images with these labels: true for those that are used for validation.
 
         `first` is the index of the first of these images among all training images.
         """
@@ -42,11 +42,11 @@ class Share:
 
 
 def share_of(labels: Callable[[], Iterable[_Labels]], classes: int, fraction: float, seed: int) -> Share:
-    """The share of the training images to use for validation.
+    """Choose the training images to use for validation.
 
-    Each call of `labels` yields the labels of all training images in order. The result equals that of
-    `validation_part`, but the memory holds only 256 counts for each class. The counts tell in which bin of keys the
-    quota of a class ends, and only the keys in that bin are sorted.
+    Each call of `labels` yields the labels of all training images in order. The same images are chosen as by
+    `validation_part`, but memory holds only 256 counts for each class, one for each bin of keys. The counts tell in
+    which bin a class reaches its number of validation images. Only the keys in that bin are sorted.
     """
     counts = np.zeros((classes, _BINS), np.int64)
     for some, keys, _ in _keyed(labels(), seed):
@@ -76,9 +76,9 @@ def _keyed(labels: Iterable[_Labels], seed: int) -> Iterator[tuple[_Labels, NDAr
 
 
 class _FirstOfEach:
-    """Finds the samples that are among the first of their class and split.
+    """Finds the first `per_class` samples of each class in each split.
 
-    The samples arrive in order, in several calls.
+    The samples are passed in order, in several calls of `of`.
     """
 
     def __init__(self, classes: int, splits: int, per_class: int) -> None:
@@ -86,7 +86,7 @@ class _FirstOfEach:
         self._classes, self._per_class = classes, per_class
 
     def of(self, labels: _Labels, splits: _Labels) -> NDArray[np.bool_]:
-        """Which of the next samples, given by label and split, are among the first of their class and split."""
+        """A mask of the next samples: true for the first `per_class` samples of each class and split."""
         groups = splits * self._classes + labels
         order = np.argsort(groups, kind="stable")
         ordered = groups[order]
@@ -101,8 +101,8 @@ class _FirstOfEach:
 class ListedSource:
     """A source whose samples are in a table, sorted by path, with numbers for labels and splits.
 
-    `number` maps the numbers of labels in the table to labels, and `code` the numbers of splits to indices of `names`.
-    `share` becomes the validation part.
+    `number` maps the number of a label in the table to the label. `code` maps the number of a split in the table to its
+    index in `names`. The images of `share` become the validation part.
     """
 
     layout: str
@@ -145,8 +145,7 @@ class ListedSource:
     def divided(self, fraction: float, seed: int) -> "ListedSource":
         """The source with a validation part: the share `fraction` of each class, taken from the training part.
 
-        If `fraction` is 0, the source stays as it is. Raises UsageError if the share is not a single image of any
-        class.
+        If `fraction` is 0, the source stays as it is. Raises UsageError if the validation part would have no image.
         """
         if not fraction:
             return self
@@ -165,7 +164,7 @@ class ListedSource:
         return replace(self, names=names, code=moved[self.code], share=share)
 
     def used(self) -> list[int]:
-        """The labels with samples, which are all labels in the table."""
+        """The labels that samples have: all labels in the table."""
         found: list[int] = np.unique(self.number).tolist()
         return found
 
@@ -174,14 +173,14 @@ class ListedSource:
         return replace(self, classes=classes, number=number[self.number])
 
     def limited(self, classes: int | None, per_class: int | None) -> "ListedSource":
-        """The source with only its first `classes` classes, and in each split only `per_class` files of each class.
+        """The source with only its first `classes` classes, and only `per_class` files of each class in each split.
 
-        These are the first files by path. None means no limit.
+        The files that come first by path are kept. None means no limit.
         """
         return replace(self, classes=self.classes[:classes], first_classes=classes, per_class=per_class)
 
     def _judged(self) -> Iterator[tuple[Chunk, NDArray[np.bool_], NDArray[np.bool_]]]:
-        """Chunks of all rows; for each row, whether --classes keeps its class, and whether --per-class keeps it."""
+        """All rows in chunks, with two masks: rows whose class --classes keeps, and rows that --per-class keeps."""
         classes = max(int(self.number.max()) + 1, len(self.classes))
         limit = _FirstOfEach(classes, len(self.names), self.per_class) if self.per_class is not None else None
         trained = 0

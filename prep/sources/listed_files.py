@@ -1,7 +1,7 @@
 """Finds and reads the files that a listing names, on a disk or at URLs.
 
 The size of a file at a URL comes from the column `bytes` of the listing. Without that column, one request lists the
-common folder of these files in the bucket. The size of a single image is never requested. A web server cannot list its
+bucket's folder that contains all these files. The sizes are never requested one by one. A web server cannot list its
 files, so a listing of files on a web server needs the column.
 """
 
@@ -28,14 +28,14 @@ Items = Callable[[], Iterator[Item]]
 
 
 class Seen(NamedTuple):
-    """Size of a file in bytes, and the time of its last change in nanoseconds; 0 if only the listing gives its size."""
+    """A file's size in bytes, and the time of its last change in nanoseconds (0 if the size comes from the listing)."""
 
     bytes: int
     time: int
 
 
 class States:
-    """Finds the states of the files that a listing in `folder` names, during one pass over its rows."""
+    """Finds size and time of the files that a listing in `folder` names, during one pass over its rows."""
 
     def __init__(self, folder: Location, items: Items, *, follow: bool) -> None:
         self._folder, self._items, self._follow = folder, items, follow
@@ -43,7 +43,10 @@ class States:
         self._listed: dict[str, dict[str, Seen]] = {}  # by bucket and name
 
     def of(self, item: Item) -> Seen:
-        """The state of a row's file. Raises DataError, with only the reason as its message, for an unusable file."""
+        """Size and time of the file that a row names.
+
+        Raises DataError for an unusable file; the message is only the reason.
+        """
         url = _url_of(self._folder, item.path)
         if url is None and isinstance(self._folder, Path):
             found = stat_listed(self._folder, item.path, follow=self._follow, real=self._real)
@@ -107,7 +110,7 @@ def _url_of(folder: Location, path: str) -> str | None:
         except UsageError as error:
             raise DataError(str(error)) from error
         if url.parts.query or url.parts.fragment:
-            raise DataError("a URL with a query or fragment, which the set would disclose")
+            raise DataError("a URL with a query or fragment, which may be secret but would be stored in the set")
         return path
     if isinstance(folder, Path):
         return None
@@ -129,7 +132,7 @@ class ListedReader(FolderReader):
         self._remote = UrlReader(root, prefix)
 
     def is_remote(self, path: str) -> bool:
-        """True for files at URLs."""
+        """Whether the file is at a URL."""
         return is_url(path)
 
     def read(self, entry: Entry) -> bytes:

@@ -1,6 +1,6 @@
 """Reads a listing of images: a CSV, JSON lines or Parquet file with columns for path, label and perhaps split.
 
-Relative paths are relative to the listing's own folder and must stay inside it; absolute paths and URLs may lead
+Relative paths start at the folder of the listing and must stay inside this folder. Absolute paths and URLs may lead
 anywhere. The listing itself may be at a URL.
 """
 
@@ -84,7 +84,7 @@ class ListingFiles:
             yield path_of(cast(BinaryIO, stream))
 
     def _states(self, at: Path, state: Any) -> Iterator[tuple[Item, Seen]]:
-        """Each row with the state of its file; the state is added to the hash `state`."""
+        """Yield each row with size and time of its file; both are also added to the hash `state`."""
         known = States(self._folder, lambda: rows_of(self.root, at, self._options), follow=self._options.follow_links)
         for item in rows_of(self.root, at, self._options):
             try:
@@ -130,7 +130,7 @@ class ListingFiles:
 
 
 class _Listed:
-    """Rows of a listing in a table, with numbers for labels and splits in order of appearance."""
+    """The rows of a listing in a table. Labels and splits are numbered in the order in which they first occur."""
 
     def __init__(self, room: Room, items: Iterator[tuple[Item, Seen]]) -> None:
         self.room, self.table = room, room.table()
@@ -142,12 +142,12 @@ class _Listed:
 
     @property
     def labels(self) -> list[str]:
-        """The labels by number."""
+        """The labels, in the order of their numbers."""
         return list(self._number)
 
     @property
     def words(self) -> list[str]:
-        """The listing's names for its splits, by number."""
+        """The listing's names for its splits, in the order of their numbers."""
         return list(self._split)
 
     def _chunk(self, some: list[tuple[Item, Seen]]) -> Chunk:

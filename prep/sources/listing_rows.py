@@ -35,7 +35,7 @@ _Rows = Iterable[tuple[int, dict[str, Any]]]
 def rows_of(root: Location, at: Path, options: Options) -> Iterator[Item]:
     """The checked rows of the listing `root`, read from the file `at`.
 
-    Raises DataError for an invalid row. Two rows with the same path are found here only if they are adjacent.
+    Raises DataError for an invalid row. A path that occurs twice is an error here only in adjacent rows.
     """
     read = _parquet if root.name.lower().endswith(".parquet") else _text_file
     before = None
@@ -70,7 +70,7 @@ def _parquet(root: Location, at: Path, options: Options) -> Iterator[Item]:
 def _parquet_rows(root: Location, file: pq.ParquetFile, options: Options) -> Iterator[dict[str, Any]]:
     """The rows of a Parquet file, with a few thousand rows in memory at a time.
 
-    The number is limited because a few bytes can encode millions of equal rows.
+    The number of rows in memory is limited, because a few bytes can encode millions of equal rows.
     """
     columns = find_columns(root, file.schema_arrow.names, options)
     names = [name for name in columns if name is not None]

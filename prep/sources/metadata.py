@@ -1,8 +1,8 @@
-"""Reads Hugging Face's imagefolder layout: a metadata.csv or metadata.jsonl beside the images has their labels.
+"""Reads Hugging Face's imagefolder layout: a metadata.csv or metadata.jsonl beside images gives their labels.
 
-A metadata file describes images in its own folder and below. If no column gives the split of an image, the first folder
-on its path that is named like a split gives it. Metadata files without labels are ignored: the folders then give the
-labels.
+A metadata file describes images in its own folder and below. If there is no column for splits, the first folder on an
+image's path that is named like a split gives the split. Metadata files without labels are ignored: the folders then
+give the labels.
 """
 
 import csv
@@ -30,7 +30,10 @@ _NAMES = {"metadata.csv": rows_of_csv, "metadata.jsonl": rows_of_jsonl}
 
 
 def find_metadata(seen: Survey, options: Options) -> list[int]:
-    """The rows of metadata files with a column for labels. Raises DataError for unreadable files."""
+    """Find the metadata files that have a column for labels; return their rows in the table of files.
+
+    Raises DataError for unreadable files.
+    """
     rows = [row for row, path in enumerate(seen.table.paths) if path.rpartition("/")[2] in _NAMES]
     return [row for row in rows if _has_labels(seen, row, options)]
 
@@ -48,9 +51,10 @@ def _has_labels(seen: Survey, row: int, options: Options) -> bool:
 
 
 def _cells(seen: Survey, row: int, options: Options, words: set[str]) -> Cells:
-    """The number and the cells of each row of a metadata file; folders give the split if no column does.
+    """Yield the number and the cells of each row of a metadata file.
 
-    The source's own names for these splits are added to `words`.
+    If there is no column for splits, the folders on the image's path give the split. The source's names for these
+    splits are added to `words`.
     """
     (entry,) = seen.table.take(np.array([row]))
     text = (line for _, line in lines(seen.files.root, entry, seen.files.reader("")))

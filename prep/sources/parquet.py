@@ -1,8 +1,8 @@
 """Reads Parquet files that contain the bytes of images, as Hugging Face's datasets writes them (image: {bytes, path}).
 
-Samples are needed in a permuted order, but a row group must be read as a whole. So all bytes are copied once, row group
-by row group, to an unnamed file on the disk of OUT. Samples are then read from this file by position. The names of
-classes are in the metadata of the schema, and the names of splits in the names of the files.
+Samples are needed in a permuted order, but Parquet files can be read only by whole row groups. So all bytes are copied
+once, row group by row group, to an unnamed file on the disk of OUT. Samples are then read from this file by position.
+The names of classes are in the metadata of the schema, and the names of splits in the names of the files.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class _Row(NamedTuple):
 
 
 def parquet_files(path: Location) -> list[Location]:
-    """The Parquet files with images at `path`: the file itself, or those in the folder, or in its folder data/."""
+    """The Parquet files with images at `path`: the file itself, or those in the folder, or else in its folder data/."""
     found: list[Location]
     if isinstance(path, Url):
         found = [path] if path.name.lower().endswith(".parquet") else []
@@ -63,7 +63,7 @@ def parquet_files(path: Location) -> list[Location]:
 
 
 def parquet_below(root: Url, names: Collection[str]) -> list[Location]:
-    """Like `parquet_files`, for the folder at a URL that has files with these names."""
+    """Like `parquet_files`, for a folder at a URL; `names` are the paths of all files in that folder."""
     own = sorted(name for name in names if name.lower().endswith(".parquet"))
     here = [name for name in own if "/" not in name] or [name for name in own if name.rpartition("/")[0] == "data"]
     found: list[Location] = [root / name for name in here]
@@ -85,14 +85,14 @@ def image_column(path: Location) -> str | None:
 
 
 def _below(root: Location, path: Location) -> str:
-    """The path of a file in the folder `root`."""
+    """The path of the file relative to the folder `root`."""
     if isinstance(root, Url):
         return unquote(str(path).removeprefix(f"{root}/"))
     return Path(str(path)).relative_to(root).as_posix()
 
 
 def _readable(path: Location) -> Any:
-    """An object from which pyarrow reads the file."""
+    """A path or a stream from which pyarrow can read the file."""
     return path if isinstance(path, Path) else file_at(path).stream()
 
 
@@ -118,7 +118,10 @@ class ParquetFiles:
         self.names: list[str] = []
         """Names of the classes in order; empty if the files do not have them."""
         self.unlabelled: MissingColumnError | None = None
-        """The error if a file has no column for labels; `open_parquet` raises it, because data sets need labels."""
+        """The error for a file without a column for labels.
+
+        Only `open_parquet` raises this error, because data sets need labels.
+        """
         self._room, self._options = room, options
         self._spool: BinaryIO | None = None
 
@@ -169,7 +172,7 @@ class ParquetFiles:
             return ""
 
     def _images(self, path: Location) -> Iterator[tuple[Any, str]]:
-        """Bytes and label of each row of a file."""
+        """Yield the bytes of the image and the label of each row of a file."""
         try:
             with pq.ParquetFile(_readable(path), page_checksum_verification=True, pre_buffer=False) as file:
                 schema = file.schema_arrow
@@ -179,7 +182,7 @@ class ParquetFiles:
                 names = class_names(schema, label)
                 if names != self.names and self.rows:
                     raise DataError(
-                        f"{path}: its classes are not those of {self.paths[0].name}. Give each file as a source"
+                        f"{path}: its classes are not those of {self.paths[0].name}. Convert each file separately"
                     )
                 self.names = names
                 columns = [f"{image}.bytes", *filter(None, [label])]
@@ -197,7 +200,7 @@ class ParquetFiles:
 
     @property
     def folder(self) -> Files | None:
-        """All files of the folder, if one was given."""
+        """All files of the source folder; None if the source is a single file."""
         if self.paths == [self.root]:
             return None
         if isinstance(self.root, Url):
@@ -206,7 +209,7 @@ class ParquetFiles:
 
     @property
     def names_read(self) -> set[str]:
-        """The paths of the Parquet files, relative to that folder."""
+        """The paths of the Parquet files, relative to the source folder."""
         return {_below(self.root, path) for path in self.paths}
 
     def reader(self, prefix: str) -> TarReader:
@@ -217,7 +220,7 @@ class ParquetFiles:
         return TarReader(self.root, path_of(self._spool))
 
     def unpack(self) -> None:
-        """Copy the images, unless that was done for the table."""
+        """Copy the images if `table` has not copied them yet."""
         if self._spool is None:
             self.table()
 
@@ -228,7 +231,7 @@ class ParquetFiles:
 
 
 def class_names(schema: pa.Schema, label: str) -> list[str]:
-    """The names of the classes in the order of their numbers, from the metadata that datasets writes; empty if none."""
+    """The class names in the order of their numbers, from the metadata of Hugging Face's datasets; may be empty."""
     try:
         about = json.loads((schema.metadata or {})[b"huggingface"])
         names = about["info"]["features"][label]["names"]
@@ -238,7 +241,7 @@ def class_names(schema: pa.Schema, label: str) -> list[str]:
 
 
 def _label(value: object, names: list[str]) -> str:
-    """The class of a row; "" if it has none, which datasets writes as -1."""
+    """The class of a row; "" if the row has none, for which Hugging Face's datasets writes -1."""
     if value is None or value == -1 or value != value:  # noqa: PLR0124  NaN
         return ""
     if names and isinstance(value, int):
@@ -247,9 +250,9 @@ def _label(value: object, names: list[str]) -> str:
 
 
 def _split_in(path: Location, options: Options) -> str:
-    """The split in the name of a file: everything before the numbers in extra-00000-of-00002.parquet.
+    """The split in a file's name: the part before the numbers, such as extra in extra-00000-of-00002.parquet.
 
-    In a name without such numbers, it is the first word that is a usual name of a split; train if there is none.
+    In a name without such numbers, the split is the first word that is a usual name of a split, or else train.
     """
     stem = PurePosixPath(path.name).stem.lower()
     if (part := _PART.fullmatch(stem)) is None:

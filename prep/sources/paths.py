@@ -1,6 +1,6 @@
 """Reads the paths in a listing, with or without labels: one path per line of text, CSV, JSON lines or Parquet.
 
-Relative paths are relative to the listing's own folder and must stay inside it; absolute paths may lead anywhere.
+Relative paths start at the folder of the listing and must stay inside this folder. Absolute paths may lead anywhere.
 """
 
 import codecs
@@ -32,9 +32,9 @@ Real = Callable[[Path], str]
 
 
 def stat_listed(folder: Path, path: str, *, follow: bool = False, real: Real = os.path.realpath) -> os.stat_result:
-    """The state of a file that a listing in `folder` names.
+    """The stat result of a file that a listing in `folder` names.
 
-    Raises DataError, whose message is only the reason, if the file cannot be used.
+    Raises DataError if the file cannot be used; the message is only the reason.
     """
     try:
         inside = folder / path
@@ -80,7 +80,7 @@ def listed_paths(root: Path) -> list[str]:
 
 
 def _in_csv(root: Path, lines: Iterable[str]) -> Iterator[Any]:
-    """The paths in a CSV; a first row that contains the name of an image is not a header."""
+    """Yield the paths in a CSV; if the first row contains the name of an image, this row is not a header."""
     rows = csv.reader(lines, strict=True)
     first = next(rows, [])
     try:

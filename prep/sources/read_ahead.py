@@ -1,4 +1,4 @@
-"""Reads files in order; several threads request files at URLs before their turn."""
+"""Reads files in order; several threads request files at URLs in advance."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ _AHEAD = 32  # files that are held in memory
 
 
 def read_all(reader: Reader, files: FileTable) -> Iterator[tuple[Entry, int, bytes]]:
-    """Each file with the time of its last change (0 if its CRC-32 is known) and its bytes.
+    """Yield the entry of each file, the time of its last change (0 if its CRC-32 is known), and its bytes.
 
-    The time is taken before the file is read. So if the file is replaced meanwhile, a later comparison of times finds
-    this. Raises what the reader raises.
+    The time is taken before the file is read. So a later comparison of times shows if the file was replaced meanwhile.
+    Errors of the reader are passed on.
     """
 
     def read(entry: Entry) -> tuple[Entry, int, bytes]:
@@ -26,7 +26,7 @@ def read_all(reader: Reader, files: FileTable) -> Iterator[tuple[Entry, int, byt
 
 
 def each(reader: Reader, files: FileTable, work: Callable[[Entry], T]) -> Iterator[T]:
-    """The result of `work` for each file, in order. Raises what `work` raises."""
+    """The result of `work` for each file, in order. Errors of `work` are passed on."""
     if not any(map(reader.is_remote, files.paths)):
         yield from map(work, files)
         return

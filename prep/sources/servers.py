@@ -1,4 +1,4 @@
-"""Reads single whole files at URLs that a program or a listing names."""
+"""Reads whole files at URLs that a program or a listing names, one file at a time."""
 
 from threading import Lock
 
@@ -19,7 +19,8 @@ class Servers:
     def read(self, path: str, most: int) -> bytes:
         """The bytes of the file at a URL, which may have at most `most` bytes.
 
-        Raises DataError if it does not exist, may not be read or is not a URL; HeadraceError if a server fails.
+        Raises DataError if the file does not exist or may not be read, or if `path` is not a valid URL. Raises
+        HeadraceError if a server fails.
         """
         try:
             store, name = self._place(path)
@@ -28,10 +29,10 @@ class Servers:
             raise DataError(str(error)) from error
 
     def _place(self, path: str) -> tuple[Remote, str]:
-        """The store that holds a file, and the name of the file there.
+        """The store that holds a file, and the name of the file in this store.
 
-        A store is shared by all files of a bucket or server, but a URL with a query has its own, because the query
-        belongs to one file.
+        All files of a bucket or server share one store. A URL with a query has a separate store, because a query is for
+        one file only.
         """
         url = Url(path)
         if url.parts.query:
@@ -45,7 +46,7 @@ class Servers:
 
 
 def shown(path: str) -> str:
-    """The name of the file at a URL for output, without a query and a user, which may be secret.
+    """The URL of a file as output shows it: without the query and the user, which may be secret.
 
     `path` may be an invalid URL.
     """

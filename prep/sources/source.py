@@ -27,7 +27,7 @@ from headrace.shards.manifest import ClassInfo
 
 @dataclass(frozen=True)
 class Listed:
-    """One split before conversion: its files sorted by path, and the label of each."""
+    """One split before conversion: its files sorted by path, and the label of each file."""
 
     files: FileTable
     labels: NDArray[np.int64]
@@ -37,9 +37,9 @@ class Listed:
         return Listed(self.files.take(np.flatnonzero(chosen)), self.labels[chosen])
 
     def first_of_each(self, keep: NDArray[np.bool_], per_class: int | None) -> NDArray[np.bool_]:
-        """Which samples in `keep` are among the first `per_class` samples in `keep` with their label.
+        """A mask of the first `per_class` samples of each label, among the samples for which `keep` is true.
 
-        If `per_class` is None, these are all samples in `keep`.
+        If `per_class` is None, the mask equals `keep`.
         """
         keep = keep.copy()
         if per_class is not None:
@@ -78,11 +78,11 @@ class Source(Protocol):
 
     @property
     def unused(self) -> list[Unused]:
-        """Files that are not samples, with the reason."""
+        """The files that are not samples, each with the reason."""
 
     @property
     def empty(self) -> list[str]:
-        """Folders of classes without files."""
+        """The class folders that contain no files."""
 
     @property
     def remarks(self) -> list[str]:
@@ -90,7 +90,7 @@ class Source(Protocol):
 
     @property
     def names(self) -> list[str]:
-        """The names of the splits; in a chunk a split is its index in this list."""
+        """The names of the splits; a chunk stores a split as its index in this list."""
 
     @property
     def samples(self) -> int:
@@ -100,15 +100,15 @@ class Source(Protocol):
         """All samples, sorted by path, in chunks."""
 
     def used(self) -> list[int]:
-        """The labels with samples, sorted."""
+        """The labels that at least one sample has, sorted."""
 
     def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "Source":
         """The source with other classes: `number` has the new label for each old label."""
 
     def limited(self, classes: int | None, per_class: int | None) -> "Source":
-        """The source with only its first `classes` classes, and in each split only `per_class` files of each class.
+        """The source with only its first `classes` classes, and only `per_class` files of each class in each split.
 
-        These are the first files by path. None means no limit.
+        The files that come first by path are kept. None means no limit.
         """
 
 
@@ -144,7 +144,7 @@ class TableSource:
             yield whole.take(order[first : first + CHUNK])
 
     def used(self) -> list[int]:
-        """The labels with samples."""
+        """The labels that at least one sample has."""
         found: list[int] = np.unique(np.concatenate([listed.labels for listed in self.splits.values()])).tolist()
         return found
 
@@ -154,9 +154,9 @@ class TableSource:
         return replace(self, classes=classes, splits=splits)
 
     def limited(self, classes: int | None, per_class: int | None) -> "TableSource":
-        """The source with only its first `classes` classes, and in each split only `per_class` files of each class.
+        """The source with only its first `classes` classes, and only `per_class` files of each class in each split.
 
-        These are the first files by path. None means no limit.
+        The files that come first by path are kept. None means no limit.
         """
         if classes is None and per_class is None:
             return self
@@ -175,9 +175,10 @@ State = tuple[str, int, int]
 
 
 def fingerprint(images: Iterable[Sequence[State]], others: Sequence[State]) -> tuple[str, int]:
-    """The SHA-256 over all states sorted by path, and the number of files.
+    """The SHA-256 over path, size and CRC-32 of all files, sorted by path, and the number of files.
 
-    Two sources have the same fingerprint if all paths, sizes and CRC-32s are equal. `images` are sorted chunks.
+    Two sources have the same fingerprint if all paths, sizes and CRC-32s are equal. `images` yields the images in
+    sorted chunks.
     """
     state, count, left = hashlib.sha256(), 0, sorted(others)
     for chunk in images:

@@ -26,7 +26,10 @@ _LIKE_ONE = re.compile(
 
 
 def split_of(name: str, options: Options) -> str:
-    """The split that the name of a folder or a word in a listing means, in upper or lower case; "" if it means none."""
+    """The split that the name of a folder, or a word in a listing, means; "" if it means none.
+
+    Upper and lower case are equal.
+    """
     word = name.strip().lower()
     if options.val is not None and word == options.val.strip().lower():
         return VALIDATION
@@ -45,30 +48,30 @@ def refuse_two_validations(where: Location, names: Iterable[str], options: Optio
     asked = options.val.strip().lower()
     own = sorted(name for name in names if split_of(name, options) == VALIDATION and name.strip().lower() != asked)
     if own:
-        raise UsageError(f"{where}: --val {options.val}: it has a validation split of its own ({own[0]}). Omit --val")
+        raise UsageError(f"{where}: --val {options.val}: it already has a validation split ({own[0]}). Omit --val")
 
 
 def is_like_a_split(name: str) -> bool:
-    """Whether the name of a folder looks like a split: one of the usual names, or a similar one."""
+    """Whether the name of a folder is a usual name of a split, or resembles such a name."""
     return bool(_LIKE_ONE.fullmatch(name.strip().lower()))
 
 
 def fraction_to_take(files: Files, splits: Collection[str], options: Options) -> float:
     """The share of the training part to use for validation.
 
-    It is 0 if there is a validation part already, or if the options ask for none. Raises UsageError if the options do
+    The share is 0 if there is a validation part already, or if --val-fraction is 0. Raises UsageError if the options do
     not fit these splits.
     """
     fraction = options.val_fraction
     if "val" in splits:
         if fraction is not None:
-            raise UsageError(f"{files.root}: it has a validation split of its own. Omit --val-fraction")
+            raise UsageError(f"{files.root}: it already has a validation split. Omit --val-fraction")
         return 0.0
     if fraction is None and "test" in splits:
         raise UsageError(
             f"{files.root}: it has training and test images, but no validation split. Give --val-fraction 0.1 to use a "
-            "tenth of the training images of every class for validation, and the test split only at the end. Or give "
-            "--val test to validate on the test images after every epoch, which the set then records"
+            "tenth of the training images of every class for validation; the test split is then used only at the end. "
+            "Or give --val test to validate on the test images after every epoch; the set records this choice"
         )
     if fraction is None:
         raise UsageError(
@@ -95,23 +98,26 @@ def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[s
 
 
 def takes_none(files: Files, fraction: float) -> UsageError:
-    """The error for a share that is less than one image of each class."""
+    """The error for a share so small that no image of any class is taken."""
     return UsageError(f"{files.root}: --val-fraction {fraction} takes no image of any class. Give a larger fraction")
 
 
 def keys_of(places: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """Keys of training images by index; those with the smallest keys in each class become validation images."""
+    """The keys of training images with these indices.
+
+    In each class, images with the smallest keys are for validation.
+    """
     return hash64(seed, Stream.PREP, zlib.crc32(b"--val-fraction"), places)
 
 
 def quotas(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
-    """The number of validation images in each class; at least one image is left for training."""
+    """The number of validation images in each class; at least one image of each class is left for training."""
     found: NDArray[np.int64] = np.minimum(np.floor(counts * fraction + 0.5).astype(np.int64), counts - 1)
     return found
 
 
 def validation_part(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Which samples are for validation: the same share of every class, rounded, chosen by a hash of (seed, index).
+    """A mask of the samples for validation: the same share of every class, rounded, chosen by a hash of (seed, index).
 
     At least one sample of each class is left for training.
     """

@@ -1,8 +1,8 @@
-"""Surveys a source before its layout is known: separates hidden files, and images from other files.
+"""Surveys a source before its layout is known: separates hidden files, candidates for images, and others.
 
-If the name of a file does not end like that of an image, its first bytes are read. In folders and buckets several
-threads read them, because these may be on a network. Each file is a candidate image, or gets a line in the report, or
-the layout uses it in another way, such as a list of classes.
+If the name of a file does not end like that of an image, the first bytes of the file are read. Several threads read the
+files of folders and buckets, which may be on a network. Each file is a candidate for an image, or the report lists it,
+or the layout uses it in another way, such as a list of classes.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +28,9 @@ _BLOCK = 64  # files that a thread reads one after another
 class Survey:
     """The files of a source that are not hidden.
 
-    `why_not` tells for each row of the table why it is not an image; "" for candidates. `left_out` are links and
-    unsupported files, `empty` are folders without any file, and `hidden` are hidden files and whole hidden folders.
+    `why_not` has the reason why a file is not an image, for each row of the table; "" for candidates. `left_out` are
+    links and unsupported files, `empty` are folders without any file, and `hidden` are hidden files and whole hidden
+    folders.
     """
 
     files: Files
@@ -41,17 +42,17 @@ class Survey:
 
     @cached_property
     def images(self) -> NDArray[np.int64]:
-        """The rows of the candidates."""
+        """The rows of the candidates for images."""
         return np.array([row for row, why in enumerate(self.why_not) if not why], np.int64)
 
     def unused(
         self, root: str, rows: NDArray[np.bool_], reasons: dict[int, str], parts: dict[str, str]
     ) -> list[Unused]:
-        """The files of the source that are not samples, by paths relative to its folder `root`.
+        """The files of the source that are not samples, with paths relative to its folder `root`.
 
-        `rows` are the rows of the table that the layout does not use, and `reasons` its reasons for some of them; other
-        images count as being beside the class folders. `parts` are whole folders that get one line each, with their
-        reasons; their names end with a slash.
+        `rows` is a mask of the table's rows that the layout does not use. `reasons` has the layout's reasons for some
+        of these rows; the other images among them are reported as beside the class folders. `parts` has whole folders
+        that get one line each, with the reason; the folder names end with a slash.
         """
         found = [Unused(path, reason) for path, reason in self.left_out]
         found += [
@@ -71,7 +72,7 @@ class Survey:
 
 
 def survey(files: Files) -> Survey:
-    """Survey all files of a source. Raises DataError for names that readers could not distinguish."""
+    """Survey all files of a source. Raises DataError for names that are not UTF-8 or have unprintable characters."""
     table = files.table()
     hidden_at = _Hidden()
     shown = np.array([not hidden_at.add(path) for path in table.paths], bool)
@@ -84,7 +85,7 @@ def survey(files: Files) -> Survey:
 
 
 def relative(path: str, root: str) -> str:
-    """The path relative to the folder `root`, which has a slash at its end or is ""."""
+    """The path relative to the folder `root`, which ends with a slash or is ""."""
     if path.startswith(root):
         return path[len(root) :]
     parts, folders = path.split("/"), root.split("/")[:-1]
@@ -102,7 +103,7 @@ class _Hidden:
         self._counts: dict[str, int] = {}
 
     def add(self, path: str) -> bool:
-        """Count the file if it is hidden; return whether it is."""
+        """Count the file if it is hidden; return whether it is hidden."""
         folder, _, name = path.rpartition("/")
         key = self._top.get(folder)
         if key is None:
@@ -114,11 +115,11 @@ class _Hidden:
         return bool(key)
 
     def covers(self, folder: str) -> bool:
-        """Whether a folder is hidden or in a hidden one."""
+        """Whether a folder is hidden or inside a hidden folder."""
         return bool(self._hidden_part(folder.rstrip("/")))
 
     def lines(self) -> list[Unused]:
-        """An entry for each hidden file, and one for each hidden folder with all its files."""
+        """An entry for each hidden file, and one entry for each hidden folder, which stands for all files inside."""
         return [Unused(path, HIDDEN, count) for path, count in self._counts.items()]
 
     def _hidden_part(self, folder: str) -> str:
@@ -134,7 +135,7 @@ class _Hidden:
 
 
 def _why_not(files: Files, table: FileTable) -> list[str]:
-    """Why each file is not a candidate; "" if it is one."""
+    """The reason why each file is not a candidate for an image; "" for a candidate."""
     why = [""] * len(table)
     asked = np.array([row for row, path in enumerate(table.paths) if not kinds.has_image_ending(path)], np.int64)
     blocks = [asked[first : first + _BLOCK] for first in range(0, len(asked), _BLOCK)]
@@ -151,13 +152,13 @@ def _why_not(files: Files, table: FileTable) -> list[str]:
 
 
 def _look(reader: Reader, table: FileTable, rows: NDArray[np.int64]) -> list[str]:
-    """Why the files in these rows are not candidates, by their first bytes."""
+    """Read the first bytes of the files in these rows; return the reason why each is not a candidate, or ""."""
     entries = table.take(rows)
     return [kinds.why_not_read(one.path, reader.start(one, kinds.START) if one.size else b"") for one in entries]
 
 
 def _refuse_odd_names(files: Files, paths: list[str]) -> None:
-    """Raise DataError for names that are not UTF-8 or have unprintable characters, which readers confuse."""
+    """Raise DataError for names that are not UTF-8 or have unprintable characters: such names are easily confused."""
     odd = [path for path in paths if not path.isprintable()]
     if odd:
         raise DataError(

@@ -1,8 +1,9 @@
 """Stores tables of files on the disk, for listings of any length: numbers in one file, paths in another.
 
-A table is read in chunks, and can be sorted by path or by a number. Rows are distributed to buckets by range, each
-bucket is sorted in memory, and their sequence is the sorted table (an external bucket sort: Knuth, The Art of Computer
-Programming 3, 5.4.7). Memory holds one bucket at a time, for any number of rows up to `_MOST` times `_BUCKET`.
+A table is read in chunks, and can be sorted by path or by a number. The sort is an external bucket sort (Knuth, The Art
+of Computer Programming 3, 5.4.7). Rows are distributed to buckets by range. Then each bucket is sorted in memory, and
+the sorted buckets in sequence are the sorted table. Memory holds one bucket at a time, for any number of rows up to
+`_MOST` times `_BUCKET`.
 """
 
 import os
@@ -20,7 +21,7 @@ from headrace.prep.sources.files import FileTable
 from headrace.shards import store
 
 CHUNK = 1 << 14
-"""The number of rows in a chunk, unless the caller gives another."""
+"""The number of rows in a chunk, if the caller does not give another number."""
 NUMBERS = ("sizes", "crcs", "offsets", "packed", "methods", "times")
 """The numeric columns of a FileTable."""
 ROW = np.dtype(
@@ -56,7 +57,7 @@ class Chunk(NamedTuple):
 
 
 def chunk_of(files: FileTable, labels: NDArray[np.int64], splits: NDArray[np.int64] | int) -> Chunk:
-    """Files as rows of a table, with their labels and splits."""
+    """Make a chunk of rows from these files, with their labels and splits."""
     rows = np.zeros(len(files), ROW)
     rows["label"], rows["split"] = labels, splits
     for name in NUMBERS:
@@ -97,9 +98,10 @@ class Table:
 
 
 def read_rows(rows: int, paths: int, first: int, last: int) -> Chunk:
-    """The rows from `first` to before `last` of a table.
+    """Read the rows of a table from index `first` up to, but not including, `last`.
 
-    `rows` and `paths` are the descriptors of its two open files. Raises OSError or ValueError if the files are damaged.
+    `rows` and `paths` are the descriptors of the table's two open files. Raises OSError or ValueError if the files are
+    damaged.
     """
     before = 1 if first else 0
     size = ROW.itemsize
@@ -115,7 +117,7 @@ def read_rows(rows: int, paths: int, first: int, last: int) -> Chunk:
 
 
 class Room:
-    """Tables in unnamed files in a folder; they disappear when the process ends or `close` is called."""
+    """Creates tables in unnamed files in a folder; the files disappear when the process ends or `close` is called."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -141,7 +143,7 @@ class Room:
 
 
 class _Sorter:
-    """Distributes rows to buckets as they arrive, and yields them sorted. Equal rows keep their order."""
+    """Distributes the added rows to buckets, and yields all rows sorted. Equal rows keep their order."""
 
     def __init__(self, room: Room, count: int) -> None:
         self._buckets = [room.table() for _ in range(count)] if count > 1 else []
@@ -168,16 +170,16 @@ class _Sorter:
                 yield whole.take(order[first : first + CHUNK])
 
     def _bucket(self, chunk: Chunk) -> NDArray[np.int64]:
-        """The bucket of each row."""
+        """The number of the bucket for each row."""
         raise NotImplementedError
 
     def _order(self, chunk: Chunk) -> NDArray[np.int64]:
-        """The order of the rows of a bucket."""
+        """The indices that sort the rows of a bucket."""
         raise NotImplementedError
 
 
 class ByPath(_Sorter):
-    """Sorts by path; paths from a sample of the table separate the buckets."""
+    """Sorts rows by path; the limits between the buckets are paths from a sample of the table."""
 
     def __init__(self, room: Room, table: Table) -> None:
         count = _buckets(len(table))
@@ -193,7 +195,7 @@ class ByPath(_Sorter):
 
 
 def _sample(table: Table, size: int) -> Iterator[str]:
-    """About `size` paths, from positions unrelated to the pattern of the listing; at least one."""
+    """About `size` paths, but at least one, from positions that a hash function chooses."""
     first, bound = 0, max(1, (size << 32) // len(table))
     for chunk in table.chunks():
         places = np.arange(first, first + len(chunk.paths), dtype=np.uint64)
@@ -203,7 +205,7 @@ def _sample(table: Table, size: int) -> Iterator[str]:
 
 
 class ByKey(_Sorter):
-    """Sorts at most `samples` rows by key, a number that is distributed evenly over 64 bits."""
+    """Sorts at most `samples` rows by key; keys are evenly distributed numbers of 64 bits."""
 
     def __init__(self, room: Room, samples: int) -> None:
         self._count = _buckets(samples)

@@ -1,4 +1,4 @@
-"""Reads a source in a tar: a plain tar in place, a compressed tar from an unpacked copy."""
+"""Reads a source in a tar: a plain tar in place, a compressed tar or a tar at a URL from a copy."""
 
 import os
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def is_tar(start: bytes) -> bool:
 
 
 def _copied_by(file: LocalFile | RemoteFile) -> Opener | None:
-    """The function that opens a tar that must be copied; None for a tar that is read in place."""
+    """The function that opens the tar to copy it; None if the tar is read in place."""
     packed = opener(file.pread(8, 0))
     file.close()
     if isinstance(file, LocalFile):
@@ -56,9 +56,10 @@ class TarFiles:
         return self._file.stamp()
 
     def table(self) -> FileTable:
-        """All regular members, sorted by name. Of members with the same name only the last counts, as with tar(1).
+        """All regular members, sorted by name.
 
-        A hard link stands for the earlier member that it names; GNU tar writes one for the second name of a file.
+        Of several members with the same name, only the last is listed, as tar(1) would unpack them. A hard link stands
+        for the earlier member that it names; GNU tar writes a hard link for the second name of a file.
         """
         self.unpack()
         found: dict[str, Member] = {}
@@ -99,7 +100,7 @@ class TarFiles:
         return Path(str(self.root)) if self._unpacked is None else path_of(self._unpacked)
 
     def reader(self, prefix: str) -> "TarReader":
-        """A reader of members, which are found by position, so `prefix` does not matter."""
+        """A reader of members; `prefix` is ignored, because members are found by position."""
         del prefix
         return TarReader(self.root, self._plain(), self._time)
 
@@ -112,15 +113,15 @@ class TarFiles:
 def _as_unpacked(name: str) -> str:
     """The path at which tar(1) unpacks a member with this name.
 
-    So all names of a file, such as a.jpg and ./a.jpg, become one path.
+    Different names of the same file, such as a.jpg and ./a.jpg, give the same path.
     """
     return "/".join(part for part in name.split("/") if part not in {"", "."}) or name
 
 
 def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str:
-    """The member itself, or for a hard link the earlier member that it names.
+    """Return a member that is a file; for a hard link, return the earlier member that the link names.
 
-    For anything else, the reason why it is not a file.
+    For any other member, return the reason why it is not a file.
     """
     if isinstance(one, Member):
         return one
@@ -147,17 +148,17 @@ class TarReader:
 
     @property
     def is_of_a_copy(self) -> bool:
-        """Whether it reads an unnamed copy, which only processes of this machine can open."""
+        """Whether the reader reads an unnamed copy, which only processes of this machine can open."""
         return str(self._plain) != str(self._root)
 
     def is_remote(self, _: str) -> bool:
-        """False for all: a tar at a URL is copied first."""
+        """Return False: a tar at a URL is copied to a disk first."""
         return False
 
     def read(self, entry: Entry) -> bytes:
         """The bytes of the member."""
         if entry.size > MAX_FILE_BYTES:
-            raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+            raise changed(self._root, entry.path, f"the file has {entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return self._bytes(entry, 0, entry.size)
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
@@ -169,7 +170,7 @@ class TarReader:
         return self._bytes(entry, 0, min(size, entry.size))
 
     def time(self, _: Entry) -> int:
-        """The time of the tar's last change before it was read."""
+        """The time of the tar's last change in nanoseconds, as it was before the tar was read."""
         return self._time
 
     def _bytes(self, entry: Entry, at: int, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Reads text files of a source line by line: a file that unpacks to gigabytes is never in memory as a whole."""
+"""Reads text files of a source line by line, so that a huge file is never in memory as a whole."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,9 @@ LONGEST = 1 << 20  # bytes of a line
 
 
 def lines(root: Location, entry: Entry, reader: Reader) -> Iterator[tuple[int, str]]:
-    """Number and text of each line in a file of the source at `root`, with line endings as in str.splitlines.
+    """Yield number and text of each line of a file in the source at `root`; lines end as in str.splitlines.
 
-    Raises DataError if a line is longer than LONGEST or not UTF-8, and what the reader raises.
+    Raises DataError if a line has more than LONGEST bytes or is not UTF-8. Errors from the reader are raised too.
     """
     number = 0
     for data in _pieces(root, entry, reader):
@@ -20,7 +20,7 @@ def lines(root: Location, entry: Entry, reader: Reader) -> Iterator[tuple[int, s
             found = data.decode("utf-8").splitlines() or [""]
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{root}: {entry.path}: line {number + 1} is not UTF-8 text ({error.reason}). Get it again"
+                f"{root}: {entry.path}: line {number + 1} is not UTF-8 text ({error.reason}). Get the file again"
             ) from error
         for line in found:
             number += 1
@@ -34,6 +34,6 @@ def _pieces(root: Location, entry: Entry, reader: Reader) -> Iterator[bytes]:
         *whole, rest = (rest + chunk).split(b"\n")
         yield from whole
         if len(rest) > LONGEST:
-            raise DataError(f"{root}: {entry.path}: a line of more than {LONGEST:,} bytes. Get it again")
+            raise DataError(f"{root}: {entry.path}: a line of more than {LONGEST:,} bytes. Get the file again")
     if rest:
         yield rest

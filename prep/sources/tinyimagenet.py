@@ -1,11 +1,8 @@
-"""Reads TinyImageNet in its official layout, as a zip or folder.
+"""Reads TinyImageNet in its official layout, as a folder, zip or tar.
 
-wnids.txt                      the classes that are used; sorted, they give the labels
-words.txt                      wnid <tab> name
-train/WNID/images/*.JPEG
-val/images/*.JPEG              labelled by val/val_annotations.txt: file <tab> wnid <tab> box
-test/                          has no labels and is not read; it may be missing
-
+wnids.txt lists the ids of the classes (WordNet ids); the sorted ids give the labels. words.txt has an id and a name,
+separated by a tab, in each line. Training images are in train/WNID/images/. Validation images are in val/images/;
+val/val_annotations.txt has file name, class id and box of each. test/ has no labels and is not read; it may be missing.
 All other files are listed in the report.
 """
 
@@ -34,7 +31,7 @@ def find_root(table: FileTable) -> str | None:
 
 
 def open_tinyimagenet(seen: Survey, root: str) -> TableSource:
-    """The source below `root`."""
+    """Make the source from the data set in the folder `root`."""
     files, table = seen.files, seen.table
     rows = np.array([row for row, path in enumerate(table.paths) if path.startswith(root)], np.int64)
     inside = table.take(rows)
@@ -61,7 +58,7 @@ def open_tinyimagenet(seen: Survey, root: str) -> TableSource:
 
 
 def _unused(seen: Survey, root: str, used: list[Rows], others: FileTable) -> list[Unused]:
-    """Files outside the splits; test/, which has no labels, gets one line."""
+    """The files that are in no split; the folder test/, which has no labels, gets one line."""
     unused = np.ones(len(seen.table), bool)
     unused[np.concatenate(used)] = False
     rest = seen.unused(root, unused, {}, {f"{root}test/": UNLABELLED})
@@ -69,7 +66,7 @@ def _unused(seen: Survey, root: str, used: list[Rows], others: FileTable) -> lis
 
 
 def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInfo, ...]:
-    """The classes of wnids.txt; words.txt gives their names, and its other lines are ignored."""
+    """The classes in wnids.txt, with their names from words.txt; the other lines of words.txt are ignored."""
     names = dict.fromkeys(sorted(_wnids(files, texts[_WNIDS], most)), "")
     for _, line in texts.get(_WORDS, ()):
         wnid, _, name = line.partition("\t")
@@ -79,7 +76,7 @@ def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInf
 
 
 def _wnids(files: Files, text: Lines, most: int) -> set[str]:
-    """The words of wnids.txt. The source must have more files than words, because each class has images."""
+    """The class ids in wnids.txt. More ids than the source has files are refused, because each class has images."""
     found: set[str] = set()
     for number, line in text:
         for wnid in line.split():
@@ -129,7 +126,7 @@ def _val(files: Files, inside: FileTable, images: list[int], labels: dict[int, i
 def _annotations(files: Files, row_of: dict[str, int], label_of: dict[str, int], text: Lines) -> dict[int, int]:
     """The label of each validation image, by its row in the table.
 
-    Annotations of files that do not exist are ignored, so the result is never larger than the table.
+    Annotations of files that do not exist are errors, so the result is never larger than the table.
     """
     labels: dict[int, int] = {}
     for number, line in text:

@@ -51,14 +51,15 @@ def unpack(root: Location, opened_by: Opener, folder: Path) -> BinaryIO:
 
 
 def path_of(stream: BinaryIO) -> Path:
-    """A path with which this process and its workers can open an unnamed file while the stream is open."""
+    """A path by which this process and its workers can open the unnamed file of a stream that is still open."""
     return Path(f"/proc/{os.getpid()}/fd/{stream.fileno()}")
 
 
 def _chunks(root: Location, packed: Any) -> Iterator[bytes]:
     """The unpacked bytes.
 
-    Raises DataError if the file is damaged: gzip and bz2 raise OSError then, as they do when a disk is full.
+    Raises DataError if the file is damaged. For damage gzip and bz2 raise OSError, which the caller would take for a
+    full disk.
     """
     try:
         while chunk := packed.read(_CHUNK):

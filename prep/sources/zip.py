@@ -1,4 +1,4 @@
-"""Reads a source in a zip in place: nothing is unpacked, and its paths are never used as paths on the disk."""
+"""Reads a source in a zip without unpacking it to a disk; paths in the zip are never used as paths on the disk."""
 
 import zipfile
 import zlib
@@ -51,7 +51,7 @@ class ZipFiles:
 
 
 def _is_name(path: str, data: bytes) -> bool:
-    """Whether the bytes are this name in either of the two encodings of a zip.
+    """Whether the bytes are the name `path` in one of the two encodings that a zip may use.
 
     Only the directory of the zip tells which encoding is used.
     """
@@ -59,7 +59,7 @@ def _is_name(path: str, data: bytes) -> bool:
 
 
 class ZipReader:
-    """Reads members by one `pread` each, and checks their CRC-32."""
+    """Reads each member with one `pread`, and checks its CRC-32."""
 
     def __init__(self, file: File, prefix: str) -> None:
         self._file, self._root = file, file.where
@@ -70,9 +70,9 @@ class ZipReader:
         return self._file.remote
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of the member. Raises DataError if CRC-32 or size are not those in the zip's directory."""
+        """The bytes of the member. Raises DataError if its CRC-32 or size differs from the zip's directory."""
         if entry.size > MAX_FILE_BYTES:
-            raise changed(self._root, entry.path, f"{entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+            raise changed(self._root, entry.path, f"the file has {entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         data = self._unpacked(entry, self._packed(entry))
         self._check(entry, len(data), zlib.crc32(data))
         return data
@@ -108,13 +108,13 @@ class ZipReader:
         return block[start : start + entry.packed]
 
     def _start(self, entry: Entry, block: bytes) -> int:
-        """The offset of the packed bytes in a member that begins with this block."""
+        """The offset of the compressed bytes in a member that begins with `block`."""
         if len(block) < _LOCAL_HEADER or block[:4] != b"PK\3\4":
             raise changed(self._root, entry.path, f"no zip member at byte {entry.offset:,}")
         end = _LOCAL_HEADER + int.from_bytes(block[26:28], "little")
         start = end + int.from_bytes(block[28:30], "little")
         if not _is_name(self.prefix + entry.path, block[_LOCAL_HEADER:end]):
-            raise changed(self._root, entry.path, "the name before its bytes is not the name in the directory")
+            raise changed(self._root, entry.path, "the name in its header is not the name in the zip's directory")
         return start
 
     def _bytes(self, entry: Entry, size: int, offset: int) -> bytes:

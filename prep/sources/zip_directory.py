@@ -1,4 +1,4 @@
-"""Reads the directory at the end of a zip as columns.
+"""Reads the directory at the end of a zip into columns of numbers and paths.
 
 The standard library makes an object of 0.8 KB for each member, which dominated the memory of a large prep. Here a
 member takes only the space of its path and of five numbers. The format is PKWARE's APPNOTE 6.3.10: sections 4.3.12
@@ -31,7 +31,7 @@ _HUGE = 1 << 50  # impossible size of a member in bytes
 
 
 class _Damaged(Exception):  # noqa: N818 - becomes a DataError that names the zip
-    """A directory is damaged; the message says how."""
+    """The directory of a zip is damaged; the message says how."""
 
 
 class _End(NamedTuple):
@@ -57,7 +57,7 @@ class Directory:
 
 
 def read_directory(file: File) -> Directory:
-    """Read the directory of a zip. Raises DataError if it is damaged, has a duplicate path, or is encrypted."""
+    """Read the directory of a zip. Raises DataError for a damaged directory, a duplicate path, or encryption."""
     try:
         size = file.size
         end = _find_end(file, size)
@@ -71,7 +71,7 @@ def read_directory(file: File) -> Directory:
 
 
 def _find_end(file: File, size: int) -> _End:
-    """The facts of the last end record, or of the 64-bit end record if there is one directly before it."""
+    """Return the facts of the last end record, or of a 64-bit end record directly before the last one."""
     first = max(0, size - _END.size - _MAX_COMMENT)
     tail = file.pread(size - first, first)
     at = tail.rfind(b"PK\5\6")
@@ -120,7 +120,7 @@ def _parse(root: Location, data: bytes, end: _End, size: int) -> Directory:
 
 
 def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int, int, int, int, int]]]:
-    """Path, flags, Unix mode, and the numbers of headrace.prep.sources.files.Entry, of each member."""
+    """Yield path, flags and Unix mode of each member, and the numbers for its `Entry` (files.py)."""
     at = 0
     while at < len(data):
         if len(data) < at + _ENTRY.size or data[at : at + 4] != b"PK\1\2":
@@ -138,7 +138,7 @@ def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int
 
 
 def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
-    """The numbers; those too large for 32 bits are read from the extra field."""
+    """Return the numbers; replace those too large for 32 bits by the 64-bit numbers in the extra field."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == 1:

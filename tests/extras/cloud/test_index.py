@@ -66,7 +66,7 @@ def test_index_continues_and_replaces_nothing(tars: Path, s3: S3) -> None:
     refused(here("index", url), 2, "new-train.tar", "Copy only the tars to another URL")
     client.delete_object(Bucket=BUCKET, Key="cut/shardset.json")
     client.put_object(Bucket=BUCKET, Key="cut/my-val-00.idx", Body=b"another's")
-    refused(here("index", url), 2, "my-val-00.idx", "nothing at a URL is replaced")
+    refused(here("index", url), 2, "my-val-00.idx", "no file at a URL is replaced")
     assert "shardset.json" not in contents(s3, "cut")
     refused(here("index", "https://server/tars"), 2, "cannot be listed")
     refused(here("index", f"s3://{BUCKET}/nowhere"), 2, "no .tar files")

@@ -213,7 +213,7 @@ def test_two_names_for_one_member(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(data[:at] + b"cow" + data[at + 3 :])
     files = ZipFiles(tmp_path / "a.zip")
     entry = next(one for one in files.table() if one.path == "cow/1.jpg")
-    with pytest.raises(DataError, match="the name before its bytes is not the name in the directory"):
+    with pytest.raises(DataError, match="the name in its header is not the name in the zip's directory"):
         files.reader("").read(entry)
 
 

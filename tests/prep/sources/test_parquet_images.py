@@ -208,5 +208,5 @@ def test_names_without_an_image_are_no_gaps(tmp_path: Path) -> None:
     written(tmp_path / "in/train-00000-of-00001.parquet", [0, 1])
     assert opened(tmp_path / "in", NONE).remarks == []
     (tmp_path / "in/train-00000-of-00001.parquet").rename(tmp_path / "in/extra-00000-of-00001.parquet")
-    with pytest.raises(UsageError, match=r"\(there are: extra\)\. Name a file train-00000-of-00001\.parquet"):
+    with pytest.raises(UsageError, match=r"\(the splits are: extra\)\. Name a file train-00000-of-00001\.parquet"):
         opened(tmp_path / "in", NONE)
