@@ -104,7 +104,7 @@ def _append(
 
 
 def _made_source(out: Location, download: str | None, options: "Options") -> Location:
-    """Download the source, or generate the demo's source, beside OUT; return its path."""
+    """Download the source, or generate the demo's source, beside OUT; return the path of the source."""
     from headrace.prep.sources.demo import demo_source
     from headrace.prep.sources.download import OFFERS
     from headrace.prep.sources.download import download as fetch
@@ -112,7 +112,7 @@ def _made_source(out: Location, download: str | None, options: "Options") -> Loc
 
     if isinstance(out, Url):
         raise click.UsageError(
-            f"{'--download' if download else '--demo'} puts its SOURCE beside OUT: give a folder as OUT"
+            f"{'--download' if download else '--demo'} stores its SOURCE beside OUT, so OUT must be a folder"
         )
     if download:
         return fetch(OFFERS[download], followed(out).parent)

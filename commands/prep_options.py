@@ -57,7 +57,7 @@ _OPTIONS = (
     ),
     click.option(
         "--columns",
-        help="Columns of a listing: by position (path,label,-) if it has no header, else by name "
+        help="Columns of a listing: by position (path,label,-) if it has no header, else by header name "
         "(path=image,label=kind).",
     ),
     click.option(

@@ -17,7 +17,7 @@ LARGE = 256_000_000  # bytes of a tar; sets that would need larger tars have mor
 
 
 def keys(positions: NDArray[np.int64], seed: int, split: str) -> NDArray[np.uint64]:
-    """Keys by which the samples of a split are sorted in its shards; no two keys are equal.
+    """Return the keys by which the samples of a split are sorted before it is cut; no two are equal.
 
     `positions` are the positions of the samples in the listing sorted by path.
     """

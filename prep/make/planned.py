@@ -42,7 +42,7 @@ DROPPED = -1
 
 @dataclass(frozen=True)
 class Job:
-    """A shard to make. It has `samples` samples: those of its split from index `first` on."""
+    """A shard to make. It gets `samples` consecutive samples of its split, from index `first` on."""
 
     name: str  # without ending
     number: int  # the index of the shard in its split

@@ -42,7 +42,7 @@ def write_set(
     """Write all files beside the tars, the manifest last.
 
     With a `base`, the files describe its samples and the appended ones. `others` are the files that determine labels
-    and names; `unused` are all files that are not samples.
+    and class names; `unused` are all files that are not samples.
 
     The fingerprint covers the whole source, including images of dropped classes. A later prep compares the fingerprint
     before it decodes any image, when it cannot know yet which classes to drop.
@@ -104,7 +104,7 @@ class _Crcs:
 
 
 class _Split:
-    """A split with finished shards, and the facts gathered while its index is written shard by shard."""
+    """Writes the index of a split from its finished shards, and collects notes and numbers of samples meanwhile."""
 
     def __init__(self, work: Work, name: str, shards: list[tuple[Job, Record]], base: Base | None) -> None:
         self._work, self._name, self._shards, self._base = work, name, shards, base

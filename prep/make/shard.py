@@ -68,7 +68,7 @@ def make_shard(job: Job, work: Work, tick: Tick) -> Record:
 
 
 class _Making:
-    """The results of a shard while it is being made."""
+    """Collects the results of a shard while the shard is being made."""
 
     def __init__(self, job: Job, work: Work) -> None:
         self._job, self._work = job, work

@@ -18,7 +18,7 @@ _SIZES = re.compile(r"\d+ x \d+ made \d+ x \d+")
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of the source files that were not copied unchanged into the set. Empty if a set is reused."""
+    """Counts of the source files that were not copied unchanged into the set. All are empty if a set is reused."""
 
     images: int = 0  # all images that were decoded
     bad: Counter[str] = field(default_factory=Counter)

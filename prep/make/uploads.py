@@ -53,7 +53,7 @@ class Uploads:
         return {"url": self.url, "_remote": None}
 
     def sizes(self) -> dict[str, int]:
-        """The size of each existing file in bytes."""
+        """Return the size in bytes of each file at the URL, by name."""
         return {one.name: one.bytes for one in self.remote.list()}
 
     def claim(self, plan: Plan) -> None:
@@ -81,7 +81,7 @@ class Uploads:
         if there is None or there.get("id") != plan.id:
             raise UsageError(
                 f"{self.url}: a set from another source, or with other options, is being made there. Wait until that "
-                f"ends, or choose another OUT. `headrace clean {self.url}` lists files that a prep abandoned a day ago"
+                f"prep ends, or choose another OUT. `headrace clean {self.url}` lists files abandoned a day ago"
             )
 
     def fetch_plan(self, folder: Path) -> Plan | None:

@@ -51,7 +51,7 @@ def matching(shards: ShardSet, condition: str) -> Ids:
 
 
 def _rows(split: str, first: int, columns: dict[str, Any], classes: tuple[str, ...]) -> Any:
-    """A row group as an Arrow table with all of COLUMNS."""
+    """Return a row group of the index as an Arrow table that has all columns in COLUMNS."""
     count = len(columns["label"])
     names = pa.DictionaryArray.from_arrays(columns["label"], pa.array(classes, pa.string()))
     own = {"split": pa.repeat(split, count), "id": pa.array(np.arange(first, first + count)), "class": names}
