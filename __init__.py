@@ -1,6 +1,6 @@
-"""Headrace: a high-throughput data-pipeline trainer.
+"""Headrace trains image classifiers from WebDataset tar shards, with a fast data pipeline.
 
-Importing the package loads none of its modules: each public name is loaded when it is first used.
+Importing `headrace` loads none of its modules: each public name is loaded when it is first used.
 """
 
 from importlib import import_module

@@ -31,7 +31,7 @@ _INTERRUPTED = 130
 
 
 def _reported(error: Exception) -> Exception:
-    """Add a note to the error, printed below its traceback, that says where to report it; return the error."""
+    """Add a note that says where to report the error, to be printed below the traceback; return the error."""
     error.add_note(REPORT)
     return error
 
@@ -44,7 +44,7 @@ class Commands(click.Group):
         return sorted(super().list_commands(ctx))
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the command line. Output to a closed pipe is lost, but the command ends with its own exit code."""
+        """Run the command line. If a pipe for output is closed, the output is lost; the exit code does not change."""
         make_lasting()
         allow_many()
         return super().main(*args, **extra)
@@ -81,7 +81,7 @@ class Commands(click.Group):
     ),
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
-@click.option("--json", "as_json", is_flag=True, help="With --version: print the facts that an error report needs.")
+@click.option("--json", "as_json", is_flag=True, help="With --version: print the facts to include in an error report.")
 @click.pass_context
 def main(context: click.Context, version: bool, as_json: bool) -> None:
     """Make shard sets of images, check them, and train classifiers on them at full speed."""

@@ -1,1 +1,4 @@
-"""The commands, one per file, with their options and help. A command imports what it needs only when it runs."""
+"""The commands, one per file, with their options and help.
+
+A command imports the modules that do its work only when it runs.
+"""

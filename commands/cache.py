@@ -1,4 +1,4 @@
-"""`headrace cache`: shows, clears and checks files on this machine that can be made or fetched again."""
+"""`headrace cache`: shows, clears and checks the files that Headrace keeps and can make or fetch again."""
 
 import click
 
@@ -10,15 +10,16 @@ from headrace.shards.streams import print_result, say
 
 @click.group("cache", epilog=examples("headrace cache list", "headrace cache clear"))
 def cache_command() -> None:
-    """Show, clear or check the files that Headrace keeps on this machine: staged tars, decoded images, compiled loops.
+    """Show, clear or check the files that Headrace keeps on this machine to save time.
 
-    All of these files are made or fetched again when needed. Files that a process has open are never removed.
+    Examples are tars fetched from URLs (staged), decoded images, and compiled numba functions (compiled loops). All of
+    these files are made or fetched again when needed. Files that a process has open are never removed.
     """
 
 
 @cache_command.command("list")
 def list_command() -> None:
-    """List the kept files with their sizes, and whether a process uses them."""
+    """List the files that Headrace keeps on this machine, with their sizes, and whether a process uses them."""
     from headrace.shards.local_copies import list_copies
     from headrace.shards.stage import Stage
 
@@ -34,7 +35,7 @@ def list_command() -> None:
 
 @cache_command.command("clear")
 def clear_command() -> None:
-    """Remove all kept files that no process uses."""
+    """Remove all files that Headrace keeps on this machine, except those that a process uses."""
     from headrace.shards.local_copies import clear_copies
     from headrace.shards.stage import Stage
 
@@ -43,7 +44,10 @@ def clear_command() -> None:
 
 @cache_command.command("verify")
 def verify_command() -> None:
-    """Check the SHA-256 of staged tars and indexes, and remove damaged ones. The exit code is 3 if any is damaged."""
+    """Check the SHA-256 of staged tars and indexes (fetched from URLs), and remove damaged files.
+
+    The exit code is 3 if a file is damaged.
+    """
     from headrace.shards.local_copies import verify_copies
     from headrace.shards.stage import Stage
 

@@ -26,8 +26,8 @@ def clean_command(url: Location, delete: bool) -> None:
 
     if not isinstance(url, Url) or not url.in_bucket:
         raise UsageError(
-            f"{url}: expected a URL of object storage, such as s3://bucket/set. In folders prep removes its own "
-            "leftovers"
+            f"{url}: expected a URL of object storage, such as s3://bucket/set. A folder needs no `headrace clean`: "
+            "prep itself removes leftovers there"
         )
     remote = Remote(url)
     found = find_leftovers(remote, datetime.now(UTC))

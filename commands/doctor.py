@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...]:
-    """Parse numbers of processes that are separated by commas. Raises click.BadParameter for anything else."""
+    """Parse numbers of processes that are separated by commas. Raises click.BadParameter for any other text."""
     try:
         numbers = tuple(int(word) for word in text.split(",")) if text is not None else ()
     except ValueError:
@@ -45,12 +45,17 @@ def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
     "--scale", metavar="N,N,...", callback=_numbers, help="Also measure with these numbers of processes: --scale 1,2,4."
 )
 @click.option("--try", "attempt", is_flag=True, help="Also measure with the setting that the doctor recommends.")
-@click.option("--cold", is_flag=True, help="Also measure while the training shards are not in memory.")
+@click.option(
+    "--cold",
+    is_flag=True,
+    help="Also measure with training shards that are not in memory (the page cache).",
+)
 @click.option(
     "--min-ratio",
     type=click.FloatRange(0, min_open=True),
     metavar="R",
-    help="Exit with code 1 if the ratio R_real / R_synth is below R times the largest ratio that the machine allows.",
+    help="Exit with code 1 if R_real / R_synth (rate of training / rate of the step alone) is below R times the "
+    "largest ratio that this machine allows.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor_command(
@@ -66,8 +71,8 @@ def doctor_command(
 ) -> None:
     """Measure, part by part, where training on the shard set SHARDS loses time, and say what to change.
 
-    The measurement takes a minute or two. It uses random weights, and downloads and writes nothing, except that shards
-    at a URL are staged. docs/doctor.md explains the output.
+    The measurement takes a minute or two, and uses random weights. The doctor downloads and writes nothing, with one
+    exception: shards at a URL are staged (fetched to a disk of this machine). docs/doctor.md explains the output.
     """
     need_linux("doctor")
     from headrace.train.machine.parent import stop_with_launcher
@@ -92,7 +97,7 @@ def doctor_command(
 
 
 def _measure(asked: "Asked", part: "Part") -> None:
-    """Measure one part of the job in the requested number of ranks, and print the result for the doctor's process."""
+    """Measure one part of the job in the requested number of ranks; print the result, which the doctor then reads."""
     from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()  # before torch is loaded

@@ -2,5 +2,5 @@
 
 
 def examples(*lines: str) -> str:
-    """Return the example lines as text that click prints below the options of a command without wrapping them."""
+    """Return the example lines as text that click prints, without wrapping, below the options of a command."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])

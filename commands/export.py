@@ -20,13 +20,14 @@ from headrace.shards.urls import Location
     default="timm",
     show_default=True,
     help="timm: for timm and transformers. safetensors: tensors named as in the checkpoint. onnx, torch: a graph that "
-    "includes the normalisation.",
+    "includes the normalisation of the pixels.",
 )
 @click.option(
     "--check",
     type=LocationType(),
     metavar="SHARDS|FOLDER",
-    help="Images for the comparison. Default: the run's shard set, or noise if the set no longer exists.",
+    help="Images on which the written network is compared with the checkpoint. Default: the run's shard set, or noise "
+    "if this set no longer exists.",
 )
 def export_command(checkpoint: Path, out: Path, kind: str, check: Location | None) -> None:
     """Write the network of CHECKPOINT (a file or a run folder) into the new folder OUT, with a MODEL_CARD.md.

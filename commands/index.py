@@ -14,9 +14,9 @@ from headrace.shards.urls import Location
 def index_command(root: Location) -> None:
     """Make a shard set from the WebDataset tars in TARS (a folder or a URL) without rewriting the tars.
 
-    It writes .idx files, Parquet files and a manifest beside the tars. A sample needs an image and a .cls member;
-    unusable samples are omitted and listed in report.jsonl. If the folder is a shard set already, damaged indexes are
-    made again; at a URL nothing is replaced.
+    The command writes .idx files, Parquet files and a manifest beside the tars. A sample needs an image and a .cls
+    member; unusable samples are omitted and listed in report.jsonl. If TARS is a folder with a shard set already,
+    damaged indexes are made again. At a URL no file is ever replaced.
     """
     need_linux("index")
     from headrace.prep.adopt_url import adopt_at

@@ -13,5 +13,5 @@ class LocationType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 
     name = "location"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:  # noqa: ARG002
-        """Return the argument as a Url if it begins like one, else as a Path."""
+        """Return the argument as a Url if it begins like a URL (SCHEME://), else as a Path."""
         return location(value)

@@ -12,10 +12,10 @@ LOADS = "loading PyTorch and NVIDIA DALI, which takes longer the first time"
 
 @contextmanager
 def told_if_slow(words: str = LOADS, seconds: float = 3.0) -> Iterator[None]:
-    """Print `words` on standard error if the block takes more than `seconds` and standard error is a terminal.
+    """Print `words` on standard error if the `with` block takes longer than `seconds`.
 
-    If a program reads standard error, `words` are never printed, so that its input does not depend on the machine's
-    speed.
+    If standard error is not a terminal, nothing is printed: what a program reads there must not depend on the
+    machine's speed.
     """
     if not sys.stderr.isatty():
         yield

@@ -1,4 +1,4 @@
-"""Refuses commands that need NVIDIA DALI on systems other than Linux."""
+"""On systems other than Linux, refuses commands that need NVIDIA DALI."""
 
 import sys
 
@@ -6,7 +6,7 @@ from headrace.shards.errors import UsageError
 
 
 def need_linux(command: str) -> None:
-    """Raise UsageError unless this is Linux: `headrace COMMAND` decodes images with DALI, which exists only there."""
+    """Raise UsageError if this system is not Linux: `headrace COMMAND` needs DALI, which exists only for Linux."""
     if sys.platform != "linux":
         raise UsageError(
             f"`headrace {command}` needs Linux, because NVIDIA DALI, which decodes the images, exists only for Linux; "

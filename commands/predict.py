@@ -63,10 +63,11 @@ def predict_command(
 ) -> None:
     """Predict the classes of IMAGES with CHECKPOINT (a file or a run folder).
 
-    IMAGES are files, folders, globs, zips, tars, shard sets or listings. A listing needs no labels; a .txt listing has
-    one path per line. The argument - reads paths from standard input, one per line. Everything except a listing may be
-    a URL, and so may the paths in listings and on standard input. The output has the columns file, rank, label, class,
-    name, probability and error. An unreadable image gets a row with its error, and the exit code is then 3.
+    IMAGES are files, folders, globs, zips, tars, shard sets or listings. A listing is a file of paths: CSV,
+    JSON lines, Parquet or .txt (one path per line); it needs no labels. With the argument -, paths are read from
+    standard input, one per line. Each of IMAGES may be a URL, except a listing. The paths in a listing or on standard
+    input may be URLs too. The output has the columns file, rank, label, class, name, probability and error. An
+    unreadable image gets a row with its error, and the exit code is then 3.
     """
     need_linux("predict")
     from headrace.train.machine.parent import stop_with_launcher
@@ -104,7 +105,10 @@ def predict_command(
 
 
 def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
-    """Start several processes that predict; return their exit code. If `listed`, they get standard input as a file."""
+    """Start several processes that predict; return their exit code.
+
+    If `listed`, standard input is copied to a file, which the processes read.
+    """
     from headrace.train.machine.launch import launch
     from headrace.train.run.prediction import check_first
 
@@ -120,7 +124,7 @@ def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
 def _predict(
     asked: "Prediction", images: tuple[str, ...], kind: str, out: Path | None
 ) -> "tuple[Gathered, Writing | None]":
-    """Predict the classes of `images`. Return the images found, and rank 0's writer of answers (None on others)."""
+    """Predict the classes of `images`. Return the images found, and on rank 0 the writer of answers (else None)."""
     from headrace.prep.command.progress import progress
     from headrace.prep.gather import gather
     from headrace.shards.store import replacing
@@ -143,7 +147,7 @@ def _predict(
 
 
 def _listed() -> list[str]:
-    """Return the paths on standard input, which this process reads, or has read by the process that launched it."""
+    """Return the paths on standard input, or in the file to which the launching process has copied standard input."""
     named = os.environ.get(_PATHS)
     data = Path(named).read_bytes() if named else sys.stdin.buffer.read()
     return [os.fsdecode(line) for line in data.split(b"\n") if line]

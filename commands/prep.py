@@ -43,19 +43,19 @@ def prep_command(
 ) -> None:
     """Convert a data set into a shard set in the folder OUT, or at the URL OUT.
 
-    SOURCE is a path or a URL. It names a folder, zip or tar that contains one folder for each class, or TinyImageNet in
-    its official layout; archives need not be unpacked. Or it names a listing: CSV, JSON lines or Parquet with the
-    columns path,label[,split]. Or it names files that Hugging Face's datasets wrote: images with metadata.csv, or
-    Parquet files that contain the images.
+    SOURCE is the path or URL of a folder, zip or tar that contains one folder for each class, or of TinyImageNet in its
+    official layout. SOURCE may also be a listing: CSV, JSON lines or Parquet with the columns path,label[,split]. Or
+    SOURCE may be files that Hugging Face's datasets wrote: images with metadata.csv, or Parquet files that contain the
+    images. Archives need not be unpacked.
 
-    Every image is decoded once. The bytes of JPEGs are kept; other formats become JPEGs. Files that are not samples are
-    counted at the end and listed in report.jsonl. The same source and options give the same bytes for any number of
-    workers, and repeating the command continues an interrupted run.
+    Every image is decoded once. The bytes of JPEGs are kept; other formats become JPEGs. Files that do not become
+    samples are counted in the summary and listed in report.jsonl. The same source and options give the same bytes for
+    any number of workers. If a run was interrupted, the same command continues it.
 
-    With --part, several processes, on any hosts that share SOURCE and OUT, make the shards; the command without --part
-    publishes the set. With --engine ray, the hosts of a Ray cluster make the shards, and a host that dies loses only
-    the shards that it was making. With --append, the set OUT gets more images: paths and images that it has already are
-    omitted, known classes keep their labels, and readers of the old set can continue.
+    With --part, several processes make the shards, on any hosts that share SOURCE and OUT; then the command without
+    --part publishes the set. With --engine ray, the hosts of a Ray cluster make the shards, and a host that dies loses
+    only the shards that it was making. With --append, images are added to the set OUT. Paths and images that OUT has
+    already are omitted, and known classes keep their labels. Programs that are reading OUT are not disturbed.
     """
     need_linux("prep")
     from headrace.prep.command.options import Options
@@ -104,7 +104,7 @@ def _append(
 
 
 def _made_source(out: Location, download: str | None, options: "Options") -> Location:
-    """Download the source, or generate the demo's source, beside OUT; return its path."""
+    """Download the source, or generate the demo's source, beside OUT; return the path of the source."""
     from headrace.prep.sources.demo import demo_source
     from headrace.prep.sources.download import OFFERS
     from headrace.prep.sources.download import download as fetch
@@ -112,7 +112,7 @@ def _made_source(out: Location, download: str | None, options: "Options") -> Loc
 
     if isinstance(out, Url):
         raise click.UsageError(
-            f"{'--download' if download else '--demo'} puts its SOURCE beside OUT: give a folder as OUT"
+            f"{'--download' if download else '--demo'} stores its SOURCE beside OUT, so OUT must be a folder"
         )
     if download:
         return fetch(OFFERS[download], followed(out).parent)

@@ -14,22 +14,31 @@ if TYPE_CHECKING:
 
 
 def refuse_engine(engine: str, address: str | None, out: Location, others: Mapping[str, object]) -> None:
-    """Raise click.UsageError for options that do not fit the engine. `others` are options that Ray does not allow."""
+    """Raise click.UsageError for options that do not fit the engine.
+
+    `others` has the values of the options that cannot be combined with --engine ray, by name.
+    """
     if engine != "ray":
         if address is not None:
             raise click.UsageError("--ray-address needs --engine ray")
         return
     for name in (name for name, given in others.items() if given):
-        raise click.UsageError(f"{name} cannot be combined with --engine ray, which shares out the shards itself")
+        raise click.UsageError(
+            f"{name} cannot be combined with --engine ray, which itself divides the shards among hosts"
+        )
     if isinstance(out, Url):
         raise click.UsageError(
-            f"{out}: with --engine ray OUT must be a folder that all hosts share. For a URL use --part on each host"
+            f"{out}: with --engine ray OUT must be a folder that all hosts share. For a URL, use --part on "
+            "each host instead"
         )
 
 
 @contextmanager
 def chosen_engine(engine: str, address: str | None, source: Location, workers: int | None) -> Iterator["Engine"]:
-    """Yield the engine of this name. Raises UsageError if Ray is not installed, or does not answer at `address`."""
+    """Yield the engine named `engine`, which makes the shards.
+
+    Raises UsageError if Ray is not installed, or does not answer at `address`.
+    """
     if engine == "pool":
         from headrace.prep.make.engines.pool import make_shards
 

@@ -10,7 +10,9 @@ from headrace.commands.choice import choice
 _OPTIONS = (
     click.option("--demo", is_flag=True, help="Generate a small data set of 12 classes instead of reading a SOURCE."),
     click.option(
-        "--download", type=click.Choice(["tiny-imagenet"]), help="Download this data set beside OUT, as SOURCE."
+        "--download",
+        type=click.Choice(["tiny-imagenet"]),
+        help="Download this data set into the folder that contains OUT, and use it as SOURCE.",
     ),
     click.option("--seed", default=0, show_default=True, help="Seed for shuffling the samples."),
     click.option("--samples-per-shard", type=int, help="Samples per shard. Default: as many as fit into --shard-size."),
@@ -33,9 +35,13 @@ _OPTIONS = (
         help="If SOURCE has no validation split, use this share of each class for validation.",
     ),
     click.option(
-        "--val", metavar="NAME", help="Use the split NAME of SOURCE for validation if no split has a usual name."
+        "--val",
+        metavar="NAME",
+        help="Use the split NAME of SOURCE for validation, if SOURCE has no split with a usual name such as val.",
     ),
-    click.option("--max-side", type=int, metavar="PIXELS", help="Shrink images whose longer side exceeds this."),
+    click.option(
+        "--max-side", type=int, metavar="PIXELS", help="Shrink images whose longer side exceeds this number of pixels."
+    ),
     click.option(
         "--quality",
         default=95,
@@ -51,7 +57,7 @@ _OPTIONS = (
     ),
     click.option(
         "--columns",
-        help="Columns of a listing: by position (path,label,-) if it has no header, else by name "
+        help="Columns of a listing: by position (path,label,-) if it has no header, else by header name "
         "(path=image,label=kind).",
     ),
     click.option(
@@ -71,7 +77,9 @@ _OPTIONS = (
     ),
     click.option("--append", is_flag=True, help="Add the images of SOURCE that OUT does not have yet, in new tars."),
     click.option(
-        "--new-classes", is_flag=True, help="With --append: add classes that OUT does not have to the end of its list."
+        "--new-classes",
+        is_flag=True,
+        help="With --append: also add images of classes that OUT does not have; these classes get the next labels.",
     ),
     click.option(
         "--plan-only",
@@ -86,7 +94,7 @@ _OPTIONS = (
     click.option(
         "--ray-address",
         metavar="HOST:PORT",
-        help="With --engine ray: the head of a running Ray cluster. Default: Ray is started on this machine.",
+        help="With --engine ray: the address of the head of a running Ray cluster. Default: start Ray on this machine.",
     ),
     choice(
         "--on-bad",
@@ -96,7 +104,8 @@ _OPTIONS = (
     click.option(
         "--max-bad",
         metavar="N|P%",
-        help="The most images that --on-bad skip may omit, as a number or a share. Default: 10 or 1%, the larger one.",
+        help="The most images that --on-bad skip may omit: a number, or a share of all images. Default: 10 or 1%, "
+        "whichever is more.",
     ),
     choice(
         "--on-empty-class",

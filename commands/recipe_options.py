@@ -17,7 +17,7 @@ def recipe_names(_: click.Context, __: click.Parameter, begun: str) -> list[Comp
 
 
 def setting_keys(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Return the keys that complete `begun`, such as train.epochs=; none after the equals sign."""
+    """Return the keys that begin with `begun`, such as train.epochs=; values are not completed."""
     from headrace.train.recipe.recipe import Recipe
 
     sections = Recipe.model_fields.items()

@@ -37,8 +37,8 @@ def subset_command(
     """Copy some samples of the shard set SHARDS into the new set OUT.
 
     Choose the samples with a condition in SQL (which needs DuckDB: `pip install "headrace[query]"`) or with a list.
-    JPEGs are copied unchanged in the order of their ids; each is checked but not decoded. If the same command has
-    already made OUT, it does nothing.
+    JPEGs are copied unchanged, in the order of the samples' ids. The checksum of each JPEG is checked, but no JPEG is
+    decoded. If OUT is already the result of the same command, nothing is done.
     """
     from headrace.prep.subset import subset
     from headrace.prep.summary import contents

@@ -32,7 +32,7 @@ from headrace.shards.streams import say
     "--weights",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="File with the initial weights; for a network of timm also a folder.",
+    help="File with the initial weights; for a network of timm, a folder is also possible.",
 )
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/TIME-MODEL."
@@ -42,14 +42,14 @@ from headrace.shards.streams import say
     is_flag=False,
     flag_value="last",
     metavar="[auto|PATH|URL]",
-    help="Resume from the last checkpoint in --out. auto: start a new run if there is none. PATH: resume from this "
-    "checkpoint. URL: resume from a mirror.",
+    help="Resume from the last checkpoint in --out. auto: if there is no checkpoint, start a new run. PATH: resume "
+    "from this checkpoint. URL: resume from a mirror, which is a run's copy in object storage.",
 )
 @click.option(
     "--override",
     multiple=True,
     type=click.Choice(["classes", "recipe", "shards"]),
-    help="Resume even if this part differs from the checkpoint.",
+    help="Resume even if the named part of the run differs from the checkpoint.",
 )
 @click.option(
     "--deterministic",
@@ -57,7 +57,10 @@ from headrace.shards.streams import say
     help="Short for --set runtime.deterministic=true: a repeated run gives the same bits.",
 )
 @click.option(
-    "--until", type=float, metavar="PERCENT", help="Stop once validation reaches this accuracy, and print the time."
+    "--until",
+    type=float,
+    metavar="PERCENT",
+    help="Stop once validation reaches this accuracy, and print the time needed.",
 )
 @click.option(
     "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
@@ -71,13 +74,13 @@ from headrace.shards.streams import say
     "--batch-per-process",
     type=click.IntRange(1),
     metavar="B",
-    help="Samples of each process in a step, as in plain DDP. The result then depends on the number of processes.",
+    help="Number of samples per process and step, as in plain DDP. The result then depends on the number of processes.",
 )
 @click.option(
     "--profile",
     type=click.IntRange(1, 50),
     metavar="STEPS",
-    help="Write a trace of this many steps to the run folder, one file per rank, for ui.perfetto.dev.",
+    help="Write a trace of this many steps to the run folder, one file per rank, to view at ui.perfetto.dev.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print only warnings and errors, on standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the rows of metrics.jsonl.")

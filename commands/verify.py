@@ -10,7 +10,7 @@ from headrace.shards.urls import Location
 
 @click.command("verify", epilog=examples("headrace verify shards/mine --deep"))
 @click.argument("root", metavar="SHARDS", type=LocationType())
-@click.option("--deep", is_flag=True, help="Also check the checksum of every image, and decode it.")
+@click.option("--deep", is_flag=True, help="Also check the checksum of every image, and decode every image.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all problems instead of lines.")
 def verify_command(root: Location, deep: bool, as_json: bool) -> None:
     """Check the shard set SHARDS (a folder or a URL): size and SHA-256 of each file, and the index against the tars.

@@ -17,7 +17,7 @@ _BOUND = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(%)|(\d{1,15})")  # a share or a nu
 
 @dataclass(frozen=True)
 class Options:
-    """The options that determine the bytes of a set, and `max_bad`.
+    """The options that determine the bytes of a set; only `max_bad` has no effect on them.
 
     The number of workers is not among them, because it does not change the bytes.
     """
@@ -50,7 +50,7 @@ class Options:
             if value is not None and value < 1:
                 raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
         if self.val_fraction is not None and not 0 <= self.val_fraction < 1:
-            raise UsageError(f"--val-fraction {self.val_fraction}: a number from 0 to below 1 is needed")
+            raise UsageError(f"--val-fraction {self.val_fraction}: a number that is at least 0 and below 1 is needed")
         if not 1 <= self.quality <= 100:
             raise UsageError(f"--quality {self.quality}: a number from 1 to 100 is needed")
         if not 0 <= self.seed < 1 << 63:
@@ -81,7 +81,7 @@ class Options:
             raise UsageError(f"--background {self.background}: {error}") from error
 
     def most_bad(self, images: int) -> int:
-        """The number of `images` that may be omitted as bad; by default 1 % or 10, whichever is more."""
+        """Return how many of `images` images may be omitted as bad; by default 10 or 1 %, whichever is more."""
         if self.max_bad is None:
             return max(10, images // 100)
         found = _BOUND.fullmatch(str(self.max_bad).strip())
@@ -90,7 +90,7 @@ class Options:
         return int(images * float(found[1]) / 100) if found[2] else int(found[3])
 
     def record(self) -> dict[str, Scalar]:
-        """The options for the manifest, without those about duplicates if duplicates are not searched for.
+        """Return the options for the manifest, without `dedupe` and `on_conflict` if no duplicates are searched for.
 
         In paths, "~" stands for the home folder, because the set may be given to other people.
         """
@@ -109,17 +109,19 @@ class Options:
 
 
 def _absolute(where: Location) -> str:
-    """The absolute path, or the URL, as the manifest records it. Raises UsageError for a URL with a query."""
+    """Return the absolute path or the URL, as the manifest records it. Raises UsageError for a URL with a query."""
     if isinstance(where, Path):
         return str(where.absolute())
     if where.parts.query:
-        raise UsageError(f"--classes-from {where}: the set records this URL, so it must not have a query")
+        raise UsageError(
+            f"--classes-from {where}: the set records this URL, so the URL must not have a query (after ?)"
+        )
     return str(where)
 
 
 def decisive(name: str, value: Scalar) -> Scalar:
-    """The form of an option's value that is compared when an existing set may be reused.
+    """Return the form in which an option's value is compared, to decide whether an existing set is reused.
 
-    For --classes-from this is only whether the option was given, because the classes themselves are compared.
+    For --classes-from it is True or False (given or not), because the classes themselves are compared separately.
     """
     return value is not None if name == "classes_from" else value

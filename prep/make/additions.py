@@ -1,11 +1,11 @@
-"""Adds images to a set at a URL: replaces the manifest, if it is still the one for which the new part was planned.
+"""Adds images to a set at a URL: replaces the manifest, unless it has changed since the new part was planned.
 
     OUT/SPLIT-NNNNNN.tar, .idx      numbered after the existing tars; no manifest names them yet
     OUT/SPLIT-2.parquet             the index of both parts; readers of the old set keep the old index
     OUT/shardset.json               replaced last, if it still has the same tag
 
-A claim names the manifest for which its plan was made. A claim for another manifest comes from a dead process, or from
-one that can no longer publish, and is replaced.
+A claim (a file that reserves the URL for one plan) names the manifest for which the plan was made. A claim that names
+another manifest is replaced: the process that made this claim is dead, or can no longer publish.
 """
 
 from headrace.prep.make.planned import Plan
@@ -27,17 +27,17 @@ class Additions(Uploads):
         self._plan: Plan | None = None
 
     def read_set(self) -> tuple[bytes, Manifest]:
-        """The manifest that will be replaced, as bytes and parsed. Raises UsageError if there is none."""
+        """Return the manifest that will be replaced, as bytes and parsed. Raises UsageError if there is no set."""
         try:
             content, self._tag = self.remote.read_tagged(MANIFEST, manifest.LIMIT)
         except AbsentError as error:
             raise UsageError(
-                f"{self.url}: there is no shard set to append to. Omit --append to make one, or give the URL of a set"
+                f"{self.url}: there is no shard set to append to. Omit --append to make a set, or give another URL"
             ) from error
         return content, manifest.parse(self.url, content)
 
     def claim(self, plan: Plan) -> None:
-        """Claim the URL as for a new set.
+        """Claim the URL for this plan, as `Uploads.claim` does for a new set.
 
         Raises HeadraceError if the set has changed since `read_set`, because new tars could get the names of existing
         ones.

@@ -17,7 +17,7 @@ NOT_DECODED = "do not decode"
 
 
 class BadImages:
-    """The bad images of all splits so far.
+    """Collects the bad images of all splits: images that are omitted because they do not decode.
 
     `before` has the bad images of classes that were dropped before planning, each with the id of its class.
     """

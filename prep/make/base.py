@@ -34,9 +34,10 @@ class IndexRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Base:
-    """The set at `where`, to which images are appended. The folder `root` has its indexes, report and stamps.
+    """The set at `where`, to which images are appended.
 
-    `id` is the SHA-256 of its manifest. `new_classes` says whether new classes may be added.
+    The folder `root` has the set's indexes, its report, and source.stat (one line, or stamp, for each source). `id` is
+    the SHA-256 of the set's manifest. `new_classes` says whether new classes may be added.
     """
 
     where: Location
@@ -47,15 +48,15 @@ class Base:
 
     @classmethod
     def of(cls, where: Location, root: Path, manifest: Manifest, content: bytes, *, new_classes: bool) -> "Base":
-        """The set with this manifest; `content` are the bytes of the manifest, from which its `id` is computed."""
+        """Return the set with this manifest; `content` has the bytes of the manifest, whose SHA-256 is the `id`."""
         return cls(where, root, manifest, hashlib.sha256(content).hexdigest(), new_classes)
 
     def split(self, name: str) -> SplitInfo | None:
-        """The entry of a split in the manifest; None if there is none of this name."""
+        """The entry of a split in the manifest; None if there is no split of this name."""
         return next((one for one in self.manifest.splits if one.name == name), None)
 
     def behind(self, name: str) -> tuple[int, int]:
-        """The number of tars of a split, and the first key after its last sample: where the appended samples begin."""
+        """Return where a split's appended samples begin: the number of its tars, and the key after its last key."""
         info = self.split(name)
         return (0, 0) if info is None else (len(info.shards), self._next_key(info))
 
@@ -83,7 +84,10 @@ class Base:
                 yield IndexRows(rows[part], keys, sources)
 
     def file(self, name: str) -> bytes:
-        """The content of the report or of the stamps; empty if there are none. Raises DataError if it is unreadable."""
+        """Return the content of a file of the set; empty if there is no such file.
+
+        Raises DataError if the file is unreadable.
+        """
         try:
             return regular.read(self.root / name)
         except FileNotFoundError:
@@ -91,7 +95,7 @@ class Base:
         except OSError as error:
             raise DataError(
                 f"{self.where / name}: cannot be read ({error.strerror or error}), and the set would lose it. "
-                "Make it readable, or remove it"
+                "Make the file readable, or remove it"
             ) from error
 
     @property
@@ -124,7 +128,7 @@ class Base:
 
 
 def _part_of(line: bytes) -> int:
-    """The number of the part that a line of the report belongs to, from 1 on; a damaged line counts as part 1."""
+    """Return the number (from 1) of the part to which a line of the report belongs; 1 if the line is damaged."""
     try:
         return int(json.loads(line).get("part", 1))
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
@@ -134,17 +138,18 @@ def _part_of(line: bytes) -> int:
 def refuse_as_base(where: Location, manifest: Manifest, options: Options) -> None:
     """Raise UsageError if images cannot be appended to the set, or not with these options.
 
-    They cannot be appended to adopted tars and to subsets. Options that change images must be those of the set.
+    Images cannot be appended to tars that `headrace index` adopted, nor to a subset. The options that change images
+    must have the same values as in the set.
     """
     if manifest.made is None:
         raise UsageError(
-            f"{where}: its tars were not made by prep, and --append needs what prep records about each file. Give a "
-            "set that `headrace prep` made"
+            f"{where}: its tars were not made by prep, and --append needs the facts that prep records about each file. "
+            "Give a set that `headrace prep` made"
         )
     if manifest.source.layout == SUBSET:
         raise UsageError(
-            f"{where}: it is a subset of another set, and would not be one with more images. Append to the other set, "
-            "and make the subset again"
+            f"{where}: it is a subset of another set, and with more images it would no longer be a subset. Append to "
+            "the other set, and make the subset again"
         )
     for name in ("classes", "classes_from"):
         if getattr(options, name) is not None:
@@ -156,6 +161,6 @@ def refuse_as_base(where: Location, manifest: Manifest, options: Options) -> Non
         name = next(one for one in Prepared._fields if getattr(ours, one) != getattr(theirs, one))
         asked, made = options.values()[name], (Options().values() | manifest.options)[name]
         raise UsageError(
-            f"--{name.replace('_', '-')} {asked}: the images of {where} were made with {made}, and all images of "
-            "a set must be made in the same way, because predict relies on it. Give the same value"
+            f"--{name.replace('_', '-')} {asked}: the images of {where} were made with {made}. All images of a set "
+            "must be made with the same value, which `headrace predict` uses too. Give the set's value"
         )

@@ -10,9 +10,10 @@ from headrace.shards.names import REPORT
 
 
 def changes(folder: Path, manifest: Manifest, now: list[State]) -> str:
-    """The differences between the images of a set and the states `now`, as text. `folder` has the set's indexes.
+    """Return, as text, how the source's images `now` (path, size, CRC-32) differ from those when the set was made.
 
-    Whether an image that the set omits has changed is not known, because the report has only its path.
+    `folder` has the set's indexes. A change of an image that the set omits cannot be found, because the report has only
+    the path of such an image.
     """
     before: dict[str, tuple[int, int]] = {}
     for split in manifest.splits:

@@ -1,8 +1,8 @@
-"""Finds files of a source with the same bytes before planning, and chooses which one is kept.
+"""Before planning, finds files of a source that have the same bytes, and chooses which of them is kept.
 
-Samples are sorted by file size, in tables on the disk, so that only files of equal size are compared: by CRC-32 if an
-archive records it, then by SHA-256. Memory holds the entries of all files of one size, of some thousands of other
-files, and of the omitted files.
+Samples are sorted by file size, in tables on the disk, and only files of equal size are compared. They are compared by
+CRC-32 if an archive records it, then by SHA-256. Memory holds the entries of all files of one size, of some thousands
+of other files, and of the omitted files.
 """
 
 import hashlib
@@ -39,14 +39,14 @@ class Gone(NamedTuple):
 
 @dataclass
 class Duplicates:
-    """The omitted files, each by its index among all samples of the source, which are sorted by path."""
+    """The omitted files, each by its index in the list of all samples of the source, sorted by path."""
 
     gone: dict[int, Gone] = field(default_factory=dict)
     emptied: dict[int, int] = field(default_factory=dict)
-    """The number of omitted training images of each class that has no other training image, by label."""
+    """The number of training images, by label, of each class whose training images are all omitted."""
 
     def among(self, first: int, count: int) -> NDArray[np.bool_]:
-        """Which of `count` samples from index `first` on are omitted, (count,)."""
+        """Return whether each of `count` samples from index `first` on is omitted, bool (count,)."""
         left_out = (place in self.gone for place in range(first, first + count))
         return np.fromiter(left_out, bool, count) if self.gone else np.zeros(count, bool)
 
@@ -66,10 +66,11 @@ def find_duplicates(
 ) -> Duplicates:
     """The files of a source to omit: the `known` ones and, if requested, duplicates. `folder` is for temporary tables.
 
-    The `known` files are omitted in any case. They are not compared with other files, so no file is omitted for being
-    equal to one of them.
+    The `known` files are omitted in any case. They are not compared with other files, so no other file is omitted
+    because it equals a known file.
 
-    Raises DataError for equal files in different classes, unless such files are dropped, and for unreadable files.
+    Raises DataError if a file is unreadable, or if equal files are in different classes and the options do not drop
+    them.
     """
     found = Duplicates(dict(known.gone))
     if options.dedupe != "exact":
@@ -126,7 +127,7 @@ def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
 def _of_equal_size(rows: NDArray[np.void]) -> NDArray[np.int64]:
     """The indices of the rows whose file size occurs in other rows too.
 
-    If all rows have a CRC-32, rows must have both size and CRC-32 in common with another row.
+    If all rows have a CRC-32, both the size and the CRC-32 must occur together in another row.
     """
     if not len(rows):
         return np.zeros(0, np.int64)

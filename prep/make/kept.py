@@ -1,4 +1,4 @@
-"""Finds shards that are finished already, made by an interrupted prep or by other processes, and that can be kept."""
+"""Finds finished shards that can be kept, because an interrupted prep or another process has made them."""
 
 import zlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _THREADS = 16  # most of their time is spent waiting for a disk
 
 
 def finished(jobs: Sequence[Job], work: Work) -> dict[str, Record]:
-    """The records, by shard name, of jobs whose shard exists undamaged and was made from the files in the plan."""
+    """Return, by shard name, the records of jobs whose shard is undamaged and was made from the files in the plan."""
     if work.uploads is not None:
         return work.uploads.finished(jobs, work.plan, work.records)
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -29,7 +29,7 @@ def finished(jobs: Sequence[Job], work: Work) -> dict[str, Record]:
 def finished_meanwhile(job: Job, work: Work) -> Record | None:
     """The record of a shard that another process has finished since the plan was made.
 
-    None if there is none, or if its files had other times of change than in the plan.
+    None if there is no such shard, or if modification times of its source files are not those in the plan.
     """
     record = _record(job, work)
     try:
@@ -41,8 +41,8 @@ def finished_meanwhile(job: Job, work: Work) -> Record | None:
 def without_changed(records: dict[str, Record], jobs: Sequence[Job], work: Work, say: Say) -> dict[str, Record]:
     """The records of shards whose source files still have the same contents.
 
-    A file with the time of change that the record has counts as unchanged. Any other file, for example in a copy of the
-    source, is read and its CRC-32 is compared.
+    A file counts as unchanged if its modification time is the recorded one. Any other file, for example in a copy of
+    the source, is read and its CRC-32 is compared.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         own = [job for job in jobs if job.name in records]
@@ -62,7 +62,10 @@ def _record(job: Job, work: Work) -> Record | None:
 
 
 def _of_other_times(job: Job, work: Work) -> list[tuple[Entry, int]]:
-    """The files of a finished shard whose time of change differs from the recorded one, and their CRC-32s."""
+    """Return the files of a finished shard whose modification times differ from the recorded ones.
+
+    Each comes with its recorded CRC-32. Files whose CRC-32 the plan has are not among them.
+    """
     contents, files = load_contents(work.records, job.name), work.plan.listed(job).files
     rows = np.flatnonzero((contents.times != files.times) & (files.crcs == UNKNOWN_CRC))
     return list(zip(files.take(rows), contents.crcs[rows].tolist(), strict=True))

@@ -1,7 +1,7 @@
 """Finds files of a source that a set has already, by path or by bytes, so that they are not appended again.
 
 The index of the set is read twice, one row group at a time; memory holds the paths and sizes of the source. Equal size
-and CRC-32 of the source file are not enough to omit an image: the SHA-256 of the JPEG that is stored decides.
+and CRC-32 of source files are not enough to omit an image: the SHA-256 of the stored JPEGs must be equal too.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class _Judge:
         self.conflicts: list[Conflict] = []
 
     def reason(self, entry: Entry, label: int, sha256: bytes, alike: list[_Sample], has_path: bool) -> str:
-        """Why the file is omitted; "" if it is appended. `alike` are samples of the set with equal size and CRC-32."""
+        """Return why the file is omitted, or "". `alike` are samples whose source files have equal size and CRC-32."""
         stored = sha256 if all(one.kept for one in alike) else self._admitted(entry)
         same = [one for one in alike if one.sha256 == (sha256 if one.kept else stored)]
         if same and (own := [one for one in same if one.label == label]):
@@ -65,7 +65,7 @@ def find_known(source: Source, base: Base, options: Options, workers: int) -> Du
     """The files of a source to omit because the set has them already. The labels of `source` are those of the set.
 
     With --dedupe exact, raises DataError for an image that the set has with another label, unless such images are
-    dropped.
+    dropped (--on-conflict drop).
     """
     chunks = [chunk for chunk in source.chunks() if chunk.paths]
     if not chunks:
@@ -105,7 +105,7 @@ def _first_look(base: Base, places: dict[str, int], sizes: NDArray[np.int64]) ->
 def _second_look(base: Base, sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> dict[int, list[_Sample]]:
     """The samples of the set whose source file had one of these pairs of size and CRC-32.
 
-    The keys of the result are those of `_marks`.
+    The keys of the result are the integers that `_marks` computes.
     """
     asked, found = np.unique(_marks(sizes, crcs)), dict[int, list[_Sample]]()
     for columns in _columns(base):
@@ -132,7 +132,7 @@ def _mark(size: int, crc: int) -> int:
 def _marks(sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> NDArray[np.int64]:
     """One integer for each pair of size and CRC-32.
 
-    An integer has enough bits for both, because every file of a source has less than 2 GB.
+    An integer has enough bits for size and CRC-32, because every file of a source has less than 2 GB.
     """
     return sizes.astype(np.int64) << 32 | crcs.astype(np.int64)
 

@@ -1,7 +1,7 @@
-"""Finds the classes without a decodable training image before any shard is made, if such classes are to be dropped.
+"""Finds the classes to drop, which have no decodable training image, before any shard is made.
 
-Dropping a class changes the labels of other classes and the positions of samples. If it were found later, all shards
-would have to be made again.
+Dropping a class changes the labels of other classes and the positions of samples. If such a class were found after
+shards had been made, all shards would have to be made again.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +22,11 @@ from headrace.shards.manifest import TRAIN
 
 
 def lost_classes(source: Source, options: Options, workers: int, duplicates: Duplicates) -> list[Bad]:
-    """The training images of the classes to drop, none of which decodes. Raises DataError if no class would remain.
+    """Return all training images of the classes to drop: the classes of which no training image decodes.
 
-    In each class, images are decoded until one of them is good. Nothing is decoded unless the options allow to omit bad
-    images and to drop classes. Omitted duplicates do not count.
+    In each class, images are decoded until one of them is good. If the options do not allow both to omit bad images and
+    to drop classes, nothing is decoded. Duplicates that are omitted do not count as images of their class. Raises
+    DataError if no class would remain.
     """
     if options.on_empty_class != "drop" or options.on_bad != "skip":
         return []
@@ -51,7 +52,7 @@ def lost_classes(source: Source, options: Options, workers: int, duplicates: Dup
 
 
 def _by_class(chunk: Chunk, train: NDArray[np.bool_], sound: set[int]) -> dict[int, NDArray[np.int64]]:
-    """The rows of each class with training images in the chunk, except classes known to have a good image."""
+    """Return the chunk's rows of training images, by label, without classes that are known to have a good image."""
     own = np.flatnonzero(train)
     labels = chunk.rows["label"][own]
     order = np.argsort(labels, kind="stable")
@@ -61,7 +62,7 @@ def _by_class(chunk: Chunk, train: NDArray[np.bool_], sound: set[int]) -> dict[i
 
 
 def _all_bad(source: Source, options: Options, chunk: Chunk, rows: NDArray[np.int64]) -> list[Bad] | None:
-    """The images in these rows if all are bad; None as soon as one is good."""
+    """Return the images in these rows if none of them decodes; None if at least one decodes."""
     bad = []
     for row in rows:
         (entry,) = chunk.files.take(np.array([row]))

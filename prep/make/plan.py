@@ -1,6 +1,7 @@
-"""Computes the position of each sample in the shards: a pure function of the number of samples, their sizes and seed.
+"""Computes the position of each sample in the shards from the number of samples, their sizes and a seed.
 
-Samples are permuted over the whole split before it is cut, so that every shard holds a fair mix of the classes.
+Samples are permuted over the whole split before the split is cut into shards, so that every shard holds a fair mix of
+the classes.
 """
 
 import zlib
@@ -16,7 +17,7 @@ LARGE = 256_000_000  # bytes of a tar; sets that would need larger tars have mor
 
 
 def keys(positions: NDArray[np.int64], seed: int, split: str) -> NDArray[np.uint64]:
-    """Keys by which the samples of a split are sorted in its shards; no two keys are equal.
+    """Return the keys by which the samples of a split are sorted before it is cut; no two are equal.
 
     `positions` are the positions of the samples in the listing sorted by path.
     """
@@ -24,18 +25,15 @@ def keys(positions: NDArray[np.int64], seed: int, split: str) -> NDArray[np.uint
 
 
 def tar_bytes(sizes: NDArray[np.int64]) -> int:
-    """The bytes that samples with files of these sizes take in tars.
+    """Return the number of bytes that samples with files of these sizes take in tars.
 
-    These are a header and the content of the image, and a header and the content of the label.
+    A sample takes a header and the content of the image, and a header and the content of the label.
     """
     return int((3 * BLOCK + sizes + -sizes % BLOCK).sum())
 
 
 def shard_count(samples: int, total: int, *, samples_per_shard: int | None, shard_bytes: int) -> int:
-    """The number of tars for a split of `samples` samples, whose files take `total` bytes in tars.
-
-    It is at least 1.
-    """
+    """Return the number of tars, at least 1, for a split of `samples` samples that take `total` bytes in tars."""
     if samples_per_shard is not None:
         return max(1, -(-samples // samples_per_shard))
     most = max(MAX_SHARDS, -(-total // LARGE))
@@ -43,7 +41,7 @@ def shard_count(samples: int, total: int, *, samples_per_shard: int | None, shar
 
 
 def cuts(samples: int, shards: int) -> list[tuple[int, int]]:
-    """First and past-the-last index of the samples of each shard; numbers of samples differ by at most one."""
+    """Return each shard's range of sample indices, (first, last + 1). The lengths differ by at most one."""
     return [(samples * shard // shards, samples * (shard + 1) // shards) for shard in range(shards)]
 
 

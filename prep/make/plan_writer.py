@@ -35,9 +35,9 @@ def write_plan(
 ) -> tuple[Plan, list[Unused]]:
     """Write the plan of a source to the empty folder `folder`; return the plan and the images that are dropped.
 
-    Duplicates are dropped, and the images of dropped classes. `labels` are the labels of these classes; `lost` has the
-    paths of their training images that do not decode, with the reasons. With a `base`, tars and keys continue after
-    those of the base, and splits without samples are omitted.
+    The dropped images are duplicates and the images of dropped classes. `labels` has the labels of these classes.
+    `lost` has, by path, the reasons why training images of these classes do not decode. With a `base`, the numbers of
+    tars and the keys continue after those of the base, and splits without samples are omitted.
     """
     number = np.cumsum(~np.isin(np.arange(len(source.classes)), labels)) - 1
     number[list(labels)] = DROPPED
@@ -105,7 +105,7 @@ def _gather(
 
 
 class _Split:
-    """A split while its samples are being sorted, with counts, and a hash of everything that determines its bytes."""
+    """Sorts and counts the samples of a split, and hashes everything that determines the split's bytes."""
 
     def __init__(self, name: str, room: Room, most: int, classes: int, seed: int) -> None:
         self.name, self._seed = name, seed
@@ -142,6 +142,6 @@ class _Split:
 
 @contextmanager
 def _table(folder: Path, name: str) -> Iterator[Table]:
-    """A table in two files of a plan."""
+    """A context with a table of a plan, stored in two files: one for rows and one for paths."""
     with store.filling(folder / f"{name}{ROWS}") as rows, store.filling(folder / f"{name}{PATHS}") as paths:
         yield Table(rows, paths)

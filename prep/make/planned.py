@@ -1,12 +1,12 @@
 """The plan of a set on the disk: the contents of each shard, for any number of processes and hosts.
 
 A plan is a folder of tables (headrace/prep/sources/table.py). SPLIT.rows and SPLIT.paths have one sample per row in the
-order of the shards, as `headrace.prep.make.plan` defines it; all.files has all samples sorted by path, for the
-fingerprint of the source; plan.json describes them and is written last. A shard is a range of rows, so a job consists
-of a few numbers, and a worker reads only the rows of its job. No process holds a plan in memory.
+order of the shards, as `headrace.prep.make.plan` defines it. The table all.files has all samples sorted by path, for
+the fingerprint of the source. plan.json describes the tables and is written last. A shard is a range of rows, so a job
+consists of a few numbers, and a worker reads only the rows of its job. No process holds a plan in memory.
 
-The id of a plan is a hash of everything that determines the bytes: paths, sizes, labels, known CRC-32s and options, but
-neither times nor locations, so that two copies of a source have the same plan.
+The id of a plan is a hash of everything that determines the bytes: paths, sizes, labels, known CRC-32s and options. The
+hash does not cover times and locations, so two copies of a source have the same plan.
 """
 
 import json
@@ -28,18 +28,21 @@ from headrace.shards.errors import DataError
 from headrace.shards.manifest import ClassInfo, Scalar
 
 WRITER = 5
-"""The version of the writer. Increase it if equal sources and options give other bytes, or if the formats change."""
+"""The version of the code that writes plans and shards.
+
+Increase it if equal sources and options give other bytes than before, or if a file format changes.
+"""
 ABOUT = "plan.json"
 ROWS, PATHS = ".rows", ".paths"
 ALL = "all.files"
 """The table of all files, sorted by path. No split can have this name."""
 DROPPED = -1
-"""The split and label of images in dropped classes."""
+"""The number that replaces the split and the label of a dropped image."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A shard to make. It has `samples` samples: those of its split from index `first` on."""
+    """A shard to make. It gets `samples` consecutive samples of its split, from index `first` on."""
 
     name: str  # without ending
     number: int  # the index of the shard in its split
@@ -72,7 +75,7 @@ class Plan:
 
     @property
     def by_parts(self) -> bool:
-        """Whether the plan was made for processes with --part, which may be making its shards now."""
+        """Whether the plan was made for processes with --part. Such processes may be making the shards now."""
         return bool(self.about["by_parts"])
 
     @property
@@ -96,7 +99,7 @@ class Plan:
         return tuple(ClassInfo(id=one, name=name) for one, name in self.about["classes"])
 
     def jobs(self) -> dict[str, list[Job]]:
-        """The shards of each split."""
+        """Return the jobs of each split, with one job for each shard."""
         found = {}
         for split, (samples, shards) in self.about["splits"].items():
             tars, key = self.about.get("behind", {}).get(split, (0, 0))
@@ -118,16 +121,16 @@ class Plan:
             raise self._lost(error) from error
 
     def listed(self, job: Job) -> Listed:
-        """The files and labels of a shard. Raises what `chunk` raises."""
+        """Return the files and labels of a shard. Raises DataError, as `chunk` does."""
         chunk = self.chunk(job)
         return Listed(chunk.files, chunk.rows["label"].astype(np.int64))
 
     def bytes_of(self, job: Job) -> int:
-        """The size of a shard's files in bytes."""
+        """Return the total size in bytes of the source files of a shard."""
         return int(self.chunk(job).rows["sizes"].sum())
 
     def all(self) -> Iterator[Chunk]:
-        """All files that are samples or belong to dropped classes, sorted by path."""
+        """Yield the rows of all samples and all dropped images, sorted by path, in chunks."""
         rows, paths = self.folder / f"{ALL}{ROWS}", self.folder / f"{ALL}{PATHS}"
         try:
             with rows.open("rb") as first, paths.open("rb") as second:

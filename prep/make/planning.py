@@ -43,9 +43,10 @@ def plan_source(
     by_parts: bool = False,
     base: Base | None = None,
 ) -> Planned:
-    """Examine a source and write its plan to an empty folder; with a `base`, only samples that the base does not have.
+    """Examine a source and write its plan to an empty folder.
 
-    Raises DataError or UsageError if the source is not a data set, or if a split has no samples.
+    With a `base`, the plan has only the samples that the base does not have. Raises DataError or UsageError if
+    the source is not a data set, or if a split has no samples.
     """
     source = open_source(files, options)
     _refuse_lost_images(files, options)
@@ -74,9 +75,9 @@ def plan_source(
 
 
 def _never_new(source: Source, stay: range, gone: Duplicates) -> set[int]:
-    """The labels of new classes all of whose images are omitted, because the set has them already.
+    """Return the labels of new classes without a new image: the set has all images of such a class already.
 
-    Empty if the classes are integers.
+    If the classes are integers, the result is empty.
     """
     new = range(len(stay), len(source.classes))
     if not len(stay) or not new or are_integers(one.id for one in source.classes):
@@ -86,7 +87,7 @@ def _never_new(source: Source, stay: range, gone: Duplicates) -> set[int]:
 
 
 def _refuse_emptied(source: Source, options: Options, duplicates: Duplicates) -> None:
-    """Raise DataError if all training images of a class are duplicates, unless --on-empty-class allows that."""
+    """Raise DataError if all training images of a class are duplicates, unless --on-empty-class allows such classes."""
     emptied = duplicates.emptied
     if emptied and (options.on_empty_class == "error" or len(emptied) == len(source.classes)):
         why = {source.classes[label].id: ("are duplicates", count) for label, count in emptied.items()}

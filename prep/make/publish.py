@@ -1,4 +1,4 @@
-"""Writes the files that complete a set: indexes, report, stamps and manifest."""
+"""Writes the files that complete a set: indexes, report.jsonl, source.stat and the manifest."""
 
 import json
 from collections.abc import Iterator
@@ -42,10 +42,10 @@ def write_set(
     """Write all files beside the tars, the manifest last.
 
     With a `base`, the files describe its samples and the appended ones. `others` are the files that determine labels
-    and names; `unused` are all files that are not samples.
+    and class names; `unused` are all files that are not samples.
 
-    The fingerprint covers the whole source, including images of dropped classes. The reason is that it will be compared
-    with the fingerprint of a source whose images have not been decoded: which classes to drop is not known then.
+    The fingerprint covers the whole source, including images of dropped classes. A later prep compares the fingerprint
+    before it decodes any image, when it cannot know yet which classes to drop.
     """
     crcs, notes, samples = _Crcs(work), list[Note](), dict[str, NDArray[np.int64]]()
     splits = dict[str, SplitInfo]()
@@ -94,7 +94,7 @@ class _Crcs:
         self._crcs[places] = crcs
 
     def states(self) -> Iterator[list[State]]:
-        """Path, size and CRC-32 of all files, sorted by path, in chunks."""
+        """Yield the path, size and CRC-32 of all files, sorted by path, in chunks."""
         first = 0
         for chunk in self._plan.all():
             crcs = self._crcs[first : first + len(chunk.paths)].astype(np.int64)
@@ -104,7 +104,7 @@ class _Crcs:
 
 
 class _Split:
-    """A split with finished shards, and the facts gathered while its index is written shard by shard."""
+    """Writes the index of a split from its finished shards, and collects notes and numbers of samples meanwhile."""
 
     def __init__(self, work: Work, name: str, shards: list[tuple[Job, Record]], base: Base | None) -> None:
         self._work, self._name, self._shards, self._base = work, name, shards, base
@@ -134,7 +134,7 @@ class _Split:
         return SplitInfo(name=self._name, samples=samples, index=index.info, shards=(*there, *shards))
 
     def _index_name(self) -> str:
-        """A new name for the index, because readers of the set before the append still need the earlier index."""
+        """Return an unused name for the index, because programs that read the old set still need the earlier index."""
         if self._base is None:
             return f"{self._name}.parquet"
         taken = {one.index.name for one in self._base.manifest.splits}
@@ -170,7 +170,7 @@ def report(notes: list[Note], part: int = 1) -> bytes:
 
 
 def _line(note: Note, part: int) -> dict[str, str | int]:
-    """The fields of a line: with `files` if the line stands for a folder, with `part` unless it is the first part."""
+    """Return the fields of a line: `files` only if the line is about a folder, `part` only for appended parts."""
     fields: dict[str, str | int] = note._asdict()
     if not note.source.endswith("/"):
         del fields["files"]

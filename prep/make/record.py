@@ -1,8 +1,8 @@
 """Stores the result of a shard in a record, which is kept until the set is finished.
 
-A record file begins with the SHA-256 of its other bytes, so that a damaged file is never parsed. After it come the
+A record file begins with the SHA-256 of its other bytes, so that a damaged file is never parsed. Then follow the
 length of a JSON text, the JSON text (a Record), and NumPy arrays (Contents). The record has the SHA-256 of the shard's
-tar and .idx. A shard counts as finished only if all three files are unchanged.
+tar and .idx. A shard counts as finished only if its tar, its .idx and its record are unchanged.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class Bad(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Hash, size and time of a file when it was written."""
+    """The SHA-256, size and modification time of a file when it was written."""
 
     sha256: str
     bytes: int
@@ -52,13 +52,16 @@ class Written(NamedTuple):
 
     @classmethod
     def of(cls, path: Path, sha256: str) -> "Written":
-        """The entry for a file that was just written and has this hash. Raises HeadraceError if the file is missing."""
+        """Return the facts about a file that was just written; `sha256` is its hash.
+
+        Raises HeadraceError if the file is missing.
+        """
         with writing(path):
             seen = path.stat()
         return cls(sha256, seen.st_size, seen.st_mtime_ns)
 
     def is_at(self, path: Path) -> bool:
-        """Whether the file exists undamaged. Raises OSError if it cannot be read."""
+        """Return whether the file at `path` is undamaged. Raises OSError if the file is missing or unreadable."""
         seen = regular.state(path)
         return (seen.st_size, seen.st_mtime_ns) == self[1:] or (
             seen.st_size == self.bytes and _sha256(path) == self.sha256
@@ -92,7 +95,7 @@ class Record:
 
 
 def digest_of(listed: Listed) -> str:
-    """SHA-256 of the files and labels that are planned for a shard."""
+    """Return the SHA-256 of the plan of a shard: the paths, labels, sizes and CRC-32s of its files."""
     state = hashlib.sha256("\0".join(listed.files.paths).encode())
     for column in (listed.labels, listed.files.sizes, listed.files.crcs):
         state.update(np.ascontiguousarray(column, np.int64).tobytes())
@@ -105,7 +108,7 @@ def record_path(folder: Path, name: str) -> Path:
 
 
 def save_record(record: Record, contents: Contents, folder: Path) -> None:
-    """Write the record, which completes its shard."""
+    """Write the record of a shard. Once the record exists, the shard is finished."""
     texts = (record.made_of, record.samples, record.tar, record.idx, record.bad)
     about = json.dumps([texts, contents.notes]).encode()
     arrays = io.BytesIO()
@@ -115,9 +118,9 @@ def save_record(record: Record, contents: Contents, folder: Path) -> None:
 
 
 def load_record(folder: Path, made: Path, name: str) -> Record | None:
-    """The record in `folder` of a finished shard.
+    """Return the record of a shard from `folder`; None if the shard is not finished.
 
-    None if the record is not intact, or if the tar or .idx of the shard in the folder `made` is not.
+    For a finished shard, the record, and the tar and .idx in the folder `made`, must exist and be undamaged.
     """
     try:
         record = load_header(folder, name)
@@ -133,7 +136,7 @@ def load_header(folder: Path, name: str) -> Record:
 
 
 def load_contents(folder: Path, name: str) -> Contents:
-    """The contents that belong to a loaded record. Raises OSError or ValueError if the record has changed since."""
+    """Return the contents in a record file. Raises OSError or ValueError if the file is missing or damaged."""
     (_, notes), arrays = _content(folder, name)
     with np.load(io.BytesIO(arrays), allow_pickle=False) as saved:
         rows, kept, crcs, times = (saved[one] for one in ("rows", "kept", "crcs", "times"))
@@ -145,7 +148,7 @@ class _DamagedError(ValueError):
 
 
 def _content(folder: Path, name: str) -> tuple[Any, bytes]:
-    """The JSON and the arrays of a record's file."""
+    """Return the parsed JSON of a record file, and the bytes of its NumPy arrays."""
     path = record_path(folder, name)
     data = regular.read(path)
     content = data[_DIGEST:]

@@ -24,9 +24,9 @@ _ELSEWHERE = "Choose another OUT: others may be reading this set"
 
 
 def stamp_record(files: Files, stamp: str, options: Options) -> bytes:
-    """The line of `source.stat` about a part.
+    """Return the line of `source.stat` that describes a part of a set.
 
-    It has the location and the stamp of its source, and the options that are needed to make the set again.
+    The line has the location and the stamp of the part's source, and the options that are needed to make the set again.
     """
     where = files.root.absolute() if isinstance(files.root, Path) else files.root
     return stamps.stamp_of(where, stamp, options.record())
@@ -35,7 +35,7 @@ def stamp_record(files: Files, stamp: str, options: Options) -> bytes:
 def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: Say) -> Manifest | None:
     """The manifest of the set at `out` if it may be reused; None if `out` may be replaced.
 
-    Raises UsageError or DataError in all other cases.
+    Raises UsageError or DataError if `out` may be neither reused nor replaced.
     """
     if _is_empty(out):
         return None
@@ -66,7 +66,7 @@ def _refuse_loss(out: Path, manifest: Manifest | None) -> None:
 
 
 def published(out: Path, options: Options) -> Manifest | None:
-    """The manifest of the set at `out`; None if there is none. Raises UsageError if its options differ."""
+    """Return the manifest of the set at `out`, or None. Raises UsageError if the set was made with other options."""
     if not out.exists() or _is_empty(out):
         return None
     _manifest_of_prep(out)
@@ -82,14 +82,17 @@ def refuse_others(out: Location, manifest: Manifest, options: Options) -> None:
 
 
 def parts_with(out: Location, manifest: Manifest, options: Options) -> list[int]:
-    """The numbers of the parts of a set that were made with these options. Raises NewerError for an unknown option."""
+    """Return the numbers of the parts of a set that were made with these options.
+
+    Raises NewerError if a part was made with an option that this version does not know.
+    """
     return [number for number, part in enumerate(manifest.parts) if not _differences(out, part.options, options)]
 
 
 def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: list[Stamp], line: bytes) -> int | None:
-    """The number of the part that was made from this source with these options, found by its stamp.
+    """Return the number of the part that was made from this source with these options; None if no stamp matches.
 
-    `line` is what `stamp_record` gives for the source now. None if no stamp matches.
+    `line` is what `stamp_record` returns for the source now.
     """
     (own,) = stamps.parse(line)
     numbers = parts_with(files.root, manifest, options)
@@ -99,9 +102,9 @@ def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: lis
 def part_by_contents(
     files: Files, source: Source, manifest: Manifest, options: Options
 ) -> tuple[int | None, list[State]]:
-    """The number of the part that was made from the contents of this source, and the states of the source's images.
+    """Return the number of the part whose source had the same contents as this source, and the states of its images.
 
-    The number is None if there is no such part. The whole source is read.
+    The number is None if there is no such part. A state is a path with size and CRC-32. The whole source is read.
     """
     seen: list[State] = []
 
@@ -117,9 +120,9 @@ def part_by_contents(
 
 
 def remember(out: Path, number: int, line: bytes, say: Say) -> None:
-    """Store the stamp of a part, so that contents need not be compared again; print a line if that is not possible.
+    """Store the stamp of a part, so that contents need not be compared again; print a line if it cannot be stored.
 
-    `line` is what `stamp_record` gave before the contents were compared.
+    `line` is what `stamp_record` returned before the contents were compared.
     """
     try:
         known = regular.read(out / STAMP)
@@ -138,8 +141,8 @@ def _is_empty(out: Path) -> bool:
 def _manifest_of_prep(out: Path) -> Manifest | None:
     """The manifest of the set in `out`; None if it is unreadable. Raises UsageError if prep did not make it.
 
-    Raises NewerError if a newer Headrace made the set: it is not damaged, so it must not be replaced like a damaged
-    one.
+    Raises NewerError if a newer Headrace made the set: such a set is not damaged, so it must not be replaced like a
+    damaged one.
     """
     if not (out / NAME).exists() and not (out / STAMP).exists():
         raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
@@ -160,7 +163,7 @@ def _manifest_of_prep(out: Path) -> Manifest | None:
 
 
 def made_by_prep(out: Path) -> bool:
-    """Whether prep made every file in the folder `out`, so that nothing else is lost if the folder is replaced."""
+    """Return whether prep made every file in the folder `out`. Then replacing the folder loses no other file."""
     if _is_empty(out):
         return True
     manifest = _manifest_of_prep(out)
@@ -168,7 +171,10 @@ def made_by_prep(out: Path) -> bool:
 
 
 def foreign(out: Path, manifest: Manifest) -> list[str]:
-    """The files in the folder of a set that do not belong to it. Indexes from before an append do belong to it."""
+    """Return the names of the files in a set's folder that are not files of the set.
+
+    Indexes from before an append count as files of the set.
+    """
     tars = [shard.name for split in manifest.splits for shard in split.shards]
     known = {NAME, STAMP, REPORT, *tars, *(split.index.name for split in manifest.splits)}
     known |= {Path(name).with_suffix(".idx").name for name in tars}
@@ -216,10 +222,10 @@ def _check_classes(out: Location, manifest: Manifest, options: Options) -> None:
 
 
 def check_source(files: Files, out: Location, manifest: Manifest, options: Options, beside: Path) -> int:
-    """The number of the part that was made from the contents of the source.
+    """Return the number of the part that was made from a source with the same contents.
 
-    The folder `beside` has the set's indexes and report. Raises UsageError, which says what changed, if there is no
-    such part.
+    The folder `beside` has the set's indexes and report. If there is no such part, raises UsageError, which says what
+    changed.
     """
     number, seen = part_by_contents(files, open_source(files, options), manifest, options)
     if number is None and not manifest.appended:
@@ -227,7 +233,7 @@ def check_source(files: Files, out: Location, manifest: Manifest, options: Optio
     if number is None:
         raise UsageError(
             f"{out}: none of its {len(manifest.parts)} parts was made from {files.root} as it is now. Give --append to "
-            "add the images that it does not have yet, or choose another OUT"
+            "add the images that the set does not have yet, or choose another OUT"
         )
     return number
 

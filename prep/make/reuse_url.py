@@ -1,4 +1,4 @@
-"""Checks whether the set at a URL is the requested one. A finished set at a URL is never changed."""
+"""Checks whether the set at a URL is the requested one. Without --append, a finished set there is never changed."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +21,7 @@ _MOST_STAMP = 1 << 20  # bytes
 def existing_at(
     files: Files, uploads: Uploads, options: Options, folder: Path, *, if_exists: str, say: Say
 ) -> Manifest | None:
-    """The manifest of the set if it may be reused; None if there is no set. Raises UsageError in all other cases.
+    """Return the manifest of the set; None if there is no set. Raises UsageError if the set may not be reused.
 
     If contents must be compared, the indexes and the report of the set are fetched into `folder`.
     """
@@ -49,7 +49,7 @@ def fetch_indexes(uploads: Uploads, found: Manifest, folder: Path) -> None:
 
 
 def published_at(uploads: Uploads, options: Options, *, if_exists: str = "reuse") -> Manifest | None:
-    """The manifest of the set at a URL as `existing_at` returns it, but without a check of the source."""
+    """Return the manifest of the set at a URL, as `existing_at` does, but without a check of the source."""
     url = uploads.url
     try:
         found = manifest.parse(url, uploads.remote.read(MANIFEST, manifest.LIMIT))

@@ -1,11 +1,12 @@
-"""Manages the folder in which a set is made, which is beside its target and shared by the processes of all hosts.
+"""Manages the work folder, beside the target OUT, in which the processes of all hosts make a set.
 
     .OUT.partial/ID/            the tars and their .idx; renamed at the end to become the set
     .OUT.partial/ID.records/    the result of each finished shard
     .OUT.partial/ID.plan/       the plan, if other processes need it
 
-ID is the beginning of the plan's id. Processes that make shards never create these folders. So if another plan replaces
-this one, or if the set is published, a process that is still making a shard finds no folder for it, and does no harm.
+ID is the beginning of the plan's id. Processes that make shards never create these folders. After another plan has
+replaced this one, or after the set was published, these folders are gone. So a process that is still making a shard can
+no longer write it, and does no harm.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ _ID = 16  # characters of a plan's id
 
 
 class Room:
-    """The folder beside the target `out`. Only the holder of the target's lock makes or removes folders in it."""
+    """The work folder beside `out`. Only the holder of the lock on `out` makes or removes folders in it."""
 
     def __init__(self, out: Path) -> None:
         self.folder = store.work_folder(out)
@@ -35,7 +36,7 @@ class Room:
         return self.folder / f"{plan.id[:_ID]}{_RECORDS}"
 
     def found(self) -> Plan | None:
-        """The plan in this folder for processes with --part; None if there is no plan that this version can use."""
+        """The plan in the work folder for processes with --part; None if there is no plan that this version can use."""
         plans = (load_plan(one) for one in sorted(self.folder.glob(f"*{_PLAN}")))
         return next((one for one in plans if one is not None and self.set_of(one).is_dir()), None)
 
@@ -43,7 +44,7 @@ class Room:
     def planning(self) -> Iterator[Path]:
         """A context with an empty folder for a plan.
 
-        At the end of the context the folder is removed, and the folder that contains it too if it is empty.
+        At the end of the context this folder is removed, and then the work folder too if it is empty.
         """
         self._make()
         folder = store.partial_of(self.folder / "plan")
@@ -63,7 +64,7 @@ class Room:
                 folder.mkdir(exist_ok=True)
 
     def remove_others(self, plan: Plan) -> None:
-        """Remove everything that does not belong to this plan."""
+        """Remove everything in the work folder that does not belong to this plan."""
         keep = {self.set_of(plan), self.records_of(plan), self._plan_of(plan), plan.folder}
         with store.writing(self.folder):
             for one in self.folder.iterdir():
@@ -77,7 +78,7 @@ class Room:
         return Plan(target, plan.about)
 
     def close(self) -> None:
-        """Remove the whole folder. Call this after the set has been published."""
+        """Remove the whole work folder. Call this after the set has been published."""
         with suppress(OSError):  # a late process may still be writing in it
             store.discard(self.folder)
 

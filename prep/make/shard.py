@@ -31,7 +31,7 @@ TICK = 64  # samples between two reports of progress
 
 @dataclass(frozen=True)
 class Work:
-    """Everything that all jobs of a prep have in common: `folder` is for tars, `records` for their records.
+    """The data that all jobs of a prep share. Tars are written to `folder`, their records to `records`.
 
     With `uploads`, each finished tar is uploaded and then removed from the folder.
     """
@@ -68,7 +68,7 @@ def make_shard(job: Job, work: Work, tick: Tick) -> Record:
 
 
 class _Making:
-    """The results of a shard while it is being made."""
+    """Collects the results of a shard while the shard is being made."""
 
     def __init__(self, job: Job, work: Work) -> None:
         self._job, self._work = job, work
@@ -109,13 +109,16 @@ class _Making:
         return news
 
     def contents(self) -> Contents:
-        """The contents for the record."""
+        """Return the contents that are stored in the shard's record."""
         crcs, times = np.array(self._crcs, np.uint32), np.array(self._times, np.int64)
         return Contents(rows_of(self.rows), np.array(self._kept, np.int64), crcs, times, self._notes)
 
 
 def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted | None:
-    """The image as it will be stored; None if it is omitted. Raises DataError if it does not decode."""
+    """Return the image as it will be stored.
+
+    If the image does not decode, returns None with --on-bad skip, and raises DataError without it.
+    """
     try:
         image = admit(data, work.options.prepared)
     except BadImageError as error:

@@ -1,4 +1,4 @@
-"""Checks that a disk has room for what is about to be written."""
+"""Checks that a disk has enough free space for files that are about to be written."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from headrace.shards.errors import HeadraceError
 
 
 def refuse_small_disk(path: Path, needed: int) -> None:
-    """Raise HeadraceError if fewer than about `needed` bytes are free on the disk of `path`."""
+    """Raise HeadraceError if fewer than `needed` bytes are free on the disk of `path`."""
     free = store.free_bytes(path)
     if free < needed:
         raise HeadraceError(

@@ -18,7 +18,7 @@ _SIZES = re.compile(r"\d+ x \d+ made \d+ x \d+")
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of the source files that were not copied unchanged into the set. Empty if a set is reused."""
+    """Counts of the source files that were not copied unchanged into the set. All are empty if a set is reused."""
 
     images: int = 0  # all images that were decoded
     bad: Counter[str] = field(default_factory=Counter)
@@ -28,7 +28,7 @@ class Tally:
     unused: Counter[str] = field(default_factory=Counter)
     """The number of other files that are not samples, by reason."""
     empty: tuple[str, ...] = ()
-    """Folders without any file, which are not classes."""
+    """Folders without any file; they do not become classes."""
     missing: dict[str, list[str]] = field(default_factory=dict)
     """The classes without a sample, by split."""
 
@@ -56,7 +56,7 @@ def reasons_of(unused: Iterable[Unused]) -> Counter[str]:
 
 
 def _missing(written: Written) -> dict[str, list[str]]:
-    """The classes without samples in the training and the validation split, as far as the set has these splits."""
+    """Return the classes without samples, for each of the splits train and val that the set has."""
     found = {}
     for split in (TRAIN, VALIDATION):
         if split in written.samples:

@@ -5,8 +5,8 @@
     OUT/.prep/ID/NAME.record        the result of a finished shard
     OUT/.prep/ID.plan/              the tables of the plan, for parts
 
-Object storage has neither locks nor renames, and none are needed: a file is complete or absent, the claim is created
-and never overwritten, and all preps with the same plan write equal files.
+Object storage has neither locks nor renames, but they are not needed. A file is complete or absent, the claim is
+created and never overwritten, and all preps with the same plan write equal files.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class Uploads:
 
     @property
     def remote(self) -> Remote:
-        """The storage, opened at its first use."""
+        """The connection to the storage, which is opened when it is first used."""
         if self._remote is None:
             self._remote = Remote(self.url)
         return self._remote
@@ -53,7 +53,7 @@ class Uploads:
         return {"url": self.url, "_remote": None}
 
     def sizes(self) -> dict[str, int]:
-        """The size of each existing file in bytes."""
+        """Return the size in bytes of each file at the URL, by name."""
         return {one.name: one.bytes for one in self.remote.list()}
 
     def claim(self, plan: Plan) -> None:
@@ -81,11 +81,11 @@ class Uploads:
         if there is None or there.get("id") != plan.id:
             raise UsageError(
                 f"{self.url}: a set from another source, or with other options, is being made there. Wait until that "
-                f"ends, or choose another OUT. `headrace clean {self.url}` lists the files of one abandoned a day ago"
+                f"prep ends, or choose another OUT. `headrace clean {self.url}` lists files abandoned a day ago"
             )
 
     def fetch_plan(self, folder: Path) -> Plan | None:
-        """The plan that has claimed the URL, copied into an empty folder; None if there is no plan that can be used."""
+        """Copy the plan that has claimed the URL into an empty folder. Return it, or None if no plan is usable."""
         there = self._claimed()
         if there is None:
             return None
@@ -110,7 +110,7 @@ class Uploads:
         return None
 
     def keep(self, record: Record, made: Path, records: Path, plan: Plan) -> None:
-        """Upload the files of a shard from the folder `made`, then its record; remove these files from the folder."""
+        """Upload a shard's tar and .idx from the folder `made`, then its record; then remove both from `made`."""
         for name in (f"{record.name}.tar", f"{record.name}.idx"):
             self.remote.put(name, made / name)
         self.remote.put(self._record(plan, record.name), record_path(records, record.name))
@@ -140,7 +140,7 @@ class Uploads:
         return record if whole and record.made_of == digest_of(plan.listed(job)) else None
 
     def forget(self, names: Collection[str], plan: Plan) -> None:
-        """Remove records whose shards will be made again, because a record must never describe an earlier shard."""
+        """Remove records whose shards will be made again, because a record must never describe an earlier tar."""
         self._remove([self._record(plan, name) for name in names])
 
     def publish(self, made: Path, records: Collection[Record]) -> None:
@@ -179,7 +179,7 @@ class Uploads:
 
 
 def _are_there(records: Collection[Record], sizes: Mapping[str, int]) -> bool:
-    """Whether tars and .idx of these shards exist, each with the size in its record."""
+    """Return whether the tar and .idx of each of these shards exist, with the sizes in the shard's record."""
     files = ((f"{one.name}{ending}", file.bytes) for one in records for ending, file in _files(one))
     return all(sizes.get(name) == size for name, size in files)
 

@@ -1,6 +1,6 @@
 """Waits until this host sees what other hosts have written into a shared folder.
 
-A network disk may show new names to other hosts only after a minute. A name that never appears was written elsewhere:
+A network disk may show a new file to other hosts only after a minute. A file that never appears was written elsewhere:
 two hosts may have different folders at the same path.
 """
 
@@ -15,29 +15,29 @@ _LOOK_EVERY = 0.2  # seconds
 
 
 class Arrivals:
-    """Records that were made, in a folder of records; `patience`: seconds that each may take to appear."""
+    """Waits until shards' records appear in the folder `records`; `patience`: seconds that a record may take."""
 
     def __init__(self, records: Path, patience: float = _PATIENCE) -> None:
         self._records, self._patience = records, patience
         self._due: dict[str, float] = {}  # by the name of a shard whose record is not seen yet: the latest time for it
 
     def add(self, name: str) -> None:
-        """Expect the record of a shard. Raises UsageError if an earlier one is overdue."""
+        """Expect the record of a shard. Raises UsageError if an expected record is overdue."""
         self._due[name] = time.monotonic() + self._patience
         self._look()
 
     def wait(self) -> None:
-        """Wait for all records. Raises UsageError if one does not appear."""
+        """Wait until all expected records have appeared. Raises UsageError if a record is overdue."""
         while self._look():
             time.sleep(_LOOK_EVERY)
 
     def _look(self) -> bool:
-        """Whether records are still missing."""
+        """Return whether expected records are still missing. Raises UsageError if a record is overdue."""
         self._due = {name: due for name, due in self._due.items() if not record_path(self._records, name).exists()}
         name, due = min(self._due.items(), key=lambda one: one[1], default=("", 0.0))
         if name and time.monotonic() > due:
             raise UsageError(
                 f"{self._records}: the record of {name}, which another host has written, does not appear here. OUT "
-                "must be in one folder that all hosts share, and not in folders of their own at the same path"
+                "must be in one folder that all hosts share, not in a separate folder of each host at the same path"
             )
         return bool(name)

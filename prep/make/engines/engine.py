@@ -1,4 +1,4 @@
-"""What makes shards: processes of this machine (pool.py), or another engine with the same interface."""
+"""Defines the interface of an engine, which makes shards: in processes of this machine (pool.py), or with Ray."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,7 +7,8 @@ from headrace.prep.make.record import Record
 from headrace.prep.make.shard import Tick, Work
 
 Engine = Callable[[list[Job], Work, int, Tick], Iterator[Record]]
-"""Does jobs with so many workers; gives their records in the order in which they finish.
+"""A function that makes the shards of jobs with a number of workers, and yields each record when its job has finished.
 
-An error from `tick` ends the run. Raises HeadraceError for errors of a job that a user can act on.
+An error that the Tick function raises ends the run. Raises HeadraceError if a job fails for a reason that a user can
+act on.
 """

@@ -1,7 +1,7 @@
 """Makes shards as tasks of Ray: on the hosts of a cluster that share SOURCE and OUT, or in processes of this machine.
 
-A task makes one shard, writes it into the shared folder and answers with its record. If its host or its process dies,
-Ray starts it again elsewhere; an error of its own ends the run.
+A task makes one shard, writes it into the shared folder and returns the shard's record. If the host or the process of a
+task dies, Ray starts the task again elsewhere. If a task raises an error, the run ends.
 """
 
 import os
@@ -34,10 +34,10 @@ _STORE = 80_000_000  # bytes for objects on this machine: about the least that R
 
 @contextmanager
 def on_ray(address: str | None, source: Location, most: int | None, say: Say) -> Iterator[Engine]:
-    """A context with an engine of Ray: that of the cluster at `address`, or one that is started on this machine.
+    """A context with an engine that uses Ray: the cluster at `address`, or Ray started on this machine.
 
-    `source` is absolute. `most` is the most tasks at a time on a cluster; None: two for each of its CPUs. Call it in
-    the main thread.
+    `source` is absolute. `most` is the largest number of tasks at a time on a cluster; None: two tasks for each CPU of
+    the cluster. The context works only in the main thread.
 
     Raises UsageError if Ray is not installed, or if no cluster answers at the address.
     """
@@ -54,14 +54,14 @@ def on_ray(address: str | None, source: Location, most: int | None, say: Say) ->
 
 
 class _Tasks:
-    """Tasks of Ray, a bounded number at a time."""
+    """Makes shards as tasks of Ray, with a bounded number of tasks at a time."""
 
     def __init__(self, ray: Any, source: Location, most: int | None, say: Say, *, local: bool) -> None:
         self._ray, self._source, self._most, self._say, self._local = ray, source, most, say, local
         self._at_a_time, self._due, self._told = 0, 0.0, False
 
     def make(self, jobs: list[Job], work: Work, workers: int, tick: Tick) -> Iterator[Record]:
-        """The records of all jobs, as an Engine gives them."""
+        """Make the shards of all jobs; yield their records, as an Engine does."""
         if not jobs:
             return
         if self._local:
@@ -89,18 +89,18 @@ class _Tasks:
             connect(self._ray, address="local", num_cpus=workers, include_dashboard=False, object_store_memory=_STORE)
         except (OSError, RuntimeError, ValueError) as error:
             raise HeadraceError(
-                f"Ray does not start on this machine: {first_line(error)}. Omit --engine ray to do without it"
+                f"Ray does not start on this machine: {first_line(error)}. Omit --engine ray to do without Ray"
             ) from error
 
     def _starter(self, work: Work) -> Callable[[Job], Any]:
-        """The function that hands a job to the cluster."""
+        """Return a function that hands a job to the cluster as a task."""
         task = self._ray.remote(num_cpus=1, max_retries=_RETRIES, scheduling_strategy="SPREAD")(_task(*_search()))
         errand, version = self._ray.put(Errand(work, self._source)), running_version()
         # In a list Ray passes the reference on as it is, so that it is read when the host is known to be right.
         return lambda job: task.options(name=f"shard {job.name}").remote(astuple(job), [errand], version)
 
     def _bound(self) -> int:
-        """The number of tasks at a time. Hosts may come and go."""
+        """Return how many tasks may run at a time. The default follows the number of CPUs, as hosts join or leave."""
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _LOOK_EVERY
@@ -112,7 +112,7 @@ class _Tasks:
         return self._at_a_time
 
     def _record(self, task: Any, job: Job) -> Record:
-        """The result of a finished task. Raises its error."""
+        """Return the record that a finished task has made, or raise the task's error."""
         errors = self._ray.exceptions
         try:
             answer = self._ray.get(task)
@@ -120,25 +120,27 @@ class _Tasks:
             raise  # a fault of Headrace, with the traceback of that process
         except errors.RayError as error:
             raise HeadraceError(
-                f"{job.name}: each of {1 + _RETRIES} processes that made it died, or their hosts did "
-                f"({first_line(error)}). Finished shards are kept: give the same command again, with fewer CPUs a "
+                f"{job.name}: each of {1 + _RETRIES} processes that tried to make this shard died, or its host did "
+                f"({first_line(error)}). Finished shards are kept: give the same command again, with fewer CPUs per "
                 "host if memory was short"
             ) from error
         if isinstance(answer, HeadraceError):
             raise answer
         if isinstance(answer, str):
             raise UsageError(
-                f"host {answer}. Install Headrace {running_version()} there for the Python that runs Ray, or have "
-                "PYTHONPATH name a folder with it that all hosts share"
+                f"host {answer}. Install Headrace {running_version()} on that host, for the Python that runs Ray, or "
+                "set PYTHONPATH to a folder that contains Headrace and that all hosts share"
             )
         record: Record = answer
         return record
 
 
 def _task(first: Sequence[str], without: Sequence[str]) -> Callable[..., Any]:
-    """The function that hosts run. Ray sends it as code, so that it can say that a host has no Headrace.
+    """Return the function that a host runs as a task.
 
-    It may use nothing of this module. `first` and `without` are for the module search path of its process.
+    Ray sends this function as code, so it also runs on a host without Headrace, and reports that Headrace is missing.
+    It may use nothing else from this module. In its process, the folders in `first` are put first in the module search
+    path, and those in `without` are removed from the path.
     """
 
     def make(job: Sequence[Any], errand: list[Any], version: str) -> Any:
@@ -155,7 +157,11 @@ def _task(first: Sequence[str], without: Sequence[str]) -> Callable[..., Any]:
 
 
 def _search() -> tuple[list[str], list[str]]:
-    """Folders to search for modules on hosts: those of PYTHONPATH, and not the current one, which Ray adds."""
+    """Return the folders to put first in a host's module search path, and those to remove from it.
+
+    The first list has the folders in PYTHONPATH. The second list has the current folder, which Ray adds, if this
+    process does not search it.
+    """
     named = [os.path.abspath(one) for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]  # noqa: PTH100
     here = os.getcwd()  # noqa: PTH109  texts, as in sys.path
     return named, [here] if here not in sys.path else []
@@ -165,6 +171,6 @@ def _refuse_copy(work: Work, source: Location) -> None:
     """Raise UsageError if the source is read from a copy that other hosts cannot open."""
     if isinstance(work.reader, TarReader) and work.reader.is_of_a_copy:
         raise UsageError(
-            f"{source}: prep reads it from a copy that only this machine can open. Unpack it in a folder that all "
-            "hosts share, or omit --ray-address"
+            f"{source}: prep reads this source from a copy that only this machine can open. Unpack the source in a "
+            "folder that all hosts share, or omit --ray-address"
         )

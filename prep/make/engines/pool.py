@@ -1,7 +1,7 @@
-"""Worker processes that make shards. A worker that dies ends the run; a parent that dies takes its workers along.
+"""Makes shards in worker processes. If a worker dies, the run ends; if the parent dies, its workers end too.
 
-Each worker has a pipe to its parent and nothing else in common with it: the locks and queues of multiprocessing have
-names in shared memory, which stay forever if the whole group of processes is killed.
+A worker shares only a pipe with its parent, and no lock or queue of multiprocessing. Locks and queues have names in
+shared memory, which would stay there forever if all the processes were killed at once.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ class _Stopped(Exception):  # noqa: N818 - not an error: the run is being given 
 
 
 def make_shards(jobs: list[Job], work: Work, workers: int, tick: Tick) -> Iterator[Record]:
-    """The records of all jobs, in the order in which they finish. An error from `tick` ends the run."""
+    """Make the shards of all jobs; yield a record when a job has finished. An error that `tick` raises ends the run."""
     if workers == 1 or len(jobs) <= 1:
         for job in jobs:
             yield make_shard(job, work, tick)
@@ -75,7 +75,7 @@ def _in_workers(jobs: list[Job], work: Work, workers: int, tick: Tick) -> Iterat
 
 
 class _Worker:
-    """A worker process, seen from its parent."""
+    """Controls a worker process from its parent."""
 
     def __init__(self, work: Work) -> None:
         # Spawned, not forked: nothing of the parent (threads, descriptors, locks) leaks into a worker.
@@ -87,34 +87,34 @@ class _Worker:
             self._process.start()
 
     def give(self, job: Job) -> None:
-        """Give it a job; it must have answered the one before."""
+        """Send a job to the worker, which must have finished the previous job."""
         with _death_is_an_error():
             self.pipe.send(job)
 
     def answer(self) -> Answer:
-        """Its progress, or the result of the job."""
+        """Receive the next message of the worker: its progress, or the result of its job."""
         with _death_is_an_error():
             answer: Answer = self.pipe.recv()
         return answer
 
     def close(self) -> None:
-        """Let it end: at once if it has no job, else at its next report."""
+        """Close the pipe, so that the worker ends: at once if it has no job, else at its next report."""
         self.pipe.close()
 
     def join(self) -> None:
-        """Wait for its end."""
+        """Wait until the worker process has ended."""
         self._process.join()
 
 
 def _with_news(workers: set[_Worker]) -> list[_Worker]:
-    """The workers that have answered or died; there is at least one."""
+    """Wait until at least one worker has answered or died; return all such workers."""
     ready = wait([one.pipe for one in workers])
     return [one for one in workers if one.pipe in ready]
 
 
 @contextmanager
 def _death_is_an_error() -> Iterator[None]:
-    """A context that explains the error of a pipe whose other end is gone."""
+    """A context that turns the error of a broken pipe into a message: a worker process died."""
     try:
         yield
     except (EOFError, OSError) as error:
@@ -126,7 +126,7 @@ def _death_is_an_error() -> Iterator[None]:
 
 @contextmanager
 def _no_start_is_an_error(workers: int) -> Iterator[None]:
-    """A context that explains the system's error if no further process or pipe can be created."""
+    """A context that explains the system's error if it cannot create another process or pipe."""
     try:
         yield
     except OSError as error:
@@ -139,7 +139,7 @@ def _no_start_is_an_error(workers: int) -> Iterator[None]:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """Keep the caller's program out of a worker, which does not need it and would run it again."""
+    """A context in which a new worker does not run the main module of the caller's program again."""
     with _main_hidden:
         program, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         try:
@@ -150,7 +150,7 @@ def _without_main() -> Iterator[None]:
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Block Ctrl-C: a worker that starts now inherits that until it ignores the signal itself."""
+    """A context that blocks Ctrl-C (SIGINT); a worker started in it inherits the block, then ignores SIGINT."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -159,7 +159,7 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, work: Work, parent: int) -> None:
-    """The main loop of a worker: do the parent's jobs until it closes the pipe."""
+    """The main loop of a worker: do the parent's jobs until the parent closes the pipe."""
     _follow(parent)
     telling = _Telling(pipe)
     with suppress(_Stopped, EOFError, ConnectionResetError):
@@ -175,9 +175,9 @@ def _serve(pipe: Connection, work: Work, parent: int) -> None:
 
 
 class _Telling:
-    """A worker's side of its pipe. Raises _Stopped when the parent has closed it.
+    """A worker's side of the pipe to its parent. Raises _Stopped when the parent has closed the pipe.
 
-    Samples are reported at most every 0.1 s: a report costs both processes as much as four small images.
+    Samples are reported at most every 0.1 s: one report costs as much time as four small images, in both processes.
     """
 
     def __init__(self, pipe: Connection) -> None:
@@ -187,7 +187,7 @@ class _Telling:
         self._due = 0.0
 
     def count(self, samples: int, bad: list[Bad]) -> None:
-        """Add finished samples, of which these were bad."""
+        """Count `samples` more finished samples, of which those in `bad` are bad; report them if a report is due."""
         self._samples += samples
         self._bad += bad
         if time.monotonic() >= self._due:
@@ -210,7 +210,7 @@ class _Telling:
 
 
 def _follow(parent: int) -> None:
-    """Leave interrupts to the parent, and end with the parent."""
+    """Make this worker ignore interrupts (Ctrl-C), and end when its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":

@@ -1,7 +1,7 @@
-"""Connects this process to Ray: to a cluster, or to processes that are started on this machine for it.
+"""Connects this process to Ray: to a cluster, or to Ray processes that are started on this machine.
 
-Ray is optional (`pip install "headrace[ray]"`). It changes how signals end a process, and some of its own processes
-live a minute longer than a killed one; so here a signal ends Ray first, and then this process as without Ray.
+Ray is optional (`pip install "headrace[ray]"`). Ray changes how signals end a process, and some of Ray's processes live
+a minute longer than a process that is killed. So here a signal first shuts down Ray, then ends this process as usual.
 """
 
 import logging
@@ -21,7 +21,7 @@ _ANSWER_WITHIN = 10.0  # seconds for the head of a cluster to take a connection
 
 
 def load_ray() -> Any:
-    """Ray, which then sends no statistics of its use unless the user has set RAY_USAGE_STATS_ENABLED."""
+    """Import Ray and return it. It sends no usage statistics, unless the user has set RAY_USAGE_STATS_ENABLED."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray  # noqa: PLC0415  optional
@@ -32,9 +32,9 @@ def load_ray() -> Any:
 
 @contextmanager
 def session(ray: Any) -> Iterator[None]:
-    """A context at whose end Ray is shut down, also if SIGTERM or SIGHUP ends it; the signal then ends the process.
+    """A context that shuts down Ray at its end, also on SIGTERM or SIGHUP; such a signal then ends the process.
 
-    Signals that are ignored, or have a handler already, are left alone. For the main thread only.
+    A signal that is ignored, or has a handler already, is not handled here. The context works only in the main thread.
     """
     taken = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
     for one in taken:
@@ -58,7 +58,7 @@ def _exit(number: int, _: FrameType | None) -> None:
 
 
 def connect(ray: Any, **where: object) -> None:
-    """Connect this process to Ray. Its handler of SIGTERM, which Ray replaces, is put back."""
+    """Connect this process to Ray, then restore the process's handler of SIGTERM, which Ray replaces."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
@@ -67,7 +67,7 @@ def connect(ray: Any, **where: object) -> None:
 
 
 def refuse_silent(address: str) -> None:
-    """Raise UsageError unless something answers at the address: Ray itself would try for minutes."""
+    """Raise UsageError if the address is invalid or nothing answers there: Ray itself would try for minutes."""
     wanted = "Give HOST:PORT of the cluster's head, as `ray start --head` prints it"
     try:
         found = urlsplit(f"//{address}")
@@ -83,5 +83,5 @@ def refuse_silent(address: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message; those of Ray are long."""
+    """Return the first line of an error's message, because Ray's messages are long."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

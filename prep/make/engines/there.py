@@ -1,7 +1,7 @@
 """Makes a shard on a host other than the one that planned it.
 
-The host must have the same version of Headrace, and see SOURCE and OUT at the same paths. Work that a host has finished
-just before it died is used by the host that gets the job next.
+The host must have the same version of Headrace, and see SOURCE and OUT at the same paths. If a host dies
+just after it has finished a shard, the next host that gets the job uses this shard.
 """
 
 import platform
@@ -22,16 +22,17 @@ from headrace.shards.version import running_version
 
 @dataclass(frozen=True)
 class Errand:
-    """What is the same for all jobs of a run."""
+    """The data that all jobs of a run share."""
 
     work: Work
     source: Location
 
 
 def make_there(job: Sequence[Any], errand: Callable[[], Errand], version: str) -> Record | HeadraceError:
-    """The record of a job, given by its fields, or an error that a user can act on; other errors are raised.
+    """Make the shard of a job, given by its fields; return its record, or an error that a user can act on.
 
-    `version` is that of the Headrace that planned the job: with another one `errand` is not even read.
+    Other errors are raised. `version` is the version of Headrace that planned the job; if this host has another
+    version, `errand` is not called.
     """
     try:
         _refuse_other_version(version)
@@ -54,14 +55,14 @@ def _make(job: Job, errand: Errand) -> Record:
 def _refuse_other_version(version: str) -> None:
     if running_version() != version:
         raise UsageError(
-            f"host {platform.node()}: it has Headrace {running_version()}, but the command is of {version}. Install "
-            "the same version on all hosts"
+            f"host {platform.node()}: it has Headrace {running_version()}, but the command was given with {version}. "
+            "Install the same version on all hosts"
         )
 
 
 def _refuse_missing(path: Path, what: str) -> None:
     if not path.exists():
         raise UsageError(
-            f"host {platform.node()}: {path} is not there. {what} must be in a folder that all hosts see, at the same "
-            "path on each"
+            f"host {platform.node()}: {path} does not exist there. {what} must be in a folder that all hosts see, at "
+            "the same path on each host"
         )

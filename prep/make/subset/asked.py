@@ -1,4 +1,4 @@
-"""Describes a subset by its parent and its chosen samples, as options and a source entry for its manifest.
+"""Describes a requested subset, its parent set and the choice of samples, as the subset's manifest records them.
 
 The options include those of the parent, which tell how images were changed and how samples are divided into tars.
 """
@@ -19,7 +19,7 @@ from headrace.shards.stamps import stamp_of
 from headrace.shards.urls import Location
 
 Ids = dict[str, NDArray[np.int64]]
-"""Ids of samples, (n,) each, in ascending order, by the name of their split."""
+"""By the name of a split: the ids of samples in it, int64 (n,), in ascending order."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ class Asked:
 
     @property
     def options(self) -> dict[str, Scalar]:
-        """The options for the manifest."""
+        """The options for the manifest: those of the parent, and `own`."""
         return self.parent.options | self.own
 
     def source(self, samples: int) -> SourceInfo:
-        """The entry about the source for the manifest: `samples` samples of the parent."""
+        """Return the manifest's entry about the source, for a subset of `samples` samples of the parent."""
         content = json.dumps(self.own, sort_keys=True).encode()
         return SourceInfo(layout=SUBSET, files=samples, fingerprint=hashlib.sha256(content).hexdigest())
 
     def stamp(self, where: Location) -> bytes:
-        """The content of `source.stat`: the parent's location and the options, to make the subset again."""
+        """Return the content of `source.stat`: the parent's location, and options for making the subset again."""
         return stamp_of(where.absolute() if isinstance(where, Path) else where, "", self.options)
 
 
@@ -75,7 +75,10 @@ def digest_of(ids: Ids) -> str:
 
 
 def existing(out: Path, asked: Asked) -> Manifest | None:
-    """The manifest of the set in `out` if it is this subset; None if `out` is free. Raises UsageError otherwise."""
+    """Return the manifest of the set in `out` if it is this subset; None if `out` is missing or empty.
+
+    Raises UsageError if `out` has anything else.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if not (out / NAME).exists():
@@ -84,9 +87,7 @@ def existing(out: Path, asked: Asked) -> Manifest | None:
     if manifest.source.layout != SUBSET:
         raise UsageError(f"{out}: it exists and is not a subset. Choose another OUT")
     if other := _differing(manifest.options, asked.own):
-        raise UsageError(
-            f"{out}: it is another subset: {', '.join(other)}. Choose another OUT, or remove it to make it again"
-        )
+        raise UsageError(f"{out}: it is another subset: {', '.join(other)}. Choose another OUT, or remove this subset")
     return ShardSet.open(out).manifest
 
 

@@ -28,10 +28,10 @@ _CLOSED = {
 
 
 def matching(shards: ShardSet, condition: str) -> Ids:
-    """The samples of each split for which the condition is true, and neither false nor NULL.
+    """Return, for each split, the ids of the samples for which the condition is true (neither false nor NULL).
 
     Raises UsageError if DuckDB is not installed, or if the condition is invalid, cannot be computed for a sample, or
-    gives different results each time.
+    gives different results when it is computed again.
     """
     query = _Query(condition)
     found = {}
@@ -42,7 +42,7 @@ def matching(shards: ShardSet, condition: str) -> Ids:
             parts.append(query.ids(rows))
             if not first and not np.array_equal(parts[-1], query.ids(rows)):
                 raise UsageError(
-                    f"--where {condition}: it gives different results each time, as random() does. Use "
+                    f"--where {condition}: the condition gives different results each time, as random() does. Use "
                     "only columns: crc32 % 100 < 10 selects a tenth"
                 )
             first += len(rows)
@@ -51,7 +51,7 @@ def matching(shards: ShardSet, condition: str) -> Ids:
 
 
 def _rows(split: str, first: int, columns: dict[str, Any], classes: tuple[str, ...]) -> Any:
-    """A row group as an Arrow table with all of COLUMNS."""
+    """Return a row group of the index as an Arrow table that has all columns in COLUMNS."""
     count = len(columns["label"])
     names = pa.DictionaryArray.from_arrays(columns["label"], pa.array(classes, pa.string()))
     own = {"split": pa.repeat(split, count), "id": pa.array(np.arange(first, first + count)), "class": names}
@@ -59,7 +59,7 @@ def _rows(split: str, first: int, columns: dict[str, Any], classes: tuple[str, .
 
 
 class _Query:
-    """A condition, and a database in memory to evaluate it."""
+    """A condition, with a DuckDB database in memory that evaluates it."""
 
     def __init__(self, condition: str) -> None:
         try:

@@ -21,16 +21,16 @@ _TOGETHER = 64  # samples that are read at once
 
 
 class Copied(NamedTuple):
-    """A finished tar: its entry for the manifest, and the first byte of each of its n JPEGs, (n,)."""
+    """A finished tar: its entry for the manifest, and the offsets in bytes at which its n JPEGs begin, (n,)."""
 
     info: ShardInfo
     offsets: NDArray[np.int64]
 
 
 def cuts(sizes: NDArray[np.int32], made: dict[str, Scalar]) -> list[tuple[int, int]]:
-    """First and past-the-last index of the samples of each tar.
+    """Return each tar's range of sample indices, (first, last + 1).
 
-    `made` has the parent's options: the samples are divided into tars in the same way as by prep with these options.
+    `made` has the parent's options. The samples are divided into tars as prep would divide them with these options.
     """
     usual = Options()
     each, size = made.get("samples_per_shard"), made.get("shard_size")
@@ -53,7 +53,7 @@ def copy_samples(
     threads: int,
     tell: Callable[[int], None],
 ) -> list[Copied]:
-    """Write the tars and their .idx for samples with these ascending ids and new labels, (n,) each, to `folder`.
+    """Write to `folder` the tars and .idx of the samples with these ascending ids and new labels, (n,) each.
 
     `tell` is called with the number of samples of each finished tar. Raises DataError if a JPEG has a wrong CRC-32.
     """

@@ -19,7 +19,7 @@ _LONGEST = 1 << 12  # bytes of a line
 
 
 def listed(shards: ShardSet, path: Path) -> Ids:
-    """The samples listed in a text file, by split, in ascending order.
+    """Return the ids of the samples that a text file lists, by split, in ascending order.
 
     A line is `train 17` or `train,17`; for a set with one split, the id is enough. Empty lines, lines that begin with
     #, and a first line `split,id` are skipped. Raises UsageError if the file cannot be read, DataError if a line does
@@ -48,7 +48,7 @@ def listed(shards: ShardSet, path: Path) -> Ids:
 
 
 def _sample(words: list[str], sizes: dict[str, int], where: str) -> tuple[str, int]:
-    """The split and the id on a line."""
+    """Return the split and the id of the sample that a line names."""
     if len(words) == 1 and len(sizes) == 1:
         words = [*sizes, *words]
     if len(words) != 2 or words[0] not in sizes:

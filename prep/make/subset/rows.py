@@ -44,7 +44,7 @@ def write_index(
 
 
 def _rows(columns: dict[str, Any]) -> Rows:
-    """The columns of an Arrow table as rows of an index; shard, offset and label are left for the caller to set."""
+    """Return the columns of an Arrow table as rows of an index. The caller must set shard, offset and label."""
     rows = np.zeros(len(columns["size"]), ROW)
     for name in _KEPT:
         rows[name] = columns[name].to_numpy()

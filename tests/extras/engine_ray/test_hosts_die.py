@@ -56,7 +56,9 @@ def test_processes_that_die_again_and_again(cluster: Cluster, slow: Path, tmp_pa
         time.sleep(0.01)
     _, errors = process.communicate()
     last = errors.decode().splitlines()[-1]
-    assert (process.returncode, "each of 5 processes that made it died" in last) == (1, True), errors.decode()
+    assert (process.returncode, "each of 5 processes that tried to make this shard died" in last) == (1, True), (
+        errors.decode()
+    )
     assert b"Traceback" not in errors
 
 

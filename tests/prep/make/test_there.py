@@ -98,7 +98,10 @@ def test_another_version_reads_nothing(begun: tuple[list[Job], Work]) -> None:
 
     answer = make_there(astuple(job), errand, "0.0.1")
     assert isinstance(answer, UsageError)
-    assert f"it has Headrace {running_version()}, but the command is of 0.0.1. Install the same version" in str(answer)
+    assert (
+        f"it has Headrace {running_version()}, but the command was given with 0.0.1. Install the same version"
+        in str(answer)
+    )
 
 
 @pytest.mark.parametrize("what", ["OUT", "SOURCE"])
@@ -109,7 +112,7 @@ def test_a_host_that_does_not_see_them_says_so(begun: tuple[list[Job], Work], so
     gone.rename(gone.with_name("elsewhere"))
     answer = make_there(astuple(job), lambda: Errand(work, source), running_version())
     assert isinstance(answer, UsageError)
-    assert f"{gone} is not there. {what} must be in a folder that all hosts see" in str(answer)
+    assert f"{gone} does not exist there. {what} must be in a folder that all hosts see" in str(answer)
     assert not gone.exists()
     gone.with_name("elsewhere").rename(gone)
 
