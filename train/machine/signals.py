@@ -1,4 +1,4 @@
-"""Handles SIGTERM, SIGINT and SIGHUP: the first signal stops the run after the current step, a second at once."""
+"""Handles SIGTERM, SIGINT and SIGHUP: the first stops the run after the current step, a second one stops it at once."""
 
 import os
 import select
