@@ -9,7 +9,7 @@ from headrace.train.recipe.values import Count, Folder, Section
 
 
 class Runtime(Section):
-    """How the machine is used. The order of samples, the random draws and the updates do not depend on these keys."""
+    """Settings for the machine. The order of samples, the random draws and the updates do not depend on these keys."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """The device that trains. auto is the GPU if there is one, else the CPU."""

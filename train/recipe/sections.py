@@ -55,8 +55,8 @@ class Model(Section):
     """The weight of each new step in the running statistics of batch normalisation, which torch calls momentum;
     efficientnet_pytorch uses 0.01."""
     freeze_epochs: Annotated[float, Field(ge=0, le=100_000)] = 0.0
-    """Epochs, possibly a fraction, at the start of the run in which only the classifier is trained. The rest of the
-    network then runs as in evaluation."""
+    """The number of epochs, possibly a fraction, for which only the classifier is trained at the start of the run. The
+    rest of the network then runs as in evaluation."""
 
     @model_validator(mode="after")
     def _rows_to_match(self) -> Self:
@@ -66,7 +66,7 @@ class Model(Section):
 
 
 class Augment(Section):
-    """How training images are cropped, resized and augmented."""
+    """Settings for cropping, resizing and augmenting training images."""
 
     size: SideOrWord = 64
     """Side of the training images in pixels. auto derives it from the median side of the source images, or is the only
@@ -138,7 +138,7 @@ class Augment(Section):
 
 
 class Train(Section):
-    """How long a run trains, and how it divides the samples."""
+    """Settings for the length of a run, and for the division of the samples into batches."""
 
     epochs: OrAuto[Epochs] = 10
     """Passes over the training split. auto derives the number from the numbers of images and classes."""
@@ -208,14 +208,15 @@ class Optim(Section):
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
     """The learning rate after the warm-up: cosine and linear fall to 0 at the last step; constant does not change."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """Epochs, possibly a fraction, at the start of the run in which the learning rate rises linearly to its peak."""
+    """The number of epochs, possibly a fraction, over which the learning rate rises linearly to its peak at the start
+    of the run."""
     ema_half_life: Count | None = None
     """Half-life, in samples, of a moving average of the weights. If it is set, evaluation and best.pt use the
     average."""
 
 
 class Evaluate(Section):
-    """How the validation split is evaluated."""
+    """Settings for evaluating the validation split."""
 
     size: SideOrWord = 64
     """Side of the evaluated images in pixels. auto is the last training size plus 32, or the only size that the network

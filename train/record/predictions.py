@@ -1,8 +1,8 @@
 """Reads and writes `validation.parquet`, a network's predictions for each sample of a split, without torch.
 
-The file has one row for each sample, with the columns id, key, label, loss, and label_1 to label_5 with probability_1
-to probability_5, the most likely label first. With fewer than five classes there are fewer columns of labels and
-probabilities.
+The file has one row for each sample, with the columns id, key, label and loss. The columns label_1 to label_5 and
+probability_1 to probability_5 hold the predicted labels and their probabilities, the most likely label first. With
+fewer than five classes there are fewer columns of labels and probabilities.
 """
 
 import io
