@@ -21,8 +21,8 @@ def ending_together(stop: StopRequest) -> Iterator[None]:
     """Within this context, an error ends this rank's process at once, without a cleanup that waits for other ranks.
 
     The failed rank prints the reason and exits. Its connections close, so the other ranks notice that it is gone. The
-    other ranks let the failed rank give the message and the exit code of the run: they wait for the launcher's SIGTERM,
-    and print their own error only if no SIGTERM comes. For a single process, or in a process group of another
+    other ranks wait for the launcher's SIGTERM, so that the run ends with the message and the exit code of the failed
+    rank. They print their own error only if no SIGTERM comes. For a single process, or in a process group of another
     framework, the context does nothing, and the error is raised to the caller.
     """
     if World.around().size == 1 or World.is_met():
@@ -47,9 +47,9 @@ def ending_together(stop: StopRequest) -> Iterator[None]:
 
 @contextmanager
 def one_of_many() -> Iterator[None]:
-    """Within this context, an error or a signal on one rank ends all ranks; for commands that save nothing.
+    """Within this context, an error or a signal on one rank ends all ranks at once.
 
-    The context has no effect on a single process.
+    Only commands that save nothing use this context. It has no effect if there is only one process.
     """
     if World.around().size == 1 or World.is_met():
         yield

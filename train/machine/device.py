@@ -1,7 +1,7 @@
-"""Hides from all other modules whether the device is a CPU or a GPU: placement, precision, layout, streams, sync.
+"""Hides the differences between a CPU and a GPU from all other modules: placement, precision, layout, streams, sync.
 
-All other code calls the same methods for both; on a CPU the methods for streams do nothing. Making an Accelerator does
-not change the process: `headrace.train.run.process` changes the settings of the whole process.
+All other code calls the same methods for a CPU and for a GPU; on a CPU the methods for streams do nothing. Making an
+Accelerator changes no settings of the process; only `headrace.train.run.process` changes them.
 """
 
 import os
@@ -39,7 +39,7 @@ def lies_on_cpu(x: Tensor) -> bool:
 
 
 class Memory(NamedTuple):
-    """Bytes of device memory: the total, the peak in tensors, and the use by the decoder and other programs."""
+    """Device memory in bytes: the total, the peak in torch's tensors, and the use by the decoder and other programs."""
 
     total: int
     peak: int
@@ -59,7 +59,7 @@ class Accelerator:
     def choose(cls, wanted: str, local_rank: int, local_size: int) -> "Accelerator":
         """Return the device of this rank for "cpu", "cuda", or "auto", which means a GPU if there is one.
 
-        Raises the errors of `Gpus.choose`.
+        Raises UsageError if CUDA is requested but absent, or if this machine has fewer GPUs than processes of the run.
         """
         return cls(local_rank if cls.look().choose(wanted, local_size) else None)
 
@@ -67,7 +67,7 @@ class Accelerator:
     def of(cls, device: torch.device | str | int | None) -> "Accelerator":
         """Return the Accelerator for a device of torch; None means the current GPU, or the CPU if torch has no GPU.
 
-        Raises UsageError for any other kind of device.
+        Raises UsageError for any other kind of device, and for a GPU that is not available.
         """
         if device is None:
             return cls(torch.cuda.current_device() if torch.cuda.is_available() else None)
@@ -135,8 +135,8 @@ class Accelerator:
     def decode_placement(self, wanted: str) -> str:
         """Return where JPEGs are decoded: "cpu", or "mixed" (nvJPEG).
 
-        "auto" gives "cpu", because this method knows nothing about the images. Raises UsageError if mixed decoding is
-        requested without a GPU.
+        "auto" gives "cpu", because this method does not get the sizes of the images, on which the choice depends.
+        Raises UsageError if mixed decoding is requested without a GPU.
         """
         if wanted == "mixed" and self._index is None:
             raise UsageError("runtime.decode is mixed, which needs a GPU; this run is on the CPU. Use cpu or auto")
@@ -183,7 +183,7 @@ class Accelerator:
         return nullcontext() if self._index is None else torch.cuda.nvtx.range(name)
 
     def mark(self) -> torch.cuda.Event | None:
-        """Return an event that marks this point in the current stream's work, so that others can wait; None on CPU."""
+        """Return an event that marks this point in the current stream's work, for `wait` and `finish`; None on CPU."""
         if self._index is None:
             return None
         event = torch.cuda.Event()
@@ -191,7 +191,7 @@ class Accelerator:
         return event
 
     def wait(self, mark: torch.cuda.Event | None, *tensors: Tensor) -> None:
-        """Make later work on the current stream wait for `mark`, before which another stream made `tensors`.
+        """Make later work on the current stream wait for `mark`, which another stream recorded after making `tensors`.
 
         The memory of these tensors is not reused before the current stream has finished its work with them.
         """
@@ -205,8 +205,8 @@ class Accelerator:
     def seeded(self, seed: int) -> Iterator[None]:
         """Within this context, torch's random numbers on this device and on the CPU follow from the seed.
 
-        The states of the generators are restored afterwards; other GPUs' generators are not changed. Nothing waits for
-        the device.
+        The states of the generators are restored afterwards; other GPUs' generators are not changed. The host does not
+        wait for the device.
         """
         generators = [torch.default_generator]
         if self._index is not None:

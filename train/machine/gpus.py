@@ -1,4 +1,4 @@
-"""Decides how many of the GPUs that torch finds a run may use, or explains in one line why it can use none."""
+"""Decides how many of the GPUs found by torch a run may use, or explains in one line why the run can use none."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class Gpus:
 
     @property
     def hint(self) -> str:
-        """A short reason why a run uses no GPU although torch is a CUDA build; "" otherwise."""
+        """A short reason why a CUDA build of torch has no GPU to use; "" if it has one, or for a CPU build."""
         if self.count or self.built_for is None:
             return ""
         if self._hidden:

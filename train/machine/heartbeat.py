@@ -1,11 +1,11 @@
 """Detects a host that has gone silent, without waiting for the time-out of a collective.
 
-A host that loses power or network closes no connections, so its peers would wait for the time-out of collectives, which
-must be long enough for compiling, saving and filling caches. Therefore a thread of each rank writes a sign of life to
-the launcher's key-value store every few seconds, and reads the sign of life of the next rank, in a ring of all ranks.
-If the next rank is silent for too long, this process ends, and its closed connections tell the other ranks. The thread
-runs whatever the main thread is doing. If the host of the store is gone, reading the store blocks the thread; therefore
-a second thread measures the silence.
+A host that loses power or network closes no connections. The other hosts would wait for the time-out of collectives,
+which must be long enough for compiling, saving and filling caches. Therefore a thread of each rank writes a sign of
+life to the launcher's key-value store every few seconds. The thread also reads the sign of life of the next rank, in a
+ring of all ranks. If the next rank is silent for too long, this process ends. Its connections close, so the other ranks
+notice. The thread also runs while the main thread is busy or waiting. If the host of the store is gone, reading the
+store blocks the thread; therefore a second thread measures the silence.
 """
 
 import os

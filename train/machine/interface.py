@@ -3,8 +3,8 @@
 gloo listens on the address that the host's own name resolves to, and tells the other ranks to connect there. On Debian
 and Ubuntu a host's name resolves to 127.0.1.1, which no other host can reach. In that case gloo is given the interface
 towards the other hosts, and NCCL is given the same interface as a hint. The user's GLOO_SOCKET_IFNAME and
-NCCL_SOCKET_IFNAME take precedence. A connection is tried before the process group is made, because without a connection
-making the group would wait for its time-out.
+NCCL_SOCKET_IFNAME take precedence. Before the process group is made, each host tries to connect to rank 0: if no
+connection is possible, making the group would fail only after its time-out.
 """
 
 import json
@@ -24,7 +24,7 @@ _BACKLOG = 1024  # each host makes one connection, all at the same time
 
 
 class Store(Protocol):
-    """The methods that the choice of an interface needs of the launcher's key-value store."""
+    """The methods of the launcher's key-value store that are needed to choose an interface."""
 
     def set(self, key: str, value: str, /) -> None:
         """Write a value under a key of the store."""
@@ -79,7 +79,10 @@ def choose_interface(store: Store, rank: int, size: int, main: str, *, tries: bo
 
 
 def _address_to_others(store: Store, rank: int, size: int, main: str) -> str:
-    """Return the address from which this rank would send to rank 0; on rank 0, to the first other host, or ""."""
+    """Return the address from which this rank would send to rank 0.
+
+    On rank 0, return the address from which it would send to the first other host; "" if there is no other host.
+    """
     if rank:
         own = address_towards(main)
         store.set(f"address/{rank}", own)
@@ -95,7 +98,7 @@ def _used_by_gloo(found: str) -> Way:
     """Return the address and the interface on which gloo will listen.
 
     If gloo itself would choose a loopback address, an interface towards other hosts is set in the environment instead.
-    The user's choice is kept. gloo's own choice is kept if other hosts can connect to that address.
+    An interface that the user has set is kept. gloo's own choice is kept if it is not a loopback address.
     """
     interfaces = addresses_of_host()
     if named := os.environ.get(_GLOO, "").split(",")[0]:

@@ -78,8 +78,9 @@ def _of_first_failure(failures: Mapping[int, ProcessFailure]) -> int:
     if failure.exitcode > 0:
         return failure.exitcode
     raise HeadraceError(
-        f"rank {rank} was killed by {failure.signal_name()} (the kernel does so when memory runs out, Headrace when "
-        f"a rank does not end within {_GRACE_SECONDS} s). Resume from the last checkpoint with --resume"
+        f"rank {rank} was killed by {failure.signal_name()} (the kernel kills processes when memory runs out; "
+        f"Headrace kills a rank that does not end within {_GRACE_SECONDS} s). "
+        "Resume from the last checkpoint with --resume"
     )
 
 
@@ -128,7 +129,7 @@ def _children() -> set[int]:
 
 
 def _kill_children_but(others: set[int]) -> None:
-    """Kill the remaining ranks, which are all children of this process except `others`, its earlier children."""
+    """Kill the remaining ranks: all children of this process except `others`, its children from before the launch."""
     for number in _children() - others:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)

@@ -9,7 +9,10 @@ class FailedElsewhereError(HeadraceError):
 
 
 class LostRankError(FailedElsewhereError):
-    """Another rank did not take part in a collective. The message names that rank once the roll call has found it."""
+    """A collective failed because another rank did not join it.
+
+    The message names that rank once the roll call has found it.
+    """
 
     def __init__(self, rank: int, minutes: float, cause: RuntimeError, roll: RollCall | None) -> None:
         super().__init__(rank, minutes, cause)

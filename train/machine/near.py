@@ -1,4 +1,4 @@
-"""Restricts a process to the cores near its GPU, which are those of the socket with the GPU's PCIe slot."""
+"""Restricts a process to the cores near its GPU: those of the CPU socket that the GPU's PCIe slot is connected to."""
 
 import os
 from pathlib import Path

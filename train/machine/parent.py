@@ -23,8 +23,8 @@ def stop_with_launcher() -> None:
 def stop_with_parent() -> None:
     """Make the kernel send SIGTERM to this process when its parent ends, or send it now if the parent has ended.
 
-    Works only on Linux. torchrun does not pass on its process id; under torchrun, the parent is the process that was
-    the parent when this module was imported.
+    Works only on Linux. Unlike Headrace's launcher, torchrun does not tell a rank its process id. Under torchrun, the
+    parent is therefore the process that was the parent when this module was imported.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "prctl"):

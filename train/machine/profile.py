@@ -1,4 +1,4 @@
-"""Traces a few steps of a run into one file for each rank; the parts of a step have names, also as NVTX ranges.
+"""Traces a few steps of a run into one file for each rank, and names the parts of each step, also as NVTX ranges.
 
 Parts are marked only while a run is traced; at other times marking a part costs only a function call.
 """
@@ -37,7 +37,7 @@ class Part(StrEnum):
 
 
 class _Marking:
-    """Holds the function with which all threads of this process mark parts; None while no trace is recorded."""
+    """`mark` is the function with which all threads of this process mark parts; None while no trace is recorded."""
 
     mark: Callable[[str], AbstractContextManager[Any]] | None = None
 
@@ -49,7 +49,7 @@ def marked(part: Part) -> AbstractContextManager[Any]:
 
 
 class Trace:
-    """Records `steps` steps after the first few of a run, writes the trace to `path`, and reports the file by `say`."""
+    """Records `steps` steps after the first few of a run, writes the trace to `path`, and calls `say` with its name."""
 
     def __init__(self, steps: int, path: Path, accelerator: Accelerator, say: Callable[[str], None]) -> None:
         self._path, self._say, self._steps = path, say, steps
@@ -114,7 +114,7 @@ class Trace:
 
 
 def _rename(events: list[dict[str, Any]]) -> None:
-    """Rename events in place: exchanges of gradients get the name of their part, threads their names in Python."""
+    """Rename events in place: exchanges of gradients become "reduce", and threads get their names in Python."""
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
     for event in events:
         if event.get("name") in _COLLECTIVES:
@@ -127,7 +127,7 @@ def _rename(events: list[dict[str, Any]]) -> None:
 def trace_of(
     steps: int | None, folder: Path, rank: int, accelerator: Accelerator, say: Callable[[str], None]
 ) -> AbstractContextManager[Callable[[], None]]:
-    """Return a context for a run that yields a function to call after each step.
+    """Return a context for a run; it yields a function that the run must call after each step.
 
     If `steps` is None, nothing is recorded.
     """

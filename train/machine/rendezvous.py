@@ -1,9 +1,9 @@
 """Lets ranks agree on a new name for their rendezvous, which no earlier start of the ranks has used.
 
-After a restart the elastic launcher may give the ranks the same store in which the ranks of the last attempt left their
-addresses (seen in torch 2.13; nothing in the environment distinguishes attempts when a host comes back). A rank that
-reads these addresses would connect to dead processes. So a rank uses an entry only after the entry's writer has shown
-that it is alive:
+After a restart, the elastic launcher may give the ranks the same store again, with the addresses that the ranks of the
+last attempt left in it. This was seen in torch 2.13. If a host comes back, no environment variable tells the attempts
+apart. A rank that reads the old addresses would connect to dead processes. So a rank uses an entry only after the
+entry's writer has shown that it is alive:
 
     rank 0              challenge = C (new)              waits for answer/C/1 ... answer/C/N-1
     rank r              reads C, answer/C/r = A (new)    waits for go/A, and reads C again meanwhile
@@ -23,7 +23,7 @@ class AbsentError(RuntimeError):
 
 
 class Store(Protocol):
-    """The methods that a rendezvous needs of the launcher's key-value store."""
+    """The methods of the launcher's key-value store that a rendezvous needs."""
 
     def set(self, key: str, value: str, /) -> None:
         """Write a value under a key of the store."""
@@ -36,7 +36,10 @@ class Store(Protocol):
 
 
 def meet(store: Store, rank: int, size: int, seconds: float) -> str:
-    """Return a new name, the same on all ranks, for the rendezvous. Raises AbsentError if a rank is not in time."""
+    """Return a new name for the rendezvous, the same on all ranks.
+
+    Raises AbsentError if a rank does not arrive in time.
+    """
     own, end = uuid.uuid4().hex, time.monotonic() + seconds
     return _lead(store, size, own, end) if rank == 0 else _follow(store, rank, own, end)
 

@@ -1,4 +1,4 @@
-"""Handles SIGTERM, SIGINT and SIGHUP: the first signal stops the run after the current step, a second at once."""
+"""Handles SIGTERM, SIGINT and SIGHUP: the first stops the run after the current step, a second one stops it at once."""
 
 import os
 import select
@@ -21,11 +21,11 @@ class StopRequest:
     """A context that records signals. `number` is the number of the first signal, or 0 if no signal has come yet.
 
     While there is `something_to_save`, the first signal is only recorded; otherwise it ends the process at once, as a
-    second signal does. Python runs signal handlers between two of its own instructions, so never while the process
-    waits inside a collective. To end the process at once, a pipe is used instead: the interpreter writes each signal's
-    number to the pipe, and a thread that reads the pipe calls `at_once` and ends the process. If the rank is one of
-    several (`among_others`), the thread also ends the process when `beat` is not called for a long time after a signal,
-    because NCCL would wait for a lost rank forever.
+    second signal does. Python runs signal handlers only between two of its own instructions, so no handler runs while
+    the process waits inside a collective. Therefore a thread, not a handler, ends the process at once. The interpreter
+    writes each signal's number to a pipe; the thread reads the pipe, calls `at_once` and ends the process. If the rank
+    is one of several (`among_others`), the thread also ends the process when `beat` is not called for a long time after
+    a signal. Otherwise NCCL would wait for a lost rank forever.
     """
 
     def __init__(self, at_once: Callable[[], None] = lambda: None) -> None:
@@ -69,7 +69,7 @@ class StopRequest:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Within this context, silence does not end the process, because a file would be left half written."""
+        """Within this context, a long time without `beat` does not end the process, because a file is being written."""
         self._writes = True
         try:
             yield
@@ -88,7 +88,7 @@ class StopRequest:
         self.number = self.number or number
 
     def _watch(self, pipe: int) -> None:
-        """Read signal numbers until the pipe is closed; end the process after a signal that must not wait."""
+        """Read signal numbers until the pipe is closed; end the process if a signal or a long silence requires it."""
         first, asked = 0.0, 0
         while True:
             ready, _, _ = select.select([pipe], [], [], 1.0 if first else None)
@@ -125,7 +125,7 @@ def _handles_signals() -> bool:
 
 
 def _asking() -> list[signal.Signals]:
-    """Return the signals that stop a run: SIGTERM, SIGINT and, unless the process ignores SIGHUP, SIGHUP.
+    """Return the signals that stop a run: SIGTERM, SIGINT, and SIGHUP if this process does not ignore it.
 
     A closing terminal sends SIGHUP; `nohup` makes a process ignore SIGHUP.
     """

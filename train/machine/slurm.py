@@ -18,7 +18,7 @@ _PART = re.compile(r"(\d+)(?:\(x(\d+)\))?")  # 2 or 2(x3): tasks of a host, and 
 
 
 class Task(NamedTuple):
-    """A task of a SLURM job step as a rank: `main` is rank 0's host, and `port` is a port there for this job step."""
+    """A task of a SLURM job step as a rank: the ranks connect at the port `port` of `main`, which is rank 0's host."""
 
     rank: int
     size: int

@@ -25,7 +25,7 @@ class Votes:
         self._pending: Callable[[], list[int]] | None = None
 
     def cast(self, wishes: Wishes) -> Wishes:
-        """Cast this rank's wishes of this step; return the combined wishes of all ranks of the step before.
+        """Cast this rank's wishes after this step; return the combined wishes of all ranks after the previous step.
 
         The result is the same on every rank.
         """
@@ -36,7 +36,7 @@ class Votes:
         return heard
 
     def heard(self) -> Wishes:
-        """Return the outcome of the last cast; no wishes if nothing was cast."""
+        """Return the outcome of the last cast; empty wishes if nothing has been cast since the last call."""
         if self._pending is None:
             return Wishes()
         stop, save = self._pending()
@@ -44,6 +44,9 @@ class Votes:
         return Wishes(stop, bool(save))
 
     def now(self, wishes: Wishes) -> Wishes:
-        """Cast this rank's wishes and wait for the outcome. Every rank must call this at the same point of the run."""
+        """Cast this rank's wishes and wait for the outcome.
+
+        Every rank must call this method at the same point of the run.
+        """
         before, wishes = self.cast(wishes), self.heard() if self._world.size > 1 else wishes
         return Wishes(max(before.stop, wishes.stop), before.save or wishes.save)

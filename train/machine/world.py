@@ -1,6 +1,6 @@
-"""Hides from all other modules whether a run has one process or many: ranks, reductions, DDP, launch, thread shares.
+"""Hides from other modules whether a run has one process or many, in ranks, reductions, DDP, launch and thread shares.
 
-A world of one process has the same methods, which then do nothing, so no other code needs to distinguish the cases.
+A world of one process has the same methods, which then do nothing, so other code need not distinguish the two cases.
 """
 
 import inspect
@@ -62,7 +62,7 @@ class World:
 
     @classmethod
     def from_environment(cls) -> "World":
-        """Return the world in torchrun's environment variables; a world of one process if they are not set."""
+        """Return the world that torchrun's environment variables describe; without them, a world of one process."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         if not cls.launched():
             return cls()
@@ -79,9 +79,10 @@ class World:
     def around(cls, rank: int | None = None, size: int | None = None) -> "World":
         """Return the world that this process already belongs to, without connecting to other ranks.
 
-        Rank and size are the arguments, or those of an initialised process group, or torchrun's; without any of these
-        the world has one process. All ranks are taken to be on this machine unless torchrun's variables say otherwise.
-        Raises UsageError for a rank without a size, or a rank that is not below the size.
+        Rank and size are the arguments. Without arguments, they are those of an initialised process group, or else
+        those in torchrun's variables; without these variables, the world has one process. All ranks are assumed to be
+        on this machine unless torchrun's variables say otherwise. Raises UsageError for a rank without a size, or a
+        rank that is not below the size.
         """
         if (rank is None) != (size is None):
             raise UsageError(f"rank is {rank} and world is {size}: give both arguments, or neither")
@@ -98,8 +99,8 @@ class World:
     def environment(rank: int, size: int, store: str) -> dict[str, str]:
         """Return the environment variables that make a process rank `rank` of `size` on this machine.
 
-        The ranks connect through the new, empty file `store`. They listen only on the loopback interface, whatever the
-        shell's environment says.
+        The ranks connect through the new, empty file `store`. They listen only on the loopback interface, even if the
+        shell's environment names another interface.
         """
         return {
             "RANK": str(rank),
@@ -218,7 +219,7 @@ class World:
         return tensor
 
     def any(self, flag: bool) -> bool:
-        """Return, on every rank, whether the flag is set on any rank. Too slow to be called at every step."""
+        """Return, on every rank, whether the flag is set on any rank. This call is too slow for every step."""
         if self.size == 1:
             return flag
         box = torch.tensor([int(flag)])
@@ -265,10 +266,11 @@ class World:
     def wrap(self, network: nn.Module, bucket_mib: int | None) -> nn.Module:
         """Wrap the network in DDP, which averages gradients over ranks in messages of `bucket_mib` MiB.
 
-        Between two processes on one machine, the rates with sizes from 1 to 100 MiB are within 4 % of the rate with
+        With two processes on one machine, message sizes from 1 to 100 MiB give rates within 4 % of the rate with
         torch's default size (benchmarks/results/buckets-2026-11-23.md). Each rank keeps its own buffers: broadcasting
-        them would discard the other ranks' running statistics. The graph is not declared static. That would only save
-        DDP's search for unused parameters, which is off anyway, and it would forbid `no_sync` in the first iteration.
+        them would discard the other ranks' running statistics. The graph is not declared static. A static graph would
+        only save DDP's search for unused parameters, which is off anyway. It would also forbid `no_sync` in the first
+        iteration.
         """
         if self.size == 1:
             return network

@@ -1,1 +1,4 @@
-"""Recipes: every value that decides a run, its bounds, and the shipped recipes. Nothing here imports torch."""
+"""Defines recipes: the values that decide a run, their bounds, and the recipes that come with Headrace.
+
+Nothing here imports torch.
+"""

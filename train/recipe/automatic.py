@@ -19,14 +19,14 @@ VIEWS = 150
 """The least number of images that a run trains on for each class, counting repeats."""
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 SMALLEST_GROUP, LARGEST_GROUP = 8, 32
-"""The bounds of a group, the number of samples that batch normalisation sees together, if the batch has such a
-divisor."""
+"""The bounds of the group size, the number of samples that batch normalisation sees together. A batch without a divisor
+within the bounds has a group size outside them."""
 SIZES = ((64, 128), (128, 160))
 """Pairs (largest median side of the images in a set, training side), in pixels. Sets of larger images are trained at
 LARGEST_SIZE."""
 LARGEST_SIZE = 192
 STRIDE = 32
-"""The number of pixels that training and evaluation sides are multiples of."""
+"""Training and evaluation sides are multiples of this number of pixels."""
 
 
 class Facts(NamedTuple):
@@ -51,11 +51,13 @@ def settle(recipe: Recipe, facts: Facts, name: str, preferred: Preferred | None 
 
 
 def _values(recipe: Recipe, facts: Facts, preferred: Preferred | None, name: str) -> Values:
-    """Return at least the values of the keys that are "auto" or "model" in the recipe, by key."""
+    """Return values by key, with at least the keys that are "auto" or "model" in the recipe."""
     own = preferred.values() if preferred else {}
     words = [key for key in automatic_keys(recipe) if value_of(recipe, key) == "model"]
     if missing := [key for key in words if key not in own]:
-        raise UsageError(f"recipe {name}: {missing[0]} = model, but the network is not known here. Give a number")
+        raise UsageError(
+            f"recipe {name}: {missing[0]} = model, but the settings of this network are unknown. Give a number"
+        )
     auto = any(value_of(recipe, key) == "auto" for key in automatic_keys(recipe))
     numbers = _numbers(recipe, facts, preferred) if auto else {}
     return {**own, **numbers, **{key: own[key] for key in words}}
@@ -91,7 +93,10 @@ def _epochs(samples: int, classes: int) -> int:
 
 
 def _batch(samples: int) -> int:
-    """Return the power of two nearest to the square root of the number of samples, within the bounds."""
+    """Return the power of two nearest to the square root of `samples`.
+
+    The result is from SMALLEST_BATCH to LARGEST_BATCH, but at most `samples`.
+    """
     nearest = 1 << round(math.log2(samples) / 2)
     return min(max(nearest, SMALLEST_BATCH), LARGEST_BATCH, 1 << (samples.bit_length() - 1))
 
@@ -99,7 +104,7 @@ def _batch(samples: int) -> int:
 def _group(batch: int) -> int:
     """Return the largest divisor of the batch between SMALLEST_GROUP and LARGEST_GROUP.
 
-    If there is none, return the smallest divisor above LARGEST_GROUP, or the batch.
+    If there is none, return the smallest divisor above LARGEST_GROUP; a batch below SMALLEST_GROUP is one group.
     """
     divisors = [number for number in range(1, batch + 1) if batch % number == 0]
     fitting = [number for number in divisors if SMALLEST_GROUP <= number <= LARGEST_GROUP]
@@ -111,15 +116,15 @@ def _size(side: int) -> int:
 
 
 def _evaluated(size: int) -> int:
-    """Return the side for evaluation. It is above the training side, because random crops enlarge objects.
+    """Return the side of the images for evaluation, in pixels; `size` is the side for training.
 
-    The effect is described in arXiv:1906.06423.
+    The side for evaluation is larger, because random crops enlarge objects in training (arXiv:1906.06423).
     """
     return min(size + STRIDE, 1024)
 
 
 def refuse_other_sides(recipe: Settled, preferred: Preferred) -> None:
-    """Raise UsageError if the network accepts only one size and the recipe has another one."""
+    """Raise UsageError if the network accepts only one size and the recipe has a different size."""
     if not preferred.fixed:
         return
     name, size = recipe.model.name, preferred.size

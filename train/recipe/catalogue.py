@@ -1,4 +1,4 @@
-"""The output of `headrace recipes`: the shipped recipes, the differences of two recipes, and a schema for editors."""
+"""Makes the output of `headrace recipes`: shipped recipes, differences of two recipes, JSON schema for text editors."""
 
 import json
 
@@ -21,7 +21,10 @@ def _paragraph(name: str) -> str:
 
 
 def _numbers(recipe: Recipe) -> str:
-    """Return size, epochs and batch in words. Values that depend on the training split are only named, at the end."""
+    """Return size, epochs and batch as text.
+
+    Values that depend on the training split are unknown here; the end of the text lists their names.
+    """
     train, automatic = recipe.train, [key for key in automatic_keys(recipe) if value_of(recipe, key) == "auto"]
     sides = " then ".join(str(side) for _, side in recipe.augment.stages)
     batch = f"{train.batch_per_process} per process" if train.batch_per_process else str(train.global_batch)

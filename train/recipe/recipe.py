@@ -1,6 +1,7 @@
 """A recipe: every value that decides the result of a run, counted in samples and epochs, never in processes.
 
-A recipe is a TOML file with the sections below. An unknown key or a value out of range is an error that names the key.
+A recipe is a TOML file with the sections of `Recipe`. An unknown key or a value out of range is an error that names the
+key.
 """
 
 import json
@@ -49,7 +50,7 @@ class Recipe(Section):
         return self.model_dump(mode="json", exclude={"about", "runtime"})
 
     def for_processes(self, processes: int) -> Self:
-        """Return the recipe for this number of processes: the same one, unless its batch is given for each process."""
+        """Return the recipe for this number of processes; only a recipe with `train.batch_per_process` changes."""
         batch = self.train.batch_per_process
         if batch is None:
             return self

@@ -9,30 +9,31 @@ from headrace.train.recipe.values import Count, Folder, Section
 
 
 class Runtime(Section):
-    """How the machine is used. The order of samples, the random draws and the updates do not depend on these keys."""
+    """Settings for the machine. The order of samples, the random draws and the updates do not depend on these keys."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """The device that trains. auto is the GPU if there is one, else the CPU."""
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "fp64"] = "auto"
-    """The number format of the network's arithmetic. auto is bf16 on a GPU that supports it, else fp16; on a CPU it is
-    fp32, or bf16 if the CPU supports it and it is faster. fp32 is full precision, also on a GPU; tf32 rounds only the
-    factors of products there."""
+    """The number format of the network's arithmetic. On a GPU, auto is bf16 if the GPU supports bf16, else fp16. On a
+    CPU, auto is fp32, or bf16 if the CPU supports bf16 and trains faster with it. fp32 is full precision on every
+    device; tf32 needs a GPU and rounds only the factors of products."""
     layout: Literal["auto", "channels_last", "contiguous"] = "auto"
     """The memory format of images and weights. auto is channels_last, which suits convolutions on every device."""
     compile: Literal["auto", "off", "default", "reduce-overhead"] = "auto"
-    """How torch.compile compiles the forward and backward pass: default uses inductor, reduce-overhead also CUDA
-    graphs. auto is off on every device, because the cost and gain of compiling on a GPU are not measured yet."""
+    """How torch.compile compiles the forward and backward pass: default uses inductor, and reduce-overhead uses CUDA
+    graphs too. auto is off on every device, because the cost and gain of compiling on a GPU are not measured yet."""
     padding: Literal["images", "weights"] = "images"
     """Where convolutions of stride 2 put the zeros of "same" padding in training. images pads the images, which copies
-    them. weights adds a row and a column to the kernel, which copies no images but may keep a GPU from using its fast
-    kernels. Not measured yet."""
+    them. weights adds a row and a column of zeros to the convolution's weights. This copies no images, but may keep a
+    GPU from using its fastest convolution. Not measured yet."""
     decode: Literal["auto", "cpu", "mixed"] = "auto"
     """Where a run on a GPU decodes JPEGs. cpu uses the CPU, mixed uses nvJPEG on the GPU; auto is cpu for images of up
-    to 128 x 128 pixels on average, else mixed. A resumed run keeps its first choice, because the two give different
-    pixels."""
+    to 128 x 128 pixels on average, else mixed. A resumed run keeps its first choice, because the two decoders give
+    different pixels."""
     cache: Literal["none", "decoded"] = "none"
     """decoded: decode each image once into a file, and read its pixels from the file in every epoch and every later
-    run. The file takes 3 bytes per pixel on disk, and as much memory on each machine, which all its processes share."""
+    run. The file takes 3 bytes per pixel on disk. On each machine it takes the same amount of memory, which all
+    processes share."""
     cache_dir: Folder | None = None
     """The folder for the cache; by default a folder beside the shard set. Caches may be removed between runs."""
     stage_dir: Folder | None = None
@@ -45,7 +46,8 @@ class Runtime(Section):
     """The URL in object storage, such as "s3://bucket/run", to which a thread copies the run folder during training.
     `--resume URL` resumes the run from this copy."""
     bucket_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """MiB of gradients that processes exchange in one message; by default, as in torch, 1 in the first and then 25."""
+    """MiB of gradients that processes exchange in one message. The default is that of torch: 1 MiB in the first
+    message, then 25 MiB."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of each process; by default the process's share of the available cores."""
     deterministic: bool = False
@@ -55,7 +57,7 @@ class Runtime(Section):
     checkpoint_steps: Count | None = None
     """Steps between two checkpoints, in addition to the checkpoint at the end of each epoch."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] | None = None
-    """Minutes after the last checkpoint at which another one is saved, by the clock of rank 0."""
+    """A checkpoint is saved when the last one is this many minutes old, by the clock of rank 0."""
     keep_checkpoints: Annotated[int, Field(ge=1, le=10_000)] = 3
     """The number of newest checkpoints that are kept, in addition to the best one."""
     timeout_minutes: Annotated[float, Field(gt=0, le=10_000)] = 10.0

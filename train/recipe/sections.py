@@ -1,4 +1,4 @@
-"""The sections of a recipe that decide the result, and `about`: their keys and the values that these allow."""
+"""The sections of a recipe that decide the result, and `about`: their keys, and the values that each key allows."""
 
 from typing import Annotated, Literal, Self
 
@@ -27,7 +27,7 @@ from headrace.train.recipe.values import (
 
 
 def uneven_partitions(partitions: int, groups: int) -> str:
-    """Return the error for a number of partitions that does not divide the groups of a step; it names those that do."""
+    """Return the error for a number of partitions that does not divide the groups of a step; it lists the divisors."""
     divisors = [number for number in range(1, groups + 1) if groups % number == 0]
     return f"partitions = {partitions} does not divide the {groups} groups of a step; these do: {divisors}"
 
@@ -43,35 +43,37 @@ class Model(Section):
     init: Literal["random", "pretrained", "file"] = "random"
     """The initial weights: random, the published ones (pretrained), or a file or folder given with `--weights`."""
     head: Literal["new", "matched"] = "new"
-    """The initial classifier: new is random. matched copies the published classifier's rows for classes that are
-    ImageNet classes, which it recognises by synset names such as n01443537; it needs no separate `head_lr`."""
+    """The initial classifier: new is random. matched copies the published classifier's rows for your classes that are
+    ImageNet classes, and recognises these by synset names such as n01443537. A matched classifier needs no separate
+    `head_lr`."""
     dropout: Chance = 0.2
     """The probability that an input of the classifier is set to zero; timm calls it drop_rate."""
     drop_connect: Chance = 0.2
     """The probability that the last block is skipped (stochastic depth, arXiv:1603.09382); earlier blocks are skipped
     less often. timm calls it drop_path_rate."""
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """The weight of each new step in the running statistics, as torch defines it; efficientnet_pytorch uses 0.01."""
+    """The weight of each new step in the running statistics of batch normalisation, which torch calls momentum;
+    efficientnet_pytorch uses 0.01."""
     freeze_epochs: Annotated[float, Field(ge=0, le=100_000)] = 0.0
-    """Epochs, possibly a fraction, at the start of the run in which only the classifier is trained. The rest of the
-    network then runs as in evaluation."""
+    """The number of epochs, possibly a fraction, for which only the classifier is trained at the start of the run. The
+    rest of the network then runs as in evaluation."""
 
     @model_validator(mode="after")
     def _rows_to_match(self) -> Self:
         if self.head == "matched" and self.init == "random":
-            raise ValueError("head = matched copies rows of pretrained weights, but init = random has none")
+            raise ValueError("head = matched copies rows of pretrained weights, but init = random loads no weights")
         return self
 
 
 class Augment(Section):
-    """How training images are cropped, resized and augmented."""
+    """Settings for cropping, resizing and augmenting training images."""
 
     size: SideOrWord = 64
     """Side of the training images in pixels. auto derives it from the median side of the source images, or is the only
     size that the network accepts; model is the size that the weights were trained at."""
     sizes: tuple[tuple[Annotated[float, Field(ge=0, lt=1)], Side], ...] = ()
-    """A resolution schedule in place of `size`: pairs [share of the run, side from there on], such as [[0.0, 128],
-    [0.5, 160]]."""
+    """A resolution schedule in place of `size`: pairs [share of the run at which a stage begins, its side in pixels],
+    such as [[0.0, 128], [0.5, 160]]."""
     interpolation: Literal["bilinear", "bicubic", "model"] = "bilinear"
     """The antialiased filter for resizing, also in evaluation. model is the filter used to train the weights."""
     crop_area: tuple[Fraction, Fraction] = (0.35, 1.0)
@@ -83,7 +85,7 @@ class Augment(Section):
     """The probability that an image is mirrored."""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Largest rotation about the centre, in degrees in either direction. rotate, shear, translate and scale are applied
-    as one warp, torchvision's RandomAffine."""
+    together as one warp, as in torchvision's RandomAffine."""
     shear: Annotated[float, Field(ge=0, le=80)] = 0.0
     """Largest shear along x, in degrees in either direction."""
     translate: Share = 0.0
@@ -97,8 +99,8 @@ class Augment(Section):
     """With a value c, the difference of pixels from the image's mean grey is multiplied by a random factor from
     [1 - c, 1 + c]."""
     saturation: Share = 0.0
-    """With a value s, the difference of each pixel from its own grey is multiplied by a random factor from
-    [1 - s, 1 + s]."""
+    """With a value s, the difference of each pixel from the grey of the same pixel is multiplied by a random factor
+    from [1 - s, 1 + s]."""
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Largest shift of the hue in either direction; 1 is the whole colour circle."""
     trivial_augment: bool = False
@@ -111,7 +113,8 @@ class Augment(Section):
     erase_ratio: tuple[Positive, Positive] = (0.3, 3.3)
     """Range of the erased rectangle's height divided by its width."""
     mixup: Share = 0.0
-    """Alpha of mixup's Beta distribution; 0 turns mixup off. It helps long runs; short runs learn more without it."""
+    """Alpha of mixup's Beta distribution; 0 turns mixup off. Mixup helps long runs; short runs learn more without
+    it."""
     cutmix: Share = 0.0
     """Alpha of CutMix's Beta distribution; 0 turns CutMix off. If mixup is on too, each group draws one of the two."""
 
@@ -135,7 +138,7 @@ class Augment(Section):
 
 
 class Train(Section):
-    """How long a run trains, and how it divides the samples."""
+    """Settings for the length of a run, and for the division of the samples into batches."""
 
     epochs: OrAuto[Epochs] = 10
     """Passes over the training split. auto derives the number from the numbers of images and classes."""
@@ -145,8 +148,8 @@ class Train(Section):
     """Samples in one forward and backward pass, which batch normalisation sees together. Each process takes whole
     groups of a batch. auto chooses a divisor of the batch."""
     batch_per_process: Annotated[int, Field(ge=1, le=65_536)] | None = None
-    """Samples of each process in an update, as in plain DDP. They form one group, so the global batch and the number of
-    updates depend on the number of processes. Only for comparisons; overrides `global_batch` and `group`."""
+    """Samples of each process in an update, as in plain DDP. These samples form one group, so the global batch and the
+    number of updates depend on the number of processes. Only for comparisons; overrides `global_batch` and `group`."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the sample order and of all random draws."""
     window: Count | None = None
@@ -155,9 +158,9 @@ class Train(Section):
     shows how well windows mix the classes."""
     partitions: Count = 1
     """Divide the sample order into this many partitions, for sets that hosts fetch from object storage. A partition
-    fills the same places of every batch and reads a different part of the shards in each epoch, so a host fetches only
-    the shards that its groups need. The number must divide the number of groups in a batch. `headrace inspect` shows
-    how well partitions mix the classes."""
+    fills the same places of every batch, and reads a different part of the shards in each epoch. A host then fetches
+    only the shards that its groups need. The number must divide the number of groups in a batch. `headrace inspect`
+    shows how well partitions mix the classes."""
     label_smoothing: Chance = 0.0
     """The share of each target that is spread evenly over all classes (arXiv:1512.00567)."""
     until: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -186,7 +189,7 @@ class Optim(Section):
     lr: Annotated[float, Field(gt=0)] = 0.1
     """Peak learning rate for a global batch of `reference_batch` samples; `scaling` adapts it to other batches."""
     reference_batch: Count | None = None
-    """The global batch that `lr` was chosen for. The default is this recipe's own global batch."""
+    """The global batch that `lr` was chosen for. The default is the global batch of this recipe."""
     scaling: Literal["auto", "none"] = "auto"
     """How `lr` changes with the global batch. auto: linearly for sgd and rmsprop, with the square root for adamw. none:
     not at all."""
@@ -205,14 +208,15 @@ class Optim(Section):
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
     """The learning rate after the warm-up: cosine and linear fall to 0 at the last step; constant does not change."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """Epochs, possibly a fraction, at the start of the run in which the learning rate rises linearly to its peak."""
+    """The number of epochs, possibly a fraction, over which the learning rate rises linearly to its peak at the start
+    of the run."""
     ema_half_life: Count | None = None
     """Half-life, in samples, of a moving average of the weights. If it is set, evaluation and best.pt use the
     average."""
 
 
 class Evaluate(Section):
-    """How the validation split is evaluated."""
+    """Settings for evaluating the validation split."""
 
     size: SideOrWord = 64
     """Side of the evaluated images in pixels. auto is the last training size plus 32, or the only size that the network

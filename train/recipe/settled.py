@@ -20,7 +20,7 @@ Values = dict[str, int | float | str]
 
 
 class SettledAugment(Augment):
-    """How training images are cropped, resized and augmented, at a known size."""
+    """The section `augment` with known values in place of "auto" and "model"."""
 
     size: Side
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
@@ -32,7 +32,7 @@ class SettledAugment(Augment):
 
 
 class SettledTrain(Train):
-    """How long a run trains, and how it divides the samples, with all numbers known."""
+    """The section `train` with numbers in place of "auto"."""
 
     epochs: Epochs
     global_batch: Batch
@@ -40,7 +40,7 @@ class SettledTrain(Train):
 
 
 class SettledEvaluate(Evaluate):
-    """How the validation split is evaluated, at a known size."""
+    """The section `evaluate` with numbers in place of "auto" and "model"."""
 
     size: Side
     crop: CropShare = 1.0

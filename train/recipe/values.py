@@ -1,4 +1,4 @@
-"""The base of a recipe's sections, and the types of their values: numbers with bounds, and words that replace them."""
+"""The base of a recipe's sections, and the types of their values: numbers with bounds, or words in place of numbers."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,7 +17,8 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 Group = Annotated[int, Field(ge=1)]
 Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(without_home)]
-"""A path in which "~" stands for the home folder, because a recipe is part of every checkpoint."""
+"""A path in which "~" replaces the path of the home folder, because checkpoints contain the recipe and should not
+contain that path."""
 
 
 class Section(BaseModel):
@@ -35,7 +36,7 @@ CHOICES = {
     OWN: ", or timm/NAME",
     TIMM: "",
 }
-"""For each tag, the other values that its key allows. Errors add this text to their message."""
+"""For each tag, the text about other allowed values that errors add to their message."""
 
 
 def _kind(value: Any) -> str:
@@ -60,7 +61,7 @@ OrAuto = Annotated[
     Annotated[_T, Tag(NUMBER)] | Annotated[Literal["auto"], Tag("auto")],
     Discriminator(_kind),
 ]
-"""A number, or "auto", which `headrace.train.recipe.automatic` replaces by a number that suits the training split."""
+"""A number, or "auto", which `headrace.train.recipe.automatic` replaces with a number that suits the training split."""
 SideOrWord = Annotated[
     Annotated[Side, Tag(SIDE)] | Annotated[Literal["auto"], Tag("auto")] | Annotated[Literal["model"], Tag("model")],
     Discriminator(_side_kind),

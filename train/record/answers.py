@@ -166,6 +166,7 @@ class Writing:
     def _begin(self) -> bytes:
         """Return the bytes that begin the table if no answer has been written yet, otherwise nothing.
 
-        They are written together with the first answer, so an error before the first answer leaves no table at all.
+        These bytes are written together with the first answer, so an error before the first answer leaves no table at
+        all.
         """
         return b"" if self._count else self._table.begin()

@@ -12,7 +12,7 @@ from headrace.train.record.moments import End, Saved, Start, StepLogged
 
 _WAITING = 10_000  # moments that may wait for a slow callback; further ones are dropped
 _PATIENCE_SECONDS = {"finished": 30.0, "stopped": 5.0, "failed": 2.0}
-"""The seconds that a run waits at its end until a callback is done, for each reason of the end.
+"""How many seconds a run waits for a callback at its end, for each reason why the run ended.
 
 After a signal the wait is short, because the process may be killed soon.
 """
@@ -21,7 +21,7 @@ Moment = Start | StepLogged | EpochReport | Saved | End
 
 
 class Aside(Callback):
-    """Calls `callback` in a thread for the moments of a run, one after another.
+    """Passes the events of a run to `callback`, one after another, in a separate thread.
 
     In warnings the callback is called `name`. A callback that raises an error at the start of the run is not called
     again; a callback that raises an error later is still called at every later event of the run. Only the first error
@@ -62,9 +62,9 @@ class Aside(Callback):
         self._tell(self._callback.on_end, end)
 
     def wait(self, end: End, since: float) -> None:
-        """Wait until the thread ends, at most the time that the reason of `end` allows after `since`.
+        """Wait until the thread ends or the time limit is over; the limit depends on the reason of `end`.
 
-        `since` is a time of the monotonic clock, in seconds.
+        The limit is counted from `since`, a time of the monotonic clock, in seconds.
         """
         if self._thread is None:
             return

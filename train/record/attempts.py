@@ -5,8 +5,8 @@
 On a local disk the lock beside the run folder keeps a second writer out. A network disk may have no locks, or locks
 that work only within one host; there the newest attempt's file tells whether its writer is alive. A writer that was
 taken for dead but comes back (after a freeze of its host, for example) finds a later attempt before it publishes
-anything, and exits. Files that such a writer had begun to publish carry its own number, and readers use the newest
-number.
+anything, and exits. Files that such a writer had begun to publish have the number of its attempt in their names;
+readers use the files with the newest number.
 """
 
 import json
@@ -47,7 +47,7 @@ class Attempt:
         if self._later is not None and self._later.exists():
             raise SupersededError(
                 f"{self._run}: attempt {self.number} of this run was taken for dead, and another command has resumed "
-                f"the run as attempt {self.number + 1}. This command ends and does not touch the files of that attempt"
+                f"the run as attempt {self.number + 1}. This command ends and does not touch files of the new attempt"
             )
 
 
@@ -55,9 +55,10 @@ class Attempt:
 def claimed(run: Path, say: Callable[[str], None] = lambda _: None, after: int = 0) -> Iterator[Attempt]:
     """Within this context, this process is the next attempt of the run and, if locks work, has the folder's lock.
 
-    Makes the folder. Raises LockedError if another command is writing to the folder; without a working lock, finding
-    that out takes up to 60 s, which `say` announces. The attempt's number is higher than `after`, the newest attempt's
-    number in the names of checkpoints, because a copied run folder may have checkpoints but no folder of attempts.
+    Makes the folder. Raises LockedError if another command is writing to the folder. Without a working lock, this check
+    takes up to 60 s; a line about the wait is passed to `say`. The new attempt's number is higher than `after`, the
+    newest attempt's number in the names of checkpoints. `after` is needed because a copied run folder may have
+    checkpoints but no folder of attempts.
     """
     with locked_if_possible(run) as alone:
         folder = run / _FOLDER

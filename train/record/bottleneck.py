@@ -15,9 +15,9 @@ COMPUTE_BOUND = 0.95
 def ceiling(cpu_step: float, cpu_input: float, *, shared: bool) -> float:
     """Return the largest possible R_real / R_synth, 0 to 1, from the CPU time per image of the step and of the input.
 
-    The result is 1 if step and input have separate cores. With `shared` cores, which the step alone keeps busy, the
-    result is cpu_step / (cpu_step + cpu_input), because each image also takes the CPU time of its input. Both times
-    have the same unit; cpu_step is positive.
+    The result is 1 if step and input have separate cores. With `shared` cores, the step alone would keep all cores
+    busy, and each image also takes the CPU time of its input. The result is then cpu_step / (cpu_step + cpu_input).
+    Both times have the same unit; cpu_step is positive.
     """
     return cpu_step / (cpu_step + max(0.0, cpu_input)) if shared else 1.0
 
@@ -54,7 +54,7 @@ class Verdict:
 
     @property
     def compute_bound(self) -> bool:
-        """Whether a faster input would make the run no faster."""
+        """Whether the step limits the run, so that a faster input would not make the run faster."""
         return self.reached >= COMPUTE_BOUND
 
     @property

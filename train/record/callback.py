@@ -11,20 +11,20 @@ class Callback:
 
     Override the methods that you need; by default they do nothing. The methods are called between steps, and the run
     waits until they return. Their arguments are plain, frozen values: no tensors and no parts of the run. An exception
-    in a method ends the run like any other error, so do not raise an exception to skip a moment.
+    in a method ends the run like any other error; a method that has nothing to do should return instead.
     """
 
     def on_start(self, start: Start) -> None:
         """Called before the first step, when the run folder, recipe.toml and environment.json exist."""
 
     def on_step_logged(self, logged: StepLogged) -> None:
-        """Called with the losses of the last steps: every `runtime.log_every` steps, and before evaluation and save."""
+        """Called with the last steps' losses: every `runtime.log_every` steps, and before each evaluation and save."""
 
     def on_epoch(self, report: EpochReport) -> None:
         """Called with an epoch's results after its evaluation, when metrics.jsonl and epochs.csv have its rows."""
 
     def on_saved(self, saved: Saved) -> None:
-        """Called when a checkpoint is on the disk: after each epoch, and after a save that recipe or signal request."""
+        """Called when a checkpoint is on disk: after each epoch, and after a save requested by recipe or signal."""
 
     def on_end(self, end: End) -> None:
         """Called when the run is over, even after an error, and even if another callback has failed."""

@@ -61,7 +61,7 @@ class RunLog:
     def keep_until(self, step: int, epochs: int) -> None:
         """Remove rows after step `step` and epoch `epochs`, because the resumed run will write these rows again.
 
-        Damaged rows are removed too, and a copy of the file with them is kept. Warnings tell how many rows are damaged,
+        Damaged rows are removed too, and a copy of the original file is kept. Warnings tell how many rows are damaged,
         where the copy is, and whether the rows end before `step`.
         """
         if self._folder is None:
@@ -130,7 +130,7 @@ class RunLog:
         self._add({"kind": "save", "step": saved.step, **saved.row()})
 
     def began(self, step: int, seconds: float, first_batch: float) -> None:
-        """Write a row about the start of this part of the run, with the `seconds` that have passed since the request.
+        """Write a row about the start of this part of the run, with the `seconds` since the run was requested.
 
         `first_batch` is the time in seconds that the run waited for the first batch.
         """
@@ -166,7 +166,7 @@ class RunLog:
         self._say(self.console.say_part, part.line(datetime.now()))  # noqa: DTZ005  as above
 
     def _note(self, row: dict[str, Any]) -> None:
-        """Write a row that nothing depends on; ignore errors, because the next important row will report them."""
+        """Write a row that may be missing; ignore errors, because the next required row will report them."""
         with suppress(HeadraceError):
             self._add(row)
 

@@ -1,7 +1,8 @@
 """Reads and writes `validation.parquet`, a network's predictions for each sample of a split, without torch.
 
-The file has one row for each sample, with the columns id, key, label, loss, and label_1 to label_5 with probability_1
-to probability_5, the most likely label first. With fewer than five classes there are fewer such columns.
+The file has one row for each sample, with the columns id, key, label and loss. The columns label_1 to label_5 and
+probability_1 to probability_5 hold the predicted labels and their probabilities, the most likely label first. With
+fewer than five classes there are fewer columns of labels and probabilities.
 """
 
 import io
@@ -100,7 +101,7 @@ class Predictions:
         return made
 
     def _possible(self) -> bool:
-        """Return whether labels belong to classes, losses are finite, and probabilities lie between 0 and 1."""
+        """Return whether labels are numbers of classes, losses are finite, and probabilities are between 0 and 1."""
         classes = len(self.origin.classes)
         labels = all(bool(((part >= 0) & (part < classes)).all()) for part in (self.labels, self.top_labels))
         chances = bool(((self.top_probabilities >= 0) & (self.top_probabilities <= 1)).all())
@@ -121,7 +122,7 @@ def _columns(top: int) -> dict[str, pa.DataType]:
 def _origin(metadata: dict[bytes, bytes], path: Path) -> Origin:
     """Return the origin of the predictions from the file's metadata.
 
-    Raises DataError if the metadata are not those of predictions, NewerError if they are of a later version.
+    Raises DataError if the file's metadata are not those of predictions, NewerError if a newer Headrace wrote them.
     """
     try:
         about = json.loads(metadata[_META])

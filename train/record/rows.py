@@ -31,7 +31,7 @@ def parse(line: str) -> dict[str, Any] | None:
 
 
 class Newest:
-    """Finds stale rows: rows that an attempt, which was taken for dead, added after a newer attempt had begun."""
+    """Finds stale rows: rows that an attempt, taken for dead too early, added after a newer attempt had begun."""
 
     def __init__(self) -> None:
         self._attempt = 0
@@ -51,7 +51,7 @@ def without_stale(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _is_sound(row: dict[str, Any]) -> bool:
-    """Return whether a row has the fields that every row has and, if its kind is "epoch", all figures of an epoch."""
+    """Return whether a row has the required fields and, if its kind is "epoch", all figures of an epoch."""
     counts = (row.get("step"), row.get("epoch", 0))
     figures = [row.get(key, "") for key in EPOCH_FIELDS] if row.get("kind") == "epoch" else []
     return (

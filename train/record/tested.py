@@ -9,7 +9,7 @@ _PINS = Path(__file__).resolve().parents[2] / "constraints.txt"
 """The file with the tested version of each package; it is in the checkout and in the wheel."""
 _NAMES = {"torch": "torch", "nvidia-dali-cuda120": "DALI", "nvidia-dali-cuda130": "DALI"}
 _AS_TESTED = {"nvidia-dali-cuda130": "nvidia-dali-cuda120"}
-"""The pinned package for each package that is not pinned but holds the same library for another version of CUDA."""
+"""For each package without a pinned version: the pinned package with the same library for another version of CUDA."""
 
 
 @cache
@@ -25,8 +25,8 @@ def pinned_versions() -> dict[str, str]:
 def newer_than_tested(have: Mapping[str, str], tested: Mapping[str, str] | None = None) -> str:
     """Return a phrase that names torch and DALI if they are newer than tested; "" if neither is.
 
-    `have` and `tested` are versions by the names of packages; by default `tested` are those of this release. Numbers
-    alone decide: a build for another device ("+cpu") or a post-release counts as the same version.
+    `have` and `tested` map names of packages to versions; by default `tested` has the versions of this release. Only
+    the release numbers count: a build for another device ("+cpu") or a post-release counts as the same version.
     """
     pins = pinned_versions() if tested is None else tested
     pairs = [

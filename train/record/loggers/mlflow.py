@@ -29,9 +29,9 @@ class MlflowLogger(Callback):
         self._run = ""
 
     def on_start(self, start: Start) -> None:
-        """Begin a run of MLflow, or resume the one that belongs to this run folder.
+        """Begin a run of MLflow, or resume the MLflow run whose id this run folder holds.
 
-        Raises UsageError if no server is named.
+        Raises UsageError if MLFLOW_TRACKING_URI names no server.
         """
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         if not uri:

@@ -9,12 +9,12 @@ from headrace.train.record.moments import StepLogged
 
 
 def of_steps(logged: StepLogged) -> dict[str, float]:
-    """Return the mean loss of the last steps and the learning rate, without values that are not finite."""
+    """Return the mean loss of the last steps and the learning rate; NaN and infinite values are omitted."""
     return _finite({"step/loss": logged.loss, "step/lr": logged.lr})
 
 
 def of_epoch(report: EpochReport) -> dict[str, float]:
-    """Return the figures of an epoch: all columns of epochs.csv except `step`, without values that are not finite."""
+    """Return the figures of an epoch: all columns of epochs.csv except `step`; NaN and infinite values are omitted."""
     return _finite({f"epoch/{key}": float(value) for key, value in report.row().items() if key != "step"})
 
 

@@ -14,7 +14,10 @@ FOLDER = "tensorboard"
 
 
 class TensorBoardLogger(Callback):
-    """Writes scalars to event files. A resumed run opens a new file and removes later steps from the earlier files."""
+    """Writes scalars to event files.
+
+    A resumed run opens a new file, and removes the steps that it repeats from the earlier files.
+    """
 
     def __init__(self, _: Callable[[str], None]) -> None:
         self._writer: Any = None
@@ -49,8 +52,8 @@ class TensorBoardLogger(Callback):
 def _drop_after(folder: Path, step: int) -> None:
     """Remove events after step `step` from the event files, because the resumed run repeats these steps.
 
-    TensorBoard ignores repeated steps itself if the file has a SessionLog event, but not for scalars as its own writer
-    stores them.
+    If a file has a SessionLog event, TensorBoard itself ignores repeated steps, except for scalars in the form in which
+    its writer stores them.
     """
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # noqa: PLC0415  optional
     from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415  as above

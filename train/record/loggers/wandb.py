@@ -28,7 +28,7 @@ class WandbLogger(Callback):
         self._run: Any = None
 
     def on_start(self, start: Start) -> None:
-        """Begin a run of Weights & Biases, or resume the one that belongs to this run folder."""
+        """Begin a run of Weights & Biases, or resume the run there whose id this run folder holds."""
         os.environ.setdefault("WANDB_SILENT", "true")  # its lines would mix with those of the run
         # If the server does not answer, reports of wandb's own errors delay the exit of the process by 12 to 22 s.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")

@@ -1,1 +1,1 @@
-"""Makes a web page of a run that needs only a browser: collects its contents, renders it, and renews it."""
+"""Makes the web page of a run, which needs only a browser: collects its contents, renders it, and renews it."""

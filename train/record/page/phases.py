@@ -18,8 +18,8 @@ class Phase(NamedTuple):
 def phases(history: History) -> list[Phase]:
     """Return how long each activity took in all finished epochs; empty before the first epoch has finished.
 
-    The log counts a save in the middle of an epoch as training time, so the time of such saves is subtracted from the
-    training time.
+    The log counts saves in the middle of an epoch as training time. Therefore the time of these saves is subtracted
+    from the training time.
     """
     training = waiting = evaluation = 0.0
     for row in history.epochs:

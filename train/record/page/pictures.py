@@ -75,7 +75,7 @@ def write_mistakes(folder: Path, predictions: Predictions, shards: ShardSet) -> 
 
 
 def read(folder: Path, name: str) -> tuple[dict[str, Any], list[Captioned]]:
-    """Read the file `name` of pictures; return the facts that it holds about all pictures, and the pictures.
+    """Read the file of pictures called `name`; return the file's facts about all pictures, and the list of pictures.
 
     Both are empty if the file cannot be read.
     """

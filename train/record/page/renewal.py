@@ -18,7 +18,8 @@ _SHARE = 0.1  # largest share of the time; a page can take longer than a short e
 class PageRenewal(Callback):
     """Writes RUN/report.html at the start, after each epoch and at the end, with the pictures of mistakes.
 
-    The page is not renewed after every epoch if epochs are so short that this would take over a tenth of the time.
+    If epochs are short, the page is not renewed after every epoch, so that writing it takes at most a tenth of the
+    time.
     """
 
     def __init__(self, shards: ShardSet) -> None:

@@ -18,7 +18,7 @@ class Difference(NamedTuple):
 
 
 def from_shipped(facts: Facts) -> list[Difference] | None:
-    """Return the differences of a run's recipe from the shipped recipe of the same name; None without one."""
+    """Return the differences of a run's recipe from the shipped recipe of the same name; None without such a recipe."""
     if not facts.recipe or facts.about.recipe not in shipped_recipes():
         return None
     try:
