@@ -52,7 +52,10 @@ def _found(newest: files.Newest) -> Found:
 
 
 def differences(saved: Checkpoint, shards: ShardSet, recipe: Settled, accepted: Collection[str]) -> tuple[str, ...]:
-    """Describe the accepted differences from the checkpoint. Raises UsageError for any other difference."""
+    """Return a text for each accepted difference between the checkpoint and the run.
+
+    Raises UsageError for any other difference.
+    """
     path = saved.path
     if "classes" not in accepted or len(saved.classes) != len(shards.class_ids):
         refuse_other_classes(saved, shards)
