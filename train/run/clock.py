@@ -39,7 +39,7 @@ class Interval:
         self.start()
 
     def start(self) -> None:
-        """Count the minutes from now on, from zero."""
+        """Start counting the minutes from zero."""
         self._began = time.monotonic()
 
     @property

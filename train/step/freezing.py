@@ -12,7 +12,7 @@ from headrace.train.step.update import TrainStep
 
 
 def frozen_steps(recipe: Settled, samples: int) -> int:
-    """Return the number of first steps, rounded up, in which only the classifier is trained.
+    """Return for how many steps, from the first one on, only the classifier is trained; the number is rounded up.
 
     `samples` is the number of samples in the training split.
     """

@@ -92,7 +92,7 @@ class TrainStep:
     def _backward(self, loss: Tensor) -> None:
         """Compute gradients of the mean loss over the global batch.
 
-        DDP divides gradients by the number of ranks, so the loss is multiplied by it.
+        DDP divides gradients by the number of ranks, so the loss is multiplied by that number.
         """
         self.scaler.scale(loss * (self.world.size / self.global_batch)).backward()
 
@@ -119,9 +119,9 @@ class TrainStep:
         """Run `passes` passes on the batch `resident`, which leave weights and statistics unchanged.
 
         DDP rebuilds its buckets after the first backward pass and sums in another order from then on. After these
-        passes a resumed run sums in the same order as an uninterrupted one, and kernels that are chosen or compiled at
-        first use are ready before the run's time is counted. If not `together`, ranks exchange nothing, so that a
-        failure on one rank leaves no other rank waiting.
+        passes a resumed run sums in the same order as an uninterrupted one. The passes also choose or compile kernels
+        before the run's time is counted. If not `together`, ranks exchange nothing, so that a failure on one rank
+        leaves no other rank waiting.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
         try:
