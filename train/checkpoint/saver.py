@@ -1,4 +1,4 @@
-"""Saves checkpoints: adds the other fields to the states of the training step, and saves directly or in a thread."""
+"""Saves the states of the training step and all other fields of a checkpoint, directly or in a thread."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -27,7 +27,7 @@ class Probe(NamedTuple):
 def probe(threads: int, seconds: float = _SECONDS) -> Probe:
     """Measure the cores that `threads` threads get in about `seconds` seconds.
 
-    All threads compute the same, and wait for one another after each part.
+    All threads do the same computation, and wait for one another after each part of it.
     """
     rounds = max(1, round(seconds / _PART_SECONDS))
     count = _blocks_of_a_part()

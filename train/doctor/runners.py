@@ -66,7 +66,7 @@ class FeedRunner:
         discard(lambda: next(self.feed), self._most_ready)
 
     def take(self, units: int) -> int:
-        """Take batches of `units` groups, one after another; return the number of their images."""
+        """Take the batches of `units` groups, one after another; return the number of their images."""
         return sum(len(next(self.feed).labels) for _ in range(units))
 
     def rest(self) -> None:
@@ -90,7 +90,7 @@ class StepRunner:
         self._step, self._resident, self._around = step, resident, around
 
     def begin(self) -> None:
-        """Do nothing, because no batch is made ahead."""
+        """Do nothing, because no batch was made in advance."""
 
     def take(self, units: int) -> int:
         """Run `units` steps, one after another; return the number of their images."""

@@ -17,8 +17,9 @@ def stalls(synthetic: float, memory: float, real: float) -> Stalls:
     """Compute the stalls from the differences of the times per image.
 
     The method is that of DS-Analyzer (Mohan et al., "Analyzing and Mitigating Data Stalls in DNN Training"). The
-    arguments are the images a second of the step alone, of the whole job with its files in memory, and of the whole
-    job. Even if the rates are noisy, no stall is negative, and the sum of the stalls is at most 1.
+    arguments are rates in images a second: `synthetic` of the step alone, `memory` of the whole job with its files in
+    memory, and `real` of the whole job. Even if the rates are noisy, no stall is negative, and the sum of the stalls is
+    at most 1.
     """
     alone, prepared, whole = 1 / synthetic, 1 / memory, 1 / real
     prepared = min(max(prepared, alone), max(whole, alone))

@@ -1,8 +1,9 @@
 """Depthwise convolution with faster gradients for cases in which torch's gradients are slow on a CPU.
 
 If an image is hardly larger than the 5 x 5 kernel, torch computes the weight gradient up to 30 times more slowly than
-necessary. EfficientNet's late stages at 64 to 128 pixels are such cases. Each element of the gradient is the sum, over
-samples and positions, of input times output gradient at one shift. This module computes one product for each shift.
+necessary. EfficientNet's late stages at 64 to 128 pixels are such cases. There is one element of the gradient for each
+shift between input and output: the sum, over samples and positions, of the shifted input times the output gradient.
+This module computes one product for each shift.
 
 In bf16, torch's gradients are fast only for 3 x 3 kernels with stride 1. For other kernels, torch's gradients take
 several times as long in bf16 as in float32: a third of a step at 224 pixels (docs/decisions/0014). For these kernels,

@@ -1,4 +1,4 @@
-"""Builds a classifier that starts with rows of the published classifier, for the classes that the two share.
+"""Builds a classifier that starts with rows of the published classifier, for the classes that both classifiers have.
 
 The classes of many data sets, such as TinyImageNet, are ImageNet classes named by their WordNet synsets. Published
 weights hold a trained row for each ImageNet class, which a new random classifier would discard.

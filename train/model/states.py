@@ -17,7 +17,7 @@ _NEVER_NEGATIVE = ("running_var", "num_batches_tracked", "step", "exp_avg_sq", "
 
 
 def is_dense(value: Tensor) -> bool:
-    """Whether the tensor is dense and in memory: not sparse, nested or quantized, and not without data."""
+    """Whether the tensor is dense and in memory: not sparse, nested or quantized, and with data."""
     return value.layout is torch.strided and not (value.is_nested or value.is_quantized or value.is_meta)
 
 

@@ -29,7 +29,7 @@ _DEFAULTS: dict[str, Any] = {  # as in timm's resolve_data_config
 def timm_needed(name: str) -> Iterator[None]:
     """Raise UsageError, which says how to install the package, if an optional import fails in this context.
 
-    timm's client of the hub then sends no statistics, unless the user's environment says otherwise.
+    timm's client of the Hugging Face hub sends no usage statistics, unless the user has set HF_HUB_DISABLE_TELEMETRY.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
     try:
@@ -105,7 +105,7 @@ def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
     try:
         return _preferred(name, config)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{where}: timm would not write this setting for preparing images ({error})") from error
+        raise UsageError(f"{where}: a setting for preparing images has an invalid value ({error})") from error
 
 
 def _preferred(name: str, config: dict[str, Any]) -> Preferred:

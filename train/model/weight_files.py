@@ -100,5 +100,7 @@ def _tensors(state: object, path: Path) -> dict[str, Tensor]:
         raise UsageError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
     for key, value in state.items():
         if not is_dense(value) or value.is_complex():
-            raise UsageError(f"{path}: the tensor {key} is not dense, or not of real numbers. Save it as such a tensor")
+            raise UsageError(
+                f"{path}: the tensor {key} is not dense, or not of real numbers. Save a dense tensor of real numbers"
+            )
     return state

@@ -21,8 +21,8 @@ def fit(
 ) -> Path:
     """Train on a shard set in a folder or at a URL, as `headrace train` does; return `out`.
 
-    Training runs in this process only. But if the process is in a process group, training runs in all processes of the
-    group, and each of them must call this function.
+    Training runs in this process. If the process is in a process group, training runs in all processes of the group,
+    and each of them must call this function.
 
     `recipe` is the name of a shipped recipe or a TOML file; `settings` are changes to the recipe, such as
     "train.epochs=5". `resume` is "last" (the last checkpoint in `out`), "auto" (the same, or a new run if `out` has no

@@ -68,8 +68,8 @@ class Setup:
     def on(self, accelerator: Accelerator) -> "Setup":
         """Return this setup with its `decoder` filled in, which tells where JPEGs are decoded with this device.
 
-        A resumed run decodes where its checkpoint's run did. Raises UsageError if mixed decoding is requested without a
-        GPU.
+        If runtime.decode is "auto", a resumed run keeps its checkpoint's choice. Raises UsageError if mixed decoding is
+        requested without a GPU.
         """
         wanted: str = self.recipe.runtime.decode
         if self.caches and wanted == "auto":

@@ -74,7 +74,7 @@ class TrainStep:
         losses.end_step()
 
     def _forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """Return the losses of the micro-batch's samples, summed, and its logits."""
+        """Return the sum of the losses of the micro-batch's samples, and the logits."""
         plan, mix, images = batch.plan, batch.plan.mix, batch.images
         if mix is not None or not self.compilable.takes_pixels:
             images = self.normalise(images)
@@ -109,8 +109,8 @@ class TrainStep:
     def share_statistics(self) -> None:
         """Average the running statistics over all ranks, in the network and in its moving average.
 
-        While the statistics are frozen, nothing is averaged: they are equal on all ranks, and a mean over three ranks
-        would only round them.
+        Frozen statistics are not averaged: they are equal on all ranks, and a mean over three ranks would only add a
+        rounding error.
         """
         if not self.frozen:
             self.statistics.average(self.world)

@@ -61,7 +61,7 @@ def write_safetensors(graph: Graph, facts: Facts, folder: Path) -> Written:
 
 
 def _save_tensors(tensors: dict[str, Tensor], facts: Facts, folder: Path, kind: str) -> dict[str, Tensor]:
-    """Write the tensors to model.safetensors with the facts as metadata; return the tensors read from the file."""
+    """Write the tensors to model.safetensors with the facts as metadata; return the tensors as read from that file."""
     with extra(kind):
         from safetensors.torch import load, save  # noqa: PLC0415  optional
     metadata = {"format": "pt", KEY: json.dumps(facts.metadata(FLOATS))}
