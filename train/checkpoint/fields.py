@@ -1,4 +1,4 @@
-"""Parses the fields of a checkpoint, each once, right after the file is read; a run can then rely on all of them."""
+"""Parses the fields of a checkpoint right after its file is read; other code uses only the parsed values."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from headrace.train.recipe.sections import Evaluate
 from headrace.train.recipe.settled import Settled
 
 NETWORK = {"family": "efficientnet"}
-"""The keys of the checkpoint field `network`, which names the package that builds the network of the recipe."""
+"""The keys of the checkpoint field `network`, with the values for checkpoints that lack this field."""
 _WHITE = 255.0  # the largest value of a pixel
 PRECISIONS = tuple(name for name in get_args(Runtime.model_fields["precision"].annotation) if name != "auto")
 
@@ -33,7 +33,8 @@ PRECISIONS = tuple(name for name in get_args(Runtime.model_fields["precision"].a
 class Checkpoint:
     """The parsed contents of a checkpoint file.
 
-    The tables `model`, `average`, `optimizer` and `scaler` hold tensors and numbers, which are checked on loading.
+    The tables `model`, `average`, `optimizer` and `scaler` hold tensors and numbers. They are checked when they are
+    loaded into a network, an optimizer or a loss scaler.
     """
 
     path: Path
@@ -113,26 +114,27 @@ class Checkpoint:
         return self.precision
 
     def decode_on(self, accelerator: Accelerator, wanted: str) -> str:
-        """Return where to decode images on this device: as `wanted` says; "auto" means where training decoded them.
+        """Return the value of runtime.decode to use on this device: `wanted`, unless that is "auto".
 
-        The result is still "auto" if the checkpoint does not record where its images were decoded.
+        "auto" becomes "cpu" on a CPU, and on a GPU the value used in training. If the checkpoint does not record the
+        value used in training, "auto" remains.
         """
         if wanted != "auto" or self.decode is None:
             return wanted
         return accelerator.either(cpu="cpu", gpu=self.decode)
 
     def refuse_impossible(self, steps: Steps) -> None:
-        """Raise DataError if the checkpoint's step does not belong to the epoch that it records."""
+        """Raise DataError if the checkpoint's step is outside the epoch that the checkpoint records."""
         step, done = self.progress.step, self.progress.epochs_done
         if not steps.ends(done - 1) <= step <= steps.ends(done):
             raise DataError(
                 f"{self.path}: step {step} is not in epoch {done + 1}: an epoch has {steps.samples:,} samples, "
-                f"and a step {steps.global_batch}. Use an earlier checkpoint"
+                f"and a step has {steps.global_batch}. Use an earlier checkpoint"
             )
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """Within this context, raise a ValueError or TypeError about invalid states as a DataError naming the file."""
+        """Turn a ValueError or TypeError in this context, about invalid states, into a DataError naming the file."""
         with _explaining(self.path):
             yield
 
@@ -164,7 +166,7 @@ def _recipe(saved: dict[str, Any], path: Path) -> Settled:
 
 
 def _of_newer(problem: str, value: object) -> bool:
-    """Return whether this problem with this value can mean that a newer version saved the recipe."""
+    """Return whether pydantic's error `problem` about `value` can mean that a newer Headrace saved the recipe."""
     return problem == "extra_forbidden" or (problem == "literal_error" and isinstance(value, str))
 
 
@@ -194,7 +196,7 @@ def _normalisation(state: dict[str, Any], recipe: Settled, path: Path) -> Normal
 
 
 def _evaluated(state: dict[str, Any], recipe: Settled, path: Path) -> tuple[int, float]:
-    """Return size and crop of the checkpoint's evaluation; those of its recipe if absent from the file (format 1)."""
+    """Return the image size and crop of the checkpoint's evaluation; for format 1, which lacks them, the recipe's."""
     size, crop = state.get("size", recipe.evaluate.size), state.get("crop", recipe.evaluate.crop)
     try:
         Evaluate(size=size, crop=crop)

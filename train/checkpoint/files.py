@@ -3,13 +3,14 @@
     RUN/checkpoints/step-00000782-000003-<16 hex of sha256>.pt   the states; the newest few and the best are kept
     RUN/last.pt, RUN/best.pt                                     links to two of them, for people
 
-The first number in a name is the step, and the second is the attempt that wrote the file; a file without a second
-number is of attempt 0. The newest checkpoint is that of the highest attempt and, within an attempt, of the highest
-step. Each checkpoint records which checkpoint is the best so far; programs rely on what the newest checkpoint records.
+The first number in a name is the step, and the second is the attempt that wrote the file. A name without a second
+number means attempt 0. The newest checkpoint has the highest attempt number and, within that attempt, the highest step.
+Each checkpoint records which checkpoint is the best so far. To find the best checkpoint of a run folder, commands read
+this record in the newest checkpoint.
 
-A file holds only plain values and dense tensors: `torch.load(..., weights_only=True)` reads the file, and values of
-other kinds are refused before any use. No state of random generators or of the pipeline is saved, because both are
-functions of the step.
+A file holds only plain values and dense tensors. `torch.load(..., weights_only=True)` reads the file, and values of
+other kinds are refused before any value is used. No state of random generators or of the pipeline is saved, because
+both are functions of the step.
 """
 
 import hashlib
@@ -34,7 +35,7 @@ _FIRST = Attempt()
 
 
 class Written(NamedTuple):
-    """A written checkpoint: the path of its file, the SHA-256 of the file's bytes in hex, and their number."""
+    """A written checkpoint: the path of its file, the file's SHA-256 in hex, and the file's size in bytes."""
 
     path: Path
     sha256: str
@@ -44,11 +45,12 @@ class Written(NamedTuple):
 def save(
     run: Path, state: dict[str, Any], step: int, *, best: bool, keep: int, attempt: Attempt = _FIRST, before: str = ""
 ) -> Written:
-    """Write a checkpoint and point the link `last.pt` at it; point `best.pt` at it too if `best`, else at `before`.
+    """Write a checkpoint, and point the links `last.pt` and `best.pt` at the last and the best checkpoint.
 
-    `before` is the name of the best checkpoint so far. At the end, remove the checkpoints of this and earlier attempts,
-    except the newest `keep` and the best. Raises HeadraceError if the file cannot be written; earlier checkpoints are
-    then kept. Raises SupersededError, before anything is visible, if there is a later attempt.
+    The new checkpoint is the last; if `best`, it is also the best. Otherwise `before` is the name of the best
+    checkpoint. At the end, remove the checkpoints of this and earlier attempts, except the newest `keep` and the best.
+    Raises HeadraceError if the file cannot be written; earlier checkpoints are then kept. Raises SupersededError,
+    before any file is visible, if a later attempt has begun.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -110,8 +112,9 @@ class Newest(NamedTuple):
 def load(path: Path, sha256: str | None = None) -> Stored:
     """Read a checkpoint file, or the best checkpoint of a run folder.
 
-    `sha256` is the hash of the file's bytes at an earlier reading, if there was one. Raises UsageError if there is no
-    checkpoint, DataError if the file is damaged or has another hash, NewerError if a newer Headrace wrote it.
+    `sha256` is the expected hash of the file, from an earlier read; None if the file was not read before. Raises
+    UsageError if there is no checkpoint, DataError if the file is damaged or has another hash, NewerError if a newer
+    Headrace wrote it.
     """
     refuse_impossible(path)
     if path.is_dir():
@@ -125,7 +128,7 @@ def load(path: Path, sha256: str | None = None) -> Stored:
         refuse_limit(error)
         raise UsageError(
             f"{path}: no readable checkpoint ({error.strerror}). "
-            "Give a run folder, which means its best.pt, or a file that a run wrote: RUN/best.pt, RUN/last.pt, or a "
+            "Give a run folder, to use its best checkpoint, or a file that a run wrote: RUN/best.pt, RUN/last.pt, or a "
             "file in RUN/checkpoints"
         ) from error
     named = hash_in(path.resolve().name)
@@ -150,9 +153,10 @@ def load(path: Path, sha256: str | None = None) -> Stored:
 
 
 def _best_of(run: Path) -> Stored | Path:
-    """Return the checkpoint that the newest undamaged one of the run names as the best; best.pt if it names none.
+    """Return the path of the best checkpoint, as the newest undamaged checkpoint of the run names it.
 
-    If the newest names itself, its contents are returned, because they have been read already.
+    If the newest checkpoint is itself the best, its contents are returned, because they have been read already. If it
+    names no best checkpoint, the path of best.pt is returned.
     """
     for path in newest_first(run):
         try:
@@ -175,7 +179,8 @@ def _best_of(run: Path) -> Stored | Path:
 def best_before(run: Path, resumed: Path, said: str | None) -> str:
     """Return the name of the best checkpoint in `run` according to the resumed checkpoint; "" if the file is missing.
 
-    `said` is the field `best` of the resumed checkpoint. If `said` is None, as in older versions, best.pt decides.
+    `said` is the field `best` of the resumed checkpoint. If `said` is None, as in checkpoints of older versions, the
+    link best.pt tells the name.
     """
     link = run / BEST
     name = resumed.resolve().name if said == THIS else said

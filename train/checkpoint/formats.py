@@ -1,7 +1,7 @@
 """Defines the versions of the checkpoint format and the fields of each version, as described in docs/formats.md.
 
-A file of any version is made by `torch.save` and holds a table with the integer `format`. Thus a file of a later
-version is recognised before any other field of the file is used.
+In every version, a checkpoint is a dict with the integer field `format`, written by `torch.save`. Headrace therefore
+recognises a file of a later version before it uses any other field of the file.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from headrace.shards.errors import DataError, NewerError
 from headrace.train.checkpoint.plain import plain
 
 FORMAT = 2
-"""The version of the checkpoint format that is written; all versions from 1 to this one are read."""
+"""The version of the checkpoint format that Headrace writes; Headrace reads all versions from 1 to this version."""
 _FIRST = {
     "format": int,
     "headrace": str,
@@ -89,8 +89,8 @@ def refuse_unknown(
 ) -> None:
     """Raise NewerError if the table `found` has all required fields and also an unknown field.
 
-    A table without a required field is not of a later version: it is damaged or from another program, which other
-    checks find.
+    A table without a required field is not of a later version, but damaged or from another program. Other checks refuse
+    such a table.
     """
     there = [key for key in dict.keys(found) if type(key) is str]
     unknown = [key for key in there if key not in required and key not in optional]
@@ -99,7 +99,7 @@ def refuse_unknown(
 
 
 def _version(loaded: dict[Any, Any]) -> int | None:
-    """Return the number of the file's format; None if that field is missing or not an integer."""
+    """Return the value of the field `format`; None if this field is missing or not an integer."""
     # use the class's own method: an OrderedDict from a file may have an attribute called `get`
     found = dict.get(loaded, "format")
     return found if type(found) is int else None

@@ -4,7 +4,8 @@
     MIRROR/metrics.jsonl, recipe.toml ...                     the files of the run folder, as they are at a save
     MIRROR/last.json                                          names the two checkpoints; written last
 
-A thread uploads the files. Failed uploads are tried again and never end the run: the run folder remains authoritative.
+A thread uploads the files. Failed uploads are tried again and never end the run, because the run folder itself has all
+files.
 """
 
 import stat
@@ -25,7 +26,7 @@ from headrace.train.record.moments import End, Saved, Start
 
 _PAUSES = (1.0, 60.0)  # seconds between attempts: the first, and the longest
 _PATIENCE_SECONDS = {"finished": 120.0, "stopped": 20.0, "failed": 20.0}
-"""The seconds that a run waits at its end for each further upload, for each reason of the end.
+"""How long an ended run waits for the next file to be uploaded, in seconds, for each way in which a run can end.
 
 After a signal the wait is short, because the process may be killed soon.
 """
@@ -54,7 +55,8 @@ def refuse_later(remote: Remote, step: int) -> None:
 class Mirror(Callback):
     """Mirrors a run folder. `warn` reports problems; `say` reports at the end which files could not be uploaded.
 
-    With `resumed`, the run was resumed from this mirror, so the mirror may hold a later, damaged checkpoint.
+    With `resumed`, the run was resumed from this mirror. The mirror may then hold a checkpoint of a later step, because
+    the resume skips damaged checkpoints.
     """
 
     def __init__(
@@ -166,7 +168,7 @@ class Mirror(Callback):
             self._remote.remove(*(f"{CHECKPOINTS}/{name}" for name in old))
 
     def _newest(self) -> Pointer | None:
-        """Return the run folder's last checkpoint, found by file names, and the best, found by the link best.pt."""
+        """Return the names of the last checkpoint, according to file names, and of the best, to which best.pt links."""
         last, best = next(iter(newest_first(self._folder)), None), self._folder / BEST
         name = best.readlink().name if best.is_symlink() else ""
         return Pointer(last.name, name if is_name(name) else None) if last else None

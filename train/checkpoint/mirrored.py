@@ -18,13 +18,13 @@ _LOG = "metrics.jsonl"
 
 
 def fetch_newest(url: Url, out: Path | None) -> Newest:
-    """Fetch the newest undamaged checkpoint at a URL; return it with a line for each damaged one skipped.
+    """Fetch the newest undamaged checkpoint at a URL; return it with a line for each damaged checkpoint skipped.
 
-    If the run folder `out` has no checkpoint of another run, the checkpoint is fetched into `out` together with the
-    best checkpoint and the log, as if the run had begun there; otherwise it is fetched into the user's cache folder.
-    Nothing is fetched if `out` belongs to the same run and has a checkpoint that is as late as the newest at the URL.
-    Raises UsageError if there is no checkpoint, DataError if all are damaged, NewerError if a newer Headrace wrote the
-    newest undamaged checkpoint, HeadraceError if the server fails.
+    If the run folder `out` has no checkpoint of another run, the checkpoint is fetched into `out`. The best checkpoint
+    and the log are then fetched too, as if the run had begun in `out`. Otherwise the checkpoint is fetched into the
+    user's cache folder. Nothing is fetched if `out` is a folder of the same run, and its newest checkpoint is at least
+    as late as the newest at the URL. Raises UsageError if there is no checkpoint, DataError if all are damaged,
+    NewerError if a newer Headrace wrote the newest undamaged checkpoint, HeadraceError if the server fails.
     """
     if not url.in_bucket:
         raise UsageError(f"{url}: a run can be resumed only from a URL of object storage, such as s3://bucket/run")
@@ -84,13 +84,14 @@ def _private() -> Path:
     found = private_folder("resumed")
     if found is None:
         raise UsageError(
-            "no folder headrace/resumed that only this user can write, in $XDG_CACHE_HOME or ~/.cache. Give --out"
+            "the checkpoint needs a folder headrace/resumed in $XDG_CACHE_HOME or ~/.cache that only this user can "
+            "write, but there is none. Give --out"
         )
     return found
 
 
 def _fetch(remote: Remote, name: str, into: Path) -> Stored:
-    """Return the checkpoint with this name; fetch its file if it is missing or damaged here."""
+    """Return the checkpoint with this name; fetch its file if the file is missing or damaged in the folder `into`."""
     path = into / CHECKPOINTS / name
     try:
         return files.load(path)
@@ -104,7 +105,7 @@ def _fetch(remote: Remote, name: str, into: Path) -> Stored:
 
 
 def _complete(remote: Remote, out: Path, name: str, pointer: Pointer | None) -> None:
-    """Add the links, the best checkpoint and the log to a run folder, as if the run had begun there."""
+    """Add the links, the best checkpoint and the log to the run folder `out`, as if the run had begun in it."""
     if not (out / LAST).is_symlink():
         store.write_link(out / LAST, Path(CHECKPOINTS) / name)
     if pointer is not None and pointer.best and not (out / BEST).is_symlink():

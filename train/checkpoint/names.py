@@ -1,6 +1,6 @@
 """Makes and parses the names of checkpoint files, which hold step, attempt and hash.
 
-The newest checkpoint is that of the highest attempt and, within an attempt, of the highest step.
+The newest checkpoint has the highest attempt number and, within that attempt, the highest step.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Checks that a loaded checkpoint holds only plain values and dense tensors.
 
-The objects that `torch.load(..., weights_only=True)` accepts run no code, but some of them are harmful: dictionaries
-with overridden methods, lists that contain themselves, sparse tensors with unchecked indices, tensors without memory.
+The objects that `torch.load(..., weights_only=True)` accepts run no code, but some of them are harmful. Examples are
+dictionaries with overridden methods, lists that contain themselves, sparse tensors with unchecked indices, and tensors
+without memory.
 """
 
 from collections import OrderedDict

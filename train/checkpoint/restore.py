@@ -23,7 +23,10 @@ def restore(step: TrainStep, saved: Checkpoint) -> None:
 
 
 def _refuse_lost_quantities(step: TrainStep, saved: Checkpoint) -> None:
-    """Raise ValueError if the saved optimizer state is empty after updates, unless fp16 may have skipped each."""
+    """Raise ValueError if the saved optimizer state is empty although the run has made updates.
+
+    In fp16 an empty state is valid, because the loss scaler may have skipped all updates.
+    """
     updates, skipped = saved.progress.step, bool(saved.scaler)
     if updates and kept_quantities(step.optimizer) and not step.optimizer.state and not skipped:
         raise ValueError(f"optimizer.state is empty after {updates} updates")

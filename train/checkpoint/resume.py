@@ -27,8 +27,8 @@ def find(resume: str | None, out: Path | None) -> Found:
     """Find the checkpoint that `resume` names: "last", "auto", a file, a run folder, or the URL of a mirror.
 
     "last" means the newest checkpoint in `out`, and "auto" means the same, or a new run if `out` has no checkpoint. If
-    the newest checkpoint is damaged, the one before it is used, with a warning. If all checkpoints are damaged, no new
-    run starts: raises DataError. Raises UsageError if there is no checkpoint.
+    the newest checkpoint is damaged, the one before it is used, with a warning. If all checkpoints are damaged, raises
+    DataError instead of starting a new run. Raises UsageError if there is no checkpoint.
     """
     if resume is None:
         return Found(None)
@@ -52,7 +52,10 @@ def _found(newest: files.Newest) -> Found:
 
 
 def differences(saved: Checkpoint, shards: ShardSet, recipe: Settled, accepted: Collection[str]) -> tuple[str, ...]:
-    """Describe the accepted differences from the checkpoint. Raises UsageError for any other difference."""
+    """Return a text for each accepted difference between the checkpoint and the run.
+
+    Raises UsageError for any other difference.
+    """
     path = saved.path
     if "classes" not in accepted or len(saved.classes) != len(shards.class_ids):
         refuse_other_classes(saved, shards)

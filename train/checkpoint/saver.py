@@ -1,4 +1,4 @@
-"""Saves checkpoints: adds the other fields to the states of the training step, and saves directly or in a thread."""
+"""Saves the states of the training step and all other fields of a checkpoint, directly or in a thread."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -62,8 +62,9 @@ class Saver:
     def __call__(self, progress: Progress, *, best: bool) -> None:
         """Begin to save the current state; `done` returns the result. An earlier save must have finished.
 
-        Raises NotFiniteError, without saving, if a weight is not finite: the loss of a step can be finite although the
-        update that follows is not. Raises HeadraceError, here or from `done`, if the file cannot be written.
+        Raises NotFiniteError, without saving, if a weight is not finite. The last update can make a weight infinite
+        although the loss of its step was finite. Raises HeadraceError, here or from `done`, if the file cannot be
+        written.
         """
         if not self.writes:
             return
@@ -97,7 +98,7 @@ class Saver:
         return replace(saved, seconds=saved.seconds + time.perf_counter() - began)  # the run paused here too
 
     def end(self) -> None:
-        """Set the links last.pt and best.pt again, because an attempt that was taken for dead may have changed them."""
+        """Set the links last.pt and best.pt again, because an earlier attempt that still runs may have changed them."""
         if self.writes:
             files.link(self.out, self.last, self.best, self.attempt)
 

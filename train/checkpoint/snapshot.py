@@ -25,10 +25,9 @@ class Snapshot:
     def take(self, state: State) -> State:
         """Return a copy of the tables, with all tensors in the buffers, for saving.
 
-        The tensors have their values only once the device has finished its pending work.
+        The copied tensors are valid only after the device has finished its pending work.
 
-        Shared storages, strides and everything else are preserved, so that saving the copy gives the same bytes as
-        saving `state`.
+        The copy keeps strides and shared storages: saving the copy gives the same bytes as saving `state`.
         """
         copies: dict[int, torch.UntypedStorage] = {}
         known: dict[int, Any] = {}
@@ -43,7 +42,10 @@ class Snapshot:
         return copy.deepcopy(state, known)
 
     def _copied(self, number: int, source: torch.UntypedStorage) -> torch.UntypedStorage:
-        """Return the copy of a storage, in the buffer with this number if the buffer's size fits."""
+        """Copy a storage into the buffer with this number, and return the buffer.
+
+        A buffer of another size is replaced.
+        """
         size = source.nbytes()
         if number == len(self._buffers):
             self._buffers.append(self._accelerator.host_buffer(size))

@@ -1,1 +1,1 @@
-"""Finds where a training job loses time, by measuring the job part by part, and which setting to change."""
+"""Measures a training job part by part, to find where it loses time and which setting would make it faster."""

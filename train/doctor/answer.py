@@ -14,8 +14,8 @@ FORMAT = 1
 def answer(found: Examination) -> dict[str, Any]:
     """Return the findings as one object in format 1.
 
-    Rates are in images a second over all processes, times in microseconds unless the key ends in `_seconds`, and shares
-    are fractions.
+    Rates are in images a second over all processes, and shares are fractions. Times are in microseconds, or in seconds
+    if the key ends in `_seconds`.
     """
     reading, verdict = found.reading, found.reading.verdict
     resource, gain = reading.binding

@@ -14,7 +14,7 @@ from headrace.train.machine.parent import launcher_environment
 
 
 def measure_apart(asked: Asked, part: Part, cores: int | None = None) -> Measured:
-    """Make the measurement `part` of a job in new ranks, on the first `cores` cores of this process; None means all.
+    """Make the measurement `part` of a job in new processes, on the first `cores` cores or, if None, on all cores.
 
     A measuring process that fails prints the reason; then this process ends with the same exit code.
     """

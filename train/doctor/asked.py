@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Part(NamedTuple):
-    """The measurement that the doctor assigns to a process and its ranks, and the time for each part of the job."""
+    """The measurement that the doctor assigns to a process and its ranks, and the time for measuring each rung."""
 
     kind: Kind
     budget: Budget = Budget()

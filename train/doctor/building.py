@@ -33,12 +33,12 @@ _TRIED = 8  # images in the pass that measures the time of an image
 
 @contextmanager
 def opened(asked: Asked, most: float) -> Iterator[Job]:
-    """Within this context, the job is built on this rank, connected to the other ranks; yields the job.
+    """Build the job on this rank, connected to the other ranks, and yield the job for use in this context.
 
     The job's steps take at most `most` seconds. Nothing is downloaded or written, except that tars of a shard set at a
     URL are staged.
 
-    Raises the errors of `headrace.train.run.resolve.resolve`, and DataError for images that must not be decoded.
+    Raises the errors of `headrace.train.run.resolve.resolve`, and DataError for images that are unsafe to decode.
     """
     world = World.from_environment()
     setup = _thawed(resolve(asked.request(), world.size))
@@ -101,7 +101,7 @@ def _image_seconds(setup: Setup, place: Place, built: Built) -> float:
 
 
 def _last_stage(plans: TrainPlans) -> tuple[TrainPlans, tuple[str, ...]]:
-    """Return the plans with all images at the size with which a run ends, and remarks for the user."""
+    """Return the plans with all images at the size of the run's last stage, and remarks for the user."""
     sides = [side for _, side in plans.sizes]
     if len(sides) == 1:
         return plans, ()

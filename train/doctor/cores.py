@@ -27,7 +27,7 @@ class Probe(NamedTuple):
 def probe(threads: int, seconds: float = _SECONDS) -> Probe:
     """Measure the cores that `threads` threads get in about `seconds` seconds.
 
-    All threads compute the same, and wait for one another after each part.
+    All threads do the same computation, and wait for one another after each part of it.
     """
     rounds = max(1, round(seconds / _PART_SECONDS))
     count = _blocks_of_a_part()
@@ -64,7 +64,10 @@ def cause_of(probes: list[Probe], share: float) -> Cause:
 
 
 def _blocks_of_a_part() -> int:
-    """Return how many blocks a thread computes between two waits, from CPU time, which other programs do not affect."""
+    """Return how many blocks a thread computes between two waits.
+
+    The number follows from the CPU time of a block, which other programs do not affect.
+    """
     zlib.crc32(_BLOCK)
     began = time.thread_time()
     for _ in range(_TRIED):

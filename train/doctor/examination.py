@@ -45,7 +45,7 @@ class Scaled(NamedTuple):
 class Examination:
     """The findings about a job.
 
-    `tried` is None if no trial was requested or no setting can be tried; `scaled` is empty if it was not requested.
+    `tried` is None if no trial was requested or no setting can be tried; `scaled` is empty if no scaling was requested.
     """
 
     reading: Reading
@@ -58,7 +58,7 @@ class Examination:
 
     @property
     def passes(self) -> bool:
-        """Whether the ratio of the rates, as a fraction of what the machine allows, is at least `min_ratio`."""
+        """Whether R_real / R_synth, as a fraction of its largest value on this machine, is at least `min_ratio`."""
         return self.min_ratio is None or self.reading.verdict.reached >= self.min_ratio
 
 
@@ -73,8 +73,8 @@ def examine(
 ) -> Examination:
     """Measure a job and interpret the figures; each part of the job is measured for the time that `budget` gives.
 
-    Raises UsageError if `scale` has more processes than there are cores. The measuring processes report their own
-    errors.
+    Raises UsageError if a number of processes in `scale` is larger than the number of cores. The measuring processes
+    report their own errors.
     """
     cores_each, whole = _cores_each(scale), Part(Kind.WHOLE, budget)
     reading = Reading(measure_apart(asked, Part(Kind.COLD if cold else Kind.LADDER, budget)))

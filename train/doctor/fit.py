@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Fit(NamedTuple):
-    """The seconds of an epoch: `fixed` are the same for any number of processes; `shared` are divided among them."""
+    """The seconds of an epoch: `fixed` is the same for any number of processes, `shared` is divided among processes."""
 
     fixed: float
     shared: float
@@ -16,10 +16,10 @@ class Fit(NamedTuple):
 
 
 def fit_scaling(processes: Sequence[int], seconds: Sequence[float]) -> Fit | None:
-    """Fit the seconds of an epoch, with no negative `fixed` or `shared`; None for fewer than two numbers of processes.
+    """Return the fit of measured seconds of an epoch; None for fewer than two different numbers of processes.
 
-    The fit minimises relative errors: each point has the weight 1 / T(N)^2, so that the shortest epoch is fitted as
-    well as the longest.
+    Neither `fixed` nor `shared` is negative. The fit minimises relative errors: each point has the weight 1 / T(N)^2,
+    so short epochs count as much as long epochs.
     """
     if len(set(processes)) < 2:
         return None

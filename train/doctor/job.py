@@ -53,7 +53,7 @@ class Job:
         return self.place.accelerator.either(cpu=min(_MOST_LANES, self.place.threads), gpu=1)
 
     def stream(self, first: int) -> Iterator[Plan]:
-        """Yield plans of this rank from step `first` on, without end; if `span` is set, its steps are repeated."""
+        """Yield plans of this rank from step `first` on, without end; with `span`, the first `span` steps repeat."""
         steps, world = self.setup.steps, self.place.world
         groups = steps.groups_of(world.size, world.rank)
         if self.span is None:
@@ -100,5 +100,5 @@ class Job:
 
 
 def _lack(setup: Setup) -> str:
-    """Return which room the cache of the decoded training split lacks, on disk or in memory, in words; "" if none."""
+    """Return why there is no room for the cache of decoded images, on disk or in memory; "" if there is room."""
     return lack_of_room(CacheFile.of(setup.shards, TRAIN, folder_of(setup.recipe.runtime.cache_dir)))

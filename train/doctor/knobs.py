@@ -14,7 +14,7 @@ class Knob(NamedTuple):
     gain: float
     words: str
     writes: str = ""
-    """The data that the setting makes a run write; a setting that writes data is not tried."""
+    """The data that a run with this setting writes, in words; the doctor tries no setting that writes data."""
 
 
 def best_knob(reading: Reading) -> Knob | None:
@@ -24,7 +24,7 @@ def best_knob(reading: Reading) -> Knob | None:
 
 
 def _threads(reading: Reading) -> Knob | None:
-    """Predict the gain from a thread for each core that a process may use; None if it has that many already."""
+    """Predict the gain from one thread for each usable core; None if the process already has that many threads."""
     job = reading.measured.job
     if job.threads >= job.usable:
         return None
@@ -39,7 +39,7 @@ def _threads(reading: Reading) -> Knob | None:
 
 
 def _mixed(reading: Reading) -> Knob | None:
-    """Predict the gain from decoding JPEGs on the GPU; None if that was not measured."""
+    """Predict the gain from decoding JPEGs on the GPU; None if decoding on the GPU was not measured."""
     own, other = reading.rate(Rung.INPUT), reading.rate(Rung.MIXED)
     if own is None or other is None:
         return None
@@ -66,7 +66,7 @@ def _cache(reading: Reading) -> Knob | None:
 
 
 def _fed(reading: Reading, factor: float) -> float:
-    """Return the gain if the input were `factor` times as fast and used no cores that the step uses."""
+    """Return the whole job's gain if the input were `factor` times as fast and used no cores of the step."""
     rate = reading.rate(Rung.INPUT)
     if rate is None:
         return 1.0

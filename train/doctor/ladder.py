@@ -32,7 +32,7 @@ def check_first(asked: Asked) -> None:
 
 
 def measure(asked: Asked, part: Part) -> Measured | None:
-    """Measure a part of a job on all ranks; return None except on rank 0.
+    """Make the measurement `part` of a job on all ranks; return None except on rank 0.
 
     Raises the errors of `opened` and of the input pipeline.
     """
@@ -126,7 +126,7 @@ def _probe(job: Job) -> Probe:
 
 
 def _cores(job: Job, probes: Sequence[Probe]) -> Cores | None:
-    """Return the cores that the ranks of this machine got together; None except on rank 0."""
+    """Return how many cores all ranks of this machine got in total; None except on rank 0."""
     told = job.place.world.to_main(json.dumps(probes).encode())
     if not told:
         return None

@@ -102,7 +102,7 @@ class Job(_Values):
     cached: bool
     """Whether images come from the cache of decoded images."""
     cache_lacks: str
-    """The room that a cache of decoded images lacks, on disk or in memory, in words; "" if there is room."""
+    """Why there is no room for a cache of decoded images, on disk or in memory; "" if there is room."""
     shares_cores: bool
     """Whether step and input compute on the same cores."""
     remarks: tuple[str, ...]
@@ -124,9 +124,9 @@ class Network(_Values):
     images_per_second: float
     bytes_per_second: float
     missed: float
-    """The share of the set for which the stage folder has no room, so that it is fetched in every epoch."""
+    """The fraction of the set that does not fit in the stage folder and must be fetched again in every epoch."""
     ahead: bool
-    """Whether training goes on while tars arrive, as with train.window; otherwise all tars are fetched first."""
+    """Whether training runs while tars arrive, as with train.window; otherwise all tars are fetched first."""
     epochs: int
     """The number of epochs of the run."""
 

@@ -27,10 +27,10 @@ _LOOK_SECONDS = 0.1
 
 
 def stage_some(plans: TrainPlans, world: World) -> int | None:
-    """Stage the tars of the first steps, or all tars without train.window; return the number of these steps.
+    """Stage the tars of the first steps and return the number of these steps; without train.window, stage all tars.
 
-    Returns None if all tars are staged, and for a set in a folder. Every rank must call this function; one rank of each
-    host fetches.
+    Returns None if all tars are staged, and for a shard set in a folder. Every rank must call this function; one rank
+    of each host fetches.
     """
     staged = plans.split.staged
     if staged is None:
@@ -51,7 +51,7 @@ def _is_missing(staged: StagedTars) -> bool:
 
 
 def _first_steps(plans: TrainPlans) -> tuple[int, list[int]]:
-    """Return the number of steps that need only the first windows of shards, and the tars of these steps."""
+    """Return how many steps can run with the first few windows of shards, and the numbers of the tars in them."""
     order, steps, shards = plans.order, plans.steps, plans.split.shard_sizes
     partitions = order.partitions.count if order.partitions else 1
     needs = training_needs(order, shards, steps, range(steps.groups))
@@ -61,9 +61,10 @@ def _first_steps(plans: TrainPlans) -> tuple[int, list[int]]:
 
 
 def measure_network(job: Job, seconds: float) -> Network | None:
-    """Measure how fast tars arrive while nothing else runs; return None for a set in a folder, and except on rank 0.
+    """Measure how fast tars arrive while no other part of the job runs.
 
-    The tars are fetched as in a run, but into a separate folder, for at most `seconds` seconds.
+    Returns None for a shard set in a folder, and on all ranks except rank 0. The tars are fetched as in a run, but into
+    a separate folder, for at most `seconds` seconds.
     """
     remote, found = job.setup.shards.remote, None
     if remote is not None and job.place.world.is_main:

@@ -47,7 +47,7 @@ def evict(paths: Sequence[Path]) -> None:
 
 
 def users_of(paths: Sequence[Path], ours: Collection[int]) -> dict[int, Path]:
-    """Return the ids of processes that have some of these files open or mapped, each with one such file.
+    """Return the ids of processes that have some of these files open or mapped, and for each id one such file.
 
     The processes `ours` are skipped. Only processes that this user may inspect are found.
     """

@@ -59,7 +59,7 @@ class Reading:
 
     @property
     def ratio(self) -> float:
-        """The median over the rounds of R_real / R_synth."""
+        """The median of R_real / R_synth over the rounds."""
         return median(self.ratios)
 
     @property
@@ -69,7 +69,7 @@ class Reading:
 
     @property
     def cpu_input(self) -> float:
-        """The CPU time of the input in microseconds per image; if not measured, the whole job's minus the step's."""
+        """The CPU time of the input in microseconds per image; if not measured, that of the job minus the step."""
         timed = self.measured.rungs.get(Rung.INPUT)
         if timed is not None:
             return timed.cpu_microseconds
@@ -88,12 +88,12 @@ class Reading:
 
     @property
     def stalls(self) -> Stalls:
-        """The prep stall and the fetch stall of the job whose files are not evicted from memory."""
+        """The prep stall and the fetch stall of the job, measured without evicting files from memory."""
         return stalls(self.synthetic, self.rate(Rung.MEMORY) or self.real, self.real)
 
     @property
     def cold_stalls(self) -> Stalls | None:
-        """The prep stall and the fetch stall on a cold shard set; None if that was not measured."""
+        """The prep stall and the fetch stall on a cold shard set; None if no cold set was measured."""
         cold = self.measured.cold
         return None if cold is None else stalls(self.synthetic, self.real, cold.timed.rate)
 
@@ -105,7 +105,7 @@ class Reading:
 
     @property
     def gains(self) -> dict[Resource, float]:
-        """For each resource, the factor by which R_real would grow without its limit; 1 if it is no limit."""
+        """For each resource, the factor by which R_real would grow if that resource set no limit; 1 if it sets none."""
         job, allowed = self.measured.job, self.verdict.ceiling
         memory = self.rate(Rung.MEMORY) or self.real
         prep = gain_of_waiting(self.synthetic * allowed / memory, self.stall)
@@ -134,8 +134,8 @@ class Reading:
     def _gain_of_network(self) -> float:
         """Return the gain if all shards were staged before the run.
 
-        If they are not, all shards are fetched in the first epoch, and in each later epoch those for which the stage
-        folder has no room.
+        Otherwise a run fetches all shards in the first epoch. In each later epoch it fetches the shards again that do
+        not fit in the stage folder.
         """
         network = self.measured.network
         if network is None:
@@ -145,12 +145,15 @@ class Reading:
         return (first + (network.epochs - 1) * max(1.0, network.missed * behind)) / network.epochs
 
     def _gain_of_copy(self, prep: float) -> float:
-        """Return the gain if copying took no time; at most `prep`, the gain if preparing images took no time."""
+        """Return the gain if copying to the device took no time.
+
+        It is at most `prep`, which is the gain if preparing images took no time.
+        """
         decode, copy = self.rate(Rung.DECODE), self.rate(Rung.COPY)
         return 1.0 if decode is None or copy is None else min(prep, decode / copy)
 
     def _gain_of_exchange(self) -> float:
-        """Return the gain if the exchange of gradients took no time, from the rate of the step without an exchange."""
+        """Return the gain if exchanging gradients took no time, computed from the rate of the step without exchange."""
         compute = self.rate(Rung.COMPUTE)
         if compute is None or compute <= self.synthetic:
             return 1.0

@@ -25,7 +25,7 @@ _HELD_SECONDS = 2.0  # limit for reading them; one group is held in any case
 
 @dataclass(frozen=True)
 class Rungs:
-    """Builds the rungs of a job; leaving `stack` closes their pipelines and threads."""
+    """Builds the rungs of a job; closing `stack` ends the pipelines and threads of the rungs."""
 
     job: Job
     stack: ExitStack
@@ -41,7 +41,7 @@ class Rungs:
         return [*(self._part(part, made) for part in parts), runner]
 
     def mixed(self) -> list[Runner]:
-        """Build the rung of the input with the decoder on the GPU.
+        """Build the rung of the input with the decoder on the GPU, in a list of one.
 
         The list is empty if the job already decodes on the GPU, if images are cached or if DALI lacks the decoder.
         """
@@ -60,8 +60,8 @@ class Rungs:
     def step(self) -> list[Runner]:
         """Build the rungs of the step on one batch that stays on the device; the last rung gives R_synth.
 
-        The other rungs are the step with all cores and the step without an exchange of gradients, each only if it
-        differs from the last rung for this job.
+        The other rungs are the step with all cores and the step without an exchange of gradients. Either of them is
+        built only if it differs from the last rung.
         """
         step, resident, world = self.job.step, self.job.resident, self.job.place.world
         found: list[Runner] = []

@@ -38,7 +38,7 @@ class PartRunner:
         return sum(len(next(self._run).ids) for _ in range(units))
 
     def rest(self) -> None:
-        """Do nothing, because the threads pause until the next request."""
+        """Do nothing, because the threads pause by themselves when no group is requested."""
 
     def close(self) -> None:
         """End the threads of this part of the input."""
@@ -66,11 +66,11 @@ class FeedRunner:
         discard(lambda: next(self.feed), self._most_ready)
 
     def take(self, units: int) -> int:
-        """Take batches of `units` groups, one after another; return the number of their images."""
+        """Take the batches of `units` groups, one after another; return the number of their images."""
         return sum(len(next(self.feed).labels) for _ in range(units))
 
     def rest(self) -> None:
-        """Hold the next plan back; the threads finish the batches that they have begun."""
+        """Let no further plan into the pipeline; the threads finish the batches that they have begun."""
         self._valve.shut()
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class StepRunner:
         self._step, self._resident, self._around = step, resident, around
 
     def begin(self) -> None:
-        """Do nothing, because no batch is made ahead."""
+        """Do nothing, because no batch was made in advance."""
 
     def take(self, units: int) -> int:
         """Run `units` steps, one after another; return the number of their images."""
@@ -108,8 +108,8 @@ class StepRunner:
 class WholeRunner:
     """Runs the step on real batches. One unit of its work is a step.
 
-    Each turn continues as the turn before it ended. If the step had to wait for batches in that turn, the batches made
-    during the pause are discarded; otherwise the new turn begins with the batches that are ready.
+    A turn begins with the batches that are ready, as if there had been no pause. But if the step had to wait for
+    batches in the turn before, the batches made during the pause are discarded first.
     """
 
     def __init__(self, rung: Rung, step: TrainStep, resident: Batch, batches: FeedRunner) -> None:
@@ -164,7 +164,7 @@ def train(step: TrainStep, batches: Iterator[Batch], steps: int) -> None:
 
 
 def discard(take_next: Callable[[], object], most: int) -> None:
-    """Discard at most `most` items, ending with the first item that takes longer than 1 ms and so was not ready."""
+    """Discard at most `most` items; stop after the first that takes over 1 ms, because it was not ready."""
     for _ in range(most):
         began = time.perf_counter()
         take_next()

@@ -22,7 +22,7 @@ class Budget(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The number of samples in a group, and of groups in a step over all processes."""
+    """The number of samples in a group, and the number of groups in a step over all processes."""
 
     group: int
     groups: int
@@ -31,9 +31,9 @@ class Shape(NamedTuple):
 def fit(whole: Shape, processes: int, group_seconds: float, most: float) -> Shape:
     """Return the shape of the steps to measure, for a job whose group of `whole.group` samples takes `group_seconds`.
 
-    The result is the job's own shape if a step takes at most `most` seconds. Otherwise steps have fewer groups, the
-    same number for each process; and if even one group takes longer, groups are smaller. The time per image stays
-    nearly the same, because most of a long step is spent on its images and little on the update.
+    The result is the job's own shape if a step takes at most `most` seconds. Otherwise steps have fewer groups, with
+    the same number for each process. If even one group takes more than `most` seconds, groups are smaller too. The time
+    per image stays nearly the same, because most of a long step is spent on its images and little on the update.
     """
     rounds = -(-whole.groups // processes)
     if rounds * group_seconds <= most:

@@ -1,4 +1,4 @@
-"""Runs the rungs in turns, one after another in several rounds, so that changes of the machine affect all rungs."""
+"""Runs the rungs in turns, one after another in several rounds: changes in the machine's speed then affect them all."""
 
 import json
 import time
@@ -19,7 +19,7 @@ class Runner(Protocol):
 
     rung: Rung
     multiple: int
-    """The number of units in a turn is a multiple of this, because threads finish several groups at the same time."""
+    """The number of units in a turn is a multiple of this number, because threads finish several groups at once."""
 
     @property
     def waited(self) -> float:
@@ -60,7 +60,7 @@ class Window(NamedTuple):
 
 
 def calibrate(runner: Runner, place: Place) -> float:
-    """Measure the seconds per unit on rank 0, after a first turn that does not count; return them on every rank."""
+    """Measure the seconds per unit on rank 0, after a first turn that does not count; return them on all ranks."""
     run_turn(runner, place, runner.multiple)
     units = runner.multiple
     while (window := run_turn(runner, place, units))[0] < _LONG_ENOUGH:

@@ -1,4 +1,4 @@
-"""Tells the doctor's findings in sentences: what limits the job, and what to change."""
+"""Puts the doctor's findings into sentences: what limits the job, and what to change."""
 
 from headrace.shards.counts import counted
 from headrace.train.doctor.examination import Examination
@@ -60,7 +60,7 @@ def _network(reading: Reading) -> str:
 
 
 def network_line(reading: Reading) -> str:
-    """Return a line that tells how fast shards of a URL arrive and how long the run waits; "" for a set in a folder."""
+    """Return a line that tells how fast shards arrive from a URL and how long the run waits; "" for a local set."""
     network = reading.measured.network
     if network is None:
         return ""
@@ -115,7 +115,7 @@ def _exchange(reading: Reading) -> str:
 
 
 def advice(found: Examination) -> str:
-    """Return a sentence about the setting to change, or one that tells that no setting helps."""
+    """Return a sentence that names the setting to change, or says that no setting helps."""
     knob = found.knob
     if knob is None:
         return "no setting of the input would make this job faster"

@@ -26,8 +26,8 @@ class Evaluator:
     """Evaluates a network on the fixed batches of a validation split. Each batch is evaluated by one rank.
 
     With `flip`, an image's logits are the mean over the image and its mirror image. With `one_shape`, a short batch is
-    padded to the size of a full batch; a GPU then chooses kernels for only one shape, in `warm_up`, before time is
-    measured.
+    padded to the size of a full batch. A GPU then chooses kernels for only one shape. It does so in `warm_up`, before
+    time is measured.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Evaluator:
 
     @torch.no_grad()
     def warm_up(self, network: Network) -> None:
-        """Run a forward pass on a batch of the shape that all batches have; do nothing without `one_shape`."""
+        """Run a forward pass on a batch of the shape that all batches are padded to; do nothing without `one_shape`."""
         if not self._rows:
             return
         training = network.training

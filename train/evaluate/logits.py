@@ -1,4 +1,4 @@
-"""Computes logits for evaluation: those of an image, or the mean of those of the image and its mirror image."""
+"""Computes logits for evaluation: an image's logits, or their mean over the image and its mirror image."""
 
 from torch import Tensor
 

@@ -27,7 +27,8 @@ class Model(nn.Module):
     """A trained network in evaluation mode.
 
     `classes` are the ids of the network's classes and `class_names` their names, in the order of the labels; `size` and
-    `crop` are those of its evaluation. `predict` takes image files; a call of the module takes pixels.
+    `crop` are the image size and the crop of its evaluation. `predict` takes image files; a call of the module takes
+    pixels.
     """
 
     def __init__(self, predictor: Predictor, prepared: Prepared, gather: Callable[[Sequence[Any]], Images]) -> None:

@@ -74,8 +74,8 @@ class Predictor:
     def predict(self, images: Iterable[Given], top: int) -> Iterator[Answer]:
         """Yield an answer for each image, in order: the `top` most likely labels, or why the image cannot be read.
 
-        An image that prep's check accepts may still fail to decode. The images of its batch are then predicted one by
-        one, so that no other image is affected.
+        An image that prep's check accepts may still fail to decode. All images in the batch of such an image are then
+        predicted one by one, so that no other image is affected.
         """
         given = iter(images)
         while True:

@@ -1,1 +1,1 @@
-"""Networks by name, their weights and their noise."""
+"""Builds networks by name, with their weights and their training noise, such as dropout."""

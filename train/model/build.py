@@ -45,7 +45,7 @@ def build_model(
 ) -> Built:
     """Return the network called `name` with a classifier (head) for `classes` classes, and its normalisation.
 
-    `init` and `weights` say where its initial weights come from: see `headrace.train.model.weights.first_weights`. The
+    `init` and `weights` say where the initial weights come from: see `headrace.train.model.weights.first_weights`. The
     head is random, drawn from `seed`, except in two cases: the weights contain a head for the same number of classes,
     or `matched` names rows of the published head. `model` holds the noise rates for networks of timm, which draw their
     own noise. `overrides` change the architecture of an EfficientNet (width_coefficient, depth_coefficient).
@@ -71,7 +71,7 @@ def build_model(
 def _loaded(network: Network, name: str, path: Path, matched: Matched | None) -> str:
     """Load a file of weights into the network, and return a description of them.
 
-    If they do not fit a network of timm, they are loaded after timm has converted them.
+    If the weights do not fit a network of timm, timm converts them, and the converted weights are loaded.
     """
     held = read_weights(path)
     try:

@@ -1,12 +1,13 @@
-"""Depthwise convolution with faster gradients for cases in which torch's are slow on a CPU.
+"""Depthwise convolution with faster gradients for cases in which torch's gradients are slow on a CPU.
 
-If an image is hardly larger than its 5 x 5 kernel, torch computes the weight gradient up to 30 times more slowly than
-necessary. EfficientNet's late stages at 64 to 128 pixels are such cases. Each element of the gradient is the sum, over
-samples and positions, of input times output gradient at one shift. This module computes one product for each shift.
+If an image is hardly larger than the 5 x 5 kernel, torch computes the weight gradient up to 30 times more slowly than
+necessary. EfficientNet's late stages at 64 to 128 pixels are such cases. There is one element of the gradient for each
+shift between input and output: the sum, over samples and positions, of the shifted input times the output gradient.
+This module computes one product for each shift.
 
-In bf16, torch's gradients are fast only for 3 x 3 kernels with stride 1. For other kernels they take several times as
-long as in float32, a third of a step at 224 pixels (docs/decisions/0014). This module computes them in float32.
-The forward pass is torch's.
+In bf16, torch's gradients are fast only for 3 x 3 kernels with stride 1. For other kernels, torch's gradients take
+several times as long in bf16 as in float32: a third of a step at 224 pixels (docs/decisions/0014). For these kernels,
+this module computes the gradients in float32. The forward pass is torch's.
 """
 
 from typing import Any
@@ -35,7 +36,7 @@ def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
 
 
 def by_shifts(side: int, kernel: int) -> bool:
-    """Whether the weight gradient is faster as one product for each shift than by torch's own function."""
+    """Whether computing the weight gradient as one product for each shift is faster than torch's own function."""
     return side <= _LARGEST[kernel > 3]
 
 
@@ -80,7 +81,7 @@ def _padded(x: Tensor, before: int, after: int) -> tuple[Tensor, int]:
 def gradients(
     grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int, after: int, *, with_weight: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return torch's own gradients of x, without the gradient of its padding, and of the weight."""
+    """Return torch's own gradients of x and of the weight; the gradient of x's padding is omitted."""
     padded, rest = _padded(x, before, after)
     wanted = [True, with_weight, False]
     whole, of_weight, _ = torch.ops.aten.convolution_backward(
@@ -94,7 +95,7 @@ def weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, before
     """Return the weight gradient (c, 1, k, k).
 
     Its element (i, j) is the sum of grad[y, x'] * x[y * stride + i - before, x' * stride + j - before] over samples and
-    positions.
+    output positions (y, x').
     """
     kernel = weight.shape[-1]
     images, grads = x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)

@@ -94,7 +94,8 @@ class EfficientNet(Network):
     def depths(self) -> list[int]:
         """Return the layer number of each parameter.
 
-        The stem has 0. The blocks, the layers after them, and the classifier follow in this order.
+        The stem has number 0. Each block has the next number, then all layers after the blocks share one, and the
+        classifier has the last.
         """
         last = len(self._blocks) + 1
         numbers = {"_conv_stem": 0, "_bn0": 0, "_fc": last + 1}
@@ -111,10 +112,10 @@ class EfficientNet(Network):
         return KeyedMasks(depth, HeadDropout(model.dropout, self.features, seed, accelerator))
 
     def drop_rates(self, drop_connect: float) -> list[float]:
-        """Return for each block the probability that it is skipped.
+        """Return for each block the probability that the block is skipped.
 
-        It grows linearly with the block's depth, up to nearly `drop_connect`, and is 0 for a block that has no skip
-        connection.
+        The probability grows linearly with the block's depth, up to nearly `drop_connect`, and is 0 for a block that
+        has no skip connection.
         """
         blocks: Any = self._blocks
         return [drop_connect * i / len(blocks) * block.skips for i, block in enumerate(blocks)]
@@ -122,7 +123,8 @@ class EfficientNet(Network):
     def forward(self, images: Tensor, keep: Tensor | None = None, dropout: Tensor | None = None) -> Tensor:
         """Return the logits (b, classes) of normalised images (b, 3, size, size).
 
-        `keep` (b, blocks) multiplies residual branches, `dropout` (b, features) features; evaluation passes None.
+        `keep` (b, blocks) multiplies residual branches, and `dropout` (b, features) multiplies features. In evaluation,
+        `keep` and `dropout` are None.
         """
         x = self.activation(self._bn0(self._conv_stem(images)))
         for i, block in enumerate(self._blocks):

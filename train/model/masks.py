@@ -1,4 +1,4 @@
-"""Noise as masks, which are drawn outside the network from keys and passed to it with the images."""
+"""Noise as masks, which are drawn from keys outside the network and passed to the network with the images."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Builds a classifier that starts with rows of the published classifier, for the classes that occur in both.
+"""Builds a classifier that starts with rows of the published classifier, for the classes that both classifiers have.
 
 The classes of many data sets, such as TinyImageNet, are ImageNet classes named by their WordNet synsets. Published
 weights hold a trained row for each ImageNet class, which a new random classifier would discard.
@@ -22,7 +22,7 @@ def imagenet_synsets() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Matched:
-    """The rows of a new classifier that are copied from rows of the published one: row own[i] from row published[i]."""
+    """The rows to copy from the published classifier to a new one: row published[i] becomes row own[i]."""
 
     classes: int
     own: tuple[int, ...]
@@ -39,7 +39,9 @@ class Matched:
         return cls(len(class_ids), own, tuple(row[class_ids[number]] for number in own))
 
     def fill(self, drawn: dict[str, Tensor], published: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-        """Return a classifier like `drawn`, with the matched rows of `published`. All three map names to tensors.
+        """Return a classifier like `drawn`, with the matched rows of `published`.
+
+        `drawn`, `published` and the result map names to tensors.
 
         Raises UsageError, with the file's `name`, if the file has no classifier for the 1,000 classes.
         """

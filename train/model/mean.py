@@ -10,7 +10,7 @@ def spatial_mean(x: Tensor) -> Tensor:
     """Return the mean over the pixels, (b, c, h, w) to (b, c).
 
     torch's own mean expands the gradient to every pixel and then divides it, which makes a full tensor that is not
-    channels_last. Adding it to another gradient would mix two layouts.
+    channels_last. Adding this tensor to another gradient would mix two layouts.
     """
     mean: Tensor = _Mean.apply(x)  # type: ignore[no-untyped-call]  # torch's stub gives no types
     return mean

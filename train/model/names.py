@@ -1,4 +1,4 @@
-"""Finds the package that builds a network by the network's name."""
+"""Tells from the name of a network which package builds it."""
 
 TIMM = "timm/"
 """The prefix of timm's networks in a recipe."""

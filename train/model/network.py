@@ -39,7 +39,7 @@ class Network(nn.Module):
     @property
     @abstractmethod
     def head(self) -> nn.Module:
-        """The classifier, which is drawn again for other classes and has its own learning rate."""
+        """The classifier, which gets new random weights for other classes and has a separate learning rate."""
 
     @property
     @abstractmethod

@@ -16,7 +16,7 @@ class Normalisation(NamedTuple):
 def normalisation_of(name: str, weights: Path | None = None) -> Normalisation:
     """Return the normalisation for the network called `name`.
 
-    A folder of the user's own `weights` may specify another one.
+    A folder of the user's own `weights` may specify another normalisation.
     """
     preferred = preferred_by(name, weights)
     return Normalisation(preferred.mean, preferred.std)

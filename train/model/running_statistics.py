@@ -26,8 +26,8 @@ def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
 class RunningStatistics:
     """Scales the network's batch-norm statistics before each micro-batch, and averages them over ranks.
 
-    If the network has a moving average, its statistics are averaged too. `micro_batches` is the number of this rank's
-    micro-batches in a step; `weight` is its share of the number on all ranks.
+    If a moving average of the network is kept, the statistics of that average are averaged too. `micro_batches` is the
+    number of this rank's micro-batches in a step; `weight` is that number divided by the number on all ranks.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ _ADVICE = re.compile(r"weights[_ -]only", re.IGNORECASE)
 
 
 def safe_load(data: bytes) -> Any:
-    """Return the tensors, on the CPU, and plain values of a `torch.save` file. Raises ValueError for anything else."""
+    """Return the tensors, on the CPU, and plain values of a `torch.save` file. Raises ValueError for other content."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings about kinds of tensors that callers refuse

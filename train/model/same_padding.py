@@ -58,9 +58,9 @@ def pad_weights(network: nn.Module, wanted: str) -> None:
 
 
 def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return how many zeros to add before and after an axis.
+    """Return how many zeros to add at the beginning and at the end of an axis.
 
-    If their sum is odd, one more is added after it than before.
+    If the total is odd, the end gets one zero more than the beginning.
     """
     total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
     return total // 2, total - total // 2

@@ -1,8 +1,8 @@
 """Checks tensors of a file and copies their numbers into the tensors of a run.
 
-The run's own strides and storages are kept, whatever they are in the file. Fused optimizers go through memory in order,
-so they would pair a quantity of another layout with the wrong elements, or read outside a tensor that repeats a single
-element.
+The run's tensors keep their strides and storages, whatever strides the file has. This matters because fused optimizers
+read memory in order. They would pair a quantity of another layout with the wrong elements of a weight, or read outside
+a tensor that repeats a single element by a stride of 0.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,15 +17,15 @@ _NEVER_NEGATIVE = ("running_var", "num_batches_tracked", "step", "exp_avg_sq", "
 
 
 def is_dense(value: Tensor) -> bool:
-    """Whether the tensor is dense and in memory: not sparse, nested or quantized, and not without data."""
+    """Whether the tensor is dense and in memory: not sparse, nested or quantized, and with data."""
     return value.layout is torch.strided and not (value.is_nested or value.is_quantized or value.is_meta)
 
 
 def numbers(value: object, like: Tensor, name: str) -> Tensor:
-    """Return `value` in the dtype of `like`. It may still use the memory of the file.
+    """Return `value` in the dtype of `like`. The result may share memory with `value`.
 
-    Raises TypeError if it is not a tensor. Raises ValueError if its shape or the kind of its dtype differs, if a number
-    is not finite, or if a number is negative where that is impossible.
+    Raises TypeError if `value` is not a tensor. Raises ValueError if its shape or the kind of its dtype differs from
+    `like`, if a number is not finite, or if a number is negative where that is impossible.
     """
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is a {type(value).__name__}, not a tensor of shape {tuple(like.shape)}")

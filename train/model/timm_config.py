@@ -29,7 +29,7 @@ _DEFAULTS: dict[str, Any] = {  # as in timm's resolve_data_config
 def timm_needed(name: str) -> Iterator[None]:
     """Raise UsageError, which says how to install the package, if an optional import fails in this context.
 
-    timm's client of the hub then sends no statistics, unless the user's environment says otherwise.
+    timm's client of the Hugging Face hub sends no usage statistics, unless the user has set HF_HUB_DISABLE_TELEMETRY.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
     try:
@@ -74,8 +74,8 @@ def published_config(name: str) -> dict[str, Any]:
 def folder_config(folder: Path, name: str) -> dict[str, Any]:
     """Return the config.json of a folder of weights, as timm's save_for_hf writes it.
 
-    Raises UsageError if there is none, if it names another architecture, or if it has arguments for building the
-    network, which Headrace does not support.
+    Raises UsageError if the folder has no config.json, or if that file names another architecture. Also raises
+    UsageError for arguments for building the network, because Headrace does not support them.
     """
     path = folder / CONFIG
     try:
@@ -88,14 +88,14 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
     if found.get("model_args"):
         raise UsageError(f"{path}: its network was built with {found['model_args']}, which Headrace does not support")
     if not isinstance(found.get("pretrained_cfg") or {}, dict):
-        raise UsageError(f"{path}: its pretrained_cfg is not an object. Give the folder that timm's save_for_hf wrote")
+        raise UsageError(f"{path}: its pretrained_cfg is no JSON object. Give the folder that timm's save_for_hf wrote")
     return found
 
 
 def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
-    """Return the preferred settings of a network by the config.json of the user's folder `weights`, or else by timm.
+    """Return the preferred settings of a network, from config.json in the user's folder `weights` or else from timm.
 
-    If that config has sizes for testing, evaluation uses them.
+    If this source states sizes for testing, evaluation uses these sizes.
     """
     config, where = published_config(name), f"model.name = {name}"
     if weights is not None and weights.is_dir() and (own := folder_config(weights, name).get("pretrained_cfg")):
@@ -105,7 +105,7 @@ def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
     try:
         return _preferred(name, config)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{where}: a value for preparing images is not as timm writes it ({error})") from error
+        raise UsageError(f"{where}: a setting for preparing images has an invalid value ({error})") from error
 
 
 def _preferred(name: str, config: dict[str, Any]) -> Preferred:
@@ -126,7 +126,7 @@ def _preferred(name: str, config: dict[str, Any]) -> Preferred:
 
 
 def _levels(shares: Any) -> tuple[float, float, float]:
-    """Convert fractions of white to levels in 0..255."""
+    """Convert three colour values from 0..1 to 0..255."""
     red, green, blue = (255.0 * float(one) for one in shares)
     return red, green, blue
 

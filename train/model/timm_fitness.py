@@ -1,7 +1,7 @@
 """Tests whether a network of timm can be trained with the same result on any number of processes.
 
-The test runs one pass in training mode and inspects what the pass drew and changed. This finds more unfit networks than
-a list of architectures could.
+The test runs one pass in training mode and inspects which random generators the pass used and which buffers it changed.
+This finds more unfit networks than a list of architectures could.
 """
 
 from collections.abc import Iterable
@@ -35,9 +35,9 @@ class Drawing(TorchDispatchMode):
 def refuse_unfit(network: TimmNetwork, sides: Iterable[int], samples: int, *, noisy: bool) -> None:
     """Raise UsageError, which names the network, if the network is unfit. The network is not changed.
 
-    It must accept `samples` images of each of these sides and return logits. Running numbers, which a pass changes, are
-    allowed only in batch normalisation, and each such layer must be used once in a pass. The network must draw from no
-    other generators than torch's, and if `noisy` it must draw from these.
+    The network must accept `samples` images of each of these sides and return logits. A pass may change buffers only in
+    batch normalisation, and must use each batch-normalisation layer only once. The network may draw random numbers only
+    from torch's generators; if `noisy`, it must draw from them.
     """
     if wrong := [name for name, value in network.state_dict().items() if value.dtype not in _KEPT]:
         kind = network.state_dict()[wrong[0]].dtype
@@ -89,11 +89,11 @@ def _refuse_running(network: TimmNetwork, before: dict[str, Tensor], name: str) 
             continue
         if f"{place}." not in layers:
             raise UsageError(
-                f"{name}: it has running numbers of its own, {key.removeprefix('timm.')}, and there is no rule "
-                "that makes them independent of the number of processes"
+                f"{name}: a training pass changes its buffer {key.removeprefix('timm.')}, and there is no rule "
+                "that makes this buffer independent of the number of processes"
             )
         if last == "num_batches_tracked" and int(value - before[key]) > 1:
             raise UsageError(
                 f"{name}: it uses the batch normalisation {place.removeprefix('timm.')} twice in a pass, but Headrace "
-                "supports only a single use"
+                "supports only one use in a pass"
             )

@@ -87,7 +87,7 @@ class TimmNetwork(Network):
         return frozenset(f"timm.{name}" for name in self.timm.no_weight_decay())
 
     def noise(self, model: Model, seed: int, accelerator: Accelerator) -> SeededDraws:
-        """Return the network's own draws, seeded by (seed, step, group)."""
+        """Return the noise, which the network draws itself from generators seeded by (seed, step, group)."""
         del model  # the network was built with its rates
         return SeededDraws(seed, accelerator)
 
@@ -97,7 +97,7 @@ class TimmNetwork(Network):
         return logits
 
     def state_dict(self, *given: Any, **options: Any) -> Any:
-        """Return the state dict of timm's network, so that names are timm's."""
+        """Return the state dict of timm's network, in which the names are timm's."""
         return self.timm.state_dict(*given, **options)
 
     def load_state_dict(self, *given: Any, **options: Any) -> Any:

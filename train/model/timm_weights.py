@@ -66,9 +66,9 @@ def file_of(weights: Path, name: str) -> Path:
 
 
 def converted(name: str, path: Path) -> dict[str, Tensor] | None:
-    """Return the tensors of a file in the format of the network's authors, after timm has converted it.
+    """Return the tensors of a file in the format of the network's authors, converted by timm.
 
-    Return None if timm does not accept the file, which must hold every tensor of timm's network.
+    Return None if timm does not accept the file, or if the file lacks a tensor of timm's network.
     """
     with timm_needed(name):
         import timm  # noqa: PLC0415  optional

@@ -26,7 +26,7 @@ class Held(NamedTuple):
 
 
 def read_weights(path: Path) -> Held:
-    """Read a file of weights. Raises UsageError unless it is a state dict of dense real numbers."""
+    """Read a file of weights. Raises UsageError unless the file holds a state dict of dense real numbers."""
     try:
         data = path.read_bytes()
         state: Any = _safetensors(data) if path.suffix == _SAFETENSORS else safe_load(data)
@@ -81,7 +81,7 @@ def _hash_in(path: Path) -> str:
 def _safetensors(data: bytes) -> dict[str, Tensor]:
     """Return the tensors in the bytes of a safetensors file.
 
-    Raises ValueError if it is no such file, UsageError if the package safetensors is not installed.
+    Raises ValueError if the bytes are of another or a damaged file, UsageError if safetensors is not installed.
     """
     try:
         from safetensors import SafetensorError  # noqa: PLC0415  optional
@@ -100,5 +100,7 @@ def _tensors(state: object, path: Path) -> dict[str, Tensor]:
         raise UsageError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
     for key, value in state.items():
         if not is_dense(value) or value.is_complex():
-            raise UsageError(f"{path}: the tensor {key} is not dense, or not of real numbers. Save it as such a tensor")
+            raise UsageError(
+                f"{path}: the tensor {key} is not dense, or not of real numbers. Save a dense tensor of real numbers"
+            )
     return state

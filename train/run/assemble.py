@@ -44,10 +44,11 @@ from headrace.train.step.update import TrainStep
 
 
 def build_numerics(setup: Setup, place: Place, built: Built) -> Numerics:
-    """Return the number formats that the recipe names; for "auto", those of the resumed checkpoint, or the fastest.
+    """Return the number formats that the recipe names.
 
-    The fastest formats are found by timing all candidates on copies of the network. Raises UsageError if the resumed
-    checkpoint has a precision that this device does not support.
+    "auto" means the formats of the resumed checkpoint or, in a new run, the fastest. The fastest formats are found by
+    timing all candidates on copies of the network. Raises UsageError if the resumed checkpoint has a precision that
+    this device does not support.
     """
     runtime, group, side = setup.recipe.runtime, setup.recipe.train.group, setup.recipe.augment.stages[-1][1]
     wanted: str = runtime.precision

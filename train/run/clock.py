@@ -20,7 +20,7 @@ class EpochClock:
         self._fetching_before = feed.fetching
 
     def read(self) -> Reading:
-        """Return the seconds of the epoch so far, of its waiting for data, and of its waiting for a fetch of shards."""
+        """Return how long the epoch has lasted, how long steps waited for data, and at most how long for shards."""
         stalled = self._feed.stalled - self._stalled_before
         fetching = min(stalled, self._feed.fetching - self._fetching_before)
         return Reading(time.perf_counter() - self._began, stalled, fetching)
@@ -39,7 +39,7 @@ class Interval:
         self.start()
 
     def start(self) -> None:
-        """Count the minutes from now on, from zero."""
+        """Start counting the minutes from zero."""
         self._began = time.monotonic()
 
     @property

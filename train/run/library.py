@@ -21,16 +21,16 @@ def fit(
 ) -> Path:
     """Train on a shard set in a folder or at a URL, as `headrace train` does; return `out`.
 
-    Training happens in this process only or, if the process is in a process group, in all processes of the group, each
-    of which must call this function.
+    Training runs in this process. If the process is in a process group, training runs in all processes of the group,
+    and each of them must call this function.
 
     `recipe` is the name of a shipped recipe or a TOML file; `settings` are changes to the recipe, such as
     "train.epochs=5". `resume` is "last" (the last checkpoint in `out`), "auto" (the same, or a new run if `out` has no
-    checkpoint), or a checkpoint file; the run then uses the checkpoint's recipe unless `recipe` is given.
-    `callbacks` are called at moments of the run, see `headrace.Callback`; an exception in a callback ends the run.
-    The lines of the run go to the logger "headrace" and, unless `quiet`, to standard output.
-    Like the command, the run changes settings of the whole process: memory, threads, torch's flags. If this is the main
-    thread, SIGTERM, SIGINT and SIGHUP make the run save a checkpoint and stop.
+    checkpoint), or a checkpoint file. A resumed run uses the checkpoint's recipe unless `recipe` is given. `callbacks`
+    are called at moments of the run, see `headrace.Callback`; an exception in a callback ends the run. The lines of the
+    run go to the logger "headrace" and, unless `quiet`, to standard output. Like the command, the run changes settings
+    of the whole process: memory, threads, torch's flags. If this is the main thread, SIGTERM, SIGINT and SIGHUP make
+    the run save a checkpoint and stop.
 
     Raises UsageError, DataError and HeadraceError in the same cases as the command.
     """

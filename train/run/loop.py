@@ -30,8 +30,8 @@ from headrace.train.step.update import TrainStep
 Keeper = Callable[[Scores], Callable[[Saved], None]]
 """A function that takes the scores of the best evaluation so far, and returns a second function, which writes them.
 
-The second function is called after the checkpoint with the evaluated weights is saved, so that the written scores
-always belong to a saved checkpoint.
+The second function is called after the checkpoint with the evaluated weights is saved. Written scores are therefore
+always the scores of a saved checkpoint.
 """
 
 
@@ -116,7 +116,7 @@ def ahead(run: Run, epoch: int) -> Ahead:
 
 
 def wishes(run: Run) -> Wishes:
-    """Return what this rank wishes: to stop, if a signal has arrived; to save, if a save is due by rank 0's clock."""
+    """Return whether a signal asks this rank to stop, and on rank 0 also whether a save is due by rank 0's clock."""
     return Wishes(run.stop.number, run.world.is_main and run.interval.over)
 
 

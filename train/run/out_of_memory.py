@@ -16,7 +16,7 @@ _GIB = 2**30
 
 @contextmanager
 def explain(setup: Setup, accelerator: Accelerator) -> Iterator[None]:
-    """Within this context, raise torch's out-of-memory error as a HeadraceError that tells which values to lower."""
+    """Turn torch's out-of-memory error in this context into a HeadraceError that tells which values to lower."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -67,7 +67,8 @@ def _refuse_unequal(sha256: str, images: Images, world: World) -> None:
     mine = [sha256, len(images)]
     if world.from_main(mine) != mine:
         raise UsageError(
-            f"rank {world.rank}: the checkpoint or the images differ from rank 0's. Do not change either during the run"
+            f"rank {world.rank}: the checkpoint or the images differ from rank 0's. "
+            "Do not change these files during the run"
         )
 
 

@@ -40,7 +40,7 @@ def hand_over(found: Found) -> dict[str, str]:
 
 
 def chosen_checkpoint(path: Path) -> Checkpoint:
-    """Read the checkpoint that Headrace's launcher chose; if another program started this rank, the one at `path`.
+    """Read the checkpoint that Headrace's launcher chose, or the one at `path` if another program started this rank.
 
     Raises UsageError if there is no checkpoint, DataError if the file is damaged or has changed since the choice.
     """

@@ -67,8 +67,8 @@ def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory instead of returning it and requesting it again at every step.
 
     Otherwise activations of tens of megabytes are mapped, zeroed and unmapped at every step. All threads are made to
-    allocate from the main arena of glibc. Otherwise the feed's threads would allocate batches from arenas of their own,
-    and these return large blocks to the kernel in spite of the settings. Has no effect with other C libraries.
+    allocate from the main arena of glibc, because glibc's other arenas return large blocks to the kernel in spite of
+    the settings. Has no effect with other C libraries.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version"):
@@ -81,8 +81,8 @@ def keep_kernels_private() -> None:
     """Make torch keep compiled kernels in the user's own cache folder, unless the user chose another folder.
 
     torch's default folder is among the temporary files, where another user can make a folder of the same name first.
-    torch makes the folder when the first optimizer is built, even if nothing is compiled, so call this function
-    earlier.
+    torch makes the folder when the first optimizer is built, even if nothing is compiled. Call this function before
+    that.
     """
     folder = private_folder("kernels")
     if folder is not None:
@@ -90,7 +90,7 @@ def keep_kernels_private() -> None:
 
 
 def round_products(numerics: Numerics, accelerator: Accelerator) -> None:
-    """On a GPU, let float32 products be rounded to TF32, as autocast expects, unless `numerics` is exact."""
+    """On a GPU, let torch round float32 products to TF32, as autocast expects, unless `numerics` is exact."""
     accelerator.either(cpu=_leave_tf32, gpu=_allow_tf32)(not numerics.exact)
 
 

@@ -18,8 +18,8 @@ DEFAULT_RECIPE = "finetune"
 class Request:
     """The user's request for a training run.
 
-    `resume` is None for a new run, "last" for the last checkpoint in `out`, which must exist, "auto" for the last
-    checkpoint in `out` or, if there is none, a new run; otherwise it is the path or URL of a checkpoint.
+    `resume` is None for a new run. "last" means the last checkpoint in `out`, which must exist. "auto" means the last
+    checkpoint in `out` or, if there is none, a new run. Any other value is the path or URL of a checkpoint.
     """
 
     shards: Location
@@ -44,7 +44,7 @@ class Request:
         return self.recipe or DEFAULT_RECIPE
 
     def read_recipe(self) -> Recipe:
-        """Read the requested recipe and apply the settings. Raises UsageError if either is invalid."""
+        """Read the requested recipe and apply the settings. Raises UsageError if the recipe or a setting is invalid."""
         settings = [*self.settings, 'model.init="file"'] if self.weights is not None else self.settings
         return load_recipe(self.recipe_name, settings)
 

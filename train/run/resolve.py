@@ -66,9 +66,10 @@ class Setup:
         return self.decoder.where if self.decoder else self.recipe.runtime.decode
 
     def on(self, accelerator: Accelerator) -> "Setup":
-        """Return this setup with its `decoder` filled in: where JPEGs are decoded if the run uses this device.
+        """Return this setup with its `decoder` filled in, which tells where JPEGs are decoded with this device.
 
-        A resumed run keeps its checkpoint's choice. Raises UsageError if mixed decoding is requested without a GPU.
+        If runtime.decode is "auto", a resumed run keeps its checkpoint's choice. Raises UsageError if mixed decoding is
+        requested without a GPU.
         """
         wanted: str = self.recipe.runtime.decode
         if self.caches and wanted == "auto":
@@ -79,7 +80,7 @@ class Setup:
 
     @property
     def finished(self) -> Checkpoint | None:
-        """The resumed checkpoint if it leaves nothing to train, otherwise None."""
+        """The resumed checkpoint if its run is already finished, otherwise None."""
         if self.resumed is None:
             return None
         progress, train = self.resumed.progress, self.recipe.train
@@ -169,7 +170,7 @@ def _steps(recipe: Settled, shards: ShardSet, processes: int) -> Steps:
         raise UsageError(
             f"{processes} processes, but the global batch has only {counted(steps.groups, 'group')} "
             f"(train.global_batch = {train.global_batch}, train.group = {train.group}): start at most {steps.groups}, "
-            "or lower train.group, which changes what batch normalisation sees"
+            "or lower train.group, which changes the statistics of batch normalisation"
         )
     return steps
 
@@ -204,7 +205,7 @@ def _out(request: Request, recipe: Settled, resumed: Checkpoint | None) -> Path:
 def open_run_folder(setup: Setup) -> None:
     """Make the run folder, and write README.md and recipe.toml there.
 
-    Raises HeadraceError if they cannot be written.
+    Raises HeadraceError if a file cannot be written.
     """
     try:
         setup.out.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from headrace.train.recipe.window import LARGE, window_for
 
 
 class Choice(NamedTuple):
-    """A recipe with chosen values in place of "auto" and "model", and a sentence that lists these values; may be ""."""
+    """A recipe with chosen values in place of "auto" and "model", and a sentence that lists them; "" without any."""
 
     recipe: Settled
     said: str
@@ -56,8 +56,8 @@ def settle_run(
 def _in_windows(recipe: Settled, split: SplitInfo, resumed: Checkpoint | None) -> tuple[Settled, str]:
     """Return the recipe with a value of train.window for a very large shard set, and a sentence about that value.
 
-    A resumed run keeps the window of its checkpoint. If the checkpoint has no window, the run shuffles the whole set,
-    as before.
+    A resumed run keeps the window of its checkpoint. If the checkpoint has no window, the run continues to shuffle the
+    whole set.
     """
     shards = len(split.shards)
     window = resumed.recipe.train.window if resumed else window_for(split.samples, shards)

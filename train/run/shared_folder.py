@@ -15,8 +15,9 @@ _SECONDS, _POLL_SECONDS = 30.0, 0.25  # a network disk may show a new name late
 def refuse_unshared(out: Path, world: World, *, own: bool) -> None:
     """Raise UsageError on all ranks if any rank does not see rank 0's run folder. All ranks must call this function.
 
-    Rank 0 has made the folder `out`; it writes a new file there and tells the other ranks the file's name. With `own`,
-    the other ranks look for the file in their own `out`; otherwise they look for it under the path that rank 0 sends.
+    Rank 0, which has made the folder `out`, writes a new file there and tells the other ranks the file's name. With
+    `own`, the other ranks look for the file in their own `out`; otherwise they look for it under the path that rank 0
+    sends.
     """
     if world.local_size == world.size:
         return
@@ -35,7 +36,7 @@ def refuse_unshared(out: Path, world: World, *, own: bool) -> None:
 
 
 def _seen(path: Path, content: str) -> bool:
-    """Return whether the file at `path` has this content now, or has it within 30 s."""
+    """Return whether the file at `path` has this content; wait up to 30 s for the content to appear."""
     end = time.monotonic() + _SECONDS
     while True:
         with suppress(OSError):

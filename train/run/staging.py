@@ -26,7 +26,7 @@ def named(shards: ShardSet) -> str:
 
 
 def staged_line(shards: ShardSet) -> list[str]:
-    """Return a list of one line that tells where the tars of a set at a URL are stored and what space they may take.
+    """Return a list of one line that tells where the tars of a set at a URL are stored and how much space they may use.
 
     The list is empty for a local set.
     """
@@ -43,8 +43,8 @@ def staged_line(shards: ShardSet) -> list[str]:
 def stage_whole(setup: Setup, world: World, log: RunLog) -> None:
     """Fetch all tars of both splits to this host if the shard set is at a URL and the recipe has no train.window.
 
-    One rank of each host fetches. Meanwhile all ranks repeat a short collective operation, so that fetching may take
-    longer than the time-out of one operation.
+    One rank of each host fetches. Meanwhile all ranks repeat a short collective operation, because a single operation
+    would time out if fetching takes long.
     """
     if setup.shards.remote is None or setup.recipe.train.window:
         return

@@ -170,7 +170,7 @@ def _trained(
     progress: Progress,
     thawing: Callable[[], None],
 ) -> Run:
-    """Build the run, train it to its end, and return it."""
+    """Build the run, train until it ends, and return the run."""
     recipe = setup.recipe
     caches = open_caches(setup.shards, setup.caches, place.world, place.threads, log.say)
     if setup.shards.remote is not None:

@@ -1,4 +1,4 @@
-"""Compiles the network as `runtime.compile` says, on all ranks or none, before the run's time is counted."""
+"""Compiles the network as `runtime.compile` says, on all ranks or on none, before the run's time is counted."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _SETTLING_PASSES = 3  # a CUDA graph is recorded at the second pass and replayed
 
 
 class Compilation(NamedTuple):
-    """The mode in which the network was compiled, and the seconds that this took before the first batch."""
+    """The mode in which the network was compiled, and the seconds that compiling took before the first batch."""
 
     mode: str
     seconds: float = 0.0

@@ -1,9 +1,9 @@
 """Runs the network's forward and backward pass, plain or compiled. Only this module uses torch.compile.
 
-The module that DDP wraps contains the plain network, so compiling affects neither checkpoints nor evaluation nor the
-exchange of gradients: only the path from images to logits is compiled. A graph has fixed shapes, so each size has its
-own graph. The graph is not split at DDP's buckets, because exchanging this network's gradients takes far less time than
-computing them.
+Only the path from images to logits is compiled. The module that DDP wraps contains the plain network, so compiling does
+not affect checkpoints, evaluation or the exchange of gradients. A graph has fixed shapes, so there is one graph for
+each image size. The graph is not split at DDP's buckets, because exchanging the network's gradients takes far less time
+than computing them.
 """
 
 from collections.abc import Callable
@@ -93,8 +93,8 @@ def keep_layout(layout: str) -> None:
     """Make inductor keep a channels_last network channels_last in its backward pass too.
 
     From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) inductor chooses the layout of a graph by its
-    forward convolutions. A backward graph has none, so depthwise gradients get the layout that the strides of their
-    weights suggest, channels first, and the tensors around them are copied back and forth.
+    forward convolutions. A backward graph has no forward convolutions, so depthwise gradients get the layout that the
+    strides of their weights suggest, channels first, and the tensors around them are copied back and forth.
     """
     if _torch_version() >= _BACKWARD_LOST_ITS_LAYOUT:
         torch._inductor.config.force_layout_optimization = layout == "channels_last"  # noqa: SLF001  documented under this name

@@ -12,7 +12,7 @@ from headrace.train.step.update import TrainStep
 
 
 def frozen_steps(recipe: Settled, samples: int) -> int:
-    """Return the number of first steps, rounded up, in which only the classifier is trained.
+    """Return for how many steps, from the first one on, only the classifier is trained; the number is rounded up.
 
     `samples` is the number of samples in the training split.
     """
@@ -29,9 +29,9 @@ def freeze(network: Network, *, frozen: bool) -> None:
 def thaw(step: TrainStep, residents: Sequence[Batch]) -> None:
     """Train the whole network from the next step on.
 
-    DDP records which parameters have gradients, so the network is wrapped again. It is then warmed up on the batches
-    `residents`, of all sizes, as after a resume. Therefore a run that is resumed at this step or later sums gradients
-    in the same order.
+    DDP records which parameters have gradients, so the network is wrapped again. The wrapped network is then warmed up
+    as after a resume, on the batches `residents` of all image sizes. Therefore a run that is resumed at this step or
+    later sums gradients in the same order.
     """
     step.frozen = False
     freeze(step.network, frozen=False)

@@ -74,7 +74,7 @@ class TrainStep:
         losses.end_step()
 
     def _forward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """Return the losses of the micro-batch's samples, summed, and its logits."""
+        """Return the sum of the losses of the micro-batch's samples, and the logits."""
         plan, mix, images = batch.plan, batch.plan.mix, batch.images
         if mix is not None or not self.compilable.takes_pixels:
             images = self.normalise(images)
@@ -92,7 +92,7 @@ class TrainStep:
     def _backward(self, loss: Tensor) -> None:
         """Compute gradients of the mean loss over the global batch.
 
-        DDP divides gradients by the number of ranks, so the loss is multiplied by it.
+        DDP divides gradients by the number of ranks, so the loss is multiplied by that number.
         """
         self.scaler.scale(loss * (self.world.size / self.global_batch)).backward()
 
@@ -109,8 +109,8 @@ class TrainStep:
     def share_statistics(self) -> None:
         """Average the running statistics over all ranks, in the network and in its moving average.
 
-        While the statistics are frozen, nothing is averaged: they are equal on all ranks, and a mean over three ranks
-        would only round them.
+        Frozen statistics are not averaged: they are equal on all ranks, and a mean over three ranks would only add a
+        rounding error.
         """
         if not self.frozen:
             self.statistics.average(self.world)
@@ -119,9 +119,9 @@ class TrainStep:
         """Run `passes` passes on the batch `resident`, which leave weights and statistics unchanged.
 
         DDP rebuilds its buckets after the first backward pass and sums in another order from then on. After these
-        passes a resumed run sums in the same order as an uninterrupted one, and kernels that are chosen or compiled at
-        first use are ready before the run's time is counted. If not `together`, ranks exchange nothing, so that a
-        failure on one rank leaves no other rank waiting.
+        passes a resumed run sums in the same order as an uninterrupted one. The passes also choose or compile kernels
+        before the run's time is counted. If not `together`, ranks exchange nothing, so that a failure on one rank
+        leaves no other rank waiting.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
         try:

@@ -29,10 +29,11 @@ _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of a comparison: `largest` is the largest difference between two logits.
+    """The result of a comparison: `largest` is the largest difference between the networks' logits for an image.
 
-    `other` counts images to which the exported network gives another class than the checkpoint's network; `ties` counts
-    images whose two largest logits differ by less than twice `largest`; `right` counts correctly classified images.
+    `other` counts the images to which the exported network gives another class than the checkpoint's network. `ties`
+    counts the images whose two largest logits differ by less than twice `largest`. `right` counts the images that the
+    exported network classifies correctly.
     """
 
     images: int
@@ -101,7 +102,7 @@ def _batches(source: Location, facts: Facts) -> Iterator[tuple[Pixels, NDArray[n
 
 
 def _ready(files: list[bytes], facts: Facts) -> Pixels:
-    """Return the pixels that preprocess.py makes of the files; it runs in a separate process, as for a user."""
+    """Return the pixels that preprocess.py makes of the files, run in a separate process as a user would run it."""
     with TemporaryDirectory(prefix="headrace-") as folder:
         program, paths = Path(folder, "preprocess.py"), [Path(folder, str(row)) for row in range(len(files))]
         program.write_text(preprocess_source(facts), "utf-8")

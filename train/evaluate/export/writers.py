@@ -1,7 +1,7 @@
 """Writes an exported network, with one function for each format.
 
-Each writer returns the written network for comparison: a function that maps uint8 images (n, size, size, 3) to float32
-logits (n, classes) and uses the format's own library to read the files.
+Each writer returns the written network as a function, for the comparison. It maps uint8 images (n, size, size, 3) to
+float32 logits (n, classes), and reads the written files with the library of their format.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ FLOATS = "images, float32 (n, 3, size, size), RGB, (pixel - mean) / std with pix
 
 @contextmanager
 def extra(folder_format: str) -> Iterator[None]:
-    """Within this context, raise an ImportError as a UsageError that tells how to install the missing package."""
+    """Turn an ImportError in this context into a UsageError that tells how to install the missing package."""
     try:
         yield
     except ImportError as error:
@@ -61,7 +61,7 @@ def write_safetensors(graph: Graph, facts: Facts, folder: Path) -> Written:
 
 
 def _save_tensors(tensors: dict[str, Tensor], facts: Facts, folder: Path, kind: str) -> dict[str, Tensor]:
-    """Write the tensors to model.safetensors with the facts as metadata; return the tensors read from the file."""
+    """Write the tensors to model.safetensors with the facts as metadata; return the tensors as read from that file."""
     with extra(kind):
         from safetensors.torch import load, save  # noqa: PLC0415  optional
     metadata = {"format": "pt", KEY: json.dumps(facts.metadata(FLOATS))}
