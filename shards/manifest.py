@@ -118,10 +118,7 @@ class SplitInfo(_Part):
 
 
 class SourceInfo(_Part):
-    """The origin of the samples.
-
-    The fingerprint is a hash of the sorted (path, size, CRC-32) of all files that were used.
-    """
+    """The origin of the samples. `fingerprint`: a hash of the sorted (path, size, CRC-32) of all files used."""
 
     layout: Text
     files: Count
@@ -237,21 +234,14 @@ class Manifest(_Part):
 
 
 def digest_of(classes: tuple[ClassInfo, ...], splits: tuple[SplitInfo, ...]) -> str:
-    """The SHA-256 of the class list and the entries of the tars.
-
-    It does not depend on the version of the manifest's format.
-    """
+    """The SHA-256 of the class list and the entries of the tars, the same for all versions of the format."""
     content = [_DIGESTED, [[one.id, one.name] for one in classes]]
     content += [[split.name, [[s.name, s.samples, s.bytes, s.sha256] for s in split.shards]] for split in splits]
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
 
 def load(root: Path) -> Manifest:
-    """The manifest of the set in folder `root`.
-
-    Raises UsageError if the folder has no manifest, DataError if the manifest is damaged, NewerError if a newer
-    Headrace wrote the manifest.
-    """
+    """Read the manifest of the set in folder `root`. Raises what `parse` raises, and UsageError without a manifest."""
     refuse_impossible(root)
     path = root / NAME
     try:
@@ -273,10 +263,7 @@ def load(root: Path) -> Manifest:
 
 
 def parse(root: Location, content: bytes) -> Manifest:
-    """Parse the manifest of the set at `root`.
-
-    Raises DataError if the manifest is damaged, NewerError if a newer Headrace wrote it.
-    """
+    """Parse the manifest of the set at `root`. Raises DataError for damage, NewerError if a newer Headrace wrote it."""
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:

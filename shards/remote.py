@@ -256,10 +256,7 @@ def _of_profile(url: Url) -> Any:
 
 
 def _refusal(url: Url, error: Exception) -> HeadraceError:
-    """Headrace's error for an error of obstore.
-
-    Its message contains little of obstore's text, because that text may contain a signed query.
-    """
+    """Headrace's error for an error of obstore, with little of obstore's text, which may contain a signed query."""
     kinds, why = _obstore().exceptions, _reason(error)
     if isinstance(error, FileNotFoundError):
         return AbsentError(f"{url}: no such file")

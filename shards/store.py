@@ -147,10 +147,7 @@ def replacing(
 
 
 def _locked_file(path: Path) -> BinaryIO:
-    """A new locked file for writing.
-
-    On a file system without locks, the file is not locked, and unfinished files of dead processes are never removed.
-    """
+    """A new file for writing, locked if the file system has locks; without locks, such a file is never cleaned up."""
     while True:
         stream = path.open("w+b")
         with suppress(OSError):

@@ -268,9 +268,8 @@ class World:
 
         With two processes on one machine, message sizes from 1 to 100 MiB give rates within 4 % of the rate with
         torch's default size (benchmarks/results/buckets-2026-11-23.md). Each rank keeps its own buffers: broadcasting
-        them would discard the other ranks' running statistics. The graph is not declared static. A static graph would
-        only save DDP's search for unused parameters, which is off anyway. It would also forbid `no_sync` in the first
-        iteration.
+        them would discard the other ranks' running statistics. A static graph would forbid `no_sync` in
+        the first iteration, and save nothing, because the search for unused parameters is off.
         """
         if self.size == 1:
             return network
