@@ -19,6 +19,7 @@ from headrace.prep.command.options import Options
 from headrace.prep.sources.class_order import integers_as_text
 from headrace.prep.sources.files import BY_EMPTY_CLASS, SYMBOLIC, UNLABELLED, Files, FileTable
 from headrace.prep.sources.folder import FolderFiles
+from headrace.prep.sources.kinds import is_hidden
 from headrace.prep.sources.source import Listed, TableSource
 from headrace.prep.sources.splits import divided, is_like_a_split, refuse_two_validations, split_of
 from headrace.prep.sources.survey import Survey, relative
@@ -215,7 +216,8 @@ def _empty(seen: Survey, root: str, trees: Iterable[str]) -> list[str]:
 
     def classes(paths: Iterable[str]) -> set[str]:
         folders = {path.rpartition("/")[0] for path in paths}
-        return {f"{top}{name}/" for folder in folders for top in tops if (name := _class(f"{folder}/", top))}
+        names = {(top, _class(f"{folder}/", top)) for folder in folders for top in tops}
+        return {f"{top}{name}/" for top, name in names if name and not is_hidden(name)}
 
     full = classes((*seen.table.paths, *(path for path, _ in seen.left_out)))
     return sorted(relative(one, root) for one in classes((*seen.empty, *(one.path for one in seen.hidden))) - full)

@@ -36,8 +36,8 @@ def made(files: Contents, folder: Path, **options: object) -> Result:
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar"])
 def test_folder_without_any_file_is_no_class(form: str, tmp_path: Path) -> None:
-    """The summary names a folder that is empty, or that has only hidden files."""
-    files = GOOD | {"owl/.DS_Store": b"x"}
+    """The summary names a folder that is empty or has only hidden files, unless the folder itself is hidden."""
+    files = GOOD | {"owl/.DS_Store": b"x", ".git/config": b"x", "__MACOSX/._a": b"x"}
     if form == "folder":
         source = as_folder(files, tmp_path / "in")
         (source / "bee" / "deep").mkdir(parents=True)
