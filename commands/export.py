@@ -19,8 +19,8 @@ from headrace.shards.urls import Location
     type=click.Choice(["timm", "safetensors", "onnx", "torch"]),
     default="timm",
     show_default=True,
-    help="timm: for timm and transformers. safetensors: tensors named as in the checkpoint. onnx, torch: a graph that "
-    "includes the normalisation of the pixels.",
+    help="timm: a folder that timm and transformers load. safetensors: only the weights, with the names of the "
+    "checkpoint. onnx, torch: the network as an ONNX or torch graph that also normalises the pixels.",
 )
 @click.option(
     "--check",

@@ -37,7 +37,8 @@ _OPTIONS = (
     click.option(
         "--val",
         metavar="NAME",
-        help="Use the split NAME of SOURCE for validation, if SOURCE has no split with a usual name such as val.",
+        help="Use the split NAME of SOURCE for validation. Needed only if no split of SOURCE has a usual name such as "
+        "val.",
     ),
     click.option(
         "--max-side", type=int, metavar="PIXELS", help="Shrink images whose longer side exceeds this number of pixels."

@@ -101,7 +101,7 @@ def train_command(
 
     For several processes on one machine use --nproc; for several machines in a closed network use torchrun or
     --launcher slurm (docs/clusters.md).
-    The order of samples, random draws and updates are the same for any number of processes. On SIGTERM, SIGINT or
+    Samples and their order, random draws and updates are the same for any number of processes. On SIGTERM, SIGINT or
     SIGHUP the run saves a checkpoint and stops.
     """
     need_linux("train")

@@ -123,7 +123,8 @@ def _fetch(remote: Remote, name: str, size: int, path: Path) -> None:
         complete(remote, File(name, size, ""), stream, hashlib.sha256(), lambda _: None)
         if stream.tell() != size:
             raise DataError(
-                f"{remote.url / name}: received {stream.tell():,} bytes, but the listing says {size:,}. Start again"
+                f"{remote.url / name}: received {stream.tell():,} bytes, but the storage listed {size:,}. "
+                "Run the command again"
             )
 
 

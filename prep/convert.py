@@ -113,7 +113,8 @@ def make_set(
     records, bad = _all_shards(planned, work, workers, out, say, engine)
     if source.files.stamp() != stamp:
         raise DataError(
-            f"{source.files.root}: the source changed while prep read it. Run prep again when nothing writes to it"
+            f"{source.files.root}: the source changed while prep read it. Run prep again when no program writes to the "
+            "source"
         )
     known = reuse.stamp_record(source.files, stamp, work.options)
     unused = [*source.unused, *planned.dropped]

@@ -92,8 +92,8 @@ def _fill_from(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None
     if refused is not None:
         raise refused
     raise DataError(
-        f"{remote.url / file.name}: fetched twice, but its SHA-256 is {found}; the manifest says {file.bytes:,} bytes "
-        f"with SHA-256 {file.sha256}. Upload it again from an intact copy"
+        f"{remote.url / file.name}: two downloads differ from the manifest: SHA-256 {found}, expected {file.sha256} "
+        f"and {file.bytes:,} bytes. Upload it again from an intact copy"
     )
 
 

@@ -30,9 +30,10 @@ class Line:
         self._ends = np.cumsum(self._sizes)
 
     def part(self, first: int, last: int) -> Pieces:
-        """The samples from place `first` of the line to `last` (excluded): the shards at both ends may be cut.
+        """The samples from place `first` of the line to `last` (excluded), as the piece of each shard that they lie in.
 
-        Empty shards, also those before the first sample, are pieces too, because windows count them.
+        Pieces of the first and last shard may be shorter than the shard. Shards without samples in this range or just
+        before it are pieces of size 0, because the length of a shuffle window is a number of shards.
         """
         begin = int(np.searchsorted(self._ends, first, side="right")) if first else 0
         end = int(np.searchsorted(self._ends - self._sizes, last, side="left"))

@@ -47,7 +47,7 @@ class Chunk(NamedTuple):
 
     @property
     def files(self) -> FileTable:
-        """The files of these rows as a FileTable."""
+        """The files that the rows of this chunk describe, as a FileTable."""
         return FileTable(self.paths, *(np.ascontiguousarray(self.rows[name]) for name in NUMBERS))
 
     def take(self, order: NDArray[np.int64]) -> "Chunk":

@@ -85,7 +85,9 @@ def _find_end(file: File, size: int) -> _End:
         place, wide = place - _END64.size - _LOCATOR.size, True
     start = place - length
     if start < 0 or start - offset < 0:
-        raise _Damaged(f"its directory of {length:,} bytes at {offset:,} does not fit before its end at {place:,}")
+        raise _Damaged(
+            f"its central directory ({length:,} bytes from byte {offset:,}) would overlap its end record at byte {place:,}"
+        )
     return _End(entries, length, start, start - offset, wide)
 
 

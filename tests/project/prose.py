@@ -68,7 +68,7 @@ def _messages(source: Source) -> dict[int, str]:
         parts = [part for part, kind in _classified(node) if kind == "error"]
         values = {id(below) for part in parts if isinstance(part, ast.JoinedStr) for below in ast.walk(part)}
         values -= {id(part) for part in parts if isinstance(part, ast.JoinedStr)}
-        texts = [text for part in parts if id(part) not in values and (text := _text_of(part))]
+        texts = [text for part in parts if id(part) not in values and (text := _text_of(part).strip(" ,"))]
         found |= {id(part): " ".join(texts) for part in parts if id(part) not in found}
     return found
 

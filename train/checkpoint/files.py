@@ -48,7 +48,7 @@ def save(
     """Write a checkpoint, and point the links `last.pt` and `best.pt` at the last and the best checkpoint.
 
     The new checkpoint is the last; if `best`, it is also the best. Otherwise `before` is the name of the best
-    checkpoint. At the end, remove the checkpoints of this and earlier attempts, except the newest `keep` and the best.
+    checkpoint. Then remove older checkpoints of the run; the best one and the `keep` newest ones stay.
     Raises HeadraceError if the file cannot be written; earlier checkpoints are then kept. Raises SupersededError,
     before any file is visible, if a later attempt has begun.
     """

@@ -40,7 +40,8 @@ def plain(value: object, name: str = "", levels: int = _NESTED) -> Any:
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         made = [plain(one, _inside(name, place), levels - 1) for place, one in enumerate(value)]
         return made if type(value) is list else tuple(made)
-    raise ValueError(f"{name or 'the value'} is a {type(value).__name__}, neither a plain value nor a tensor")
+    kind = type(value).__name__
+    raise ValueError(f"{name or 'the value'} is a {kind}, not a tensor, number, text, None, list or dict")
 
 
 def _inside(name: str, key: object) -> str:

@@ -98,7 +98,10 @@ class Saver:
         return replace(saved, seconds=saved.seconds + time.perf_counter() - began)  # the run paused here too
 
     def end(self) -> None:
-        """Set the links last.pt and best.pt again, because an earlier attempt that still runs may have changed them."""
+        """Point the links last.pt and best.pt at this attempt's checkpoints again.
+
+        A process of an earlier attempt (an earlier start of this run) may still be alive and have changed the links.
+        """
         if self.writes:
             files.link(self.out, self.last, self.best, self.attempt)
 

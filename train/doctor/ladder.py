@@ -88,7 +88,10 @@ def _put_together(
     cold: Cold | None,
     network: Network | None,
 ) -> Measured:
-    """Make the result on rank 0 from the turns of all ranks; the two turns of R_synth in each round are averaged."""
+    """Make the result on rank 0 from the timings of all ranks.
+
+    Each round times the step on synthetic data (R_synth) twice; the result has the mean of the two.
+    """
     timed: dict[Rung, list[Timed]] = {}
     for name, column in zip(names, columns, strict=True):
         if column is not None:

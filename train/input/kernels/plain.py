@@ -105,7 +105,7 @@ def read_strips(
 def _resized(box: Bytes, boxes: Boxes, i: int, size: int) -> Bytes:
     """Resize box i, (height, width, 3), and return the rows of its square, (size, 3 * size).
 
-    Uses the torch kernel whose results the compiled loops reproduce.
+    Uses torch's resize, whose results the loops that numba compiles reproduce exactly.
     """
     channels_first = torch.from_numpy(np.ascontiguousarray(box)).permute(2, 0, 1)[None]
     mode = "bicubic" if boxes.cubic else "bilinear"
@@ -134,9 +134,9 @@ def _padded_rows(stored: Stored, image: int, count: int) -> int:
 
 
 def _read_rows(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
-    """Read and check the strips with rows `first` to `last` of an image.
+    """Read the stored strips (blocks of rows with a checksum each) that contain rows `first` to `last` of an image.
 
-    Return the first row of these strips, or UNSOUND if a strip is missing or damaged.
+    Return the number of the first row that was read, or UNSOUND if a strip is missing or fails its checksum.
     """
     pitch, strip, end = 3 * int(stored.widths[image]), first // STRIP_ROWS, -(-last // STRIP_ROWS)
     top = strip * STRIP_ROWS
