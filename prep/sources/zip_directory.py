@@ -86,7 +86,7 @@ def _find_end(file: File, size: int) -> _End:
     start = place - length
     if start < 0 or start - offset < 0:
         raise _Damaged(
-            f"its central directory ({length:,} bytes from byte {offset:,}) would overlap its end record at byte {place:,}"
+            f"its central directory ({length:,} bytes from byte {offset:,}) would overlap the end record at {place:,}"
         )
     return _End(entries, length, start, start - offset, wide)
 
