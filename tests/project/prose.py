@@ -20,7 +20,8 @@ class Passage(NamedTuple):
     """A piece of text, its kind, and where it is. A value inside a message appears as its name in braces.
 
     `within` is what a reader of the text sees around it: the line that defines the function or class, or the heading.
-    `whole` is the docstring, message or paragraph that the text is a part of.
+    `whole` is the docstring, message or paragraph that the text is a part of. `above` is the first sentence of each
+    docstring that a reader of the file has met before: the file's and the class's.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Passage(NamedTuple):
     text: str
     within: str = ""
     whole: str = ""
+    above: str = ""
 
 
 def passages() -> Iterator[Passage]:
@@ -52,13 +54,27 @@ def passages_of(source: Source) -> Iterator[Passage]:
     kinds = {id(part): kind for node in reversed(source.nodes) for part, kind in _classified(node)}
     inside = {id(part) for node in source.nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     inside -= {id(node) for node in source.nodes if isinstance(node, ast.JoinedStr)}
-    within, messages = _definitions(source), _messages(source)
+    within, messages, above = _definitions(source), _messages(source), _first_sentences(source)
     for node in source.nodes:
         text = _text_of(node) if id(node) not in inside else ""
         if text and len(re.findall(r"[A-Za-z]{2,}", text)) >= _LEAST_WORDS:
             kind, line = kinds.get(id(node), "output"), getattr(node, "lineno", 0)
             whole = messages.get(id(node), text) if kind == "error" else text
-            yield Passage(kind, source.path, line, text, within.get(id(node), ""), whole)
+            before = above.get(id(node), "") if kind == "docstring" else ""
+            yield Passage(kind, source.path, line, text, within.get(id(node), ""), whole, before)
+
+
+def _first_sentences(source: Source) -> dict[int, str]:
+    """For each docstring: the first sentences of the docstrings of the file and the class that it stands in."""
+    found: dict[int, list[str]] = {}
+    for node in source.nodes:
+        if isinstance(node, ast.Module | ast.ClassDef) and (text := ast.get_docstring(node)):
+            first = re.split(r"(?<=[.])\s", " ".join(text.split()), maxsplit=1)[0]
+            own = node.body[0].value if isinstance(node.body[0], ast.Expr) else None
+            for part in ast.walk(node):
+                if part is not own:
+                    found.setdefault(id(part), []).append(first)
+    return {part: " ".join(texts) for part, texts in found.items()}
 
 
 def _messages(source: Source) -> dict[int, str]:

@@ -4,7 +4,7 @@
 
 prints COUNT sentences (by default 50), the same ones for the same seed, in equal numbers of each kind: errors, help,
 docstrings, README and docs. Below each stand its place and what a reader sees around it: the function or the heading,
-and the docstring, message or paragraph that it is a part of.
+the docstring, message or paragraph that it is a part of, and for a docstring what the file and the class say first.
 """
 
 import random
@@ -34,7 +34,8 @@ def shown(number: int, one: Passage) -> str:
     within = f"  {one.within[:120]}" if one.within else ""
     text = f"{number:3} {one.kind:9} {one.text}\n{'':13} {one.path}:{one.line}{within}\n"
     whole = " ".join(one.whole.split())
-    return text if whole == one.text else f"{text}{'':13} in: {whole}\n"
+    above = f"{'':13} above: {one.above}\n" if one.above else ""
+    return f"{text}{above}" if whole == one.text else f"{text}{above}{'':13} in: {whole}\n"
 
 
 def main(arguments: list[str]) -> None:

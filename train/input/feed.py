@@ -77,7 +77,7 @@ class Feed:
     def wait_for_first(self) -> float:
         """Wait until the first batch is ready, an error occurs, or there is no batch to prepare.
 
-        Return the time waited, in seconds. During this time files are opened and loops are compiled, so the wait does not count as a stall.
+        Return the time waited, in seconds. Files are opened and loops compiled in this time, so it is not a stall.
         """
         began = time.perf_counter()
         self._begun.wait()
