@@ -8,6 +8,7 @@ import click
 
 from headrace.commands.examples import examples
 from headrace.commands.location import LocationType
+from headrace.commands.machine_options import nproc_option
 from headrace.commands.platform import need_linux
 from headrace.commands.recipe_options import recipe_option, settings_option
 from headrace.shards.streams import print_result
@@ -38,9 +39,7 @@ def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
 @click.argument("shards", metavar="SHARDS", type=LocationType())
 @recipe_option("The job's recipe, as for `headrace train`.")
 @settings_option("Change a value of the recipe: --set runtime.threads=4.")
-@click.option(
-    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
-)
+@nproc_option
 @click.option(
     "--scale", metavar="N,N,...", callback=_numbers, help="Also measure with these numbers of processes: --scale 1,2,4."
 )

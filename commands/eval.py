@@ -8,6 +8,7 @@ import click
 
 from headrace.commands.examples import examples
 from headrace.commands.location import LocationType
+from headrace.commands.machine_options import device_option, nproc_option
 from headrace.commands.patience import told_if_slow
 from headrace.commands.platform import need_linux
 from headrace.commands.recipe_options import settings_option
@@ -28,11 +29,9 @@ from headrace.shards.urls import Location
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object, with the recall and precision of each class."
 )
-@click.option(
-    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
-)
+@nproc_option
 @settings_option("Change a value of the checkpoint's recipe.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
+@device_option()
 def eval_command(
     checkpoint: Path,
     shards: Location,

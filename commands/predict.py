@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from headrace.commands.examples import examples
+from headrace.commands.machine_options import device_option, nproc_option
 from headrace.commands.patience import told_if_slow
 from headrace.commands.platform import need_linux
 from headrace.shards.counts import counted
@@ -47,10 +48,8 @@ _FORMATS = click.Choice(["csv", "json", "parquet"])
     metavar="FILE.png",
     help="Also draw the first 60 images with their classes.",
 )
-@click.option(
-    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
-)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Device that runs the network.")
+@nproc_option
+@device_option("Device that runs the network.")
 def predict_command(
     checkpoint: Path,
     images: tuple[str, ...],

@@ -10,6 +10,7 @@ import click
 from headrace.commands.choice import choice
 from headrace.commands.examples import examples
 from headrace.commands.location import LocationType
+from headrace.commands.machine_options import device_option, nproc_option
 from headrace.commands.patience import told_if_slow
 from headrace.commands.platform import need_linux
 from headrace.commands.recipe_options import recipe_option, settings_option
@@ -62,9 +63,7 @@ from headrace.shards.streams import say
     metavar="PERCENT",
     help="Stop once validation reaches this accuracy, and print the time needed.",
 )
-@click.option(
-    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
-)
+@nproc_option
 @choice(
     "--launcher",
     "none|slurm",
@@ -84,7 +83,7 @@ from headrace.shards.streams import say
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print only warnings and errors, on standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the rows of metrics.jsonl.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Short for --set runtime.device=...")
+@device_option()
 def train_command(
     nproc: int,
     launcher: str,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 BATCH, WINDOW, AHEAD = 64, 2, 3  # samples in a batch; tars in a window; batches that a loader makes ahead
 _SETTLED = 4.0  # seconds after the first batch, after which the state is steady
+_PATIENCE = 120.0  # seconds without a batch, after which a reader counts as dead
 _SIX = 6  # parallel downloads, as many as in Headrace
 KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
 """Credentials that clients require; a web server of static files ignores them."""
@@ -207,28 +208,51 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def _ahead(batches: Iterator[list[bytes]]) -> Callable[[], list[bytes]]:
+    """Make batches ahead in a thread; return the function that takes the next one.
+
+    It raises RuntimeError if the reader has failed or ended, or gives no batch for `_PATIENCE` seconds.
+    """
+    ready: queue.Queue[list[bytes] | Exception] = queue.Queue(AHEAD)
+
+    def feed() -> None:
+        try:
+            for batch in batches:
+                ready.put(batch)
+            ready.put(EOFError("it has no more batches"))
+        except Exception as error:  # noqa: BLE001  the thread that takes batches raises it
+            ready.put(error)
+
+    def take() -> list[bytes]:
+        try:
+            batch = ready.get(timeout=_PATIENCE)
+        except queue.Empty:
+            raise RuntimeError(f"the reader gave no batch for {_PATIENCE:g} s: see whether it still runs") from None
+        if isinstance(batch, list):
+            return batch
+        raise RuntimeError(f"the reader ended during the measurement: {batch!r}") from batch
+
+    threading.Thread(target=feed, daemon=True).start()
+    return take
+
+
 def _steady(batches: Iterator[list[bytes]], given: Given, need: float, seconds: float) -> dict[str, float]:
     """Measure steps that take as long as reading their bytes at `need` bytes per second; a thread makes batches ahead.
 
     The first batch and the seconds after it do not count.
     """
-    ready: queue.Queue[list[bytes]] = queue.Queue(AHEAD)
-
-    def feed() -> None:
-        for batch in batches:
-            ready.put(batch)
+    take = _ahead(batches)
 
     def steps(seconds: float) -> tuple[int, float]:
         size, waited, began = 0, 0.0, time.perf_counter()
         while (asked := time.perf_counter()) - began < seconds:
-            batch = ready.get()
+            batch = take()
             waited += time.perf_counter() - asked
             size += sum(map(len, batch))
             time.sleep(sum(map(len, batch)) / need)
         return size, waited
 
-    threading.Thread(target=feed, daemon=True).start()
-    ready.get()
+    take()
     steps(_SETTLED)
     before, began = _size(given.folder), time.perf_counter()
     size, waited = steps(seconds)

@@ -1,11 +1,14 @@
-"""What `benchmarks.storage.staging` stands on: its link lets through what it says, and no sample may be missing."""
+"""What `benchmarks.storage.staging` stands on: its link's rate, complete samples, an end if a reader dies."""
 
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from benchmarks.storage import readers
 from benchmarks.storage.servers import link
 from benchmarks.storage.staging import whole_rows
 
@@ -47,3 +50,32 @@ def test_contender_that_leaves_samples_out_is_no_row() -> None:
     assert whole_rows({"one": [run], "only fetched": [{**run, "samples": 0}]}, 10, 1000)[0]["n"] == 1
     with pytest.raises(RuntimeError, match="received 10 samples, expected 11"):
         whole_rows({"one": [run]}, 11, 1000)
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ("failure", r"ended during the measurement: OSError\('connection lost'\)"),
+        ("end", "ended during the measurement: .*no more batches"),
+        ("silence", r"gave no batch for 0\.2 s"),
+    ],
+)
+def test_dead_reader_ends_the_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str, words: str
+) -> None:
+    """A reader that fails, ends or falls silent is an error, also in a thread."""
+    monkeypatch.setattr(readers, "_PATIENCE", 0.2)
+    over = threading.Event()
+
+    def batches() -> Iterator[list[bytes]]:
+        yield [b"first"]
+        yield [b"second"]
+        if after == "failure":
+            raise OSError("connection lost")
+        if after == "silence":
+            over.wait()
+
+    given = readers.Given("http://nowhere", "set", tmp_path, shuffle=True)
+    with pytest.raises(RuntimeError, match=words):
+        readers._steady(batches(), given, 1e6, 1.0)
+    over.set()

@@ -29,6 +29,7 @@ SETTINGS = (
     "runtime.precision=fp32",
 )
 PROGRESS = Progress(step=3)
+OPTIMIZERS = ("adamw", "sgd", "rmsprop")
 Where = tuple[str | int, ...]
 """Keys that lead to a value of a checkpoint."""
 GONE = object()

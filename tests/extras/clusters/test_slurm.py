@@ -3,12 +3,13 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.ddp.processes import free_port
-from tests.extras.clusters.conftest import Slurm
+from tests.extras.clusters.conftest import PATIENCE, Slurm
 from tests.faults.runs import WORKER, arguments, assert_same_run, complete
 
 TASKS = ("srun", "--ntasks=2", "--kill-on-bad-exit=1")
@@ -63,10 +64,13 @@ def test_killed_job_is_requeued(slurm: Slurm, tiny_set: Path, pair: Path, tmp_pa
     quoted = " ".join(f"'{word}'" for word in (sys.executable, WORKER, *given))
     path = script(tmp_path, f"{first}\n{' '.join(TASKS)} {quoted} || scontrol requeue $SLURM_JOB_ID")
     job = slurm.submit(path, "--ntasks=2", "--requeue", "--open-mode=append", f"--output={tmp_path}/log")
-    while slurm.state(job) not in ("COMPLETED", "FAILED"):
-        slurm.wait(job, "PENDING", "COMPLETED", "FAILED")
-        slurm.run("scontrol", "update", f"job={job}", "StartTime=now")  # a requeued job waits for two minutes
-    assert slurm.state(job) == "COMPLETED", (tmp_path / "log").read_text()
+    end = time.monotonic() + PATIENCE
+    while (state := slurm.state(job)) not in ("COMPLETED", "FAILED"):
+        assert time.monotonic() < end, f"job {job} is {state}"
+        if state == "PENDING":  # a requeued job waits for two minutes
+            slurm.run("scontrol", "update", f"job={job}", "StartTime=now")
+        time.sleep(0.5)
+    assert state == "COMPLETED", (tmp_path / "log").read_text()
     assert "resume   from" in (tmp_path / "log").read_text()
     assert_same_run(pair, out)
 

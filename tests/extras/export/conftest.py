@@ -17,7 +17,8 @@ from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
 from headrace.train.evaluate.export.export import export
 from headrace.train.evaluate.export.graph import Graph
-from tests.checkout import HEADRACE, ROOT, SEARCH
+from tests.checkout import ROOT
+from tests.extras.command import headrace, real_or_drawn
 from tests.train.pictures import evaluated
 
 FOREIGN = Path(__file__).with_name("foreign.py")
@@ -78,19 +79,7 @@ class Reference:
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory, tiny_set: Path) -> Path:
     """Twenty classes of the real data set where TINY_IMAGENET names it, else drawn ones."""
-    named = os.environ.get("TINY_IMAGENET")
-    if not named:
-        return tiny_set
-    out = tmp_path_factory.mktemp("real") / "set"
-    headrace("prep", named, out, "--classes", 20, "--per-class", 250)
-    return out
-
-
-def headrace(*words: object) -> None:
-    """The command, which must end well."""
-    env = os.environ | {"PYTHONPATH": SEARCH}
-    done = subprocess.run([*HEADRACE, *map(str, words)], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    return real_or_drawn(tmp_path_factory, tiny_set, classes=20, per_class=250)
 
 
 @pytest.fixture(scope="session", params=["lite0", "b0"])

@@ -14,7 +14,7 @@ import torch
 from headrace.shards.shardset import ShardSet
 from headrace.train.checkpoint import files
 from headrace.train.checkpoint.fields import Checkpoint
-from tests.extras.timm.conftest import headrace
+from tests.extras.command import headrace
 from tests.train.pictures import evaluated
 
 NETWORKS = {

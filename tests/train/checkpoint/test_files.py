@@ -9,46 +9,7 @@ import torch
 
 from headrace.shards.errors import DataError, HeadraceError, NewerError, UsageError
 from headrace.train.checkpoint import files, formats, names
-from headrace.train.checkpoint.fields import NETWORK
-from headrace.train.record.attempts import Attempt, SupersededError, claimed
-
-STATE: dict[str, Any] = {
-    "format": formats.FORMAT,
-    "headrace": "0",
-    "model": {"weight": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3)},
-    "average": {},
-    "optimizer": {"state": {0: {"momentum_buffer": torch.ones(2, 3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
-    "scaler": {},
-    "progress": {"step": 1},
-    "recipe": {"train": {"epochs": 3}},
-    "precision": "fp32",
-    "classes": ["a", "b"],
-    "shard_set": "0" * 64,
-    "network": NETWORK,
-    "mean": [123.675, 116.28, 103.53],
-    "std": [58.395, 57.12, 57.375],
-    "class_names": ["first", "second"],
-    "world": {"processes": 1, "threads": 1},
-}
-
-
-def save(
-    run: Path,
-    step: int,
-    *,
-    best: bool = False,
-    keep: int = 3,
-    attempt: Attempt | None = None,
-    before: str = "",
-    said: str | None = None,
-    **changes: Any,
-) -> Path:
-    """Save a state that differs by its step, and return the file. `said` is what it says of the best one."""
-    run.mkdir(exist_ok=True)
-    state = STATE | {"progress": {"step": step}} | changes | ({} if said is None else {"best": said})
-    return files.save(
-        run, state, step, best=best, keep=keep, attempt=attempt or Attempt(), before=before
-    ).path.resolve()
+from tests.train.checkpoint.made_files import STATE, save
 
 
 def steps(run: Path) -> list[int]:
@@ -293,44 +254,3 @@ def test_save_that_fails_leaves_the_last_one(tmp_path: Path) -> None:
     blocked.unlink()
     (tmp_path / "aside").rename(blocked)
     assert files.load(tmp_path / "last.pt").state["progress"] == {"step": 1}
-
-
-def test_newest_is_by_attempt_then_by_step(tmp_path: Path) -> None:
-    """A checkpoint of a later attempt is newer at any step; one without an attempt belongs to attempt 0."""
-    save(tmp_path, 9)
-    later = save(tmp_path, 5, attempt=Attempt(7))
-    save(tmp_path, 8, attempt=Attempt(6))  # late, by a writer that was taken for dead
-    assert files.newest(tmp_path).stored.path == later
-    save(tmp_path, 6, attempt=Attempt(7))
-    assert files.newest(tmp_path).stored.state["progress"] == {"step": 6}
-
-
-def test_run_folder_is_what_its_newest_calls_the_best(tmp_path: Path) -> None:
-    """The newest checkpoint determines the best one of a run folder, wherever the links lead."""
-    best = save(tmp_path, 4, said="this", attempt=Attempt(7))
-    save(tmp_path, 5, attempt=Attempt(7), said=best.name)
-    stale = save(tmp_path, 9, attempt=Attempt(6), said="this")
-    assert (tmp_path / "last.pt").resolve() == stale
-    assert files.load(tmp_path).path.name == best.name
-    assert files.best_before(tmp_path, tmp_path / "last.pt", best.name) == best.name
-    save(tmp_path, 6, attempt=Attempt(8), said="this")
-    assert files.load(tmp_path).state["progress"] == {"step": 6}
-
-
-def test_stale_writer_removes_nothing_of_a_later_one(tmp_path: Path) -> None:
-    """An attempt removes only its own and older files, and the earlier best one stays."""
-    first = save(tmp_path, 1)
-    kept = [save(tmp_path, step, attempt=Attempt(7)) for step in (2, 3)]
-    for step in (4, 5, 6):
-        stale = save(tmp_path, step, keep=1, attempt=Attempt(6), before=first.name)
-    assert sorted((tmp_path / "checkpoints").iterdir()) == sorted([first, *kept, stale])
-
-
-def test_superseded_attempt_publishes_nothing(tmp_path: Path) -> None:
-    """If there is a later attempt, a save ends before anything is visible, and leaves no unfinished file."""
-    with claimed(tmp_path) as first:
-        before = save(tmp_path, 1, attempt=first)
-    with claimed(tmp_path), pytest.raises(SupersededError):
-        save(tmp_path, 2, attempt=first)
-    assert list((tmp_path / "checkpoints").iterdir()) == [before]
-    assert (tmp_path / "last.pt").resolve() == before

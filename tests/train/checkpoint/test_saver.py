@@ -13,7 +13,7 @@ from headrace.train.checkpoint.saver import Saver
 from headrace.train.machine.device import Accelerator
 from headrace.train.record.attempts import Attempt
 from headrace.train.step.tally import NotFiniteError
-from tests.train.checkpoint.test_files import STATE
+from tests.train.checkpoint.made_files import STATE
 
 ALWAYS, NEVER = 0.0, 1e6
 SECONDS = 1.0

@@ -1,105 +1,13 @@
-import math
-from dataclasses import replace
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
-from headrace.train.recipe.recipe import Recipe
 from headrace.train.recipe.sections import Optim
-from headrace.train.recipe.settled import Settled
-from headrace.train.step.average import WeightAverage
 from headrace.train.step.optimizer import begin_momentum, load_optimizer, make_optimizer, set_rate
-from headrace.train.step.schedule import Schedule, scaled_rate
 from tests.train.networks import narrow
-
-Name = Literal["sgd", "adamw", "rmsprop"]
-NAMES: list[Name] = ["sgd", "adamw", "rmsprop"]
-shapes = st.sampled_from(["constant", "linear", "cosine"])
-schedules = st.builds(
-    Schedule,
-    peak=st.floats(1e-4, 10),
-    shape=shapes,
-    warmup=st.one_of(st.just(0.0), st.floats(0, 3000)),
-    total=st.integers(3000, 20_000),
-    global_batch=st.integers(1, 500),
-)
-
-
-@given(schedules)
-def test_rate_rises_to_its_peak_and_then_never_rises(schedule: Schedule) -> None:
-    """The rate is above 0 and at most the peak, rises during the warm-up, and never rises afterwards."""
-    rates = [schedule.rate(step) for step in range(math.ceil(schedule.total / schedule.global_batch))]
-    warm = math.ceil(schedule.warmup / schedule.global_batch)
-    assert min(rates) > 0
-    assert max(rates) <= schedule.peak
-    assert all(first <= second for first, second in pairwise(rates[:warm]))
-    assert all(first >= second for first, second in pairwise(rates[warm:]))
-
-
-@given(schedule=schedules, parts=st.integers(2, 8), step=st.integers(0, 100))
-def test_rate_depends_on_samples_only(schedule: Schedule, parts: int, step: int) -> None:
-    """After the warm-up, the rate at a sample is the same for any global batch with a step that begins there."""
-    coarse = replace(schedule, global_batch=schedule.global_batch * parts)
-    if step * coarse.global_batch >= schedule.warmup:
-        assert coarse.rate(step) == schedule.rate(step * parts)
-
-
-def test_warm_up_is_linear_and_ends_at_the_peak() -> None:
-    """Over 1,000 samples in steps of 100, the rate is 1/10, 2/10, ... of the peak, and then starts from the peak."""
-    schedule = Schedule(2.0, "cosine", 1000.0, 11_000, 100)
-    assert [schedule.rate(step) for step in range(11)] == pytest.approx([0.2 * k for k in range(1, 11)] + [2.0])
-
-
-@pytest.mark.parametrize(("shape", "half"), [("constant", 1.0), ("linear", 0.5), ("cosine", 0.5)])
-def test_decay_goes_from_peak_to_zero(shape: str, half: float) -> None:
-    """Linear and cosine rates are half the peak half-way, follow their formulas at a quarter, and end at 0."""
-    schedule = Schedule(1.0, shape, 0.0, 4000, 10)
-    quarter = {"constant": 1.0, "linear": 0.75, "cosine": 0.5 * (1 + math.cos(math.pi / 4))}[shape]
-    assert schedule.rate(0) == 1.0
-    assert schedule.rate(100) == pytest.approx(quarter)
-    assert schedule.rate(200) == pytest.approx(half)
-    assert schedule.rate(400) == pytest.approx(1.0 if shape == "constant" else 0.0)
-    assert schedule.rate(1000) == pytest.approx(schedule.rate(400))  # beyond its end it stays there
-
-
-def test_schedule_of_a_recipe_counts_epochs_in_samples() -> None:
-    """Epochs of the recipe are converted to samples of the split, and the peak is the scaled rate."""
-    recipe = Settled.of(
-        Recipe.model_validate(
-            {
-                "train": {"epochs": 3, "global_batch": 64},
-                "optim": {"lr": 0.1, "reference_batch": 32, "warmup_epochs": 0.5, "schedule": "linear"},
-            }
-        ),
-        {},
-        "mine",
-    )
-    assert Schedule.of(recipe, 480) == Schedule(0.2, "linear", 240.0, 1440, 64)
-
-
-@pytest.mark.parametrize(
-    ("name", "factor", "rule"),
-    [("sgd", 4, "0.1 x 4"), ("rmsprop", 4, "0.1 x 4"), ("adamw", 2, "0.1 x sqrt(4)")],
-)
-def test_rate_follows_the_global_batch_by_rule(name: Name, factor: float, rule: str) -> None:
-    """At four times the reference batch, SGD and RMSprop use four times the rate, and AdamW twice the rate."""
-    scaled = scaled_rate(Optim(name=name, lr=0.1, reference_batch=64), 256)
-    assert scaled.peak == pytest.approx(0.1 * factor)
-    assert scaled.rule == rule
-
-
-@given(name=st.sampled_from(NAMES), batch=st.integers(1, 10**6))
-def test_rate_is_as_given_for_its_own_batch(name: Name, batch: int) -> None:
-    """Without a reference batch, and at the reference batch, the rate is not scaled."""
-    assert scaled_rate(Optim(name=name, lr=0.3), batch).peak == 0.3
-    assert scaled_rate(Optim(name=name, lr=0.3, reference_batch=batch), batch).peak == 0.3
-    unscaled = scaled_rate(Optim(name=name, lr=0.3, reference_batch=2 * batch, scaling="none"), batch)
-    assert unscaled.peak == 0.3
+from tests.train.step.optimizer_names import NAMES, Name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -253,36 +161,6 @@ def test_loaded_state_has_memory_of_its_own(name: Name) -> None:
             assert key == "step" or bool((value == 0.5).all())
     assert len(memory) == sum(map(len, state["state"].values()))
     assert shared.untyped_storage().data_ptr() not in memory
-
-
-@pytest.mark.parametrize(("half_life", "batch"), [(100, 100), (400, 100), (30, 10)])
-def test_average_has_the_half_life_in_samples(half_life: int, batch: int) -> None:
-    """After the live weights jump, the average, running statistics included, is half-way after `half_life` samples."""
-    network = narrow().double()
-    average = WeightAverage(network, half_life, batch)
-    start = {key: value.clone() for key, value in network.state_dict().items() if value.is_floating_point()}
-    with torch.no_grad():
-        for key, value in network.state_dict().items():
-            if value.is_floating_point():
-                value.copy_(start[key] + 1)
-    for _ in range(half_life // batch):
-        average.update()
-    for key, value in average.network.state_dict().items():
-        if value.is_floating_point():
-            torch.testing.assert_close(value, start[key] + 0.5, rtol=0, atol=1e-12)
-    assert not any(parameter.requires_grad for parameter in average.network.parameters())
-
-
-def test_average_leaves_the_live_weights_alone() -> None:
-    """Updating the average changes nothing in the trained network."""
-    network = narrow()
-    average = WeightAverage(network, 10, 10)
-    with torch.no_grad():
-        network.head.weight.add_(1)
-    before = network.head.weight.clone()
-    average.update()
-    assert torch.equal(network.head.weight, before)
-    assert not torch.equal(average.network.state_dict()["_fc.weight"], before)
 
 
 def test_layers_have_rates_that_fall_towards_the_images() -> None:

@@ -1,0 +1,15 @@
+"""The options --nproc and --device, which say where on this machine a command computes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+nproc_option = click.option(
+    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
+)
+
+
+def device_option(help_text: str = "Short for --set runtime.device=...") -> Callable[[Any], Any]:
+    """Return the option `--device auto|cpu|cuda`, which is None if omitted."""
+    return click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help=help_text)
