@@ -63,12 +63,15 @@ def become(system: str) -> None:
 
 
 def _keep_for_filelock() -> None:
-    """Let filelock's locks for POSIX, which it chose when it was loaded, keep all of `os`: on Windows it has others."""
-    from filelock import _unix
+    """Let filelock's locks for POSIX, which it chose when it was loaded, keep all of `os`: on Windows it has others.
 
+    The names of its modules differ between versions.
+    """
     whole = ModuleType("os")
     vars(whole).update(vars(os))
-    _unix.os = whole  # type: ignore[attr-defined]
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "filelock" and getattr(module, "os", None) is os:
+            module.os = whole  # type: ignore[attr-defined]
 
 
 def _space(usage: Callable[[Any], os.statvfs_result]) -> None:

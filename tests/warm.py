@@ -3,6 +3,7 @@
 What they do is theirs alone, as in a process that an interpreter starts: arguments, environment, output, end.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -108,6 +109,8 @@ def _become(script: str, arguments: list[str], environment: dict[str, str], outp
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [script, *arguments]
+    if "triton._C" in sys.modules:  # of torch's builds for CUDA; it reports what is left at the end as leaked
+        atexit.register(gc.unfreeze)
     if script.endswith(".py"):
         runpy.run_path(script, run_name="__main__")
     else:

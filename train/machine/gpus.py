@@ -49,7 +49,7 @@ class Gpus:
             return ""
         if self._hidden:
             return f"CUDA_VISIBLE_DEVICES is {self.visible!r}"
-        return self.said or "torch finds no GPU"
+        return self.said.partition(". ")[0] or "torch finds no GPU"  # torch goes on with advice and links
 
     @property
     def _hidden(self) -> bool:
