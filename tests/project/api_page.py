@@ -33,10 +33,10 @@ _SPECIAL = ("__getitem__", "__iter__", "__len__")
 _HEAD = """\
 # Python
 
-These are the public names of the package `headrace`; everything else may change without notice.
-`headrace.__version__` is the version.
-`import headrace` loads none of the package's modules: each name is loaded when it is first used.
-Your own folder may contain a `train.py` or a `prep/`: they do not clash with `headrace.train` and `headrace.prep`.
+This page describes the public names of the package `headrace`; everything else may change without notice.
+`headrace.__version__` is the version of Headrace, as text.
+`import headrace` loads none of the package's modules: the module of a name is loaded when the name is first used.
+Your own folder may contain a file `train.py` or a folder `prep/`: these do not clash with the modules of `headrace`.
 
 """
 Signed = Callable[..., Any]

@@ -26,7 +26,7 @@ _HEAD = """\
 
 With `--help`, every command prints the same text and examples as this page.
 SHARDS is a folder or [a URL](storage.md); a URL needs `pip install 'headrace[cloud]'`.
-CHECKPOINT is a checkpoint file or a run folder; of a run folder, `best.pt` is used.
+CHECKPOINT is a checkpoint file or a run folder; if it is a run folder, the file `best.pt` in it is used.
 
 """
 _CODES = """
