@@ -58,7 +58,8 @@ def columns_in(found: index.Index, root: Path, split: SplitInfo, manifest: Manif
     """Like `column_parts`, for the open index `found`. At most 65,536 rows are in memory at a time."""
     if found.rows != split.samples:
         raise DataError(
-            f"{found.path}: {found.rows:,} rows, but the manifest says {split.samples:,}. {remedy.of_indexes(root)}"
+            f"{found.path}: the index has {found.rows:,} rows, but the manifest says {split.samples:,}. "
+            f"{remedy.of_indexes(root)}"
         )
     rules, first = _Rules(root, split, len(manifest.classes)), 0
     for batch in found.batches(_READ):

@@ -114,7 +114,7 @@ class Index:
 
     def _refuse_columns(self, columns: Sequence[str]) -> None:
         if missing := sorted(set(columns) - set(self._known)):
-            raise DataError(f"{self.path}: no column {missing}. {remedy.of_indexes(self._root)}")
+            raise DataError(f"{self.path}: the index has no column {missing}. {remedy.of_indexes(self._root)}")
         if unknown := sorted(set(self._known) - TYPES.keys()):
             what = f"it has a column that this version does not know, {unknown[0][:255]}"
             raise NewerError.of(self.path, what)
@@ -178,7 +178,7 @@ def check_size(root: Path, info: FileInfo) -> None:
     if not stat.S_ISREG(seen.st_mode):
         raise _error(root, info, OSError(errno.EINVAL, "not a regular file"))
     if seen.st_size != info.bytes:
-        raise _error(root, info, OtherFileError(f"{seen.st_size:,} bytes, expected {info.bytes:,}"))
+        raise _error(root, info, OtherFileError(f"it has {seen.st_size:,} bytes, expected {info.bytes:,}"))
 
 
 def check_whole(root: Path, info: FileInfo) -> None:

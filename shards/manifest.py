@@ -97,7 +97,7 @@ class FileInfo(_Part):
     def _whole(self) -> Self:
         """Check that the number of parts matches the size of the file."""
         if self.parts is not None and len(self.parts) != -(-self.bytes // PART):
-            raise ValueError(f"{len(self.parts):,} parts of {PART:,} bytes do not make {self.bytes:,} bytes")
+            raise ValueError(f"{len(self.parts):,} hashes of {PART:,} bytes each do not fit {self.bytes:,} bytes")
         return self
 
     @model_serializer(mode="wrap")

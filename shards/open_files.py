@@ -57,7 +57,7 @@ def refuse_limit(error: OSError) -> None:
             "open"
         ) from error
     if error.errno == errno.EMFILE:
-        raise LimitError(f"{_limit()}, but it needs more. {_remedy(4 * _SPARE)}") from error
+        raise LimitError(f"{_limit()}, but needs more. {_remedy(4 * _SPARE)}") from error
 
 
 def too_many_tars(tars: int) -> LimitError:

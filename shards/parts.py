@@ -123,7 +123,7 @@ class CheckedReader(io.RawIOBase):
     def _check_size(self) -> None:
         seen = os.fstat(self._descriptor).st_size
         if seen != self._size:
-            raise OtherFileError(f"{seen:,} bytes, expected {self._size:,}")
+            raise OtherFileError(f"it has {seen:,} bytes, expected {self._size:,}")
 
     def _summed(self, sha256: str) -> tuple[str, ...]:
         """The SHA-256 of each part of the file. Raises OtherFileError unless the whole file has the given SHA-256."""

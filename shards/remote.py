@@ -106,7 +106,7 @@ class Remote:
         with self._asking(name):
             found = self._obstore.get(self._store, name)
             if found.meta["size"] > most:
-                raise DataError(f"{self.url / name}: {found.meta['size']:,} bytes, expected at most {most:,}")
+                raise DataError(f"{self.url / name}: it has {found.meta['size']:,} bytes, expected at most {most:,}")
             tag = {key: found.meta[key] for key in ("e_tag", "version") if found.meta.get(key)}
             return bytes(found.bytes()), tag
 
@@ -205,7 +205,7 @@ def _obstore(url: object = "a URL") -> ModuleType:
         import obstore  # noqa: PLC0415  optional
         import obstore.exceptions  # noqa: PLC0415  as above
     except ImportError as error:
-        raise UsageError(f"{url} needs the package obstore: {_CLOUD}") from error
+        raise UsageError(f"{url} needs the package obstore. Install it with {_CLOUD}") from error
     module: ModuleType = obstore
     return module
 
@@ -247,7 +247,7 @@ def _of_profile(url: Url) -> Any:
 
         return Boto3CredentialProvider(ttl=_ASKED_AGAIN)
     except ImportError as error:
-        raise UsageError(f"{url}: {_PROFILE} is set, and profiles need boto3: {_AWS}") from error
+        raise UsageError(f"{url}: {_PROFILE} is set, and profiles need boto3. Install it with {_AWS}") from error
     except Exception as error:  # botocore's classes are only known if it is installed
         why = type(error).__name__
         raise UsageError(f"{url}: no credentials for the profile in {_PROFILE} ({why}). See docs/storage.md") from error
