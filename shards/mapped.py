@@ -80,7 +80,9 @@ class Mapped:
         index.check_size(root, split.index)
         folder = private_folder(_FOLDER)
         if folder is None:
-            place = f"$XDG_CACHE_HOME or ~/.cache has no folder headrace/{_FOLDER} that only this user can write to"
+            place = (
+                f"there is no folder headrace/{_FOLDER} in $XDG_CACHE_HOME or ~/.cache that only this user can write"
+            )
             return self._copy(place, root, split, manifest)
         key = _key(split, manifest)
         path = folder / f"{key.hex()}{_ENDING}"

@@ -34,7 +34,7 @@ def stage_folder(named: str | None) -> Path:
     found = Path(with_home(named)) if named else private_folder("stage")
     if found is None:
         raise UsageError(
-            f"$XDG_CACHE_HOME or ~/.cache has no folder headrace/stage that only this user can write to. {_GIVE}"
+            f"there is no folder headrace/stage in $XDG_CACHE_HOME or ~/.cache that only this user can write. {_GIVE}"
         )
     refuse_impossible(found)
     make_folder(found, private=True)
