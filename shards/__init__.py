@@ -1,1 +1,4 @@
-"""Writes, opens and checks shard sets, and computes the order of their samples. Imports neither `prep` nor `train`."""
+"""Writes, opens and checks shard sets, and computes the order of their samples.
+
+This package imports neither `prep` nor `train`.
+"""

@@ -1,4 +1,4 @@
-"""Histograms of image sizes, with fixed bins, so that the histograms of two sets can be compared line by line."""
+"""Counts image sizes in fixed bins, so that the histograms of two sets can be compared bin by bin."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -16,6 +16,6 @@ EDGES: Final[Mapping[str, tuple[float, ...]]] = {"width": SIDES, "height": SIDES
 
 
 def counts_in(edges: tuple[float, ...], values: NDArray[np.generic]) -> NDArray[np.int64]:
-    """The number of values in each bin, int64 (len(edges),). A value below the first edge counts in the first bin."""
+    """The number of values in each bin, int64 (len(edges),). Values below the first edge are in the first bin."""
     bins = np.searchsorted(np.array(edges, np.float64), values, side="right") - 1
     return np.bincount(bins.clip(min=0), minlength=len(edges))

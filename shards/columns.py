@@ -37,7 +37,10 @@ KINDS: dict[str, np.dtype[Any]] = {
 
 
 def read_columns(root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
-    """The columns of a whole split, copied to memory. Raises DataError if the index is damaged or inconsistent."""
+    """The columns of a whole split, copied to memory.
+
+    Raises DataError if the index is damaged or does not match the manifest.
+    """
     columns = Columns(**{name: np.empty(split.samples, kind) for name, kind in KINDS.items()})
     for first, part in column_parts(root, split, manifest):
         for column, values in zip(_arrays(columns), _arrays(part), strict=True):
@@ -52,10 +55,11 @@ def column_parts(root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[t
 
 
 def columns_in(found: index.Index, root: Path, split: SplitInfo, manifest: Manifest) -> Iterator[tuple[int, Columns]]:
-    """Like `column_parts`, but read the open index `found`. At most 65,536 rows are in memory at a time."""
+    """Like `column_parts`, for the open index `found`. At most 65,536 rows are in memory at a time."""
     if found.rows != split.samples:
         raise DataError(
-            f"{found.path}: {found.rows:,} rows, but the manifest says {split.samples:,}. {remedy.of_indexes(root)}"
+            f"{found.path}: the index has {found.rows:,} rows, but the manifest says {split.samples:,}. "
+            f"{remedy.of_indexes(root)}"
         )
     rules, first = _Rules(root, split, len(manifest.classes)), 0
     for batch in found.batches(_READ):

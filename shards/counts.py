@@ -9,6 +9,6 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def first_of(names: Sequence[str], shown: int) -> str:
-    """The names, separated by commas; of more than `shown` names, the first `shown` and the number of the others."""
+    """The names, separated by commas; beyond `shown` names, only the number of further names is given."""
     more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more

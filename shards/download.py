@@ -1,4 +1,4 @@
-"""Downloads a file from object storage to this host's disk: one process at a time, resumable, checked before use."""
+"""Downloads a file from object storage to this host's disk, resumes partial downloads, and checks the SHA-256."""
 
 import hashlib
 import os
@@ -28,18 +28,19 @@ class File(NamedTuple):
 
 
 Told = Callable[[int], None]
-"""A function that gets the number of new bytes each time that bytes arrive.
+"""A function that is called with the number of new bytes whenever bytes arrive.
 
-If it raises an error, the bytes already written are kept.
+If the function raises an error, the download stops, and the bytes already written are kept.
 """
 
 
 def fetch(remote: Remote, file: File, path: Path, told: Told = lambda _: None) -> None:
-    """Download the file to `path`. If several processes or threads request it, one downloads it and the others wait.
+    """Download the file to `path`.
 
-    If a process died during the download, the part of the file that it left is hashed and completed. If the SHA-256 of
-    the complete file is wrong, the whole file is downloaded once more. Raises DataError if the file does not exist, or
-    if its SHA-256 is wrong again; in the second case, the error names both hashes. Also raises the errors of `Remote`.
+    If several processes or threads request the file, one downloads it and the others wait. If a process died during the
+    download, the partial file that this process left is hashed and completed. If the SHA-256 of the complete file is
+    wrong, the whole file is downloaded once more. Raises DataError if the file does not exist in the storage, or if the
+    SHA-256 of the second download is wrong too. Also raises the errors of `Remote`.
     """
     make_folder(path.parent)
     partial = path.with_suffix(PARTIAL)
@@ -66,7 +67,7 @@ def _fill(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None:
         _fill_from(remote, file, stream, told)
     except AbsentError as error:
         raise DataError(
-            f"{remote.url / file.name}: no such file, although the manifest names it. Upload it again from an intact "
+            f"{remote.url / file.name}: no such file, although the manifest names it. Upload the file from an intact "
             "copy and start again"
         ) from error
 
@@ -93,7 +94,7 @@ def _fill_from(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None
         raise refused
     raise DataError(
         f"{remote.url / file.name}: two downloads differ from the manifest: SHA-256 {found}, expected {file.sha256} "
-        f"and {file.bytes:,} bytes. Upload it again from an intact copy"
+        f"and {file.bytes:,} bytes. Upload the file again from an intact copy"
     )
 
 
@@ -102,9 +103,9 @@ def _is(file: File, stream: BinaryIO, seen: Any) -> bool:
 
 
 def _resumed(stream: BinaryIO, file: File) -> Any:
-    """The SHA-256 object for the bytes that `stream` already has.
+    """A hashlib object with the SHA-256 of the bytes that `stream` already has.
 
-    If they exceed the file's size, all are discarded first.
+    If `stream` has more bytes than the file, all of them are discarded first.
     """
     if os.fstat(stream.fileno()).st_size > file.bytes:
         stream.truncate(0)
@@ -115,10 +116,10 @@ def _resumed(stream: BinaryIO, file: File) -> Any:
 
 
 def complete(remote: Remote, file: File, stream: BinaryIO, seen: Any, told: Told) -> None:
-    """Download the file from the stream's position on, and continue with a new request after a broken connection.
+    """Download the file from the stream's position on; after a broken connection, continue with a new request.
 
-    The result may be longer or shorter than the manifest says. Raises NoRangesError if the server can only send whole
-    files. If several consecutive requests bring no bytes, raises the error of `Remote`.
+    The caller must check the result, which may be longer or shorter than the manifest says. Raises NoRangesError if the
+    server can only send whole files. If several consecutive requests bring no bytes, raises the error of `Remote`.
     """
     failed = 0
     while (at := stream.tell()) < file.bytes:

@@ -1,8 +1,8 @@
-"""Counter-based draws: every random number is a pure function of the seed, its purpose and its counters.
+"""Counter-based draws: every random number is a pure function of a seed, a purpose and counters, such as sample ids.
 
-There is no generator state to keep, pass on or restore. The hash is SplitMix64's finalizer (Steele, Lea and Flood,
-"Fast splittable pseudorandom number generators", OOPSLA 2014), applied once per counter. It is implemented here because
-NumPy does not promise equal streams across versions. Tests compare its results with golden values.
+There is no generator state to keep, pass on or restore. The numbers are hashes by SplitMix64's finalizer (Steele, Lea
+and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), applied once per counter. The hash is
+implemented here, because another version of NumPy may draw other numbers. Tests compare hashes with stored values.
 """
 
 import random
@@ -46,7 +46,7 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def hash64(seed: int, stream: Stream, *counters: ArrayLike) -> NDArray[np.uint64]:
-    """64-bit hashes of (seed, stream, *counters); counters are integers that broadcast against each other.
+    """64-bit hashes of (seed, stream, *counters); counters are integers or integer arrays that NumPy can broadcast.
 
     If the other arguments are fixed, the map from the last counter to the hash is a bijection. So different values of
     the last counter, such as sample ids, never have the same hash.

@@ -1,4 +1,4 @@
-"""Interfaces of sources of image files, which are read by id or in order, and the types of the images read."""
+"""Interfaces for reading image files, by id (`Encoded`) or in a given order (`Images`), and the types of results."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -25,7 +25,7 @@ class Encoded(Protocol):
     def __len__(self) -> int: ...
 
     def file_sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The sizes of the files of the images with these ids, in bytes, (n,)."""
+        """The sizes in bytes of the image files with these ids, (n,)."""
 
     def jpegs(self, ids: NDArray[np.int64]) -> Sequence[NDArray[np.uint8]]:
         """The files of the images with these ids, uint8 (bytes,) each. Raises DataError if a file has changed."""
@@ -35,13 +35,16 @@ class Encoded(Protocol):
 
 
 def mean_pixels(images: Encoded) -> float:
-    """Mean area of the images (at least one) in pixels. The images are processed in parts, to save memory."""
+    """Mean area of the images in pixels; there must be at least one image.
+
+    The images are processed in parts, to save memory.
+    """
     areas = (images.heights[part].astype(np.int64) * images.widths[part] for part in _parts(images))
     return sum(int(some.sum()) for some in areas) / len(images)
 
 
 def mean_file_size(images: Encoded) -> float:
-    """Mean size of the images' files (at least one) in bytes."""
+    """Mean size of the images' files in bytes; there must be at least one image."""
     ids = (np.arange(part.start, part.stop) for part in _parts(images))
     return sum(int(images.file_sizes(some).sum(dtype=np.int64)) for some in ids) / len(images)
 
@@ -51,7 +54,7 @@ def _parts(images: Encoded) -> Iterator[slice]:
 
 
 class Ready(NamedTuple):
-    """An image that has been admitted: the bytes to decode, and the sides of the upright image."""
+    """An image that can be decoded: its name, the bytes to decode, and the sides of the upright image in pixels."""
 
     name: str
     data: bytes
@@ -77,5 +80,5 @@ class Images(Protocol):
     def read(self, places: Iterable[int], prepared: Prepared) -> Iterator[Given]:
         """Yield the images at the indexes `places`, in this order.
 
-        They are as prep would store them with the options `prepared`.
+        Each image has the bytes that prep would store with the options `prepared`.
         """

@@ -16,7 +16,7 @@ REPORT = (
 def expected(error: BaseException) -> HeadraceError | None:
     """The error as a HeadraceError, on which a user can act; None if the error is a fault of Headrace.
 
-    A user can also act on an OSError that names a file, because it is the system's message about that file.
+    An OSError that names a file also counts as an error on which a user can act.
     """
     if isinstance(error, HeadraceError):
         return error
@@ -32,7 +32,7 @@ def expected(error: BaseException) -> HeadraceError | None:
 def expected_elsewhere(error: BaseException) -> HeadraceError | None:
     """Like `expected`, for an error that another process prints.
 
-    A note with the traceback is added, for HEADRACE_DEBUG=1.
+    The traceback is added to the error as a note, which is printed if HEADRACE_DEBUG=1.
     """
     found = expected(error)
     if found is not None:

@@ -1,4 +1,4 @@
-"""Groups and counts samples with equal images: within a split, under several labels, across splits.
+"""Groups and counts samples with equal images: in one split, in two splits, and under different labels.
 
 The first sample of an image is the sample with the smallest id in the first split that contains the image. Each other
 sample of the image forms a pair with the first sample.
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind = Literal["across", "labels", "within"]
-"""The kind of a pair: "across" if it is in two splits; in one split, "labels" if it has two labels, else "within"."""
+"""The kind of a pair: "across" for two splits, "labels" for two labels in one split, "within" for the same label."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -52,7 +52,7 @@ class Groups(NamedTuple):
 
     @classmethod
     def of(cls, parts: Sequence["Groups"]) -> "Groups":
-        """The rows of several parts, sorted by image, split and label; rows that agree in all three are merged."""
+        """The rows of several parts, sorted by image, split and label; rows that agree in all of these are merged."""
         joined: list[NDArray[Any]] = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
         rows = cls(*joined)
         rows = rows.at(np.lexsort((rows.ids, rows.labels, rows.splits, *rows.words.T[::-1])))

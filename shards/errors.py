@@ -31,11 +31,11 @@ class DataError(HeadraceError):
 
 
 class NewerError(DataError):
-    """The data has a newer version of its format, or a field that only later versions support."""
+    """The data has a format, or a field in it, that only a newer version of Headrace can read."""
 
     @classmethod
     def of(cls, where: object, what: str) -> "NewerError":
-        """The error about the file or other data at `where`; `what` says what this version cannot read."""
+        """The error about the file or other data at `where`; `what` says what this Headrace cannot read."""
         return cls(f"{where}: {what}: made by a newer Headrace: upgrade (this is {running_version()})")
 
 

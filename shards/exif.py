@@ -24,7 +24,7 @@ def readable(found: Iterable[bytes]) -> int:
 
 
 def orientations(exif: bytes) -> list[int]:
-    """The value of each orientation entry in the first directory; entries beyond the end of the data are ignored."""
+    """The values of all orientation entries in the first directory (IFD); entries that are cut off are ignored."""
     order, places, _ = _directory(exif)
     return [int.from_bytes(exif[at + 8 : at + 10], order) for at in places if _is_orientation(exif, at, order)]
 
@@ -63,7 +63,7 @@ def _is_orientation(exif: bytes, at: int, order: Order) -> bool:
 
 
 def _directory(exif: bytes) -> tuple[Order, list[int], bool]:
-    """The byte order, the offsets of the first directory's entries, and whether all entries that it announces exist."""
+    """The byte order, the offsets of the first directory's entries, and whether the data has the whole directory."""
     order = _ORDERS.get(exif[:4])
     if order is None:
         return "little", [], False

@@ -1,4 +1,7 @@
-"""Fetches tars in threads before a run needs them: first those of the current window, then those of the next two."""
+"""Fetches tars in threads before a run needs them: first those of the current window, then those of the next two.
+
+A window is a list of tars that a run reads together, such as the shards whose samples are shuffled together.
+"""
 
 import threading
 import time
@@ -7,7 +10,7 @@ from collections.abc import Callable, Iterable
 from headrace.shards.next_use import NextUse
 
 AHEAD = 2
-"""The number of windows after the current one that are fetched.
+"""The number of windows after the current window whose tars are fetched ahead.
 
 Two windows bridge pauses of the storage, and take little disk space.
 """
@@ -74,7 +77,7 @@ class FetchAhead:
 
     @property
     def last(self) -> int:
-        """The number of the last window whose tars are fetched now."""
+        """The number of the last window whose tars may be fetched now."""
         return self._uses.current + AHEAD * self._uses.together
 
     def check(self) -> None:
@@ -136,7 +139,7 @@ class FetchAhead:
         return None
 
     def _of(self, window: int) -> dict[int, None]:
-        """The missing tars of a window, as keys in the order of the window."""
+        """The tars of a window that are not staged yet, as the keys of a dictionary in the order of the window."""
         if window not in self._missing:
             self._missing[window] = dict.fromkeys(self._uses.window(window))
         return self._missing[window]

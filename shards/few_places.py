@@ -1,4 +1,4 @@
-"""Finds the samples at a few positions of an epoch, without the order of the whole epoch in memory.
+"""Finds the samples at a few positions of an epoch, without keeping the order of the whole epoch in memory.
 
 In an epoch, the samples are in the order of the hashes of their ids. A first pass over the ids counts the hashes in
 each of many ranges. The counts give the ranges that contain the wanted positions. A second pass keeps only the ids
@@ -49,7 +49,7 @@ def ids_of(order: Order, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
 
 
 def _ids_at(seed: int, pieces: Pieces, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ids, (n,), at these n places in the list of all ids of the pieces, sorted by their hashes."""
+    """The ids, (n,), at n `places` in the list of all ids of `pieces` (ranges of ids), sorted by their hashes."""
     counts = np.zeros(1 << _BITS, np.int64)
     for _, hashes in _hashed(seed, pieces):
         counts += np.bincount(_ranges(hashes), minlength=len(counts))
@@ -69,7 +69,7 @@ def _ranges(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def _hashed(seed: int, pieces: Pieces) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
-    """Yield the ids of the pieces with their hashes, at most `_TOGETHER` ids at a time."""
+    """Yield the ids of the `pieces` (ranges of ids) with their hashes, at most `_TOGETHER` ids at a time."""
     for start, size in zip(pieces.starts.tolist(), pieces.sizes.tolist(), strict=True):
         for first in range(start, start + size, _TOGETHER):
             ids = np.arange(first, min(first + _TOGETHER, start + size))

@@ -1,7 +1,7 @@
 """Checks the headers of all images of a set once, before a decoder sees any image, and records the check in a note.
 
 The note is an empty file in the user's private cache folder, so that even a read-only set is checked only once. The
-name of the note is a hash of the set's digest and of its indexes, because the indexes say where the images begin.
+name of the note depends on the set's digest and on the hashes of its indexes, so a changed set is checked again.
 """
 
 import hashlib

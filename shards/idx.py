@@ -16,7 +16,7 @@ _DIGITS = 19  # digits of the largest 64-bit offset
 
 
 def sample_line(key: str, offset: int, size: int, label: int) -> str:
-    """The line of a sample that `TarWriter.add` wrote."""
+    """The index line of a sample that `TarWriter.add` wrote to the tar."""
     label_offset = offset + size + -size % BLOCK + BLOCK
     return (
         f"{JPEG_EXTENSION} {offset} {size} {key}.{JPEG_EXTENSION} "
@@ -36,7 +36,7 @@ def parse(text: str) -> Iterable[dict[str, tuple[int, int, str]]]:
     """
     first, *lines = text.splitlines() or [""]
     if first.split() != [VERSION, str(len(lines))]:
-        raise DataError(f"first line is {first[:40]!r}, expected '{VERSION} {len(lines)}'")
+        raise DataError(f"the first line is {first[:40]!r}, expected '{VERSION} {len(lines)}'")
     for number, line in enumerate(lines, start=2):
         words = line.split()
         if not words or len(words) % 4 or not all(map(_is_count, words[1::4] + words[2::4])):

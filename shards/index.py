@@ -1,4 +1,6 @@
-"""`SPLIT.parquet`: one row for each sample, for training (numeric columns only) and for people (DuckDB, pandas).
+"""Reads `SPLIT.parquet`, the index of a split: a Parquet file with one row for each sample.
+
+Training reads only its numeric columns; people can read all columns, for example with DuckDB or pandas.
 
 The rows are in the order of the tars: row number = sample id. Bytes are checked by SHA-256 before they are parsed.
 """
@@ -67,7 +69,7 @@ class Index:
         return {name: column.combine_chunks() for name, column in self._checked(table, columns).items()}
 
     def batches(self, columns: Sequence[str], group: int | None = None) -> Iterator[dict[str, Any]]:
-        """Yield columns of one row group, or of all, as Arrow arrays without nulls, in batches of at most 65,536 rows.
+        """Yield columns of one or all row groups, as Arrow arrays without nulls, in batches of at most 65,536 rows.
 
         A few MB of each column are in memory at a time, however large the file and its row groups are.
         """
@@ -85,7 +87,10 @@ class Index:
             raise self._error(error) from error
 
     def _checked(self, table: Any, columns: Sequence[str]) -> dict[str, Any]:
-        """The columns of a table or a batch. Raises DataError unless each column has the expected type and no nulls."""
+        """These columns of an Arrow table or batch.
+
+        Raises DataError unless each column has the expected type and no nulls.
+        """
         found = {name: table.column(name) for name in columns}
         for name, column in found.items():
             if column.type != TYPES[name] or column.null_count:
@@ -109,7 +114,7 @@ class Index:
 
     def _refuse_columns(self, columns: Sequence[str]) -> None:
         if missing := sorted(set(columns) - set(self._known)):
-            raise DataError(f"{self.path}: no column {missing}. {remedy.of_indexes(self._root)}")
+            raise DataError(f"{self.path}: the index has no column {missing}. {remedy.of_indexes(self._root)}")
         if unknown := sorted(set(self._known) - TYPES.keys()):
             what = f"it has a column that this version does not know, {unknown[0][:255]}"
             raise NewerError.of(self.path, what)
@@ -173,7 +178,7 @@ def check_size(root: Path, info: FileInfo) -> None:
     if not stat.S_ISREG(seen.st_mode):
         raise _error(root, info, OSError(errno.EINVAL, "not a regular file"))
     if seen.st_size != info.bytes:
-        raise _error(root, info, OtherFileError(f"{seen.st_size:,} bytes, expected {info.bytes:,}"))
+        raise _error(root, info, OtherFileError(f"it has {seen.st_size:,} bytes, expected {info.bytes:,}"))
 
 
 def check_whole(root: Path, info: FileInfo) -> None:

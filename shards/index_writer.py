@@ -15,7 +15,7 @@ from headrace.shards.parts import SummingWriter
 from headrace.shards.sample import ROW, Rows
 
 LARGE = 1 << 22
-"""In a split with more samples, row groups end where shards end, and each part of the index file has a SHA-256."""
+"""In a split with more samples, row groups end where shards end, and each MiB of the index file has a SHA-256."""
 _MOST = 1 << 20  # most rows of a group; groups of smaller splits have this many, regardless of shards
 _LEAST = 1 << 18  # a group of a large split with at least this many rows ends with the shard
 NUMBERS = [name for name in ROW.names or () if name != "sha256"]
@@ -33,7 +33,7 @@ class _Part(NamedTuple):
     sources: Any
 
     def between(self, first: int, last: int) -> "_Part":
-        """The rows with indexes `first` to `last` (excluded) of this part."""
+        """The rows with indexes `first` to `last` (excluded), with their keys and source paths."""
         return _Part(self.rows[first:last], self.keys[first:last], self.sources[first:last])
 
 
@@ -44,7 +44,7 @@ class IndexWriter:
     """
 
     def __init__(self, stream: BinaryIO, name: str, samples: int) -> None:
-        """`samples` is the number of samples in the split; it determines the layout."""
+        """`samples` is the number of samples in the split, which determines where row groups end."""
         self._name, self._samples, self._by_shard = name, samples, samples > LARGE
         self._sums = SummingWriter(stream)
         schema = pa.schema(list(TYPES.items()))
@@ -54,7 +54,7 @@ class IndexWriter:
         self._written = 0
 
     def add(self, rows: Rows, keys: Sequence[str], sources: Sequence[str]) -> None:
-        """Add the next rows; `sources` has the path of each sample inside its source."""
+        """Add the next rows, with the key of each sample and its path inside the source."""
         if not len(rows):
             return
         self._waiting.append(_Part(rows, pa.array(keys, pa.string()), pa.array(sources, pa.string())))
@@ -62,10 +62,12 @@ class IndexWriter:
             self._write(count)
 
     def close(self) -> None:
-        """Write the remaining rows and the end of the file. Raises ValueError unless every sample has one row."""
+        """Write the remaining rows and the Parquet footer. Raises ValueError unless every sample has one row."""
         left = sum(len(part.rows) for part in self._waiting)
         if self._written + left != self._samples:
-            raise ValueError(f"{self._name}: {self._written + left:,} rows for {self._samples:,} samples")
+            raise ValueError(
+                f"{self._name}: {self._written + left:,} rows were added, but the split has {self._samples:,} samples"
+            )
         if left or not self._samples:
             self._write(left)
         self._out.close()
@@ -77,13 +79,13 @@ class IndexWriter:
 
     @property
     def info(self) -> FileInfo:
-        """The file's entry for the manifest, once the file is closed."""
+        """The file's entry for the manifest, which is complete after `close`."""
         sums = self._sums
         parts = sums.parts if self._by_shard else None
         return FileInfo(name=self._name, bytes=sums.bytes, sha256=sums.sha256, parts=parts)
 
     def _complete(self) -> int:
-        """The number of waiting rows that form the next row group; 0 while later rows may still belong to it."""
+        """The number of waiting rows that form the next row group; 0 if the group is not complete yet."""
         waiting = sum(len(part.rows) for part in self._waiting)
         if self._by_shard and waiting > _LEAST:
             shards = np.concatenate([part.rows["shard"] for part in self._waiting])

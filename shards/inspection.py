@@ -20,7 +20,7 @@ from headrace.shards.repeats import Repeats, count_repeats
 from headrace.shards.shardset import ShardSet
 
 LISTED = 20
-"""How many pairs of samples with equal images are listed at most, for each kind of pair."""
+"""The largest number of pairs of samples with equal images that are listed for each kind of pair."""
 
 
 class Sizes(NamedTuple):
@@ -44,7 +44,7 @@ class Balance(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """The figures of one split. The keys of `sizes` are the quantities in EDGES."""
+    """The figures of one split. The keys of `sizes` are the quantities in EDGES, such as "width"."""
 
     name: str
     samples: int
@@ -75,7 +75,10 @@ class Twins(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """The figures of a set. For two splits, `shared` counts samples of the second whose image is also in the first."""
+    """The figures of a set.
+
+    For each two splits, `shared` is the number of samples of the second split whose image is also in the first.
+    """
 
     splits: tuple[SplitFacts, ...]
     shared: dict[tuple[str, str], int]
@@ -106,7 +109,7 @@ def inspect(shards: ShardSet) -> Facts:
 def labels_at(shards: ShardSet, split: str, ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """The labels of the samples with these ids, (n,). Raises DataError for a damaged index.
 
-    All labels of the split are read, but only those of these samples are kept in memory.
+    All labels of the split are read, but only the requested labels are kept in memory.
     """
     (info,) = (one for one in shards.manifest.splits if one.name == split)
     wanted, places = np.unique(ids, return_inverse=True)
@@ -162,7 +165,7 @@ def _values(columns: Columns) -> dict[str, NDArray[np.generic]]:
 
 
 def _keys(values: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """Unsigned integers that have the same order as these positive numbers; for floats, their bits."""
+    """Unsigned integers in the same order as these positive numbers; a float becomes the integer with the same bits."""
     return values.view(np.uint64) if values.dtype == np.float64 else values.astype(np.uint64)
 
 

@@ -1,4 +1,4 @@
-"""Reads the headers of a JPEG before its pixels: markers, sides and EXIF orientation. All functions are pure."""
+"""Reads the headers that precede the pixels in a JPEG: markers, sides and EXIF orientation. All functions are pure."""
 
 import struct
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}  # except 
 
 
 class Headers(NamedTuple):
-    """The facts that the markers of a JPEG give. The sides are those of the stored pixels, before any rotation."""
+    """Facts from the headers of a JPEG. The sides are those of the stored pixels, before any rotation."""
 
     fault: str  # why decoders may disagree about them; "" if they are plain
     width: int
@@ -29,7 +29,7 @@ class Headers(NamedTuple):
 def read_headers(jpeg: bytes) -> Headers:
     """Read the markers of a JPEG up to its first scan (4 microseconds for the usual ten markers).
 
-    Headers are plain if they consist only of consecutive segments with a length, with one frame header and at most one
+    Headers are plain if they are consecutive segments, each with a length, among them one frame header and at most one
     EXIF segment. Fill bytes and markers without a segment are legal, but some EXIF readers fail on them. EXIF readers
     also disagree about the orientation if there are two EXIF segments. A decoder that uses two EXIF readers may then
     write pixels of one shape into memory for another shape.
@@ -61,7 +61,10 @@ def read_headers(jpeg: bytes) -> Headers:
 
 
 def _skipped(marker: int) -> tuple[int, str]:
-    """How many bytes a decoder skips at a marker without a segment (0: it stops), and a phrase for these bytes."""
+    """The number of bytes that a decoder skips at a marker without a segment, and a phrase for these bytes.
+
+    The number is 0 if the decoder stops.
+    """
     if marker == _FILL:
         return 1, "fill bytes before a marker"
     if marker in _ALONE:

@@ -47,8 +47,8 @@ def classes_of(labels: set[str]) -> list[str]:
     largest = max(labels, key=lambda label: (len(label), label))
     if len(largest) > 9 or int(largest) >= len(labels) + BEYOND:
         raise ValueError(
-            f"all its labels are integers, so they are class numbers, but the largest of {len(labels):,} different "
-            f"labels is {largest[:40]}, and the limit is {len(labels) + BEYOND - 1:,}. Number the classes from 0, or "
+            f"all its labels are integers, so they are class numbers; the largest of {len(labels):,} different "
+            f"labels is {largest[:40]}, but the limit is {len(labels) + BEYOND - 1:,}. Number the classes from 0, or "
             'write the labels as words such as "n7"'
         )
     return [str(number) for number in range(int(largest) + 1)]

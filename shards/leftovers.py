@@ -13,13 +13,13 @@ from headrace.shards.names import MANIFEST, REPORT, STAMP, WORK
 from headrace.shards.remote import AbsentError, Entry, Remote
 
 YOUNG = timedelta(days=1)
-"""Files that changed within this time may belong to a running prep."""
+"""Files that changed less than this time ago may belong to a running prep."""
 _AT_ONCE = 1000  # files removed by one request
 _OF_PREP = re.compile(r"[a-z][a-z0-9_-]{0,31}(-\d{6}\.(tar|idx)|\.parquet)")
 
 
 class Leftovers(NamedTuple):
-    """Old files that no manifest names, the number of recent files, and whether a prep is active at the URL."""
+    """Old files that the manifest does not name, the number of recent ones, and whether a prep is running there."""
 
     old: list[Entry]
     young: int
@@ -27,7 +27,7 @@ class Leftovers(NamedTuple):
 
 
 def find_leftovers(remote: Remote, now: datetime) -> Leftovers:
-    """The leftovers at a URL.
+    """The leftover files at a URL.
 
     Raises UsageError if there is neither a finished nor an unfinished set, DataError if the manifest is damaged.
     """
@@ -43,7 +43,7 @@ def find_leftovers(remote: Remote, now: datetime) -> Leftovers:
 
 
 def leftovers(there: Iterable[Entry], manifest: Manifest | None, now: datetime) -> Leftovers:
-    """The leftovers among the files in `there`. Only files with names that prep gives are included.
+    """The leftover files among the files in `there`. Only files with names that prep gives are included.
 
     In a set that `headrace index` made, no tar counts as a leftover: new tars may have been uploaded for the next
     `headrace index`.
@@ -57,7 +57,7 @@ def leftovers(there: Iterable[Entry], manifest: Manifest | None, now: datetime) 
 
 
 def remove(remote: Remote, files: list[Entry]) -> None:
-    """Remove these files, beginning with those that a later prep would rely on."""
+    """Remove these files, beginning with the state of unfinished preps, on which a later prep would rely."""
     names = [one.name for one in sorted(files, key=lambda one: not one.name.startswith(f"{WORK}/"))]
     for first in range(0, len(names), _AT_ONCE):
         remote.remove(*names[first : first + _AT_ONCE])

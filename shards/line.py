@@ -1,4 +1,7 @@
-"""The line of an epoch: all its samples, shard after shard in random order; it may be cut between any two samples."""
+"""The line of an epoch: all samples of the epoch, shard after shard, with the shards in random order.
+
+Partitions and windows are pieces of the line, which may begin and end inside a shard.
+"""
 
 from typing import NamedTuple
 
@@ -9,7 +12,7 @@ from headrace.shards.draws import Stream, hash64
 
 
 class Pieces(NamedTuple):
-    """k consecutive pieces of a line: the shard, the first id and the number of ids of each piece, int64 (k,)."""
+    """k consecutive pieces of a line, each inside one shard: shards, first ids and numbers of ids, int64 (k,) each."""
 
     shards: NDArray[np.int64]
     starts: NDArray[np.int64]
@@ -19,7 +22,7 @@ class Pieces(NamedTuple):
 class Line:
     """The line of one epoch. Samples of a shard are in the order of their ids.
 
-    Making it takes O(S log S) time for S shards.
+    Making the line takes O(S log S) time for S shards.
     """
 
     def __init__(self, seed: int, epoch: int, shards: tuple[int, ...]) -> None:
@@ -30,10 +33,10 @@ class Line:
         self._ends = np.cumsum(self._sizes)
 
     def part(self, first: int, last: int) -> Pieces:
-        """The samples from place `first` of the line to `last` (excluded), as the piece of each shard that they lie in.
+        """The samples from place `first` of the line to `last` (excluded), as one piece for each shard.
 
-        Pieces of the first and last shard may be shorter than the shard. Shards without samples in this range or just
-        before it are pieces of size 0, because the length of a shuffle window is a number of shards.
+        Pieces of the first and last shard may be shorter than the shard. An empty shard inside the range is a piece of
+        size 0, because the length of a shuffle window is a number of shards.
         """
         begin = int(np.searchsorted(self._ends, first, side="right")) if first else 0
         end = int(np.searchsorted(self._ends - self._sizes, last, side="left"))

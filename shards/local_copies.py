@@ -1,4 +1,4 @@
-"""Files on this machine that can be made again: staged tars, decoded images, compiled loops, columns of sets.
+"""Lists, checks and removes local files that can be made again, such as staged tars, decoded images and compiled loops.
 
 Files in use are never removed. A process locks the staged files that it reads or fetches. For all other files, the
 kernel tells whether a process has them open.
@@ -51,7 +51,7 @@ class Copies(NamedTuple):
 
 
 def note_decoded(path: Path) -> None:
-    """Record the path of decoded images, so that `headrace cache` finds them."""
+    """Record the path of a file of decoded images, so that `headrace cache` finds the file."""
     folder = private_folder(_DECODED)
     if folder is not None:
         with suppress(HeadraceError):  # such as a full disk
@@ -144,7 +144,7 @@ def _unheld(stage: Stage) -> list[Staged]:
 def verify_copies(stage: Stage, say: Say) -> int:
     """Hash all staged tars and indexes; return the number of damaged files.
 
-    Each of them is reported with `say`, and removed if no process uses it. Decoded images and compiled loops are
+    Each damaged file is reported with `say`, and removed if no process uses it. Decoded images and compiled loops are
     checked each time they are read.
     """
     damaged = [path for path, sha256 in [*_whole(stage), *_indexes(stage)] if _hash(path) not in (sha256, None)]
@@ -196,7 +196,7 @@ def _set(folder: Path) -> tuple[set[str], str]:
 
 
 def _decoded() -> list[Path]:
-    """Existing files of decoded images; records of missing files are removed."""
+    """The recorded files of decoded images that still exist; records of missing files are removed."""
     folder = private_folder(_DECODED)
     found = []
     for note in sorted(folder.iterdir()) if folder else []:

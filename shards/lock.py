@@ -32,7 +32,7 @@ def locked(target: Path) -> Iterator[None]:
     """Hold the exclusive lock of `target` during the block; if the process dies, the kernel releases the lock.
 
     If `target` is a link, the lock file is beside the folder or file that the link points to. If `target` is a mount
-    point, the lock file is inside it, because the folder above it may be on a read-only disk, as in a container.
+    point, the lock file is inside the target: the folder above may be read-only, as in a container.
     """
     name = lock_of(target)
     make_folder(name.parent)
@@ -95,5 +95,6 @@ def _flock(name: Path) -> tuple[int, bool]:
 def refusal(target: Path) -> LockedError:
     """The error for a target that another command is writing."""
     return LockedError(
-        f"{target}: another headrace command is writing it now. Wait until it has ended, or choose another folder"
+        f"{target}: another headrace command is writing it now. Wait until that command has ended, or choose "
+        "another folder"
     )

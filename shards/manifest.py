@@ -55,14 +55,14 @@ class _Part(BaseModel):
 
 
 class ClassInfo(_Part):
-    """One class. Its label is its position in the manifest's list of classes, which never changes."""
+    """One class. Its label is its position in the manifest's list of classes; this position never changes."""
 
     id: Annotated[str, Field(min_length=1, max_length=MAX_ID)]
     name: Text
 
 
 def class_list(names: Iterable[tuple[str, str]], where: Location) -> tuple[ClassInfo, ...]:
-    """The class list of these (id, name) pairs, in this order. `where` is their origin, which errors name."""
+    """The class list of these (id, name) pairs, in this order. `where` is the location of the names, for errors."""
     found = []
     for one, name in names:
         try:
@@ -83,7 +83,10 @@ class ShardInfo(_Part):
 
 
 class FileInfo(_Part):
-    """A file derived from the tars. A large file has a SHA-256 for each MiB, so that it can be read in parts."""
+    """An index file, which is derived from the tars.
+
+    A large file has a SHA-256 for each MiB, so that it can be read in parts.
+    """
 
     name: FileName
     bytes: Count
@@ -94,7 +97,7 @@ class FileInfo(_Part):
     def _whole(self) -> Self:
         """Check that the number of parts matches the size of the file."""
         if self.parts is not None and len(self.parts) != -(-self.bytes // PART):
-            raise ValueError(f"{len(self.parts):,} parts of {PART:,} bytes do not make {self.bytes:,} bytes")
+            raise ValueError(f"{len(self.parts):,} hashes of {PART:,} bytes each do not fit {self.bytes:,} bytes")
         return self
 
     @model_serializer(mode="wrap")
@@ -118,7 +121,7 @@ class SplitInfo(_Part):
 
 
 class SourceInfo(_Part):
-    """The origin of the samples. `fingerprint`: a hash of the sorted (path, size, CRC-32) of all files used."""
+    """The origin of the samples. `fingerprint` is a hash of the sorted (path, size, CRC-32) of all files."""
 
     layout: Text
     files: Count
@@ -146,7 +149,7 @@ class MadeOf(NamedTuple):
 
 
 class Manifest(_Part):
-    """The whole set. `digest` is a hash of its content: of the tars and the class list, not of derived files."""
+    """The whole set. `digest` is a hash of the tars and the class list, but not of the indexes."""
 
     format: Annotated[int, Field(ge=1, le=FORMAT)]
     digest: Sha256
@@ -180,7 +183,7 @@ class Manifest(_Part):
         tars = {split.name: len(split.shards) for split in self.splits}
         for name in {name for one in self.appended for name in one.shards}:
             if sum(one.shards.get(name, 0) for one in self.appended) > tars.get(name, 0):
-                raise ValueError(f"more tars were appended to split {name} than it has")
+                raise ValueError(f"more tars were appended to split {name} than the split has")
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -196,7 +199,7 @@ class Manifest(_Part):
         options: dict[str, Scalar],
         appended: tuple[AppendedInfo, ...] = (),
     ) -> "Manifest":
-        """A manifest with its digest. `source` and `options` are those of the first part."""
+        """Make a manifest and compute its digest. `source` and `options` are those of the first part."""
         digest = digest_of(classes, splits)
         return cls(
             format=FORMAT,
@@ -241,7 +244,7 @@ def digest_of(classes: tuple[ClassInfo, ...], splits: tuple[SplitInfo, ...]) -> 
 
 
 def load(root: Path) -> Manifest:
-    """Read the manifest of the set in folder `root`. Raises what `parse` raises, and UsageError without a manifest."""
+    """Read the manifest of the set in folder `root`. Raises UsageError if there is none, and the errors of `parse`."""
     refuse_impossible(root)
     path = root / NAME
     try:

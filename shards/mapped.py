@@ -1,7 +1,7 @@
-"""Maps the index columns of a large split into all processes of a host, from a file in the user's private cache folder.
+"""Shares the index columns of a large split among all processes of a host, which map one file into their memory.
 
-The file begins with a header, which has a CRC-32 for each MiB of the rest. The columns follow the header. Each column
-begins at the start of a memory page.
+The file is in the user's private cache folder. It begins with a header, which has a CRC-32 for each MiB of the rest.
+The columns follow the header. Each column begins at the start of a memory page.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ class _Layout(NamedTuple):
 
 
 class Mapped:
-    """Opens the columns of splits.
+    """Opens the columns of splits; those of large splits are mapped.
 
     If processes cannot share columns in a file, `trouble` says why; else it is empty.
     """
@@ -80,7 +80,9 @@ class Mapped:
         index.check_size(root, split.index)
         folder = private_folder(_FOLDER)
         if folder is None:
-            place = f"no folder headrace/{_FOLDER} in $XDG_CACHE_HOME or ~/.cache that only this user can write"
+            place = (
+                f"there is no folder headrace/{_FOLDER} in $XDG_CACHE_HOME or ~/.cache that only this user can write"
+            )
             return self._copy(place, root, split, manifest)
         key = _key(split, manifest)
         path = folder / f"{key.hex()}{_ENDING}"
@@ -131,9 +133,9 @@ def _map(path: Path, key: bytes, samples: int) -> Columns | None:
 
 
 def _is_sound(descriptor: int, key: bytes, layout: _Layout) -> bool:
-    """Whether the file belongs to this user, has this key, and matches the checksums in its header.
+    """Whether the file belongs to this user, was made for this key, and matches the checksums in its header.
 
-    The file is read here and not mapped, so that pages of the file that are not used later take no memory.
+    The file is read block by block and not mapped, so that the check itself takes little memory.
     """
     seen = os.fstat(descriptor)
     own = stat.S_ISREG(seen.st_mode) and system.is_own(seen)
@@ -169,7 +171,7 @@ def _only(path: Path) -> Iterator[None]:
 
 
 def _make(path: Path, key: bytes, root: Path, split: SplitInfo, manifest: Manifest) -> Columns:
-    """Write the file and map it.
+    """Write the file of columns and map it.
 
     Raises DataError if the index is damaged, HeadraceError if the file cannot be written.
     """
@@ -192,7 +194,7 @@ def _make(path: Path, key: bytes, root: Path, split: SplitInfo, manifest: Manife
 
 
 def _clean(path: Path) -> None:
-    """Remove the least recently used files beyond the limits, and unfinished files of dead processes."""
+    """Remove files that were unused for long, the oldest of too many files, and unfinished files of dead processes."""
     used: dict[Path, float] = {}
     for one in path.parent.iterdir():
         with suppress(FileNotFoundError):  # another process is cleaning too

@@ -66,8 +66,8 @@ def all_members(
 ) -> Iterator[Member | Link | Unread]:
     """Yield all members except folders: regular files, links (which are not followed), and unsupported members.
 
-    Appends the names of folders to `folders`. Raises DataError if the tar is damaged; in the error, the tar is called
-    `name`, if given.
+    Appends the names of folders to `folders`. Raises DataError if the tar is damaged; errors name the tar `name`, if
+    given, instead of `path`.
     """
     descriptor = regular.descriptor(path)
     try:
@@ -81,7 +81,7 @@ def all_members(
 class _Ahead:
     """The values that extension headers give for the next member.
 
-    As in GNU tar, PAX headers take precedence over long names.
+    As in GNU tar, PAX headers take precedence over GNU's headers for long names.
     """
 
     name: str = ""
@@ -115,7 +115,7 @@ class _Walk:
         self._everywhere = Records()  # from global PAX headers
 
     def members(self) -> Iterator[Member | Link | Unread]:
-        """All members except folders."""
+        """Yield all members except folders."""
         ahead = _Ahead()
         while any(block := system.pread(self._descriptor, BLOCK, self._position)) or len(block) < BLOCK:
             began = self._position
@@ -142,7 +142,7 @@ class _Walk:
 
     def _read_extension(self, head: Header, ahead: _Ahead) -> None:
         if head.size > _MAX_EXTENSION:
-            raise ValueError(f"a name of {head.size:,} bytes")
+            raise ValueError(f"an impossibly long name ({head.size:,} bytes)")
         content = self._advance(head.name, head.size)
         data = system.pread(self._descriptor, head.size, content)
         if head.kind == _PAX_GLOBAL:
@@ -177,7 +177,7 @@ class _Walk:
         )
 
     def _pass_sparse_map(self, block: bytes) -> None:
-        """Skip the blocks of an old sparse file's map, which are between its header and its content."""
+        """Skip the map of a sparse file in the old GNU format: blocks between the file's header and its content."""
         first = True
         while sparse_map_follows(block, first=first):
             first = False
@@ -198,7 +198,7 @@ class _Walk:
         return content
 
     def _check_rest(self) -> None:
-        """Raise DataError if members follow the end mark: a part was overwritten with zeros, or two tars are joined."""
+        """Raise DataError if members follow the end mark, as when two tars were joined or a part became zeros."""
         for start in range(self._position, self._end, _SCAN):
             data = system.pread(self._descriptor, _SCAN, start)
             if not data.strip(b"\0"):

@@ -1,4 +1,4 @@
-"""The file systems of folders: their kind, and whether other hosts can write to them."""
+"""Finds the kind of a folder's file system, and whether other hosts can write to the folder."""
 
 import os
 from pathlib import Path
@@ -25,6 +25,6 @@ def file_system(folder: Path) -> str:
 def is_of_one_host(folder: Path) -> bool:
     """Whether a folder is certainly on a disk that only one host can write to.
 
-    A lock there excludes all other writers.
+    A lock on such a disk excludes all other writers.
     """
     return file_system(folder) in _OF_ONE_HOST

@@ -1,15 +1,15 @@
 """Finds when each tar is used next, so that the tar with the farthest next use is evicted first if there is no room.
 
-The windows of tars that a run uses, and their order, are known in advance up to the end of the run. Evicting the tar
-with the farthest next use is Belady's rule, which is optimal. A tar is never evicted to make room for a tar whose next
-use is later.
+A run reads tars in windows (lists of tars that are read together), whose order is known up to the end of the run.
+Evicting the tar with the farthest next use is Belady's rule, which is optimal. A tar is never evicted to make room for
+a tar whose next use is later.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 NEVER = 1 << 62
-"""The number of the next window of a tar that is not used again."""
+"""The result of `NextUse.next_use` for a tar that is not used again."""
 _MOST_AHEAD = 1 << 20  # windows that are searched for a next use
 
 
@@ -38,7 +38,7 @@ class NextUse:
         return self._loaded[place] if 0 <= place < len(self._loaded) else ()
 
     def go_on(self, tars: Iterable[int], ahead: int) -> bool:
-        """Record that these tars are needed now; return whether one of the next `ahead` windows has become current."""
+        """Record that these tars are needed now; return whether this made one of the next `ahead` windows current."""
         wanted = set(tars)
         if wanted <= self._set(self.current):
             return False
@@ -80,7 +80,7 @@ class NextUse:
                 return NEVER
 
     def farthest_first(self, tars: Iterable[int], beyond: int) -> list[int]:
-        """Those of `tars` whose next use is after window `beyond`, latest use first: they may be evicted for it."""
+        """Those of `tars` whose next use is after window `beyond`; the tar with the latest next use comes first."""
         uses = [(self.next_use(tar), tar) for tar in tars]
         return [tar for use, tar in sorted(uses, reverse=True) if use > beyond]
 

@@ -42,12 +42,12 @@ def most_tars() -> int:
 
 
 def may_be_open(tars: int) -> bool:
-    """Whether a split with this many tars may have all of them open: at most 1,024, and half of the process's limit."""
+    """Whether all tars of a split may be open: there may be at most 1,024, and at most half of the process's limit."""
     return tars <= min(_FROM_THE_START, most_tars())
 
 
 def refuse_limit(error: OSError) -> None:
-    """Raise LimitError if the error means that no further file may be opened; its message names the limit to increase.
+    """Raise LimitError, which names the limit to increase, if `error` means that no further file may be opened.
 
     Call this function before reporting that a file is unreadable.
     """
@@ -57,7 +57,7 @@ def refuse_limit(error: OSError) -> None:
             "open"
         ) from error
     if error.errno == errno.EMFILE:
-        raise LimitError(f"{_limit()}, but it needs more. {_remedy(4 * _SPARE)}") from error
+        raise LimitError(f"{_limit()}, but needs more. {_remedy(4 * _SPARE)}") from error
 
 
 def too_many_tars(tars: int) -> LimitError:

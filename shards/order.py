@@ -33,7 +33,7 @@ class Positions(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """An order in windows of `length` shards; `shards` has the number of samples of each shard, by its index."""
+    """An order in windows of `length` shards; `shards` has the number of samples of each shard, in order."""
 
     length: int
     shards: tuple[int, ...]
@@ -66,9 +66,10 @@ class _Epoch:
 
 @dataclass(frozen=True)
 class Order:
-    """The endless training sequence of `samples` ids for one seed: shuffled as a whole, in windows, partitions or both.
+    """The endless training sequence of `samples` ids for one seed.
 
-    With several partitions a position is step * batch + place in the batch.
+    Ids are shuffled as a whole, or in windows, in partitions, or in both. With several partitions, a position is step *
+    batch + place in the batch.
     """
 
     samples: int
@@ -81,12 +82,12 @@ class Order:
     def __post_init__(self) -> None:
         if self.windows is not None and (self.windows.length < 1 or sum(self.windows.shards) != self.samples):
             raise ValueError(
-                f"windows of {self.windows.length} shards with {sum(self.windows.shards)} samples: expected at least 1 "
-                f"shard, and the set's {self.samples} samples"
+                f"windows of {self.windows.length} shards, expected at least 1; the shards have "
+                f"{sum(self.windows.shards)} samples, expected {self.samples}"
             )
         if self.partitions is not None and self.partitions.samples != self.samples:
             raise ValueError(
-                f"partitions of shards with {self.partitions.samples} samples: expected the set's {self.samples}"
+                f"the shards of the partitions have {self.partitions.samples} samples, expected {self.samples}"
             )
 
     @classmethod
@@ -100,7 +101,7 @@ class Order:
 
     @property
     def open_shards(self) -> int | None:
-        """The number of shards that are read at a time: two windows of each partition; None without windows."""
+        """The number of shards in two windows of each partition, which are read at a time; None without windows."""
         return None if self.windows is None else 2 * self.windows.length * self._parts.count
 
     def permutation(self, epoch: int) -> NDArray[np.int64]:
@@ -119,11 +120,11 @@ class Order:
         return Positions(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
     def stretches(self, first: int, last: int) -> Iterator[Stretch]:
-        """The stretches of partitions that make up positions `first` to `last` (excluded), in order."""
+        """Yield the stretches of partitions that make up positions `first` to `last` (excluded), in order."""
         return self._parts.stretches(first, last)
 
     def pieces(self, epoch: int, partition: int) -> Pieces:
-        """The ids of a partition's part of an epoch, as pieces of shards in their drawn order."""
+        """The ids of a partition's part of an epoch, as one range of ids for each shard, in the drawn order."""
         line = _kept(self._lines, epoch, lambda epoch: Line(self.seed, epoch, self._parts.shards))
         return line.part(*self._parts.part(epoch, partition))
 
@@ -150,7 +151,10 @@ class Order:
 
 
 def _kept(held: dict[int, T], number: int, make: Callable[[int], T]) -> T:
-    """The object for `number` in `held`, made if missing. At most two objects are held: a batch rarely needs more."""
+    """The object for `number` in `held`; `make` makes it if missing.
+
+    At most two objects are held: a batch rarely needs more.
+    """
     if number not in held:
         while len(held) > 1:
             held.pop(min(held))
@@ -186,9 +190,9 @@ class Steps:
 
 
 def deal(items: int, ranks: int, rank: int) -> range:
-    """The range of consecutive items, of `items` in all, that `rank` takes.
+    """The range of the `items` items that `rank` takes, if each of `ranks` ranks takes consecutive items.
 
-    If there is a remainder, the first ranks take one item more.
+    If `items` is not a multiple of `ranks`, the first ranks take one item more.
     """
     share, odd = divmod(items, ranks)
     first = rank * share + min(rank, odd)

@@ -1,11 +1,11 @@
-"""Partitions of an epoch: each is a part of the shards and fills fixed places of every global batch.
+"""Divides an epoch into partitions: each is a part of the shards and fills fixed places of every global batch.
 
 In each epoch, the samples of the shards, in the drawn order of the shards, form a line of n samples. Partition l of L
-is the l-th consecutive part of the line, cut between samples. It has F(e + 1, l) - F(e, l) samples in epoch e, where
-F(e, l) = floor((e n + l) / L) is the number of samples that the partition gave before epoch e. The parts of all epochs,
-one after another, are the partition's own sequence. Step s takes places [s b, (s + 1) b) of each partition's sequence,
-where b = B / L and B is the global batch. The product b s reaches F(e + 1, l) at the same step s for all l. So every
-epoch ends with the same step as without partitions, for any n, L and shard sizes.
+is the l-th consecutive part of the line, cut between samples. Partition l has F(e + 1, l) - F(e, l) samples in epoch e,
+where F(e, l) = floor((e n + l) / L) is the number of samples that the partition gave before epoch e. The parts of all
+epochs, one after another, are the partition's own sequence. Step s takes places [s b, (s + 1) b) of each partition's
+sequence, where b = B / L and B is the global batch. The product b s reaches F(e + 1, l) at the same step s for all l.
+So every epoch ends with the same step as without partitions, for any n, L and shard sizes.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,9 @@ class Partitions:
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.batch % self.count:
-            raise ValueError(f"{self.count} partitions of a batch of {self.batch}: expected a divisor of the batch")
+            raise ValueError(
+                f"{self.count} partitions of a batch of {self.batch}: expected a number that divides the batch"
+            )
 
     @cached_property
     def samples(self) -> int:
@@ -78,7 +80,7 @@ class Partitions:
         return _sum_of_floors(later, self.count, partition) - _sum_of_floors(earlier, self.count, partition)
 
     def stretches(self, first: int, last: int) -> Iterator[Stretch]:
-        """The stretches that make up positions `first` to `last` (excluded) of the training sequence, in order."""
+        """Yield the stretches that make up positions `first` to `last` (excluded) of the training sequence."""
         if self.count == 1:
             yield Stretch(0, first, last)
             return
@@ -90,6 +92,6 @@ class Partitions:
 
 
 def _sum_of_floors(total: int, count: int, terms: int) -> int:
-    """The sum of floor((total + k) / count) over k from 0 to `terms` (excluded), which is at most `count`. O(1)."""
+    """The sum of floor((total + k) / count) over k from 0 to `terms` (excluded); `terms` is at most `count`. O(1)."""
     whole, rest = divmod(total, count)
     return terms * whole + max(0, terms + rest - count)

@@ -65,9 +65,9 @@ class CheckedReader(io.RawIOBase):
     """Reads a file, and returns no byte before the SHA-256 of the part that contains this byte has been verified.
 
     A part is read when one of its bytes is requested, and kept until another part is read. If only the SHA-256 of the
-    whole file is given, a small file is treated as one part, and a large file is read and checked when it is opened.
-    Each part that is read later must still have the SHA-256 that it had then. Raises OtherFileError if the file
-    differs, OSError if reading fails.
+    whole file is given, a small file is treated as one part. A large file is then read and checked when it is opened,
+    and each part that is read later must still have the same SHA-256. Raises OtherFileError if the file does not have
+    the expected size or SHA-256, OSError if reading fails.
     """
 
     def __init__(self, path: Path, size: int, sha256: str, parts: tuple[str, ...] | None) -> None:
@@ -123,7 +123,7 @@ class CheckedReader(io.RawIOBase):
     def _check_size(self) -> None:
         seen = os.fstat(self._descriptor).st_size
         if seen != self._size:
-            raise OtherFileError(f"{seen:,} bytes, expected {self._size:,}")
+            raise OtherFileError(f"it has {seen:,} bytes, expected {self._size:,}")
 
     def _summed(self, sha256: str) -> tuple[str, ...]:
         """The SHA-256 of each part of the file. Raises OtherFileError unless the whole file has the given SHA-256."""

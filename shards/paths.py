@@ -1,4 +1,4 @@
-"""Refuses impossible paths, and paths that this user may not follow, before anything is done with them."""
+"""Refuses impossible paths, and paths that this user may not follow, before a command uses them."""
 
 import errno
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Computes exact percentiles of a column by reading it several times, so that its values need not be in memory.
 
-Each reading of the column finds 16 more bits of the values at the percentiles. It takes the values that begin with the
-bits found so far, and counts them by their next 16 bits. Values are passed as keys, which are unsigned integers in the
-same order as the values.
+Each reading of the column finds 16 more bits of the values at the percentiles. For this, the values that begin with the
+bits found so far are counted by their next 16 bits. Values are passed as keys, which are unsigned integers in the same
+order as the values.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ class Percentiles:
         self._begin()
 
     def add(self, keys: NDArray[np.uint64]) -> None:
-        """Count further keys of this reading, (n,). Nothing happens once all readings are done."""
+        """Count n keys, (n,), of the current reading. Nothing happens once all readings are done."""
         if self._shift < 0:
             return
         digits = keys >> np.uint64(self._shift)
@@ -39,7 +39,7 @@ class Percentiles:
             self._counts[prefix] += np.bincount(own.astype(np.int64), minlength=1 << _DIGIT)
 
     def end_reading(self) -> None:
-        """Find the next 16 bits of each result from the counts of this reading."""
+        """End the current reading: find the next 16 bits of each result from the reading's counts."""
         if self._shift < 0:
             return
         for place, prefix in enumerate(self._prefixes):

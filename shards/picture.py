@@ -41,7 +41,7 @@ class Picture(NamedTuple):
         try:
             found = Image.open(io.BytesIO(self.jpeg)).convert("RGB")
         except Image.DecompressionBombError as error:
-            raise UsageError(f"key {self.key}: {error}. Raise PIL.Image.MAX_IMAGE_PIXELS to see it") from error
+            raise UsageError(f"key {self.key}: {error}. Raise PIL.Image.MAX_IMAGE_PIXELS to decode it") from error
         except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"key {self.key}: the image does not decode: {error}") from error
         turn = _TURNS.get(jpegs.orientation(self.jpeg, jpegs.read_headers(self.jpeg)))

@@ -19,9 +19,10 @@ class Prepared(NamedTuple):
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Prepared":
-        """Read the options of a file. Unknown options are ignored, and missing options get their defaults.
+        """Read the options that a manifest or a checkpoint contains.
 
-        Raises ValueError, which names the option, for a value that prep would not accept.
+        Unknown options are ignored, and missing options get their defaults. Raises ValueError, which names the option,
+        for a value that prep would not accept.
         """
         side, quality = options.get("max_side"), options.get("quality", QUALITY)
         if side is not None and (type(side) is not int or side < 1):

@@ -1,4 +1,4 @@
-"""Makes text from outside safe to show on a terminal."""
+"""Makes text from outside, such as file names, safe to show on a terminal."""
 
 
 def printable(line: str) -> str:
@@ -10,5 +10,5 @@ def printable(line: str) -> str:
 
 
 def _code(number: int) -> str:
-    """The code of a character as in JSON, TOML and Python."""
+    """The escape code of the character with this number, as in TOML and Python."""
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

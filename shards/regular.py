@@ -11,7 +11,7 @@ from headrace.shards.open_files import refuse_limit
 
 
 def descriptor(path: Path) -> int:
-    """Open the file for reading, and return its descriptor. Raises OSError, also if it is not a regular file.
+    """Open the file for reading, and return its descriptor. Raises OSError, also if `path` is not a regular file.
 
     Raises LimitError instead if the process may not open another file, because then the file is not at fault.
     """
@@ -27,7 +27,7 @@ def descriptor(path: Path) -> int:
 
 
 def state(path: Path) -> os.stat_result:
-    """The state of the file. Raises OSError, also if it is not a regular file."""
+    """The result of `lstat` for the file. Raises OSError, also if `path` is not a regular file."""
     seen = path.lstat()
     if not stat.S_ISREG(seen.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))

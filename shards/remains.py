@@ -29,7 +29,7 @@ def remove_remains(path: Path) -> None:
 def remove_all_remains(folder: Path) -> None:
     """Remove all unfinished files of dead processes in a folder.
 
-    Names of other files there must not end with `.partial`.
+    Names of other files in this folder must not end with `.partial`.
     """
     for one in folder.glob(f"*{PARTIAL}"):
         with suppress(OSError):
@@ -37,9 +37,9 @@ def remove_all_remains(folder: Path) -> None:
 
 
 def _remove_unlocked(path: Path) -> None:
-    """Remove a regular file of this user.
+    """Remove the file if it is a regular file of this user; ignore other files.
 
-    Raises OSError if the file is locked or cannot be opened; skips other files.
+    Raises OSError if the file is locked or cannot be opened.
     """
     descriptor = os.open(path, os.O_RDWR | system.NOFOLLOW | system.NONBLOCK | system.CLOEXEC)
     try:

@@ -1,7 +1,7 @@
 """Remedies for a damaged shard set: commands that the user can copy, for each kind of damaged file and of set.
 
-The tars of an adopted set may be the owner's only copy, so no command here removes a tar that prep did not make. No
-command makes a manifest that declares damaged bytes intact.
+The tars of an adopted set, which `headrace index` made from existing tars, may be the owner's only copy. So no command
+here removes a tar that prep did not make. No command makes a manifest that declares damaged bytes intact.
 """
 
 import shlex
@@ -70,7 +70,7 @@ def _of_copy(root: Path) -> str:
 
 
 def _of_url(url: str) -> str:
-    """The remedy for files that are damaged at the set's URL. It never makes a set again at the same URL."""
+    """The remedy for files that are damaged at the set's URL. No remedy makes a set again at the same URL."""
     return (
         f"If `headrace verify {_quoted(url)}` also finds damage, upload the files it names from an intact copy, or "
         "make the set again at another URL"
@@ -103,9 +103,9 @@ def _rebuild(root: Path, made: Sequence[object]) -> str:
 
 
 def _prep(root: Path, number: int, made: object) -> str:
-    """The `headrace prep` command of a part.
+    """The `headrace prep` command that makes a part again.
 
-    It contains every option that has a value, because other versions may have other defaults.
+    The command gives every option that has a value, because other versions may have other defaults.
     """
     chosen = sorted(made.items()) if isinstance(made, dict) else []
     given = [
@@ -123,7 +123,7 @@ def _prep(root: Path, number: int, made: object) -> str:
 def _subset_anew(root: Path, made: dict[str, object]) -> str:
     """The commands that make a subset again.
 
-    The old subset is renamed first, because `headrace subset` replaces nothing.
+    The old subset is renamed first, because `headrace subset` never replaces a set.
     """
     where = made.get("where")
     choice = "--ids FILE" if where is None else f"--where {_quoted(where)}"
@@ -135,7 +135,7 @@ def _subset_anew(root: Path, made: dict[str, object]) -> str:
 def _source(root: Path, word: str = "SOURCE", number: int = 0) -> str:
     """The path that a part's source had at the last prep, if the path still exists.
 
-    Otherwise `word`, a placeholder that the user must replace.
+    Otherwise, `word` is returned: a placeholder that the user must replace.
     """
     noted = stamps.read(root)
     source = stamps.source_of(noted[number]) if number < len(noted) else None

@@ -1,4 +1,4 @@
-"""Reads and writes files in object storage and on web servers, and explains errors.
+"""Reads and writes files in object storage and on web servers, and explains their errors.
 
 No other module uses obstore, which is optional (`pip install "headrace[cloud]"`). obstore itself reads credentials,
 endpoints and regions from the environment.
@@ -25,7 +25,7 @@ _CONNECTION = (
     *("pool_max_idle_per_host", "proxy_ca_certificate", "proxy_excludes", "proxy_url", "read_timeout"),
     *("root_certificate", "timeout", "user_agent"),
 )
-"""Options of obstore's connections. Their environment variables have the same names after AWS_, AZURE_ or GOOGLE_."""
+"""Connection options of obstore; the environment variables are AWS_, AZURE_ or GOOGLE_ with the name in capitals."""
 _PROFILE = "AWS_PROFILE"
 _ASKED_AGAIN = timedelta(minutes=5)  # between requests to boto3, which renews credentials 10 minutes before they expire
 _EXPIRED = ("ExpiredToken", "RequestExpired", "TokenRefreshRequired")
@@ -106,7 +106,7 @@ class Remote:
         with self._asking(name):
             found = self._obstore.get(self._store, name)
             if found.meta["size"] > most:
-                raise DataError(f"{self.url / name}: {found.meta['size']:,} bytes, expected at most {most:,}")
+                raise DataError(f"{self.url / name}: it has {found.meta['size']:,} bytes, expected at most {most:,}")
             tag = {key: found.meta[key] for key in ("e_tag", "version") if found.meta.get(key)}
             return bytes(found.bytes()), tag
 
@@ -184,7 +184,8 @@ class Remote:
     def _asking(self, name: str) -> Iterator[None]:
         if os.getpid() != self._process:  # a fork has no copies of obstore's threads, and would wait for them forever
             raise RuntimeError(
-                "this process was forked after object storage was used, so it cannot use the storage: spawn it instead"
+                "this process was forked after object storage was used, so it cannot use the storage. Start it with "
+                "the method spawn, not fork"
             )
         try:
             yield
@@ -192,7 +193,7 @@ class Remote:
             raise _refusal(self.url / name if name else self.url, error) from _harmless(error)
 
     def __reduce__(self) -> Any:
-        raise TypeError("a store holds credentials and is never pickled")
+        raise TypeError("a Remote holds credentials, so it cannot be pickled")
 
 
 def _entry(about: Any) -> Entry:
@@ -204,7 +205,7 @@ def _obstore(url: object = "a URL") -> ModuleType:
         import obstore  # noqa: PLC0415  optional
         import obstore.exceptions  # noqa: PLC0415  as above
     except ImportError as error:
-        raise UsageError(f"{url} needs the package obstore: {_CLOUD}") from error
+        raise UsageError(f"{url} needs the package obstore. Install it with {_CLOUD}") from error
     module: ModuleType = obstore
     return module
 
@@ -233,10 +234,7 @@ def _store_of(url: Url, patience: timedelta) -> Any:
 
 
 def _client_options(url: Url) -> dict[str, Any]:
-    """Time-outs, and the connection options in the environment.
-
-    If obstore is given options, it ignores the environment.
-    """
+    """Time-outs, and the connection options from the environment, which obstore ignores if it is given options."""
     prefix = {"gs": "GOOGLE_", "az": "AZURE_"}.get(url.parts.scheme, "AWS_")
     told = {name: os.environ.get(prefix + name.upper()) for name in _CONNECTION}
     return _TIMES | {name: value for name, value in told.items() if value is not None}
@@ -249,7 +247,7 @@ def _of_profile(url: Url) -> Any:
 
         return Boto3CredentialProvider(ttl=_ASKED_AGAIN)
     except ImportError as error:
-        raise UsageError(f"{url}: {_PROFILE} is set, and profiles need boto3: {_AWS}") from error
+        raise UsageError(f"{url}: {_PROFILE} is set, and profiles need boto3. Install it with {_AWS}") from error
     except Exception as error:  # botocore's classes are only known if it is installed
         why = type(error).__name__
         raise UsageError(f"{url}: no credentials for the profile in {_PROFILE} ({why}). See docs/storage.md") from error
@@ -284,7 +282,7 @@ def _harmless(error: Exception) -> Exception:
 
 
 def _reason(error: Exception) -> str:
-    """A few words about an error, which contain nothing secret."""
+    """A short reason for an error, without anything secret."""
     text = str(error)
     seen = [f"HTTP {found[1].strip()}" for found in [_STATUS.search(text)] if found]
     seen += [found[1] for found in [_CODE.search(text)] if found]

@@ -26,7 +26,7 @@ _AT_FIRST = timedelta(seconds=30)  # limit for the first contact with a server, 
 class RemoteSet(NamedTuple):
     """A set whose manifest and indexes are in the folder `root`.
 
-    While it is in use, `hold` keeps its staged tars from being evicted.
+    While the set is in use, `hold` prevents the eviction of its staged tars.
     """
 
     url: Url
@@ -51,7 +51,7 @@ class RemoteSet(NamedTuple):
         return cls(url, folder, found, Depot(remote, stage, found.digest, found.splits), hold)
 
     def tars(self, split: SplitInfo, columns: Columns) -> StagedTars:
-        """The tars of one split, whose columns give the positions of images."""
+        """The tars of one split; `columns` gives the positions of the images."""
         return StagedTars(self.depot, split, FirstLook(self, split, columns))
 
 
@@ -70,7 +70,10 @@ def read_manifest(url: Url) -> tuple[bytes, Manifest]:
 
 
 class FirstLook:
-    """Checks the headers of all images in a staged tar before a decoder sees any image, once per set and host."""
+    """Checks the headers of all images in a staged tar before a decoder sees any image.
+
+    Each tar is checked once per host.
+    """
 
     def __init__(self, found: RemoteSet, split: SplitInfo, columns: Columns) -> None:
         self._set, self._split, self._columns = found, split, columns

@@ -2,9 +2,10 @@
 
 Equal images have equal SHA-256. At first, only the first word (eight bytes, taken as a number) of each SHA-256 is
 compared, in several passes over the set. A pass sorts the numbers in one range, about 4 million numbers (32 MB), and
-finds those that occur twice. The whole SHA-256 is compared only for samples with such a number, for 262,144 numbers at
-a time (about 60 MB if each number has two samples). A set of n samples is read n / 2**22 times, rounded up, for the
-passes. It is also read once for every 262,144 numbers that occur twice, and once for the samples of the listed pairs.
+finds those that occur twice. The whole SHA-256 is compared only for samples with such a number. This takes 262,144
+numbers at a time (about 60 MB if each number has two samples). A set of n samples is read n / 2**22 times, rounded up,
+for the passes. The set is also read once for every 262,144 numbers that occur twice, and once for the samples of the
+listed pairs.
 """
 
 from collections.abc import Iterator
@@ -28,9 +29,9 @@ _WORDS = 4  # of 64 bits, in a SHA-256
 class Repeats(NamedTuple):
     """Counts of equal images.
 
-    `repeated`: for each split, how many of its samples have an image that occurs earlier in it. `conflicting`: for each
-    split, how many of its images have more than one label in it. `shared`: for each two splits, how many samples of the
-    second have an image that is also in the first.
+    `repeated` is the number of samples of each split whose image occurs earlier in the split. `conflicting` is the
+    number of images of each split that have more than one label in the split. `shared` is, for each two splits, the
+    number of samples of the second split whose image is also in the first.
     """
 
     repeated: dict[str, int]
@@ -93,7 +94,7 @@ class _Hashes:
                 first += len(words)
 
     def with_first_word(self, wanted: NDArray[np.uint64]) -> Iterator[tuple[_Rows, NDArray[np.int64]]]:
-        """Yield rows, and the indexes of those whose first word is in sorted `wanted`; no rows if `wanted` is empty."""
+        """Yield blocks of rows, each with the indexes of the rows whose first word is in the sorted array `wanted`."""
         for rows in self if len(wanted) else ():
             at = np.searchsorted(wanted, rows.words[:, 0]).clip(max=len(wanted) - 1)
             found = np.flatnonzero(wanted[at] == rows.words[:, 0])
@@ -110,7 +111,7 @@ class _Hashes:
 
 
 def _ranges(samples: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last number of each range; a range has about `_NUMBERS` of the set's first words."""
+    """Yield the first and the last number of each range; about `_NUMBERS` of the set's first words are in a range."""
     passes = max(1, -(-samples // _NUMBERS))
     for number in range(passes):
         yield (number << 64) // passes, ((number + 1) << 64) // passes - 1

@@ -29,7 +29,7 @@ Rows = NDArray[np.void]
 
 
 def rows_of(rows: Sequence[Row]) -> Rows:
-    """The rows as one array. Converting column by column is several times as fast as row by row."""
+    """The rows as one structured array. Converting column by column is several times as fast as row by row."""
     table = np.zeros(len(rows), ROW)
     for name, column in zip(ROW.names or (), zip(*rows, strict=True), strict=False):
         if name == "sha256":
@@ -40,5 +40,8 @@ def rows_of(rows: Sequence[Row]) -> Rows:
 
 
 def key_of(position: int) -> str:
-    """The key of the sample that the plan puts at `position` of its split. It has no dot: a dot would end the key."""
+    """The key of the sample at `position` of its split.
+
+    A key has no dot, because it ends at the first dot of a file's name.
+    """
     return f"{position:09d}"

@@ -23,7 +23,7 @@ class Need(NamedTuple):
 
 
 class _Places(NamedTuple):
-    """A rank's share of a partition: places `first` to `last` (excluded) of the partition's share of every batch."""
+    """The places of one rank in a partition: `first` to `last` (excluded) of the partition's places in every batch."""
 
     partition: int
     first: int
@@ -35,10 +35,10 @@ def training_needs(
 ) -> Iterator[Need]:
     """Yield, without end, the shards that a rank needs for `groups` from `first_step` on, in the order of first use.
 
-    `shards` has the number of samples of each shard. If the order has windows, a Need is one window. Otherwise it is
-    all shards of an epoch, or of a partition's part of an epoch. A shard is needed again in later epochs. Two
-    partitions need the same shard if one of them ends inside it. The orders of all shards in two epochs are kept in
-    memory, and the shard numbers of one window for each partition of these groups.
+    `shards` has the number of samples of each shard. If the order has windows, a Need is one window. Otherwise a Need
+    has all shards of an epoch, or of a partition's part of an epoch. A shard is needed again in later epochs. Two
+    partitions need the same shard if one of the partitions ends inside the shard. The orders of all shards in two
+    epochs are kept in memory. So are the shards of one window for each partition.
     """
     parts = order.partitions or Partitions(1, steps.global_batch, shards)
     lines = lru_cache(maxsize=2)(partial(Line, order.seed, shards=shards))
@@ -57,8 +57,8 @@ def shards_of(shards: tuple[int, ...], first: int, last: int) -> list[int]:
 def most_read(partitions: int, groups: int, ranks: int, ranks_per_host: int = 1) -> int:
     """The largest number of partitions from which a single host reads, for the groups that its ranks compute.
 
-    The result is `partitions` divided by the number of hosts if partitions and groups are both multiples of the number
-    of hosts; otherwise it is larger.
+    If partitions and groups are both multiples of the number of hosts, the result is `partitions` divided by that
+    number. Otherwise the result is larger.
     """
     parts, firsts = Partitions(partitions, groups, ()), range(0, ranks, ranks_per_host)
     hosts = [groups_of_host(groups, ranks, first, ranks_per_host) for first in firsts]
@@ -66,13 +66,13 @@ def most_read(partitions: int, groups: int, ranks: int, ranks_per_host: int = 1)
 
 
 def groups_of_host(groups: int, ranks: int, first: int, ranks_per_host: int) -> range:
-    """The consecutive groups of every step that the ranks of a host compute together; `first` is its first rank."""
+    """The consecutive groups of every step that the ranks of a host compute; `first` is the first rank of the host."""
     last = min(first + ranks_per_host, ranks) - 1
     return range(deal(groups, ranks, first).start, deal(groups, ranks, last).stop)
 
 
 def _places(parts: Partitions, steps: Steps, groups: range) -> list[_Places]:
-    """The places of a rank that computes `groups`, one entry for each partition that the groups belong to."""
+    """The places of a rank that computes `groups`, one entry for each partition whose samples are in the groups."""
     first, last = groups.start * steps.group, groups.stop * steps.group
     return [
         _Places(one, max(first - one * parts.share, 0), min(last - one * parts.share, parts.share))

@@ -27,7 +27,7 @@ _TOGETHER = 4  # tars in a window for samples that are read in order
 
 
 class ShardSet:
-    """A finished shard set. Opening checks the manifest and the size of every tar, and reads no tar.
+    """A finished shard set. Opening it checks the manifest and, in a folder, the size of every tar. No tar is read.
 
     `where` is the folder or URL of the set; `root` is the folder on this host that contains its manifest and indexes.
     """
@@ -66,7 +66,7 @@ class ShardSet:
 
     @property
     def beside(self) -> Path:
-        """The path beside which further files of the set may be stored; for a set at a URL, a path on this host."""
+        """The path beside which decoded images of the set may be stored; for a set at a URL, a path on this host."""
         return self.root.absolute() if self.remote is None else self.remote.depot.stage.decoded(self.digest)
 
     @property
@@ -190,7 +190,7 @@ class Split:
             self.staged.plan(iter(together), _TOGETHER * max(self.tar_bytes))
 
     def keep_open(self, tars: int) -> None:
-        """Keep at most `tars` tars open, if the split has so many that they are only opened when needed."""
+        """Keep at most `tars` tars open; without effect on a split that opened all its tars at the start."""
         self._tars.keep(tars)
 
     @property

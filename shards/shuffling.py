@@ -1,4 +1,4 @@
-"""Measures how well an order mixes the classes: compares the number of classes in a batch with a full shuffle's."""
+"""Measures how well an order mixes classes: compares the number of classes in a batch with that of a full shuffle."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class Classes(NamedTuple):
 class ShuffleQuality:
     """Average numbers of distinct classes in a batch and in a group, for several ways to shuffle.
 
-    `expected` is for random batches, `whole` for a full shuffle. The keys of `windows` are lengths of windows in
-    shards, and the keys of `partitions` are numbers of partitions.
+    `expected` is the mathematical expectation for random batches; `whole` was measured with a full shuffle. The keys of
+    `windows` are lengths of windows in shards, and the keys of `partitions` are numbers of partitions.
     """
 
     batch: int
@@ -44,14 +44,14 @@ Labels = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 def shuffle_quality(
     labels: Labels, counts: NDArray[np.int64], shards: tuple[int, ...], batch: int, group: int, lengths: tuple[int, ...]
 ) -> ShuffleQuality:
-    """Measure epoch 0 of seed 0 for a split.
+    """Measure how well the classes of a split are mixed in epoch 0 of seed 0.
 
     `counts` has the number of samples of each class, int64 (classes,). `shards` has the number of samples of each
     shard.
 
     A split smaller than the batch is treated as one batch, without partitions. Lengths of windows that contain the
-    whole split are omitted. Partitions are tried in all powers of two that divide the number of groups in a batch.
-    `labels` is called once. Only the ids of the examined batches and of two windows are in memory.
+    whole split are omitted. The numbers of partitions tried are all powers of two that divide the number of groups in a
+    batch. `labels` is called once. Only the ids of the examined batches and of two windows are in memory.
     """
     samples = sum(shards)
     whole = samples >= batch
@@ -74,7 +74,7 @@ def shuffle_quality(
 
 
 class Shares(NamedTuple):
-    """The smallest and the largest share of a batch, 0 to 1, that the samples given to `shares` have."""
+    """The smallest and the largest share, 0 to 1, that certain samples have in a batch; `shares` computes both."""
 
     smallest: float
     largest: float
@@ -86,7 +86,7 @@ class Shares(NamedTuple):
 def shares(
     first: int, shards: tuple[int, ...], batch: int, lengths: tuple[int, ...]
 ) -> tuple[Shares, dict[int, Shares]]:
-    """The shares of samples from id `first` on in the batches of epoch 0: with a full shuffle, and by window length."""
+    """The shares of the samples from id `first` on in batches of epoch 0: with a full shuffle, and by window length."""
     samples = sum(shards)
     batch = min(batch, samples)
 

@@ -1,4 +1,4 @@
-"""The local folder where a host keeps files fetched from object storage: layout, size limit, and users.
+"""Manages the stage, a local folder where a host keeps files fetched from object storage, and its size limit.
 
     STAGE/tars/ab/SHA256.tar      a tar, which sets and runs share
     STAGE/tars/ab/SHA256.partial  a tar that is being fetched, or that a process was fetching when it died
@@ -53,9 +53,9 @@ class Hold:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its folder, and the limit of its tars in bytes.
+    """A stage: its folder, and the limit for the total size of its tars in bytes.
 
-    Without a limit, they may take a share of the free space.
+    Without a limit, the tars may take a share of the free space.
     """
 
     folder: Path
@@ -70,11 +70,11 @@ class Stage:
         return cls(stage_folder(folder), stage_limit(limit))
 
     def most(self, used: int) -> int:
-        """The number of bytes that all tars together may have, if they have `used` bytes now."""
+        """The largest total size of all tars in bytes; `used` is their total size now."""
         return int(_SHARE * (free_bytes(self.folder) + used)) if self.limit is None else self.limit
 
     def reserve(self, sha256: str) -> None:
-        """Create the file of a tar, which then counts as being fetched."""
+        """Create the unfinished file of a tar, so that the tar counts as being fetched."""
         path = self.tar(sha256).with_suffix(PARTIAL)
         make_folder(path.parent, private=True)
         os.close(opened_to_lock(path))
@@ -124,7 +124,10 @@ class Stage:
 
     @contextmanager
     def unused(self, folder: Path) -> Iterator[bool]:
-        """Yield whether no process uses this folder. If so, no process can begin to use it until the block ends."""
+        """Yield whether no process uses this folder.
+
+        If the folder is unused, no process can begin to use it until the block ends.
+        """
         try:
             descriptor = os.open(folder / _LOCK, os.O_RDWR | system.NOFOLLOW | system.CLOEXEC)
         except OSError:

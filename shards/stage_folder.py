@@ -34,7 +34,7 @@ def stage_folder(named: str | None) -> Path:
     found = Path(with_home(named)) if named else private_folder("stage")
     if found is None:
         raise UsageError(
-            f"no folder headrace/stage in $XDG_CACHE_HOME or ~/.cache that only this user can write. {_GIVE}"
+            f"there is no folder headrace/stage in $XDG_CACHE_HOME or ~/.cache that only this user can write. {_GIVE}"
         )
     refuse_impossible(found)
     make_folder(found, private=True)

@@ -1,6 +1,7 @@
-"""Locks on staged files. A lock ends with the process that holds it, even if the process is killed.
+"""Locks staged files, so that no process removes a file that another process uses.
 
-A tar that is being read has a shared lock on its open file, so eviction, which needs an exclusive lock, skips it.
+A lock ends with the process that holds it, even if the process is killed. A tar that is being read has a shared lock on
+its open file, so eviction, which needs an exclusive lock, skips it.
 """
 
 import os
@@ -30,7 +31,7 @@ def opened_to_lock(path: Path) -> int:
 
 
 def is_still(path: Path, descriptor: int) -> bool:
-    """Whether the path still refers to the open file, which the inodes show."""
+    """Whether the path still refers to the open file; their inodes are compared."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

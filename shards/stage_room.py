@@ -2,7 +2,7 @@
 
 First, tars of other sets that no process uses are evicted, beginning with the least recently used tar. Then tars of the
 run's own set are evicted, in an order that the run chooses. A tar that is needed now is fetched even if there is no
-room. A tar that is fetched ahead waits for room, but not if its set stays within a minimum that every set may always
+room. A tar that is fetched ahead waits for room, except within a minimum number of bytes that every set may always
 have.
 """
 
@@ -20,7 +20,7 @@ from headrace.shards.stage_lock import remove_unused
 from headrace.shards.store import free_bytes
 
 Choose = Callable[[list[str]], Iterable[str]]
-"""Given the SHA-256 of all staged tars of the run's set, returns those that may be evicted, in order of eviction."""
+"""Takes the SHA-256 of all staged tars of the run's set; returns those that may be evicted, in order of eviction."""
 
 
 ANY = 1 << 62
@@ -52,7 +52,7 @@ class Room:
         """A function that is called with a message the first time that the limit is exceeded."""
 
     def take(self, wanted: Wanted) -> bool:
-        """Reserve room for a tar, which then counts as staged; return False if it must wait for room."""
+        """Reserve room for a tar, which then counts as staged; return False if the tar must wait for room."""
         with self._stage.only("room"):
             tars = list(self._stage.tars())
             taken = {one.sha256: self._size(one) for one in tars}
@@ -77,7 +77,7 @@ class Room:
             )
 
     def available(self) -> int:
-        """The number of bytes that the tars of the set can have here if all tars of unused sets are evicted."""
+        """The number of bytes that the tars of the set can have in the stage if all tars of unused sets are evicted."""
         with self._stage.only("room"):
             tars, held = list(self._stage.tars()), self._held()
         used = sum(one.bytes for one in tars)
@@ -85,7 +85,7 @@ class Room:
         return min(self._stage.most(used) - kept, free_bytes(self._stage.folder) + used - kept)
 
     def _lacking(self, tars: list[Staged], used: int, more: int) -> int:
-        """How many bytes must be freed so that `more` bytes fit into the limit and into the free space on the disk.
+        """The number of bytes to free so that `more` bytes fit into the limit and into the free space on the disk.
 
         Space that other downloads have reserved but not written yet does not count as free.
         """
@@ -97,7 +97,7 @@ class Room:
         return one.bytes if one.whole else max(one.bytes, self.own.get(one.sha256, 0))
 
     def _mine(self, tars: list[Staged]) -> int:
-        """The bytes of those `tars` that belong to the set."""
+        """The total size in bytes of those `tars` that belong to the set."""
         return sum(self._size(one) for one in tars if one.sha256 in self.own)
 
     def _evict(self, tars: list[Staged], wanted: Wanted, lacking: int) -> list[Staged]:

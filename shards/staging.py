@@ -1,7 +1,7 @@
 """Stages tars of a set from object storage on this host: fetches them ahead of a run or on request, and opens them.
 
-Each process fetches the missing tars that it needs now, unless another process is already fetching them. One process
-also fetches tars ahead. So each tar is fetched once per host, and the processes need not exchange messages.
+Each process fetches the missing tars that it needs now, unless another process is already fetching them. One process of
+each host also fetches tars ahead. So each tar is fetched once per host, and the processes need not exchange messages.
 """
 
 import os
@@ -34,7 +34,7 @@ _KEPT_SHARE = 0.5  # share of the limit that tars to be kept may take, such as t
 _LAST_SECONDS = 5.0  # time to wait for the threads of a split that was not closed; they may be inside obstore
 
 Look = Callable[[int, int], None]
-"""Given the index and the descriptor of a tar, raises DataError if an image in the tar must not be decoded."""
+"""Takes the index and the descriptor of a tar; raises DataError if an image in the tar must not be decoded."""
 
 
 class Depot:
@@ -87,7 +87,7 @@ class Staging:
             self._ahead.check()
 
     def have(self, number: int, window: int, told: Told) -> bool:
-        """Fetch a tar for a window if the tar is missing; return False if there is no room and it is not needed yet.
+        """Fetch a tar for a window if missing; return False if there is no room and the tar is not needed now.
 
         `told` is called whenever bytes arrive; an error that it raises ends the download.
         """
@@ -109,7 +109,7 @@ class Staging:
         return sum(_size(tar) or _size(tar.with_suffix(PARTIAL)) for tar in tars)
 
     def close(self, patience: float | None = None) -> None:
-        """Stop fetching ahead, and wait at most `patience` seconds for each of its threads to end."""
+        """Stop fetching ahead, and wait at most `patience` seconds for each fetching thread to end."""
         if self._ahead is not None:
             self._ahead.close(patience)
         self._ahead = None
@@ -125,9 +125,9 @@ class Staging:
     def _may_go(self, staged: list[str], window: int) -> list[str]:
         """The staged tars of the set that may be evicted for a tar of `window`, in the order of eviction.
 
-        First come tars of this split that are never used again, then tars of splits without a plan. Then come tars that
-        other splits do not use soon, and last tars of this split whose next use is after `window`. Tars of splits for
-        which `keep` was called are not evicted.
+        First come tars of this split that are never used again, then tars of splits for which `plan` was not called.
+        Then come tars that other splits do not use soon, and last tars of this split whose next use is after `window`.
+        Tars of splits for which `keep` was called are not evicted.
         """
         free = [one for one in staged if one not in self.depot.kept]
         never = self.spare(free, NEVER - 1) if self._ahead else []
@@ -139,12 +139,12 @@ class Staging:
 
     @property
     def tars(self) -> Collection[str]:
-        """The tars of this split, by their SHA-256."""
+        """The SHA-256 of each tar of this split."""
         return self._numbers
 
     @property
     def soon(self) -> int:
-        """The number of the last window whose tars are fetched ahead now."""
+        """The number of the last window whose tars may be fetched now."""
         return self._ahead.last if self._ahead else 0
 
 
@@ -188,7 +188,7 @@ class StagedTars(Tars):
 
     @property
     def bytes(self) -> int:
-        """The size in bytes of the tars that `fetch_all` fetches; before it is called, of all tars."""
+        """The total size in bytes of the tars that `fetch_all` fetches, or of all tars before `fetch_all` is called."""
         return sum(self.staging.shards[number].bytes for number in self._asked)
 
     @property

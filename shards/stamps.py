@@ -1,7 +1,8 @@
-"""`source.stat`: one line for each part of a set, with the location of its source, its stamp and its options.
+"""The file `source.stat`: one line for each part of a set, with the location and the stamp of the part's source.
 
-A stamp identifies the state of a source. No digest covers this file. With this file, the next prep need not compare the
-contents of files, and remedies can name the source.
+The line also has the options of prep. A stamp identifies the state of a source: the next prep compares stamps instead
+of the contents of files. Remedies take the location of the source from this file. The set's digest does not depend on
+this file.
 """
 
 import json
@@ -47,12 +48,15 @@ def with_line(content: bytes, number: int, line: bytes) -> bytes:
 
 
 def same_source(one: Stamp, other: Stamp) -> bool:
-    """Whether two stamps have the same source in the same state. Options are not compared: old stamps lack them."""
+    """Whether two stamps have the same source in the same state.
+
+    Options are not compared: stamps of old versions lack them.
+    """
     return [source_of(one), one.get("stamp")] == [source_of(other), other.get("stamp")]
 
 
 def source_of(stamp: Stamp) -> Any:
-    """The location of the source: an absolute path or a URL. If the stamp is damaged, it may be any value."""
+    """The location of the source: an absolute path or a URL. For a damaged stamp, the result may be any value."""
     source = stamp.get("source")
     return with_home(source) if isinstance(source, str) else source
 

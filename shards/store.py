@@ -1,7 +1,7 @@
 """Makes files visible atomically: writes them under another name, flushes them to the disk, then renames them.
 
 A file with its final name is complete. A folder is filled beside its target and renamed as a whole, so that a reader
-sees either the finished set or nothing.
+sees either the finished folder or nothing.
 """
 
 import ctypes
@@ -40,7 +40,7 @@ def storage_error(error: OSError, path: Path) -> HeadraceError:
     """
     refuse_limit(error)
     if error.errno in _NO_SPACE:
-        return FullError(f"{path}: {_what_is_full(error, path)} and try again")
+        return FullError(f"{path}: {_what_is_full(error, path)}")
     if error.errno in _NO_ACCESS:
         return UsageError(f"{path}: cannot write there ({error.strerror}). Choose a folder that is writable")
     if error.errno == errno.ENAMETOOLONG:
@@ -54,15 +54,15 @@ def _what_is_full(error: OSError, path: Path) -> str:
     """A sentence that says what the disk of `path` lacks (space, inodes or quota), and what to do."""
     nothing = "Finished files are not affected"
     if error.errno == errno.EDQUOT:
-        return f"the user's quota on this disk is used up. {nothing}; free some space, or ask for a larger quota,"
+        return f"the user's quota on this disk is used up. {nothing}; free space, or get a larger quota, and try again"
     free = free_bytes(path)
     disk = os.statvfs(_existing(path)) if hasattr(os, "statvfs") else None
     if disk and disk.f_files and not disk.f_favail and free > _AN_INODE:
         return (
             f"the disk has no inode left for another file (all {disk.f_files:,} are in use; {free:,} bytes are free). "
-            f"{nothing}; remove some files, however small,"
+            f"{nothing}; remove some files, however small, and try again"
         )
-    return f"the disk is full ({free:,} bytes free). {nothing}; free some space"
+    return f"the disk is full ({free:,} bytes free). {nothing}; free some space and try again"
 
 
 def free_bytes(path: Path) -> int:
@@ -78,7 +78,7 @@ def _existing(path: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in `folder` to the disk. Does nothing on Windows, which has no such call."""
+    """Flush the directory entries of `folder` to the disk. Does nothing on Windows, which has no such call."""
     if not system.POSIX:
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -147,7 +147,7 @@ def replacing(
 
 
 def _locked_file(path: Path) -> BinaryIO:
-    """A new file for writing, locked if the file system has locks; without locks, such a file is never cleaned up."""
+    """A new file for writing, locked if the file system has locks; without locks, it remains if this process dies."""
     while True:
         stream = path.open("w+b")
         with suppress(OSError):
@@ -164,7 +164,7 @@ def write_bytes(path: Path, data: bytes | memoryview, first: Callable[[], None] 
 
 
 def write_link(path: Path, target: Path) -> None:
-    """Make `path` a link to `target` (relative to it) atomically; an older link is replaced."""
+    """Make `path` a link to `target` (relative to the folder of `path`) atomically; an older link is replaced."""
     partial = partial_of(path)
     try:
         partial.unlink(missing_ok=True)
@@ -175,7 +175,7 @@ def write_link(path: Path, target: Path) -> None:
 
 
 def link(path: Path, target: Path) -> None:
-    """Make `target` a hard link to the file `path`, or a copy if no link can be made; not atomic."""
+    """Make `target` a hard link to the file `path`, or a copy if no link can be made; this is not atomic."""
     with writing(target):
         target.unlink(missing_ok=True)
         try:
@@ -284,7 +284,7 @@ def _old(target: Path) -> Path:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names atomically; False if the system (not Linux) or the file system (such as NFS) cannot."""
+    """Exchange two names atomically; return False outside Linux, and if the file system cannot do this, as NFS."""
     exchange = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     if exchange is None:
         return False

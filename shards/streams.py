@@ -14,12 +14,15 @@ from headrace.shards.printable import printable
 
 
 class _Lasting(io.FileIO):
-    """A file on a descriptor whose writes never raise an error. `lost` is the first error that a write had."""
+    """A file on a descriptor whose writes never raise an error. `lost` is the error of the first failed write."""
 
     lost: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write all or a part of the bytes. If a non-blocking pipe is full, wait as for a blocking pipe."""
+        """Write the bytes or a part of them; return the number of bytes written or dropped.
+
+        If a non-blocking pipe is full, wait as for a blocking pipe.
+        """
         try:
             while (written := super().write(data)) is None:
                 select.select([], [self], [])

@@ -1,4 +1,4 @@
-"""Checks folders that a command is about to write: what a path refers to, and whether it may be replaced."""
+"""Checks folders that a command is about to write: what a path refers to, and whether the folder may be replaced."""
 
 import os
 import re
@@ -48,7 +48,8 @@ def refuse_mount_point(folder: Path, inside: str) -> None:
 def refuse_of_others(folder: Path) -> None:
     """Raise UsageError if `folder` exists and belongs to another user, who may have put anything into it.
 
-    To find out the owner of new files, this function makes a file: network and FUSE disks have their own rules.
+    To find out the owner of new files, this function makes a file, because network and FUSE disks may choose another
+    owner.
     """
     try:
         seen = folder.lstat()
@@ -59,8 +60,8 @@ def refuse_of_others(folder: Path) -> None:
     if seen.st_uid != own:
         owner = _name(seen.st_uid)
         raise UsageError(
-            f"{folder}: it belongs to {owner}, but files made here belong to {_name(own)}; only files of the same "
-            f"user are used. Ask {owner} to remove it, or choose another OUT"
+            f"{folder}: it belongs to {owner}, but files made here belong to {_name(own)}; a folder of "
+            f"another user is not used. Ask {owner} to remove it, or choose another OUT"
         )
 
 

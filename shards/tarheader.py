@@ -40,7 +40,7 @@ def text(name: bytes) -> str:
 
 
 def parse(block: bytes) -> Header:
-    """Parse the header in a block. Raises NoHeaderError unless its checksum is right."""
+    """Parse the header in a block. Raises NoHeaderError unless the checksum is right."""
     if len(block) < BLOCK or not _sums_up(block):
         raise NoHeaderError
     name = _until_nul(block[:100])
@@ -50,7 +50,7 @@ def parse(block: bytes) -> Header:
 
 
 def _sums_up(block: bytes) -> bool:
-    """Whether the checksum is right. It is the sum of all bytes, which some old programs treated as signed numbers."""
+    """Whether the checksum is right: the sum of all bytes, which some old programs treated as signed numbers."""
     try:
         expected = _number(block[_SUM_FIELD])
     except ValueError:
@@ -67,7 +67,7 @@ def _until_nul(field: bytes) -> bytes:
 def _number(field: bytes) -> int:
     """Parse a number: octal digits, or base 256 after a byte 0x80.
 
-    It is never negative: a negative size would move the walk through the tar backwards.
+    Negative numbers are refused: a negative size would lead backwards in the tar.
     """
     if field[0] == 0x80:
         return int.from_bytes(field[1:])
@@ -134,7 +134,7 @@ def _records(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def sparse_map_follows(block: bytes, *, first: bool) -> bool:
-    """Whether another block of an old GNU sparse file's map follows `block`.
+    """Whether another block of the map of a sparse file (old GNU format) follows `block`.
 
     If `first` is true, `block` is the file's header, otherwise it is a block of the map.
     """

@@ -62,9 +62,9 @@ class Tars:
         self._most = min(tars, most_tars())
 
     def want(self, shards: NDArray[np.int64]) -> None:
-        """Wait until the tars of these shards can be opened. Does not wait for tars in a folder.
+        """Wait until the tars of these shards can be opened. Tars in a folder need no wait.
 
-        Called for every batch.
+        The caller calls this method for every batch.
         """
 
     def descriptors(self, shards: NDArray[np.int64]) -> tuple[NDArray[np.int64], object]:

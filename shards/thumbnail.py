@@ -1,4 +1,4 @@
-"""Small pictures as bytes, for pages: photographs as JPEG, tables of colours as PNG, both written by Pillow."""
+"""Makes small pictures for HTML pages with Pillow: photographs as JPEG, tables of colours as PNG."""
 
 import io
 

@@ -11,7 +11,7 @@ UNCLEAR = "EXIF data that decoders read in different ways"
 RULE = 1
 """The version of the rules of `why_unsafe`.
 
-Increase it when the rules refuse more files; sets are then checked again.
+Increase this number when the rules refuse more files; sets are then checked again.
 """
 # Bytes that are read of an image: most headers end within _FIRST bytes, headers with a thumbnail within _LONGER.
 _FIRST, _LONGER = 4 << 10, 128 << 10
@@ -33,7 +33,7 @@ def why_unsafe(data: bytes) -> str:
 
 
 def why_unsafe_at(descriptor: int, offset: int, size: int) -> str:
-    """Like `why_unsafe`, for an image in an open tar. Only the headers of a JPEG are read."""
+    """Like `why_unsafe`, for an image in an open tar. Of a JPEG, only the headers are read."""
     for length in (_FIRST, _LONGER):
         data = system.pread(descriptor, min(size, length), offset)
         if size <= length or data[:2] != jpeg.START:

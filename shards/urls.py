@@ -17,7 +17,10 @@ _OF_SERVERS = ("https", "http")
 
 
 class Url:
-    """A URL of a shard set, or of a file in one. Its `str` may be printed and stored, because it has no query."""
+    """A URL of a shard set, or of a file in one.
+
+    Its `str` may be printed and stored: it contains no user, password or query.
+    """
 
     def __init__(self, text: str) -> None:
         """Parse the text. Raises UsageError for a URL that cannot be used."""
@@ -51,7 +54,7 @@ class Url:
         return f"{f'[{host}]' if ':' in host else self._cased(host)}{'' if port is None else f':{port}'}"
 
     def _cased(self, host: str) -> str:
-        """The name of the host or bucket as the user wrote it, because names of buckets may be case-sensitive."""
+        """The name of the host or bucket as the user wrote it: upper and lower case may matter in names of buckets."""
         written = self.parts.netloc.rpartition("@")[2]
         return written[: len(host)] if written.lower().startswith(host) else host
 
@@ -84,7 +87,7 @@ class Url:
 
 
 def is_url(word: str) -> bool:
-    """Whether a word is a URL or is meant as one."""
+    """Whether a word is meant as a URL, because it contains `://`."""
     return _MARK in word
 
 
@@ -108,7 +111,7 @@ Location = Path | Url
 
 
 def location(where: "str | Path | Url") -> Location:
-    """The location that a user gave: a URL if it begins like one, else a folder. Raises UsageError."""
+    """The location that a user gave: a URL if it contains `://`, else a folder. Raises UsageError."""
     if isinstance(where, str):
         return Url(where) if is_url(where) else Path(where)
     return where

@@ -25,7 +25,7 @@ from headrace.shards.unsafe import why_unsafe_at
 
 Decode = Callable[[bytes], tuple[int, int]]  # width and height; raises DataError if an image does not decode
 Present = Callable[[ShardInfo], AbstractContextManager[object]]
-"""Returns a context in which a tar and its .idx are in the set's folder, so that they can be checked."""
+"""A function that returns a context in which a tar and its .idx are in the set's folder and can be checked."""
 Columns = dict[str, NDArray[Any]]
 _COLUMNS = ("shard", "offset", "size", "label", "crc32", "width", "height")
 _SHOWN = 3  # problems that are listed one by one for a shard
@@ -192,7 +192,8 @@ def _image_problem(path: Path, data: bytes, crc: int, sides: list[int], decode: 
 def _check_idx(path: Path, rows: Columns, found: dict[int, Member], text: Callable[[int], str]) -> Iterator[_Problem]:
     """Check each line of the .idx.
 
-    Its members must be in the tar, among them the row's JPEG and its label, whose content `text` gives.
+    The members that a line names must be in the tar. Among them must be the JPEG of the row and a label member with the
+    content that `text` gives.
     """
     try:
         lines = list(idx.parse(regular.read(path.with_suffix(".idx")).decode("utf-8")))

@@ -24,7 +24,7 @@ def manifest_at(where: Location) -> Manifest:
 
 
 def verify_at(where: Location, *, decode: Decode | None, threads: int, progress: Callable[[int], None]) -> Report:
-    """Like `verify`, for a folder or a URL. For a URL, the stage needs room for one more tar per thread."""
+    """Like `verify`, for a folder or a URL. For a URL, the disk of the stage needs room for one tar per thread."""
     if not isinstance(where, Url):
         return verify(where, decode=decode, threads=threads, progress=progress)
     stage, remote = Stage.of(), Remote(where)

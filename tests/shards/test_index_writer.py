@@ -199,7 +199,10 @@ def test_every_flipped_bit_of_what_is_read_is_found(tmp_path: Path) -> None:
 def test_nothing_is_left_of_a_file_that_is_not_finished(tmp_path: Path) -> None:
     """No file is left when rows are missing at the end, or after an error."""
     rows = rows_in([10])
-    with pytest.raises(ValueError, match="9 rows for 10 samples"), writing(tmp_path / "a.parquet", 10) as writer:
+    with (
+        pytest.raises(ValueError, match="9 rows were added, but the split has 10 samples"),
+        writing(tmp_path / "a.parquet", 10) as writer,
+    ):
         writer.add(rows[:9], *(names[:9] for names in names_of(rows)))
     with pytest.raises(KeyError), writing(tmp_path / "a.parquet", 10) as writer:
         raise KeyError("another's")

@@ -154,11 +154,11 @@ def test_memory_is_that_of_a_partition() -> None:
 @pytest.mark.parametrize(("count", "batch"), [(0, 8), (3, 8), (16, 8)])
 def test_partitions_divide_the_batch(count: int, batch: int) -> None:
     """The number of partitions must divide the batch, so that each place belongs to exactly one partition."""
-    with pytest.raises(ValueError, match="expected a divisor of the batch"):
+    with pytest.raises(ValueError, match="expected a number that divides the batch"):
         Partitions(count, batch, (10,))
 
 
 def test_partitions_of_another_set_are_refused() -> None:
     """Partitions must cover exactly the samples of the set."""
-    with pytest.raises(ValueError, match="expected the set's 10"):
+    with pytest.raises(ValueError, match="have 9 samples, expected 10"):
         Order(10, 0, None, Partitions(2, 4, (9,)))

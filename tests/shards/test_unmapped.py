@@ -54,7 +54,7 @@ def test_folder_that_may_not_be_written(tmp_path: Path, folder: Path, there: str
     figures, *trouble = result.stdout.splitlines()
     assert figures == f"{SAMPLES} 1 True"
     assert len(trouble) == 1
-    assert "every process has its own copy: no folder headrace/columns" in trouble[0]
+    assert "every process has its own copy: there is no folder headrace/columns" in trouble[0]
 
 
 MOUNTED = """
@@ -92,7 +92,7 @@ def test_without_a_private_folder(tiny_set: Path, tmp_path: Path, folder: Path) 
     ours, columns = opened(tiny_set)
     assert same(columns, tiny_set)
     assert not is_mapped(columns)
-    assert "cannot be shared, so every process has its own copy: no folder headrace/columns" in ours.trouble
+    assert "cannot be shared, so every process has its own copy: there is no folder headrace/columns" in ours.trouble
     (tmp_path / "cache" / "headrace").unlink()
     folder.mkdir(parents=True)
     folder.chmod(0o777)

@@ -249,7 +249,10 @@ def test_forked_process_is_told(faulty: Faulty) -> None:
         check=True,
     )
     assert run.stdout.splitlines() == [
-        "this process was forked after object storage was used, so it cannot use the storage: spawn it instead",
+        (
+            "this process was forked after object storage was used, so it cannot use the storage. Start it with "
+            "the method spawn, not fork"
+        ),
         "7",
     ]
 
@@ -258,7 +261,7 @@ def test_stores_are_never_pickled(faulty: Faulty) -> None:
     """They hold credentials."""
     import pickle
 
-    with pytest.raises(TypeError, match="never pickled"):
+    with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(Remote(Url(faulty.url)))
 
 

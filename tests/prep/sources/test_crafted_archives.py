@@ -202,7 +202,7 @@ def test_file_that_a_later_one_replaces_is_reported(tmp_path: Path) -> None:
 def test_name_that_is_a_bomb(tmp_path: Path) -> None:
     """A name of several megabytes is refused before it is read."""
     (tmp_path / "a.tar").write_bytes(tarred({b"n" * (2 << 20): b""}))
-    with pytest.raises(DataError, match="a name of 2,097,15"):
+    with pytest.raises(DataError, match=r"an impossibly long name \(2,097,15"):
         list(members(tmp_path / "a.tar"))
 
 
