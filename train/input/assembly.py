@@ -1,4 +1,7 @@
-"""Assembles the input. Runs, evaluation and `Loader` all build their ImagePipeline and Feed through this module."""
+"""Builds the input: the pipeline that makes images from JPEGs, and the feed that makes batches ahead of time.
+
+Runs, evaluations and `Loader` all build their ImagePipeline and their Feed through this module.
+"""
 
 from collections.abc import Iterator
 from typing import Self
@@ -17,11 +20,11 @@ from headrace.train.machine.place import Place
 
 
 class Input:
-    """Makes the batches that plans describe, from the images of a split, in this process.
+    """Makes batches in this process, from the images of a split; a plan lists the samples and random draws of a batch.
 
-    A plan has at most `max_batch` samples. `decode` and `interpolation` are values of the recipe's keys runtime.decode
-    and augment.interpolation. If the cache `decoded` is given, pixels are read from this cache. Raises UsageError if
-    `decode` requests a GPU that does not exist.
+    A plan has at most `max_batch` samples. `decode` and `interpolation` take the same values as the recipe's keys
+    runtime.decode and augment.interpolation. `decoded` is a cache of decoded images; if it is given, no image is
+    decoded again. Raises UsageError if `decode` requests a GPU that does not exist.
     """
 
     def __init__(
@@ -48,19 +51,19 @@ class Input:
         )
 
     def feed(self, plans: Iterator[Plan], depth: int = 3) -> Feed:
-        """Return a feed of the batches of `plans`, which keeps up to `depth` batches ready.
+        """Return a feed, whose thread makes the batches of `plans` and keeps up to `depth` of them ready.
 
         Close this feed before starting another one.
         """
         return Feed(self._pipeline, plans, self._accelerator, depth, self._waited)
 
     def _waited(self) -> float:
-        """Return the time in seconds for which batches have waited for tars that were being fetched from a URL."""
+        """Return how many seconds batches have waited, in total, for tars that were being fetched from a URL."""
         staged = self._split.staged if isinstance(self._split, Split) else None
         return staged.waited if staged else 0.0
 
     def images(self, plans: Iterator[Plan]) -> Iterator[tuple[Plan, Tensor]]:
-        """Yield each plan with its resized images, uint8 (b, size, size, 3), before augmentation and upload."""
+        """Yield each plan with its cropped and resized images, uint8 (b, size, size, 3), not yet augmented further."""
         return self._pipeline.run(plans)
 
     def part(self, part: Part) -> Taken[Plan]:
@@ -73,7 +76,7 @@ class Input:
         )
 
     def close(self) -> None:
-        """End the threads of the pipeline. Close the feed before calling this."""
+        """End the threads of the pipeline. Close any feed of this object first."""
         self._pipeline.close()
 
     def __enter__(self) -> Self:

@@ -25,7 +25,7 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, plan: Plan, images: Tensor, accelerator: Accelerator) -> "Batch":
-        """Return the batch of a plan: apply the plan's changes to the resized images, and copy the labels."""
+        """Return the batch of a plan: augment the resized images as planned, and copy the labels to the device."""
         images = changed(images, plan.changes, accelerator)
         partner = None if plan.mix is None else accelerator.upload(plan.mix.partner)
         return cls(images, accelerator.upload(plan.labels), partner, plan)
@@ -38,9 +38,10 @@ class Batch(NamedTuple):
 
 
 def resident_batch(samples: int, size: int, accelerator: Accelerator) -> Batch:
-    """Return a batch of `samples` noise images of `size` pixels, already on the device, to warm up and time the step.
+    """Return a batch of `samples` images of noise that is already on the device, to warm up and time the step.
 
-    The pixels are noise, because a device may compute faster with equal numbers than with real images.
+    `size` is the side of the images in pixels. The pixels are noise, because a device may compute faster with equal
+    numbers than with real images.
     """
     ids, corners = np.zeros(samples, np.int64), np.zeros((samples, 2), np.float32)
     plan = Plan(0, 0, ids, ids, Wanted(ids, Views(corners, corners), size))

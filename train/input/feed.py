@@ -1,7 +1,7 @@
-"""Makes batches ahead of the step in a thread, and measures how long the step waits for them.
+"""Makes batches in a thread, ahead of the training step, and measures how long the step waits for batches.
 
-plans --> [ImagePipeline] --> Batch --> queue of `depth` --> training step
-`------------- feed thread ----------'
+The feed's thread takes plans, makes their images with the ImagePipeline, and puts a Batch of each plan into a queue of
+`depth` batches. The training step takes the batches from this queue.
 """
 
 import queue
@@ -24,9 +24,9 @@ _PATIENCE_SECONDS = 5.0  # of waiting in the garbage collector, which may hold a
 class Feed:
     """Iterates over the batches of `plans`. `stalled` is the time in seconds for which the consumer has waited.
 
-    An error in the feed's thread is raised in the consumer, at the latest in place of the failed batch. Each later
-    request raises the error again. Close the feed or use it as a context manager: this ends the thread, even if plans
-    are left.
+    If the feed's thread fails, its error is raised in the consumer in place of the failed batch or of an earlier one.
+    Each later request for a batch raises the error again. To end the thread, even if plans are left, close the feed or
+    use it as a context manager.
     """
 
     def __init__(
@@ -77,14 +77,15 @@ class Feed:
     def wait_for_first(self) -> float:
         """Wait until the first batch is ready, an error occurs, or there is no batch to prepare.
 
-        Return the time waited, in seconds. Files are opened and loops compiled in this time, so it is not a stall.
+        Return the time waited, in seconds. Files are opened and loops compiled in this time, so it does not count as a
+        stall.
         """
         began = time.perf_counter()
         self._begun.wait()
         return time.perf_counter() - began
 
     def close(self) -> None:
-        """End the thread, even in the middle of the plans, and wait until it has ended."""
+        """End the thread, even if plans are left, and wait until the thread has ended."""
         self._closing.set()
         self._thread.join()
 

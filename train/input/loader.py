@@ -1,4 +1,4 @@
-"""Defines `headrace.Loader`, which offers the input to any training loop."""
+"""Defines `headrace.Loader`, which yields batches of a shard set to any training loop."""
 
 import weakref
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ from headrace.train.recipe.sections import Augment
 class Planned(NamedTuple):
     """The plan of one batch over all ranks, made without reading images.
 
-    Each column has length n, in the order of the batch.
+    The arrays have one row for each of the n samples, in the order of the batch.
     """
 
     ids: NDArray[np.int64]
@@ -45,40 +45,40 @@ class Loader:
     int64 (b,), or float32 (b, classes) if `augment` mixes images or `smoothing` is on.
 
     Training (`split="train"`, or `train=True`) is one endless sequence of steps. The whole set is shuffled again in
-    each epoch. Each `iter()` yields `len(self)` batches from `step` on, but the first `iter()` after `seek` or
-    `load_state_dict` stops at the end of the epoch. After a `break`, the next `iter()` yields the batches that follow:
-    `step` counts the batches that were yielded.
+    each epoch. Each `iter()` yields `len(self)` batches from `step` on. Only the first `iter()` after `seek` or
+    `load_state_dict` may yield fewer: it stops at the end of the epoch. After a `break`, the next `iter()` continues
+    with the following batch, because `step` counts the batches that were yielded.
 
     In validation, each `iter()` yields the whole split once, in order. All ranks get the same number of batches of the
-    same size. The samples of the last batch are spread evenly over the ranks, and padding rows are zeros whose target
-    is -100. To compute a mean, therefore add up the sums and counts of all batches and ranks, and divide once at the
-    end. If there are several sizes, validation uses the last one.
+    same size. If the last batch is short, its samples are spread evenly over the ranks, and each rank's part is padded
+    with images of zeros whose target is -100. To compute the mean of a metric, add up its sums and the numbers of real
+    samples over all batches and ranks, and then divide once. If there are several sizes, validation uses the last one.
 
     `shards`: a folder, a URL or a ShardSet. `batch`: samples in a step, over all ranks. `size`: side of the images, or
     ((first step, side), ...). `augment`: a recipe's name or file, an Augment section, or its values; None means that
     images are only resized and cropped, as in evaluation. `group`: divide the samples of a batch into groups of this
     size, within which images are mixed. `window`: shuffle within windows of this many shards, for storage with slow
     random reads. `partitions`: divide the sample order into this many partitions, so that each of several hosts fetches
-    only some shards. A partition fills the same places of every batch, and reads different shards in each epoch.
-    `crop`: if crops are not random, the side of the central square as a fraction of the image's shorter side.
-    `interpolation`: "bilinear" or "bicubic"; None means the filter of `augment`, or bilinear. `normalise`: (mean, std)
-    for pixels in 0 to 1, or a mapping with the keys mean and std. `device`: None means the current GPU, or the CPU if
-    there is none. `rank`, `world`: None means the values of the initialised process group, or else those of torchrun's
-    environment variables, or else a single process. `threads`: CPU threads of this rank. `cache="decoded"`: decode each
-    image once, into a file that all ranks of a host share. The file is in `cache_dir`, or beside the shard set.
-    `decode="mixed"`: decode JPEGs on the GPU. `pad=False`, only for a single rank: the last batch of validation is
-    short instead of padded.
+    only some shards. Each partition fills the same places in every batch; which shards are in a partition changes from
+    epoch to epoch. `crop`: if crops are not random, the side of the central square as a fraction of the image's shorter
+    side. `interpolation`: "bilinear" or "bicubic"; None means the value in `augment`, or bilinear if there is no
+    `augment`. `normalise`: (mean, std) for pixels in 0 to 1, or a mapping with the keys mean and std. `device`: None
+    means the current GPU, or the CPU if there is none. `rank`, `world`: None means the values of the initialised
+    process group, or else those of torchrun's environment variables, or else a single process. `threads`: CPU threads
+    of this rank. `cache="decoded"`: decode each image once, into a file that all ranks of a host share. The file is in
+    `cache_dir`, or beside the shard set. `decode="mixed"`: decode JPEGs on the GPU. `pad=False`, only for a single
+    rank: the last batch of validation is short instead of padded.
 
-    The first `next` determines the ranks and the device, and starts the threads. The loader changes no settings of the
-    process, forks no process and calls no collective. Threads end and files close when the loader is closed or
-    garbage-collected.
+    The first `next()` on an iterator determines the ranks and the device, and starts the threads. The loader changes no
+    settings of the process, forks no process and calls no collective. Threads end and files close when the loader is
+    closed or garbage-collected.
 
-    Raises UsageError for arguments that do not fit the set or one another, and DataError for a damaged set.
+    Raises UsageError for arguments that do not suit the set or contradict one another, and DataError for a damaged set.
     """
 
     dataset = sampler = batch_sampler = None
-    """Attributes that some training loops, such as timm's, look up. They are None, because the loader itself orders
-    samples."""
+    """Attributes that some training loops, such as timm's, look up. They are None, because the loader has no separate
+    dataset or sampler."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Loader:
         return self._source.batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return an iterator over an epoch. The first `next` starts the threads, and ends the previous iterator."""
+        """Return an iterator over an epoch. Its first `next()` starts the threads, and ends the previous iterator."""
         return self._batches(None, None, bounded=False)
 
     def steps(self, first: int | None = None, last: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -186,24 +186,27 @@ class Loader:
         """
         if wanted != self._settings.mixes:
             raise UsageError(
-                f"mixup_enabled = {wanted}: augment decides whether images are mixed. For epochs without mixing, "
-                "make another Loader, and seek the step of this one"
+                f"mixup_enabled = {wanted}: only the argument augment decides whether a Loader mixes images. To change "
+                "this, make a Loader with another augment, and pass this Loader's step to its seek()"
             )
 
     def seek(self, step: int) -> None:
-        """Go to a step, in O(1). The current iterator ends, and the next one stops at the end of that step's epoch."""
+        """Go to a step, in O(1).
+
+        The current iterator ends, and the next iterator stops at the end of the epoch of `step`.
+        """
         self._refuse_validation("seek")
         if step < 0:
             raise UsageError(f"seek({step}): expected a step of at least 0")
         self._step, self._to_epoch_end, self._current = step, True, None
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch, unless `step` is already in it. In validation this has no effect."""
+        """Go to the start of an epoch, unless `step` is already in that epoch. In validation, do nothing."""
         if self._settings.train and epoch != self.epoch:
             self.seek(epoch * len(self))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step, and the arguments that must be the same when the state is loaded; {} in validation.
+        """Return the step, and the arguments that a loader must share to load this state; {} in validation.
 
         The state takes less than 1 kB and is equal on all ranks.
         """
@@ -217,7 +220,10 @@ class Loader:
         if self._settings.train:
             self.seek(step_in(state, self._identity))
         elif state:
-            raise UsageError(f"the split {self._settings.split!r} is used for validation, which has no state to load")
+            raise UsageError(
+                f"this Loader is for validation with the split {self._settings.split!r}, and has no state to load. "
+                "Load the state into the Loader for training"
+            )
 
     def plan(self, step: int) -> Planned:
         """Return the samples of a step's batch over all ranks. In validation, `step` is the number of a batch."""
@@ -241,12 +247,15 @@ class Loader:
     def _refuse_validation(self, what: str) -> None:
         if not self._settings.train:
             raise UsageError(
-                f"{what} is only for training. This Loader is for validation with the split {self._settings.split!r}: "
-                "each iter() begins at the start of the split"
+                f"{what}() is only for training, but this Loader is for validation with the split "
+                f"{self._settings.split!r}: iterate over the Loader, which always begins at the start of the split"
             )
 
     def _batches(self, first: int | None, last: int | None, *, bounded: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of one pass. The first `next` makes this pass the current one; nothing happens earlier."""
+        """Yield the batches of one pass (one iterator).
+
+        Nothing happens before its first `next()`, which ends any other pass.
+        """
         this = self._current = object()
         end = self._begin(first, last, bounded=bounded)
         while end is None or self._step < end:
@@ -255,12 +264,12 @@ class Loader:
             yield batch
             if self._current is not this:
                 raise UsageError(
-                    "this iterator of a Loader has ended: another one was advanced, or the loader was closed or moved "
-                    "by seek, set_epoch or load_state_dict. A loader makes one pass at a time"
+                    "this iterator of a Loader has ended, because another iterator was used, or the loader was closed "
+                    "or moved by seek, set_epoch or load_state_dict. Make a new one, and use only one at a time"
                 )
 
     def _begin(self, first: int | None, last: int | None, *, bounded: bool) -> int | None:
-        """Go to the first step of a pass. Return the step after the pass's last step, or None if there is none."""
+        """Go to the first step of a pass. Return the step after the pass's last one, or None if the pass is endless."""
         if not self._settings.train:
             self._step = 0
             self._source.rewind()

@@ -32,7 +32,7 @@ _INTERPOLATIONS = ("bilinear", "bicubic")
 
 @dataclass(frozen=True)
 class Settings:
-    """The arguments of a loader that decide the content of its batches. None of them depends on the ranks."""
+    """The arguments of a loader that decide the content of its batches. They do not depend on the number of ranks."""
 
     split: str
     train: bool
@@ -79,7 +79,7 @@ class Settings:
 
     def _check_training(self) -> None:
         if self.group and self.batch % self.group:
-            raise UsageError(f"group = {self.group} does not divide batch = {self.batch}")
+            raise UsageError(f"group = {self.group} does not divide batch = {self.batch}: change one of them")
         self._check_partitions()
         if self.mixes and not self.group:
             raise UsageError(
@@ -89,8 +89,8 @@ class Settings:
             )
         if self.augment and self.augment.mixup and self.normalise is None:
             raise UsageError(
-                "mixup blends images, which gives values that uint8 cannot hold. Give normalise, or augment without "
-                "mixup"
+                "mixup blends images, which gives fractions, but normalise=None keeps images as uint8. Give normalise, "
+                "or augment without mixup"
             )
 
     def _check_partitions(self) -> None:
@@ -102,7 +102,7 @@ class Settings:
 
     @property
     def mean(self) -> Colour:
-        """The colour of erased pixels, 0 to 255: the mean of `normalise`, or ImageNet's mean if that is None."""
+        """The colour of erased pixels, 0 to 255: the mean in `normalise`, or ImageNet's mean if `normalise` is None."""
         return (self.normalise or normalise_of(IMAGENET) or ((0.0, 0.0, 0.0),))[0]
 
     @property
@@ -112,13 +112,13 @@ class Settings:
 
     @property
     def soft(self) -> bool:
-        """Whether the target of an image is a share for each class instead of a label."""
+        """Whether targets are soft: for each image, the share of each class instead of one label."""
         return self.train and (self.mixes or self.smoothing > 0)
 
     def share(self, ranks: int) -> int:
         """Return how many samples of a batch each of `ranks` ranks gets.
 
-        Raises UsageError if ranks would get unequal numbers.
+        Raises UsageError if the ranks cannot get equal numbers of samples.
         """
         if self.batch % (ranks * (self.group or 1)):
             fitting = [n for n in range(1, self.batch + 1) if self.batch % (n * (self.group or 1)) == 0]
@@ -130,7 +130,7 @@ class Settings:
         return self.batch // ranks
 
     def identity(self) -> dict[str, Any]:
-        """Return the arguments that must be equal when a state is loaded, by name.
+        """Return, by name, the arguments that must be equal in the loaders that save and load a state.
 
         Long values are replaced by hashes.
         """
@@ -169,7 +169,9 @@ def sizes_of(size: int | Sizes) -> Sizes:
         raise UsageError(f"size = {size!r}: expected a side in pixels, or ((first step, side), ...)") from error
     firsts, sides = [first for first, _ in stages], [side for _, side in stages]
     if not stages or firsts[0] != 0 or firsts != sorted(set(firsts)):
-        raise UsageError(f"size lists the steps {firsts}: the first step must be 0, and each later step larger")
+        raise UsageError(
+            f"size lists the steps {firsts}: the first step must be 0, and each step must exceed the one before"
+        )
     if wrong := [side for side in sides if side not in _SIDES]:
         raise UsageError(f"size = {wrong[0]}: expected a whole number from {_SIDES.start} to {_SIDES.stop - 1}")
     return stages
@@ -202,10 +204,10 @@ def _explain(error: ValidationError | TypeError) -> str:
 
 
 def normalise_of(normalise: Any) -> tuple[Colour, Colour] | None:
-    """Return mean and standard deviation in 0 to 255, or None if `normalise` is None.
+    """Return the mean and the standard deviation of pixels from 0 to 255, or None if `normalise` is None.
 
-    Otherwise `normalise` is a pair (mean, std) in 0 to 1, or a mapping with these keys, such as timm's data config.
-    Raises UsageError for anything else.
+    If not None, `normalise` is a pair (mean, std) for pixels from 0 to 1, or a mapping with the keys mean and std, such
+    as timm's data config. Raises UsageError for any other value.
     """
     if normalise is None:
         return None
@@ -215,7 +217,7 @@ def normalise_of(normalise: Any) -> tuple[Colour, Colour] | None:
     except (TypeError, ValueError) as error:
         raise UsageError(f"normalise = {normalise!r}: expected (mean, std), three numbers each; {error}") from error
     if not all(0 <= value <= 1 for value in mean) or not all(0 < value <= 1 for value in std):
-        raise UsageError(f"normalise = {normalise!r}: mean and std must be for pixels in 0 to 1, such as {IMAGENET}")
+        raise UsageError(f"normalise = {normalise!r}: expected mean and std for pixels in 0 to 1, such as {IMAGENET}")
     return _of_pixels(mean), _of_pixels(std)
 
 

@@ -1,6 +1,7 @@
 """Makes the batches of a `Loader`.
 
-Files are opened and threads are started for the first batch. `Source.close` closes the files and ends the threads.
+Files are opened and threads are started only when the first batch is requested. `Source.close` closes the files and
+ends the threads.
 """
 
 import logging
@@ -63,7 +64,7 @@ class _Opened(NamedTuple):
 
 
 class Source:
-    """Makes the batch of any step.
+    """Makes this rank's part of the batch of any step.
 
     A source does not refer to its `Loader`, so that an unused loader can be garbage-collected.
     """
@@ -82,7 +83,7 @@ class Source:
 
     @property
     def stalled(self) -> float:
-        """The time in seconds that was spent waiting for images."""
+        """The time in seconds for which `take` has waited for images."""
         return self._stalled + (self._feed.stalled if self._feed else 0.0)
 
     def take(self, step: int) -> tuple[Tensor, Tensor]:
@@ -113,7 +114,7 @@ class Source:
         return plan, self._splits().keys
 
     def rewind(self) -> None:
-        """Discard the batches that were made ahead, so that any step may be taken next."""
+        """Discard the batches that were made ahead: the next call of `take` starts a new feed."""
         self._next = -1
 
     def close(self) -> None:
@@ -174,7 +175,7 @@ class Source:
         return open_cache_alone(self._shards, self._settings.split, self._where.cache_dir, threads, _log.info)
 
     def _start(self, opened: _Opened, step: int) -> None:
-        """Replace the feed by a feed of this rank's groups from `step` on."""
+        """Replace the feed, which makes batches ahead in a thread, by a feed of this rank's groups from `step` on."""
         self._end_feed()
         world = opened.world
         if self._settings.train:
@@ -201,7 +202,7 @@ class Source:
         return self._split
 
     def _training(self, group: int) -> TrainPlans:
-        """Return the plans of training steps in groups of `group` samples. The size of groups only affects mixing."""
+        """Return plans for training steps, in groups of `group` samples. Only mixing depends on this number."""
         settings, split = self._settings, self._splits()
         augment = settings.augment
         order = Order.of(split.shard_sizes, settings.seed, settings.window, settings.partitions, settings.batch)
@@ -234,7 +235,7 @@ def _samples_of(shards: ShardSet, settings: Settings) -> int:
     if settings.train and settings.batch > samples[settings.split]:
         raise UsageError(
             f"batch = {settings.batch} is larger than the split {settings.split!r} "
-            f"({samples[settings.split]} samples): lower it"
+            f"({samples[settings.split]} samples): lower batch"
         )
     return samples[settings.split]
 
@@ -242,7 +243,7 @@ def _samples_of(shards: ShardSet, settings: Settings) -> int:
 def _refuse_early(settings: Settings, where: Where) -> None:
     """Raise UsageError for invalid arguments that can be detected before the first batch.
 
-    `rank` and `world` are checked too, if they are given.
+    If `rank` or `world` is given, the number of ranks is checked too.
     """
     if where.cache not in ("none", "decoded"):
         raise UsageError(f"cache = {where.cache!r}: expected 'none' or 'decoded'")
@@ -259,4 +260,4 @@ def _refuse_early(settings: Settings, where: Where) -> None:
 def _refuse_short_batch(settings: Settings, ranks: int) -> None:
     """Raise UsageError if the last batch of validation would not be padded, although several ranks share it."""
     if ranks > 1 and not settings.pad and not settings.train:
-        raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share: omit pad")
+        raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share equally: omit pad")

@@ -1,4 +1,4 @@
-"""The state of a `Loader`, the same on all ranks: a step, and the values that must match to load the state."""
+"""Makes and checks the state of a `Loader`: a step, and the arguments that a loader must share to load the state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from headrace.shards.errors import DataError, NewerError, UsageError
 
 FORMAT = 1
 _BEFORE = {"partitions": 1, "interpolation": "bilinear"}
-"""Values of keys that are missing in states of earlier versions: the only values that those versions supported."""
+"""The values of keys that states of earlier versions of Headrace lack; those versions supported only these values."""
 
 
 def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -16,20 +16,22 @@ def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
-    """Return the step in a state; `identity` has the values of the loader that must match the state.
+    """Return the step in a state; `identity` has the loader's arguments that must be the same as in the state.
 
-    Raises UsageError if the state belongs to another loader; the error names each value that differs. Raises DataError
-    if `state` is not a loader's state, and NewerError if a later version wrote the state.
+    Raises UsageError if the state was made with other arguments; the error names each argument that differs. Raises
+    DataError if `state` is not a loader's state, and NewerError if a later version wrote the state.
     """
     kind, step = state.get("format"), state.get("step")
     if isinstance(kind, int) and kind > FORMAT:
-        raise NewerError.of("the state of the Loader", f"it has format {kind}, but this version reads format {FORMAT}")
+        raise NewerError.of("this state of a Loader", f"it has format {kind}, but this version reads format {FORMAT}")
     state = {**_BEFORE, **state}
     unknown = sorted(state.keys() - {"format", "step", *identity})
     if kind == FORMAT and unknown:
-        raise NewerError.of("the state of the Loader", f"it has a field that this version does not know, {unknown[0]}")
+        raise NewerError.of("this state of a Loader", f"it has a field that this version does not know, {unknown[0]}")
     if kind != FORMAT or not isinstance(step, int) or step < 0:
-        raise DataError(f"not the state of a Loader: format is {kind!r} and step is {step!r}")
+        raise DataError(
+            f"not the state of a Loader, as state_dict() returns it: its format is {kind!r}, and its step is {step!r}"
+        )
     other = [
         f"{name} is {value!r}, but the state has {state.get(name)!r}"
         for name, value in identity.items()
@@ -37,7 +39,7 @@ def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
     ]
     if other:
         raise UsageError(
-            f"the state belongs to another Loader: {'; '.join(other)}. Give this loader the same values. To continue "
-            "with other values on purpose, make a new loader and call seek(state['step'])"
+            f"the state is of a Loader with other arguments: {'; '.join(other)}. Give this loader the same arguments. "
+            "To continue with other arguments on purpose, make a new loader and call seek(state['step'])"
         )
     return step

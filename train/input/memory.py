@@ -19,9 +19,10 @@ _MOST_KEPT = 4  # blocks: for a batch in use, one being made, and a few that are
 
 
 class Memory:
-    """Makes CPU tensors from the memory of earlier tensors of the same size. An object may be used in any thread.
+    """Makes CPU tensors, if possible in the memory of earlier tensors of the same size.
 
-    A tensor's memory is reused once neither the tensor nor anything that shares its memory exists.
+    An object may be used from any thread. A tensor's memory is reused once neither the tensor nor anything that shares
+    its memory exists.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,8 @@ class Memory:
     def _take(self, size: int) -> NDArray[np.uint8]:
         """Return a block of `size` bytes.
 
-        Free blocks of other sizes that the search finds are released, because sizes rarely change.
+        Free blocks of other sizes that the search finds are released: sizes rarely change, so these blocks are probably
+        no longer needed.
         """
         while self._free:
             try:
@@ -48,7 +50,7 @@ class Memory:
 
 
 class _Block:
-    """A block of memory in use. The block is free again when no array refers to it any more."""
+    """A block of memory that an array uses. The block becomes free when no array refers to the block any more."""
 
     def __init__(self, memory: NDArray[np.uint8], free: deque[NDArray[np.uint8]]) -> None:
         self._memory, self._free = memory, free

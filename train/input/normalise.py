@@ -14,8 +14,8 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 class Normalise:
     """Maps images x, uint8 (b, h, w, 3), to (x - mean) / std: (b, 3, h, w) in `dtype`, channels_last without a copy.
 
-    Scale and shift are repeated for a whole row of pixels. Scales and shifts of only three numbers would be broadcast
-    along the innermost axis, and a CPU could not use its vector units.
+    The scale 1 / std and the shift -mean / std are stored repeatedly, for a whole row of pixels. If they had only three
+    numbers each, they would be broadcast along the innermost axis, and a CPU could not use its vector units.
     """
 
     def __init__(self, mean: Colour, std: Colour, accelerator: Accelerator, dtype: torch.dtype = torch.float32) -> None:
@@ -35,7 +35,7 @@ class Normalise:
         return self._accelerator.lay_out(made.permute(0, 3, 1, 2))
 
     def traced(self, images: Tensor) -> Tensor:
-        """Return the same images as `__call__`, by operations that torch.compile can fuse with later operations."""
+        """Return the same images as `__call__`, computed by operations that torch.compile can fuse with later ones."""
         return (images * self._scale + self._shift).permute(0, 3, 1, 2)
 
     def write(self, images: Tensor, made: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Plans the contents of micro-batches before any byte is read: a pure function of (recipe, step, group)."""
+"""Plans micro-batches before any image is read: a plan is a pure function of (shard set, recipe, step, group)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def side_at(sizes: Sizes, step: int) -> int:
 
 
 class Plan(NamedTuple):
-    """The contents of a micro-batch, which are decided before any byte of it is read."""
+    """The plan of a micro-batch, made before any of its images is read: samples, views and other random draws."""
 
     step: int
     group: int  # index of the group in its step; in validation, index of the batch
@@ -48,7 +48,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainPlans:
-    """Plans the micro-batches of training, from any step on."""
+    """Plans the micro-batches of training, beginning at any step."""
 
     split: Split
     order: Order
@@ -84,7 +84,8 @@ class TrainPlans:
     def _plans(self, places: list[tuple[int, int]]) -> Iterator[Plan]:
         """Yield a plan for each pair (step, group) in `places`.
 
-        The random numbers of all pairs are drawn in one call, because most of the time of a call is NumPy's overhead.
+        The random numbers of all pairs are drawn in one call, because NumPy's overhead takes most of the time of a
+        call.
         """
         positions = [self.order.positions(*self.steps.group_span(*place)) for place in places]
         epochs, ids = (np.concatenate(column) for column in zip(*positions, strict=True))
@@ -130,7 +131,7 @@ class ValidationPlans:
 
     @cached_property
     def spans(self) -> list[tuple[int, int]]:
-        """For each batch, a pair: its first id, and the id after its last one."""
+        """A pair for each batch: the id of its first sample, and the id after that of its last sample."""
         return validation_batches(len(self.split), self.batch)
 
     def __len__(self) -> int:
@@ -144,7 +145,7 @@ class ValidationPlans:
             yield self._plan(number, *self.spans[number])
 
     def shares(self, ranks: int, rank: int) -> Iterator[Plan]:
-        """Yield the plan of a rank's share of each batch, in order.
+        """Yield a plan for a rank's share of each batch, in the order of the batches.
 
         Batches without a sample for this rank are left out.
         """

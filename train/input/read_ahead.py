@@ -1,4 +1,4 @@
-"""Fetches the tars of a set at a URL before this host's ranks need them in training, in the order of the windows."""
+"""Fetches the tars of a set at a URL ahead of training, in the order in which the ranks of this host will need them."""
 
 from collections.abc import Iterator
 from itertools import takewhile
@@ -13,10 +13,10 @@ from headrace.train.machine.world import World
 
 
 def read_ahead(plans: TrainPlans, world: World, first_step: int, last_step: int) -> None:
-    """Tell the stage, which fetches tars, which tars the steps `first_step` to `last_step` (excluded) will read.
+    """Announce the tars that steps `first_step` to `last_step` (excluded) will read to the object that fetches tars.
 
-    For local tars this function does nothing. One rank of a host fetches for all its ranks. The other ranks get the
-    same plan, so that they evict the right tars if they must fetch a tar themselves.
+    For local tars this function does nothing. One rank of a host fetches tars for all ranks of the host. The other
+    ranks get the same plan: if they must fetch a tar themselves, they use the plan to choose which tars to remove.
     """
     staged = plans.split.staged
     if staged is None:
@@ -35,7 +35,7 @@ def read_ahead(plans: TrainPlans, world: World, first_step: int, last_step: int)
 def refuse_too_large(shards: ShardSet, advice: str) -> None:
     """Raise UsageError if the tars of a set at a URL take more space than may be used for staged tars.
 
-    `advice` says how to shuffle in windows, which need only some tars at a time.
+    `advice` is a clause for the error: it says how to shuffle in windows, which need only some tars at a time.
     """
     if shards.remote is None:
         return
@@ -45,6 +45,6 @@ def refuse_too_large(shards: ShardSet, advice: str) -> None:
         raise UsageError(
             f"{shards.where}: its tars take {in_words(size)}, but only {in_words(max(room, 0))} may be staged in "
             f"{depot.stage.folder}. If samples are shuffled in windows, only some tars are needed at a time: {advice}. "
-            "Or raise runtime.stage_limit or HEADRACE_STAGE_LIMIT, or set runtime.stage_dir or HEADRACE_STAGE_DIR to a "
-            "folder on a larger disk"
+            "Otherwise raise runtime.stage_limit or HEADRACE_STAGE_LIMIT, or set runtime.stage_dir or "
+            "HEADRACE_STAGE_DIR to a folder on a larger disk"
         )

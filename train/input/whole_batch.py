@@ -47,7 +47,7 @@ class WholeBatch:
         return images.permute(0, 3, 1, 2), targets[0] if len(targets) == 1 else torch.cat(targets)
 
     def _images(self, groups: Sequence[Batch], rows: int, size: int) -> Tensor:
-        """Return the images of all groups, and padding, as (rows, size, size, 3)."""
+        """Return the images of all groups, followed by padding, as one tensor (rows, size, size, 3)."""
         if self._normalise is None and len(groups) == 1 and len(groups[0].images) == rows and groups[0].partner is None:
             return groups[0].images
         kind = torch.uint8 if self._normalise is None else torch.float32

@@ -1,7 +1,7 @@
 """Rotates, shifts, scales and shears images in one warp, like torchvision's RandomAffine.
 
-All values are drawn by (seed, epoch, sample id). Each pixel of the result is copied from the nearest pixel of the
-image, as in torchvision by default. Areas outside the image are black.
+The random values depend only on (seed, epoch, sample id). Each pixel of the result is copied from the nearest pixel of
+the image, as in torchvision by default. Areas outside the image are black.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from headrace.train.input.augment.warp import inverse_matrix
 
 
 class Affine(NamedTuple):
-    """Parameters as in torchvision's RandomAffine.
+    """The ranges of the random warps, as in torchvision's RandomAffine.
 
     `rotate` and `shear` are the largest angles in degrees. `translate` is the largest shift, as a share of the image's
     side. `scale` is the range of the scale factor.

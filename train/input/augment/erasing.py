@@ -27,10 +27,11 @@ class Erasing(NamedTuple):
 def erasing_changes(erasing: Erasing, seed: int, samples: Samples, size: int) -> Iterator[Change]:
     """Yield one change that fills a rectangle in some images of a group, or nothing if no image gets a rectangle.
 
-    `size` is the side of the images in pixels. Rectangles are drawn by (seed, epoch, sample id), as in
-    `torchvision.transforms.RandomErasing`. For each image, up to ten rectangles are drawn by area and log-uniform
-    ratio. A rectangle fits if it has at least one pixel and is smaller than the image in both directions. The first
-    rectangle that fits is placed uniformly. If none fits, the image is not changed.
+    `size` is the side of the images in pixels. Rectangles depend only on (seed, epoch, sample id), and are distributed
+    as in `torchvision.transforms.RandomErasing`. For each image, up to ten rectangles are drawn, with a uniform area
+    and a log-uniform ratio. A rectangle fits if it has at least one pixel and is smaller than the image in both
+    directions. The first rectangle that fits is used, at a uniformly random position. If none fits, the image is not
+    changed.
     """
     if not erasing.chance:
         return

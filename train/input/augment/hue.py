@@ -1,7 +1,8 @@
-"""Shifts the hue like torchvision's `adjust_hue` on Pillow images: through 8-bit HSV and back, with Pillow's rounding.
+"""Shifts hues like torchvision's `adjust_hue` on Pillow images: converts to 8-bit HSV and back, rounded as in Pillow.
 
 Pillow's conversions (`rgb2hsv_row` and `hsv2rgb` in libImaging/Convert.c) compute partly in float and partly in double.
-The tables and formulas here do the same operations one by one, so the bytes are the same on every device.
+The tables and formulas here repeat these operations in the same order and precision, so the bytes are the same on every
+device.
 """
 
 from functools import cache
@@ -14,9 +15,9 @@ _DELTAS = 511  # differences of two 8-bit values
 
 
 class _Tables(NamedTuple):
-    """Lookup tables on one device.
+    """Lookup tables, stored on one device, for the conversions between RGB and HSV.
 
-    Each table holds the results of one step of a colour conversion for all inputs of this step.
+    Each table holds the results of one step of a conversion for all possible inputs of that step.
     """
 
     hue: Tensor  # uint8 (3 * 511 * 256,) by index of the largest channel, difference of the other two + 255, spread
@@ -28,9 +29,9 @@ class _Tables(NamedTuple):
 
 
 def shift_hue(images: Tensor, steps: Tensor) -> Tensor:
-    """Add `steps` (n, 1, 1), each 1 / 256 of the colour circle, to the hue of uint8 images (n, s, s, 3).
+    """Add `steps` (n, 1, 1), in units of 1 / 256 of the colour circle, to the hues of uint8 images (n, s, s, 3).
 
-    The hue wraps around.
+    Hues wrap around: 256 becomes 0.
     """
     tables = _tables(images.device)
     hue, saturation, value = _to_hsv(images, tables)

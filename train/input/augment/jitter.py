@@ -1,4 +1,7 @@
-"""Draws brightness, contrast, saturation and hue like torchvision's ColorJitter, by (seed, epoch, sample id)."""
+"""Draws changes of brightness, contrast, saturation and hue, like torchvision's ColorJitter.
+
+The draws depend only on (seed, epoch, sample id).
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,7 +17,7 @@ _OPS = (Op.BRIGHTNESS, Op.CONTRAST, Op.SATURATION, Op.HUE)
 
 
 class Jitter(NamedTuple):
-    """The strengths x of the colour operators; 0 turns an operator off.
+    """The strength x of each colour operator (a change of brightness, contrast, saturation or hue); 0 turns it off.
 
     Factors of brightness, contrast and saturation are drawn from [1 - x, 1 + x]. Shifts of the hue are drawn from [-x,
     x], where 1 is the whole colour circle.
@@ -29,8 +32,8 @@ class Jitter(NamedTuple):
 def jitter_changes(jitter: Jitter, seed: int, samples: Samples) -> Iterator[Change]:
     """Yield changes that apply the colour operators to each sample, in an order that is drawn for the sample.
 
-    Orders and factors are drawn as in `torchvision.transforms.ColorJitter`. Turning one operator on or off does not
-    change the factors and the relative order of the other operators.
+    Orders and factors are drawn as in `torchvision.transforms.ColorJitter`. If one operator is turned on or off, the
+    other operators keep their factors and their relative order.
     """
     on = [column for column, width in enumerate(jitter) if width]
     if not on:

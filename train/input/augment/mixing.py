@@ -1,9 +1,9 @@
-"""Draws mixup and CutMix within a group by (seed, step, group): which samples are mixed, and with what weights.
+"""Draws how mixup or CutMix mixes the images of a group: which images are mixed, and with what weights.
 
-mixup (Zhang et al., arXiv:1710.09412) blends each image with a partner, which is an image of the same group. CutMix
-(Yun et al., arXiv:1905.04899) copies a rectangle of the partner into the image. Both methods weight the label of each
-of the two images by the image's share in the result. Because partners are in the same group, the mixed images do not
-depend on the process that runs the group.
+The draws depend only on (seed, step, group). mixup (Zhang et al., arXiv:1710.09412) blends each image with a partner,
+which is an image of the same group. CutMix (Yun et al., arXiv:1905.04899) copies a rectangle of the partner into the
+image. Both methods weight the label of each of the two images by the image's share in the result. Because an image and
+its partner are in the same group, mixed images do not depend on which rank runs the group.
 """
 
 from typing import NamedTuple
@@ -17,9 +17,9 @@ _TRIES = 64  # attempts at a Beta draw; each is accepted with a probability of a
 
 
 class Mixing(NamedTuple):
-    """The parameter alpha of the Beta distribution, for mixup and for CutMix; 0 turns the method off.
+    """For mixup and for CutMix, the parameter alpha of the weights' Beta distribution; 0 turns the method off.
 
-    If both methods are on, one of the two is drawn for each group.
+    If both methods are on, each group uses one of them, chosen at random.
     """
 
     mixup: float = 0.0
@@ -35,7 +35,7 @@ class Mix(NamedTuple):
 
 
 def draw_mix(mixing: Mixing, seed: int, step: int, group: int, samples: int, size: int) -> Mix | None:
-    """Return how a group of `samples` images, with sides of `size` pixels, is mixed, or None if mixing is off."""
+    """Return how to mix a group of `samples` images with sides of `size` pixels, or None if mixing is off."""
     if not (mixing.mixup or mixing.cutmix):
         return None
     draws = uniforms(seed, Stream.MIX, step, group, count=3 + 2 * _TRIES)[0]
@@ -63,8 +63,9 @@ def beta(alpha: float, pairs: NDArray[np.float64]) -> float:
 def _span(centre: float, share: float, size: int) -> tuple[int, int]:
     """Return where CutMix's box begins and ends along one axis: its first pixel, and the pixel after its last one.
 
-    `centre` is a fraction of the image's side. The length of the box is sqrt(1 - share) times the side. A part of the
-    box outside the image is cut off.
+    The box is the rectangle that is copied from the partner. `centre` is a fraction of the image's side. `share` is the
+    part of the image outside the box, so the box has sqrt(1 - share) times the image's side. A part of the box outside
+    the image is cut off.
     """
     half = size * np.sqrt(1 - share) / 2
     return int(max(0, round(centre * size - half))), int(min(size, round(centre * size + half)))

@@ -1,7 +1,7 @@
 """Defines a change of resized images: an operator, the images that it changes, and the operator's values per image.
 
-This module uses only NumPy. All random numbers of a group are drawn before the group's images are decoded, so no draw
-waits for the device.
+This module uses only NumPy. All random numbers of a group are drawn on the CPU before the group's images are decoded,
+so no draw waits for a GPU.
 """
 
 from enum import Enum, auto
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 
 class Op(Enum):
-    """An operator on uint8 images. The comment beside each operator lists the operator's columns of `Change.values`.
+    """A kind of change of uint8 images, such as a change of contrast or a warp.
 
-    `operators.py` implements the operators.
+    The comment beside each operator lists the operator's columns of `Change.values`. `operators.py` implements these
+    operators.
     """
 
     BRIGHTNESS = auto()  # factor

@@ -1,9 +1,9 @@
 """Implements the operators of `train/input/augment/operation.py` for uint8 images (n, s, s, 3) on any device.
 
-Each operator except `_warp` gives the same bits as torchvision on Pillow images; tests compare it with Pillow. The
-operators compute with integers, or do one float operation at a time in Pillow's precision. The result is therefore the
-same on every device and in any batch. Only integers are summed, so the order of the terms does not matter. No operator
-waits for the device.
+Each operator except `_warp` gives the same bits as torchvision on Pillow images; tests compare the results with
+Pillow's. The operators compute with integers, or do one float operation at a time in Pillow's precision. Results are
+therefore the same on every device, whatever other images a batch has. Sums over pixels add only integers, so the order
+of the terms does not matter. No operator makes the CPU wait for a GPU.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ def _saturation(images: Tensor, factors: Tensor) -> Tensor:
 def _sharpness(images: Tensor, factors: Tensor) -> Tensor:
     """Blend each image with a copy that is smoothed by Pillow's SMOOTH filter.
 
-    The filter's weights are 5 / 13 in the centre and 1 / 13 around it.
+    The filter's weights are 5 / 13 for a pixel and 1 / 13 for each of its eight neighbours.
 
     The outermost pixels do not change.
     """
@@ -116,11 +116,12 @@ def _equalize(images: Tensor, _: Tensor) -> Tensor:
 
 
 def _warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Warp images: the matrix maps each pixel of the result to the point of the input from which it is taken.
+    """Warp images: an image's matrix maps each pixel of the result to a point of the input image.
 
-    The pixel nearest to that point is used, or black if the point is outside the image. The matrix is rounded to
-    multiples of 1 / 65536, as in Pillow's `affine_fixed`. If images are only scaled, Pillow computes in double
-    precision instead. Fewer than 1 in 1,000 pixels then come from a neighbouring position.
+    The pixel of the result gets the colour of the input pixel nearest to that point, or black if the point is outside
+    the image. The matrix is rounded to multiples of 1 / 65536, as in Pillow's `affine_fixed`. If an image is only
+    scaled, Pillow computes in double precision instead. Fewer than 1 in 1,000 pixels of the result here are then taken
+    from a pixel beside Pillow's.
     """
     samples, side = len(images), images.shape[1]
     a, b, c, d, e, f = matrices.unbind(1)

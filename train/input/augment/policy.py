@@ -1,4 +1,4 @@
-"""Draws all augmentation that follows the resize of training images, by pure functions of (seed, epoch, sample id)."""
+"""Draws all augmentations of training images that follow the resize, as pure functions of (seed, epoch, sample id)."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ class Policy(NamedTuple):
 
     @classmethod
     def of(cls, augment: Augment, mean: tuple[float, float, float]) -> "Policy":
-        """Return the policy of a recipe's section `augment`.
+        """Return the policy that a recipe's section `augment` describes.
 
         `mean` is the colour of erased pixels, from 0 to 255.
         """

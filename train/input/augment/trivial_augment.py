@@ -1,9 +1,9 @@
-"""Draws TrivialAugment: one operator with one strength for each sample, without tuning (arXiv:2103.10158).
+"""Draws TrivialAugment (arXiv:2103.10158): one random operator with one random strength for each sample.
 
-The method is by Müller and Hutter. Operators and strengths are those of `torchvision.transforms.TrivialAugmentWide`
-with its 31 bins. As in torchvision, shears keep the top left corner fixed, and shifts are at most 32 pixels for images
-of any size. One strength differs: a shift of 16 pixels here is 15 pixels in torchvision, because of its float32
-arithmetic.
+The method, by Müller and Hutter, has nothing to tune. The operators, and the 31 strengths of each, are those of
+`torchvision.transforms.TrivialAugmentWide`. As in torchvision, shears keep the top left corner fixed, and shifts are at
+most 32 pixels for images of any size. One strength differs: a shift of 16 pixels here is 15 pixels in torchvision,
+which computes strengths in float32.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,14 +22,14 @@ Numbers = NDArray[np.float64]
 
 
 class Choice(NamedTuple):
-    """An operator that may be drawn for a sample."""
+    """An operator that may be drawn for a sample, with its possible strengths."""
 
     name: str  # as torchvision names it
     op: Op | None
     strengths: Numbers  # (31,)
     signed: bool  # half of the samples get the negative of a strength
     values: Callable[[Numbers, int], Numbers]
-    """A function from strengths (n,) and the side of the images to the operator's values (n, k)."""
+    """A function of strengths (n,) and the images' side in pixels, which returns the operator's values (n, k)."""
 
 
 def _none(strengths: Numbers, _: int) -> Numbers:
@@ -90,9 +90,10 @@ CHOICES = (
 
 
 def trivial_changes(seed: int, samples: Samples, size: int) -> Iterator[Change]:
-    """Yield the changes that apply the operator of each sample, drawn by (seed, epoch, sample id).
+    """Yield one change for each drawn operator, with the samples for which the operator was drawn.
 
-    `size` is the side of the images in pixels. No change contains a sample whose operator is Identity.
+    The draws depend only on (seed, epoch, sample id). `size` is the side of the images in pixels. No change contains a
+    sample whose operator is Identity.
     """
     choice, strength = trivial_draws(seed, samples)
     for number, one in enumerate(CHOICES):
@@ -102,7 +103,7 @@ def trivial_changes(seed: int, samples: Samples, size: int) -> Iterator[Change]:
 
 
 def trivial_draws(seed: int, samples: Samples) -> tuple[NDArray[np.int64], Numbers]:
-    """Draw uniformly, for each sample, an index into CHOICES and a signed strength; return both, (n,) each."""
+    """Return, for each sample, an index into CHOICES and a signed strength, (n,) each, both drawn uniformly."""
     draws = uniforms(seed, Stream.TRIVIAL, samples.epochs, samples.ids, count=3)
     choice = (draws[:, 0] * len(CHOICES)).astype(np.int64)
     table = np.stack([one.strengths for one in CHOICES])

@@ -1,7 +1,8 @@
-"""Draws which part of each image is used, and whether the part is mirrored, by (seed, epoch, sample id).
+"""Draws which part of each image is used, and whether the part is mirrored.
 
-A *view* is a rectangle of the decoded image that the pipeline resizes to the training size. A mirrored view has its
-left and right edges exchanged: the resize then mirrors the image at no additional cost.
+The draws depend only on (seed, epoch, sample id). A *view* is a rectangle of the decoded image that the pipeline
+resizes to the training size. A mirrored view has its left and right edges exchanged: the resize then mirrors the image
+at no additional cost.
 """
 
 from typing import Any, NamedTuple
@@ -18,11 +19,11 @@ _TOGETHER = (range(1), range(1, ATTEMPTS))
 
 
 class Views(NamedTuple):
-    """Rectangles of n decoded images, in pixels; the corners `start` and `end` are float32 (n, 2), as (y, x).
+    """The views of n decoded images: rectangles with corners `start` and `end`, float32 (n, 2), as (y, x) in pixels.
 
     If the x of `start` is larger than the x of `end`, the view is mirrored.
 
-    If `short` is 0, the rectangles lie on whole pixels; they are cut out and then resized, as in RandomResizedCrop.
+    If `short` is 0, the corners are whole numbers: rectangles are cut out and then resized, as in RandomResizedCrop.
     Otherwise the images are resized until their shorter side is `short`, and then squares are cut out, as in Resize and
     CenterCrop.
     """
@@ -37,7 +38,7 @@ class Views(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Images, and the epochs in which they are used: columns of equal length n."""
+    """Columns (n,) that describe n samples: the epoch of use, the sample id, and the width and height of the image."""
 
     epochs: NDArray[np.int64]
     ids: NDArray[np.int64]
@@ -64,9 +65,9 @@ class Crop(NamedTuple):
 def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
     """Return the view of each sample: a random resized crop, mirrored or not.
 
-    Follows `torchvision.transforms.RandomResizedCrop`: for each sample, up to ten boxes are drawn by area and
-    log-uniform ratio. The first box that fits into the image is placed uniformly on whole pixels. If no box fits, the
-    largest central box within the range of ratios is used.
+    Follows `torchvision.transforms.RandomResizedCrop`: for each sample, up to ten boxes are drawn, with a uniform area
+    and a log-uniform ratio. The first box that fits into the image is used, at a uniformly random position in whole
+    pixels. If no box fits, the largest central box within the range of ratios is used.
     """
     height, width = _box_shapes(crop, seed, samples)
     place = uniforms(seed, Stream.CROP, samples.epochs, samples.ids, 2 * ATTEMPTS, count=2)
@@ -81,7 +82,7 @@ def train_views(crop: Crop, seed: int, samples: Samples) -> Views:
 
 
 def _box_shapes(crop: Crop, seed: int, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the heights and widths of the samples' boxes, (n,) each.
+    """Return the heights and widths, (n,) each, in pixels, of the boxes (random crops) of the samples.
 
     If none of the boxes drawn for a sample fits, the height and width of the central box are returned as negative
     numbers.
@@ -104,9 +105,9 @@ def tried_sides(
     """Return the sides (first, second) of a rectangle for each sample, (n,) each, in whole pixels.
 
     For each sample, up to ten rectangles are drawn, and the first one that fits is used. If none fits, both sides are
-    0. A rectangle is drawn by a uniform share of the image's area and a log-uniform ratio first / second. A rectangle
-    fits if its first side is from 1 to limits[0] pixels and its second side from 1 to limits[1], (n,) each.
-    torchvision's RandomResizedCrop and RandomErasing do the same.
+    0. A rectangle has a uniformly drawn share of the image's area, and a log-uniformly drawn ratio of its first to its
+    second side. `limits` are the largest first and second sides, (n,) each. A rectangle fits if each side is from 1
+    pixel to its limit. torchvision's RandomResizedCrop and RandomErasing draw rectangles in the same way.
     """
     draws = Tries(seed, stream, area, ratio)
     first, second = np.zeros(len(samples.ids)), np.zeros(len(samples.ids))
@@ -124,7 +125,7 @@ def tried_sides(
 
 
 class Tries(NamedTuple):
-    """Draws the rectangles that are tried for each sample, from the distributions in these fields."""
+    """Draws rectangles with random areas (as shares of the image's area) and random ratios of their sides."""
 
     seed: int
     stream: Stream
@@ -132,7 +133,10 @@ class Tries(NamedTuple):
     ratio: tuple[float, float]
 
     def sides(self, tries: range, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the sides (first, second) of the rectangles drawn in these tries, in pixels: (n, tries) each."""
+        """Return the sides (first, second) of the rectangles with the numbers `tries`, in pixels: (n, len(tries)) each.
+
+        Rectangles are numbered from 0 for each sample.
+        """
         columns = samples.epochs[:, None], samples.ids[:, None], np.array(tries)
         draw = uniforms(self.seed, self.stream, *columns, count=2)
         whole = samples.widths.astype(np.float64) * samples.heights
@@ -175,7 +179,7 @@ def centre_views(fraction: float, size: int, widths: NDArray[np.int32], heights:
 def resized_then_cut(
     short: int, size: int, sides: NDArray[np.integer], shorter: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return, along one axis, the sides of images after Resize(short) and the first pixels that CenterCrop(size) keeps.
+    """For one axis, return each image's side after Resize(short), and the first pixel that CenterCrop(size) keeps.
 
     Both results are rounded as in torchvision. `sides` are the images' sides along this axis before the resize, and
     `shorter` are the images' shorter sides.

@@ -14,12 +14,12 @@ def inverse_matrix(
     scale: ArrayLike = 1,
     shear: tuple[ArrayLike, ArrayLike] = (0, 0),
 ) -> Numbers:
-    """Return the coefficients a to f, (n, 6), of the map from output to input coordinates.
+    """Return the coefficients a to f, (n, 6), of the map from coordinates of the result to coordinates of the input.
 
-    The map is x_in = a x + b y + c, y_in = d x + e y + f. It is that of torchvision's `_get_inverse_affine_matrix`
-    about the point (centre, centre). `angle` is in degrees clockwise, `translate` in pixels, `scale` a factor, and
-    `shear` in degrees along x and y. Each value is a number or an array (n,). The centre of the first pixel is at 0.5,
-    as in `PIL.Image.transform`.
+    The map is x_in = a x + b y + c, y_in = d x + e y + f. torchvision's `_get_inverse_affine_matrix` computes the same
+    map; (centre, centre) is the point that rotation, shear and scale leave in place. `angle` is in degrees clockwise,
+    `translate` in pixels, `scale` a factor, and `shear` in degrees along x and y. Each of these values is one number
+    for all images, or an array (n,). The centre of the first pixel is at 0.5, as in `PIL.Image.transform`.
     """
     turn, (along_x, along_y) = np.radians(angle), np.radians(np.broadcast_arrays(*shear))
     a = np.cos(turn - along_y) / np.cos(along_y)

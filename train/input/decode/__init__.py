@@ -1,1 +1,1 @@
-"""Decoding: turns encoded bytes and views into resized uint8 images."""
+"""Decoding: turns encoded images into uint8 images, cut to their views (parts of the images) and resized."""

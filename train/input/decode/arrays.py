@@ -34,7 +34,7 @@ class Images(NamedTuple):
         return cls.one_after_another(np.concatenate([image.reshape(-1) for image in images]), heights, widths)
 
     def arrays(self) -> list[NDArray[np.uint8]]:
-        """Return each image as an array of its own shape, uint8 (height, width, 3), without a copy."""
+        """Return each image as a separate array, uint8 (height, width, 3), which shares the memory of `pixels`."""
         columns = (self.starts, self.starts + 3 * self.heights * self.widths, self.heights, self.widths)
         places = zip(*(column.tolist() for column in columns), strict=True)
         return [self.pixels[first:last].reshape(height, width, 3) for first, last, height, width in places]

@@ -37,7 +37,7 @@ def decode_all(split: Encoded, batch: int, *, threads: int) -> Iterator[list[NDA
 def explained(split: Encoded, ids: NDArray[np.int64], error: RuntimeError | MemoryError) -> HeadraceError:
     """Return the error for the user after a DALI graph failed on batches of these samples.
 
-    Each sample is decoded alone, to find the first that fails.
+    Each sample is decoded separately, to find the first one that fails.
     """
     faults = (_fault(split, sample_id) for sample_id in ids.tolist())
     return next((fault for fault in faults if fault), None) or unexplained(error)
@@ -52,13 +52,13 @@ def blamed(split: Encoded, sample_id: int) -> DataError:
 
 
 def refused(split: Encoded, sample_id: int) -> DataError | None:
-    """Return the error for the user if it is unsafe to decode a sample, even to examine it; None otherwise."""
+    """Return the error for the user about a sample whose headers make it unsafe to decode; None if it is safe."""
     fault = why_unsafe(split.jpegs(np.array([sample_id]))[0].tobytes())
     return unsafe(split, sample_id, fault) if fault else None
 
 
 def _fault(split: Encoded, sample_id: int) -> DataError | None:
-    """Decode a sample alone, and return the error about it, or None if it decodes to the size in the index."""
+    """Decode one sample, and return the error about the sample, or None if it decodes to the size in the index."""
     if found := refused(split, sample_id):
         return found
     jpegs = split.jpegs(np.array([sample_id]))
@@ -77,8 +77,8 @@ def _check_shape(split: Encoded, sample_id: int, seen: tuple[int, ...]) -> None:
     expected = (int(split.heights[sample_id]), int(split.widths[sample_id]), 3)
     if seen != expected:
         raise DataError(
-            f"{split.describe(sample_id)}: decodes to {seen}, but the index says {expected}. "
-            "`headrace verify --deep` on the shard set lists all such problems"
+            f"{split.describe(sample_id)}: the image decodes to {seen}, but the index says {expected}, as (height, "
+            "width, channels). Find all such samples with `headrace verify --deep` on the shard set"
         )
 
 
@@ -90,6 +90,10 @@ def _undecodable(split: Encoded, sample_id: int) -> DataError:
 
 
 def unexplained(error: RuntimeError | MemoryError) -> HeadraceError:
-    """Return the error for the user in case no sample explains DALI's error."""
+    """Return the error for the user if no single sample caused DALI's error."""
     reason = str(error).rpartition("encountered:")[2].strip().splitlines()
-    return HeadraceError(f"the image pipeline failed: {reason[0] if reason else type(error).__name__}")
+    return HeadraceError(
+        "DALI failed, although it decodes each of these images separately: "
+        f"{reason[0] if reason else type(error).__name__}. Start again; if this repeats, check whether this machine "
+        "has enough memory"
+    )

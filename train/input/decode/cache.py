@@ -1,10 +1,10 @@
 """The decoded cache: all pixels of a split in one file, which the ranks of a host share.
 
 The file begins with a header of 4,096 bytes. The images follow in order of their ids, each uint8 (height, width, 3),
-RGB, upright and without gaps. The checksums of all strips of 16 rows come last; the last strip of an image may be
-shorter. All offsets follow from the widths and heights in the index. The file's key is a hash of everything that
-determines the pixels. The key is in the file's name and in the header, so the cache of another shard set or decoder is
-never read.
+RGB, upright and without gaps. The file ends with the checksums of all strips. A strip is a block of 16 rows of an
+image; an image's last strip may be shorter. All offsets follow from the widths and heights in the index. The file's key
+is a hash of everything that determines the pixels. The key is in the file's name and in the header, so the cache of
+another shard set or decoder is never read.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ class CacheFile:
 
     @property
     def ready(self) -> bool:
-        """Whether the file exists and has the expected size and key. If not, the cache is made again."""
+        """Whether the file exists and has the expected size and key. Otherwise, a run makes the cache again."""
         try:
             with self.path.open("rb") as stream:
                 return os.fstat(stream.fileno()).st_size == self.size and stream.read(HEADER) == self.header
@@ -122,9 +122,9 @@ def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> 
 
 
 def lack_of_room(file: CacheFile, others: Sequence[CacheFile] = ()) -> str:
-    """Return a clause that says whether the disk or the memory lacks room for this cache, or "" if there is room.
+    """Return a clause for an error that says where this cache does not fit, on disk or in memory, or "" if it fits.
 
-    There is room if the file already exists, or if it fits in addition to the caches `others`.
+    The cache fits if its file already exists, or if there is room for it in addition to the caches `others`.
     """
     if file.ready:
         return ""

@@ -1,4 +1,4 @@
-"""Fills the decoded cache: one rank of each host decodes every image once while the others wait."""
+"""Fills the decoded cache, a file with all pixels of a split: one rank of each host decodes while the others wait."""
 
 import time
 from collections.abc import Callable, Generator
@@ -22,19 +22,20 @@ _BATCH = 256
 _TURN_SECONDS = 1.0  # of decoding, between two messages to the waiting ranks
 Say = Callable[[str], None]
 Work = Generator[bool, None, None]
-"""A generator that makes caches in turns of about a second, and yields True after each turn while work is left."""
+"""A generator that makes missing caches, and yields True about once a second until they are complete."""
 
 
 def open_caches(
     shards: ShardSet, files: tuple[CacheFile, ...], world: World, threads: int, say: Say
 ) -> dict[str, Decoded]:
-    """Return the decoded splits by name, read from these cache files.
+    """Return a reader for each of these cache files, by the name of the file's split.
 
     Missing files are made first, by one rank of each host.
 
     `threads` is the number of CPU threads of one rank. The rank that makes a file uses the threads of the whole host,
-    because the other ranks only wait. All ranks exchange a message about once a second, so making a file may take
-    longer than the time-out of a collective. If a file cannot be made, all ranks end.
+    because the other ranks only wait. While one rank makes a file, all ranks exchange a message about once a second:
+    otherwise, the waiting ranks could reach the time-out of a collective operation. If a file cannot be made, all ranks
+    end.
     """
     fills = world.local_rank == 0
     with closing(_prepare(shards, files, threads * world.local_size, say) if fills else _nothing()) as work:
@@ -45,14 +46,17 @@ def open_caches(
 
 
 def open_cache_alone(shards: ShardSet, split: str, folder: Path | None, threads: int, say: Say) -> Decoded:
-    """Return the decoded cache of one split, in `folder` or beside the shard set, without messages between ranks.
+    """Return a reader for the decoded cache of one split; if the cache is missing, make it first.
 
-    The first process that locks the file makes the cache, and other processes wait. Raises UsageError if the cache does
-    not fit.
+    The cache is in `folder`, or beside the shard set if `folder` is None. Ranks exchange no messages. The first process
+    that locks the file makes the cache, while other processes wait. Raises UsageError if the cache does not fit.
     """
     file = CacheFile.of(shards, split, folder)
     if lacking := lack_of_room(file):
-        raise UsageError(f"cache='decoded': {lacking}. Give another folder as cache_dir, or cache='none'")
+        raise UsageError(
+            f"cache='decoded': {lacking}. Set cache_dir to a folder on another disk, or set cache='none' to decode in "
+            "every epoch"
+        )
     for _ in _prepare(shards, (file,), threads, say):
         pass
     return Decoded(file, shards)

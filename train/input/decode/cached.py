@@ -18,7 +18,7 @@ from headrace.train.input.decode.regions import Regions
 
 
 class Checking(Enum):
-    """Selects when strips are compared with their checksums: at each read, or only at a strip's first read."""
+    """Selects when strips (blocks of 16 rows) are compared with their checksums: at each read, or only at the first."""
 
     EACH_READ = "each time"
     FIRST_READ = "when they are read for the first time"
@@ -56,14 +56,14 @@ class Decoded:
         return self._strips.resample(ids, views, size, cubic=cubic)
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Return a band of rows of each image that contains the given region, and the region that each band covers.
+        """Return, for each image, a band of rows with the given region, and the region that the band covers.
 
         Raises DataError in the same cases as `resample`.
         """
         return self._strips.read(ids, regions)
 
     def _unsound(self, sample_id: int) -> DataError:
-        """Remove the cache, because its pixels of this sample are damaged, and return the error for the user.
+        """Remove the cache, in which the pixels of this sample are damaged, and return the error for the user.
 
         The next run makes the cache again from the shards.
         """
@@ -74,7 +74,7 @@ class Decoded:
         return DataError(f"{path}: the decoded pixels of {sample} {what}. {remedy}")
 
     def _fault(self, sample_id: int) -> str:
-        """Return what is wrong with the pixels of a sample, as the end of a sentence."""
+        """Return what is wrong with the cached pixels of a sample, worded as the end of a sentence."""
         first, last = self._file.starts[sample_id : sample_id + 2].tolist()
         try:
             seen = os.fstat(self._descriptor).st_size
@@ -86,9 +86,9 @@ class Decoded:
         return "do not match their checksum: the file changed or the disk is failing"
 
     def _remove(self) -> str:
-        """Remove the cache, unless another run has already made it again.
+        """Remove the damaged cache file, unless another run has already replaced it by a new one.
 
-        Return what the user must do next, as a sentence.
+        Return the last sentences of the error: what happened to the file, and what the user must do next.
         """
         path = self._file.path
         try:
@@ -113,10 +113,12 @@ def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
             sums = stream.read()
             if header != file.header or int(file.starts[-1]) + len(sums) != file.size:
                 raise DataError(
-                    f"{file.path}: expected this run's cache of {file.size:,} bytes, but found another or a damaged "
-                    f"file of {seen:,} bytes. Start again: the next run rebuilds it"
+                    f"{file.path}: expected the decoded cache of this shard set, {file.size:,} bytes, but found "
+                    f"another or a damaged file, {seen:,} bytes. Start again: the next run rebuilds it"
                 )
             return os.dup(stream.fileno()), np.frombuffer(sums, "<u8").astype(np.uint64)
     except OSError as error:
         refuse_limit(error)
-        raise DataError(f"{file.path}: {error.strerror}. Start again: a missing cache is rebuilt") from error
+        raise DataError(
+            f"{file.path}: the decoded cache cannot be read: {error.strerror}. Start again: a missing cache is rebuilt"
+        ) from error

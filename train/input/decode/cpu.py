@@ -23,7 +23,7 @@ _MOST_MEMORY = 1 << 30  # bytes of decoded images in all lanes of a process, if 
 
 
 class Pixels(NamedTuple):
-    """The decoded images of a batch: small images as a whole, and the visible regions of the other images."""
+    """The decoded images of a batch: small images as a whole, and of larger images only the regions that views show."""
 
     small: Images
     left: NDArray[np.int64]  # rows of the other images
@@ -82,9 +82,9 @@ class OnCpu:
 def lanes_on_cpu(threads: int, batch_bytes: float) -> tuple[int, int]:
     """Return the number of lanes (threads that each make whole batches) and of decoding threads in each lane.
 
-    `batch_bytes` is the size of a decoded batch. One lane per thread wastes the least time. For large images there are
-    fewer lanes, to limit the memory. Each lane then decodes in several threads, because decoding takes nearly all of
-    the time.
+    `batch_bytes` is the size of a decoded batch. One lane per CPU thread is the most efficient. For large images, there
+    are fewer lanes, to limit the memory. Each lane then decodes in several threads, because decoding takes nearly all
+    of the time.
     """
     fitting = int(_MOST_MEMORY // (_COPIES * batch_bytes))
     lanes = min(threads, max(2, fitting))

@@ -1,7 +1,7 @@
-"""Builds graphs of NVIDIA DALI, which have neither a reader nor random operators. Only this module uses DALI.
+"""Builds graphs of NVIDIA DALI; they contain neither a reader nor random operators.
 
-Everything that varies between batches is an input of the graph. The pixels of a sample therefore depend only on its
-bytes and its view, and one graph serves training and evaluation at any size.
+Only this module uses DALI. Everything that varies between batches is an input of the graph. A sample's pixels therefore
+depend only on the sample's bytes and view. One graph is enough for training and for evaluation, at any image size.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,13 +50,13 @@ def _build(pipeline: Pipeline) -> None:
     except RuntimeError as error:
         reason = (str(error).rpartition("encountered:")[2].strip() or type(error).__name__).splitlines()[0]
         raise HeadraceError(
-            f"the image decoder cannot start on this machine now ({reason}); this is not the fault of an image. Raise "
-            "the limit on open files (`ulimit -n`), on threads (`ulimit -u`) or on memory, and start again"
+            f"DALI cannot start its image decoder ({reason}); no image is at fault. Raise the limit on open files "
+            "(`ulimit -n`), on threads (`ulimit -u`) or on memory, and start again"
         ) from error
 
 
 def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
-    """Return arrays as DALI's own list type, without a copy. If given a Python list, DALI would inspect each array."""
+    """Return arrays as a list of DALI's type, without a copy. DALI would inspect each array of a Python list."""
     make: Any = TensorListCPU  # the stub lacks the last argument
     return make([TensorCPU(array) for array in arrays], contiguous=False)
 
@@ -112,12 +112,12 @@ def viewing(
     decode: str | None,
     cubic: bool = False,
 ) -> Pipeline:
-    """Return a graph that makes views on GPU `device` from the images that `source` returns.
+    """Return a graph that cuts out and resizes the views of the images from `source`, on GPU `device`.
 
-    `source` returns (images, *arguments(views, regions, size)). The views are uint8 (size, size, 3), resized with
-    antialiased bilinear or bicubic filters. `decode` says where JPEGs are decoded: "cpu", or "mixed" (nvJPEG on the
-    GPU). If `decode` is None, the images of `source` are decoded already. If `device` is None, everything runs on the
-    CPU, as in tests.
+    `source` returns (images, *arguments(views, regions, size)). The resized views are uint8 (size, size, 3), made with
+    antialiased bilinear filters, or bicubic ones if `cubic` is set. `decode` says where JPEGs are decoded: "cpu", or
+    "mixed" (nvJPEG on the GPU). If `decode` is None, the images of `source` are decoded already. If `device` is None,
+    everything runs on the CPU, as in tests.
     """
 
     def together() -> tuple[Any, ...]:
@@ -155,7 +155,7 @@ def decoding_alone(
     """Return only the first part of the graph `viewing`, for timing: it decodes whole images from `source`.
 
     With `copy`, the graph also copies the images to GPU `device`. Without `copy`, the images stay where they are
-    decoded: in main memory if `decode` is "cpu", on GPU `device` if it is "mixed".
+    decoded: in main memory if `decode` is "cpu", or on GPU `device` if `decode` is "mixed".
     """
     alone = decode == "cpu" and not copy
     pipeline = Pipeline(max_batch, threads, device_id=None if alone else device, prefetch_queue_depth=2)
@@ -178,8 +178,9 @@ def _built(pipeline: Pipeline, decode: str | None) -> Pipeline:
 def copy(images: Any, made: Tensor, stream: Any) -> None:
     """Copy a dense DALI batch into the tensor `made`, which has the same shape, on the CUDA stream `stream`.
 
-    The host need not wait, because DALI reuses its buffer only after the copy in `stream` (CopyToExternalImplGPU in
-    dali/python/backend_impl.cc). Sharing a tensor through DLPack would need a cudaDeviceSynchronize for each batch.
+    The CPU need not wait for the copy, because DALI reuses the batch's memory only after the copy in `stream`
+    (CopyToExternalImplGPU in dali/python/backend_impl.cc). Sharing a tensor through DLPack would need a
+    cudaDeviceSynchronize for each batch.
     """
     from nvidia.dali.plugin.pytorch import feed_ndarray  # noqa: PLC0415  the plugin loads many modules, and only a GPU needs it
 
@@ -187,11 +188,11 @@ def copy(images: Any, made: Tensor, stream: Any) -> None:
 
 
 def arguments(views: Views, regions: Regions, size: int) -> tuple[NDArray[Any], ...]:
-    """Return the arguments of the graph `viewing` for n views: the area to cut out, its part to resize, and the size.
+    """Return the inputs of a graph from `viewing` for n views: the area to cut out, its part to resize, and the size.
 
-    Corners and sides of the areas are int32 (n, 2); corners of the parts are float32 (n, 2). When DALI resizes a part
-    of an image, it also uses pixels around the part. The area is therefore cut out first, without the pixels that must
-    not be used.
+    Corners and sides of the areas are int32 (n, 2). Corners of the parts are float32 (n, 2), relative to the areas.
+    When DALI resizes a part of an image, it also uses pixels around the part. The area is therefore cut out first: it
+    has only pixels that may be used.
     """
     moved = regions.moved(views)
     return regions.start, regions.sides, moved.start, moved.end, np.full(regions.start.shape, size, np.float32)

@@ -27,11 +27,11 @@ class Rows(Protocol):
     """A source of images that have been decoded already, such as the decoded cache."""
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Return a band of rows of each image that contains the given region, and the region that each band covers."""
+        """Return, for each image, a band of rows with the given region, and the region that the band covers."""
 
 
 class OnGpu(Generic[Some]):
-    """Passes plans to a DALI graph, which reads ahead, and yields the graph's images.
+    """Makes the images of plans with a DALI graph, which requests plans ahead of the images that it returns.
 
     If the graph fails, this object finds the sample that caused the failure.
     """
@@ -56,10 +56,10 @@ class OnGpu(Generic[Some]):
     def run(self, plans: Iterator[Some]) -> Iterator[tuple[Some, Tensor]]:
         """Yield each plan with its images, uint8 (b, size, size, 3) on the device, in order.
 
-        On a GPU, work on the accelerator's side stream may use the images at once. Work on another stream must first
-        wait for a mark (a CUDA event) that is recorded on the side stream. Without a GPU, the images are in memory that
-        DALI reuses for the next batch. Raises DataError, which names the sample, if a sample's bytes changed or do not
-        decode. Raises HeadraceError for other failures.
+        On a GPU, the images are made on the accelerator's side stream (a CUDA stream for the input). Work on that
+        stream may use the images at once. Work on another stream must first wait for a mark (a CUDA event) on the side
+        stream. Without a GPU, the images are in memory that DALI reuses for the next batch. Raises DataError, which
+        names the sample, if a sample's bytes changed or do not decode. Raises HeadraceError for other failures.
         """
         self._plans = plans
         while True:
@@ -113,7 +113,7 @@ class OnGpu(Generic[Some]):
         if any(words in str(error) for words in _NO_MEMORY):  # another try would wrongly blame a sample
             return HeadraceError(
                 "the image pipeline ran out of GPU memory; the last checkpoint is kept. Set runtime.decode=cpu, or "
-                "lower evaluate.batch, or train.group (which changes the statistics of batch normalisation)"
+                "lower evaluate.batch or train.group. A lower train.group changes the statistics of batch normalisation"
             )
         if (
             self._decode is not None and self._ahead

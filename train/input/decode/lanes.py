@@ -1,4 +1,4 @@
-"""Runs jobs in several threads, each with its own worker; results come in the order of the jobs."""
+"""Runs jobs in several threads, called lanes, each with a separate worker; yields results in the order of the jobs."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,7 +14,10 @@ Tool = Callable[[Job], Made]
 
 
 class Lanes(Generic[Job, Made]):
-    """A pool of `count` threads. Each thread builds a worker with `make()`; a worker turns one job into one result."""
+    """A pool of `count` threads (lanes).
+
+    Each thread builds a worker with `make()`; the worker turns a job into a result.
+    """
 
     def __init__(self, count: int, make: Callable[[], Tool[Job, Made]]) -> None:
         self._make = make
@@ -23,7 +26,7 @@ class Lanes(Generic[Job, Made]):
         self._idle: SimpleQueue[Tool[Job, Made]] = SimpleQueue()
 
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Made]]:
-        """Yield each job with its result, in order. If a job fails, raise its error in place of the result, and end."""
+        """Yield each job with its result, in order. If a job fails, its error is raised in place of its result."""
         begun: deque[tuple[Job, Future[Made]]] = deque()
         try:
             for job in jobs:
@@ -37,7 +40,7 @@ class Lanes(Generic[Job, Made]):
                 future.cancel()
 
     def close(self) -> None:
-        """End the threads after their current jobs."""
+        """End each thread after its current job."""
         self._pool.shutdown(cancel_futures=True)
 
     def _do(self, job: Job) -> Made:

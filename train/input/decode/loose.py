@@ -11,7 +11,7 @@ _FIRST = 1024
 class Loose:
     """A source of encoded images that grows: an image is added, decoded by its id, and then forgotten.
 
-    One thread adds images; other threads may read the images that were added before.
+    Only one thread may add images; other threads may meanwhile read images that have been added.
     """
 
     def __init__(self) -> None:
@@ -37,12 +37,12 @@ class Loose:
 
     @property
     def heights(self) -> NDArray[np.int32]:
-        """Heights of the upright images in pixels."""
+        """The heights of the upright images in pixels, with the image's id as index."""
         return self._heights
 
     @property
     def widths(self) -> NDArray[np.int32]:
-        """Widths of the upright images in pixels."""
+        """The widths of the upright images in pixels, with the image's id as index."""
         return self._widths
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class Loose:
         return np.array([len(self._images[one].data) for one in ids.tolist()], np.int32)
 
     def jpegs(self, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
-        """Return the files of these images."""
+        """Return the encoded bytes of these images, one uint8 array (bytes,) for each."""
         return [np.frombuffer(self._images[one].data, np.uint8) for one in ids.tolist()]
 
     def describe(self, sample_id: int) -> str:

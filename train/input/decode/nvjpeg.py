@@ -18,11 +18,11 @@ def refuse_without_nvjpeg() -> None:
     """Raise NoNvjpegError if this process has built a decoder without loading libnvjpeg.
 
     nvImageCodec, DALI's library for decoding, loads libnvjpeg when it makes the first decoder of a process. If
-    libnvjpeg cannot be loaded, nvImageCodec omits the decoders that need it. The message of its nvjpeg extension is
-    then "Decoders and encoders will not be registered".
+    libnvjpeg cannot be loaded, nvImageCodec works without the decoders that need this library. nvImageCodec's nvjpeg
+    extension then reports "Decoders and encoders will not be registered".
     """
     if "/libnvjpeg.so" not in _FILES_OF_THIS_PROCESS.read_text(encoding="utf-8", errors="replace"):
         raise NoNvjpegError(
             "runtime.decode is mixed, but DALI finds no libnvjpeg and would silently decode on the CPU. Install "
-            "nvidia-nvjpeg-cu12 (nvidia-nvjpeg with DALI's wheel for CUDA 13), or set runtime.decode=cpu"
+            "nvidia-nvjpeg-cu12 (if DALI is for CUDA 13: nvidia-nvjpeg), or set runtime.decode=cpu"
         )

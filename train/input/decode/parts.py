@@ -30,7 +30,7 @@ class Taken(Protocol[Some]):
     def run(self, plans: Iterator[Some]) -> Iterator[Some]:
         """Yield each plan, in order, after the stages have run for its images.
 
-        No further plan is started before the caller requests the next one.
+        Work on further plans starts only when the caller requests another plan.
         """
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ def build_part(
 
 
 class _OnCpu(Generic[Some]):
-    """Runs a part in the threads of `Lanes`, like the pipeline on a CPU."""
+    """Runs a part of the pipeline in the threads of `Lanes`, as the whole pipeline does on a CPU."""
 
     def __init__(self, part: Part, split: Encoded, max_batch: int, threads: int) -> None:
         from headrace.train.input.decode.cpu import OnCpu, lanes_on_cpu, mean_bytes  # noqa: PLC0415  a run on a GPU needs no numba
@@ -74,7 +74,7 @@ class _OnCpu(Generic[Some]):
 
 
 class _Read(Generic[Some]):
-    """Reads files in the caller's thread, like the pipeline on a GPU."""
+    """Only reads files, in the caller's thread, as the whole pipeline does for a GPU."""
 
     def __init__(self, split: Encoded) -> None:
         self._split = split

@@ -18,7 +18,7 @@ _OTHER_THREADS = 2  # of a rank with a GPU: one for the step, which launches ker
 def threads_beside(threads: int) -> int:
     """Return how many of the CPU `threads` of a rank with a GPU may decode.
 
-    The other threads run the training step and the feed, so that neither lacks a core.
+    The other threads are kept free for the training step and the feed.
     """
     return max(1, threads - _OTHER_THREADS)
 
@@ -27,7 +27,7 @@ class ImagePipeline(Generic[Some]):
     """Decodes the samples of a split and resizes their views, on the CPU or on the GPU of `accelerator`.
 
     `threads` is the number of CPU threads. `decode` says where JPEGs are decoded: "cpu", or "mixed" (nvJPEG on the
-    GPU). If the cache `decoded` is given, images are read from the cache instead; their pixels are the same as with
+    GPU). If the cache `decoded` is given, images are read from the cache instead, and have the same pixels as with
     "cpu". `cubic` selects bicubic filters instead of bilinear ones.
     """
 
@@ -63,13 +63,15 @@ class ImagePipeline(Generic[Some]):
         end, the pipeline cannot be used again.
         """
         if self._running:
-            raise RuntimeError("an earlier run of this pipeline did not finish; its batches are still in the pipeline")
+            raise RuntimeError(
+                "an earlier run of this pipeline did not finish, and left batches in it: make a new pipeline"
+            )
         self._running = True
         yield from self._way.run(plans)
         self._running = False
 
     def close(self) -> None:
-        """End the threads. An unfinished run is abandoned."""
+        """End the threads. If a run is unfinished, its remaining batches are lost."""
         self._way.close()
 
 

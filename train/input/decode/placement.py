@@ -7,8 +7,8 @@ from headrace.train.machine.device import Accelerator
 
 LARGE_PIXELS = 128 * 128
 """The average number of pixels per image above which a run on a GPU decodes with the GPU. This limit has not been
-measured on a GPU. A CPU decodes a smaller image in 30 to 60 microseconds, so a few cores keep up. A GPU would need many
-small kernel launches, which would disturb the training step."""
+measured on a GPU. A CPU core decodes a smaller image in 30 to 60 microseconds, so a few cores are enough for a GPU. To
+decode small images, the GPU itself would need many small kernel launches, which would disturb the training step."""
 
 
 class Placement(NamedTuple):
@@ -22,10 +22,10 @@ class Placement(NamedTuple):
 
 
 def place_decoder(wanted: str, images: Encoded, accelerator: Accelerator) -> Placement:
-    """Return where to decode these images: as `wanted` says, or if `wanted` is "auto", by image size and device.
+    """Return where to decode these images: at `wanted`, or if that is "auto", at the place that suits their size.
 
-    CPU and GPU give different pixels when they decode, so the choice stays the same during a run. Raises UsageError if
-    `wanted` is "mixed" and there is no GPU.
+    On a CPU, "auto" always means "cpu". A CPU and a GPU decode to slightly different pixels, so a run keeps its choice.
+    Raises UsageError if `wanted` is "mixed" and there is no GPU.
     """
     if wanted != "auto" or not len(images):
         return Placement(accelerator.decode_placement(wanted))

@@ -12,11 +12,14 @@ _MOST_PADDING = 4  # times the bytes of the files: with a long file among short 
 
 
 def read(source: Encoded, ids: NDArray[np.int64]) -> Jpegs:
-    """Return the JPEG files of these samples (at least one). Files of a split are checked against their CRC-32.
+    """Return the JPEG files of these samples (at least one).
 
-    If every file ends with JPEG's end-of-image marker, the files are returned as one array, which DALI takes as a
-    whole. No decoder reads beyond that marker, so the zeros that fill a row have no effect. After a truncated file,
-    such zeros would hide the truncation. Raises DataError, which names the sample, if a sample's bytes changed.
+    Files of a split are checked against the CRC-32 in the index.
+
+    If every file ends with JPEG's end-of-image marker, the files are returned as the rows of one array, which DALI
+    takes as a whole. No decoder reads beyond that marker, so the zeros after a file in its row have no effect. After a
+    truncated file, zeros would hide the truncation. Raises DataError, which names the sample, if a sample's bytes
+    changed.
     """
     if not isinstance(source, Split):
         return source.jpegs(ids)

@@ -31,7 +31,7 @@ def seen(views: Views, heights: NDArray[np.int32], widths: NDArray[np.int32]) ->
 
     If images are resized before squares are cut out, the regions are the whole images. A region that has only the first
     or last column of an image is widened to two columns. nvImageCodec decodes one more column on each side of a region,
-    except beyond the image's edge. Without the second column, there could be a single chroma sample, which
+    except beyond the image's edge. Without the second column, there could be a single column of chroma samples, which
     libjpeg-turbo interpolates differently.
     """
     if views.short:

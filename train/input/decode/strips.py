@@ -1,9 +1,9 @@
-"""Reads decoded images in strips of rows, and verifies the checksum of each strip before its pixels are used.
+"""Reads decoded images in strips (blocks of 16 rows), and verifies the checksum of each strip before using its pixels.
 
 The checksum is NH (Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: Fast and Secure Message Authentication", CRYPTO
-1999). Words of 32 bits are added to keys and multiplied in pairs; the products of 64 bits are summed. With random keys,
-two different strips of equal length have the same checksum with a probability of at most 2^-32, however they differ.
-The vector units of every processor compute sums of products fast.
+1999). Each 32-bit word of a strip is added to a key; the sums are multiplied in pairs, and the 64-bit products are
+summed. If the keys are random, two different strips of equal length have the same checksum with a probability of at
+most 2^-32. The checksum is fast to compute, because every processor has vector units for sums of products.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from headrace.train.input.kernels.strips import read_strips, sum_strips
 
 
 class Keys(NamedTuple):
-    """The keys that are added to the words of a strip, as 64-bit numbers.
+    """The keys of the checksum: 64-bit numbers that are added to the words of a strip.
 
     `low` is for the lower word of each pair of words, `high` for the upper one.
     """
@@ -41,11 +41,14 @@ class Keys(NamedTuple):
 
 
 class Strips:
-    """Reads images of a file in strips whose checksums are verified. The caller keeps the file open.
+    """Reads decoded images from a file in strips, and verifies the checksums of the strips.
 
-    `starts` are the images' offsets in the file. `first_strips` are the indices in `sums` of each image's first
-    checksum. With `once`, a strip is verified only when it is read for the first time; otherwise, at each read. If an
-    image cannot be read or has changed since it was written, `explain` makes the error from the image's id.
+    The caller keeps the file open.
+
+    `starts` are the images' offsets in the file. `sums` are the checksums of all strips; `first_strips` are the indices
+    in `sums` of each image's first strip. With `once`, a strip is verified only when it is read for the first time;
+    otherwise, at each read. If an image cannot be read or has changed since it was written, the error that `explain`
+    makes from the image's id is raised.
     """
 
     def __init__(

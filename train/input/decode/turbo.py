@@ -50,7 +50,7 @@ class Files(NamedTuple):
         return np.array([small and is_simple(jpeg.tobytes(), *sides) for jpeg, small, *sides in columns], np.bool_)
 
     def bytes_of(self, row: int) -> NDArray[np.uint8]:
-        """Return one file without the zeros after it, because these would hide that a file is truncated."""
+        """Return one file without the zeros that follow it in its row, because such zeros would hide a truncation."""
         return self.jpegs[row][: self.sizes[row]]
 
 
@@ -65,8 +65,8 @@ class TurboDecoder:
     def __call__(self, files: Files) -> tuple[NDArray[np.bool_], Images]:
         """Decode small files. Return a mask (n,) of the files that were decoded, and their images.
 
-        The images are in memory that the next batch reuses. If libjpeg-turbo gives any warning about a file, DALI must
-        decode this file instead.
+        The images are in memory that the next batch reuses. If libjpeg-turbo gives any warning about a file, the mask
+        is False for this file, and DALI must decode it instead.
         """
         taken = files.small()
         heights, widths = files.heights.astype(np.int64), files.widths.astype(np.int64)

@@ -29,7 +29,7 @@ class SystemDecoder:
     def __init__(self, library: ctypes.CDLL) -> None:
         handle = library.tjInitDecompress()
         if not handle:
-            raise MemoryError("libturbojpeg could not make a decompressor: the process is out of memory")
+            raise MemoryError("libturbojpeg has no memory for a decompressor: free memory, and start again")
         self._handle = int(handle)
         weakref.finalize(self, library.tjDestroy, self._handle)
 
@@ -70,7 +70,7 @@ def system_library() -> ctypes.CDLL | None:
 
 
 def _gives_the_same_bits(decoder: SystemDecoder) -> bool:
-    """Return whether libturbojpeg gives simplejpeg's pixels for all subsamplings, and refuses truncated files."""
+    """Return whether libturbojpeg gives simplejpeg's pixels for all chroma formats, and refuses truncated files."""
     for sampling in _SAMPLINGS:
         jpeg = _picture(sampling)
         expected = decode_jpeg(jpeg, "RGB")

@@ -1,4 +1,4 @@
-"""Converts views to boxes of whole pixels for the resizing loops, and the results of these loops to images."""
+"""Converts views to boxes (rectangles of whole pixels) for the resizing loops, and the loops' results to images."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from headrace.train.input.kernels.arguments import Boxes
 
 
 def as_images(made: NDArray[np.uint8]) -> Tensor:
-    """Return squares, (n, size, 3 * size), as images, (n, size, size, 3), without a copy."""
+    """Return the squares `made`, uint8 (n, size, 3 * size), as images, (n, size, size, 3), without a copy."""
     return torch.from_numpy(made).view(*made.shape[:2], -1, 3)
 
 

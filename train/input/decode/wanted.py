@@ -18,7 +18,7 @@ class Wanted(NamedTuple):
     size: int  # side of the square that each view is resized to, pixels
 
     def one(self, row: int) -> "Wanted":
-        """Return the request for only the sample in this row."""
+        """Return a request for only the sample in this row of the request."""
         row_only = slice(row, row + 1)
         return Wanted(self.ids[row_only], self.views.only(row_only), self.size)
 

@@ -32,7 +32,10 @@ class Boxes(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """Images in a file, with their checksums. Within an image, the rows follow one another without gaps."""
+    """Decoded images in a file, with a checksum for each strip (block of 16 rows) of an image.
+
+    Within an image, the rows follow one another without gaps.
+    """
 
     descriptor: int
     starts: Integers  # (n,), offset of each image in the file, bytes

@@ -1,4 +1,4 @@
-"""Makes the filters of an antialiased bilinear or bicubic resize: the old pixels of each new pixel, and their weights.
+"""Makes the filters of antialiased bilinear and bicubic resizing: each new pixel's old pixels, and their weights.
 
 The arithmetic is the same as in torch's kernel for uint8 (aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h). That
 kernel follows Pillow, and torchvision's transforms of tensors use it. Weights are rounded to 16-bit fixed point, with
@@ -20,7 +20,7 @@ MOST_FILTERS, _MOST_WEIGHTS = 64, 1 << 20  # largest numbers that are kept
 
 
 class Space(NamedTuple):
-    """Working memory for resizing, allocated once for many boxes. It also holds the most recent filters."""
+    """Working memory for resizing, allocated once for many boxes. The most recent filters are kept here too."""
 
     rows: Bytes
     sums: Weights
@@ -76,7 +76,7 @@ def choose_filters(boxes: Boxes, i: int, space: Space) -> Chosen:
 
 @jit
 def _largest(sides: Integers, resized: Integers, cubic: bool) -> tuple[int, int, int, int]:
-    """Return maxima over all boxes: height, width, side after the resize, and number of old pixels in a new pixel.
+    """Return maxima over all boxes: height, width, side after the resize, and number of old pixels for one new pixel.
 
     Each maximum is at least 1.
     """
@@ -90,7 +90,7 @@ def _largest(sides: Integers, resized: Integers, cubic: bool) -> tuple[int, int,
 
 @jit
 def _reach(old: int, new: int, cubic: bool) -> int:
-    """Return the largest number of old pixels that a new pixel uses along an axis."""
+    """Return an upper limit on the number of old pixels that a new pixel uses along an axis."""
     return 2 * int(np.ceil((2.0 if cubic else 1.0) * max(old / new, 1.0))) + 1
 
 
@@ -106,9 +106,10 @@ def _filter(
 ) -> int:
     """Return the index of the filter that resizes an axis from `old` to `new` pixels; make the filter if it is missing.
 
-    For the filter at an index `place`, known[place] is (old, new, taps, bits). `_weigh` describes firsts[place] and
-    weights[place]. Filters are kept for reuse, because making a filter takes as long as resizing a small image. Random
-    crops of images of one size need only a few different filters.
+    For the filter at an index `place`, known[place] is (old, new, taps, bits): taps is the number of old pixels for one
+    new pixel, and bits is the number of fractional bits of the weights. firsts[place] and weights[place] are the arrays
+    `first` and `weights` that `_weigh` fills. Filters are kept for reuse, because making a filter takes as long as
+    resizing a small image. Random crops of images of one size need only a few different filters.
     """
     place = old % len(known)
     if known[place, 0] != old or known[place, 1] != new:
@@ -119,7 +120,7 @@ def _filter(
 
 @jit
 def _copy(first: Integers, weights: Weights, mirrored: bool, to_first: Integers, to_weights: Weights) -> None:
-    """Copy a filter's entries for the new pixels that are kept, in reverse order if the result is mirrored."""
+    """Copy a filter's `first` and `weights` for some new pixels, in reverse order if the result is to be mirrored."""
     count = len(first)
     for i in range(count):
         j = count - 1 - i if mirrored else i
@@ -134,11 +135,11 @@ def _weigh(
 ) -> tuple[int, int]:
     """Compute the filter along an axis: for each new pixel, the first old pixel that it uses, and the weights.
 
-    Fills `first` (new,) and `weights` (new, reach). New pixels with fewer old pixels than others get zeros as further
-    weights. `exact` is working memory. Returns the largest number of old pixels that a new pixel uses, and the number
-    of fractional bits of the weights. The first number is at least two for bilinear filters, and at least three for
-    bicubic ones. If this number is two, both weights of each new pixel are also packed into one number, in a third
-    column of `weights`.
+    Fills `first` (new,) and `weights` (new, reach). New pixels that use fewer old pixels than others get zeros as their
+    remaining weights. `exact` is working memory. Returns the largest number of old pixels that a new pixel uses, and
+    the number of fractional bits of the weights. The first number is at least two for bilinear filters, and at least
+    three for bicubic ones. If this number is two, both weights of each new pixel are also packed into one number, in a
+    third column of `weights`.
     """
     scale = old / new
     shrink = 1.0 / max(scale, 1.0)
@@ -171,7 +172,7 @@ def _weigh(
 
 @jit
 def _cubic(x: float) -> float:
-    """Return the weight of Keys's cubic convolution at a distance of x pixels (IEEE TASSP 29, 1981)."""
+    """Return the weight of a pixel at distance x in the cubic convolution of R. Keys (IEEE TASSP 29, 1981)."""
     a = _SHARPNESS
     if x < 1.0:
         return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0

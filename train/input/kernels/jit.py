@@ -37,10 +37,10 @@ else:
 def jit(function: Function) -> Function:
     """Return a function that numba compiles at its first call, and that runs without the interpreter's lock.
 
-    Additions and multiplications are done in the order of the source. The compiled code is stored in a private folder,
-    where later processes find it. Without such a folder, each process compiles again, which takes a few seconds.
-    `LOOPS.trouble` then says why there is no folder. Without numba, the function is returned uncompiled, but is never
-    called. Functions that other modules call are decorated with `jit_or` instead.
+    Additions and multiplications are done in the order that the source code states. The compiled code is stored in a
+    private folder, where later processes find it. Without such a folder, each process compiles again, which takes a few
+    seconds. `LOOPS.trouble` then says why there is no folder. Without numba, the function is returned uncompiled, but
+    is never called. Functions that other modules call are decorated with `jit_or` instead.
     """
     if MISSING:
         return function
@@ -95,10 +95,10 @@ class _Cache(NullCache):
             LOOPS.put(self._file, key, _DUMP(data._reduce()))  # noqa: SLF001
 
     def _key(self, types: Any, codegen: Any) -> bytes | None:
-        """Return a key with everything that determines the machine code, or None if the sources are not certain.
+        """Return a key with everything that determines the machine code, or None if the loaded source is uncertain.
 
-        The key consists of a hash of the sources (including this module), the versions, the processor, and the types of
-        the arguments.
+        The key consists of a hash of the source files (including this one), the versions of Python and of the
+        libraries, the processor, and the types of the arguments.
         """
         stamp = origins.stamp(self._module)
         if stamp is None:

@@ -1,4 +1,4 @@
-"""Keeps compiled loops for later processes, in files of the user's private cache folder that are checked before use."""
+"""Keeps compiled loops for later processes, in the user's private cache folder; each file is checked before use."""
 
 import hashlib
 import logging
@@ -22,14 +22,14 @@ _ABANDONED_SECONDS = 3600.0  # no process writes a file for longer than this
 class Kept:
     """Stores bytes by name and key in a folder that only the user can open (mode 0700).
 
-    Each file begins with a SHA-256 of a key and the stored bytes; the bytes follow. A file is written under another
-    name and then renamed, so several processes may write the same file at once. The folder is private, because anybody
-    who can write to it can forge the hash. `trouble` is a warning, or empty if there is none. `tell` is called once if
-    something has to be compiled.
+    Each file consists of a SHA-256, computed from the key and the stored bytes, and then these bytes. A file is written
+    under another name and then renamed, so several processes may write the same file at once. The folder is private,
+    because anybody who can write to it could replace a file and its hash. `trouble` is a warning that nothing can be
+    stored, or empty. `tell` is called once, with a message for the user, if something has to be compiled.
     """
 
     def __init__(self, name: str, lost: str) -> None:
-        """Use the folder `name`.
+        """Use the folder headrace/`name` in the user's cache folder.
 
         The warning `trouble` begins with `lost`, which states the consequence if nothing can be stored.
         """

@@ -19,10 +19,10 @@ _BEGAN = time.time()
 
 @cache
 def stamp(module: str) -> str | None:
-    """Return a hash of the source files behind a loaded module, or None if the loaded source is not certain.
+    """Return a hash of the source files of a loaded module and its imports, or None if the loaded source is uncertain.
 
-    The source is not certain if a file cannot be read, as for interactive input. It is also not certain if a file has
-    changed since this process began, because the loaded code may be older than the file.
+    The source is uncertain if a file cannot be read, as for interactive input, or if a file has changed since this
+    process began: the loaded code may then be older than the file.
     """
     total = hashlib.sha256()
     try:
@@ -55,7 +55,7 @@ def files(module: str) -> set[Path]:
 
 
 def _file(name: str, package: Path | None) -> Path | None:
-    """Return the file of the module `name` in the folder `package` of its top package, or None if there is none."""
+    """Return the file of the module `name`, or None if missing; `package` is the folder of its top-level package."""
     if package is None:
         return None
     path = package.joinpath(*name.split(".")[1:])

@@ -1,7 +1,7 @@
 """Replaces the compiled loops if numba is missing: the same bits from torch, NumPy and zlib, one image at a time.
 
-Each function has the same name, arguments and result as the compiled loop that it replaces. The docstring of that loop
-describes them.
+Each function has the same name, arguments and result as the compiled loop that it replaces. The docstrings of the
+compiled loops describe arguments and results.
 """
 
 import os
@@ -71,13 +71,16 @@ def is_simple(file: bytes, height: int, width: int) -> bool:
 
 
 def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> None:
-    """Compute the checksum of each strip."""
+    """Compute the checksum of each strip (block of 16 rows of an image)."""
     for strip in range(len(sums)):
         sums[strip] = _sum_of(words[strip * each : (strip + 1) * each], low, high)
 
 
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
-    """Resize boxes of images in a file to squares. Only the strips that the squares show are read."""
+    """Resize boxes of images in a file to squares.
+
+    Only strips (blocks of 16 rows) with pixels that the squares need are read.
+    """
     for i, image in enumerate(ids.tolist()):
         (corner, left), (height, width) = boxes.corners[i].tolist(), boxes.sides[i].tolist()
         begin, end = _rows_seen(boxes, i, made.shape[1])
@@ -95,7 +98,7 @@ def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Read strips of images from a file, without resizing them."""
+    """Read strips (blocks of 16 rows) of images from a file, without resizing the images."""
     for i, image in enumerate(ids.tolist()):
         if _read_rows(stored, once, image, int(first[i]), int(last[i]), held[starts[i] :]) == UNSOUND:
             return i
@@ -118,8 +121,8 @@ def _resized(box: Bytes, boxes: Boxes, i: int, size: int) -> Bytes:
 def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
     """Return the rows of box i that the compiled loops read for its square: the first row and the end (excluded).
 
-    Each new row is made from the old rows under its filter. The loops read equally many old rows for every new row, as
-    many as the largest filter needs.
+    Each new row is a weighted sum of old rows. For every new row, the loops read the same number of old rows: as many
+    as the new row with the most old rows needs.
     """
     old, new, top = int(boxes.sides[i, 0]), int(boxes.resized[i, 0]), int(boxes.cut[i, 0])
     centres, reach = old / new * (np.arange(new) + 0.5), (2.0 if boxes.cubic else 1.0) * max(old / new, 1.0)
@@ -129,7 +132,7 @@ def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
 
 
 def _padded_rows(stored: Stored, image: int, count: int) -> int:
-    """Return an upper limit on the bytes of `count` rows of an image, read in whole strips and whole words."""
+    """Return an upper limit on the bytes that are read for `count` rows of an image, in whole strips and words."""
     return 3 * int(stored.widths[image]) * (count + 2 * STRIP_ROWS) + WORD
 
 
@@ -156,7 +159,7 @@ def _read_rows(stored: Stored, once: bool, image: int, first: int, last: int, he
 
 
 def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
-    """Return the checksum NH of these pairs of words."""
+    """Return the checksum NH (see `train/input/decode/strips.py`) of a strip, given as pairs of 32-bit words."""
     lower, upper = (words + low[: len(words)]) & _LOW, ((words >> _HIGH) + high[: len(words)]) & _LOW
     return np.uint64(np.sum(lower * upper, dtype=np.uint64))
 

@@ -27,7 +27,7 @@ def read_rows(
 
 
 def checksum_tables() -> NDArray[np.uint32]:
-    """Return tables (16, 256) for a CRC-32 that takes 16 bytes at a time: row i is for a byte followed by i zero bytes.
+    """Return tables (16, 256) for a CRC-32 of 16 bytes at a time: row i has the values for a byte before i zero bytes.
 
     The method is "slicing" (Kounavis and Berry, "A Systematic Approach to Building High Performance, Software-based,
     CRC Generators", ISCC 2005).
@@ -53,7 +53,7 @@ def _read_rows(
     tables: NDArray[np.uint32],
     rows: Bytes,
 ) -> bool:
-    """Do the work of `read_rows`, with `tables` for the checksum."""
+    """Do the work of `read_rows`; `tables` are the results of `checksum_tables`."""
     start = rows.ctypes.data
     for i in range(len(rows)):
         size, row = sizes[i], rows[i]
@@ -82,7 +82,7 @@ def checksum(data: Bytes, size: int, tables: NDArray[np.uint32]) -> np.uint32:
 
 @jit
 def _four(word: np.uint32, tables: NDArray[np.uint32], after: int) -> np.uint32:
-    """Return what the four bytes of `word`, lowest first, contribute to a CRC-32 if `after` bytes follow them."""
+    """Return the contribution of the four bytes of `word`, lowest first, to a CRC-32 if `after` bytes follow them."""
     one, two = tables[after + 3, word & np.uint32(0xFF)], tables[after + 2, (word >> np.uint32(8)) & np.uint32(0xFF)]
     three, four = tables[after + 1, (word >> np.uint32(16)) & np.uint32(0xFF)], tables[after, word >> np.uint32(24)]
     return one ^ two ^ three ^ four  # type: ignore[no-any-return]  # numpy's stubs do not follow it

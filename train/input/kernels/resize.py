@@ -30,7 +30,7 @@ def resize_boxes(pixels: Bytes, starts: Integers, pitches: Integers, boxes: Boxe
 
 @jit_or(plain.resize_strips)
 def resize_strips(stored: Stored, once: bool, ids: Integers, boxes: Boxes, made: Bytes) -> int:
-    """Resize boxes of images in a file to squares in `made`, one image at a time.
+    """Resize boxes of images in the file `stored` to squares in `made`, one image at a time.
 
     Returns the index of the first damaged image, or -1 if all are sound.
     """
@@ -54,8 +54,8 @@ def resize_box(
 ) -> None:
     """Resize box i to `made`, (size, 3 * size), with the filters in `chosen`.
 
-    `start` is the byte of `pixels` at which the image row with the box's first row begins. Only rows that the filters
-    use are read.
+    `start` is the index in `pixels` of the image row that contains the box's first row. Only rows that the filters use
+    are read.
     """
     size, top, count = len(made), boxes.cut[i, 0], chosen.end - chosen.begin
     at = start + chosen.begin * pitch + 3 * boxes.corners[i, 1]
@@ -85,7 +85,7 @@ def _along_rows(
     rows: Bytes,
     size: int,
 ) -> None:
-    """Resize `count` rows of one box along x, and write the pixels that are kept to `rows`.
+    """Resize `count` rows of one box along x, and write the pixels that the final square needs to `rows`.
 
     `edge` is working memory.
     """
@@ -113,7 +113,7 @@ def _along_row(
 ) -> None:
     """Resize one row into rows[to : to + 3 * size]. The two bytes after this range are overwritten too.
 
-    Pixels are written from left to right. Each write also changes the pixel after it, which is written next.
+    Pixels are written from left to right. Each write also changes the following pixel, which is overwritten next.
     """
     done = 0
     if taps == 2:
@@ -142,9 +142,9 @@ def _down_columns(
     sums: Weights,
     made: Bytes,
 ) -> None:
-    """Compute all rows of the result from `count` resized rows of the box, of which the first is row `begin`.
+    """Compute all rows of `made` from `rows`.
 
-    `sums` is working memory.
+    `rows` are `count` rows of the box, beginning with row `begin`, already resized along x. `sums` is working memory.
     """
     pitch, half, shift = made.shape[1], np.int32(1 << (bits - 1)), np.int32(bits)  # 32 bits, like all their operands
     for y in range(len(made)):

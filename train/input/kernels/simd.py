@@ -27,14 +27,14 @@ def _vector(bits: int, numbers: int) -> ir.VectorType:
 def _weighted_pixel(
     _context: Any, pixels: Any, _at: Any, weights: Any, _row: Any, _taps: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Do the work of `_sum_of_pixels` for weights that give only sums from 0 to 255."""
+    """Do the work of `_sum_of_pixels` for weights that are never negative, so that all sums are from 0 to 255."""
     return _sum_of_pixels(pixels, weights, made, clamped=False)
 
 
 def _clamped_pixel(
     _context: Any, pixels: Any, _at: Any, weights: Any, _row: Any, _taps: Any, _bits: Any, made: Any, _to: Any
 ) -> tuple[Any, Generator]:
-    """Do the work of `_sum_of_pixels` for weights that may be negative; sums are limited to 0..255."""
+    """Do the work of `_sum_of_pixels` for weights that may be negative; sums are clamped to the range from 0 to 255."""
     return _sum_of_pixels(pixels, weights, made, clamped=True)
 
 
@@ -42,8 +42,8 @@ def _sum_of_pixels(pixels: Any, weights: Any, made: Any, *, clamped: bool) -> tu
     """Set made[to : to + 3] to the sum of `taps` neighbouring pixels from byte `at` on, weighted by weights[row].
 
     The sum is divided by 2^bits and rounded. `pixels` and `made` are uint8 (bytes,), `weights` int32 (rows, columns).
-    Red, green, blue and the byte after them are processed together, as a vector of four bytes. One more byte is
-    therefore read and written after the last pixel.
+    Red, green, blue and the byte after them are processed together, as a vector of four bytes. One byte after the last
+    pixel is therefore read and written too.
     """
     signature = types.void(pixels, types.intp, weights, types.intp, types.intp, types.int32, made, types.intp)
 
@@ -143,7 +143,7 @@ def _blended_bytes(
 def _blended(builder: Any, seen: ir.Value, pairs: ir.Value, bits: ir.Value, count: int) -> ir.Value:
     """Return weighted sums of neighbours in `seen`, divided by 2^bits and rounded: bytes (count,).
 
-    `seen` is bytes (2 * count,). `pairs`, 32-bit (count,), hold the two weights of each sum.
+    `seen` has 2 * count bytes. `pairs` has `count` 32-bit numbers, each with the two 16-bit weights of one sum.
     """
     values, weights = builder.zext(seen, _vector(16, 2 * count)), builder.bitcast(pairs, _vector(16, 2 * count))
     half = builder.shl(ir.Constant(_INTEGER, 1), builder.sub(bits, ir.Constant(_INTEGER, 1)))
@@ -175,7 +175,7 @@ def _sums_of_two(builder: Any, values: ir.Value, weights: ir.Value, count: int) 
 
 
 def _picked(builder: Any, one: ir.Value, other: ir.Value, places: list[int]) -> ir.Value:
-    """Return the elements at `places` of the vector that `one` and `other` form together."""
+    """Return the elements at the indices `places` of the vectors `one` and `other`, joined end to end."""
     return builder.shuffle_vector(one, other, ir.Constant(_vector(32, len(places)), places))
 
 

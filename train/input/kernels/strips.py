@@ -1,4 +1,4 @@
-"""Reads and checks strips of images' rows in compiled loops; `train/input/decode/strips.py` defines the strips."""
+"""Reads and checks strips (blocks of 16 rows of an image) in compiled loops for `train/input/decode/strips.py`."""
 
 import numpy as np
 
@@ -15,14 +15,14 @@ _HIGH = np.uint64(32)  # shift to the upper word
 
 @jit_or(plain.sum_strips)
 def sum_strips(words: Sums, each: int, low: Sums, high: Sums, sums: Sums) -> None:
-    """Write the checksums of the strips in `words` to `sums`. Each strip except the last has `each` words."""
+    """Write the checksums of the strips in `words` to `sums`. Each strip but the last has `each` words of 64 bits."""
     for strip in range(len(sums)):
         sums[strip] = _sum_of(words[strip * each : (strip + 1) * each], low, high)
 
 
 @jit
 def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
-    """Return the checksum NH of these pairs of words."""
+    """Return the checksum NH (see `train/input/decode/strips.py`) of a strip, given as pairs of 32-bit words."""
     total = np.uint64(0)
     for i in range(len(words)):
         total += ((words[i] + low[i]) & _LOW) * (((words[i] >> _HIGH) + high[i]) & _LOW)
@@ -33,7 +33,7 @@ def _sum_of(words: Sums, low: Sums, high: Sums) -> np.uint64:
 def read_strips(
     stored: Stored, once: bool, ids: Integers, first: Integers, last: Integers, starts: Integers, held: Bytes
 ) -> int:
-    """Read the strips with rows first[i] to last[i] of each image i into `held`, from byte starts[i] on.
+    """Read the strips that contain the rows first[i] to last[i] (excluded) of each image i into held[starts[i] :].
 
     Returns the index of the first damaged image, or -1 if all are sound.
     """
@@ -45,7 +45,7 @@ def read_strips(
 
 @jit
 def read_checked(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
-    """Read the strips with rows `first` to `last` of an image into `held`, followed by zeros up to the end of a word.
+    """Read the strips with rows `first` to `last` (excluded) of an image into `held`, and fill up the last word with 0.
 
     Returns the first row of these strips, or UNSOUND if a strip is missing or damaged.
     """
