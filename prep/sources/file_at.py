@@ -89,8 +89,8 @@ class LocalFile:
 class RemoteFile:
     """A file at a URL.
 
-    Size and time are kept from the first access or the last call of `stamp`. Bytes are always requested from the
-    server.
+    Size and time are requested at the first access and at each call of `stamp`, and kept in between. Bytes are always
+    requested from the server.
     """
 
     remote = True
@@ -151,10 +151,12 @@ class RemoteFile:
             left -= len(piece)
             yield piece
         if left:
-            raise DataError(f"{self.where}: received {self.size - left:,} bytes, expected {self.size:,}. Start again")
+            raise DataError(
+                f"{self.where}: received {self.size - left:,} bytes, expected {self.size:,}. Run the command again"
+            )
 
     def close(self) -> None:
-        """Do nothing: nothing is open."""
+        """Do nothing: there is nothing to close."""
 
     def once(self) -> BinaryIO:
         """The whole file as a stream that can be read only once, from beginning to end."""
@@ -223,5 +225,5 @@ def file_at(where: Location) -> LocalFile | RemoteFile:
 
 
 def nanoseconds(time: datetime) -> int:
-    """Convert a time to nanoseconds since 1970, the unit of times of files on a disk; rounded to seconds."""
+    """Convert a time to nanoseconds since 1970, the unit of file times on a disk; the result is rounded to seconds."""
     return round(time.timestamp()) * _SECOND

@@ -1,4 +1,4 @@
-"""Describes the files of any source: a table of files, and a reader that can be passed to workers.
+"""Describes the files of any source: a table of files, and a reader that can be passed to worker processes.
 
 A table consists of columns, because an object for each file would take too much memory in a large prep. A table takes
 about 150 bytes per file.
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
 
 
 class Unused(NamedTuple):
-    """A source file that is not a sample, with the reason, or a folder of such files, whose path ends with a slash."""
+    """A source file that is not a sample, or a folder of such files (its path ends with a slash), and the reason."""
 
     path: str
     reason: str
@@ -123,7 +123,7 @@ class Reader(Protocol):
     def chunks(self, entry: Entry) -> Iterator[bytes]:
         """The bytes in parts of at most CHUNK bytes.
 
-        An error for a difference from the table may be raised only after the last part.
+        If the file differs from the table, the error may be raised only after the last part.
         """
         ...
 
@@ -144,7 +144,7 @@ class Files(Protocol):
         """The location of the source."""
 
     left_out: LeftOut
-    """Files without an entry in `table`: links, which are not followed, and unsupported kinds."""
+    """Files without an entry in `table`, each with the reason: links that are not followed, and special files."""
     empty: list[str]
     """Folders without any file, each with a slash at its end; an empty list if the source does not list folders."""
 
@@ -157,11 +157,11 @@ class Files(Protocol):
         ...
 
     def reader(self, prefix: str) -> Reader:
-        """A reader of entries from whose paths `prefix` was removed."""
+        """A reader for entries whose paths had `prefix` removed."""
         ...
 
     def unpack(self) -> None:
-        """Make the unpacked copy that `reader` needs, if the source is packed.
+        """Make the temporary copy that `reader` needs for some sources, such as compressed tars.
 
         A call of `table` makes this copy too.
         """

@@ -1,4 +1,4 @@
-"""Makes a source from a listing: the rows are sorted on the disk, and options are applied chunk by chunk."""
+"""Makes a source from a listing of any length: its rows are in a table on the disk, and are read in chunks."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,8 +21,8 @@ _Labels = NDArray[np.int64]
 class Share:
     """The training images that are used for validation: in each class, the images with the smallest keys.
 
-    For each class, `last` and `place` have the key and the index of its last validation image. `any` is true for
-    classes with validation images.
+    A key is a hash of the seed and of an image's index. For each class, `last` and `place` have the key and the index
+    of the validation image with the largest key. `any` is true for classes with validation images.
     """
 
     seed: int
@@ -99,7 +99,7 @@ class _FirstOfEach:
 
 @dataclass(frozen=True)
 class ListedSource:
-    """A source whose samples are in a table, sorted by path, with numbers for labels and splits.
+    """A source whose samples are in a table on the disk, sorted by path, with numbers for labels and splits.
 
     `number` maps the number of a label in the table to the label. `code` maps the number of a split in the table to its
     index in `names`. The images of `share` become the validation part.

@@ -46,7 +46,7 @@ class Servers:
 
 
 def shown(path: str) -> str:
-    """The URL of a file as output shows it: without the query and the user, which may be secret.
+    """The URL of a file as output shows it: without the query and the user name, which may be secret.
 
     `path` may be an invalid URL.
     """

@@ -1,4 +1,4 @@
-"""Defines the interface of a source: splits of labelled files, a class list, and a fingerprint."""
+"""Defines the interface of a source, a data set to convert: splits of labelled files, a class list, a fingerprint."""
 
 import hashlib
 import zlib
@@ -177,8 +177,8 @@ State = tuple[str, int, int]
 def fingerprint(images: Iterable[Sequence[State]], others: Sequence[State]) -> tuple[str, int]:
     """The SHA-256 over path, size and CRC-32 of all files, sorted by path, and the number of files.
 
-    Two sources have the same fingerprint if all paths, sizes and CRC-32s are equal. `images` yields the images in
-    sorted chunks.
+    Two sources have the same fingerprint if all paths, sizes and CRC-32s are equal. `images` yields chunks of images,
+    sorted by path; `others` has the other files.
     """
     state, count, left = hashlib.sha256(), 0, sorted(others)
     for chunk in images:

@@ -28,7 +28,7 @@ _LIKE_ONE = re.compile(
 def split_of(name: str, options: Options) -> str:
     """The split that the name of a folder, or a word in a listing, means; "" if it means none.
 
-    Upper and lower case are equal.
+    The case of the letters does not matter.
     """
     word = name.strip().lower()
     if options.val is not None and word == options.val.strip().lower():
@@ -57,7 +57,7 @@ def is_like_a_split(name: str) -> bool:
 
 
 def fraction_to_take(files: Files, splits: Collection[str], options: Options) -> float:
-    """The share of the training part to use for validation.
+    """The share of the training images to use for validation.
 
     The share is 0 if there is a validation part already, or if --val-fraction is 0. Raises UsageError if the options do
     not fit these splits.
@@ -103,9 +103,9 @@ def takes_none(files: Files, fraction: float) -> UsageError:
 
 
 def keys_of(places: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """The keys of training images with these indices.
+    """The keys of the training images with these indices; a key is a hash of seed and index.
 
-    In each class, images with the smallest keys are for validation.
+    In each class, the images with the smallest keys are used for validation.
     """
     return hash64(seed, Stream.PREP, zlib.crc32(b"--val-fraction"), places)
 

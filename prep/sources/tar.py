@@ -1,4 +1,4 @@
-"""Reads a source in a tar: a plain tar in place, a compressed tar or a tar at a URL from a copy."""
+"""Reads a source in a tar: a plain tar on a disk in place, a compressed tar or a tar at a URL from a copy."""
 
 import os
 from collections.abc import Iterator
@@ -181,7 +181,7 @@ class TarReader:
             data = os.pread(self._descriptor, size, entry.offset + at)
         except OSError as error:
             refuse_limit(error)
-            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
+            raise changed(self._root, entry.path, f"the file cannot be read ({error.strerror})") from error
         if len(data) != size:
             seen = at + len(data)
             raise changed(self._root, entry.path, f"the tar ends inside this member ({seen:,} of {entry.size:,} bytes)")
