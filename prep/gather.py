@@ -64,7 +64,7 @@ class Gathered:
                     one.cancel()
 
     def pixels(self, place: int) -> Pixels | None:
-        """The pixels of an image for display; None if it cannot be read."""
+        """The pixels of an image for display; None if the image cannot be read or decoded."""
         part, inside = self._find(place)
         try:
             return decode(part.data(inside))

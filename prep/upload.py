@@ -30,7 +30,7 @@ from headrace.shards.urls import Location, Url
 
 
 def prep_to_url(source: Location, out: Url, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
-    """Make the shard set at `out` from `source`, unless it exists already."""
+    """Make the shard set at `out` from `source`, unless the set exists already."""
     began = time.monotonic()
     refuse_url(source, out, if_exists)
     uploads = Uploads(out)

@@ -1,11 +1,11 @@
 """Admits images to a shard set: decodes each file in full to check it, and converts it to a JPEG if necessary.
 
 Every image is decoded in full before it may enter a shard, because a damaged image would later end a training run with
-an error that does not name the image. libjpeg-turbo decodes JPEGs. Its warnings are treated as errors, because they
-reveal damage that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training decodes
-them to the same upright image. nvImageCodec decodes PNG, WebP, BMP, TIFF and PNM files, and Pillow decodes the formats
-in formats.py. Images in all these formats are stored as new JPEGs. If `headrace.shards.unsafe` refuses a file, no
-NVIDIA decoder is asked to apply the file's EXIF orientation.
+an error that does not name the image. JPEGs are decoded by libjpeg-turbo, whose warnings are treated as errors, because
+they reveal damage that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training
+decodes them to the same upright image. PNG, WebP, BMP, TIFF and PNM files are decoded by nvImageCodec, and the formats
+in formats.py by Pillow. Images in all these formats are stored as new JPEGs. If `headrace.shards.unsafe` refuses a
+file, no NVIDIA decoder is asked to apply the file's EXIF orientation.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Decodes GIF, JPEG 2000, AVIF and HEIC with Pillow, because the decoder for training never decodes these formats.
 
-nvImageCodec ends its process on a damaged JPEG 2000 file, so Pillow decodes JPEG 2000. Pillow also decodes the other
-three formats. The number of pixels is checked before any pixel is decoded. Only the first picture of an animation is
-used. This module also handles the transparency of images in all formats.
+Pillow decodes JPEG 2000, because a damaged JPEG 2000 file makes nvImageCodec end the process. Pillow also decodes the
+other three formats. The number of pixels is checked before any pixel is decoded. Only the first picture of an animation
+is used. This module also handles the transparency of images in all formats.
 """
 
 import io

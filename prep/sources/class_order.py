@@ -138,7 +138,7 @@ def _tables(infos: tuple[ClassInfo, ...]) -> tuple[dict[str, int], dict[str, int
 def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, int] | None:
     """The label of each of the classes `names`: by id, by name, or for integers by position in `infos`.
 
-    None if one of `names` is not among `infos`.
+    Return None if one of `names` is not among `infos`.
     """
     found = next((table for table in _tables(infos) if set(names) <= table.keys()), None)
     if found is None and labels.are_integers(names) and all(len(name) < 9 and int(name) < len(infos) for name in names):
@@ -147,7 +147,7 @@ def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, i
 
 
 def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> Source:
-    """The source with the classes `infos` in their order.
+    """Return the source with its classes replaced by `infos`, in the order of `infos`.
 
     The classes of the source are matched with `infos` by id, by name, or for integers by position in `infos`.
     """

@@ -28,10 +28,10 @@ class File(Protocol):
 
     @property
     def size(self) -> int:
-        """The size in bytes. Raises OSError or HeadraceError if it cannot be determined."""
+        """The size in bytes. Raises OSError or HeadraceError if the size cannot be determined."""
 
     def stamp(self) -> str:
-        """The file's size and the time of its last change, as a text that differs after a change."""
+        """A text with the file's size and the time of its last change, which identifies the state of the file."""
 
     def pread(self, size: int, offset: int) -> bytes:
         """At most `size` bytes from `offset` on; fewer only at the end of the file."""
@@ -62,7 +62,7 @@ class LocalFile:
         return self._path.stat().st_mtime_ns
 
     def stamp(self) -> str:
-        """The file's size and the time of its last change, as a text that differs after a change."""
+        """A text with the file's size and the time of its last change, which identifies the state of the file."""
         seen = self._path.stat()
         return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
 
@@ -128,7 +128,7 @@ class RemoteFile:
         return nanoseconds(self.entry.modified)
 
     def stamp(self) -> str:
-        """The file's current size and the time of its last change, as a text that differs after a change."""
+        """A text with the file's current size and the time of its last change, which identifies the file's state."""
         self._entry = seen = self.store.entry(self.name)
         return f"{seen.bytes} bytes, modified {seen.modified.isoformat()}"
 

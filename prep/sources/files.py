@@ -86,12 +86,12 @@ class FileTable:
         return map(Entry, self.paths, *(column.tolist() for column in self._numbers()))
 
     def take(self, rows: NDArray[np.int64]) -> "FileTable":
-        """The entries at `rows`, in that order."""
+        """The entries with the indices `rows`, in this order."""
         paths = self.paths
         return FileTable([paths[row] for row in rows.tolist()], *(column[rows] for column in self._numbers()))
 
     def below(self, folder: str, rows: NDArray[np.int64]) -> "FileTable":
-        """The entries at `rows`, with paths relative to `folder`, which is "" or ends with a slash."""
+        """The entries with the indices `rows`, with paths relative to `folder`, which is "" or ends with a slash."""
         part = self.take(rows)
         return part.renamed([path[len(folder) :] for path in part.paths])
 
@@ -104,7 +104,7 @@ class FileTable:
 
 
 class Reader(Protocol):
-    """Reads the files that entries describe.
+    """Reads the files that the entries of a table describe.
 
     A reader can be pickled; it opens files or connections at its first read.
     """
@@ -149,7 +149,7 @@ class Files(Protocol):
     """Folders without any file, each with a slash at its end; an empty list if the source does not list folders."""
 
     def stamp(self) -> str:
-        """A text that differs whenever the files may have changed; no contents are read to compute it."""
+        """A text that differs whenever the files may have changed; the contents of the files are not read for it."""
         ...
 
     def table(self) -> FileTable:

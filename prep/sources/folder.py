@@ -37,7 +37,7 @@ class FolderFiles:
         self._found: FileTable | None = None
 
     def stamp(self) -> str:
-        """Find all files again; return the hash of their paths, sizes and modification times."""
+        """List all files again; return a hash of their paths, sizes and modification times."""
         stamp, self._found = self._walk()
         return stamp
 

@@ -4,8 +4,9 @@ If there are splits, the training images are in train/CLASS/ and its subfolders,
 beside train/ have the same structure. Other usual names of splits are accepted too (splits.py). Without splits, the
 images are in CLASS/ and its subfolders, and --val-fraction takes a part of every class for validation.
 
-Images beside the folders of classes, or in a folder that is not a split, have no class. The report lists them. A folder
-without any file is not a class. A class without usable files ends the run unless --on-empty-class says otherwise.
+Images beside the folders of classes, or in a folder that is not a split, have no class; the report lists these images.
+A folder without any file is not a class. A class without usable files ends the run unless --on-empty-class says
+otherwise.
 """
 
 import sys

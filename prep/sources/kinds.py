@@ -1,4 +1,4 @@
-"""Finds the kind of a file by its name and first bytes: hidden, a supported or unsupported image, or not an image.
+"""Tells by its name and first bytes whether a file is hidden, an image in a supported or other format, or no image.
 
 A file whose name has the ending of a supported format is a candidate for an image; prep checks the file later, when it
 decodes it. For other files the first bytes decide, so a JPEG is recognized whatever its name.

@@ -1,8 +1,8 @@
 """Finds and reads the files that a listing names, on a disk or at URLs.
 
-The size of a file at a URL comes from the column `bytes` of the listing. Without that column, one request lists the
-bucket's folder that contains all these files. The sizes are never requested one by one. A web server cannot list its
-files, so a listing of files on a web server needs the column.
+The size of a file at a URL comes from the column `bytes` of the listing. Without that column, the bucket's folder that
+contains all these files is listed once; sizes are never requested one by one. A web server cannot list its files, so a
+listing of files on a web server needs the column `bytes`.
 """
 
 import os
@@ -87,7 +87,7 @@ class States:
 
 
 def common_folder(one: str, other: str) -> str:
-    """The deepest folder that contains both folders."""
+    """The deepest folder that contains the two folders."""
     if one == other:
         return one
     parts = zip(one.split("/"), other.split("/"), strict=False)

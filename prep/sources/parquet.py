@@ -1,7 +1,7 @@
 """Reads Parquet files that contain the bytes of images, as Hugging Face's datasets writes them (image: {bytes, path}).
 
-Samples are needed in a permuted order, but Parquet files can be read only by whole row groups. So all bytes are copied
-once, row group by row group, to an unnamed file on the disk of OUT. Samples are then read from this file by position.
+Samples are needed in a permuted order, but Parquet files can be read only by whole row groups. So all images are copied
+once, row group by row group, to an unnamed file on the disk of OUT, and samples are read from this copy by position.
 The names of classes are in the metadata of the schema, and the names of splits in the names of the files.
 """
 
@@ -75,7 +75,7 @@ def _files(folder: Path) -> list[Location]:
 
 
 def image_column(path: Location) -> str | None:
-    """The column that contains the bytes of images; None if there is none, or if the file cannot be read."""
+    """The column that contains the bytes of images; None if there is no such column, or if the file cannot be read."""
     try:
         return _image_in(pq.read_schema(_readable(path)))
     except _DAMAGE as error:
@@ -116,7 +116,7 @@ class ParquetFiles:
         self.empty: list[str] = []
         self.rows: list[_Row] = []
         self.names: list[str] = []
-        """Names of the classes in order; empty if the files do not have them."""
+        """Names of the classes in order; empty if the files do not name their classes."""
         self.unlabelled: MissingColumnError | None = None
         """The error for a file without a column for labels.
 
@@ -252,7 +252,8 @@ def _label(value: object, names: list[str]) -> str:
 def _split_in(path: Location, options: Options) -> str:
     """The split in a file's name: the part before the numbers, such as extra in extra-00000-of-00002.parquet.
 
-    In a name without such numbers, the split is the first word that is a usual name of a split, or else train.
+    In a name without such numbers, the split is the first word that is a usual name of a split, or train if there is no
+    such word.
     """
     stem = PurePosixPath(path.name).stem.lower()
     if (part := _PART.fullmatch(stem)) is None:
@@ -263,7 +264,7 @@ def _split_in(path: Location, options: Options) -> str:
 
 
 def open_parquet(files: ParquetFiles, options: Options) -> TableSource:
-    """The source that these files form. Raises MissingColumnError if a file has no column for labels."""
+    """Make the source from the Parquet files. Raises MissingColumnError if a file has no column for labels."""
     table = files.table()
     if files.unlabelled is not None:
         raise files.unlabelled

@@ -58,7 +58,7 @@ def _lies_in(path: str, folder: Path, real: Real) -> bool:
 
 
 def listed_paths(root: Path) -> list[str]:
-    """The paths as written, in the listing's order, possibly with duplicates; "" for a row without a path.
+    """The paths as written in the listing, in its order, possibly with duplicates; "" for a row without a path.
 
     Raises DataError if the listing cannot be read or has no column of paths.
     """

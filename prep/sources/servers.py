@@ -31,8 +31,8 @@ class Servers:
     def _place(self, path: str) -> tuple[Remote, str]:
         """The store that holds a file, and the name of the file in this store.
 
-        All files of a bucket or server share one store. A URL with a query has a separate store, because a query is for
-        one file only.
+        All files of a bucket or server share one store. A URL with a query has a separate store, because a query is
+        valid for one file only.
         """
         url = Url(path)
         if url.parts.query:

@@ -30,7 +30,7 @@ def is_tar(start: bytes) -> bool:
 
 
 def _copied_by(file: LocalFile | RemoteFile) -> Opener | None:
-    """The function that opens the tar to copy it; None if the tar is read in place."""
+    """The function that opens a compressed or remote tar for copying; None if the tar is read in place."""
     packed = opener(file.pread(8, 0))
     file.close()
     if isinstance(file, LocalFile):
@@ -121,7 +121,7 @@ def _as_unpacked(name: str) -> str:
 def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str:
     """Return a member that is a file; for a hard link, return the earlier member that the link names.
 
-    For any other member, return the reason why it is not a file.
+    For any other member, return the reason why the member is not a regular file.
     """
     if isinstance(one, Member):
         return one

@@ -1,9 +1,9 @@
 """Reads TinyImageNet in its official layout, as a folder, zip or tar.
 
-wnids.txt lists the ids of the classes (WordNet ids); the sorted ids give the labels. words.txt has an id and a name,
-separated by a tab, in each line. Training images are in train/WNID/images/. Validation images are in val/images/;
-val/val_annotations.txt has the file name, class id and box of each validation image. test/ has no labels and is not
-read; it may be missing. All other files are listed in the report.
+The file wnids.txt lists the ids of the classes (WordNet ids); the sorted ids give the labels. Each line of words.txt
+has an id and a name, separated by a tab. Training images are in train/WNID/images/. Validation images are in
+val/images/; val/val_annotations.txt has the file name, class id and box of each validation image. The folder test/ has
+no labels and is not read; it may be missing. All other files are listed in the report.
 """
 
 from collections.abc import Iterator

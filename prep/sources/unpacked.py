@@ -58,8 +58,8 @@ def path_of(stream: BinaryIO) -> Path:
 def _chunks(root: Location, packed: Any) -> Iterator[bytes]:
     """The unpacked bytes.
 
-    Raises DataError if the file is damaged. gzip and bz2 raise OSError for a damaged file; a DataError replaces it,
-    because the caller reports an OSError as a full disk.
+    Raises DataError if the file is damaged. For a damaged file, gzip and bz2 raise OSError; a DataError replaces this
+    error, because the caller reports an OSError as a full disk.
     """
     try:
         while chunk := packed.read(_CHUNK):

@@ -59,7 +59,7 @@ def _is_name(path: str, data: bytes) -> bool:
 
 
 class ZipReader:
-    """Reads each member with one `pread`, and checks its CRC-32."""
+    """Reads each member of a zip with one `pread`, and checks the member's CRC-32."""
 
     def __init__(self, file: File, prefix: str) -> None:
         self._file, self._root = file, file.where
@@ -144,7 +144,7 @@ class ZipReader:
             yield inflater.flush()  # the rest of the last copy, 258 bytes at most
 
     def _inflater(self, entry: Entry) -> Any:
-        """The object that unpacks the member; None if it is stored uncompressed."""
+        """The object that unpacks the member; None if the member is stored uncompressed."""
         if entry.method == zipfile.ZIP_STORED:
             return None
         if entry.method != zipfile.ZIP_DEFLATED:

@@ -71,7 +71,7 @@ def read_directory(file: File) -> Directory:
 
 
 def _find_end(file: File, size: int) -> _End:
-    """Return the facts of the last end record, or of a 64-bit end record directly before the last one."""
+    """Return the facts of the zip's end record: of the 64-bit record if there is one, else of the 32-bit record."""
     first = max(0, size - _END.size - _MAX_COMMENT)
     tail = file.pread(size - first, first)
     at = tail.rfind(b"PK\5\6")
@@ -140,7 +140,7 @@ def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int
 
 
 def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
-    """Return the numbers; replace those too large for 32 bits by the 64-bit numbers in the extra field."""
+    """Return the numbers; numbers too large for 32 bits are taken from the extra field, which has 64-bit numbers."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == 1:
