@@ -1,1 +1,1 @@
-"""Converts images in any layout into a shard set: the commands, and the modules they use. Never imports torch."""
+"""The commands that make and examine shard sets, and the modules that these commands use. Never imports torch."""

@@ -1,8 +1,8 @@
 """`headrace index`: makes a manifest and indexes for existing WebDataset tars; no tar is rewritten.
 
 Every image in the tars is decoded once. Samples that cannot be used are omitted from the indexes, and report.jsonl
-lists each with the reason. If the tars are a shard set already, the indexes, the report and the manifest are made
-again. The old manifest then gives the tars and the classes of the set, and tells whether prep made the set.
+lists each with the reason. If the tars are a shard set already, the indexes, the report and the manifest are written
+again. In this case the old manifest says which tars and classes the set has, and whether prep made the set.
 """
 
 import re
@@ -60,7 +60,7 @@ def adopt(root: Path, *, say: Say) -> Manifest:
 
 
 def say_left_out(where: Location, scans: Iterable[Scan], say: Say) -> None:
-    """Print how many samples could not be used; print nothing if all samples could."""
+    """Print how many samples could not be used; print nothing if all samples are usable."""
     if left_out := sum(len(scan.notes) for scan in scans):
         say(f"{where}: {left_out:,} samples could not be used; {REPORT} names each with its reason")
 
@@ -74,9 +74,9 @@ def _known(root: Path, manifest: Manifest) -> dict[str, list[Path]]:
 
 
 def _found(root: Path) -> dict[str, list[Path]]:
-    """The tars in the folder `root`, by split.
+    """Return the paths of the tars in the folder `root`, grouped by split.
 
-    A word in a tar's name, such as `val`, gives the split; without such a word, the tar is in the training split.
+    A word such as `val` in the name of a tar gives the tar's split; tars without such a word are in the training split.
     """
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
@@ -103,9 +103,10 @@ def by_split(where: Location, tars: Iterable[str]) -> dict[str, list[str]]:
 
 
 def write_set(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, say: Say) -> Manifest:
-    """Write the files of a set beside its tars: .idx, Parquet, report and manifest, in this order; return the manifest.
+    """Write .idx files, Parquet indexes, report and manifest beside a set's tars, in this order; return the manifest.
 
-    `splits` has the scanned tars of each split. If the tars are a shard set already, `old` is its manifest.
+    `splits` has the results of scanning the tars of each split. If the tars are a shard set already, `old` is its
+    manifest.
     """
     scans = [scan for part in splits.values() for scan in part]
     if old:
@@ -123,7 +124,7 @@ def write_set(root: Path, splits: dict[str, list[Scan]], old: Manifest | None, s
 
 
 def _source(scans: list[Scan]) -> SourceInfo:
-    """The manifest's entry about the source of the set: the number and the fingerprint of the samples in the tars."""
+    """Return the manifest's entry about the set's source: the number of samples in the tars, and a hash of them."""
     found = [(f"{scan.path.name}/{one.key}", one.row[8], one.row[9]) for scan in scans for one in scan.samples]
     digest, count = fingerprint([], found)
     return SourceInfo(layout=ADOPTED, files=count, fingerprint=digest)
@@ -132,7 +133,7 @@ def _source(scans: list[Scan]) -> SourceInfo:
 def _write_report(root: Path, notes: list[Note]) -> None:
     """Write the report of unusable samples.
 
-    If all samples are usable, remove an older report, except a report by prep.
+    If all samples are usable, remove an older report, unless prep wrote that report.
     """
     if notes:
         store.write_bytes(root / REPORT, report(notes))
@@ -195,17 +196,17 @@ def _label(root: Path, scan: Scan, one: Found, label_of: dict[str, int]) -> int:
     label = label_of.get(one.label)
     if label is None:
         raise DataError(
-            f"{scan.path}: {one.key}: its label {one.label!r} is not among the manifest's {len(label_of):,} classes. "
-            f"{remedy.of_manifest(root)}"
+            f"{scan.path}: the label {one.label!r} of sample {one.key} is not among the manifest's {len(label_of):,} "
+            f"classes. {remedy.of_manifest(root)}"
         )
     return label
 
 
 def _take_over(root: Path, old: Manifest, name: str, table: Rows, sources: list[str], say: Say) -> list[str]:
-    """Return each sample's path in prep's source, from the old index; copy the source's size and CRC-32 to `table`.
+    """Take facts about the source files from the old index: return their paths, and copy size and CRC-32 to `table`.
 
-    Only the old index has these values. If it is missing or damaged, print a line about this, return `sources`, and
-    leave `table` unchanged.
+    Only the old index has these facts. If the old index is missing or damaged, print a line that says so, return
+    `sources`, and leave `table` unchanged.
     """
     info = next(split.index for split in old.splits if split.name == name)
     try:

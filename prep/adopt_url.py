@@ -31,7 +31,7 @@ _THREADS = 16  # most of their time is spent waiting for storage
 def adopt_at(where: Location, *, say: Say) -> Manifest:
     """Index the tars in a folder or at a URL; return the manifest of the set.
 
-    Raises UsageError if there are no tars, or if a file at the URL has the name of an index file but other contents.
+    Raises UsageError if there are no tars, or if a file that must be uploaded exists already with other contents.
     Raises DataError for unusable tars.
     """
     if not isinstance(where, Url):
@@ -43,7 +43,10 @@ def adopt_at(where: Location, *, say: Say) -> Manifest:
     remote = Remote(where)
     there = {one.name: one.bytes for one in remote.list()}
     if any(name.startswith(f"{WORK}/") for name in there):
-        raise UsageError(f"{where}: headrace prep is making a set there ({WORK}/). Let it finish, or give another URL")
+        raise UsageError(
+            f"{where}: headrace prep is making a set at this URL (its unfinished files are in {WORK}/). Wait until "
+            "that command has ended, or give another URL"
+        )
     tars = {name: size for name, size in there.items() if name.endswith(".tar") and "/" not in name}
     return _found(where, tars, say) if MANIFEST in there else _adopt(remote, tars, there, say)
 
@@ -51,15 +54,15 @@ def adopt_at(where: Location, *, say: Say) -> Manifest:
 def _found(url: Url, tars: Mapping[str, int], say: Say) -> Manifest:
     """Return the manifest of the set at the URL.
 
-    Raises UsageError if the tars of the set are not `tars`, which has the size of each tar by name.
+    Raises UsageError if the manifest does not name exactly the tars in `tars`, which maps names of tars to their sizes.
     """
     manifest = read_manifest(url)[1]
     named = {shard.name: shard.bytes for split in manifest.splits for shard in split.shards}
     if named != tars:
         other = min({*named.items()} ^ {*tars.items()})[0]
         raise UsageError(
-            f"{url}: the set at this URL has other tars ({other}), and no file at a URL is replaced, because other "
-            "programs may be reading the files. Copy only the tars to another URL, and index them there"
+            f"{url}: the manifest and the tars at this URL differ ({other}), and no file at a URL is replaced, because "
+            "other programs may be reading it. Copy only the tars to another URL, and index them there"
         )
     say(f"{url}: these tars are a shard set already; nothing was changed")
     return manifest
@@ -78,8 +81,8 @@ def _adopt(remote: Remote, tars: Mapping[str, int], there: Mapping[str, int], sa
         now = {one.name: one.bytes for one in remote.list()}
         if changed := sorted(name for name, scan in scans.items() if now.get(name) != scan.bytes):
             raise DataError(
-                f"{url / changed[0]}: the tar was changed or removed while it was read. Start again when all tars are "
-                "there"
+                f"{url / changed[0]}: the tar was changed or removed while it was read. Run the command again when "
+                "no other program changes the tars"
             )
         _publish(remote, root / MANIFEST)
     say_left_out(url, scans.values(), say)
@@ -96,7 +99,7 @@ def _named(root: Path, url: Url) -> Iterator[None]:
 
 
 def _scan_all(remote: Remote, tars: Mapping[str, int], root: Path) -> dict[str, Scan]:
-    """Fetch and scan each tar; return the scans by name. At most one tar per thread is on the disk at a time."""
+    """Fetch and scan each tar; return the scans by tar name. At most one tar per thread is on the disk at a time."""
 
     def scan(name: str) -> Scan:
         path = root / name
@@ -129,9 +132,10 @@ def _fetch(remote: Remote, name: str, size: int, path: Path) -> None:
 
 
 def _upload(remote: Remote, root: Path, there: Mapping[str, int]) -> None:
-    """Upload all files of the folder except the manifest.
+    """Upload all files of the folder `root`, except the manifest, that do not exist at the URL yet.
 
-    If a file exists at the URL already, its bytes must be the same.
+    `there` maps the names of the files at the URL to their sizes. Raises UsageError if one of the files exists there
+    with other contents.
     """
     files = [path for path in sorted(root.iterdir()) if path.name != MANIFEST]
     old, new = ([path for path in files if (path.name in there) is known] for known in (True, False))
@@ -139,8 +143,8 @@ def _upload(remote: Remote, root: Path, there: Mapping[str, int]) -> None:
         same = pool.map(lambda path: _is_at(remote, path), old)
         if other := [path for path, equal in zip(old, same, strict=True) if not equal]:
             raise UsageError(
-                f"{remote.url / other[0].name}: a file with this name but other contents exists, and no file at a URL "
-                "is replaced, because other programs may be reading it. Remove this file, or copy only the tars to "
+                f"{remote.url / other[0].name}: this file exists already with other contents, and no file at a URL is "
+                "replaced, because other programs may be reading it. Remove this file, or copy only the tars to "
                 "another URL"
             )
         list(pool.map(lambda path: remote.put(path.name, path), new))

@@ -1,4 +1,4 @@
-"""Makes a shard set in a folder or at a URL: calls the module for folders or the one for URLs."""
+"""Makes a shard set in a folder or at a URL, by calling the module for folders or the module for URLs."""
 
 from headrace.prep import append as appending
 from headrace.prep import append_at, convert, part, upload
@@ -21,10 +21,10 @@ def prep(
     say: Say,
     engine: Engine = make_shards,
 ) -> Result:
-    """Make the shard set `out` from `source`, unless it exists already.
+    """Make the shard set `out` from `source`, unless the set exists already.
 
-    `engine` runs the tasks that make shards, for example on Ray. A set at a URL does not use it: processes of this
-    machine make its shards.
+    `engine` runs the tasks that make shards, for example on Ray. Only a set in a folder uses `engine`; the shards of a
+    set at a URL are made by processes of this machine.
     """
     if isinstance(out, Url):
         return upload.prep_to_url(source, out, options, workers=workers, if_exists=if_exists, say=say)
@@ -41,10 +41,10 @@ def append(
     say: Say,
     engine: Engine = make_shards,
 ) -> Result:
-    """Append the images of `source` that the shard set `out` does not have.
+    """Append the images of `source` that the shard set `out` does not have yet.
 
-    `engine` runs the tasks that make shards, for example on Ray. A set at a URL does not use it: processes of this
-    machine make its shards.
+    `engine` runs the tasks that make shards, for example on Ray. Only a set in a folder uses `engine`; the shards of a
+    set at a URL are made by processes of this machine.
     """
     if isinstance(out, Url):
         return append_at.append_to_url(source, out, options, new_classes=new_classes, workers=workers, say=say)
@@ -52,7 +52,7 @@ def append(
 
 
 def make_plan(source: Location, out: Location, options: Options, *, workers: int, say: Say) -> None:
-    """Make only the plan of a set; processes with --part that start later need not wait for a plan."""
+    """Make only the plan of a set, which assigns each image to a shard; processes with --part read this plan later."""
     if isinstance(out, Url):
         upload.make_plan_at(source, out, options, workers=workers, say=say)
     else:
@@ -60,7 +60,7 @@ def make_plan(source: Location, out: Location, options: Options, *, workers: int
 
 
 def prep_part(source: Location, out: Location, options: Options, share: Part, *, workers: int, say: Say) -> None:
-    """Make the shards of the part `share` that do not exist yet; publish nothing."""
+    """Make those shards of the part `share` that do not exist yet; do not publish the set."""
     if isinstance(out, Url):
         upload.prep_part_at(source, out, options, share, workers=workers, say=say)
     else:

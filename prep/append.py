@@ -1,7 +1,7 @@
 """`headrace prep SOURCE OUT --append`: adds images to a shard set, in new tars that follow the existing ones.
 
-The existing tars are hard-linked into a new folder, or copied if the disk has no hard links. The new folder then takes
-the place of the old one. A process that has opened the old set can continue to read it.
+The existing tars are hard-linked into a new folder, or copied if the disk has no hard links. The new folder then
+replaces the old folder. A process that has opened the old set can continue to read the old set.
 """
 
 import time
@@ -43,7 +43,7 @@ def append(
     say: Say,
     engine: Engine = make_shards,
 ) -> Result:
-    """Append the images of `source` that the set `out` does not have.
+    """Append the images of `source` that the set `out` does not have yet.
 
     Nothing is changed if this source was converted or appended before with the same options. Raises UsageError if there
     is no set at `out`, or if nothing can be appended to the set.
@@ -65,10 +65,10 @@ def append(
 
 
 def part_of(files: Files, base: Base, options: Options, known: list[stamps.Stamp], line: bytes, say: Say) -> int | None:
-    """Return the number of the set's part that was made from this source with these options; None if there is none.
+    """Return the number of the set's part that was made from this source with these options, or None.
 
-    A part of a set has the samples of one prep or of one append. `line` is the result of `reuse.stamp_record` for the
-    source as it is now.
+    A part of a set consists of the samples of one prep or of one append. `line` is the result of `reuse.stamp_record`
+    for the source in its current state.
     """
     numbers = reuse.parts_with(base.where, base.manifest, options)
     found = reuse.part_by_stamp(files, base.manifest, options, known, line)
@@ -110,8 +110,8 @@ def _base(out: Path, options: Options, *, new_classes: bool) -> Base:
     refuse_as_base(out, manifest, options)
     if names := reuse.foreign(out, manifest):
         raise UsageError(
-            f"{out}: it contains files that prep did not write: {first_of(names, _SHOWN)}. --append makes a new folder "
-            "without these files. Move them elsewhere first"
+            f"{out}: the folder contains files that prep did not write: {first_of(names, _SHOWN)}. --append would "
+            "replace the folder by a new one without these files. Move these files elsewhere first"
         )
     return Base.of(out, out, manifest, regular.read(out / NAME), new_classes=new_classes)
 
@@ -139,7 +139,7 @@ def _append(
 
 
 def _link(out: Path, old: Manifest, new: Manifest, folder: Path) -> None:
-    """Link the tars and indexes of the old set into the new folder; readers of the old set still need its indexes."""
+    """Hard-link the old set's tars into the new folder, and its indexes, which readers of the old set still need."""
     indexes = {split.index.name for split in new.splits} - {split.index.name for split in old.splits}
     for path in sorted(out.iterdir()):
         if path.name not in {NAME, STAMP, REPORT, *indexes} and not path.name.endswith(store.PARTIAL):

@@ -25,7 +25,7 @@ from headrace.shards.urls import Location, Url
 
 
 def append_to_url(source: Location, out: Url, options: Options, *, new_classes: bool, workers: int, say: Say) -> Result:
-    """Append the images of `source` that the set at `out` does not have.
+    """Append the images of `source` that the set at `out` does not have yet.
 
     Nothing is changed if this source was converted or appended before with the same options. Raises UsageError if there
     is no set at `out`, or if nothing can be appended to the set. Raises HeadraceError if another prep changes the set
@@ -43,7 +43,10 @@ def append_to_url(source: Location, out: Url, options: Options, *, new_classes: 
 
 
 def _base(additions: Additions, folder: Path, options: Options, *, new_classes: bool) -> Base:
-    """Return the existing set; fetch its indexes, its report and the stamps of its sources into `folder`."""
+    """Return the existing set at the URL; fetch its indexes, its report and its file of source stamps into `folder`.
+
+    The stamps identify the states of the sources from which the set was made.
+    """
     content, manifest = additions.read_set()
     refuse_as_base(additions.url, manifest, options)
     fetch_indexes(additions, manifest, folder)

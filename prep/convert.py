@@ -1,4 +1,4 @@
-"""`headrace prep`: converts a source to a published shard set."""
+"""`headrace prep SOURCE OUT`: converts a data set to a shard set, and publishes the set when it is complete."""
 
 import os
 import time
@@ -35,15 +35,15 @@ from headrace.shards.urls import Location
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a prep."""
+    """The result of `headrace prep`, with or without --append, or of `headrace subset`."""
 
     manifest: Manifest
     reused: bool
     seconds: float
     tally: Tally = field(default_factory=Tally)
-    """Counts of source files that were omitted or changed; empty if the set is reused."""
+    """Counts of source files that were omitted or changed; empty if an existing set was reused."""
     added: int | None = None
-    """The number of samples that were appended; None if a whole set was made."""
+    """The number of samples that were appended; None if a whole set was made or reused."""
 
 
 class Made(NamedTuple):
@@ -66,7 +66,7 @@ def prep(
 ) -> Result:
     """Make the shard set `out` from `source`; return its manifest and the counts for the summary.
 
-    If there is a set at `out`, `if_exists` ("reuse", "rebuild" or "error") says what is done with it.
+    If there is a set at `out` already, `if_exists` ("reuse", "rebuild" or "error") says what to do with that set.
     """
     began = time.monotonic()
     out = target(source, out)
@@ -83,7 +83,7 @@ def prep(
 
 
 def _make(files: Files, out: Path, options: Options, workers: int, say: Say, engine: Engine) -> Made:
-    """Make the set and publish it. The caller must be inside the context `held(out)`."""
+    """Make the set and publish it. The caller must be inside the context `held(out)`, which locks `out`."""
     stamp, room = files.stamp(), Room(out)
     _refuse_other_parts(room.found(), options, room)
     with room.planning() as folder:
@@ -104,10 +104,10 @@ def _make(files: Files, out: Path, options: Options, workers: int, say: Say, eng
 def make_set(
     planned: Planned, work: Work, stamp: str, workers: int, out: Path, say: Say, engine: Engine = make_shards
 ) -> Made:
-    """Make the missing shards of a planned set, and its other files, in the folder of `work`; publish nothing.
+    """Make the missing shards of a planned set, and its other files, in the folder of `work`; do not publish the set.
 
-    `stamp` is the source's stamp from before planning. Raises DataError if the source has another stamp at the end,
-    that is, if its files have changed.
+    `stamp` is the source's stamp (a text that differs after a change of the files) from before planning. Raises
+    DataError if the source has another stamp after the shards are made.
     """
     source = planned.source
     records, bad = _all_shards(planned, work, workers, out, say, engine)
@@ -124,7 +124,7 @@ def make_set(
 
 
 def target(source: Location, out: Path) -> Path:
-    """The folder in which a set is written: `out` after symbolic links are followed.
+    """Return the folder to which the set is written: `out`, with symbolic links followed.
 
     Raises UsageError for an invalid path, or if `out` is inside the source.
     """
@@ -132,7 +132,7 @@ def target(source: Location, out: Path) -> Path:
         refuse_impossible(source)
     out = followed(out)
     if isinstance(source, Path) and source.is_dir() and out.is_relative_to(source.resolve()):
-        raise UsageError(f"{out}: it lies inside the source {source}. Choose a folder outside")
+        raise UsageError(f"{out}: this folder lies inside the source {source}. Choose a folder outside")
     return out
 
 
@@ -140,8 +140,8 @@ def target(source: Location, out: Path) -> Path:
 def held(out: Path) -> Iterator[None]:
     """A context in which only this process may write `out`.
 
-    There is no lock if `out` is a mount point, or if it exists in a folder that is not writable. A set there can be
-    reused, but not replaced.
+    No lock is taken if `out` is a mount point, or if `out` exists in a folder that is not writable: a set at such a
+    path can be reused, but not replaced.
     """
     if is_mount_point(out) or (out.exists() and not os.access(out.parent, os.W_OK)):
         yield
@@ -153,7 +153,7 @@ def held(out: Path) -> Iterator[None]:
 def _all_shards(
     planned: Planned, work: Work, workers: int, out: Path, say: Say, engine: Engine
 ) -> tuple[dict[str, Record], BadImages]:
-    """Make all shards; return their records by name, and all images that do not decode."""
+    """Make all shards that are not finished yet; return the records of all shards by name, and the bad images."""
     jobs = [job for split in planned.plan.jobs().values() for job in split]
     there = finished(jobs, work)
     records = without_changed(there, jobs, work, say)
@@ -168,11 +168,11 @@ def _all_shards(
 
 
 def _refuse_other_parts(there: Plan | None, options: Options, room: Room) -> None:
-    """Raise UsageError if processes with --part made shards with other options: those shards would be removed."""
+    """Raise UsageError if processes with --part made shards with other options: this run would remove those shards."""
     if there is not None and there.by_parts and (other := differing(there, options)):
         raise UsageError(
-            f"{room.folder}: parts were made there with other options: {', '.join(other)}. Give the earlier options, "
-            "or remove that folder to begin again"
+            f"{room.folder}: parts of the set were made there with other options: {', '.join(other)}. Give the earlier "
+            "options, or remove that folder to begin again"
         )
 
 

@@ -1,4 +1,4 @@
-"""`headrace inspect`: the figures of a shard set as text."""
+"""`headrace inspect`: formats the figures of a shard set, such as counts and sizes, as text."""
 
 from collections.abc import Iterable
 
@@ -97,7 +97,10 @@ def _appended(shards: ShardSet, sizes: tuple[int, ...]) -> list[str]:
 
 
 def _read(size: float, partitions: int) -> list[str]:
-    """A line with the MB that a host reads in an epoch of a training split of `size` MB, by the number of hosts."""
+    """Return a line with the MB that each host reads in an epoch, for several numbers of hosts.
+
+    `size` is the size of the training split in MB. Without partitions, no line is returned.
+    """
     if partitions == 1:
         return []
     read = []
@@ -115,7 +118,10 @@ def _leakage(facts: Facts) -> list[str]:
 
 
 def _equal(facts: Facts, names: tuple[str, ...]) -> Iterable[str]:
-    """Lines with the number of pairs of equal images of each kind, such as across splits, and with the first pairs."""
+    """Yield lines about pairs of equal images: for each kind of pair, such as pairs across splits, the number of pairs.
+
+    Each number is followed by the first pairs of the kind.
+    """
     if not facts.images:
         return
     yield f"equal images: {facts.images:,} occur more than once, {facts.disputed:,} of these under several labels"

@@ -1,4 +1,4 @@
-"""`headrace inspect --json`: the figures of a shard set as one JSON object."""
+"""`headrace inspect --json`: formats the figures of a shard set, such as counts and sizes, as one JSON object."""
 
 import json
 from typing import Any

@@ -1,9 +1,9 @@
-"""Finds the images that a user names, on disks and at URLs; reads and admits an image when it is requested.
+"""Finds the images that a user names, on disks and at URLs; each image is read and decoded when it is requested.
 
 A name is the path of an image file, folder, zip, tar, listing or shard set, or a glob pattern. A listing needs no
-labels; a .txt file is a listing with one path per line. All of these except listings may be at URLs; the paths in a
-listing may be URLs too. No image is skipped silently: an unreadable image, or a symbolic link, which is not followed,
-is included with the reason.
+labels; a .txt file is a listing with one path per line. Files, folders, archives and shard sets may be at URLs; a
+listing must be on a disk, but its paths may be URLs. No image is skipped silently: an unreadable image is included with
+the reason, and so is a symbolic link, because links are not followed.
 """
 
 import glob
@@ -46,9 +46,9 @@ class Gathered:
         return int(self._starts[-1])
 
     def read(self, places: Iterable[int], prepared: Prepared = Prepared()) -> Iterator[Given]:  # noqa: B008  immutable
-        """Yield the images with the indices `places`, in this order, as prep with these options would store them.
+        """Yield the images with the indices `places`, in this order.
 
-        A few images are read ahead.
+        The images are as prep would store them with the options `prepared`. A few images are read ahead.
         """
         begun: deque[Future[Given]] = deque()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="headrace-admit") as pool:
@@ -64,7 +64,7 @@ class Gathered:
                     one.cancel()
 
     def pixels(self, place: int) -> Pixels | None:
-        """The pixels of an image for display; None if it cannot be read."""
+        """The pixels of an image for display; None if the image cannot be read or decoded."""
         part, inside = self._find(place)
         try:
             return decode(part.data(inside))
@@ -83,9 +83,9 @@ class Gathered:
 def gather(names: Sequence[Any], threads: int, missing: Sequence[str] = ()) -> Gathered:
     """Find the images that `names` stand for.
 
-    A name is a path, the bytes of an image file, or an RGB array, uint8 (height, width, 3). Each path in `missing`,
-    such as a path from another program, counts as one image, even if no such file exists. Raises UsageError for any
-    other path that does not exist or that contains no image.
+    A name is a path, the bytes of an image file, or an RGB array, uint8 (height, width, 3). Each path in `missing`
+    counts as one image, even if no such file exists; such paths may come from another program. Raises UsageError for
+    any other path that does not exist or that contains no image.
     """
     parts = [part for number, one in enumerate(names) for part in _parts(one, number)]
     return Gathered([*parts, *([Files(list(missing))] if missing else [])], threads)
@@ -111,7 +111,7 @@ def _parts(one: Any, number: int) -> list[Part]:
 
 
 def _as_file(pixels: Pixels, number: int) -> bytes:
-    """The array as a PPM file, which is lossless and is admitted like a PNG file."""
+    """The array as a PPM file, which is lossless and is decoded like a PNG file."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise UsageError(
             f"image {number} is an array of {pixels.dtype} {pixels.shape}: expected RGB, uint8 (height, width, 3)"
@@ -143,7 +143,7 @@ def _at_url(path: str) -> Part:
     if has_image_ending(url.name):
         return Files([path])
     if ending in _LISTINGS and not parquet_files(url):
-        raise UsageError(f"{url}: a listing must be on a disk; the paths in it may be URLs. Copy it to this host")
+        raise UsageError(f"{url}: a listing must be on a disk; only the paths in it may be URLs. Copy it to this host")
     if ending in (*_LISTINGS, *_ARCHIVES) or (url.in_bucket and not _has_set(url)):
         return _with_images(Source(path), str(url))
     return Samples(path)
@@ -159,5 +159,7 @@ def _has_set(url: Url) -> bool:
 
 def _with_images(part: Part, name: str) -> Part:
     if not len(part):
-        raise UsageError(f"{name}: no image in it. Give image files, a folder, a glob, a listing or a shard set")
+        raise UsageError(
+            f"{name}: there is no image in it. Give image files, a folder, a glob, a listing or a shard set"
+        )
     return part

@@ -12,7 +12,8 @@ _NAME = 28  # characters of a class name
 def histogram(names: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
     """Lines with the number of samples of each class, in the order of the labels.
 
-    For more than NAMED classes, the lines have the number of classes in each range of sample counts instead.
+    If there are more than NAMED classes, each line has a range of sample counts and the number of classes in that
+    range.
     """
     if len(names) > NAMED:
         return _grouped(counts)

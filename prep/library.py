@@ -32,7 +32,7 @@ def make_shards(
     shard set or file), val_fraction, val, on_bad ("error" or "skip"), max_bad (a number or "5%"), on_empty_class
     ("error", "drop" or "keep"), dedupe ("none" or "exact"), on_conflict ("error" or "drop"), max_side (pixels),
     quality, background ("white" or "#7f7f7f"). `workers` is the number of processes that make shards; None means one
-    for each available core. These processes do not import the calling program. So the program may be a notebook, or a
+    for each available core. These processes do not import the calling program, which may therefore be a notebook, or a
     script that does not test `__name__`. Lines of output go to the logger "headrace".
 
     With `append`, the images of `source` that the set at `out` does not have are appended to the set. With
@@ -50,7 +50,9 @@ def make_shards(
     if workers is not None and workers < 1:
         raise UsageError(f"workers = {workers}: expected at least 1")
     if (append and if_exists != "reuse") or (new_classes and not append):
-        raise UsageError("make_shards: append needs if_exists = 'reuse', and new_classes needs append")
+        raise UsageError(
+            "make_shards: append=True requires if_exists='reuse', and new_classes=True requires append=True"
+        )
     cores = workers or usable_cores()
     where, chosen = location(out), Options(**options)
     if append:
@@ -63,7 +65,8 @@ def make_shards(
 def verify_shards(shards: Location | str, *, deep: bool = False) -> None:
     """Check a shard set, as `headrace verify` does: sizes and SHA-256 of its files, and its indexes against the tars.
 
-    With `deep`, each image is decoded too. Raises DataError, which names each problem and one remedy for all of them.
+    With `deep`, each image is decoded too. If there are problems, raises DataError, which names each problem and a
+    remedy.
     """
     problems: list[str] = []
     try:

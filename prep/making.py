@@ -1,4 +1,4 @@
-"""Makes the missing shards of a plan and shows the progress; stops if too many images do not decode."""
+"""Makes those shards of a set that do not exist yet, and shows the progress; stops if too many images do not decode."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ _RESERVE = 64 * MEGABYTE  # for the index, and for what other programs write mea
 def make_missing(
     missing: Sequence[Job], work: Work, workers: int, out: Path, bad: BadImages, engine: Engine = make_shards
 ) -> dict[str, Record]:
-    """Make the shards of the jobs `missing`; return their records by shard name.
+    """Make one shard for each job in `missing`; return the records, which describe the shards, by shard name.
 
     Raises FullError if the disk is full; finished shards are kept.
     """

@@ -1,9 +1,9 @@
 """`headrace prep --part I/N`: makes a part of a set's shards, while processes on any hosts make the other parts.
 
-All processes read one plan, which the first of them makes. A process with --part makes the shards of its part and
-publishes nothing. The same command without --part keeps these shards, makes the missing ones and publishes the set. A
-part may be made twice, or by two processes at once: every process makes shards with the same bytes, and renames a shard
-to its final name when the shard is complete.
+The first process to start makes a plan, which assigns each image to a shard; all processes read this plan. A process
+with --part makes the shards of its part and publishes nothing. The same command without --part keeps these shards,
+makes the missing ones and publishes the set. A part may be made twice, or by two processes at once: all processes make
+shards with the same bytes, and a shard gets its final name only when it is complete.
 """
 
 import re
@@ -37,7 +37,7 @@ _LOOK_EVERY = 0.5  # seconds between looks for the plan while another process ma
 
 
 class Part(NamedTuple):
-    """Every `of`-th shard of the plan, beginning with shard `number`; the first shard of the plan is number 1."""
+    """A part of a set: every `of`-th shard, beginning with shard `number`; the first shard of the set is number 1."""
 
     number: int
     of: int
@@ -55,7 +55,7 @@ class Part(NamedTuple):
 
 
 def make_plan(source: Location, out: Path, options: Options, *, workers: int, say: Say) -> None:
-    """Make only the plan of a set; processes with --part that start later need not wait for a plan."""
+    """Make only the plan of a set, which assigns each image to a shard; processes with --part read this plan later."""
     out = target(source, out)
     if _is_published(out, options, say):
         return
@@ -68,7 +68,8 @@ def make_plan(source: Location, out: Path, options: Options, *, workers: int, sa
 def prep_part(source: Location, out: Path, options: Options, part: Part, *, workers: int, say: Say) -> None:
     """Make the shards of a part that do not exist yet. Nothing is removed or published.
 
-    Raises DataError if a source file differs from the plan, and UsageError if the plan was made with other options.
+    Raises DataError if a source file has changed since the plan was made, and UsageError if the plan was made with
+    other options.
     """
     out = target(source, out)
     if _is_published(out, options, say):

@@ -42,7 +42,7 @@ class Part(Protocol):
         """The bytes of an image file. Raises DataError or OSError if the file cannot be read."""
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The admitted image as prep would store it, or the reason why it cannot be used."""
+        """The image as prep would store it, or the reason why the image cannot be used."""
 
 
 def _inside(path: str, name: str) -> str:
@@ -85,7 +85,7 @@ class Files:
         return regular.read(path)
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The admitted image as prep would store it, or the reason why it cannot be used."""
+        """The image as prep would store it, or the reason why the image cannot be used."""
         return _admitted(self, place, prepared)
 
 
@@ -107,7 +107,7 @@ class Memory:
         return self._data
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The admitted image as prep would store it, or the reason why it cannot be used."""
+        """The image as prep would store it, or the reason why the image cannot be used."""
         return _admitted(self, place, prepared)
 
 
@@ -137,7 +137,7 @@ class Source:
         return self._reader.read(self._entries[place])
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The admitted image as prep would store it, or the reason why it cannot be used."""
+        """The image as prep would store it, or the reason why the image cannot be used."""
         return _admitted(self, place, prepared)
 
 
@@ -152,7 +152,7 @@ def _images_in(files: SourceFiles) -> tuple[list[Entry], LeftOut]:
 
 
 class Listing:
-    """The images that a listing names, in the same order. The listing may have no labels; paths may be URLs.
+    """The images that a listing names, in the order of the listing. Labels are not needed; paths may be URLs.
 
     An image that cannot be read is included with the reason.
     """
@@ -189,12 +189,12 @@ class Listing:
         return self._reader.read(Entry(path, size, UNKNOWN_CRC, 0, size, 0))
 
     def image(self, place: int, prepared: Prepared) -> Given:
-        """The admitted image as prep would store it, or the reason why it cannot be used."""
+        """The image as prep would store it, or the reason why the image cannot be used."""
         return _admitted(self, place, prepared)
 
 
 class Samples:
-    """The samples of all splits of a shard set; the images were admitted when the set was made."""
+    """The samples of all splits of a shard set; the images were decoded and checked when the set was made."""
 
     def __init__(self, path: str) -> None:
         self._shards = ShardSet.open(path)
@@ -219,7 +219,7 @@ class Samples:
         return self._splits[split].jpegs(np.array([row]))[0].tobytes()
 
     def image(self, place: int, _: Prepared) -> Given:
-        """The admitted image as prep would store it, or the reason why it cannot be used."""
+        """The image as prep would store it, or the reason why the image cannot be used."""
         split, row = self._find(place)
         try:
             data = self.data(place)

@@ -1,4 +1,4 @@
-"""Scans a WebDataset tar: finds the usable samples, decodes each of them once, and notes why others are unusable."""
+"""Scans a WebDataset tar: decodes the image of each sample once, and notes why some samples are unusable."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", 
 
 
 class Found(NamedTuple):
-    """A usable sample. `label` is the text of its .cls member."""
+    """A usable sample. `label` is the text of the sample's .cls member."""
 
     key: str
     label: str
@@ -43,7 +43,10 @@ class Scan:
 
 
 def scan_tar(path: Path) -> Scan:
-    """Read, decode and describe every sample of a tar."""
+    """Read and decode every sample of a tar; return the usable samples, and notes about the others.
+
+    Raises DataError if the tar cannot be read.
+    """
     scan = Scan(path)
     try:
         with path.open("rb") as stream:
@@ -77,7 +80,10 @@ def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> F
     picture = next((of[one] for one in EXTENSIONS if one in of), None)
     label = of.get(LABEL_EXTENSION)
     if picture is None or label is None:
-        raise BadImageError(f"no image or no .{LABEL_EXTENSION} among its members ({', '.join(of) or 'none'})")
+        raise BadImageError(
+            f"the sample needs an image and a .{LABEL_EXTENSION} member; the extensions of its members are "
+            f"{', '.join(of) or 'missing'}"
+        )
     if picture.size > MAX_FILE_BYTES:
         raise BadImageError(f"its image has {picture.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
     data = os.pread(descriptor, picture.size, picture.offset)
@@ -95,7 +101,7 @@ def _sample(descriptor: int, key: str, parts: list[Member | Link | Unread]) -> F
 def _file(one: Member | Link | Unread) -> Member:
     """Return a member that is a regular file.
 
-    Raises BadImageError for links and other kinds, which no index can hold.
+    Raises BadImageError for links and for members of other kinds, which no index can describe.
     """
     if isinstance(one, Member):
         return one
@@ -104,12 +110,12 @@ def _file(one: Member | Link | Unread) -> Member:
 
 
 def _check_names(key: str, parts: list[Member | Link | Unread]) -> None:
-    """Raise BadImageError for names that indexes cannot hold, or that other readers of WebDataset read differently."""
+    """Raise BadImageError for names that an index cannot contain, or that WebDataset readers interpret differently."""
     extensions = [_key_and_extension(one.name)[1] for one in parts]
     if not key.rpartition("/")[2]:
-        raise BadImageError("a name that begins with a dot, which is not allowed for samples")
+        raise BadImageError("the name begins with a dot, which is not allowed for samples")
     if len(set(extensions)) < len(extensions):
-        raise BadImageError(f"two members of the same kind ({', '.join(extensions)})")
+        raise BadImageError(f"the sample has two members of the same kind ({', '.join(extensions)})")
     if any(
         letter.isspace() or letter == "\0" or "\ud800" <= letter <= "\udfff" for one in parts for letter in one.name
     ):

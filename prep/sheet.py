@@ -1,4 +1,4 @@
-"""Draws a contact sheet of a shard set: samples of each class in a row, and below them pairs of equal images."""
+"""Draws a contact sheet of a shard set: a row of samples for each class, and below the rows pairs of equal images."""
 
 import textwrap
 import zlib
@@ -112,5 +112,5 @@ def _decoded(split: Split, sample_id: int, jpeg: NDArray[np.uint8]) -> NDArray[n
         return decode(jpeg.tobytes())
     except BadImageError as error:
         raise DataError(
-            f"{split.describe(sample_id)}: {error}. See all damage with `headrace verify --deep`"
+            f"{split.describe(sample_id)}: {error}. Run `headrace verify --deep` to list all damage"
         ) from error

@@ -30,7 +30,7 @@ from headrace.shards.urls import Location, Url
 
 
 def prep_to_url(source: Location, out: Url, options: Options, *, workers: int, if_exists: str, say: Say) -> Result:
-    """Make the shard set at `out` from `source`, unless it exists already."""
+    """Make the shard set at `out` from `source`, unless the set exists already."""
     began = time.monotonic()
     refuse_url(source, out, if_exists)
     uploads = Uploads(out)
@@ -44,7 +44,10 @@ def prep_to_url(source: Location, out: Url, options: Options, *, workers: int, i
 
 
 def make_plan_at(source: Location, out: Url, options: Options, *, workers: int, say: Say) -> None:
-    """Make only the plan of a set, and store it at the URL, where processes with --part read it."""
+    """Make only the plan of a set, which assigns each image to a shard, and store the plan at the URL.
+
+    Processes with --part read the plan there.
+    """
     refuse_url(source, out)
     uploads = Uploads(out)
     if _is_published(uploads, options, say):
@@ -57,7 +60,7 @@ def make_plan_at(source: Location, out: Url, options: Options, *, workers: int, 
 
 
 def prep_part_at(source: Location, out: Url, options: Options, part: Part, *, workers: int, say: Say) -> None:
-    """Make the shards of a part that do not exist at the URL yet, and upload them; publish nothing."""
+    """Make the shards of a part that do not exist at the URL yet, and upload them; do not publish the set."""
     refuse_url(source, out)
     uploads = Uploads(out)
     if _is_published(uploads, options, say):
@@ -99,8 +102,8 @@ def _plan(files: Files, uploads: Uploads, folder: Path, options: Options, worker
         uploads.claim(plan)
     if other := differing(plan, options):
         raise UsageError(
-            f"{uploads.url}: the set that is being made there has other options: {', '.join(other)}. Give the same "
-            "options, or choose another OUT"
+            f"{uploads.url}: the set that is being made at this URL has other options: {', '.join(other)}. Give the "
+            "same options, or choose another OUT"
         )
     return plan
 
@@ -113,14 +116,14 @@ def _is_published(uploads: Uploads, options: Options, say: Say) -> bool:
 
 
 def refuse_url(source: Location, out: Url, if_exists: str = "reuse") -> None:
-    """Raise UsageError for an `out` that cannot be written to.
+    """Raise UsageError if no set may be written to the URL `out`.
 
-    That is a URL of a web server, a URL inside the source, and any URL with --if-exists rebuild.
+    This is so if `out` is on a web server or inside the source, and always with --if-exists rebuild.
     """
     if not out.in_bucket:
         raise UsageError(f"{out}: a web server cannot be written to. Give a URL of s3://, gs:// or az://, or a folder")
     if isinstance(source, Url) and f"{out}/".startswith(f"{source}/"):
-        raise UsageError(f"{out}: it lies inside the source {source}. Choose a URL outside")
+        raise UsageError(f"{out}: this URL lies inside the source {source}. Choose a URL outside")
     if if_exists == "rebuild":
         raise UsageError(
             f"{out}: --if-exists rebuild is not possible for a set at a URL, because other programs may be reading the "
@@ -130,7 +133,7 @@ def refuse_url(source: Location, out: Url, if_exists: str = "reuse") -> None:
 
 @contextmanager
 def desk_for(out: Url, purpose: str = "") -> Iterator[Path]:
-    """A context with a path on this machine's disk, where the set is made; files at the path are removed at the end.
+    """A context with a path on this machine's disk where the set is made; on exit, the files at the path are removed.
 
     Raises LockedError if another process on this machine uses the path.
     """

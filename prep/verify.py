@@ -1,4 +1,4 @@
-"""`headrace verify`: runs the checks of `headrace.shards.verify` with prep's decoder."""
+"""`headrace verify`: checks a shard set with `headrace.shards.verify`, decoding images as prep does."""
 
 import json
 import time
@@ -32,10 +32,10 @@ class Checked:
         """Raise DataError if there is any problem."""
         if count := len(self.report.problems):
             what = "1 problem" if count == 1 else f"{count:,} problems"
-            raise DataError(f"{self.root}: {what}, listed above. Do not train on it as it is. {self.report.remedy}")
+            raise DataError(f"{self.root}: {what}, listed above. Do not train on this set. {self.report.remedy}")
 
     def line(self) -> str:
-        """The closing line for a set without problems, with the checks that were made."""
+        """The closing line for a set without problems; it names the checks that were made."""
         what = "sizes, SHA-256, index against tars" + (", every image decoded" if self.deep else "")
         return (
             f"{self.root}: sound. {self.report.manifest.samples:,} samples in {len(self.shards):,} shards, "
@@ -67,7 +67,7 @@ def examine(root: Location, *, deep: bool) -> Checked:
 
 
 def check(root: Location, *, deep: bool, say: Say) -> str:
-    """Print each problem, then raise DataError if there was any; otherwise return the closing line."""
+    """Check a set and print each problem; raise DataError if there is a problem, else return the closing line."""
     found = examine(root, deep=deep)
     for problem in found.report.problems:
         say(problem)

@@ -1,1 +1,1 @@
-"""Admits, resizes and draws images one at a time."""
+"""Checks, converts, resizes and draws single images."""

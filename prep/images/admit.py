@@ -1,11 +1,11 @@
-"""Admits images: decodes each file in full, and makes a JPEG of it if necessary.
+"""Admits images to a shard set: decodes each file in full to check it, and converts it to a JPEG if necessary.
 
 Every image is decoded in full before it may enter a shard, because a damaged image would later end a training run with
-an error that does not name the image. libjpeg-turbo decodes JPEGs. Its warnings are treated as errors, because they
-reveal damage that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training decodes
-them to the same upright image. nvImageCodec decodes PNG, WebP, BMP, TIFF and PNM files, and Pillow decodes the formats
-in formats.py. Images in all these formats are stored as new JPEGs. No NVIDIA decoder applies the EXIF orientation of a
-file that `headrace.shards.unsafe` refuses.
+an error that does not name the image. JPEGs are decoded by libjpeg-turbo, whose warnings are treated as errors, because
+they reveal damage that other decoders accept. The bytes of a JPEG are kept unchanged if the decoder for training
+decodes them to the same upright image. PNG, WebP, BMP, TIFF and PNM files are decoded by nvImageCodec, and the formats
+in formats.py by Pillow. Images in all these formats are stored as new JPEGs. If `headrace.shards.unsafe` refuses a
+file, no NVIDIA decoder is asked to apply the file's EXIF orientation.
 """
 
 import os
@@ -46,7 +46,7 @@ class BadImageError(DataError):
 
 
 class Admitted(NamedTuple):
-    """A JPEG that decodes, its upright width and height in pixels, and how the source was changed; "" if it was not."""
+    """The JPEG to store, its upright width and height in pixels, and how the image was changed ("" if it was not)."""
 
     jpeg: bytes
     width: int
@@ -64,7 +64,7 @@ class _Seen(NamedTuple):
 
 
 def admit(data: bytes, prepared: Prepared = Prepared()) -> Admitted:  # noqa: B008  it is immutable
-    """Decode an image file and return the JPEG to store. Raises BadImageError if it does not decode."""
+    """Decode an image file and return the JPEG to store. Raises BadImageError if the file does not decode."""
     seen = _see(data, prepared.background)
     height, width, _ = seen.pixels.shape
     max_side = prepared.max_side
@@ -91,7 +91,7 @@ def sides(data: bytes) -> tuple[int, int]:
     """
     seen = _see(data)
     if seen.fault:
-        raise BadImageError(f"has {seen.fault}: training cannot read it as it is")
+        raise BadImageError(f"the file has {seen.fault}: training cannot use it without conversion")
     return seen.pixels.shape[1], seen.pixels.shape[0]
 
 
@@ -145,14 +145,14 @@ def _see_jpeg(data: bytes) -> _Seen:
 
 
 def _see_other(data: bytes, background: Colour | None) -> _Seen:
-    """Use nvImageCodec to decode a file in another format than JPEG. prep then stores the image as a JPEG.
+    """Decode a file in a format other than JPEG with nvImageCodec.
 
-    `headrace index` leaves the file in its tar as it is.
+    prep stores such an image as a JPEG, but `headrace index` leaves the file in its tar unchanged.
     """
     fault, orientation = why_unsafe(data), readable(exif_in(data))
     if is_tiff(data):
         if fault:
-            raise BadImageError(f"not a sound TIFF: it has {fault}")
+            raise BadImageError(f"the TIFF file is not sound: it has {fault}")
         # If the pixels are damaged, an orientation does harm in the decoder even if it is not applied.
         stored, form = _codec_rgb(without_turn(data), turn=False)
     else:
@@ -178,7 +178,7 @@ def _same(one: Pixels, other: Pixels) -> bool:
 
 
 def _turned(stored: Pixels, orientation: int) -> Pixels:
-    """The upright version of an image that is stored with an EXIF orientation."""
+    """Return the image in upright form: rotated and mirrored as its EXIF orientation requires."""
     pixels = stored.transpose(1, 0, 2) if orientation >= 5 else stored
     down, across = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
     return np.ascontiguousarray(pixels[:: -1 if down else 1, :: -1 if across else 1])
@@ -186,12 +186,15 @@ def _turned(stored: Pixels, orientation: int) -> Pixels:
 
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise BadImageError(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,}")
+        raise BadImageError(f"the image has {width} x {height} pixels; the limit is {MAX_PIXELS:,}")
 
 
 @cache
 def _codec_decoder() -> Any:
-    """A CPU decoder of nvImageCodec. It has one thread, because workers run in parallel. The import takes 0.3 s."""
+    """A CPU decoder of nvImageCodec, with one thread, because worker processes run in parallel.
+
+    The import takes 0.3 s.
+    """
     import nvidia.nvimgcodec as codec  # noqa: PLC0415
 
     return codec.Decoder(

@@ -86,14 +86,14 @@ def _coordinates(u: Array) -> tuple[Array, Array]:
 
 
 def _rgb(hue: Array, saturation: Array, value: Array) -> Array:
-    """Colours, shape (n, 3), from hue (of period 1), saturation and value."""
+    """Convert hue (of period 1), saturation and value, each of shape (n,), to RGB colours of shape (n, 3)."""
     wheel = np.clip(np.abs((hue[:, None] + np.array([0, 4, 2]) / 6) % 1 * 6 - 3) - 1, 0, 1)
     colours: Array = value[:, None] * (1 - saturation[:, None] * (1 - wheel))
     return colours
 
 
 def _background(u: Array) -> Array:
-    """A gradient between two muted colours in any direction."""
+    """The background of each image: a gradient between two muted colours, in any direction."""
     first, second = _rgb(u[:, 13], u[:, 14] * 0.6, u[:, 15]), _rgb(u[:, 16], u[:, 17] * 0.6, u[:, 18])
     ramp = np.arange(SIDE) / (SIDE - 1)
     across, down = u[:, 19, None, None], u[:, 20, None, None]

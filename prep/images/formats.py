@@ -1,8 +1,8 @@
-"""Decodes GIF, JPEG 2000, AVIF and HEIC with Pillow: the decoder for training never receives these formats.
+"""Decodes GIF, JPEG 2000, AVIF and HEIC with Pillow, because the decoder for training never decodes these formats.
 
-nvImageCodec ends its process on a damaged JPEG 2000 file, so Pillow decodes JPEG 2000. Pillow also decodes the other
-three formats. The number of pixels is checked before any pixel is decoded. Only the first picture of an animation is
-used. This module also handles the transparency of images in all formats.
+Pillow decodes JPEG 2000, because a damaged JPEG 2000 file makes nvImageCodec end the process. Pillow also decodes the
+other three formats. The number of pixels is checked before any pixel is decoded. Only the first picture of an animation
+is used. This module also handles the transparency of images in all formats.
 """
 
 import io
@@ -34,8 +34,8 @@ class MissingExtraError(ValueError):
 def plugins() -> dict[str, Any]:
     """Pillow's image classes, by Headrace's name of the format.
 
-    They are imported late, because most data sets need none of them. Image.open is not used, because it would also try
-    other plugins, and apply Pillow's own limit of pixels.
+    The classes are imported only when needed, because most data sets need none of them. `Image.open` is not used,
+    because it would also try Pillow's other plugins, and would apply Pillow's limit on the number of pixels.
     """
     from PIL import (  # noqa: PLC0415
         AvifImagePlugin,
@@ -63,7 +63,7 @@ def _damage() -> tuple[type[Exception], ...]:
 
 
 def kind_of(data: bytes) -> str:
-    """The name of the format if this module decodes it; otherwise ""."""
+    """The name of the file's format if this module decodes that format; otherwise ""."""
     return next((name for name, start in _KINDS.items() if start.match(data[:64])), "")
 
 
@@ -86,7 +86,7 @@ def _checked(image: Any, most: int) -> Any:
     """Return `image`, which is not decoded yet. Raises ValueError if the image has more than `most` pixels."""
     width, height = image.size
     if width * height > most:
-        raise ValueError(f"{width} x {height} pixels; the limit is {most:,}")
+        raise ValueError(f"the image has {width} x {height} pixels; the limit is {most:,}")
     return image
 
 
@@ -96,7 +96,8 @@ def _heic(data: bytes, most: int) -> Any:
         import pillow_heif  # noqa: PLC0415  the extra `formats`
     except ImportError as error:
         raise MissingExtraError(
-            "HEIC needs an extra that is not installed: `pip install 'headrace[formats]'`, or convert the files"
+            "HEIC needs an extra that is not installed: `pip install 'headrace[formats]'` installs the extra. Or "
+            "convert the files to another format"
         ) from error
     return _checked(pillow_heif.open_heif(io.BytesIO(data)), most).to_pillow()
 
@@ -127,7 +128,8 @@ def over(pixels: Pixels, alpha: NDArray[np.uint8], background: Colour) -> Pixels
 def alpha_of(data: bytes) -> NDArray[np.uint8] | None:
     """The opacity of each pixel of a PNG or WebP file, uint8 (height, width); None if all pixels are opaque.
 
-    Only the header is read to find out whether pixels may be transparent. Raises ValueError for a damaged file.
+    The header tells whether pixels may be transparent; the file is decoded only if they may. Raises ValueError for a
+    damaged file.
     """
     try:
         if data[:4] == b"\x89PNG" and (data[25:26] in (b"\4", b"\6") or b"tRNS" in data[: data.find(b"IDAT")]):
@@ -139,4 +141,4 @@ def alpha_of(data: bytes) -> NDArray[np.uint8] | None:
         with image:
             return np.array(image.convert("RGBA").getchannel("A"), np.uint8) if image.has_transparency_data else None
     except _damage() as error:
-        raise ValueError(f"its transparency does not decode: {error or type(error).__name__}") from error
+        raise ValueError(f"the image's transparency does not decode: {error or type(error).__name__}") from error

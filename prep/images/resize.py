@@ -1,7 +1,8 @@
 """Shrinks an image; the result has the same bytes on every machine.
 
-The weights are whole numbers, so every product and every sum is a whole number below 2**53. Floating-point matrix
-products of such numbers are exact, in whatever order a machine adds the products.
+Each new pixel is a weighted mean of old pixels. The weights are whole numbers, so every product and every sum is a
+whole number below 2**53. Floating-point matrix products of such numbers are exact, in whatever order a machine adds the
+products.
 """
 
 import numpy as np
@@ -29,13 +30,13 @@ def shrink(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
 
 
 def _applied(weights: NDArray[np.float64], columns: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The weighted means of each column, rounded to whole levels from 0 to 255."""
+    """Return the weighted means of each column, rounded to whole numbers from 0 to 255."""
     sums = weights @ columns.astype(np.float64)
     return np.clip(np.floor(sums / _UNIT + 0.5), 0, 255).astype(np.uint8)
 
 
 def _weights(old: int, new: int) -> NDArray[np.float64]:
-    """The weight of each old pixel in each new pixel, shape (new, old): whole numbers; each row has the sum _UNIT."""
+    """The weight of each old pixel in each new pixel, shape (new, old): whole numbers; each row sums to _UNIT."""
     scale = old / new
     centres = (np.arange(new) + 0.5) * scale - 0.5
     weights = np.maximum(0.0, 1 - np.abs(np.arange(old) - centres[:, None]) / max(scale, 1.0))

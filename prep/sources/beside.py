@@ -1,4 +1,4 @@
-"""Lists the other files in a folder of Parquet files; refuses the folder if those files are a second data set."""
+"""Lists the files beside the Parquet files of a source; refuses the source if those files are a second data set."""
 
 import numpy as np
 
@@ -12,7 +12,10 @@ _SHOWN = 3  # folders that an error names
 
 
 def others_in(files: Files, read: set[str]) -> list[Unused]:
-    """All files of a folder except those in `read`. Raises UsageError if several folders inside it contain images."""
+    """Return an entry for each file that is not a Parquet file in `read`.
+
+    Raises UsageError if several folders of the source contain images.
+    """
     seen = survey(files)
     images = [seen.table.paths[row] for row in seen.images.tolist()]
     folders = sorted({path.rpartition("/")[0] for path in images} - {""})

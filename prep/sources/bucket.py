@@ -14,7 +14,7 @@ from headrace.shards.urls import Location, Url, is_url
 
 
 class BucketFiles:
-    """The files below a URL."""
+    """The files below a URL of object storage."""
 
     def __init__(self, root: Url) -> None:
         self.root: Location = root
@@ -27,8 +27,8 @@ class BucketFiles:
     def stamp(self) -> str:
         """A hash of the paths, sizes and times of all files.
 
-        If `table` was called before, the first call uses the files that `table` listed. Every other call lists the
-        files again.
+        The first call uses the list of files that an earlier call of `table` has made, if there was one. Every other
+        call lists the files again.
         """
         table = self._list() if self._found is None or self._stamped else self._found
         self._found, self._stamped = table, True
@@ -38,13 +38,13 @@ class BucketFiles:
         return state.hexdigest()
 
     def table(self) -> FileTable:
-        """All files as last listed; if no call has listed the files yet, lists them now."""
+        """All files as they were last listed; if they were not listed before, they are listed now."""
         if self._found is None:
             self._found = self._list()
         return self._found
 
     def _list(self) -> FileTable:
-        """All files sorted by path, without the empty objects that consoles of storage create for folders."""
+        """List all files, sorted by path, without the empty objects that storage consoles create for folders."""
         found = sorted(Remote(self._url).list())
         names = [one.name for one in found]
         kept = [one for one in found if one.bytes or not leads_to(f"{one.name}/", names)]
@@ -79,7 +79,7 @@ class UrlReader:
         return True
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of the file. Raises DataError if its size differs from that in the table."""
+        """The bytes of the file. Raises DataError if the file's size differs from the size in the table."""
         if entry.size > MAX_FILE_BYTES:
             raise changed(self._root, entry.path, f"the file has {entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return b"".join(self._parts(entry))
@@ -113,7 +113,7 @@ class UrlReader:
         except AbsentError as error:
             raise self._gone(entry) from error
         if left:
-            raise changed(self._root, entry.path, f"its size is not the {entry.size:,} bytes that were listed")
+            raise changed(self._root, entry.path, f"the file's size is not the expected {entry.size:,} bytes")
 
     def _gone(self, entry: Entry) -> Exception:
         return changed(self._root, entry.path, "it is missing, but existed when prep began")

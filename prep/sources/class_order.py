@@ -1,8 +1,8 @@
 """Determines the order of classes, which gives each class its label.
 
-Names that are words are sorted, like the names of folders. If all labels in a source are integers, they are kept as
-class numbers: label 7 is class 7. `headrace index` has the same rule (shards/labels.py). --classes-from takes the
-classes from another set or from a file.
+Names that are words are sorted, like the names of folders. If all labels in a source are integers, the integers are
+kept as class numbers: label 7 is class 7. `headrace index` has the same rule (shards/labels.py). --classes-from takes
+the classes from another set or from a file.
 """
 
 from collections import Counter
@@ -27,10 +27,10 @@ _TEXT = ".txt"
 
 
 def classes_of(found: set[str], where: Location) -> list[str]:
-    """The classes in the order of their labels; `found` has all different label texts of a source.
+    """Return the classes in the order of their labels; `found` has the distinct label texts of a source.
 
-    Raises DataError for labels with unprintable characters. Raises DataError, too, if an integer label is so large that
-    thousands of classes would be empty.
+    Raises DataError for labels with unprintable characters, and for an integer label so large that thousands of classes
+    would be empty.
     """
     odd = sorted(label for label in found if not label.isprintable())
     if odd:
@@ -46,8 +46,8 @@ def classes_of(found: set[str], where: Location) -> list[str]:
 def gaps(classes: list[str], counts: NDArray[np.int64]) -> list[str]:
     """A line for the user with the class numbers that no image has, if the labels are integers; otherwise no line.
 
-    `counts` has the number of images of each class. Classes with names need no line, because they may well have no
-    images.
+    `counts` has the number of images of each class. Classes with names get no line, because a list of names may well
+    contain classes without images.
     """
     if not labels.are_integers(classes):
         return []
@@ -56,9 +56,9 @@ def gaps(classes: list[str], counts: NDArray[np.int64]) -> list[str]:
 
 
 def integers_as_text(classes: list[str]) -> list[str]:
-    """A line for the user if folders have integers as names but other integers as labels.
+    """A line for the user if folders are named by integers that differ from the labels of the folders.
 
-    Names are sorted as text, as ImageFolder of torchvision does.
+    The labels differ because names are sorted as text, as torchvision's ImageFolder does: 10 comes before 2.
     """
     if not labels.are_integers(classes) or classes == [str(number) for number in range(len(classes))]:
         return []
@@ -70,8 +70,8 @@ def integers_as_text(classes: list[str]) -> list[str]:
 def read_classes(path: Location) -> tuple[ClassInfo, ...]:
     """The classes of the shard set or text file at `path`.
 
-    A file has one class per line, optionally with its name after a tab. A URL that ends in .txt names a file; any other
-    URL names a set.
+    Each line of a text file has the id of a class, optionally followed by a tab and the name of the class. A URL that
+    ends in .txt names a text file; any other URL names a shard set.
     """
     if isinstance(path, Url) and not path.name.endswith(_TEXT):
         return read_manifest(path)[1].classes
@@ -94,11 +94,11 @@ def read_classes(path: Location) -> tuple[ClassInfo, ...]:
 
 
 def with_more_classes(source: Source, infos: tuple[ClassInfo, ...], where: Location, *, more: bool) -> Source:
-    """The source with the classes of the set at `where`, matched by id or name.
+    """Return the source with the classes `infos` of the set at `where`, matched by id or name, and with new classes.
 
-    New classes, which the set does not have, get the labels after those of the set. If the set's classes are the
-    integers from 0 on, and the source's labels are integers, new classes are the integers up to the largest label in
-    the source. Raises DataError for new classes if `more` is False.
+    New classes are classes of the source that the set does not have; their labels follow those of the set. If the set's
+    classes are 0, 1, 2 and so on, and the source's labels are integers, all integers up to the largest label become
+    classes. Raises DataError for new classes if `more` is False.
     """
     used = source.used()
     names = [source.classes[label].id for label in used]
@@ -138,7 +138,7 @@ def _tables(infos: tuple[ClassInfo, ...]) -> tuple[dict[str, int], dict[str, int
 def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, int] | None:
     """The label of each of the classes `names`: by id, by name, or for integers by position in `infos`.
 
-    None if one of `names` is not among `infos`.
+    Return None if one of `names` is not among `infos`.
     """
     found = next((table for table in _tables(infos) if set(names) <= table.keys()), None)
     if found is None and labels.are_integers(names) and all(len(name) < 9 and int(name) < len(infos) for name in names):
@@ -147,7 +147,7 @@ def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, i
 
 
 def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> Source:
-    """The source with the classes `infos` in their order.
+    """Return the source with its classes replaced by `infos`, in the order of `infos`.
 
     The classes of the source are matched with `infos` by id, by name, or for integers by position in `infos`.
     """
@@ -159,6 +159,6 @@ def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> So
         raise DataError(
             f"{source.files.root}: {counted(len(unknown), 'class is', 'classes are')} not among the {len(infos):,} "
             f"classes of --classes-from {where}: "
-            f"{first_of(unknown, _SHOWN)}. Add them there, or remove them from the source"
+            f"{first_of(unknown, _SHOWN)}. Add these classes there, or remove them from the source"
         )
     return _numbered(source, used, [found[name] for name in names], infos)

@@ -54,13 +54,19 @@ def in_order(options: Options) -> list[str]:
 
 
 def find_columns(where: Location, headers: list[str], options: Options) -> Columns:
-    """Find the columns among these headers. Raises MissingColumnError if the column for path or label is missing."""
+    """Find the columns of a table by its headers.
+
+    Raises MissingColumnError if the column for path or label is missing.
+    """
     path, label, split, size = (find_column(what, where, headers, options) for what in _HEADERS)
     return Columns(str(path), str(label), split, size)
 
 
 def find_column(what: str, where: Location, headers: list[str], options: Options) -> str | None:
-    """The header of the column for `what`, such as "path". None if there is no column for "split" or "bytes"."""
+    """The header of the column for `what`, such as "path"; None if there is no such column and none is required.
+
+    Raises MissingColumnError if the column is required: for "path", "label", and columns that --columns names.
+    """
     by_name = {name.strip().lower(): name for name in reversed(headers)}
     chosen = _chosen(options) if options.columns is not None and has_header(options) else {}
     asked = (chosen[what],) if what in chosen else _HEADERS[what]
@@ -147,7 +153,7 @@ def cells(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
 
 
 def text_of(value: object) -> str:
-    """A cell as text; "" if it is empty. Binary columns, which some programs use for text, must hold UTF-8."""
+    """A cell as text; "" if the cell is empty. Bytes, which some programs write instead of text, must be UTF-8."""
     if value is None or value != value:  # noqa: PLR0124  NaN, which also means an empty cell
         return ""
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)

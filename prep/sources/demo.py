@@ -50,7 +50,7 @@ def _is_drawn(path: Path, about: bytes) -> bool:
 
 
 def _members(seed: int, train: int, val: int) -> Iterator[tuple[str, bytes]]:
-    """The names and contents of all members, in the order of the zip."""
+    """Yield the name and the content of each member of the zip, in order."""
     wnids = [f"n{90_000_000 + label}" for label in range(len(CLASSES))]
     names = [f"{colour} {texture} {shape}" for shape, texture, colour in CLASSES]
     yield "wnids.txt", "".join(f"{wnid}\n" for wnid in wnids).encode()

@@ -57,8 +57,8 @@ def open_files(path: Location, room: Path, options: Options | None = None) -> Fi
 def open_files_at(url: Url, room: Path, options: Options) -> Files:
     """The files of the source at a URL.
 
-    These are the files below the URL in object storage, or those that the archive, listing or Parquet file at the URL
-    contains or names.
+    If an archive, listing or Parquet file is at the URL, these are the files that it contains or names. Otherwise these
+    are the files below the URL in object storage.
     """
     file = RemoteFile(url)
     name = url.name.lower()

@@ -38,7 +38,7 @@ OFFERS = {
 
 
 def download(offer: Offer, folder: Path, *, pause: float = _PAUSE) -> Path:
-    """Return the path of the offered file in `folder`; fetch the file if it is missing, and check it.
+    """Return the path of the offered file in `folder`; fetch the file if it is missing, and check its MD5.
 
     A transfer that was interrupted is resumed.
     """
@@ -92,7 +92,7 @@ def _fetch(offer: Offer, partial: Path, have: int) -> bool:
 
 
 def _check(path: Path, offer: Offer) -> None:
-    """Raise DataError unless the file has the publisher's MD5, which guards against damage but not against malice."""
+    """Raise DataError unless the file has the publisher's MD5, which reveals damage but not a forged file."""
     with regular.opened(path) as stream:
         seen = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if seen != offer.md5:

@@ -28,10 +28,10 @@ class File(Protocol):
 
     @property
     def size(self) -> int:
-        """The size in bytes. Raises OSError or HeadraceError if it cannot be determined."""
+        """The size in bytes. Raises OSError or HeadraceError if the size cannot be determined."""
 
     def stamp(self) -> str:
-        """The file's size and the time of its last change, as a text that differs after a change."""
+        """A text with the file's size and the time of its last change, which identifies the state of the file."""
 
     def pread(self, size: int, offset: int) -> bytes:
         """At most `size` bytes from `offset` on; fewer only at the end of the file."""
@@ -62,7 +62,7 @@ class LocalFile:
         return self._path.stat().st_mtime_ns
 
     def stamp(self) -> str:
-        """The file's size and the time of its last change, as a text that differs after a change."""
+        """A text with the file's size and the time of its last change, which identifies the state of the file."""
         seen = self._path.stat()
         return f"{seen.st_size} bytes, mtime {seen.st_mtime_ns}"
 
@@ -89,8 +89,8 @@ class LocalFile:
 class RemoteFile:
     """A file at a URL.
 
-    Size and time are kept from the first access or the last call of `stamp`. Bytes are always requested from the
-    server.
+    Size and time are requested at the first access and at each call of `stamp`, and kept in between. Bytes are always
+    requested from the server.
     """
 
     remote = True
@@ -128,7 +128,7 @@ class RemoteFile:
         return nanoseconds(self.entry.modified)
 
     def stamp(self) -> str:
-        """The file's current size and the time of its last change, as a text that differs after a change."""
+        """A text with the file's current size and the time of its last change, which identifies the file's state."""
         self._entry = seen = self.store.entry(self.name)
         return f"{seen.bytes} bytes, modified {seen.modified.isoformat()}"
 
@@ -151,10 +151,12 @@ class RemoteFile:
             left -= len(piece)
             yield piece
         if left:
-            raise DataError(f"{self.where}: received {self.size - left:,} bytes, expected {self.size:,}. Start again")
+            raise DataError(
+                f"{self.where}: received {self.size - left:,} bytes, expected {self.size:,}. Run the command again"
+            )
 
     def close(self) -> None:
-        """Do nothing: nothing is open."""
+        """Do nothing: there is nothing to close."""
 
     def once(self) -> BinaryIO:
         """The whole file as a stream that can be read only once, from beginning to end."""
@@ -223,5 +225,5 @@ def file_at(where: Location) -> LocalFile | RemoteFile:
 
 
 def nanoseconds(time: datetime) -> int:
-    """Convert a time to nanoseconds since 1970, the unit of times of files on a disk; rounded to seconds."""
+    """Convert a time to nanoseconds since 1970, the unit of file times on a disk; the result is rounded to seconds."""
     return round(time.timestamp()) * _SECOND

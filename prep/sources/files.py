@@ -1,4 +1,4 @@
-"""Describes the files of any source: a table of files, and a reader that can be passed to workers.
+"""Describes the files of any source: a table of files, and a reader that can be passed to worker processes.
 
 A table consists of columns, because an object for each file would take too much memory in a large prep. A table takes
 about 150 bytes per file.
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
 
 
 class Unused(NamedTuple):
-    """A source file that is not a sample, with the reason, or a folder of such files, whose path ends with a slash."""
+    """A source file that is not a sample, or a folder of such files (its path ends with a slash), and the reason."""
 
     path: str
     reason: str
@@ -86,12 +86,12 @@ class FileTable:
         return map(Entry, self.paths, *(column.tolist() for column in self._numbers()))
 
     def take(self, rows: NDArray[np.int64]) -> "FileTable":
-        """The entries at `rows`, in that order."""
+        """The entries with the indices `rows`, in this order."""
         paths = self.paths
         return FileTable([paths[row] for row in rows.tolist()], *(column[rows] for column in self._numbers()))
 
     def below(self, folder: str, rows: NDArray[np.int64]) -> "FileTable":
-        """The entries at `rows`, with paths relative to `folder`, which is "" or ends with a slash."""
+        """The entries with the indices `rows`, with paths relative to `folder`, which is "" or ends with a slash."""
         part = self.take(rows)
         return part.renamed([path[len(folder) :] for path in part.paths])
 
@@ -104,7 +104,7 @@ class FileTable:
 
 
 class Reader(Protocol):
-    """Reads the files that entries describe.
+    """Reads the files that the entries of a table describe.
 
     A reader can be pickled; it opens files or connections at its first read.
     """
@@ -123,7 +123,7 @@ class Reader(Protocol):
     def chunks(self, entry: Entry) -> Iterator[bytes]:
         """The bytes in parts of at most CHUNK bytes.
 
-        An error for a difference from the table may be raised only after the last part.
+        If the file differs from the table, the error may be raised only after the last part.
         """
         ...
 
@@ -144,12 +144,12 @@ class Files(Protocol):
         """The location of the source."""
 
     left_out: LeftOut
-    """Files without an entry in `table`: links, which are not followed, and unsupported kinds."""
+    """Files without an entry in `table`, each with the reason: links that are not followed, and special files."""
     empty: list[str]
     """Folders without any file, each with a slash at its end; an empty list if the source does not list folders."""
 
     def stamp(self) -> str:
-        """A text that differs whenever the files may have changed; no contents are read to compute it."""
+        """A text that differs whenever the files may have changed; the contents of the files are not read for it."""
         ...
 
     def table(self) -> FileTable:
@@ -157,11 +157,11 @@ class Files(Protocol):
         ...
 
     def reader(self, prefix: str) -> Reader:
-        """A reader of entries from whose paths `prefix` was removed."""
+        """A reader for entries whose paths had `prefix` removed."""
         ...
 
     def unpack(self) -> None:
-        """Make the unpacked copy that `reader` needs, if the source is packed.
+        """Make the temporary copy that `reader` needs for some sources, such as compressed tars.
 
         A call of `table` makes this copy too.
         """

@@ -1,4 +1,4 @@
-"""Reads a source of plain files in a folder. Links are followed only on request."""
+"""Reads a source of plain files in a folder. Symbolic links are followed only with --follow-links."""
 
 import errno
 import hashlib
@@ -37,12 +37,12 @@ class FolderFiles:
         self._found: FileTable | None = None
 
     def stamp(self) -> str:
-        """Find all files again; return the hash of their paths, sizes and modification times."""
+        """List all files again; return a hash of their paths, sizes and modification times."""
         stamp, self._found = self._walk()
         return stamp
 
     def table(self) -> FileTable:
-        """All regular files, as the last call of `stamp` found them; if there was no call, finds them now."""
+        """All regular files as the last call of `stamp` found them; without such a call, finds them now."""
         return self._found if self._found is not None else self._walk()[1]
 
     def _walk(self) -> tuple[str, FileTable]:
@@ -93,7 +93,7 @@ class FolderReader:
         return False
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of the file. Raises DataError if its size differs from that in the table."""
+        """The bytes of the file. Raises DataError if the file's size differs from the size in the table."""
         if entry.size > MAX_FILE_BYTES:
             raise changed(self._root, entry.path, f"the file has {entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         return b"".join(self._parts(entry, entry.size + 1))
@@ -108,12 +108,12 @@ class FolderReader:
         try:
             return os.pread(descriptor, size, 0)
         except OSError as error:
-            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
+            raise changed(self._root, entry.path, f"the file cannot be read ({error.strerror})") from error
         finally:
             os.close(descriptor)
 
     def time(self, entry: Entry) -> int:
-        """The time of the file's last change in nanoseconds; 0 if the file cannot be found, and so cannot be read."""
+        """The time of the file's last change in nanoseconds; 0 if the file does not exist or cannot be accessed."""
         try:
             return os.stat(self._path(entry), follow_symlinks=self._follow).st_mtime_ns  # noqa: PTH116  the hot loop's
         except OSError:
@@ -147,7 +147,7 @@ class FolderReader:
         except OSError as error:
             refuse_limit(error)
             raise changed(
-                self._root, entry.path, f"cannot be read ({error.strerror}); it existed when prep began"
+                self._root, entry.path, f"the file cannot be read ({error.strerror}); it existed when prep began"
             ) from error
 
 
@@ -192,10 +192,10 @@ class _Walk:
                         pending.append((one.path, f"{path}/", inside))
 
     def _inside(self, one: "os.DirEntry[str]", path: str, around: "_Places") -> "_Places | None":
-        """Return the folder `one` and all folders above it, as device and inode; empty if links are not followed.
+        """Return device and inode of the folder `one` and of all folders above it; empty if links are not followed.
 
-        If `one` is a link to a folder that contains it, following it would never end. Then add the link to `left_out`
-        and return None.
+        If `one` is a link to a folder that contains the link, following the link would never end. In this case, add the
+        link to `left_out` and return None.
         """
         if not self._follow:
             return ()
@@ -242,7 +242,7 @@ def _place(seen: os.stat_result) -> tuple[int, int]:
 def _refuse_unless_nowhere(one: "os.DirEntry[str]", error: OSError) -> None:
     """Raise `error` again, except for a link whose target does not exist.
 
-    Files that cannot be read must not be omitted.
+    Other errors must not be ignored, because files that exist but cannot be read would be omitted silently.
     """
     if not one.is_symlink() or error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
         raise error

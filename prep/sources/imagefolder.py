@@ -1,11 +1,12 @@
 """Reads folders of classes, like torchvision's ImageFolder: the folder of an image gives its class.
 
-With splits, the images are in train/CLASS/ and its subfolders, and in val/ and perhaps test/ beside train/. Other usual
-names of splits are accepted too (splits.py). Without splits, the images are in CLASS/ and its subfolders, and
---val-fraction takes a part of every class for validation.
+If there are splits, the training images are in train/CLASS/ and its subfolders, and the folders val/ and perhaps test/
+beside train/ have the same structure. Other usual names of splits are accepted too (splits.py). Without splits, the
+images are in CLASS/ and its subfolders, and --val-fraction takes a part of every class for validation.
 
-Images beside the folders of classes, or in a folder that is not a split, have no class. The report lists them. A folder
-without any file is not a class. A class without usable files ends the run unless --on-empty-class says otherwise.
+Images beside the folders of classes, or in a folder that is not a split, have no class; the report lists these images.
+A folder without any file is not a class. A class without usable files ends the run unless --on-empty-class says
+otherwise.
 """
 
 import sys
@@ -39,7 +40,7 @@ _SHOWN = 5  # classes that an error lists
 
 
 def find_trees(paths: list[str], rows: list[int], options: Options) -> tuple[str, dict[str, list[int]]] | None:
-    """Find the folder that contains the splits or classes; return it, and the `rows` of the images by split folder.
+    """Find the folder that contains the splits or classes; return its path, and the image `rows` of each split folder.
 
     If there are no splits, the only key is "". Returns None if no image is in a folder of a class.
     """
@@ -65,7 +66,7 @@ def find_trees(paths: list[str], rows: list[int], options: Options) -> tuple[str
 
 
 def _has_train(paths: list[str], rows: list[int], depth: int) -> bool:
-    """Whether there is a train/ folder at `depth` with an image in one of its folders."""
+    """Whether there is a train/ folder at `depth` whose subfolders contain an image."""
     return any(
         paths[row].count("/") > depth + 1 and split_of(_folder(paths[row], depth), Options()) == TRAIN for row in rows
     )
@@ -77,14 +78,14 @@ def _folder(path: str, depth: int) -> str:
 
 
 def open_imagefolder(seen: Survey, options: Options) -> TableSource:
-    """Make the source from the folders of classes. Raises DataError if there are none."""
+    """Make the source from the folders of classes. Raises DataError if no image is in a folder of a class."""
     files, table = seen.files, seen.table
     found = find_trees(table.paths, seen.images.tolist(), options)
     if found is None:
         if any(path.endswith(".arrow") for path in table.paths):
             raise DataError(
-                f"{files.root}: written by datasets.save_to_disk, whose format is not read. Write the data set with "
-                "its method to_parquet, and give the Parquet files"
+                f"{files.root}: written by datasets.save_to_disk, whose format is not supported. Write the data set "
+                "with its method to_parquet, and give the Parquet files"
             )
         some = ", ".join([*table.paths[:3], *(["..."] if len(table) > 3 else [])])
         links = sum(reason == SYMBOLIC for _, reason in seen.left_out)
@@ -150,10 +151,10 @@ def _without_labels(
 def _splits(
     where: Location, names: dict[str, list[str]], label_of: dict[str, int], refused: set[str], options: Options
 ) -> dict[str, tuple[str, NDArray[np.int64]]]:
-    """The folder of each split, and the label of each image in this folder; -1 if its class is refused.
+    """For each split, return its folder and the labels of the images in the folder; -1 for images of refused classes.
 
-    `names` has the class of each image, by the folder of the split. A test folder without any training class has no
-    labels.
+    `names` has the classes of the images in each split folder. A test folder that has none of the training classes is
+    not used, because its images have no labels.
     """
     refuse_two_validations(where, names, options)
     found: dict[str, tuple[str, NDArray[np.int64]]] = {}
@@ -188,7 +189,7 @@ def _refused(seen: Survey, top: str, classes: set[str], options: Options) -> set
 def empty_classes(files: Files, why: dict[str, tuple[str, int]]) -> DataError:
     """The error for classes without a usable file.
 
-    `why` has the reason and the number of files of each class.
+    `why` has the most frequent reason for each class, and the number of files that are refused for this reason.
     """
     shown = first_of([f"{name} ({count:,} {reason})" for name, (reason, count) in why.items()], _SHOWN)
     links = sum(reason == SYMBOLIC for reason, _ in why.values())

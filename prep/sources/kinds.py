@@ -1,7 +1,7 @@
-"""Finds the kind of a file by its name and first bytes: hidden, a supported or unsupported image, or not an image.
+"""Tells by its name and first bytes whether a file is hidden, an image in a supported or other format, or no image.
 
-A file whose name has the ending of a supported format is a candidate; it is checked later, when it is decoded. For
-other files the first bytes decide: a JPEG is recognized whatever its name.
+A file whose name has the ending of a supported format is a candidate for an image; prep checks the file later, when it
+decodes it. For other files the first bytes decide, so a JPEG is recognized whatever its name.
 """
 
 import re
@@ -43,7 +43,7 @@ _HIDDEN = frozenset(
 
 
 def has_image_ending(path: str) -> bool:
-    """Whether the file is a candidate because its name ends like that of an image."""
+    """Whether the file is a candidate because its name has the ending of an image format, such as .jpg."""
     dot = path.rfind(".")  # a name that begins with a dot is a hidden file
     return dot >= 0 and path[dot + 1 :].lower() in ENDINGS
 
@@ -55,7 +55,7 @@ def ending(path: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether the name is that of a hidden file or folder, or of one that programs create, such as Thumbs.db."""
+    """Whether a file or folder with this name is hidden, or made by a program for itself, such as Thumbs.db."""
     return (name.startswith(".") and name not in {".", ".."}) or name.lower() in _HIDDEN
 
 

@@ -27,7 +27,7 @@ class Labelled(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Facts about a source that its labelled rows do not contain."""
+    """Facts about a source that are not in the labelled rows."""
 
     name: str
     others: FileTable  # files that determine labels, by their paths in the data set

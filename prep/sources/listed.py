@@ -1,4 +1,4 @@
-"""Makes a source from a listing: the rows are sorted on the disk, and options are applied chunk by chunk."""
+"""Makes a source from a listing of any length: its rows are in a table on the disk, and are read in chunks."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,8 +21,8 @@ _Labels = NDArray[np.int64]
 class Share:
     """The training images that are used for validation: in each class, the images with the smallest keys.
 
-    For each class, `last` and `place` have the key and the index of its last validation image. `any` is true for
-    classes with validation images.
+    A key is a hash of the seed and of an image's index. For each class, `last` and `place` have the key and the index
+    of the validation image with the largest key. `any` is true for classes with validation images.
     """
 
     seed: int
@@ -45,8 +45,9 @@ def share_of(labels: Callable[[], Iterable[_Labels]], classes: int, fraction: fl
     """Choose the training images to use for validation.
 
     Each call of `labels` yields the labels of all training images in order. The same images are chosen as by
-    `validation_part`, but memory holds only 256 counts for each class, one for each bin of keys. The counts tell in
-    which bin a class reaches its number of validation images. Only the keys in that bin are sorted.
+    `validation_part`, but the keys of all images need not be in memory: for each class, 256 counts are kept, one for
+    each range (bin) of keys. The counts tell in which bin a class reaches its number of validation images. Only the
+    keys in this bin are sorted.
     """
     counts = np.zeros((classes, _BINS), np.int64)
     for some, keys, _ in _keyed(labels(), seed):
@@ -99,10 +100,10 @@ class _FirstOfEach:
 
 @dataclass(frozen=True)
 class ListedSource:
-    """A source whose samples are in a table, sorted by path, with numbers for labels and splits.
+    """A source whose samples are in a table on the disk, sorted by path, with numbers for labels and splits.
 
     `number` maps the number of a label in the table to the label. `code` maps the number of a split in the table to its
-    index in `names`. The images of `share` become the validation part.
+    index in `names`. The images of `share` become the validation split.
     """
 
     layout: str
@@ -143,9 +144,10 @@ class ListedSource:
         return found
 
     def divided(self, fraction: float, seed: int) -> "ListedSource":
-        """The source with a validation part: the share `fraction` of each class, taken from the training part.
+        """Return the source with a validation split: the share `fraction` of the training images of each class.
 
-        If `fraction` is 0, the source stays as it is. Raises UsageError if the validation part would have no image.
+        If `fraction` is 0, the source is returned unchanged. Raises UsageError if the validation split would have no
+        image.
         """
         if not fraction:
             return self
@@ -169,7 +171,7 @@ class ListedSource:
         return found
 
     def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "ListedSource":
-        """The source with other classes: `number` has the new label for each old label."""
+        """Return the source with the classes `classes`; `number` has the new label for each old label."""
         return replace(self, classes=classes, number=number[self.number])
 
     def limited(self, classes: int | None, per_class: int | None) -> "ListedSource":

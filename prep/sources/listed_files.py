@@ -1,8 +1,8 @@
 """Finds and reads the files that a listing names, on a disk or at URLs.
 
-The size of a file at a URL comes from the column `bytes` of the listing. Without that column, one request lists the
-bucket's folder that contains all these files. The sizes are never requested one by one. A web server cannot list its
-files, so a listing of files on a web server needs the column.
+The size of a file at a URL comes from the column `bytes` of the listing. Without that column, the bucket's folder that
+contains all these files is listed once; sizes are never requested one by one. A web server cannot list its files, so a
+listing of files on a web server needs the column `bytes`.
 """
 
 import os
@@ -66,9 +66,9 @@ class States:
         return seen
 
     def _list(self) -> dict[str, dict[str, Seen]]:
-        """List the folders in each bucket that hold the files of rows without a size.
+        """For the rows without a size, list the folder of each bucket that contains their files; return size and time.
 
-        Rows with an unusable URL are omitted here; `of` refuses each of them in its turn.
+        Rows with an unusable URL are omitted; `of` raises an error when it is called with such a row.
         """
         folders: dict[str, str] = {}
         for item in self._items():
@@ -87,7 +87,7 @@ class States:
 
 
 def common_folder(one: str, other: str) -> str:
-    """The deepest folder that contains both folders."""
+    """The deepest folder that contains the two folders."""
     if one == other:
         return one
     parts = zip(one.split("/"), other.split("/"), strict=False)
@@ -110,7 +110,9 @@ def _url_of(folder: Location, path: str) -> str | None:
         except UsageError as error:
             raise DataError(str(error)) from error
         if url.parts.query or url.parts.fragment:
-            raise DataError("a URL with a query or fragment, which may be secret but would be stored in the set")
+            raise DataError(
+                "a URL with a query or fragment is refused, because that part may be secret but would be in the set"
+            )
         return path
     if isinstance(folder, Path):
         return None
@@ -148,5 +150,5 @@ class ListedReader(FolderReader):
         return self._remote.start(entry, size) if is_url(entry.path) else super().start(entry, size)
 
     def time(self, entry: Entry) -> int:
-        """The time of the file's last change."""
+        """The time of the file's last change in nanoseconds."""
         return self._remote.time(entry) if is_url(entry.path) else super().time(entry)

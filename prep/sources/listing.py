@@ -84,7 +84,7 @@ class ListingFiles:
             yield path_of(cast(BinaryIO, stream))
 
     def _states(self, at: Path, state: Any) -> Iterator[tuple[Item, Seen]]:
-        """Yield each row with size and time of its file; both are also added to the hash `state`."""
+        """Yield each row with size and time of its file; size and time are also added to the hash `state`."""
         known = States(self._folder, lambda: rows_of(self.root, at, self._options), follow=self._options.follow_links)
         for item in rows_of(self.root, at, self._options):
             try:
@@ -116,7 +116,7 @@ class ListingFiles:
 
     @property
     def itself(self) -> Entry:
-        """The entry of the listing itself, as a file in its folder."""
+        """The entry that describes the listing itself as a file."""
         return Entry(self.root.name, self._file.size, UNKNOWN_CRC, 0, 0, 0)
 
     def unpack(self) -> None:
@@ -130,7 +130,10 @@ class ListingFiles:
 
 
 class _Listed:
-    """The rows of a listing in a table. Labels and splits are numbered in the order in which they first occur."""
+    """The rows of a listing in a table on the disk.
+
+    Labels and splits are numbered in the order in which they first occur.
+    """
 
     def __init__(self, room: Room, items: Iterator[tuple[Item, Seen]]) -> None:
         self.room, self.table = room, room.table()
@@ -161,7 +164,7 @@ class _Listed:
         return Chunk(rows, [one.path for one, _ in some])
 
     def sort(self, root: Location) -> None:
-        """Sort the rows by path, once. Raises DataError for a path that occurs twice."""
+        """Sort the rows by path, unless they are sorted already. Raises DataError for a path that occurs twice."""
         if self.is_sorted:
             return
         by_path = self.room.table()

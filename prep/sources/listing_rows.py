@@ -35,7 +35,8 @@ _Rows = Iterable[tuple[int, dict[str, Any]]]
 def rows_of(root: Location, at: Path, options: Options) -> Iterator[Item]:
     """The checked rows of the listing `root`, read from the file `at`.
 
-    Raises DataError for an invalid row. A path that occurs twice is an error here only in adjacent rows.
+    Raises DataError for an invalid row. A path that occurs twice is noticed here only in adjacent rows; other
+    duplicates are noticed when the rows are sorted.
     """
     read = _parquet if root.name.lower().endswith(".parquet") else _text_file
     before = None
@@ -54,7 +55,7 @@ def _text_file(root: Location, at: Path, options: Options) -> Iterator[Item]:
         with at.open(encoding="utf-8-sig", newline="") as stream:
             yield from _checked(root, rows(stream, root, options))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{root}: not a CSV file in UTF-8 ({error}). Correct it and try again") from error
+        raise DataError(f"{root}: not a CSV or JSON lines file in UTF-8 ({error}). Correct it and try again") from error
 
 
 def _parquet(root: Location, at: Path, options: Options) -> Iterator[Item]:
@@ -103,7 +104,7 @@ def _checked(root: Location, rows: _Rows) -> Iterator[Item]:
         if not path.isprintable():
             raise wrong_row(root, number, path, "has unprintable characters")
         if not path or not label or not SPLIT.fullmatch(split):
-            raise wrong_row(root, number, path, "needs a path, a label, and a split such as train, val or test")
+            raise wrong_row(root, number, path, "the row needs a path, a label, and a split such as train, val or test")
         size = row.get("bytes")
         yield Item(number, path, label, split, "" if size is None else str(size))
 
@@ -116,4 +117,4 @@ def wrong_row(root: Location, number: int, path: str, why: str) -> DataError:
 
 
 def _no_images(root: Location) -> DataError:
-    return DataError(f"{root}: it lists no images")
+    return DataError(f"{root}: it lists no images, but a listing needs at least one row")

@@ -1,8 +1,8 @@
 """Reads Hugging Face's imagefolder layout: a metadata.csv or metadata.jsonl beside images gives their labels.
 
-A metadata file describes images in its own folder and below. If there is no column for splits, the first folder on an
-image's path that is named like a split gives the split. Metadata files without labels are ignored: the folders then
-give the labels.
+A metadata file describes the images in its folder and all subfolders. If a metadata file has no column for splits, the
+first folder on an image's path that is named like a split gives the split. Metadata files without labels are ignored:
+the folders then give the labels.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """Reads Parquet files that contain the bytes of images, as Hugging Face's datasets writes them (image: {bytes, path}).
 
-Samples are needed in a permuted order, but Parquet files can be read only by whole row groups. So all bytes are copied
-once, row group by row group, to an unnamed file on the disk of OUT. Samples are then read from this file by position.
+Samples are needed in a permuted order, but Parquet files can be read only by whole row groups. So all images are copied
+once, row group by row group, to an unnamed file on the disk of OUT, and samples are read from this copy by position.
 The names of classes are in the metadata of the schema, and the names of splits in the names of the files.
 """
 
@@ -51,7 +51,7 @@ class _Row(NamedTuple):
 
 
 def parquet_files(path: Location) -> list[Location]:
-    """The Parquet files with images at `path`: the file itself, or those in the folder, or else in its folder data/."""
+    """The Parquet files with images at `path`: the file itself, those in the folder, or else those in data/."""
     found: list[Location]
     if isinstance(path, Url):
         found = [path] if path.name.lower().endswith(".parquet") else []
@@ -75,7 +75,7 @@ def _files(folder: Path) -> list[Location]:
 
 
 def image_column(path: Location) -> str | None:
-    """The column that contains the bytes of images; None if there is none, or if the file cannot be read."""
+    """The column that contains the bytes of images; None if there is no such column, or if the file cannot be read."""
     try:
         return _image_in(pq.read_schema(_readable(path)))
     except _DAMAGE as error:
@@ -116,11 +116,11 @@ class ParquetFiles:
         self.empty: list[str] = []
         self.rows: list[_Row] = []
         self.names: list[str] = []
-        """Names of the classes in order; empty if the files do not have them."""
+        """Names of the classes in order; empty if the files do not name their classes."""
         self.unlabelled: MissingColumnError | None = None
         """The error for a file without a column for labels.
 
-        Only `open_parquet` raises this error, because data sets need labels.
+        Only `open_parquet` raises this error: a data set to convert needs labels, but images to predict need none.
         """
         self._room, self._options = room, options
         self._spool: BinaryIO | None = None
@@ -131,7 +131,7 @@ class ParquetFiles:
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
     def table(self) -> FileTable:
-        """Copy all images; return an entry for each row with an image."""
+        """Copy all images to an unnamed file; return a table with an entry for each row that has an image."""
         self.close()
         free = store.free_bytes(self._room)
         needed = sum(file_at(path).size for path in self.paths)
@@ -152,7 +152,7 @@ class ParquetFiles:
         return FileTable.of([row.entry for row in self.rows])
 
     def _copy(self, path: Location, spool: BinaryIO) -> None:
-        """Copy the images of one file, and note their labels."""
+        """Copy the images of one Parquet file to `spool`, and add their entries, labels and splits to `rows`."""
         split = TRAIN if path == self.root else _split_in(path, self._options)
         for number, (data, label) in enumerate(self._images(path)):
             name = f"{path.name}/{number:07}"
@@ -182,7 +182,7 @@ class ParquetFiles:
                 names = class_names(schema, label)
                 if names != self.names and self.rows:
                     raise DataError(
-                        f"{path}: its classes are not those of {self.paths[0].name}. Convert each file separately"
+                        f"{path}: its class names are not those of {self.paths[0].name}. Convert each file separately"
                     )
                 self.names = names
                 columns = [f"{image}.bytes", *filter(None, [label])]
@@ -241,7 +241,7 @@ def class_names(schema: pa.Schema, label: str) -> list[str]:
 
 
 def _label(value: object, names: list[str]) -> str:
-    """The class of a row; "" if the row has none, for which Hugging Face's datasets writes -1."""
+    """The class of a row as text; "" if the row has no class, which Hugging Face's datasets marks with -1."""
     if value is None or value == -1 or value != value:  # noqa: PLR0124  NaN
         return ""
     if names and isinstance(value, int):
@@ -252,7 +252,8 @@ def _label(value: object, names: list[str]) -> str:
 def _split_in(path: Location, options: Options) -> str:
     """The split in a file's name: the part before the numbers, such as extra in extra-00000-of-00002.parquet.
 
-    In a name without such numbers, the split is the first word that is a usual name of a split, or else train.
+    In a name without such numbers, the split is the first word that is a usual name of a split, or train if there is no
+    such word.
     """
     stem = PurePosixPath(path.name).stem.lower()
     if (part := _PART.fullmatch(stem)) is None:
@@ -263,13 +264,13 @@ def _split_in(path: Location, options: Options) -> str:
 
 
 def open_parquet(files: ParquetFiles, options: Options) -> TableSource:
-    """The source that these files form. Raises MissingColumnError if a file has no column for labels."""
+    """Make the source from the Parquet files. Raises MissingColumnError if a file has no column for labels."""
     table = files.table()
     if files.unlabelled is not None:
         raise files.unlabelled
     samples = [Labelled(row, one.label, one.split) for row, one in enumerate(files.rows) if one.label]
     if not samples:
-        raise DataError(f"{files.root}: none of its {len(table):,} images has a label")
+        raise DataError(f"{files.root}: none of its {len(table):,} images has a label, but prep needs labels")
     unused = [Unused(path, why) for path, why in files.left_out]
     unused += [Unused(one.entry.path, UNLABELLED) for one in files.rows if not one.label]
     if files.folder is not None:

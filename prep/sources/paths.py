@@ -1,4 +1,4 @@
-"""Reads the paths in a listing, with or without labels: one path per line of text, CSV, JSON lines or Parquet.
+"""Reads the paths in a listing, which needs no labels: a text file with one path per line, CSV, JSON lines or Parquet.
 
 Relative paths start at the folder of the listing and must stay inside this folder. Absolute paths may lead anywhere.
 """
@@ -28,7 +28,7 @@ _ROWS = 4096  # rows of a Parquet file in memory at a time
 
 
 Real = Callable[[Path], str]
-"""A function that returns the real path of a folder, like os.path.realpath, perhaps from a cache."""
+"""A function that returns the real path of a folder, such as os.path.realpath, or the same function with a cache."""
 
 
 def stat_listed(folder: Path, path: str, *, follow: bool = False, real: Real = os.path.realpath) -> os.stat_result:
@@ -58,7 +58,7 @@ def _lies_in(path: str, folder: Path, real: Real) -> bool:
 
 
 def listed_paths(root: Path) -> list[str]:
-    """The paths as written, in the listing's order, possibly with duplicates; "" for a row without a path.
+    """The paths as written in the listing, in its order, possibly with duplicates; "" for a row without a path.
 
     Raises DataError if the listing cannot be read or has no column of paths.
     """

@@ -13,10 +13,10 @@ _AHEAD = 32  # files that are held in memory
 
 
 def read_all(reader: Reader, files: FileTable) -> Iterator[tuple[Entry, int, bytes]]:
-    """Yield the entry of each file, the time of its last change (0 if its CRC-32 is known), and its bytes.
+    """Yield each file's entry, the time of its last change (0 if the file's CRC-32 is known), and its bytes.
 
-    The time is taken before the file is read. So a later comparison of times shows if the file was replaced meanwhile.
-    Errors of the reader are passed on.
+    The time is taken before the file is read, so a later comparison of times shows whether the file was replaced
+    meanwhile. Errors of the reader are passed on.
     """
 
     def read(entry: Entry) -> tuple[Entry, int, bytes]:

@@ -31,8 +31,8 @@ class Servers:
     def _place(self, path: str) -> tuple[Remote, str]:
         """The store that holds a file, and the name of the file in this store.
 
-        All files of a bucket or server share one store. A URL with a query has a separate store, because a query is for
-        one file only.
+        All files of a bucket or server share one store. A URL with a query has a separate store, because a query is
+        valid for one file only.
         """
         url = Url(path)
         if url.parts.query:
@@ -46,7 +46,7 @@ class Servers:
 
 
 def shown(path: str) -> str:
-    """The URL of a file as output shows it: without the query and the user, which may be secret.
+    """The URL of a file as output shows it: without the query and the user name, which may be secret.
 
     `path` may be an invalid URL.
     """

@@ -1,4 +1,4 @@
-"""Defines the interface of a source: splits of labelled files, a class list, and a fingerprint."""
+"""Defines the interface of a source, a data set to convert: splits of labelled files, a class list, a fingerprint."""
 
 import hashlib
 import zlib
@@ -70,7 +70,7 @@ class Source(Protocol):
 
     @property
     def files(self) -> Files:
-        """All files of any kind."""
+        """All files of the source, of any kind."""
 
     @property
     def reader(self) -> Reader:
@@ -103,7 +103,7 @@ class Source(Protocol):
         """The labels that at least one sample has, sorted."""
 
     def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "Source":
-        """The source with other classes: `number` has the new label for each old label."""
+        """Return the source with the classes `classes`; `number` has the new label for each old label."""
 
     def limited(self, classes: int | None, per_class: int | None) -> "Source":
         """The source with only its first `classes` classes, and only `per_class` files of each class in each split.
@@ -149,7 +149,7 @@ class TableSource:
         return found
 
     def renumbered(self, number: NDArray[np.int64], classes: tuple[ClassInfo, ...]) -> "TableSource":
-        """The source with other classes: `number` has the new label for each old label."""
+        """Return the source with the classes `classes`; `number` has the new label for each old label."""
         splits = {name: Listed(listed.files, number[listed.labels]) for name, listed in self.splits.items()}
         return replace(self, classes=classes, splits=splits)
 
@@ -177,8 +177,8 @@ State = tuple[str, int, int]
 def fingerprint(images: Iterable[Sequence[State]], others: Sequence[State]) -> tuple[str, int]:
     """The SHA-256 over path, size and CRC-32 of all files, sorted by path, and the number of files.
 
-    Two sources have the same fingerprint if all paths, sizes and CRC-32s are equal. `images` yields the images in
-    sorted chunks.
+    Two sources have the same fingerprint if all paths, sizes and CRC-32s are equal. `images` yields chunks of images,
+    sorted by path; `others` has the other files.
     """
     state, count, left = hashlib.sha256(), 0, sorted(others)
     for chunk in images:

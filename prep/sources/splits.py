@@ -26,9 +26,9 @@ _LIKE_ONE = re.compile(
 
 
 def split_of(name: str, options: Options) -> str:
-    """The split that the name of a folder, or a word in a listing, means; "" if it means none.
+    """The split for which a folder name or a word in a listing stands; "" if the name stands for no split.
 
-    Upper and lower case are equal.
+    The case of the letters does not matter.
     """
     word = name.strip().lower()
     if options.val is not None and word == options.val.strip().lower():
@@ -37,7 +37,7 @@ def split_of(name: str, options: Options) -> str:
 
 
 def split_word(name: str, options: Options) -> str:
-    """The first word in a file name that is a usual name of a split, in lower case; train if there is none."""
+    """The first word in a file name that is a usual name of a split, in lower case; train if there is no such word."""
     return next((word for word in re.findall("[a-z]+", name.lower()) if split_of(word, options)), TRAIN)
 
 
@@ -57,10 +57,10 @@ def is_like_a_split(name: str) -> bool:
 
 
 def fraction_to_take(files: Files, splits: Collection[str], options: Options) -> float:
-    """The share of the training part to use for validation.
+    """The share of the training images to use for validation.
 
-    The share is 0 if there is a validation part already, or if --val-fraction is 0. Raises UsageError if the options do
-    not fit these splits.
+    The share is 0 if there is a validation split already, or if --val-fraction is 0. Raises UsageError if
+    --val-fraction is given but there is a validation split, or if both are missing.
     """
     fraction = options.val_fraction
     if "val" in splits:
@@ -82,7 +82,7 @@ def fraction_to_take(files: Files, splits: Collection[str], options: Options) ->
 
 
 def divided(files: Files, splits: dict[str, Listed], options: Options) -> dict[str, Listed]:
-    """The splits, with a validation part taken from the training part if the source has none."""
+    """The splits, with a validation split made from training images if there is none and --val-fraction is above 0."""
     fraction = fraction_to_take(files, splits, options)
     if not fraction:
         return splits
@@ -103,9 +103,9 @@ def takes_none(files: Files, fraction: float) -> UsageError:
 
 
 def keys_of(places: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """The keys of training images with these indices.
+    """The keys of the training images with these indices; a key is a hash of seed and index.
 
-    In each class, images with the smallest keys are for validation.
+    In each class, the images with the smallest keys are used for validation.
     """
     return hash64(seed, Stream.PREP, zlib.crc32(b"--val-fraction"), places)
 

@@ -1,8 +1,8 @@
 """Surveys a source before its layout is known: separates hidden files, candidates for images, and others.
 
 If the name of a file does not end like that of an image, the first bytes of the file are read. Several threads read the
-files of folders and buckets, which may be on a network. Each file is a candidate for an image, or the report lists it,
-or the layout uses it in another way, such as a list of classes.
+files of folders and buckets, which may be on a network. A file that is not a candidate for an image is either listed in
+the report or used by the layout in another way, for example as a list of classes.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -48,11 +48,11 @@ class Survey:
     def unused(
         self, root: str, rows: NDArray[np.bool_], reasons: dict[int, str], parts: dict[str, str]
     ) -> list[Unused]:
-        """The files of the source that are not samples, with paths relative to its folder `root`.
+        """The files of the source that are not samples, with paths relative to the folder `root`.
 
-        `rows` is a mask of the table's rows that the layout does not use. `reasons` has the layout's reasons for some
-        of these rows; the other images among them are reported as beside the class folders. `parts` has whole folders
-        that get one line each, with the reason; the folder names end with a slash.
+        `rows` is a mask: true for the rows of the table that the layout does not use. `reasons` has the layout's
+        reasons for some of these rows; all other images in these rows are reported as being beside the class folders.
+        `parts` maps folders, whose names end with a slash, to reasons; each of these folders gets a single entry.
         """
         found = [Unused(path, reason) for path, reason in self.left_out]
         found += [
@@ -152,7 +152,7 @@ def _why_not(files: Files, table: FileTable) -> list[str]:
 
 
 def _look(reader: Reader, table: FileTable, rows: NDArray[np.int64]) -> list[str]:
-    """Read the first bytes of the files in these rows; return the reason why each is not a candidate, or ""."""
+    """Read the first bytes of the files in these rows; return why each file is not a candidate, or ""."""
     entries = table.take(rows)
     return [kinds.why_not_read(one.path, reader.start(one, kinds.START) if one.size else b"") for one in entries]
 

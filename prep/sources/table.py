@@ -1,9 +1,9 @@
 """Stores tables of files on the disk, for listings of any length: numbers in one file, paths in another.
 
 A table is read in chunks, and can be sorted by path or by a number. The sort is an external bucket sort (Knuth, The Art
-of Computer Programming 3, 5.4.7). Rows are distributed to buckets by range. Then each bucket is sorted in memory, and
-the sorted buckets in sequence are the sorted table. Memory holds one bucket at a time, for any number of rows up to
-`_MOST` times `_BUCKET`.
+of Computer Programming 3, 5.4.7). Rows are distributed to buckets, each for a range of paths or numbers. Then each
+bucket is sorted in memory, and the sorted buckets in sequence are the sorted table. Memory holds one bucket at a time,
+for any number of rows up to `_MOST` times `_BUCKET`.
 """
 
 import os
@@ -66,7 +66,7 @@ def chunk_of(files: FileTable, labels: NDArray[np.int64], splits: NDArray[np.int
 
 
 class Table:
-    """Rows in two streams: one of numbers, one of paths.
+    """A table whose rows are stored in two streams: one of numbers, one of paths.
 
     New rows are added at the end, and any rows can be read.
     """
@@ -107,7 +107,7 @@ def read_rows(rows: int, paths: int, first: int, last: int) -> Chunk:
     size = ROW.itemsize
     data = os.pread(rows, (last - first + before) * size, (first - before) * size)
     if len(data) != (last - first + before) * size:
-        raise ValueError("the table ends too early")
+        raise ValueError("the file of the table's rows ends too early")
     found = np.frombuffer(data, ROW)
     begin = int(found["end"][0]) if before else 0
     own = found[before:]
@@ -143,7 +143,7 @@ class Room:
 
 
 class _Sorter:
-    """Distributes the added rows to buckets, and yields all rows sorted. Equal rows keep their order."""
+    """Distributes the added rows to buckets, and yields all rows sorted. Rows with equal keys keep their order."""
 
     def __init__(self, room: Room, count: int) -> None:
         self._buckets = [room.table() for _ in range(count)] if count > 1 else []

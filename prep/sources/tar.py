@@ -1,4 +1,4 @@
-"""Reads a source in a tar: a plain tar in place, a compressed tar or a tar at a URL from a copy."""
+"""Reads a source in a tar: a plain tar on a disk in place, a compressed tar or a tar at a URL from a copy."""
 
 import os
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def is_tar(start: bytes) -> bool:
 
 
 def _copied_by(file: LocalFile | RemoteFile) -> Opener | None:
-    """The function that opens the tar to copy it; None if the tar is read in place."""
+    """The function that opens a compressed or remote tar for copying; None if the tar is read in place."""
     packed = opener(file.pread(8, 0))
     file.close()
     if isinstance(file, LocalFile):
@@ -121,7 +121,7 @@ def _as_unpacked(name: str) -> str:
 def _file(one: Member | Link | Unread, found: dict[str, Member]) -> Member | str:
     """Return a member that is a file; for a hard link, return the earlier member that the link names.
 
-    For any other member, return the reason why it is not a file.
+    For any other member, return the reason why the member is not a regular file.
     """
     if isinstance(one, Member):
         return one
@@ -181,7 +181,7 @@ class TarReader:
             data = os.pread(self._descriptor, size, entry.offset + at)
         except OSError as error:
             refuse_limit(error)
-            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
+            raise changed(self._root, entry.path, f"the file cannot be read ({error.strerror})") from error
         if len(data) != size:
             seen = at + len(data)
             raise changed(self._root, entry.path, f"the tar ends inside this member ({seen:,} of {entry.size:,} bytes)")

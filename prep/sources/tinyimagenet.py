@@ -1,9 +1,9 @@
 """Reads TinyImageNet in its official layout, as a folder, zip or tar.
 
-wnids.txt lists the ids of the classes (WordNet ids); the sorted ids give the labels. words.txt has an id and a name,
-separated by a tab, in each line. Training images are in train/WNID/images/. Validation images are in val/images/;
-val/val_annotations.txt has file name, class id and box of each. test/ has no labels and is not read; it may be missing.
-All other files are listed in the report.
+The file wnids.txt lists the ids of the classes (WordNet ids); the sorted ids give the labels. Each line of words.txt
+has an id and a name, separated by a tab. Training images are in train/WNID/images/. Validation images are in
+val/images/; val/val_annotations.txt has the file name, class id and box of each validation image. The folder test/ has
+no labels and is not read; it may be missing. All other files are listed in the report.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def open_tinyimagenet(seen: Survey, root: str) -> TableSource:
         found["val"] = _val(files, inside, images, _annotations(files, row_of, label_of, texts[_ANNOTATIONS]))
     elif any(path.startswith("val/") for path in inside.paths):
         raise DataError(
-            f"{files.root}: there is a val/ folder but no {_ANNOTATIONS}, which labels it. Get the data set again"
+            f"{files.root}: there is a val/ folder but no {_ANNOTATIONS}, which has its labels. Get the data set again"
         )
     splits = {name: Listed(inside.take(those), labels) for name, (those, labels) in found.items()}
     used = [*(rows[those] for those, _ in found.values()), rows[[row_of[path] for path in others.paths]]]
@@ -58,7 +58,7 @@ def open_tinyimagenet(seen: Survey, root: str) -> TableSource:
 
 
 def _unused(seen: Survey, root: str, used: list[Rows], others: FileTable) -> list[Unused]:
-    """The files that are in no split; the folder test/, which has no labels, gets one line."""
+    """Return an entry for each file that is in no split, and one entry for the folder test/, which has no labels."""
     unused = np.ones(len(seen.table), bool)
     unused[np.concatenate(used)] = False
     rest = seen.unused(root, unused, {}, {f"{root}test/": UNLABELLED})
@@ -76,7 +76,7 @@ def _classes(files: Files, texts: dict[str, Lines], most: int) -> tuple[ClassInf
 
 
 def _wnids(files: Files, text: Lines, most: int) -> set[str]:
-    """The class ids in wnids.txt. More ids than the source has files are refused, because each class has images."""
+    """The class ids in wnids.txt. More ids than files are refused, because each class needs images."""
     found: set[str] = set()
     for number, line in text:
         for wnid in line.split():

@@ -21,7 +21,7 @@ _CHUNK = 1 << 20
 
 
 def opener(start: bytes) -> Opener | None:
-    """The function that opens a compressed file with these first bytes; None if it is not compressed."""
+    """The function that opens a compressed file with these first bytes; None if the file is not compressed."""
     return next((found for magic, found in _COMPRESSED.items() if start.startswith(magic)), None)
 
 
@@ -58,11 +58,11 @@ def path_of(stream: BinaryIO) -> Path:
 def _chunks(root: Location, packed: Any) -> Iterator[bytes]:
     """The unpacked bytes.
 
-    Raises DataError if the file is damaged. For damage gzip and bz2 raise OSError, which the caller would take for a
-    full disk.
+    Raises DataError if the file is damaged. For a damaged file, gzip and bz2 raise OSError; a DataError replaces this
+    error, because the caller reports an OSError as a full disk.
     """
     try:
         while chunk := packed.read(_CHUNK):
             yield chunk
     except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"{root}: does not unpack ({error}). It was probably cut short: get it again") from error
+        raise DataError(f"{root}: does not unpack ({error}). The file was probably cut short: get it again") from error

@@ -53,13 +53,13 @@ class ZipFiles:
 def _is_name(path: str, data: bytes) -> bool:
     """Whether the bytes are the name `path` in one of the two encodings that a zip may use.
 
-    Only the directory of the zip tells which encoding is used.
+    Only the zip's directory, which is not read here, tells which encoding is used.
     """
     return path in (data.decode("utf-8", "surrogateescape"), data.decode("cp437"))
 
 
 class ZipReader:
-    """Reads each member with one `pread`, and checks its CRC-32."""
+    """Reads each member of a zip with one `pread`, and checks the member's CRC-32."""
 
     def __init__(self, file: File, prefix: str) -> None:
         self._file, self._root = file, file.where
@@ -70,7 +70,7 @@ class ZipReader:
         return self._file.remote
 
     def read(self, entry: Entry) -> bytes:
-        """The bytes of the member. Raises DataError if its CRC-32 or size differs from the zip's directory."""
+        """The bytes of the member. Raises DataError if CRC-32 or size differ from the zip's directory."""
         if entry.size > MAX_FILE_BYTES:
             raise changed(self._root, entry.path, f"the file has {entry.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         data = self._unpacked(entry, self._packed(entry))
@@ -97,7 +97,7 @@ class ZipReader:
 
     def _check(self, entry: Entry, size: int, crc: int) -> None:
         if (size, crc) != (entry.size, entry.crc32):
-            raise changed(self._root, entry.path, "its bytes do not match the zip's directory (CRC-32)")
+            raise changed(self._root, entry.path, "the member's bytes do not match the zip's directory (CRC-32)")
 
     def _packed(self, entry: Entry) -> bytes:
         name = len(self.prefix) + len(entry.path)
@@ -122,7 +122,7 @@ class ZipReader:
             return self._file.pread(size, offset)
         except OSError as error:
             refuse_limit(error)
-            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
+            raise changed(self._root, entry.path, f"the zip cannot be read ({error.strerror})") from error
 
     def _unpacked(self, entry: Entry, packed: bytes) -> bytes:
         inflater = self._inflater(entry)
@@ -144,7 +144,7 @@ class ZipReader:
             yield inflater.flush()  # the rest of the last copy, 258 bytes at most
 
     def _inflater(self, entry: Entry) -> Any:
-        """The object that unpacks the member; None if it is stored uncompressed."""
+        """The object that unpacks the member; None if the member is stored uncompressed."""
         if entry.method == zipfile.ZIP_STORED:
             return None
         if entry.method != zipfile.ZIP_DEFLATED:
@@ -158,4 +158,4 @@ class ZipReader:
         try:
             return bytes(inflater.decompress(packed, most))
         except zlib.error as error:
-            raise changed(self._root, entry.path, f"does not unpack ({error})") from error
+            raise changed(self._root, entry.path, f"the member does not unpack ({error})") from error

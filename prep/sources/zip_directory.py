@@ -1,9 +1,9 @@
 """Reads the directory at the end of a zip into columns of numbers and paths.
 
-The standard library makes an object of 0.8 KB for each member, which dominated the memory of a large prep. Here a
-member takes only the space of its path and of five numbers. The format is PKWARE's APPNOTE 6.3.10: sections 4.3.12
-(entries of the directory), 4.3.14 to 4.3.16 (its end, also in 64 bits), 4.4.4 (flags) and 4.5.3 (the extra field with
-numbers of 64 bits).
+The standard library makes an object of 0.8 KB for each member; in a large prep, these objects took most of the memory.
+Here a member takes only the space of its path and of five numbers. The format is PKWARE's APPNOTE 6.3.10: sections
+4.3.12 (entries of the directory), 4.3.14 to 4.3.16 (its end, also in 64 bits), 4.4.4 (flags) and 4.5.3 (the extra field
+with numbers of 64 bits).
 """
 
 import stat
@@ -71,12 +71,12 @@ def read_directory(file: File) -> Directory:
 
 
 def _find_end(file: File, size: int) -> _End:
-    """Return the facts of the last end record, or of a 64-bit end record directly before the last one."""
+    """Return the facts of the zip's end record: of the 64-bit record if there is one, else of the 32-bit record."""
     first = max(0, size - _END.size - _MAX_COMMENT)
     tail = file.pread(size - first, first)
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) < at + _END.size:
-        raise _Damaged("File is not a zip file: no directory at its end")
+        raise _Damaged("the file has no zip directory at its end")
     _, _, _, _, entries, length, offset, _ = _END.unpack_from(tail, at)
     place, wide = first + at, False
     before = file.pread(_END64.size + _LOCATOR.size, max(0, place - _END64.size - _LOCATOR.size))
@@ -101,7 +101,7 @@ def _parse(root: Location, data: bytes, end: _End, size: int) -> Directory:
         count += 1
         packed, offset = values[3], values[2]
         if not path or not 0 <= offset <= size or packed > size or values[0] >= _HUGE:
-            raise _Damaged("its directory names members that do not exist")
+            raise _Damaged("its directory describes impossible members, such as members outside the file")
         encrypted |= bool(flags & _ENCRYPTED)
         if path.endswith("/") and not values[0]:
             folders.append(path)
@@ -140,7 +140,7 @@ def _entries(data: bytes, shift: int) -> Iterator[tuple[str, int, int, tuple[int
 
 
 def _wide(extra: bytes, *numbers: int) -> tuple[int, ...]:
-    """Return the numbers; replace those too large for 32 bits by the 64-bit numbers in the extra field."""
+    """Return the numbers; numbers too large for 32 bits are taken from the extra field, which has 64-bit numbers."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == 1:

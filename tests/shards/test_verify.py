@@ -118,7 +118,7 @@ def test_image_that_trains_otherwise_is_named(tmp_path: Path) -> None:
     root = older_set(tmp_path, exif(6, count=100))
     assert problems(root) == []
     (found,) = problems(root, deep=True)
-    assert f"{KEY}.jpg: has EXIF data that decoders read in different ways" in found
+    assert f"{KEY}.jpg: the file has EXIF data that decoders read in different ways" in found
 
 
 def test_sound_set_is_noted(tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_index_continues_and_replaces_nothing(tars: Path, s3: S3) -> None:
     refused(here("index", "https://server/tars"), 2, "cannot be listed")
     refused(here("index", f"s3://{BUCKET}/nowhere"), 2, "no .tar files")
     client.put_object(Bucket=BUCKET, Key="made/.prep/plan.json", Body=b"{}")
-    refused(here("index", f"s3://{BUCKET}/made"), 2, "is making a set there")
+    refused(here("index", f"s3://{BUCKET}/made"), 2, "is making a set at this URL")
 
 
 def test_export_compares_on_a_set_at_a_url(many: Path, s3: S3, tmp_path: Path) -> None:

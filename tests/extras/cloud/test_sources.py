@@ -218,7 +218,7 @@ def test_listing_of_a_web_server(
     refused(ended, 3, "a URL with a query or fragment")
     assert "SIGNEDsecret" not in ended.stderr
     rows[0] = (*rows[0][:3], "17")
-    refused(refused_listing(rows, "path,label,split,size", tmp_path), 3, "its size is not the 17 bytes that")
+    refused(refused_listing(rows, "path,label,split,size", tmp_path), 3, "size is not the expected 17 bytes")
 
 
 def test_parquet_files_with_images(tree: Path, listing: list[tuple[str, str, str]], s3: S3, tmp_path: Path) -> None:

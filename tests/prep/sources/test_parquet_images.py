@@ -141,7 +141,9 @@ def test_cut_file_is_named(keep: float, other: str, tmp_path: Path) -> None:
 def test_folder_of_save_to_disk_is_named(tmp_path: Path) -> None:
     """Such a folder has Arrow files, which are not read."""
     as_folder({"dataset_dict.json": b"{}", "train/data-00000-of-00001.arrow": b"x"}, tmp_path / "in")
-    with pytest.raises(DataError, match=r"written by datasets\.save_to_disk, whose format is not read.*to_parquet"):
+    with pytest.raises(
+        DataError, match=r"written by datasets\.save_to_disk, whose format is not supported.*to_parquet"
+    ):
         opened(tmp_path / "in", NONE)
 
 

@@ -186,7 +186,7 @@ def test_damaged_member_is_named(tmp_path: Path) -> None:
     content, name = path.read_bytes(), "train/n02/images/n02_1.JPEG"
     place = content.index(files[name]) + 200
     path.write_bytes(content[:place] + b"\0\1\2" + content[place + 3 :])
-    with pytest.raises(DataError, match=f"{name}: its bytes do not match"):
+    with pytest.raises(DataError, match=f"{name}: the member's bytes do not match"):
         seen(source_of(open_files(path)))
 
 
@@ -208,7 +208,7 @@ def test_file_that_vanishes_or_grows_is_named(tmp_path: Path) -> None:
     (root / "train/n01/images/n01_0.JPEG").unlink()
     (root / "train/n01/images/n01_1.JPEG").write_bytes(b"other")
     first, second, *_ = splits_of(source)["train"].files
-    with pytest.raises(DataError, match=r"n01_0\.JPEG: cannot be read"):
+    with pytest.raises(DataError, match=r"n01_0\.JPEG: the file cannot be read"):
         source.reader.read(first)
     with pytest.raises(DataError, match=r"n01_1\.JPEG: its size changed"):
         source.reader.read(second)

@@ -98,7 +98,7 @@ def test_files_are_read_ahead_in_order(tmp_path: Path) -> None:
     (tmp_path / "7").unlink()
     reading = read_all(Slow(tmp_path, ""), table)
     assert [len(next(reading)[2]) for _ in range(7)] == list(range(7))
-    with pytest.raises(DataError, match="7: cannot be read"):
+    with pytest.raises(DataError, match="7: the file cannot be read"):
         next(reading)
 
 
