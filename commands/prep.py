@@ -133,7 +133,7 @@ def _make(
     workers: int,
     engine: "Engine",
 ) -> None:
-    """Make a set in the folder or at the URL `out`; or only a part of its shards (`part`), or its plan (`plan_only`)."""
+    """Make a set in the folder or at the URL `out`, or only a part of its shards (`part`) or its plan (`plan_only`)."""
     from headrace.prep.anywhere import make_plan, prep, prep_part
     from headrace.prep.part import Part
     from headrace.prep.summary import summary

@@ -17,7 +17,7 @@ def recipe_names(_: click.Context, __: click.Parameter, begun: str) -> list[Comp
 
 
 def setting_keys(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Return the recipe keys that begin with the typed text `begun`, such as train.epochs=; values are not completed."""
+    """Return the recipe keys that begin with the text `begun`, such as train.epochs=; values are not completed."""
     from headrace.train.recipe.recipe import Recipe
 
     sections = Recipe.model_fields.items()

@@ -63,7 +63,7 @@ class Additions(Uploads):
 
     def _changed(self) -> HeadraceError:
         return HeadraceError(
-            f"{self.url / MANIFEST}: another prep has changed the set since this prep read its manifest. "
+            f"{self.url / MANIFEST}: another prep has changed the set since this prep read it. "
             "Give the same command again to append to the changed set"
         )
 

@@ -1,4 +1,4 @@
-"""Ends a prep that would omit too many undecodable images, or all training images of a class.
+"""Ends a prep that would omit too many undecodable images, or, unless allowed, all training images of a class.
 
 Both limits are checked while shards are being made, so that the prep ends early; finished shards are kept.
 """
@@ -31,7 +31,10 @@ class BadImages:
         self._check_bound()
 
     def add(self, bad: list[Bad]) -> None:
-        """Count more bad images. Raises DataError if too many images are bad, or if a class has no training image left."""
+        """Count more bad images.
+
+        Raises DataError if there are too many, or if a class has lost all its training images.
+        """
         for one in bad:
             self._found.append(one)
             if one.split == TRAIN:

@@ -17,7 +17,7 @@ _LOOK_EVERY = 0.2  # seconds
 class Arrivals:
     """Waits until the records (result files) of shards appear in the folder `records`.
 
-    Each may take `patience` seconds.
+    A record may take at most `patience` seconds to appear.
     """
 
     def __init__(self, records: Path, patience: float = _PATIENCE) -> None:
@@ -25,7 +25,7 @@ class Arrivals:
         self._due: dict[str, float] = {}  # by the name of a shard whose record is not seen yet: the latest time for it
 
     def add(self, name: str) -> None:
-        """Expect the record of a shard in the folder from now on. Raises UsageError if an expected record is overdue."""
+        """Expect the record of this shard too. Raises UsageError if an expected record is overdue."""
         self._due[name] = time.monotonic() + self._patience
         self._look()
 
