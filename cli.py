@@ -1,4 +1,4 @@
-"""The `headrace` command: combines the commands of `commands/`, and turns errors into messages and exit codes."""
+"""The `headrace` command: assembles the commands of `commands/`, and turns errors into messages and exit codes."""
 
 import json
 import sys
@@ -31,7 +31,10 @@ _INTERRUPTED = 130
 
 
 def _reported(error: Exception) -> Exception:
-    """Add a note that says where to report the error, to be printed below the traceback; return the error."""
+    """Add a note to an unexpected error, and return the error.
+
+    Python prints the note, which says where to report the error, below the traceback.
+    """
     error.add_note(REPORT)
     return error
 
@@ -44,13 +47,21 @@ class Commands(click.Group):
         return sorted(super().list_commands(ctx))
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the command line. If a pipe for output is closed, the output is lost; the exit code does not change."""
+        """Run the command line.
+
+        If the reader of an output pipe closes the pipe, the rest of the output is lost, but the exit code does not
+        change.
+        """
         make_lasting()
         allow_many()
         return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. With HEADRACE_DEBUG=1, errors that a user can act on are printed with their traceback."""
+        """Run the command.
+
+        Errors that a user can act on are printed as one line. The environment variable HEADRACE_DEBUG=1 adds their
+        traceback.
+        """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -81,13 +92,19 @@ class Commands(click.Group):
     ),
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
-@click.option("--json", "as_json", is_flag=True, help="With --version: print the facts to include in an error report.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="With --version: print facts about this installation, to include in an error report.",
+)
 @click.pass_context
 def main(context: click.Context, version: bool, as_json: bool) -> None:
-    """Make shard sets of images, check them, and train classifiers on them at full speed."""
+    """Make shard sets (images packed into tars, with indexes), check them, and train image classifiers on them."""
     if as_json and not version:
         raise click.UsageError(
-            "--json before the command works only with --version. For the output of a command, put --json after it"
+            "--json before a command's name works only with --version. To get the command's output as JSON, put --json "
+            "after the name"
         )
     if not version:
         if context.invoked_subcommand is None:

@@ -1,4 +1,7 @@
-"""`headrace.load_model`: connects prep, which reads images, with train, which builds and runs the network."""
+"""Defines `headrace.load_model`, which returns a trained network that predicts the classes of image files.
+
+The package `prep` reads the images, and the package `train` builds and runs the network.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +14,7 @@ from headrace.train.evaluate.model import Device, Model
 
 
 def load_model(path: Path | str, device: Device = None) -> Model:
-    """Return the trained network of a checkpoint file, or of a run folder's best.pt, with a method `predict(images)`.
+    """Return the trained network in a checkpoint file, or in best.pt of a run folder; its method is `predict(images)`.
 
         import headrace
 
@@ -19,10 +22,10 @@ def load_model(path: Path | str, device: Device = None) -> Model:
         for answer in model.predict("photos"):
             print(answer.file, answer.names[0], answer.probabilities[0])
 
-    `device` is a torch device or its name; the default is the current GPU, or the CPU if there is no GPU. Process-wide
-    settings are not changed.
+    `device` is a torch device or its name; the default is the current GPU, or the CPU if there is no GPU. Settings of
+    the whole process, such as its number of threads, are not changed.
 
-    Raises UsageError if the checkpoint does not exist, DataError if it is damaged.
+    Raises UsageError if the checkpoint does not exist, DataError if the checkpoint is damaged.
     """
     return Model.of(Path(path), device, partial(_gathered, threads=usable_cores()))
 

@@ -1,4 +1,4 @@
-"""The commands, one per file, with their options and help.
+"""The commands of `headrace`, one per file, with their options and help texts.
 
-A command imports the modules that do its work only when it runs.
+The modules that do the work of a command are imported only when the command runs.
 """

@@ -1,4 +1,4 @@
-"""`headrace cache`: shows, clears and checks the files that Headrace keeps and can make or fetch again."""
+"""`headrace cache`: shows, removes and checks the files that Headrace keeps on this machine to save time."""
 
 import click
 
@@ -10,16 +10,16 @@ from headrace.shards.streams import print_result, say
 
 @click.group("cache", epilog=examples("headrace cache list", "headrace cache clear"))
 def cache_command() -> None:
-    """Show, clear or check the files that Headrace keeps on this machine to save time.
+    """Show, remove or check the files that Headrace keeps on this machine to save time.
 
-    Examples are tars fetched from URLs (staged), decoded images, and compiled numba functions (compiled loops). All of
-    these files are made or fetched again when needed. Files that a process has open are never removed.
+    Examples are staged tars (fetched from URLs), decoded images, and compiled loops (numba functions). All of these
+    files are made or fetched again when needed. Files that a process has open are never removed.
     """
 
 
 @cache_command.command("list")
 def list_command() -> None:
-    """List the files that Headrace keeps on this machine, with their sizes, and whether a process uses them."""
+    """List the files that Headrace keeps on this machine, with their sizes, and say whether a process is using them."""
     from headrace.shards.local_copies import list_copies
     from headrace.shards.stage import Stage
 
@@ -35,7 +35,7 @@ def list_command() -> None:
 
 @cache_command.command("clear")
 def clear_command() -> None:
-    """Remove all files that Headrace keeps on this machine, except those that a process uses."""
+    """Remove all files that Headrace keeps on this machine, except those that a process is using."""
     from headrace.shards.local_copies import clear_copies
     from headrace.shards.stage import Stage
 
@@ -44,7 +44,7 @@ def clear_command() -> None:
 
 @cache_command.command("verify")
 def verify_command() -> None:
-    """Check the SHA-256 of staged tars and indexes (fetched from URLs), and remove damaged files.
+    """Check the SHA-256 of the tars and indexes that were fetched from URLs (staged), and remove damaged ones.
 
     The exit code is 3 if a file is damaged.
     """
@@ -54,7 +54,7 @@ def verify_command() -> None:
     stage = Stage.of()
     if damaged := verify_copies(stage, say):
         raise DataError(
-            f"{stage.folder}: {counted(damaged, 'damaged file')}, listed above and removed. A run that needs them "
-            "fetches them again"
+            f"{stage.folder}: removed {counted(damaged, 'damaged file')}, listed above. A later run that needs such a "
+            "file fetches it again"
         )
     print_result(f"{stage.folder}: all staged tars and indexes are intact")

@@ -9,6 +9,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def choice(name: str, values: str, help_text: str) -> Decorator:
-    """Return the option `name`. `values` has the accepted words, separated by |; the first word is the default."""
+    """Return a command-line option called `name`, which accepts one of several words.
+
+    `values` has the accepted words, separated by |; the first word is the default.
+    """
     words = values.split("|")
     return click.option(name, type=click.Choice(words), default=words[0], show_default=True, help=help_text)

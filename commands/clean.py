@@ -1,4 +1,4 @@
-"""`headrace clean`: removes files that an abandoned prep left at a URL."""
+"""`headrace clean`: lists and removes files that an abandoned prep left at a URL."""
 
 import click
 
@@ -12,12 +12,12 @@ from headrace.shards.urls import Location, Url
 
 @click.command("clean", epilog=examples("headrace clean s3://bucket/set --delete"))
 @click.argument("url", metavar="URL", type=LocationType())
-@click.option("--delete", is_flag=True, help="Remove the listed files.")
+@click.option("--delete", is_flag=True, help="Also remove the listed files.")
 def clean_command(url: Location, delete: bool) -> None:
-    """List the files that prep wrote at URL and that no manifest names.
+    """List the files that abandoned preps left at URL: files that no manifest of a shard set names.
 
-    Files younger than a day are not listed. If a prep was active at URL in the last day, none of its files are listed.
-    Files that prep did not write are never listed or removed.
+    Files younger than a day are not listed. If any prep was active at URL in the last day, no files are listed. Files
+    that prep did not write are never listed or removed.
     """
     from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ def clean_command(url: Location, delete: bool) -> None:
     if not isinstance(url, Url) or not url.in_bucket:
         raise UsageError(
             f"{url}: expected a URL of object storage, such as s3://bucket/set. A folder needs no `headrace clean`: "
-            "prep itself removes leftovers there"
+            "the next prep into the folder removes leftovers itself"
         )
     remote = Remote(url)
     found = find_leftovers(remote, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""`headrace doctor`: finds where a training job loses time, and what to change."""
+"""`headrace doctor`: measures where a training job loses time, and says what to change."""
 
 import json
 import sys
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...]:
-    """Parse numbers of processes that are separated by commas. Raises click.BadParameter for any other text."""
+    """Parse the text of an option: numbers of processes, separated by commas.
+
+    Raises click.BadParameter for any other text.
+    """
     try:
         numbers = tuple(int(word) for word in text.split(",")) if text is not None else ()
     except ValueError:
@@ -41,20 +44,25 @@ def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[i
 @settings_option("Change a value of the recipe: --set runtime.threads=4.")
 @nproc_option
 @click.option(
-    "--scale", metavar="N,N,...", callback=_numbers, help="Also measure with these numbers of processes: --scale 1,2,4."
+    "--scale",
+    metavar="N,N,...",
+    callback=_numbers,
+    help="Also measure with each of these numbers of processes, such as 1,2,4.",
 )
-@click.option("--try", "attempt", is_flag=True, help="Also measure with the setting that the doctor recommends.")
+@click.option(
+    "--try", "attempt", is_flag=True, help="Also measure with the changed setting that the doctor recommends."
+)
 @click.option(
     "--cold",
     is_flag=True,
-    help="Also measure with training shards that are not in memory (the page cache).",
+    help="Also measure with the training shards evicted from memory (the page cache), so that they are read from disk.",
 )
 @click.option(
     "--min-ratio",
     type=click.FloatRange(0, min_open=True),
     metavar="R",
-    help="Exit with code 1 if R_real / R_synth (rate of training / rate of the step alone) is below R times the "
-    "largest ratio that this machine allows.",
+    help="Exit with code 1 if R_real / R_synth is below R times the largest ratio that this machine allows. R_real is "
+    "the rate of training; R_synth is the rate of the same steps on a batch that is already on the device.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor_command(
@@ -70,8 +78,9 @@ def doctor_command(
 ) -> None:
     """Measure, part by part, where training on the shard set SHARDS loses time, and say what to change.
 
-    The measurement takes a minute or two, and uses random weights. The doctor downloads and writes nothing, with one
-    exception: shards at a URL are staged (fetched to a disk of this machine). docs/doctor.md explains the output.
+    The measurement takes a minute or two, with a network that has random weights. The doctor downloads and writes
+    nothing, with one exception: shards at a URL are staged (fetched to a disk of this machine). docs/doctor.md explains
+    the output.
     """
     need_linux("doctor")
     from headrace.train.machine.parent import stop_with_launcher
@@ -96,7 +105,10 @@ def doctor_command(
 
 
 def _measure(asked: "Asked", part: "Part") -> None:
-    """Measure one part of the job in the requested number of ranks; print the result, which the doctor then reads."""
+    """Measure one part of the training job in the requested number of processes.
+
+    Print the result, which is read by the process that runs `headrace doctor`.
+    """
     from headrace.train.machine.openmp import spin_briefly
 
     spin_briefly()  # before torch is loaded

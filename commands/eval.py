@@ -19,15 +19,19 @@ from headrace.shards.urls import Location
 @click.command("eval", epilog=examples("headrace eval runs/mine shards/mine --out evaluated"))
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("shards", metavar="SHARDS", type=LocationType())
-@click.option("--split", default="val", show_default=True, metavar="NAME", help="The split to measure on.")
+@click.option("--split", default="val", show_default=True, metavar="NAME", help="The split whose samples are used.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Also write validation.parquet, mistakes.csv, confusion.csv and sheet.png to FOLDER.",
+    help="Also write to FOLDER: validation.parquet (predictions), mistakes.csv, confusion.csv (confusion matrix) and "
+    "sheet.png (pictures of mistakes).",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object, with the recall and precision of each class."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the results as one JSON object, with the recall and precision of each class.",
 )
 @nproc_option
 @settings_option("Change a value of the checkpoint's recipe.")
@@ -42,7 +46,7 @@ def eval_command(
     settings: tuple[str, ...],
     device: str | None,
 ) -> None:
-    """Measure CHECKPOINT on a split of the shard set SHARDS, with the recipe that the checkpoint was trained with.
+    """Measure the accuracy of CHECKPOINT on one split of the shard set SHARDS, with the recipe of its training run.
 
     CHECKPOINT is a file or a run folder; SHARDS is a folder or a URL. The command prints accuracy, loss, top-5 accuracy
     and the calibration error (15 bins, Guo et al. 2017).

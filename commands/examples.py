@@ -1,4 +1,7 @@
-"""Formats the examples below the help of a command. A test runs all examples in the order of docs/commands.md."""
+"""Formats the examples that are printed at the end of a command's help.
+
+A test runs all examples in the order of docs/commands.md.
+"""
 
 
 def examples(*lines: str) -> str:

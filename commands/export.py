@@ -19,20 +19,22 @@ from headrace.shards.urls import Location
     type=click.Choice(["timm", "safetensors", "onnx", "torch"]),
     default="timm",
     show_default=True,
-    help="timm: a folder that timm and transformers load. safetensors: only the weights, with the names of the "
-    "checkpoint. onnx, torch: the network as an ONNX or torch graph that also normalises the pixels.",
+    help="Format of the written network. timm: a folder that timm and transformers can load. safetensors: only the "
+    "weights, under the checkpoint's names. onnx, torch: a graph of ONNX or torch.export, which includes the "
+    "normalisation of pixels.",
 )
 @click.option(
     "--check",
     type=LocationType(),
     metavar="SHARDS|FOLDER",
-    help="Images on which the written network is compared with the checkpoint. Default: the run's shard set, or noise "
-    "if this set no longer exists.",
+    help="Images for the comparison of the written network with the checkpoint's. Default: the shard set of the "
+    "training run, or random noise if this set no longer exists.",
 )
 def export_command(checkpoint: Path, out: Path, kind: str, check: Location | None) -> None:
     """Write the network of CHECKPOINT (a file or a run folder) into the new folder OUT, with a MODEL_CARD.md.
 
-    The written network is compared with the checkpoint on images before OUT appears.
+    Before OUT appears, the outputs of the written network on some images are compared with those of the checkpoint's
+    network.
     """
     from headrace.train.evaluate.export.export import export
     from headrace.train.run.process import keep_kernels_private

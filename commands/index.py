@@ -15,8 +15,8 @@ def index_command(root: Location) -> None:
     """Make a shard set from the WebDataset tars in TARS (a folder or a URL) without rewriting the tars.
 
     The command writes .idx files, Parquet files and a manifest beside the tars. A sample needs an image and a .cls
-    member; unusable samples are omitted and listed in report.jsonl. If TARS is a folder with a shard set already,
-    damaged indexes are made again. At a URL no file is ever replaced.
+    member, which has its class. Unusable samples are omitted and listed in report.jsonl. If the folder TARS is already
+    a shard set, its damaged indexes are made again. At a URL, existing files are never replaced.
     """
     need_linux("index")
     from headrace.prep.adopt_url import adopt_at

@@ -18,12 +18,12 @@ from headrace.shards.urls import Location
     metavar="FILE.png",
     help="Also draw samples with their class names, and pairs of equal images, to FILE.png.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="Print the description as one JSON object instead of text.")
 def inspect_command(root: Location, sheet: Path | None, as_json: bool) -> None:
     """Describe the shard set SHARDS (a folder or a URL).
 
-    The command prints counts, the balance of classes, the sizes of images, how well shuffling mixes the classes, and
-    equal images within and across splits.
+    The command prints the number of samples, the balance of classes and the sizes of images. It also prints how well
+    shuffling mixes the classes, and counts equal images within each split and across splits.
     """
     from headrace.prep.figures import report
     from headrace.prep.figures_object import as_object

@@ -1,4 +1,4 @@
-"""The type of command-line arguments that are folders or URLs."""
+"""Defines the type of command-line arguments that are folders or URLs."""
 
 from typing import Any
 
@@ -8,7 +8,10 @@ from headrace.shards.urls import Location, location
 
 
 class LocationType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions
-    """A folder, or a URL of object storage or of a web server. Raises UsageError for any other URL."""
+    """The type of an argument that is a folder, or a URL of object storage or of a web server.
+
+    Raises UsageError for any other URL.
+    """
 
     name = "location"
 

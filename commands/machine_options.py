@@ -1,4 +1,4 @@
-"""The options --nproc and --device, which say where on this machine a command computes."""
+"""Defines the options --nproc and --device: how many processes a command starts, and on which device they compute."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,11 @@ from typing import Any
 import click
 
 nproc_option = click.option(
-    "--nproc", type=click.IntRange(1), default=1, show_default=True, help="Number of processes on this machine."
+    "--nproc",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of processes to start on this machine.",
 )
 
 

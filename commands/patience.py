@@ -1,4 +1,7 @@
-"""Tells the user that a command is still loading its libraries: loading them from a cold disk takes half a minute."""
+"""Tells the user that a command is still loading its libraries, if that takes longer than usual.
+
+Reading the libraries from a disk, rather than from memory, takes half a minute.
+"""
 
 import sys
 import threading
@@ -14,8 +17,8 @@ LOADS = "loading PyTorch and NVIDIA DALI, which takes longer the first time"
 def told_if_slow(words: str = LOADS, seconds: float = 3.0) -> Iterator[None]:
     """Print `words` on standard error if the `with` block takes longer than `seconds`.
 
-    If standard error is not a terminal, nothing is printed: what a program reads there must not depend on the
-    machine's speed.
+    If standard error is not a terminal, nothing is printed, because the lines that a program reads must not depend on
+    the speed of the machine.
     """
     if not sys.stderr.isatty():
         yield

@@ -1,4 +1,4 @@
-"""On systems other than Linux, refuses commands that need NVIDIA DALI."""
+"""Refuses commands that need NVIDIA DALI on systems other than Linux."""
 
 import sys
 
@@ -6,10 +6,9 @@ from headrace.shards.errors import UsageError
 
 
 def need_linux(command: str) -> None:
-    """Raise UsageError if this system is not Linux: `headrace COMMAND` needs DALI, which exists only for Linux."""
+    """Raise UsageError if this system is not Linux, because `headrace COMMAND` needs DALI, which exists only there."""
     if sys.platform != "linux":
         raise UsageError(
-            f"`headrace {command}` needs Linux, because NVIDIA DALI, which decodes the images, exists only for Linux; "
-            f"this is {sys.platform}. Commands that do not need DALI: inspect, verify, subset, recipes, report, runs, "
-            "export, cache, clean"
+            f"`headrace {command}` needs NVIDIA DALI, which exists only for Linux, but this system is {sys.platform}. "
+            "Commands that do not need DALI: inspect, verify, subset, recipes, report, runs, export, cache, clean"
         )

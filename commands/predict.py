@@ -37,16 +37,23 @@ _FORMATS = click.Choice(["csv", "json", "parquet"])
 @click.argument("images", nargs=-1, required=True)
 @click.option("--format", "kind", type=_FORMATS, default="csv", show_default=True, help="Format of the output.")
 @click.option(
-    "--top-k", type=click.IntRange(1), default=5, show_default=True, help="Number of classes to list for each image."
+    "--top-k",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Number of most likely classes to list for each image.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE instead of standard output."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the predictions to FILE instead of standard output.",
 )
 @click.option(
     "--sheet",
     type=click.Path(path_type=Path),
     metavar="FILE.png",
-    help="Also draw the first 60 images with their classes.",
+    help="Also draw the first 60 images with their predicted classes to FILE.png.",
 )
 @nproc_option
 @device_option("Device that runs the network.")
@@ -62,11 +69,11 @@ def predict_command(
 ) -> None:
     """Predict the classes of IMAGES with CHECKPOINT (a file or a run folder).
 
-    IMAGES are files, folders, globs, zips, tars, shard sets or listings. A listing is a file of paths: CSV,
-    JSON lines, Parquet or .txt (one path per line); it needs no labels. With the argument -, paths are read from
-    standard input, one per line. Each of IMAGES may be a URL, except a listing. The paths in a listing or on standard
-    input may be URLs too. The output has the columns file, rank, label, class, name, probability and error. An
-    unreadable image gets a row with its error, and the exit code is then 3.
+    IMAGES are files, folders, globs, zips, tars, shard sets or listings. A listing is a file of image paths, without
+    labels: CSV, JSON lines, Parquet or .txt (one path per line). With the argument -, paths are read from standard
+    input, one per line. IMAGES may also be URLs, except for listings. The paths in a listing or on standard input may
+    be URLs too. The output has the columns file, rank, label, class, name, probability and error. For an unreadable
+    image, the output has a row with the error, and the exit code is 3.
     """
     need_linux("predict")
     from headrace.train.machine.parent import stop_with_launcher
@@ -82,7 +89,7 @@ def predict_command(
         from headrace.train.run.prediction import Prediction
 
     if kind == "parquet" and out is None:
-        raise UsageError("--format parquet is binary: give --out FILE")
+        raise UsageError("--format parquet makes a binary file, which is not printed: give --out FILE")
     if out is not None:
         refuse_without_folder(out)
     if sheet is not None:
@@ -104,9 +111,9 @@ def predict_command(
 
 
 def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
-    """Start several processes that predict; return their exit code.
+    """Start `processes` processes that predict; return the exit code of the launch.
 
-    If `listed`, standard input is copied to a file, which the processes read.
+    If `listed`, standard input has paths of images, and is copied to a file that all processes read.
     """
     from headrace.train.machine.launch import launch
     from headrace.train.run.prediction import check_first
@@ -123,7 +130,10 @@ def _launch(asked: "Prediction", processes: int, *, listed: bool) -> int:
 def _predict(
     asked: "Prediction", images: tuple[str, ...], kind: str, out: Path | None
 ) -> "tuple[Gathered, Writing | None]":
-    """Predict the classes of `images`. Return the images found, and on rank 0 the writer of answers (else None)."""
+    """Predict the classes of `images`.
+
+    Return the images found and the writer of the answers, which is None on all ranks but 0.
+    """
     from headrace.prep.command.progress import progress
     from headrace.prep.gather import gather
     from headrace.shards.store import replacing

@@ -41,21 +41,23 @@ def prep_command(
     ray_address: str | None,
     **options: Any,
 ) -> None:
-    """Convert a data set into a shard set in the folder OUT, or at the URL OUT.
+    """Convert a data set of images into a shard set at OUT, a folder or a URL.
 
-    SOURCE is the path or URL of a folder, zip or tar that contains one folder for each class, or of TinyImageNet in its
-    official layout. SOURCE may also be a listing: CSV, JSON lines or Parquet with the columns path,label[,split]. Or
-    SOURCE may be files that Hugging Face's datasets wrote: images with metadata.csv, or Parquet files that contain the
-    images. Archives need not be unpacked.
+    SOURCE (a path or a URL) is a folder, zip or tar that contains one folder for each class. TinyImageNet in its
+    official layout is accepted too. SOURCE may also be a listing: a CSV, JSON lines or Parquet file with the columns
+    path,label[,split]. Or SOURCE may have the format of Hugging Face's datasets: images with metadata.csv, or Parquet
+    files that contain the images. Zips and tars need not be unpacked.
 
-    Every image is decoded once. The bytes of JPEGs are kept; other formats become JPEGs. Files that do not become
-    samples are counted in the summary and listed in report.jsonl. The same source and options give the same bytes for
-    any number of workers. If a run was interrupted, the same command continues it.
+    Every image is decoded once, to find damaged images. JPEGs that training can decode are copied unchanged (unless
+    --max-side shrinks them); other images are converted to JPEG. Files that do not become samples are counted in the
+    summary and listed in report.jsonl. The same source and options give shards with the same bytes, for any number of
+    workers. To continue an interrupted prep, give the same command again.
 
-    With --part, several processes make the shards, on any hosts that share SOURCE and OUT; then the command without
-    --part publishes the set. With --engine ray, the hosts of a Ray cluster make the shards, and a host that dies loses
-    only the shards that it was making. With --append, images are added to the set OUT. Paths and images that OUT has
-    already are omitted, and known classes keep their labels. Programs that are reading OUT are not disturbed.
+    With --part, several commands, on any hosts that share SOURCE and OUT, each make a part of the shards. Then the
+    command without --part completes the set. With --engine ray, the hosts of a Ray cluster make the shards. If a host
+    dies, only the shards that it was making are lost, and other hosts make them. With --append, the images of SOURCE
+    are added to the existing set OUT. Files whose path or image OUT already has are omitted, and the classes of OUT
+    keep their labels. Programs that are reading OUT, such as training runs, are not disturbed.
     """
     need_linux("prep")
     from headrace.prep.command.options import Options
@@ -112,7 +114,8 @@ def _made_source(out: Location, download: str | None, options: "Options") -> Loc
 
     if isinstance(out, Url):
         raise click.UsageError(
-            f"{'--download' if download else '--demo'} stores its SOURCE beside OUT, so OUT must be a folder"
+            f"{'--download' if download else '--demo'} stores its images beside OUT, on this machine, so OUT must be a "
+            "folder, not a URL"
         )
     if download:
         return fetch(OFFERS[download], followed(out).parent)
@@ -130,7 +133,7 @@ def _make(
     workers: int,
     engine: "Engine",
 ) -> None:
-    """Make a set in the folder or at the URL `out`, or only a part of the set (`part`), or its plan (`plan_only`)."""
+    """Make a set in the folder or at the URL `out`, or only a part of its shards (`part`) or its plan (`plan_only`)."""
     from headrace.prep.anywhere import make_plan, prep, prep_part
     from headrace.prep.part import Part
     from headrace.prep.summary import summary

@@ -1,4 +1,4 @@
-"""Chooses the engine that makes the shards of `headrace prep`, and refuses options that do not work with Ray."""
+"""Chooses the engine that makes the shards of `headrace prep` (worker processes or Ray), and refuses wrong options."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def refuse_engine(engine: str, address: str | None, out: Location, others: Mapping[str, object]) -> None:
-    """Raise click.UsageError for options that do not fit the engine.
+    """Raise click.UsageError for options that cannot be combined with `engine`, which is pool or ray.
 
     `others` has the values of the options that cannot be combined with --engine ray, by name.
     """
@@ -35,9 +35,9 @@ def refuse_engine(engine: str, address: str | None, out: Location, others: Mappi
 
 @contextmanager
 def chosen_engine(engine: str, address: str | None, source: Location, workers: int | None) -> Iterator["Engine"]:
-    """Yield the engine named `engine`, which makes the shards.
+    """Yield the engine with the name `engine` (pool or ray): a function that makes shards.
 
-    Raises UsageError if Ray is not installed, or does not answer at `address`.
+    Raises UsageError if the engine is ray, but Ray is not installed or does not answer at `address`.
     """
     if engine == "pool":
         from headrace.prep.make.engines.pool import make_shards

@@ -1,4 +1,4 @@
-"""The options of `headrace prep`, in the order of its help."""
+"""Defines the options of `headrace prep`, in the order in which its help lists them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,13 +26,15 @@ _OPTIONS = (
         help="Number of worker processes. Default: one worker per available CPU core; with --ray-address, two workers "
         "per CPU of the cluster.",
     ),
-    click.option("--classes", type=int, metavar="N", help="Use only the first N classes."),
+    click.option(
+        "--classes", type=int, metavar="N", help="Use only the first N classes, in the order of their labels."
+    ),
     click.option("--per-class", type=int, metavar="N", help="Use only the first N images of each class in each split."),
     click.option(
         "--val-fraction",
         type=float,
         metavar="F",
-        help="If SOURCE has no validation split, use this share of each class for validation.",
+        help="If SOURCE has no validation split, use this share of each class (such as 0.2) for validation.",
     ),
     click.option(
         "--val",
@@ -47,7 +49,7 @@ _OPTIONS = (
         "--quality",
         default=95,
         show_default=True,
-        help="JPEG quality for images that are converted or resized; other JPEGs are copied unchanged.",
+        help="JPEG quality of images that are converted or resized. All other JPEGs are copied unchanged.",
     ),
     click.option(
         "--background",
@@ -58,8 +60,8 @@ _OPTIONS = (
     ),
     click.option(
         "--columns",
-        help="Columns of a listing: by position (path,label,-) if it has no header, else by header name "
-        "(path=image,label=kind).",
+        help="Columns of a listing. Without a header row, name all columns in order, with - for an unused one: "
+        "path,label,-. With a header row, give the headers: path=image,label=kind.",
     ),
     click.option(
         "--classes-from",
@@ -67,25 +69,35 @@ _OPTIONS = (
         help="Take the classes and their order from another shard set, or from a file with one class per line "
         "(id, tab, name).",
     ),
-    click.option("--follow-links", is_flag=True, help="Follow symbolic links in SOURCE if it is a folder or listing."),
+    click.option(
+        "--follow-links",
+        is_flag=True,
+        help="If SOURCE is a folder or a listing, read the targets of its symbolic links.",
+    ),
     choice(
         "--if-exists",
         "reuse|error|rebuild",
         "If OUT exists: keep it if source and options are equal, end with an error, or make it again and replace OUT.",
     ),
     click.option(
-        "--part", metavar="I/N", help="Make only part I of N of the shards. After all parts, run once without --part."
+        "--part",
+        metavar="I/N",
+        help="Make only part I of N of the shards, such as 1/4. When all parts are made, run once without --part.",
     ),
-    click.option("--append", is_flag=True, help="Add the images of SOURCE that OUT does not have yet, in new tars."),
+    click.option(
+        "--append",
+        is_flag=True,
+        help="Add those images of SOURCE to the set OUT that OUT does not have yet, in new tars.",
+    ),
     click.option(
         "--new-classes",
         is_flag=True,
-        help="With --append: also add images of classes that OUT does not have; these classes get the next labels.",
+        help="With --append: also add images of classes that OUT does not have. Such classes get the next labels.",
     ),
     click.option(
         "--plan-only",
         is_flag=True,
-        help="Write the plan and stop, without making shards. Commands with --part read this plan later.",
+        help="Write only the plan, which assigns each image to a shard. Later commands with --part make its shards.",
     ),
     choice(
         "--engine",
@@ -127,7 +139,7 @@ _OPTIONS = (
 
 
 def prep_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the command with the options of `headrace prep`."""
+    """Return the function `command` with the options of `headrace prep` added."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

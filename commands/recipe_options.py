@@ -1,4 +1,4 @@
-"""The options --recipe and --set, whose values shells can complete."""
+"""Defines the options --recipe and --set, with completion of their values in shells."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 
 
 def recipe_names(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Return the completions of `begun`: names of shipped recipes, and paths of files."""
+    """Return the completions of `begun`, the typed text: names of shipped recipes, and paths of files."""
     from headrace.train.recipe.recipe import shipped_recipes
 
     names = [CompletionItem(name) for name in shipped_recipes() if name.startswith(begun)]
@@ -17,7 +17,7 @@ def recipe_names(_: click.Context, __: click.Parameter, begun: str) -> list[Comp
 
 
 def setting_keys(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Return the keys that begin with `begun`, such as train.epochs=; values are not completed."""
+    """Return the recipe keys that begin with the text `begun`, such as train.epochs=; values are not completed."""
     from headrace.train.recipe.recipe import Recipe
 
     sections = Recipe.model_fields.items()
@@ -31,7 +31,7 @@ def recipe_option(help_text: str) -> Callable[[Any], Any]:
 
 
 def settings_option(help_text: str) -> Callable[[Any], Any]:
-    """Return the option `--set KEY=VALUE`, which may be repeated and is passed as the parameter `settings`."""
+    """Return the option `--set KEY=VALUE`, which may be repeated; its values are passed as the parameter `settings`."""
     return click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", shell_complete=setting_keys, help=help_text
     )

@@ -13,7 +13,7 @@ from headrace.shards.streams import print_result
 )
 @click.pass_context
 def recipes_command(context: click.Context) -> None:
-    """List the shipped recipes with their measured results, print one in full, or compare two."""
+    """List the shipped recipes with their measured results, print one recipe in full, or compare two recipes."""
     from headrace.train.recipe.catalogue import listing
 
     if context.invoked_subcommand is None:
@@ -23,7 +23,7 @@ def recipes_command(context: click.Context) -> None:
 @recipes_command.command("show")
 @click.argument("name")
 def recipes_show_command(name: str) -> None:
-    """Print the recipe NAME (a shipped recipe or a TOML file) with every value written out."""
+    """Print the recipe NAME (a shipped recipe or a TOML file) with all its values, including defaults."""
     from headrace.train.recipe.recipe import load_recipe
 
     print_result(load_recipe(name).toml().removesuffix("\n"))
@@ -33,7 +33,7 @@ def recipes_show_command(name: str) -> None:
 @click.argument("one")
 @click.argument("other")
 def recipes_diff_command(one: str, other: str) -> None:
-    """Print each value in which the recipes ONE and OTHER differ."""
+    """Print the keys whose values differ between the recipes ONE and OTHER, with both values."""
     from headrace.train.recipe.catalogue import differences
 
     print_result(differences(one, other))
@@ -41,7 +41,7 @@ def recipes_diff_command(one: str, other: str) -> None:
 
 @recipes_command.command("schema")
 def recipes_schema_command() -> None:
-    """Print a JSON schema of recipes, which editors use to check and complete TOML files."""
+    """Print the JSON schema of recipe files. With it, editors can check and complete TOML files."""
     from headrace.train.recipe.catalogue import schema
 
     print_result(schema())

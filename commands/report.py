@@ -1,4 +1,4 @@
-"""`headrace report`: writes an HTML page about one run or several."""
+"""`headrace report`: writes an HTML page about one training run or several."""
 
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from headrace.shards.streams import print_result
     "-o",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="File for the page. Default: report.html in RUN; required for several runs.",
+    help="The HTML file to write. Default for one run: report.html in RUN. For several runs, --out is required.",
 )
 def report_command(runs: tuple[Path, ...], out: Path | None) -> None:
-    """Write an HTML page about the run in the folder RUN, or a page that compares several runs.
+    """Write an HTML page about the training run in the folder RUN, or a page that compares several runs.
 
     The page is one file without scripts or external content. During training, a run updates its page after each epoch.
     """

@@ -22,23 +22,28 @@ from headrace.shards.urls import Location, Url
 @click.option(
     "--where",
     metavar="SQL",
-    help='A condition on the columns of the index and on split, id and class: "label < 10 and width >= 96".',
+    help="Condition that the samples must meet, such as 'label < 10 and width >= 96'. It may use split, id, class and "
+    "the columns of the index.",
 )
 @click.option(
     "--ids",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A file that lists the samples, with a split and an id on each line: train 17.",
+    help="A file that lists the samples. Each line has a split and an id, such as: train 17.",
 )
-@click.option("--drop-empty-classes", is_flag=True, help="Drop classes without samples, and renumber the others.")
+@click.option(
+    "--drop-empty-classes",
+    is_flag=True,
+    help="Drop classes that have no sample in OUT, and number the labels of the others without gaps.",
+)
 def subset_command(
     parent: Location, out: Location, where: str | None, ids: Path | None, drop_empty_classes: bool
 ) -> None:
     """Copy some samples of the shard set SHARDS into the new set OUT.
 
-    Choose the samples with a condition in SQL (which needs DuckDB: `pip install "headrace[query]"`) or with a list.
-    JPEGs are copied unchanged, in the order of the samples' ids. The checksum of each JPEG is checked, but no JPEG is
-    decoded. If OUT is already the result of the same command, nothing is done.
+    Choose the samples with a condition in SQL (--where) or with a list (--ids). SQL needs DuckDB: `pip install
+    "headrace[query]"`. JPEGs are copied unchanged, in the order of the samples' ids. Each JPEG is compared with its
+    stored checksum, but not decoded. If OUT is already the subset that the command would make, nothing is done.
     """
     from headrace.prep.subset import subset
     from headrace.prep.summary import contents

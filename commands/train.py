@@ -33,7 +33,7 @@ from headrace.shards.streams import say
     "--weights",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="File with the initial weights; for a network of timm, a folder is also possible.",
+    help="File with the initial weights. For a network of timm, it may also be a folder that timm saved.",
 )
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/TIME-MODEL."
@@ -43,25 +43,26 @@ from headrace.shards.streams import say
     is_flag=False,
     flag_value="last",
     metavar="[auto|PATH|URL]",
-    help="Resume from the last checkpoint in --out. auto: if there is no checkpoint, start a new run. PATH: resume "
-    "from this checkpoint. URL: resume from a mirror, which is a run's copy in object storage.",
+    help="Without a value: resume from the last checkpoint in --out. auto: as without a value, but start a new run if "
+    "there is no checkpoint. PATH: resume from this checkpoint. URL: resume from a mirror (a run's copy in object "
+    "storage).",
 )
 @click.option(
     "--override",
     multiple=True,
     type=click.Choice(["classes", "recipe", "shards"]),
-    help="Resume even if the named part of the run differs from the checkpoint.",
+    help="Resume even if the classes, the recipe or the shard set (name one) differ from those in the checkpoint.",
 )
 @click.option(
     "--deterministic",
     is_flag=True,
-    help="Short for --set runtime.deterministic=true: a repeated run gives the same bits.",
+    help="Short for --set runtime.deterministic=true: repeating the run gives bit-identical weights.",
 )
 @click.option(
     "--until",
     type=float,
     metavar="PERCENT",
-    help="Stop once validation reaches this accuracy, and print the time needed.",
+    help="Stop when validation reaches this accuracy, and print the time that the run needed for it.",
 )
 @nproc_option
 @choice(
@@ -73,16 +74,23 @@ from headrace.shards.streams import say
     "--batch-per-process",
     type=click.IntRange(1),
     metavar="B",
-    help="Number of samples per process and step, as in plain DDP. The result then depends on the number of processes.",
+    help="Samples per process in each step, instead of a fixed global batch. The result then depends on the number of "
+    "processes, as in plain DDP.",
 )
 @click.option(
     "--profile",
     type=click.IntRange(1, 50),
     metavar="STEPS",
-    help="Write a trace of this many steps to the run folder, one file per rank, to view at ui.perfetto.dev.",
+    help="Trace this many steps with torch.profiler. Each rank writes a file, which ui.perfetto.dev shows, to the run "
+    "folder.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print only warnings and errors, on standard error.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line: the rows of metrics.jsonl.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the rows of metrics.jsonl, one JSON object per line, instead of text.",
+)
 @device_option()
 def train_command(
     nproc: int,
@@ -98,10 +106,9 @@ def train_command(
 ) -> None:
     """Train a network on the shard set SHARDS (a folder or a URL).
 
-    For several processes on one machine use --nproc; for several machines in a closed network use torchrun or
-    --launcher slurm (docs/clusters.md).
-    Samples and their order, random draws and updates are the same for any number of processes. On SIGTERM, SIGINT or
-    SIGHUP the run saves a checkpoint and stops.
+    For several processes on one machine, use --nproc. For several machines in a network that only trusted programs can
+    reach, use torchrun or --launcher slurm (docs/clusters.md). The order of samples, the random draws and the updates
+    do not depend on the number of processes. On SIGTERM, SIGINT or SIGHUP, the run saves a checkpoint and stops.
     """
     need_linux("train")
     from headrace.train.machine.parent import stop_with_launcher
@@ -127,7 +134,9 @@ def train_command(
     request = Request(settings=settings, show="quiet" if quiet else "json" if as_json else "lines", **options)
     request.refuse_early()  # before the imports below, which take seconds
     if launcher == "slurm" and nproc > 1:
-        raise UsageError("--launcher slurm gets its processes from srun: use srun --ntasks and omit --nproc")
+        raise UsageError(
+            "--launcher slurm uses the processes that srun starts: omit --nproc and give srun --ntasks instead"
+        )
 
     with told_if_slow():
         from headrace.train.machine.launch import launch

@@ -17,9 +17,9 @@ _BOUND = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(%)|(\d{1,15})")  # a share or a nu
 
 @dataclass(frozen=True)
 class Options:
-    """The options that determine the bytes of a set; only `max_bad` has no effect on them.
+    """The options that determine the bytes of a set; only the option `max_bad` has no effect on the bytes.
 
-    The number of workers is not among them, because it does not change the bytes.
+    The number of workers is not an option here, because it does not change the bytes.
     """
 
     seed: int = 0
@@ -74,14 +74,17 @@ class Options:
 
     @cached_property
     def prepared(self) -> Prepared:
-        """The options that change images."""
+        """The options that determine how images are shrunk and converted: --max-side, --quality and --background."""
         try:
             return Prepared(self.max_side, self.quality, colour_of(self.background))
         except ValueError as error:
             raise UsageError(f"--background {self.background}: {error}") from error
 
     def most_bad(self, images: int) -> int:
-        """Return how many of `images` images may be omitted as bad; by default 10 or 1 %, whichever is more."""
+        """Return how many of `images` images may be omitted because they do not decode.
+
+        The default is 10 or 1 %, whichever is more.
+        """
         if self.max_bad is None:
             return max(10, images // 100)
         found = _BOUND.fullmatch(str(self.max_bad).strip())
@@ -90,9 +93,9 @@ class Options:
         return int(images * float(found[1]) / 100) if found[2] else int(found[3])
 
     def record(self) -> dict[str, Scalar]:
-        """Return the options for the manifest, without `dedupe` and `on_conflict` if no duplicates are searched for.
+        """Return the options for the manifest; `dedupe` and `on_conflict` are omitted if `dedupe` is "none".
 
-        In paths, "~" stands for the home folder, because the set may be given to other people.
+        In paths, the home folder is written as "~", because the set may be given to other people.
         """
         late = {"dedupe", "on_conflict"} if self.dedupe == "none" else set()
         found = {name: value for name, value in self.values().items() if name not in late}
@@ -104,24 +107,28 @@ class Options:
         return asdict(self)
 
     def deciding(self) -> dict[str, Scalar]:
-        """The options that determine the set, in the form in which `decisive` compares them."""
+        """The options that determine the bytes of the set, by name, with the values that `decisive` returns."""
         return {name: decisive(name, value) for name, value in self.values().items() if name != "max_bad"}
 
 
 def _absolute(where: Location) -> str:
-    """Return the absolute path or the URL, as the manifest records it. Raises UsageError for a URL with a query."""
+    """Return a location as the manifest records it: the absolute path, or the URL.
+
+    Raises UsageError for a URL with a query (?...).
+    """
     if isinstance(where, Path):
         return str(where.absolute())
     if where.parts.query:
         raise UsageError(
-            f"--classes-from {where}: the set records this URL, so the URL must not have a query (after ?)"
+            f"--classes-from {where}: the set records this URL, so it must not have a query. Omit the part after ?"
         )
     return str(where)
 
 
 def decisive(name: str, value: Scalar) -> Scalar:
-    """Return the form in which an option's value is compared, to decide whether an existing set is reused.
+    """Return an option's value in the form that is compared when prep decides whether an existing set is reused.
 
-    For --classes-from it is True or False (given or not), because the classes themselves are compared separately.
+    For --classes-from, return only whether the option was given, because the classes themselves are compared
+    separately.
     """
     return value is not None if name == "classes_from" else value

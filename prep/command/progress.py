@@ -13,16 +13,16 @@ Say = Callable[[str], None]  # prints a line for the user
 
 
 class Progress(Protocol):
-    """A function that is called with the number of finished units, such as images."""
+    """A function that is called with the number of units finished so far; a unit is, for example, an image."""
 
     def __call__(self, done: int) -> None:
-        """Report that `done` units are finished so far."""
+        """Show that `done` units are finished so far."""
         ...
 
 
 @contextmanager
 def progress(total: int, what: str, unit: str = "images", stream: TextIO | None = None) -> Iterator[Progress]:
-    """Show progress towards `total` units on `stream`, by default on standard error."""
+    """A context that shows the progress towards `total` units on `stream`, by default on standard error."""
     stream = stream or sys.stderr
     if not stream.isatty():
         yield _Lines(total, what, unit, stream)

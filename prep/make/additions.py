@@ -1,11 +1,11 @@
-"""Adds images to a set at a URL: replaces the manifest, unless it has changed since the new part was planned.
+"""Appends images to a set at a URL: uploads new tars, then replaces the manifest if it is unchanged since the planning.
 
     OUT/SPLIT-NNNNNN.tar, .idx      numbered after the existing tars; no manifest names them yet
     OUT/SPLIT-2.parquet             the index of both parts; readers of the old set keep the old index
     OUT/shardset.json               replaced last, if it still has the same tag
 
-A claim (a file that reserves the URL for one plan) names the manifest for which the plan was made. A claim that names
-another manifest is replaced: the process that made this claim is dead, or can no longer publish.
+A claim (a file that reserves the URL for one plan) names the manifest that the plan was made for. A claim that names an
+earlier manifest is replaced, because the prep that made the claim can no longer replace the manifest.
 """
 
 from headrace.prep.make.planned import Plan
@@ -19,7 +19,7 @@ from headrace.shards.urls import Url
 
 
 class Additions(Uploads):
-    """The uploads of one process that adds to a set at a URL."""
+    """The uploads of one process that appends images to a set at a URL."""
 
     def __init__(self, url: Url) -> None:
         super().__init__(url)
@@ -27,7 +27,10 @@ class Additions(Uploads):
         self._plan: Plan | None = None
 
     def read_set(self) -> tuple[bytes, Manifest]:
-        """Return the manifest that will be replaced, as bytes and parsed. Raises UsageError if there is no set."""
+        """Return the set's manifest, which will be replaced: its bytes, and its parsed content.
+
+        Raises UsageError if there is no set.
+        """
         try:
             content, self._tag = self.remote.read_tagged(MANIFEST, manifest.LIMIT)
         except AbsentError as error:
@@ -39,8 +42,8 @@ class Additions(Uploads):
     def claim(self, plan: Plan) -> None:
         """Claim the URL for this plan, as `Uploads.claim` does for a new set.
 
-        Raises HeadraceError if the set has changed since `read_set`, because new tars could get the names of existing
-        ones.
+        Raises HeadraceError if the set has changed since `read_set`, because then new tars could get the names of
+        existing tars.
         """
         self._refuse_change()
         there = self._claimed()
@@ -60,8 +63,8 @@ class Additions(Uploads):
 
     def _changed(self) -> HeadraceError:
         return HeadraceError(
-            f"{self.url / MANIFEST}: another prep has changed the set since this prep read it (the tag differs). "
-            "Give the same command again to append to the set as it is now"
+            f"{self.url / MANIFEST}: another prep has changed the set since this prep read it. "
+            "Give the same command again to append to the changed set"
         )
 
     def _finish(self, content: bytes) -> None:
@@ -70,7 +73,7 @@ class Additions(Uploads):
         self.release()
 
     def release(self) -> None:
-        """Remove the claim and the files that were stored for this plan, but not those of a later plan."""
+        """Remove this plan's claim, tables and records from the URL, but not the claim of a later plan."""
         if self._plan is not None:
             own = tuple(f"{self._folder(self._plan)}{ending}" for ending in ("/", ".plan/"))
             self._remove([one.name for one in self.remote.list(WORK) if one.name.startswith(own)])

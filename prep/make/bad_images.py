@@ -1,6 +1,6 @@
-"""Checks the omitted images that do not decode: their number, and whether a class loses all its training images.
+"""Ends a prep that would omit too many undecodable images, or, unless allowed, all training images of a class.
 
-If a check fails, the run ends at once, while shards are still being made; finished shards are kept.
+Both limits are checked while shards are being made, so that the prep ends early; finished shards are kept.
 """
 
 from collections import Counter
@@ -31,7 +31,10 @@ class BadImages:
         self._check_bound()
 
     def add(self, bad: list[Bad]) -> None:
-        """Count more bad images. Raises DataError if there are too many, or if a class has no training image left."""
+        """Count more bad images.
+
+        Raises DataError if there are too many, or if a class has lost all its training images.
+        """
         for one in bad:
             self._found.append(one)
             if one.split == TRAIN:
@@ -43,7 +46,7 @@ class BadImages:
             self._check_classes()
 
     def all(self) -> list[tuple[str, Bad]]:
-        """Every bad image with the id of its class."""
+        """Return every bad image, with the id of its class."""
         return [*self._before, *((self._classes[one.label].id, one) for one in self._found)]
 
     def _check_bound(self) -> None:
@@ -54,7 +57,7 @@ class BadImages:
             raise DataError(
                 f"{self._files.root}: {count:,} of {self._images:,} images do not decode, more than the "
                 f"{most:,} that may be omitted ({asked}); one of them is {first.path}: {first.reason}. Replace the "
-                "files, or give a larger --max-bad (100% for any number); finished shards are kept"
+                "files, or give a larger --max-bad (100% allows any number). Finished shards are kept"
             )
 
     def _check_classes(self) -> None:

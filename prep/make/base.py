@@ -25,7 +25,7 @@ _TOGETHER = 1 << 16  # rows whose texts are converted to Python objects at a tim
 
 
 class IndexRows(NamedTuple):
-    """Rows of an index, in the form that `IndexWriter.add` takes."""
+    """Rows of an index with their keys and source paths, which are the arguments of `IndexWriter.add`."""
 
     rows: Rows
     keys: list[str]
@@ -36,8 +36,8 @@ class IndexRows(NamedTuple):
 class Base:
     """The set at `where`, to which images are appended.
 
-    The folder `root` has the set's indexes, its report, and source.stat (one line, or stamp, for each source). `id` is
-    the SHA-256 of the set's manifest. `new_classes` says whether new classes may be added.
+    The folder `root` has the set's indexes, report.jsonl, and source.stat, which has one line for each source of the
+    set. `id` is the SHA-256 of the set's manifest. `new_classes` says whether new classes may be added.
     """
 
     where: Location
@@ -52,16 +52,16 @@ class Base:
         return cls(where, root, manifest, hashlib.sha256(content).hexdigest(), new_classes)
 
     def split(self, name: str) -> SplitInfo | None:
-        """The entry of a split in the manifest; None if there is no split of this name."""
+        """Return the entry of a split in the manifest; None if there is no split of this name."""
         return next((one for one in self.manifest.splits if one.name == name), None)
 
     def behind(self, name: str) -> tuple[int, int]:
-        """Return where a split's appended samples begin: the number of its tars, and the key after its last key."""
+        """Return the number of the split's first appended tar, and the key of its first appended sample."""
         info = self.split(name)
         return (0, 0) if info is None else (len(info.shards), self._next_key(info))
 
     def counts(self, name: str, classes: int) -> NDArray[np.int64]:
-        """The number of samples of each class in a split, (classes,)."""
+        """Return the number of samples of each class in a split, int64 (classes,)."""
         info, found = self.split(name), np.zeros(classes, np.int64)
         if info is not None:
             for columns in index.read_groups(self.root, info.index, ("label",)):
@@ -84,7 +84,7 @@ class Base:
                 yield IndexRows(rows[part], keys, sources)
 
     def file(self, name: str) -> bytes:
-        """Return the content of a file of the set; empty if there is no such file.
+        """Return the content of a file of the set, or empty bytes if there is no such file.
 
         Raises DataError if the file is unreadable.
         """
@@ -94,23 +94,23 @@ class Base:
             return b""
         except OSError as error:
             raise DataError(
-                f"{self.where / name}: cannot be read ({error.strerror or error}), and the set would lose it. "
-                "Make the file readable, or remove it"
+                f"{self.where / name}: cannot be read ({error.strerror or error}), so its lines would be "
+                "lost. Make the file readable, or remove it"
             ) from error
 
     @property
     def report(self) -> bytes:
-        """The content of report.jsonl, without lines of parts that are not in the manifest.
+        """The content of report.jsonl, without lines about appended images that the manifest does not include.
 
-        A set at a URL may have such lines from an append that was not completed, because the report is uploaded before
-        the manifest.
+        A set at a URL may have such lines, because an append uploads the report before the manifest, and may fail in
+        between.
         """
         lines, parts = self.file(REPORT).splitlines(keepends=True), len(self.manifest.parts)
         return b"".join(line for line in lines if _part_of(line) <= parts)
 
     @property
     def stamps(self) -> bytes:
-        """The content of source.stat, with at most one line for each part of the manifest."""
+        """The content of source.stat, with at most one line for each source that the manifest names."""
         return b"".join(self.file(STAMP).splitlines(keepends=True)[: len(self.manifest.parts)])
 
     def _next_key(self, info: SplitInfo) -> int:
@@ -121,14 +121,17 @@ class Base:
             key = found.read(["key"], last)["key"][-1].as_py()
         if not key.isdecimal():
             raise DataError(
-                f"{self.where}: the last sample of split {info.name} has the key {key!r}, but keys that prep gives are "
-                "numbers. Make the set again"
+                f"{self.where}: the last sample of split {info.name} has the key {key!r}, but --append needs the "
+                "numbers that prep gives as keys. Make the set again"
             )
         return int(key) + 1
 
 
 def _part_of(line: bytes) -> int:
-    """Return the number (from 1) of the part to which a line of the report belongs; 1 if the line is damaged."""
+    """Return the part of the set that a line of the report is about: 1 is the original set, 2 the first append.
+
+    Return 1 if the line is damaged.
+    """
     try:
         return int(json.loads(line).get("part", 1))
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
@@ -136,10 +139,10 @@ def _part_of(line: bytes) -> int:
 
 
 def refuse_as_base(where: Location, manifest: Manifest, options: Options) -> None:
-    """Raise UsageError if images cannot be appended to the set, or not with these options.
+    """Raise UsageError if images cannot be appended to the set at all, or not with these options.
 
-    Images cannot be appended to tars that `headrace index` adopted, nor to a subset. The options that change images
-    must have the same values as in the set.
+    Images cannot be appended to a set that `headrace index` made from existing tars, nor to a subset. The options that
+    change images, such as --quality, must have the values with which the set was made.
     """
     if manifest.made is None:
         raise UsageError(

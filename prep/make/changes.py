@@ -12,8 +12,8 @@ from headrace.shards.names import REPORT
 def changes(folder: Path, manifest: Manifest, now: list[State]) -> str:
     """Return, as text, how the source's images `now` (path, size, CRC-32) differ from those when the set was made.
 
-    `folder` has the set's indexes. A change of an image that the set omits cannot be found, because the report has only
-    the path of such an image.
+    `folder` has the set's indexes. If an image that the set omits has changed, the change is not found, because
+    report.jsonl has only the path of the image.
     """
     before: dict[str, tuple[int, int]] = {}
     for split in manifest.splits:
@@ -30,7 +30,7 @@ def changes(folder: Path, manifest: Manifest, now: list[State]) -> str:
 
 
 def _left_out(folder: Path) -> set[str]:
-    """The paths in the report of a set; empty if there is no readable report."""
+    """Return the paths of source files that report.jsonl lists; empty if the report is missing or unreadable."""
     try:
         with regular.opened(folder / REPORT) as stream:
             return {json.loads(line)["source"] for line in stream}

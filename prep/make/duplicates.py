@@ -1,8 +1,8 @@
-"""Before planning, finds files of a source that have the same bytes, and chooses which of them is kept.
+"""Finds files of a source that have the same bytes, and chooses which of them to keep, before shards are planned.
 
-Samples are sorted by file size, in tables on the disk, and only files of equal size are compared. They are compared by
-CRC-32 if an archive records it, then by SHA-256. Memory holds the entries of all files of one size, of some thousands
-of other files, and of the omitted files.
+Samples are sorted by file size, in tables on the disk, and only files of equal size are compared. Such files are
+compared by CRC-32, if the source is an archive that records it, and then by SHA-256. Memory holds only the entries of
+the omitted files, of all files of one size, and of some thousands of other files.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _STAYS = ("test", "val", "train")  # of equal files, one in the first of these s
 
 
 class Gone(NamedTuple):
-    """The reason why a file is omitted, and its CRC-32."""
+    """The reason why a file is omitted, and the CRC-32 of the file."""
 
     reason: str
     crc: int
@@ -39,11 +39,14 @@ class Gone(NamedTuple):
 
 @dataclass
 class Duplicates:
-    """The omitted files, each by its index in the list of all samples of the source, sorted by path."""
+    """The files of a source to omit.
+
+    A key of `gone` is the index of a file among all samples of the source, sorted by path.
+    """
 
     gone: dict[int, Gone] = field(default_factory=dict)
     emptied: dict[int, int] = field(default_factory=dict)
-    """The number of training images, by label, of each class whose training images are all omitted."""
+    """The classes whose training images are all omitted: the number of these images, by label."""
 
     def among(self, first: int, count: int) -> NDArray[np.bool_]:
         """Return whether each of `count` samples from index `first` on is omitted, bool (count,)."""
@@ -55,7 +58,7 @@ NONE = Duplicates()
 
 
 class Conflict(NamedTuple):
-    """Two equal files in different classes."""
+    """The paths of two files with the same bytes in different classes."""
 
     path: str
     other: str
@@ -64,10 +67,10 @@ class Conflict(NamedTuple):
 def find_duplicates(
     source: Source, options: Options, folder: Path, workers: int, known: Duplicates = NONE
 ) -> Duplicates:
-    """The files of a source to omit: the `known` ones and, if requested, duplicates. `folder` is for temporary tables.
+    """Return the files of a source to omit: the `known` files and, if --dedupe exact is given, duplicates.
 
-    The `known` files are omitted in any case. They are not compared with other files, so no other file is omitted
-    because it equals a known file.
+    `folder` is for temporary tables. The `known` files are omitted in any case. Other files are not compared with them,
+    so no file is omitted because it equals a known file.
 
     Raises DataError if a file is unreadable, or if equal files are in different classes and the options do not drop
     them.
@@ -99,7 +102,7 @@ def find_duplicates(
 
 
 def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
-    """All samples except `known`, sorted by file size; samples of equal size are in the same chunk.
+    """Yield all samples except `known` in chunks, grouped by file size; all samples of one size are in the same chunk.
 
     The column `rank` has the index of each sample among all samples sorted by path.
     """
@@ -125,9 +128,9 @@ def _by_size(source: Source, room: Room, known: Duplicates) -> Iterator[Chunk]:
 
 
 def _of_equal_size(rows: NDArray[np.void]) -> NDArray[np.int64]:
-    """The indices of the rows whose file size occurs in other rows too.
+    """Return the indices of the rows whose file size also occurs in another row.
 
-    If all rows have a CRC-32, both the size and the CRC-32 must occur together in another row.
+    If all rows have a CRC-32, the other row must have both the same size and the same CRC-32.
     """
     if not len(rows):
         return np.zeros(0, np.int64)
@@ -138,7 +141,7 @@ def _of_equal_size(rows: NDArray[np.void]) -> NDArray[np.int64]:
 
 
 def sums_of(reader: Reader, entry: Entry) -> tuple[bytes, int]:
-    """SHA-256 and CRC-32 of a file."""
+    """Return the SHA-256 and the CRC-32 of a file."""
     state, crc = hashlib.sha256(), 0
     for data in reader.chunks(entry):
         state.update(data)
@@ -147,7 +150,7 @@ def sums_of(reader: Reader, entry: Entry) -> tuple[bytes, int]:
 
 
 def _judge(chunk: Chunk, group: list[int], names: list[str], conflicts: list[Conflict]) -> Iterator[tuple[int, str]]:
-    """The rows to omit from a group of equal files, each with the reason.
+    """Yield the rows to omit from a group of equal files, each with the reason.
 
     If the files are in different classes, a conflict is added to `conflicts`.
     """
@@ -170,7 +173,7 @@ def _judge(chunk: Chunk, group: list[int], names: list[str], conflicts: list[Con
 
 
 def conflict_error(source: Source, conflicts: list[Conflict]) -> DataError:
-    """The error for equal files in different classes."""
+    """Return the error for equal files in different classes."""
     path, other = min(conflicts)
     images = counted(len(conflicts), "image")
     return DataError(

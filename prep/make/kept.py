@@ -1,4 +1,4 @@
-"""Finds finished shards that can be kept, because an interrupted prep or another process has made them."""
+"""Finds shards that need not be made again, because an interrupted prep or another process has finished them."""
 
 import zlib
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ def finished(jobs: Sequence[Job], work: Work) -> dict[str, Record]:
 
 
 def finished_meanwhile(job: Job, work: Work) -> Record | None:
-    """The record of a shard that another process has finished since the plan was made.
+    """Return the record of a shard that another process has finished since the plan was made.
 
-    None if there is no such shard, or if modification times of its source files are not those in the plan.
+    Return None if there is no such shard, or if the modification time of a source file differs from the plan's.
     """
     record = _record(job, work)
     try:
@@ -39,7 +39,7 @@ def finished_meanwhile(job: Job, work: Work) -> Record | None:
 
 
 def without_changed(records: dict[str, Record], jobs: Sequence[Job], work: Work, say: Say) -> dict[str, Record]:
-    """The records of shards whose source files still have the same contents.
+    """Return the records of those shards whose source files still have the same contents.
 
     A file counts as unchanged if its modification time is the recorded one. Any other file, for example in a copy of
     the source, is read and its CRC-32 is compared.
@@ -64,7 +64,7 @@ def _record(job: Job, work: Work) -> Record | None:
 def _of_other_times(job: Job, work: Work) -> list[tuple[Entry, int]]:
     """Return the files of a finished shard whose modification times differ from the recorded ones.
 
-    Each comes with its recorded CRC-32. Files whose CRC-32 the plan has are not among them.
+    Each file is returned with its recorded CRC-32. Files whose CRC-32 is in the plan are skipped.
     """
     contents, files = load_contents(work.records, job.name), work.plan.listed(job).files
     rows = np.flatnonzero((contents.times != files.times) & (files.crcs == UNKNOWN_CRC))

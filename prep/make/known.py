@@ -1,7 +1,8 @@
-"""Finds files of a source that a set has already, by path or by bytes, so that they are not appended again.
+"""Finds files of a source that a set already has, by path or by content, so that they are not appended again.
 
-The index of the set is read twice, one row group at a time; memory holds the paths and sizes of the source. Equal size
-and CRC-32 of source files are not enough to omit an image: the SHA-256 of the stored JPEGs must be equal too.
+The index of the set is read twice, one row group at a time, so memory holds only the paths and sizes of the source.
+Equal size and CRC-32 of source files are not enough to omit an image: the SHA-256 of the stored JPEGs must be equal
+too.
 """
 
 import hashlib
@@ -42,7 +43,10 @@ class _Judge:
         self.conflicts: list[Conflict] = []
 
     def reason(self, entry: Entry, label: int, sha256: bytes, alike: list[_Sample], has_path: bool) -> str:
-        """Return why the file is omitted, or "". `alike` are samples whose source files have equal size and CRC-32."""
+        """Return the reason to omit the file, or "" to keep the file.
+
+        `alike` are samples whose source files have equal size and CRC-32.
+        """
         stored = sha256 if all(one.kept for one in alike) else self._admitted(entry)
         same = [one for one in alike if one.sha256 == (sha256 if one.kept else stored)]
         if same and (own := [one for one in same if one.label == label]):
@@ -54,7 +58,7 @@ class _Judge:
         return KNOWN_PATH if has_path else ""
 
     def _admitted(self, entry: Entry) -> bytes:
-        """The SHA-256 of the JPEG that prep would store for the file; empty if it is not an image."""
+        """Return the SHA-256 of the JPEG that prep would store for the file; empty if the file does not decode."""
         try:
             return hashlib.sha256(admit(self._source.reader.read(entry), self._options.prepared).jpeg).digest()
         except BadImageError:
@@ -62,7 +66,7 @@ class _Judge:
 
 
 def find_known(source: Source, base: Base, options: Options, workers: int) -> Duplicates:
-    """The files of a source to omit because the set has them already. The labels of `source` are those of the set.
+    """Return the files of a source to omit because the set already has them. `source` must have the labels of the set.
 
     With --dedupe exact, raises DataError for an image that the set has with another label, unless such images are
     dropped (--on-conflict drop).
@@ -93,7 +97,7 @@ def find_known(source: Source, base: Base, options: Options, workers: int) -> Du
 
 
 def _first_look(base: Base, places: dict[str, int], sizes: NDArray[np.int64]) -> tuple[set[int], NDArray[np.int64]]:
-    """The indices of the paths that are also in the set, and the file sizes that also occur in the set."""
+    """Return the indices of the source files whose paths the set has, and the file sizes that the set has too."""
     paths, found, asked = set[int](), [np.zeros(0, np.int64)], np.unique(sizes)
     for info in base.manifest.splits:
         for columns in index.read_groups(base.root, info.index, ("source", "source_size")):
@@ -103,7 +107,7 @@ def _first_look(base: Base, places: dict[str, int], sizes: NDArray[np.int64]) ->
 
 
 def _second_look(base: Base, sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> dict[int, list[_Sample]]:
-    """The samples of the set whose source file had one of these pairs of size and CRC-32.
+    """Return the samples of the set whose source file had one of these pairs of size and CRC-32.
 
     The keys of the result are the integers that `_marks` computes.
     """
@@ -130,7 +134,7 @@ def _mark(size: int, crc: int) -> int:
 
 
 def _marks(sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One integer for each pair of size and CRC-32.
+    """Return one int64 for each pair of size and CRC-32, (n,).
 
     An integer has enough bits for size and CRC-32, because every file of a source has less than 2 GB.
     """
@@ -138,7 +142,7 @@ def _marks(sizes: NDArray[np.int64], crcs: NDArray[np.int64]) -> NDArray[np.int6
 
 
 def remaining(chunks: Iterable[Chunk], gone: Duplicates, classes: int) -> NDArray[np.int64]:
-    """The number of samples of each class that are not omitted, (classes,)."""
+    """Return the number of samples of each class that are not omitted, int64 (classes,)."""
     found, first = np.zeros(classes, np.int64), 0
     for chunk in chunks:
         kept = ~gone.among(first, len(chunk.paths))

@@ -1,4 +1,4 @@
-"""Finds the classes to drop, which have no decodable training image, before any shard is made.
+"""Before any shard is made, finds the classes to drop: those of which no training image decodes.
 
 Dropping a class changes the labels of other classes and the positions of samples. If such a class were found after
 shards had been made, all shards would have to be made again.
@@ -24,9 +24,9 @@ from headrace.shards.manifest import TRAIN
 def lost_classes(source: Source, options: Options, workers: int, duplicates: Duplicates) -> list[Bad]:
     """Return all training images of the classes to drop: the classes of which no training image decodes.
 
-    In each class, images are decoded until one of them is good. If the options do not allow both to omit bad images and
-    to drop classes, nothing is decoded. Duplicates that are omitted do not count as images of their class. Raises
-    DataError if no class would remain.
+    In each class, images are decoded until one of them decodes without error. Without both --on-bad skip and
+    --on-empty-class drop, nothing is decoded, and the result is empty. Duplicates that are omitted do not count as
+    images of their class. Raises DataError if no class would remain.
     """
     if options.on_empty_class != "drop" or options.on_bad != "skip":
         return []
@@ -52,7 +52,7 @@ def lost_classes(source: Source, options: Options, workers: int, duplicates: Dup
 
 
 def _by_class(chunk: Chunk, train: NDArray[np.bool_], sound: set[int]) -> dict[int, NDArray[np.int64]]:
-    """Return the chunk's rows of training images, by label, without classes that are known to have a good image."""
+    """Return the chunk's rows of training images by label, except classes in `sound`, which have a good image."""
     own = np.flatnonzero(train)
     labels = chunk.rows["label"][own]
     order = np.argsort(labels, kind="stable")

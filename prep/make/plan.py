@@ -17,9 +17,10 @@ LARGE = 256_000_000  # bytes of a tar; sets that would need larger tars have mor
 
 
 def keys(positions: NDArray[np.int64], seed: int, split: str) -> NDArray[np.uint64]:
-    """Return the keys by which the samples of a split are sorted before it is cut; no two are equal.
+    """Return the random keys by which a split's samples are sorted (shuffled) before the split is cut into shards.
 
-    `positions` are the positions of the samples in the listing sorted by path.
+    No two keys are equal. `positions` are the indices of the samples in the list of the split's samples, sorted by
+    path.
     """
     return hash64(seed, Stream.PREP, zlib.crc32(split.encode()), positions)
 
@@ -27,7 +28,7 @@ def keys(positions: NDArray[np.int64], seed: int, split: str) -> NDArray[np.uint
 def tar_bytes(sizes: NDArray[np.int64]) -> int:
     """Return the number of bytes that samples with files of these sizes take in tars.
 
-    A sample takes a header and the content of the image, and a header and the content of the label.
+    Each sample takes two files in a tar, the image and the label, and each file has a header.
     """
     return int((3 * BLOCK + sizes + -sizes % BLOCK).sum())
 
@@ -41,10 +42,10 @@ def shard_count(samples: int, total: int, *, samples_per_shard: int | None, shar
 
 
 def cuts(samples: int, shards: int) -> list[tuple[int, int]]:
-    """Return each shard's range of sample indices, (first, last + 1). The lengths differ by at most one."""
+    """Return each shard's range of sample indices, (first, last + 1). The ranges differ in length by at most one."""
     return [(samples * shard // shards, samples * (shard + 1) // shards) for shard in range(shards)]
 
 
 def shard_name(split: str, number: int) -> str:
-    """The name of a tar, without its ending."""
+    """Return the name of a tar, without .tar."""
     return f"{split}-{number:06d}"

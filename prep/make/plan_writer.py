@@ -1,4 +1,4 @@
-"""Writes a plan: the samples in the order of the shards, and a hash of everything that determines the set."""
+"""Writes the plan of a shard set: the samples in the order in which they fill the shards, and a hash of the plan."""
 
 import hashlib
 import json
@@ -35,9 +35,10 @@ def write_plan(
 ) -> tuple[Plan, list[Unused]]:
     """Write the plan of a source to the empty folder `folder`; return the plan and the images that are dropped.
 
-    The dropped images are duplicates and the images of dropped classes. `labels` has the labels of these classes.
-    `lost` has, by path, the reasons why training images of these classes do not decode. With a `base`, the numbers of
-    tars and the keys continue after those of the base, and splits without samples are omitted.
+    The dropped images are duplicates and the images of dropped classes. `labels` has the labels of the dropped classes.
+    `lost` has, by path, the reasons why training images of these classes do not decode. With a `base`, to which the
+    samples are appended, the numbers of tars and the keys continue after those of the base. Splits without new samples
+    are then omitted.
     """
     number = np.cumsum(~np.isin(np.arange(len(source.classes)), labels)) - 1
     number[list(labels)] = DROPPED
@@ -79,7 +80,10 @@ def _gather(
     lost: Mapping[str, str],
     duplicates: Duplicates,
 ) -> list[Unused]:
-    """Add all samples, sorted by path, to `every` and to their splits; compute the CRC-32 of dropped samples."""
+    """Add all images, sorted by path, to the table `every`, and samples to their splits too.
+
+    Return the dropped images; their CRC-32 is computed if it is unknown.
+    """
     dropped = []
     for chunk in source.chunks():
         rows = chunk.rows.copy()
@@ -115,7 +119,7 @@ class _Split:
         self._sorter = ByKey(room, most)
 
     def add(self, chunk: Chunk) -> None:
-        """Add the next samples, sorted by path."""
+        """Add samples whose paths follow those of the samples that were added before."""
         places = np.arange(self.samples, self.samples + len(chunk.paths))
         chunk.rows["key"] = plan.keys(places, self._seed, self.name)
         self.samples += len(chunk.paths)
@@ -124,7 +128,7 @@ class _Split:
         self._sorter.add(chunk)
 
     def write(self, folder: Path, options: Options) -> None:
-        """Write the samples in the order of the shards, and choose the number of shards."""
+        """Choose the number of shards, and write the samples in the order in which they fill the shards."""
         paths, numbers = hashlib.sha256(), hashlib.sha256()  # two hashes, so that the size of chunks has no effect
         with _table(folder, self.name) as table:
             for chunk in self._sorter.sorted():

@@ -1,12 +1,13 @@
-"""The plan of a set on the disk: the contents of each shard, for any number of processes and hosts.
+"""Reads the plan of a set from the disk: files that say which samples each shard gets.
 
-A plan is a folder of tables (headrace/prep/sources/table.py). SPLIT.rows and SPLIT.paths have one sample per row in the
-order of the shards, as `headrace.prep.make.plan` defines it. The table all.files has all samples sorted by path, for
-the fingerprint of the source. plan.json describes the tables and is written last. A shard is a range of rows, so a job
-consists of a few numbers, and a worker reads only the rows of its job. No process holds a plan in memory.
+A plan is a folder of tables (headrace/prep/sources/table.py). SPLIT.rows and SPLIT.paths have one sample per row, in
+the order in which the samples fill the shards (headrace/prep/make/plan.py). The table all.files has all images sorted
+by path, to compute a hash of the source (its fingerprint). plan.json describes the tables and is written last. A shard
+is a range of rows. So a job (a shard to make) consists of a few numbers, and any number of workers on any host can read
+just the rows of their jobs. No process loads a whole plan into memory.
 
 The id of a plan is a hash of everything that determines the bytes: paths, sizes, labels, known CRC-32s and options. The
-hash does not cover times and locations, so two copies of a source have the same plan.
+hash does not cover modification times and locations, so the plans of two copies of a source have the same id.
 """
 
 import json
@@ -42,7 +43,10 @@ DROPPED = -1
 
 @dataclass(frozen=True)
 class Job:
-    """A shard to make. It gets `samples` consecutive samples of its split, from index `first` on."""
+    """A shard to make.
+
+    The shard gets `samples` consecutive samples of its split, beginning with the sample at index `first`.
+    """
 
     name: str  # without ending
     number: int  # the index of the shard in its split
@@ -52,13 +56,13 @@ class Job:
 
     @property
     def split(self) -> str:
-        """The split that the shard belongs to."""
+        """The name of the split that gets the shard."""
         return self.name.rpartition("-")[0]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan on the disk."""
+    """A plan in the folder `folder` on the disk; `about` is the content of its plan.json."""
 
     folder: Path
     about: dict[str, Any]
@@ -90,7 +94,7 @@ class Plan:
 
     @property
     def training(self) -> list[int]:
-        """The number of training images of each class."""
+        """The number of training images of each class, by label."""
         return list(self.about["training"])
 
     @cached_property
@@ -110,7 +114,7 @@ class Plan:
         return found
 
     def chunk(self, job: Job) -> Chunk:
-        """The rows of a shard. Raises DataError if the plan is missing or damaged."""
+        """Return the plan's rows for the shard of a job. Raises DataError if the plan is missing or damaged."""
         try:
             with (
                 (self.folder / f"{job.split}{ROWS}").open("rb") as rows,
@@ -121,12 +125,12 @@ class Plan:
             raise self._lost(error) from error
 
     def listed(self, job: Job) -> Listed:
-        """Return the files and labels of a shard. Raises DataError, as `chunk` does."""
+        """Return the files and labels of a shard. Raises DataError if the plan is missing or damaged."""
         chunk = self.chunk(job)
         return Listed(chunk.files, chunk.rows["label"].astype(np.int64))
 
     def bytes_of(self, job: Job) -> int:
-        """Return the total size in bytes of the source files of a shard."""
+        """Return the total size of the source files of a shard, in bytes."""
         return int(self.chunk(job).rows["sizes"].sum())
 
     def all(self) -> Iterator[Chunk]:
@@ -148,7 +152,7 @@ class Plan:
 
 
 def load_plan(folder: Path) -> Plan | None:
-    """The plan in a folder; None if there is no plan, or only one that this version of Headrace cannot use."""
+    """Return the plan in a folder; None if there is no plan that this version of Headrace can use."""
     try:
         about = json.loads(regular.read(folder / ABOUT))
     except (OSError, ValueError, RecursionError):
@@ -157,7 +161,7 @@ def load_plan(folder: Path) -> Plan | None:
 
 
 def differing(made: Plan, options: Options) -> list[str]:
-    """The options in which a plan differs from `options`, as phrases such as "--seed 0 (now 9)"."""
+    """Return the options in which a plan differs from `options`, as phrases such as "--seed 0 (now 9)"."""
     now: Sequence[tuple[str, Scalar]] = sorted(options.deciding().items())
     return [
         f"--{name.replace('_', '-')} {made.options.get(name)} (now {value})"

@@ -24,7 +24,7 @@ from headrace.shards.labels import are_integers
 
 
 class Planned(NamedTuple):
-    """A source and its plan."""
+    """The plan of a set, with the source and the images that the plan omits."""
 
     plan: Plan
     source: Source
@@ -45,8 +45,8 @@ def plan_source(
 ) -> Planned:
     """Examine a source and write its plan to an empty folder.
 
-    With a `base`, the plan has only the samples that the base does not have. Raises DataError or UsageError if
-    the source is not a data set, or if a split has no samples.
+    With a `base`, to which the samples are appended, the plan has only samples that the base does not have. Raises
+    DataError or UsageError if the source is not a data set, or if a split has no samples.
     """
     source = open_source(files, options)
     _refuse_lost_images(files, options)
@@ -70,14 +70,17 @@ def plan_source(
     )
     for name, (samples, _) in plan.about["splits"].items():
         if not samples:
-            raise UsageError(f"{files.root}: split {name} has no samples")
+            raise UsageError(
+                f"{files.root}: split {name} has no samples. Add images to this split, or raise "
+                "--val-fraction if that option makes the split"
+            )
     return Planned(plan, source, dropped, before, base)
 
 
 def _never_new(source: Source, stay: range, gone: Duplicates) -> set[int]:
-    """Return the labels of new classes without a new image: the set has all images of such a class already.
+    """Return the labels of new classes without a new image: the set already has all images of such a class.
 
-    If the classes are integers, the result is empty.
+    If the ids of the classes are integers, the result is empty.
     """
     new = range(len(stay), len(source.classes))
     if not len(stay) or not new or are_integers(one.id for one in source.classes):

@@ -23,7 +23,7 @@ from headrace.shards.sample import key_of
 
 
 class Written(NamedTuple):
-    """The contents of a finished set's folder, and facts for its summary."""
+    """The manifest of a finished set, and facts about the set for the summary that prep prints."""
 
     manifest: Manifest
     notes: list[Note]  # about images that were converted or omitted
@@ -39,13 +39,13 @@ def write_set(
     stamp: bytes,
     base: Base | None = None,
 ) -> Written:
-    """Write all files beside the tars, the manifest last.
+    """Write all files of a set except the tars and .idx. The manifest is written last.
 
-    With a `base`, the files describe its samples and the appended ones. `others` are the files that determine labels
-    and class names; `unused` are all files that are not samples.
+    With a `base`, to which samples are appended, the files describe the samples of the base and the new samples.
+    `others` are the files that determine labels and class names; `unused` are all files that are not samples.
 
-    The fingerprint covers the whole source, including images of dropped classes. A later prep compares the fingerprint
-    before it decodes any image, when it cannot know yet which classes to drop.
+    The fingerprint (a hash of paths, sizes and contents) covers the whole source, including images of dropped classes.
+    These are included because a later prep compares fingerprints before it knows which classes to drop.
     """
     crcs, notes, samples = _Crcs(work), list[Note](), dict[str, NDArray[np.int64]]()
     splits = dict[str, SplitInfo]()
@@ -81,7 +81,7 @@ def _stamps(stamp: bytes, base: Base | None) -> bytes:
 
 
 class _Crcs:
-    """An array on the disk with the CRC-32 of every file of a plan, in the order of the sorted paths."""
+    """An array on the disk with the CRC-32 of every image of a plan, in the order of the sorted paths."""
 
     def __init__(self, work: Work) -> None:
         self._plan = work.plan
@@ -90,11 +90,11 @@ class _Crcs:
             self._crcs = np.memmap(path, np.uint32, "w+", shape=(work.plan.images,))
 
     def add(self, places: NDArray[np.int64], crcs: NDArray[np.uint32]) -> None:
-        """Store the CRC-32s of the files with these indices, (n,) each."""
+        """Store the CRC-32s of the images with these indices, (n,) each."""
         self._crcs[places] = crcs
 
     def states(self) -> Iterator[list[State]]:
-        """Yield the path, size and CRC-32 of all files, sorted by path, in chunks."""
+        """Yield the path, size and CRC-32 of all images, sorted by path, in chunks."""
         first = 0
         for chunk in self._plan.all():
             crcs = self._crcs[first : first + len(chunk.paths)].astype(np.int64)
@@ -104,7 +104,7 @@ class _Crcs:
 
 
 class _Split:
-    """Writes the index of a split from its finished shards, and collects notes and numbers of samples meanwhile."""
+    """Writes the index of a split from the records of its shards; collects their notes, and counts samples by class."""
 
     def __init__(self, work: Work, name: str, shards: list[tuple[Job, Record]], base: Base | None) -> None:
         self._work, self._name, self._shards, self._base = work, name, shards, base
@@ -155,9 +155,9 @@ def _action(unused: Unused) -> str:
 
 
 def _write_report(folder: Path, notes: list[Note], base: Base | None) -> None:
-    """Write the report, with a line for each changed image and each file that is not a sample.
+    """Write report.jsonl, with a line for each changed image and each file that is not a sample.
 
-    If the report would have no line, it is not written.
+    If there are no lines, no file is written.
     """
     content = base.report + report(notes, len(base.manifest.parts) + 1) if base else report(notes)
     if content:
@@ -165,12 +165,18 @@ def _write_report(folder: Path, notes: list[Note], base: Base | None) -> None:
 
 
 def report(notes: list[Note], part: int = 1) -> bytes:
-    """The content of the report, sorted. Non-ASCII text is escaped, because a terminal may show it."""
+    """Return the content of report.jsonl, sorted by path.
+
+    Non-ASCII characters are escaped, because they could confuse a terminal that shows the report.
+    """
     return "".join(json.dumps(_line(note, part)) + "\n" for note in sorted(notes)).encode()
 
 
 def _line(note: Note, part: int) -> dict[str, str | int]:
-    """Return the fields of a line: `files` only if the line is about a folder, `part` only for appended parts."""
+    """Return a line of the report as a dict.
+
+    It has `files` only if the line is about a folder, and `part` only if the line is about appended images.
+    """
     fields: dict[str, str | int] = note._asdict()
     if not note.source.endswith("/"):
         del fields["files"]

@@ -1,8 +1,8 @@
-"""Stores the result of a shard in a record, which is kept until the set is finished.
+"""Stores the result of a finished shard in a file, its record, which is kept until the whole set is finished.
 
-A record file begins with the SHA-256 of its other bytes, so that a damaged file is never parsed. Then follow the
-length of a JSON text, the JSON text (a Record), and NumPy arrays (Contents). The record has the SHA-256 of the shard's
-tar and .idx. A shard counts as finished only if its tar, its .idx and its record are unchanged.
+A record file begins with the SHA-256 of its other bytes, so that damage is found before the file is parsed. The other
+bytes are the length of a JSON text, the JSON text (a Record), and NumPy arrays (Contents). The record has the SHA-256
+of the shard's tar and .idx. A shard counts as finished only if its tar, its .idx and its record are unchanged.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _LENGTH = 8  # bytes of the length, which is a little-endian number
 
 
 class Note(NamedTuple):
-    """An entry for the report: a source file that was changed, omitted, or read for something other than pixels."""
+    """An entry of report.jsonl: a source file that was converted, omitted, or read for labels or class names."""
 
     source: str  # a folder, with a slash at its end, if it stands for several files
     action: str  # "converted", "skipped" or "read"
@@ -61,7 +61,10 @@ class Written(NamedTuple):
         return cls(sha256, seen.st_size, seen.st_mtime_ns)
 
     def is_at(self, path: Path) -> bool:
-        """Return whether the file at `path` is undamaged. Raises OSError if the file is missing or unreadable."""
+        """Return whether the file at `path` has the recorded size, and the recorded time of change or SHA-256.
+
+        Raises OSError if the file is missing or unreadable.
+        """
         seen = regular.state(path)
         return (seen.st_size, seen.st_mtime_ns) == self[1:] or (
             seen.st_size == self.bytes and _sha256(path) == self.sha256
@@ -70,7 +73,7 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class Contents:
-    """The rows of the written samples, the indices of these samples in the job, and facts about the job's files.
+    """The arrays of a record: index rows of the written samples, their places in the job, and facts about its files.
 
     `crcs` (CRC-32) and `times` (of the last change) cover all files of the job, including omitted ones.
     """
@@ -103,7 +106,7 @@ def digest_of(listed: Listed) -> str:
 
 
 def record_path(folder: Path, name: str) -> Path:
-    """The path of the record of shard `name` while the set is being made."""
+    """Return the path of the record of shard `name` in the folder of records."""
     return folder / f"{name}.record"
 
 
@@ -131,12 +134,15 @@ def load_record(folder: Path, made: Path, name: str) -> Record | None:
 
 
 def load_header(folder: Path, name: str) -> Record:
-    """Load a record without checking its shard. Raises OSError or ValueError if the record is missing or damaged."""
+    """Load a record without checking the shard's tar and .idx.
+
+    Raises OSError or ValueError if the record is missing or damaged.
+    """
     return _record(name, _content(folder, name)[0][0])
 
 
 def load_contents(folder: Path, name: str) -> Contents:
-    """Return the contents in a record file. Raises OSError or ValueError if the file is missing or damaged."""
+    """Return the arrays and notes in a record file. Raises OSError or ValueError if the file is missing or damaged."""
     (_, notes), arrays = _content(folder, name)
     with np.load(io.BytesIO(arrays), allow_pickle=False) as saved:
         rows, kept, crcs, times = (saved[one] for one in ("rows", "kept", "crcs", "times"))
@@ -144,7 +150,7 @@ def load_contents(folder: Path, name: str) -> Contents:
 
 
 class _DamagedError(ValueError):
-    """A record has changed since it was written."""
+    """Raised for a record file that has changed since it was written."""
 
 
 def _content(folder: Path, name: str) -> tuple[Any, bytes]:
@@ -153,7 +159,7 @@ def _content(folder: Path, name: str) -> tuple[Any, bytes]:
     data = regular.read(path)
     content = data[_DIGEST:]
     if hashlib.sha256(content).digest() != data[:_DIGEST]:
-        raise _DamagedError(f"{path}: the record has changed since it was written")
+        raise _DamagedError(f"{path}: the record has changed since it was written (its SHA-256 differs)")
     end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
     return json.loads(content[_LENGTH:end]), content[end:]
 

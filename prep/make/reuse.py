@@ -24,16 +24,17 @@ _ELSEWHERE = "Choose another OUT: others may be reading this set"
 
 
 def stamp_record(files: Files, stamp: str, options: Options) -> bytes:
-    """Return the line of `source.stat` that describes a part of a set.
+    """Return the line of `source.stat` that describes one source of a set.
 
-    The line has the location and the stamp of the part's source, and the options that are needed to make the set again.
+    The line has the location of the source, its stamp (a text that changes with its files), and the options of the
+    prep.
     """
     where = files.root.absolute() if isinstance(files.root, Path) else files.root
     return stamps.stamp_of(where, stamp, options.record())
 
 
 def existing(files: Files, out: Path, options: Options, *, if_exists: str, say: Say) -> Manifest | None:
-    """The manifest of the set at `out` if it may be reused; None if `out` may be replaced.
+    """Return the manifest of the set at `out` if the set may be reused; None if `out` may be replaced.
 
     Raises UsageError or DataError if `out` may be neither reused nor replaced.
     """
@@ -66,7 +67,10 @@ def _refuse_loss(out: Path, manifest: Manifest | None) -> None:
 
 
 def published(out: Path, options: Options) -> Manifest | None:
-    """Return the manifest of the set at `out`, or None. Raises UsageError if the set was made with other options."""
+    """Return the manifest of the set at `out`; None if there is no set.
+
+    Raises UsageError if the set was made with other options.
+    """
     if not out.exists() or _is_empty(out):
         return None
     _manifest_of_prep(out)
@@ -84,7 +88,8 @@ def refuse_others(out: Location, manifest: Manifest, options: Options) -> None:
 def parts_with(out: Location, manifest: Manifest, options: Options) -> list[int]:
     """Return the numbers of the parts of a set that were made with these options.
 
-    Raises NewerError if a part was made with an option that this version does not know.
+    Part 0 is the set of the first prep, part 1 has the images of the first append. Raises NewerError if a part was made
+    with an option that this version of Headrace does not know.
     """
     return [number for number, part in enumerate(manifest.parts) if not _differences(out, part.options, options)]
 
@@ -92,7 +97,7 @@ def parts_with(out: Location, manifest: Manifest, options: Options) -> list[int]
 def part_by_stamp(files: Files, manifest: Manifest, options: Options, known: list[Stamp], line: bytes) -> int | None:
     """Return the number of the part that was made from this source with these options; None if no stamp matches.
 
-    `line` is what `stamp_record` returns for the source now.
+    `line` is what `stamp_record` returns for the source in its present state.
     """
     (own,) = stamps.parse(line)
     numbers = parts_with(files.root, manifest, options)
@@ -120,9 +125,10 @@ def part_by_contents(
 
 
 def remember(out: Path, number: int, line: bytes, say: Say) -> None:
-    """Store the stamp of a part, so that contents need not be compared again; print a line if it cannot be stored.
+    """Store the stamp of a part's source, so that later preps need not compare contents.
 
-    `line` is what `stamp_record` returned before the contents were compared.
+    If the stamp cannot be stored, print a line. `line` is what `stamp_record` returned before the contents were
+    compared.
     """
     try:
         known = regular.read(out / STAMP)
@@ -139,10 +145,10 @@ def _is_empty(out: Path) -> bool:
 
 
 def _manifest_of_prep(out: Path) -> Manifest | None:
-    """The manifest of the set in `out`; None if it is unreadable. Raises UsageError if prep did not make it.
+    """Return the manifest of the set in `out`; None if the manifest is damaged.
 
-    Raises NewerError if a newer Headrace made the set: such a set is not damaged, so it must not be replaced like a
-    damaged one.
+    Raises UsageError if prep did not make the set. Raises NewerError if a newer Headrace made the set: such a set is
+    not damaged, so it must not be replaced as a damaged set would be.
     """
     if not (out / NAME).exists() and not (out / STAMP).exists():
         raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
@@ -153,17 +159,20 @@ def _manifest_of_prep(out: Path) -> Manifest | None:
     except (DataError, UsageError):
         return None
     if manifest.source.layout == SUBSET:
-        raise UsageError(f"{out}: it is a subset of another set, which prep did not make. Choose another OUT")
+        raise UsageError(f"{out}: this set is a subset, which prep does not replace. Choose another OUT")
     if manifest.made is None:
         raise UsageError(
-            f"{out}: its tars were not made by prep but adopted by `headrace index`, and may be the only copies. "
+            f"{out}: `headrace index` made this set from existing tars, which may be the only copies of the images. "
             "Choose another OUT"
         )
     return manifest
 
 
 def made_by_prep(out: Path) -> bool:
-    """Return whether prep made every file in the folder `out`. Then replacing the folder loses no other file."""
+    """Return whether prep made every file in the folder `out`.
+
+    If so, replacing the folder loses no files of other origin.
+    """
     if _is_empty(out):
         return True
     manifest = _manifest_of_prep(out)
@@ -173,7 +182,7 @@ def made_by_prep(out: Path) -> bool:
 def foreign(out: Path, manifest: Manifest) -> list[str]:
     """Return the names of the files in a set's folder that are not files of the set.
 
-    Indexes from before an append count as files of the set.
+    Indexes that an append has replaced still count as files of the set.
     """
     tars = [shard.name for split in manifest.splits for shard in split.shards]
     known = {NAME, STAMP, REPORT, *tars, *(split.index.name for split in manifest.splits)}
@@ -195,11 +204,13 @@ def _check_options(out: Location, manifest: Manifest, options: Options) -> None:
 
 
 def _differences(out: Location, part: Mapping[str, Scalar], options: Options) -> list[str]:
-    """The options in which a part differs from `options`, as phrases such as "--seed 0 (now 9)"."""
+    """Return the options in which a part of a set differs from `options`, as phrases such as "--seed 0 (now 9)"."""
     asked = options.values()
     made = Options().values() | dict(part)  # a set from before an option existed counts as made with its default
     if unknown := [name for name, value in made.items() if name not in asked and value is not None]:
-        raise NewerError.of(out, f"it was made with an option that this version does not know, {unknown[0]}")
+        raise NewerError.of(
+            out, f"it was made with an option that this version of Headrace does not know, {unknown[0]}"
+        )
     return [
         f"--{name.replace('_', '-')} {made[name]} (now {asked[name]})"
         for name, value in sorted(options.deciding().items())

@@ -1,4 +1,4 @@
-"""Checks whether the set at a URL is the requested one. Without --append, a finished set there is never changed."""
+"""Checks whether the set at a URL is the requested one. Only --append changes a finished set at a URL."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +23,7 @@ def existing_at(
 ) -> Manifest | None:
     """Return the manifest of the set; None if there is no set. Raises UsageError if the set may not be reused.
 
-    If contents must be compared, the indexes and the report of the set are fetched into `folder`.
+    If the contents of the source must be compared with the set, the set's indexes and report are fetched into `folder`.
     """
     found = published_at(uploads, options, if_exists=if_exists)
     if found is None:

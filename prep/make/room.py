@@ -4,9 +4,9 @@
     .OUT.partial/ID.records/    the result of each finished shard
     .OUT.partial/ID.plan/       the plan, if other processes need it
 
-ID is the beginning of the plan's id. Processes that make shards never create these folders. After another plan has
-replaced this one, or after the set was published, these folders are gone. So a process that is still making a shard can
-no longer write it, and does no harm.
+ID is the beginning of the plan's id. Processes that make shards never create these folders. When the set is published,
+or when a prep with another plan begins, the folders are removed. A process that is still making a shard can then no
+longer write the shard, so it does no harm.
 """
 
 from collections.abc import Iterator
@@ -28,15 +28,15 @@ class Room:
         self.folder = store.work_folder(out)
 
     def set_of(self, plan: Plan) -> Path:
-        """The folder for the tars of a plan, which becomes the set."""
+        """Return the folder for the tars of a plan, which is renamed at the end to become the set."""
         return self.folder / plan.id[:_ID]
 
     def records_of(self, plan: Plan) -> Path:
-        """The folder for the records of a plan."""
+        """Return the folder for the records of a plan."""
         return self.folder / f"{plan.id[:_ID]}{_RECORDS}"
 
     def found(self) -> Plan | None:
-        """The plan in the work folder for processes with --part; None if there is no plan that this version can use."""
+        """Return the plan for processes with --part; None if there is no plan that this version of Headrace can use."""
         plans = (load_plan(one) for one in sorted(self.folder.glob(f"*{_PLAN}")))
         return next((one for one in plans if one is not None and self.set_of(one).is_dir()), None)
 
@@ -44,7 +44,7 @@ class Room:
     def planning(self) -> Iterator[Path]:
         """A context with an empty folder for a plan.
 
-        At the end of the context this folder is removed, and then the work folder too if it is empty.
+        At the end of the context, the folder is removed. If the work folder is then empty, it is removed too.
         """
         self._make()
         folder = store.partial_of(self.folder / "plan")
@@ -64,7 +64,7 @@ class Room:
                 folder.mkdir(exist_ok=True)
 
     def remove_others(self, plan: Plan) -> None:
-        """Remove everything in the work folder that does not belong to this plan."""
+        """Remove everything in the work folder except the folders of this plan."""
         keep = {self.set_of(plan), self.records_of(plan), self._plan_of(plan), plan.folder}
         with store.writing(self.folder):
             for one in self.folder.iterdir():

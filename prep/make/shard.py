@@ -1,7 +1,7 @@
 """Makes one shard, from its list of files to a finished tar. Worker processes do this work.
 
-A shard is finished when its record exists (prep/make/record.py). The record is written last. So if the process is
-killed, the records tell which shards are complete.
+A shard is finished when its record exists (prep/make/record.py). The record is written last. So, after a process has
+been killed, the records tell which shards are complete.
 """
 
 import hashlib
@@ -31,9 +31,10 @@ TICK = 64  # samples between two reports of progress
 
 @dataclass(frozen=True)
 class Work:
-    """The data that all jobs of a prep share. Tars are written to `folder`, their records to `records`.
+    """The data that all jobs of a prep share.
 
-    With `uploads`, each finished tar is uploaded and then removed from the folder.
+    Tars are written to the folder `folder`, and the records of the shards to the folder `records`. With `uploads`, each
+    finished tar is uploaded and then removed from the folder.
     """
 
     folder: Path
@@ -103,7 +104,7 @@ class _Making:
         tick(self._job.samples - (self._job.samples - 1) // TICK * TICK, self._news())
 
     def _news(self) -> list[Bad]:
-        """The bad images that were found since the last call of this function."""
+        """Return the bad images found since the last call of this method."""
         news = self.bad[self._told :]
         self._told = len(self.bad)
         return news
@@ -134,7 +135,7 @@ def _admit(entry: Entry, data: bytes, work: Work, notes: list[Note]) -> Admitted
 
 
 def _row(shard: int, offset: int, label: int, image: Admitted, source: tuple[int, int]) -> Row:
-    """The row of the index for a sample; `source` has the size and the CRC-32 of the source file."""
+    """Return the row of the index for a sample; `source` has the size and the CRC-32 of the source file."""
     jpeg = image.jpeg
     crc = zlib.crc32(jpeg) if image.change else source[1]
     return (shard, offset, len(jpeg), label, image.width, image.height, crc, hashlib.sha256(jpeg).digest(), *source)

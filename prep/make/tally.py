@@ -1,4 +1,4 @@
-"""Counts what a prep did with the files of its source, for its summary."""
+"""Counts what a prep did with the files of its source, for the summary that it prints at its end."""
 
 import re
 from collections import Counter
@@ -18,19 +18,19 @@ _SIZES = re.compile(r"\d+ x \d+ made \d+ x \d+")
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of the source files that were not copied unchanged into the set. All are empty if a set is reused."""
+    """Counts of the source files that prep converted or omitted. All counts are empty if an existing set is reused."""
 
     images: int = 0  # all images that were decoded
     bad: Counter[str] = field(default_factory=Counter)
     """The number of images of each class that are omitted because they do not decode."""
     converted: Counter[str] = field(default_factory=Counter)
-    """The number of changed images, by the change and its reason."""
+    """The number of converted images, by a text that says what was changed and why."""
     unused: Counter[str] = field(default_factory=Counter)
-    """The number of other files that are not samples, by reason."""
+    """The number of other files that are not samples, by the reason."""
     empty: tuple[str, ...] = ()
     """Folders without any file; they do not become classes."""
     missing: dict[str, list[str]] = field(default_factory=dict)
-    """The classes without a sample, by split."""
+    """The classes that have no sample in a split, by the name of the split."""
 
 
 def tally(written: Written, unused: list[Unused], empty: list[str], images: int, bad: list[tuple[str, Bad]]) -> Tally:
@@ -48,7 +48,7 @@ def tally(written: Written, unused: list[Unused], empty: list[str], images: int,
 
 
 def reasons_of(unused: Iterable[Unused]) -> Counter[str]:
-    """The number of files that are not samples, by reason."""
+    """Return the number of files that are not samples, by the reason."""
     reasons: Counter[str] = Counter()
     for one in unused:
         reasons[_PATH.sub(r"\1", one.reason)] += one.files

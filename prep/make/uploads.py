@@ -5,8 +5,8 @@
     OUT/.prep/ID/NAME.record        the result of a finished shard
     OUT/.prep/ID.plan/              the tables of the plan, for parts
 
-Object storage has neither locks nor renames, but they are not needed. A file is complete or absent, the claim is
-created and never overwritten, and all preps with the same plan write equal files.
+Object storage has neither locks nor renames. They are not needed, because a file is either complete or absent, the
+claim is never overwritten, and all preps with the same plan write equal files.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ class Uploads:
         return {one.name: one.bytes for one in self.remote.list()}
 
     def claim(self, plan: Plan) -> None:
-        """Claim the URL for this plan, so that no other process can make a set with another plan there.
+        """Reserve the URL for this plan by creating the claim; preps with another plan are then refused.
 
         Raises UsageError if another plan has claimed the URL, or if there are files that prep did not upload.
         """
@@ -85,7 +85,10 @@ class Uploads:
             )
 
     def fetch_plan(self, folder: Path) -> Plan | None:
-        """Copy the plan that has claimed the URL into an empty folder. Return it, or None if no plan is usable."""
+        """Copy the plan that has claimed the URL into an empty folder.
+
+        Return the plan, or None if there is no usable plan.
+        """
         there = self._claimed()
         if there is None:
             return None
@@ -110,7 +113,10 @@ class Uploads:
         return None
 
     def keep(self, record: Record, made: Path, records: Path, plan: Plan) -> None:
-        """Upload a shard's tar and .idx from the folder `made`, then its record; then remove both from `made`."""
+        """Upload a shard's tar and .idx from the folder `made`, then its record.
+
+        Then remove the tar and .idx from `made`.
+        """
         for name in (f"{record.name}.tar", f"{record.name}.idx"):
             self.remote.put(name, made / name)
         self.remote.put(self._record(plan, record.name), record_path(records, record.name))
@@ -118,7 +124,7 @@ class Uploads:
             (made / name).unlink(missing_ok=True)
 
     def finished(self, jobs: Collection[Job], plan: Plan, records: Path) -> dict[str, Record]:
-        """The records of jobs whose shard is at the URL and was made from the files in the plan.
+        """Return, by shard name, the records of jobs whose shard is at the URL and was made from the files in the plan.
 
         The records are fetched into the folder `records`.
         """
@@ -140,17 +146,18 @@ class Uploads:
         return record if whole and record.made_of == digest_of(plan.listed(job)) else None
 
     def forget(self, names: Collection[str], plan: Plan) -> None:
-        """Remove records whose shards will be made again, because a record must never describe an earlier tar."""
+        """Remove the records of shards that will be made again, because a record must never describe an earlier tar."""
         self._remove([self._record(plan, name) for name in names])
 
     def publish(self, made: Path, records: Collection[Record]) -> None:
-        """Upload the files beside the tars, the manifest last; then remove the claim, the plan and the records.
+        """Upload the set's files other than tars and .idx, the manifest last.
 
-        Raises HeadraceError if shards are missing or changed.
+        Then remove the claim, the plan and the records. Raises HeadraceError if shards are missing or changed.
         """
         if not _are_there(records, self.sizes()):
             raise HeadraceError(
-                f"{self.url}: finished shards are missing there or have changed. Start again to replace them"
+                f"{self.url}: finished shards are missing there or have changed. "
+                "Give the same command again to replace them"
             )
         manifest = made / MANIFEST
         for path in sorted(made.iterdir()):

@@ -68,7 +68,7 @@ def test_sets_that_nothing_is_appended_to(tiny_set: Path, grown: Path, tmp_path:
         add(source, tmp_path / "tars")
     (grown / REPORT).unlink()
     (grown / REPORT).mkdir()
-    with pytest.raises(DataError, match=rf"{REPORT}: cannot be read .* would lose it"):
+    with pytest.raises(DataError, match=rf"{REPORT}: cannot be read .* would be lost"):
         add(written({"n01/late.jpg": 5}, tmp_path / "late"), grown)
     (grown / REPORT).rmdir()
     (grown / "notes.txt").write_text("mine")

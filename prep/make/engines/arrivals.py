@@ -1,7 +1,7 @@
-"""Waits until this host sees what other hosts have written into a shared folder.
+"""Waits until this host can see the files that other hosts have written into a shared folder.
 
-A network disk may show a new file to other hosts only after a minute. A file that never appears was written elsewhere:
-two hosts may have different folders at the same path.
+A network disk may show a new file to other hosts only after a minute. If a file never appears, the hosts probably have
+different folders at the same path.
 """
 
 import time
@@ -15,14 +15,17 @@ _LOOK_EVERY = 0.2  # seconds
 
 
 class Arrivals:
-    """Waits until shards' records appear in the folder `records`; `patience`: seconds that a record may take."""
+    """Waits until the records (result files) of shards appear in the folder `records`.
+
+    A record may take at most `patience` seconds to appear.
+    """
 
     def __init__(self, records: Path, patience: float = _PATIENCE) -> None:
         self._records, self._patience = records, patience
         self._due: dict[str, float] = {}  # by the name of a shard whose record is not seen yet: the latest time for it
 
     def add(self, name: str) -> None:
-        """Expect the record of a shard. Raises UsageError if an expected record is overdue."""
+        """Expect the record of this shard too. Raises UsageError if an expected record is overdue."""
         self._due[name] = time.monotonic() + self._patience
         self._look()
 
@@ -37,7 +40,7 @@ class Arrivals:
         name, due = min(self._due.items(), key=lambda one: one[1], default=("", 0.0))
         if name and time.monotonic() > due:
             raise UsageError(
-                f"{self._records}: the record of {name}, which another host has written, does not appear here. OUT "
+                f"{self._records}: another host has written the record of {name}, but it does not appear here. OUT "
                 "must be in one folder that all hosts share, not in a separate folder of each host at the same path"
             )
         return bool(name)

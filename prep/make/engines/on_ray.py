@@ -1,7 +1,7 @@
 """Makes shards as tasks of Ray: on the hosts of a cluster that share SOURCE and OUT, or in processes of this machine.
 
 A task makes one shard, writes it into the shared folder and returns the shard's record. If the host or the process of a
-task dies, Ray starts the task again elsewhere. If a task raises an error, the run ends.
+task dies, Ray starts the task again on another host or in a new process. If a task raises an error, the run ends.
 """
 
 import os
@@ -36,8 +36,8 @@ _STORE = 80_000_000  # bytes for objects on this machine: about the least that R
 def on_ray(address: str | None, source: Location, most: int | None, say: Say) -> Iterator[Engine]:
     """A context with an engine that uses Ray: the cluster at `address`, or Ray started on this machine.
 
-    `source` is absolute. `most` is the largest number of tasks at a time on a cluster; None: two tasks for each CPU of
-    the cluster. The context works only in the main thread.
+    `source` is absolute. `most` is the largest number of tasks that run at a time on a cluster; None means two for each
+    CPU of the cluster. The context works only in the main thread, because it handles signals.
 
     Raises UsageError if Ray is not installed, or if no cluster answers at the address.
     """
@@ -89,7 +89,7 @@ class _Tasks:
             connect(self._ray, address="local", num_cpus=workers, include_dashboard=False, object_store_memory=_STORE)
         except (OSError, RuntimeError, ValueError) as error:
             raise HeadraceError(
-                f"Ray does not start on this machine: {first_line(error)}. Omit --engine ray to do without Ray"
+                f"Ray does not start on this machine: {first_line(error)}. Omit --engine ray to use worker processes"
             ) from error
 
     def _starter(self, work: Work) -> Callable[[Job], Any]:
@@ -100,7 +100,10 @@ class _Tasks:
         return lambda job: task.options(name=f"shard {job.name}").remote(astuple(job), [errand], version)
 
     def _bound(self) -> int:
-        """Return how many tasks may run at a time. The default follows the number of CPUs, as hosts join or leave."""
+        """Return how many tasks may run at a time.
+
+        By default, this number changes when hosts join or leave the cluster.
+        """
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _LOOK_EVERY
@@ -138,9 +141,9 @@ class _Tasks:
 def _task(first: Sequence[str], without: Sequence[str]) -> Callable[..., Any]:
     """Return the function that a host runs as a task.
 
-    Ray sends this function as code, so it also runs on a host without Headrace, and reports that Headrace is missing.
-    It may use nothing else from this module. In its process, the folders in `first` are put first in the module search
-    path, and those in `without` are removed from the path.
+    Ray sends the code of the function to the host. So the function also runs on a host without Headrace, where it
+    reports that Headrace is missing. The function may use nothing else from this module. It puts the folders in `first`
+    at the beginning of the module search path, and removes those in `without` from the path.
     """
 
     def make(job: Sequence[Any], errand: list[Any], version: str) -> Any:
@@ -159,8 +162,8 @@ def _task(first: Sequence[str], without: Sequence[str]) -> Callable[..., Any]:
 def _search() -> tuple[list[str], list[str]]:
     """Return the folders to put first in a host's module search path, and those to remove from it.
 
-    The first list has the folders in PYTHONPATH. The second list has the current folder, which Ray adds, if this
-    process does not search it.
+    The first list has the folders in PYTHONPATH. Ray adds the current folder to the path; the second list has this
+    folder if this process does not search it.
     """
     named = [os.path.abspath(one) for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]  # noqa: PTH100
     here = os.getcwd()  # noqa: PTH109  texts, as in sys.path
@@ -168,7 +171,7 @@ def _search() -> tuple[list[str], list[str]]:
 
 
 def _refuse_copy(work: Work, source: Location) -> None:
-    """Raise UsageError if the source is read from a copy that other hosts cannot open."""
+    """Raise UsageError if prep reads the source from a copy on this machine, which other hosts cannot open."""
     if isinstance(work.reader, TarReader) and work.reader.is_of_a_copy:
         raise UsageError(
             f"{source}: prep reads this source from a copy that only this machine can open. Unpack the source in a "

@@ -36,7 +36,10 @@ class _Stopped(Exception):  # noqa: N818 - not an error: the run is being given 
 
 
 def make_shards(jobs: list[Job], work: Work, workers: int, tick: Tick) -> Iterator[Record]:
-    """Make the shards of all jobs; yield a record when a job has finished. An error that `tick` raises ends the run."""
+    """Make the shard of each job; yield the record of a shard when the shard is finished.
+
+    An error that `tick` raises ends the run.
+    """
     if workers == 1 or len(jobs) <= 1:
         for job in jobs:
             yield make_shard(job, work, tick)
@@ -75,7 +78,7 @@ def _in_workers(jobs: list[Job], work: Work, workers: int, tick: Tick) -> Iterat
 
 
 class _Worker:
-    """Controls a worker process from its parent."""
+    """The parent's side of a worker process: starts the process, sends it jobs and receives its answers."""
 
     def __init__(self, work: Work) -> None:
         # Spawned, not forked: nothing of the parent (threads, descriptors, locks) leaks into a worker.
@@ -114,7 +117,7 @@ def _with_news(workers: set[_Worker]) -> list[_Worker]:
 
 @contextmanager
 def _death_is_an_error() -> Iterator[None]:
-    """A context that turns the error of a broken pipe into a message: a worker process died."""
+    """A context that turns a broken pipe into a HeadraceError, which says that a worker process died."""
     try:
         yield
     except (EOFError, OSError) as error:
@@ -126,7 +129,7 @@ def _death_is_an_error() -> Iterator[None]:
 
 @contextmanager
 def _no_start_is_an_error(workers: int) -> Iterator[None]:
-    """A context that explains the system's error if it cannot create another process or pipe."""
+    """A context that turns the system's error about too many processes or pipes into a HeadraceError."""
     try:
         yield
     except OSError as error:
@@ -177,7 +180,8 @@ def _serve(pipe: Connection, work: Work, parent: int) -> None:
 class _Telling:
     """A worker's side of the pipe to its parent. Raises _Stopped when the parent has closed the pipe.
 
-    Samples are reported at most every 0.1 s: one report costs as much time as four small images, in both processes.
+    Finished samples are reported at most every 0.1 s, because one report takes both processes as much time as four
+    small images.
     """
 
     def __init__(self, pipe: Connection) -> None:
@@ -187,14 +191,17 @@ class _Telling:
         self._due = 0.0
 
     def count(self, samples: int, bad: list[Bad]) -> None:
-        """Count `samples` more finished samples, of which those in `bad` are bad; report them if a report is due."""
+        """Count `samples` more finished samples, including the bad images in `bad`.
+
+        Report the counts if the last report is at least 0.1 s old.
+        """
         self._samples += samples
         self._bad += bad
         if time.monotonic() >= self._due:
             self._report()
 
     def answer(self, answer: Record | HeadraceError) -> None:
-        """Report the result of a job, after all its samples."""
+        """Report the samples that are not yet reported, then the result of the job."""
         self._report()
         self._send(answer)
 

@@ -1,7 +1,7 @@
 """Connects this process to Ray: to a cluster, or to Ray processes that are started on this machine.
 
-Ray is optional (`pip install "headrace[ray]"`). Ray changes how signals end a process, and some of Ray's processes live
-a minute longer than a process that is killed. So here a signal first shuts down Ray, then ends this process as usual.
+Ray is optional (`pip install "headrace[ray]"`). If a signal ends a process that uses Ray, some of Ray's processes live
+on for a minute. So this module handles SIGTERM and SIGHUP: they first shut down Ray, then end this process as usual.
 """
 
 import logging
@@ -21,7 +21,10 @@ _ANSWER_WITHIN = 10.0  # seconds for the head of a cluster to take a connection
 
 
 def load_ray() -> Any:
-    """Import Ray and return it. It sends no usage statistics, unless the user has set RAY_USAGE_STATS_ENABLED."""
+    """Import Ray and return the module.
+
+    Ray then sends no usage statistics, unless the user has set RAY_USAGE_STATS_ENABLED.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray  # noqa: PLC0415  optional
@@ -34,7 +37,7 @@ def load_ray() -> Any:
 def session(ray: Any) -> Iterator[None]:
     """A context that shuts down Ray at its end, also on SIGTERM or SIGHUP; such a signal then ends the process.
 
-    A signal that is ignored, or has a handler already, is not handled here. The context works only in the main thread.
+    A signal that this process already ignores or handles is left as it is. The context works only in the main thread.
     """
     taken = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
     for one in taken:
@@ -67,7 +70,10 @@ def connect(ray: Any, **where: object) -> None:
 
 
 def refuse_silent(address: str) -> None:
-    """Raise UsageError if the address is invalid or nothing answers there: Ray itself would try for minutes."""
+    """Raise UsageError if the address is invalid or nothing answers there.
+
+    Ray itself would try for minutes to connect.
+    """
     wanted = "Give HOST:PORT of the cluster's head, as `ray start --head` prints it"
     try:
         found = urlsplit(f"//{address}")
@@ -83,5 +89,5 @@ def refuse_silent(address: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, because Ray's messages are long."""
+    """Return the first line of an error's message; the messages of Ray have many lines."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,7 +1,7 @@
-"""Makes a shard on a host other than the one that planned it.
+"""Makes a shard as a task of Ray, on any host of the cluster.
 
-The host must have the same version of Headrace, and see SOURCE and OUT at the same paths. If a host dies
-just after it has finished a shard, the next host that gets the job uses this shard.
+The host must have the same version of Headrace, and see SOURCE and OUT at the same paths. If a host dies just after it
+has finished a shard, the next host that gets the same job keeps the finished shard.
 """
 
 import platform
@@ -22,14 +22,14 @@ from headrace.shards.version import running_version
 
 @dataclass(frozen=True)
 class Errand:
-    """The data that all jobs of a run share."""
+    """The data that all jobs of a prep share, and that every host gets: its settings, and the place of the source."""
 
     work: Work
     source: Location
 
 
 def make_there(job: Sequence[Any], errand: Callable[[], Errand], version: str) -> Record | HeadraceError:
-    """Make the shard of a job, given by its fields; return its record, or an error that a user can act on.
+    """Make the shard of a job, given as the fields of `Job`; return its record, or an error that a user can act on.
 
     Other errors are raised. `version` is the version of Headrace that planned the job; if this host has another
     version, `errand` is not called.

@@ -1,6 +1,6 @@
 """Describes a requested subset, its parent set and the choice of samples, as the subset's manifest records them.
 
-The options include those of the parent, which tell how images were changed and how samples are divided into tars.
+The recorded options include those of the parent, because the subset's images were made with them.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from headrace.shards.stamps import stamp_of
 from headrace.shards.urls import Location
 
 Ids = dict[str, NDArray[np.int64]]
-"""By the name of a split: the ids of samples in it, int64 (n,), in ascending order."""
+"""The ids of chosen samples, int64 (n,), in ascending order, by the name of their split."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Asked:
     def __post_init__(self) -> None:
         if self.where is not None and len(self.where) > MAX_TEXT:
             raise UsageError(
-                f"--where: {len(self.where):,} characters, but the limit is {MAX_TEXT:,}. List the samples with --ids"
+                f"--where: {len(self.where):,} characters, but the limit is {MAX_TEXT:,}. "
+                "List the samples in a file, with --ids"
             )
 
     @property
@@ -52,7 +53,7 @@ class Asked:
 
     @property
     def options(self) -> dict[str, Scalar]:
-        """The options for the manifest: those of the parent, and `own`."""
+        """The options for the manifest: those of the parent set, and those in `own`."""
         return self.parent.options | self.own
 
     def source(self, samples: int) -> SourceInfo:
@@ -66,7 +67,7 @@ class Asked:
 
 
 def digest_of(ids: Ids) -> str:
-    """The SHA-256 over sorted ids, which does not depend on the order in which a file lists them."""
+    """Return a SHA-256 of sample ids, which does not depend on the order in which a file lists the ids."""
     state = hashlib.sha256()
     for name, own in sorted(ids.items()):
         state.update(f"{name} {len(own)}\n".encode())
@@ -77,7 +78,7 @@ def digest_of(ids: Ids) -> str:
 def existing(out: Path, asked: Asked) -> Manifest | None:
     """Return the manifest of the set in `out` if it is this subset; None if `out` is missing or empty.
 
-    Raises UsageError if `out` has anything else.
+    Raises UsageError if `out` is anything else.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
@@ -85,14 +86,14 @@ def existing(out: Path, asked: Asked) -> Manifest | None:
         raise UsageError(f"{out}: it exists and is not a shard set (no {NAME} in it). Choose another OUT")
     manifest = load(out)
     if manifest.source.layout != SUBSET:
-        raise UsageError(f"{out}: it exists and is not a subset. Choose another OUT")
+        raise UsageError(f"{out}: this shard set is not a subset. Choose another OUT")
     if other := _differing(manifest.options, asked.own):
         raise UsageError(f"{out}: it is another subset: {', '.join(other)}. Choose another OUT, or remove this subset")
     return ShardSet.open(out).manifest
 
 
 def _differing(made: Mapping[str, Scalar], asked: Mapping[str, Scalar]) -> list[str]:
-    """The differences between an existing subset and the requested one, as phrases."""
+    """Return the differences between an existing subset and the requested one, as phrases."""
     words = {"subset_of": "of the set", "ids": "of ids with SHA-256"}
     return [
         f"{words.get(name, '--' + name.replace('_', '-'))} {made.get(name)} (now {value})"

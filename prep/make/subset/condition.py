@@ -1,8 +1,8 @@
 """Finds the samples that meet a condition in SQL, with DuckDB over the index, one row group at a time.
 
-Only this module uses DuckDB, which is optional (`pip install "headrace[query]"`). DuckDB receives checked rows and has
-no access to files, the network, extensions or variables of this process. A condition is a single expression; a second
-statement is a syntax error.
+Only this module uses DuckDB, which is optional (`pip install "headrace[query]"`). DuckDB receives rows of the index
+that are already checked. It has no access to files, the network, extensions or Python variables. A condition is a
+single expression; a second statement is a syntax error.
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ def matching(shards: ShardSet, condition: str) -> Ids:
             if not first and not np.array_equal(parts[-1], query.ids(rows)):
                 raise UsageError(
                     f"--where {condition}: the condition gives different results each time, as random() does. Use "
-                    "only columns: crc32 % 100 < 10 selects a tenth"
+                    "only columns; for example, crc32 % 100 < 10 selects a tenth of the samples"
                 )
             first += len(rows)
         found[split.name] = np.concatenate(parts)
@@ -59,7 +59,7 @@ def _rows(split: str, first: int, columns: dict[str, Any], classes: tuple[str, .
 
 
 class _Query:
-    """A condition, with a DuckDB database in memory that evaluates it."""
+    """A condition, with a DuckDB database in memory that evaluates the condition."""
 
     def __init__(self, condition: str) -> None:
         try:
@@ -73,13 +73,13 @@ class _Query:
         self._database.execute("SET lock_configuration = true")
 
     def ids(self, rows: Any) -> NDArray[np.int64]:
-        """The ids of the rows that meet the condition, in ascending order."""
+        """Return the ids of the rows that meet the condition, int64 (n,), in ascending order."""
         try:
             chosen = self._database.from_arrow(rows).filter(self._condition).project("id").fetchnumpy()["id"]
         except self._failed as error:
             first = str(error).splitlines()[0]
             raise UsageError(
-                f"--where {self._condition}: {first}. Give one condition over {', '.join(COLUMNS)}"
+                f"--where {self._condition}: {first}. Give one condition with these columns: {', '.join(COLUMNS)}"
             ) from error
         found: NDArray[np.int64] = np.sort(np.asarray(chosen, np.int64))
         return found

@@ -80,7 +80,7 @@ def _copy(
     number: int,
     between: tuple[int, int],
 ) -> Copied:
-    """Write one tar with its .idx, for the samples with these indices."""
+    """Write one tar with its .idx, for the samples `ids[first:last]`; `between` is (first, last)."""
     name, offsets, lines = plan.shard_name(split.name, number), list[int](), list[str]()
     with store.replacing(folder / f"{name}.tar") as stream:
         writer = TarWriter(stream)
@@ -98,7 +98,7 @@ def _copy(
 
 
 def bytes_needed(sizes: Sequence[NDArray[np.int32]]) -> int:
-    """The approximate number of bytes that a subset takes on the disk.
+    """Return the approximate number of bytes that a subset takes on the disk.
 
     `sizes` has an array of JPEG sizes for each split.
     """
