@@ -122,7 +122,7 @@ def _apply(values: dict[str, Any], setting: str) -> None:
 
 
 def explain(name: str, error: ValidationError) -> str:
-    """Return the text of an error about the recipe called `name`: each problem of its values, with the key."""
+    """Return an error text about the recipe called `name`: what is wrong with each invalid value, with its key."""
     lines = []
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"] if part not in CHOICES)

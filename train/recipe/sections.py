@@ -132,8 +132,8 @@ class Augment(Section):
         shares = [share for share, _ in self.sizes]
         if shares and (shares[0] != 0 or shares != sorted(set(shares))):
             raise ValueError(
-                f"sizes begin at the shares {shares} of the run: the first share must be 0, and each later share must be "
-                "larger than the share before"
+                f"sizes begin at the shares {shares} of the run: the first share must be 0, and each later share "
+                "must be larger than the share before"
             )
         return self
 
