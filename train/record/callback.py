@@ -21,7 +21,7 @@ class Callback:
         """Called with the last steps' losses: every `runtime.log_every` steps, and before each evaluation and save."""
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Called with an epoch's results, after its evaluation and after metrics.jsonl and epochs.csv got its row."""
+        """Called with an epoch's results after its evaluation, when its row is in metrics.jsonl and epochs.csv."""
 
     def on_saved(self, saved: Saved) -> None:
         """Called when a checkpoint is on disk: after each epoch, and after a save requested by recipe or signal."""
