@@ -20,10 +20,11 @@ _PATIENCE_SECONDS = 3.0  # time for the launcher to see which rank failed first,
 def ending_together(stop: StopRequest) -> Iterator[None]:
     """Within this context, an error ends this rank's process at once, without a cleanup that waits for other ranks.
 
-    The failed rank prints the reason and exits. Its connections close, so the other ranks notice that it is gone. The
-    other ranks wait for the launcher's SIGTERM, so that the run ends with the message and the exit code of the failed
-    rank. They print their own error only if no SIGTERM comes. For a single process, or in a process group of another
-    framework, the context does nothing, and the error is raised to the caller.
+    The failed rank prints its error and exits. Its network connections then close, which tells the other ranks that the
+    failed rank is gone. The other ranks wait a few seconds for SIGTERM from the launcher. They print an error of their
+    own only if no SIGTERM comes. The run thus ends with the message and the exit code of the failed rank. The context
+    does nothing for a single process, or if another framework made the process group; the error is then raised to the
+    caller.
     """
     if World.around().size == 1 or World.is_met():
         yield
@@ -49,7 +50,8 @@ def ending_together(stop: StopRequest) -> Iterator[None]:
 def one_of_many() -> Iterator[None]:
     """Within this context, an error or a signal on one rank ends all ranks at once.
 
-    Only commands that save nothing use this context. It has no effect if there is only one process.
+    This context is meant for commands that have nothing to save. The context has no effect if there is only one
+    process.
     """
     if World.around().size == 1 or World.is_met():
         yield
@@ -59,7 +61,7 @@ def one_of_many() -> Iterator[None]:
 
 
 def end_process(text: str, code: int) -> None:
-    """Print `text` to standard error and end this process at once with exit code `code`, waiting for nothing."""
+    """Print `text` to standard error, then end this process at once with exit code `code`, without any cleanup."""
     sys.stdout.flush()
     sys.stderr.write(f"{text}\n" if text else "")
     sys.stderr.flush()

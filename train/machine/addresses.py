@@ -1,4 +1,4 @@
-"""Finds the network addresses of this host: all addresses, the one used towards a host, and the one of its own name."""
+"""Finds this host's addresses: all of them, the sender's address for a given host, and that of the host's name."""
 
 import array
 import socket
@@ -11,7 +11,7 @@ _ANY_PORT = 9
 
 
 def addresses_of_host() -> dict[str, str]:
-    """Return the addresses of this host's interfaces, mapped to the interfaces' names, IPv4 first.
+    """Return a dict from each address of this host to the name of its network interface, IPv4 addresses first.
 
     The result is empty on systems other than Linux.
     """
@@ -44,7 +44,7 @@ def address_towards(host: str) -> str:
 
 
 def address_of_name() -> str:
-    """Return the address that gloo chooses: the first local address of the host's name, else the loopback address."""
+    """Return the address that gloo uses by default: the first local one of the host's name, or else 127.0.0.1."""
     with suppress(OSError):
         for family, kind, _, _, address in socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM):
             with suppress(OSError), socket.socket(family, kind) as probe:

@@ -8,11 +8,11 @@ _RECLAIMABLE = ("active_file ", "inactive_file ")
 
 
 def usable_memory() -> int | None:
-    """Return the bytes of memory that may still be used.
+    """Return how many bytes of memory this process may still use.
 
-    This is the kernel's "available" memory, or the unused part of the cgroup's limit if that part is smaller. Cached
-    pages of files count as available, because the kernel drops them if needed. Returns None if the system gives neither
-    number.
+    The result is the kernel's "available" memory, or the unused part of the cgroup's limit if that part is smaller.
+    Cached pages of files count as available, because the kernel drops them if needed. Returns None if the system gives
+    neither number.
     """
     known = [found for found in (_available(), _left_in_group()) if found is not None]
     return min(known, default=None)

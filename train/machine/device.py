@@ -1,7 +1,8 @@
 """Hides the differences between a CPU and a GPU from all other modules: placement, precision, layout, streams, sync.
 
-All other code calls the same methods for a CPU and for a GPU; on a CPU the methods for streams do nothing. Making an
-Accelerator changes no settings of the process; only `headrace.train.run.process` changes them.
+All other code calls the same methods for a CPU and for a GPU; on a CPU the methods for streams do nothing. Creating an
+`Accelerator` does not change settings of the process, such as its current GPU; only `headrace.train.run.process`
+changes such settings.
 """
 
 import os
@@ -39,7 +40,7 @@ def lies_on_cpu(x: Tensor) -> bool:
 
 
 class Memory(NamedTuple):
-    """Device memory in bytes: the total, the peak in torch's tensors, and the use by the decoder and other programs."""
+    """A device's memory in bytes: its total, the peak use by torch's tensors, and the present use outside torch."""
 
     total: int
     peak: int
@@ -65,7 +66,7 @@ class Accelerator:
 
     @classmethod
     def of(cls, device: torch.device | str | int | None) -> "Accelerator":
-        """Return the Accelerator for a device of torch; None means the current GPU, or the CPU if torch has no GPU.
+        """Return the Accelerator for a torch device; None means the current GPU, or the CPU if torch has no GPU.
 
         Raises UsageError for any other kind of device, and for a GPU that is not available.
         """
@@ -83,7 +84,7 @@ class Accelerator:
 
     @staticmethod
     def look() -> Gpus:
-        """Return the GPUs that torch can use on this machine, with torch's message if there are none."""
+        """Return the GPUs that torch can use on this machine, with torch's error message if there are none."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the reason is requested below, and told in one line
             count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -101,7 +102,7 @@ class Accelerator:
 
     @property
     def ordinal(self) -> int | None:
-        """The number of the GPU, for other libraries; None for the CPU."""
+        """The index of the GPU, to pass to other libraries such as DALI; None for the CPU."""
         return self._index
 
     def has(self, precision: str) -> bool:
@@ -135,8 +136,8 @@ class Accelerator:
     def decode_placement(self, wanted: str) -> str:
         """Return where JPEGs are decoded: "cpu", or "mixed" (nvJPEG).
 
-        "auto" gives "cpu", because this method does not get the sizes of the images, on which the choice depends.
-        Raises UsageError if mixed decoding is requested without a GPU.
+        "auto" gives "cpu" here: a choice by the sizes of the images is made elsewhere, because this method does not
+        know the sizes. Raises UsageError if mixed decoding is requested without a GPU.
         """
         if wanted == "mixed" and self._index is None:
             raise UsageError("runtime.decode is mixed, which needs a GPU; this run is on the CPU. Use cpu or auto")
@@ -152,7 +153,7 @@ class Accelerator:
         return ["fp32", "bf16"] if torch.cpu._is_avx512_bf16_supported() else ["fp32"]  # noqa: SLF001
 
     def place(self, model: nn.Module, dtype: torch.dtype) -> None:
-        """Move the model to the device, in the device's memory format, with its values in `dtype`."""
+        """Move the model to the device, and convert it to the device's memory format and to `dtype`."""
         model.to(self.device, dtype)
         model.to(memory_format=self._memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
 
@@ -171,7 +172,7 @@ class Accelerator:
 
     @contextmanager
     def side_stream(self) -> Iterator[torch.cuda.Stream | None]:
-        """Within this context, GPU work goes to a stream separate from that of the training step."""
+        """Within this context, GPU work runs on a second stream, beside the stream of the training step."""
         if self._side is None:
             yield None
         else:
@@ -179,7 +180,7 @@ class Accelerator:
                 yield self._side
 
     def named(self, name: str) -> AbstractContextManager[Any]:
-        """Return a context whose work NVIDIA's tools show under `name`, as an NVTX range; it does nothing on a CPU."""
+        """Return a context that NVIDIA's profilers show as an NVTX range called `name`; on a CPU it does nothing."""
         return nullcontext() if self._index is None else torch.cuda.nvtx.range(name)
 
     def mark(self) -> torch.cuda.Event | None:
@@ -203,10 +204,10 @@ class Accelerator:
 
     @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
-        """Within this context, torch's random numbers on this device and on the CPU follow from the seed.
+        """Within this context, torch's random numbers on this device and on the CPU depend only on `seed`.
 
-        The states of the generators are restored afterwards; other GPUs' generators are not changed. The host does not
-        wait for the device.
+        The states of the generators are restored afterwards; other GPUs' generators are not changed. The seeding does
+        not make the host wait for the device.
         """
         generators = [torch.default_generator]
         if self._index is not None:
@@ -244,7 +245,7 @@ class Accelerator:
         return Memory(total, torch.cuda.max_memory_allocated(self.device), total - free - reserved)
 
     def release(self) -> None:
-        """Release device memory that torch holds unused, and reset the recorded peak of memory."""
+        """Release device memory that torch caches but does not use, and reset the peak that `memory` returns."""
         if self._index is not None:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)

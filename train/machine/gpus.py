@@ -7,7 +7,7 @@ from headrace.shards.errors import UsageError
 
 @dataclass(frozen=True)
 class Gpus:
-    """The GPUs that torch found on this machine. `said` is torch's message if CUDA does not start."""
+    """The GPUs that torch found on this machine. `said` is torch's error message if CUDA cannot be initialised."""
 
     count: int
     torch: str  # its version
@@ -44,7 +44,7 @@ class Gpus:
 
     @property
     def hint(self) -> str:
-        """A short reason why a CUDA build of torch has no GPU to use; "" if it has one, or for a CPU build."""
+        """A short reason why a CUDA build of torch finds no GPU; "" if torch finds one, or is a CPU build."""
         if self.count or self.built_for is None:
             return ""
         if self._hidden:

@@ -2,10 +2,11 @@
 
 A host that loses power or network closes no connections. The other hosts would wait for the time-out of collectives,
 which must be long enough for compiling, saving and filling caches. Therefore a thread of each rank writes a sign of
-life to the launcher's key-value store every few seconds. The thread also reads the sign of life of the next rank, in a
-ring of all ranks. If the next rank is silent for too long, this process ends. Its connections close, so the other ranks
-notice. The thread also runs while the main thread is busy or waiting. If the host of the store is gone, reading the
-store blocks the thread; therefore a second thread measures the silence.
+life to the launcher's key-value store every few seconds. The thread also reads the sign of life of the next rank; the
+last rank reads that of rank 0. If the next rank is silent for too long, the reading rank ends its own process. The
+connections of this process then close, which tells the other ranks that the run has failed. The thread also runs while
+the main thread is busy or waiting. If the host of the store is gone, reading the store blocks the thread; therefore a
+second thread measures the silence.
 """
 
 import os
@@ -45,7 +46,7 @@ class Heartbeat:
             thread.start()
 
     def stop(self, *, done: bool) -> None:
-        """Stop writing signs of life. With `done`, the rank has finished, so its later silence is not an error."""
+        """Stop writing signs of life; `done` tells the other ranks that the silence of this rank is not an error."""
         self._done = done
         self._over.set()
         for thread in self._threads:  # an interpreter that exits while a thread is inside the store would abort
@@ -62,7 +63,7 @@ class Heartbeat:
                 self._store.set(_key(self._rank), _DONE)
 
     def _listen(self) -> None:
-        """Record whether the next rank has written a sign of life; skip ranks that have finished."""
+        """Record the time if the next rank has written a new sign of life; skip ranks that have finished."""
         if self._next != self._rank and self._store.check([_key(self._next)]):
             beat = self._store.get(_key(self._next))
             if beat != self._last:
@@ -88,7 +89,7 @@ class Heartbeat:
 def beating(world: World, seconds: float) -> Iterator[None]:
     """Within this context, the ranks of several hosts detect each other's silence by heartbeats.
 
-    The context has no effect on a single host, where the kernel reports the end of each process.
+    The context has no effect on a single host: there the kernel closes the connections of every process that ends.
     """
     store = world.store_of_thread()
     if store is None:

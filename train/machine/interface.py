@@ -1,10 +1,10 @@
 """Chooses the network interface over which ranks on several hosts connect.
 
 gloo listens on the address that the host's own name resolves to, and tells the other ranks to connect there. On Debian
-and Ubuntu a host's name resolves to 127.0.1.1, which no other host can reach. In that case gloo is given the interface
-towards the other hosts, and NCCL is given the same interface as a hint. The user's GLOO_SOCKET_IFNAME and
-NCCL_SOCKET_IFNAME take precedence. Before the process group is made, each host tries to connect to rank 0: if no
-connection is possible, making the group would fail only after its time-out.
+and Ubuntu a host's name resolves to 127.0.1.1, which no other host can reach. In that case this module sets
+GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the interface towards the other hosts. A variable that the user has set is
+kept. Before the process group is made, each host tries to connect to rank 0. Without this test, an impossible
+connection would be noticed only after the time-out of the process group.
 """
 
 import json
@@ -34,7 +34,7 @@ class Store(Protocol):
 
 
 class Way(NamedTuple):
-    """An address of a host and the name of its interface, which is "" if unknown."""
+    """An address of a host, and the name of the network interface with this address; "" if the name is unknown."""
 
     address: str
     interface: str
@@ -81,7 +81,7 @@ def choose_interface(store: Store, rank: int, size: int, main: str, *, tries: bo
 def _address_to_others(store: Store, rank: int, size: int, main: str) -> str:
     """Return the address from which this rank would send to rank 0.
 
-    On rank 0, return the address from which it would send to the first other host; "" if there is no other host.
+    On rank 0, return the address from which rank 0 would send to the first other host; "" if there is no other host.
     """
     if rank:
         own = address_towards(main)
@@ -119,7 +119,7 @@ def _used_by_gloo(found: str) -> Way:
 
 @contextmanager
 def _listening(store: Store, used: Way) -> Iterator[None]:
-    """Within this context, rank 0 listens on the address that gloo will use; the kernel completes the connections."""
+    """Within this context, rank 0 listens on the address that gloo will use, so that ranks can try to connect."""
     family = socket.AF_INET6 if ip_address(used.address).version == 6 else socket.AF_INET
     with socket.create_server((used.address, 0), family=family, backlog=_BACKLOG) as server:
         store.set("listens", json.dumps([*used, server.getsockname()[1]]))

@@ -24,8 +24,8 @@ _GRACE_SECONDS = 30  # time for the ranks to save and exit
 def launch(processes: int, arguments: Sequence[str], told: Mapping[str, str] | None = None) -> int:
     """Run this interpreter with `arguments` in `processes` ranks; return 0, or the exit code of the first failed rank.
 
-    The variables `told` are added to the environment of the ranks. The ranks find modules in the same places as this
-    process. A signal to stop is passed on to the ranks, which save and exit; a second signal kills them. Raises
+    The variables `told` are added to the environment of the ranks. The ranks import modules from the same folders as
+    this process. A signal to stop is passed on to the ranks, which save and exit; a second signal kills them. Raises
     HeadraceError if a rank was killed or cannot be started.
     """
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the error line of the rank itself is clearer
@@ -55,7 +55,7 @@ def _start(
 
 
 def _outcome(ranks: PContext, stop: StopRequest) -> int:
-    """Wait until all ranks have ended, stop them if one fails or a signal comes, and return the exit code."""
+    """Wait until all ranks have ended, and return the exit code; stop all ranks if one rank fails or a signal comes."""
     while (result := ranks.wait(timeout=0)) is None and not stop.comes_within(_POLL_SECONDS):
         pass
     if result is None:
@@ -86,7 +86,7 @@ def _of_first_failure(failures: Mapping[int, ProcessFailure]) -> int:
 
 @contextmanager
 def _meeting_file() -> Iterator[str]:
-    """Within this context, there is a new empty file through which the ranks connect; yields its path.
+    """Within this context, a new empty file exists, through which the ranks connect; yields the path of the file.
 
     Only this user can open the file. The file is in this process's memory and disappears with the process, even after
     SIGKILL. On a system without files in memory, the file is in a new folder of mode 0700, which is removed at the end.
@@ -103,7 +103,7 @@ def _meeting_file() -> Iterator[str]:
 
 
 def _memory_file() -> int | None:
-    """Return the descriptor of a new file in memory that this user's processes can open; None if not supported."""
+    """Return the descriptor of a new file in memory that this user's processes can open; None if unsupported."""
     try:
         number = os.memfd_create("headrace")
     except (AttributeError, OSError):
@@ -129,7 +129,7 @@ def _children() -> set[int]:
 
 
 def _kill_children_but(others: set[int]) -> None:
-    """Kill the remaining ranks: all children of this process except `others`, its children from before the launch."""
+    """Kill the remaining ranks: all children of this process except `others`, which existed before the launch."""
     for number in _children() - others:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)

@@ -18,7 +18,7 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class Numerics:
-    """The number formats of a run: `precision` as named in a recipe; `device` is torch's type, "cpu" or "cuda"."""
+    """The number formats of a run; `precision` is a recipe's name such as "bf16", `device` is "cpu" or "cuda"."""
 
     precision: str = "fp32"
     device: str = "cpu"
@@ -40,7 +40,7 @@ class Numerics:
 
     @property
     def exact(self) -> bool:
-        """Whether products use all bits of their factors, unlike products in TF32."""
+        """Whether the arithmetic has at least the full precision of float32: True for fp32 and fp64."""
         return self.precision in ("fp32", "fp64")
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -63,5 +63,5 @@ def load_scaler(scaler: Scaler, saved: dict[str, Any]) -> None:
     if not isinstance(scale, float) or not 0 < scale < float("inf"):
         raise ValueError(f"scaler.scale is {scale!r:.40}, not a positive number")
     if type(steps) is not int or not 0 <= steps < scaler.get_growth_interval():
-        raise ValueError(f"scaler._growth_tracker is {steps!r:.40}, not a number of steps")
+        raise ValueError(f"scaler._growth_tracker is {steps!r:.40}, not a valid number of steps")
     scaler.load_state_dict({**scaler.state_dict(), "scale": scale, "_growth_tracker": steps})

@@ -15,7 +15,7 @@ def launcher_environment() -> dict[str, str]:
 
 
 def stop_with_launcher() -> None:
-    """Call `stop_with_parent` if Headrace's launcher started this process. A rank calls this function first."""
+    """Call `stop_with_parent` if Headrace's launcher started this process. A rank calls this before anything else."""
     if _LAUNCHER in os.environ:
         stop_with_parent()
 
@@ -23,8 +23,8 @@ def stop_with_launcher() -> None:
 def stop_with_parent() -> None:
     """Make the kernel send SIGTERM to this process when its parent ends, or send it now if the parent has ended.
 
-    Works only on Linux. Unlike Headrace's launcher, torchrun does not tell a rank its process id. Under torchrun, the
-    parent is therefore the process that was the parent when this module was imported.
+    Works only on Linux. Headrace's launcher tells a rank the launcher's process id, but torchrun does not tell its own.
+    Under torchrun, the parent is therefore taken to be the process that was the parent when this module was imported.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "prctl"):

@@ -1,4 +1,4 @@
-"""Finds the place of a run on this machine: this rank, its device, and its CPU threads."""
+"""Finds the place of a run on this machine: this rank, its device, and the number of its CPU threads."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,10 @@ class Place:
 
     @classmethod
     def find(cls, runtime: Runtime) -> "Place":
-        """Return the place of this process. Raises UsageError if the requested device is not available."""
+        """Return this process's rank, device and number of threads.
+
+        Raises UsageError if the requested device or precision is not available.
+        """
         world = World.around()
         accelerator = Accelerator.choose(runtime.device, world.local_rank, world.local_size)
         accelerator.refuse(runtime.precision)

@@ -1,6 +1,7 @@
-"""Traces a few steps of a run into one file for each rank, and names the parts of each step, also as NVTX ranges.
+"""Records a trace of a few steps of a run in one file for each rank, in which the parts of each step have names.
 
-Parts are marked only while a run is traced; at other times marking a part costs only a function call.
+On a GPU, the parts are NVTX ranges too. Parts are marked only while a trace is recorded; at other times, marking a part
+costs only a function call.
 """
 
 import gzip
@@ -37,7 +38,7 @@ class Part(StrEnum):
 
 
 class _Marking:
-    """`mark` is the function with which all threads of this process mark parts; None while no trace is recorded."""
+    """Holds `mark`, the function that all threads use to mark parts of a step; None while no trace is recorded."""
 
     mark: Callable[[str], AbstractContextManager[Any]] | None = None
 
@@ -49,7 +50,7 @@ def marked(part: Part) -> AbstractContextManager[Any]:
 
 
 class Trace:
-    """Records `steps` steps after the first few of a run, writes the trace to `path`, and calls `say` with its name."""
+    """Traces `steps` steps after the first few of a run, writes the trace to `path`, and reports the file to `say`."""
 
     def __init__(self, steps: int, path: Path, accelerator: Accelerator, say: Callable[[str], None]) -> None:
         self._path, self._say, self._steps = path, say, steps
@@ -114,7 +115,7 @@ class Trace:
 
 
 def _rename(events: list[dict[str, Any]]) -> None:
-    """Rename events in place: exchanges of gradients become "reduce", and threads get their names in Python."""
+    """Rename events of a trace in place: exchanges of gradients become "reduce", and threads get their Python names."""
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
     for event in events:
         if event.get("name") in _COLLECTIVES:

@@ -1,9 +1,9 @@
 """Lets ranks agree on a new name for their rendezvous, which no earlier start of the ranks has used.
 
-After a restart, the elastic launcher may give the ranks the same store again, with the addresses that the ranks of the
-last attempt left in it. This was seen in torch 2.13. If a host comes back, no environment variable tells the attempts
-apart. A rank that reads the old addresses would connect to dead processes. So a rank uses an entry only after the
-entry's writer has shown that it is alive:
+After a restart, the elastic launcher may give the ranks the same key-value store as before (seen in torch 2.13). The
+store then still holds the addresses of the ranks from before the restart. A rank that reads these addresses would
+connect to dead processes. If a lost host comes back, no environment variable tells a rank whether the store is new. So
+a rank uses an entry only after the entry's writer has shown that it is alive:
 
     rank 0              challenge = C (new)              waits for answer/C/1 ... answer/C/N-1
     rank r              reads C, answer/C/r = A (new)    waits for go/A, and reads C again meanwhile

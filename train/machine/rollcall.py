@@ -15,7 +15,7 @@ _END_SECONDS = 30.0
 
 
 class RollCall:
-    """Answers for this rank at once, and then records which other ranks answer.
+    """Writes this rank's answer to the store at once, and then records which other ranks answer.
 
     A thread does this work, because a store on a machine that is down may block its callers forever.
     """
@@ -30,7 +30,7 @@ class RollCall:
         atexit.register(self._stop)
 
     def silent(self) -> list[int]:
-        """Return the ranks that have not answered in time; empty until the time is over, or if the store is silent."""
+        """Return the ranks that have not answered within 2 s; empty before then, or if the store does not respond."""
         if self._rank in self._missing or time.monotonic() - self._began < _LISTEN_SECONDS:
             return []
         return sorted(self._missing)
@@ -46,7 +46,7 @@ class RollCall:
             self._missing = set()
 
     def _stop(self) -> None:
-        """Stop the thread and wait for it: an interpreter that exits while the thread is inside the store aborts."""
+        """Stop the thread and wait for it, because an interpreter that exits during a call of the store aborts."""
         self._over.set()
         self._thread.join(_LISTEN_SECONDS)
 

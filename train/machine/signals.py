@@ -20,12 +20,12 @@ _KNOWN_BEATS = 2  # with fewer beats the interval is unknown
 class StopRequest:
     """A context that records signals. `number` is the number of the first signal, or 0 if no signal has come yet.
 
-    While there is `something_to_save`, the first signal is only recorded; otherwise it ends the process at once, as a
-    second signal does. Python runs signal handlers only between two of its own instructions, so no handler runs while
-    the process waits inside a collective. Therefore a thread, not a handler, ends the process at once. The interpreter
-    writes each signal's number to a pipe; the thread reads the pipe, calls `at_once` and ends the process. If the rank
-    is one of several (`among_others`), the thread also ends the process when `beat` is not called for a long time after
-    a signal. Otherwise NCCL would wait for a lost rank forever.
+    While `something_to_save` is set, the first signal is only recorded; otherwise the first signal ends the process at
+    once. A second signal always ends the process at once. Python runs signal handlers only between two bytecode
+    instructions, so no handler runs while the process waits inside a collective. Therefore a thread, not a handler,
+    ends the process at once. The interpreter writes each signal's number to a pipe; the thread reads the pipe, calls
+    `at_once` and ends the process. If the rank is one of several (`among_others`), the thread also ends the process
+    when `beat` is not called for a long time after a signal. Otherwise NCCL would wait for a lost rank forever.
     """
 
     def __init__(self, at_once: Callable[[], None] = lambda: None) -> None:
@@ -120,7 +120,7 @@ class StopRequest:
 
 
 def _handles_signals() -> bool:
-    """Return whether this is the main thread, which receives signals; a framework may call a run in another thread."""
+    """Return whether this thread can handle signals: only the main thread can; a framework may use another thread."""
     return threading.current_thread() is threading.main_thread()
 
 

@@ -1,6 +1,6 @@
 """Turns a task of a SLURM job step into a rank: `srun headrace train --launcher slurm`, without torchrun.
 
-SLURM's variables are used only on request, because SLURM also sets them in batch scripts and in the shells of salloc,
+SLURM's variables are used only with this option. SLURM also sets them in batch scripts and in the shells of salloc,
 where the user wants a single process.
 """
 
@@ -18,7 +18,7 @@ _PART = re.compile(r"(\d+)(?:\(x(\d+)\))?")  # 2 or 2(x3): tasks of a host, and 
 
 
 class Task(NamedTuple):
-    """A task of a SLURM job step as a rank: the ranks connect at the port `port` of `main`, which is rank 0's host."""
+    """A task of a SLURM job step, described as a rank; all ranks connect to port `port` of `main`, rank 0's host."""
 
     rank: int
     size: int
@@ -67,7 +67,7 @@ def first_host(listed: str) -> str:
     found = _HEAD.match(listed)
     host = _NUMBERS.sub(r"\1", found[0]) if found else ""
     if not host or "[" in host:
-        raise ValueError(f"no host in {listed!r}")
+        raise ValueError(f"no host name in the list {listed!r}")
     return host
 
 
@@ -75,5 +75,5 @@ def tasks_of_host(listed: str, host: int) -> int:
     """Return the number of tasks on host number `host`: "2(x3),1" means 2 on each of hosts 0 to 2, and 1 on host 3."""
     counts = [int(count) for count, times in _PART.findall(listed) for _ in range(int(times or 1))]
     if host >= len(counts):
-        raise ValueError(f"no host {host} in {listed!r}")
+        raise ValueError(f"no host {host} in the list {listed!r}")
     return counts[host]

@@ -1,4 +1,4 @@
-"""Makes ranks stop or save at the same step: each rank casts its wishes after a step, and all learn the outcome."""
+"""Makes ranks stop or save at the same step: each rank says after a step what it wants, and all learn the outcome."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from headrace.train.machine.world import World
 
 
 class Wishes(NamedTuple):
-    """The wishes of a rank after a step: `stop` is the number of a signal to stop, or 0; `save` asks to save now."""
+    """The wishes of a rank after a step: `stop` is the number of a signal to stop, or 0; `save` asks for a save."""
 
     stop: int = 0
     save: bool = False
@@ -16,8 +16,8 @@ class Wishes(NamedTuple):
 class Votes:
     """Makes ranks stop or save at the same step, although signals reach them at different steps and clocks differ.
 
-    At each step every rank casts its wishes as integers in main memory. The outcome is read one step later, so that no
-    rank waits for it.
+    After each step every rank passes its wishes to a reduction over ranks (the maximum) in main memory. The result is
+    read one step later, so that no rank has to wait for the reduction.
     """
 
     def __init__(self, world: World) -> None:
@@ -36,7 +36,7 @@ class Votes:
         return heard
 
     def heard(self) -> Wishes:
-        """Return the outcome of the last cast; empty wishes if nothing has been cast since the last call."""
+        """Return the combined wishes from the last `cast`; no wishes if there was no `cast` since the last call."""
         if self._pending is None:
             return Wishes()
         stop, save = self._pending()
@@ -44,7 +44,7 @@ class Votes:
         return Wishes(stop, bool(save))
 
     def now(self, wishes: Wishes) -> Wishes:
-        """Cast this rank's wishes and wait for the outcome.
+        """Cast this rank's wishes, and wait for the combined wishes of all ranks.
 
         Every rank must call this method at the same point of the run.
         """

@@ -1,6 +1,6 @@
-"""Hides from other modules whether a run has one process or many, in ranks, reductions, DDP, launch and thread shares.
+"""Hides from other modules whether a run has one process or many: ranks, reductions, DDP, launch, shares of the cores.
 
-A world of one process has the same methods, which then do nothing, so other code need not distinguish the two cases.
+A `World` of one process has the same methods, but exchanges nothing, so other code need not distinguish the cases.
 """
 
 import inspect
@@ -38,13 +38,13 @@ _LOOPBACK = "lo"
 _PARTED: list[Any] = []
 """The process groups that this process has left, kept so that none of them is ever freed.
 
-Otherwise DDP's reducer could be the last object to hold a gloo group. It would free the group with the interpreter lock
-held, while the group's thread may wait for that lock to free a tensor.
+Otherwise DDP's reducer could be the last object to hold a gloo group. The reducer would free the group while it holds
+the interpreter lock; the group's thread may wait for that lock, and both would wait forever.
 """
 
 
 def of_others(error: RuntimeError) -> bool:
-    """Return whether the error, of a collective or of the store, means that another rank is gone or silent."""
+    """Return whether an error of a collective or of the key-value store means that another rank is gone or silent."""
     return isinstance(error, dist.DistError | AbsentError) or _GLOO.search(str(error)) is not None
 
 
@@ -79,10 +79,10 @@ class World:
     def around(cls, rank: int | None = None, size: int | None = None) -> "World":
         """Return the world that this process already belongs to, without connecting to other ranks.
 
-        Rank and size are the arguments. Without arguments, they are those of an initialised process group, or else
-        those in torchrun's variables; without these variables, the world has one process. All ranks are assumed to be
-        on this machine unless torchrun's variables say otherwise. Raises UsageError for a rank without a size, or a
-        rank that is not below the size.
+        Rank and size are the arguments, if given. Otherwise they come from an initialised process group, or else from
+        torchrun's variables; without these variables, the world has one process. All ranks are assumed to be on this
+        machine unless torchrun's variables say otherwise. Raises UsageError for a rank without a size, or a rank that
+        is not below the size.
         """
         if (rank is None) != (size is None):
             raise UsageError(f"rank is {rank} and world is {size}: give both arguments, or neither")
@@ -99,8 +99,8 @@ class World:
     def environment(rank: int, size: int, store: str) -> dict[str, str]:
         """Return the environment variables that make a process rank `rank` of `size` on this machine.
 
-        The ranks connect through the new, empty file `store`. They listen only on the loopback interface, even if the
-        shell's environment names another interface.
+        The ranks connect through the new, empty file `store`. The ranks listen only on the loopback interface, even if
+        the shell's environment names another interface.
         """
         return {
             "RANK": str(rank),
@@ -120,7 +120,7 @@ class World:
 
     @staticmethod
     def follow(task: Task) -> None:
-        """Make this process the rank of the scheduler's `task`. Raises UsageError if RANK is set already."""
+        """Make this process the rank that SLURM's `task` describes. Raises UsageError if RANK is set already."""
         if World.launched():
             raise UsageError(
                 "--launcher slurm was given, but RANK is set: torchrun or another launcher has already made this "
@@ -145,10 +145,10 @@ class World:
 
         An existing process group is used, and kept at the end.
 
-        With a device, NCCL connects here rather than at the first reduction, so that a GPU held by another process is
-        noticed early. Raises LostRankError if another rank ended, or kept this rank waiting longer than the time-out.
-        After an error no rank waits for other ranks. The ranks disconnect in order only if all of them reach the end of
-        the block, or stop after a signal.
+        With a device, NCCL connects here and not at the first reduction, so that a GPU held by another process is
+        noticed before training. Raises LostRankError if another rank ended, or kept this rank waiting longer than the
+        time-out. The ranks disconnect only if all of them reach the end of the block, or all stop after a signal; after
+        an error no rank waits for others.
         """
         if self.size == 1:
             yield
@@ -219,7 +219,7 @@ class World:
         return tensor
 
     def any(self, flag: bool) -> bool:
-        """Return, on every rank, whether the flag is set on any rank. This call is too slow for every step."""
+        """Return, on every rank, whether the flag is set on any rank. Too slow to call at every step."""
         if self.size == 1:
             return flag
         box = torch.tensor([int(flag)])
@@ -267,9 +267,9 @@ class World:
         """Wrap the network in DDP, which averages gradients over ranks in messages of `bucket_mib` MiB.
 
         With two processes on one machine, message sizes from 1 to 100 MiB give rates within 4 % of the rate with
-        torch's default size (benchmarks/results/buckets-2026-11-23.md). Each rank keeps its own buffers: broadcasting
-        them would discard the other ranks' running statistics. A static graph would forbid `no_sync` in
-        the first iteration, and save nothing, because the search for unused parameters is off.
+        torch's default size (benchmarks/results/buckets-2026-11-23.md). Buffers are not broadcast from rank 0, because
+        this would discard the other ranks' running statistics. DDP's `static_graph` is off: it would forbid `no_sync`
+        in the first iteration, and save no time.
         """
         if self.size == 1:
             return network
@@ -286,11 +286,11 @@ class World:
             )
 
     def accumulating(self, model: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
-        """Return a context in which gradients stay on this rank, unless its micro-batch is the `last` of the step."""
+        """Return a context for one micro-batch; gradients are exchanged only if it is the `last` one of the step."""
         return nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
 
     def threads(self, wanted: int | None) -> int:
-        """Return the CPU threads of this process: `wanted`, or an equal share of the cores for this machine's ranks."""
+        """Return the number of CPU threads of this rank: `wanted`, or else its equal share of this machine's cores."""
         return wanted or max(1, usable_cores() // self.local_size)
 
 

@@ -1,4 +1,4 @@
 """Defines recipes: the values that decide a run, their bounds, and the recipes that come with Headrace.
 
-Nothing here imports torch.
+No module of this package imports torch.
 """

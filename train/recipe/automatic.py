@@ -13,20 +13,19 @@ from headrace.train.recipe.settled import Settled, Values, automatic_keys, value
 
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 40
 SEEN = 300
-"""The number of images that a run trains on, counting repeats, divided by the square root of the number of training
-images."""
+"""With epochs = auto, a run trains on SEEN * sqrt(n) images, counting repeats; n is the number of training images."""
 VIEWS = 150
-"""The least number of images that a run trains on for each class, counting repeats."""
+"""With epochs = auto, a run trains on at least this number of images for each class, counting repeats."""
 SMALLEST_BATCH, LARGEST_BATCH = 8, 256
 SMALLEST_GROUP, LARGEST_GROUP = 8, 32
-"""The bounds of the group size, the number of samples that batch normalisation sees together. A batch without a divisor
-within the bounds has a group size outside them."""
+"""With group = auto, the bounds of the group size, which is the number of samples that batch normalisation sees
+together. If no divisor of the batch is within these bounds, the group size is outside them."""
 SIZES = ((64, 128), (128, 160))
-"""Pairs (largest median side of the images in a set, training side), in pixels. Sets of larger images are trained at
-LARGEST_SIZE."""
+"""With size = auto: pairs (largest median side of the source images, training side), in pixels. Sets with a larger
+median side are trained at LARGEST_SIZE."""
 LARGEST_SIZE = 192
 STRIDE = 32
-"""Training and evaluation sides are multiples of this number of pixels."""
+"""With evaluate.size = auto, the side for evaluation is larger than the side for training by this number of pixels."""
 
 
 class Facts(NamedTuple):
@@ -46,12 +45,12 @@ def settle(recipe: Recipe, facts: Facts, name: str, preferred: Preferred | None 
     wanted = automatic_keys(recipe)
     auto = [key for key in wanted if value_of(recipe, key) == "auto"]
     if auto and facts.samples < 1:
-        raise UsageError(f"recipe {name}: {auto[0]} = auto, but there are no training images to derive it from")
+        raise UsageError(f"recipe {name}: {auto[0]} = auto, but there are no training images to derive the value from")
     return Settled.of(recipe, _values(recipe, facts, preferred, name) if wanted else {}, name)
 
 
 def _values(recipe: Recipe, facts: Facts, preferred: Preferred | None, name: str) -> Values:
-    """Return values by key, with at least the keys that are "auto" or "model" in the recipe."""
+    """Return a value for each key that is "auto" or "model" in the recipe, and possibly for other keys."""
     own = preferred.values() if preferred else {}
     words = [key for key in automatic_keys(recipe) if value_of(recipe, key) == "model"]
     if missing := [key for key in words if key not in own]:

@@ -21,9 +21,9 @@ def _paragraph(name: str) -> str:
 
 
 def _numbers(recipe: Recipe) -> str:
-    """Return size, epochs and batch as text.
+    """Return the image size, the epochs and the batch of a recipe as text.
 
-    Values that depend on the training split are unknown here; the end of the text lists their names.
+    Values that are "auto" depend on the training images; the end of the text lists only the names of these values.
     """
     train, automatic = recipe.train, [key for key in automatic_keys(recipe) if value_of(recipe, key) == "auto"]
     sides = " then ".join(str(side) for _, side in recipe.augment.stages)

@@ -1,4 +1,4 @@
-"""A recipe: every value that decides the result of a run, counted in samples and epochs, never in processes.
+"""Defines the recipe of a run: the values that decide its result, in samples and epochs, never in processes.
 
 A recipe is a TOML file with the sections of `Recipe`. An unknown key or a value out of range is an error that names the
 key.
@@ -22,7 +22,7 @@ from headrace.train.recipe.values import CHOICES, Section
 
 
 class Recipe(Section):
-    """A whole recipe. Some values may be "auto" or "model"; in `headrace.train.recipe.settled.Settled` none may."""
+    """A whole recipe. Some values may be "auto" or "model"; the subclass `Settled` has known values in their place."""
 
     about: About = About()
     model: Model = Model()
@@ -122,7 +122,7 @@ def _apply(values: dict[str, Any], setting: str) -> None:
 
 
 def explain(name: str, error: ValidationError) -> str:
-    """Return the text of an error about the recipe called `name`: each problem of its values, with the key."""
+    """Return an error text about the recipe called `name`: what is wrong with each invalid value, with its key."""
     lines = []
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"] if part not in CHOICES)

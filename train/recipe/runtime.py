@@ -1,4 +1,4 @@
-"""The section `runtime` of a recipe: the keys that say how the machine is used, which do not decide the result."""
+"""Defines the section `runtime` of a recipe: keys that decide how the machine is used, but not the result of a run."""
 
 from typing import Annotated, Literal, Self
 
@@ -24,16 +24,16 @@ class Runtime(Section):
     graphs too. auto is off on every device, because the cost and gain of compiling on a GPU are not measured yet."""
     padding: Literal["images", "weights"] = "images"
     """Where convolutions of stride 2 put the zeros of "same" padding in training. images pads the images, which copies
-    them. weights adds a row and a column of zeros to the convolution's weights. This copies no images, but may keep a
+    them. weights adds a row and a column of zeros to the convolution's weights, which copies no images, but may keep a
     GPU from using its fastest convolution. Not measured yet."""
     decode: Literal["auto", "cpu", "mixed"] = "auto"
     """Where a run on a GPU decodes JPEGs. cpu uses the CPU, mixed uses nvJPEG on the GPU; auto is cpu for images of up
     to 128 x 128 pixels on average, else mixed. A resumed run keeps its first choice, because the two decoders give
     different pixels."""
     cache: Literal["none", "decoded"] = "none"
-    """decoded: decode each image once into a file, and read its pixels from the file in every epoch and every later
-    run. The file takes 3 bytes per pixel on disk. On each machine it takes the same amount of memory, which all
-    processes share."""
+    """The cache of decoded images. decoded decodes each image once into a file; every epoch and every later run read
+    the pixels from this file. The file takes 3 bytes per pixel on disk, and as much memory on each machine, shared by
+    all processes."""
     cache_dir: Folder | None = None
     """The folder for the cache; by default a folder beside the shard set. Caches may be removed between runs."""
     stage_dir: Folder | None = None
@@ -64,12 +64,12 @@ class Runtime(Section):
     """The run ends if a rank keeps other ranks waiting for this many minutes."""
     silent_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60.0
     """On several hosts, the run ends if one host gives no sign of life for this many seconds; it can then be resumed. A
-    host that is only busy does give signs of life."""
+    busy host still gives signs of life."""
     async_save_mb: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     """Checkpoints larger than this many MB are written while training continues, from a copy of the state in memory."""
     loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
-    """Loggers that get the run's figures, in addition to metrics.jsonl and epochs.csv. Each needs the extra of its
-    name."""
+    """Loggers that get the run's figures, in addition to metrics.jsonl and epochs.csv. Each logger needs the extra of
+    the same name, such as headrace[wandb]."""
     verdict: bool = True
     """Time the step on a batch in memory at the end of the run, to tell whether the input was the bottleneck."""
 

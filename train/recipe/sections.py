@@ -1,4 +1,4 @@
-"""The sections of a recipe that decide the result, and `about`: their keys, and the values that each key allows."""
+"""Defines the keys of a recipe and their allowed values: the sections that decide the result of a run, and `about`."""
 
 from typing import Annotated, Literal, Self
 
@@ -41,10 +41,11 @@ class Model(Section):
     """The network: an EfficientNet of efficientnet_pytorch, a Lite network of efficientnet_lite_pytorch (designed for
     CPUs), or timm/NAME for any network of timm, which needs the extra `timm`."""
     init: Literal["random", "pretrained", "file"] = "random"
-    """The initial weights: random, the published ones (pretrained), or a file or folder given with `--weights`."""
+    """The initial weights: random values, the published weights (pretrained), or a file or folder that `--weights`
+    names (file)."""
     head: Literal["new", "matched"] = "new"
-    """The initial classifier: new is random. matched copies the published classifier's rows for your classes that are
-    ImageNet classes, and recognises these by synset names such as n01443537. A matched classifier needs no separate
+    """The initial classifier: new has random weights. matched copies the published classifier's rows for those of your
+    classes that have the synset name of an ImageNet class, such as n01443537. A matched classifier needs no separate
     `head_lr`."""
     dropout: Chance = 0.2
     """The probability that an input of the classifier is set to zero; timm calls it drop_rate."""
@@ -55,13 +56,16 @@ class Model(Section):
     """The weight of each new step in the running statistics of batch normalisation, which torch calls momentum;
     efficientnet_pytorch uses 0.01."""
     freeze_epochs: Annotated[float, Field(ge=0, le=100_000)] = 0.0
-    """The number of epochs, possibly a fraction, for which only the classifier is trained at the start of the run. The
-    rest of the network then runs as in evaluation."""
+    """The number of epochs, possibly a fraction, for which only the classifier is trained at the start of the run.
+    During these epochs, the rest of the network runs as in evaluation."""
 
     @model_validator(mode="after")
     def _rows_to_match(self) -> Self:
         if self.head == "matched" and self.init == "random":
-            raise ValueError("head = matched copies rows of pretrained weights, but init = random loads no weights")
+            raise ValueError(
+                "head = matched copies rows of pretrained weights, but init = random loads no weights: set "
+                "init = pretrained, or head = new"
+            )
         return self
 
 
@@ -116,7 +120,8 @@ class Augment(Section):
     """Alpha of mixup's Beta distribution; 0 turns mixup off. Mixup helps long runs; short runs learn more without
     it."""
     cutmix: Share = 0.0
-    """Alpha of CutMix's Beta distribution; 0 turns CutMix off. If mixup is on too, each group draws one of the two."""
+    """Alpha of CutMix's Beta distribution; 0 turns CutMix off. If mixup is on too, each group uses mixup or CutMix,
+    drawn at random."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -127,7 +132,8 @@ class Augment(Section):
         shares = [share for share, _ in self.sizes]
         if shares and (shares[0] != 0 or shares != sorted(set(shares))):
             raise ValueError(
-                f"sizes begin at the shares {shares} of the run: the first share must be 0, and each later one larger"
+                f"sizes begin at the shares {shares} of the run: the first share must be 0, and each later share "
+                "must be larger than the share before"
             )
         return self
 
@@ -149,7 +155,8 @@ class Train(Section):
     groups of a batch. auto chooses a divisor of the batch."""
     batch_per_process: Annotated[int, Field(ge=1, le=65_536)] | None = None
     """Samples of each process in an update, as in plain DDP. These samples form one group, so the global batch and the
-    number of updates depend on the number of processes. Only for comparisons; overrides `global_batch` and `group`."""
+    number of updates depend on the number of processes. This key is only for comparisons; it overrides `global_batch`
+    and `group`."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the sample order and of all random draws."""
     window: Count | None = None

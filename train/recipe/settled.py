@@ -1,4 +1,4 @@
-"""A recipe in which values have replaced "auto" and "model". Runs use it; run folders and checkpoints store it."""
+"""Defines the settled recipe, in which known values have replaced "auto" and "model"; runs use and store it."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class SettledEvaluate(Evaluate):
 
 
 class Settled(Recipe):
-    """A recipe in which values have replaced every "auto" and "model"."""
+    """A recipe in which known values have replaced "auto" and "model" for each key of `OPEN`."""
 
     augment: SettledAugment
     train: SettledTrain
@@ -73,7 +73,7 @@ class Settled(Recipe):
         return {key: value_of(self, key) for key in AUTOMATIC}
 
     def completing(self, recipe: Recipe, name: str) -> "Settled":
-        """Return `recipe` with the values of this recipe for the keys that are "auto" or "model" in `recipe`."""
+        """Return `recipe` with each "auto" and "model" replaced by this recipe's value for the same key."""
         return Settled.of(recipe, {key: value_of(self, key) for key in OPEN}, name)
 
 

@@ -1,4 +1,4 @@
-"""The base of a recipe's sections, and the types of their values: numbers with bounds, or words in place of numbers."""
+"""Defines the base class of a recipe's sections, and the types of values: numbers with bounds, and allowed words."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -22,7 +22,7 @@ contain that path."""
 
 
 class Section(BaseModel):
-    """The base of all sections of a recipe. Values cannot be changed, and unknown keys are errors."""
+    """The base class of a recipe's sections. Values cannot be changed, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -36,7 +36,7 @@ CHOICES = {
     OWN: ", or timm/NAME",
     TIMM: "",
 }
-"""For each tag, the text about other allowed values that errors add to their message."""
+"""For each tag, the text about other allowed values that is added to error messages."""
 
 
 def _kind(value: Any) -> str:

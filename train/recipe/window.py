@@ -1,7 +1,7 @@
 """Chooses the windows in which samples of a very large set are shuffled, from the training split alone."""
 
 LARGE = 10_000_000
-"""By default, at most this many training images are shuffled all together, because shuffling takes memory."""
+"""By default, a split with more images than this is shuffled in windows, because shuffling takes memory."""
 IN_A_WINDOW = 1 << 20
 """The least number of images in a window, so that classes mix well."""
 FEWEST_SHARDS = 8

@@ -1,4 +1,4 @@
-"""Reads and writes the description of a run in its folder: `run.json`, written at the start, and `recipe.toml`."""
+"""Writes run.json, the description of a run, when the run starts; reads run.json and recipe.toml."""
 
 import json
 import tomllib
@@ -17,7 +17,7 @@ NAME = "run.json"
 class About:
     """The contents of run.json.
 
-    A field that the file lacks, or that has the wrong type there, has its default value.
+    A field that is missing in the file, or has the wrong type there, gets its default value.
     """
 
     recipe: str = ""  # a shipped one's name, or a file; "" if a checkpoint held it
@@ -33,7 +33,7 @@ class About:
 
     @classmethod
     def of(cls, start: Start, before: "About") -> Self:
-        """Describe a run that starts; `before` is the description that its folder held.
+        """Describe a run that starts; `before` is the earlier description in the run folder.
 
         If the run is resumed and no recipe is named, the recipe's name and settings of `before` are kept.
         """

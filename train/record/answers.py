@@ -22,7 +22,7 @@ _TYPES = (pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string(), pa.floa
 
 
 class Answer(NamedTuple):
-    """The prediction for one image: its most likely labels with their probabilities, or why there are none."""
+    """The answer for one image: its most likely labels with their probabilities, or the reason why it has none."""
 
     file: str
     labels: tuple[int, ...]
@@ -41,13 +41,13 @@ class Answer(NamedTuple):
 
 
 class Table(Protocol):
-    """Turns answers into the bytes of a file, part by part."""
+    """Turns answers (the predictions for images) into the bytes of a file, part by part."""
 
     def begin(self) -> bytes:
         """Return the bytes of the file that come before the first answer."""
 
     def add(self, answer: Answer) -> bytes:
-        """Return the bytes of an answer."""
+        """Return the bytes that add an answer to the file."""
 
     def end(self) -> bytes:
         """Return the bytes of the file that come after the last answer."""

@@ -1,4 +1,4 @@
-"""Runs a callback in a thread of its own, so that it does not delay the run; its errors become warnings."""
+"""Runs a callback in a separate thread, so that the callback does not delay the run; its errors become warnings."""
 
 import queue
 import threading
@@ -12,7 +12,7 @@ from headrace.train.record.moments import End, Saved, Start, StepLogged
 
 _WAITING = 10_000  # moments that may wait for a slow callback; further ones are dropped
 _PATIENCE_SECONDS = {"finished": 30.0, "stopped": 5.0, "failed": 2.0}
-"""How many seconds a run waits for a callback at its end, for each reason why the run ended.
+"""How many seconds a run waits at its end for a callback, for each way in which the run may have ended.
 
 After a signal the wait is short, because the process may be killed soon.
 """
@@ -23,9 +23,9 @@ Moment = Start | StepLogged | EpochReport | Saved | End
 class Aside(Callback):
     """Passes the events of a run to `callback`, one after another, in a separate thread.
 
-    In warnings the callback is called `name`. A callback that raises an error at the start of the run is not called
-    again; a callback that raises an error later is still called at every later event of the run. Only the first error
-    is shown, as a warning. The thread does not keep the process alive.
+    `name` is the name of the callback in warnings. If the callback raises an error at the start of the run, the
+    callback is not called again; after a later error it is still called at each event. Only the first error is shown,
+    as a warning. The thread does not keep the process alive.
     """
 
     def __init__(self, callback: Callback, name: str, warn: Callable[[str], None]) -> None:
@@ -100,7 +100,7 @@ class Aside(Callback):
 
 
 class AllAside(Callbacks):
-    """Runs several callbacks, each in a thread of its own. At the end of a run, one time limit covers all of them."""
+    """Runs several callbacks, each in a separate thread. At the end of a run, one time limit covers all of them."""
 
     def __init__(self, callbacks: Iterable[Aside]) -> None:
         self._aside = tuple(callbacks)

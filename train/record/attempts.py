@@ -32,7 +32,7 @@ class SupersededError(HeadraceError):
 
 
 class Attempt:
-    """One attempt of a run: knows its number, and finds out whether a later attempt exists.
+    """One attempt of a run: it has a number, and can check whether a later attempt exists.
 
     Number 0 stands for a run without numbered attempts.
     """
@@ -74,9 +74,10 @@ def claimed(run: Path, say: Callable[[str], None] = lambda _: None, after: int =
 
 
 def _refuse_living(run: Path, path: Path, alone: bool, say: Callable[[str], None]) -> None:
-    """Raise LockedError if the attempt's file changes, which shows that its writer is alive.
+    """Wait, and raise LockedError if the attempt's file changes meanwhile, which shows that its writer is alive.
 
-    With `alone`, this process holds the lock; on a network disk the lock excludes only other processes of this host.
+    `alone` tells that this process holds the folder's lock. On a network disk, the lock keeps out only processes of the
+    same host.
     """
     last = _read(path)
     with suppress(ValueError, TypeError, KeyError):
@@ -117,7 +118,7 @@ def _note(path: Path, count: int, *, ended: bool) -> None:
 
     The file holds the kernel's boot id, which differs between hosts, but no host name.
 
-    Errors are ignored, because other writers report a full disk.
+    Errors are ignored: if the disk is full, the run reports that when it writes its other files.
     """
     values = {"boot": _boot(), "process": os.getpid(), "beat": count, "ended": ended}
     with suppress(OSError):

@@ -34,7 +34,7 @@ class EpochBar(tqdm):  # type: ignore[misc]  # tqdm has no types
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """The values for the placeholders of the bar's format."""
+        """The values that tqdm puts into the placeholders of the bar's format."""
         found: dict[str, Any] = super().format_dict
         rate = found["rate"] or (found["n"] - found["initial"]) / (found["elapsed"] or 1.0)
         left = "?"

@@ -15,9 +15,9 @@ COMPUTE_BOUND = 0.95
 def ceiling(cpu_step: float, cpu_input: float, *, shared: bool) -> float:
     """Return the largest possible R_real / R_synth, 0 to 1, from the CPU time per image of the step and of the input.
 
-    The result is 1 if step and input have separate cores. With `shared` cores, the step alone would keep all cores
-    busy, and each image also takes the CPU time of its input. The result is then cpu_step / (cpu_step + cpu_input).
-    Both times have the same unit; cpu_step is positive.
+    The result is 1 if step and input have separate cores. On `shared` cores, the input of an image takes CPU time from
+    the step, which alone would keep all cores busy. The result is then cpu_step / (cpu_step + cpu_input). Both times
+    have the same unit; cpu_step is positive.
     """
     return cpu_step / (cpu_step + max(0.0, cpu_input)) if shared else 1.0
 
@@ -29,11 +29,11 @@ def sharing(threads: int, processes: int, cores: int) -> bool:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Compares two rates of all ranks together, in images a second: the run's, and that of its step on synthetic data.
+    """Compares two rates in images a second, over all ranks: `real`, of the run, and `synthetic`, of its step alone.
 
-    `stall` is the percentage of time in which the step waited for data, and `fetching` the percentage in which it
-    waited for shards that were being fetched from a URL. `ceiling` is the largest ratio of the two rates that the
-    machine allows.
+    `synthetic` is measured on one batch that stays on the device. `stall` is the percentage of time in which the step
+    waited for data. `fetching` is the percentage in which the step waited for shards that were being fetched from a
+    URL. `ceiling` is the largest ratio of the two rates that the machine allows.
     """
 
     real: float
@@ -44,12 +44,12 @@ class Verdict:
 
     @property
     def ratio(self) -> float:
-        """The rate of the run divided by the rate of its step on synthetic data, R_real / R_synth."""
+        """R_real / R_synth: the rate of the run divided by the rate of its step on one fixed batch."""
         return self.real / self.synthetic
 
     @property
     def reached(self) -> float:
-        """The ratio of the rates as a fraction of its ceiling; this fraction decides the finding."""
+        """The ratio of the rates divided by `ceiling`, its largest possible value; this quotient decides `finding`."""
         return self.ratio / self.ceiling
 
     @property

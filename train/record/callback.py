@@ -11,7 +11,7 @@ class Callback:
 
     Override the methods that you need; by default they do nothing. The methods are called between steps, and the run
     waits until they return. Their arguments are plain, frozen values: no tensors and no parts of the run. An exception
-    in a method ends the run like any other error; a method that has nothing to do should return instead.
+    in a method ends the run, like any other error.
     """
 
     def on_start(self, start: Start) -> None:
@@ -21,7 +21,7 @@ class Callback:
         """Called with the last steps' losses: every `runtime.log_every` steps, and before each evaluation and save."""
 
     def on_epoch(self, report: EpochReport) -> None:
-        """Called with an epoch's results after its evaluation, when metrics.jsonl and epochs.csv have its rows."""
+        """Called with an epoch's results after its evaluation, when its row is in metrics.jsonl and epochs.csv."""
 
     def on_saved(self, saved: Saved) -> None:
         """Called when a checkpoint is on disk: after each epoch, and after a save requested by recipe or signal."""

@@ -163,7 +163,7 @@ class Terminal(Console):
 
 
 def console_of(show: Show) -> Console:
-    """Return the console for `show`; "lines" has a bar if standard error is a terminal that can move its cursor."""
+    """Return the console for `show`; "lines" shows a progress bar if standard error is a terminal with a cursor."""
     if show == "quiet":
         return Quiet()
     if show == "json":

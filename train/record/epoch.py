@@ -78,7 +78,7 @@ class EpochReport:
         return self.train.seen / self.reading.seconds if self.reading.seconds else 0.0
 
     def line(self, now: datetime) -> str:
-        """Return the epoch as a line in the format of the original program of 2023, with more figures at the end."""
+        """Return the epoch as a line in the format of this project's first program (2023), plus more figures."""
         return (
             f"[{now:%Y-%m-%d %H:%M:%S.%f}]: [{self.epoch}/{self.epochs}] "
             f"Train Loss: {self.train.mean_loss:.5f}, Train Acc: {self.train.accuracy:.2f}%, "

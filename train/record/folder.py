@@ -21,7 +21,7 @@ from headrace.train.record.rows import csv_text, json_line, parse, plain, withou
 
 
 class RunLog:
-    """Writes the log of a run to its folder and `console`; if `folder` is None, as on ranks above 0, writes nothing."""
+    """Writes a run's log to its folder and to `console`; on ranks above 0, `folder` is None and nothing is written."""
 
     def __init__(self, folder: Path | None, console: Console | None = None, attempt: Attempt | None = None) -> None:
         self._folder = folder
@@ -59,10 +59,10 @@ class RunLog:
         self.say(f"{WARNING}{text}")
 
     def keep_until(self, step: int, epochs: int) -> None:
-        """Remove rows after step `step` and epoch `epochs`, because the resumed run will write these rows again.
+        """Remove rows of steps after `step` and of epochs after `epochs`; the resumed run will write these rows again.
 
-        Damaged rows are removed too, and a copy of the original file is kept. Warnings tell how many rows are damaged,
-        where the copy is, and whether the rows end before `step`.
+        Damaged rows are removed too, after a copy of the file was made. Warnings tell how many rows are damaged and
+        where the copy is. Another warning tells if the rows end before `step`.
         """
         if self._folder is None:
             return
@@ -78,7 +78,7 @@ class RunLog:
         store.write_bytes(self._folder / "epochs.csv", csv_text(lines).encode(), self.attempt.look)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return all rows of metrics.jsonl, except damaged lines and rows that a stale writer added."""
+        """Return all rows of metrics.jsonl, except damaged lines and rows that an old attempt added too late."""
         return without_stale(row for line in self._lines() if (row := parse(line)) is not None)
 
     def _lines(self) -> list[str]:
@@ -130,7 +130,7 @@ class RunLog:
         self._add({"kind": "save", "step": saved.step, **saved.row()})
 
     def began(self, step: int, seconds: float, first_batch: float) -> None:
-        """Write a row about the start of this part of the run, with the `seconds` since the run was requested.
+        """Write a row about the start or resume of the run, with the `seconds` since this process was asked to run.
 
         `first_batch` is the time in seconds that the run waited for the first batch.
         """
@@ -141,12 +141,12 @@ class RunLog:
         self._note({"kind": "memory", "step": step, "resident": resident, **device})
 
     def verdict(self, step: int, verdict: Verdict) -> None:
-        """Print the verdict about the bottleneck, and write it to metrics.jsonl as a row."""
+        """Print whether the input was the bottleneck, and write this verdict to metrics.jsonl as a row."""
         self._say(self.console.say_figures, verdict.line())
         self._note({"kind": "verdict", "step": step, **asdict(verdict), "line": verdict.line()})
 
     def ended(self, end: End) -> None:
-        """Write a row about the end of this part of the run."""
+        """Write a row about the end of the run, which may be resumed later."""
         how = {"reason": end.reason, "error": without_home(end.error)}
         self._note({"kind": "end", "step": end.step, "time": time.time(), **how})
 
@@ -166,7 +166,7 @@ class RunLog:
         self._say(self.console.say_part, part.line(datetime.now()))  # noqa: DTZ005  as above
 
     def _note(self, row: dict[str, Any]) -> None:
-        """Write a row that may be missing; ignore errors, because the next required row will report them."""
+        """Write an optional row; ignore errors, because the next required row would fail with the same error."""
         with suppress(HeadraceError):
             self._add(row)
 

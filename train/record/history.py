@@ -27,7 +27,7 @@ class History:
     newest: Newest = field(default_factory=Newest, repr=False, compare=False)
 
     def add(self, row: Any) -> None:
-        """Add a row of metrics.jsonl; a malformed or stale row is skipped."""
+        """Add a row of metrics.jsonl; skip a malformed row, and a row that an old attempt added after a newer one."""
         kind = row.get("kind") if isinstance(row, dict) else None
         if not isinstance(kind, str) or self.newest.is_stale(row):
             return
@@ -50,7 +50,7 @@ class History:
 
     @property
     def best(self) -> Row | None:
-        """The row of the epoch with the best validation accuracy, the first of equal ones; None before any epoch."""
+        """The row of the first epoch with the best validation accuracy; None before the end of the first epoch."""
         known = [row for row in self.epochs if number(row, "validation_accuracy") is not None]
         return max(known, key=lambda row: float(row["validation_accuracy"]), default=None)
 

@@ -1,4 +1,4 @@
-"""Records the description of a run in run.json at its start, and in metrics.jsonl how each part of the run ended."""
+"""Writes the description of a run to run.json at the start, and a row about the end of the run to metrics.jsonl."""
 
 from headrace.train.record.about import About
 from headrace.train.record.callback import Callback
@@ -17,5 +17,5 @@ class Ledger(Callback):
         About.of(start, About.read(start.folder)).write(start.folder)
 
     def on_end(self, end: End) -> None:
-        """Write a row of metrics.jsonl that tells how this part of the run ended."""
+        """Write a row of metrics.jsonl that tells how the run ended, for good or until it is resumed."""
         self._log.ended(end)

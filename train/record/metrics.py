@@ -50,7 +50,7 @@ class Metrics:
         )
 
     def record(self, predictions: Predictions) -> dict[str, Any]:
-        """Return the metrics as plain values, with one row for each class in the order of the labels; None for NaN."""
+        """Return the metrics as plain values, with one row for each class in label order; None replaces NaN."""
         origin = predictions.origin
         columns = (origin.classes, origin.class_names, self.counts.tolist(), self.recall, self.precision)
         return {
@@ -76,7 +76,7 @@ class Metrics:
         }
 
     def lines(self, predictions: Predictions) -> list[str]:
-        """Return lines to print after the accuracy: top-5, calibration, and the classes with the least recall."""
+        """Return lines to print after the accuracy: top-5 accuracy, calibration, and the classes with lowest recall."""
         origin = predictions.origin
         kept = predictions.top_labels.shape[1]
         few = f", always so with {kept} classes" if kept == len(origin.classes) else ""

@@ -1,4 +1,4 @@
-"""Defines the moments of a run that callbacks receive, as plain values; `EpochReport` is defined in `epoch.py`."""
+"""Defines the events of a run that are passed to callbacks, as plain values; `EpochReport` is defined in `epoch.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Start:
 
 @dataclass(frozen=True)
 class StepLogged:
-    """The losses of the last steps, up to update number `step`, read from the device."""
+    """The losses of the steps since the last event of this kind, up to step `step`, read from the device."""
 
     step: int  # updates made
     losses: tuple[float, ...]  # the global batch's mean for each step since the last such moment

@@ -69,8 +69,8 @@ class Predictions:
     def read(cls, path: Path) -> "Predictions":
         """Read the predictions from a file.
 
-        Raises UsageError if the file cannot be read, DataError if it is damaged or a file of another kind, NewerError
-        if a newer Headrace wrote it.
+        Raises UsageError if the file cannot be read, DataError if the file is damaged or of another kind, and
+        NewerError if a newer Headrace wrote the file.
         """
         try:
             data = regular.read(path)
@@ -101,7 +101,7 @@ class Predictions:
         return made
 
     def _possible(self) -> bool:
-        """Return whether labels are numbers of classes, losses are finite, and probabilities are between 0 and 1."""
+        """Return whether all labels are valid class numbers, all losses finite, and all probabilities from 0 to 1."""
         classes = len(self.origin.classes)
         labels = all(bool(((part >= 0) & (part < classes)).all()) for part in (self.labels, self.top_labels))
         chances = bool(((self.top_probabilities >= 0) & (self.top_probabilities <= 1)).all())
@@ -122,7 +122,7 @@ def _columns(top: int) -> dict[str, pa.DataType]:
 def _origin(metadata: dict[bytes, bytes], path: Path) -> Origin:
     """Return the origin of the predictions from the file's metadata.
 
-    Raises DataError if the file's metadata are not those of predictions, NewerError if a newer Headrace wrote them.
+    Raises DataError if the metadata does not describe predictions, NewerError if a newer Headrace wrote the file.
     """
     try:
         about = json.loads(metadata[_META])
@@ -130,14 +130,14 @@ def _origin(metadata: dict[bytes, bytes], path: Path) -> Origin:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: not predictions of `headrace eval` ({error!r}). {_AGAIN}") from error
     if type(version) is int and version > FORMAT:
-        raise NewerError.of(path, f"the file has format {version}; this version reads formats up to {FORMAT}")
+        raise NewerError.of(path, f"the file has format {version}, but this version reads formats up to {FORMAT}")
     known = {field.name for field in fields(Origin)}
     if known < about.keys():
         raise NewerError.of(path, f"the file has a field that this version does not know, {min(about.keys() - known)}")
     lists = all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in names)
     if version != FORMAT or known != about.keys() or not lists or not 0 < len(names[0]) == len(names[1]):
         raise DataError(
-            f"{path}: not predictions of `headrace eval`: a field is missing or of the wrong kind. {_AGAIN}"
+            f"{path}: not predictions of `headrace eval`: a metadata field is missing or of the wrong kind. {_AGAIN}"
         )
     return Origin(**{**about, "classes": tuple(names[0]), "class_names": tuple(names[1])})
 

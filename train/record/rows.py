@@ -31,7 +31,7 @@ def parse(line: str) -> dict[str, Any] | None:
 
 
 class Newest:
-    """Finds stale rows: rows that an attempt, taken for dead too early, added after a newer attempt had begun."""
+    """Finds stale rows: those that an old attempt (a process of the run) added after a newer attempt had begun."""
 
     def __init__(self) -> None:
         self._attempt = 0

@@ -1,10 +1,10 @@
-"""Defines the sums over the samples of a pass through a split: loss, correct predictions and samples."""
+"""Defines the sums over a pass through a split: total loss, number of correct predictions, number of samples."""
 
 from typing import NamedTuple
 
 
 class Sums(NamedTuple):
-    """The sums over the samples of a pass: of the loss, of correct predictions, and of samples seen."""
+    """The sums over a pass through a split: total loss, number of correct predictions, number of samples seen."""
 
     loss: float = 0.0
     correct: int = 0

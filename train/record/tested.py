@@ -9,7 +9,7 @@ _PINS = Path(__file__).resolve().parents[2] / "constraints.txt"
 """The file with the tested version of each package; it is in the checkout and in the wheel."""
 _NAMES = {"torch": "torch", "nvidia-dali-cuda120": "DALI", "nvidia-dali-cuda130": "DALI"}
 _AS_TESTED = {"nvidia-dali-cuda130": "nvidia-dali-cuda120"}
-"""For each package without a pinned version: the pinned package with the same library for another version of CUDA."""
+"""Maps a package without a pinned version to the pinned package of the same library for another version of CUDA."""
 
 
 @cache
@@ -23,7 +23,7 @@ def pinned_versions() -> dict[str, str]:
 
 
 def newer_than_tested(have: Mapping[str, str], tested: Mapping[str, str] | None = None) -> str:
-    """Return a phrase that names torch and DALI if they are newer than tested; "" if neither is.
+    """Return a phrase about those of torch and DALI that are newer than tested; "" if neither is newer.
 
     `have` and `tested` map names of packages to versions; by default `tested` has the versions of this release. Only
     the release numbers count: a build for another device ("+cpu") or a post-release counts as the same version.

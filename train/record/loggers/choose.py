@@ -34,5 +34,5 @@ def _is_installed(name: str) -> bool:
 
 
 def loggers_of(names: Sequence[str], warn: Callable[[str], None]) -> list[Aside]:
-    """Make the loggers of these names, each in a thread of its own; `warn` receives their errors."""
+    """Make the loggers of these names, each in a separate thread; `warn` receives their errors."""
     return [Aside(_LOGGERS[name](warn), name, warn) for name in dict.fromkeys(names)]

@@ -22,7 +22,7 @@ _SECONDS, _TRIES = "30", "2"  # of a request; MLflow itself tries for a quarter 
 
 
 class MlflowLogger(Callback):
-    """Sends scalars by step to MLflow, with the recipe as the run's parameters."""
+    """Sends a run's figures to MLflow, each with its step; the recipe becomes the parameters of MLflow's run."""
 
     def __init__(self, _: Callable[[str], None]) -> None:
         self._client: Any = None
@@ -77,5 +77,5 @@ class MlflowLogger(Callback):
         self._client.log_batch(self._run, metrics=[Metric(key, value, now, step) for key, value in values.items()])
 
     def on_end(self, end: End) -> None:
-        """Report how the run ended."""
+        """Report to MLflow how the run ended."""
         self._client.set_terminated(self._run, status=_ENDED[end.reason])

@@ -1,4 +1,4 @@
-"""Writes TensorBoard's event files to RUN/tensorboard by TensorBoard's own writer, without torch or TensorFlow."""
+"""Writes TensorBoard's event files to RUN/tensorboard with TensorBoard's own writer, without torch or TensorFlow."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -52,8 +52,8 @@ class TensorBoardLogger(Callback):
 def _drop_after(folder: Path, step: int) -> None:
     """Remove events after step `step` from the event files, because the resumed run repeats these steps.
 
-    If a file has a SessionLog event, TensorBoard itself ignores repeated steps, except for scalars in the form in which
-    its writer stores them.
+    TensorBoard's own mark of a restart, a SessionLog event, is not enough: it does not hide repeated steps of scalars
+    that TensorBoard's writer has stored.
     """
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # noqa: PLC0415  optional
     from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415  as above

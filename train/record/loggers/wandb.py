@@ -20,7 +20,7 @@ _END_SECONDS = 10  # to send the rest; also after a signal, when this process en
 
 
 class WandbLogger(Callback):
-    """Sends scalars by step to Weights & Biases, with the recipe as the run's config."""
+    """Sends a run's figures to Weights & Biases, each with its step; the recipe becomes the config of the run there."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn

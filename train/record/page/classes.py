@@ -17,7 +17,7 @@ _RIGHT, _WRONG = (0x2B, 0x7B, 0xD6), (0xD9, 0x5F, 0x0E)
 
 
 class ClassRow(NamedTuple):
-    """A class and its results; `recall` and `precision` are shares from 0 to 1, None if undefined."""
+    """A class and its results, as shares from 0 to 1; `precision` is None if the class was never predicted."""
 
     id: str
     name: str

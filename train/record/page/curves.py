@@ -21,7 +21,7 @@ Point = tuple[float, float]
 
 
 class Series(NamedTuple):
-    """A curve: its name, its points in order of x, and the number of its colour and dash."""
+    """A curve: its name, its points in order of x, and a number that selects its colour and its dash pattern."""
 
     name: str
     points: Sequence[Point]
@@ -44,7 +44,7 @@ class Chart(NamedTuple):
 
     @property
     def drawn(self) -> list[Series]:
-        """The curves to draw, which are those that have points."""
+        """The curves that have at least one point; only these are drawn."""
         return [one for one in self.series if one.points]
 
     def svg(self) -> Markup:

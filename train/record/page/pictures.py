@@ -1,7 +1,7 @@
 """Stores pictures in a run folder: training images as the network saw them, and the most confident mistakes.
 
-RUN/pictures/training.json and RUN/pictures/mistakes.json hold lists of JPEGs in base64, with sides of at most 96
-pixels, each with its caption.
+RUN/pictures/training.json and RUN/pictures/mistakes.json each hold a list of pictures. A picture is a JPEG in base64
+with sides of at most 96 pixels, and a caption.
 """
 
 import base64
@@ -39,7 +39,7 @@ class Captioned:
 class SeenImages:
     """Training images as the network saw them, uint8 (n, size, size, 3), with their labels.
 
-    If images were mixed in pairs, `partners` are the labels of the images mixed in.
+    If images were mixed in pairs (mixup or CutMix), `partners` holds the label of the other image of each pair.
     """
 
     step: int
@@ -75,7 +75,7 @@ def write_mistakes(folder: Path, predictions: Predictions, shards: ShardSet) -> 
 
 
 def read(folder: Path, name: str) -> tuple[dict[str, Any], list[Captioned]]:
-    """Read the file of pictures called `name`; return the file's facts about all pictures, and the list of pictures.
+    """Read the picture file called `name`; return the facts that hold for all its pictures, and the list of pictures.
 
     Both are empty if the file cannot be read.
     """
@@ -94,7 +94,7 @@ def _write(folder: Path, name: str, pictures: Iterable[Captioned], **about: Any)
 
 
 def _checked(jpeg: str) -> str:
-    """Return the picture's base64 text in canonical form, because it becomes part of an address in the page.
+    """Return the picture's base64 text in canonical form, because it becomes part of a URL in the page.
 
     Raises ValueError if the text is not base64.
     """

@@ -1,7 +1,7 @@
-"""Renders runs as HTML pages by Jinja2, which no other module uses.
+"""Renders runs as HTML pages with Jinja2, which no other module uses.
 
 A page is one file, with styles, curves and pictures inside it. It has no script, and its Content-Security-Policy allows
-neither scripts nor requests. Text from outside is escaped everywhere.
+neither scripts nor requests. Text from outside, such as class names, is escaped everywhere.
 """
 
 import base64
@@ -111,7 +111,7 @@ def _style() -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Escape unprintable characters in text from outside, because some of them reverse the text around them."""
+    """Escape unprintable characters in text from outside, because some of them change the direction of other text."""
     return printable(value) if type(value) is str else value
 
 

@@ -18,8 +18,7 @@ _SHARE = 0.1  # largest share of the time; a page can take longer than a short e
 class PageRenewal(Callback):
     """Writes RUN/report.html at the start, after each epoch and at the end, with the pictures of mistakes.
 
-    If epochs are short, the page is not renewed after every epoch, so that writing it takes at most a tenth of the
-    time.
+    After a short epoch the page may not be written again: writing the page takes at most a tenth of the run's time.
     """
 
     def __init__(self, shards: ShardSet) -> None:
