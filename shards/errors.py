@@ -13,7 +13,7 @@ from headrace.shards.version import running_version
 
 
 class HeadraceError(Exception):
-    """The run failed; the message explains why."""
+    """A command or a run failed; the message says why and what to do."""
 
     exit_code = 1
 
