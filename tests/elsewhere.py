@@ -1,10 +1,15 @@
-"""Runs `headrace` or a program as on another system: `python tests/elsewhere.py win32|darwin WORDS...|-c PROGRAM`.
+"""Runs `headrace` or programs as on another system: `python tests/elsewhere.py win32|darwin`, a job per line of input.
+
+A job is (folder, words, file for output, file for errors) in JSON; the words are those of a command, or -c PROGRAM. Each
+runs in a fork of this process, so packages are loaded once for all of them; its exit code is printed.
 
 What that system lacks is taken away from this process: modules cannot be imported, functions do not exist, and on
 "Windows" files behave as there: an open file is neither renamed nor removed, and a folder cannot be opened. Third-party
 packages are loaded before that, because they ask for the system when they are loaded.
 """
 
+import gc
+import json
 import os
 import shutil
 import sys
@@ -21,6 +26,7 @@ LOADED = (
     "efficientnet_pytorch", "efficientnet_lite_pytorch", "multiprocessing.pool", "concurrent.futures.thread",
     "importlib.metadata", "platform", "zipfile", "runpy", "safetensors.torch", "onnx", "onnxscript",
 )  # fmt: skip
+_opened = os.open  # of this system
 BLOCKED: dict[str, tuple[str, ...]] = {
     "darwin": ("nvidia.dali", "nvidia.nvimgcodec"),
     "win32": ("fcntl", "resource", "pwd", "grp", "termios"),
@@ -121,16 +127,31 @@ def _closed_only(act: Callable[..., None]) -> Callable[..., None]:
 
 
 def main() -> None:
-    """Become the system and run the words."""
-    system, *words = sys.argv[1:]
+    """Become the system and run the jobs. A forked process comes out of here by SystemExit."""
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-    become(system)
+    fork, wait = os.fork, os.waitpid
+    become(sys.argv[1])
+    gc.freeze()  # else each fork goes through and so copies all these objects when it ends
+    for line in sys.stdin:
+        if not (child := fork()):
+            _run(*json.loads(line))
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(wait(child, 0)[1])}\n")
+        sys.stdout.flush()
+
+
+def _run(folder: str, words: list[str], output: str, errors: str) -> None:
+    os.chdir(folder)
+    for number, path in ((0, os.devnull), (1, output), (2, errors)):
+        os.dup2(_opened(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
+    if "triton._C" in sys.modules:  # of torch's builds for CUDA; it reports what is left at the end as leaked
+        gc.unfreeze()
     if words[0] == "-c":
         exec(words[1], {"__name__": "__main__"})  # noqa: S102  the test's own program
     else:
         from headrace.cli import main as headrace
 
         headrace(words, prog_name="headrace")
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,10 +26,25 @@ def run(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@cache
+def there(system: str) -> subprocess.Popen[str]:
+    """The process that imitates the system and runs jobs; it ends with its input, so with the tests."""
+    command = [sys.executable, str(ROOT / "tests/elsewhere.py"), system]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def on(system: str, folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
     """What these words do there, in a folder of this system."""
-    command = [sys.executable, str(ROOT / "tests/elsewhere.py"), system, *map(str, words)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    process = there(system)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with tempfile.TemporaryDirectory() as beside:
+        files = [Path(beside, name) for name in ("output", "errors")]
+        job = (str(folder), list(map(str, words)), *map(str, files))
+        process.stdin.write(json.dumps(job) + "\n")
+        process.stdin.flush()
+        code = int(process.stdout.readline())
+        return subprocess.CompletedProcess(job[1], code, *(file.read_text() for file in files))
 
 
 @systems
@@ -77,13 +94,13 @@ with ThreadPoolExecutor(4) as pool:
 def test_reading_commands_work(system: str, words: str, tiny_set: Path, run: Path, tmp_path: Path) -> None:
     """They end well and print what they print on Linux, but for times and names of files."""
     given = [{"SET": str(tiny_set), "RUN": str(run)}.get(word, word) for word in words.split()]
-    there = on(system, tmp_path, *given)
-    assert there.returncode == 0, there.stderr
-    assert "Traceback" not in there.stderr
+    done = on(system, tmp_path, *given)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
     if given[0] in ("recipes", "inspect", "runs"):
         (tmp_path / "linux").mkdir()
         here = subprocess.run([*HEADRACE, *given], cwd=tmp_path / "linux", capture_output=True, text=True, check=True)
-        assert there.stdout == here.stdout
+        assert done.stdout == here.stdout
 
 
 @systems
@@ -110,7 +127,7 @@ def test_decoding_commands_say_in_one_line_that_they_need_linux(system: str, com
     done = on(system, tmp_path, *command.split())
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert f"`headrace {command.split(maxsplit=1)[0]}` needs Linux" in line
+    assert f"`headrace {command.split(maxsplit=1)[0]}` needs NVIDIA DALI, which exists only for Linux" in line
 
 
 def test_sets_at_urls_are_refused_on_windows(tmp_path: Path) -> None:
