@@ -12,7 +12,7 @@ _MOST = 1 << 53  # steps, epochs or samples
 
 @dataclass
 class Progress:
-    """The steps taken, the epochs evaluated, the sums of the unfinished epoch, and the best accuracy in % so far."""
+    """Steps taken, epochs evaluated, sums of loss and counts in the unfinished epoch, and best accuracy in % so far."""
 
     step: int = 0
     epochs_done: int = 0

@@ -53,7 +53,7 @@ class Job:
         return self.place.accelerator.either(cpu=min(_MOST_LANES, self.place.threads), gpu=1)
 
     def stream(self, first: int) -> Iterator[Plan]:
-        """Yield the plans of this rank's batches from step `first` on, without end; if `span` is set, its steps repeat."""
+        """Yield this rank's plans of batches from step `first` on, without end; with `span`, `span` steps repeat."""
         steps, world = self.setup.steps, self.place.world
         groups = steps.groups_of(world.size, world.rank)
         if self.span is None:

@@ -105,7 +105,7 @@ class Reading:
 
     @property
     def gains(self) -> dict[Resource, float]:
-        """For each resource, the factor by which R_real would grow without that resource's limit; 1 if there is none."""
+        """For each resource, the factor by which R_real would grow without that resource's limit; 1 if no limit."""
         job, allowed = self.measured.job, self.verdict.ceiling
         memory = self.rate(Rung.MEMORY) or self.real
         prep = gain_of_waiting(self.synthetic * allowed / memory, self.stall)

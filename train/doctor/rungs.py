@@ -80,7 +80,7 @@ class Rungs:
         return WholeRunner(Rung.WHOLE, self.job.step, self.job.resident, fed)
 
     def memory(self) -> WholeRunner:
-        """Build the rung of the whole job without reading files: the step on a few batches that are held in memory."""
+        """Build the rung of the whole job without storage: it repeats a few batches whose files are held in memory."""
         job, held = self.job, Held(self.job.plans.split)
         plans, size, began = list[Plan](), 0, time.perf_counter()
         for plan in islice(job.stream(0), _HELD_GROUPS):

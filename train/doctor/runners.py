@@ -70,7 +70,7 @@ class FeedRunner:
         return sum(len(next(self.feed).labels) for _ in range(units))
 
     def rest(self) -> None:
-        """Let no further plan into the pipeline; the threads finish the batches that they have begun."""
+        """Hold back further plans; the threads of the input finish the batches that they have begun."""
         self._valve.shut()
 
     def close(self) -> None:

@@ -31,9 +31,9 @@ class Shape(NamedTuple):
 def fit(whole: Shape, processes: int, group_seconds: float, most: float) -> Shape:
     """Return the shape of the steps to measure, for a job with steps of shape `whole` and groups of `group_seconds`.
 
-    The result is the job's own shape if a step takes at most `most` seconds. Otherwise steps have fewer groups, with
-    the same number for each process. If even one group takes more than `most` seconds, groups are smaller too. The time
-    per image stays nearly the same, because most of a long step is spent on its images and little on the update.
+    The result is `whole` if a step of that shape takes at most `most` seconds. Otherwise steps have fewer groups, the
+    same number for each process. If even one group takes more than `most` seconds, groups are smaller too. The time per
+    image stays nearly the same, because most of a long step is spent on its images and little on the update.
     """
     rounds = -(-whole.groups // processes)
     if rounds * group_seconds <= most:
