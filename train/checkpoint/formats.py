@@ -62,7 +62,10 @@ def checked(path: Path, loaded: object) -> dict[str, Any]:
     wrong = [key for key, kind in fields.items() if type(state.get(key)) is not kind]
     wrong += [key for key, kind in OPTIONAL[version or 1].items() if key in state and type(state[key]) is not kind]
     if wrong:
-        raise DataError(f"{path}: not a Headrace checkpoint: {', '.join(wrong)} missing or of the wrong kind")
+        raise DataError(
+            f"{path}: not a Headrace checkpoint: {', '.join(wrong)} missing or of the wrong kind. "
+            "Give a file that `headrace train` wrote"
+        )
     for key in ("classes", "class_names"):
         if not all(isinstance(one, str) for one in state.get(key, [])):
             what = f"not all values of the field {key} are text"

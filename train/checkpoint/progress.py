@@ -33,7 +33,7 @@ class Progress:
         kinds = {one.name: list if one.type is Sums else one.type for one in fields(cls)}
         refuse_other_names(state, kinds, "progress")
         if wrong := [name for name, kind in kinds.items() if type(state[name]) is not kind]:
-            raise TypeError(f"progress.{wrong[0]} is a {type(state[wrong[0]]).__name__}")
+            raise TypeError(f"progress.{wrong[0]} has the wrong type, {type(state[wrong[0]]).__name__}")
         if list(map(type, state["epoch_sums"])) != [float, int, int]:
             raise TypeError("progress.epoch_sums is not a loss and two counts")
         found = cls(**{**state, "epoch_sums": Sums(*state["epoch_sums"])})

@@ -53,7 +53,10 @@ class Job:
         return self.place.accelerator.either(cpu=min(_MOST_LANES, self.place.threads), gpu=1)
 
     def stream(self, first: int) -> Iterator[Plan]:
-        """Yield this rank's plans of batches from step `first` on, without end; with `span`, `span` steps repeat."""
+        """Yield this rank's plans of batches from step `first` on, without end.
+
+        If `span` is set, the first `span` steps repeat.
+        """
         steps, world = self.setup.steps, self.place.world
         groups = steps.groups_of(world.size, world.rank)
         if self.span is None:

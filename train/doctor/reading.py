@@ -69,7 +69,7 @@ class Reading:
 
     @property
     def cpu_input(self) -> float:
-        """The CPU time of the input in microseconds per image; if not measured, that of the job minus the step."""
+        """The CPU time of the input in microseconds per image; if not measured, the job's minus the step's."""
         timed = self.measured.rungs.get(Rung.INPUT)
         if timed is not None:
             return timed.cpu_microseconds
@@ -105,7 +105,7 @@ class Reading:
 
     @property
     def gains(self) -> dict[Resource, float]:
-        """For each resource, the factor by which R_real would grow without that resource's limit; 1 if no limit."""
+        """For each resource, the factor by which R_real would grow if the resource were unlimited."""
         job, allowed = self.measured.job, self.verdict.ceiling
         memory = self.rate(Rung.MEMORY) or self.real
         prep = gain_of_waiting(self.synthetic * allowed / memory, self.stall)

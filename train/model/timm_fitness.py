@@ -35,9 +35,9 @@ class Drawing(TorchDispatchMode):
 def refuse_unfit(network: TimmNetwork, sides: Iterable[int], samples: int, *, noisy: bool) -> None:
     """Raise UsageError, which names the network, if it cannot be trained alike on any number of processes.
 
-    The network must accept `samples` images of each of these sides and return logits. A pass may change buffers only in
-    batch normalisation, and must use each batch-normalisation layer only once. The network may draw random numbers only
-    from torch's generators; if `noisy`, it must draw from them.
+    The check leaves the network unchanged. The network must accept `samples` images of each of these sides and return
+    logits. A pass may change buffers only in batch normalisation, and must use each batch-normalisation layer only
+    once. The network may draw random numbers only from torch's generators; if `noisy`, it must draw some.
     """
     if wrong := [name for name, value in network.state_dict().items() if value.dtype not in _KEPT]:
         kind = network.state_dict()[wrong[0]].dtype

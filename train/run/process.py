@@ -110,7 +110,7 @@ def _leave_tf32(_: bool) -> None:
 
 
 def _make_deterministic() -> None:
-    """Allow only algorithms that always give the same bits; torch raises an error for an operation without one."""
+    """Allow only algorithms that always give the same bits; torch raises an error for operations that have none."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first use
     torch.use_deterministic_algorithms(mode=True)
     torch.backends.cudnn.benchmark = False
