@@ -42,7 +42,7 @@ def timm_needed(name: str) -> Iterator[None]:
         first = str(error).strip().splitlines()[0]
         raise UsageError(
             f"model.name = {name}: timm cannot be imported ({first}). Install a torchvision that is built for this "
-            "torch: pip install torchvision from the same index as torch"
+            "torch, with pip and from the same index as torch"
         ) from error
 
 
@@ -87,7 +87,10 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
         seen = found.get("architecture") if isinstance(found, dict) else type(found).__name__
         raise UsageError(f"{path}: the architecture is {seen!r}, but model.name is {name}. Set model.name=timm/{seen}")
     if found.get("model_args"):
-        raise UsageError(f"{path}: the network was built with {found['model_args']}, which Headrace does not support")
+        raise UsageError(
+            f"{path}: the network was built with {found['model_args']}, but Headrace supports no such arguments. "
+            "Give the weights of a network built without them"
+        )
     if not isinstance(found.get("pretrained_cfg") or {}, dict):
         raise UsageError(f"{path}: pretrained_cfg is not a JSON object. Give the folder that timm's save_for_hf wrote")
     return found

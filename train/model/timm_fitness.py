@@ -76,7 +76,7 @@ def _refuse_at(network: TimmNetwork, side: int, samples: int, *, noisy: bool) ->
             "number of processes"
         )
     if noisy and not drawing.operators:
-        raise UsageError(f"{name}: this network ignores model.dropout and model.drop_connect. Set both to 0")
+        raise UsageError(f"{name}: model.dropout and model.drop_connect have no effect on this network. Set both to 0")
     _refuse_running(network, buffers, name)
 
 

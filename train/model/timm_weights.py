@@ -30,8 +30,8 @@ def hub_file(name: str) -> Path:
     except Exception as error:  # the hub's client raises many kinds of errors, which change with its releases
         where = f"the hub's repository {repository}" if repository else address
         raise HeadraceError(
-            f"pretrained weights of {name}: {where} cannot be fetched ({first_line(error)}). Fetch them elsewhere and "
-            "give the file, or the folder with config.json and model.safetensors, with --weights"
+            f"pretrained weights of {name}: {where} cannot be fetched ({first_line(error)}). Download the weights "
+            "elsewhere and give the file, or the folder with config.json and model.safetensors, with --weights"
         ) from error
 
 

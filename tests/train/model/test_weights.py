@@ -180,7 +180,7 @@ def test_damaged_download_is_refused(unreachable: Path) -> None:
     unreachable.mkdir(parents=True)
     path = unreachable / "efficientnet-b0-355c32eb.pth"
     path.write_bytes(b"not the weights")
-    with pytest.raises(HeadraceError, match=rf"{path}: sha256 [0-9a-f]{{16}}.* Remove it"):
+    with pytest.raises(HeadraceError, match=rf"{path}: the file's SHA-256, [0-9a-f]{{16}}.* Remove the file"):
         published_file("efficientnet-b0")
 
 
