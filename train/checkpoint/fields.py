@@ -24,7 +24,7 @@ from headrace.train.recipe.sections import Evaluate
 from headrace.train.recipe.settled import Settled
 
 NETWORK = {"family": "efficientnet"}
-"""The keys of the checkpoint field `network`, with the values for checkpoints that lack this field."""
+"""The keys of the checkpoint field `network`, with the values that hold for checkpoints without the field `network`."""
 _WHITE = 255.0  # the largest value of a pixel
 PRECISIONS = tuple(name for name in get_args(Runtime.model_fields["precision"].annotation) if name != "auto")
 
@@ -33,8 +33,8 @@ PRECISIONS = tuple(name for name in get_args(Runtime.model_fields["precision"].a
 class Checkpoint:
     """The parsed contents of a checkpoint file.
 
-    The tables `model`, `average`, `optimizer` and `scaler` hold tensors and numbers. They are checked when they are
-    loaded into a network, an optimizer or a loss scaler.
+    The tables `model`, `average`, `optimizer` and `scaler` hold tensors and numbers. These tensors and numbers are
+    checked only when a network, an optimizer or a loss scaler loads them.
     """
 
     path: Path
@@ -105,7 +105,7 @@ class Checkpoint:
         )
 
     def precision_on(self, accelerator: Accelerator) -> str:
-        """Return the precision of the checkpoint's training. Raises UsageError if this device does not support it."""
+        """Return the precision of the checkpoint's training. Raises UsageError if this device lacks that precision."""
         if not accelerator.has(self.precision):
             raise UsageError(
                 f"{self.path}: the checkpoint was trained in {self.precision}, which needs a GPU; this run is on the "
@@ -124,7 +124,7 @@ class Checkpoint:
         return accelerator.either(cpu="cpu", gpu=self.decode)
 
     def refuse_impossible(self, steps: Steps) -> None:
-        """Raise DataError if the checkpoint's step is outside the epoch that the checkpoint records."""
+        """Raise DataError if the checkpoint's step does not belong to the epoch that the checkpoint records."""
         step, done = self.progress.step, self.progress.epochs_done
         if not steps.ends(done - 1) <= step <= steps.ends(done):
             raise DataError(
@@ -134,7 +134,7 @@ class Checkpoint:
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """Turn a ValueError or TypeError in this context, about invalid states, into a DataError naming the file."""
+        """Within this context, turn a ValueError or TypeError into a DataError that names the checkpoint's file."""
         with _explaining(self.path):
             yield
 
@@ -145,7 +145,7 @@ def _explaining(path: Path) -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"{path}: the checkpoint's states do not fit the run ({error}). Use an earlier checkpoint"
+            f"{path}: the checkpoint's tensors or counts do not fit the run ({error}). Use an earlier checkpoint"
         ) from error
 
 
@@ -166,12 +166,12 @@ def _recipe(saved: dict[str, Any], path: Path) -> Settled:
 
 
 def _of_newer(problem: str, value: object) -> bool:
-    """Return whether pydantic's error `problem` about `value` can mean that a newer Headrace saved the recipe."""
+    """Return whether pydantic's error `problem` about `value` suggests that a newer Headrace saved the recipe."""
     return problem == "extra_forbidden" or (problem == "literal_error" and isinstance(value, str))
 
 
 def _refuse_other_networks(network: dict[str, Any], path: Path) -> None:
-    """Raise NewerError for a network that this version cannot build."""
+    """Raise NewerError for a network that this version of Headrace cannot build."""
     family = network.get("family")
     if not isinstance(family, str):
         raise DataError(f"{path}: the checkpoint does not name the family of its network. Use an earlier checkpoint")
@@ -196,7 +196,10 @@ def _normalisation(state: dict[str, Any], recipe: Settled, path: Path) -> Normal
 
 
 def _evaluated(state: dict[str, Any], recipe: Settled, path: Path) -> tuple[int, float]:
-    """Return the image size and crop of the checkpoint's evaluation; for format 1, which lacks them, the recipe's."""
+    """Return the image size and the crop with which the checkpoint's network was evaluated.
+
+    A checkpoint of format 1 lacks these values; then return the values of its recipe.
+    """
     size, crop = state.get("size", recipe.evaluate.size), state.get("crop", recipe.evaluate.crop)
     try:
         Evaluate(size=size, crop=crop)
@@ -209,34 +212,34 @@ def _evaluated(state: dict[str, Any], recipe: Settled, path: Path) -> tuple[int,
 
 
 def _decode(state: dict[str, Any], path: Path) -> str | None:
-    """Return where the training images were decoded; None for an older checkpoint without this field."""
+    """Return where training images were decoded: "cpu" or "mixed" (a GPU); None if an older checkpoint lacks this."""
     decode: str | None = state.get("decode")
     if decode not in (None, "cpu", "mixed"):
         raise DataError(
-            f"{path}: the checkpoint's field decode is {decode[:20]!r}, not cpu or mixed. Use an earlier checkpoint"
+            f"{path}: the checkpoint's decode must be cpu or mixed, not {decode[:20]!r}. Use an earlier checkpoint"
         )
     return decode
 
 
 def _best(state: dict[str, Any], path: Path) -> str | None:
-    """Return the name of the best checkpoint so far; None for an older checkpoint without this field."""
+    """Return the name of the best checkpoint so far; None if an older checkpoint lacks the field `best`."""
     best: str | None = state.get("best")
     if best in (None, "", THIS) or is_name(best):
         return best
     raise DataError(
-        f"{path}: the checkpoint's field best is {best[:80]!r}, not the name of a checkpoint. Use an earlier checkpoint"
+        f"{path}: the checkpoint's field best is {best[:80]!r}, not a checkpoint's name. Use an earlier checkpoint"
     )
 
 
 def _prepared(state: dict[str, Any], path: Path) -> Prepared:
-    """Return how prep made the images of the shard set; prep's defaults if the checkpoint does not record this."""
+    """Return the options of prep that made the shard set's images; prep's defaults if the checkpoint has no options."""
     saved = state.get("prepared", {})
-    refuse_unknown(path, saved, (), Prepared._fields, where="the checkpoint's record of prep")
+    refuse_unknown(path, saved, (), Prepared._fields, where="the checkpoint's table of prep's options")
     try:
         return Prepared.of(saved)
     except ValueError as error:
         raise DataError(
-            f"{path}: the checkpoint's record of prep is invalid: {error}. Use an earlier checkpoint"
+            f"{path}: the checkpoint's table of prep's options is invalid: {error}. Use an earlier checkpoint"
         ) from error
 
 

@@ -3,14 +3,14 @@
     RUN/checkpoints/step-00000782-000003-<16 hex of sha256>.pt   the states; the newest few and the best are kept
     RUN/last.pt, RUN/best.pt                                     links to two of them, for people
 
-The first number in a name is the step, and the second is the attempt that wrote the file. A name without a second
-number means attempt 0. The newest checkpoint has the highest attempt number and, within that attempt, the highest step.
-Each checkpoint records which checkpoint is the best so far. To find the best checkpoint of a run folder, commands read
-this record in the newest checkpoint.
+The first number in a name is the step, and the second is the number of the attempt (one start of the run) that wrote
+the file. In a name without a second number, the attempt is 0. The newest checkpoint has the highest attempt number and,
+within that attempt, the highest step. Each checkpoint records which checkpoint is the best so far. To find the best
+checkpoint of a run folder, commands read this record in the newest checkpoint.
 
 A file holds only plain values and dense tensors. `torch.load(..., weights_only=True)` reads the file, and values of
-other kinds are refused before any value is used. No state of random generators or of the pipeline is saved, because
-both are functions of the step.
+other kinds are refused before any value is used. No state of random generators or of the pipeline is saved, because the
+step determines all draws and batches.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ def save(
     The new checkpoint is the last; if `best`, it is also the best. Otherwise `before` is the name of the best
     checkpoint. Then remove older checkpoints of the run; the best one and the `keep` newest ones stay.
     Raises HeadraceError if the file cannot be written; earlier checkpoints are then kept. Raises SupersededError,
-    before any file is visible, if a later attempt has begun.
+    before the new file appears, if a later attempt (start) of the run has begun.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -153,10 +153,10 @@ def load(path: Path, sha256: str | None = None) -> Stored:
 
 
 def _best_of(run: Path) -> Stored | Path:
-    """Return the path of the best checkpoint, as the newest undamaged checkpoint of the run names it.
+    """Return the path of the best checkpoint, which the newest undamaged checkpoint of the run names.
 
-    If the newest checkpoint is itself the best, its contents are returned, because they have been read already. If it
-    names no best checkpoint, the path of best.pt is returned.
+    If the newest checkpoint is itself the best, its contents are returned, because they have been read already. If the
+    newest checkpoint names no best one, or all are damaged, the path of best.pt is returned.
     """
     for path in newest_first(run):
         try:
@@ -177,10 +177,10 @@ def _best_of(run: Path) -> Stored | Path:
 
 
 def best_before(run: Path, resumed: Path, said: str | None) -> str:
-    """Return the name of the best checkpoint in `run` according to the resumed checkpoint; "" if the file is missing.
+    """Return the name of the run's best checkpoint before a resume; "" if `run` does not contain that checkpoint.
 
     `said` is the field `best` of the resumed checkpoint. If `said` is None, as in checkpoints of older versions, the
-    link best.pt tells the name.
+    name is that of the file to which the link best.pt points.
     """
     link = run / BEST
     name = resumed.resolve().name if said == THIS else said
@@ -192,7 +192,7 @@ def best_before(run: Path, resumed: Path, said: str | None) -> str:
 def _check_members(data: bytes) -> None:
     with ZipFile(io.BytesIO(data)) as archive:
         if (damaged := archive.testzip()) is not None:
-            raise ValueError(f"the file's member {damaged} is damaged")
+            raise ValueError(f"{damaged} inside the file is damaged")
 
 
 def newest(run: Path) -> Newest:

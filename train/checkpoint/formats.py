@@ -1,7 +1,7 @@
 """Defines the versions of the checkpoint format and the fields of each version, as described in docs/formats.md.
 
-In every version, a checkpoint is a dict with the integer field `format`, written by `torch.save`. Headrace therefore
-recognises a file of a later version before it uses any other field of the file.
+In every version, a checkpoint is a dict with the integer field `format`, written by `torch.save`. From `format` alone,
+Headrace recognises a file of a later version before it uses any other field.
 """
 
 from collections.abc import Collection
@@ -62,7 +62,10 @@ def checked(path: Path, loaded: object) -> dict[str, Any]:
     wrong = [key for key, kind in fields.items() if type(state.get(key)) is not kind]
     wrong += [key for key, kind in OPTIONAL[version or 1].items() if key in state and type(state[key]) is not kind]
     if wrong:
-        raise DataError(f"{path}: not a Headrace checkpoint: {', '.join(wrong)} missing or of the wrong kind")
+        raise DataError(
+            f"{path}: not a Headrace checkpoint: {', '.join(wrong)} missing or of the wrong kind. "
+            "Give a file that `headrace train` wrote"
+        )
     for key in ("classes", "class_names"):
         if not all(isinstance(one, str) for one in state.get(key, [])):
             what = f"not all values of the field {key} are text"
@@ -71,7 +74,7 @@ def checked(path: Path, loaded: object) -> dict[str, Any]:
 
 
 def _refuse_newer(path: Path, loaded: dict[Any, Any]) -> None:
-    """Raise NewerError for a checkpoint of a later version, or with a field that only a later version has."""
+    """Raise NewerError for a checkpoint of a later version of the format, or with a field that is unknown here."""
     version = _version(loaded)
     if version is None or version < 1:
         return
@@ -89,8 +92,8 @@ def refuse_unknown(
 ) -> None:
     """Raise NewerError if the table `found` has all required fields and also an unknown field.
 
-    A table without a required field is not of a later version, but damaged or from another program. Other checks refuse
-    such a table.
+    A table that lacks a required field is damaged or from another program, and not from a newer Headrace; other checks
+    refuse that table.
     """
     there = [key for key in dict.keys(found) if type(key) is str]
     unknown = [key for key in there if key not in required and key not in optional]

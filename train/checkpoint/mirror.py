@@ -26,7 +26,7 @@ from headrace.train.record.moments import End, Saved, Start
 
 _PAUSES = (1.0, 60.0)  # seconds between attempts: the first, and the longest
 _PATIENCE_SECONDS = {"finished": 120.0, "stopped": 20.0, "failed": 20.0}
-"""How long an ended run waits for the next file to be uploaded, in seconds, for each way in which a run can end.
+"""How many seconds an ended run waits for the next file to be uploaded, for each way in which a run can end.
 
 After a signal the wait is short, because the process may be killed soon.
 """
@@ -53,10 +53,11 @@ def refuse_later(remote: Remote, step: int) -> None:
 
 
 class Mirror(Callback):
-    """Mirrors a run folder. `warn` reports problems; `say` reports at the end which files could not be uploaded.
+    """Copies a run folder to a URL, the mirror, during training.
 
-    With `resumed`, the run was resumed from this mirror. The mirror may then hold a checkpoint of a later step, because
-    the resume skips damaged checkpoints.
+    `warn` reports problems; `say` reports at the end of the run which files could not be uploaded. `resumed` says
+    whether the run was resumed from this mirror. The mirror of a resumed run may hold a damaged checkpoint of a later
+    step, which the resume skipped.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class Mirror(Callback):
                 return
 
     def _upload(self) -> None:
-        """Upload the changed files, checkpoints first; then write the pointer; then remove old checkpoints."""
+        """Upload the changed files, checkpoints first; then write last.json; then remove old checkpoints at the URL."""
         if not self._checked:
             refuse_later(self._remote, self._step)
             self._checked = True
@@ -168,13 +169,16 @@ class Mirror(Callback):
             self._remote.remove(*(f"{CHECKPOINTS}/{name}" for name in old))
 
     def _newest(self) -> Pointer | None:
-        """Return the names of the last checkpoint, according to file names, and of the best, to which best.pt links."""
+        """Return the names of the last checkpoint (found by file names) and of the best one (the target of best.pt)."""
         last, best = next(iter(newest_first(self._folder)), None), self._folder / BEST
         name = best.readlink().name if best.is_symlink() else ""
         return Pointer(last.name, name if is_name(name) else None) if last else None
 
     def _wanted(self) -> Iterator[tuple[str, Path, State]]:
-        """Yield name, path and state of each file whose current version is not uploaded, checkpoints first."""
+        """Yield name, path and state of each file that has changed since its upload or is not uploaded.
+
+        The checkpoints come first. A state is the size and the modification time of a file.
+        """
         newest = self._newest()
         names = dict.fromkeys(name for name in newest or () if name)
         paths = [(f"{CHECKPOINTS}/{name}", self._folder / CHECKPOINTS / name) for name in names]

@@ -18,12 +18,12 @@ _LOG = "metrics.jsonl"
 
 
 def fetch_newest(url: Url, out: Path | None) -> Newest:
-    """Fetch the newest undamaged checkpoint at a URL; return it with a line for each damaged checkpoint skipped.
+    """Fetch the newest undamaged checkpoint at a URL; return the checkpoint and a line for each damaged one skipped.
 
     If the run folder `out` has no checkpoint of another run, the checkpoint is fetched into `out`. The best checkpoint
     and the log are then fetched too, as if the run had begun in `out`. Otherwise the checkpoint is fetched into the
-    user's cache folder. Nothing is fetched if `out` is a folder of the same run, and its newest checkpoint is at least
-    as late as the newest at the URL. Raises UsageError if there is no checkpoint, DataError if all are damaged,
+    user's cache folder. Nothing is fetched if `out` is a folder of the same run whose newest checkpoint is at least as
+    late as the newest one at the URL. Raises UsageError if there is no checkpoint, DataError if all are damaged,
     NewerError if a newer Headrace wrote the newest undamaged checkpoint, HeadraceError if the server fails.
     """
     if not url.in_bucket:
@@ -62,7 +62,7 @@ def fetch_newest(url: Url, out: Path | None) -> Newest:
 def _names(remote: Remote, pointer: Pointer | None) -> list[str]:
     """Return the names of the mirror's checkpoints, newest first.
 
-    Of checkpoints with the same attempt and step, the one that the pointer names comes first.
+    Of checkpoints with the same attempt and step, the one that the file last.json names comes first.
     """
     found = {one.name.rpartition("/")[2] for one in remote.list(CHECKPOINTS)}
     last = pointer.last if pointer else ""
@@ -84,8 +84,8 @@ def _private() -> Path:
     found = private_folder("resumed")
     if found is None:
         raise UsageError(
-            "the checkpoint needs a folder headrace/resumed in $XDG_CACHE_HOME or ~/.cache that only this user can "
-            "write, but there is none. Give --out"
+            "the checkpoint cannot be fetched, because neither $XDG_CACHE_HOME nor ~/.cache has a folder "
+            "headrace/resumed that only this user can write. Give a run folder with --out"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Makes and parses the names of checkpoint files, which hold step, attempt and hash.
+"""Makes and parses the names of checkpoint files: step, attempt (the number of the run's start) and hash.
 
 The newest checkpoint has the highest attempt number and, within that attempt, the highest step.
 """
@@ -63,5 +63,5 @@ def later(run: Path, step: int) -> list[Path]:
 
 
 def newest_attempt(run: Path) -> int:
-    """Return the number of the newest attempt with a checkpoint in the run folder; 0 if there is no checkpoint."""
+    """Return the highest attempt number of the checkpoints in the run folder; 0 if there is no checkpoint."""
     return max((age(path.name)[0] for path in newest_first(run)), default=0)

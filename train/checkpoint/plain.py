@@ -22,8 +22,8 @@ _SCALARS = (str, int, float, bool, type(None))
 def plain(value: object, name: str = "", levels: int = _NESTED) -> Any:
     """Return a copy of `value` made of new dictionaries, lists and tuples, with detached tensors.
 
-    Tensors of the copy may still share memory, or repeat elements by a stride of 0. Raises ValueError, which names the
-    first value that is neither plain nor a dense tensor.
+    Tensors of the copy may share memory with one another, or repeat an element by a stride of 0. Raises ValueError,
+    which names the first value that is neither plain nor a dense tensor.
     """
     if type(value) in _SCALARS:
         if isinstance(value, int) and not -_MOST <= value <= _MOST:

@@ -1,4 +1,7 @@
-"""Reads and renders a mirror's pointer: the file last.json, which names the last and the best checkpoint."""
+"""Reads and renders the pointer of a mirror (a copy of a run folder at a URL).
+
+The pointer is the file last.json, which names the last and the best checkpoint.
+"""
 
 import json
 from typing import NamedTuple

@@ -12,7 +12,7 @@ _MOST = 1 << 53  # steps, epochs or samples
 
 @dataclass
 class Progress:
-    """The steps taken, the epochs evaluated, the sums of the unfinished epoch, and the best accuracy in % so far."""
+    """Steps taken, epochs evaluated, sums of loss and counts in the unfinished epoch, and best accuracy in % so far."""
 
     step: int = 0
     epochs_done: int = 0
@@ -33,7 +33,7 @@ class Progress:
         kinds = {one.name: list if one.type is Sums else one.type for one in fields(cls)}
         refuse_other_names(state, kinds, "progress")
         if wrong := [name for name, kind in kinds.items() if type(state[name]) is not kind]:
-            raise TypeError(f"progress.{wrong[0]} is a {type(state[wrong[0]]).__name__}")
+            raise TypeError(f"progress.{wrong[0]} has the wrong type, {type(state[wrong[0]]).__name__}")
         if list(map(type, state["epoch_sums"])) != [float, int, int]:
             raise TypeError("progress.epoch_sums is not a loss and two counts")
         found = cls(**{**state, "epoch_sums": Sums(*state["epoch_sums"])})

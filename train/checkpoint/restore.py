@@ -1,4 +1,4 @@
-"""Collects the states of the training step for a checkpoint, and loads them from a checkpoint."""
+"""Collects the states of the training step (weights, optimizer, loss scale) for a checkpoint, and loads them."""
 
 from typing import Any
 

@@ -77,10 +77,10 @@ def differences(saved: Checkpoint, shards: ShardSet, recipe: Settled, accepted: 
 
 
 def _refuse_another_run(path: Path, before: Settled, now: Settled) -> None:
-    """Raise UsageError for a difference between the recipes that makes the checkpoint's states meaningless."""
+    """Raise UsageError for a difference between the recipes with which the saved states cannot be used."""
     for key, was, wanted, why in (
         ("train.global_batch", before.train.global_batch, now.train.global_batch, "decides what a step is"),
-        ("model.name", before.model.name, now.model.name, "decides which weights there are"),
+        ("model.name", before.model.name, now.model.name, "decides which weights a network has"),
         ("optim.name", before.optim.name, now.optim.name, "decides what is stored for each weight"),
     ):
         if was != wanted:

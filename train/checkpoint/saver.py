@@ -27,11 +27,11 @@ _MB = 10**6
 class Saver:
     """Saves checkpoints of a run in the folder `out`.
 
-    Every rank calls the saver; only a rank whose `writes` is true writes. `states` returns the current tables of
-    tensors and numbers. `about` holds the fields that are the same in all checkpoints: recipe, precision, network,
-    normalisation, classes, shard set, processes. A state of more than `beside_mb` MB is copied to main memory first,
-    and a thread writes the copy while training continues. Use the saver in a `with` block; the end of the block waits
-    for the last save.
+    Every rank calls the saver; only a rank whose `writes` is true writes. `states` returns the tensors and numbers to
+    save, in tables. `about` holds the fields that are the same in all checkpoints: recipe, precision, network,
+    normalisation, classes, shard set, number of processes. A state of more than `beside_mb` MB is copied to main memory
+    first, and a thread writes the copy while training continues. Use the saver in a `with` block; the end of the block
+    waits for the last save.
     """
 
     out: Path
@@ -60,7 +60,7 @@ class Saver:
                 raise
 
     def __call__(self, progress: Progress, *, best: bool) -> None:
-        """Begin to save the current state; `done` returns the result. An earlier save must have finished.
+        """Begin to save the current state; `done` returns the result. Call only after the previous save has finished.
 
         Raises NotFiniteError, without saving, if a weight is not finite. The last update can make a weight infinite
         although the loss of its step was finite. Raises HeadraceError, here or from `done`, if the file cannot be

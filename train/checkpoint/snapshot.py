@@ -1,4 +1,4 @@
-"""Copies the state of a run into reusable buffers in main memory, so that training continues during the save."""
+"""Copies the state of a run into reusable buffers in main memory; training continues while the copy is saved."""
 
 import copy
 from typing import Any, TypeVar

@@ -15,7 +15,7 @@ class Writer:
         self._error: BaseException | None = None
 
     def write(self, save: Callable[[], Saved], *, beside: bool) -> None:
-        """Run `save` now, or in a thread if `beside`. The caller must have called `result` for the save before."""
+        """Run `save` now, or in a thread if `beside`. Call `result` before the next call of this method."""
 
         def work() -> None:
             try:

@@ -1,1 +1,1 @@
-"""Measures a training job part by part, to find where it loses time and which setting would make it faster."""
+"""Measures a training job part by part, to find where the job loses time and which setting would speed it up."""

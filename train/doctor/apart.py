@@ -16,7 +16,7 @@ from headrace.train.machine.parent import launcher_environment
 def measure_apart(asked: Asked, part: Part, cores: int | None = None) -> Measured:
     """Make the measurement `part` of a job in new processes, on the first `cores` cores or, if None, on all cores.
 
-    A measuring process that fails prints the reason; then this process ends with the same exit code.
+    If a measuring process fails, it prints the reason, and this process ends with the same exit code.
     """
     where = asked.shards.text if isinstance(asked.shards, Url) else str(asked.shards)
     command = [sys.executable, "-P", "-m", "headrace", "doctor", where, f"--nproc={asked.processes}"]

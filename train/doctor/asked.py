@@ -1,4 +1,4 @@
-"""Describes the training job that the doctor is asked to examine, and the measurement that a process has to make."""
+"""Describes the training job that `headrace doctor` examines, and which measurement a new process has to make."""
 
 import os
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Part(NamedTuple):
-    """The measurement that the doctor assigns to a process and its ranks, and the time for measuring each rung."""
+    """The measurement that the doctor assigns to a process and its ranks, and the time for each part of the job."""
 
     kind: Kind
     budget: Budget = Budget()

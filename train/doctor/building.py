@@ -1,4 +1,4 @@
-"""Builds a training job as a run would, and shortens its steps so that the job can be measured in short turns."""
+"""Builds a training job as a run would, with shorter steps, because the job is measured for a few seconds at a time."""
 
 import copy
 import time
@@ -61,7 +61,7 @@ def opened(asked: Asked, most: float) -> Iterator[Job]:
 
 
 def _thawed(setup: Setup) -> Setup:
-    """Return the job without the first steps that train only the classifier, because these take less time."""
+    """Return the job without its first phase, which trains only the classifier: steps of that phase take less time."""
     model = setup.recipe.model.model_copy(update={"freeze_epochs": 0.0})
     return replace(setup, recipe=setup.recipe.model_copy(update={"model": model}))
 
@@ -87,7 +87,7 @@ def _cut(setup: Setup, place: Place, built: Built, most: float) -> tuple[Setup, 
 
 
 def _image_seconds(setup: Setup, place: Place, built: Built) -> float:
-    """Measure about how many seconds a CPU takes for the forward and the backward pass of one image.
+    """Measure roughly the seconds that a CPU takes for the forward and the backward pass of one image.
 
     A GPU needs no such estimate, because its steps are short.
     """
@@ -101,7 +101,7 @@ def _image_seconds(setup: Setup, place: Place, built: Built) -> float:
 
 
 def _last_stage(plans: TrainPlans) -> tuple[TrainPlans, tuple[str, ...]]:
-    """Return the plans with all images at the size of the run's last stage, and remarks for the user."""
+    """Return the plans with all images at the size with which the run ends, and remarks for the user."""
     sides = [side for _, side in plans.sizes]
     if len(sides) == 1:
         return plans, ()

@@ -17,7 +17,7 @@ _CLEAR = 0.1  # smallest share of the time that a cause must explain
 
 
 class Probe(NamedTuple):
-    """The result of a probe: the mean number of busy cores, and the fractions of time in which threads had no core."""
+    """The result of `probe`: the mean number of busy cores, and the fractions of time in which threads had no core."""
 
     got: float
     throttled: float  # by the quota of the control group
@@ -27,7 +27,7 @@ class Probe(NamedTuple):
 def probe(threads: int, seconds: float = _SECONDS) -> Probe:
     """Measure the cores that `threads` threads get in about `seconds` seconds.
 
-    All threads do the same computation, and wait for one another after each part of it.
+    All threads compute equally long parts, and wait for one another after each part.
     """
     rounds = max(1, round(seconds / _PART_SECONDS))
     count = _blocks_of_a_part()
@@ -64,9 +64,9 @@ def cause_of(probes: list[Probe], share: float) -> Cause:
 
 
 def _blocks_of_a_part() -> int:
-    """Return how many blocks a thread computes between two waits.
+    """Return how many blocks of bytes a thread checksums before it waits for the other threads.
 
-    The number follows from the CPU time of a block, which other programs do not affect.
+    The number is computed from the CPU time of a block, which does not depend on what other programs do.
     """
     zlib.crc32(_BLOCK)
     began = time.thread_time()

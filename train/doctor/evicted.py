@@ -1,4 +1,4 @@
-"""Measures the whole job on a cold shard set, whose files are evicted from memory before each turn."""
+"""Measures the whole job with a cold shard set: before each timed turn, its files are evicted from memory."""
 
 import os
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from headrace.train.machine.place import Place
 def measure_cold(place: Place, paths: Sequence[Path], whole: WholeRunner, units: int, rounds: int) -> Cold | None:
     """Run the whole job in turns of `units` steps, and evict the training shards from memory before each turn.
 
-    Returns None except on rank 0. Raises UsageError if another process has a training shard open, because that process
-    would have to read the shard again.
+    Returns None except on rank 0. Raises UsageError if another process has a training shard open, because an eviction
+    would slow that process down.
     """
     size = sum(path.stat().st_size for path in paths)
     ours = {int(pid) for pid in place.world.to_main(str(os.getpid()).encode())}
@@ -26,8 +26,8 @@ def measure_cold(place: Place, paths: Sequence[Path], whole: WholeRunner, units:
             if users := users_of(paths, ours):
                 number, path = next(iter(users.items()))
                 raise UsageError(
-                    f"--cold: process {number} has {path} open and would have to read that file again. Try again when "
-                    "the process has ended, or omit --cold"
+                    f"--cold evicts {path} from memory, but process {number} has this file open. Try again when that "
+                    "process has ended, or omit --cold"
                 )
             evict(paths)
             left.append(resident_bytes(paths))

@@ -1,4 +1,4 @@
-"""Examines a job for `headrace doctor`: measures its parts in new processes, so that the command loads no torch."""
+"""Examines a job for `headrace doctor`: measures its parts in new processes, and interprets their results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class Scaled(NamedTuple):
 
 @dataclass(frozen=True)
 class Examination:
-    """The findings about a job.
+    """The findings of `headrace doctor` about a job.
 
     `tried` is None if no trial was requested or no setting can be tried; `scaled` is empty if no scaling was requested.
     """
@@ -71,7 +71,7 @@ def examine(
     min_ratio: float | None = None,
     budget: Budget = Budget(),  # noqa: B008  a tuple, so it cannot change
 ) -> Examination:
-    """Measure a job and interpret the figures; each part of the job is measured for the time that `budget` gives.
+    """Measure a job and interpret the figures; `budget` sets the time for measuring each part of the job.
 
     Raises UsageError if a number of processes in `scale` is larger than the number of cores. The measuring processes
     report their own errors.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Fit(NamedTuple):
-    """The seconds of an epoch: `fixed` is the same for any number of processes, `shared` is divided among processes."""
+    """The seconds of an epoch: `fixed` is the same for any number of processes, `shared` is divided by that number."""
 
     fixed: float
     shared: float

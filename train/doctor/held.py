@@ -7,7 +7,7 @@ from headrace.shards.shardset import Split
 
 
 class Held:
-    """Some samples of a split, held in memory by id, with the interface of `Encoded`.
+    """Some samples of a split, held in memory by id, with the interface of a source of image files (`Encoded`).
 
     Reading an id that was not added raises KeyError.
     """

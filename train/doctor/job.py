@@ -49,11 +49,14 @@ class Job:
 
     @property
     def lanes(self) -> int:
-        """The number of batches that threads process at the same time; the length of turns depends on this number."""
+        """The number of batches that threads process at the same time; a timed turn runs a multiple of this number."""
         return self.place.accelerator.either(cpu=min(_MOST_LANES, self.place.threads), gpu=1)
 
     def stream(self, first: int) -> Iterator[Plan]:
-        """Yield plans of this rank from step `first` on, without end; with `span`, the first `span` steps repeat."""
+        """Yield this rank's plans of batches from step `first` on, without end.
+
+        If `span` is set, the first `span` steps repeat.
+        """
         steps, world = self.setup.steps, self.place.world
         groups = steps.groups_of(world.size, world.rank)
         if self.span is None:

@@ -1,4 +1,4 @@
-"""Chooses the setting that the user should change, and predicts its effect, by pure functions of the measurements."""
+"""Chooses the setting that the user should change, and predicts from measurements how much faster the job becomes."""
 
 from typing import NamedTuple
 
@@ -47,9 +47,9 @@ def _mixed(reading: Reading) -> Knob | None:
 
 
 def _cache(reading: Reading) -> Knob | None:
-    """Predict the gain from a cache of decoded images, which then need only be read, resized and augmented.
+    """Predict the gain from a cache of decoded images, with which no JPEG needs to be decoded.
 
-    Returns None if there is such a cache already or no room for one.
+    Returns None if the cache exists already or there is no room for it.
     """
     job, timed = reading.measured.job, reading.measured.rungs
     if job.cached or job.cache_lacks or not {Rung.READ, Rung.DECODE, Rung.INPUT} <= timed.keys():
@@ -66,7 +66,7 @@ def _cache(reading: Reading) -> Knob | None:
 
 
 def _fed(reading: Reading, factor: float) -> float:
-    """Return the whole job's gain if the input were `factor` times as fast and used no cores of the step."""
+    """Return the factor by which the whole job speeds up if its input is `factor` times as fast on separate cores."""
     rate = reading.rate(Rung.INPUT)
     if rate is None:
         return 1.0

@@ -26,7 +26,7 @@ _FAST_READING = 4  # times the rate of the whole job; above it storage cannot be
 
 
 def check_first(asked: Asked) -> None:
-    """Check the request before the ranks are started; raises the errors that `measure` would raise on every rank."""
+    """Check the request before the ranks are started; raise the errors that `measure` would raise on every rank."""
     setup = resolve(asked.request(), asked.processes)
     Accelerator.look().choose(setup.recipe.runtime.device, asked.processes)
 
@@ -64,9 +64,9 @@ def climb(job: Job, rungs: Rungs, part: Part) -> Measured | None:
 
 
 def _planned(job: Job, rungs: Rungs, part: Part) -> tuple[list[Turn], dict[Rung, float]]:
-    """Return the turns of a round, and the seconds that one unit (a group or a step) of each rung takes.
+    """Return the turns of a round, one for each rung, and the seconds that one unit (group or step) of each rung takes.
 
-    In a round, the step alone (R_synth) is measured before and after the whole job.
+    In a round, the step alone (R_synth) is measured both before and after the whole job.
     """
     *others, step = rungs.step()
     whole, turn = rungs.whole(), part.budget.turn
@@ -90,7 +90,7 @@ def _put_together(
 ) -> Measured:
     """Make the result on rank 0 from the timings of all ranks.
 
-    Each round times the step on synthetic data (R_synth) twice; the result has the mean of the two.
+    Each round times the step alone (R_synth) twice; the result contains the mean of both times.
     """
     timed: dict[Rung, list[Timed]] = {}
     for name, column in zip(names, columns, strict=True):
@@ -109,7 +109,7 @@ def _put_together(
 
 
 def mean_of(parts: Sequence[Timed]) -> Timed:
-    """Return the mean over several turns of a rung, for each round."""
+    """Return for each round the mean of several turns (timings) of a rung."""
     mean = {
         name: tuple(fmean(turn) for turn in zip(*(getattr(part, name) for part in parts), strict=True))
         for name in ("rates", "cpu", "waited")

@@ -25,7 +25,7 @@ class Rung(StrEnum):
 
 
 class Cause(StrEnum):
-    """The reason why a process gets fewer cores than its threads need."""
+    """The reasons why a process may get fewer cores than its threads need."""
 
     NONE = "none"
     QUOTA = "quota"  # the quota of the control group
@@ -38,7 +38,7 @@ class _Values(BaseModel):
 
 
 class Timed(_Values):
-    """The measured turns of one rung, over all ranks."""
+    """The measured turns of one rung (a part of the job), over all ranks: one turn in each round."""
 
     rates: tuple[float, ...]
     """The rate of each turn, in images a second."""
@@ -68,7 +68,7 @@ class Cores(_Values):
 
     asked: int
     got: tuple[float, ...]
-    """The mean number of busy cores, one figure for each round."""
+    """The mean number of busy cores in each round of measurements."""
     cause: Cause
 
     @property
@@ -115,18 +115,18 @@ class Cold(_Values):
     files: int
     bytes: int
     left: float | None
-    """The largest fraction of the bytes that stayed in memory after an eviction; None if the system does not tell."""
+    """The largest fraction of the files' bytes that was still in memory after an eviction; None if unknown."""
 
 
 class Network(_Values):
-    """How fast tars of a shard set at a URL arrive on this host, and how many must be fetched again in later epochs."""
+    """How fast the tars of a set at a URL arrive on this host, and which fraction is fetched again in each epoch."""
 
     images_per_second: float
     bytes_per_second: float
     missed: float
     """The fraction of the set that does not fit in the stage folder and must be fetched again in every epoch."""
     ahead: bool
-    """Whether training runs while tars arrive, as with train.window; otherwise all tars are fetched first."""
+    """Whether training runs while tars arrive, as with train.window; otherwise all tars are fetched before training."""
     epochs: int
     """The number of epochs of the run."""
 

@@ -27,10 +27,10 @@ _LOOK_SECONDS = 0.1
 
 
 def stage_some(plans: TrainPlans, world: World) -> int | None:
-    """Stage the tars of the first steps and return the number of these steps; without train.window, stage all tars.
+    """Stage (fetch) the tars that the first steps need, and return how many steps these are.
 
-    Returns None if all tars are staged, and for a shard set in a folder. Every rank must call this function; one rank
-    of each host fetches.
+    Without train.window, stages all tars and returns None. Returns None also for a shard set in a folder. Every rank
+    must call this function; one rank of each host fetches.
     """
     staged = plans.split.staged
     if staged is None:
@@ -51,7 +51,7 @@ def _is_missing(staged: StagedTars) -> bool:
 
 
 def _first_steps(plans: TrainPlans) -> tuple[int, list[int]]:
-    """Return how many steps can run with the first few windows of shards, and the numbers of the tars in them."""
+    """Return the number of steps that need only the first few windows of shards, and the numbers of these tars."""
     order, steps, shards = plans.order, plans.steps, plans.split.shard_sizes
     partitions = order.partitions.count if order.partitions else 1
     needs = training_needs(order, shards, steps, range(steps.groups))
@@ -105,7 +105,7 @@ class _OverError(Exception):
 
 
 class _Fetching:
-    """Fetches tars, and removes each tar when it is complete, until the time `until` or the last tar."""
+    """Fetches tars until the time `until`, or until all are fetched; removes each tar when it is complete."""
 
     def __init__(self, remote: RemoteSet, shards: Iterator[ShardInfo], folder: Path, until: float) -> None:
         self._remote, self._shards, self._folder, self._until = remote, shards, folder, until

@@ -1,4 +1,4 @@
-"""Interprets a job's measurements: which resource limits the job, and how much faster it would be without the limit."""
+"""Interprets a job's measurements: which resource limits the job, and the job's gain in speed without that limit."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,7 +69,7 @@ class Reading:
 
     @property
     def cpu_input(self) -> float:
-        """The CPU time of the input in microseconds per image; if not measured, that of the job minus the step."""
+        """The CPU time of the input in microseconds per image; if not measured, the job's minus the step's."""
         timed = self.measured.rungs.get(Rung.INPUT)
         if timed is not None:
             return timed.cpu_microseconds
@@ -77,7 +77,7 @@ class Reading:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict about the bottleneck, as a run prints it at its end."""
+        """The verdict about the bottleneck, in the words that a run prints at its end."""
         most = ceiling(self.cpu_step, self.cpu_input, shared=self.measured.job.shares_cores)
         return Verdict(self.real, self.synthetic, 100 * self.stall, most)
 
@@ -88,12 +88,12 @@ class Reading:
 
     @property
     def stalls(self) -> Stalls:
-        """The prep stall and the fetch stall of the job, measured without evicting files from memory."""
+        """The fractions of time lost to preparing images and to reading files, which were not evicted from memory."""
         return stalls(self.synthetic, self.rate(Rung.MEMORY) or self.real, self.real)
 
     @property
     def cold_stalls(self) -> Stalls | None:
-        """The prep stall and the fetch stall on a cold shard set; None if no cold set was measured."""
+        """The fractions of time lost to preparing images and to reading files of a cold set; None if not measured."""
         cold = self.measured.cold
         return None if cold is None else stalls(self.synthetic, self.real, cold.timed.rate)
 
@@ -105,7 +105,7 @@ class Reading:
 
     @property
     def gains(self) -> dict[Resource, float]:
-        """For each resource, the factor by which R_real would grow if that resource set no limit; 1 if it sets none."""
+        """For each resource, the factor by which R_real would grow if the resource were unlimited."""
         job, allowed = self.measured.job, self.verdict.ceiling
         memory = self.rate(Rung.MEMORY) or self.real
         prep = gain_of_waiting(self.synthetic * allowed / memory, self.stall)
@@ -122,7 +122,7 @@ class Reading:
 
     @property
     def binding(self) -> tuple[Resource, float]:
-        """The limiting resource and the gain without its limit; COMPUTE and 1 if no gain is worth mentioning."""
+        """The limiting resource, and the gain without its limit; COMPUTE and 1 if no gain is worth mentioning."""
         resource, gain = max(self.gains.items(), key=lambda pair: pair[1])
         return (resource, gain) if gain >= WORTH else (Resource.COMPUTE, 1.0)
 
@@ -132,10 +132,10 @@ class Reading:
         return 1 - 1 / self._gain_of_network()
 
     def _gain_of_network(self) -> float:
-        """Return the gain if all shards were staged before the run.
+        """Return the gain in R_real if all shards were staged (fetched) before the run.
 
-        Otherwise a run fetches all shards in the first epoch. In each later epoch it fetches the shards again that do
-        not fit in the stage folder.
+        If nothing is staged, a run fetches all shards in the first epoch. In each later epoch the run again fetches the
+        shards that do not fit in the stage folder.
         """
         network = self.measured.network
         if network is None:
@@ -145,15 +145,15 @@ class Reading:
         return (first + (network.epochs - 1) * max(1.0, network.missed * behind)) / network.epochs
 
     def _gain_of_copy(self, prep: float) -> float:
-        """Return the gain if copying to the device took no time.
+        """Return the gain in R_real if copying images to the GPU took no time.
 
-        It is at most `prep`, which is the gain if preparing images took no time.
+        The result is at most `prep`, the gain if preparing images took no time.
         """
         decode, copy = self.rate(Rung.DECODE), self.rate(Rung.COPY)
         return 1.0 if decode is None or copy is None else min(prep, decode / copy)
 
     def _gain_of_exchange(self) -> float:
-        """Return the gain if exchanging gradients took no time, computed from the rate of the step without exchange."""
+        """Return the gain in R_real if exchanging gradients took no time, as in the step measured without exchange."""
         compute = self.rate(Rung.COMPUTE)
         if compute is None or compute <= self.synthetic:
             return 1.0

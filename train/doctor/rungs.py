@@ -31,7 +31,7 @@ class Rungs:
     stack: ExitStack
 
     def input(self) -> list[Runner]:
-        """Build the rungs of the input, each of which does more work than the rung before it."""
+        """Build the rungs of the input, such as reading and decoding; each includes the work of the one before it."""
         made = self._made(self.job.plans.split)
         runner = self._fed(Rung.INPUT, made, 0)
         if self.job.decoded is not None:
@@ -41,7 +41,7 @@ class Rungs:
         return [*(self._part(part, made) for part in parts), runner]
 
     def mixed(self) -> list[Runner]:
-        """Build the rung of the input with the decoder on the GPU, in a list of one.
+        """Return a list with the rung of the input that decodes on the GPU, or an empty list.
 
         The list is empty if the job already decodes on the GPU, if images are cached or if DALI lacks the decoder.
         """
@@ -60,7 +60,7 @@ class Rungs:
     def step(self) -> list[Runner]:
         """Build the rungs of the step on one batch that stays on the device; the last rung gives R_synth.
 
-        The other rungs are the step with all cores and the step without an exchange of gradients. Either of them is
+        The other rungs are the step on all cores and the step without an exchange of gradients. Each of these two is
         built only if it differs from the last rung.
         """
         step, resident, world = self.job.step, self.job.resident, self.job.place.world
@@ -80,7 +80,7 @@ class Rungs:
         return WholeRunner(Rung.WHOLE, self.job.step, self.job.resident, fed)
 
     def memory(self) -> WholeRunner:
-        """Build the rung of the step on a few repeated real batches whose files are held in memory."""
+        """Build the rung of the whole job without storage: it repeats a few batches whose files are held in memory."""
         job, held = self.job, Held(self.job.plans.split)
         plans, size, began = list[Plan](), 0, time.perf_counter()
         for plan in islice(job.stream(0), _HELD_GROUPS):

@@ -1,4 +1,4 @@
-"""Runs the work of the rungs: parts of the input, the step, and the whole job."""
+"""Runs the parts of a job that the doctor times (its rungs): parts of the input, the step, and the whole job."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ class FeedRunner:
         return sum(len(next(self.feed).labels) for _ in range(units))
 
     def rest(self) -> None:
-        """Let no further plan into the pipeline; the threads finish the batches that they have begun."""
+        """Hold back further plans; the threads of the input finish the batches that they have begun."""
         self._valve.shut()
 
     def close(self) -> None:
@@ -108,8 +108,8 @@ class StepRunner:
 class WholeRunner:
     """Runs the step on real batches. One unit of its work is a step.
 
-    A turn begins with the batches that are ready, as if there had been no pause. But if the step had to wait for
-    batches in the turn before, the batches made during the pause are discarded first.
+    A turn normally begins with the batches that are ready, as if training had not paused between turns. If the step had
+    to wait for batches in the previous turn, the batches made during the pause are discarded first.
     """
 
     def __init__(self, rung: Rung, step: TrainStep, resident: Batch, batches: FeedRunner) -> None:
@@ -120,7 +120,7 @@ class WholeRunner:
         self._stalls = True
 
     def distrust(self) -> None:
-        """Discard all ready batches when the next turn begins, because they were made under other conditions."""
+        """Discard all ready batches when the next turn begins, for example because their files were still in memory."""
         self._stalls = True
 
     @property
@@ -129,7 +129,7 @@ class WholeRunner:
         return self._input.feed.stalled
 
     def begin(self) -> None:
-        """Let the input continue; discard ready batches if the step had to wait for batches in the turn before."""
+        """Let the input continue; discard ready batches if the step had to wait for batches in the previous turn."""
         if self._stalls:
             self._input.begin()
         else:
@@ -164,7 +164,7 @@ def train(step: TrainStep, batches: Iterator[Batch], steps: int) -> None:
 
 
 def discard(take_next: Callable[[], object], most: int) -> None:
-    """Discard at most `most` items; stop after the first that takes over 1 ms, because it was not ready."""
+    """Discard at most `most` items; stop after the first item that takes over 1 ms and so was not ready."""
     for _ in range(most):
         began = time.perf_counter()
         take_next()

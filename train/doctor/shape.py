@@ -1,4 +1,4 @@
-"""Shortens the steps and groups of a job so that its parts can be measured in the time of a turn."""
+"""Shortens the steps and groups of a job, to measure each part of the job within seconds, in several short turns."""
 
 from typing import NamedTuple
 
@@ -7,13 +7,13 @@ _FEWEST_ROUNDS = 3  # the fewest rounds with a median
 
 
 class Budget(NamedTuple):
-    """The time in seconds for measuring one rung."""
+    """The time in seconds for measuring one rung (a part of the job), in several rounds of one turn each."""
 
     seconds: float = 8.0
 
     @property
     def turn(self) -> float:
-        """The seconds of one turn of the rung."""
+        """The seconds of one turn of the rung, which is its measurement in one round."""
         return self.seconds / _ROUNDS
 
     def rounds(self, longest: float) -> int:
@@ -29,11 +29,11 @@ class Shape(NamedTuple):
 
 
 def fit(whole: Shape, processes: int, group_seconds: float, most: float) -> Shape:
-    """Return the shape of the steps to measure, for a job whose group of `whole.group` samples takes `group_seconds`.
+    """Return the shape of the steps to measure, for a job with steps of shape `whole` and groups of `group_seconds`.
 
-    The result is the job's own shape if a step takes at most `most` seconds. Otherwise steps have fewer groups, with
-    the same number for each process. If even one group takes more than `most` seconds, groups are smaller too. The time
-    per image stays nearly the same, because most of a long step is spent on its images and little on the update.
+    The result is `whole` if a step of that shape takes at most `most` seconds. Otherwise steps have fewer groups, the
+    same number for each process. If even one group takes more than `most` seconds, groups are smaller too. The time per
+    image stays nearly the same, because most of a long step is spent on its images and little on the update.
     """
     rounds = -(-whole.groups // processes)
     if rounds * group_seconds <= most:
@@ -45,5 +45,5 @@ def fit(whole: Shape, processes: int, group_seconds: float, most: float) -> Shap
 
 
 def units_of(unit_seconds: float, seconds: float, multiple: int) -> int:
-    """Return the number of units in a turn of `seconds` seconds: a multiple of `multiple`, but not 0."""
+    """Return how many units (groups or steps) a turn of `seconds` runs: a multiple of `multiple`, but not 0."""
     return max(1, round(seconds / unit_seconds / multiple)) * multiple

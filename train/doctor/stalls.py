@@ -1,4 +1,4 @@
-"""Computes the prep stall, the fetch stall, and the gain from removing a resource's limit, from measured rates."""
+"""Computes from measured rates the time lost to preparing images (prep stall) and to reading files (fetch stall)."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,9 @@ class Stalls(NamedTuple):
     """The stalls of a job, as fractions of the time per image in the whole job."""
 
     prep: float
-    """The time lost even if files are in memory: to decoding, resizing and transfer, which may share the step's cores.
-    """
+    """The time that decoding, resizing and transfer cost even if the files are in memory."""
     fetch: float
-    """The further time lost to reading the files."""
+    """The additional time lost to reading the files from storage."""
 
 
 def stalls(synthetic: float, memory: float, real: float) -> Stalls:
@@ -28,9 +27,9 @@ def stalls(synthetic: float, memory: float, real: float) -> Stalls:
 
 
 def gain_of_waiting(gain: float, stall: float) -> float:
-    """Return the largest factor by which the whole job can become faster if one resource is unlimited.
+    """Return the largest factor by which the whole job can become faster if one resource sets no limit.
 
-    `gain` is the factor that the rates of the rungs predict. A step that waits for data in a fraction `stall` of the
-    time can save at most that fraction.
+    `gain` is the factor that the measured rates predict. If the step waits for data in a fraction `stall` of the time,
+    at most that fraction can be saved.
     """
     return max(1.0, min(gain, 1 / (1 - min(stall, 0.999))))

@@ -1,4 +1,8 @@
-"""Runs the rungs in turns, one after another in several rounds: changes in the machine's speed then affect them all."""
+"""Times the parts of a job (rungs) in turns: each round has one turn of every rung.
+
+If the machine's speed changes during the measurement, the change then affects all rungs.
+
+"""
 
 import json
 import time
@@ -19,7 +23,7 @@ class Runner(Protocol):
 
     rung: Rung
     multiple: int
-    """Each timed turn runs a multiple of this number of units: as many as the threads finish at the same time."""
+    """The number of units that threads finish at the same time; each timed turn runs a multiple of this number."""
 
     @property
     def waited(self) -> float:
@@ -39,7 +43,7 @@ class Runner(Protocol):
 
 
 class Turn(NamedTuple):
-    """A turn in a round: the runner of its rung, and its approximate duration in seconds."""
+    """A turn in a round: the runner of the rung to time, and the turn's approximate duration in seconds."""
 
     runner: Runner
     seconds: float
@@ -60,7 +64,7 @@ class Window(NamedTuple):
 
 
 def calibrate(runner: Runner, place: Place) -> float:
-    """Measure the seconds per unit on rank 0, after a first turn that does not count; return them on all ranks."""
+    """Measure the seconds per unit on rank 0, after a turn that is not timed; return these seconds on all ranks."""
     run_turn(runner, place, runner.multiple)
     units = runner.multiple
     while (window := run_turn(runner, place, units))[0] < _LONG_ENOUGH:
@@ -91,7 +95,7 @@ def run_turn(runner: Runner, place: Place, units: int) -> tuple[float, Window]:
 def take_turns(
     turns: Sequence[Turn], unit_seconds: Mapping[Rung, float], rounds: int, place: Place, between: Callable[[], None]
 ) -> list[list[Window]]:
-    """Run these turns in `rounds` rounds; return this rank's measurements, with one row for each round.
+    """Run these turns in each of `rounds` rounds; return this rank's measurements, one row for each round.
 
     `between` is called before each round.
     """

@@ -1,4 +1,4 @@
-"""Lets a stream of plans pass only while a valve is open, so that the consumer of the plans pauses between turns."""
+"""A valve for a stream of plans: while it is shut, the input pipeline gets no plans and pauses between two timings."""
 
 import threading
 from collections.abc import Iterator
@@ -28,10 +28,10 @@ class Valve(Generic[Item]):
         self._passing.set()
 
     def shut(self) -> None:
-        """Hold the next item back."""
+        """Hold back all items from the next one on, until `open` is called."""
         self._passing.clear()
 
     def end(self) -> None:
-        """End the stream, even for threads that are waiting."""
+        """End the stream, also for threads that wait for the next item."""
         self._ended = True
         self._passing.set()

@@ -128,7 +128,7 @@ def advice(found: Examination) -> str:
 
 
 def cold_line(found: Examination) -> str:
-    """Return a line about the cold shard set: the job's rate and stalls, and how much stayed in memory."""
+    """Return a line about the cold shard set: the job's rate, its stalls, and the share of the files left in memory."""
     cold, stalls = found.reading.measured.cold, found.reading.cold_stalls
     if cold is None or stalls is None:
         return ""

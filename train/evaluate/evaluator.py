@@ -26,8 +26,8 @@ class Evaluator:
     """Evaluates a network on the fixed batches of a validation split. Each batch is evaluated by one rank.
 
     With `flip`, an image's logits are the mean over the image and its mirror image. With `one_shape`, a short batch is
-    padded to the size of a full batch. A GPU then chooses kernels for only one shape. It does so in `warm_up`, before
-    time is measured.
+    padded to the size of a full batch. A GPU then needs kernels for only one shape; these are chosen in `warm_up`,
+    before time is measured.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class Evaluator:
 
         The sums are incomplete if `cut_short` returns true on any rank.
 
-        The results of this rank's samples are added to `scores`. The network's training mode is restored at the end.
+        The results of this rank's samples are added to `scores`, if given. At the end, the network is put back into the
+        mode (training or evaluation) that it had.
         """
         training = network.training
         network.eval()
@@ -73,12 +74,14 @@ class Evaluator:
         network.train(training)
         sums, expected = tally.total(self._world), len(self._plans.split)
         if sums.seen > expected or (sums.seen < expected and cut_short is None):
-            raise HeadraceError(f"validation counted {sums.seen} images, but the split has {expected} images")
+            raise HeadraceError(
+                f"the evaluation counted {sums.seen} images, but the split has {expected}: this is a fault of Headrace"
+            )
         return sums
 
     @torch.no_grad()
     def warm_up(self, network: Network) -> None:
-        """Run a forward pass on a batch of the shape that all batches are padded to; do nothing without `one_shape`."""
+        """If `one_shape`, run a forward pass on a batch of the shape that all batches have; otherwise do nothing."""
         if not self._rows:
             return
         training = network.training

@@ -1,4 +1,4 @@
-"""Measures the accuracy of a checkpoint on a split of a shard set in the same way as its run did."""
+"""Measures the accuracy of a checkpoint on a split of a shard set, in the way in which the checkpoint's run did."""
 
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A checkpoint to evaluate, the shard set and split to evaluate on, and the recipe of the evaluation."""
+    """A checkpoint to evaluate, the shard set and the split to evaluate the checkpoint on, and the recipe for it."""
 
     checkpoint: Checkpoint
     recipe: Settled
@@ -73,7 +73,7 @@ class Measurement:
         return cls(saved, recipe, shard_set, split)
 
     def take(self, evaluate: Evaluator, place: Place, numerics: Numerics) -> Measured:
-        """Evaluate the checkpoint's network with `evaluate` at `place`. Raises DataError if weights are damaged."""
+        """Evaluate the checkpoint's network with the evaluator `evaluate`. Raises DataError if weights are damaged."""
         saved = self.checkpoint
         network = build_network(saved)
         place.accelerator.place(network, numerics.master_dtype)

@@ -27,8 +27,8 @@ class Model(nn.Module):
     """A trained network in evaluation mode.
 
     `classes` are the ids of the network's classes and `class_names` their names, in the order of the labels; `size` and
-    `crop` are the image size and the crop of its evaluation. `predict` takes image files; a call of the module takes
-    pixels.
+    `crop` are the image size and the crop of its evaluation. `predict` takes image files; calling the module itself
+    takes pixels.
     """
 
     def __init__(self, predictor: Predictor, prepared: Prepared, gather: Callable[[Sequence[Any]], Images]) -> None:
@@ -59,8 +59,9 @@ class Model(nn.Module):
         """Predict the classes of images, in order; results equal those of `headrace prep` followed by `headrace eval`.
 
         `images` is a path (file, folder, glob, listing, zip, tar, shard set), the bytes of an image file, an RGB array
-        uint8 (height, width, 3), or a sequence of these. An answer has `file`, and the `top_k` most likely `labels`
-        with their `classes`, `names` and `probabilities`; or an `error` if the image cannot be read.
+        uint8 (height, width, 3), or a sequence of these. An answer has the image's `file` and the `top_k` most likely
+        `labels`, with their `classes`, `names` and `probabilities`. If the image cannot be read, the answer has an
+        `error` instead of labels.
         Raises UsageError for a path that does not exist.
         """
         alone = isinstance(images, str | Path | bytes) or getattr(images, "ndim", 0) == 3

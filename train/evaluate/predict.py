@@ -34,7 +34,7 @@ _MOST_BYTES = 1 << 30  # largest size of decoded images in work over all threads
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained network and its preparation of images, which compute the same pixels and numbers as an evaluation.
+    """A trained network with the preparation of its images; the results equal those of an evaluation.
 
     `settings` are the recipe's settings of evaluation; `classes` and `names` are in the order of the labels.
     """
@@ -74,8 +74,8 @@ class Predictor:
     def predict(self, images: Iterable[Given], top: int) -> Iterator[Answer]:
         """Yield an answer for each image, in order: the `top` most likely labels, or why the image cannot be read.
 
-        An image that prep's check accepts may still fail to decode. All images in the batch of such an image are then
-        predicted one by one, so that no other image is affected.
+        An image that prep's check accepts may still fail to decode. Then all images of its batch are predicted one by
+        one, and only that image gets no labels.
         """
         given = iter(images)
         while True:
@@ -122,7 +122,7 @@ class Predictor:
 
 
 class _Stream:
-    """Divides a stream of images into batches: makes plans for the pipeline, and remembers the image of each row."""
+    """Divides a stream of images into batches: makes a plan for each, and keeps the images until they have answers."""
 
     def __init__(self, given: Iterator[Given], most_bytes: int) -> None:
         self.source = Loose()

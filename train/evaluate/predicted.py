@@ -19,7 +19,7 @@ class Source(NamedTuple):
 
 
 def predictions_of(rows: NDArray[np.float64], shards: ShardSet, name: str, source: Source) -> Predictions:
-    """Return the predictions in the rows of `Scores.total` for the split `name`.
+    """Return the predictions for the split `name`; `rows` are the rows of numbers that `Scores.total` returns.
 
     Raises DataError if the split's index is damaged.
     """

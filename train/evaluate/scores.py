@@ -42,9 +42,9 @@ class Scores:
         self._ids: list[NDArray[np.int64]] = []
 
     def add(self, ids: NDArray[np.int64], logits: Tensor, labels: Tensor) -> None:
-        """Add the results of one batch; they are stored as float64, which represents labels exactly.
+        """Add the results of one batch. Never waits for the device.
 
-        Never waits for the device.
+        All numbers, including the labels, are stored as float64, which represents labels exactly.
         """
         losses = F.cross_entropy(logits.detach().double(), labels, reduction="none")
         order, chances = _likeliest(logits, TOP)

@@ -23,7 +23,7 @@ def build_evaluator(
     name: str = VALIDATION,
     interpolation: str = "bilinear",
 ) -> Evaluator:
-    """Build the evaluator of the split `name`; `decode` and `interpolation` take the same values as in a recipe.
+    """Build the evaluator of the split `name`; `decode` and `interpolation` have the same values as in a recipe.
 
     Raises UsageError if the shard set has no split of this name.
     """

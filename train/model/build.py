@@ -45,10 +45,10 @@ def build_model(
 ) -> Built:
     """Return the network called `name` with a classifier (head) for `classes` classes, and its normalisation.
 
-    `init` and `weights` say where the initial weights come from: see `headrace.train.model.weights.first_weights`. The
-    head is random, drawn from `seed`, except in two cases: the weights contain a head for the same number of classes,
-    or `matched` names rows of the published head. `model` holds the noise rates for networks of timm, which draw their
-    own noise. `overrides` change the architecture of an EfficientNet (width_coefficient, depth_coefficient).
+    `init` and `weights` say where the initial weights come from; `headrace.train.model.weights.first_weights` explains
+    them. The head is random, drawn from `seed`, except in two cases: the weights contain a head for the same number of
+    classes, or `matched` names rows of the published head. `model` holds the noise rates for networks of timm, which
+    draw their own noise. `overrides` change the architecture of an EfficientNet (width_coefficient, depth_coefficient).
 
     Raises UsageError if weights are missing or their shapes do not fit, HeadraceError if a download fails.
     """
@@ -69,7 +69,7 @@ def build_model(
 
 
 def _loaded(network: Network, name: str, path: Path, matched: Matched | None) -> str:
-    """Load a file of weights into the network, and return a description of them.
+    """Load a file of weights into the network, and return a description of the weights.
 
     If the weights do not fit a network of timm, timm converts them, and the converted weights are loaded.
     """

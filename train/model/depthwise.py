@@ -1,13 +1,13 @@
 """Depthwise convolution with faster gradients for cases in which torch's gradients are slow on a CPU.
 
 If an image is hardly larger than the 5 x 5 kernel, torch computes the weight gradient up to 30 times more slowly than
-necessary. EfficientNet's late stages at 64 to 128 pixels are such cases. There is one element of the gradient for each
-shift between input and output: the sum, over samples and positions, of the shifted input times the output gradient.
-This module computes one product for each shift.
+necessary. EfficientNet's late stages at 64 to 128 pixels are such cases. The gradient has one element for each shift
+between input and output: the sum, over samples and positions, of the shifted input times the output gradient. For such
+images, this module therefore computes one product of tensors for each shift.
 
-In bf16, torch's gradients are fast only for 3 x 3 kernels with stride 1. For other kernels, torch's gradients take
-several times as long in bf16 as in float32: a third of a step at 224 pixels (docs/decisions/0014). For these kernels,
-this module computes the gradients in float32. The forward pass is torch's.
+In bf16, torch's gradients are fast only for 3 x 3 kernels with stride 1. For other kernels and strides, torch's
+gradients take several times as long in bf16 as in float32; they were a third of a step at 224 pixels
+(docs/decisions/0014). There, this module computes the gradients in float32. The forward pass is always torch's.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ _LARGEST = (0, 2) if has_avx512() else (2, 8)
 def pays(x: Tensor, weight: Tensor, stride: int) -> bool:
     """Whether this module's gradients are faster than torch's for this input.
 
-    The rule is measured on CPUs with AVX2, AVX-512 and bf16 units.
+    The limits in this rule were measured on CPUs with AVX2, AVX-512 and bf16 units.
     """
     if not lies_on_cpu(x) or not torch.is_grad_enabled():
         return False
@@ -54,7 +54,7 @@ class DepthwiseConv(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        """Return the gradients of x and of the weight, each in the dtype of its input. They are computed in float32."""
+        """Return the gradients of x and of the weight, computed in float32, then cast to the dtypes of x and weight."""
         x, weight = ctx.saved_tensors
         stride, before, after = ctx.place
         exact = torch.promote_types(grad.dtype, torch.float32)
@@ -74,14 +74,14 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, before: int, after: int) -
 
 
 def _padded(x: Tensor, before: int, after: int) -> tuple[Tensor, int]:
-    """Return x with zeros around it if its padding is uneven, and the padding that the convolution must still add."""
+    """Return x, with zeros around it if the padding is uneven, and the padding that the convolution must still add."""
     return (x, before) if before == after else (F.pad(x, [before, after, before, after]), 0)
 
 
 def gradients(
     grad: Tensor, x: Tensor, weight: Tensor, stride: int, before: int, after: int, *, with_weight: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return torch's own gradients of x and of the weight; the gradient of x's padding is omitted."""
+    """Return the gradients of x, without its padding, and of the weight, both computed by torch."""
     padded, rest = _padded(x, before, after)
     wanted = [True, with_weight, False]
     whole, of_weight, _ = torch.ops.aten.convolution_backward(

@@ -1,6 +1,7 @@
 """EfficientNet as a pure function of (images, noise), built from efficientnet_pytorch's modules.
 
-The package provides the architecture, the names and the weights. Parts of it are replaced without changing any output:
+The package provides the architecture, the names of tensors and the weights. Some of its parts are replaced, but every
+output stays the same:
 
 - random draws are arguments (`keep`, `dropout`) instead of draws from a generator inside the network;
 - activations are torch's SiLU instead of an autograd function written in Python;
@@ -94,8 +95,8 @@ class EfficientNet(Network):
     def depths(self) -> list[int]:
         """Return the layer number of each parameter.
 
-        The stem has number 0. Each block has the next number, then all layers after the blocks share one, and the
-        classifier has the last.
+        The stem has number 0, and the blocks have numbers from 1 on. All layers between the last block and the
+        classifier share the next number, and the classifier has the last number.
         """
         last = len(self._blocks) + 1
         numbers = {"_conv_stem": 0, "_bn0": 0, "_fc": last + 1}
@@ -107,7 +108,7 @@ class EfficientNet(Network):
         return frozenset()
 
     def noise(self, model: Model, seed: int, accelerator: Accelerator) -> KeyedMasks:
-        """Return masks that are drawn for each sample, so that a sample skips the same blocks in any group."""
+        """Return the noise as masks: which blocks a sample skips depends on the sample, not on its group."""
         depth = StochasticDepth(self.drop_rates(model.drop_connect), seed, accelerator)
         return KeyedMasks(depth, HeadDropout(model.dropout, self.features, seed, accelerator))
 
@@ -137,7 +138,7 @@ class EfficientNet(Network):
 
 
 def _on_vectors(conv: nn.Module, x: Tensor) -> Tensor:
-    """Apply a 1 x 1 convolution to images of a single pixel, (b, c) to (b, out).
+    """Apply a 1 x 1 convolution to images of a single pixel: map (b, c) to (b, out).
 
     It is computed as a matrix product, which is faster.
     """

@@ -1,4 +1,4 @@
-"""Noise as masks, which are drawn from keys outside the network and passed to the network with the images."""
+"""Noise (dropout and skipped blocks) as masks, which are drawn outside the network and passed to it with the images."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +23,6 @@ class KeyedMasks:
     ) -> Iterator[tuple[Tensor | None, ...]]:
         """Yield the scales of residual branches, (b, blocks), and the dropout mask, (b, features).
 
-        Each of them is None if nothing is dropped.
+        The scales are None if no block is ever skipped, and the mask is None if no feature is dropped.
         """
         yield self._depth(epochs, ids), self._dropout(step, group, len(ids))

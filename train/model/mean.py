@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def spatial_mean(x: Tensor) -> Tensor:
-    """Return the mean over the pixels, (b, c, h, w) to (b, c).
+    """Return the mean of x (b, c, h, w) over its pixels, as (b, c).
 
     torch's own mean expands the gradient to every pixel and then divides it, which makes a full tensor that is not
     channels_last. Adding this tensor to another gradient would mix two layouts.
@@ -17,9 +17,10 @@ def spatial_mean(x: Tensor) -> Tensor:
 
 
 class _Mean(torch.autograd.Function):
-    """Computes the same numbers as torch's mean.
+    """Computes the mean over pixels with the same numbers as torch's mean.
 
-    Its gradient is divided first, and then returned as a view of full size.
+    In the backward pass, the gradient is first divided by the number of pixels, and then expanded to all pixels as a
+    view.
     """
 
     @staticmethod

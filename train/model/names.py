@@ -6,5 +6,5 @@ FAMILIES = ("efficientnet", "timm")
 
 
 def family_of(name: str) -> str:
-    """Return the family of a network, which checkpoints record."""
+    """Return the family of the network called `name`, "efficientnet" or "timm"; checkpoints record the family."""
     return "timm" if name.startswith(TIMM) else "efficientnet"

@@ -1,4 +1,4 @@
-"""The interfaces of a network of any architecture, and of the noise that it is trained with."""
+"""Two interfaces: of a network of any architecture, and of the noise, such as dropout, in its training."""
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ from headrace.train.recipe.sections import Model
 
 
 class Noise(Protocol):
-    """Dropout and similar noise. A group gets the same noise on any rank."""
+    """Dropout and similar noise. A group (the samples of one forward pass) gets the same noise on any rank."""
 
     def around(
         self, step: int, group: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
@@ -27,8 +27,8 @@ class Noise(Protocol):
 class Network(nn.Module):
     """A classifier: maps normalised images (b, 3, size, size) and noise to logits (b, classes).
 
-    Its state dict has the names of the package that provides the architecture. Without noise, as in evaluation, the
-    network is a pure function of the images.
+    The names in its state dict are those of the package that provides the architecture. Without noise, as in
+    evaluation, the network is a pure function of the images.
     """
 
     @property
@@ -39,7 +39,7 @@ class Network(nn.Module):
     @property
     @abstractmethod
     def head(self) -> nn.Module:
-        """The classifier, which gets new random weights for other classes and has a separate learning rate."""
+        """The classifier, which may start from random weights in fine-tuning and has a separate learning rate."""
 
     @property
     @abstractmethod

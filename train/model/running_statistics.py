@@ -1,11 +1,11 @@
 """Running statistics of batch normalisation that do not depend on the number of processes.
 
 The groups of a step, on whatever ranks they run, must change the statistics once: new = (1 - p) old + p mean(groups).
-A rank that runs n of the groups one after another uses the momentum m = p / n for each. Before each group it scales the
-statistics, so that the first group keeps 1 - p of the old statistics and later groups keep all of them. The momentum of
-a layer is therefore constant, which suits a compiled network. The statistics are linear in the groups, so their mean
-over ranks, weighted by the number of groups, equals the statistics of a single process. The mean may be computed as
-rarely as desired.
+A rank that runs n of the groups one after another uses the momentum m = p / n for each. Before each group, the rank
+scales the statistics: the first group then keeps 1 - p of the old statistics, and later groups keep all of them. The
+momentum of a layer is therefore constant, which suits a compiled network. The statistics are linear in those of the
+groups, so their mean over ranks, weighted by the number of groups, equals the statistics of a single process. Ranks
+need to compute this mean only before the statistics are used.
 """
 
 import torch
@@ -16,7 +16,7 @@ from headrace.train.machine.world import World
 
 
 def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
-    """Return the momentum for each of `count` micro-batches, and the factors that scale the statistics before each."""
+    """Return the momentum for `count` micro-batches, and for each the factor that scales the statistics before it."""
     part = momentum / count
     if count == 1:
         return part, [1.0]
@@ -26,8 +26,9 @@ def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
 class RunningStatistics:
     """Scales the network's batch-norm statistics before each micro-batch, and averages them over ranks.
 
-    If a moving average of the network is kept, the statistics of that average are averaged too. `micro_batches` is the
-    number of this rank's micro-batches in a step; `weight` is that number divided by the number on all ranks.
+    If the run keeps a moving average of the network, the statistics in that average are averaged over ranks too.
+    `micro_batches` is the number of this rank's micro-batches in a step; `weight` is that number divided by the number
+    on all ranks.
     """
 
     def __init__(

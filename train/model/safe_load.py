@@ -27,7 +27,7 @@ def safe_load(data: bytes) -> Any:
 
 
 def _own_words(text: str) -> str | None:
-    """Return a replacement for a message that advises weights_only=False, or None for any other message."""
+    """Return other words for a message of torch that advises weights_only=False, or None for any other message."""
     if not _ADVICE.search(text):
         return None
     if foreign := _FOREIGN.search(text):

@@ -48,9 +48,9 @@ class SameConv2d(nn.Conv2d):
 def pad_weights(network: nn.Module, wanted: str) -> None:
     """Choose where convolutions with uneven padding put the additional zeros in training: in "images" or "weights".
 
-    With "weights" the kernel gets a first row and column of zeros, and the padding becomes symmetric. The sums are the
-    same, in another order, and images are not copied. With "images", and always in evaluation, images are copied into a
-    padded tensor.
+    With "weights" the kernel gets a first row and column of zeros, and the padding becomes symmetric. The convolution
+    then adds the same numbers in another order, and images are not copied. With "images", and always in evaluation,
+    images are copied into a padded tensor.
     """
     for module in network.modules():
         if isinstance(module, SameConv2d):

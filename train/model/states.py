@@ -1,4 +1,4 @@
-"""Checks tensors of a file and copies their numbers into the tensors of a run.
+"""Checks the tensors of a checkpoint or another file, and copies their numbers into the tensors of a run.
 
 The run's tensors keep their strides and storages, whatever strides the file has. This matters because fused optimizers
 read memory in order. They would pair a quantity of another layout with the wrong elements of a weight, or read outside
@@ -24,8 +24,9 @@ def is_dense(value: Tensor) -> bool:
 def numbers(value: object, like: Tensor, name: str) -> Tensor:
     """Return `value` in the dtype of `like`. The result may share memory with `value`.
 
-    Raises TypeError if `value` is not a tensor. Raises ValueError if its shape or the kind of its dtype differs from
-    `like`, if a number is not finite, or if a number is negative where that is impossible.
+    Raises TypeError if `value` is not a tensor. Raises ValueError if the shape or the kind of dtype differs from that
+    of `like`, if a number is not finite, or if a number is negative in a quantity that is never negative, such as a
+    variance.
     """
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is a {type(value).__name__}, not a tensor of shape {tuple(like.shape)}")
@@ -54,7 +55,7 @@ def _first_of(names: list[Any]) -> str:
 
 
 def tensors_of(states: Mapping[Any, Any], where: str = "") -> dict[str, Tensor]:
-    """Return the tensors in nested tables by name: the keys that lead to a tensor, joined by dots."""
+    """Return the tensors in nested tables by name; a tensor's name is the keys that lead to it, joined by dots."""
     found = {}
     for key, value in states.items():
         if isinstance(value, Tensor):
@@ -76,7 +77,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 @torch.no_grad()
 def load_network(network: nn.Module, saved: Mapping[str, Any], where: str) -> None:
-    """Load saved parameters and statistics into a network. Raises ValueError or TypeError if they do not fit."""
+    """Load saved parameters and statistics into a network. Raises ValueError or TypeError if the values do not fit."""
     own = network.state_dict()
     refuse_other_names(saved, own, where)
     for name, value in own.items():

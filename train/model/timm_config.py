@@ -27,9 +27,10 @@ _DEFAULTS: dict[str, Any] = {  # as in timm's resolve_data_config
 
 @contextmanager
 def timm_needed(name: str) -> Iterator[None]:
-    """Raise UsageError, which says how to install the package, if an optional import fails in this context.
+    """Within this context, turn a failed import of timm into a UsageError that says what to install.
 
-    timm's client of the Hugging Face hub sends no usage statistics, unless the user has set HF_HUB_DISABLE_TELEMETRY.
+    Also keeps the client of the Hugging Face hub from sending usage statistics, unless the user has set
+    HF_HUB_DISABLE_TELEMETRY.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
     try:
@@ -41,7 +42,7 @@ def timm_needed(name: str) -> Iterator[None]:
         first = str(error).strip().splitlines()[0]
         raise UsageError(
             f"model.name = {name}: timm cannot be imported ({first}). Install a torchvision that is built for this "
-            "torch: pip install torchvision from the same index as torch"
+            "torch, with pip and from the same index as torch"
         ) from error
 
 
@@ -65,7 +66,7 @@ def published_config(name: str) -> dict[str, Any]:
     except (RuntimeError, KeyError) as error:
         tags = [one for one in timm.list_pretrained(f"{architecture_of(name)}.*") if one != plain]
         raise UsageError(
-            f"model.name = {name}: timm {timm.__version__} has no weights with that tag; it has "
+            f"model.name = {name}: timm {timm.__version__} has no weights with this tag; it has "
             f"{', '.join(TIMM + one for one in tags) or 'none for this network'}"
         ) from error
     return {} if found is None else dict(found.to_dict())
@@ -75,7 +76,7 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
     """Return the config.json of a folder of weights, as timm's save_for_hf writes it.
 
     Raises UsageError if the folder has no config.json, or if that file names another architecture. Also raises
-    UsageError for arguments for building the network, because Headrace does not support them.
+    UsageError if that file has arguments for building the network, which Headrace does not support.
     """
     path = folder / CONFIG
     try:
@@ -84,18 +85,21 @@ def folder_config(folder: Path, name: str) -> dict[str, Any]:
         raise UsageError(f"{path}: not the config.json of a timm folder ({error})") from error
     if not isinstance(found, dict) or found.get("architecture") != architecture_of(name):
         seen = found.get("architecture") if isinstance(found, dict) else type(found).__name__
-        raise UsageError(f"{path}: its architecture is {seen!r}, but model.name is {name}. Set model.name=timm/{seen}")
+        raise UsageError(f"{path}: the architecture is {seen!r}, but model.name is {name}. Set model.name=timm/{seen}")
     if found.get("model_args"):
-        raise UsageError(f"{path}: its network was built with {found['model_args']}, which Headrace does not support")
+        raise UsageError(
+            f"{path}: the network was built with {found['model_args']}, but Headrace supports no such arguments. "
+            "Give the weights of a network built without them"
+        )
     if not isinstance(found.get("pretrained_cfg") or {}, dict):
-        raise UsageError(f"{path}: its pretrained_cfg is no JSON object. Give the folder that timm's save_for_hf wrote")
+        raise UsageError(f"{path}: pretrained_cfg is not a JSON object. Give the folder that timm's save_for_hf wrote")
     return found
 
 
 def preferred_by_timm(name: str, weights: Path | None) -> Preferred:
     """Return the preferred settings of a network, from config.json in the user's folder `weights` or else from timm.
 
-    If this source states sizes for testing, evaluation uses these sizes.
+    If this source states image sizes for testing, evaluation uses those sizes.
     """
     config, where = published_config(name), f"model.name = {name}"
     if weights is not None and weights.is_dir() and (own := folder_config(weights, name).get("pretrained_cfg")):
@@ -136,6 +140,6 @@ def _side(name: str, shape: Any) -> int:
     *colours, height, width = (3, *shape, *shape[-1:]) if len(shape) == 1 else shape
     if height != width or colours != [3]:
         raise UsageError(
-            f"model.name = {name}: it takes images of shape {tuple(shape)}, but Headrace supports only square RGB"
+            f"model.name = {name}: it takes images of shape {tuple(shape)}; Headrace supports only square RGB images"
         )
     return int(height)

@@ -1,7 +1,7 @@
 """Tests whether a network of timm can be trained with the same result on any number of processes.
 
 The test runs one pass in training mode and inspects which random generators the pass used and which buffers it changed.
-This finds more unfit networks than a list of architectures could.
+A list of known architectures would miss unfit networks that this test finds.
 """
 
 from collections.abc import Iterable
@@ -33,11 +33,11 @@ class Drawing(TorchDispatchMode):
 
 
 def refuse_unfit(network: TimmNetwork, sides: Iterable[int], samples: int, *, noisy: bool) -> None:
-    """Raise UsageError, which names the network, if the network is unfit. The network is not changed.
+    """Raise UsageError, which names the network, if it cannot be trained alike on any number of processes.
 
-    The network must accept `samples` images of each of these sides and return logits. A pass may change buffers only in
-    batch normalisation, and must use each batch-normalisation layer only once. The network may draw random numbers only
-    from torch's generators; if `noisy`, it must draw from them.
+    The check leaves the network unchanged. The network must accept `samples` images of each of these sides and return
+    logits. A pass may change buffers only in batch normalisation, and must use each batch-normalisation layer only
+    once. The network may draw random numbers only from torch's generators; if `noisy`, it must draw some.
     """
     if wrong := [name for name, value in network.state_dict().items() if value.dtype not in _KEPT]:
         kind = network.state_dict()[wrong[0]].dtype
@@ -76,12 +76,12 @@ def _refuse_at(network: TimmNetwork, side: int, samples: int, *, noisy: bool) ->
             "number of processes"
         )
     if noisy and not drawing.operators:
-        raise UsageError(f"{name}: model.dropout and model.drop_connect have no effect on it. Set both to 0")
+        raise UsageError(f"{name}: model.dropout and model.drop_connect have no effect on this network. Set both to 0")
     _refuse_running(network, buffers, name)
 
 
 def _refuse_running(network: TimmNetwork, before: dict[str, Tensor], name: str) -> None:
-    """Raise UsageError if a pass changed buffers outside batch normalisation, or changed a layer's buffers twice."""
+    """Raise UsageError if a pass changed buffers outside batch normalisation, or those of one layer twice."""
     layers = {f"{path}." for path, module in network.named_modules() if isinstance(module, _BatchNorm)}
     for key, value in network.named_buffers():
         place, _, last = key.rpartition(".")
@@ -89,11 +89,11 @@ def _refuse_running(network: TimmNetwork, before: dict[str, Tensor], name: str) 
             continue
         if f"{place}." not in layers:
             raise UsageError(
-                f"{name}: a training pass changes its buffer {key.removeprefix('timm.')}, and there is no rule "
-                "that makes this buffer independent of the number of processes"
+                f"{name}: a training pass changes its buffer {key.removeprefix('timm.')}, which is not part of batch "
+                "normalisation, so the result would depend on the number of processes"
             )
         if last == "num_batches_tracked" and int(value - before[key]) > 1:
             raise UsageError(
                 f"{name}: it uses the batch normalisation {place.removeprefix('timm.')} twice in a pass, but Headrace "
-                "supports only one use in a pass"
+                "supports only networks that use each layer once"
             )

@@ -22,7 +22,7 @@ _RATES = {"dropout": "drop_rate", "drop_connect": "drop_path_rate"}  # recipe ke
 class SeededDraws:
     """Seeds torch's generators by (seed, step, group) before each forward pass, because the network draws from them.
 
-    The noise of a group is therefore the same on any rank, whichever module of the network draws it.
+    The noise of a group (the samples of one forward pass) is therefore the same on any rank.
     """
 
     def __init__(self, seed: int, accelerator: Accelerator) -> None:
@@ -32,7 +32,7 @@ class SeededDraws:
     def around(
         self, step: int, group: int, epochs: NDArray[np.int64], ids: NDArray[np.int64]
     ) -> Iterator[tuple[Tensor | None, ...]]:
-        """Yield no tensors, because the network draws its noise itself. Restore torch's generators afterwards."""
+        """Yield no tensors, because the network draws its noise itself. At the end, restore torch's generators."""
         del epochs, ids
         with self._accelerator.seeded(seed64(self._seed, Stream.NETWORK, step, group)):
             yield ()
@@ -68,7 +68,7 @@ class TimmNetwork(Network):
         return tuple(name for name in self.state_dict() if name.rpartition(".")[0] in self.classifiers)
 
     def depths(self) -> list[int]:
-        """Return the layer number of each parameter, by the groups in which timm decays learning rates."""
+        """Return the layer number of each parameter: its group in timm's layer-wise decay of learning rates."""
         with timm_needed(self.name):
             from timm.models import group_parameters  # noqa: PLC0415  optional
         try:
@@ -115,12 +115,14 @@ def timm_network(name: str, classes: int, seed: int, *, dropout: float = 0.0, dr
         made = _with_rates(name, {"dropout": dropout, "drop_connect": drop_connect}, config, classes, seed)
     network = TimmNetwork(made, name)
     if not network.head_names:
-        raise UsageError(f"model.name = {name}: timm names no classifier in it, so it cannot be trained to classify")
+        raise UsageError(
+            f"model.name = {name}: timm names no classifier of this network, so it cannot be trained to classify"
+        )
     return network
 
 
 def _with_rates(name: str, rates: Mapping[str, float], config: Any, classes: int, seed: int) -> nn.Module:
-    """Return the network with these rates. A rate of 0 is passed too, because some networks have another default."""
+    """Return the network with these rates. Rates of 0 are passed to timm too: some networks have a default above 0."""
     with timm_needed(name):
         import timm  # noqa: PLC0415  optional
     given = {_RATES[key]: rate for key, rate in rates.items()}

@@ -16,7 +16,7 @@ _FILES = ("model.safetensors", "pytorch_model.bin")  # in a folder, and in a rep
 def hub_file(name: str) -> Path:
     """Return the file of a network's published weights, from the hub's cache or from a download.
 
-    Raises UsageError if there are no such weights, HeadraceError if they cannot be fetched.
+    Raises UsageError if there are no published weights that Headrace can read, HeadraceError if fetching them fails.
     """
     config = published_config(name)
     repository, address = config.get("hf_hub_id"), config.get("url")
@@ -30,8 +30,8 @@ def hub_file(name: str) -> Path:
     except Exception as error:  # the hub's client raises many kinds of errors, which change with its releases
         where = f"the hub's repository {repository}" if repository else address
         raise HeadraceError(
-            f"pretrained weights of {name}: {where} cannot be fetched ({first_line(error)}). Fetch them elsewhere and "
-            "give the file, or the folder with config.json and model.safetensors, with --weights"
+            f"pretrained weights of {name}: {where} cannot be fetched ({first_line(error)}). Download the weights "
+            "elsewhere and give the file, or the folder with config.json and model.safetensors, with --weights"
         ) from error
 
 
@@ -50,23 +50,23 @@ def _from_hub(name: str, repository: str, config: dict[str, object]) -> Path:
 
 
 def file_of(weights: Path, name: str) -> Path:
-    """Return `weights` if it is a file, or the file of weights in it if it is a folder.
+    """Return `weights` itself if it is a file; if `weights` is a folder, return the file of weights in it.
 
     Raises UsageError for an incomplete folder, and for any folder if the network is not one of timm's.
     """
     if not weights.is_dir():
         return weights
     if not name.startswith(TIMM):
-        raise UsageError(f"--weights {weights}: only networks of timm take a folder. Give a file for {name}")
+        raise UsageError(f"--weights {weights}: only networks of timm accept a folder. Give a file for {name}")
     folder_config(weights, name)
     found = [weights / one for one in _FILES if (weights / one).is_file()]
     if not found:
-        raise UsageError(f"--weights {weights}: the folder has neither {' nor '.join(_FILES)}")
+        raise UsageError(f"--weights {weights}: the folder has no file of weights: neither {' nor '.join(_FILES)}")
     return found[0]
 
 
 def converted(name: str, path: Path) -> dict[str, Tensor] | None:
-    """Return the tensors of a file in the format of the network's authors, converted by timm.
+    """Return the tensors of a file that is in the format of the network's authors, converted to timm's names.
 
     Return None if timm does not accept the file, or if the file lacks a tensor of timm's network.
     """

@@ -69,7 +69,8 @@ def refuse_other_hash(path: Path) -> None:
     wanted, found = _hash_in(path), hashlib.sha256(path.read_bytes()).hexdigest()
     if not wanted or not found.startswith(wanted):
         raise HeadraceError(
-            f"{path}: sha256 {found[:16]}... does not start with the hash in its name. Remove it and try again"
+            f"{path}: the file's SHA-256, {found[:16]}..., does not start with the hash in its name. "
+            "Remove the file and try again"
         )
 
 

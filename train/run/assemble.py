@@ -1,4 +1,4 @@
-"""Builds the parts of a training run, such as its step and feed, from a checked request, and connects them."""
+"""Builds the parts of a training run, such as the step and the input, from a checked request, and connects them."""
 
 import copy
 import math
@@ -63,7 +63,7 @@ def build_numerics(setup: Setup, place: Place, built: Built) -> Numerics:
 
 
 def build_step(setup: Setup, place: Place, numerics: Numerics, built: Built) -> TrainStep:
-    """Build the training step for a network; load the states of the checkpoint if the setup resumes from one."""
+    """Build the training step for a network; if the run resumes from a checkpoint, load the checkpoint's states."""
     recipe, world, accelerator = setup.recipe, place.world, place.accelerator
     train, network = recipe.train, built.network
     accelerator.place(network, numerics.master_dtype)

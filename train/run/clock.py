@@ -1,4 +1,4 @@
-"""Measures the time and the stall of an epoch, including its part before a resume, and tells when a save is due."""
+"""Measures the duration and the stall (waiting for data) of an epoch, and tells when the next save is due."""
 
 import time
 
@@ -9,7 +9,7 @@ from headrace.train.record.epoch import Reading
 class EpochClock:
     """Measures how long an epoch takes and how long its steps wait for data, in seconds of the host's clock.
 
-    `seconds` and `stalled` are the measurements of the part of the epoch before a resume.
+    If a run is resumed within an epoch, `seconds` and `stalled` are the measurements of the part before the resume.
     """
 
     def __init__(self, feed: Feed, seconds: float = 0.0, stalled: float = 0.0) -> None:
@@ -20,7 +20,7 @@ class EpochClock:
         self._fetching_before = feed.fetching
 
     def read(self) -> Reading:
-        """Return how long the epoch has lasted, how long steps waited for data, and at most how long for shards."""
+        """Return the epoch's seconds so far, those spent waiting for data, and at most how many of these for shards."""
         stalled = self._feed.stalled - self._stalled_before
         fetching = min(stalled, self._feed.fetching - self._fetching_before)
         return Reading(time.perf_counter() - self._began, stalled, fetching)

@@ -1,4 +1,4 @@
-"""Carries out `headrace eval` on this rank, from the settings of the process to the result."""
+"""Carries out `headrace eval` on this rank: prepares the process, then evaluates the checkpoint."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -109,7 +109,7 @@ def fit(run: Run) -> None:
 
 
 def ahead(run: Run, epoch: int) -> Ahead:
-    """Return the numbers that the progress bar needs at the start of an epoch; `epoch` counts from 0."""
+    """Return the counts of epochs and steps that the progress bar needs when `epoch`, counted from 0, starts."""
     before, end = run.steps.ends(epoch - 1), run.steps.ends(epoch)
     later = run.steps.ends(run.epochs - 1) - end
     return Ahead(epoch + 1, run.epochs, end - before, run.progress.step - before, later, run.steps.global_batch)
@@ -123,7 +123,7 @@ def wishes(run: Run) -> Wishes:
 def cut_short(stop: StopRequest) -> bool:
     """Return whether a signal has asked the run to stop.
 
-    Called at each batch of an evaluation, which then ends early.
+    An evaluation calls this function at each batch, and ends early if the function returns true.
     """
     stop.beat()
     return bool(stop.number)
@@ -199,7 +199,7 @@ def finish_epoch(run: Run, clock: EpochClock, tally: Tally, votes: Votes) -> Non
 
 
 def tell_epoch(run: Run, report: EpochReport, kept: Callable[[Saved], None] | None, saved: Saved) -> None:
-    """Report the end of an epoch once its checkpoint is on the disk, perhaps some steps later."""
+    """Report an epoch once its checkpoint is on the disk, which may be some steps after the end of the epoch."""
     if kept is not None:
         kept(saved)
     run.told.on_epoch(report)

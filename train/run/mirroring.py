@@ -14,10 +14,10 @@ _EACH = timedelta(seconds=60)  # limit for one upload; then the thread waits and
 
 
 def mirror_trouble(setup: Setup) -> str:
-    """Return why the mirror of a run does not answer; "" if the mirror answers or the recipe names no mirror.
+    """Return an error text if the mirror of a run does not answer; "" if it does, or if the recipe names no mirror.
 
     Raises UsageError if reading the mirror is not permitted. Also raises UsageError if the mirror has a checkpoint of a
-    later step than the step at which the run begins, unless the run is resumed from that mirror.
+    later step than the run's first step and the run is not resumed from that mirror.
     """
     mirror, step = setup.recipe.runtime.mirror, setup.resumed.progress.step if setup.resumed else 0
     try:
@@ -31,7 +31,7 @@ def mirror_trouble(setup: Setup) -> str:
 
 
 def mirror_of(setup: Setup, log: RunLog) -> list[Mirror]:
-    """Return a list with the callback that mirrors the run folder; empty if the recipe names no mirror."""
+    """Return a list with the callback that mirrors the run folder, or an empty list if the recipe names no mirror."""
     mirror = setup.recipe.runtime.mirror
     if mirror is None:
         return []

@@ -1,4 +1,4 @@
-"""Makes the lines that a run prints first: model, data, device, origin of the weights, and shares of the processes."""
+"""Makes the lines that a run prints first: model, data, device, origin of the weights, and share of each process."""
 
 from headrace.shards.counts import counted
 from headrace.shards.manifest import TRAIN

@@ -1,4 +1,4 @@
-"""Carries out `headrace predict` on this rank, from the settings of the process to the answers."""
+"""Carries out `headrace predict` on this rank: prepares the process, then predicts the classes of images."""
 
 import json
 from collections.abc import Callable, Iterator

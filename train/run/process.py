@@ -81,8 +81,8 @@ def keep_kernels_private() -> None:
     """Make torch keep compiled kernels in the user's own cache folder, unless the user chose another folder.
 
     torch's default folder is among the temporary files, where another user can make a folder of the same name first.
-    torch makes the folder when the first optimizer is built, even if nothing is compiled. Call this function before
-    that.
+    torch makes the folder when the first optimizer is built, even if nothing is compiled, so call this function
+    earlier.
     """
     folder = private_folder("kernels")
     if folder is not None:
@@ -110,7 +110,7 @@ def _leave_tf32(_: bool) -> None:
 
 
 def _make_deterministic() -> None:
-    """Allow only algorithms that always give the same bits; torch raises an error for an operation without one."""
+    """Allow only algorithms that always give the same bits; torch raises an error for operations that have none."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first use
     torch.use_deterministic_algorithms(mode=True)
     torch.backends.cudnn.benchmark = False

@@ -49,7 +49,7 @@ class Request:
         return load_recipe(self.recipe_name, settings)
 
     def refuse_early(self) -> None:
-        """Raise the error of a missing shard set or an invalid recipe early, within a fraction of a second.
+        """Raise the error of a missing shard set or an invalid recipe at once, before torch is loaded.
 
         `headrace.train.run.resolve.resolve` makes all other checks, such as whether the recipe of a checkpoint is
         valid.

@@ -66,7 +66,7 @@ class Setup:
         return self.decoder.where if self.decoder else self.recipe.runtime.decode
 
     def on(self, accelerator: Accelerator) -> "Setup":
-        """Return this setup with its `decoder` filled in, which tells where JPEGs are decoded with this device.
+        """Return this setup with the field `decoder` set, which tells where JPEGs are decoded: on the CPU or a GPU.
 
         If runtime.decode is "auto", a resumed run keeps its checkpoint's choice. Raises UsageError if mixed decoding is
         requested without a GPU.

@@ -14,7 +14,7 @@ from headrace.train.recipe.window import LARGE, window_for
 
 
 class Choice(NamedTuple):
-    """A recipe with chosen values in place of "auto" and "model", and a sentence that lists them; "" without any."""
+    """A recipe with chosen values in place of "auto" and "model", and a sentence about these values, or "" if none."""
 
     recipe: Settled
     said: str
@@ -26,8 +26,9 @@ def settle_run(
     """Choose a value for each "auto" and "model" in a recipe, and for train.window if the shard set is very large.
 
     A resumed run keeps the values of its checkpoint, even if this version of Headrace would choose other values. `name`
-    is the recipe's name in errors. `weights` is a file of the user's own weights, which may state how they were
-    trained. Raises UsageError if there are no training images, or if the values do not fit the recipe or the network.
+    is the recipe's name in errors. `weights` is a file or folder of the user's own weights, which may state the
+    settings that they were trained with. Raises UsageError if there are no training images, or if the values do not fit
+    the recipe or the network.
     """
     keys = automatic_keys(recipe)
     auto = [key for key in keys if value_of(recipe, key) == "auto"]

@@ -1,4 +1,4 @@
-"""Tells callbacks that a run begins, and how the run ended."""
+"""Tells the callbacks of a run when it begins, and how it ended."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

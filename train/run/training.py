@@ -61,8 +61,8 @@ def train(request: Request, callbacks: Sequence[Callback] = ()) -> None:
     """Carry out a request for training on this rank, from the start or from a checkpoint to the last epoch.
 
     On rank 0, `callbacks` are called at moments of the run; see `headrace.Callback`. Raises StoppedError, after saving,
-    if a signal stops the run, and the errors of `resolve`. With several ranks, an error is not raised but ends the
-    process.
+    if a signal stops the run, and the errors of `resolve`. If the run has several ranks, an error ends the process
+    instead of being raised.
     """
     console = console_of(request.show)
     with StopRequest(console.clear_at_once) as stop, ending_together(stop), cleared(console):

@@ -1,1 +1,1 @@
-"""One optimizer update: loss, gradients, learning rate, optimizer and moving average."""
+"""Makes one optimizer update: loss, gradients, learning rate, optimizer and moving average of the weights."""

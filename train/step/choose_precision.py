@@ -23,9 +23,9 @@ def choose_numerics(
 ) -> Numerics:
     """Return the number formats for the precision `wanted`. "auto" means the fastest precision on this device.
 
-    On a GPU this is bf16 if the GPU supports it, else fp16. On a CPU with bf16 units it is the faster of fp32 and bf16,
-    on other CPUs fp32. To find the faster one, steps made by `trial` are timed on the batch made by `resident` and then
-    discarded; every rank makes the same choice. A deterministic run times nothing and uses fp32 on every CPU.
+    A GPU that supports bf16 uses bf16, other GPUs use fp16. A CPU with bf16 units uses the faster of fp32 and bf16,
+    other CPUs use fp32. To find the faster one, steps made by `trial` are timed on the batch made by `resident` and
+    then discarded; every rank makes the same choice. A deterministic run times nothing and uses fp32 on every CPU.
     """
     if wanted == "auto":
         wanted = _fastest(place, trial, resident, timing=not deterministic)

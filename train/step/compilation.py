@@ -1,4 +1,4 @@
-"""Compiles the network as `runtime.compile` says, on all ranks or on none, before the run's time is counted."""
+"""Compiles the network as `runtime.compile` says, before the first step; if one rank fails, all ranks stop."""
 
 import time
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Compilation(NamedTuple):
 def compile_step(step: TrainStep, wanted: str, residents: Sequence[Batch]) -> Compilation:
     """Compile the network in the mode `wanted` for every size of images in `residents`, batches on the device.
 
-    "auto" means "off". Raises HeadraceError on every rank if compiling fails on any of them.
+    "auto" means "off". Raises HeadraceError on every rank if compiling fails on any rank.
     """
     mode = "off" if wanted == "auto" else wanted
     if mode == "off":

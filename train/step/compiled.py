@@ -1,9 +1,9 @@
 """Runs the network's forward and backward pass, plain or compiled. Only this module uses torch.compile.
 
 Only the path from images to logits is compiled. The module that DDP wraps contains the plain network, so compiling does
-not affect checkpoints, evaluation or the exchange of gradients. A graph has fixed shapes, so there is one graph for
-each image size. The graph is not split at DDP's buckets, because exchanging the network's gradients takes far less time
-than computing them.
+not affect checkpoints, evaluation or the exchange of gradients. A compiled graph has fixed shapes, so there is one
+graph for each image size. The graph is not split at DDP's buckets (parts of the gradients that are exchanged early),
+because exchanging gradients takes far less time than computing them.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from headrace.train.input.normalise import Normalise
 
 GRAPHS = "reduce-overhead"
-"""The mode that also records the kernels as CUDA graphs."""
+"""The mode of torch.compile that also records the kernels as CUDA graphs."""
 _SHAPES = 64  # most shapes to compile; for more of them torch raises an error
 _BACKWARD_LOST_ITS_LAYOUT = (2, 13)  # the first version of torch that needs `keep_layout`
 
@@ -25,7 +25,7 @@ class Compilable(nn.Module):
 
     `backend` is the backend of torch.compile, `layout` the memory format of the images. The compiled network also
     accepts pixels, uint8 (b, h, w, 3), which `normalise` turns into images inside the graph. A CUDA graph then copies
-    only a quarter of the bytes to its input, and no separate pass over memory is needed.
+    only a quarter of the bytes that float32 images have, and normalises them without a separate pass.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Compilable(nn.Module):
 
     @property
     def takes_pixels(self) -> bool:
-        """Whether the network now accepts pixels and normalises them itself."""
+        """Whether the network, as it is now compiled, accepts pixels and normalises them itself."""
         return self.mode != "off" and self._normalise is not None
 
     def _pass(self, images: Tensor, *noise: Tensor | None) -> Tensor:
@@ -62,10 +62,10 @@ class Compilable(nn.Module):
 
     @property
     def keeps_gradients(self) -> bool:
-        """Whether gradients must keep their own memory, and be set to zero between steps instead of being released.
+        """Whether gradients must keep their memory between steps: they are then set to zero instead of being released.
 
-        A CUDA graph writes gradients to the same memory in each pass. If a parameter's gradient were in that memory,
-        the pass of the next micro-batch would overwrite it instead of adding to it.
+        A CUDA graph writes gradients to the same memory in each pass. If a parameter's gradient were in the graph's
+        memory, the pass of the next micro-batch would overwrite that gradient instead of adding to it.
         """
         return self.mode == GRAPHS
 
@@ -93,8 +93,8 @@ def keep_layout(layout: str) -> None:
     """Make inductor keep a channels_last network channels_last in its backward pass too.
 
     From torch 2.13 on (pytorch/pytorch#189239, open in August 2026) inductor chooses the layout of a graph by its
-    forward convolutions. A backward graph has no forward convolutions, so depthwise gradients get the layout that the
-    strides of their weights suggest, channels first, and the tensors around them are copied back and forth.
+    forward convolutions. A backward graph has no forward convolutions. Its depthwise gradients therefore get the layout
+    of the weights' strides, channels first, and the tensors around them are copied back and forth.
     """
     if _torch_version() >= _BACKWARD_LOST_ITS_LAYOUT:
         torch._inductor.config.force_layout_optimization = layout == "channels_last"  # noqa: SLF001  documented under this name

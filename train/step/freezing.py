@@ -1,4 +1,4 @@
-"""The first part of a run, in which only the classifier is trained, and the step at which this part ends."""
+"""Trains only the classifier in the first steps of a run, and the whole network from then on."""
 
 import gc
 import math
@@ -30,8 +30,8 @@ def thaw(step: TrainStep, residents: Sequence[Batch]) -> None:
     """Train the whole network from the next step on.
 
     DDP records which parameters have gradients, so the network is wrapped again. The wrapped network is then warmed up
-    as after a resume, on the batches `residents` of all image sizes. Therefore a run that is resumed at this step or
-    later sums gradients in the same order.
+    as after a resume, on the batches `residents` of all image sizes. A run that is resumed later is warmed up too, and
+    so sums gradients in the same order.
     """
     step.frozen = False
     freeze(step.network, frozen=False)

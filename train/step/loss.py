@@ -1,4 +1,4 @@
-"""The loss of plain images, and of mixed images, which have two labels each."""
+"""Computes the loss of plain images, and of mixed images, which have two labels each."""
 
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  torch's own convention

@@ -56,10 +56,10 @@ def load_optimizer(
 ) -> None:
     """Load the quantities that an optimizer had kept for each parameter after `updates` updates.
 
-    Before the first update there are none. Quantities of parameters outside `trained` may be missing; None means that
-    all parameters were trained. Each quantity gets its own memory with the layout of its parameter, whatever layout it
-    has in the file. Learning rates and weight decay come from the recipe, not from the file. Raises ValueError or
-    TypeError if the quantities do not fit this optimizer.
+    Before the first update there are no such quantities. Quantities of parameters outside `trained` may be missing;
+    None means that all parameters were trained. Each quantity gets its own memory with the layout of its parameter,
+    whatever layout it has in the file. Learning rates and weight decay come from the recipe, not from the file. Raises
+    ValueError or TypeError if the quantities do not fit this optimizer.
     """
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
     kept = saved.get("state")

@@ -1,4 +1,4 @@
-"""Measures the rate of the step without the input, on a batch that is already on the device."""
+"""Measures the rate of training steps alone, without reading and decoding: on a batch that is already on the device."""
 
 import time
 from itertools import repeat
@@ -13,7 +13,7 @@ _SECONDS = 5.0  # fewer than 50 steps are measured if 50 would take longer
 
 
 class StepRate(NamedTuple):
-    """The rate of the step on a batch that is already on the device."""
+    """The rate of training steps on a batch that is already on the device."""
 
     images_per_second: float  # over all ranks
     cpu_seconds: float  # CPU time of this rank for one of its images
@@ -27,7 +27,7 @@ def count_for(step_seconds: float) -> int:
 def synthetic_rate(step: TrainStep, resident: Batch, first_step: int, count: int) -> StepRate:
     """Return the rate of `count` steps on the batch `resident`, after one step that is not measured.
 
-    The steps train the network on this batch, so save the network first. All ranks must run the same number of steps.
+    These steps change the weights, so save the network first. All ranks must run the same number of steps.
     """
     batches = repeat(resident)
     tally, losses = Tally(step.accelerator), LossRing(count + 1, step.accelerator, first_step)

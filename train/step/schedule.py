@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the number of samples."""
+"""Computes the learning rate of a step as a pure function of the number of samples before the step."""
 
 import math
 from dataclasses import dataclass

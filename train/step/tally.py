@@ -1,4 +1,4 @@
-"""Sums that stay on the device during training or evaluation, so that the host does not wait for the device."""
+"""Sums losses and counts on the device during training or evaluation; the host waits only when the sums are read."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""One optimizer update: forward and backward passes of this rank's micro-batches, reduction over ranks, new weights."""
+"""Makes one optimizer update: passes over this rank's micro-batches, reduction of gradients over ranks, new weights."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -109,8 +109,8 @@ class TrainStep:
     def share_statistics(self) -> None:
         """Average the running statistics over all ranks, in the network and in its moving average.
 
-        Frozen statistics are not averaged: they are equal on all ranks, and a mean over three ranks would only add a
-        rounding error.
+        Frozen statistics are not averaged: they are equal on all ranks, and computing their mean could only add
+        rounding errors.
         """
         if not self.frozen:
             self.statistics.average(self.world)
@@ -118,10 +118,10 @@ class TrainStep:
     def warm_up(self, resident: Batch, passes: int = 2, *, together: bool = True) -> None:
         """Run `passes` passes on the batch `resident`, which leave weights and statistics unchanged.
 
-        DDP rebuilds its buckets after the first backward pass and sums in another order from then on. After these
-        passes a resumed run sums in the same order as an uninterrupted one. The passes also choose or compile kernels
-        before the run's time is counted. If not `together`, ranks exchange nothing, so that a failure on one rank
-        leaves no other rank waiting.
+        After the first backward pass, DDP rebuilds its buckets (the parts in which gradients are exchanged) and sums in
+        another order from then on. After these passes a resumed run therefore sums in the same order as an
+        uninterrupted run. The passes also choose or compile kernels before the run's time is counted. If not
+        `together`, ranks exchange nothing, so a failure on one rank leaves no other rank waiting.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
         try:

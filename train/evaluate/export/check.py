@@ -29,7 +29,7 @@ _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of a comparison: `largest` is the largest difference between the networks' logits for an image.
+    """The result of a comparison: `largest` is the largest difference between a logit of one network and of the other.
 
     `other` counts the images to which the exported network gives another class than the checkpoint's network. `ties`
     counts the images whose two largest logits differ by less than twice `largest`. `right` counts the images that the

@@ -1,4 +1,4 @@
-"""Runs `headrace export`: writes a checkpoint's network for other programs, and compares it before publishing."""
+"""Runs `headrace export`: writes a network for other programs, and compares it with the checkpoint's network."""
 
 import json
 import os
@@ -27,9 +27,9 @@ def export(path: Path, out: Path, kind: str, check: Location | None) -> list[str
     """Write the network of a checkpoint into the new folder `out`; return lines to print for the user.
 
     `check` gives the images for the comparison: a shard set, in a folder or at a URL, or a folder of images. By default
-    it is the shard set that the run was trained on, if that set still exists. Raises UsageError if `out` exists, if the
-    extra `export` is missing or if there is no checkpoint. Raises HeadraceError, and leaves no folder, if the written
-    network's logits differ from the checkpoint's.
+    the images come from the shard set that the run was trained on, if that set still exists. Raises UsageError if `out`
+    exists, if the extra `export` is missing or if there is no checkpoint. Raises HeadraceError, and leaves no folder,
+    if the written network's logits differ from the checkpoint's.
     """
     out = followed(out)
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):

@@ -80,6 +80,6 @@ def config(facts: Facts, network: Network) -> dict[str, Any]:
 
 
 def _timms(name: str) -> dict[str, Any]:
-    """Return timm's own settings of a network: names of layers and sizes, but not the source of weights."""
+    """Return timm's settings of a network: layer names, sizes and licence, but not where the weights come from."""
     wanted = ("first_conv", "classifier", "pool_size", "fixed_input_size", "min_input_size", "license")
     return {key: value for key, value in published_config(name).items() if key in wanted}

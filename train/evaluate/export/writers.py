@@ -1,7 +1,8 @@
 """Writes an exported network, with one function for each format.
 
-Each writer returns the written network as a function, for the comparison. It maps uint8 images (n, size, size, 3) to
-float32 logits (n, classes), and reads the written files with the library of their format.
+Each writer returns the written network as a function, for the comparison with the checkpoint. The function maps uint8
+images (n, size, size, 3) to float32 logits (n, classes). It computes with the network in the written files, as read by
+the library of their format.
 """
 
 import contextlib
