@@ -215,7 +215,7 @@ def test_commands_say_it_in_one_line(faulty: Faulty) -> None:
     """Exit codes are those of local sets; without the variable plain http is refused."""
     faulty.gone = {"shardset.json"}
     refused(headrace("train", f"{faulty.url}{SIGNED}", env=faulty.environment), 2, "no shardset.json there")
-    refused(headrace("inspect", "https://me:secret@server/set"), 2, "is not sent")
+    refused(headrace("inspect", "https://me:secret@server/set"), 2, "so it is refused")
     del os.environ["AWS_ALLOW_HTTP"]
     refused(headrace("inspect", faulty.url), 2, "AWS_ALLOW_HTTP=true")
 

@@ -34,7 +34,7 @@ def test_size_of_a_listing(folder: Location) -> None:
         ("https://server/a.jpg", "", "add a column `bytes`"),
         ("s3://other/a.jpg", "12 kB", "not a number of bytes"),
         ("ftp://server/a.jpg", "12", "expected a folder, or a URL"),
-        ("https://me:secret@server/a.jpg", "12", "is not sent"),
+        ("https://me:secret@server/a.jpg", "12", "so it is refused"),
     ):
         with pytest.raises(DataError, match=why) as caught:
             state(folder, path, size)
