@@ -1,6 +1,6 @@
 """Runs `headrace` or programs as on another system: `python tests/elsewhere.py win32|darwin`, a job per line of input.
 
-A job is (folder, words, file for output, file for errors) in JSON; words are those of a command, or -c PROGRAM. Each job
+A job is (folder, words, file for output, file for errors) in JSON; words are those of a command, or -c PROGRAM. Each
 runs in a fork of this process, so packages are loaded once for all of them; its exit code is printed.
 
 What that system lacks is taken away from this process: modules cannot be imported, functions do not exist, and on
