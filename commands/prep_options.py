@@ -12,7 +12,7 @@ _OPTIONS = (
     click.option(
         "--download",
         type=click.Choice(["tiny-imagenet"]),
-        help="Download this data set into the folder that contains OUT, and use it as SOURCE.",
+        help="Download this data set beside OUT, and use the download as SOURCE.",
     ),
     click.option("--seed", default=0, show_default=True, help="Seed for shuffling the samples."),
     click.option("--samples-per-shard", type=int, help="Samples per shard. Default: as many as fit into --shard-size."),

@@ -75,7 +75,7 @@ class Twins(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """The figures of a set.
+    """The figures that `headrace inspect` prints about a set.
 
     For each two splits, `shared` is the number of samples of the second split whose image is also in the first.
     """

@@ -53,9 +53,9 @@ class NextUse:
         return True
 
     def _of(self, tar: int, ahead: int) -> int:
-        """The number of the first window that has the tar.
+        """The index of the first window, from the current one on, that contains the tar.
 
-        Searches the current and the next `ahead` windows; returns the current number if none of them has the tar.
+        Searches the current and the next `ahead` windows; returns the current index if none of them contains the tar.
         """
         for number in range(self.current, self.current + ahead + 1):
             if tar in self._set(number):

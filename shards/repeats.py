@@ -118,7 +118,7 @@ def _ranges(samples: int) -> Iterator[tuple[int, int]]:
 
 
 def _that_occur_twice(hashes: _Hashes, low: int, high: int) -> NDArray[np.uint64]:
-    """The first words from `low` to `high` that occur more than once, sorted."""
+    """The values from `low` to `high` that are the first 64 bits of more than one hash, sorted."""
     held, count = np.empty(min(hashes.samples, _NUMBERS + _NUMBERS // 16), np.uint64), 0
     for rows in hashes:
         own = rows.words[:, 0]

@@ -30,7 +30,7 @@ ANY = 1 << 62
 class Wanted(NamedTuple):
     """A tar that needs room.
 
-    `least` is the minimum: the number of bytes that the tar's set may have even if there is no room.
+    `least`: the tars of its shard set may take this many bytes of the stage, even if that exceeds the limit.
     """
 
     sha256: str

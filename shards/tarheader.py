@@ -107,7 +107,7 @@ class Records(dict[str, str]):
             return None
         found = _SIZE.fullmatch(value)
         if found is None:
-            raise ValueError(f"a PAX header with a size of {value[:20]!r}")
+            raise ValueError(f"a PAX header gives the size {value[:20]!r}, which is not a number")
         return int(found[1])
 
     @property

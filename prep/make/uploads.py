@@ -81,7 +81,7 @@ class Uploads:
         if there is None or there.get("id") != plan.id:
             raise UsageError(
                 f"{self.url}: a set from another source, or with other options, is being made there. Wait until that "
-                f"prep ends, or choose another OUT. `headrace clean {self.url}` lists files abandoned a day ago"
+                f"prep ends, or choose another OUT. If that prep has died, `headrace clean {self.url}` lists its files"
             )
 
     def fetch_plan(self, folder: Path) -> Plan | None:

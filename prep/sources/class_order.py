@@ -149,7 +149,8 @@ def _labels_among(names: list[str], infos: tuple[ClassInfo, ...]) -> dict[str, i
 def with_classes(source: Source, infos: tuple[ClassInfo, ...], where: str) -> Source:
     """Return the source with its classes replaced by `infos`, in the order of `infos`.
 
-    The classes of the source are matched with `infos` by id, by name, or for integers by position in `infos`.
+    Each class of the source becomes the entry of `infos` with the same id, or else with the same name. Ids that are
+    integers, such as folders 0 to 9, may also be positions in `infos`.
     """
     used = source.used()
     names = [source.classes[label].id for label in used]

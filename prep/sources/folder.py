@@ -135,11 +135,11 @@ class FolderReader:
                 yield data
         except OSError as error:
             refuse_limit(error)
-            raise changed(self._root, entry.path, f"cannot be read ({error.strerror})") from error
+            raise changed(self._root, entry.path, f"the file cannot be read ({error.strerror})") from error
         finally:
             os.close(descriptor)
         if left:
-            raise changed(self._root, entry.path, f"its size changed from {entry.size:,} bytes while prep ran")
+            raise changed(self._root, entry.path, f"the file's size changed from {entry.size:,} bytes while prep ran")
 
     def _open(self, entry: Entry) -> int:
         try:

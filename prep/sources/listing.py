@@ -41,9 +41,9 @@ _REMEDIES = {
 
 
 class ListingFiles:
-    """The files of a listing.
+    """The files that a listing names.
 
-    The rows are stored on the disk of the folder `room`, and read from it in chunks.
+    Its rows are copied into a file in the folder `room`, and read from this file in chunks.
     """
 
     def __init__(self, root: Location, room: Path, options: Options) -> None:

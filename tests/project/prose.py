@@ -82,8 +82,8 @@ def _messages(source: Source) -> dict[int, str]:
     found: dict[int, str] = {}
     for node in source.nodes:
         parts = [part for part, kind in _classified(node) if kind == "error"]
-        values = {id(below) for part in parts if isinstance(part, ast.JoinedStr) for below in ast.walk(part)}
-        values -= {id(part) for part in parts if isinstance(part, ast.JoinedStr)}
+        whole = [part for part in parts if isinstance(part, ast.JoinedStr)]
+        values = {id(below) for part in whole for below in ast.walk(part) if below is not part}
         texts = [text for part in parts if id(part) not in values and (text := _text_of(part).strip(" ,"))]
         found |= {id(part): " ".join(texts) for part in parts if id(part) not in found}
     return found

@@ -33,7 +33,7 @@ def fetch_newest(url: Url, out: Path | None) -> Newest:
     names = _names(remote, pointer)
     if not names:
         raise UsageError(
-            f"{url}: no checkpoint to resume from. Give the URL that was runtime.mirror in the run to resume"
+            f"{url}: no checkpoint to resume from. Give the URL that `runtime.mirror` has in the run's recipe.toml"
         )
     if out is not None and _is_further(out, names):
         return files.newest(out)

@@ -38,7 +38,7 @@ def find(resume: str | None, out: Path | None) -> Found:
         path = Path(resume)
         return _newest(path) if path.is_dir() else Found(Checkpoint.of(files.load(path)))
     if out is None:
-        raise UsageError("--resume needs the run folder to continue, --out DIR, or the path of a checkpoint")
+        raise UsageError("--resume needs the run folder to continue, in --out DIR, or the path of a checkpoint")
     return Found(None) if resume == "auto" and not names.exists(out) else _newest(out)
 
 

@@ -23,11 +23,11 @@ def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
     """
     kind, step = state.get("format"), state.get("step")
     if isinstance(kind, int) and kind > FORMAT:
-        raise NewerError.of("this state of a Loader", f"it has format {kind}, but this version reads format {FORMAT}")
+        raise NewerError.of("the state of a Loader", f"it has format {kind}, but this version reads format {FORMAT}")
     state = {**_BEFORE, **state}
     unknown = sorted(state.keys() - {"format", "step", *identity})
     if kind == FORMAT and unknown:
-        raise NewerError.of("this state of a Loader", f"it has a field that this version does not know, {unknown[0]}")
+        raise NewerError.of("the state of a Loader", f"it has a field that this version does not know, {unknown[0]}")
     if kind != FORMAT or not isinstance(step, int) or step < 0:
         raise DataError(
             f"not the state of a Loader, as state_dict() returns it: its format is {kind!r}, and its step is {step!r}"

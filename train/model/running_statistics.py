@@ -16,7 +16,10 @@ from headrace.train.machine.world import World
 
 
 def micro_scales(momentum: float, count: int) -> tuple[float, list[float]]:
-    """Return the momentum for `count` micro-batches, and for each the factor that scales the statistics before it."""
+    """Return the momentum of each of `count` micro-batches, and the factors for the running statistics before each.
+
+    Together they change the running statistics as one batch with `momentum` does.
+    """
     part = momentum / count
     if count == 1:
         return part, [1.0]

@@ -53,8 +53,8 @@ def _sample(words: list[str], sizes: dict[str, int], where: str) -> tuple[str, i
         words = [*sizes, *words]
     if len(words) != 2 or words[0] not in sizes:
         raise DataError(
-            f"{where}: {' '.join(words)[:60]!r} is not a split and an id. Write it as `{next(iter(sizes))} 17`; "
-            f"the splits are {', '.join(sizes)}"
+            f"{where}: {' '.join(words)[:60]!r} is not a split and an id of a sample. "
+            f"Write it as `{next(iter(sizes))} 17`; the splits are {', '.join(sizes)}"
         )
     split, text = words
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) < sizes[split]):
