@@ -49,7 +49,7 @@ def test_pax_size_that_is_no_number(size: str, tmp_path: Path) -> None:
     """A senseless size in a PAX header is an error, however many digits it has."""
     data = fields.pax((b"size", size.encode())) + fields.member(b"a/1.jpg", JPEG) + fields.END
     (tmp_path / "a.tar").write_bytes(data)
-    with pytest.raises(DataError, match="a PAX header (gives the size|with an empty size)"):
+    with pytest.raises(DataError, match=r"a PAX header (gives the size|with an empty size)"):
         list(members(tmp_path / "a.tar"))
 
 
