@@ -93,8 +93,8 @@ def _fill_from(remote: Remote, file: File, stream: BinaryIO, told: Told) -> None
     if refused is not None:
         raise refused
     raise DataError(
-        f"{remote.url / file.name}: two downloads differ from the manifest: SHA-256 {found}, expected {file.sha256} "
-        f"and {file.bytes:,} bytes. Upload the file again from an intact copy"
+        f"{remote.url / file.name}: downloaded twice, and neither copy matches the manifest: the SHA-256 is {found}, "
+        f"expected {file.sha256} and {file.bytes:,} bytes. Upload the file again from an intact copy"
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind = Literal["across", "labels", "within"]
-"""The kind of a pair: "across" for two splits, "labels" for two labels in one split, "within" for the same label."""
+"""The kind of a pair: "across" for samples in two splits; in one split, "labels" for two labels, "within" for one."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -41,7 +41,7 @@ class Pair(NamedTuple):
 class Groups(NamedTuple):
     """k groups, one row each; a group has all samples with the same image, split and label.
 
-    `words` is the SHA-256 of each image, (k, 4); the other columns are (k,).
+    `words` has the SHA-256 of each image as four 64-bit words, (k, 4); the other columns are (k,).
     """
 
     words: NDArray[np.uint64]

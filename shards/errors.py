@@ -31,7 +31,7 @@ class DataError(HeadraceError):
 
 
 class NewerError(DataError):
-    """The data has a format, or a field in it, that only a newer version of Headrace can read."""
+    """The data has a format or a field that only a newer version of Headrace can read."""
 
     @classmethod
     def of(cls, where: object, what: str) -> "NewerError":

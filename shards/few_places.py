@@ -49,7 +49,7 @@ def ids_of(order: Order, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
 
 
 def _ids_at(seed: int, pieces: Pieces, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ids, (n,), at n `places` in the list of all ids of `pieces` (ranges of ids), sorted by their hashes."""
+    """Sort all ids of `pieces` (ranges of ids) by their hashes; return the ids at n `places` in this order, (n,)."""
     counts = np.zeros(1 << _BITS, np.int64)
     for _, hashes in _hashed(seed, pieces):
         counts += np.bincount(_ranges(hashes), minlength=len(counts))

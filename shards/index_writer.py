@@ -15,7 +15,7 @@ from headrace.shards.parts import SummingWriter
 from headrace.shards.sample import ROW, Rows
 
 LARGE = 1 << 22
-"""In a split with more samples, row groups end where shards end, and each MiB of the index file has a SHA-256."""
+"""The index of a split with more samples has row groups that end where shards end, and a SHA-256 for each MiB."""
 _MOST = 1 << 20  # most rows of a group; groups of smaller splits have this many, regardless of shards
 _LEAST = 1 << 18  # a group of a large split with at least this many rows ends with the shard
 NUMBERS = [name for name in ROW.names or () if name != "sha256"]
@@ -85,7 +85,7 @@ class IndexWriter:
         return FileInfo(name=self._name, bytes=sums.bytes, sha256=sums.sha256, parts=parts)
 
     def _complete(self) -> int:
-        """The number of waiting rows that form the next row group; 0 if the group is not complete yet."""
+        """The number of waiting rows to write as the next row group; 0 if more rows must be added first."""
         waiting = sum(len(part.rows) for part in self._waiting)
         if self._by_shard and waiting > _LEAST:
             shards = np.concatenate([part.rows["shard"] for part in self._waiting])

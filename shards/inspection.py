@@ -20,7 +20,7 @@ from headrace.shards.repeats import Repeats, count_repeats
 from headrace.shards.shardset import ShardSet
 
 LISTED = 20
-"""The largest number of pairs of samples with equal images that are listed for each kind of pair."""
+"""For each kind of pair, at most this many pairs of samples with equal images are listed."""
 
 
 class Sizes(NamedTuple):

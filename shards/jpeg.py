@@ -29,7 +29,7 @@ class Headers(NamedTuple):
 def read_headers(jpeg: bytes) -> Headers:
     """Read the markers of a JPEG up to its first scan (4 microseconds for the usual ten markers).
 
-    Headers are plain if they are consecutive segments, each with a length, among them one frame header and at most one
+    Headers are plain if they are consecutive segments, each with a length, and contain one frame header and at most one
     EXIF segment. Fill bytes and markers without a segment are legal, but some EXIF readers fail on them. EXIF readers
     also disagree about the orientation if there are two EXIF segments. A decoder that uses two EXIF readers may then
     write pixels of one shape into memory for another shape.
@@ -61,9 +61,9 @@ def read_headers(jpeg: bytes) -> Headers:
 
 
 def _skipped(marker: int) -> tuple[int, str]:
-    """The number of bytes that a decoder skips at a marker without a segment, and a phrase for these bytes.
+    """The number of bytes that a decoder skips at a marker without a segment, and a noun phrase that names the bytes.
 
-    The number is 0 if the decoder stops.
+    The number is 0 if a decoder stops at this marker.
     """
     if marker == _FILL:
         return 1, "fill bytes before a marker"

@@ -1,4 +1,4 @@
-"""Finds files at the URL of a shard set that belong to no set: remains of an abandoned prep."""
+"""Finds leftover files at the URL of a shard set: an abandoned prep uploaded them, and no manifest names them."""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _OF_PREP = re.compile(r"[a-z][a-z0-9_-]{0,31}(-\d{6}\.(tar|idx)|\.parquet)")
 
 
 class Leftovers(NamedTuple):
-    """Old files that the manifest does not name, the number of recent ones, and whether a prep is running there."""
+    """The old leftover files at a URL, the number of recent ones, and whether a prep is writing to the URL."""
 
     old: list[Entry]
     young: int

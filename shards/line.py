@@ -36,7 +36,7 @@ class Line:
         """The samples from place `first` of the line to `last` (excluded), as one piece for each shard.
 
         Pieces of the first and last shard may be shorter than the shard. An empty shard inside the range is a piece of
-        size 0, because the length of a shuffle window is a number of shards.
+        size 0, because shuffle windows count all shards, including empty ones.
         """
         begin = int(np.searchsorted(self._ends, first, side="right")) if first else 0
         end = int(np.searchsorted(self._ends - self._sizes, last, side="left"))

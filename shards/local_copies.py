@@ -132,7 +132,7 @@ def clear_copies(stage: Stage) -> int:
 
 
 def _unheld(stage: Stage) -> list[Staged]:
-    """The staged tars that belong to no set in use."""
+    """The staged tars that are not in the manifest of any set that a process uses."""
     held: set[str] = set()
     for folder in stage.set_folders():
         with stage.unused(folder) as unused:

@@ -22,7 +22,7 @@ class LockedError(HeadraceError):
 
 
 def lock_of(target: Path) -> Path:
-    """The lock file of `target`: a process that has locked it may write `target`."""
+    """The lock file of `target`: a process that has locked this file may write `target`."""
     meant = followed(target)
     return meant / ".headrace.lock" if is_mount_point(meant) else meant.with_name(f".{meant.name}.lock")
 

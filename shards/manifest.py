@@ -25,7 +25,7 @@ from headrace.shards.paths import refuse_impossible
 from headrace.shards.urls import Location
 
 FORMAT = 2
-"""The version of the manifest format that is written; versions from 1 on are read. docs/formats.md describes them."""
+"""The version of the manifest format that Headrace writes; older ones are also read. docs/formats.md lists them."""
 _DIGESTED = 1  # never change it: sets of equal content would get other digests (docs/decisions/0023)
 NAME = MANIFEST
 ADOPTED = "webdataset"  # layout of a set made of existing tars
@@ -97,7 +97,7 @@ class FileInfo(_Part):
     def _whole(self) -> Self:
         """Check that the number of parts matches the size of the file."""
         if self.parts is not None and len(self.parts) != -(-self.bytes // PART):
-            raise ValueError(f"{len(self.parts):,} hashes of {PART:,} bytes each do not fit {self.bytes:,} bytes")
+            raise ValueError(f"{len(self.parts):,} hashes, one per {PART:,} bytes, do not fit {self.bytes:,} bytes")
         return self
 
     @model_serializer(mode="wrap")
@@ -170,7 +170,7 @@ class Manifest(_Part):
             raise ValueError("a class id occurs twice")
         for split in self.splits:
             if sum(shard.samples for shard in split.shards) != split.samples:
-                raise ValueError(f"split {split.name}: its shards do not add up to {split.samples} samples")
+                raise ValueError(f"split {split.name}: the samples of its shards do not add up to {split.samples}")
         if self.digest != digest_of(self.classes, self.splits):
             raise ValueError("the digest does not match the content: the file was edited or damaged")
         self._refuse_odd_parts()
@@ -179,11 +179,11 @@ class Manifest(_Part):
     def _refuse_odd_parts(self) -> None:
         """Check that the appended parts have no more classes and tars than the set."""
         if sum(one.classes for one in self.appended) > len(self.classes):
-            raise ValueError("more classes were appended than the set has")
+            raise ValueError("the appended parts have more classes than the set")
         tars = {split.name: len(split.shards) for split in self.splits}
         for name in {name for one in self.appended for name in one.shards}:
             if sum(one.shards.get(name, 0) for one in self.appended) > tars.get(name, 0):
-                raise ValueError(f"more tars were appended to split {name} than the split has")
+                raise ValueError(f"the appended parts have more tars in split {name} than the set")
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

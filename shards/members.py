@@ -96,7 +96,7 @@ class _Ahead:
         """
         kind = _PAX[0] if kind in _PAX else kind
         if kind in self.seen:
-            raise ValueError(f"a second header of type {kind.decode()!r} for one member")
+            raise ValueError(f"a second extension header of type {kind.decode()!r} for one member")
         self.seen.append(kind)
         if kind == _LONG_NAME:
             self.name = long_name(data)
@@ -148,7 +148,7 @@ class _Walk:
         if head.kind == _PAX_GLOBAL:
             records = Records.of(data)
             if records and self._everywhere:
-                raise ValueError("a second header that gives all members a name, size or sparse format")
+                raise ValueError("a second global PAX header with a name, size or sparse format")
             self._everywhere = records or self._everywhere
         else:
             ahead.read(head.kind, data)
@@ -198,7 +198,7 @@ class _Walk:
         return content
 
     def _check_rest(self) -> None:
-        """Raise DataError if members follow the end mark, as when two tars were joined or a part became zeros."""
+        """Raise DataError if members follow the end mark: the file is two tars in one, or a part of it became zeros."""
         for start in range(self._position, self._end, _SCAN):
             data = system.pread(self._descriptor, _SCAN, start)
             if not data.strip(b"\0"):

@@ -80,7 +80,7 @@ class NextUse:
                 return NEVER
 
     def farthest_first(self, tars: Iterable[int], beyond: int) -> list[int]:
-        """Those of `tars` whose next use is after window `beyond`; the tar with the latest next use comes first."""
+        """The `tars` whose next use is after window `beyond`; the tar with the latest next use comes first."""
         uses = [(self.next_use(tar), tar) for tar in tars]
         return [tar for use, tar in sorted(uses, reverse=True) if use > beyond]
 

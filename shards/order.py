@@ -82,8 +82,8 @@ class Order:
     def __post_init__(self) -> None:
         if self.windows is not None and (self.windows.length < 1 or sum(self.windows.shards) != self.samples):
             raise ValueError(
-                f"windows of {self.windows.length} shards, expected at least 1; the shards have "
-                f"{sum(self.windows.shards)} samples, expected {self.samples}"
+                f"windows of {self.windows.length} shards with {sum(self.windows.shards)} samples in all: expected at "
+                f"least 1 shard per window, and {self.samples} samples in all"
             )
         if self.partitions is not None and self.partitions.samples != self.samples:
             raise ValueError(
@@ -101,7 +101,7 @@ class Order:
 
     @property
     def open_shards(self) -> int | None:
-        """The number of shards in two windows of each partition, which are read at a time; None without windows."""
+        """The largest number of shards read at a time: those of two windows of each partition; None without windows."""
         return None if self.windows is None else 2 * self.windows.length * self._parts.count
 
     def permutation(self, epoch: int) -> NDArray[np.int64]:

@@ -1,10 +1,10 @@
 """Divides an epoch into partitions: each is a part of the shards and fills fixed places of every global batch.
 
 In each epoch, the samples of the shards, in the drawn order of the shards, form a line of n samples. Partition l of L
-is the l-th consecutive part of the line, cut between samples. Partition l has F(e + 1, l) - F(e, l) samples in epoch e,
-where F(e, l) = floor((e n + l) / L) is the number of samples that the partition gave before epoch e. The parts of all
-epochs, one after another, are the partition's own sequence. Step s takes places [s b, (s + 1) b) of each partition's
-sequence, where b = B / L and B is the global batch. The product b s reaches F(e + 1, l) at the same step s for all l.
+is the l-th consecutive part of the line, cut between samples. Before epoch e, partition l has given F(e, l) =
+floor((e n + l) / L) samples in all. In epoch e, it gives F(e + 1, l) - F(e, l) samples. The parts of all epochs, one
+after another, are the partition's own sequence. Step s takes places [s b, (s + 1) b) of each partition's sequence,
+where b = B / L and B is the global batch. The product b s reaches F(e + 1, l) at the same step s for all l.
 So every epoch ends with the same step as without partitions, for any n, L and shard sizes.
 """
 

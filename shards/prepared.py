@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 _COLOURS = {"white": "#ffffff", "black": "#000000", "grey": "#808080", "gray": "#808080"}
 QUALITY = 95  # JPEG quality of images that prep encodes, without chroma subsampling
 Colour = tuple[int, int, int]
-"""Red, green and blue, from 0 to 255."""
+"""A colour: red, green and blue, from 0 to 255."""
 
 
 class Prepared(NamedTuple):
-    """The options, with the same names as in prep, manifests and checkpoints."""
+    """The options of prep that change images, with the same names as in manifests and checkpoints."""
 
     max_side: int | None = None  # pixels; larger images are shrunk
     quality: int = QUALITY  # of encoded JPEGs; source JPEGs are copied unchanged
@@ -26,7 +26,7 @@ class Prepared(NamedTuple):
         """
         side, quality = options.get("max_side"), options.get("quality", QUALITY)
         if side is not None and (type(side) is not int or side < 1):
-            raise ValueError(f"max_side is {side!r}: expected a number of pixels")
+            raise ValueError(f"max_side is {side!r}: expected a number of pixels, at least 1")
         if type(quality) is not int or not 1 <= quality <= 100:
             raise ValueError(f"quality is {quality!r}: expected a number from 1 to 100")
         background = str(options.get("background", "white"))

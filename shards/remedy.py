@@ -1,4 +1,4 @@
-"""Remedies for a damaged shard set: commands that the user can copy, for each kind of damaged file and of set.
+"""Remedies for a damaged shard set: commands that the user can copy, for each kind of set and of damaged file.
 
 The tars of an adopted set, which `headrace index` made from existing tars, may be the owner's only copy. So no command
 here removes a tar that prep did not make. No command makes a manifest that declares damaged bytes intact.
@@ -91,7 +91,7 @@ def _without_manifest(root: Path) -> str:
 def _rebuild(root: Path, made: Sequence[object]) -> str:
     """The commands that make the set again.
 
-    A set of several parts is renamed first; otherwise its other parts would be lost.
+    A set with appended parts is renamed first: rebuilding the first part in place would remove the appended parts.
     """
     first = made[0] if made else None
     if isinstance(first, dict) and "subset_of" in first:

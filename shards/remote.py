@@ -234,7 +234,7 @@ def _store_of(url: Url, patience: timedelta) -> Any:
 
 
 def _client_options(url: Url) -> dict[str, Any]:
-    """Time-outs, and the connection options from the environment, which obstore ignores if it is given options."""
+    """Time-outs, and connection options from the environment; given any options, obstore does not read them itself."""
     prefix = {"gs": "GOOGLE_", "az": "AZURE_"}.get(url.parts.scheme, "AWS_")
     told = {name: os.environ.get(prefix + name.upper()) for name in _CONNECTION}
     return _TIMES | {name: value for name, value in told.items() if value is not None}
@@ -254,7 +254,7 @@ def _of_profile(url: Url) -> Any:
 
 
 def _refusal(url: Url, error: Exception) -> HeadraceError:
-    """Headrace's error for an error of obstore, with little of obstore's text, which may contain a signed query."""
+    """Headrace's error for an error of obstore, without most of its text, because a signed query may be in the text."""
     kinds, why = _obstore().exceptions, _reason(error)
     if isinstance(error, FileNotFoundError):
         return AbsentError(f"{url}: no such file")
@@ -265,7 +265,7 @@ def _refusal(url: Url, error: Exception) -> HeadraceError:
         what = "the credentials have expired" if expired else "access is denied"
         return UsageError(
             f"{url}: {what} ({why}). Credentials are taken from the environment, the cloud instance and, with "
-            f"{_PROFILE}, from profiles; a public bucket needs AWS_SKIP_SIGNATURE=true or similar (docs/storage.md)"
+            f"{_PROFILE}, from profiles. For a public bucket, set AWS_SKIP_SIGNATURE=true (others: docs/storage.md)"
         )
     if why.startswith("HTTP 416"):
         return BeyondError(f"{url}: the file is shorter than expected")

@@ -37,7 +37,7 @@ class RemoteSet(NamedTuple):
 
     @classmethod
     def open(cls, url: Url, stage: Stage) -> "RemoteSet":
-        """Open the current set at a URL. Raises UsageError if there is no set, DataError if the set is damaged."""
+        """Open the set at a URL. Raises UsageError if there is no set, DataError if the set is damaged."""
         remote, (content, found) = Remote(url), read_manifest(url)
         of_set = stage.set_folder(found.digest)
         folder, hold = of_set / hashlib.sha256(content).hexdigest()[:16], stage.hold(of_set)

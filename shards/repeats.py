@@ -2,7 +2,7 @@
 
 Equal images have equal SHA-256. At first, only the first word (eight bytes, taken as a number) of each SHA-256 is
 compared, in several passes over the set. A pass sorts the numbers in one range, about 4 million numbers (32 MB), and
-finds those that occur twice. The whole SHA-256 is compared only for samples with such a number. This takes 262,144
+finds those that occur twice. The whole SHA-256 is compared only for samples with such a number, for 262,144 such
 numbers at a time (about 60 MB if each number has two samples). A set of n samples is read n / 2**22 times, rounded up,
 for the passes. The set is also read once for every 262,144 numbers that occur twice, and once for the samples of the
 listed pairs.
@@ -79,7 +79,7 @@ class _Rows(NamedTuple):
 
 
 class _Hashes:
-    """The SHA-256 and the label of every sample, which each iteration reads from the indexes again."""
+    """Iterates over the SHA-256 and the label of every sample; each iteration reads the indexes again."""
 
     def __init__(self, indexes: list[Index]) -> None:
         self._indexes = indexes
@@ -136,7 +136,7 @@ def _that_occur_twice(hashes: _Hashes, low: int, high: int) -> NDArray[np.uint64
 
 
 def _two_of_each(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The sorted values, with at most two of each. Sorts `values` itself."""
+    """The values in increasing order, each at most twice. Also sorts the array `values` in place."""
     values.sort()
     kept = np.ones(len(values), bool)
     kept[2:] = values[2:] != values[:-2]

@@ -42,6 +42,6 @@ def rows_of(rows: Sequence[Row]) -> Rows:
 def key_of(position: int) -> str:
     """The key of the sample at `position` of its split.
 
-    A key has no dot, because it ends at the first dot of a file's name.
+    A key has no dot, because the webdataset library takes the text before a file name's first dot as the key.
     """
     return f"{position:09d}"

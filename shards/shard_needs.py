@@ -1,4 +1,4 @@
-"""Computes which shards a rank reads, and in which steps, before it reads any, so that they can be fetched ahead."""
+"""Computes in advance which shards a rank will read, and in which steps, so that shards can be fetched ahead."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -37,8 +37,8 @@ def training_needs(
 
     `shards` has the number of samples of each shard. If the order has windows, a Need is one window. Otherwise a Need
     has all shards of an epoch, or of a partition's part of an epoch. A shard is needed again in later epochs. Two
-    partitions need the same shard if one of the partitions ends inside the shard. The orders of all shards in two
-    epochs are kept in memory. So are the shards of one window for each partition.
+    partitions need the same shard if one of the partitions ends inside the shard. The memory holds the
+    shard orders of two epochs, and the shards of one window for each partition.
     """
     parts = order.partitions or Partitions(1, steps.global_batch, shards)
     lines = lru_cache(maxsize=2)(partial(Line, order.seed, shards=shards))

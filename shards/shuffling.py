@@ -74,7 +74,7 @@ def shuffle_quality(
 
 
 class Shares(NamedTuple):
-    """The smallest and the largest share, 0 to 1, that certain samples have in a batch; `shares` computes both."""
+    """The smallest and the largest share (0 to 1) of certain samples in a batch; `shares` says which samples."""
 
     smallest: float
     largest: float

@@ -55,7 +55,7 @@ class Hold:
 class Stage:
     """A stage: its folder, and the limit for the total size of its tars in bytes.
 
-    Without a limit, the tars may take a share of the free space.
+    If `limit` is None, the tars may take three quarters of the disk space that is free or already taken by tars.
     """
 
     folder: Path

@@ -2,8 +2,8 @@
 
 First, tars of other sets that no process uses are evicted, beginning with the least recently used tar. Then tars of the
 run's own set are evicted, in an order that the run chooses. A tar that is needed now is fetched even if there is no
-room. A tar that is fetched ahead waits for room, except within a minimum number of bytes that every set may always
-have.
+room. A tar that is fetched ahead waits for room. But the tars of a set may always take a minimum number of bytes, even
+above the limit.
 """
 
 from collections.abc import Callable, Iterable

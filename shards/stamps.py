@@ -1,8 +1,8 @@
 """The file `source.stat`: one line for each part of a set, with the location and the stamp of the part's source.
 
 The line also has the options of prep. A stamp identifies the state of a source: the next prep compares stamps instead
-of the contents of files. Remedies take the location of the source from this file. The set's digest does not depend on
-this file.
+of the contents of files. The advice for a damaged set takes the source's location from this file. The set's digest
+does not depend on this file.
 """
 
 import json

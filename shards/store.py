@@ -44,7 +44,7 @@ def storage_error(error: OSError, path: Path) -> HeadraceError:
     if error.errno in _NO_ACCESS:
         return UsageError(f"{path}: cannot write there ({error.strerror}). Choose a folder that is writable")
     if error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"{path}: the name is too long, because unfinished files need a longer name. Shorten it")
+        return UsageError(f"{path}: the name is too long: an unfinished file has an even longer name. Shorten it")
     if error.errno in _NO_FOLDER:
         return UsageError(f"{path}: cannot write there: a part of this path is a file, not a folder. Choose another")
     return HeadraceError(f"{path}: {error.strerror or error}. Finished files are not affected; try again")
@@ -66,7 +66,7 @@ def _what_is_full(error: OSError, path: Path) -> str:
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes that can still be written to the file system of `path`, which need not exist yet."""
+    """The number of free bytes in the file system of `path`; `path` need not exist yet."""
     return shutil.disk_usage(_existing(path)).free
 
 
@@ -147,7 +147,7 @@ def replacing(
 
 
 def _locked_file(path: Path) -> BinaryIO:
-    """A new file for writing, locked if the file system has locks; without locks, it remains if this process dies."""
+    """A new file for writing, locked if the file system has locks; if not, the file stays if this process dies."""
     while True:
         stream = path.open("w+b")
         with suppress(OSError):
@@ -284,7 +284,7 @@ def _old(target: Path) -> Path:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names atomically; return False outside Linux, and if the file system cannot do this, as NFS."""
+    """Exchange two names atomically; return False outside Linux, or if the file system, such as NFS, cannot do this."""
     exchange = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     if exchange is None:
         return False

@@ -14,7 +14,7 @@ from headrace.shards.printable import printable
 
 
 class _Lasting(io.FileIO):
-    """A file on a descriptor whose writes never raise an error. `lost` is the error of the first failed write."""
+    """A raw file for a descriptor; its writes never raise an error. `lost` is the error of the first failed write."""
 
     lost: OSError | None = None
 

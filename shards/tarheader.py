@@ -50,7 +50,7 @@ def parse(block: bytes) -> Header:
 
 
 def _sums_up(block: bytes) -> bool:
-    """Whether the checksum is right: the sum of all bytes, which some old programs treated as signed numbers."""
+    """Whether the block's checksum is the sum of its bytes, taken as unsigned or, as old programs do, signed."""
     try:
         expected = _number(block[_SUM_FIELD])
     except ValueError:
@@ -91,7 +91,7 @@ class Records(dict[str, str]):
         used = {key: value for key, value in _records(data) if key in _USED or _is_sparse(key)}
         empty = [key for key in _USED if used.get(key) == ""]
         if empty:
-            raise ValueError(f"a PAX header with an empty {empty[0]}")
+            raise ValueError(f"an invalid PAX header ({empty[0]} is empty)")
         return cls(used)
 
     @property
@@ -107,7 +107,7 @@ class Records(dict[str, str]):
             return None
         found = _SIZE.fullmatch(value)
         if found is None:
-            raise ValueError(f"a PAX header gives the size {value[:20]!r}, which is not a number")
+            raise ValueError(f"an invalid PAX header (size is {value[:20]!r}, not a number)")
         return int(found[1])
 
     @property
@@ -128,7 +128,7 @@ def _records(data: bytes) -> Iterator[tuple[str, str]]:
         end = at + int(found[1]) if found else 0
         key, equals, value = data[found.end() if found else at : max(end - 1, at)].partition(b"=")
         if not found or end <= found.end() or data[end - 1 : end] != b"\n" or not equals or not key:
-            raise ValueError(f"a PAX header with an invalid record: {data[at : at + 20]!r}")
+            raise ValueError(f"a PAX header with an invalid record ({data[at : at + 20]!r} is not `length key=value`)")
         yield text(key), text(value)
         at = end
 

@@ -19,7 +19,7 @@ BROKEN = "a directory that decoders read in different ways"  # for a TIFF, whose
 
 
 def why_unsafe(data: bytes) -> str:
-    """The fault for which an image file must not be decoded, as a noun phrase; "" if it may be decoded."""
+    """The fault because of which an image file must not be decoded, as a noun phrase; "" if there is no fault."""
     if data[: len(jpeg.START)] == jpeg.START:
         return jpeg.read_headers(data).fault
     if is_tiff(data):

@@ -30,14 +30,14 @@ class Url:
             port = self.parts.port
         except ValueError:  # its message may hold a part of a password
             raise UsageError(
-                f"{_stripped(text)}: not a URL. Write one such as s3://bucket/set or https://server:8080/set"
+                f"{_stripped(text)}: not a URL. Give a URL such as s3://bucket/set or https://server:8080/set"
             ) from None
         self.shown = urlunsplit((self.parts.scheme, self._server(port), self.parts.path.rstrip("/"), "", ""))
         if self.parts.scheme not in (*OF_BUCKETS, *_OF_SERVERS):
             raise UsageError(f"{self}: expected a folder, or a URL of s3://, gs://, az:// or https://")
         if not self.parts.hostname:
             raise UsageError(
-                f"{self.parts.scheme}://: no bucket or server in this URL. Give one such as s3://bucket/set"
+                f"{self.parts.scheme}://: no bucket or server in this URL. Give a URL such as s3://bucket/set"
             )
         if self.parts.username or self.parts.password:
             raise UsageError(

@@ -33,7 +33,7 @@ _INDEX, _IMAGE = "index", "image"  # what is to blame if a tar matches the manif
 
 
 class _Problem(NamedTuple):
-    """A problem in words, and its cause: the name of a file that does not match the manifest, or _INDEX, or _IMAGE."""
+    """A problem in words, and what is at fault: a file (by name) that differs from the manifest, _INDEX or _IMAGE."""
 
     words: str
     blame: str

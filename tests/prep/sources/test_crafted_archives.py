@@ -49,7 +49,7 @@ def test_pax_size_that_is_no_number(size: str, tmp_path: Path) -> None:
     """A senseless size in a PAX header is an error, however many digits it has."""
     data = fields.pax((b"size", size.encode())) + fields.member(b"a/1.jpg", JPEG) + fields.END
     (tmp_path / "a.tar").write_bytes(data)
-    with pytest.raises(DataError, match=r"a PAX header (gives the size|with an empty size)"):
+    with pytest.raises(DataError, match=r"an invalid PAX header \(size is "):
         list(members(tmp_path / "a.tar"))
 
 
@@ -61,7 +61,7 @@ def test_pax_size_that_is_no_number(size: str, tmp_path: Path) -> None:
         (b"0 path=x\n", "an invalid record"),
         (b"9 path=xy", "an invalid record"),
         (b"6 =xy\n", "an invalid record"),
-        (fields.record(b"path", b""), "an empty path"),
+        (fields.record(b"path", b""), "path is empty"),
     ],
 )
 @pytest.mark.parametrize("kind", [b"x", b"g"])
@@ -76,9 +76,9 @@ def test_pax_header_that_makes_no_sense(data: bytes, words: str, kind: bytes, tm
 @pytest.mark.parametrize(
     ("before", "words"),
     [
-        ([fields.long_name(b"b/1.jpg")] * 2, "a second header of type 'L' for one member"),
-        ([fields.pax((b"path", b"b/1.jpg"))] * 2, "a second header of type 'x' for one member"),
-        ([fields.pax((b"size", b"3"), kind=b"g")] * 2, "a second header that gives all members"),
+        ([fields.long_name(b"b/1.jpg")] * 2, "a second extension header of type 'L' for one member"),
+        ([fields.pax((b"path", b"b/1.jpg"))] * 2, "a second extension header of type 'x' for one member"),
+        ([fields.pax((b"size", b"3"), kind=b"g")] * 2, "a second global PAX header with a name"),
         ([fields.member(b"", JPEG)], "a member without a name"),
         ([fields.END, fields.member(b"b/1.jpg", JPEG)], "a member after the end of the archive at byte 1,024"),
         ([bytes(512), fields.member(b"b/1.jpg", JPEG)], "a member after the end of the archive at byte 512"),
