@@ -20,11 +20,12 @@ from headrace.train.machine.place import Place
 
 
 class Input:
-    """Makes batches in this process, from the images of a split; a plan lists the samples and random draws of a batch.
+    """Makes batches from the images of a split, in this process.
 
-    A plan has at most `max_batch` samples. `decode` and `interpolation` take the same values as the recipe's keys
-    runtime.decode and augment.interpolation. `decoded` is a cache of decoded images; if it is given, no image is
-    decoded again. Raises UsageError if `decode` requests a GPU that does not exist.
+    A plan lists the samples and the random draws of one batch. A plan has at most `max_batch` samples. `decode` and
+    `interpolation` take the same values as the recipe's keys runtime.decode and augment.interpolation. `decoded` is a
+    cache of decoded images; if it is given, images are read from the cache and not decoded. Raises UsageError if
+    `decode` requests a GPU that does not exist.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Input:
         return staged.waited if staged else 0.0
 
     def images(self, plans: Iterator[Plan]) -> Iterator[tuple[Plan, Tensor]]:
-        """Yield each plan with its cropped and resized images, uint8 (b, size, size, 3), not yet augmented further."""
+        """Yield each plan with its images, cropped and resized but not yet augmented: uint8 (b, size, size, 3)."""
         return self._pipeline.run(plans)
 
     def part(self, part: Part) -> Taken[Plan]:

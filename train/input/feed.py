@@ -77,8 +77,8 @@ class Feed:
     def wait_for_first(self) -> float:
         """Wait until the first batch is ready, an error occurs, or there is no batch to prepare.
 
-        Return the time waited, in seconds. Files are opened and loops compiled in this time, so it does not count as a
-        stall.
+        Return the time waited, in seconds. Files are opened and loops are compiled during this wait, so the wait does
+        not count as a stall.
         """
         began = time.perf_counter()
         self._begun.wait()

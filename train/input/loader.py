@@ -206,7 +206,7 @@ class Loader:
             self.seek(epoch * len(self))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step, and the arguments that a loader must share to load this state; {} in validation.
+        """Return the step, and the arguments that must be equal in a Loader that loads this state; {} in validation.
 
         The state takes less than 1 kB and is equal on all ranks.
         """
@@ -254,7 +254,7 @@ class Loader:
     def _batches(self, first: int | None, last: int | None, *, bounded: bool) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of one pass (one iterator).
 
-        Nothing happens before its first `next()`, which ends any other pass.
+        The pass begins at its first `next()`, which ends any other pass.
         """
         this = self._current = object()
         end = self._begin(first, last, bounded=bounded)
@@ -265,7 +265,7 @@ class Loader:
             if self._current is not this:
                 raise UsageError(
                     "this iterator of a Loader has ended, because another iterator was used, or the loader was closed "
-                    "or moved by seek, set_epoch or load_state_dict. Make a new one, and use only one at a time"
+                    "or moved by seek, set_epoch or load_state_dict. Make a new iterator, and use only one at a time"
                 )
 
     def _begin(self, first: int | None, last: int | None, *, bounded: bool) -> int | None:

@@ -175,7 +175,7 @@ class Source:
         return open_cache_alone(self._shards, self._settings.split, self._where.cache_dir, threads, _log.info)
 
     def _start(self, opened: _Opened, step: int) -> None:
-        """Replace the feed, which makes batches ahead in a thread, by a feed of this rank's groups from `step` on."""
+        """End the present feed, and start one that makes this rank's groups from `step` on, ahead of their use."""
         self._end_feed()
         world = opened.world
         if self._settings.train:
@@ -202,7 +202,7 @@ class Source:
         return self._split
 
     def _training(self, group: int) -> TrainPlans:
-        """Return plans for training steps, in groups of `group` samples. Only mixing depends on this number."""
+        """Return plans for training steps, in groups of `group` samples. The size of a group affects only mixing."""
         settings, split = self._settings, self._splits()
         augment = settings.augment
         order = Order.of(split.shard_sizes, settings.seed, settings.window, settings.partitions, settings.batch)
@@ -218,7 +218,7 @@ class Source:
         return ValidationPlans(self._splits(), settings.batch, settings.crop, self._side(0))
 
     def _side(self, step: int) -> int:
-        """Return the side of the images in a step, in pixels; in validation always the last of the sizes."""
+        """Return the side of a step's images, in pixels. In validation, this is always the last of the sizes."""
         if not self._settings.train:
             return self._settings.sizes[-1][1]
         return side_at(self._settings.sizes, step)
@@ -258,6 +258,6 @@ def _refuse_early(settings: Settings, where: Where) -> None:
 
 
 def _refuse_short_batch(settings: Settings, ranks: int) -> None:
-    """Raise UsageError if the last batch of validation would not be padded, although several ranks share it."""
+    """Raise UsageError if several ranks share a validation whose last batch may be short because of `pad=False`."""
     if ranks > 1 and not settings.pad and not settings.train:
         raise UsageError(f"pad=False leaves a short last batch, which {ranks} ranks cannot share equally: omit pad")

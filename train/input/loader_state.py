@@ -1,4 +1,4 @@
-"""Makes and checks the state of a `Loader`: a step, and the arguments that a loader must share to load the state."""
+"""Makes and checks the state of a `Loader`: a step, and the arguments that a loader must have to load the state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from headrace.shards.errors import DataError, NewerError, UsageError
 
 FORMAT = 1
 _BEFORE = {"partitions": 1, "interpolation": "bilinear"}
-"""The values of keys that states of earlier versions of Headrace lack; those versions supported only these values."""
+"""Keys that states of earlier versions of Headrace lack, and the only values that those versions supported."""
 
 
 def state_of(step: int, identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +30,8 @@ def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
         raise NewerError.of("the state of a Loader", f"it has a field that this version does not know, {unknown[0]}")
     if kind != FORMAT or not isinstance(step, int) or step < 0:
         raise DataError(
-            f"not the state of a Loader, as state_dict() returns it: its format is {kind!r}, and its step is {step!r}"
+            f"not the state of a Loader: expected the result of state_dict(), with format {FORMAT} and a step of at "
+            f"least 0, but the format is {kind!r} and the step is {step!r}"
         )
     other = [
         f"{name} is {value!r}, but the state has {state.get(name)!r}"
@@ -39,7 +40,7 @@ def step_in(state: Mapping[str, Any], identity: Mapping[str, Any]) -> int:
     ]
     if other:
         raise UsageError(
-            f"the state is of a Loader with other arguments: {'; '.join(other)}. Give this loader the same arguments. "
-            "To continue with other arguments on purpose, make a new loader and call seek(state['step'])"
+            f"the state was saved by a Loader with other arguments: {'; '.join(other)}. Give this Loader the saved "
+            "arguments. To continue with other arguments on purpose, make a new Loader and call seek(state['step'])"
         )
     return step

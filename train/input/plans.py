@@ -77,7 +77,7 @@ class TrainPlans:
         )
 
     def plan(self, step: int, group: int) -> Plan:
-        """Return the plan of a step's group, given by the group's index."""
+        """Return the plan of one group of a step; `group` is the index of the group in the step."""
         (plan,) = self._plans([(step, group)])
         return plan
 
@@ -109,7 +109,7 @@ class TrainPlans:
         return side_at(self.sizes, step)
 
     def stream(self, first_step: int, last_step: int, groups: range) -> Iterator[Plan]:
-        """Yield the plans of `groups` (indices) of every step from first_step to last_step (excluded), in order."""
+        """Yield the plans of the groups with these indices, in each step from first_step to last_step (excluded)."""
         places = ((step, group) for step in range(first_step, last_step) for group in groups)
         at_once = max(1, _DRAWN_TOGETHER // self.steps.group)
         while some := list(islice(places, at_once)):
@@ -131,7 +131,7 @@ class ValidationPlans:
 
     @cached_property
     def spans(self) -> list[tuple[int, int]]:
-        """A pair for each batch: the id of its first sample, and the id after that of its last sample."""
+        """For each batch, a pair: the id of the batch's first sample, and the id of its last sample plus 1."""
         return validation_batches(len(self.split), self.batch)
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ from headrace.train.machine.world import World
 
 
 def read_ahead(plans: TrainPlans, world: World, first_step: int, last_step: int) -> None:
-    """Announce the tars that steps `first_step` to `last_step` (excluded) will read to the object that fetches tars.
+    """Tell the object that fetches tars which tars are needed by the steps `first_step` to `last_step` (excluded).
 
     For local tars this function does nothing. One rank of a host fetches tars for all ranks of the host. The other
     ranks get the same plan: if they must fetch a tar themselves, they use the plan to choose which tars to remove.
@@ -35,7 +35,7 @@ def read_ahead(plans: TrainPlans, world: World, first_step: int, last_step: int)
 def refuse_too_large(shards: ShardSet, advice: str) -> None:
     """Raise UsageError if the tars of a set at a URL take more space than may be used for staged tars.
 
-    `advice` is a clause for the error: it says how to shuffle in windows, which need only some tars at a time.
+    `advice` is a clause for the error: how to shuffle in windows, so that only some tars are needed at a time.
     """
     if shards.remote is None:
         return
@@ -43,8 +43,8 @@ def refuse_too_large(shards: ShardSet, advice: str) -> None:
     size, room = sum(depot.room.own.values()), depot.room.available()
     if size > room:
         raise UsageError(
-            f"{shards.where}: its tars take {in_words(size)}, but only {in_words(max(room, 0))} may be staged in "
-            f"{depot.stage.folder}. If samples are shuffled in windows, only some tars are needed at a time: {advice}. "
-            "Otherwise raise runtime.stage_limit or HEADRACE_STAGE_LIMIT, or set runtime.stage_dir or "
+            f"{shards.where}: the tars of this set take {in_words(size)}, but only {in_words(max(room, 0))} may be "
+            f"staged in {depot.stage.folder}. If samples are shuffled in windows, only some tars are needed at a time: "
+            f"{advice}. Otherwise raise runtime.stage_limit or HEADRACE_STAGE_LIMIT, or set runtime.stage_dir or "
             "HEADRACE_STAGE_DIR to a folder on a larger disk"
         )

@@ -12,7 +12,7 @@ from headrace.train.input.normalise import Normalise
 from headrace.train.machine.device import Accelerator
 
 PADDING = -100
-"""The target of a padding row: `torch.nn.functional.cross_entropy` ignores it, and no argmax equals it."""
+"""The target of a padding row: `torch.nn.functional.cross_entropy` ignores it, and no predicted class equals it."""
 
 
 class WholeBatch:

@@ -94,8 +94,9 @@ def _tables(device: torch.device) -> _Tables:
 
 
 def _hues(device: torch.device) -> Tensor:
-    """Return the hues, uint8 (3, 511, 256), with the same indices as `_Tables.hue`.
+    """Return the table of hues, uint8 (3, 511, 256).
 
+    Its indices are those of `_Tables.hue`: the largest channel, the difference of the other two + 255, and the spread.
     Pillow divides the distance of each channel from the largest channel by the spread (largest minus smallest channel).
     For the smallest channel, the quotient is therefore 1.
     """

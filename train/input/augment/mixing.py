@@ -17,7 +17,7 @@ _TRIES = 64  # attempts at a Beta draw; each is accepted with a probability of a
 
 
 class Mixing(NamedTuple):
-    """For mixup and for CutMix, the parameter alpha of the weights' Beta distribution; 0 turns the method off.
+    """The parameter alpha of mixup and of CutMix, which draw weights from Beta(alpha, alpha); 0 turns a method off.
 
     If both methods are on, each group uses one of them, chosen at random.
     """
@@ -64,8 +64,8 @@ def _span(centre: float, share: float, size: int) -> tuple[int, int]:
     """Return where CutMix's box begins and ends along one axis: its first pixel, and the pixel after its last one.
 
     The box is the rectangle that is copied from the partner. `centre` is a fraction of the image's side. `share` is the
-    part of the image outside the box, so the box has sqrt(1 - share) times the image's side. A part of the box outside
-    the image is cut off.
+    share of the image's area outside the box, so the box's side is sqrt(1 - share) times the image's side. A part of
+    the box outside the image is cut off.
     """
     half = size * np.sqrt(1 - share) / 2
     return int(max(0, round(centre * size - half))), int(min(size, round(centre * size + half)))

@@ -120,8 +120,8 @@ def _warp(images: Tensor, matrices: Tensor) -> Tensor:
 
     The pixel of the result gets the colour of the input pixel nearest to that point, or black if the point is outside
     the image. The matrix is rounded to multiples of 1 / 65536, as in Pillow's `affine_fixed`. If an image is only
-    scaled, Pillow computes in double precision instead. Fewer than 1 in 1,000 pixels of the result here are then taken
-    from a pixel beside Pillow's.
+    scaled, Pillow computes in double precision instead. The result here then differs from Pillow's in fewer than 1 in
+    1,000 pixels, which are taken from a neighbouring input pixel.
     """
     samples, side = len(images), images.shape[1]
     a, b, c, d, e, f = matrices.unbind(1)

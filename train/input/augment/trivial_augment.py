@@ -1,6 +1,6 @@
 """Draws TrivialAugment (arXiv:2103.10158): one random operator with one random strength for each sample.
 
-The method, by Müller and Hutter, has nothing to tune. The operators, and the 31 strengths of each, are those of
+The method, by Müller and Hutter, has no parameters to tune. The operators, and the 31 strengths of each, are those of
 `torchvision.transforms.TrivialAugmentWide`. As in torchvision, shears keep the top left corner fixed, and shifts are at
 most 32 pixels for images of any size. One strength differs: a shift of 16 pixels here is 15 pixels in torchvision,
 which computes strengths in float32.

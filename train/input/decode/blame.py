@@ -93,7 +93,7 @@ def unexplained(error: RuntimeError | MemoryError) -> HeadraceError:
     """Return the error for the user if no single sample caused DALI's error."""
     reason = str(error).rpartition("encountered:")[2].strip().splitlines()
     return HeadraceError(
-        "DALI failed, although it decodes each of these images separately: "
+        "DALI failed on several images together, although it decodes each of them separately: "
         f"{reason[0] if reason else type(error).__name__}. Start again; if this repeats, check whether this machine "
         "has enough memory"
     )

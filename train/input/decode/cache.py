@@ -87,7 +87,7 @@ class CacheFile:
 
 
 def _sums_before(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each of n numbers the sum of the numbers before it, and at the end the sum of all: (n + 1,)."""
+    """Return the running sums of n numbers, beginning with 0 and ending with the sum of all: (n + 1,)."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(numbers)])
 
 
@@ -122,7 +122,7 @@ def plan_caches(shards: ShardSet, names: Sequence[str], folder: Path | None) -> 
 
 
 def lack_of_room(file: CacheFile, others: Sequence[CacheFile] = ()) -> str:
-    """Return a clause for an error that says where this cache does not fit, on disk or in memory, or "" if it fits.
+    """Return "" if this cache fits on disk and in memory; otherwise the reason why not, as a clause of an error.
 
     The cache fits if its file already exists, or if there is room for it in addition to the caches `others`.
     """

@@ -56,7 +56,7 @@ class Decoded:
         return self._strips.resample(ids, views, size, cubic=cubic)
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Return, for each image, a band of rows with the given region, and the region that the band covers.
+        """Return, for each image, a band of rows that contains the given region, and the position of the band.
 
         Raises DataError in the same cases as `resample`.
         """
@@ -113,12 +113,13 @@ def _opened(file: CacheFile) -> tuple[int, NDArray[np.uint64]]:
             sums = stream.read()
             if header != file.header or int(file.starts[-1]) + len(sums) != file.size:
                 raise DataError(
-                    f"{file.path}: expected the decoded cache of this shard set, {file.size:,} bytes, but found "
-                    f"another or a damaged file, {seen:,} bytes. Start again: the next run rebuilds it"
+                    f"{file.path}: this file is not the decoded cache of this shard set, or is damaged: expected "
+                    f"{file.size:,} bytes, found {seen:,} bytes. Start again: the next run rebuilds the cache"
                 )
             return os.dup(stream.fileno()), np.frombuffer(sums, "<u8").astype(np.uint64)
     except OSError as error:
         refuse_limit(error)
         raise DataError(
-            f"{file.path}: the decoded cache cannot be read: {error.strerror}. Start again: a missing cache is rebuilt"
+            f"{file.path}: the decoded cache cannot be read: {error.strerror}. Remove the file if it "
+            "exists, and start again to rebuild it"
         ) from error

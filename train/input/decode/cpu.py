@@ -1,4 +1,4 @@
-"""Makes resized images on a CPU: reads files, decodes and resizes the images in one thread."""
+"""Makes resized images on a CPU: reads the files of a batch, decodes the images, and resizes their views."""
 
 from functools import cached_property
 from typing import NamedTuple

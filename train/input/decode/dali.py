@@ -56,7 +56,10 @@ def _build(pipeline: Pipeline) -> None:
 
 
 def listed(arrays: Sequence[NDArray[np.uint8]]) -> Any:
-    """Return arrays as a list of DALI's type, without a copy. DALI would inspect each array of a Python list."""
+    """Return arrays as a list of DALI's type, without a copy.
+
+    A Python list would be slower, because DALI would inspect each array in the list.
+    """
     make: Any = TensorListCPU  # the stub lacks the last argument
     return make([TensorCPU(array) for array in arrays], contiguous=False)
 

@@ -27,13 +27,14 @@ class Rows(Protocol):
     """A source of images that have been decoded already, such as the decoded cache."""
 
     def read(self, ids: NDArray[np.int64], regions: Regions) -> tuple[Images, Regions]:
-        """Return, for each image, a band of rows with the given region, and the region that the band covers."""
+        """Return, for each image, a band of rows that contains the given region, and the position of the band."""
 
 
 class OnGpu(Generic[Some]):
-    """Makes the images of plans with a DALI graph, which requests plans ahead of the images that it returns.
+    """Makes the images of plans with a DALI graph.
 
-    If the graph fails, this object finds the sample that caused the failure.
+    The graph requests further plans before it returns the images of an earlier plan. If the graph fails, this object
+    finds the sample that caused the failure.
     """
 
     def __init__(

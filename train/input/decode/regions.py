@@ -9,7 +9,7 @@ from headrace.train.input.augment.views import Views
 
 
 class Regions(NamedTuple):
-    """Rectangles of n images on whole pixels: int32 (n, 2) each, `start` as (y, x), `sides` as (height, width)."""
+    """One rectangle in each of n images: `start` (y, x) and `sides` (height, width), in pixels, int32 (n, 2) each."""
 
     start: NDArray[np.int32]
     sides: NDArray[np.int32]

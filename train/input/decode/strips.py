@@ -24,7 +24,7 @@ from headrace.train.input.kernels.strips import read_strips, sum_strips
 
 
 class Keys(NamedTuple):
-    """The keys of the checksum: 64-bit numbers that are added to the words of a strip.
+    """The keys of the checksum: 32-bit numbers, stored as uint64, that are added to the 32-bit words of a strip.
 
     `low` is for the lower word of each pair of words, `high` for the upper one.
     """
@@ -47,8 +47,8 @@ class Strips:
 
     `starts` are the images' offsets in the file. `sums` are the checksums of all strips; `first_strips` are the indices
     in `sums` of each image's first strip. With `once`, a strip is verified only when it is read for the first time;
-    otherwise, at each read. If an image cannot be read or has changed since it was written, the error that `explain`
-    makes from the image's id is raised.
+    otherwise, at each read. If an image cannot be read or has changed since it was written, `explain` is called with
+    the image's id, and returns the error to raise.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ class Files(NamedTuple):
         return Files(some, self.sizes[rows], self.heights[rows], self.widths[rows])
 
     def small(self) -> NDArray[np.bool_]:
-        """Return a mask (n,) of the files that are small images and that all decoders read alike.
+        """Return a mask (n,): True for small images whose headers all decoders understand in the same way.
 
         The mask is False if a file's header does not match the index.
         """

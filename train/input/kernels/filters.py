@@ -20,7 +20,7 @@ MOST_FILTERS, _MOST_WEIGHTS = 64, 1 << 20  # largest numbers that are kept
 
 
 class Space(NamedTuple):
-    """Working memory for resizing, allocated once for many boxes. The most recent filters are kept here too."""
+    """Working memory for resizing, allocated once for many boxes. Also holds the latest filters, for reuse."""
 
     rows: Bytes
     sums: Weights
@@ -63,7 +63,7 @@ def space_for(boxes: Boxes, size: int) -> Space:
 
 @jit
 def choose_filters(boxes: Boxes, i: int, space: Space) -> Chosen:
-    """Return the filters of box i. They are valid until filters for another box are chosen."""
+    """Return the filters of box i. The filters are valid until those of another box are chosen."""
     (height, width), (top, left), size = boxes.sides[i], boxes.cut[i], len(space.first)
     known, firsts, weights = space.known, space.firsts, space.weights
     column = _filter(width, boxes.resized[i, 1], boxes.cubic, known, firsts, weights, space.exact)

@@ -95,10 +95,11 @@ class _Cache(NullCache):
             LOOPS.put(self._file, key, _DUMP(data._reduce()))  # noqa: SLF001
 
     def _key(self, types: Any, codegen: Any) -> bytes | None:
-        """Return a key with everything that determines the machine code, or None if the loaded source is uncertain.
+        """Return a key with everything that determines the machine code.
 
-        The key consists of a hash of the source files (including this one), the versions of Python and of the
-        libraries, the processor, and the types of the arguments.
+        Return None if the loaded code may differ from its source files. The key consists of a hash of the source
+        files (including this one), the versions of Python and of the libraries, the processor, and the types of the
+        arguments.
         """
         stamp = origins.stamp(self._module)
         if stamp is None:

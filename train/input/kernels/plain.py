@@ -132,7 +132,7 @@ def _rows_seen(boxes: Boxes, i: int, size: int) -> tuple[int, int]:
 
 
 def _padded_rows(stored: Stored, image: int, count: int) -> int:
-    """Return an upper limit on the bytes that are read for `count` rows of an image, in whole strips and words."""
+    """Return an upper limit on the bytes that are read for `count` rows of an image: whole strips, padded to words."""
     return 3 * int(stored.widths[image]) * (count + 2 * STRIP_ROWS) + WORD
 
 

@@ -27,10 +27,11 @@ def read_rows(
 
 
 def checksum_tables() -> NDArray[np.uint32]:
-    """Return tables (16, 256) for a CRC-32 of 16 bytes at a time: row i has the values for a byte before i zero bytes.
+    """Return tables (16, 256) for a CRC-32 of 16 bytes at a time.
 
-    The method is "slicing" (Kounavis and Berry, "A Systematic Approach to Building High Performance, Software-based,
-    CRC Generators", ISCC 2005).
+    Entry [i, b] is the contribution of a byte b to the CRC-32 if i bytes follow the byte. The method is "slicing"
+    (Kounavis and Berry, "A Systematic Approach to Building High Performance, Software-based, CRC Generators", ISCC
+    2005).
     """
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
@@ -53,7 +54,7 @@ def _read_rows(
     tables: NDArray[np.uint32],
     rows: Bytes,
 ) -> bool:
-    """Do the work of `read_rows`; `tables` are the results of `checksum_tables`."""
+    """Do the work of `read_rows`; `tables` is the result of `checksum_tables`."""
     start = rows.ctypes.data
     for i in range(len(rows)):
         size, row = sizes[i], rows[i]

@@ -45,7 +45,7 @@ def read_strips(
 
 @jit
 def read_checked(stored: Stored, once: bool, image: int, first: int, last: int, held: Bytes) -> int:
-    """Read the strips with rows `first` to `last` (excluded) of an image into `held`, and fill up the last word with 0.
+    """Read the strips with rows `first` to `last` (excluded) of an image into `held`, and pad the last word with 0.
 
     Returns the first row of these strips, or UNSOUND if a strip is missing or damaged.
     """

@@ -60,7 +60,7 @@ def test_harmed_cache_is_refused_and_made_again(tiny_set: Path, tmp_path: Path, 
     file = CacheFile.of(shards, "train", tmp_path)
     sound = file.path.read_bytes()
     harm(file.path)  # type: ignore[operator]
-    with pytest.raises(DataError, match="Start again: the next run rebuilds it"):
+    with pytest.raises(DataError, match="Start again: the next run rebuilds the cache"):
         Decoded(file, shards)
     made(shards, tmp_path)
     assert file.path.read_bytes() == sound
